@@ -1,0 +1,69 @@
+"""What can go wrong below the services, each with the fields that a front needs to answer well."""
+
+from storage.models import NotificationStatus
+
+
+class StorageError(Exception):
+    """The database can't be used. The message is one sentence that says why and what would help."""
+
+
+class DatabaseBusyError(StorageError):
+    """Another process held the database for longer than the busy timeout; trying again may succeed."""
+
+
+class DatabaseTooNewError(StorageError):
+    """The schema was written by a newer version of the program."""
+
+
+class NotADatabaseError(StorageError):
+    """The file is there but is no SQLite database, or a damaged one."""
+
+
+class DatabaseReadOnlyError(StorageError):
+    """The file or its directory can't be written."""
+
+
+class DiskFullError(StorageError):
+    """No room is left; nothing was written."""
+
+
+class NotificationError(Exception):
+    """A request that can't be met for one notification; nothing was changed."""
+
+
+class NotificationNotFoundError(NotificationError):
+    """No notification has this id."""
+
+    def __init__(self, notification_id: str) -> None:
+        super().__init__(f"no notification has the id {notification_id!r}")
+        self.notification_id = notification_id
+
+
+class NotificationConflictError(NotificationError):
+    """The notification is in a state that does not allow the transition."""
+
+    def __init__(self, notification_id: str, status: NotificationStatus, reason: str) -> None:
+        super().__init__(f"notification {notification_id!r} is {status.value}: {reason}")
+        self.notification_id = notification_id
+        self.status = status
+        self.reason = reason
+
+
+class IdempotencyConflictError(NotificationError):
+    """The idempotency key was accepted before with other contents."""
+
+    def __init__(self, idempotency_key: str, notification_id: str) -> None:
+        super().__init__(
+            f"the idempotency key {idempotency_key!r} belongs to notification {notification_id!r}, "
+            "which has other contents; use a new key for a new notification"
+        )
+        self.idempotency_key = idempotency_key
+        self.notification_id = notification_id
+
+
+class InvalidCursorError(NotificationError):
+    """The page cursor was not given out by this program."""
+
+    def __init__(self, cursor: str) -> None:
+        super().__init__(f"{cursor!r} is not a page cursor; pass next_cursor as it was given, or none")
+        self.cursor = cursor

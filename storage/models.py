@@ -1,0 +1,160 @@
+"""What is a notification, and what can become of it? The one set of types that every layer speaks.
+
+States and columns follow certctl's `notification_events` table; what each means is said at the field.
+"""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+
+class NotificationStatus(StrEnum):
+    """Where a notification stands. `pending` and `failed` are still to be delivered; the others are final."""
+
+    PENDING = "pending"
+    SENT = "sent"
+    FAILED = "failed"
+    DEAD = "dead"
+    READ = "read"
+
+
+class NotificationType(StrEnum):
+    """The events certctl alerts on. Rows may hold other types, which are kept and shown as they are."""
+
+    EXPIRATION_WARNING = "ExpirationWarning"
+    RENEWAL_SUCCESS = "RenewalSuccess"
+    RENEWAL_FAILURE = "RenewalFailure"
+    DEPLOYMENT_SUCCESS = "DeploymentSuccess"
+    DEPLOYMENT_FAILURE = "DeploymentFailure"
+    POLICY_VIOLATION = "PolicyViolation"
+    REVOCATION = "Revocation"
+
+
+class AttemptOutcome(StrEnum):
+    """How one attempt ended. `abandoned`: its worker never answered and the lease ran out."""
+
+    SENT = "sent"
+    FAILED = "failed"
+    DEAD = "dead"
+    SKIPPED = "skipped"
+    ABANDONED = "abandoned"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NewNotification(_Record):
+    """An alert to be accepted."""
+
+    type: str = Field(min_length=1, max_length=255)
+    channel: str = Field(min_length=1, max_length=255)
+    recipient: str = Field(default="", max_length=255)
+    message: str = Field(min_length=1, max_length=1_000_000)
+    certificate_id: str | None = Field(default=None, min_length=1, max_length=255)
+    idempotency_key: str | None = Field(default=None, min_length=1, max_length=255)
+    """Accepting the same key again gives the notification accepted first instead of a second one."""
+
+
+class Notification(_Record):
+    """One row of `notification_events`."""
+
+    id: str
+    type: str
+    certificate_id: str | None
+    channel: str
+    recipient: str
+    message: str
+    status: NotificationStatus
+    sent_at: AwareDatetime | None
+    """When a delivery succeeded, and only that."""
+    error: str | None
+    """Why the row counts as done though nothing was delivered."""
+    retry_count: int
+    """Failed attempts recorded since acceptance or the newest requeue."""
+    next_retry_at: AwareDatetime | None
+    last_error: str | None
+    created_at: AwareDatetime
+    read_at: AwareDatetime | None
+    idempotency_key: str | None
+    lease_owner: str | None
+    """The worker attempting the row at this moment."""
+    lease_expires_at: AwareDatetime | None
+    claimed_at: AwareDatetime | None
+    attempt_count: int
+    """Claims taken in the row's whole life; the number of the newest is the fencing token of its lease."""
+    abandoned_count: int
+    """Claims never answered since acceptance or the newest requeue."""
+
+    @property
+    def delivered(self) -> bool:
+        return self.sent_at is not None
+
+
+class Accepted(_Record):
+    """The answer to an accept. `created` is false when the idempotency key had been accepted before."""
+
+    notification: Notification
+    created: bool
+
+
+class Claim(_Record):
+    """The right to attempt one notification, held until `expires_at`.
+
+    The pair of worker and number is the fencing token: a number is given out once in a row's life.
+    """
+
+    notification: Notification
+    worker: str
+    number: int
+    started_at: AwareDatetime
+    expires_at: AwareDatetime
+
+
+class Attempt(_Record):
+    """One row of `notification_attempts`."""
+
+    notification_id: str
+    number: int
+    started_at: AwareDatetime
+    duration: timedelta | None
+    """None where the worker never answered."""
+    outcome: AttemptOutcome
+    error: str | None
+    worker: str
+    late: bool
+    """The outcome came after the lease was lost; it was refused and changed nothing but this record."""
+
+
+class NotificationFilter(_Record):
+    """What to list or act on; every given condition must hold."""
+
+    statuses: tuple[NotificationStatus, ...] = ()
+    channel: str | None = None
+    type: str | None = None
+    certificate_id: str | None = None
+    recipient: str | None = None
+    text: str | None = Field(default=None, min_length=1, max_length=255)
+    """A part of the message, `error` or `last_error`, without regard to ASCII case."""
+    created_from: AwareDatetime | None = None
+    """Inclusive."""
+    created_until: AwareDatetime | None = None
+    """Exclusive."""
+
+
+class NotificationPage(_Record):
+    """Newest first. `next_cursor` continues after the last item, whatever arrives meanwhile; None at the end."""
+
+    items: tuple[Notification, ...]
+    next_cursor: str | None
+
+
+class QueueCounts(_Record):
+    """The queue at one moment, as the dashboard and the summary show it."""
+
+    by_status: dict[NotificationStatus, int]
+    undelivered: int
+    """Rows that count as done (`sent`) though nothing was delivered."""
+    oldest_dead_at: AwareDatetime | None
+    next_due_at: datetime | None
