@@ -3,10 +3,10 @@
 States and columns follow certctl's `notification_events` table; what each means is said at the field.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
 
 class NotificationStatus(StrEnum):
@@ -55,6 +55,13 @@ class NewNotification(_Record):
     certificate_id: str | None = Field(default=None, min_length=1, max_length=255)
     idempotency_key: str | None = Field(default=None, min_length=1, max_length=255)
     """Accepting the same key again gives the notification accepted first instead of a second one."""
+
+    @field_validator("*")
+    @classmethod
+    def _is_storable(cls, value: str | None) -> str | None:
+        if value is not None and "\0" in value:
+            raise ValueError("must not contain the NUL character, which databases can't store")
+        return value
 
 
 class Notification(_Record):
@@ -144,17 +151,28 @@ class NotificationFilter(_Record):
 
 
 class NotificationPage(_Record):
-    """Newest first. `next_cursor` continues after the last item, whatever arrives meanwhile; None at the end."""
+    """Newest first. `next_cursor` continues after the last item, whatever arrives; None at the end."""
 
     items: tuple[Notification, ...]
     next_cursor: str | None
 
 
 class QueueCounts(_Record):
-    """The queue at one moment, as the dashboard and the summary show it."""
+    """The queue at one moment."""
 
     by_status: dict[NotificationStatus, int]
     undelivered: int
     """Rows that count as done (`sent`) though nothing was delivered."""
     oldest_dead_at: AwareDatetime | None
-    next_due_at: datetime | None
+    """When the oldest of the dead letters was accepted."""
+    next_retry_at: AwareDatetime | None
+
+
+class ChannelRecord(_Record):
+    """How the attempts on one channel ended over a period."""
+
+    channel: str
+    outcomes: dict[AttemptOutcome, int]
+    last_sent_at: AwareDatetime | None
+    last_failed_at: AwareDatetime | None
+    last_error: str | None

@@ -1,0 +1,95 @@
+"""First step on a notification's way: it is accepted, and from then on durable."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import select, true
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.batches import Batch, encoded
+from storage.errors import IdempotencyConflictError, NotificationError
+from storage.models import Accepted, NewNotification, Notification, NotificationStatus
+from storage.records import NOTIFICATION, notification_of
+from storage.tables import notification_events
+
+_FIELDS = (
+    "id",
+    "type",
+    "certificate_id",
+    "channel",
+    "recipient",
+    "message",
+    "created_at",
+    "idempotency_key",
+)
+
+_batch = Batch("rows")
+_INSERT = insert(notification_events).from_select(
+    list(_FIELDS), select(*_batch.fields(*_FIELDS)).select_from(_batch.rows).where(true())
+)
+_INSERT_UNLESS_KEY_KNOWN = _INSERT.on_conflict_do_nothing(
+    index_elements=[notification_events.c.idempotency_key],
+    index_where=notification_events.c.idempotency_key.is_not(None),
+).returning(notification_events.c.id)
+
+_BY_KEYS = select(*NOTIFICATION).where(
+    notification_events.c.idempotency_key.in_(select(Batch("keys").rows.c.value))
+)
+
+
+def pending(new: NewNotification, notification_id: str, created_at: datetime) -> Notification:
+    """The row that a new notification begins as."""
+    return Notification(
+        id=notification_id,
+        status=NotificationStatus.PENDING,
+        sent_at=None,
+        error=None,
+        retry_count=0,
+        next_retry_at=None,
+        last_error=None,
+        created_at=created_at,
+        read_at=None,
+        lease_owner=None,
+        lease_expires_at=None,
+        claimed_at=None,
+        attempt_count=0,
+        abandoned_count=0,
+        **new.model_dump(),
+    )
+
+
+async def accept(
+    connection: AsyncConnection, notifications: Sequence[Notification]
+) -> list[Accepted | NotificationError]:
+    """Insert each, unless its idempotency key is known; then answer with the one accepted first."""
+    rows = {"rows": encoded({field: getattr(n, field) for field in _FIELDS} for n in notifications)}
+    if all(n.idempotency_key is None for n in notifications):
+        await connection.execute(_INSERT, rows)
+        return [Accepted(notification=n, created=True) for n in notifications]
+    created = set((await connection.execute(_INSERT_UNLESS_KEY_KNOWN, rows)).scalars())
+    first = await _first_with_keys(connection, [n for n in notifications if n.id not in created])
+    return [
+        Accepted(notification=n, created=True) if n.id in created else _again(n, first[n.idempotency_key])
+        for n in notifications
+    ]
+
+
+async def _first_with_keys(
+    connection: AsyncConnection, repeated: list[Notification]
+) -> dict[str | None, Notification]:
+    if not repeated:
+        return {}
+    keys = {"keys": encoded(str(n.idempotency_key) for n in repeated)}
+    found = [notification_of(row) for row in await connection.execute(_BY_KEYS, keys)]
+    return {n.idempotency_key: n for n in found}
+
+
+def _again(offered: Notification, first: Notification) -> Accepted | NotificationError:
+    if _contents(offered) != _contents(first):
+        return IdempotencyConflictError(str(offered.idempotency_key), first.id)
+    return Accepted(notification=first, created=False)
+
+
+def _contents(n: Notification) -> tuple[str | None, ...]:
+    return (n.type, n.certificate_id, n.channel, n.recipient, n.message)

@@ -1,0 +1,56 @@
+"""Has anything changed? A signal for those who wait, also for what another process committed."""
+
+import asyncio
+from datetime import timedelta
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+LOOK_EVERY = timedelta(milliseconds=500)
+"""SQLite has no message between processes. Its `data_version` costs no I/O to look at."""
+
+
+class Changes:
+    """Counts up whenever something may have changed. `watch` must be running to notice other processes."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+        self._version = 0
+        self._next = asyncio.Event()
+        self._closed = asyncio.Event()
+
+    @property
+    def version(self) -> int:
+        """Take it before reading; `wait_beyond` it then misses nothing that came after."""
+        return self._version
+
+    async def wait_beyond(self, version: int) -> int:
+        """Return the present version as soon as it is later than `version`."""
+        while self._version <= version:
+            await self._next.wait()
+        return self._version
+
+    def announce(self) -> None:
+        """Something changed in this process: no need to wait for the next look."""
+        self._version += 1
+        self._next.set()
+        self._next = asyncio.Event()
+
+    async def watch(self) -> None:
+        """Announce what other connections commit, until closed."""
+        seen = await self._data_version()
+        while not self._closed.is_set():
+            try:
+                await asyncio.wait_for(self._closed.wait(), LOOK_EVERY.total_seconds())
+            except TimeoutError:
+                found = await self._data_version()
+                if found != seen:
+                    seen = found
+                    self.announce()
+
+    def close(self) -> None:
+        self._closed.set()
+
+    async def _data_version(self) -> int:
+        result = await self._connection.exec_driver_sql("PRAGMA data_version")
+        version: int = result.scalar_one()
+        return version

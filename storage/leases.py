@@ -1,0 +1,86 @@
+"""What becomes of a claim that was never answered? Its worker died, or is slower than its lease.
+
+The lease ends, the claim is recorded as abandoned, and the notification is due again. That costs none of
+its retries, but one that kills every worker that attempts it must not do so for ever.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, bindparam, case, insert, literal, null, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.batches import Batch, Value, encoded
+from storage.models import AttemptOutcome, Claim, NotificationStatus
+from storage.tables import UtcDateTime, notification_attempts, notification_events
+
+ABANDONED_AT_MOST = 10
+"""Abandoned this often, a notification goes to the dead letters."""
+
+_n = notification_events.c
+
+EXPIRED = and_(_n.lease_expires_at.is_not(None), _n.lease_expires_at <= bindparam("now", type_=UtcDateTime))
+
+
+def held_by(claims: Batch) -> ColumnElement[bool]:
+    """The claim of the batch still holds the row: worker and number together are its fencing token."""
+    return and_(
+        _n.id == claims.field("id"),
+        _n.lease_owner == claims.field("worker"),
+        _n.attempt_count == claims.field("number"),
+    )
+
+
+_RECORD_ABANDONED = insert(notification_attempts).from_select(
+    ["notification_id", "number", "started_at", "outcome", "error", "worker", "channel"],
+    select(
+        _n.id,
+        _n.attempt_count,
+        _n.claimed_at,
+        literal(AttemptOutcome.ABANDONED.value),
+        literal("the worker never answered; its lease ran out"),
+        _n.lease_owner,
+        _n.channel,
+    ).where(EXPIRED),
+)
+
+_hopeless = _n.abandoned_count + 1 >= ABANDONED_AT_MOST
+_END = (
+    update(notification_events)
+    .where(EXPIRED)
+    .values(
+        lease_owner=None,
+        lease_expires_at=None,
+        claimed_at=None,
+        abandoned_count=_n.abandoned_count + 1,
+        status=case((_hopeless, NotificationStatus.DEAD.value), else_=_n.status),
+        next_retry_at=case((_hopeless, null()), else_=_n.next_retry_at),
+        last_error=case(
+            (_hopeless, f"abandoned {ABANDONED_AT_MOST} times: no worker that attempted it ever answered"),
+            else_=_n.last_error,
+        ),
+    )
+)
+
+_claims = Batch("claims")
+_RELEASE = (
+    update(notification_events)
+    .where(held_by(_claims))
+    .values(lease_owner=None, lease_expires_at=None, claimed_at=None)
+    .returning(_n.id)
+)
+
+
+async def end_expired_leases(connection: AsyncConnection, now: datetime) -> None:
+    """Take back every lease that ran out by `now`."""
+    await connection.execute(_RECORD_ABANDONED, {"now": now})
+    await connection.execute(_END, {"now": now})
+
+
+async def release(connection: AsyncConnection, claims: Sequence[Claim]) -> list[bool]:
+    """End the lease of claims that were never begun; False where it was lost already."""
+    held: list[dict[str, Value]] = [
+        {"id": c.notification.id, "worker": c.worker, "number": c.number} for c in claims
+    ]
+    released = set((await connection.execute(_RELEASE, {"claims": encoded(held)})).scalars())
+    return [claim.notification.id in released for claim in claims]

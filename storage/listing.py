@@ -1,0 +1,80 @@
+"""Which notifications are there? Pages by key, newest first, that stay whole while rows arrive."""
+
+import base64
+import binascii
+import json
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, or_, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.errors import InvalidCursorError
+from storage.models import Notification, NotificationFilter, NotificationPage
+from storage.records import NOTIFICATION, notification_of
+from storage.tables import notification_events, sortable
+
+LARGEST_PAGE = 500
+
+_n = notification_events.c
+
+
+def conditions(wanted: NotificationFilter) -> list[ColumnElement[bool]]:
+    """The filter as SQL; every condition must hold."""
+    found: list[ColumnElement[bool]] = []
+    if len(wanted.statuses) == 1:
+        found.append(_n.status == wanted.statuses[0].value)
+    elif wanted.statuses:
+        found.append(_n.status.in_([status.value for status in wanted.statuses]))
+    for column, value in (
+        (_n.channel, wanted.channel),
+        (_n.type, wanted.type),
+        (_n.certificate_id, wanted.certificate_id),
+        (_n.recipient, wanted.recipient),
+    ):
+        if value is not None:
+            found.append(column == value)
+    if wanted.text is not None:
+        places = (_n.message, _n.last_error, _n.error)
+        found.append(or_(*(place.icontains(wanted.text, autoescape=True) for place in places)))
+    if wanted.created_from is not None:
+        found.append(_n.created_at >= wanted.created_from)
+    if wanted.created_until is not None:
+        found.append(_n.created_at < wanted.created_until)
+    return found
+
+
+def page_query(wanted: NotificationFilter, limit: int, cursor: str | None) -> Select[Any]:
+    """One row more than the page holds, which tells whether another page follows."""
+    query = select(*NOTIFICATION).where(*conditions(wanted))
+    if cursor is not None:
+        query = query.where(tuple_(_n.created_at, _n.id) < tuple_(*_decoded(cursor)))
+    return query.order_by(_n.created_at.desc(), _n.id.desc()).limit(limit + 1)
+
+
+async def list_page(
+    connection: AsyncConnection, wanted: NotificationFilter, limit: int, cursor: str | None
+) -> NotificationPage:
+    if not 1 <= limit <= LARGEST_PAGE:
+        raise ValueError(f"limit is {limit}; it must be from 1 to {LARGEST_PAGE}")
+    rows = (await connection.execute(page_query(wanted, limit, cursor))).all()
+    items = tuple(notification_of(row) for row in rows[:limit])
+    more = len(rows) > limit
+    return NotificationPage(items=items, next_cursor=_encoded(items[-1]) if more else None)
+
+
+def _encoded(last: Notification) -> str:
+    key = json.dumps([sortable(last.created_at), last.id], separators=(",", ":"))
+    return base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
+
+
+def _decoded(cursor: str) -> tuple[datetime, str]:
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        created_at, notification_id = json.loads(text)
+        moment = datetime.fromisoformat(created_at)
+    except (binascii.Error, ValueError, TypeError) as failure:
+        raise InvalidCursorError(cursor) from failure
+    if moment.tzinfo is None or not isinstance(notification_id, str):
+        raise InvalidCursorError(cursor)
+    return moment, notification_id

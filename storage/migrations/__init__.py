@@ -1,0 +1,72 @@
+"""Is the schema the one this program speaks? If not, Alembic's revisions bring it there, in-process.
+
+Revisions are idempotent: each adds what is missing, whatever part of it a database already has.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.errors import DatabaseTooNewError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+REVISIONS = ("0001",)
+"""Every revision, oldest first. Known here so that a start on a current schema need not load Alembic."""
+
+VERSION_TABLE = "certctl_mcp_version"
+
+
+async def bring_up_to_date(connection: AsyncConnection) -> None:
+    """Migrate if needed. Servers that start together take turns; the later ones find the work done.
+
+    Raises:
+        DatabaseTooNewError: the schema comes from a later version of this program.
+    """
+    if await current_revision(connection) == REVISIONS[-1]:
+        return
+    async with connection.begin():
+        await connection.run_sync(_upgrade)
+
+
+async def current_revision(connection: AsyncConnection) -> str | None:
+    """The schema's revision, or None where this program has never migrated it.
+
+    Raises:
+        DatabaseTooNewError: the revision is none of ours.
+    """
+    async with connection.begin():
+        return await connection.run_sync(_revision)
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    revision = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()
+    if revision is not None and revision not in REVISIONS:
+        raise DatabaseTooNewError(
+            f"the database's schema has revision {revision!r}, which this version of certctl-mcp does not "
+            f"know (its newest is {REVISIONS[-1]!r}); upgrade certctl-mcp"
+        )
+    return revision
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command
+
+    # Another process may have migrated while this one waited for the lock.
+    if _revision(connection) == REVISIONS[-1]:
+        return
+    command.upgrade(_config(connection), "head")
+
+
+def _config(connection: Connection) -> "Config":
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config

@@ -1,0 +1,203 @@
+"""The repository: every step of a notification's way through the database, under its name in the contract."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+
+from storage import statistics
+from storage.accepting import accept, pending
+from storage.claiming import ClaimRequest, claim
+from storage.database import Database
+from storage.errors import NotificationNotFoundError
+from storage.identifiers import new_notification_id
+from storage.leases import release
+from storage.listing import list_page
+from storage.models import (
+    Accepted,
+    Attempt,
+    AttemptOutcome,
+    ChannelRecord,
+    Claim,
+    NewNotification,
+    Notification,
+    NotificationFilter,
+    NotificationPage,
+    NotificationStatus,
+    QueueCounts,
+)
+from storage.outcomes import Finished, Transition, finish
+from storage.records import ATTEMPT, NOTIFICATION, attempt_of, notification_of
+from storage.requeueing import Request, mark_read, requeue
+from storage.tables import notification_attempts, notification_events
+
+
+class NotificationRepository:
+    """Notifications in one database, shared by any number of processes.
+
+    Every change is one atomic step: durable when its call returns, or not made at all. All methods raise
+    `StorageError` when the database can't be used.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def accept(self, new: NewNotification) -> Accepted:
+        """Take responsibility for an alert; once this returns it survives the process and the power.
+
+        Raises:
+            IdempotencyConflictError: its key was accepted before with other contents.
+        """
+        notification = pending(new, new_notification_id(), self._database.clock())
+        accepted = await self._database.write(accept, notification)
+        self._database.changes.announce()
+        return accepted
+
+    async def get(self, notification_id: str) -> Notification:
+        """Raises: NotificationNotFoundError."""
+        query = select(*NOTIFICATION).where(notification_events.c.id == notification_id)
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            raise NotificationNotFoundError(notification_id)
+        return notification_of(row)
+
+    async def attempts(self, notification_id: str) -> tuple[Attempt, ...]:
+        """The attempts that have ended, oldest first. Numbers may have gaps: claims never started."""
+        attempt = notification_attempts.c
+        query = select(*ATTEMPT).where(attempt.notification_id == notification_id).order_by(attempt.number)
+        async with self._database.read() as connection:
+            return tuple(attempt_of(row) for row in await connection.execute(query))
+
+    async def list(
+        self, wanted: NotificationFilter, *, limit: int = 50, cursor: str | None = None
+    ) -> NotificationPage:
+        """A page of at most `limit` (1 to 500), newest first.
+
+        Raises:
+            InvalidCursorError: `cursor` is not one that a page gave.
+        """
+        async with self._database.read() as connection:
+            return await list_page(connection, wanted, limit, cursor)
+
+    async def claim(
+        self,
+        worker: str,
+        lease: timedelta,
+        slots: int,
+        room: Callable[[str], int],
+        *,
+        suspects: bool = False,
+    ) -> tuple[Claim, ...]:
+        """Take up to `slots` due notifications, oldest first, at most `room(channel)` in each channel.
+
+        No other worker gets them while the lease lasts. `suspects` takes those abandoned so often that
+        they may be what kills their workers; all other calls leave them alone.
+        """
+        request = ClaimRequest(worker, lease, self._database.clock(), slots, room, suspects)
+        return await self._database.write(claim, request)
+
+    async def record_sent(self, claim: Claim, duration: timedelta) -> bool:
+        """The attempt delivered. Like every outcome: False if the lease was lost and the outcome refused."""
+        transition = Transition(
+            NotificationStatus.SENT,
+            claim.notification.retry_count,
+            sent_at=self._database.clock(),
+            last_error=claim.notification.last_error,
+        )
+        return await self._finish(claim, duration, AttemptOutcome.SENT, None, transition)
+
+    async def record_failed_attempt(
+        self, claim: Claim, duration: timedelta, error: str, wait: timedelta
+    ) -> bool:
+        """The attempt failed; the next one is due after `wait`."""
+        transition = Transition(
+            NotificationStatus.FAILED,
+            claim.notification.retry_count + 1,
+            next_retry_at=self._database.clock() + wait,
+            last_error=error,
+        )
+        return await self._finish(claim, duration, AttemptOutcome.FAILED, error, transition)
+
+    async def mark_as_dead(self, claim: Claim, duration: timedelta, error: str) -> bool:
+        """The attempt failed and none is left. The retry count stays as evidence."""
+        transition = Transition(NotificationStatus.DEAD, claim.notification.retry_count, last_error=error)
+        return await self._finish(claim, duration, AttemptOutcome.DEAD, error, transition)
+
+    async def record_skipped(self, claim: Claim, reason: str) -> bool:
+        """There is no way to deliver it: it counts as done, and as undelivered, for this reason."""
+        transition = Transition(
+            NotificationStatus.SENT,
+            claim.notification.retry_count,
+            error=reason,
+            last_error=claim.notification.last_error,
+        )
+        return await self._finish(claim, timedelta(0), AttemptOutcome.SKIPPED, reason, transition)
+
+    async def record_abandoned(self, claim: Claim, duration: timedelta, reason: str) -> bool:
+        """The attempt was broken off without an answer; the notification is due again at once."""
+        return await self._finish(claim, duration, AttemptOutcome.ABANDONED, reason, _unchanged(claim))
+
+    async def release(self, claim: Claim) -> bool:
+        """Give back a claim whose attempt was never begun, as if it had not been taken."""
+        return await self._database.write(release, claim)
+
+    async def requeue(self, notification_id: str) -> Notification:
+        """Dead or failed becomes pending, with all its retries before it and nothing of its last life.
+
+        Raises:
+            NotificationNotFoundError: there is no such notification.
+            NotificationConflictError: its status does not allow it, or an attempt is under way.
+        """
+        request = Request(notification_id, self._database.clock())
+        notification = await self._database.write(requeue, request)
+        self._database.changes.announce()
+        return notification
+
+    async def mark_read(self, notification_id: str) -> Notification:
+        """The operator's word that nothing is left to do, also for a row not delivered.
+
+        Raises:
+            NotificationNotFoundError: there is no such notification.
+            NotificationConflictError: an attempt is under way.
+        """
+        request = Request(notification_id, self._database.clock())
+        return await self._database.write(mark_read, request)
+
+    async def next_due_at(self) -> datetime | None:
+        """When something not due now will be: a retry, or a notification whose worker never answers."""
+        async with self._database.read() as connection:
+            return await statistics.next_due_at(connection, self._database.clock())
+
+    async def count_by_status(self) -> dict[NotificationStatus, int]:
+        """The number of notifications in each status."""
+        async with self._database.read() as connection:
+            return await statistics.count_by_status(connection)
+
+    async def queue_counts(self) -> QueueCounts:
+        """The queue's numbers for a summary."""
+        async with self._database.read() as connection:
+            return await statistics.queue_counts(connection)
+
+    async def channel_records(self, period: timedelta) -> tuple[ChannelRecord, ...]:
+        """How attempts went over the last `period`, for each channel that had any."""
+        since = self._database.clock() - period
+        async with self._database.read() as connection:
+            return tuple(await statistics.channel_records(connection, since))
+
+    async def _finish(
+        self,
+        claim: Claim,
+        duration: timedelta,
+        outcome: AttemptOutcome,
+        error: str | None,
+        transition: Transition,
+    ) -> bool:
+        return await self._database.write(finish, Finished(claim, duration, outcome, error, transition))
+
+
+def _unchanged(claim: Claim) -> Transition:
+    n = claim.notification
+    return Transition(
+        n.status, n.retry_count, next_retry_at=n.next_retry_at, error=n.error, last_error=n.last_error
+    )

@@ -1,0 +1,102 @@
+"""What an operator may do to a notification: give it a new life, or take the matter as settled."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import bindparam, func, literal_column, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningUpdate
+
+from storage.batches import Batch, encoded
+from storage.errors import NotificationConflictError, NotificationError, NotificationNotFoundError
+from storage.leases import end_expired_leases
+from storage.models import Notification, NotificationStatus
+from storage.records import NOTIFICATION, notification_of
+from storage.tables import UtcDateTime, notification_events
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The wish that one notification make a transition now."""
+
+    notification_id: str
+    now: datetime
+
+
+UNDER_WAY = "an attempt is under way; wait for its outcome"
+
+_n = notification_events.c
+_ids = select(Batch("ids").rows.c.value)
+
+_REQUEUE = (
+    update(notification_events)
+    .where(
+        _n.id.in_(_ids),
+        _n.status.in_([literal_column("'dead'"), literal_column("'failed'")]),
+        _n.lease_owner.is_(None),
+    )
+    .values(
+        status=NotificationStatus.PENDING.value,
+        retry_count=0,
+        abandoned_count=0,
+        next_retry_at=None,
+        last_error=None,
+        error=None,
+    )
+    .returning(*NOTIFICATION)
+)
+_MARK_READ = (
+    update(notification_events)
+    .where(_n.id.in_(_ids), _n.lease_owner.is_(None))
+    .values(
+        status=NotificationStatus.READ.value,
+        read_at=func.coalesce(_n.read_at, bindparam("now", type_=UtcDateTime)),
+        next_retry_at=None,
+    )
+    .returning(*NOTIFICATION)
+)
+_BY_IDS = select(*NOTIFICATION).where(_n.id.in_(_ids))
+
+
+async def requeue(
+    connection: AsyncConnection, requests: Sequence[Request]
+) -> list[Notification | NotificationError]:
+    """Dead or failed become pending, with all retries before them."""
+    return await _each(connection, requests, _REQUEUE)
+
+
+async def mark_read(
+    connection: AsyncConnection, requests: Sequence[Request]
+) -> list[Notification | NotificationError]:
+    """Whatever the status, it becomes read and is not delivered any more; repeated, it changes nothing."""
+    return await _each(connection, requests, _MARK_READ)
+
+
+async def _each(
+    connection: AsyncConnection, requests: Sequence[Request], statement: ReturningUpdate[tuple[object, ...]]
+) -> list[Notification | NotificationError]:
+    now = max(request.now for request in requests)
+    await end_expired_leases(connection, now)
+    ids = {request.notification_id for request in requests}
+    rows = await connection.execute(statement, {"ids": encoded(ids), "now": now})
+    changed = {n.id: n for n in map(notification_of, rows)}
+    refused: dict[str, Notification] = {}
+    if missing := ids - changed.keys():
+        rows = await connection.execute(_BY_IDS, {"ids": encoded(missing)})
+        refused = {n.id: n for n in map(notification_of, rows)}
+    return [
+        changed.get(request.notification_id)
+        or _refusal(request.notification_id, refused.get(request.notification_id))
+        for request in requests
+    ]
+
+
+def _refusal(notification_id: str, found: Notification | None) -> NotificationError:
+    if found is None:
+        return NotificationNotFoundError(notification_id)
+    if found.lease_owner is not None:
+        return NotificationConflictError(notification_id, found.status, UNDER_WAY)
+    return NotificationConflictError(
+        notification_id, found.status, "only dead and failed notifications can be requeued"
+    )

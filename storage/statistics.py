@@ -1,0 +1,82 @@
+"""How does the queue stand? Counts for summaries, and how each channel has done lately."""
+
+from datetime import datetime
+
+from sqlalchemy import and_, bindparam, func, literal_column, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.models import AttemptOutcome, ChannelRecord, NotificationStatus, QueueCounts
+from storage.tables import UtcDateTime, notification_attempts, notification_events
+
+_n = notification_events.c
+_a = notification_attempts.c
+
+# Literal, not bound: a partial index serves only a query that repeats its predicate.
+_SCHEDULED = and_(_n.status == literal_column("'failed'"), _n.next_retry_at.is_not(None))
+_UNDELIVERED = and_(_n.status == literal_column("'sent'"), _n.sent_at.is_(None))
+
+COUNT_BY_STATUS = select(_n.status, func.count()).group_by(_n.status)
+COUNT_UNDELIVERED = select(func.count()).select_from(notification_events).where(_UNDELIVERED)
+OLDEST_DEAD = select(func.min(_n.created_at)).where(_n.status == NotificationStatus.DEAD.value)
+NEXT_RETRY = select(func.min(_n.next_retry_at)).where(_SCHEDULED)
+NEXT_RETRY_AFTER = NEXT_RETRY.where(_n.next_retry_at > bindparam("now", type_=UtcDateTime))
+NEXT_LEASE_END = select(func.min(_n.lease_expires_at)).where(_n.lease_expires_at.is_not(None))
+
+
+async def count_by_status(connection: AsyncConnection) -> dict[NotificationStatus, int]:
+    """Every status, also those with no notification."""
+    found: dict[str, int] = dict((await connection.execute(COUNT_BY_STATUS)).tuples().all())
+    return {status: found.get(status.value, 0) for status in NotificationStatus}
+
+
+async def queue_counts(connection: AsyncConnection) -> QueueCounts:
+    return QueueCounts(
+        by_status=await count_by_status(connection),
+        undelivered=(await connection.execute(COUNT_UNDELIVERED)).scalar_one(),
+        oldest_dead_at=(await connection.execute(OLDEST_DEAD)).scalar_one(),
+        next_retry_at=(await connection.execute(NEXT_RETRY)).scalar_one(),
+    )
+
+
+_FAILURES = (AttemptOutcome.FAILED, AttemptOutcome.DEAD)
+ATTEMPTS_SINCE = (
+    select(_a.channel, _a.outcome, func.count(), func.max(_a.started_at))
+    .where(_a.started_at >= bindparam("since", type_=UtcDateTime))
+    .group_by(_a.channel, _a.outcome)
+)
+_ERROR_AT = select(_a.error).where(
+    _a.started_at == bindparam("moment", type_=UtcDateTime), _a.channel == bindparam("of_channel")
+)
+
+
+async def next_due_at(connection: AsyncConnection, now: datetime) -> datetime | None:
+    """When something becomes due that is not due at `now`: a retry, or a row whose lease runs out."""
+    retry: datetime | None = (await connection.execute(NEXT_RETRY_AFTER, {"now": now})).scalar_one()
+    lease_end: datetime | None = (await connection.execute(NEXT_LEASE_END)).scalar_one()
+    return min((moment for moment in (retry, lease_end) if moment is not None), default=None)
+
+
+async def channel_records(connection: AsyncConnection, since: datetime) -> list[ChannelRecord]:
+    """One record for each channel with an attempt that began at or after `since`."""
+    outcomes: dict[str, dict[AttemptOutcome, tuple[int, datetime]]] = {}
+    for channel, outcome, count, newest in await connection.execute(ATTEMPTS_SINCE, {"since": since}):
+        outcomes.setdefault(channel, {})[AttemptOutcome(outcome)] = (count, newest)
+    return [await _record(connection, channel, found) for channel, found in sorted(outcomes.items())]
+
+
+async def _record(
+    connection: AsyncConnection, channel: str, found: dict[AttemptOutcome, tuple[int, datetime]]
+) -> ChannelRecord:
+    sent = found.get(AttemptOutcome.SENT)
+    failed_at = max((found[outcome][1] for outcome in _FAILURES if outcome in found), default=None)
+    error: str | None = None
+    if failed_at is not None:
+        moment = {"moment": failed_at, "of_channel": channel}
+        error = (await connection.execute(_ERROR_AT, moment)).scalars().first()
+    return ChannelRecord(
+        channel=channel,
+        outcomes={outcome: count for outcome, (count, _) in found.items()},
+        last_sent_at=None if sent is None else sent[1],
+        last_failed_at=failed_at,
+        last_error=error,
+    )

@@ -1,0 +1,158 @@
+"""How notifications lie in the database: certctl's table with our additions, and the attempts beside it."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+    types,
+)
+
+
+class UtcDateTime(types.TypeDecorator[datetime]):
+    """A moment in UTC, as text of one width in SQLite so that it sorts and compares as it should."""
+
+    impl = types.DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> types.TypeEngine[Any]:
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(types.String(32))
+        return dialect.type_descriptor(types.DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | str | None:
+        if value is None or dialect.name != "sqlite":
+            return value
+        return sortable(value)
+
+    def process_result_value(self, value: datetime | str | None, dialect: Dialect) -> datetime | None:
+        return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+class Seconds(types.TypeDecorator[timedelta]):
+    """A duration, as a number of seconds."""
+
+    impl = Float
+    cache_ok = True
+
+    def process_bind_param(self, value: timedelta | None, dialect: Dialect) -> float | None:
+        return None if value is None else value.total_seconds()
+
+    def process_result_value(self, value: float | None, dialect: Dialect) -> timedelta | None:
+        return None if value is None else timedelta(seconds=value)
+
+
+def sortable(moment: datetime) -> str:
+    """The moment as SQLite stores it: UTC, microseconds, 32 characters."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+metadata = MetaData()
+
+notification_events = Table(
+    "notification_events",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("type", String(255), nullable=False),
+    Column("certificate_id", Text),
+    Column("channel", String(255), nullable=False),
+    Column("recipient", String(255), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("status", String(50), nullable=False, server_default="pending"),
+    Column("sent_at", UtcDateTime),
+    Column("error", Text),
+    Column("retry_count", Integer, nullable=False, server_default="0"),
+    Column("next_retry_at", UtcDateTime),
+    Column("last_error", Text),
+    Column("created_at", UtcDateTime, nullable=False),
+    # Ours. Nullable or defaulted, so that certctl's server goes on writing to the same table.
+    Column("read_at", UtcDateTime),
+    Column("idempotency_key", Text),
+    Column("lease_owner", Text),
+    Column("lease_expires_at", UtcDateTime),
+    Column("claimed_at", UtcDateTime),
+    Column("attempt_count", Integer, nullable=False, server_default="0"),
+    Column("abandoned_count", Integer, nullable=False, server_default="0"),
+)
+
+notification_attempts = Table(
+    "notification_attempts",
+    metadata,
+    Column(
+        "notification_id",
+        Text,
+        ForeignKey("notification_events.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("duration", Seconds),
+    Column("outcome", String(50), nullable=False),
+    Column("error", Text),
+    Column("worker", Text, nullable=False),
+    Column("late", Boolean, nullable=False, server_default=text("false")),
+    Column("channel", String(255), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+
+def _partial(name: str, *columns: Column[object], where: str, unique: bool = False) -> Index:
+    predicate = text(where)
+    return Index(name, *columns, unique=unique, sqlite_where=predicate, postgresql_where=predicate)
+
+
+_n = notification_events.c
+
+# A database uses a partial index only for a query that repeats its predicate with literals.
+_partial(
+    "idx_notification_events_retry_sweep",
+    _n.next_retry_at,
+    where="status = 'failed' AND next_retry_at IS NOT NULL",
+)
+_partial("idx_notification_events_pending", _n.channel, _n.created_at, where="status = 'pending'")
+_partial("idx_notification_events_failed", _n.channel, _n.next_retry_at, where="status = 'failed'")
+_partial("idx_notification_events_lease", _n.lease_expires_at, where="lease_expires_at IS NOT NULL")
+_partial(
+    "idx_notification_events_idempotency_key",
+    _n.idempotency_key,
+    where="idempotency_key IS NOT NULL",
+    unique=True,
+)
+_partial(
+    "idx_notification_events_undelivered",
+    _n.created_at,
+    where="status = 'sent' AND sent_at IS NULL",
+)
+
+# Lists are newest first, so each of these ends in the order of the list.
+Index("idx_notification_events_created", _n.created_at, _n.id)
+Index("idx_notification_events_status", _n.status, _n.created_at, _n.id)
+Index("idx_notification_events_channel", _n.channel, _n.created_at, _n.id)
+_partial(
+    "idx_notification_events_certificate",
+    _n.certificate_id,
+    _n.created_at,
+    _n.id,
+    where="certificate_id IS NOT NULL",
+)
+Index("idx_notification_events_type", _n.type, _n.created_at, _n.id)
+Index("idx_notification_events_recipient", _n.recipient, _n.created_at, _n.id)
+
+# What happened lately, by channel and outcome, without a look at the rows.
+Index(
+    "idx_notification_attempts_recent",
+    notification_attempts.c.started_at,
+    notification_attempts.c.channel,
+    notification_attempts.c.outcome,
+)
