@@ -1,0 +1,78 @@
+"""How does an operator write a span of time? `90s`, `2m`, `1h30m`, `500ms`, or a number of seconds."""
+
+import math
+import re
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+_UNITS = {
+    "d": timedelta(days=1),
+    "h": timedelta(hours=1),
+    "m": timedelta(minutes=1),
+    "s": timedelta(seconds=1),
+    "ms": timedelta(milliseconds=1),
+}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[dhms])", re.ASCII)
+_PARTS = re.compile(rf"(?:{_PART.pattern})+", re.ASCII)
+_SECONDS = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
+
+# Every duration is added to a clock's reading at some point; this keeps the sum within the calendar.
+_LONGEST = timedelta(days=365)
+
+
+def parse_duration(written: object) -> timedelta:
+    """The span of time that `written` says; a timedelta is taken as it is.
+
+    Raises:
+        ValueError: it is no duration, is negative, or is longer than 365 days.
+    """
+    duration = _read(written)
+    if duration is None:
+        raise ValueError("must be a duration such as 90s, 2m, 1h30m, 500ms or a number of seconds")
+    if not timedelta(0) <= duration <= _LONGEST:
+        raise ValueError("must be a duration from 0s to 365d")
+    return duration
+
+
+def format_duration(duration: timedelta) -> str:
+    """`duration` as `parse_duration` reads it, to the millisecond: 90 seconds are `1m30s`."""
+    rest = duration
+    parts = []
+    for name, unit in _UNITS.items():
+        count, rest = divmod(rest, unit)
+        if count:
+            parts.append(f"{count}{name}")
+    return "".join(parts) or "0s"
+
+
+def _read(written: object) -> timedelta | None:
+    match written:
+        case timedelta():
+            return written
+        case float() if math.isnan(written):
+            return None
+        case str():
+            return _text(written.strip())
+        # True is an int to Python, and one second to nobody.
+        case int() | float() if not isinstance(written, bool):
+            return _scaled(written, _UNITS["s"])
+    return None
+
+
+def _text(written: str) -> timedelta | None:
+    if _SECONDS.fullmatch(written):
+        return _scaled(float(written), _UNITS["s"])
+    if not _PARTS.fullmatch(written):
+        return None
+    return sum((_scaled(float(count), _UNITS[unit]) for count, unit in _PART.findall(written)), timedelta(0))
+
+
+def _scaled(count: float, unit: timedelta) -> timedelta:
+    # What lies outside is refused by the caller; the bounds keep infinities out of the arithmetic.
+    return unit * min(max(count, -1), 2 * _LONGEST / unit)
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+"""A field that reads what `parse_duration` reads."""
