@@ -1,0 +1,73 @@
+"""Which setting does each environment variable hold? The names are certctl's where it has one."""
+
+from collections.abc import Collection, Mapping
+
+Table = dict[str, object]
+"""Settings as they are written: a TOML table, or the same shape made from variables."""
+
+CONFIG_VARIABLE = "CERTCTL_CONFIG"
+
+VARIABLES: Mapping[str, tuple[str, ...]] = {
+    "CERTCTL_DATABASE_URL": ("database_url",),
+    "CERTCTL_LOG_LEVEL": ("log_level",),
+    "CERTCTL_NOTIFICATION_RETRY_INTERVAL": ("retry_interval",),
+    "CERTCTL_NOTIFICATION_MAX_ATTEMPTS": ("max_attempts",),
+    "CERTCTL_NOTIFICATION_BACKOFF_BASE": ("backoff_base",),
+    "CERTCTL_NOTIFICATION_BACKOFF_CAP": ("backoff_cap",),
+    "CERTCTL_NOTIFICATION_RETRY_JITTER": ("retry_jitter",),
+    "CERTCTL_NOTIFICATION_MISSING_NOTIFIER": ("missing_notifier",),
+    "CERTCTL_NOTIFICATION_SEND_TIMEOUT": ("send_timeout",),
+    "CERTCTL_NOTIFICATION_LEASE": ("lease",),
+    "CERTCTL_NOTIFICATION_CONCURRENCY": ("concurrency",),
+    "CERTCTL_NOTIFICATION_CHANNEL_CONCURRENCY": ("channel_concurrency",),
+    "CERTCTL_NOTIFICATION_SHUTDOWN_GRACE": ("shutdown_grace",),
+    "CERTCTL_SMTP_HOST": ("channels", "Email", "host"),
+    "CERTCTL_SMTP_PORT": ("channels", "Email", "port"),
+    "CERTCTL_SMTP_USERNAME": ("channels", "Email", "username"),
+    "CERTCTL_SMTP_PASSWORD": ("channels", "Email", "password"),
+    "CERTCTL_SMTP_FROM_ADDRESS": ("channels", "Email", "from_address"),
+    "CERTCTL_SMTP_USE_TLS": ("channels", "Email", "security"),
+    "CERTCTL_WEBHOOK_URL": ("channels", "Webhook", "url"),
+    "CERTCTL_WEBHOOK_SECRET": ("channels", "Webhook", "secrets"),
+    "CERTCTL_SLACK_WEBHOOK_URL": ("channels", "Slack", "webhook_url"),
+    "CERTCTL_SLACK_CHANNEL": ("channels", "Slack", "channel"),
+    "CERTCTL_SLACK_USERNAME": ("channels", "Slack", "username"),
+    "CERTCTL_TEAMS_WEBHOOK_URL": ("channels", "Teams", "webhook_url"),
+    "CERTCTL_PAGERDUTY_ROUTING_KEY": ("channels", "PagerDuty", "routing_key"),
+    "CERTCTL_PAGERDUTY_SEVERITY": ("channels", "PagerDuty", "severity"),
+    "CERTCTL_PAGERDUTY_API_URL": ("channels", "PagerDuty", "api_url"),
+    "CERTCTL_OPSGENIE_API_KEY": ("channels", "OpsGenie", "api_key"),
+    "CERTCTL_OPSGENIE_PRIORITY": ("channels", "OpsGenie", "priority"),
+    "CERTCTL_OPSGENIE_API_URL": ("channels", "OpsGenie", "api_url"),
+}
+
+# Deployments set these to their defaults without meaning the channel; they only refine one that is there.
+_REFINEMENTS = frozenset({"port", "security", "severity", "priority", "api_url"})
+
+
+def read_environment(environ: Mapping[str, str], configured: Collection[str]) -> Table:
+    """The settings that `environ` holds, in the shape of a settings file. A blank variable counts as unset.
+
+    `configured`: the channels another source has, which a variable may refine.
+    """
+    settings: Table = {}
+    channels: dict[str, Table] = {}
+    for variable, path in VARIABLES.items():
+        value = environ.get(variable, "")
+        if not value.strip():
+            continue
+        match path:
+            case ("channels", channel, "secrets"):
+                channels.setdefault(channel, {})["secrets"] = [value]
+            case ("channels", channel, setting):
+                channels.setdefault(channel, {})[setting] = value
+            case (setting,):
+                settings[setting] = value
+    meant = {
+        name: table
+        for name, table in channels.items()
+        if name in configured or not table.keys() <= _REFINEMENTS
+    }
+    if meant:
+        settings["channels"] = meant
+    return settings
