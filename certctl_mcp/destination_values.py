@@ -1,0 +1,118 @@
+"""What may an operator write in a destination? The types of its fields, each with its own check.
+
+A message that refuses a value says what it must be and never repeats it: it may hold a secret.
+"""
+
+import base64
+import binascii
+import re
+from email.utils import parseaddr
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo
+
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+
+_OUR_HEADERS = ("content-type", "content-length", "transfer-encoding", "host", "connection")
+_SIGNATURE_HEADERS = "webhook-"
+
+_SIGNING_SECRET_PREFIX = "whsec_"
+
+_IMPLICIT_TLS_PORT = 465
+
+_SECURITIES = {
+    **{name: name for name in ("starttls", "tls", "none")},
+    **dict.fromkeys(("true", "yes", "on", "1"), None),
+    **dict.fromkeys(("false", "no", "off", "0"), "none"),
+}
+"""None stands for what is usual on the port."""
+
+
+def _http_url(url: SecretStr) -> SecretStr:
+    text = url.get_secret_value()
+    if not (text.isascii() and text.isprintable()) or " " in text:
+        raise ValueError("must be a URL of printable ASCII, the rest percent-encoded")
+    if not _is_http_url(text):
+        raise ValueError("must be a URL such as https://host/path")
+    return url
+
+
+def _is_http_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        # The parser's own words would repeat a part of the URL.
+        return False
+
+
+def _header_value(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().isprintable():
+        raise ValueError("must be one line of printable text")
+    return value
+
+
+def _header_name(name: str) -> str:
+    if not _HEADER_NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no name of a header")
+    if name.lower() in _OUR_HEADERS or name.lower().startswith(_SIGNATURE_HEADERS):
+        raise ValueError(f"{name} is set by the notifier itself")
+    return name
+
+
+def _signing_secret(secret: SecretStr) -> SecretStr:
+    signing_key(secret.get_secret_value())
+    return secret
+
+
+def signing_key(secret: str) -> bytes:
+    """The key that a Standard Webhooks library takes from the same text: base64, `whsec_` before it or not.
+
+    A text that is no base64 stands for its own bytes.
+
+    Raises:
+        ValueError: nothing is left of it, or there is no base64 after `whsec_`.
+    """
+    encoded = secret.removeprefix(_SIGNING_SECRET_PREFIX)
+    try:
+        key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        if encoded != secret:
+            raise ValueError(f"must be base64 after {_SIGNING_SECRET_PREFIX}") from None
+        key = secret.encode()
+    if not key:
+        raise ValueError("must not be empty")
+    return key
+
+
+def _mail_address(text: str) -> str:
+    _, address = parseaddr(text)
+    if not text.isprintable() or not re.fullmatch(r"[^@\s]+@[^@\s]+", address):
+        raise ValueError("must be an address such as alerts@example.com or Alerts <alerts@example.com>")
+    return text
+
+
+def _apprise_url(url: SecretStr) -> SecretStr:
+    if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", url.get_secret_value()):
+        raise ValueError("must be an Apprise URL such as discord://id/token")
+    return url
+
+
+def _security(value: object, info: ValidationInfo) -> object:
+    """certctl's `USE_TLS` is a switch; which kind of TLS it means follows the port."""
+    if isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or (security := value.strip().lower()) not in _SECURITIES:
+        raise ValueError("must be starttls, tls, none, true or false")
+    return _SECURITIES[security] or ("tls" if info.data.get("port") == _IMPLICIT_TLS_PORT else "starttls")
+
+
+HttpUrlSecret = Annotated[SecretStr, AfterValidator(_http_url)]
+HeaderName = Annotated[str, AfterValidator(_header_name)]
+HeaderValue = Annotated[SecretStr, AfterValidator(_header_value)]
+SigningSecret = Annotated[SecretStr, AfterValidator(_signing_secret)]
+Key = Annotated[SecretStr, Field(min_length=1), AfterValidator(_header_value)]
+AppriseUrl = Annotated[SecretStr, AfterValidator(_apprise_url)]
+MailAddress = Annotated[str, Field(max_length=320), AfterValidator(_mail_address)]
+Security = Annotated[Literal["starttls", "tls", "none"], BeforeValidator(_security)]
