@@ -176,3 +176,15 @@ class ChannelRecord(_Record):
     last_sent_at: AwareDatetime | None
     last_failed_at: AwareDatetime | None
     last_error: str | None
+
+
+class SweepReport(_Record):
+    """What came of the attempts that ended during one sweep."""
+
+    sent: int
+    failed: int
+    """To be attempted again."""
+    dead: int
+    skipped: int
+    """No notifier is configured for their channel: nothing was delivered."""
+    still_under_way: int

@@ -37,7 +37,11 @@ class UtcDateTime(types.TypeDecorator[datetime]):
         return sortable(value)
 
     def process_result_value(self, value: datetime | str | None, dialect: Dialect) -> datetime | None:
-        return datetime.fromisoformat(value) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        moment = datetime.fromisoformat(value)
+        # SQLite's own CURRENT_TIMESTAMP, which other programs write, is UTC without saying so.
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 class Seconds(types.TypeDecorator[timedelta]):

@@ -1,0 +1,244 @@
+"""The companion task: wakes when something is due, claims it, and starts its attempts.
+
+It claims only what can start now: so many attempts in all, so many in each channel. A channel that hangs
+fills its own places and no others.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+import anyio
+from anyio.abc import TaskGroup
+
+from certctl_mcp.delivery import Answer, Delivery
+from storage.changes import Changes
+from storage.clock import Clock, utc_now
+from storage.errors import StorageError
+from storage.models import AttemptOutcome, Claim, SweepReport
+from storage.notifications import NotificationRepository
+
+logger = logging.getLogger(__name__)
+
+SWEEP_LIMIT = 1000
+"""Notifications that one sweep attempts at most."""
+
+SWEEP_TIMEOUT = timedelta(seconds=45)
+"""How long a sweep is waited for; hosts cut a tool call off when it takes minutes."""
+
+FIRST_PAUSE = timedelta(seconds=1)
+LONGEST_PAUSE = timedelta(seconds=30)
+"""The pauses while the database can't be used double from the first to the longest."""
+
+CLEAN_UP = timedelta(seconds=2)
+"""What is left, after the grace time, to record attempts that were broken off."""
+
+Waiter = Callable[[anyio.Event, timedelta], Awaitable[None]]
+"""Waits until the event is set, but not longer than the time given."""
+
+
+async def wait_at_most(event: anyio.Event, time: timedelta) -> None:
+    with anyio.move_on_after(time.total_seconds()):
+        await event.wait()
+
+
+class RetryLoop:
+    """Attempts due notifications within the limits of one process.
+
+    Used as an asynchronous context: leaving it drains. `run` is the loop; `sweep` attempts what is due
+    once, beside a running loop or without one.
+    """
+
+    def __init__(
+        self,
+        repository: NotificationRepository,
+        changes: Changes,
+        delivery: Delivery,
+        *,
+        worker: str,
+        lease: timedelta,
+        interval: timedelta,
+        concurrency: int,
+        channel_concurrency: Callable[[str], int],
+        grace: timedelta,
+        clock: Clock = utc_now,
+        wait: Waiter = wait_at_most,
+    ) -> None:
+        self._repository = repository
+        self._changes = changes
+        self._delivery = delivery
+        self._worker = worker
+        self._lease = lease
+        self._interval = interval
+        self._concurrency = concurrency
+        self._channel_concurrency = channel_concurrency
+        self._grace = grace
+        self._clock = clock
+        self._wait = wait
+        self._tasks: TaskGroup
+        self._claiming = anyio.Lock()
+        self._sweeping = anyio.Lock()
+        self._wake = anyio.Event()
+        self._ended = anyio.Event()
+        self._sending: Counter[str] = Counter()
+        self._under_way = 0
+        self._alone = False
+        self._stopped = anyio.Event()
+        self._tallies: list[Counter[AttemptOutcome]] = []
+
+    async def __aenter__(self) -> Self:
+        self._tasks = anyio.create_task_group()
+        await self._tasks.__aenter__()
+        self._tasks.start_soon(self._notice_changes)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        with anyio.CancelScope(shield=True):
+            await self.wait_for_completion(self._grace)
+        self._tasks.cancel_scope.cancel()
+        await self._tasks.__aexit__(None, None, None)
+
+    async def run(self) -> None:
+        """Attempt what is due as it becomes due, until stopped. An unusable database only delays it."""
+        pause = FIRST_PAUSE
+        while not self._stopped.is_set():
+            self._wake = anyio.Event()
+            try:
+                if not await self._start_due(SWEEP_LIMIT):
+                    await self._wait_for_work()
+            except StorageError as failure:
+                logger.warning("%s; trying again in %g s", failure, pause.total_seconds())
+            except Exception:
+                # The supervised edge: whatever is wrong, the loop goes on.
+                logger.exception("a sweep failed; trying again in %g s", pause.total_seconds())
+            else:
+                pause = FIRST_PAUSE
+                continue
+            await self._wait(self._stopped, pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def sweep(self, limit: int = SWEEP_LIMIT, at_most: timedelta = SWEEP_TIMEOUT) -> SweepReport:
+        """Attempt what is due now, at most `limit` of it, and report what came of it.
+
+        Attempts under way at the beginning are counted too. What has not ended after `at_most` goes on
+        and is reported as still under way. Sweeps of one process don't overlap.
+
+        Raises:
+            StorageError: what is due can't be claimed; nothing was sent.
+        """
+        outcomes: Counter[AttemptOutcome] = Counter()
+        started = 0
+        with anyio.move_on_after(at_most.total_seconds()):
+            async with self._sweeping:
+                self._tallies.append(outcomes)
+                try:
+                    while True:
+                        ended = self._ended
+                        started += await self._start_due(limit - started)
+                        if not self._under_way:
+                            break
+                        await ended.wait()
+                finally:
+                    self._tallies.remove(outcomes)
+        return SweepReport(
+            sent=outcomes[AttemptOutcome.SENT],
+            failed=outcomes[AttemptOutcome.FAILED],
+            dead=outcomes[AttemptOutcome.DEAD],
+            skipped=outcomes[AttemptOutcome.SKIPPED],
+            still_under_way=self._under_way,
+        )
+
+    def stop(self) -> None:
+        """Claim nothing more."""
+        self._stopped.set()
+        self._wake.set()
+
+    async def wait_for_completion(self, grace: timedelta) -> bool:
+        """Wait for the attempts under way, not longer than `grace`; true if all have ended."""
+        with anyio.move_on_after(grace.total_seconds()):
+            while self._under_way:
+                await self._ended.wait()
+        return not self._under_way
+
+    async def _start_due(self, limit: int) -> int:
+        """Claim what is due and can start now, and start it."""
+        async with self._claiming:
+            started = await self._claim_and_start(limit, suspects=False)
+            if not started and not self._under_way:
+                # What may kill its worker is attempted when there is nobody else to be killed.
+                started = await self._claim_and_start(1, suspects=True)
+                self._alone = started > 0
+            return started
+
+    async def _claim_and_start(self, limit: int, *, suspects: bool) -> int:
+        slots = min(limit, self._free_slots())
+        if slots <= 0 or self._stopped.is_set() or self._alone:
+            return 0
+        claims = await self._repository.claim(self._worker, self._lease, slots, self._room, suspects=suspects)
+        for claim in claims:
+            self._under_way += 1
+            self._sending[claim.notification.channel] += 1
+            self._tasks.start_soon(self._attempt, claim)
+        return len(claims)
+
+    def _free_slots(self) -> int:
+        return self._concurrency - self._sending.total()
+
+    def _room(self, channel: str) -> int:
+        return self._channel_concurrency(channel) - self._sending[channel]
+
+    async def _attempt(self, claim: Claim) -> None:
+        answer: Answer | None = None
+        try:
+            try:
+                answer = await self._answer(claim)
+            finally:
+                # The place is free before the outcome is written: both can share a transaction.
+                self._sending[claim.notification.channel] -= 1
+                self._wake.set()
+            if answer is not None:
+                self._count(await self._delivery.record(claim, answer))
+        except anyio.get_cancelled_exc_class():
+            with anyio.move_on_after(CLEAN_UP.total_seconds(), shield=True):
+                await self._delivery.record_cancelled(claim, answer)
+            raise
+        except Exception:
+            # The supervised edge: the lease ends by itself and the notification is attempted again.
+            logger.exception("the attempt of %s ended in an unexpected way", claim.notification.id)
+        finally:
+            self._under_way -= 1
+            self._alone = False
+            self._wake.set()
+            self._ended.set()
+            self._ended = anyio.Event()
+
+    async def _answer(self, claim: Claim) -> Answer | None:
+        """What the attempt came to; None where it was not begun and the claim given back."""
+        # A lease that might run out during the attempt would let another worker attempt it too.
+        if self._stopped.is_set() or self._clock() + self._delivery.send_timeout > claim.expires_at:
+            await self._repository.release(claim)
+            return None
+        return await self._delivery.attempt(claim)
+
+    def _count(self, outcome: AttemptOutcome | None) -> None:
+        if outcome is not None:
+            for tally in self._tallies:
+                tally[outcome] += 1
+
+    async def _wait_for_work(self) -> None:
+        pause = self._interval
+        if self._free_slots() and (due := await self._repository.next_due_at()):
+            pause = max(timedelta(0), min(pause, due - self._clock()))
+        await self._wait(self._wake, pause)
+
+    async def _notice_changes(self) -> None:
+        version = self._changes.version
+        while True:
+            version = await self._changes.wait_beyond(version)
+            self._wake.set()

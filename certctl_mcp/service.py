@@ -1,0 +1,107 @@
+"""What every front asks for: alerts accepted, found, explained, and given a new life."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from pydantic import BaseModel, ConfigDict
+
+from certctl_mcp.errors import UnknownChannelError
+from certctl_mcp.retry_loop import RetryLoop
+from storage.models import (
+    Accepted,
+    Attempt,
+    ChannelRecord,
+    NewNotification,
+    Notification,
+    NotificationFilter,
+    NotificationPage,
+    SweepReport,
+)
+from storage.notifications import NotificationRepository
+
+LATELY = timedelta(days=1)
+"""The period over which a channel's doings are told."""
+
+
+class ChannelHealth(BaseModel):
+    """A configured channel and how it has done lately."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    destination: str
+    """What and where it is, without secrets."""
+    record: ChannelRecord | None
+    """None where nothing was attempted lately."""
+
+
+class NotificationService:
+    """Notifications as people and programs handle them. All methods raise `StorageError` as it comes."""
+
+    def __init__(
+        self, repository: NotificationRepository, retry_loop: RetryLoop, channels: Mapping[str, str]
+    ) -> None:
+        """`channels` are the configured ones, each with its description."""
+        self._repository = repository
+        self._retry_loop = retry_loop
+        self._channels = channels
+
+    async def send(self, new: NewNotification) -> Accepted:
+        """Accept an alert for delivery; it is durable when this returns, and delivered soon after.
+
+        Raises:
+            UnknownChannelError: nothing is configured under the channel's name.
+            IdempotencyConflictError: its key was accepted before with other contents.
+        """
+        if new.channel not in self._channels:
+            raise UnknownChannelError(new.channel, tuple(self._channels))
+        return await self._repository.accept(new)
+
+    async def get(self, notification_id: str) -> tuple[Notification, tuple[Attempt, ...]]:
+        """A notification and its attempts.
+
+        Raises:
+            NotificationNotFoundError: there is no such notification.
+        """
+        notification = await self._repository.get(notification_id)
+        return notification, await self._repository.attempts(notification_id)
+
+    async def list(
+        self, wanted: NotificationFilter, *, limit: int = 50, cursor: str | None = None
+    ) -> NotificationPage:
+        """A page, newest first.
+
+        Raises:
+            InvalidCursorError: `cursor` is not one that a page gave.
+        """
+        return await self._repository.list(wanted, limit=limit, cursor=cursor)
+
+    async def requeue_notification(self, notification_id: str) -> Notification:
+        """Give a dead or failed notification all its retries anew; it is attempted at once.
+
+        Raises:
+            NotificationNotFoundError: there is no such notification.
+            NotificationConflictError: its status does not allow it, or an attempt is under way.
+        """
+        return await self._repository.requeue(notification_id)
+
+    async def mark_as_read(self, notification_id: str) -> Notification:
+        """Nothing is left to do about it; one not delivered yet is not delivered any more.
+
+        Raises:
+            NotificationNotFoundError: there is no such notification.
+            NotificationConflictError: an attempt is under way.
+        """
+        return await self._repository.mark_read(notification_id)
+
+    async def retry_failed_notifications(self) -> SweepReport:
+        """Attempt everything due now, once, and say what came of it."""
+        return await self._retry_loop.sweep()
+
+    async def channels(self) -> tuple[ChannelHealth, ...]:
+        """The configured channels in their configured order."""
+        records = {record.channel: record for record in await self._repository.channel_records(LATELY)}
+        return tuple(
+            ChannelHealth(name=name, destination=destination, record=records.get(name))
+            for name, destination in self._channels.items()
+        )
