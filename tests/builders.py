@@ -1,0 +1,138 @@
+"""Notifications for tests: one line makes one, in memory or in the database, in any state."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from storage.models import Claim, NewNotification, Notification, NotificationStatus
+from storage.notifications import NotificationRepository
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+LEASE = timedelta(seconds=45)
+TOOK = timedelta(milliseconds=250)
+WAIT = timedelta(minutes=1)
+TIMES_TO_BE_SUSPECT = 3
+
+
+@dataclass
+class SettableClock:
+    """Stands still until it is set."""
+
+    now: datetime = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, duration: timedelta) -> None:
+        self.now += duration
+
+
+def new_notification(**overrides: Any) -> NewNotification:
+    """An alert that nobody has accepted yet."""
+    contents: dict[str, Any] = {
+        "type": "ExpirationWarning",
+        "channel": "Webhook",
+        "recipient": "on-call",
+        "message": "api.example.com expires in 7 days",
+    }
+    return NewNotification(**contents | overrides)
+
+
+def notification(**overrides: Any) -> Notification:
+    """A pending notification as it would be read from the database."""
+    contents: dict[str, Any] = {
+        "id": "notif-0001",
+        "certificate_id": None,
+        "idempotency_key": None,
+        "status": NotificationStatus.PENDING,
+        "sent_at": None,
+        "error": None,
+        "retry_count": 0,
+        "next_retry_at": None,
+        "last_error": None,
+        "created_at": NOON,
+        "read_at": None,
+        "lease_owner": None,
+        "lease_expires_at": None,
+        "claimed_at": None,
+        "attempt_count": 0,
+        "abandoned_count": 0,
+    }
+    return Notification(**new_notification().model_dump() | contents | overrides)
+
+
+def unlimited(_channel: str) -> int:
+    return 1000
+
+
+@dataclass
+class Queue:
+    """A repository whose notifications are made in the state a test begins with."""
+
+    repository: NotificationRepository
+    clock: SettableClock
+    worker: str = "worker-1"
+
+    async def pending(self, **contents: Any) -> Notification:
+        accepted = await self.repository.accept(new_notification(**contents))
+        return accepted.notification
+
+    async def claimed(self, lease: timedelta = LEASE, **contents: Any) -> Claim:
+        notification = await self.pending(**contents)
+        return await self.claim(notification.id, lease=lease)
+
+    async def failed(self, error: str = "HTTP 503", wait: timedelta = WAIT, **contents: Any) -> Notification:
+        claim = await self.claimed(**contents)
+        await self.repository.record_failed_attempt(claim, TOOK, error, wait)
+        return await self.repository.get(claim.notification.id)
+
+    async def dead(self, error: str = "HTTP 410", **contents: Any) -> Notification:
+        claim = await self.claimed(**contents)
+        await self.repository.mark_as_dead(claim, TOOK, error)
+        return await self.repository.get(claim.notification.id)
+
+    async def sent(self, **contents: Any) -> Notification:
+        claim = await self.claimed(**contents)
+        await self.repository.record_sent(claim, TOOK)
+        return await self.repository.get(claim.notification.id)
+
+    async def skipped(self, reason: str = "no notifier configured", **contents: Any) -> Notification:
+        claim = await self.claimed(**contents)
+        await self.repository.record_skipped(claim, reason)
+        return await self.repository.get(claim.notification.id)
+
+    async def read(self, **contents: Any) -> Notification:
+        notification = await self.pending(**contents)
+        return await self.repository.mark_read(notification.id)
+
+    async def abandoned(self, times: int = 1, **contents: Any) -> Notification:
+        """Its workers never answered; the last lease has just run out and been taken back."""
+        notification = await self.pending(**contents)
+        for earlier in range(times):
+            await self.claim(notification.id, suspects=earlier >= TIMES_TO_BE_SUSPECT)
+            self.clock.advance(LEASE)
+        await self.repository.claim("sweeper", LEASE, 0, unlimited)
+        return await self.repository.get(notification.id)
+
+    async def claim(
+        self, notification_id: str, *, lease: timedelta = LEASE, suspects: bool = False, worker: str = ""
+    ) -> Claim:
+        """Claim this one; others that were due are given back."""
+        claims = await self.claim_due(lease=lease, suspects=suspects, worker=worker)
+        for claim in claims:
+            if claim.notification.id != notification_id:
+                await self.repository.release(claim)
+        (wanted,) = (claim for claim in claims if claim.notification.id == notification_id)
+        return wanted
+
+    async def claim_due(
+        self,
+        *,
+        slots: int = 1000,
+        room: Callable[[str], int] = unlimited,
+        lease: timedelta = LEASE,
+        suspects: bool = False,
+        worker: str = "",
+    ) -> tuple[Claim, ...]:
+        return await self.repository.claim(worker or self.worker, lease, slots, room, suspects=suspects)
