@@ -1,18 +1,17 @@
 """Which notifications are there? Pages by key, newest first, that stay whole while rows arrive."""
 
 import base64
-import binascii
 import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, Text, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.errors import InvalidCursorError
-from storage.models import Notification, NotificationFilter, NotificationPage
+from storage.models import NotificationFilter, NotificationPage
 from storage.records import NOTIFICATION, notification_of
-from storage.tables import notification_events, sortable
+from storage.tables import UtcDateTime, notification_events, sortable
 
 LARGEST_PAGE = 500
 
@@ -48,7 +47,9 @@ def page_query(wanted: NotificationFilter, limit: int, cursor: str | None) -> Se
     """One row more than the page holds, which tells whether another page follows."""
     query = select(*NOTIFICATION).where(*conditions(wanted))
     if cursor is not None:
-        query = query.where(tuple_(_n.created_at, _n.id) < tuple_(*_decoded(cursor)))
+        moment, notification_id = _decoded(cursor)
+        last = tuple_(literal(moment, UtcDateTime), literal(notification_id, Text))
+        query = query.where(tuple_(_n.created_at, _n.id) < last)
     return query.order_by(_n.created_at.desc(), _n.id.desc()).limit(limit + 1)
 
 
@@ -60,11 +61,12 @@ async def list_page(
     rows = (await connection.execute(page_query(wanted, limit, cursor))).all()
     items = tuple(notification_of(row) for row in rows[:limit])
     more = len(rows) > limit
-    return NotificationPage(items=items, next_cursor=_encoded(items[-1]) if more else None)
+    next_cursor = _encoded(items[-1].created_at, items[-1].id) if more else None
+    return NotificationPage(items=items, next_cursor=next_cursor)
 
 
-def _encoded(last: Notification) -> str:
-    key = json.dumps([sortable(last.created_at), last.id], separators=(",", ":"))
+def _encoded(created_at: datetime, notification_id: str) -> str:
+    key = json.dumps([sortable(created_at), notification_id], ensure_ascii=False, separators=(",", ":"))
     return base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
 
 
@@ -73,8 +75,9 @@ def _decoded(cursor: str) -> tuple[datetime, str]:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         created_at, notification_id = json.loads(text)
         moment = datetime.fromisoformat(created_at)
-    except (binascii.Error, ValueError, TypeError) as failure:
+        given_out = _encoded(moment, notification_id) == cursor and isinstance(notification_id, str)
+    except (ValueError, TypeError, OverflowError, RecursionError) as failure:
         raise InvalidCursorError(cursor) from failure
-    if moment.tzinfo is None or not isinstance(notification_id, str):
+    if not given_out:
         raise InvalidCursorError(cursor)
     return moment, notification_id
