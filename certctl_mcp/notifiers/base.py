@@ -1,8 +1,10 @@
 """How is a notification carried to a channel? The protocol every notifier follows, and how it fails."""
 
+from collections.abc import Iterable
 from datetime import timedelta
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from certctl_mcp.redaction import bounded, redact
 from storage.models import Notification
 
 
@@ -13,12 +15,15 @@ class DeliveryFailedError(Exception):
     straight to the dead letters. `retry_after`: the wait that the remote end asked for.
     """
 
-    def __init__(self, message: str, *, permanent: bool = False, retry_after: timedelta | None = None) -> None:
+    def __init__(
+        self, message: str, *, permanent: bool = False, retry_after: timedelta | None = None
+    ) -> None:
         super().__init__(message)
         self.permanent = permanent
         self.retry_after = retry_after
 
 
+@runtime_checkable
 class Notifier(Protocol):
     """Carries notifications to one configured destination.
 
@@ -39,3 +44,19 @@ class Notifier(Protocol):
     async def aclose(self) -> None:
         """Give back connections. Called once, when no send is under way."""
         ...
+
+
+def delivery_failed(
+    message: str,
+    confidential: Iterable[str],
+    *,
+    permanent: bool = False,
+    retry_after: timedelta | None = None,
+) -> DeliveryFailedError:
+    """The failure with `confidential` and everything like a secret removed from its message.
+
+    Raise it `from None`: what it came from may hold the secrets, and a traceback would print them.
+    """
+    return DeliveryFailedError(
+        bounded(redact(message, confidential)), permanent=permanent, retry_after=retry_after
+    )

@@ -1,0 +1,18 @@
+"""Why did the operating system or TLS refuse? Its reason without what libraries add to it."""
+
+import os
+import socket
+import ssl
+
+
+def os_reason(error: BaseException) -> str:
+    """Such as `Connection refused`, or what OpenSSL holds against a certificate; no addresses, no URL."""
+    match error:
+        case ssl.SSLCertVerificationError():
+            return error.verify_message
+        case ssl.SSLError() | socket.gaierror():
+            return error.strerror or type(error).__name__
+        case OSError(errno=int(number)):
+            return os.strerror(number)
+        case _:
+            return type(error).__name__
