@@ -1,0 +1,53 @@
+"""PagerDuty: a trigger event to the Events API v2."""
+
+from certctl_mcp.destinations import PagerDutyDestination
+from certctl_mcp.notifiers.answers import PERMANENT
+from certctl_mcp.notifiers.http import Endpoint, HttpClient
+from certctl_mcp.notifiers.http_notifier import HttpNotifier, Post
+from certctl_mcp.notifiers.idempotency import idempotency_key
+from certctl_mcp.notifiers.json_body import encode
+from certctl_mcp.redaction import bounded
+from storage.models import Notification
+
+_LONGEST_SUMMARY = 1024
+_LONGEST_MESSAGE_BYTES = 200 * 1024
+"""An event may have 512 KB in all; JSON may double the message."""
+
+_VERDICTS = PERMANENT | {400: "PagerDuty refuses the event as it is"}
+
+_SOURCE = "certctl"
+
+
+class PagerDutyNotifier(HttpNotifier):
+    """Opens an incident; a repeat has the same `dedup_key` and is folded into it."""
+
+    def __init__(self, destination: PagerDutyDestination, client: HttpClient) -> None:
+        super().__init__(
+            Endpoint(client, str(destination.api_url), destination.confidential, verdicts=_VERDICTS)
+        )
+        self._routing_key = destination.routing_key.get_secret_value()
+        self._severity = destination.severity
+
+    def write(self, notification: Notification) -> Post:
+        return Post(
+            encode(
+                {
+                    "routing_key": self._routing_key,
+                    "event_action": "trigger",
+                    "dedup_key": idempotency_key(notification),
+                    "payload": {
+                        "summary": f"{notification.type}: {notification.message}"[:_LONGEST_SUMMARY],
+                        "severity": self._severity,
+                        "source": notification.certificate_id or _SOURCE,
+                        "timestamp": notification.created_at.isoformat(),
+                        "class": notification.type,
+                        "custom_details": {
+                            "notification_id": notification.id,
+                            "certificate_id": notification.certificate_id,
+                            "recipient": notification.recipient,
+                            "message": bounded(notification.message, _LONGEST_MESSAGE_BYTES),
+                        },
+                    },
+                }
+            )
+        )

@@ -1,0 +1,52 @@
+"""Slack: a plain text to an incoming webhook."""
+
+from certctl_mcp.destinations import SlackDestination
+from certctl_mcp.notifiers.answers import PERMANENT
+from certctl_mcp.notifiers.http import Endpoint, HttpClient
+from certctl_mcp.notifiers.http_notifier import IDEMPOTENCY_HEADER, HttpNotifier, Post
+from certctl_mcp.notifiers.idempotency import idempotency_key
+from certctl_mcp.notifiers.json_body import Json, encode
+from storage.models import Notification
+
+_LONGEST_TEXT = 40_000
+"""Slack cuts what is longer."""
+
+_VERDICTS = PERMANENT | {400: "Slack refuses the message as it is"}
+
+_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+
+
+class SlackNotifier(HttpNotifier):
+    """Shows the message as it is: no mention, link or emphasis can be written into it.
+
+    Slack has no idempotency key; `Idempotency-Key` is sent for a proxy that knows it.
+    """
+
+    def __init__(self, destination: SlackDestination, client: HttpClient) -> None:
+        super().__init__(
+            Endpoint(
+                client,
+                destination.webhook_url.get_secret_value(),
+                destination.confidential,
+                verdicts=_VERDICTS,
+            )
+        )
+        overrides = {"channel": destination.channel, "username": destination.username}
+        self._fixed: dict[str, Json] = {
+            # Certificate names hold asterisks and underscores, which would be taken for emphasis.
+            "mrkdwn": False,
+            "parse": "none",
+            "link_names": False,
+            "unfurl_links": False,
+            "unfurl_media": False,
+            **{name: value for name, value in overrides.items() if value},
+        }
+
+    def write(self, notification: Notification) -> Post:
+        text = f"{notification.type}: {notification.message}"
+        if notification.certificate_id:
+            text += f"\nCertificate: {notification.certificate_id}"
+        # `<!channel>` and `<@user>` are commands only as long as their brackets are not escaped.
+        escaped = text[:_LONGEST_TEXT].translate(_ESCAPES)
+        body = encode({"text": escaped, **self._fixed})
+        return Post(body, {IDEMPOTENCY_HEADER: idempotency_key(notification)})

@@ -1,0 +1,61 @@
+"""Webhook: a JSON body to the operator's receiver, signed by the Standard Webhooks specification."""
+
+import ssl
+from datetime import UTC
+
+from standardwebhooks import Webhook
+
+from certctl_mcp.destinations import WebhookDestination
+from certctl_mcp.notifiers.http import Endpoint, HttpClient
+from certctl_mcp.notifiers.http_notifier import HttpNotifier, Post
+from certctl_mcp.notifiers.idempotency import idempotency_key
+from certctl_mcp.notifiers.json_body import encode
+from storage.models import Notification
+
+
+class WebhookNotifier(HttpNotifier):
+    """Posts `{"type", "timestamp", "data"}`; the receiver knows a repeat by the header `webhook-id`.
+
+    With several secrets there is a signature by each, so a receiver that has any one of them can verify.
+    """
+
+    def __init__(self, destination: WebhookDestination, client: HttpClient) -> None:
+        super().__init__(
+            Endpoint(
+                client,
+                destination.url.get_secret_value(),
+                destination.confidential,
+                headers={name: value.get_secret_value() for name, value in destination.headers.items()},
+                tls=ssl.create_default_context(cafile=destination.ca_file) if destination.ca_file else True,
+            )
+        )
+        self._clock = client.clock
+        self._signers = tuple(Webhook(key) for key in destination.signing_keys)
+
+    def write(self, notification: Notification) -> Post:
+        body = encode(
+            {
+                "type": notification.type,
+                "timestamp": notification.created_at.isoformat(),
+                "data": {
+                    "id": notification.id,
+                    "type": notification.type,
+                    "certificate_id": notification.certificate_id,
+                    "channel": notification.channel,
+                    "recipient": notification.recipient,
+                    "message": notification.message,
+                    "created_at": notification.created_at.isoformat(),
+                },
+            }
+        )
+        return Post(body, self._headers(idempotency_key(notification), body))
+
+    def _headers(self, key: str, body: bytes) -> dict[str, str]:
+        # The library takes the digits of a time for UTC, whatever its zone.
+        now = self._clock().astimezone(UTC)
+        headers = {"webhook-id": key, "webhook-timestamp": str(int(now.timestamp()))}
+        if self._signers:
+            text = body.decode()
+            signatures = (signer.sign(msg_id=key, timestamp=now, data=text) for signer in self._signers)
+            headers["webhook-signature"] = " ".join(signatures)
+        return headers
