@@ -1,0 +1,56 @@
+"""What does a notification look like as a mail?"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import parseaddr
+from html import escape
+
+from certctl_mcp.notifiers.excerpt import single_line
+from certctl_mcp.notifiers.idempotency import idempotency_key
+from storage.models import Notification
+
+
+def compose(
+    notification: Notification, sender: str, recipients: Sequence[str], date: datetime, *, html: bool
+) -> EmailMessage:
+    """The type as subject, the message as text, and as simple HTML beside it if `html`.
+
+    Its Message-ID is made of the notification's id, so that every attempt has the same. No text of the
+    notification can add a header: subjects are one line, and addresses are checked before.
+    """
+    text = notification.message.encode("utf-8", "replace").decode()
+    if notification.certificate_id:
+        text += f"\n\nCertificate: {single_line(notification.certificate_id)}"
+    mail = EmailMessage(policy=SMTP)
+    mail["From"] = sender
+    mail["To"] = [_addressee(recipient) for recipient in recipients]
+    mail["Subject"] = single_line(notification.type)
+    mail["Date"] = date
+    mail["Message-ID"] = f"<{idempotency_key(notification)}@{_domain(sender)}>"
+    # Keeps out-of-office notices from being sent back (RFC 3834).
+    mail["Auto-Submitted"] = "auto-generated"
+    mail.set_content(text)
+    if html:
+        mail.add_alternative(_page(notification.type, text), subtype="html")
+    return mail
+
+
+def _addressee(address: str) -> Address:
+    local, _, domain = address.rpartition("@")
+    return Address(username=local, domain=domain)
+
+
+def _domain(sender: str) -> str:
+    return parseaddr(sender)[1].rpartition("@")[2]
+
+
+def _page(subject: str, text: str) -> str:
+    return (
+        '<!DOCTYPE html>\n<html><head><meta charset="utf-8"></head><body>\n'
+        f"<h3>{escape(single_line(subject))}</h3>\n"
+        f'<p style="white-space: pre-wrap">{escape(text)}</p>\n'
+        "</body></html>\n"
+    )
