@@ -24,6 +24,9 @@ from certctl_mcp.destination_values import (
 )
 from certctl_mcp.redaction import url_secrets
 
+_SECRET_OPTION = re.compile(r"pass|secret|token|key|auth|credential", re.IGNORECASE)
+"""By its name: what the options of another package's notifier mean is not known here."""
+
 
 class _Configured(BaseModel):
     # A wrong URL or password must not show up in the message that refuses it.
@@ -209,8 +212,13 @@ class PluginDestination(_Destination):
 
     @property
     def confidential(self) -> tuple[str, ...]:
-        """Nothing is known of what the options mean, so no text among them is shown."""
-        return tuple(option for option in self.options.values() if isinstance(option, str))
+        values = ((name, value) for name, value in self.options.items() if isinstance(value, str))
+        return tuple(
+            part
+            for name, value in values
+            if _SECRET_OPTION.search(name) or "://" in value
+            for part in (value, *url_secrets(value))
+        )
 
 
 Destination = Annotated[

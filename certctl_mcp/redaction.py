@@ -7,6 +7,7 @@ match once begun.
 import json
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 REDACTED = "[redacted]"
@@ -30,43 +31,41 @@ _UNMISTAKABLE_NAME = (
 )
 _COMMON_NAME = r"pwd|token|key|sig|signature|auth"
 
-_PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
-    (re.compile(pattern, re.DOTALL), rf"\g<kept>{REDACTED}")
-    for pattern in (
-        # A private key, also one whose end was cut off.
-        r"(?P<kept>)-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)",
-        # User name and password of a URL.
-        r"(?P<kept>://)[^\s/?#\"'<>]+(?=@)",
-        # Webhook URLs whose path is the secret.
-        r"(?P<kept>(?i:hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/))[^\s\"'<>]+",
-        r"(?P<kept>(?i:discord(?:app)?\.com/api/webhooks/))[^\s\"'<>]+",
-        r"(?P<kept>(?i:webhook\.office\.com/))[^\s\"'<>]+",
-        r"(?P<kept>(?i:api\.telegram\.org/bot))[^\s\"'<>/]+",
-        # Authorization headers, and their values wherever they stand.
-        rf"(?P<kept>(?i:authorization){_IS}{_QUOTE})(?:[A-Za-z]{{1,20}}[ \t]{{1,8}})?{_VALUE}",
-        r"(?P<kept>\b(?i:bearer|geniekey)[ \t]{1,8})[A-Za-z0-9._~+/=-]{6,}",
-        r"(?P<kept>\b(?i:basic)[ \t]{1,8})(?=[a-z/+]{0,200}[A-Z0-9=])[A-Za-z0-9+/]{6,}={0,2}",
-        # name=value, name: value and "name": "value"; a common name followed by a colon may be prose.
-        rf"(?P<kept>(?i:{_UNMISTAKABLE_NAME}){_IS}{_QUOTE}){_VALUE}",
-        rf"(?P<kept>(?<![A-Za-z])(?i:{_COMMON_NAME})(?:=|\\?[\"'][ \t]{{0,8}}:[ \t]{{0,8}}){_QUOTE}){_VALUE}",
-        # Tokens that show what they are.
-        r"(?P<kept>)\bwhsec_[A-Za-z0-9+/=_-]+",
-        r"(?P<kept>)\bxox[a-z]-[A-Za-z0-9-]{8,}",
-        r"(?P<kept>)\bgh[pousr]_[A-Za-z0-9]{20,}",
-        r"(?P<kept>)\bgithub_pat_[A-Za-z0-9_]{20,}",
-        r"(?P<kept>)\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
-        # A JSON Web Token; the look behind lets a run of its characters be tried once only.
-        r"(?P<kept>)(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?",
-    )
+_PATTERNS = (
+    # A private key, also one whose end was cut off.
+    r"(?P<kept>)-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)",
+    # User name and password of a URL.
+    r"(?P<kept>://)[^\s/?#\"'<>]+(?=@)",
+    # Webhook URLs whose path is the secret.
+    r"(?P<kept>(?i:hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/))[^\s\"'<>]+",
+    r"(?P<kept>(?i:discord(?:app)?\.com/api/webhooks/))[^\s\"'<>]+",
+    r"(?P<kept>(?i:webhook\.office\.com/))[^\s\"'<>]+",
+    r"(?P<kept>(?i:api\.telegram\.org/bot))[^\s\"'<>/]+",
+    # Authorization headers, and their values wherever they stand.
+    rf"(?P<kept>(?i:authorization){_IS}{_QUOTE})(?:[A-Za-z]{{1,20}}[ \t]{{1,8}})?{_VALUE}",
+    r"(?P<kept>\b(?i:bearer|geniekey)[ \t]{1,8})[A-Za-z0-9._~+/=-]{6,}",
+    r"(?P<kept>\b(?i:basic)[ \t]{1,8})(?=[a-z/+]{0,200}[A-Z0-9=])[A-Za-z0-9+/]{6,}={0,2}",
+    # name=value, name: value and "name": "value"; a common name followed by a colon may be prose.
+    rf"(?P<kept>(?i:{_UNMISTAKABLE_NAME}){_IS}{_QUOTE}){_VALUE}",
+    rf"(?P<kept>(?<![A-Za-z])(?i:{_COMMON_NAME})(?:=|\\?[\"'][ \t]{{0,8}}:[ \t]{{0,8}}){_QUOTE}){_VALUE}",
+    # Tokens that show what they are.
+    r"(?P<kept>)\bwhsec_[A-Za-z0-9+/=_-]+",
+    r"(?P<kept>)\bxox[a-z]-[A-Za-z0-9-]{8,}",
+    r"(?P<kept>)\bgh[pousr]_[A-Za-z0-9]{20,}",
+    r"(?P<kept>)\bgithub_pat_[A-Za-z0-9_]{20,}",
+    r"(?P<kept>)\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
+    # A JSON Web Token; the look behind lets a run of its characters be tried once only.
+    r"(?P<kept>)(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?",
 )
+"""`kept` stays in front of what is removed."""
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """Replace `secrets`, as they are or encoded for a URL or JSON, and whatever is recognisably one."""
     for form in sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True):
         text = text.replace(form, REDACTED)
-    for pattern, replacement in _PATTERNS:
-        text = pattern.sub(replacement, text)
+    for pattern in _compiled():
+        text = pattern.sub(rf"\g<kept>{REDACTED}", text)
     return text
 
 
@@ -93,6 +92,12 @@ def url_secrets(url: str) -> tuple[str, ...]:
     path = parts.path if parts.path.strip("/") else ""
     found = (url, *credentials, path, parts.query, *segments, *values)
     return tuple(dict.fromkeys(part for part in found if len(part) >= _SHORTEST_SECRET))
+
+
+@cache
+def _compiled() -> tuple[re.Pattern[str], ...]:
+    # At the first use: compiling takes longer than a good part of the start.
+    return tuple(re.compile(pattern, re.DOTALL) for pattern in _PATTERNS)
 
 
 def _forms(secret: str) -> Iterator[str]:

@@ -1,0 +1,205 @@
+"""Which notifier carries the notifications of a channel? Built from the settings, each when it is first used.
+
+A process that only answers questions never imports an HTTP or SMTP client.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from importlib.util import find_spec
+from threading import Lock
+from typing import TYPE_CHECKING, Self, assert_never
+
+import anyio.to_thread
+
+from certctl_mcp.destinations import (
+    AppriseDestination,
+    Channel,
+    Destination,
+    EmailDestination,
+    OpsGenieDestination,
+    PagerDutyDestination,
+    PluginDestination,
+    SlackDestination,
+    TeamsDestination,
+    WebhookDestination,
+)
+from certctl_mcp.notifiers.base import Notifier, delivery_failed
+from certctl_mcp.notifiers.plugins import PluginNotifier, UnusablePluginError, check_installed
+from certctl_mcp.settings_errors import SettingsError
+from storage.clock import Clock, utc_now
+from storage.models import Notification
+
+if TYPE_CHECKING:
+    from certctl_mcp.notifiers.http import HttpClient
+
+_CONNECT_TIMEOUT = timedelta(seconds=10)
+_SEND_TIMEOUT = timedelta(seconds=30)
+
+
+class NotifierRegistry:
+    """The configured channels. Names are matched exactly, as everywhere a channel is named."""
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        channels: Iterable[Channel],
+        connections: int,
+        *,
+        connect_timeout: timedelta = _CONNECT_TIMEOUT,
+        send_timeout: timedelta = _SEND_TIMEOUT,
+        clock: Clock = utc_now,
+    ) -> AsyncIterator[Self]:
+        """Leaving closes every connection; no send may be under way then.
+
+        `connections`: how many HTTP requests run at once at most, over all channels.
+
+        Raises:
+            SettingsError: a channel needs a package that is not installed.
+        """
+        registry = cls(
+            channels, connections, connect_timeout=connect_timeout, send_timeout=send_timeout, clock=clock
+        )
+        try:
+            yield registry
+        finally:
+            await registry.aclose()
+
+    def __init__(
+        self,
+        channels: Iterable[Channel],
+        connections: int,
+        *,
+        connect_timeout: timedelta = _CONNECT_TIMEOUT,
+        send_timeout: timedelta = _SEND_TIMEOUT,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._channels = {channel.name: channel for channel in channels}
+        self._connections = connections
+        self._connect_timeout = min(connect_timeout, send_timeout)
+        self._send_timeout = send_timeout
+        self._clock = clock
+        self._notifiers: dict[str, Notifier] = {}
+        self._http: HttpClient | None = None
+        self._building = Lock()
+        problems = [problem for channel in self._channels.values() for problem in _missing(channel)]
+        if problems:
+            raise SettingsError(problems)
+
+    @property
+    def descriptions(self) -> Mapping[str, str]:
+        """What each channel is, in the configured order: kind and host, nothing secret."""
+        return {name: channel.destination.description for name, channel in self._channels.items()}
+
+    def get(self, channel: str) -> Notifier | None:
+        """The notifier of this channel; None if no such channel is configured.
+
+        The first call for a kind imports it, which takes up to half a second. A destination that turns out
+        to be unusable gives a notifier whose sends fail and say why, so the other channels go on.
+        """
+        notifier = self._notifiers.get(channel)
+        if notifier is None and channel in self._channels:
+            with self._building:
+                notifier = self._notifiers.get(channel) or self._build(self._channels[channel].destination)
+                self._notifiers[channel] = notifier
+        return notifier
+
+    async def load(self) -> None:
+        """Import and build everything in a thread, so that the first sends do not hold up the event loop."""
+        for channel in self._channels:
+            await anyio.to_thread.run_sync(self.get, channel)
+
+    async def aclose(self) -> None:
+        """Give back every connection. One notifier that fails to does not keep the others from it."""
+        async with AsyncExitStack() as stack:
+            if self._http is not None:
+                stack.push_async_callback(self._http.aclose)
+            for notifier in self._notifiers.values():
+                stack.push_async_callback(notifier.aclose)
+        self._notifiers.clear()
+
+    def _build(self, destination: Destination) -> Notifier:
+        try:
+            return self._import(destination)
+        except (UnusablePluginError, OSError, ValueError) as error:
+            return _Unusable(f"{destination.description} can't be used: {error}", destination.confidential)
+
+    def _import(self, destination: Destination) -> Notifier:
+        match destination:
+            case WebhookDestination():
+                from certctl_mcp.notifiers.webhook import WebhookNotifier
+
+                return WebhookNotifier(destination, self._http_client())
+            case SlackDestination():
+                from certctl_mcp.notifiers.slack import SlackNotifier
+
+                return SlackNotifier(destination, self._http_client())
+            case TeamsDestination():
+                from certctl_mcp.notifiers.teams import TeamsNotifier
+
+                return TeamsNotifier(destination, self._http_client())
+            case PagerDutyDestination():
+                from certctl_mcp.notifiers.pagerduty import PagerDutyNotifier
+
+                return PagerDutyNotifier(destination, self._http_client())
+            case OpsGenieDestination():
+                from certctl_mcp.notifiers.opsgenie import OpsGenieNotifier
+
+                return OpsGenieNotifier(destination, self._http_client())
+            case EmailDestination():
+                from certctl_mcp.notifiers.email import EmailNotifier
+
+                return EmailNotifier(
+                    destination,
+                    connect_timeout=self._connect_timeout,
+                    send_timeout=self._send_timeout,
+                    clock=self._clock,
+                )
+            case AppriseDestination():
+                from certctl_mcp.notifiers.apprise import AppriseNotifier
+
+                return AppriseNotifier(destination)
+            case PluginDestination():
+                return PluginNotifier(destination)
+            case _:
+                assert_never(destination)
+
+    def _http_client(self) -> "HttpClient":
+        from certctl_mcp.notifiers.http import HttpClient
+
+        if self._http is None:
+            self._http = HttpClient(
+                connections=self._connections,
+                connect_timeout=self._connect_timeout,
+                send_timeout=self._send_timeout,
+                clock=self._clock,
+            )
+        return self._http
+
+
+class _Unusable:
+    """Stands in for a destination that can't be set up."""
+
+    def __init__(self, reason: str, confidential: Iterable[str]) -> None:
+        self._reason = reason
+        self._confidential = tuple(confidential)
+
+    async def send(self, notification: Notification) -> None:
+        raise delivery_failed(self._reason, self._confidential)
+
+    async def aclose(self) -> None:
+        """Nothing was opened."""
+
+
+def _missing(channel: Channel) -> list[str]:
+    """What is to be installed before the channel can work."""
+    match channel.destination:
+        case AppriseDestination() if find_spec("apprise") is None:
+            return [f"the channel {channel.name} needs Apprise: pip install 'certctl-mcp[apprise]'"]
+        case PluginDestination(notifier=name):
+            try:
+                check_installed(name)
+            except UnusablePluginError as error:
+                return [f"the channel {channel.name} can't be used: {error}"]
+    return []
