@@ -3,6 +3,7 @@
 The attempt can end in every way a remote end can misbehave; here each becomes an outcome of the contract.
 """
 
+import asyncio
 import logging
 import random
 import time
@@ -10,8 +11,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
-
-import anyio
 
 from certctl_mcp.notifiers.base import DeliveryFailedError, Notifier
 from certctl_mcp.redaction import bounded, redact
@@ -50,7 +49,7 @@ class Delivery:
         missing_notifier: Literal["sent", "dead"] = "sent",
         clock: Clock = utc_now,
         chance: Callable[[], float] = random.random,
-        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.send_timeout = send_timeout
         self._repository = repository
@@ -71,7 +70,7 @@ class Delivery:
         begun = time.monotonic()
         failure: DeliveryFailedError | None = None
         try:
-            with anyio.fail_after(self.send_timeout.total_seconds()):
+            async with asyncio.timeout(self.send_timeout.total_seconds()):
                 await notifier.send(notification)
         except DeliveryFailedError as failed:
             failure = failed

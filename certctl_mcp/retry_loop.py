@@ -4,9 +4,11 @@ It claims only what can start now: so many attempts in all, so many in each chan
 fills its own places and no others.
 """
 
+import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
@@ -36,13 +38,21 @@ LONGEST_PAUSE = timedelta(seconds=30)
 CLEAN_UP = timedelta(seconds=2)
 """What is left, after the grace time, to record attempts that were broken off."""
 
-Waiter = Callable[[anyio.Event, timedelta], Awaitable[None]]
+Waiter = Callable[[asyncio.Event, timedelta], Awaitable[None]]
 """Waits until the event is set, but not longer than the time given."""
 
 
-async def wait_at_most(event: anyio.Event, time: timedelta) -> None:
+async def wait_at_most(event: asyncio.Event, time: timedelta) -> None:
     with anyio.move_on_after(time.total_seconds()):
         await event.wait()
+
+
+class _Tally:
+    """What a sweep waits for and counts."""
+
+    def __init__(self) -> None:
+        self.outcomes: Counter[AttemptOutcome] = Counter()
+        self.changed = asyncio.Event()
 
 
 class RetryLoop:
@@ -79,15 +89,16 @@ class RetryLoop:
         self._clock = clock
         self._wait = wait
         self._tasks: TaskGroup
-        self._claiming = anyio.Lock()
-        self._sweeping = anyio.Lock()
-        self._wake = anyio.Event()
-        self._ended = anyio.Event()
+        self._claiming = asyncio.Lock()
+        self._sweeping = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self._stopped = asyncio.Event()
+        self._claims: asyncio.Queue[Claim] = asyncio.Queue()
+        self._workers = 0
         self._sending: Counter[str] = Counter()
         self._under_way = 0
         self._alone = False
-        self._stopped = anyio.Event()
-        self._tallies: list[Counter[AttemptOutcome]] = []
+        self._tallies: list[_Tally] = []
 
     async def __aenter__(self) -> Self:
         self._tasks = anyio.create_task_group()
@@ -108,7 +119,7 @@ class RetryLoop:
         """Attempt what is due as it becomes due, until stopped. An unusable database only delays it."""
         pause = FIRST_PAUSE
         while not self._stopped.is_set():
-            self._wake = anyio.Event()
+            self._wake.clear()
             try:
                 if not await self._start_due(SWEEP_LIMIT):
                     await self._wait_for_work()
@@ -132,25 +143,22 @@ class RetryLoop:
         Raises:
             StorageError: what is due can't be claimed; nothing was sent.
         """
-        outcomes: Counter[AttemptOutcome] = Counter()
+        tally = _Tally()
         started = 0
         with anyio.move_on_after(at_most.total_seconds()):
             async with self._sweeping:
-                self._tallies.append(outcomes)
-                try:
+                with self._counting(tally):
                     while True:
-                        ended = self._ended
+                        tally.changed.clear()
                         started += await self._start_due(limit - started)
                         if not self._under_way:
                             break
-                        await ended.wait()
-                finally:
-                    self._tallies.remove(outcomes)
+                        await tally.changed.wait()
         return SweepReport(
-            sent=outcomes[AttemptOutcome.SENT],
-            failed=outcomes[AttemptOutcome.FAILED],
-            dead=outcomes[AttemptOutcome.DEAD],
-            skipped=outcomes[AttemptOutcome.SKIPPED],
+            sent=tally.outcomes[AttemptOutcome.SENT],
+            failed=tally.outcomes[AttemptOutcome.FAILED],
+            dead=tally.outcomes[AttemptOutcome.DEAD],
+            skipped=tally.outcomes[AttemptOutcome.SKIPPED],
             still_under_way=self._under_way,
         )
 
@@ -161,10 +169,19 @@ class RetryLoop:
 
     async def wait_for_completion(self, grace: timedelta) -> bool:
         """Wait for the attempts under way, not longer than `grace`; true if all have ended."""
-        with anyio.move_on_after(grace.total_seconds()):
+        with anyio.move_on_after(grace.total_seconds()), self._counting(_Tally()) as tally:
             while self._under_way:
-                await self._ended.wait()
+                tally.changed.clear()
+                await tally.changed.wait()
         return not self._under_way
+
+    @contextmanager
+    def _counting(self, tally: _Tally) -> Iterator[_Tally]:
+        self._tallies.append(tally)
+        try:
+            yield tally
+        finally:
+            self._tallies.remove(tally)
 
     async def _start_due(self, limit: int) -> int:
         """Claim what is due and can start now, and start it."""
@@ -184,7 +201,11 @@ class RetryLoop:
         for claim in claims:
             self._under_way += 1
             self._sending[claim.notification.channel] += 1
-            self._tasks.start_soon(self._attempt, claim)
+            self._claims.put_nowait(claim)
+        # A worker stays for later claims: a new task for each would cost as much as claiming it.
+        while self._workers < min(self._under_way, self._concurrency):
+            self._workers += 1
+            self._tasks.start_soon(self._work)
         return len(claims)
 
     def _free_slots(self) -> int:
@@ -192,6 +213,10 @@ class RetryLoop:
 
     def _room(self, channel: str) -> int:
         return self._channel_concurrency(channel) - self._sending[channel]
+
+    async def _work(self) -> None:
+        while True:
+            await self._attempt(await self._claims.get())
 
     async def _attempt(self, claim: Claim) -> None:
         answer: Answer | None = None
@@ -215,8 +240,8 @@ class RetryLoop:
             self._under_way -= 1
             self._alone = False
             self._wake.set()
-            self._ended.set()
-            self._ended = anyio.Event()
+            for tally in self._tallies:
+                tally.changed.set()
 
     async def _answer(self, claim: Claim) -> Answer | None:
         """What the attempt came to; None where it was not begun and the claim given back."""
@@ -229,7 +254,7 @@ class RetryLoop:
     def _count(self, outcome: AttemptOutcome | None) -> None:
         if outcome is not None:
             for tally in self._tallies:
-                tally[outcome] += 1
+                tally.outcomes[outcome] += 1
 
     async def _wait_for_work(self) -> None:
         pause = self._interval

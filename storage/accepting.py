@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select, true
+from sqlalchemy import Connection, select, true
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.batches import Batch, encoded
 from storage.errors import IdempotencyConflictError, NotificationError
@@ -59,29 +58,27 @@ def pending(new: NewNotification, notification_id: str, created_at: datetime) ->
     )
 
 
-async def accept(
-    connection: AsyncConnection, notifications: Sequence[Notification]
+def accept(
+    connection: Connection, notifications: Sequence[Notification]
 ) -> list[Accepted | NotificationError]:
     """Insert each, unless its idempotency key is known; then answer with the one accepted first."""
     rows = {"rows": encoded({field: getattr(n, field) for field in _FIELDS} for n in notifications)}
     if all(n.idempotency_key is None for n in notifications):
-        await connection.execute(_INSERT, rows)
+        connection.execute(_INSERT, rows)
         return [Accepted(notification=n, created=True) for n in notifications]
-    created = set((await connection.execute(_INSERT_UNLESS_KEY_KNOWN, rows)).scalars())
-    first = await _first_with_keys(connection, [n for n in notifications if n.id not in created])
+    created = set(connection.execute(_INSERT_UNLESS_KEY_KNOWN, rows).scalars())
+    first = _first_with_keys(connection, [n for n in notifications if n.id not in created])
     return [
         Accepted(notification=n, created=True) if n.id in created else _again(n, first[n.idempotency_key])
         for n in notifications
     ]
 
 
-async def _first_with_keys(
-    connection: AsyncConnection, repeated: list[Notification]
-) -> dict[str | None, Notification]:
+def _first_with_keys(connection: Connection, repeated: list[Notification]) -> dict[str | None, Notification]:
     if not repeated:
         return {}
     keys = {"keys": encoded(str(n.idempotency_key) for n in repeated)}
-    found = [notification_of(row) for row in await connection.execute(_BY_KEYS, keys)]
+    found = [notification_of(row) for row in connection.execute(_BY_KEYS, keys)]
     return {n.idempotency_key: n for n in found}
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
+    Connection,
     Row,
     Select,
     and_,
@@ -20,7 +21,6 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from storage.leases import EXPIRED, end_expired_leases
@@ -95,7 +95,7 @@ def _claim(suspect: ColumnElement[bool]) -> ReturningUpdate[tuple[object, ...]]:
     due = union_all(
         _oldest(_PENDING, _n.created_at, suspect),
         _oldest(_SCHEDULED, _n.next_retry_at, suspect),
-        _oldest(_UNSCHEDULED, _n.created_at, suspect),
+        _oldest(_UNSCHEDULED, _n.next_retry_at, suspect),
     ).subquery()
     chosen = select(due.c.id).order_by(due.c.since).limit(bindparam("slots"))
     return (
@@ -116,21 +116,21 @@ _CLAIM = _claim(_n.abandoned_count < SUSPECT_AFTER)
 _CLAIM_SUSPECT = _claim(_n.abandoned_count >= SUSPECT_AFTER)
 
 
-async def claim(connection: AsyncConnection, requests: Sequence[ClaimRequest]) -> list[tuple[Claim, ...]]:
+def claim(connection: Connection, requests: Sequence[ClaimRequest]) -> list[tuple[Claim, ...]]:
     """Take the oldest due notifications that fit, and for each a claim with a number of its own."""
-    return [await _claim_for(connection, request) for request in requests]
+    return [_claim_for(connection, request) for request in requests]
 
 
-async def _claim_for(connection: AsyncConnection, request: ClaimRequest) -> tuple[Claim, ...]:
-    work = (await connection.execute(_WORK, {"now": request.now})).all()
+def _claim_for(connection: Connection, request: ClaimRequest) -> tuple[Claim, ...]:
+    work = connection.execute(_WORK, {"now": request.now}).all()
     if any(channel is None for channel, _ in work):
-        await end_expired_leases(connection, request.now)
-        work = (await connection.execute(_WORK, {"now": request.now})).all()
+        end_expired_leases(connection, request.now)
+        work = connection.execute(_WORK, {"now": request.now}).all()
     claims: list[Claim] = []
     for channel in _oldest_first(work):
         slots = min(request.slots - len(claims), request.room(channel))
         if slots > 0:
-            claims += await _claim_in_channel(connection, request, channel, slots)
+            claims += _claim_in_channel(connection, request, channel, slots)
     return tuple(claims)
 
 
@@ -144,11 +144,9 @@ def _oldest_first(work: Sequence[Row[str | None, datetime | None]]) -> list[str]
     return sorted(since, key=since.__getitem__)
 
 
-async def _claim_in_channel(
-    connection: AsyncConnection, request: ClaimRequest, channel: str, slots: int
-) -> list[Claim]:
+def _claim_in_channel(connection: Connection, request: ClaimRequest, channel: str, slots: int) -> list[Claim]:
     expires_at = request.now + request.lease
-    rows = await connection.execute(
+    rows = connection.execute(
         _CLAIM_SUSPECT if request.suspects else _CLAIM,
         {
             "now": request.now,

@@ -7,14 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import anyio
-from sqlalchemy import URL, event, make_url
+import anyio.to_thread
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import NullPool
 
 from storage.changes import Changes
 from storage.clock import Clock, utc_now
@@ -53,14 +52,24 @@ class Database:
         """
         path = _path_of(url)
         location = str(path)
-        writing = _engine(path, busy_timeout)
-        readers = _engine(path, busy_timeout, pool_size=READERS, isolation_level="AUTOCOMMIT")
-        _begin_immediately(writing)
+        connect_args = {"timeout": busy_timeout.total_seconds(), "isolation_level": None}
+        writing = create_engine(
+            URL.create("sqlite+pysqlite", database=location),
+            connect_args=connect_args | {"check_same_thread": False},
+        )
+        readers = create_async_engine(
+            URL.create("sqlite+aiosqlite", database=location),
+            connect_args=connect_args,
+            pool_size=READERS,
+            isolation_level="AUTOCOMMIT",
+            skip_autocommit_rollback=True,
+        )
+        event.listen(writing, "connect", _prepare)
+        event.listen(readers.sync_engine, "connect", _prepare)
+        event.listen(writing, "begin", _begin_immediately)
         try:
             with explained(location):
-                _create_directory(path)
-                connection = await writing.connect()
-                await bring_up_to_date(connection)
+                connection = await anyio.to_thread.run_sync(_connect, writing, path)
             async with readers.connect() as watching, anyio.create_task_group() as tasks:
                 writer = Writer(connection)
                 changes = Changes(watching)
@@ -71,10 +80,10 @@ class Database:
                 finally:
                     changes.close()
                     writer.close()
-            await connection.close()
+            connection.close()
         finally:
+            writing.dispose()
             with anyio.CancelScope(shield=True):
-                await writing.dispose()
                 await readers.dispose()
 
     async def write(self, operation: Operation[Item, Result], item: Item) -> Result:
@@ -114,24 +123,14 @@ def _path_of(url: str) -> Path:
     return Path(parsed.database).expanduser()
 
 
-def _create_directory(path: Path) -> None:
+def _connect(engine: Engine, path: Path) -> Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         # Alerts name people and hosts: the file is its owner's alone.
         path.touch(mode=0o600)
-
-
-def _engine(path: Path, busy_timeout: timedelta, **options: Any) -> AsyncEngine:
-    if "pool_size" not in options:
-        options["poolclass"] = NullPool
-    engine = create_async_engine(
-        URL.create("sqlite+aiosqlite", database=str(path)),
-        connect_args={"timeout": busy_timeout.total_seconds(), "isolation_level": None},
-        skip_autocommit_rollback=True,
-        **options,
-    )
-    event.listen(engine.sync_engine, "connect", _prepare)
-    return engine
+    connection = engine.connect()
+    bring_up_to_date(connection)
+    return connection
 
 
 def _prepare(connection: DBAPIConnection, _record: object) -> None:
@@ -141,9 +140,7 @@ def _prepare(connection: DBAPIConnection, _record: object) -> None:
     cursor.close()
 
 
-def _begin_immediately(engine: AsyncEngine) -> None:
+def _begin_immediately(connection: Connection) -> None:
     # A deferred transaction that reads first and then writes fails at once when another process wrote
     # in between, whatever the busy timeout.
-    event.listen(
-        engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE")
-    )
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -7,8 +7,7 @@ its retries, but one that kills every worker that attempts it must not do so for
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, insert, literal, null, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, insert, literal, null, select, update
 
 from storage.batches import Batch, Value, encoded
 from storage.models import AttemptOutcome, Claim, NotificationStatus
@@ -71,16 +70,16 @@ _RELEASE = (
 )
 
 
-async def end_expired_leases(connection: AsyncConnection, now: datetime) -> None:
+def end_expired_leases(connection: Connection, now: datetime) -> None:
     """Take back every lease that ran out by `now`."""
-    await connection.execute(_RECORD_ABANDONED, {"now": now})
-    await connection.execute(_END, {"now": now})
+    connection.execute(_RECORD_ABANDONED, {"now": now})
+    connection.execute(_END, {"now": now})
 
 
-async def release(connection: AsyncConnection, claims: Sequence[Claim]) -> list[bool]:
+def release(connection: Connection, claims: Sequence[Claim]) -> list[bool]:
     """End the lease of claims that were never begun; False where it was lost already."""
     held: list[dict[str, Value]] = [
         {"id": c.notification.id, "worker": c.worker, "number": c.number} for c in claims
     ]
-    released = set((await connection.execute(_RELEASE, {"claims": encoded(held)})).scalars())
+    released = set(connection.execute(_RELEASE, {"claims": encoded(held)}).scalars())
     return [claim.notification.id in released for claim in claims]

@@ -3,7 +3,8 @@
 States and columns follow certctl's `notification_events` table; what each means is said at the field.
 """
 
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
@@ -106,7 +107,8 @@ class Accepted(_Record):
     created: bool
 
 
-class Claim(_Record):
+@dataclass(frozen=True, slots=True)
+class Claim:
     """The right to attempt one notification, held until `expires_at`.
 
     The pair of worker and number is the fencing token: a number is given out once in a row's life.
@@ -115,8 +117,8 @@ class Claim(_Record):
     notification: Notification
     worker: str
     number: int
-    started_at: AwareDatetime
-    expires_at: AwareDatetime
+    started_at: datetime
+    expires_at: datetime
 
 
 class Attempt(_Record):

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import Connection, func, not_, select, update
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.batches import Batch, Value, encoded
 from storage.leases import held_by
@@ -42,17 +41,7 @@ class Finished:
 
 _n = notification_events.c
 _WRITTEN = ("status", "retry_count", "sent_at", "next_retry_at", "error", "last_error")
-_RECORDED = (
-    "notification_id",
-    "number",
-    "started_at",
-    "duration",
-    "outcome",
-    "error",
-    "worker",
-    "late",
-    "channel",
-)
+_RECORDED = ("started_at", "duration", "outcome", "worker", "channel")
 
 _batch = Batch("finished")
 _FINISH = (
@@ -64,13 +53,15 @@ _FINISH = (
     )
     .returning(_n.id)
 )
-
-_attempts = Batch("attempts")
 _insert = insert(notification_attempts).from_select(
-    list(_RECORDED),
-    select(*_attempts.fields(*_RECORDED))
-    .select_from(_attempts.rows)
-    .where(exists().where(_n.id == _attempts.field("notification_id"))),
+    ["notification_id", "number", "error", "late", *_RECORDED],
+    select(
+        _n.id,
+        _batch.field("number"),
+        _batch.field("attempt_error"),
+        not_(func.coalesce(held_by(_batch), False)),
+        *_batch.fields(*_RECORDED),
+    ).join_from(_batch.rows, notification_events, _n.id == _batch.field("id")),
 )
 _RECORD = _insert.on_conflict_do_update(
     index_elements=["notification_id", "number"],
@@ -80,33 +71,29 @@ _RECORD = _insert.on_conflict_do_update(
 )
 
 
-async def finish(connection: AsyncConnection, attempts: Sequence[Finished]) -> list[bool]:
+def finish(connection: Connection, attempts: Sequence[Finished]) -> list[bool]:
     """Write each outcome and its attempt; False where the lease was lost and the outcome refused."""
-    rows = {"finished": encoded(_written(attempt) for attempt in attempts)}
-    held = set((await connection.execute(_FINISH, rows)).scalars())
-    answers = [attempt.claim.notification.id in held for attempt in attempts]
-    records = (
-        _recorded(attempt, late=not on_time) for attempt, on_time in zip(attempts, answers, strict=True)
-    )
-    await connection.execute(_RECORD, {"attempts": encoded(records)})
-    return answers
+    rows = {"finished": encoded(_row(attempt) for attempt in attempts)}
+    connection.execute(_RECORD, rows)
+    held = set(connection.execute(_FINISH, rows).scalars())
+    return [attempt.claim.notification.id in held for attempt in attempts]
 
 
-def _written(attempt: Finished) -> dict[str, Value]:
-    row: dict[str, Value] = {name: getattr(attempt.transition, name) for name in _WRITTEN}
-    claim = attempt.claim
-    return row | {"id": claim.notification.id, "worker": claim.worker, "number": claim.number}
-
-
-def _recorded(attempt: Finished, *, late: bool) -> dict[str, Value]:
+def _row(attempt: Finished) -> dict[str, Value]:
+    claim, transition = attempt.claim, attempt.transition
     return {
-        "notification_id": attempt.claim.notification.id,
-        "number": attempt.claim.number,
-        "started_at": attempt.claim.started_at,
+        "id": claim.notification.id,
+        "worker": claim.worker,
+        "number": claim.number,
+        "status": transition.status,
+        "retry_count": transition.retry_count,
+        "sent_at": transition.sent_at,
+        "next_retry_at": transition.next_retry_at,
+        "error": transition.error,
+        "last_error": transition.last_error,
+        "started_at": claim.started_at,
         "duration": attempt.duration.total_seconds(),
         "outcome": attempt.outcome,
-        "error": attempt.error,
-        "worker": attempt.claim.worker,
-        "late": late,
-        "channel": attempt.claim.notification.channel,
+        "attempt_error": attempt.error,
+        "channel": claim.notification.channel,
     }

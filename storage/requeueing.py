@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import bindparam, func, literal_column, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, bindparam, func, literal_column, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from storage.batches import Batch, encoded
@@ -59,31 +58,27 @@ _MARK_READ = (
 _BY_IDS = select(*NOTIFICATION).where(_n.id.in_(_ids))
 
 
-async def requeue(
-    connection: AsyncConnection, requests: Sequence[Request]
-) -> list[Notification | NotificationError]:
+def requeue(connection: Connection, requests: Sequence[Request]) -> list[Notification | NotificationError]:
     """Dead or failed become pending, with all retries before them."""
-    return await _each(connection, requests, _REQUEUE)
+    return _each(connection, requests, _REQUEUE)
 
 
-async def mark_read(
-    connection: AsyncConnection, requests: Sequence[Request]
-) -> list[Notification | NotificationError]:
+def mark_read(connection: Connection, requests: Sequence[Request]) -> list[Notification | NotificationError]:
     """Whatever the status, it becomes read and is not delivered any more; repeated, it changes nothing."""
-    return await _each(connection, requests, _MARK_READ)
+    return _each(connection, requests, _MARK_READ)
 
 
-async def _each(
-    connection: AsyncConnection, requests: Sequence[Request], statement: ReturningUpdate[tuple[object, ...]]
+def _each(
+    connection: Connection, requests: Sequence[Request], statement: ReturningUpdate[tuple[object, ...]]
 ) -> list[Notification | NotificationError]:
     now = max(request.now for request in requests)
-    await end_expired_leases(connection, now)
+    end_expired_leases(connection, now)
     ids = {request.notification_id for request in requests}
-    rows = await connection.execute(statement, {"ids": encoded(ids), "now": now})
+    rows = connection.execute(statement, {"ids": encoded(ids), "now": now})
     changed = {n.id: n for n in map(notification_of, rows)}
     refused: dict[str, Notification] = {}
     if missing := ids - changed.keys():
-        rows = await connection.execute(_BY_IDS, {"ids": encoded(missing)})
+        rows = connection.execute(_BY_IDS, {"ids": encoded(missing)})
         refused = {n.id: n for n in map(notification_of, rows)}
     return [
         changed.get(request.notification_id)

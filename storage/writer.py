@@ -2,23 +2,27 @@
 
 One connection writes for the whole process. Whatever waits when a transaction ends goes into the next one
 together, so the cost of a durable commit is shared; each caller returns once its own change is committed.
+A transaction runs in a worker thread from beginning to end: one change of threads, however many statements.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+import anyio.to_thread
+from sqlalchemy import Connection
 
 from storage.errors import NotificationError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-Operation = Callable[[AsyncConnection, Sequence[Item]], Awaitable[Sequence[Result | NotificationError]]]
+Operation = Callable[[Connection, Sequence[Item]], Sequence[Result | NotificationError]]
 """Applies a change for every item and answers each in its place: with a result, or with the error that
 only this item is to get. It runs inside a transaction and must not end it."""
+
+_Group = tuple[Operation[Any, Any], list[object]]
 
 LARGEST_BATCH = 500
 """Items a transaction takes at most, which bounds how long it keeps other processes waiting."""
@@ -34,7 +38,7 @@ class _Waiting:
 class Writer:
     """The only way to change the database. `run` must be running for `write` to return."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._waiting: list[_Waiting] = []
         self._work = asyncio.Event()
@@ -63,44 +67,44 @@ class Writer:
             self._work.clear()
             while self._waiting:
                 batch, self._waiting = self._waiting[:LARGEST_BATCH], self._waiting[LARGEST_BATCH:]
-                await self._commit([waiting for waiting in batch if not waiting.answer.cancelled()])
+                wanted = [waiting for waiting in batch if not waiting.answer.cancelled()]
+                answers = await anyio.to_thread.run_sync(self._commit, wanted)
+                for waiting, answer in zip(wanted, answers, strict=True):
+                    _give(answer, waiting.answer)
 
     def close(self) -> None:
         """Let `run` return after what waits now."""
         self._closing = True
         self._work.set()
 
-    async def _commit(self, batch: list[_Waiting]) -> None:
-        groups: dict[Operation[Any, Any], list[_Waiting]] = {}
-        for waiting in batch:
-            groups.setdefault(waiting.operation, []).append(waiting)
-        answers: list[tuple[_Waiting, object]] = []
-        try:
-            async with self._connection.begin():
-                for operation, group in groups.items():
-                    answers += await self._apply(operation, group, alone=len(groups) == 1)
-        except Exception as failure:  # noqa: BLE001 - every caller of the batch gets it; the writer goes on
-            answers = [(waiting, failure) for waiting in batch]
-        for waiting, answer in answers:
-            if waiting.answer.cancelled():
-                continue
-            if isinstance(answer, Exception):
-                waiting.answer.set_exception(answer)
-            else:
-                waiting.answer.set_result(answer)
+    def _commit(self, batch: list[_Waiting]) -> list[object]:
+        """The answers in the order of the batch; an exception answers as an error."""
+        places: dict[Operation[Any, Any], list[int]] = {}
+        for place, waiting in enumerate(batch):
+            places.setdefault(waiting.operation, []).append(place)
+        groups = [(operation, [batch[place].item for place in group]) for operation, group in places.items()]
+        results = self._together(groups)
+        answers: list[object] = [None] * len(batch)
+        for group, answered in zip(places.values(), results, strict=True):
+            for place, answer in zip(group, answered, strict=True):
+                answers[place] = answer
+        return answers
 
-    async def _apply(
-        self, operation: Operation[Any, Any], group: list[_Waiting], *, alone: bool
-    ) -> list[tuple[_Waiting, object]]:
-        items = [waiting.item for waiting in group]
-        if alone:
-            return list(zip(group, await operation(self._connection, items), strict=True))
-        # A savepoint keeps the failure of one operation from undoing the others of the batch.
-        savepoint = await self._connection.begin_nested()
+    def _together(self, groups: list[_Group]) -> list[Sequence[object]]:
+        """All operations in one transaction or, where one fails, each in its own, so that only it fails."""
         try:
-            results = await operation(self._connection, items)
-        except Exception as failure:  # noqa: BLE001 - handed to this operation's callers
-            await savepoint.rollback()
-            return [(waiting, failure) for waiting in group]
-        await savepoint.commit()
-        return list(zip(group, results, strict=True))
+            with self._connection.begin():
+                return [operation(self._connection, items) for operation, items in groups]
+        except Exception as failure:  # noqa: BLE001 - those who asked for the operation are told
+            if len(groups) == 1:
+                return [[failure] * len(items) for _, items in groups]
+            return [results for group in groups for results in self._together([group])]
+
+
+def _give(answer: object, to: asyncio.Future[Any]) -> None:
+    if to.cancelled():
+        return
+    if isinstance(answer, Exception):
+        to.set_exception(answer)
+    else:
+        to.set_result(answer)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.errors import DatabaseTooNewError
 
@@ -20,29 +19,25 @@ REVISIONS = ("0001",)
 VERSION_TABLE = "certctl_mcp_version"
 
 
-async def bring_up_to_date(connection: AsyncConnection) -> None:
+def bring_up_to_date(connection: Connection) -> None:
     """Migrate if needed. Servers that start together take turns; the later ones find the work done.
 
     Raises:
         DatabaseTooNewError: the schema comes from a later version of this program.
     """
-    if await current_revision(connection) == REVISIONS[-1]:
-        return
-    async with connection.begin():
-        await connection.run_sync(_upgrade)
+    with connection.begin():
+        if current_revision(connection) != REVISIONS[-1]:
+            from alembic import command
+
+            command.upgrade(_config(connection), "head")
 
 
-async def current_revision(connection: AsyncConnection) -> str | None:
+def current_revision(connection: Connection) -> str | None:
     """The schema's revision, or None where this program has never migrated it.
 
     Raises:
         DatabaseTooNewError: the revision is none of ours.
     """
-    async with connection.begin():
-        return await connection.run_sync(_revision)
-
-
-def _revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
     revision = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()
@@ -52,15 +47,6 @@ def _revision(connection: Connection) -> str | None:
             f"know (its newest is {REVISIONS[-1]!r}); upgrade certctl-mcp"
         )
     return revision
-
-
-def _upgrade(connection: Connection) -> None:
-    from alembic import command
-
-    # Another process may have migrated while this one waited for the lock.
-    if _revision(connection) == REVISIONS[-1]:
-        return
-    command.upgrade(_config(connection), "head")
 
 
 def _config(connection: Connection) -> "Config":
