@@ -1,0 +1,378 @@
+"""A server on stdio as its host meets it: a process with pipes, or sockets, or files, and signals."""
+
+import json
+import os
+import pty
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import pytest
+from mcp import Client, StdioServerParameters
+from mcp.client.client import ConnectMode
+from mcp_types import TextContent
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "tests.e2e.prototype_server"]
+PATIENCE = 30.0
+
+LEGACY = ["2025-06-18", "2025-11-25"]
+MODERN = "2026-07-28"
+
+Stream = int | IO[bytes] | None
+Message = dict[str, object]
+
+
+class Server:
+    """The prototype as a process, with what it tells on stderr."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self.told = ""
+
+    def hears(self, said: bytes) -> None:
+        assert self.process.stdin
+        self.process.stdin.write(said)
+        self.process.stdin.flush()
+
+    def hears_no_more(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.close()
+
+    @property
+    def stdout(self) -> IO[bytes]:
+        assert self.process.stdout
+        return self.process.stdout
+
+    def wait_until(self, event: str) -> None:
+        """Read what it tells until the event; fails when it ends first."""
+        assert self.process.stderr
+        while line := self.process.stderr.readline().decode():
+            self.told += line
+            if event in line:
+                return
+        pytest.fail(f"{event!r} was never told, but: {self.told}")
+
+    def ends(self) -> int:
+        """The exit code, once nothing of it is left that could tell anything."""
+        assert self.process.stderr
+        self.told += self.process.stderr.read().decode()
+        return self.process.wait()
+
+    def ends_in_order(self) -> bool:
+        code = self.ends()
+        in_order = self.told.endswith("draining\nclosed\nreturned\n") and "Traceback" not in self.told
+        return code == 0 and in_order
+
+
+@contextmanager
+def serving(
+    *ways: str, stdin: Stream = subprocess.PIPE, stdout: Stream = subprocess.PIPE
+) -> Iterator[Server]:
+    process = subprocess.Popen(
+        [*COMMAND, *ways], cwd=ROOT, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE
+    )
+    # Blocking reads need no time limit of their own: they end when the process does.
+    watchdog = threading.Timer(PATIENCE, process.kill)
+    watchdog.start()
+    try:
+        yield Server(process)
+    finally:
+        watchdog.cancel()
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream:
+                stream.close()
+
+
+def line(message: Message) -> bytes:
+    return json.dumps({"jsonrpc": "2.0"} | message).encode() + b"\n"
+
+
+def opening(version: str) -> bytes:
+    params = {
+        "protocolVersion": version,
+        "capabilities": {},
+        "clientInfo": {"name": "test", "version": "1"},
+    }
+    return line({"id": 0, "method": "initialize", "params": params}) + line(
+        {"method": "notifications/initialized"}
+    )
+
+
+def call(request: int, tool: str, version: str = LEGACY[0], **arguments: object) -> bytes:
+    params: Message = {"name": tool, "arguments": arguments}
+    if version == MODERN:
+        prefix = "io.modelcontextprotocol/"
+        params["_meta"] = {
+            f"{prefix}protocolVersion": version,
+            f"{prefix}clientInfo": {"name": "test", "version": "1"},
+            f"{prefix}clientCapabilities": {},
+        }
+    return line({"id": request, "method": "tools/call", "params": params})
+
+
+def session(version: str, *calls: bytes) -> bytes:
+    return b"".join(calls) if version == MODERN else opening(version) + b"".join(calls)
+
+
+def answers(output: bytes) -> dict[int, str]:
+    """The text of each answer to a call, by the request's id."""
+    texts = {}
+    for written in output.splitlines():
+        message = json.loads(written)
+        if "content" in message.get("result", {}):
+            texts[message["id"]] = message["result"]["content"][0]["text"]
+    return texts
+
+
+def errors(output: bytes) -> dict[int, str]:
+    messages = [json.loads(written) for written in output.splitlines()]
+    return {message["id"]: message["error"]["message"] for message in messages if "error" in message}
+
+
+def test_an_end_of_input_ends_it() -> None:
+    with serving() as server:
+        server.wait_until("open")
+        server.hears_no_more()
+        assert server.ends_in_order()
+
+
+@pytest.mark.parametrize("version", [*LEGACY, MODERN])
+def test_everything_asked_before_the_end_of_input_is_answered(version: str) -> None:
+    calls = [call(1, "slow", version, seconds=0.3), call(2, "echo", version, text="hello")]
+    with serving() as server:
+        server.hears(session(version, *calls))
+        server.hears_no_more()
+        assert answers(server.stdout.read()) == {1: "done", 2: "hello"}
+        assert server.ends_in_order()
+
+
+def test_a_last_line_without_its_end_is_answered() -> None:
+    with serving() as server:
+        server.hears(session(LEGACY[0], call(1, "echo", text="hello")).removesuffix(b"\n"))
+        server.hears_no_more()
+        assert answers(server.stdout.read()) == {1: "hello"}
+
+
+def test_a_cancelled_call_is_not_waited_for() -> None:
+    cancelled = line({"method": "notifications/cancelled", "params": {"requestId": 1}})
+    with serving() as server:
+        server.hears(session(LEGACY[0], call(1, "slow", seconds=60)))
+        server.wait_until("slow begins")
+        server.hears(cancelled)
+        server.hears_no_more()
+        assert answers(server.stdout.read()) == {}
+        assert server.ends_in_order()
+
+
+def test_lines_that_are_no_messages_are_passed_over() -> None:
+    with serving() as server:
+        server.hears(b"\nnonsense\n\xff\xfe{}\n" + session(LEGACY[0], call(1, "echo", text="hello")))
+        server.hears_no_more()
+        assert answers(server.stdout.read()) == {1: "hello"}
+
+
+def test_text_that_is_no_utf_8_is_replaced() -> None:
+    with serving() as server:
+        server.hears(session(LEGACY[0], call(1, "echo", text="a?z").replace(b"?", b"\xff")))
+        server.hears_no_more()
+        assert answers(server.stdout.read()) == {1: "a\ufffdz"}
+
+
+def test_messages_larger_than_a_pipe_pass_both_ways() -> None:
+    text = "x" * 3_000_000
+    with serving() as server:
+        feeder = threading.Thread(target=server.hears, args=(session(LEGACY[0], call(1, "echo", text=text)),))
+        feeder.start()
+        received = [server.stdout.readline(), server.stdout.readline()]
+        feeder.join()
+        assert answers(b"".join(received)) == {1: text}
+        server.hears_no_more()
+        assert server.ends_in_order()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_it_while_its_input_stays_open(number: signal.Signals) -> None:
+    with serving() as server:
+        server.wait_until("open")
+        server.process.send_signal(number)
+        assert server.ends_in_order()
+        assert f"ending: {number.name}" in server.told
+
+
+def test_a_signal_cancels_the_calls_in_flight() -> None:
+    with serving() as server:
+        server.hears(session(LEGACY[0], call(1, "slow", seconds=60)))
+        server.wait_until("slow begins")
+        server.process.terminate()
+        assert errors(server.stdout.read()) == {1: "Connection closed"}
+        assert server.ends_in_order()
+
+
+def test_a_signal_after_the_end_of_input_ends_the_wait_for_answers() -> None:
+    with serving() as server:
+        server.hears(session(LEGACY[0], call(1, "slow", seconds=60)))
+        server.hears_no_more()
+        server.wait_until("slow begins")
+        server.process.terminate()
+        assert server.ends_in_order()
+
+
+def test_a_second_signal_ends_it_at_once() -> None:
+    with serving("drains-for-ever") as server:
+        server.wait_until("open")
+        server.process.terminate()
+        server.wait_until("draining")
+        server.process.terminate()
+        assert server.ends() == -signal.SIGTERM
+        assert "closed" not in server.told
+
+
+def test_a_lifespan_that_does_not_end_is_cut_off() -> None:
+    with serving("drains-for-ever", "ends-soon") as server:
+        server.wait_until("open")
+        server.process.terminate()
+        assert server.ends() == 0
+        assert "cut off: the server was not done" in server.told
+        assert server.told.endswith("returned\n")
+
+
+def test_a_signal_ends_it_while_nobody_reads_its_answer() -> None:
+    with serving() as server:
+        server.hears(session(LEGACY[0], call(1, "large", size=1_000_000)))
+        server.wait_until("large answers")
+        server.process.terminate()
+        assert server.ends_in_order()
+
+
+def test_a_reader_that_has_gone_ends_it_quietly() -> None:
+    with serving() as server:
+        server.wait_until("open")
+        server.stdout.close()
+        server.hears(opening(LEGACY[0]))
+        assert server.ends_in_order()
+        assert "ending: nobody reads stdout" in server.told
+
+
+def test_a_reader_that_goes_in_the_middle_of_an_answer_ends_it_quietly() -> None:
+    with serving() as server:
+        server.hears(session(LEGACY[0], call(1, "large", size=1_000_000)))
+        server.stdout.readline()
+        server.wait_until("large answers")
+        server.stdout.close()
+        assert server.ends_in_order()
+
+
+PARENT = """
+import signal, subprocess, sys
+subprocess.Popen(sys.argv[1:])
+signal.pause()
+"""
+
+
+@pytest.mark.parametrize("ways", [(), ("no-pidfd",)])
+def test_the_death_of_its_parent_ends_it_though_the_pipe_stays_open(ways: tuple[str, ...]) -> None:
+    stdin, held_open = os.pipe()
+    command = [sys.executable, "-c", PARENT, *COMMAND, *ways]
+    parent = subprocess.Popen(command, cwd=ROOT, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    watchdog = threading.Timer(PATIENCE, os.close, [held_open])
+    watchdog.start()
+    with parent:
+        server = Server(parent)
+        server.wait_until("open")
+        parent.kill()
+        # The server holds the same stderr: it ends only with the server.
+        assert server.ends() == -signal.SIGKILL
+        assert watchdog.is_alive()
+        assert "ending: the parent process died" in server.told
+        assert server.told.endswith("draining\nclosed\nreturned\n")
+    watchdog.cancel()
+    os.close(held_open)
+    os.close(stdin)
+
+
+def test_it_serves_on_a_socket() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, serving(stdin=theirs.fileno(), stdout=theirs.fileno()) as server:
+        theirs.close()
+        ours.sendall(session(LEGACY[0], call(1, "echo", text="hello")))
+        ours.shutdown(socket.SHUT_WR)
+        with ours.makefile("rb") as received:
+            assert answers(received.read()) == {1: "hello"}
+        assert server.ends_in_order()
+
+
+def test_a_socket_reset_by_its_peer_ends_it() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, serving(stdin=theirs.fileno(), stdout=theirs.fileno()) as server:
+        theirs.close()
+        server.wait_until("open")
+        ours.sendall(opening(LEGACY[0]))
+        ours.close()
+        assert server.ends_in_order()
+
+
+def test_it_serves_from_a_file_to_a_file(tmp_path: Path) -> None:
+    script, output = tmp_path / "script.jsonl", tmp_path / "answers.jsonl"
+    script.write_bytes(session(LEGACY[0], call(1, "echo", text="hello")))
+    with (
+        script.open("rb") as stdin,
+        output.open("wb") as stdout,
+        serving(stdin=stdin, stdout=stdout) as server,
+    ):
+        assert server.ends_in_order()
+    assert answers(output.read_bytes()) == {1: "hello"}
+
+
+def test_nothing_to_read_ends_it() -> None:
+    with serving(stdin=subprocess.DEVNULL) as server:
+        assert server.ends_in_order()
+
+
+def test_it_serves_on_a_terminal() -> None:
+    ours, theirs = pty.openpty()
+    with serving(stdin=theirs) as server:
+        os.close(theirs)
+        os.write(ours, session(LEGACY[0], call(1, "echo", text="hello")))
+        server.stdout.readline()
+        assert answers(server.stdout.readline()) == {1: "hello"}
+        # Hanging up, as closing a terminal's window does.
+        os.close(ours)
+        assert server.ends_in_order()
+
+
+def test_stray_output_misses_the_protocol() -> None:
+    with serving() as server:
+        server.hears(session(LEGACY[0], call(1, "chatty")))
+        server.hears_no_more()
+        output = server.stdout.read()
+        assert answers(output) == {1: "0"}
+        assert b"stray" not in output
+        assert server.ends_in_order()
+        for stray in ("stray print", "stray write", "stray child"):
+            assert stray in server.told
+
+
+def test_a_lifespan_that_fails_says_so_by_itself() -> None:
+    with serving("no-database") as server:
+        assert server.ends() == 1
+        assert "RuntimeError: the database can't be opened" in server.told
+        assert "ExceptionGroup" not in server.told
+
+
+@pytest.mark.parametrize("mode", ["legacy", "auto", MODERN])
+async def test_a_client_is_served_and_leaves_nothing_behind(mode: ConnectMode, tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    script = f"cd {ROOT} && exec {' '.join(COMMAND)} 2> {told}"
+    async with Client(StdioServerParameters(command="sh", args=["-c", script]), mode=mode) as client:
+        result = await client.call_tool("echo", {"text": "hello"})
+    assert result.content == [TextContent(type="text", text="hello")]
+    assert told.read_text().endswith("draining\nclosed\nreturned\n")
