@@ -38,10 +38,12 @@ async def open_application(settings: Settings) -> AsyncIterator[Application]:
     """
     async with Database.open(settings.database_url.get_secret_value()) as database:
         repository = NotificationRepository(database)
-        async with NotifierRegistry.open(settings.channels, settings.concurrency) as notifiers:
+        async with NotifierRegistry.open(
+            settings.channels, settings.concurrency, send_timeout=settings.send_timeout
+        ) as notifiers:
             delivery = Delivery(
                 repository,
-                notifiers.get,
+                notifiers.find,
                 settings.policy,
                 send_timeout=settings.send_timeout,
                 missing_notifier=settings.missing_notifier,

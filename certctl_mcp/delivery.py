@@ -42,7 +42,7 @@ class Delivery:
     def __init__(
         self,
         repository: NotificationRepository,
-        notifier_for: Callable[[str], Notifier | None],
+        find_notifier: Callable[[str], Awaitable[Notifier | None]],
         policy: RetryPolicy,
         *,
         send_timeout: timedelta,
@@ -53,7 +53,7 @@ class Delivery:
     ) -> None:
         self.send_timeout = send_timeout
         self._repository = repository
-        self._notifier_for = notifier_for
+        self._find_notifier = find_notifier
         self._policy = policy
         self._missing_notifier = missing_notifier
         self._clock = clock
@@ -63,7 +63,7 @@ class Delivery:
     async def attempt(self, claim: Claim) -> Answer:
         """Send once, within the send timeout. Never raises for what a notifier does."""
         notification = claim.notification
-        notifier = self._notifier_for(notification.channel)
+        notifier = await self._find_notifier(notification.channel)
         if notifier is None:
             reason = f"no notifier configured for channel {notification.channel}; not delivered"
             return Answer(timedelta(0), DeliveryFailedError(reason, permanent=True), skipped=True)

@@ -105,10 +105,12 @@ class NotifierRegistry:
                 self._notifiers[channel] = notifier
         return notifier
 
-    async def load(self) -> None:
-        """Import and build everything in a thread, so that the first sends do not hold up the event loop."""
-        for channel in self._channels:
-            await anyio.to_thread.run_sync(self.get, channel)
+    async def find(self, channel: str) -> Notifier | None:
+        """As `get`, but builds in a thread, so that a first send does not hold up the event loop."""
+        notifier = self._notifiers.get(channel)
+        if notifier is None and channel in self._channels:
+            return await anyio.to_thread.run_sync(self.get, channel)
+        return notifier
 
     async def aclose(self) -> None:
         """Give back every connection. One notifier that fails to does not keep the others from it."""
