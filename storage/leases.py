@@ -66,7 +66,7 @@ _RELEASE = (
     update(notification_events)
     .where(held_by(_claims))
     .values(lease_owner=None, lease_expires_at=None, claimed_at=None)
-    .returning(_n.id)
+    .returning(_n.id, _n.attempt_count)
 )
 
 
@@ -81,5 +81,6 @@ def release(connection: Connection, claims: Sequence[Claim]) -> list[bool]:
     held: list[dict[str, Value]] = [
         {"id": c.notification.id, "worker": c.worker, "number": c.number} for c in claims
     ]
-    released = set(connection.execute(_RELEASE, {"claims": encoded(held)}).scalars())
-    return [claim.notification.id in released for claim in claims]
+    rows = connection.execute(_RELEASE, {"claims": encoded(held)})
+    released = {(notification_id, number) for notification_id, number in rows}
+    return [(claim.notification.id, claim.number) in released for claim in claims]

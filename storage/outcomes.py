@@ -51,7 +51,7 @@ _FINISH = (
         {name: _batch.field(name) for name in _WRITTEN}
         | {"lease_owner": None, "lease_expires_at": None, "claimed_at": None}
     )
-    .returning(_n.id)
+    .returning(_n.id, _n.attempt_count)
 )
 _insert = insert(notification_attempts).from_select(
     ["notification_id", "number", "error", "late", *_RECORDED],
@@ -73,10 +73,24 @@ _RECORD = _insert.on_conflict_do_update(
 
 def finish(connection: Connection, attempts: Sequence[Finished]) -> list[bool]:
     """Write each outcome and its attempt; False where the lease was lost and the outcome refused."""
-    rows = {"finished": encoded(_row(attempt) for attempt in attempts)}
+    first: dict[tuple[str, int], Finished] = {}
+    for attempt in attempts:
+        first.setdefault(_token(attempt), attempt)
+    rows = {"finished": encoded(_row(attempt) for attempt in first.values())}
     connection.execute(_RECORD, rows)
-    held = set(connection.execute(_FINISH, rows).scalars())
-    return [attempt.claim.notification.id in held for attempt in attempts]
+    held = {(notification_id, number) for notification_id, number in connection.execute(_FINISH, rows)}
+    return [_token(attempt) in held and first[_token(attempt)] is attempt for attempt in attempts]
+
+
+def _token(attempt: Finished) -> tuple[str, int]:
+    return attempt.claim.notification.id, attempt.claim.number
+
+
+def _storable(text: str | None) -> str | None:
+    """An error may quote anything; NUL and lone surrogates would make its row unreadable."""
+    if text is None:
+        return None
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", "\ufffd")
 
 
 def _row(attempt: Finished) -> dict[str, Value]:
@@ -89,11 +103,11 @@ def _row(attempt: Finished) -> dict[str, Value]:
         "retry_count": transition.retry_count,
         "sent_at": transition.sent_at,
         "next_retry_at": transition.next_retry_at,
-        "error": transition.error,
-        "last_error": transition.last_error,
+        "error": _storable(transition.error),
+        "last_error": _storable(transition.last_error),
         "started_at": claim.started_at,
         "duration": attempt.duration.total_seconds(),
         "outcome": attempt.outcome,
-        "attempt_error": attempt.error,
+        "attempt_error": _storable(attempt.error),
         "channel": claim.notification.channel,
     }
