@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import (
     ColumnElement,
@@ -21,8 +21,8 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.sql.dml import ReturningUpdate
 
+from storage.batches import Batch, encoded
 from storage.leases import EXPIRED, end_expired_leases
 from storage.models import Claim
 from storage.records import NOTIFICATION, notification_of
@@ -64,18 +64,16 @@ def _channels(waiting: ColumnElement[bool]) -> Select[str]:
     return select(walk.c.channel).where(walk.c.channel.is_not(None))
 
 
-def _work() -> CompoundSelect[str | None, datetime | None]:
-    """Each channel with something due and since when, and a row without channel if a lease ran out."""
+def _work() -> CompoundSelect[str | None]:
+    """Each channel with something due, and a row without channel if a lease ran out."""
     pending = _channels(_PENDING).subquery()
     failed = _channels(_FAILED).subquery()
-    since_pending = select(func.min(_n.created_at)).where(_PENDING, _n.channel == pending.c.channel)
-    since_scheduled = select(func.min(_n.next_retry_at)).where(_SCHEDULED, _n.channel == failed.c.channel)
     scheduled = exists().where(_SCHEDULED, _n.channel == failed.c.channel)
     unscheduled = exists().where(_UNSCHEDULED, _n.channel == failed.c.channel)
     return union_all(
-        select(pending.c.channel, since_pending.scalar_subquery()),
-        select(failed.c.channel, since_scheduled.scalar_subquery()).where(or_(scheduled, unscheduled)),
-        select(null(), null()).where(exists().where(EXPIRED)),
+        select(pending.c.channel),
+        select(failed.c.channel).where(or_(scheduled, unscheduled)),
+        select(null()).where(exists().where(EXPIRED)),
     )
 
 
@@ -86,34 +84,34 @@ def _oldest(
         select(_n.id, since.label("since"))
         .where(due, _n.channel == bindparam("in_channel"), _n.lease_owner.is_(None), suspect)
         .order_by(since)
-        .limit(bindparam("slots"))
+        .limit(bindparam("room"))
     )
     return select(rows.subquery())
 
 
-def _claim(suspect: ColumnElement[bool]) -> ReturningUpdate[tuple[object, ...]]:
-    due = union_all(
+def _due(suspect: ColumnElement[bool]) -> CompoundSelect[str, datetime]:
+    """The oldest due notifications of a channel, each with the moment since when it is due."""
+    return union_all(
         _oldest(_PENDING, _n.created_at, suspect),
         _oldest(_SCHEDULED, _n.next_retry_at, suspect),
-        _oldest(_UNSCHEDULED, _n.next_retry_at, suspect),
-    ).subquery()
-    chosen = select(due.c.id).order_by(due.c.since).limit(bindparam("slots"))
-    return (
-        update(notification_events)
-        .where(_n.id.in_(chosen))
-        .values(
-            lease_owner=bindparam("worker"),
-            lease_expires_at=bindparam("expires_at", type_=UtcDateTime),
-            claimed_at=_now,
-            attempt_count=_n.attempt_count + 1,
-        )
-        .returning(*NOTIFICATION)
+        _oldest(_UNSCHEDULED, _n.created_at, suspect),
     )
 
 
 _WORK = _work()
-_CLAIM = _claim(_n.abandoned_count < SUSPECT_AFTER)
-_CLAIM_SUSPECT = _claim(_n.abandoned_count >= SUSPECT_AFTER)
+_DUE = _due(_n.abandoned_count < SUSPECT_AFTER)
+_DUE_SUSPECT = _due(_n.abandoned_count >= SUSPECT_AFTER)
+_CLAIM = (
+    update(notification_events)
+    .where(_n.id.in_(select(Batch("ids").rows.c.value)))
+    .values(
+        lease_owner=bindparam("worker"),
+        lease_expires_at=bindparam("expires_at", type_=UtcDateTime),
+        claimed_at=_now,
+        attempt_count=_n.attempt_count + 1,
+    )
+    .returning(*NOTIFICATION)
+)
 
 
 def claim(connection: Connection, requests: Sequence[ClaimRequest]) -> list[tuple[Claim, ...]]:
@@ -122,43 +120,33 @@ def claim(connection: Connection, requests: Sequence[ClaimRequest]) -> list[tupl
 
 
 def _claim_for(connection: Connection, request: ClaimRequest) -> tuple[Claim, ...]:
-    work = connection.execute(_WORK, {"now": request.now}).all()
-    if any(channel is None for channel, _ in work):
+    work = set(connection.execute(_WORK, {"now": request.now}).scalars())
+    if None in work:
         end_expired_leases(connection, request.now)
-        work = connection.execute(_WORK, {"now": request.now}).all()
-    claims: list[Claim] = []
-    for channel in _oldest_first(work):
-        slots = min(request.slots - len(claims), request.room(channel))
-        if slots > 0:
-            claims += _claim_in_channel(connection, request, channel, slots)
-    return tuple(claims)
+        work = set(connection.execute(_WORK, {"now": request.now}).scalars())
+    due = [row for channel in work if channel is not None for row in _due_in(connection, request, channel)]
+    oldest = sorted(due, key=lambda row: row.since)[: max(request.slots, 0)]
+    return _take(connection, request, [row.id for row in oldest])
 
 
-def _oldest_first(work: Sequence[Row[str | None, datetime | None]]) -> list[str]:
-    since: dict[str, datetime] = {}
-    for channel, moment in work:
-        if channel is not None:
-            # A row that certctl's server left without a time has waited longest.
-            waited = moment or datetime.min.replace(tzinfo=UTC)
-            since[channel] = min(since.get(channel, waited), waited)
-    return sorted(since, key=since.__getitem__)
+def _due_in(connection: Connection, request: ClaimRequest, channel: str) -> list[Row[str, datetime]]:
+    room = min(request.room(channel), request.slots)
+    if room <= 0:
+        return []
+    statement = _DUE_SUSPECT if request.suspects else _DUE
+    rows = connection.execute(statement, {"now": request.now, "in_channel": channel, "room": room})
+    return sorted(rows, key=lambda row: row.since)[:room]
 
 
-def _claim_in_channel(connection: Connection, request: ClaimRequest, channel: str, slots: int) -> list[Claim]:
+def _take(connection: Connection, request: ClaimRequest, ids: list[str]) -> tuple[Claim, ...]:
+    """The claims, in the order of the ids."""
+    if not ids:
+        return ()
     expires_at = request.now + request.lease
-    rows = connection.execute(
-        _CLAIM_SUSPECT if request.suspects else _CLAIM,
-        {
-            "now": request.now,
-            "in_channel": channel,
-            "slots": slots,
-            "worker": request.worker,
-            "expires_at": expires_at,
-        },
-    )
-    notifications = [notification_of(row) for row in rows]
-    notifications.sort(key=lambda n: n.next_retry_at or n.created_at)
-    return [
+    lease = {"worker": request.worker, "now": request.now, "expires_at": expires_at}
+    taken = [notification_of(row) for row in connection.execute(_CLAIM, lease | {"ids": encoded(ids)})]
+    place = {notification_id: place for place, notification_id in enumerate(ids)}
+    return tuple(
         Claim(
             notification=n,
             worker=request.worker,
@@ -166,5 +154,5 @@ def _claim_in_channel(connection: Connection, request: ClaimRequest, channel: st
             started_at=request.now,
             expires_at=expires_at,
         )
-        for n in notifications
-    ]
+        for n in sorted(taken, key=lambda n: place[n.id])
+    )

@@ -126,7 +126,14 @@ _partial(
 )
 # The status is in the key as well: SQLite's planner then sees that these fit better than the index of lists.
 _partial("idx_notification_events_pending", _n.status, _n.channel, _n.created_at, where="status = 'pending'")
-_partial("idx_notification_events_failed", _n.status, _n.channel, _n.next_retry_at, where="status = 'failed'")
+_partial(
+    "idx_notification_events_failed",
+    _n.status,
+    _n.channel,
+    _n.next_retry_at,
+    _n.created_at,
+    where="status = 'failed'",
+)
 _partial("idx_notification_events_lease", _n.lease_expires_at, where="lease_expires_at IS NOT NULL")
 _partial(
     "idx_notification_events_idempotency_key",
@@ -140,19 +147,20 @@ _partial(
     where="status = 'sent' AND sent_at IS NULL",
 )
 
-# Lists are newest first, so each of these ends in the order of the list.
-Index("idx_notification_events_created", _n.created_at, _n.id)
-Index("idx_notification_events_status", _n.status, _n.created_at, _n.id)
-Index("idx_notification_events_channel", _n.channel, _n.created_at, _n.id)
+# Lists are newest first, so each of these ends in the order of the list. The names keep clear of certctl's
+# own indexes, which a database may already have.
+Index("idx_notification_events_newest", _n.created_at, _n.id)
+Index("idx_notification_events_newest_by_status", _n.status, _n.created_at, _n.id)
+Index("idx_notification_events_newest_by_channel", _n.channel, _n.created_at, _n.id)
 _partial(
-    "idx_notification_events_certificate",
+    "idx_notification_events_newest_by_certificate",
     _n.certificate_id,
     _n.created_at,
     _n.id,
     where="certificate_id IS NOT NULL",
 )
-Index("idx_notification_events_type", _n.type, _n.created_at, _n.id)
-Index("idx_notification_events_recipient", _n.recipient, _n.created_at, _n.id)
+Index("idx_notification_events_newest_by_type", _n.type, _n.created_at, _n.id)
+Index("idx_notification_events_newest_by_recipient", _n.recipient, _n.created_at, _n.id)
 
 # What happened lately, by channel and outcome, without a look at the rows.
 Index(
