@@ -25,7 +25,7 @@ NEXT_LEASE_END = select(func.min(_n.lease_expires_at)).where(_n.lease_expires_at
 
 async def count_by_status(connection: AsyncConnection) -> dict[NotificationStatus, int]:
     """Every status, also those with no notification."""
-    found: dict[str, int] = dict((await connection.execute(COUNT_BY_STATUS)).tuples().all())
+    found: dict[str, int] = dict((await connection.execute(COUNT_BY_STATUS)).all())
     return {status: found.get(status.value, 0) for status in NotificationStatus}
 
 
@@ -44,8 +44,10 @@ ATTEMPTS_SINCE = (
     .where(_a.started_at >= bindparam("since", type_=UtcDateTime))
     .group_by(_a.channel, _a.outcome)
 )
-_ERROR_AT = select(_a.error).where(
-    _a.started_at == bindparam("moment", type_=UtcDateTime), _a.channel == bindparam("of_channel")
+_FAILURE_AT = select(_a.error).where(
+    _a.started_at == bindparam("moment", type_=UtcDateTime),
+    _a.channel == bindparam("of_channel"),
+    _a.outcome.in_([outcome.value for outcome in _FAILURES]),
 )
 
 
@@ -72,7 +74,7 @@ async def _record(
     error: str | None = None
     if failed_at is not None:
         moment = {"moment": failed_at, "of_channel": channel}
-        error = (await connection.execute(_ERROR_AT, moment)).scalars().first()
+        error = (await connection.execute(_FAILURE_AT, moment)).scalars().first()
     return ChannelRecord(
         channel=channel,
         outcomes={outcome: count for outcome, (count, _) in found.items()},
