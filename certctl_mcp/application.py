@@ -24,6 +24,8 @@ class Application:
     notifications: NotificationService
     stats: StatsService
     retry_loop: RetryLoop
+    location: str
+    """Where the queue is kept, without secrets."""
 
 
 @asynccontextmanager
@@ -62,7 +64,7 @@ async def open_application(settings: Settings) -> AsyncIterator[Application]:
             )
             async with retry_loop:
                 service = NotificationService(repository, retry_loop, notifiers.descriptions)
-                yield Application(service, StatsService(database, repository), retry_loop)
+                yield Application(service, StatsService(database, repository), retry_loop, database.location)
 
 
 def worker_name() -> str:

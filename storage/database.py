@@ -30,9 +30,17 @@ class Database:
     """An open database. Its `changes` tell when it may be worth reading again."""
 
     def __init__(
-        self, location: str, readers: AsyncEngine, writer: Writer, changes: Changes, clock: Clock
+        self,
+        location: str,
+        found_revision: str | None,
+        readers: AsyncEngine,
+        writer: Writer,
+        changes: Changes,
+        clock: Clock,
     ) -> None:
         self.location = location
+        self.found_revision = found_revision
+        """The schema's revision before it was brought up to date; None where there was none of ours."""
         self.changes = changes
         self.clock = clock
         self._readers = readers
@@ -69,14 +77,14 @@ class Database:
         event.listen(writing, "begin", _begin_immediately)
         try:
             with explained(location):
-                connection = await anyio.to_thread.run_sync(_connect, writing, path)
+                connection, found = await anyio.to_thread.run_sync(_connect, writing, path)
             async with readers.connect() as watching, anyio.create_task_group() as tasks:
                 writer = Writer(connection)
                 changes = Changes(watching)
                 tasks.start_soon(writer.run)
                 tasks.start_soon(changes.watch)
                 try:
-                    yield cls(location, readers, writer, changes, clock)
+                    yield cls(location, found, readers, writer, changes, clock)
                 finally:
                     changes.close()
                     writer.close()
@@ -123,14 +131,13 @@ def _path_of(url: str) -> Path:
     return Path(parsed.database).expanduser()
 
 
-def _connect(engine: Engine, path: Path) -> Connection:
+def _connect(engine: Engine, path: Path) -> tuple[Connection, str | None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         # Alerts name people and hosts: the file is its owner's alone.
         path.touch(mode=0o600)
     connection = engine.connect()
-    bring_up_to_date(connection)
-    return connection
+    return connection, bring_up_to_date(connection)
 
 
 def _prepare(connection: DBAPIConnection, _record: object) -> None:
