@@ -37,6 +37,9 @@ _POLICY = RetryPolicy()
 _LEASE_MARGIN = timedelta(seconds=15)
 """Time for recording an outcome after the longest attempt."""
 
+_LEAST_LEASE_MARGIN = timedelta(seconds=1)
+"""Less would be used up before an attempt begins, and the claim given back for want of time."""
+
 
 def load_settings(config: Path | None, environ: Mapping[str, str]) -> "Settings":
     """Read the settings once, at the start of the process.
@@ -123,8 +126,8 @@ class Settings(BaseSettings):
     @classmethod
     def _outlives_an_attempt(cls, lease: timedelta, info: ValidationInfo) -> timedelta:
         timeout = info.data.get("send_timeout")
-        if timeout is not None and lease <= timeout:
-            raise ValueError(f"must be longer than the send timeout ({format_duration(timeout)})")
+        if timeout is not None and lease < timeout + _LEAST_LEASE_MARGIN:
+            raise ValueError(f"must be at least 1s longer than the send timeout ({format_duration(timeout)})")
         return lease
 
     @field_validator("log_level", mode="before")
