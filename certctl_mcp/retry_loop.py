@@ -80,6 +80,8 @@ class RetryLoop:
         self._repository = repository
         self._changes = changes
         self._delivery = delivery
+        self.outcomes: Counter[AttemptOutcome] = Counter()
+        """Of the attempts that have ended in this process."""
         self._worker = worker
         self._lease = lease
         self._interval = interval
@@ -253,6 +255,7 @@ class RetryLoop:
 
     def _count(self, outcome: AttemptOutcome | None) -> None:
         if outcome is not None:
+            self.outcomes[outcome] += 1
             for tally in self._tallies:
                 tally.outcomes[outcome] += 1
 
