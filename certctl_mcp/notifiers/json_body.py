@@ -4,7 +4,10 @@ import json
 
 Json = str | int | bool | None | list["Json"] | dict[str, "Json"]
 
+# `json.dumps` with options makes an encoder for every call.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
 
 def encode(body: Json) -> bytes:
     """Compact JSON in UTF-8; half of a surrogate pair, which has no UTF-8, becomes a question mark."""
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    return _ENCODER.encode(body).encode("utf-8", "replace")

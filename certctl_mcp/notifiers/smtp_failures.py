@@ -10,12 +10,12 @@ from aiosmtplib import (
     SMTPConnectTimeoutError,
     SMTPDataError,
     SMTPException,
-    SMTPNotSupported,
     SMTPReadTimeoutError,
     SMTPRecipientsRefused,
     SMTPResponseException,
     SMTPSenderRefused,
     SMTPServerDisconnected,
+    SMTPStatus,
 )
 
 from certctl_mcp.notifiers.excerpt import excerpt
@@ -30,21 +30,19 @@ refusal by policy (554) be lifted."""
 
 # The first type that fits counts, so the particular ones stand before the general.
 _SENTENCES: tuple[tuple[type[Exception], str], ...] = (
-    (SMTPAuthenticationError, "{relay} refused the user name or password: {reply}"),
+    (SMTPAuthenticationError, "{relay} refused the login: {reply}"),
     (SMTPSenderRefused, "{relay} refused the sender: {reply}"),
     (SMTPDataError, "{relay} refused the message: {reply}"),
     (SMTPConnectResponseError, "{relay} refused the session: {reply}"),
     (SMTPConnectTimeoutError, "no connection to {relay} within {connect:g} s"),
     (SMTPReadTimeoutError, "no answer from {relay} within {total:g} s"),
     (TimeoutError, "no answer from {relay} within {total:g} s"),
-    (SMTPConnectError, "the connection to {relay} failed: {reason}"),
     (SMTPServerDisconnected, "{relay} closed the connection"),
-    (SMTPNotSupported, "{relay} lacks what the settings ask for: {reply}"),
     (SMTPResponseException, "{relay} answered {reply}"),
     (ssl.SSLCertVerificationError, "the TLS certificate of {relay} is not trusted: {reason}"),
     (ssl.SSLError, "TLS with {relay} failed: {reason}"),
-    (OSError, "the connection to {relay} broke: {reason}"),
-    (SMTPException, "the session with {relay} failed: {reply}"),
+    (OSError, "the connection to {relay} failed: {reason}"),
+    (SMTPException, "{relay} can't be used as it is set up: {reply}"),
 )
 
 
@@ -55,13 +53,18 @@ def explain(
     if isinstance(error, SMTPRecipientsRefused):
         refusals = {refused.recipient: (refused.code, refused.message) for refused in error.recipients}
         return f"{relay} refused {list_refusals(refusals, confidential)}"
-    cause = error.__cause__ if isinstance(error, SMTPConnectError) and error.__cause__ else error
-    said = f"{error.code} {error.message}" if isinstance(error, SMTPResponseException) else str(error)
-    template = next(sentence for kind, sentence in _SENTENCES if isinstance(error, kind))
+    if isinstance(error, SMTPResponseException):
+        if error.code == SMTPStatus.invalid_response:
+            return f"{relay} answered something that is not SMTP"
+        said = f"{error.code} {error.message}"
+    else:
+        said = str(error)
+    root = _root(error)
+    template = next(sentence for kind, sentence in _SENTENCES if isinstance(root, kind))
     return template.format(
         relay=relay,
         reply=excerpt(said, confidential),
-        reason=os_reason(cause),
+        reason=os_reason(root),
         connect=connect,
         total=total,
     )
@@ -90,3 +93,10 @@ def list_refusals(refusals: Mapping[str, tuple[int, str]], confidential: Iterabl
         f"{address} ({code} {excerpt(message, confidential)})"
         for address, (code, message) in refusals.items()
     )
+
+
+def _root(error: Exception) -> BaseException:
+    """What is behind the library's word for a connection that did not come about."""
+    if isinstance(error, SMTPConnectError) and not isinstance(error, SMTPConnectTimeoutError):
+        return error.__cause__ or error
+    return error

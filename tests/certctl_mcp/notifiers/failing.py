@@ -1,0 +1,31 @@
+"""What every notifier's failures have in common, as checks that every notifier's tests call."""
+
+import traceback
+from collections.abc import Iterable
+
+import pytest
+
+from certctl_mcp.notifiers.base import DeliveryFailedError, Notifier
+from storage.models import Notification
+from tests.builders import notification
+
+
+async def failure_of(notifier: Notifier, sent: Notification | None = None) -> DeliveryFailedError:
+    """The failure that sending ends in."""
+    with pytest.raises(DeliveryFailedError) as caught:
+        await notifier.send(sent or notification())
+    return caught.value
+
+
+async def assert_leaks_no_secret(
+    notifier: Notifier, secrets: Iterable[str], sent: Notification | None = None
+) -> None:
+    """Neither the message of a failure nor its traceback holds one of `secrets`.
+
+    The remote end is to be one that refuses and repeats whatever it was sent.
+    """
+    failure = await failure_of(notifier, sent)
+    shown = str(failure) + repr(failure) + "".join(traceback.format_exception(failure))
+    for secret in secrets:
+        assert secret not in shown
+    assert "[redacted]" in str(failure)

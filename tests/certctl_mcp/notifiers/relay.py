@@ -1,0 +1,130 @@
+"""A real SMTP relay on loopback, which keeps the mails it takes and refuses what it is told to."""
+
+import asyncio
+import ssl
+import warnings
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from typing import Any
+
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+USERNAME, PASSWORD = "ada", "correct-horse"
+
+
+@dataclass(frozen=True)
+class Taken:
+    """One mail, with the envelope it came in."""
+
+    sender: str
+    recipients: tuple[str, ...]
+    mail: EmailMessage
+    encrypted: bool
+    authenticated: bool
+
+
+@dataclass
+class Relay:
+    """Answers each step with the reply set for it, where there is one, instead of taking it."""
+
+    address: tuple[str, int] = ("", 0)
+    sender_reply: str = ""
+    recipient_replies: dict[str, str] = field(default_factory=dict)
+    data_reply: str = ""
+    taken: list[Taken] = field(default_factory=list)
+    sessions: int = 0
+
+    @property
+    def name(self) -> str:
+        return f"{self.address[0]}:{self.address[1]}"
+
+    @property
+    def only(self) -> Taken:
+        (taken,) = self.taken
+        return taken
+
+
+class _Steps:
+    """The handler, apart from `Relay`: aiosmtpd reads every attribute of one."""
+
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+
+    async def handle_MAIL(  # noqa: N802 - the names are aiosmtpd's
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if self._relay.sender_reply:
+            return self._relay.sender_reply
+        envelope.mail_from = address
+        return "250 OK"
+
+    async def handle_RCPT(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if address in self._relay.recipient_replies:
+            return self._relay.recipient_replies[address]
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        if self._relay.data_reply:
+            return self._relay.data_reply
+        assert isinstance(envelope.content, bytes)
+        mail = message_from_bytes(envelope.content, policy=default)
+        assert isinstance(mail, EmailMessage)
+        transport = server.transport
+        assert transport is not None
+        taken = Taken(
+            str(envelope.mail_from),
+            tuple(envelope.rcpt_tos),
+            mail,
+            encrypted=transport.get_extra_info("sslcontext") is not None,
+            authenticated=bool(session.authenticated),
+        )
+        self._relay.taken.append(taken)
+        return "250 OK"
+
+
+def _authenticate(
+    server: SMTP, session: Session, envelope: Envelope, mechanism: str, given: LoginPassword
+) -> AuthResult:
+    right = given == LoginPassword(USERNAME.encode(), PASSWORD.encode())
+    return AuthResult(success=right, handled=False)
+
+
+@asynccontextmanager
+async def relaying(
+    *,
+    starttls: ssl.SSLContext | None = None,
+    tls: ssl.SSLContext | None = None,
+    login: bool = False,
+) -> AsyncIterator[Relay]:
+    """`starttls`: required before anything else. `tls`: from the first byte. `login`: required."""
+    relay = Relay()
+
+    settings: dict[str, Any] = {"authenticator": _authenticate, "auth_required": True} if login else {}
+
+    def session() -> SMTP:
+        relay.sessions += 1
+        with warnings.catch_warnings():
+            # aiosmtpd does not count TLS from the first byte as TLS, and warns of a login without it.
+            warnings.simplefilter("ignore")
+            return SMTP(
+                _Steps(relay),
+                hostname="relay.example.com",
+                enable_SMTPUTF8=True,
+                tls_context=starttls,
+                require_starttls=starttls is not None,
+                auth_require_tls=tls is None,
+                **settings,
+            )
+
+    server = await asyncio.get_running_loop().create_server(session, "127.0.0.1", 0, ssl=tls)
+    relay.address = server.sockets[0].getsockname()
+    yield relay
+    server.close()
+    await server.wait_closed()

@@ -1,0 +1,300 @@
+"""Mails are sent to a real SMTP server."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from certctl_mcp.destinations import EmailDestination
+from certctl_mcp.notifiers.email import EmailNotifier
+from storage.models import Notification
+from tests.builders import NOON, SettableClock, notification
+from tests.certctl_mcp.notifiers.failing import assert_leaks_no_secret, failure_of
+from tests.certctl_mcp.notifiers.relay import PASSWORD, USERNAME, Relay, relaying
+from tests.certctl_mcp.notifiers.scripted_server import FOREVER, serving, silence
+
+LOGIN: dict[str, Any] = {"username": USERNAME, "password": PASSWORD}
+
+
+class Authority:
+    """An authority of the operator's own, and a server's certificate from it."""
+
+    def __init__(self, directory: Path) -> None:
+        authority = trustme.CA()
+        self.ca_file = str(directory / "ca.pem")
+        authority.cert_pem.write_to_path(self.ca_file)
+        self.server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        authority.issue_cert("127.0.0.1").configure_cert(self.server)
+
+    def trusted(self, security: str) -> dict[str, Any]:
+        """The settings of a destination that speaks TLS and trusts the authority."""
+        return {"security": security, "ca_file": self.ca_file}
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+@pytest.fixture
+async def relay() -> AsyncIterator[Relay]:
+    async with relaying() as relay:
+        yield relay
+
+
+def notifier(address: tuple[str, int], *, seconds: float = 10.0, **settings: Any) -> EmailNotifier:
+    given = {
+        "host": address[0],
+        "port": address[1],
+        "from_address": "certctl <alerts@example.com>",
+        "security": "none",
+        **settings,
+    }
+    return EmailNotifier(
+        EmailDestination.model_validate(given),
+        connect_timeout=timedelta(seconds=min(seconds, 5)),
+        send_timeout=timedelta(seconds=seconds),
+        clock=SettableClock(NOON),
+    )
+
+
+def to(*recipients: str, **contents: Any) -> Notification:
+    return notification(channel="Email", recipient=",".join(recipients), **contents)
+
+
+async def test_a_mail_arrives_over_starttls_with_a_login(authority: Authority) -> None:
+    async with relaying(starttls=authority.server, login=True) as relay:
+        await notifier(relay.address, **authority.trusted("starttls"), **LOGIN).send(to("ada@example.com"))
+        assert relay.only.encrypted
+        assert relay.only.authenticated
+        assert relay.only.mail["Subject"] == "ExpirationWarning"
+
+
+async def test_a_mail_arrives_over_implicit_tls_with_a_login(authority: Authority) -> None:
+    async with relaying(tls=authority.server, login=True) as relay:
+        await notifier(relay.address, **authority.trusted("tls"), **LOGIN).send(to("ada@example.com"))
+        assert relay.only.authenticated
+
+
+async def test_a_mail_arrives_without_encryption_where_that_is_configured(relay: Relay) -> None:
+    await notifier(relay.address).send(to("ada@example.com"))
+    assert not relay.only.encrypted
+    assert relay.only.sender == "alerts@example.com"
+    assert relay.only.mail["From"] == "certctl <alerts@example.com>"
+
+
+async def test_every_recipient_is_in_the_envelope_and_the_header(relay: Relay) -> None:
+    await notifier(relay.address).send(to("ada@example.com", " bob@example.org", "ada@example.com", ""))
+    assert relay.only.recipients == ("ada@example.com", "bob@example.org")
+    assert relay.only.mail["To"] == "ada@example.com, bob@example.org"
+
+
+async def test_an_address_with_letters_beyond_ascii_arrives(relay: Relay) -> None:
+    await notifier(relay.address).send(to("jürgen@bücher.example"))
+    assert relay.only.recipients == ("jürgen@xn--bcher-kva.example",)
+
+
+async def test_every_attempt_has_the_message_id_made_of_the_id(relay: Relay) -> None:
+    for attempt in range(2):
+        await notifier(relay.address).send(to("ada@example.com", id="notif-17", retry_count=attempt))
+    assert [taken.mail["Message-ID"] for taken in relay.taken] == ["<notif-17@example.com>"] * 2
+
+
+@pytest.mark.parametrize("recipient", ["", " , ", "on-call", "ada@example.com, bob", "a@b\r\nRCPT TO:<c@d>"])
+async def test_a_malformed_recipient_is_final_and_nothing_is_sent(relay: Relay, recipient: str) -> None:
+    failure = await failure_of(notifier(relay.address), to(recipient))
+    assert failure.permanent
+    assert relay.sessions == 0
+
+
+async def test_a_malformed_recipient_is_named(relay: Relay) -> None:
+    failure = await failure_of(notifier(relay.address), to("ada@example.com", "bob at example.com"))
+    assert str(failure) == "'bob at example.com' is no e-mail address"
+
+
+@pytest.mark.parametrize(
+    ("replies", "permanent"),
+    [
+        ({"ada@x.example": "550 no such user"}, True),
+        ({"ada@x.example": "551 not here"}, True),
+        ({"ada@x.example": "553 no name"}, True),
+        ({"ada@x.example": "552 mailbox full"}, False),
+        ({"ada@x.example": "554 relay access denied"}, False),
+        ({"ada@x.example": "450 greylisted"}, False),
+        ({"ada@x.example": "550 no such user", "bob@x.example": "556 no mail here"}, True),
+        ({"ada@x.example": "550 no such user", "bob@x.example": "451 later"}, False),
+    ],
+)
+async def test_when_all_recipients_are_refused_their_codes_decide(
+    relay: Relay, replies: dict[str, str], permanent: bool
+) -> None:
+    relay.recipient_replies = replies
+    failure = await failure_of(notifier(relay.address), to(*replies))
+    assert failure.permanent is permanent
+    for address, reply in replies.items():
+        assert f"{address} ({reply})" in str(failure)
+
+
+@pytest.mark.parametrize(("reply", "permanent"), [("550 no such user", True), ("451 later", False)])
+async def test_a_mail_taken_for_some_is_no_success(relay: Relay, reply: str, permanent: bool) -> None:
+    relay.recipient_replies = {"bob@x.example": reply}
+    failure = await failure_of(notifier(relay.address), to("ada@x.example", "bob@x.example"))
+    assert relay.only.recipients == ("ada@x.example",)
+    assert str(failure) == (
+        f"{relay.name} took the mail for ada@x.example and refused bob@x.example ({reply})"
+    )
+    assert failure.permanent is permanent
+
+
+async def test_a_later_attempt_goes_only_to_those_who_were_refused(relay: Relay) -> None:
+    mails, sent = notifier(relay.address), to("ada@x.example", "bob@x.example", "eve@x.example")
+    relay.recipient_replies = {"bob@x.example": "451 later", "eve@x.example": "451 later"}
+    await failure_of(mails, sent)
+    relay.recipient_replies = {"eve@x.example": "451 later"}
+    failure = await failure_of(mails, sent)
+    assert "took the mail for ada@x.example, bob@x.example and refused eve@x.example" in str(failure)
+    relay.recipient_replies = {}
+    await mails.send(sent)
+    assert [taken.recipients for taken in relay.taken] == [
+        ("ada@x.example",),
+        ("bob@x.example",),
+        ("eve@x.example",),
+    ]
+
+
+async def test_once_everyone_has_the_mail_a_requeue_sends_it_to_all(relay: Relay) -> None:
+    mails, sent = notifier(relay.address), to("ada@x.example", "bob@x.example")
+    relay.recipient_replies = {"bob@x.example": "451 later"}
+    await failure_of(mails, sent)
+    relay.recipient_replies = {}
+    await mails.send(sent)
+    await mails.send(sent)
+    assert relay.taken[-1].recipients == ("ada@x.example", "bob@x.example")
+
+
+@pytest.mark.parametrize(
+    ("reply", "permanent"),
+    [("554 looks like spam", True), ("552 too large", True), ("451 disk full", False)],
+)
+async def test_a_message_refused_as_such_is_final_unless_the_relay_says_later(
+    relay: Relay, reply: str, permanent: bool
+) -> None:
+    relay.data_reply = reply
+    failure = await failure_of(notifier(relay.address), to("ada@x.example"))
+    assert str(failure) == f"{relay.name} refused the message: {reply}"
+    assert failure.permanent is permanent
+
+
+async def test_a_refused_sender_is_for_the_operator_to_put_right(relay: Relay) -> None:
+    relay.sender_reply = "550 not your domain"
+    failure = await failure_of(notifier(relay.address), to("ada@x.example"))
+    assert str(failure) == f"{relay.name} refused the sender: 550 not your domain"
+    assert not failure.permanent
+
+
+async def test_a_refused_login_is_for_the_operator_to_put_right(authority: Authority) -> None:
+    async with relaying(starttls=authority.server, login=True) as relay:
+        mails = notifier(
+            relay.address, **authority.trusted("starttls"), **LOGIN | {"password": "wrong-horse"}
+        )
+        failure = await failure_of(mails, to("ada@x.example"))
+    assert str(failure).startswith(f"{relay.name} refused the login: 535 ")
+    assert not failure.permanent
+
+
+async def test_without_starttls_at_the_relay_nothing_is_sent(relay: Relay) -> None:
+    mails = notifier(relay.address, security="starttls", **LOGIN)
+    failure = await failure_of(mails, to("ada@x.example"))
+    assert str(failure).startswith(f"{relay.name} can't be used as it is set up: ")
+    assert "STARTTLS" in str(failure)
+    assert not failure.permanent
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+async def test_a_relay_whose_certificate_is_not_trusted_gets_nothing(
+    authority: Authority, security: str
+) -> None:
+    offered: dict[str, Any] = {security: authority.server}
+    async with relaying(**offered) as relay:
+        failure = await failure_of(notifier(relay.address, security=security), to("ada@x.example"))
+        assert relay.taken == []
+    assert "certificate" in str(failure)
+    assert not failure.permanent
+
+
+async def test_a_refused_connection_is_told(closed_port: int) -> None:
+    failure = await failure_of(notifier(("127.0.0.1", closed_port)), to("ada@x.example"))
+    assert str(failure) == f"the connection to 127.0.0.1:{closed_port} failed: Connection refused"
+
+
+async def test_a_relay_that_says_nothing_meets_the_time_out() -> None:
+    async with serving(silence) as address:
+        host, _, port = address.partition(":")
+        failure = await failure_of(notifier((host, int(port)), seconds=0.05), to("ada@x.example"))
+    assert "within 0.05 s" in str(failure)
+
+
+async def test_a_relay_that_stops_answering_meets_the_time_out() -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hello\r\n")
+        await asyncio.sleep(FOREVER)
+
+    async with serving(greet) as address:
+        host, _, port = address.partition(":")
+        failure = await failure_of(notifier((host, int(port)), seconds=0.05), to("ada@x.example"))
+    assert str(failure) == f"no answer from {address} within 0.05 s"
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        (b"", "closed the connection"),
+        (b"HTTP/1.1 400 Bad Request\r\n", "answered something that is not SMTP"),
+        (b"554 no service for you\r\n", "refused the session: 554 no service for you"),
+        (b"x" * 100_000, "answered something that is not SMTP"),
+    ],
+)
+async def test_a_server_that_is_no_relay_is_told(said: bytes, sentence: str) -> None:
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(said)
+        writer.close()
+        await writer.wait_closed()
+
+    async with serving(speak) as address:
+        host, _, port = address.partition(":")
+        failure = await failure_of(notifier((host, int(port))), to("ada@x.example"))
+    assert sentence in str(failure)
+    assert not failure.permanent
+
+
+async def test_a_send_that_is_cancelled_closes_its_connection() -> None:
+    greeted, closed = asyncio.Event(), asyncio.Event()
+
+    async def watch(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hello\r\n")
+        await reader.readline()
+        greeted.set()
+        assert await reader.read() == b""
+        closed.set()
+
+    async with serving(watch) as address:
+        host, _, port = address.partition(":")
+        sending = asyncio.create_task(notifier((host, int(port))).send(to("ada@x.example")))
+        await greeted.wait()
+        sending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+        await asyncio.wait_for(closed.wait(), FOREVER)
+
+
+async def test_no_secret_leaks(authority: Authority) -> None:
+    async with relaying(tls=authority.server, login=True) as relay:
+        relay.data_reply = f"554 password {PASSWORD} AGFkYQBjb3JyZWN0LWhvcnNl Y29ycmVjdC1ob3JzZQ=="
+        mails = notifier(relay.address, **authority.trusted("tls"), **LOGIN)
+        secrets = [PASSWORD, "AGFkYQBjb3JyZWN0LWhvcnNl", "Y29ycmVjdC1ob3JzZQ"]
+        await assert_leaks_no_secret(mails, secrets, to("ada@x.example"))

@@ -1,0 +1,85 @@
+from typing import Any
+
+import pytest
+
+from certctl_mcp.destinations import SlackDestination
+from certctl_mcp.notifiers.http import HttpClient
+from certctl_mcp.notifiers.slack import SlackNotifier
+from tests.builders import notification
+from tests.certctl_mcp.notifiers.failing import assert_leaks_no_secret, failure_of
+from tests.certctl_mcp.notifiers.receiver import Receiver
+
+
+def notifier(client: HttpClient, receiver: Receiver, **settings: Any) -> SlackNotifier:
+    url = f"{receiver.url}services/T0000/B0000/correcthorsebattery"
+    return SlackNotifier(SlackDestination.model_validate({"webhook_url": url, **settings}), client)
+
+
+async def test_type_message_and_certificate_are_shown_as_plain_text(
+    client: HttpClient, receiver: Receiver
+) -> None:
+    sent = notification(message="*.example.com expires", certificate_id="mc_api_prod")
+    await notifier(client, receiver).send(sent)
+    assert receiver.only.path == "/services/T0000/B0000/correcthorsebattery"
+    assert receiver.only.json["text"] == "ExpirationWarning: *.example.com expires\nCertificate: mc_api_prod"
+    assert receiver.only.json["mrkdwn"] is False
+
+
+@pytest.mark.parametrize("command", ["<!channel>", "<!here|here>", "<@U024BE7LH>", "<http://evil|bank>"])
+async def test_no_mention_or_link_can_be_written_into_a_message(
+    client: HttpClient, receiver: Receiver, command: str
+) -> None:
+    await notifier(client, receiver).send(notification(message=command, type=command, certificate_id=command))
+    assert "<" not in receiver.only.json["text"]
+    assert ">" not in receiver.only.json["text"]
+
+
+async def test_an_ampersand_is_escaped_once(client: HttpClient, receiver: Receiver) -> None:
+    await notifier(client, receiver).send(notification(message="a & b &lt;"))
+    assert receiver.only.json["text"].endswith("a &amp; b &amp;lt;")
+
+
+async def test_channel_and_name_are_the_operators_and_not_the_recipients(
+    client: HttpClient, receiver: Receiver
+) -> None:
+    slack = notifier(client, receiver, channel="#certs", username="certctl")
+    await slack.send(notification(recipient="#general"))
+    assert receiver.only.json["channel"] == "#certs"
+    assert receiver.only.json["username"] == "certctl"
+
+
+async def test_without_overrides_the_webhooks_own_channel_and_name_hold(
+    client: HttpClient, receiver: Receiver
+) -> None:
+    await notifier(client, receiver).send(notification())
+    assert not {"channel", "username"} & receiver.only.json.keys()
+
+
+async def test_the_id_is_sent_as_idempotency_key(client: HttpClient, receiver: Receiver) -> None:
+    await notifier(client, receiver).send(notification(id="notif-17"))
+    assert receiver.only.headers["Idempotency-Key"] == "notif-17"
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "permanent"),
+    [
+        (400, "invalid_payload", True),
+        (403, "action_prohibited", False),
+        (404, "channel_not_found", False),
+        (410, "channel_is_archived", True),
+        (429, "rate_limited", False),
+        (500, "rollup_error", False),
+    ],
+)
+async def test_what_slack_answers_decides(
+    client: HttpClient, receiver: Receiver, status: int, said: str, permanent: bool
+) -> None:
+    receiver.status, receiver.body = status, said
+    failure = await failure_of(notifier(client, receiver))
+    assert failure.permanent is permanent
+    assert str(failure).endswith(f": {said}")
+
+
+async def test_no_secret_leaks(client: HttpClient, receiver: Receiver) -> None:
+    receiver.status, receiver.repeats = 500, True
+    await assert_leaks_no_secret(notifier(client, receiver), ["correcthorsebattery", "services/T0000"])

@@ -1,0 +1,151 @@
+"""The signature is verified on the receiver's side with the package that receivers use."""
+
+import base64
+import ssl
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from certctl_mcp.destinations import WebhookDestination
+from certctl_mcp.notifiers.http import HttpClient
+from certctl_mcp.notifiers.webhook import WebhookNotifier
+from tests.builders import SettableClock, notification
+from tests.certctl_mcp.notifiers.failing import assert_leaks_no_secret, failure_of
+from tests.certctl_mcp.notifiers.receiver import Receiver
+
+OLD = "whsec_" + base64.b64encode(b"the old one, of 24 bytes").decode()
+NEW = "whsec_" + base64.b64encode(b"the new one, of 24 bytes").decode()
+
+
+@pytest.fixture(autouse=True)
+def present(clock: SettableClock) -> None:
+    """A receiver refuses what was signed at another time than its own."""
+    clock.now = datetime.now(UTC)
+
+
+def notifier(client: HttpClient, url: str, **settings: Any) -> WebhookNotifier:
+    return WebhookNotifier(WebhookDestination.model_validate({"url": url, **settings}), client)
+
+
+async def test_the_body_is_an_event_with_the_notification_as_its_data(
+    client: HttpClient, receiver: Receiver
+) -> None:
+    sent = notification(certificate_id="mc-api", message='"ü" \U0001f512\n<b>')
+    await notifier(client, receiver.url).send(sent)
+    assert receiver.only.json == {
+        "type": "ExpirationWarning",
+        "timestamp": "2026-01-01T12:00:00+00:00",
+        "data": {
+            "id": "notif-0001",
+            "type": "ExpirationWarning",
+            "certificate_id": "mc-api",
+            "channel": "Webhook",
+            "recipient": "on-call",
+            "message": '"ü" \U0001f512\n<b>',
+            "created_at": "2026-01-01T12:00:00+00:00",
+        },
+    }
+    assert receiver.only.headers["Content-Type"] == "application/json"
+
+
+async def test_the_id_is_the_idempotency_key(client: HttpClient, receiver: Receiver) -> None:
+    for attempt in range(2):
+        await notifier(client, receiver.url).send(notification(id="notif-17", retry_count=attempt))
+    assert [request.headers["webhook-id"] for request in receiver.received] == ["notif-17"] * 2
+
+
+@pytest.mark.parametrize("secret", [OLD, OLD.removeprefix("whsec_"), OLD.rstrip("="), "MDEyMzQ1"])
+@pytest.mark.parametrize("message", ["plain", "ü \U0001f512 \u2028 \x00", "x" * 200_000])
+async def test_a_receiver_with_the_same_secret_verifies(
+    client: HttpClient, receiver: Receiver, secret: str, message: str
+) -> None:
+    await notifier(client, receiver.url, secrets=[secret]).send(notification(message=message))
+    verified = Webhook(secret).verify(receiver.only.body, dict(receiver.only.headers))
+    assert verified["data"]["message"] == message
+
+
+async def test_a_secret_that_is_no_base64_signs_by_its_own_bytes(
+    client: HttpClient, receiver: Receiver
+) -> None:
+    await notifier(client, receiver.url, secrets=["s3cret, with a comma"]).send(notification())
+    Webhook(b"s3cret, with a comma").verify(receiver.only.body, dict(receiver.only.headers))
+
+
+@pytest.mark.parametrize("held", [OLD, NEW])
+async def test_while_rotating_a_receiver_with_either_secret_verifies(
+    client: HttpClient, receiver: Receiver, held: str
+) -> None:
+    await notifier(client, receiver.url, secrets=[NEW, OLD]).send(notification())
+    assert len(receiver.only.headers["webhook-signature"].split(" ")) == 2
+    Webhook(held).verify(receiver.only.body, dict(receiver.only.headers))
+
+
+async def test_a_receiver_with_another_secret_refuses(client: HttpClient, receiver: Receiver) -> None:
+    await notifier(client, receiver.url, secrets=[OLD]).send(notification())
+    with pytest.raises(WebhookVerificationError):
+        Webhook(NEW).verify(receiver.only.body, dict(receiver.only.headers))
+
+
+async def test_the_signed_time_is_the_present_in_whatever_zone_the_clock_is(
+    client: HttpClient, clock: SettableClock, receiver: Receiver
+) -> None:
+    clock.now = datetime.now(timezone(timedelta(hours=-7)))
+    await notifier(client, receiver.url, secrets=[OLD]).send(notification())
+    Webhook(OLD).verify(receiver.only.body, dict(receiver.only.headers))
+
+
+async def test_without_secrets_nothing_is_signed(client: HttpClient, receiver: Receiver) -> None:
+    await notifier(client, receiver.url).send(notification())
+    assert "webhook-signature" not in receiver.only.headers
+
+
+async def test_an_id_with_a_line_break_adds_no_header(client: HttpClient, receiver: Receiver) -> None:
+    sent = notification(id="x\r\nX-Evil: 1")
+    await notifier(client, receiver.url, secrets=[OLD]).send(sent)
+    assert "X-Evil" not in receiver.only.headers
+    Webhook(OLD).verify(receiver.only.body, dict(receiver.only.headers))
+    assert receiver.only.json["data"]["id"] == "x\r\nX-Evil: 1"
+
+
+async def test_the_operators_headers_are_sent(client: HttpClient, receiver: Receiver) -> None:
+    await notifier(client, receiver.url, headers={"X-Tenant": "certs"}).send(notification())
+    assert receiver.only.headers["X-Tenant"] == "certs"
+
+
+async def test_the_recipient_names_no_place_to_send_to(client: HttpClient, receiver: Receiver) -> None:
+    await notifier(client, receiver.url).send(notification(recipient="http://169.254.169.254/latest"))
+    assert receiver.only.json["data"]["recipient"] == "http://169.254.169.254/latest"
+
+
+async def test_a_receiver_of_an_authority_of_the_operators_own_is_trusted(
+    client: HttpClient, tmp_path: Path
+) -> None:
+    async def accept(request: web.Request) -> web.Response:
+        return web.Response(status=202)
+
+    authority = trustme.CA()
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    application = web.Application()
+    application.router.add_post("/", accept)
+    server = TestServer(application, scheme="https")
+    await server.start_server(ssl=tls)
+    url = str(server.make_url("/"))
+    await notifier(client, url, ca_file=str(tmp_path / "ca.pem")).send(notification())
+    assert "not trusted" in str(await failure_of(notifier(client, url)))
+    await server.close()
+
+
+async def test_no_secret_leaks(client: HttpClient, receiver: Receiver) -> None:
+    receiver.status, receiver.repeats = 500, True
+    url = receiver.url.replace("://", "://user:correct-horse@") + "hook/0123456789abcdef?access=staple%2B1"
+    secrets = ["correct-horse", "0123456789abcdef", "staple%2B1", "staple+1", "tenant-key", OLD]
+    destination = notifier(client, url, secrets=[OLD], headers={"X-Tenant": "tenant-key"})
+    await assert_leaks_no_secret(destination, secrets)
