@@ -3,15 +3,19 @@
 SQLite in WAL mode: readers never wait for the writer, and a commit is on the disk before its caller returns.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import errno
+import os
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -19,7 +23,7 @@ from storage.changes import Changes
 from storage.clock import Clock, utc_now
 from storage.errors import StorageError
 from storage.failures import explained
-from storage.migrations import bring_up_to_date
+from storage.migrations import REVISIONS, bring_up_to_date, current_revision
 from storage.writer import Item, Operation, Result, Writer
 
 BUSY_TIMEOUT = timedelta(seconds=5)
@@ -60,39 +64,32 @@ class Database:
         """
         path = _path_of(url)
         location = str(path)
-        connect_args = {"timeout": busy_timeout.total_seconds(), "isolation_level": None}
-        writing = create_engine(
-            URL.create("sqlite+pysqlite", database=location),
-            connect_args=connect_args | {"check_same_thread": False},
-        )
-        readers = create_async_engine(
-            URL.create("sqlite+aiosqlite", database=location),
-            connect_args=connect_args,
-            pool_size=READERS,
-            isolation_level="AUTOCOMMIT",
-            skip_autocommit_rollback=True,
-        )
-        event.listen(writing, "connect", _prepare)
-        event.listen(readers.sync_engine, "connect", _prepare)
-        event.listen(writing, "begin", _begin_immediately)
+        opened = AsyncExitStack()
         try:
             with explained(location):
-                connection, found = await anyio.to_thread.run_sync(_connect, writing, path)
-            async with readers.connect() as watching, anyio.create_task_group() as tasks:
-                writer = Writer(connection)
-                changes = Changes(watching)
-                tasks.start_soon(writer.run)
-                tasks.start_soon(changes.watch)
+                await anyio.to_thread.run_sync(_make_sure_of, path)
+                readers = _reading(location, busy_timeout)
+                opened.push_async_callback(readers.dispose)
+                watching = await opened.enter_async_context(readers.connect())
+                # Found by reading, which no other process's lock holds up.
+                found = await watching.run_sync(current_revision)
+                writing = _writing(location, busy_timeout)
+                opened.callback(writing.dispose)
+                if found != REVISIONS[-1]:
+                    await anyio.to_thread.run_sync(_migrate, writing)
+                connection = opened.enter_context(await anyio.to_thread.run_sync(writing.connect))
+            writer = Writer(connection)
+            changes = Changes(watching)
+            await changes.look()
+            async with _beside(writer.run, changes.watch):
                 try:
                     yield cls(location, found, readers, writer, changes, clock)
                 finally:
                     changes.close()
                     writer.close()
-            connection.close()
         finally:
-            writing.dispose()
             with anyio.CancelScope(shield=True):
-                await readers.dispose()
+                await opened.aclose()
 
     async def write(self, operation: Operation[Item, Result], item: Item) -> Result:
         """Change the database; see `Writer.write`.
@@ -131,23 +128,90 @@ def _path_of(url: str) -> Path:
     return Path(parsed.database).expanduser()
 
 
-def _connect(engine: Engine, path: Path) -> tuple[Connection, str | None]:
+def _make_sure_of(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         # Alerts name people and hosts: the file is its owner's alone.
         path.touch(mode=0o600)
-    connection = engine.connect()
-    return connection, bring_up_to_date(connection)
+    if not os.access(path, os.W_OK):
+        # SQLite would open it for reading and refuse the first write.
+        raise PermissionError(errno.EACCES, "this user may not write it", str(path))
 
 
-def _prepare(connection: DBAPIConnection, _record: object) -> None:
+def _reading(location: str, busy_timeout: timedelta) -> AsyncEngine:
+    return create_async_engine(
+        URL.create("sqlite+aiosqlite", database=location),
+        connect_args=_connect_args(busy_timeout),
+        pool_size=READERS,
+        isolation_level="AUTOCOMMIT",
+        skip_autocommit_rollback=True,
+    )
+
+
+def _writing(location: str, busy_timeout: timedelta) -> Engine:
+    engine = create_engine(
+        URL.create("sqlite+pysqlite", database=location),
+        connect_args=_connect_args(busy_timeout) | {"check_same_thread": False},
+    )
+    event.listen(engine, "connect", lambda connection, _record: _prepare(connection, busy_timeout))
+    event.listen(engine, "begin", _begin_immediately)
+    return engine
+
+
+def _connect_args(busy_timeout: timedelta) -> dict[str, float | None]:
+    return {"timeout": busy_timeout.total_seconds(), "isolation_level": None}
+
+
+def _prepare(connection: DBAPIConnection, busy_timeout: timedelta) -> None:
     cursor = connection.cursor()
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+    _switch_to_wal(cursor, time.monotonic() + busy_timeout.total_seconds())
+    for pragma in ("synchronous = FULL", "foreign_keys = ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _switch_to_wal(cursor: DBAPICursor, until: float) -> None:
+    # Of several that switch at once SQLite refuses all but one, whatever the busy timeout.
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as failure:
+            if failure.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _begin_immediately(connection: Connection) -> None:
     # A deferred transaction that reads first and then writes fails at once when another process wrote
     # in between, whatever the busy timeout.
     connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _migrate(engine: Engine) -> None:
+    with engine.connect() as connection:
+        bring_up_to_date(connection)
+
+
+@asynccontextmanager
+async def _beside(*tasks: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Run tasks that end when they are told to, also while what is around them is cancelled.
+
+    What is being cancelled may thus still write. An exception leaves as itself, not in a group.
+    """
+    failure: Exception | None = None
+    async with anyio.create_task_group() as group:
+        for task in tasks:
+            group.start_soon(_shielded, task)
+        try:
+            yield
+        except Exception as raised:  # noqa: BLE001 - raised again below
+            failure = raised
+    if failure is not None:
+        raise failure
+
+
+async def _shielded(task: Callable[[], Awaitable[None]]) -> None:
+    with anyio.CancelScope(shield=True):
+        await task()

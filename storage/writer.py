@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import anyio.to_thread
 from sqlalchemy import Connection
 
-from storage.errors import NotificationError
+from storage.errors import NotificationError, StorageError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -53,7 +53,10 @@ class Writer:
         Raises:
             NotificationError: what the operation answered for this item; nothing was changed for it.
             SQLAlchemyError: the transaction failed; nothing of it was changed.
+            StorageError: the writer was closed.
         """
+        if self._closing:
+            raise StorageError("the database was closed; nothing was written")
         waiting = _Waiting(operation, item, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._work.set()

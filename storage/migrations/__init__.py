@@ -19,21 +19,17 @@ REVISIONS = ("0001",)
 VERSION_TABLE = "certctl_mcp_version"
 
 
-def bring_up_to_date(connection: Connection) -> str | None:
-    """Migrate if needed, and give the revision that was found, as `current_revision` does.
-
-    Servers that start together take turns; the later ones find the work done.
+def bring_up_to_date(connection: Connection) -> None:
+    """Migrate if needed. Servers that start together take turns; the later ones find the work done.
 
     Raises:
         DatabaseTooNewError: the schema comes from a later version of this program.
     """
     with connection.begin():
-        found = current_revision(connection)
-        if found != REVISIONS[-1]:
+        if current_revision(connection) != REVISIONS[-1]:
             from alembic import command
 
             command.upgrade(_config(connection), "head")
-        return found
 
 
 def current_revision(connection: Connection) -> str | None:
