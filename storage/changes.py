@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 LOOK_EVERY = timedelta(milliseconds=500)
@@ -15,6 +16,7 @@ class Changes:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
         self._version = 0
+        self._seen: int | None = None
         self._next = asyncio.Event()
         self._closed = asyncio.Event()
 
@@ -36,21 +38,28 @@ class Changes:
         self._next = asyncio.Event()
 
     async def watch(self) -> None:
-        """Announce what other connections commit, until closed."""
-        seen = await self._data_version()
+        """Announce what other connections commit after the first look, until closed."""
         while not self._closed.is_set():
             try:
                 await asyncio.wait_for(self._closed.wait(), LOOK_EVERY.total_seconds())
             except TimeoutError:
-                found = await self._data_version()
-                if found != seen:
-                    seen = found
-                    self.announce()
+                await self.look()
+
+    async def look(self) -> None:
+        """Announce what other connections have committed since the last look."""
+        found = await self._data_version()
+        if found != self._seen:
+            self._seen = found
+            self.announce()
 
     def close(self) -> None:
         self._closed.set()
 
-    async def _data_version(self) -> int:
-        result = await self._connection.exec_driver_sql("PRAGMA data_version")
+    async def _data_version(self) -> int | None:
+        """None while the database can't be read: those who wait go and look, and are told the reason."""
+        try:
+            result = await self._connection.exec_driver_sql("PRAGMA data_version")
+        except DBAPIError:
+            return None
         version: int = result.scalar_one()
         return version
