@@ -24,6 +24,7 @@ class Application:
     notifications: NotificationService
     stats: StatsService
     retry_loop: RetryLoop
+    settings: Settings
     location: str
     """Where the queue is kept, without secrets."""
 
@@ -64,7 +65,8 @@ async def open_application(settings: Settings) -> AsyncIterator[Application]:
             )
             async with retry_loop:
                 service = NotificationService(repository, retry_loop, notifiers.descriptions)
-                yield Application(service, StatsService(database, repository), retry_loop, database.location)
+                stats = StatsService(database, repository)
+                yield Application(service, stats, retry_loop, settings, database.location)
 
 
 def worker_name() -> str:
