@@ -1,0 +1,87 @@
+"""How is text from outside shown to an assistant? Without secrets, within a bound, with nothing invisible.
+
+Whatever programs, remote ends or other people wrote is a JSON string in an object under the key `untrusted`.
+The encoder escapes quotes, so no content can end its string and speak from outside the object.
+"""
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+from urllib.parse import quote, unquote
+
+from certctl_mcp.redaction import redact
+
+EXCERPT = 160
+"""Characters of a long text that a list shows."""
+
+LABEL = 255
+"""Characters of a name: a type, a channel, a recipient. The columns are declared as wide."""
+
+LONGEST_ID = 200
+"""Characters of an id before encoding; a longer one, which this program never makes, is shown cut."""
+
+_LOOK_AHEAD = 1024
+"""A secret that begins within the bound is recognised by what follows it."""
+
+_PLAIN_ID = re.compile(r"[A-Za-z0-9._~:@+-]*")
+
+_HIDDEN = re.compile(
+    "["
+    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls, among them those that begin ANSI sequences
+    "\xad\u034f\u061c\u180e\u200b-\u200f\u2060-\u206f\ufeff\ufff0-\ufffb"  # without width; bidirectional
+    "\u2028-\u202e"  # line and paragraph separators; bidirectional
+    "\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # letters that look like nothing
+    "\u180b-\u180d\u180f\ufe00-\ufe0f"  # variation selectors
+    "\ud800-\udfff"  # halves of characters, which no encoder takes
+    "\U0001107f\U000110bd\U000110cd\U00013430-\U0001345f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff"  # tags, and more variation selectors
+    "]"
+)
+
+
+class Shown(NamedTuple):
+    """A text from outside, fit to be shown."""
+
+    text: str
+    cut: int
+    """How many characters were left out at its end."""
+
+
+def shown(text: str, limit: int) -> Shown:
+    """At most `limit` characters of `text` without its secrets, every hidden character as `\\u{202e}`."""
+    return Shown(_prepared(text[: limit + _LOOK_AHEAD], limit), max(0, len(text) - limit))
+
+
+def label(text: str) -> str:
+    """A name from outside."""
+    return _prepared(text[: LABEL + _LOOK_AHEAD], LABEL)
+
+
+def escaped(text: str) -> str:
+    """Every character that hides or steers something, written out; line ends and tabs stay."""
+    if text.isascii() and text.isprintable():
+        return text
+    return _HIDDEN.sub(lambda found: f"\\u{{{ord(found[0]):x}}}", text)
+
+
+def shown_id(notification_id: str) -> str:
+    """An id, percent-encoded, so that one from elsewhere can hold no sentence. `meant_id` reads it."""
+    if len(notification_id) > LONGEST_ID:
+        return f"{_encoded(notification_id[:LONGEST_ID])}...cut"
+    return _encoded(notification_id)
+
+
+def meant_id(given: str) -> str:
+    """The id that `shown_id` wrote."""
+    return unquote(given)
+
+
+def _encoded(text: str) -> str:
+    return text if _PLAIN_ID.fullmatch(text) else quote(text, safe=":@+", errors="replace")
+
+
+# Lists repeat: the same alerts, the same few errors. Recognising secrets costs more than all else in a row.
+@lru_cache(maxsize=2048)
+def _prepared(window: str, limit: int) -> str:
+    # Escaping comes last: what is decoded or cut afterwards could bring back what it hid.
+    return escaped(redact(window)[:limit])
