@@ -1,0 +1,53 @@
+"""Which tools are there, and what does a client know of each before it calls?"""
+
+from collections.abc import Awaitable, Callable
+
+from mcp.server.mcpserver.tools import Tool
+from mcp_types import CallToolResult, ToolAnnotations
+
+from certctl_mcp.tools.changing import (
+    mark_notification_read,
+    requeue_notification,
+    retry_due_notifications,
+    send_notification,
+)
+from certctl_mcp.tools.details import get_notification
+from certctl_mcp.tools.listing import list_notifications
+from certctl_mcp.tools.overview import dashboard_summary, list_channels
+from certctl_mcp.tools.schemas import arguments_schema, lean
+
+_READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
+_DELIVERS = ToolAnnotations(
+    read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True
+)
+_SETTLES = ToolAnnotations(
+    read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False
+)
+
+_TOOLS: tuple[tuple[Callable[..., Awaitable[CallToolResult]], str, ToolAnnotations], ...] = (
+    (list_notifications, "List notifications", _READS),
+    (get_notification, "Explain a notification", _READS),
+    (dashboard_summary, "Dashboard summary", _READS),
+    (list_channels, "List channels", _READS),
+    (send_notification, "Send a notification", _DELIVERS),
+    (requeue_notification, "Requeue a notification", _DELIVERS),
+    (mark_notification_read, "Mark a notification read", _SETTLES),
+    (retry_due_notifications, "Retry what is due", _DELIVERS),
+)
+
+
+def catalog() -> list[Tool]:
+    """Every tool, ready to be served."""
+    return [_tool(function, title, annotations) for function, title, annotations in _TOOLS]
+
+
+def _tool(
+    function: Callable[..., Awaitable[CallToolResult]], title: str, annotations: ToolAnnotations
+) -> Tool:
+    # The line ends of a docstring are nobody's business.
+    description = " ".join((function.__doc__ or "").split())
+    tool = Tool.from_function(function, title=title, description=description, annotations=annotations)
+    tool.parameters = arguments_schema(tool.parameters)
+    if tool.fn_metadata.output_schema is not None:
+        tool.fn_metadata.output_schema = lean(tool.fn_metadata.output_schema)
+    return tool
