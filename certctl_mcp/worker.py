@@ -1,0 +1,56 @@
+"""The retry loop as a process of its own, for systemd or a container, beside servers or without any."""
+
+import logging
+
+import anyio
+
+from certctl_mcp.application import open_application
+from certctl_mcp.departure import leave_on_signal
+from certctl_mcp.durations import format_duration
+from certctl_mcp.retry_loop import RetryLoop
+from certctl_mcp.settings import Settings
+from storage.models import AttemptOutcome
+
+logger = logging.getLogger(__name__)
+
+
+async def run_worker(settings: Settings) -> None:
+    """Deliver until SIGTERM, SIGINT or SIGHUP, then drain and return; a second signal ends at once.
+
+    Raises:
+        StorageError: the database can't be used.
+        SettingsError: a channel can't be built as it is configured.
+    """
+    told = anyio.Event()
+
+    def leave(signal_name: str) -> None:
+        grace = format_duration(settings.shutdown_grace)
+        logger.info("%s: claiming nothing more, attempts under way have %s to end", signal_name, grace)
+        told.set()
+
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(leave_on_signal, leave)
+        async with open_application(settings) as application:
+            _tell_start(application.location, settings)
+            tasks.start_soon(_stop_when_told, told, application.retry_loop)
+            await application.retry_loop.run()
+        _tell_end(application.retry_loop)
+        tasks.cancel_scope.cancel()
+
+
+async def _stop_when_told(told: anyio.Event, retry_loop: RetryLoop) -> None:
+    await told.wait()
+    retry_loop.stop()
+
+
+def _tell_start(location: str, settings: Settings) -> None:
+    logger.info("delivering from the database %s", location)
+    for channel in settings.channels:
+        logger.info("channel %s: %s", channel.name, channel.destination.description)
+    if not settings.channels:
+        logger.warning("no channel is configured, so nothing can be delivered")
+
+
+def _tell_end(retry_loop: RetryLoop) -> None:
+    counts = (f"{retry_loop.outcomes[outcome]} {outcome.value}" for outcome in AttemptOutcome)
+    logger.info("ended; attempts: %s", ", ".join(counts))
