@@ -1,0 +1,5 @@
+"""`python -m certctl_mcp` is `certctl-mcp`."""
+
+from certctl_mcp.cli import main
+
+main()

@@ -1,0 +1,10 @@
+"""`demo`: see the queue at work without configuring anything."""
+
+from certctl_mcp.commands.failures import ExitCode
+
+
+def demo() -> int:
+    """Watch alerts being delivered, retried, given up and requeued, against receivers in this process."""
+    from certctl_mcp.demo import run_demo
+
+    return run_demo() or ExitCode.DONE

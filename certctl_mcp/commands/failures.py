@@ -1,0 +1,25 @@
+"""How does a command end that could not do what it was asked? With an exit code and a line a problem."""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What a script learns; `certctl-mcp --help` says the same."""
+
+    DONE = 0
+    NOT_DONE = 1
+    """The notification is not there, its state does not allow it, or the operator declined."""
+    USAGE = 2
+    """An argument or a setting is wrong."""
+    DATABASE = 3
+    """The database can't be used; the same call may succeed later."""
+    INTERRUPTED = 130
+
+
+class CommandFailedError(Exception):
+    """Ends the command. `problems` are told to the operator, a line each."""
+
+    def __init__(self, code: ExitCode, *problems: str) -> None:
+        super().__init__("; ".join(problems))
+        self.code = code
+        self.problems = problems

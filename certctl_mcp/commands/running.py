@@ -1,0 +1,32 @@
+"""What every command with a database does: read the settings, open the application, act, close it."""
+
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+
+from certctl_mcp.application import Application, open_application
+from certctl_mcp.commands.telling import failures_told
+from certctl_mcp.log_lines import log_to_stderr
+from certctl_mcp.settings import Settings, load_settings
+
+Result = TypeVar("Result")
+
+
+def with_application(config: Path | None, action: Callable[[Application], Awaitable[Result]]) -> Result:
+    """What `action` gives. The loop does not run: nothing is delivered unless `action` asks for it.
+
+    Raises:
+        CommandFailedError: the settings are wrong, the database can't be used, or the action was refused.
+    """
+    with failures_told():
+        settings = load_settings(config, os.environ)
+        log_to_stderr("warning")
+        return anyio.run(_run, settings, action)
+
+
+async def _run(settings: Settings, action: Callable[[Application], Awaitable[Result]]) -> Result:
+    async with open_application(settings) as application:
+        return await action(application)

@@ -1,0 +1,45 @@
+"""No command: serve the Model Context Protocol on stdio, with the retry loop beside it."""
+
+import os
+import sys
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import anyio
+
+from certctl_mcp.commands.failures import ExitCode
+from certctl_mcp.commands.telling import failures_told
+from certctl_mcp.log_lines import log_to_stderr
+from certctl_mcp.settings import load_settings
+
+_CLEAN_UP = timedelta(seconds=5)
+"""What closing the database may take after the grace time of the attempts under way."""
+
+_WAITING = """\
+certctl-mcp is waiting for an MCP client to speak on stdin. Hosts such as Claude
+Desktop or VS Code start it themselves; add this to the host's configuration:
+
+  {"mcpServers": {"certctl": {"command": "certctl-mcp"}}}
+
+For use in a terminal see certctl-mcp --help. Ctrl-C ends."""
+
+
+def serve(config: Path | None) -> int:
+    """Serve until the host is done. stdout belongs to the protocol; all else goes to stderr.
+
+    Raises:
+        CommandFailedError: the settings can't be used.
+    """
+    with failures_told():
+        settings = load_settings(config, os.environ)
+        if os.isatty(0):
+            print(_WAITING, file=sys.stderr)
+        # Only now: importing the server takes most of a second, and wrong settings are told at once.
+        from certctl_mcp.server import build_server
+        from certctl_mcp.stdio import serve_stdio
+
+        log_to_stderr(settings.log_level)
+        server = build_server(settings)
+        anyio.run(partial(serve_stdio, server, end_within=settings.shutdown_grace + _CLEAN_UP))
+    return ExitCode.DONE
