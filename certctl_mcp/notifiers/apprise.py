@@ -45,8 +45,4 @@ class AppriseNotifier:
         if result:
             return None
         said = excerpt("; ".join(entry.message for entry in result.logs()), self._confidential)
-        return (
-            f"Apprise could not deliver: {said}"
-            if said
-            else "Apprise could not deliver, and does not say why"
-        )
+        return f"Apprise could not deliver: {said or 'it does not say why'}"

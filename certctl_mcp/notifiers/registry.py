@@ -92,24 +92,15 @@ class NotifierRegistry:
         """What each channel is, in the configured order: kind and host, nothing secret."""
         return {name: channel.destination.description for name, channel in self._channels.items()}
 
-    def get(self, channel: str) -> Notifier | None:
+    async def find(self, channel: str) -> Notifier | None:
         """The notifier of this channel; None if no such channel is configured.
 
-        The first call for a kind imports it, which takes up to half a second. A destination that turns out
-        to be unusable gives a notifier whose sends fail and say why, so the other channels go on.
+        The first call for a kind imports it, which takes up to half a second, in a thread. A destination that
+        turns out to be unusable gives a notifier whose sends fail and say why, so the other channels go on.
         """
         notifier = self._notifiers.get(channel)
         if notifier is None and channel in self._channels:
-            with self._building:
-                notifier = self._notifiers.get(channel) or self._build(self._channels[channel].destination)
-                self._notifiers[channel] = notifier
-        return notifier
-
-    async def find(self, channel: str) -> Notifier | None:
-        """As `get`, but builds in a thread, so that a first send does not hold up the event loop."""
-        notifier = self._notifiers.get(channel)
-        if notifier is None and channel in self._channels:
-            return await anyio.to_thread.run_sync(self.get, channel)
+            return await anyio.to_thread.run_sync(self._built, channel)
         return notifier
 
     async def aclose(self) -> None:
@@ -120,6 +111,12 @@ class NotifierRegistry:
             for notifier in self._notifiers.values():
                 stack.push_async_callback(notifier.aclose)
         self._notifiers.clear()
+
+    def _built(self, channel: str) -> Notifier:
+        with self._building:
+            notifier = self._notifiers.get(channel) or self._build(self._channels[channel].destination)
+            self._notifiers[channel] = notifier
+        return notifier
 
     def _build(self, destination: Destination) -> Notifier:
         try:

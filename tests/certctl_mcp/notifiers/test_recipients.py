@@ -1,0 +1,52 @@
+import pytest
+
+from certctl_mcp.notifiers.recipients import MalformedRecipientError, parse_recipients
+
+
+@pytest.mark.parametrize(
+    ("recipient", "addresses"),
+    [
+        ("ada@example.com", ("ada@example.com",)),
+        ("ada@example.com,bob@example.org", ("ada@example.com", "bob@example.org")),
+        (" ada@example.com , ,bob@example.org,", ("ada@example.com", "bob@example.org")),
+        ("a@b.c,a@b.c", ("a@b.c",)),
+        ("o'neill+certs@mail-1.example.co.uk", ("o'neill+certs@mail-1.example.co.uk",)),
+        ("root@localhost", ("root@localhost",)),
+        ("jürgen@bücher.example", ("jürgen@xn--bcher-kva.example",)),
+    ],
+)
+def test_addresses_are_separated_by_commas(recipient: str, addresses: tuple[str, ...]) -> None:
+    assert parse_recipients(recipient) == addresses
+
+
+@pytest.mark.parametrize(
+    "malformed",
+    [
+        "on-call",
+        "@example.com",
+        "ada@",
+        "ada@@example.com",
+        "ada@-example.com",
+        "ada@example..com",
+        "ada@example.com.",
+        "ada example@example.com",
+        "Ada <ada@example.com>",
+        "ada@example.com\r\nDATA",
+        "ada@exam\x00ple.com",
+        "ada@[127.0.0.1]",
+        "a" * 65 + "@example.com",
+        "a@" + "b" * 64,
+        "a@" + "b." * 130 + "c",
+        "a" * 100_000,
+    ],
+)
+def test_what_is_no_address_is_named(malformed: str) -> None:
+    with pytest.raises(MalformedRecipientError) as caught:
+        parse_recipients(f"ada@example.com,{malformed}")
+    assert str(caught.value) == f"{malformed!r} is no e-mail address"
+
+
+@pytest.mark.parametrize("empty", ["", " ", ",", " , ,"])
+def test_nobody_is_no_recipient(empty: str) -> None:
+    with pytest.raises(MalformedRecipientError, match="the notification has no recipient"):
+        parse_recipients(empty)

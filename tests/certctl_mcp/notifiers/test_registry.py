@@ -1,0 +1,138 @@
+import subprocess
+import sys
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from certctl_mcp.destinations import Channel
+from certctl_mcp.notifiers.base import Notifier
+from certctl_mcp.notifiers.registry import NotifierRegistry
+from certctl_mcp.settings_errors import SettingsError
+from tests.builders import notification
+from tests.certctl_mcp.notifiers.failing import failure_of
+from tests.certctl_mcp.notifiers.receiver import Receiver
+from tests.certctl_mcp.notifiers.scripted_server import serving, silence
+
+# Apprise imports it on the Pythons that still have it.
+pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+
+DESTINATIONS: dict[str, dict[str, Any]] = {
+    "Email": {"kind": "email", "host": "mail.example.com", "from_address": "a@example.com"},
+    "Webhook": {"kind": "webhook", "url": "https://u:hidden@hooks.example.com:8443/hidden?k=hidden"},
+    "Slack": {"kind": "slack", "webhook_url": "https://hooks.slack.com/services/T0/B0/hidden"},
+    "Teams": {"kind": "teams", "webhook_url": "https://x.logic.azure.com/workflows/hidden?sig=hidden"},
+    "PagerDuty": {"kind": "pagerduty", "routing_key": "hidden"},
+    "OpsGenie": {"kind": "opsgenie", "api_key": "hidden", "api_url": "https://api.eu.opsgenie.com/v2/alerts"},
+    "Chat": {"kind": "apprise", "url": "discord://4174216298/hidden"},
+}
+
+
+def channel(name: str, destination: dict[str, Any]) -> Channel:
+    return Channel.model_validate({"name": name, "destination": destination})
+
+
+def channels() -> tuple[Channel, ...]:
+    return tuple(channel(name, destination) for name, destination in DESTINATIONS.items())
+
+
+def webhook(url: str, **settings: Any) -> Channel:
+    return channel("Webhook", {"kind": "webhook", "url": url, **settings})
+
+
+async def test_every_kind_of_destination_has_its_notifier() -> None:
+    async with NotifierRegistry.open(channels(), 10) as registry:
+        kinds = {name: type(await registry.find(name)).__name__ for name in DESTINATIONS}
+    assert kinds == {
+        "Email": "EmailNotifier",
+        "Webhook": "WebhookNotifier",
+        "Slack": "SlackNotifier",
+        "Teams": "TeamsNotifier",
+        "PagerDuty": "PagerDutyNotifier",
+        "OpsGenie": "OpsGenieNotifier",
+        "Chat": "AppriseNotifier",
+    }
+
+
+async def test_a_channel_keeps_its_notifier() -> None:
+    async with NotifierRegistry.open(channels(), 10) as registry:
+        assert await registry.find("Slack") is await registry.find("Slack")
+        assert isinstance(await registry.find("Slack"), Notifier)
+
+
+@pytest.mark.parametrize("name", ["slack", "Pager", ""])
+async def test_a_name_nobody_configured_has_none(name: str) -> None:
+    async with NotifierRegistry.open(channels(), 10) as registry:
+        assert await registry.find(name) is None
+
+
+async def test_descriptions_show_kind_and_host_and_nothing_secret() -> None:
+    async with NotifierRegistry.open(channels(), 10) as registry:
+        descriptions = registry.descriptions
+    assert descriptions == {
+        "Email": "SMTP relay mail.example.com:587 (STARTTLS)",
+        "Webhook": "webhook at hooks.example.com:8443 (not signed)",
+        "Slack": "Slack incoming webhook at hooks.slack.com",
+        "Teams": "Teams Workflows webhook at x.logic.azure.com",
+        "PagerDuty": "PagerDuty service at events.pagerduty.com (severity warning)",
+        "OpsGenie": "OpsGenie account at api.eu.opsgenie.com (priority P3)",
+        "Chat": "Apprise service (discord)",
+    }
+
+
+async def test_channels_share_the_time_out_they_were_opened_with(receiver: Receiver) -> None:
+    async with serving(silence) as address:
+        silent = webhook(f"http://{address}/")
+        async with NotifierRegistry.open([silent], 10, send_timeout=timedelta(milliseconds=20)) as registry:
+            notifier = await registry.find("Webhook")
+            assert notifier is not None
+            assert str(await failure_of(notifier)) == f"no answer from {address} within 0.02 s"
+
+
+async def test_a_registry_that_was_closed_leaves_no_connection(receiver: Receiver) -> None:
+    async with NotifierRegistry.open([webhook(receiver.url)], 10) as registry:
+        notifier = await registry.find("Webhook")
+        assert notifier is not None
+        await notifier.send(notification())
+    assert len(receiver.received) == 1
+
+
+async def test_a_destination_that_can_not_be_set_up_fails_its_own_sends_only(receiver: Receiver) -> None:
+    broken = channel("Broken", {"kind": "webhook", "url": receiver.url, "ca_file": "/nowhere/ca.pem"})
+    async with NotifierRegistry.open([broken, webhook(receiver.url)], 10) as registry:
+        notifier, sound = await registry.find("Broken"), await registry.find("Webhook")
+        assert notifier is not None
+        assert sound is not None
+        failure = await failure_of(notifier)
+        await sound.send(notification())
+    assert "can't be used" in str(failure)
+    assert not failure.permanent
+
+
+def test_an_unknown_notifier_of_another_package_stops_the_start() -> None:
+    pager = channel("Pager", {"kind": "plugin", "notifier": "acme"})
+    with pytest.raises(SettingsError, match=r"channel Pager can't be used: .* 'acme'; installed are: "):
+        NotifierRegistry([pager], 10)
+
+
+def test_without_apprise_the_start_stops_and_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    monkeypatch.setattr("certctl_mcp.notifiers.registry.find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match=r"pip install 'certctl-mcp\[apprise\]'"):
+        NotifierRegistry([channel("Chat", DESTINATIONS["Chat"])], 10)
+
+
+def test_a_channel_that_is_not_used_imports_nothing() -> None:
+    heavy = "('aiohttp', 'aiosmtplib', 'apprise', 'standardwebhooks')"
+    program = (
+        "import sys\n"
+        "from certctl_mcp.destinations import Channel\n"
+        "from certctl_mcp.notifiers.registry import NotifierRegistry\n"
+        f"named = {DESTINATIONS}.items()\n"
+        "channels = [Channel.model_validate(dict(name=n, destination=d)) for n, d in named]\n"
+        "registry = NotifierRegistry(channels, 10)\n"
+        "registry.descriptions\n"
+        f"print([name for name in {heavy} if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

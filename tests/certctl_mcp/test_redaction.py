@@ -1,0 +1,155 @@
+import time
+from urllib.parse import quote
+
+import pytest
+
+from certctl_mcp.redaction import MAX_ERROR_BYTES, bounded, redact, url_secrets
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        'p"s/w+d 1',
+        "p%22s%2Fw%2Bd%201",
+        "p%22s/w%2Bd%201",
+        "p%22s%2Fw%2Bd+1",
+        'p\\"s/w+d 1',
+    ],
+)
+def test_a_known_secret_is_removed_in_whatever_form_it_stands(form: str) -> None:
+    assert redact(f"<{form}>", ['p"s/w+d 1']) == "<[redacted]>"
+
+
+def test_a_secret_known_in_its_encoded_form_is_removed_as_it_reads() -> None:
+    assert redact("signature a/b+c=", [quote("a/b+c=", safe="")]) == "signature [redacted]"
+
+
+def test_of_secrets_within_one_another_none_is_left() -> None:
+    assert redact("correct-horse-battery", ["horse", "correct-horse-battery"]) == "[redacted]"
+
+
+def test_a_secret_too_short_to_tell_from_a_word_leaves_the_text_readable() -> None:
+    assert redact("a banana", ["a", "", "an"]) == "a banana"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgresql://certctl:p%40ss@db:5432/x", "postgresql://[redacted]@db:5432/x"),
+        ("http://u:p@ss@host/", "http://[redacted]@host/"),
+        ("https://hooks.slack.com/services/T0/B0/x1", "https://hooks.slack.com/services/[redacted]"),
+        ("https://discord.com/api/webhooks/1/x-1", "https://discord.com/api/webhooks/[redacted]"),
+        ("https://a.webhook.office.com/webhookb2/x", "https://a.webhook.office.com/[redacted]"),
+        ("https://api.telegram.org/bot12:AB-c/send", "https://api.telegram.org/bot[redacted]/send"),
+        ("https://h/w?sp=1&sig=a%2Fb&x=2", "https://h/w?sp=1&sig=[redacted]&x=2"),
+        ("?access_token=abc&key=def", "?access_token=[redacted]&key=[redacted]"),
+        ("Authorization: Bearer abc.def", "Authorization: [redacted]"),
+        ("authorization=GenieKey 12-34", "authorization=[redacted]"),
+        ("{'Authorization': 'Basic dXNlcjpw', 'A': 'b'}", "{'Authorization': '[redacted]', 'A': 'b'}"),
+        ("sent Bearer abcdef123", "sent Bearer [redacted]"),
+        ("sent GenieKey eb243592-faa2", "sent GenieKey [redacted]"),
+        ("sent Basic dXNlcjpwYXNz", "sent Basic [redacted]"),
+        ("password=hunter2; next", "password=[redacted]; next"),
+        ("Password: hunter2", "Password: [redacted]"),
+        ("CERTCTL_SMTP_PASSWORD='a b' x", "CERTCTL_SMTP_PASSWORD='[redacted]' x"),
+        ('{"password": "a\\"b", "x": 1}', '{"password": "[redacted]", "x": 1}'),
+        ('"{\\"token\\": \\"abc\\", \\"x\\": 1}"', '"{\\"token\\": \\"[redacted]\\", \\"x\\": 1}"'),
+        ('{"client_secret":"abc"}', '{"client_secret":"[redacted]"}'),
+        ('{"password": "cut of', '{"password": "[redacted]'),
+        ("api-key: abc", "api-key: [redacted]"),
+        ("routing_key=R0", "routing_key=[redacted]"),
+        ("signed with whsec_MDEy/+=", "signed with [redacted]"),
+        ("xoxb-1234-5678-abc", "[redacted]"),
+        ("ghp_0123456789abcdefghij", "[redacted]"),
+        ("github_pat_0123456789abcdefghij", "[redacted]"),
+        ("id AKIAIOSFODNN7EXAMPLE.", "id [redacted]."),
+        ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc-_", "[redacted]"),
+        (
+            "a -----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY----- b",
+            "a [redacted] b",
+        ),
+        ("-----BEGIN PRIVATE KEY-----\nMIIE and the rest was cut", "[redacted]"),
+    ],
+)
+def test_what_shows_that_it_is_a_secret_is_removed(text: str, shown: str) -> None:
+    assert redact(text) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hooks.slack.com answered 404 Not Found: channel_not_found",
+        "535 5.7.8 Authentication credentials invalid",
+        "Basic authentication is required",
+        "bearer token required",
+        "unexpected token: <",
+        "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
+        "certificate mc-api-prod expires on 2026-01-01T12:00:00Z",
+        "see https://docs.example.com/a/b?page=2#top, or write to ada@example.com",
+        "the monkey=banana, key: C major",
+        "",
+    ],
+)
+def test_plain_words_are_left(text: str) -> None:
+    assert redact(text) == text
+
+
+def test_redacting_twice_changes_nothing() -> None:
+    once = redact("password=a Authorization: Bearer abcdefg https://u:p@h/ {'token': 'x'} whsec_abc")
+    assert redact(once) == once
+
+
+SLOWING = (
+        "a", " ", "\n", "@", "://", "://a", "://@", "a@", "eyJ", "-eyJ", "eyJaaaaaaaaaa.", "password",
+        "password=", "password='", 'password="', 'password="\\', '"', "\\", 'token"', "key=",
+        "-----BEGIN PRIVATE KEY-----", "-----BEGIN ", "bearer ", "basic ", "basic a", "basic aaaaaaaaaaa",
+        "authorization: ", "authorization:a ", "xoxb-", "ghp_", "whsec_", "AKIA",
+        "hooks.slack.com/services/", "api.telegram.org/bot",
+)  # fmt: skip
+
+
+def seconds_to_redact(text: str) -> float:
+    """Linear time is well below a second; quadratic time would be minutes."""
+    began = time.process_time()
+    redact(text, ["correct-horse", "battery-staple"])
+    return time.process_time() - began
+
+
+@pytest.mark.parametrize("unit", SLOWING)
+def test_a_long_text_made_to_slow_it_down_does_not(unit: str) -> None:
+    assert seconds_to_redact(unit * (200_000 // len(unit))) < 5
+
+
+def test_a_megabyte_of_all_that_could_slow_it_down_does_not() -> None:
+    assert seconds_to_redact("".join(unit * 800 for unit in SLOWING) * 5) < 10
+
+
+@pytest.mark.parametrize("text", ["", "short", "x" * MAX_ERROR_BYTES, "ü" * (MAX_ERROR_BYTES // 2)])
+def test_what_fits_is_kept_whole(text: str) -> None:
+    assert bounded(text) == text
+
+
+@pytest.mark.parametrize("character", ["x", "ü", "日", "\U0001f512"])
+@pytest.mark.parametrize("limit", [64, 65, 66, 67, MAX_ERROR_BYTES])
+def test_what_does_not_fit_is_cut_between_characters_and_says_by_how_much(character: str, limit: int) -> None:
+    text = character * 100_000
+    cut = bounded(text, limit)
+    kept = cut.rstrip("]").partition(" [")[0]
+    assert len(cut.encode()) <= limit
+    assert set(kept) == {character}
+    assert cut == f"{kept} [{len(text.encode()) - len(kept.encode())} more bytes cut]"
+
+
+@pytest.mark.parametrize("limit", [0, 1, 10])
+def test_even_the_ending_is_within_the_limit(limit: int) -> None:
+    assert len(bounded("x" * 1000, limit).encode()) <= limit
+
+
+def test_a_urls_secrets_are_what_it_opens_with() -> None:
+    found = url_secrets("https://user:correct@hooks.example.com/hook/0123456789abcdef?sig=horse%2B1&v=1")
+    assert {"correct", "0123456789abcdef", "horse%2B1", "/hook/0123456789abcdef"} <= set(found)
+    assert not {"hooks.example.com", "https", "hook"} & set(found)
+
+
+def test_a_url_without_a_path_has_none_but_itself() -> None:
+    assert url_secrets("https://hooks.example.com/") == ("https://hooks.example.com/",)
