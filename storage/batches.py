@@ -17,7 +17,7 @@ Value = str | int | float | bool | datetime | None
 
 def encoded(rows: Iterable[Mapping[str, Value] | str]) -> str:
     """The value for a `Batch`'s parameter."""
-    return json.dumps(list(rows), default=_moment, separators=(",", ":"))
+    return _ENCODER.encode(list(rows))
 
 
 class Batch:
@@ -38,3 +38,7 @@ class Batch:
 def _moment(value: object) -> str:
     assert isinstance(value, datetime)
     return sortable(value)
+
+
+# `json.dumps` with options makes an encoder for every call.
+_ENCODER = json.JSONEncoder(default=_moment, separators=(",", ":"))
