@@ -97,6 +97,13 @@ class WebhookDestination(_Destination):
     ca_file: str | None = None
     """PEM file of the authorities to trust instead of the system's."""
 
+    @model_validator(mode="after")
+    def _credentials_are_in_one_place(self) -> "WebhookDestination":
+        in_headers = any(name.lower() == "authorization" for name in self.headers)
+        if in_headers and urlsplit(self.url.get_secret_value()).username is not None:
+            raise ValueError("give the credentials in url or in headers, not in both")
+        return self
+
     @property
     def signing_keys(self) -> tuple[bytes, ...]:
         return tuple(signing_key(secret.get_secret_value()) for secret in self.secrets)

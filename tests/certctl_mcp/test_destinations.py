@@ -42,6 +42,11 @@ def test_a_header_that_is_none_or_ours_is_refused(name: str) -> None:
     assert "headers" in refusal(kind="webhook", url="https://h/", headers={name: "x"})
 
 
+def test_credentials_in_two_places_are_refused() -> None:
+    message = refusal(kind="webhook", url="https://u:p@h/", headers={"authorization": "Bearer x"})
+    assert "give the credentials in url or in headers, not in both" in message
+
+
 def test_a_header_of_several_lines_is_refused_without_showing_it() -> None:
     message = refusal(kind="webhook", url="https://h/", headers={"X-Key": f"{HIDDEN}\r\nX: 1"})
     assert "must be one line" in message
