@@ -6,6 +6,7 @@ is not repeated in it, so that it can be believed where their words can't.
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
@@ -26,8 +27,26 @@ _ENDED = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Remedies:
+    """What the reader calls when there is something to do about a notification."""
+
+    requeue: str
+    mark_read: str
+    send: str
+
+
+TOOLS = Remedies("requeue_notification", "mark_notification_read", "send_notification")
+COMMANDS = Remedies("certctl-mcp requeue", "certctl-mcp read", "certctl-mcp send")
+
+
 def account(
-    notification: Notification, attempts: Sequence[Attempt], now: datetime, *, max_attempts: int
+    notification: Notification,
+    attempts: Sequence[Attempt],
+    now: datetime,
+    *,
+    max_attempts: int,
+    remedies: Remedies = TOOLS,
 ) -> str:
     """A few sentences: accepted, attempted, where it stands at `now`, what comes next and what can be done.
 
@@ -36,7 +55,7 @@ def account(
     sentences = [f"Accepted {moment(notification.created_at)}.", *_attempts(attempts)]
     if notification.retry_count and not attempts:
         sentences.append(f"{notification.retry_count} failed attempts are counted, with no record of each.")
-    sentences.append(_standing(notification, attempts, now, max_attempts))
+    sentences.append(_standing(notification, attempts, now, max_attempts, remedies))
     return " ".join(sentences)
 
 
@@ -78,7 +97,9 @@ def _cause(attempt: Attempt) -> str:
     return found[0] if found else ""
 
 
-def _standing(n: Notification, attempts: Sequence[Attempt], now: datetime, max_attempts: int) -> str:
+def _standing(
+    n: Notification, attempts: Sequence[Attempt], now: datetime, max_attempts: int, remedies: Remedies
+) -> str:
     if under_way(n, now):
         return (
             f"Attempt {n.attempt_count} is under way; its outcome is known by {_lease_end(n)} at the latest."
@@ -89,9 +110,9 @@ def _standing(n: Notification, attempts: Sequence[Attempt], now: datetime, max_a
         case NotificationStatus.FAILED:
             return _failed(n, now, max_attempts)
         case NotificationStatus.DEAD:
-            return _dead(n, max_attempts)
+            return _dead(n, max_attempts, remedies)
         case NotificationStatus.SENT:
-            return _sent(n)
+            return _sent(n, remedies)
         case NotificationStatus.READ:
             return _read(n)
 
@@ -117,7 +138,7 @@ def _failed(n: Notification, now: datetime, max_attempts: int) -> str:
     return f"The next attempt is due {moment(n.next_retry_at)}, in {wait}, and happens by itself; {count}."
 
 
-def _dead(n: Notification, max_attempts: int) -> str:
+def _dead(n: Notification, max_attempts: int, remedies: Remedies) -> str:
     if n.retry_count < max_attempts - 1 and n.abandoned_count == 0:
         why = "It is a dead letter: the failure is one that trying again can't mend."
     elif n.abandoned_count > 0 and n.retry_count < max_attempts - 1:
@@ -125,16 +146,16 @@ def _dead(n: Notification, max_attempts: int) -> str:
     else:
         why = "It is a dead letter: its attempts are spent."
     return (
-        f"{why} Nothing more happens by itself. Once the cause is gone, requeue_notification gives it "
-        f"{max_attempts} new attempts; mark_notification_read settles it without delivery."
+        f"{why} Nothing more happens by itself. Once the cause is gone, {remedies.requeue} gives it "
+        f"{max_attempts} new attempts; {remedies.mark_read} settles it without delivery."
     )
 
 
-def _sent(n: Notification) -> str:
+def _sent(n: Notification, remedies: Remedies) -> str:
     if n.sent_at is None:
         return (
             "It counts as done but was NOT delivered: its channel had no notifier. It can't be requeued; "
-            "send_notification sends the alert anew over a configured channel."
+            f"{remedies.send} sends the alert anew over a configured channel."
         )
     failures = f" after {n.retry_count} failed attempt{'s' if n.retry_count > 1 else ''}"
     return f"Delivered {moment(n.sent_at)}{failures if n.retry_count else ''}. Nothing is left to do."

@@ -6,7 +6,7 @@ from certctl_mcp.commands.options import AsJson, ConfigFile, Id
 
 def show(id_: Id, json: AsJson = False, config: ConfigFile = None) -> int:
     """Show a notification, its attempts, and what comes next."""
-    from certctl_mcp.account import account
+    from certctl_mcp.account import COMMANDS, account
     from certctl_mcp.application import Application
     from certctl_mcp.commands.running import with_application
     from certctl_mcp.terminal.detail import notification_detail
@@ -18,7 +18,8 @@ def show(id_: Id, json: AsJson = False, config: ConfigFile = None) -> int:
 
     async def found(application: Application) -> Detail:
         notification, attempts = await application.notifications.get(id_)
-        told = account(notification, attempts, now, max_attempts=application.settings.max_attempts)
+        attempts_in_all = application.settings.max_attempts
+        told = account(notification, attempts, now, max_attempts=attempts_in_all, remedies=COMMANDS)
         return Detail(notification=notification, attempts=attempts, account=told)
 
     detail = with_application(config, found)
