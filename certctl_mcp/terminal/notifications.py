@@ -8,12 +8,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from certctl_mcp.account import moment
-from certctl_mcp.terminal.output import age, identifier, one_line, status_text, table
+from certctl_mcp.terminal.output import distance, identifier, one_line, status_text, table, when
 from certctl_mcp.untrusted import EXCERPT
 from storage.models import Notification, NotificationStatus
 
-WIDE = 140
+WIDE = 165
 """Columns from which on a row fits on one line: an id alone takes 42."""
 
 
@@ -32,15 +31,14 @@ def status_of(notification: Notification) -> Text:
 
 
 def _one_line_each(found: Sequence[Notification], now: datetime) -> Table:
-    rows = table("ID", "STATUS", "CHANNEL", "TYPE", "ACCEPTED", "AGE", "WHAT")
+    rows = table("ID", "STATUS", "CHANNEL", "TYPE", "ACCEPTED", "WHAT")
     for n in found:
         rows.add_row(
             identifier(n.id),
             status_of(n),
             one_line(n.channel, 30),
             one_line(n.type, 30),
-            Text(moment(n.created_at)),
-            Text(age(now - n.created_at)),
+            when(n.created_at, now),
             _what(n),
         )
     return rows
@@ -48,7 +46,7 @@ def _one_line_each(found: Sequence[Notification], now: datetime) -> Table:
 
 def _two_lines(n: Notification, now: datetime, width: int) -> RenderableType:
     first = Text("  ").join(
-        (identifier(n.id), status_of(n), one_line(n.channel, 30), Text(f"{age(now - n.created_at)} ago"))
+        (identifier(n.id), status_of(n), one_line(n.channel, 30), Text(distance(n.created_at, now)))
     )
     second = Text(": ").join((one_line(n.type, 30), _what(n)))
     second.truncate(width - 2, overflow="ellipsis")

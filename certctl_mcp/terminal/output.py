@@ -41,11 +41,12 @@ def print_all(*parts: RenderableType) -> None:
 
 def table(*headings: str) -> Table:
     """Headed columns, of which the last gives way when the terminal is narrow."""
-    box = SIMPLE_HEAD if sys.stdout.isatty() else None
-    made = Table(box=box, show_edge=False, pad_edge=False, header_style="bold")
+    terminal = sys.stdout.isatty()
+    box = SIMPLE_HEAD if terminal else None
+    made = Table(box=box, show_edge=False, pad_edge=False, header_style="bold", expand=terminal)
     for heading in headings[:-1]:
         made.add_column(heading, no_wrap=True, overflow="fold")
-    made.add_column(headings[-1], no_wrap=True, overflow="ellipsis")
+    made.add_column(headings[-1], no_wrap=True, overflow="ellipsis", ratio=1 if terminal else None)
     return made
 
 
