@@ -1,7 +1,7 @@
 """Other programs at work on the same file, through SQLite itself."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,8 @@ def locked(path: Path | str) -> Iterator[None]:
         other.execute("ROLLBACK")
 
 
-def insert_row(path: Path | str, **overrides: Any) -> str:
-    """A notification as another program may write it; gives its id."""
+def insert_row(path: Path | str, *, without: Collection[str] = (), **overrides: Any) -> None:
+    """A notification as another program may write it."""
     row = {
         "id": "foreign-1",
         "type": "ExpirationWarning",
@@ -40,10 +40,10 @@ def insert_row(path: Path | str, **overrides: Any) -> str:
         "status": "pending",
         "created_at": sortable(NOON),
     } | overrides
+    row = {name: value for name, value in row.items() if name not in without}
     marks = ", ".join("?" for _ in row)
     with connected(path) as other:
         other.execute(f"INSERT INTO notification_events ({', '.join(row)}) VALUES ({marks})", [*row.values()])
-    return str(row["id"])
 
 
 def integrity(path: Path | str) -> str:

@@ -1,5 +1,4 @@
 import asyncio
-import multiprocessing
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from storage.changes import LOOK_EVERY
 from storage.database import Database
 from storage.notifications import NotificationRepository
 from tests.builders import Queue, new_notification
+from tests.processes import processes
 from tests.storage.foreign import insert_row
 
 
@@ -28,7 +28,7 @@ async def test_what_another_process_accepts_is_noticed(
     queue: Queue, database: Database, database_url: str
 ) -> None:
     version = database.changes.version
-    other = multiprocessing.get_context("spawn").Process(target=accept_one, args=(database_url,))
+    other = processes.Process(target=accept_one, args=(database_url,))
     other.start()
     async with asyncio.timeout(30):
         while not (claims := await queue.claim_due()):
