@@ -64,7 +64,3 @@ def _command(arguments: Sequence[str]) -> int:
         return ExitCode.USAGE
     except typer.Abort:
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        # Who read the output has seen enough. The interpreter would complain when it flushes at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.NOT_DONE

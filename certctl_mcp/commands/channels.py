@@ -7,13 +7,13 @@ from certctl_mcp.commands.options import AsJson, ConfigFile
 
 
 def channels(json: AsJson = False, config: ConfigFile = None) -> int:
-    """List the configured channels and how they did over the last 24 hours."""
+    """List the channels and how they did lately."""
     from certctl_mcp.application import Application
     from certctl_mcp.commands.running import with_application
     from certctl_mcp.service import ChannelHealth
     from certctl_mcp.terminal.documents import Channels
     from certctl_mcp.terminal.output import print_all, print_json
-    from certctl_mcp.terminal.overview import channel_rows
+    from certctl_mcp.terminal.overview import channel_table
     from storage.clock import utc_now
 
     async def found(application: Application) -> tuple[ChannelHealth, ...]:
@@ -23,7 +23,7 @@ def channels(json: AsJson = False, config: ConfigFile = None) -> int:
     if json:
         print_json(Channels(data=configured))
     elif configured:
-        print_all(channel_rows(configured, utc_now()))
+        print_all(channel_table(configured, utc_now()))
     else:
         typer.echo("No channel is configured. Set CERTCTL_SLACK_WEBHOOK_URL, for one; see --help.", err=True)
     return ExitCode.DONE

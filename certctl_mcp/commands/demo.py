@@ -4,7 +4,10 @@ from certctl_mcp.commands.failures import ExitCode
 
 
 def demo() -> int:
-    """Watch alerts being delivered, retried, given up and requeued, against receivers in this process."""
+    """Watch the queue at work.
+
+    Alerts are delivered, retried, given up and requeued, against receivers on this machine.
+    """
     from certctl_mcp.demo import run_demo
 
     return run_demo() or ExitCode.DONE

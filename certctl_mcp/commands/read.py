@@ -16,7 +16,10 @@ def read(
     json: AsJson = False,
     config: ConfigFile = None,
 ) -> ExitCode:
-    """Mark notifications as read: nothing is left to do. One not delivered yet is not delivered any more."""
+    """Mark notifications as read: nothing is left to do.
+
+    One not delivered yet is not delivered any more.
+    """
     from certctl_mcp.application import Application
     from certctl_mcp.commands.running import with_application
     from certctl_mcp.commands.several import change_each

@@ -44,7 +44,7 @@ def requeue(
     json: AsJson = False,
     config: ConfigFile = None,
 ) -> ExitCode:
-    """Have dead or failed notifications attempted anew, with all their retries.
+    """Give dead letters all their retries anew.
 
     A filter without --status chooses dead letters. They are counted, and you are asked before anything is
     changed. A running worker or server then attempts them at once.

@@ -30,10 +30,10 @@ def send(
     json: AsJson = False,
     config: ConfigFile = None,
 ) -> ExitCode:
-    """Accept an alert for delivery; once its id is printed it survives a crash.
+    """Put an alert into the queue.
 
-    A running worker or server delivers it, or --now does, which ends with 1 if it did not get through: it
-    stays in the queue all the same.
+    Once its id is printed it survives a crash. A running worker or server delivers it, or --now does, which
+    ends with 1 if it did not get through: it stays in the queue all the same.
     """
     from certctl_mcp.application import Application
     from certctl_mcp.commands.filters import refused_options

@@ -1,6 +1,6 @@
 """How do the queue, the fleet and the channels look on one screen?"""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from rich.console import Group, RenderableType
@@ -9,32 +9,34 @@ from rich.text import Text
 
 from certctl_mcp.service import ChannelHealth
 from certctl_mcp.summary import DashboardSummary
-from certctl_mcp.terminal.output import age, one_line, pairs, status_text, table, when
+from certctl_mcp.terminal.output import distance, one_line, pairs, status_text, when
 from certctl_mcp.untrusted import EXCERPT
-from storage.models import AttemptOutcome, NotificationStatus
+from storage.models import ChannelRecord, NotificationStatus
 
 
 def summary_tables(summary: DashboardSummary) -> RenderableType:
     return Group(_queue(summary), "", _fleet(summary))
 
 
-def channel_rows(channels: Sequence[ChannelHealth], now: datetime) -> Table:
-    rows = table("CHANNEL", "DESTINATION", "SENT 24H", "FAILED 24H", "DEAD 24H", "LAST SENT", "LAST ERROR")
+def channel_table(channels: Sequence[ChannelHealth], now: datetime) -> Table:
+    """Each channel by its name, with where it leads to and how it did."""
+    rows = pairs()
     for channel in channels:
-        record = channel.record
-        outcomes = record.outcomes if record else {}
-        last_sent = record.last_sent_at if record else None
-        rows.add_row(
-            one_line(channel.name),
-            Text(channel.destination),
-            *(
-                Text(str(outcomes.get(outcome, 0)))
-                for outcome in (AttemptOutcome.SENT, AttemptOutcome.FAILED, AttemptOutcome.DEAD)
-            ),
-            Text(f"{age(now - last_sent)} ago" if last_sent else "-"),
-            one_line(record.last_error if record else None, EXCERPT),
-        )
+        rows.add_row(one_line(channel.name), Group(Text(channel.destination), *_doings(channel.record, now)))
     return rows
+
+
+def _doings(record: ChannelRecord | None, now: datetime) -> Iterator[Text]:
+    if record is None:
+        yield Text("nothing attempted in the last 24 hours", style="dim")
+        return
+    counts = (f"{count} {outcome.value}" for outcome, count in record.outcomes.items() if count)
+    last = f"; last sent {distance(record.last_sent_at, now)}" if record.last_sent_at else ""
+    yield Text(f"attempts in the last 24 hours: {', '.join(counts)}{last}")
+    if record.last_failed_at is not None:
+        yield Text(f"last failure {distance(record.last_failed_at, now)}: ") + one_line(
+            record.last_error, EXCERPT
+        )
 
 
 def _queue(summary: DashboardSummary) -> Table:
