@@ -7,6 +7,7 @@ import asyncio
 import logging
 import random
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,6 +20,7 @@ from storage.clock import Clock, utc_now
 from storage.errors import StorageError
 from storage.models import AttemptOutcome, Claim
 from storage.notifications import NotificationRepository
+from storage.outcomes import storable
 
 logger = logging.getLogger(__name__)
 
@@ -63,25 +65,24 @@ class Delivery:
     async def attempt(self, claim: Claim) -> Answer:
         """Send once, within the send timeout. Never raises for what a notifier does."""
         notification = claim.notification
-        notifier = await self._find_notifier(notification.channel)
-        if notifier is None:
-            reason = f"no notifier configured for channel {notification.channel}; not delivered"
-            return Answer(timedelta(0), DeliveryFailedError(reason, permanent=True), skipped=True)
         begun = time.monotonic()
         failure: DeliveryFailedError | None = None
         try:
-            async with asyncio.timeout(self.send_timeout.total_seconds()):
+            async with asyncio.timeout(self.send_timeout.total_seconds()) as limit:
+                notifier = await self._find_notifier(notification.channel)
+                if notifier is None:
+                    return _no_notifier(notification.channel)
                 await notifier.send(notification)
         except DeliveryFailedError as failed:
             failure = failed
-        except TimeoutError:
-            seconds = self.send_timeout.total_seconds()
-            failure = DeliveryFailedError(f"no answer within the send timeout of {seconds:g} s")
-        except Exception as error:
-            # A defect of one notifier must not stop the others. The trace may show what is secret.
-            logger.error("the notifier of channel %r raised %s", notification.channel, type(error).__name__)
-            logger.debug("the notifier of channel %r", notification.channel, exc_info=error)
-            failure = DeliveryFailedError(f"the notifier failed: {type(error).__name__}: {error}")
+        except TimeoutError as error:
+            failure = self._no_answer() if limit.expired() else _defect(notification.channel, error)
+        except asyncio.CancelledError as error:
+            if _is_being_cancelled():
+                raise
+            failure = _defect(notification.channel, error)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - told to the operator as its failure
+            failure = _defect(notification.channel, error)
         return Answer(timedelta(seconds=time.monotonic() - begun), failure)
 
     async def record(self, claim: Claim, answer: Answer) -> AttemptOutcome | None:
@@ -119,12 +120,17 @@ class Delivery:
         except StorageError as error:
             logger.warning("%s is attempted again when its lease ends: %s", claim.notification.id, error)
 
+    def _no_answer(self) -> DeliveryFailedError:
+        seconds = self.send_timeout.total_seconds()
+        return DeliveryFailedError(f"no answer within the send timeout of {seconds:g} s")
+
     def _outcome(self, claim: Claim, answer: Answer) -> tuple[AttemptOutcome, Callable[[], Awaitable[bool]]]:
         """The transition that follows from the answer: the retry rule of the contract."""
         repository, failure = self._repository, answer.failure
         if failure is None:
             return AttemptOutcome.SENT, lambda: repository.record_sent(claim, answer.duration)
-        error = bounded(redact(str(failure)))
+        # Made storable first: what can't be stored is replaced by something longer.
+        error = bounded(redact(storable(str(failure))))
         if answer.skipped and self._missing_notifier == "sent":
             return AttemptOutcome.SKIPPED, lambda: repository.record_skipped(claim, error)
         fate = self._policy.after_failure(
@@ -136,3 +142,23 @@ class Delivery:
         return AttemptOutcome.FAILED, lambda: repository.record_failed_attempt(
             claim, answer.duration, error, wait
         )
+
+
+def _no_notifier(channel: str) -> Answer:
+    reason = f"no notifier configured for channel {channel}; not delivered"
+    return Answer(timedelta(0), DeliveryFailedError(reason, permanent=True), skipped=True)
+
+
+def _defect(channel: str, error: BaseException) -> DeliveryFailedError:
+    """What a notifier should not raise: a defect of one must not stop the others."""
+    # The trace may show what is secret.
+    logger.error("the notifier of channel %r raised %s", channel, type(error).__name__)
+    logger.debug("the notifier of channel %r", channel, exc_info=error)
+    told = "".join(traceback.format_exception_only(error)).strip()
+    return DeliveryFailedError(f"the notifier failed: {told}")
+
+
+def _is_being_cancelled() -> bool:
+    """Else the cancellation is one that a notifier made for a task of its own and let escape."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

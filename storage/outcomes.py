@@ -86,11 +86,13 @@ def _token(attempt: Finished) -> tuple[str, int]:
     return attempt.claim.notification.id, attempt.claim.number
 
 
-def _storable(text: str | None) -> str | None:
+def storable(text: str) -> str:
     """An error may quote anything; NUL and lone surrogates would make its row unreadable."""
-    if text is None:
-        return None
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", "\ufffd")
+
+
+def _stored(error: str | None) -> str | None:
+    return None if error is None else storable(error)
 
 
 def _row(attempt: Finished) -> dict[str, Value]:
@@ -103,11 +105,11 @@ def _row(attempt: Finished) -> dict[str, Value]:
         "retry_count": transition.retry_count,
         "sent_at": transition.sent_at,
         "next_retry_at": transition.next_retry_at,
-        "error": _storable(transition.error),
-        "last_error": _storable(transition.last_error),
+        "error": _stored(transition.error),
+        "last_error": _stored(transition.last_error),
         "started_at": claim.started_at,
         "duration": attempt.duration.total_seconds(),
         "outcome": attempt.outcome,
-        "attempt_error": _storable(attempt.error),
+        "attempt_error": _stored(attempt.error),
         "channel": claim.notification.channel,
     }
