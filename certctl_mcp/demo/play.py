@@ -1,0 +1,127 @@
+"""What happens, and in which order? The acts of the demo."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import anyio
+from mcp.shared.exceptions import MCPError
+
+from certctl_mcp.demo.alerts import ALERTS, BAD_MAIL, GONE, PAGERDUTY, REDIRECTED_MAIL, Alert
+from certctl_mcp.demo.assistant import Assistant, ToolRefusedError
+from certctl_mcp.demo.ledger import Ledger
+from certctl_mcp.demo.proof import prove
+from certctl_mcp.demo.queue_watch import QueueWatch
+from certctl_mcp.demo.receivers import Receivers, open_receivers
+from certctl_mcp.demo.server_process import LOG, serving
+from certctl_mcp.demo.story import Story
+
+PATIENCE = 60.0
+"""Seconds; fewer than twenty are enough on a machine with nothing else to do."""
+
+_INTRODUCTION = """\
+A real certctl-mcp server, as a process of its own with its database on disk, delivers alerts to an SMTP \
+server and four HTTP receivers on this machine. They misbehave. One minute of the usual retry schedule \
+takes half a second here: after a failure the queue waits 0.5 s, then 1, 2 and 4 s. The fifth failure makes \
+a dead letter."""
+
+_FAULTS = """\
+Slack has a bad spell and asks for 2 s of rest. The webhook hangs, and the queue gives an attempt 2 s. \
+PagerDuty is down: its port refuses connections. One mailbox and one endpoint are gone for good."""
+
+_PROVEN = """\
+Every alert reached whoever could take it, and none was lost. However often a receiver was asked, the alert \
+came under the same idempotency key. The server has ended, and nothing is left on disk."""
+
+
+async def play(story: Story) -> bool:
+    """Tell the story, and whether the receivers confirm it. Nothing is left of it, also when cancelled."""
+    story.title("certctl-mcp demo")
+    story.narrate(_INTRODUCTION)
+    with TemporaryDirectory(prefix="certctl-mcp-demo-") as name:
+        directory = Path(name)
+        problems: list[str] = []
+        try:
+            with anyio.move_on_after(PATIENCE) as patience:
+                problems += await _perform(directory, story)
+            if patience.cancelled_caught:
+                problems.append(f"the story did not end within {PATIENCE:g} s")
+        except* (MCPError, OSError, ToolRefusedError) as failures:
+            problems += _causes(failures)
+        if problems:
+            log = directory / LOG
+            story.failure(problems, log.read_text() if log.exists() else "")
+    if not problems:
+        story.narrate(_PROVEN, "green")
+    return not problems
+
+
+async def _perform(directory: Path, story: Story) -> Sequence[str]:
+    """The whole story; what is not as it should be, by the receivers' records."""
+    ledger = Ledger(story.arrival)
+    sent: dict[str, Alert] = {}
+    async with open_receivers(ledger) as receivers, serving(directory, receivers) as client:
+        assistant = Assistant(client, story)
+        watch = QueueWatch(assistant, story, sent)
+        await _accept(assistant, story, sent)
+        await _misbehave(watch, story)
+        await _triage(assistant, story, sent)
+        await _repair(assistant, watch, receivers, story, sent)
+    return _confirm(story, sent, ledger)
+
+
+async def _accept(assistant: Assistant, story: Story, sent: dict[str, Alert]) -> None:
+    story.title("1. Six alerts are accepted")
+    story.narrate("Each is safe on disk when the call returns. The first, as an MCP client sends it:")
+    for alert in ALERTS:
+        sent[await assistant.send(alert, shown=alert is ALERTS[0])] = alert
+    story.narrate("Five more follow.")
+
+
+async def _misbehave(watch: QueueWatch, story: Story) -> None:
+    story.title("2. The receivers misbehave, and the queue tries again")
+    story.narrate(_FAULTS)
+    await watch.until_none_is_due()
+
+
+async def _triage(assistant: Assistant, story: Story, sent: Mapping[str, Alert]) -> None:
+    story.title("3. An assistant looks at what needs a decision")
+    await assistant.summarize()
+    await assistant.list_dead()
+    await assistant.explain(_id_of(PAGERDUTY, sent))
+
+
+async def _repair(
+    assistant: Assistant, watch: QueueWatch, receivers: Receivers, story: Story, sent: dict[str, Alert]
+) -> None:
+    story.title("4. PagerDuty is repaired, and its alert requeued")
+    await receivers.pagerduty.listen()
+    await assistant.requeue(_id_of(PAGERDUTY, sent))
+    await watch.until_none_is_due()
+    await assistant.explain(_id_of(PAGERDUTY, sent))
+    story.title("5. What can't be delivered is settled")
+    story.narrate("The mail goes to an address that there is; both hopeless dead letters are marked read.")
+    sent[await assistant.send(REDIRECTED_MAIL, shown=True)] = REDIRECTED_MAIL
+    await watch.until_none_is_due()
+    await assistant.settle(_id_of(BAD_MAIL, sent))
+    await assistant.settle(_id_of(GONE, sent))
+    await assistant.summarize()
+
+
+def _confirm(story: Story, sent: Mapping[str, Alert], ledger: Ledger) -> Sequence[str]:
+    story.title("6. The proof, from the receivers' own records")
+    story.narrate("How often each receiver was asked, and how often it took the alert:")
+    findings = prove(sent, ledger.arrivals)
+    story.findings(findings)
+    return [f"{finding.alert.label}: {finding.problem}" for finding in findings if finding.problem]
+
+
+def _id_of(alert: Alert, sent: Mapping[str, Alert]) -> str:
+    return next(notification for notification, known in sent.items() if known is alert)
+
+
+def _causes(failure: BaseException) -> list[str]:
+    """What went wrong, without the task groups that it came through."""
+    if isinstance(failure, BaseExceptionGroup):
+        return [cause for inner in failure.exceptions for cause in _causes(inner)]
+    return [f"{type(failure).__name__}: {failure}"]

@@ -1,0 +1,67 @@
+"""How does it look from inside the queue? Tells each change of a notification once."""
+
+from collections.abc import Collection, Mapping
+
+import anyio
+
+from certctl_mcp.demo.alerts import Alert
+from certctl_mcp.demo.assistant import Assistant
+from certctl_mcp.demo.server_process import MAX_ATTEMPTS
+from certctl_mcp.demo.story import Story
+from certctl_mcp.tools.rows import Row
+from storage.models import NotificationStatus
+
+_PAUSE = 0.25
+"""Seconds between two looks; the shortest wait for a retry is twice as long."""
+
+_DUE = (NotificationStatus.PENDING, NotificationStatus.FAILED)
+
+
+class QueueWatch:
+    """Looks at the queue with the assistant's eyes. `sent` are the alerts by their ids."""
+
+    def __init__(self, assistant: Assistant, story: Story, sent: Mapping[str, Alert]) -> None:
+        self._assistant = assistant
+        self._story = story
+        self._sent = sent
+        self._told: dict[str, tuple[NotificationStatus, int]] = {}
+        self._errors: dict[str, str] = {}
+
+    async def until_none_is_due(self) -> None:
+        """Tell what changes until every notification is delivered, dead or settled."""
+        while True:
+            rows = await self._look()
+            if not any(row["status"] in _DUE for row in rows):
+                return
+            await anyio.sleep(_PAUSE)
+
+    async def _look(self) -> Collection[Row]:
+        # Listed newest first, told in the order in which they were sent.
+        rows = tuple(reversed(await self._assistant.look()))
+        for row in rows:
+            state = row["status"], row.get("retry_count", 0)
+            if self._told.get(row["id"]) != state:
+                self._told[row["id"]] = state
+                self._tell(row)
+        return rows
+
+    def _tell(self, row: Row) -> None:
+        label = self._sent[row["id"]].label
+        match row["status"]:
+            case NotificationStatus.FAILED:
+                attempt = f"attempt {row.get('retry_count', 0)} of {MAX_ATTEMPTS}"
+                self._story.queue(f"{label}: {attempt} failed{self._reason(row)}")
+            case NotificationStatus.DEAD:
+                self._story.queue(f"{label}: dead letter{self._reason(row)}", "red")
+            case NotificationStatus.SENT:
+                self._story.queue(f"{label}: delivered", "green")
+            case NotificationStatus.PENDING | NotificationStatus.READ:
+                pass
+
+    def _reason(self, row: Row) -> str:
+        """The error, unless it is the one told before."""
+        error = row["untrusted"].get("last_error", "")
+        if self._errors.get(row["id"]) == error:
+            return " likewise" if row["status"] == NotificationStatus.FAILED else ", no attempt is left"
+        self._errors[row["id"]] = error
+        return f": {error}"

@@ -1,0 +1,112 @@
+"""How is it told? Line by line as it happens, in a terminal or a pipe, 80 columns wide."""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+
+import anyio
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from certctl_mcp.demo.ledger import Arrival
+from certctl_mcp.demo.proof import Finding
+
+_WIDEST, _NARROWEST = 80, 40
+_INDENT = "  "
+_BREATH = 0.5
+"""Seconds for a reader before each call of the assistant; a pipe needs none."""
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Who read has seen enough; the exit code still tells what was proven."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class Story:
+    """Moments are told in seconds since the story began."""
+
+    def __init__(self) -> None:
+        self._console = _Console(highlight=False, markup=False)
+        self._console.width = max(min(self._console.width, _WIDEST), _NARROWEST)
+        self._began = time.monotonic()
+
+    def title(self, text: str) -> None:
+        self._console.print()
+        self._console.print(text, style="bold")
+
+    def narrate(self, text: str, style: str = "") -> None:
+        self._tell(Text(_INDENT), Text(text, style))
+
+    def arrival(self, arrival: Arrival) -> None:
+        self._moment(arrival.receiver, arrival.answer, "green" if arrival.accepted else "yellow")
+
+    def queue(self, what: str, style: str = "") -> None:
+        self._moment("queue", what, style)
+
+    async def call(self, tool: str, arguments: str) -> None:
+        if self._console.is_terminal:
+            await anyio.sleep(_BREATH)
+        self._console.print()
+        self._tell(Text(f"{_INDENT}> "), Text.assemble((tool, "bold"), " ", arguments))
+
+    def answer(self, excerpt: str) -> None:
+        self._tell(Text(_INDENT * 2), Text(excerpt, "dim"))
+
+    def findings(self, findings: Sequence[Finding]) -> None:
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        table.add_column("alert")
+        table.add_column("receiver")
+        table.add_column("asked", justify="right")
+        table.add_column("taken", justify="right")
+        table.add_column("idempotency key")
+        table.add_column("result")
+        for finding in findings:
+            table.add_row(
+                finding.alert.certificate_id,
+                finding.alert.channel,
+                str(len(finding.arrivals)),
+                str(finding.accepted),
+                _key(finding),
+                _result(finding),
+            )
+        self._console.print(table)
+
+    def failure(self, problems: Sequence[str], log: str) -> None:
+        """That the story did not go as it should, and what the server had to say."""
+        self.title("Not as it should be")
+        for problem in problems:
+            self.narrate(problem, "red")
+        if log:
+            self.narrate("The server's log:")
+            for line in log.splitlines():
+                self._tell(Text(_INDENT * 2), Text(line, "dim"))
+
+    def _moment(self, who: str, what: str, style: str) -> None:
+        seconds = f"{time.monotonic() - self._began:.1f} s"
+        self._tell(Text.assemble((f"{seconds:>7}  ", "dim"), (f"{who:<10} ", "bold")), Text(what, style))
+
+    def _tell(self, start: Text, text: Text) -> None:
+        """Below `start` the lines are indented by its width."""
+        for line in text.wrap(self._console, self._console.width - len(start)):
+            line.rstrip()
+            self._console.print(Text.assemble(start, line), soft_wrap=True)
+            start = Text(" " * len(start))
+
+
+def _key(finding: Finding) -> str:
+    """Its name and its end; keys begin alike, for they are ordered by time."""
+    if not finding.keys:
+        return "(refused before it)"
+    name = next(arrival.key_name for arrival in finding.arrivals if arrival.key)
+    return f"{name} {' '.join(f'..{key[-6:]}' for key in sorted(finding.keys))}"
+
+
+def _result(finding: Finding) -> Text:
+    if finding.problem:
+        return Text(finding.problem, "red")
+    return Text("delivered", "green") if finding.alert.delivered else Text("refused", "yellow")
