@@ -30,7 +30,8 @@ def output() -> Console:
 
 
 def print_json(document: BaseModel) -> None:
-    print(document.model_dump_json(indent=2))
+    """The whole truth in ASCII: a program reads it as it is, and on a terminal it steers nothing."""
+    print(document.model_dump_json(indent=2, ensure_ascii=True))
 
 
 def print_all(*parts: RenderableType) -> None:
