@@ -49,12 +49,14 @@ class Shown(NamedTuple):
 
 def shown(text: str, limit: int) -> Shown:
     """At most `limit` characters of `text` without its secrets, every hidden character as `\\u{202e}`."""
-    return Shown(_prepared(text[: limit + _LOOK_AHEAD], limit), max(0, len(text) - limit))
+    window = text[: limit + _LOOK_AHEAD]
+    prepare = _remembered if limit <= LABEL else _prepared
+    return Shown(prepare(window, limit), max(0, len(text) - limit))
 
 
 def label(text: str) -> str:
     """A name from outside."""
-    return _prepared(text[: LABEL + _LOOK_AHEAD], LABEL)
+    return _remembered(text[: LABEL + _LOOK_AHEAD], LABEL)
 
 
 def escaped(text: str) -> str:
@@ -80,8 +82,10 @@ def _encoded(text: str) -> str:
     return text if _PLAIN_ID.fullmatch(text) else quote(text, safe=":@+", errors="replace")
 
 
-# Lists repeat: the same alerts, the same few errors. Recognising secrets costs more than all else in a row.
-@lru_cache(maxsize=2048)
 def _prepared(window: str, limit: int) -> str:
     # Escaping comes last: what is decoded or cut afterwards could bring back what it hid.
     return escaped(redact(window)[:limit])
+
+
+# Lists repeat: the same alerts, the same few errors. Recognising secrets costs more than all else in a row.
+_remembered = lru_cache(maxsize=2048)(_prepared)
