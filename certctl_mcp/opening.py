@@ -36,8 +36,8 @@ class Opening:
     """
 
     def __init__(self, settings: Settings, open_application: Opener, clock: Clock) -> None:
-        self.settings = settings
         self.clock = clock
+        self._settings = settings
         self._open_application = open_application
         self._application: Application | None = None
         self._failure: StorageError | None = None
@@ -67,7 +67,7 @@ class Opening:
             with self._running:
                 while not self._closing.is_set():
                     try:
-                        async with self._open_application(self.settings) as application:
+                        async with self._open_application(self._settings) as application:
                             await self._serve(application)
                     except StorageError as failure:
                         logger.warning("%s; trying again in %g s", failure, pause.total_seconds())

@@ -38,11 +38,13 @@ async def send_notification(
         str,
         Field(min_length=1, max_length=255, description="A configured channel's name; see list_channels."),
     ],
-    message: Annotated[str, Field(min_length=1, max_length=1_000_000)],
+    message: Annotated[str, Field(min_length=1, max_length=1_000_000, description="The body.")],
     recipient: Annotated[
         str, Field(max_length=255, description="Address within the channel, where it takes one; never a URL.")
     ] = "",
-    certificate_id: Annotated[str | None, Field(min_length=1, max_length=255)] = None,
+    certificate_id: Annotated[
+        str | None, Field(min_length=1, max_length=255, description="The certificate that it is about.")
+    ] = None,
     idempotency_key: Annotated[
         str | None,
         Field(min_length=1, max_length=255, description="Repeating a call with the same key sends once."),
@@ -80,9 +82,9 @@ async def requeue_notification(ctx: ToolContext, id: NotificationId) -> Annotate
 
     Do it when the cause of its failures is gone. Other states are refused.
     """
-    opening = ctx.request_context.lifespan_context
-    requeued = await (await opening.application()).notifications.requeue_notification(id)
-    attempts = opening.settings.max_attempts
+    application = await ctx.request_context.lifespan_context.application()
+    requeued = await application.notifications.requeue_notification(id)
+    attempts = application.settings.max_attempts
     return answer(
         _changed(
             requeued.id, requeued.status, f"Attempted at once, up to {attempts} times before it is dead."
@@ -95,8 +97,8 @@ async def mark_notification_read(ctx: ToolContext, id: NotificationId) -> Annota
 
     One that was not delivered yet is NOT delivered any more, and can't be requeued afterwards.
     """
-    opening = ctx.request_context.lifespan_context
-    read = await (await opening.application()).notifications.mark_as_read(id)
+    application = await ctx.request_context.lifespan_context.application()
+    read = await application.notifications.mark_as_read(id)
     what = "It had been delivered." if read.delivered else "It is not delivered any more."
     return answer(_changed(read.id, read.status, f"Nothing more happens. {what}"))
 

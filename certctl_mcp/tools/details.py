@@ -59,10 +59,11 @@ async def get_notification(
     To find ids use list_notifications.
     """
     opening = ctx.request_context.lifespan_context
-    notification, attempts = await (await opening.application()).notifications.get(id)
+    application = await opening.application()
+    notification, attempts = await application.notifications.get(id)
     now = opening.clock()
     details: NotificationDetails = {
-        "account": account(notification, attempts, now, max_attempts=opening.settings.max_attempts),
+        "account": account(notification, attempts, now, max_attempts=application.settings.max_attempts),
         "under_way": under_way(notification, now),
         "notification": row(notification, FULL_TEXT),
         "attempts": _newest(attempts),
