@@ -1,0 +1,69 @@
+"""How the server introduces itself, in each revision of the protocol."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from mcp import Client, MCPError
+from mcp.client.client import ConnectMode
+
+from certctl_mcp.application import Application
+from certctl_mcp.server import build_server
+from certctl_mcp.settings import Settings, load_settings
+from storage.errors import StorageError
+
+MODES: list[ConnectMode] = ["legacy", "2026-07-28"]
+
+
+@asynccontextmanager
+async def never(_: Settings) -> AsyncIterator[Application]:
+    raise StorageError("the database /home/operator/notifications.db can't be used")
+    yield
+
+
+@pytest.fixture
+def settings(database_url: str) -> Settings:
+    return load_settings(None, {"CERTCTL_DATABASE_URL": database_url})
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_it_answers_without_a_database_and_tells_what_is_missing(
+    settings: Settings, mode: ConnectMode
+) -> None:
+    async with Client(build_server(settings, open_application=never), mode=mode) as client:
+        assert len((await client.list_tools()).tools) == 8
+        result = await client.call_tool("list_channels", {})
+        assert result.is_error
+        (content,) = result.content
+        assert content.type == "text"
+        assert (
+            content.text == "The database can't be used now. Nothing was changed; the server's log says why."
+        )
+
+
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+async def test_it_advertises_tools_and_nothing_else(settings: Settings, mode: ConnectMode) -> None:
+    async with Client(build_server(settings, open_application=never), mode=mode) as client:
+        advertised = client.server_capabilities.model_dump(exclude_none=True)
+        assert advertised.keys() - {"extensions"} == {"tools"}
+        assert not advertised.get("extensions")
+        with pytest.raises(MCPError):
+            await client.list_resources()
+        with pytest.raises(MCPError):
+            await client.list_prompts()
+
+
+async def test_it_teaches_the_life_of_a_notification(settings: Settings) -> None:
+    async with Client(build_server(settings, open_application=never), mode="legacy") as client:
+        instructions = client.instructions
+        assert instructions is not None
+        for word in (
+            "pending",
+            "failed",
+            "dead",
+            "requeue_notification",
+            "untrusted",
+            "[redacted]",
+            r"\u{202e}",
+        ):
+            assert word in instructions

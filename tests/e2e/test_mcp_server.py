@@ -1,0 +1,186 @@
+"""The program as an MCP host meets it: a process on stdio, in every revision of the protocol."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp import Client, StdioServerParameters
+from mcp.client.client import ConnectMode
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 30.0
+
+ALERT = {"type": "ExpirationWarning", "channel": "Webhook", "message": "api.example.com expires in 7 days"}
+
+
+@dataclass
+class Receiver:
+    """Takes posts on loopback and remembers whose they were."""
+
+    url: str = ""
+    ids: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    received = Receiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            received.ids.append(self.headers["webhook-id"])
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        received.url = f"http://127.0.0.1:{server.server_port}/hook"
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield received
+        server.shutdown()
+
+
+@pytest.fixture
+def environment(database_url: str, receiver: Receiver) -> dict[str, str]:
+    return {
+        "CERTCTL_DATABASE_URL": database_url,
+        "CERTCTL_WEBHOOK_URL": receiver.url,
+        "PYTHONPATH": str(ROOT),
+    }
+
+
+class Host:
+    """Speaks the protocol's own lines, as hosts of older revisions do."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "certctl_mcp"],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self._watchdog = threading.Timer(PATIENCE, self.process.kill)
+        self._watchdog.start()
+        self._asked = 0
+
+    def ask(self, method: str, **params: Any) -> dict[str, Any]:
+        assert self.process.stdout
+        self._asked += 1
+        self._say({"id": self._asked, "method": method, "params": params})
+        answer = json.loads(self.process.stdout.readline())
+        assert answer["id"] == self._asked
+        result: dict[str, Any] = answer["result"]
+        return result
+
+    def greet(self, version: str) -> dict[str, Any]:
+        client = {"name": "host", "version": "1"}
+        greeting = self.ask("initialize", protocolVersion=version, capabilities={}, clientInfo=client)
+        self._say({"method": "notifications/initialized"})
+        return greeting
+
+    def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        result = self.ask("tools/call", name=tool, arguments=arguments)
+        assert json.loads(result["content"][0]["text"]) == result["structuredContent"]
+        structured: dict[str, Any] = result["structuredContent"]
+        return structured
+
+    def leave(self) -> tuple[int, str]:
+        """The exit code and what was told on stderr."""
+        told = self.process.communicate()[1].decode()
+        self._watchdog.cancel()
+        return self.process.returncode, told
+
+    def _say(self, message: dict[str, Any]) -> None:
+        assert self.process.stdin
+        self.process.stdin.write(json.dumps({"jsonrpc": "2.0"} | message).encode() + b"\n")
+        self.process.stdin.flush()
+
+
+@pytest.mark.parametrize("version", ["2025-06-18", "2025-11-25"])
+def test_an_alert_is_sent_delivered_and_explained_to_a_host_that_shakes_hands(
+    environment: dict[str, str], receiver: Receiver, version: str
+) -> None:
+    host = Host(environment)
+    greeting = host.greet(version)
+    assert greeting["protocolVersion"] == version
+    assert greeting["capabilities"].keys() == {"tools"}
+    assert "Life of a notification" in greeting["instructions"]
+    assert all("outputSchema" in tool for tool in host.ask("tools/list")["tools"])
+    accepted = host.call("send_notification", **ALERT)
+    deadline = time.monotonic() + PATIENCE
+    while (details := host.call("get_notification", id=accepted["id"]))["notification"]["status"] != "sent":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert receiver.ids == [accepted["id"]]
+    assert "Delivered " in details["account"]
+    code, told = host.leave()
+    assert code == 0
+    assert "Traceback" not in told
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy", "2026-07-28"])
+async def test_a_client_of_the_sdk_takes_every_answer(environment: dict[str, str], mode: ConnectMode) -> None:
+    server = StdioServerParameters(command=sys.executable, args=["-m", "certctl_mcp"], env=environment)
+    with anyio.fail_after(PATIENCE):
+        async with Client(server, mode=mode) as client:
+            accepted = await client.call_tool("send_notification", dict(ALERT))
+            assert accepted.structured_content is not None
+            identified = {"id": accepted.structured_content["id"]}
+            for tool, arguments in (
+                ("list_notifications", {"status": ["pending", "sent"]}),
+                ("get_notification", identified),
+                ("retry_due_notifications", {}),
+                ("mark_notification_read", identified),
+                ("dashboard_summary", {}),
+                ("list_channels", {}),
+            ):
+                result = await client.call_tool(tool, arguments)
+                assert not result.is_error, result.content
+            refused = await client.call_tool("requeue_notification", identified)
+            assert refused.is_error
+
+
+def test_two_servers_share_one_database(environment: dict[str, str], receiver: Receiver) -> None:
+    first, second = Host(environment), Host(environment)
+    for host in (first, second):
+        host.greet("2025-11-25")
+    sent = {first.call("send_notification", **ALERT)["id"], second.call("send_notification", **ALERT)["id"]}
+    deadline = time.monotonic() + PATIENCE
+    while len(second.call("list_notifications", status="sent")["notifications"]) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert sorted(receiver.ids) == sorted(sent)
+    assert (first.leave()[0], second.leave()[0]) == (0, 0)
+
+
+def test_it_answers_first_and_opens_the_database_beside(environment: dict[str, str], tmp_path: Path) -> None:
+    nowhere = tmp_path / "a file"
+    nowhere.write_text("no directory")
+    host = Host(environment | {"CERTCTL_DATABASE_URL": f"sqlite:///{nowhere}/notifications.db"})
+    host.greet("2025-11-25")
+    refused = host.ask("tools/call", name="list_notifications", arguments={})
+    assert refused["isError"]
+    assert str(tmp_path) not in refused["content"][0]["text"]
+    _, told = host.leave()
+    assert "trying again in 1 s" in told
+    assert "Traceback" not in told
+
+
+def test_settings_that_can_not_be_used_stop_the_start(environment: dict[str, str]) -> None:
+    host = Host(environment | {"CERTCTL_NOTIFICATION_RETRY_INTERVAL": "soon"})
+    code, told = host.leave()
+    assert code != 0
+    assert "CERTCTL_NOTIFICATION_RETRY_INTERVAL" in told
+    assert "Traceback" not in told
