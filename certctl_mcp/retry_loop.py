@@ -171,11 +171,14 @@ class RetryLoop:
 
     async def wait_for_completion(self, grace: timedelta) -> bool:
         """Wait for the attempts under way, not longer than `grace`; true if all have ended."""
-        with anyio.move_on_after(grace.total_seconds()), self._counting(_Tally()) as tally:
+        with anyio.move_on_after(grace.total_seconds()) as waiting, self._counting(_Tally()) as tally:
+            # What a claim on its way takes is under way only when the claim is answered.
+            async with self._claiming:
+                pass
             while self._under_way:
                 tally.changed.clear()
                 await tally.changed.wait()
-        return not self._under_way
+        return not waiting.cancelled_caught
 
     @contextmanager
     def _counting(self, tally: _Tally) -> Iterator[_Tally]:
@@ -191,7 +194,7 @@ class RetryLoop:
             started = await self._claim_and_start(limit, suspects=False)
             if not started and not self._under_way:
                 # What may kill its worker is attempted when there is nobody else to be killed.
-                started = await self._claim_and_start(1, suspects=True)
+                started = await self._claim_and_start(min(limit, 1), suspects=True)
                 self._alone = started > 0
             return started
 
@@ -199,7 +202,11 @@ class RetryLoop:
         slots = min(limit, self._free_slots())
         if slots <= 0 or self._stopped.is_set() or self._alone:
             return 0
-        claims = await self._repository.claim(self._worker, self._lease, slots, self._room, suspects=suspects)
+        # Cancelled in the middle, it would leave leases that nobody knows he holds.
+        with anyio.CancelScope(shield=True):
+            claims = await self._repository.claim(
+                self._worker, self._lease, slots, self._room, suspects=suspects
+            )
         for claim in claims:
             self._under_way += 1
             self._sending[claim.notification.channel] += 1
@@ -261,7 +268,9 @@ class RetryLoop:
 
     async def _wait_for_work(self) -> None:
         pause = self._interval
-        if self._free_slots() and (due := await self._repository.next_due_at()):
+        # Nothing can be claimed without a free place: what becomes due then waits for the end of an attempt.
+        can_claim = self._free_slots() and not self._alone
+        if can_claim and (due := await self._repository.next_due_at()):
             pause = max(timedelta(0), min(pause, due - self._clock()))
         await self._wait(self._wake, pause)
 

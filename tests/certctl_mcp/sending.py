@@ -72,15 +72,24 @@ class Failing(_Fake):
 
 
 class Hanging(_Fake):
-    """Answers nobody until it is released."""
+    """Answers nobody until it is released; remembers how many it had at once, in each channel and in all."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.most: Counter[str] = Counter()
+        self.most_in_all = 0
+        self._now: Counter[str] = Counter()
         self._released = asyncio.Event()
 
     async def send(self, notification: Notification) -> None:
-        await super().send(notification)
-        await self._released.wait()
+        self._now[notification.channel] += 1
+        self.most |= self._now
+        self.most_in_all = max(self.most_in_all, self._now.total())
+        try:
+            await super().send(notification)
+            await self._released.wait()
+        finally:
+            self._now[notification.channel] -= 1
 
     def release(self) -> None:
         self._released.set()
@@ -96,24 +105,6 @@ class Acting(_Fake):
     async def send(self, notification: Notification) -> None:
         await super().send(notification)
         await self._act(notification)
-
-
-class Counting(_Fake):
-    """Delivers, and remembers how many sends it had at once, in each channel and in all."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.most: Counter[str] = Counter()
-        self.most_in_all = 0
-        self._now: Counter[str] = Counter()
-
-    async def send(self, notification: Notification) -> None:
-        channel = notification.channel
-        self._now[channel] += 1
-        self.most[channel] = max(self.most[channel], self._now[channel])
-        self.most_in_all = max(self.most_in_all, self._now.total())
-        await super().send(notification)
-        self._now[channel] -= 1
 
 
 def delivery(database: Database, notifiers: Mapping[str, Notifier], **overrides: Any) -> Delivery:

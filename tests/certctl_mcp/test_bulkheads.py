@@ -1,0 +1,129 @@
+"""What can one channel, or one notification, do to the others? Nothing."""
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+
+from storage.database import Database
+from storage.models import Notification, NotificationStatus
+from tests.builders import LEASE, Queue
+from tests.certctl_mcp.sending import Acting, Delivering, Hanging, retry_loop, running
+
+
+async def test_a_channel_that_hangs_holds_its_own_places_and_no_others(
+    database: Database, queue: Queue
+) -> None:
+    hanging, delivering = Hanging(), Delivering()
+    for _ in range(15):
+        await queue.pending(channel="Slack")
+    for _ in range(30):
+        await queue.pending(channel="Teams")
+    async with running(retry_loop(database, {"Slack": hanging, "Teams": delivering}, channel_limit=10)):
+        await hanging.receives(10)
+        await delivering.receives(30)
+        assert len(hanging.received) == 10
+        hanging.release()
+        await hanging.receives(15)
+
+
+async def test_what_comes_while_a_channel_hangs_is_delivered_at_once(
+    database: Database, queue: Queue
+) -> None:
+    hanging, delivering = Hanging(), Delivering()
+    async with running(retry_loop(database, {"Slack": hanging, "Teams": delivering}, channel_limit=1)):
+        await queue.pending(channel="Slack")
+        await hanging.receives()
+        for number in range(1, 4):
+            await queue.pending(channel="Slack")
+            await queue.pending(channel="Teams")
+            await delivering.receives(number)
+        assert len(hanging.received) == 1
+        hanging.release()
+
+
+async def test_no_more_is_sent_at_once_than_the_limits_allow(database: Database, queue: Queue) -> None:
+    limits = {"Email": 1, "Slack": 2, "Teams": 5, "Webhook": 10}
+    for number in range(200):
+        await queue.pending(channel=list(limits)[number % 4])
+    hanging = Hanging()
+    notifiers = dict.fromkeys(limits, hanging)
+    async with running(
+        retry_loop(database, notifiers, concurrency=12, channel_concurrency=limits.__getitem__)
+    ):
+        await hanging.receives(12)
+        hanging.release()
+        await hanging.receives(200)
+    assert hanging.most <= Counter(limits)
+    assert hanging.most_in_all == 12
+
+
+async def test_what_may_kill_its_worker_is_attempted_when_nothing_else_is(
+    database: Database, queue: Queue
+) -> None:
+    told: list[str] = []
+    looked = asyncio.Event()
+
+    async def wait(wake: asyncio.Event, _longest: timedelta) -> None:
+        looked.set()
+        await wake.wait()
+
+    async def tell(notification: Notification) -> None:
+        told.append(f"{notification.message} begins")
+        if notification.message == "suspect":
+            await queue.pending(message="newcomer")
+            looked.clear()
+            await looked.wait()
+        told.append(f"{notification.message} ends")
+
+    await queue.abandoned(times=3, message="suspect")
+    await queue.pending(message="innocent")
+    notifier = Acting(tell)
+    async with running(retry_loop(database, {"Webhook": notifier}, wait=wait)):
+        await notifier.receives(3)
+    names = ("innocent", "suspect", "newcomer")
+    assert told == [f"{name} {what}" for name in names for what in ("begins", "ends")]
+
+
+async def test_one_suspect_is_attempted_after_the_other(database: Database, queue: Queue) -> None:
+    for _ in range(2):
+        await queue.abandoned(times=3)
+    hanging = Hanging()
+    async with running(retry_loop(database, {"Webhook": hanging})):
+        await hanging.receives()
+        hanging.release()
+        await hanging.receives(2)
+    assert hanging.most_in_all == 1
+
+
+async def test_a_lease_that_ends_beside_a_suspect_is_waited_for_in_peace(
+    database: Database, queue: Queue
+) -> None:
+    await queue.abandoned(times=3)
+    held = await queue.pending()
+    await queue.claim(held.id)
+    hanging = Hanging()
+    waits: list[timedelta] = []
+
+    async def wait(wake: asyncio.Event, longest: timedelta) -> None:
+        waits.append(longest)
+        if hanging.received and len(waits) < 10:
+            queue.clock.advance(LEASE)
+            return
+        hanging.release()
+        await wake.wait()
+
+    async with running(retry_loop(database, {"Webhook": hanging}, wait=wait, worker="worker-2")):
+        await hanging.receives(2)
+    assert timedelta(0) not in waits
+
+
+async def test_a_channel_without_notifier_does_not_hold_up_the_others(
+    database: Database, queue: Queue
+) -> None:
+    undeliverable = await queue.pending(channel="Pigeon")
+    await queue.pending(channel="Webhook")
+    loop = retry_loop(database, {"Webhook": Delivering()})
+    async with loop:
+        report = await loop.sweep()
+    assert (report.sent, report.skipped) == (1, 1)
+    assert (await queue.repository.get(undeliverable.id)).status is NotificationStatus.SENT
