@@ -82,9 +82,6 @@ GONE = Alert(
 ALERTS = (GOOD_MAIL, SLACK, WEBHOOK, PAGERDUTY, BAD_MAIL, GONE)
 """In the order in which they are sent."""
 
-DEAD = (PAGERDUTY, BAD_MAIL, GONE)
-"""Those that become dead letters before anybody steps in."""
-
 REDIRECTED_MAIL = Alert(
     channel="Email",
     recipient=MAILBOX,

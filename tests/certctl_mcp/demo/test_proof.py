@@ -1,0 +1,60 @@
+"""The proof finds what is wrong in the receivers' records."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from certctl_mcp.demo.alerts import ALERTS, GONE_MAILBOX, REDIRECTED_MAIL, Alert
+from certctl_mcp.demo.ledger import Arrival
+from certctl_mcp.demo.proof import prove
+
+ALERT = Alert(
+    "Webhook", "ExpirationWarning", "api expires", "mc-api", requests=2, spacing=timedelta(seconds=2)
+)
+KEY = "notif-1"
+REFUSED = Arrival("Webhook", '{"message": "api expires"}', "503", False, "webhook-id", KEY, at=10.0)
+TAKEN = replace(REFUSED, answer="200", accepted=True, at=12.5)
+
+
+def problem(alert: Alert, *arrivals: Arrival) -> str:
+    (finding,) = prove({KEY: alert}, arrivals)
+    return finding.problem
+
+
+def test_a_delivery_after_a_refusal_is_as_it_should_be() -> None:
+    assert problem(ALERT, REFUSED, TAKEN) == ""
+
+
+def test_one_delivered_twice_under_its_key_is_as_it_should_be() -> None:
+    assert problem(ALERT, REFUSED, TAKEN, replace(TAKEN, at=20.0)) == ""
+
+
+@pytest.mark.parametrize(
+    ("arrivals", "expected"),
+    [
+        ((), "asked 0 times, not 2"),
+        ((REFUSED, replace(REFUSED, at=12.5)), "never accepted"),
+        ((REFUSED, replace(TAKEN, at=11.0)), "asked again after 1.0 s instead of 2 s"),
+        ((REFUSED, replace(TAKEN, key="notif-2")), "came with other keys than its id: notif-2"),
+        ((REFUSED, replace(TAKEN, key="")), "accepted without a key"),
+        ((REFUSED, replace(TAKEN, content="another alert")), "asked 1 times, not 2"),
+    ],
+)
+def test_what_is_wrong_is_said(arrivals: tuple[Arrival, ...], expected: str) -> None:
+    assert problem(ALERT, *arrivals) == expected
+
+
+def test_what_had_to_be_refused_and_was_accepted_is_wrong() -> None:
+    refused = replace(ALERT, delivered=False, requests=1)
+    assert problem(refused, TAKEN) == "accepted, though it had to be refused"
+
+
+def test_a_mail_refused_at_its_envelope_is_known_by_its_recipient() -> None:
+    lost = replace(ALERT, recipient=GONE_MAILBOX, delivered=False, requests=1)
+    assert problem(lost, Arrival("SMTP", GONE_MAILBOX, "550", accepted=False)) == ""
+
+
+def test_no_message_is_part_of_another() -> None:
+    every = (*ALERTS, REDIRECTED_MAIL)
+    assert all(sum(alert.is_in(other.message) for other in every) == 1 for alert in every)

@@ -1,0 +1,122 @@
+"""The demo as a newcomer runs it, and as one stops it."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-W", "error", "-m", "certctl_mcp", "demo"]
+PATIENCE = 60.0
+
+ACTS = {
+    "1. Six alerts are accepted": ("> send_notification", '"status": "pending"'),
+    "2. The receivers misbehave": (
+        "503 Service Unavailable, Retry-After: 2",
+        "reads the signed request, and hangs",
+        "this webhook-id it has read before, so it acts once",
+        "410 Gone",
+        "550 no such mailbox",
+        "Connection refused",
+        "mc-shop over Slack: delivered",
+        "mc-cdn over Webhook: delivered",
+        "mc-pay over PagerDuty: dead letter, no attempt is left",
+    ),
+    "3. An assistant looks": (
+        '{"notifications_dead": 3',
+        '> list_notifications {"status": ["dead"]}',
+        "its attempts are spent",
+    ),
+    "4. PagerDuty is repaired": (
+        "> requeue_notification",
+        "202 Accepted, incident opened",
+        "mc-pay over PagerDuty: delivered",
+    ),
+    "5. What can't be delivered": ("> mark_notification_read", '{"notifications_dead": 0'),
+    "6. The proof": ("mc-shop Slack 3 1 Idempotency-Key", "mc-vpn Old-CMDB 1 0", "none was lost"),
+}
+"""What is told in each act. Within one the order is up to the receivers."""
+
+
+@contextmanager
+def playing(directory: Path) -> Iterator[subprocess.Popen[str]]:
+    """The demo as a process; whatever it keeps outside the checkout lies in `directory`."""
+    environment = os.environ | {"HOME": str(directory), "TMPDIR": str(directory), "COLUMNS": "80"}
+    process = subprocess.Popen(
+        COMMAND,
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    # Reads need no time limit of their own: they end when the process does.
+    watchdog = threading.Timer(PATIENCE, process.kill)
+    watchdog.start()
+    with process:
+        try:
+            yield process
+        finally:
+            watchdog.cancel()
+            process.kill()
+
+
+def processes_in(directory: Path) -> list[str]:
+    """The command lines that name the directory: the server's names its settings file."""
+    listed = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    return [line for line in listed.splitlines() if str(directory) in line]
+
+
+def missing_from(story: str, title: str) -> tuple[str, ...]:
+    """What of an act is not told in it, wherever its lines are broken."""
+    _, found, rest = " ".join(story.split()).partition(title)
+    assert found, f"{title!r} is missing:\n{story}"
+    act, _, _ = rest.partition(next((later for later in ACTS if later > title), "(the end)"))
+    return tuple(landmark for landmark in ACTS[title] if landmark not in act)
+
+
+def test_it_tells_the_whole_story_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    with playing(tmp_path) as demo:
+        story, errors = demo.communicate()
+    assert demo.returncode == 0, story
+    assert {title: missing_from(story, title) for title in ACTS} == dict.fromkeys(ACTS, ()), story
+    assert errors == ""
+    assert list(tmp_path.iterdir()) == []
+    assert processes_in(tmp_path) == []
+
+
+def test_the_story_fits_80_columns_and_has_no_control_codes_in_a_pipe(tmp_path: Path) -> None:
+    with playing(tmp_path) as demo:
+        assert demo.stdout
+        lines = []
+        for line in demo.stdout:
+            lines.append(line.rstrip("\n"))
+            if "410 Gone" in line:
+                break
+        demo.terminate()
+    assert max(map(len, lines)) <= 80
+    assert all(line.isprintable() for line in lines)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_it_leaves_nothing_behind(number: signal.Signals, tmp_path: Path) -> None:
+    with playing(tmp_path) as demo:
+        assert demo.stdout
+        assert any("hangs" in line for line in demo.stdout)
+        assert processes_in(tmp_path) != []
+        # A terminal's Ctrl-C reaches the whole group.
+        os.killpg(demo.pid, number)
+        rest, errors = demo.communicate()
+    assert demo.returncode == 130
+    assert "Stopped." in rest
+    assert errors == ""
+    assert list(tmp_path.iterdir()) == []
+    assert processes_in(tmp_path) == []
