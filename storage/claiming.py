@@ -13,8 +13,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     exists,
-    func,
-    literal_column,
     null,
     or_,
     select,
@@ -27,6 +25,7 @@ from storage.leases import EXPIRED, end_expired_leases
 from storage.models import Claim
 from storage.records import NOTIFICATION, notification_of
 from storage.tables import UtcDateTime, notification_events
+from storage.waiting import FAILED, PENDING, channels
 
 SUSPECT_AFTER = 3
 """Abandoned this often, a notification may be what kills its workers, and is only attempted alone."""
@@ -49,25 +48,14 @@ class ClaimRequest:
 _n = notification_events.c
 _now = bindparam("now", type_=UtcDateTime)
 
-# Literal, not bound: a partial index serves only a query that repeats its predicate.
-_PENDING = _n.status == literal_column("'pending'")
-_FAILED = _n.status == literal_column("'failed'")
-_SCHEDULED = and_(_FAILED, _n.next_retry_at.is_not(None), _n.next_retry_at <= _now)
-_UNSCHEDULED = and_(_FAILED, _n.next_retry_at.is_(None))
-
-
-def _channels(waiting: ColumnElement[bool]) -> Select[str]:
-    """The channels of the rows that wait, found by seeking from one to the next in the index."""
-    walk = select(func.min(_n.channel).label("channel")).where(waiting).cte(recursive=True)
-    following = select(func.min(_n.channel)).where(waiting, _n.channel > walk.c.channel).scalar_subquery()
-    walk = walk.union_all(select(following).where(walk.c.channel.is_not(None)))
-    return select(walk.c.channel).where(walk.c.channel.is_not(None))
+_SCHEDULED = and_(FAILED, _n.next_retry_at.is_not(None), _n.next_retry_at <= _now)
+_UNSCHEDULED = and_(FAILED, _n.next_retry_at.is_(None))
 
 
 def _work() -> CompoundSelect[str | None]:
     """Each channel with something due, and a row without channel if a lease ran out."""
-    pending = _channels(_PENDING).subquery()
-    failed = _channels(_FAILED).subquery()
+    pending = channels(PENDING).subquery()
+    failed = channels(FAILED).subquery()
     scheduled = exists().where(_SCHEDULED, _n.channel == failed.c.channel)
     unscheduled = exists().where(_UNSCHEDULED, _n.channel == failed.c.channel)
     return union_all(
@@ -92,7 +80,7 @@ def _oldest(
 def _due(suspect: ColumnElement[bool]) -> CompoundSelect[str, datetime]:
     """The oldest due notifications of a channel, each with the moment since when it is due."""
     return union_all(
-        _oldest(_PENDING, _n.created_at, suspect),
+        _oldest(PENDING, _n.created_at, suspect),
         _oldest(_SCHEDULED, _n.next_retry_at, suspect),
         _oldest(_UNSCHEDULED, _n.created_at, suspect),
     )

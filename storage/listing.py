@@ -45,12 +45,15 @@ def conditions(wanted: NotificationFilter) -> list[ColumnElement[bool]]:
 
 def page_query(wanted: NotificationFilter, limit: int, cursor: str | None) -> Select[Any]:
     """One row more than the page holds, which tells whether another page follows."""
-    query = select(*NOTIFICATION).where(*conditions(wanted))
+    query = select(*NOTIFICATION)
     if cursor is not None:
         moment, notification_id = _decoded(cursor)
         last = tuple_(literal(moment, UtcDateTime), literal(notification_id, Text))
         query = query.where(tuple_(_n.created_at, _n.id) < last)
-    return query.order_by(_n.created_at.desc(), _n.id.desc()).limit(limit + 1)
+        if wanted.created_until is not None and moment < wanted.created_until:
+            # The cursor says more, and SQLite would begin at the weaker of the two.
+            wanted = wanted.model_copy(update={"created_until": None})
+    return query.where(*conditions(wanted)).order_by(_n.created_at.desc(), _n.id.desc()).limit(limit + 1)
 
 
 async def list_page(

@@ -32,7 +32,8 @@ _REQUEUE = (
     update(notification_events)
     .where(
         _n.id.in_(_ids),
-        _n.status.in_([literal_column("'dead'"), literal_column("'failed'")]),
+        # Not the bare column: SQLite would go through all that are dead or failed instead of to the ids.
+        (_n.status + "").in_([literal_column("'dead'"), literal_column("'failed'")]),
         _n.lease_owner.is_(None),
     )
     .values(

@@ -2,24 +2,32 @@
 
 from datetime import datetime
 
-from sqlalchemy import and_, bindparam, func, literal_column, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.models import AttemptOutcome, ChannelRecord, NotificationStatus, QueueCounts
 from storage.tables import UtcDateTime, notification_attempts, notification_events
+from storage.waiting import FAILED, channels
 
 _n = notification_events.c
 _a = notification_attempts.c
 
 # Literal, not bound: a partial index serves only a query that repeats its predicate.
-_SCHEDULED = and_(_n.status == literal_column("'failed'"), _n.next_retry_at.is_not(None))
 _UNDELIVERED = and_(_n.status == literal_column("'sent'"), _n.sent_at.is_(None))
+
+
+def _first_retry(scheduled: ColumnElement[bool]) -> Select[datetime | None]:
+    """The first of each channel's first: one seek a channel, however many have failed."""
+    failed = channels(FAILED).subquery()
+    first = select(func.min(_n.next_retry_at)).where(FAILED, _n.channel == failed.c.channel, scheduled)
+    return select(func.min(first.scalar_subquery())).select_from(failed)
+
 
 COUNT_BY_STATUS = select(_n.status, func.count()).group_by(_n.status)
 COUNT_UNDELIVERED = select(func.count()).select_from(notification_events).where(_UNDELIVERED)
 OLDEST_DEAD = select(func.min(_n.created_at)).where(_n.status == NotificationStatus.DEAD.value)
-NEXT_RETRY = select(func.min(_n.next_retry_at)).where(_SCHEDULED)
-NEXT_RETRY_AFTER = NEXT_RETRY.where(_n.next_retry_at > bindparam("now", type_=UtcDateTime))
+NEXT_RETRY = _first_retry(_n.next_retry_at.is_not(None))
+NEXT_RETRY_AFTER = _first_retry(_n.next_retry_at > bindparam("now", type_=UtcDateTime))
 NEXT_LEASE_END = select(func.min(_n.lease_expires_at)).where(_n.lease_expires_at.is_not(None))
 
 

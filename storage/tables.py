@@ -143,7 +143,8 @@ _partial(
 )
 _partial(
     "idx_notification_events_undelivered",
-    _n.created_at,
+    _n.status,
+    _n.sent_at,
     where="status = 'sent' AND sent_at IS NULL",
 )
 
