@@ -24,8 +24,8 @@ class Without:
             raise MCPError(code=METHOD_NOT_FOUND, message="Method not found", data=ctx.method)
         result = await call_next(ctx)
         if ctx.method in _GREETINGS and isinstance(result, dict):
-            advertised = result["capabilities"]
+            advertised = result["capabilities"].items()
             result["capabilities"] = {
-                name: advertised[name] for name in advertised.keys() - self.capabilities
+                name: detail for name, detail in advertised if name not in self.capabilities
             }
         return result
