@@ -15,11 +15,11 @@ class UnknownChannelError(RequestError):
         nearest = difflib.get_close_matches(channel.lower(), [name.lower() for name in configured], n=1)
         meant = next((name for name in configured if name.lower() in nearest), None)
         message = f"no channel named {channel!r} is configured"
-        if meant is not None:
-            message += f"; did you mean {meant!r}?"
-        message += (
-            f" Configured: {', '.join(configured)}." if configured else "; none is. Configure one first."
-        )
+        if not configured:
+            message += "; none is. Configure one first."
+        else:
+            message += f"; did you mean {meant!r}?" if meant is not None else "."
+            message += f" Configured: {', '.join(configured)}."
         super().__init__(message)
         self.channel = channel
         self.configured = tuple(configured)
