@@ -21,6 +21,7 @@ from certctl_mcp.tools.answers import refusal
 from certctl_mcp.tools.catalog import catalog
 from certctl_mcp.tools.failures import arguments_explained, explained, unknown_name
 from storage.clock import Clock, utc_now
+from storage.errors import StorageError
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +81,10 @@ class NotificationServer(MCPServer[Opening]):
             explanation = _explained(failure)
             if explanation is None:
                 raise
-            logger.info("%s: %s", name, explanation)
+            if isinstance(failure.__cause__, StorageError):
+                logger.warning("%s: %s", name, failure.__cause__)
+            else:
+                logger.info("%s: %s", name, explanation)
             return refusal(explanation)
 
 
