@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from textwrap import shorten
 
 from sqlalchemy.exc import DBAPIError
 
@@ -12,6 +13,8 @@ from storage.errors import (
     NotADatabaseError,
     StorageError,
 )
+
+LONGEST_STATEMENT = 120
 
 _KNOWN: tuple[tuple[str, type[StorageError], str], ...] = (
     (
@@ -56,7 +59,11 @@ def explained(location: str) -> Iterator[None]:
         for prefix, error, explanation in _KNOWN:
             if name.startswith(prefix):
                 raise error(f"the database {location} {explanation}") from failure
-        raise
+        # None of the causes that are known: the statement is the best clue.
+        statement = shorten(failure.statement or "", LONGEST_STATEMENT)
+        raise StorageError(
+            f"the database {location} can't be used: {failure.orig}, in: {statement}"
+        ) from failure
     except OSError as failure:
         raise DatabaseReadOnlyError(
             f"the database {location} can't be opened: {failure.strerror}"
