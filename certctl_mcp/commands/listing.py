@@ -72,7 +72,7 @@ def list_(
         console = output()
         console.print(notification_rows(found.items, utc_now(), console.width))
     else:
-        typer.echo("No notification is like that.", err=True)
+        typer.echo("No notification matches.", err=True)
     if found.next_cursor is not None and not json:
         typer.echo(f"There are more: add --cursor {found.next_cursor}, or --all.", err=True)
     return ExitCode.DONE

@@ -14,7 +14,7 @@ def ids(printed: str) -> list[str]:
 
 
 def test_an_empty_queue_lists_nothing_and_says_so(command_line: CommandLine) -> None:
-    assert command_line("list") == (0, "", "No notification is like that.\n")
+    assert command_line("list") == (0, "", "No notification matches.\n")
     assert json.loads(command_line("list", "--json").out) == {"data": [], "next_cursor": None}
 
 
