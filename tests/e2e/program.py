@@ -1,0 +1,114 @@
+"""The program as a process: run to its end, working until told, or on a terminal."""
+
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fcntl import ioctl
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "certctl_mcp"]
+PATIENCE = 30.0
+ALERT = ["send", "it expires", "--channel", "Webhook", "--type", "ExpirationWarning"]
+
+ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def certctl(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+
+
+class Worker:
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+
+    def wait_until(self, event: str) -> None:
+        assert self.process.stderr
+        for line in self.process.stderr:
+            if event in line:
+                return
+        pytest.fail(f"{event!r} was never told")
+
+    def ends(self) -> tuple[int, str]:
+        _, rest = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, rest
+
+
+@contextmanager
+def working(environment: dict[str, str]) -> Iterator[Worker]:
+    process = subprocess.Popen(
+        [*COMMAND, "worker"], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        yield Worker(process)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+class Terminal:
+    """A program on a terminal of its own, 80 columns wide."""
+
+    def __init__(self, environment: dict[str, str], *arguments: str) -> None:
+        self._terminal, program = pty.openpty()
+        ioctl(program, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
+        self.process = subprocess.Popen(
+            [*COMMAND, *arguments],
+            cwd=ROOT,
+            env=environment,
+            stdin=program,
+            stdout=program,
+            stderr=program,
+            preexec_fn=_own_terminal,
+        )
+        os.close(program)
+        self._shown = b""
+
+    @property
+    def seen(self) -> str:
+        return ANSI.sub("", self._shown.decode(errors="replace").replace("\r\n", "\n"))
+
+    def wait_until(self, text: str) -> None:
+        while text not in self.seen:
+            if not self._reads_on():
+                pytest.fail(f"{text!r} was never shown, but: {self.seen}")
+
+    def type(self, keys: str) -> None:
+        os.write(self._terminal, keys.encode())
+
+    def ends(self) -> int:
+        """The exit code, once everything it showed is in `seen`."""
+        while self._reads_on():
+            pass
+        code = self.process.wait(PATIENCE)
+        os.close(self._terminal)
+        return code
+
+    def _reads_on(self) -> bool:
+        """Wait for more to be shown; false once the program has closed its end."""
+        try:
+            self._shown += os.read(self._terminal, 65536)
+        except OSError:
+            return False
+        return True
+
+
+def _own_terminal() -> None:
+    os.setsid()
+    ioctl(0, termios.TIOCSCTTY, 0)

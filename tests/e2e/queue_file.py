@@ -1,0 +1,28 @@
+"""What is in the database of a program that runs elsewhere."""
+
+import asyncio
+import sqlite3
+
+from storage.clock import utc_now
+from storage.database import Database
+from storage.notifications import NotificationRepository
+from tests.builders import Queue, SettableClock
+
+
+def dead_letters(environment: dict[str, str], count: int) -> None:
+    async def make() -> None:
+        clock = SettableClock(utc_now())
+        async with Database.open(environment["CERTCTL_DATABASE_URL"], clock=clock) as database:
+            queue = Queue(NotificationRepository(database), clock)
+            for _ in range(count):
+                await queue.dead("HTTP 410: gone")
+
+    asyncio.run(make())
+
+
+def statuses(environment: dict[str, str]) -> set[str]:
+    path = environment["CERTCTL_DATABASE_URL"].removeprefix("sqlite:///")
+    connection = sqlite3.connect(path)
+    found = {status for (status,) in connection.execute("SELECT status FROM notification_events")}
+    connection.close()
+    return found

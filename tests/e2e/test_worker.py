@@ -1,0 +1,69 @@
+"""A worker as a service manager meets it: a process, its log, and signals."""
+
+import re
+import signal
+
+import pytest
+
+from tests.e2e.http_receiver import Receiver
+from tests.e2e.program import ALERT, PATIENCE, certctl, working
+from tests.e2e.queue_file import statuses
+
+
+def test_a_worker_delivers_what_was_sent_before_and_what_is_sent_meanwhile(
+    environment: dict[str, str], receiver: Receiver
+) -> None:
+    certctl(environment, *ALERT)
+    with working(environment) as worker:
+        worker.wait_until("delivering from the database")
+        assert receiver.asked.wait(PATIENCE)
+        receiver.asked.clear()
+        certctl(environment, *ALERT)
+        assert receiver.asked.wait(PATIENCE)
+        worker.process.terminate()
+        code, told = worker.ends()
+    assert code == 0
+    assert "2 sent, 0 failed" in told
+    assert statuses(environment) == {"sent"}
+
+
+def test_a_worker_tells_its_channels_without_secrets(environment: dict[str, str]) -> None:
+    with working(environment) as worker:
+        worker.wait_until("channel Webhook: webhook at 127.0.0.1:")
+        worker.process.terminate()
+        _, told = worker.ends()
+    assert "unguessable" not in told
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_told_to_end_a_worker_lets_the_attempt_under_way_end(
+    environment: dict[str, str], receiver: Receiver, number: signal.Signals
+) -> None:
+    receiver.answers.clear()
+    certctl(environment, *ALERT)
+    with working(environment) as worker:
+        assert receiver.asked.wait(PATIENCE)
+        worker.process.send_signal(number)
+        worker.wait_until(f"{number.name}: claiming nothing more")
+        receiver.answers.set()
+        code, told = worker.ends()
+    assert code == 0
+    assert "1 sent" in told
+
+
+def test_told_twice_a_worker_ends_at_once(environment: dict[str, str], receiver: Receiver) -> None:
+    receiver.answers.clear()
+    certctl(environment, *ALERT)
+    with working(environment) as worker:
+        assert receiver.asked.wait(PATIENCE)
+        worker.process.terminate()
+        worker.wait_until("SIGTERM: claiming nothing more")
+        worker.process.terminate()
+        code, _ = worker.ends()
+    assert code == -signal.SIGTERM
+
+
+def test_a_worker_whose_database_can_t_be_used_says_so_on_one_line(environment: dict[str, str]) -> None:
+    ended = certctl(environment | {"CERTCTL_DATABASE_URL": "sqlite:////dev/null/x.db"}, "worker")
+    assert ended.returncode == 3
+    assert re.fullmatch(r"certctl-mcp: the database /dev/null/x.db can't be opened: .*\n", ended.stderr)
