@@ -1,0 +1,108 @@
+"""The examples run as they stand, and do what they say."""
+
+import configparser
+import json
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from certctl_mcp.durations import parse_duration
+from certctl_mcp.settings import Settings, load_settings
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+UNIT = EXAMPLES / "certctl-mcp-worker.service"
+NOBODY_LISTENS = "http://127.0.0.1:9/"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> dict[str, str]:
+    """A queue of the test's own, and the variables by which programs find it and this checkout."""
+    return {
+        "CERTCTL_DATABASE_URL": f"sqlite:///{tmp_path}/queue.db",
+        "HOME": str(tmp_path),
+        "PYTHONPATH": str(ROOT),
+    }
+
+
+def run(*arguments: str | Path, env: dict[str, str], cwd: Path = ROOT, code: int = 0) -> str:
+    command = [sys.executable, *map(str, arguments)]
+    done = subprocess.run(command, env=env, cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code, done.stderr
+    return done.stdout
+
+
+def test_an_alert_is_accepted_and_delivered_from_python(settings: dict[str, str]) -> None:
+    accepted, received, ended = run(EXAMPLES / "send_from_python.py", env=settings).splitlines()
+    notification = accepted.split()[1].rstrip(":")
+    assert received.startswith(f"received {notification}: ")
+    assert ended == "sent after 1 attempt"
+
+
+def test_an_empty_queue_has_no_dead_letters(settings: dict[str, str]) -> None:
+    assert run(EXAMPLES / "triage_with_mcp.py", env=settings) == "no dead letters\n"
+
+
+def test_dead_letters_are_listed_and_those_of_a_channel_requeued(settings: dict[str, str]) -> None:
+    settings |= {"CERTCTL_WEBHOOK_URL": NOBODY_LISTENS, "CERTCTL_NOTIFICATION_MAX_ATTEMPTS": "1"}
+    alert = ["--type", "RenewalFailure", "--channel", "Webhook", "renewal failed"]
+    run("-m", "certctl_mcp", "send", "--now", *alert, env=settings, code=1)
+    listed = run(EXAMPLES / "triage_with_mcp.py", env=settings)
+    assert "Webhook: renewal failed" in listed
+    assert "Connection refused" in listed
+    assert "requeued" not in run(EXAMPLES / "triage_with_mcp.py", "Slack", env=settings)
+    assert "requeued: Attempted at once" in run(EXAMPLES / "triage_with_mcp.py", "Webhook", env=settings)
+
+
+def test_a_notifier_of_another_package_delivers(settings: dict[str, str], tmp_path: Path) -> None:
+    package = EXAMPLES / "custom_notifier"
+    place = tmp_path / "packages"
+    install = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target"]
+    run(*install, place, package, env=settings)
+    settings["PYTHONPATH"] += f":{place}"
+    alert = ["--type", "ExpirationWarning", "--channel", "Audit", "expires in 7 days"]
+    config = package / "settings.toml"
+    run("-m", "certctl_mcp", "send", "--now", "--config", config, *alert, env=settings, cwd=tmp_path)
+    (line,) = (tmp_path / "alerts.jsonl").read_text().splitlines()
+    assert json.loads(line)["message"] == "expires in 7 days"
+
+
+def test_the_settings_file_can_be_loaded() -> None:
+    loaded = load_settings(EXAMPLES / "settings.toml", {})
+    assert len(loaded.channels) == 7
+    assert len({channel.destination.kind for channel in loaded.channels}) < len(loaded.channels)
+
+
+def test_the_settings_file_shows_every_setting() -> None:
+    assert load_settings(EXAMPLES / "settings.toml", {}).model_fields_set == set(Settings.model_fields)
+
+
+def test_the_unit_starts_a_worker_that_ends_when_it_is_told_to(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    _, *arguments = shlex.split(unit()["Service"]["ExecStart"])
+    config = tmp_path / "settings.toml"
+    config.touch()
+    arguments[arguments.index("--config") + 1] = str(config)
+    command = [sys.executable, "-m", "certctl_mcp", *arguments]
+    with subprocess.Popen(command, cwd=ROOT, env=settings, stderr=subprocess.PIPE, text=True) as worker:
+        assert worker.stderr
+        assert any("delivering from the database" in line for line in worker.stderr)
+        worker.send_signal(signal.SIGTERM)
+        worker.communicate()
+    assert worker.returncode == 0
+
+
+def test_the_unit_allows_for_the_grace_time() -> None:
+    allowed = parse_duration(unit()["Service"]["TimeoutStopSec"])
+    assert allowed > load_settings(EXAMPLES / "settings.toml", {}).shutdown_grace
+
+
+def unit() -> configparser.ConfigParser:
+    parsed = configparser.ConfigParser(interpolation=None)
+    parsed.read(UNIT)
+    return parsed
