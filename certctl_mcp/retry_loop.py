@@ -212,7 +212,7 @@ class RetryLoop:
             self._sending[claim.notification.channel] += 1
             self._claims.put_nowait(claim)
         # A worker stays for later claims: a new task for each would cost as much as claiming it.
-        while self._workers < min(self._under_way, self._concurrency):
+        while self._workers < self._under_way:
             self._workers += 1
             self._tasks.start_soon(self._work)
         return len(claims)

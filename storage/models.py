@@ -65,7 +65,8 @@ class NewNotification(_Record):
         return value
 
 
-class Notification(_Record):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notification:
     """One row of `notification_events`."""
 
     id: str
@@ -75,21 +76,21 @@ class Notification(_Record):
     recipient: str
     message: str
     status: NotificationStatus
-    sent_at: AwareDatetime | None
+    sent_at: datetime | None
     """When a delivery succeeded, and only that."""
     error: str | None
     """Why the row counts as done though nothing was delivered."""
     retry_count: int
     """Failed attempts recorded since acceptance or the newest requeue."""
-    next_retry_at: AwareDatetime | None
+    next_retry_at: datetime | None
     last_error: str | None
-    created_at: AwareDatetime
-    read_at: AwareDatetime | None
+    created_at: datetime
+    read_at: datetime | None
     idempotency_key: str | None
     lease_owner: str | None
     """The worker attempting the row at this moment."""
-    lease_expires_at: AwareDatetime | None
-    claimed_at: AwareDatetime | None
+    lease_expires_at: datetime | None
+    claimed_at: datetime | None
     attempt_count: int
     """Claims taken in the row's whole life; the number of the newest is the fencing token of its lease."""
     abandoned_count: int
@@ -121,12 +122,13 @@ class Claim:
     expires_at: datetime
 
 
-class Attempt(_Record):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
     """One row of `notification_attempts`."""
 
     notification_id: str
     number: int
-    started_at: AwareDatetime
+    started_at: datetime
     duration: timedelta | None
     """None where the worker never answered."""
     outcome: AttemptOutcome

@@ -7,7 +7,7 @@ one line, and never read as markup.
 import sys
 from datetime import datetime, timedelta
 
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, RenderableType
 from rich.table import Table
@@ -15,6 +15,7 @@ from rich.text import Text
 
 from certctl_mcp.account import moment
 from certctl_mcp.untrusted import LABEL, escaped, shown
+from storage.models import Notification
 
 UNCUT = 100_000
 """Columns of an output that is no terminal: a row is one line, whatever its length."""
@@ -29,9 +30,9 @@ def output() -> Console:
     return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else UNCUT)
 
 
-def print_json(document: BaseModel) -> None:
+def print_json(document: BaseModel | Notification) -> None:
     """The whole truth in ASCII: a program reads it as it is, and on a terminal it steers nothing."""
-    print(document.model_dump_json(indent=2, ensure_ascii=True))
+    print(RootModel(document).model_dump_json(indent=2, ensure_ascii=True))
 
 
 def print_all(*parts: RenderableType) -> None:

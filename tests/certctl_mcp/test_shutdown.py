@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -52,7 +53,7 @@ async def test_after_the_grace_time_an_attempt_is_broken_off_and_due_again(
     assert attempt.error == "broken off before it was answered: the server was told to stop"
     assert attempt.duration is not None
     after = await queue.repository.get(before.id)
-    assert after == before.model_copy(update={"attempt_count": 2})
+    assert after == replace(before, attempt_count=2)
     (again,) = await queue.claim_due(worker="worker-2")
     assert again.notification.id == before.id
 

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -81,8 +82,8 @@ async def test_a_failed_one_broken_off_stays_due(queue: Queue, clock: SettableCl
     clock.advance(WAIT)
     await queue.repository.record_abandoned(await queue.claim(failed.id), TOOK, "broken off")
     (again,) = await queue.claim_due()
-    unleased = {"lease_owner", "lease_expires_at", "claimed_at", "attempt_count"}
-    assert again.notification.model_dump(exclude=unleased) == failed.model_dump(exclude=unleased)
+    at_rest = replace(again.notification, lease_owner=None, lease_expires_at=None, claimed_at=None)
+    assert replace(at_rest, attempt_count=failed.attempt_count) == failed
 
 
 @every_outcome

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from certctl_mcp.notifiers.idempotency import idempotency_key
@@ -15,7 +17,7 @@ def test_an_id_is_its_own_key(plain: str) -> None:
     "strange", ["", " ", "a b", "a\r\nX-Evil: 1", "a@b", "<a>", "..", "é", "\ud800", "x" * 201, "a\n"]
 )
 def test_an_id_that_no_receiver_could_take_has_a_key_of_its_own(strange: str) -> None:
-    key = idempotency_key(notification(id="x").model_copy(update={"id": strange}))
+    key = idempotency_key(replace(notification(id="x"), id=strange))
     assert key.startswith("notif-")
     assert key.removeprefix("notif-").isalnum()
     assert key != idempotency_key(notification(id=strange.strip() + "other"))
