@@ -1,0 +1,54 @@
+import os
+import random
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from storage.clock import utc_now
+from storage.database import Database
+from tests.holding import Held
+from tests.reliability.fleet import Fleet
+from tests.reliability.receiver import Receiver, receiving
+
+SEND_TIMEOUT = timedelta(seconds=2)
+LEASE = timedelta(seconds=3)
+
+
+@pytest.fixture
+def chance() -> random.Random:
+    """Its seed is shown when the test fails; with SEED set, it takes the same way again."""
+    seed = int(os.environ.get("SEED") or random.randrange(2**32))
+    print(f"SEED={seed}")
+    return random.Random(seed)
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """The database that the fleet shares, in real time as its processes are."""
+    held = Held(Database.open(database_url, clock=utc_now))
+    yield await held.enter()
+    await held.leave()
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    held = Held(receiving(Receiver()))
+    yield await held.enter()
+    await held.leave()
+
+
+@pytest.fixture
+async def fleet(database_url: str, receiver: Receiver) -> AsyncIterator[Fleet]:
+    """Processes that deliver to the receiver, with leases so short that a test can outlast them."""
+    fleet = Fleet(
+        {
+            "CERTCTL_DATABASE_URL": database_url,
+            "CERTCTL_WEBHOOK_URL": receiver.url,
+            "CERTCTL_NOTIFICATION_SEND_TIMEOUT": f"{SEND_TIMEOUT.total_seconds():g}s",
+            "CERTCTL_NOTIFICATION_LEASE": f"{LEASE.total_seconds():g}s",
+            "CERTCTL_NOTIFICATION_BACKOFF_BASE": "0.2s",
+        }
+    )
+    yield fleet
+    await fleet.kill()

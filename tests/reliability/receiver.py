@@ -1,0 +1,71 @@
+"""A webhook's receiver that remembers when each request was with it."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from tests.reliability.fleet import PATIENCE
+
+
+@dataclass
+class Arrival:
+    """One request. `key` is what tells a receiver of repeats."""
+
+    key: str
+    message: str
+    begun: float
+    ended: float = float("inf")
+
+
+async def _at_once(_: Arrival) -> None:
+    pass
+
+
+@dataclass
+class Receiver:
+    """Accepts every request, after `consider`."""
+
+    consider: Callable[[Arrival], Awaitable[object]] = _at_once
+    url: str = ""
+    arrivals: list[Arrival] = field(default_factory=list)
+    _more: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def receives(self, number: int = 1) -> None:
+        """Return once so many requests have come."""
+        async with asyncio.timeout(PATIENCE.total_seconds()), self._more:
+            await self._more.wait_for(lambda: len(self.arrivals) >= number)
+
+    @property
+    def by_message(self) -> Mapping[str, list[Arrival]]:
+        found = defaultdict(list)
+        for arrival in self.arrivals:
+            found[arrival.message].append(arrival)
+        return found
+
+    async def handle(self, request: web.Request) -> web.Response:
+        contents = (await request.json())["data"]
+        arrival = Arrival(request.headers["webhook-id"], contents["message"], time.monotonic())
+        self.arrivals.append(arrival)
+        async with self._more:
+            self._more.notify_all()
+        try:
+            await self.consider(arrival)
+        finally:
+            # Also when the sender hangs up, which cancels.
+            arrival.ended = time.monotonic()
+        return web.Response()
+
+
+@asynccontextmanager
+async def receiving(receiver: Receiver) -> AsyncIterator[Receiver]:
+    application = web.Application()
+    application.router.add_post("/", receiver.handle)
+    async with TestServer(application) as server:
+        receiver.url = str(server.make_url("/"))
+        yield receiver

@@ -1,0 +1,74 @@
+"""Several processes deliver from one file. What arrives, how often, and what of it is at the same time?"""
+
+import asyncio
+import itertools
+import random
+
+from storage.database import Database
+from storage.models import NotificationFilter
+from storage.notifications import NotificationRepository
+from tests.builders import new_notification
+from tests.reliability.fleet import READY, SERVER, WORKER, Fleet
+from tests.reliability.progress import until_sent
+from tests.reliability.receiver import Arrival, Receiver
+
+NOTIFICATIONS = 2000
+KILLED = 8
+
+
+async def accept(database: Database, number: int) -> dict[str, str]:
+    """That many notifications: the id of each by its message."""
+    repository = NotificationRepository(database)
+    messages = [f"alert {count}" for count in range(number)]
+    accepted = await asyncio.gather(
+        *(repository.accept(new_notification(message=message)) for message in messages)
+    )
+    return {each.notification.message: each.notification.id for each in accepted}
+
+
+def overlapping(arrivals: list[Arrival]) -> list[tuple[Arrival, Arrival]]:
+    """Attempts of one notification that were with the receiver at the same time."""
+    in_order = sorted(arrivals, key=lambda arrival: arrival.begun)
+    return [(one, next_) for one, next_ in itertools.pairwise(in_order) if next_.begun < one.ended]
+
+
+def takes_its_time(chance: random.Random, receiver: Receiver) -> None:
+    async def consider(_: Arrival) -> None:
+        await asyncio.sleep(chance.uniform(0.002, 0.03))
+
+    receiver.consider = consider
+
+
+async def test_four_workers_deliver_each_notification_once(
+    database: Database, receiver: Receiver, fleet: Fleet, chance: random.Random
+) -> None:
+    takes_its_time(chance, receiver)
+    for member in [await fleet.start(*WORKER) for _ in range(4)]:
+        await member.tells(READY)
+    ids = await accept(database, NOTIFICATIONS)
+    await until_sent(database, NOTIFICATIONS)
+    assert await fleet.end() == [0, 0, 0, 0]
+    assert {arrival.message: arrival.key for arrival in receiver.arrivals} == ids
+    assert len(receiver.arrivals) == NOTIFICATIONS
+    for member in fleet.members:
+        assert "attempts: 0 sent" not in member.told
+
+
+async def test_whoever_is_killed_every_notification_arrives_and_a_repeat_can_be_known(
+    database: Database, receiver: Receiver, fleet: Fleet, chance: random.Random
+) -> None:
+    takes_its_time(chance, receiver)
+    ids = await accept(database, NOTIFICATIONS)
+    for command in (WORKER, WORKER, SERVER, SERVER):
+        await fleet.start(*command)
+    for arrived in sorted(chance.sample(range(NOTIFICATIONS), KILLED)):
+        await receiver.receives(arrived)
+        await fleet.replace(chance.choice(fleet.members))
+    await until_sent(database, NOTIFICATIONS)
+    assert await fleet.end() == [0, 0, 0, 0]
+    assert receiver.by_message.keys() == ids.keys()
+    for message, arrivals in receiver.by_message.items():
+        assert {arrival.key for arrival in arrivals} == {ids[message]}
+        assert overlapping(arrivals) == []
+    page = await NotificationRepository(database).list(NotificationFilter(), limit=500)
+    assert all(notification.lease_owner is None for notification in page.items)
