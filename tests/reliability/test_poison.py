@@ -54,9 +54,7 @@ def plugin(tmp_path: Path) -> Path:
     metadata.mkdir(parents=True)
     (site / "poisonable.py").write_text(POISONABLE)
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: poisonable\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text(
-        "[certctl_mcp.notifiers]\npoisonable = poisonable:Poisonable\n"
-    )
+    (metadata / "entry_points.txt").write_text(ENTRY_POINTS)
     return site
 
 

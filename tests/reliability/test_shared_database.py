@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import random
+import signal
 
 from storage.database import Database
 from storage.models import NotificationFilter
@@ -65,7 +66,8 @@ async def test_whoever_is_killed_every_notification_arrives_and_a_repeat_can_be_
         await receiver.receives(arrived)
         await fleet.replace(chance.choice(fleet.members))
     await until_sent(database, NOTIFICATIONS)
-    assert await fleet.end() == [0, 0, 0, 0]
+    # The last one started may not listen to signals yet.
+    assert set(await fleet.end()) <= {0, -signal.SIGTERM}
     assert receiver.by_message.keys() == ids.keys()
     for message, arrivals in receiver.by_message.items():
         assert {arrival.key for arrival in arrivals} == {ids[message]}
