@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import anyio.to_thread
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from storage.errors import NotificationError, StorageError
 
@@ -96,7 +97,12 @@ class Writer:
     def _together(self, groups: list[_Group]) -> list[Sequence[object]]:
         """All operations in one transaction or, where one fails, each in its own, so that only it fails."""
         try:
-            with self._connection.begin():
+            transaction = self._connection.begin()
+        except DBAPIError as failure:
+            # No operation is at fault: trying each by itself would wait for the same lock again and again.
+            return [[failure] * len(items) for _, items in groups]
+        try:
+            with transaction:
                 return [operation(self._connection, items) for operation, items in groups]
         except Exception as failure:  # noqa: BLE001 - those who asked for the operation are told
             if len(groups) == 1:
