@@ -39,34 +39,36 @@ async def open_application(settings: Settings) -> AsyncIterator[Application]:
         StorageError: the database can't be used.
         SettingsError: a channel can't be built as it is configured.
     """
-    async with Database.open(settings.database_url.get_secret_value()) as database:
-        repository = NotificationRepository(database)
-        async with NotifierRegistry.open(
+    async with (
+        NotifierRegistry.open(
             settings.channels, settings.concurrency, send_timeout=settings.send_timeout
-        ) as notifiers:
-            delivery = Delivery(
-                repository,
-                notifiers.find,
-                settings.policy,
-                send_timeout=settings.send_timeout,
-                missing_notifier=settings.missing_notifier,
-            )
-            limits = {channel.name: channel.concurrency for channel in settings.channels}
-            retry_loop = RetryLoop(
-                repository,
-                database.changes,
-                delivery,
-                worker=worker_name(),
-                lease=settings.lease,
-                interval=settings.retry_interval,
-                concurrency=settings.concurrency,
-                channel_concurrency=lambda name: limits.get(name) or settings.channel_concurrency,
-                grace=settings.shutdown_grace,
-            )
-            async with retry_loop:
-                service = NotificationService(repository, retry_loop, notifiers.descriptions)
-                stats = StatsService(database, repository)
-                yield Application(service, stats, retry_loop, settings, database.location)
+        ) as notifiers,
+        Database.open(settings.database_url.get_secret_value()) as database,
+    ):
+        repository = NotificationRepository(database)
+        delivery = Delivery(
+            repository,
+            notifiers.find,
+            settings.policy,
+            send_timeout=settings.send_timeout,
+            missing_notifier=settings.missing_notifier,
+        )
+        limits = {channel.name: channel.concurrency for channel in settings.channels}
+        retry_loop = RetryLoop(
+            repository,
+            database.changes,
+            delivery,
+            worker=worker_name(),
+            lease=settings.lease,
+            interval=settings.retry_interval,
+            concurrency=settings.concurrency,
+            channel_concurrency=lambda name: limits.get(name) or settings.channel_concurrency,
+            grace=settings.shutdown_grace,
+        )
+        async with retry_loop:
+            service = NotificationService(repository, retry_loop, notifiers.descriptions)
+            stats = StatsService(database, repository)
+            yield Application(service, stats, retry_loop, settings, database.location)
 
 
 def worker_name() -> str:

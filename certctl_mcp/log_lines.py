@@ -17,6 +17,8 @@ def log_to_stderr(level: str) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_LineFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # Alembic tells of its own set-up as if it were an event.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 class _LineFormatter(logging.Formatter):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
+from certctl_mcp.collector import spare_the_start
 from certctl_mcp.settings import Settings
 from storage.clock import Clock, utc_now
 from storage.errors import StorageError
@@ -91,6 +92,7 @@ class Opening:
             tasks.start_soon(application.retry_loop.run)
             self._application = application
             self._settled.set()
+            spare_the_start()
             await self._closing.wait()
             application.retry_loop.stop()
 

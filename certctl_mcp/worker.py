@@ -5,6 +5,7 @@ import logging
 import anyio
 
 from certctl_mcp.application import open_application
+from certctl_mcp.collector import spare_the_start
 from certctl_mcp.departure import leave_on_signal
 from certctl_mcp.durations import format_duration
 from certctl_mcp.retry_loop import RetryLoop
@@ -32,6 +33,7 @@ async def run_worker(settings: Settings) -> None:
         await tasks.start(leave_on_signal, leave)
         async with open_application(settings) as application:
             _tell_start(application.location, settings)
+            spare_the_start()
             tasks.start_soon(_stop_when_told, told, application.retry_loop)
             await application.retry_loop.run()
         _tell_end(application.retry_loop)
