@@ -18,7 +18,7 @@ from certctl_mcp.redaction import bounded, redact
 from certctl_mcp.retry_policy import Dead, RetryPolicy
 from storage.clock import Clock, utc_now
 from storage.errors import StorageError
-from storage.models import AttemptOutcome, Claim
+from storage.models import AttemptOutcome, Claim, Notification
 from storage.notifications import NotificationRepository
 from storage.outcomes import storable
 
@@ -65,24 +65,16 @@ class Delivery:
     async def attempt(self, claim: Claim) -> Answer:
         """Send once, within the send timeout. Never raises for what a notifier does."""
         notification = claim.notification
-        begun = time.monotonic()
-        failure: DeliveryFailedError | None = None
         try:
-            async with asyncio.timeout(self.send_timeout.total_seconds()) as limit:
-                notifier = await self._find_notifier(notification.channel)
-                if notifier is None:
-                    return _no_notifier(notification.channel)
-                await notifier.send(notification)
-        except DeliveryFailedError as failed:
-            failure = failed
-        except TimeoutError as error:
-            failure = self._no_answer() if limit.expired() else _defect(notification.channel, error)
-        except asyncio.CancelledError as error:
-            if _is_being_cancelled():
-                raise
-            failure = _defect(notification.channel, error)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - told to the operator as its failure
-            failure = _defect(notification.channel, error)
+            # Not within the send timeout: the first of a kind is imported, which costs no receiver's time.
+            notifier = await self._find_notifier(notification.channel)
+        except Exception as error:  # noqa: BLE001 - told to the operator as its failure
+            return Answer(timedelta(0), _defect(notification.channel, error))
+        if notifier is None:
+            reason = f"no notifier configured for channel {notification.channel}; not delivered"
+            return Answer(timedelta(0), DeliveryFailedError(reason, permanent=True), skipped=True)
+        begun = time.monotonic()
+        failure = await self._send(notifier, notification)
         return Answer(timedelta(seconds=time.monotonic() - begun), failure)
 
     async def record(self, claim: Claim, answer: Answer) -> AttemptOutcome | None:
@@ -120,9 +112,25 @@ class Delivery:
         except StorageError as error:
             logger.warning("%s is attempted again when its lease ends: %s", claim.notification.id, error)
 
-    def _no_answer(self) -> DeliveryFailedError:
+    async def _send(self, notifier: Notifier, notification: Notification) -> DeliveryFailedError | None:
+        """Why it was not delivered; None if it was."""
         seconds = self.send_timeout.total_seconds()
-        return DeliveryFailedError(f"no answer within the send timeout of {seconds:g} s")
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                await notifier.send(notification)
+        except DeliveryFailedError as failure:
+            return failure
+        except TimeoutError as error:
+            if limit.expired():
+                return DeliveryFailedError(f"no answer within the send timeout of {seconds:g} s")
+            return _defect(notification.channel, error)
+        except asyncio.CancelledError as error:
+            if _is_being_cancelled():
+                raise
+            return _defect(notification.channel, error)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - told to the operator as its failure
+            return _defect(notification.channel, error)
+        return None
 
     def _outcome(self, claim: Claim, answer: Answer) -> tuple[AttemptOutcome, Callable[[], Awaitable[bool]]]:
         """The transition that follows from the answer: the retry rule of the contract."""
@@ -142,11 +150,6 @@ class Delivery:
         return AttemptOutcome.FAILED, lambda: repository.record_failed_attempt(
             claim, answer.duration, error, wait
         )
-
-
-def _no_notifier(channel: str) -> Answer:
-    reason = f"no notifier configured for channel {channel}; not delivered"
-    return Answer(timedelta(0), DeliveryFailedError(reason, permanent=True), skipped=True)
 
 
 def _defect(channel: str, error: BaseException) -> DeliveryFailedError:

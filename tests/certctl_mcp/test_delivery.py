@@ -162,6 +162,18 @@ async def test_a_notifier_that_can_t_be_had_is_a_failure_like_others(
     assert failed.last_error == "the notifier failed: ImportError: no module for Webhook"
 
 
+async def test_the_time_to_build_a_notifier_is_not_taken_from_its_send(
+    database: Database, queue: Queue
+) -> None:
+    async def find(_channel: str) -> Notifier | None:
+        await asyncio.sleep(0.1)
+        return Delivering()
+
+    claim = await queue.claimed()
+    impatient = delivery(database, {}, find_notifier=find, send_timeout=timedelta(milliseconds=50))
+    assert await deliver(impatient, claim) is AttemptOutcome.SENT
+
+
 async def test_an_error_is_stored_without_secrets(database: Database, queue: Queue) -> None:
     error = DeliveryFailedError("refused by https://bot:hunter22@example.com: password=hunter22")
     failed = await failing_with(database, queue, error)
