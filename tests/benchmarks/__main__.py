@@ -1,0 +1,63 @@
+"""Run benchmarks: `python -m tests.benchmarks [NAME ...]`, all of them when none is named.
+
+    deliveries  durable deliveries a second, beside bare HTTP clients and huey
+    accepts     durable accepts by many callers, beside callers who commit one by one
+    listing     a list out of a million notifications, beside a tool that does nothing
+    start       start to first answer, beside a bare server
+    memory      an idle server beside a bare one, and growth by sweeping
+
+They need the extra `bench`, Linux, and a machine that does nothing else.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.benchmarks import accepts, deliveries, listing, memory, start
+from tests.benchmarks.comparison import Comparison
+from tests.benchmarks.report import document, show
+from tests.benchmarks.scale import FULL, TINY, Scale
+from tests.benchmarks.workspace import Workspace, workspace
+
+BENCHMARKS: Mapping[str, Callable[[Scale, Workspace], Sequence[Comparison]]] = {
+    "deliveries": deliveries.run,
+    "accepts": accepts.run,
+    "listing": listing.run,
+    "start": start.run,
+    "memory": memory.run,
+}
+
+
+def main(arguments: Sequence[str]) -> None:
+    given = _parser().parse_args(arguments)
+    console = Console()
+    done: dict[str, Sequence[Comparison]] = {}
+    with workspace(given.directory) as space:
+        for name in given.names or BENCHMARKS:
+            console.rule(name)
+            done[name] = BENCHMARKS[name](TINY if given.tiny else FULL, space)
+            for comparison in done[name]:
+                show(comparison, console)
+    if given.json:
+        given.json.write_text(json.dumps(document(done), indent=2))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", choices=[[], *BENCHMARKS])
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write everything measured here")
+    parser.add_argument("--directory", type=Path, help="where databases are kept, which decides the disk")
+    parser.add_argument("--tiny", action="store_true", help="see whether it runs; the figures tell nothing")
+    return parser
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,64 @@
+"""How many durable deliveries a second, and how many would a client alone make?
+
+One process, SQLite with synchronous FULL, a local receiver, 50 posts at once. Measured from the moment when
+all are accepted to the moment when all are recorded as sent. The same posts to the same receiver are made by
+aiohttp and httpx2 without any queue, and by huey on SQLite with the workers that suit it best here, which
+are found first. huey forgets a task when a worker takes it and records no outcome, so it does less.
+"""
+
+from functools import partial
+
+from tests.benchmarks.comparison import Comparison, Target
+from tests.benchmarks.receiver import receiving
+from tests.benchmarks.scale import Scale
+from tests.benchmarks.turns import Turn, by_figure, in_fresh_process, take_turns
+from tests.benchmarks.workspace import Workspace
+
+CONCURRENCY = 50
+HUEY_WORKERS = (
+    ("thread", 1),
+    ("thread", 4),
+    ("thread", 16),
+    ("process", 1),
+    ("process", 2),
+    ("process", 4),
+    ("process", 8),
+)
+
+
+def run(scale: Scale, workspace: Workspace) -> list[Comparison]:
+    few = max(1, scale.deliveries // 4)
+    with receiving() as receiver:
+        huey = {
+            f"huey, {workers} {kind}": partial(_huey, workspace, receiver, few, kind, workers)
+            for kind, workers in HUEY_WORKERS
+        }
+        heat = by_figure(take_turns(huey, 1))["delivered"]
+        best = max(heat, key=lambda contestant: heat[contestant][0])
+        contestants: dict[str, Turn] = {
+            "ours": partial(_ours, workspace, receiver, scale.deliveries),
+            "aiohttp": partial(in_fresh_process, "bare_aiohttp", receiver, scale.deliveries, CONCURRENCY),
+            "httpx2": partial(in_fresh_process, "bare_httpx2", receiver, few, CONCURRENCY),
+            best: huey[best],
+        }
+        figures = by_figure(take_turns(contestants, scale.rounds))
+    targets = [
+        Target("ours", "at least", 0.6, "aiohttp"),
+        Target("ours", "at least", 3, "httpx2"),
+        Target("ours", "at least", 4, best),
+    ]
+    both = [Target("ours", "at least", 4, best)]
+    return [
+        Comparison("huey's workers", "deliveries a second", heat, []),
+        Comparison("Delivered", "deliveries a second", figures["delivered"], targets),
+        Comparison("Accepted and delivered", "a second", figures["accepted and delivered"], both),
+        Comparison("Processor time", "us for each delivery", figures["processor time"], []),
+    ]
+
+
+def _ours(workspace: Workspace, receiver: str, count: int) -> dict[str, float]:
+    return in_fresh_process("our_deliveries", workspace.new_database(), receiver, count, CONCURRENCY)
+
+
+def _huey(workspace: Workspace, receiver: str, count: int, kind: str, workers: int) -> dict[str, float]:
+    return in_fresh_process("huey_deliveries", workspace.new_database(), receiver, count, kind, workers)

@@ -1,0 +1,87 @@
+"""Where do all contestants deliver to? A local HTTP server in a process of its own, which only counts.
+
+Run by itself it prints its port. `GET /reached/N` answers once N posts have come in all.
+"""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.request import urlopen
+
+from aiohttp import web
+
+from tests.benchmarks.workspace import ROOT
+
+LOOPBACK = "127.0.0.1"
+
+
+class Counter:
+    """Counts posts."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._wanted = 0
+        self._reached = asyncio.Event()
+
+    async def take(self, request: web.Request) -> web.Response:
+        await request.read()
+        self._count += 1
+        if self._count == self._wanted:
+            self._reached.set()
+        return web.Response(status=204)
+
+    async def received(self, _: web.Request) -> web.Response:
+        return web.Response(text=str(self._count))
+
+    async def reached(self, request: web.Request) -> web.Response:
+        self._wanted = int(request.match_info["count"])
+        self._reached.clear()
+        if self._count < self._wanted:
+            await self._reached.wait()
+        return web.Response(text=str(self._count))
+
+
+@contextmanager
+def receiving() -> Iterator[str]:
+    """The URL of a receiver that runs meanwhile."""
+    command = [sys.executable, "-m", "tests.benchmarks.receiver"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        try:
+            yield f"http://{LOOPBACK}:{process.stdout.readline().strip()}"
+        finally:
+            process.terminate()
+
+
+def received(receiver: str) -> int:
+    """How many posts have come."""
+    return _number(f"{receiver}/received")
+
+
+def wait_until_received(receiver: str, count: int) -> None:
+    """Return once `count` posts have come in all."""
+    _number(f"{receiver}/reached/{count}")
+
+
+def _number(url: str) -> int:
+    with urlopen(url) as answer:
+        return int(answer.read())
+
+
+async def _serve() -> None:
+    counter = Counter()
+    application = web.Application()
+    application.router.add_post("/hook", counter.take)
+    application.router.add_get("/received", counter.received)
+    application.router.add_get("/reached/{count}", counter.reached)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, LOOPBACK, 0).start()
+    print(runner.addresses[0][1], flush=True)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve())

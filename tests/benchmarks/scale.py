@@ -1,0 +1,51 @@
+"""How much is measured? Enough to tell something, or just enough to see that it runs."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The sizes of all benchmarks."""
+
+    rounds: int
+    """Times that all contestants of a comparison take turns."""
+    deliveries: int
+    """Notifications delivered in one turn; contestants known to be slow get a quarter."""
+    accepting_seconds: float
+    """Length of one turn."""
+    rows: int
+    """Rows in the queue behind a server, and rows due when a sweep begins."""
+    calls: int
+    """Tool calls in one turn."""
+    starts: int
+    """Starts of each server."""
+    sweeps: int
+    """Sweeps in one turn."""
+    sweep_limit: int
+    """Notifications attempted in one sweep."""
+    settle_seconds: float
+    """How long a server idles before its memory is read."""
+
+
+FULL = Scale(
+    rounds=5,
+    deliveries=20_000,
+    accepting_seconds=3,
+    rows=1_000_000,
+    calls=100,
+    starts=15,
+    sweeps=5,
+    sweep_limit=1000,
+    settle_seconds=3,
+)
+TINY = Scale(
+    rounds=1,
+    deliveries=40,
+    accepting_seconds=0.2,
+    rows=200,
+    calls=2,
+    starts=1,
+    sweeps=2,
+    sweep_limit=20,
+    settle_seconds=0,
+)

@@ -1,0 +1,39 @@
+"""How long does a host wait for the server? From its start to its first answer, to `initialize`.
+
+Compared with a bare server of the SDK with one tool: on a large queue that exists, and on a database that is
+to be created first.
+"""
+
+import time
+from functools import partial
+
+from tests.benchmarks.comparison import Comparison, Target
+from tests.benchmarks.large_queues import Life
+from tests.benchmarks.scale import Scale
+from tests.benchmarks.servers import BARE, Command, ours, serving
+from tests.benchmarks.turns import Turn, by_figure, take_turns
+from tests.benchmarks.workspace import Workspace
+
+NEW = "ours, new database"
+EXISTING = "ours, existing database"
+NONE = "bare"
+
+
+def run(scale: Scale, workspace: Workspace) -> list[Comparison]:
+    existing = workspace.large_queue(scale.rows, Life.SETTLED)
+    contestants: dict[str, Turn] = {
+        EXISTING: partial(_start, ours(existing)),
+        NONE: partial(_start, BARE),
+        NEW: lambda: _start(ours(workspace.new_database())),
+    }
+    figures = by_figure(take_turns(contestants, scale.starts))
+    targets = [Target(EXISTING, "at most", 1.3, NONE), Target(NEW, "at most", 1.3, NONE)]
+    return [Comparison("First answer after", "ms", figures["answered"], targets)]
+
+
+def _start(command: Command) -> dict[str, float]:
+    begun = time.perf_counter()
+    with serving(command) as server:
+        server.initialize()
+        answered = time.perf_counter()
+    return {"answered": (answered - begun) * 1000}

@@ -1,0 +1,23 @@
+"""The benchmarks run and give figures. How fast anything is, is not for tests to say."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("huey", reason="the benchmarks need the extra bench")
+
+from tests.benchmarks.__main__ import BENCHMARKS, main
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_a_benchmark_gives_figures(name: str, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    main([name, "--tiny", "--directory", str(tmp_path), "--json", str(report)])
+    measured = json.loads(report.read_text())["benchmarks"]
+    assert list(measured) == [name]
+    for comparison in measured[name]:
+        for contestant, figures in comparison["figures"].items():
+            assert figures["values"], contestant
+            assert all(math.isfinite(value) for value in figures["values"]), contestant
