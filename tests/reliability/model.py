@@ -1,0 +1,187 @@
+"""The life of a notification as the contract tells it, in a form too simple to be wrong."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from storage.models import AttemptOutcome, Claim, NotificationStatus
+
+DEAD_AFTER_ABANDONED = 10
+SUSPECT_AFTER_ABANDONED = 3
+NEVER_ANSWERED = "the worker never answered; its lease ran out"
+HOPELESS = "abandoned 10 times: no worker that attempted it ever answered"
+
+
+@dataclass
+class ModelAttempt:
+    worker: str
+    started_at: datetime
+    duration: timedelta | None
+    outcome: AttemptOutcome
+    error: str | None
+    late: bool
+
+
+@dataclass
+class Lease:
+    worker: str
+    number: int
+    claimed_at: datetime
+    expires_at: datetime
+
+
+@dataclass
+class Row:
+    id: str
+    channel: str
+    created_at: datetime
+    idempotency_key: str | None
+    status: NotificationStatus = NotificationStatus.PENDING
+    retry_count: int = 0
+    next_retry_at: datetime | None = None
+    last_error: str | None = None
+    error: str | None = None
+    sent_at: datetime | None = None
+    read_at: datetime | None = None
+    lease: Lease | None = None
+    attempt_count: int = 0
+    abandoned_count: int = 0
+    attempts: dict[int, ModelAttempt] = field(default_factory=dict)
+
+    @property
+    def suspect(self) -> bool:
+        return self.abandoned_count >= SUSPECT_AFTER_ABANDONED
+
+    def due_since(self) -> datetime | None:
+        """None where it is not to be attempted at all."""
+        if self.lease is not None:
+            return None
+        if self.status is NotificationStatus.PENDING:
+            return self.created_at
+        if self.status is NotificationStatus.FAILED:
+            return self.next_retry_at or self.created_at
+        return None
+
+
+@dataclass
+class Queue:
+    """Every method is one transition, named as in the contract."""
+
+    now: datetime
+    rows: dict[str, Row] = field(default_factory=dict)
+
+    def accept(self, notification_id: str, channel: str, idempotency_key: str | None) -> None:
+        assert notification_id not in self.rows
+        self.rows[notification_id] = Row(notification_id, channel, self.now, idempotency_key)
+
+    def with_key(self, idempotency_key: str | None) -> Row | None:
+        if idempotency_key is None:
+            return None
+        return next((row for row in self.rows.values() if row.idempotency_key == idempotency_key), None)
+
+    def end_leases(self) -> None:
+        for row in self.rows.values():
+            if row.lease is not None and row.lease.expires_at <= self.now:
+                self._record(
+                    row, row.lease, AttemptOutcome.ABANDONED, NEVER_ANSWERED, duration=None, late=False
+                )
+                row.lease = None
+                row.abandoned_count += 1
+                if row.abandoned_count >= DEAD_AFTER_ABANDONED:
+                    row.status = NotificationStatus.DEAD
+                    row.next_retry_at = None
+                    row.last_error = HOPELESS
+
+    def due(self, slots: int, room: int, *, suspects: bool) -> list[datetime]:
+        """Since when what a claim must take has been due: the oldest, `room` of each channel at most."""
+        by_channel: dict[str, list[datetime]] = {}
+        for row in self.rows.values():
+            since = row.due_since()
+            if since is not None and since <= self.now and row.suspect is suspects:
+                by_channel.setdefault(row.channel, []).append(since)
+        fitting = [since for waiting in by_channel.values() for since in sorted(waiting)[:room]]
+        return sorted(fitting)[:slots]
+
+    def claim(self, claim: Claim) -> datetime:
+        """Take note of a claim that was given; the answer tells since when its row was due."""
+        row = self.rows[claim.notification.id]
+        since = row.due_since()
+        assert since is not None, "two live claims for one notification"
+        row.attempt_count += 1
+        row.lease = Lease(claim.worker, row.attempt_count, self.now, claim.expires_at)
+        return since
+
+    def holds(self, claim: Claim) -> bool:
+        lease = self.rows[claim.notification.id].lease
+        return lease is not None and (lease.worker, lease.number) == (claim.worker, claim.number)
+
+    def release(self, claim: Claim) -> bool:
+        held = self.holds(claim)
+        if held:
+            self.rows[claim.notification.id].lease = None
+        return held
+
+    def finish(self, claim: Claim, outcome: AttemptOutcome, error: str | None, duration: timedelta) -> bool:
+        row, held = self.rows[claim.notification.id], self.holds(claim)
+        lease = Lease(claim.worker, claim.number, claim.started_at, claim.expires_at)
+        self._record(row, lease, outcome, error, duration=duration, late=not held)
+        if held:
+            row.lease = None
+            self._move(row, outcome, error)
+        return held
+
+    def requeue(self, notification_id: str) -> bool:
+        self.end_leases()
+        row = self.rows[notification_id]
+        if row.lease or row.status not in (NotificationStatus.DEAD, NotificationStatus.FAILED):
+            return False
+        row.status = NotificationStatus.PENDING
+        row.retry_count = row.abandoned_count = 0
+        row.next_retry_at = row.last_error = row.error = None
+        return True
+
+    def mark_read(self, notification_id: str) -> bool:
+        self.end_leases()
+        row = self.rows[notification_id]
+        if row.lease:
+            return False
+        row.status = NotificationStatus.READ
+        row.read_at = row.read_at or self.now
+        row.next_retry_at = None
+        return True
+
+    def next_due_at(self) -> datetime | None:
+        retries = [row.next_retry_at for row in self.rows.values() if row.next_retry_at]
+        leases = [row.lease.expires_at for row in self.rows.values() if row.lease]
+        return min([moment for moment in retries if moment > self.now] + leases, default=None)
+
+    def _move(self, row: Row, outcome: AttemptOutcome, error: str | None) -> None:
+        if outcome is AttemptOutcome.SENT:
+            row.status, row.sent_at = NotificationStatus.SENT, self.now
+            row.next_retry_at = None
+        elif outcome is AttemptOutcome.SKIPPED:
+            row.status, row.error = NotificationStatus.SENT, error
+            row.next_retry_at = None
+        elif outcome is AttemptOutcome.FAILED:
+            minutes = {0: 1, 1: 2, 2: 4, 3: 8}[row.retry_count]
+            row.status, row.last_error = NotificationStatus.FAILED, error
+            row.next_retry_at = self.now + timedelta(minutes=minutes)
+            row.retry_count += 1
+        elif outcome is AttemptOutcome.DEAD:
+            row.status, row.last_error = NotificationStatus.DEAD, error
+            row.next_retry_at = None
+
+    def _record(
+        self,
+        row: Row,
+        lease: Lease,
+        outcome: AttemptOutcome,
+        error: str | None,
+        *,
+        duration: timedelta | None,
+        late: bool,
+    ) -> None:
+        known = row.attempts.get(lease.number)
+        if known is None or known.outcome is AttemptOutcome.ABANDONED:
+            row.attempts[lease.number] = ModelAttempt(
+                lease.worker, lease.claimed_at, duration, outcome, error, late
+            )

@@ -1,0 +1,284 @@
+"""Any interleaving of accepting, claiming, answering in time, late, twice or never, requeueing and reading
+keeps every promise of the contract. Two processes share the file; a model says what must be in it."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Coroutine
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import assume, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
+
+from certctl_mcp.retry_policy import Dead, RetryPolicy
+from storage.database import Database
+from storage.errors import NotificationConflictError
+from storage.models import (
+    Attempt,
+    AttemptOutcome,
+    Claim,
+    Notification,
+    NotificationFilter,
+    NotificationStatus,
+)
+from storage.notifications import NotificationRepository
+from tests.builders import LEASE, NOON, TOOK, SettableClock, new_notification
+from tests.holding import Held
+from tests.reliability import model
+
+T = TypeVar("T")
+
+CHANNELS = ("Slack", "Email")
+WORKERS = ("worker-1", "worker-2", "worker-3")
+POLICY = RetryPolicy()
+LAST_RETRY = 4
+
+sides = st.sampled_from((0, 1))
+outcomes = st.sampled_from(AttemptOutcome)
+
+
+class NotificationQueue(RuleBasedStateMachine):
+    notifications: Bundle[str] = Bundle("notifications")
+    claims: Bundle[Claim] = Bundle("claims")
+
+    @initialize()
+    def open_the_file_from_two_sides(self) -> None:
+        self.clock = SettableClock()
+        self.model = model.Queue(NOON)
+        self.runner = asyncio.Runner()
+        self.directory = TemporaryDirectory()
+        self.url = f"sqlite:///{Path(self.directory.name) / 'notifications.db'}"
+        self.held = [Held(Database.open(self.url, clock=self.clock)) for _ in range(2)]
+        self.sides = [NotificationRepository(self.run(held.enter())) for held in self.held]
+
+    def teardown(self) -> None:
+        if hasattr(self, "held"):
+            for held in self.held:
+                self.run(held.leave())
+            self.runner.close()
+            self.directory.cleanup()
+
+    def run(self, step: Coroutine[Any, Any, T]) -> T:
+        return self.runner.run(step)
+
+    @rule(
+        target=notifications,
+        side=sides,
+        channel=st.sampled_from(CHANNELS),
+        key=st.sampled_from((None, None, "key-1", "key-2")),
+    )
+    def accept(self, side: int, channel: str, key: str | None) -> Any:
+        known = self.model.with_key(key)
+        new = new_notification(channel=known.channel if known else channel, idempotency_key=key)
+        accepted = self.run(self.sides[side].accept(new))
+        assert accepted.created is (known is None)
+        if known is not None:
+            assert accepted.notification == expected(known)
+            return multiple()
+        self.model.accept(accepted.notification.id, channel, key)
+        return accepted.notification.id
+
+    @rule(
+        target=claims,
+        side=sides,
+        worker=st.sampled_from(WORKERS),
+        slots=st.integers(0, 4),
+        room=st.integers(0, 3),
+        suspects=st.booleans(),
+        lease=st.sampled_from((LEASE, LEASE * 4)),
+    )
+    def claim(self, side: int, worker: str, slots: int, room: int, suspects: bool, lease: timedelta) -> Any:
+        return multiple(*self._claim(side, worker, slots, room, suspects=suspects, lease=lease))
+
+    @rule(notification=notifications, times=st.integers(1, 5))
+    def let_it_fail(self, notification: str, times: int) -> None:
+        for _ in range(times):
+            for claim in self._claim_only(notification, WORKERS[0]):
+                self.answer(0, claim, AttemptOutcome.FAILED)
+            self.pass_time(timedelta(minutes=8))
+
+    @rule(notification=notifications, times=st.integers(1, 10))
+    def let_every_worker_die_that_attempts_it(self, notification: str, times: int) -> None:
+        for _ in range(times):
+            self._claim_only(notification, WORKERS[0])
+            self.pass_time(LEASE)
+
+    @rule(duration=st.sampled_from((timedelta(seconds=1), LEASE, timedelta(minutes=2), timedelta(hours=1))))
+    def pass_time(self, duration: timedelta) -> None:
+        self.clock.advance(duration)
+        self.model.now = self.clock()
+
+    @rule(side=sides, claim=claims, outcome=outcomes)
+    def answer(self, side: int, claim: Claim, outcome: AttemptOutcome) -> None:
+        on_time = self.run(self._answer(side, claim, outcome))
+        assert on_time is self._expect_answer(claim, outcome)
+
+    @rule(side=sides, first=claims, second=claims, outcome=outcomes)
+    def answer_two_at_once(self, side: int, first: Claim, second: Claim, outcome: AttemptOutcome) -> None:
+        assume(first != second)
+        self._answer_together(side, [first, second], outcome)
+
+    @rule(
+        target=claims,
+        notification=notifications,
+        workers=st.tuples(st.sampled_from(WORKERS), st.sampled_from(WORKERS)),
+        outcome=outcomes,
+        together=st.booleans(),
+    )
+    def answer_after_another_has_taken_over(
+        self, notification: str, workers: tuple[str, str], outcome: AttemptOutcome, together: bool
+    ) -> Any:
+        first = self._claim_only(notification, workers[0])
+        self.pass_time(LEASE)
+        second = self._claim_only(notification, workers[1])
+        if first and together:
+            self._answer_together(0, [*first, *second], outcome)
+        for claim in first:
+            self.answer(1, claim, outcome)
+        return multiple(*first, *second)
+
+    @rule(side=sides, claim=claims)
+    def release(self, side: int, claim: Claim) -> None:
+        assert self.run(self.sides[side].release(claim)) is self.model.release(claim)
+
+    @rule(side=sides, notification=notifications)
+    def requeue(self, side: int, notification: str) -> None:
+        allowed = self.model.requeue(notification)
+        self._transition(notification, self.sides[side].requeue(notification), allowed=allowed)
+
+    @rule(side=sides, notification=notifications)
+    def mark_read(self, side: int, notification: str) -> None:
+        allowed = self.model.mark_read(notification)
+        self._transition(notification, self.sides[side].mark_read(notification), allowed=allowed)
+
+    @rule(side=sides)
+    def restart_a_process(self, side: int) -> None:
+        self.run(self.held[side].leave())
+        self.held[side] = Held(Database.open(self.url, clock=self.clock))
+        self.sides[side] = NotificationRepository(self.run(self.held[side].enter()))
+
+    @invariant()
+    def every_row_and_every_attempt_is_as_the_model_says(self) -> None:
+        page = self.run(self.sides[0].list(NotificationFilter(), limit=500))
+        assert {n.id: n for n in page.items} == {row.id: expected(row) for row in self.model.rows.values()}
+        for row in self.model.rows.values():
+            assert self.run(self.sides[1].attempts(row.id)) == expected_attempts(row)
+
+    @invariant()
+    def the_counts_are_those_of_the_rows(self) -> None:
+        counts = self.run(self.sides[0].queue_counts())
+        rows = self.model.rows.values()
+        found = Counter(row.status for row in rows)
+        assert counts.by_status == {status: found[status] for status in NotificationStatus}
+        sent = [row for row in rows if row.status is NotificationStatus.SENT]
+        assert counts.undelivered == sum(row.sent_at is None for row in sent)
+        dead = [row.created_at for row in rows if row.status is NotificationStatus.DEAD]
+        assert counts.oldest_dead_at == min(dead, default=None)
+
+    @invariant()
+    def it_is_known_when_something_becomes_due(self) -> None:
+        assert self.run(self.sides[1].next_due_at()) == self.model.next_due_at()
+
+    def _claim(
+        self, side: int, worker: str, slots: int, room: int, *, suspects: bool, lease: timedelta
+    ) -> tuple[Claim, ...]:
+        self.model.end_leases()
+        due = self.model.due(slots, room, suspects=suspects)
+        repository = self.sides[side]
+        claims = self.run(repository.claim(worker, lease, slots, lambda _channel: room, suspects=suspects))
+        assert [self.model.claim(claim) for claim in claims] == due
+        for claim in claims:
+            assert claim.notification == expected(self.model.rows[claim.notification.id])
+        return claims
+
+    def _claim_only(self, notification: str, worker: str) -> tuple[Claim, ...]:
+        """Claim it if it is due, and give back what else was."""
+        suspect = self.model.rows[notification].suspect
+        due = self._claim(0, worker, 50, 50, suspects=suspect, lease=LEASE)
+        wanted = tuple(claim for claim in due if claim.notification.id == notification)
+        for claim in due:
+            if claim not in wanted:
+                self.release(0, claim)
+        return wanted
+
+    def _answer_together(self, side: int, claims: list[Claim], outcome: AttemptOutcome) -> None:
+        async def answer_all() -> list[bool]:
+            return await asyncio.gather(*(self._answer(side, claim, outcome) for claim in claims))
+
+        assert self.run(answer_all()) == [self._expect_answer(claim, outcome) for claim in claims]
+
+    def _answer(self, side: int, claim: Claim, outcome: AttemptOutcome) -> Coroutine[Any, Any, bool]:
+        repository = self.sides[side]
+        if outcome is AttemptOutcome.SENT:
+            return repository.record_sent(claim, TOOK)
+        if outcome is AttemptOutcome.SKIPPED:
+            return repository.record_skipped(claim, outcome)
+        if outcome is AttemptOutcome.ABANDONED:
+            return repository.record_abandoned(claim, TOOK, outcome)
+        fate = POLICY.after_failure(claim.notification.retry_count)
+        if outcome is AttemptOutcome.DEAD or isinstance(fate, Dead):
+            return repository.mark_as_dead(claim, TOOK, AttemptOutcome.DEAD)
+        return repository.record_failed_attempt(claim, TOOK, outcome, fate.wait)
+
+    def _expect_answer(self, claim: Claim, outcome: AttemptOutcome) -> bool:
+        if outcome is AttemptOutcome.FAILED and claim.notification.retry_count == LAST_RETRY:
+            outcome = AttemptOutcome.DEAD
+        duration = timedelta(0) if outcome is AttemptOutcome.SKIPPED else TOOK
+        error = None if outcome is AttemptOutcome.SENT else outcome.value
+        return self.model.finish(claim, outcome, error, duration)
+
+    def _transition(
+        self, notification: str, step: Coroutine[Any, Any, Notification], *, allowed: bool
+    ) -> None:
+        row = self.model.rows[notification]
+        if allowed:
+            assert self.run(step) == expected(row)
+        else:
+            with pytest.raises(NotificationConflictError) as conflict:
+                self.run(step)
+            assert conflict.value.status is row.status
+
+
+def expected(row: model.Row) -> Notification:
+    lease = row.lease
+    return Notification(
+        id=row.id,
+        status=row.status,
+        sent_at=row.sent_at,
+        error=row.error,
+        retry_count=row.retry_count,
+        next_retry_at=row.next_retry_at,
+        last_error=row.last_error,
+        created_at=row.created_at,
+        read_at=row.read_at,
+        lease_owner=lease.worker if lease else None,
+        lease_expires_at=lease.expires_at if lease else None,
+        claimed_at=lease.claimed_at if lease else None,
+        attempt_count=row.attempt_count,
+        abandoned_count=row.abandoned_count,
+        **new_notification(channel=row.channel, idempotency_key=row.idempotency_key).model_dump(),
+    )
+
+
+def expected_attempts(row: model.Row) -> tuple[Attempt, ...]:
+    return tuple(
+        Attempt(
+            notification_id=row.id,
+            number=number,
+            started_at=attempt.started_at,
+            duration=attempt.duration,
+            outcome=attempt.outcome,
+            error=attempt.error,
+            worker=attempt.worker,
+            late=attempt.late,
+        )
+        for number, attempt in sorted(row.attempts.items())
+    )
+
+
+TestNotificationQueue = NotificationQueue.TestCase
+TestNotificationQueue.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
