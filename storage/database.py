@@ -133,7 +133,7 @@ def _make_sure_of(path: Path) -> None:
     if not path.exists():
         # Alerts name people and hosts: the file is its owner's alone.
         path.touch(mode=0o600)
-    if not os.access(path, os.W_OK):
+    if not os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
         # SQLite would open it for reading and refuse the first write.
         raise PermissionError(errno.EACCES, "this user may not write it", str(path))
 
@@ -163,11 +163,16 @@ def _connect_args(busy_timeout: timedelta) -> dict[str, float | None]:
 
 
 def _prepare(connection: DBAPIConnection, busy_timeout: timedelta) -> None:
-    cursor = connection.cursor()
-    _switch_to_wal(cursor, time.monotonic() + busy_timeout.total_seconds())
-    for pragma in ("synchronous = FULL", "foreign_keys = ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+    try:
+        cursor = connection.cursor()
+        _switch_to_wal(cursor, time.monotonic() + busy_timeout.total_seconds())
+        for pragma in ("synchronous = FULL", "foreign_keys = ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+    except sqlite3.Error:
+        # No pool knows of it yet.
+        connection.close()
+        raise
 
 
 def _switch_to_wal(cursor: DBAPICursor, until: float) -> None:
