@@ -17,12 +17,12 @@ from tests.benchmarks.workspace import Workspace
 CONCURRENCY = 50
 HUEY_WORKERS = (
     ("thread", 1),
+    ("thread", 2),
     ("thread", 4),
     ("thread", 16),
     ("process", 1),
     ("process", 2),
     ("process", 4),
-    ("process", 8),
 )
 
 
