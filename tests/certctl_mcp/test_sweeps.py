@@ -16,7 +16,7 @@ from tests.builders import Queue, SettableClock, new_notification
 from tests.certctl_mcp.sending import Delivering, Failing, Hanging, retry_loop, running
 from tests.storage.foreign import locked
 
-AT_ONCE = timedelta(milliseconds=50)
+AT_ONCE = timedelta(milliseconds=500)
 
 
 async def test_a_sweep_tells_what_came_of_its_attempts(database: Database, queue: Queue) -> None:
