@@ -4,6 +4,7 @@ An entry point is a callable that takes the options of its table in the settings
 `Mapping[str, str | int | float | bool]`, and gives a `Notifier`.
 """
 
+import traceback
 from importlib.metadata import EntryPoint, entry_points
 
 from certctl_mcp.destinations import PluginDestination
@@ -55,6 +56,10 @@ class PluginNotifier:
                 permanent=failure.permanent,
                 retry_after=failure.retry_after,
             ) from None
+        except Exception as error:  # noqa: BLE001 - another package's code may raise anything
+            # Its message may hold a secret of the options, which only this place knows.
+            told = "".join(traceback.format_exception_only(error)).strip()
+            raise delivery_failed(f"the notifier failed: {told}", self._confidential) from None
 
     async def aclose(self) -> None:
         await self._notifier.aclose()

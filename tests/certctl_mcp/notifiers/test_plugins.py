@@ -23,6 +23,8 @@ class Pager:
         if "fail" in self.options:
             said = f"{self.options['fail']}: {self.options}"
             raise DeliveryFailedError(said, permanent=True, retry_after=timedelta(seconds=7))
+        if "crash" in self.options:
+            raise ValueError(f"rejected {self.options}")
         self.sent.append(notification.id)
     async def aclose(self):
         self.closed = True
@@ -76,6 +78,13 @@ async def test_its_failure_keeps_what_it_says() -> None:
     assert failure.permanent
     assert failure.retry_after is not None
     assert failure.retry_after.total_seconds() == 7
+
+
+async def test_whatever_else_it_raises_is_a_failure_without_the_secrets_of_its_options() -> None:
+    failure = await failure_of(plugin("pager", crash=True, api_token="swordfish-17"))
+    assert "ValueError: rejected" in str(failure)
+    assert "swordfish-17" not in str(failure)
+    assert not failure.permanent
 
 
 async def test_no_secret_among_its_options_leaks() -> None:
