@@ -3,6 +3,7 @@
 A host waits for the server to start, so nothing that only commands need is imported on that way.
 """
 
+import argparse
 import os
 import sys
 from collections.abc import Sequence
@@ -23,13 +24,8 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Do what `arguments` say and give the exit code. What goes wrong is told on stderr, a line each."""
     try:
-        if _COMPLETE not in os.environ:
-            match arguments:
-                case []:
-                    return _serve(None)
-                case ["--config", path]:
-                    return _serve(Path(path))
-        return _command(arguments)
+        options = None if _COMPLETE in os.environ else _server_options(arguments)
+        return _command(arguments) if options is None else _serve(options)
     except CommandFailedError as failure:
         tell(*failure.problems)
         return failure.code
@@ -45,10 +41,29 @@ def tell(*problems: str) -> None:
         print(f"{PROGRAM}: {escaped(' '.join(problem.split()))}", file=sys.stderr)
 
 
-def _serve(config: Path | None) -> int:
+class _ServerOptions(argparse.Namespace):
+    config: Path | None
+    read_only: bool
+    tools: str | None
+
+
+def _server_options(arguments: Sequence[str]) -> _ServerOptions | None:
+    """None where there is a command, another option or a mistake: Typer knows those, and takes its time."""
+    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False, allow_abbrev=False)
+    parser.add_argument("--config", type=Path)
+    parser.add_argument("--read-only", action="store_true")
+    parser.add_argument("--tools")
+    try:
+        options, others = parser.parse_known_args(arguments, _ServerOptions())
+    except argparse.ArgumentError:
+        return None
+    return None if others else options
+
+
+def _serve(options: _ServerOptions) -> int:
     from certctl_mcp.commands.serve import serve
 
-    return serve(config)
+    return serve(options.config, options.read_only, options.tools)
 
 
 def _command(arguments: Sequence[str]) -> int:

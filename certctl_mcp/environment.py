@@ -10,6 +10,8 @@ CONFIG_VARIABLE = "CERTCTL_CONFIG"
 VARIABLES: Mapping[str, tuple[str, ...]] = {
     "CERTCTL_DATABASE_URL": ("database_url",),
     "CERTCTL_LOG_LEVEL": ("log_level",),
+    "CERTCTL_MCP_READ_ONLY": ("read_only",),
+    "CERTCTL_MCP_TOOLS": ("tools",),
     "CERTCTL_NOTIFICATION_RETRY_INTERVAL": ("retry_interval",),
     "CERTCTL_NOTIFICATION_MAX_ATTEMPTS": ("max_attempts",),
     "CERTCTL_NOTIFICATION_BACKOFF_BASE": ("backoff_base",),

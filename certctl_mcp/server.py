@@ -14,11 +14,11 @@ from pydantic import ValidationError
 
 from certctl_mcp import __version__
 from certctl_mcp.capabilities import Without
-from certctl_mcp.instructions import INSTRUCTIONS
+from certctl_mcp.instructions import instructions
 from certctl_mcp.opening import Opener, Opening, opening
 from certctl_mcp.settings import Settings
 from certctl_mcp.tools.answers import refusal
-from certctl_mcp.tools.catalog import catalog
+from certctl_mcp.tools.catalog import TOOL_NAMES, catalog
 from certctl_mcp.tools.failures import arguments_explained, explained, unknown_name
 from storage.clock import Clock, utc_now
 from storage.errors import StorageError
@@ -32,12 +32,12 @@ CALL_TIMEOUT = timedelta(seconds=55)
 def build_server(
     settings: Settings, *, open_application: Opener | None = None, clock: Clock = utc_now
 ) -> "NotificationServer":
-    """The server with all its tools. Its lifespan opens the application and runs the retry loop.
+    """The server with the tools that the settings allow; its lifespan opens the application and delivers.
 
     `open_application` stands in for `certctl_mcp.application.open_application`, which is imported only
     when the server is up.
     """
-    return NotificationServer(catalog(), settings, open_application, clock)
+    return NotificationServer(catalog(settings.tool_groups), settings, open_application, clock)
 
 
 class NotificationServer(MCPServer[Opening]):
@@ -50,7 +50,7 @@ class NotificationServer(MCPServer[Opening]):
             "certctl-mcp",
             title="certctl notifications",
             version=__version__,
-            instructions=INSTRUCTIONS,
+            instructions=instructions({tool.name for tool in tools}),
             tools=list(tools),
             lifespan=lambda _: opening(settings, open_application, clock),
             subscriptions=False,
@@ -67,6 +67,10 @@ class NotificationServer(MCPServer[Opening]):
             UnexpectedToolError: the tool has a defect.
         """
         known = self._arguments.get(name)
+        if known is None and name in TOOL_NAMES:
+            return refusal(
+                f"{name} is not served here: the operator allows only {', '.join(self._arguments)}."
+            )
         if known is None:
             return refusal(unknown_name("tool", name, tuple(self._arguments)))
         for unknown in arguments.keys() - set(known):

@@ -17,6 +17,7 @@ from pydantic_settings import (
 from certctl_mcp.destinations import Channel
 from certctl_mcp.durations import Duration, format_duration
 from certctl_mcp.environment import CONFIG_VARIABLE, Table, read_environment
+from certctl_mcp.modes import ToolGroup, parse_groups, served_groups
 from certctl_mcp.retry_policy import RetryPolicy
 from certctl_mcp.settings_errors import Origin, SettingsError, explain
 
@@ -41,10 +42,11 @@ _LEAST_LEASE_MARGIN = timedelta(seconds=1)
 """Less would be used up before an attempt begins, and the claim given back for want of time."""
 
 
-def load_settings(config: Path | None, environ: Mapping[str, str]) -> "Settings":
+def load_settings(config: Path | None, environ: Mapping[str, str], **options: object) -> "Settings":
     """Read the settings once, at the start of the process.
 
-    `config` is a TOML file; without one, the file that `CERTCTL_CONFIG` names, if any.
+    `config` is a TOML file; without one, the file that `CERTCTL_CONFIG` names, if any. `options` are fields
+    that were given on the command line and come before both.
 
     Raises:
         SettingsError: the file can't be read, or a setting is wrong, missing or unknown.
@@ -54,7 +56,7 @@ def load_settings(config: Path | None, environ: Mapping[str, str]) -> "Settings"
     file = _read_file(path.expanduser()) if path else {}
     channels = file.get("channels")
     environment = read_environment(environ, channels if isinstance(channels, dict) else ())
-    sources = (InitSettingsSource(Settings, environment), InitSettingsSource(Settings, file))
+    sources = tuple(InitSettingsSource(Settings, source) for source in (options, environment, file))
     try:
         return Settings(_build_sources=(sources, {}))
     except ValidationError as error:
@@ -90,6 +92,10 @@ class Settings(BaseSettings):
     shutdown_grace: Duration = timedelta(seconds=10)
     """How long attempts in flight may take to finish once the process is to end."""
     log_level: LogLevel = "info"
+    read_only: bool = False
+    """Whether an assistant is kept from everything that changes something. Deliveries go on all the same."""
+    tools: tuple[ToolGroup, ...] = tuple(ToolGroup)
+    """What an assistant may do: groups of tools, in the environment with commas between them."""
     named_channels: dict[str, Channel] = Field(default={}, validation_alias="channels")
 
     @classmethod
@@ -110,6 +116,10 @@ class Settings(BaseSettings):
     @property
     def channels(self) -> tuple[Channel, ...]:
         return tuple(self.named_channels.values())
+
+    @property
+    def tool_groups(self) -> frozenset[ToolGroup]:
+        return served_groups(self.tools, read_only=self.read_only)
 
     @field_validator("database_url")
     @classmethod
@@ -138,6 +148,22 @@ class Settings(BaseSettings):
         level = level.strip().lower()
         # certctl's spelling of it.
         return "warning" if level == "warn" else level
+
+    @field_validator("tools", mode="before")
+    @classmethod
+    def _groups_by_name(cls, groups: object) -> object:
+        names = [groups] if isinstance(groups, str) else groups
+        if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
+            return parse_groups(",".join(names))
+        return groups
+
+    @field_validator("tools")
+    @classmethod
+    def _something_is_served(
+        cls, groups: tuple[ToolGroup, ...], info: ValidationInfo
+    ) -> tuple[ToolGroup, ...]:
+        served_groups(groups, read_only=info.data.get("read_only", False))
+        return groups
 
     @field_validator("named_channels", mode="before")
     @classmethod

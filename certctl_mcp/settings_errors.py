@@ -140,6 +140,8 @@ def _allowed(details: ErrorDetails, field: _Field) -> str:
         return f"must be {_number(field.info)}"
     if problem in ("dict_type", "model_type"):
         return "must be a table"
+    if problem.startswith("bool_"):
+        return "must be true or false"
     if problem == "too_short":
         return "must not be empty"
     return re.sub(r"^(Input|String) should|should", "must", details["msg"], count=1)

@@ -17,7 +17,9 @@ from certctl_mcp.commands import (
     summary,
     worker,
 )
+from certctl_mcp.commands.failures import CommandFailedError, ExitCode
 from certctl_mcp.commands.options import ConfigFile
+from certctl_mcp.modes import ToolGroup
 
 _EPILOG = """\
 \b
@@ -66,6 +68,13 @@ def _tell_version(wanted: bool) -> None:
 def program(
     context: typer.Context,
     config: ConfigFile = None,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Serve no tool that changes anything.")
+    ] = False,
+    tools: Annotated[
+        str | None,
+        typer.Option(metavar="GROUPS", help=f"Serve only these groups of tools: {', '.join(ToolGroup)}."),
+    ] = None,
     version: Annotated[
         bool, typer.Option("--version", help="Show the version.", callback=_tell_version, is_eager=True)
     ] = False,
@@ -73,5 +82,7 @@ def program(
     if context.invoked_subcommand is None:
         from certctl_mcp.commands import serve
 
-        return serve.serve(config)
+        return serve.serve(config, read_only, tools)
+    if read_only or tools is not None:
+        raise CommandFailedError(ExitCode.USAGE, "--read-only and --tools are for serving, not for a command")
     return None

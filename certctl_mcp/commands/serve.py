@@ -8,9 +8,10 @@ from pathlib import Path
 
 import anyio
 
-from certctl_mcp.commands.failures import ExitCode
+from certctl_mcp.commands.failures import CommandFailedError, ExitCode
 from certctl_mcp.commands.telling import failures_told
 from certctl_mcp.log_lines import log_to_stderr
+from certctl_mcp.modes import parse_groups
 from certctl_mcp.settings import load_settings
 
 _CLEAN_UP = timedelta(seconds=5)
@@ -25,14 +26,16 @@ Desktop or VS Code start it themselves; add this to the host's configuration:
 For use in a terminal see certctl-mcp --help. Ctrl-C ends."""
 
 
-def serve(config: Path | None) -> int:
+def serve(config: Path | None, read_only: bool, tools: str | None) -> int:
     """Serve until the host is done. stdout belongs to the protocol; all else goes to stderr.
+
+    `tools` names groups of tools, with commas between them. It and `read_only` come before the settings.
 
     Raises:
         CommandFailedError: the settings can't be used.
     """
     with failures_told():
-        settings = load_settings(config, os.environ)
+        settings = load_settings(config, os.environ, **_options(read_only, tools))
         if os.isatty(0):
             print(_WAITING, file=sys.stderr)
         # Only now: importing the server takes most of a second, and wrong settings are told at once.
@@ -43,3 +46,13 @@ def serve(config: Path | None) -> int:
         server = build_server(settings)
         anyio.run(partial(serve_stdio, server, end_within=settings.shutdown_grace + _CLEAN_UP))
     return ExitCode.DONE
+
+
+def _options(read_only: bool, tools: str | None) -> dict[str, object]:
+    options: dict[str, object] = {"read_only": True} if read_only else {}
+    if tools is not None:
+        try:
+            options["tools"] = parse_groups(tools)
+        except ValueError as wrong:
+            raise CommandFailedError(ExitCode.USAGE, f"--tools={tools!r}: {wrong}") from None
+    return options

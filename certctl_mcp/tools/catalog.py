@@ -1,10 +1,11 @@
 """Which tools are there, and what does a client know of each before it calls?"""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult, ToolAnnotations
 
+from certctl_mcp.modes import ToolGroup
 from certctl_mcp.tools.changing import (
     mark_notification_read,
     requeue_notification,
@@ -24,21 +25,27 @@ _SETTLES = ToolAnnotations(
     read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False
 )
 
-_TOOLS: tuple[tuple[Callable[..., Awaitable[CallToolResult]], str, ToolAnnotations], ...] = (
-    (list_notifications, "List notifications", _READS),
-    (get_notification, "Explain a notification", _READS),
-    (dashboard_summary, "Dashboard summary", _READS),
-    (list_channels, "List channels", _READS),
-    (send_notification, "Send a notification", _DELIVERS),
-    (requeue_notification, "Requeue a notification", _DELIVERS),
-    (mark_notification_read, "Mark a notification read", _SETTLES),
-    (retry_due_notifications, "Retry what is due", _DELIVERS),
+_TOOLS: tuple[tuple[ToolGroup, Callable[..., Awaitable[CallToolResult]], str, ToolAnnotations], ...] = (
+    (ToolGroup.TRIAGE, list_notifications, "List notifications", _READS),
+    (ToolGroup.TRIAGE, get_notification, "Explain a notification", _READS),
+    (ToolGroup.TRIAGE, dashboard_summary, "Dashboard summary", _READS),
+    (ToolGroup.TRIAGE, list_channels, "List channels", _READS),
+    (ToolGroup.SEND, send_notification, "Send a notification", _DELIVERS),
+    (ToolGroup.REQUEUE, requeue_notification, "Requeue a notification", _DELIVERS),
+    (ToolGroup.REQUEUE, retry_due_notifications, "Retry what is due", _DELIVERS),
+    (ToolGroup.SETTLE, mark_notification_read, "Mark a notification read", _SETTLES),
 )
 
+TOOL_NAMES = frozenset(function.__name__ for _, function, _, _ in _TOOLS)
 
-def catalog() -> list[Tool]:
-    """Every tool, ready to be served."""
-    return [_tool(function, title, annotations) for function, title, annotations in _TOOLS]
+
+def catalog(groups: Collection[ToolGroup] = frozenset(ToolGroup)) -> list[Tool]:
+    """The tools of `groups`, ready to be served."""
+    return [
+        _tool(function, title, annotations)
+        for group, function, title, annotations in _TOOLS
+        if group in groups
+    ]
 
 
 def _tool(

@@ -63,9 +63,9 @@ def environment(database_url: str, receiver: Receiver) -> dict[str, str]:
 class Host:
     """Speaks the protocol's own lines, as hosts of older revisions do."""
 
-    def __init__(self, environment: dict[str, str]) -> None:
+    def __init__(self, environment: dict[str, str], *flags: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "certctl_mcp"],
+            [sys.executable, "-m", "certctl_mcp", *flags],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -184,3 +184,16 @@ def test_settings_that_can_not_be_used_stop_the_start(environment: dict[str, str
     assert code != 0
     assert "CERTCTL_NOTIFICATION_RETRY_INTERVAL" in told
     assert "Traceback" not in told
+
+
+def test_flags_narrow_what_a_host_is_offered(environment: dict[str, str]) -> None:
+    for flags, missing in (
+        (["--read-only"], "requeue_notification"),
+        (["--tools=requeue"], "get_notification"),
+    ):
+        host = Host(environment, *flags)
+        host.greet("2025-11-25")
+        offered = {tool["name"] for tool in host.ask("tools/list")["tools"]}
+        host.leave()
+        assert offered
+        assert missing not in offered

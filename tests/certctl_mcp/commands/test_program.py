@@ -40,6 +40,9 @@ def test_help_names_every_command_and_exit_code(command_line: CommandLine) -> No
         (["requeue"], "by their ids, or choose them by a filter"),
         (["requeue", "notif-1", "--channel", "Webhook"], "not both"),
         (["requeue", "--status", "sent"], "only dead and failed can be requeued"),
+        (["--tools", "triag"], "--tools='triag': there is no group of tools 'triag'; did you mean triage?"),
+        (["--tools"], "'--tools' requires an argument"),
+        (["--read-only", "list"], "--read-only and --tools are for serving, not for a command"),
     ],
 )
 def test_a_wrong_argument_is_told_on_one_line(

@@ -1,0 +1,40 @@
+"""How much may an assistant do here? The operator picks groups of tools, or reading alone."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from enum import StrEnum
+
+
+class ToolGroup(StrEnum):
+    """Tools that are served together. Only those of `triage` change nothing."""
+
+    TRIAGE = "triage"
+    SEND = "send"
+    REQUEUE = "requeue"
+    SETTLE = "settle"
+    PURGE = "purge"
+
+
+def parse_groups(text: str) -> tuple[ToolGroup, ...]:
+    """Names of groups with commas between them.
+
+    Raises:
+        ValueError: there is no such group, or none is named.
+    """
+    names = [name.strip().lower() for name in text.split(",") if name.strip()]
+    if not names:
+        raise ValueError(f"names no group of tools; there are {', '.join(ToolGroup)}")
+    for name in names:
+        if name not in set(ToolGroup):
+            nearest = get_close_matches(name, list(ToolGroup), n=1)
+            meant = f"; did you mean {nearest[0]}?" if nearest else "."
+            raise ValueError(f"there is no group of tools {name!r}{meant} There are {', '.join(ToolGroup)}")
+    return tuple(group for group in ToolGroup if group in names)
+
+
+def served_groups(groups: Sequence[ToolGroup], *, read_only: bool) -> frozenset[ToolGroup]:
+    """Those that are served. Raises: ValueError: none is."""
+    served = frozenset(groups) & {ToolGroup.TRIAGE} if read_only else frozenset(groups)
+    if not served:
+        raise ValueError(f"a read-only server serves the group {ToolGroup.TRIAGE} alone, which is not picked")
+    return served
