@@ -7,7 +7,8 @@ import pytest
 from storage.models import NotificationStatus
 from storage.notifications import NotificationRepository
 from tests.builders import Queue, SettableClock
-from tests.certctl_mcp.tools.conftest import Assistant, Destination
+from tests.certctl_mcp.tools.conftest import Assistant
+from tests.serving import Destination
 
 ALERT = {"type": "ExpirationWarning", "channel": "Webhook", "message": "api.example.com expires in 7 days"}
 

@@ -3,7 +3,8 @@
 from datetime import timedelta
 
 from tests.builders import Queue, SettableClock
-from tests.certctl_mcp.tools.conftest import Assistant, Destination
+from tests.certctl_mcp.tools.conftest import Assistant
+from tests.serving import Destination
 
 
 async def test_it_tells_what_happened_and_what_comes_next(assistant: Assistant, queue: Queue) -> None:

@@ -1,0 +1,75 @@
+"""The server on a test's own database, with channels that do what the test says. It delivers in sweeps only."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from certctl_mcp.application import Application
+from certctl_mcp.delivery import Delivery
+from certctl_mcp.notifiers.base import DeliveryFailedError, Notifier
+from certctl_mcp.retry_loop import RetryLoop
+from certctl_mcp.server import NotificationServer, build_server
+from certctl_mcp.service import NotificationService
+from certctl_mcp.settings import Settings
+from certctl_mcp.stats import StatsService
+from storage.database import Database
+from storage.models import Notification
+from storage.notifications import NotificationRepository
+from tests.builders import SettableClock
+
+
+@dataclass
+class Destination:
+    """A channel that keeps what it is given, or refuses it for the reason that is set."""
+
+    refusal: str | None = None
+    delivered: list[Notification] = field(default_factory=list)
+
+    async def send(self, notification: Notification) -> None:
+        if self.refusal is not None:
+            raise DeliveryFailedError(self.refusal)
+        self.delivered.append(notification)
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
+def server(
+    database: Database, clock: SettableClock, settings: Settings, channels: Mapping[str, Notifier]
+) -> NotificationServer:
+    """A server whose channels are these and whose loop stands still, so that what a test has made stays."""
+
+    async def notifier_for(channel: str) -> Notifier | None:
+        return channels.get(channel)
+
+    @asynccontextmanager
+    async def open_application(_: Settings) -> AsyncIterator[Application]:
+        repository = NotificationRepository(database)
+        delivery = Delivery(
+            repository, notifier_for, settings.policy, send_timeout=settings.send_timeout, clock=clock
+        )
+
+        def retry_loop() -> RetryLoop:
+            return RetryLoop(
+                repository,
+                database.changes,
+                delivery,
+                worker="tests",
+                lease=settings.lease,
+                interval=settings.retry_interval,
+                concurrency=10,
+                channel_concurrency=lambda _: 10,
+                grace=timedelta(seconds=1),
+                clock=clock,
+            )
+
+        stopped = retry_loop()
+        stopped.stop()
+        async with retry_loop() as sweeping:
+            described = {name: f"{name.lower()} at receiver.example" for name in channels}
+            service = NotificationService(repository, sweeping, described)
+            stats = StatsService(database, repository)
+            yield Application(service, stats, stopped, settings, database.location)
+
+    return build_server(settings, open_application=open_application, clock=clock)
