@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from pydantic import BaseModel, ConfigDict
 
-from certctl_mcp.errors import UnknownChannelError
+from certctl_mcp.errors import UnknownChannelError, UnknownTypeError
 from certctl_mcp.retry_loop import RetryLoop
 from storage.models import (
     Accepted,
@@ -15,12 +15,15 @@ from storage.models import (
     Notification,
     NotificationFilter,
     NotificationPage,
+    NotificationType,
     SweepReport,
 )
 from storage.notifications import NotificationRepository
 
 LATELY = timedelta(days=1)
 """The period over which a channel's doings are told."""
+
+_TYPES = tuple(known.value for known in NotificationType)
 
 
 class ChannelHealth(BaseModel):
@@ -76,6 +79,19 @@ class NotificationService:
         """
         return await self._repository.list(wanted, limit=limit, cursor=cursor)
 
+    async def check_names(self, wanted: NotificationFilter) -> None:
+        """Tell a filter that matches nothing from a slip of the pen, which would pass for good news.
+
+        Raises:
+            UnknownChannelError: its channel is not configured and no notification has it.
+            UnknownTypeError: its type is none of certctl's and no notification has it.
+        """
+        channel, type_ = wanted.channel, wanted.type
+        if not (channel is None or channel in self._channels or await self._any(channel=channel)):
+            raise UnknownChannelError(channel, tuple(self._channels))
+        if not (type_ is None or type_ in _TYPES or await self._any(type=type_)):
+            raise UnknownTypeError(type_, _TYPES)
+
     async def requeue_notification(self, notification_id: str) -> Notification:
         """Give a dead or failed notification all its retries anew; it is attempted at once.
 
@@ -105,3 +121,7 @@ class NotificationService:
             ChannelHealth(name=name, destination=destination, record=records.get(name))
             for name, destination in self._channels.items()
         )
+
+    async def _any(self, *, channel: str | None = None, type: str | None = None) -> bool:
+        wanted = NotificationFilter(channel=channel, type=type)
+        return bool((await self._repository.list(wanted, limit=1)).items)

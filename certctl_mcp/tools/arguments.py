@@ -3,19 +3,74 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from certctl_mcp.durations import parse_duration
 from certctl_mcp.errors import RequestError
 from certctl_mcp.untrusted import meant_id
+from storage.models import NotificationFilter, NotificationStatus
 
 NotificationId = Annotated[
     str, Field(min_length=1, description="As list_notifications gives it."), AfterValidator(meant_id)
 ]
 
 
+def _several(given: object) -> object:
+    return (given,) if isinstance(given, str) else given
+
+
+Statuses = Annotated[
+    tuple[NotificationStatus, ...], BeforeValidator(_several), Field(description="Any of these.")
+]
+Channel = Annotated[str | None, Field(description="Exact name, as list_channels gives it.")]
+Type = Annotated[str | None, Field(description="Exact, such as ExpirationWarning.")]
+CertificateId = Annotated[str | None, Field(description="Exact.")]
+Recipient = Annotated[str | None, Field(description="Exact.")]
+Text = Annotated[
+    str | None, Field(min_length=1, max_length=255, description="Part of the message or error, any case.")
+]
+CreatedAfter = Annotated[
+    str | None, Field(description="Inclusive: ISO 8601 (UTC), or how long ago, such as 90m, 24h, 7d.")
+]
+CreatedBefore = Annotated[str | None, Field(description="Exclusive; likewise.")]
+Ids = Annotated[tuple[NotificationId, ...], BeforeValidator(_several), Field(max_length=500)]
+
+
 class ArgumentError(RequestError):
     """An argument has a value that it can't have. The message names it and says what would be right."""
+
+
+def notification_filter(
+    now: datetime,
+    *,
+    status: tuple[NotificationStatus, ...] = (),
+    channel: str | None = None,
+    type: str | None = None,
+    certificate_id: str | None = None,
+    recipient: str | None = None,
+    text: str | None = None,
+    created_after: str | None = None,
+    created_before: str | None = None,
+) -> NotificationFilter:
+    """What the arguments of these names ask for at `now`.
+
+    Raises:
+        ArgumentError: one of the moments is none.
+    """
+    return NotificationFilter(
+        statuses=status,
+        channel=channel,
+        type=type,
+        certificate_id=certificate_id,
+        recipient=recipient,
+        text=text,
+        created_from=_moment("created_after", created_after, now),
+        created_until=_moment("created_before", created_before, now),
+    )
+
+
+def _moment(name: str, given: str | None, now: datetime) -> datetime | None:
+    return None if given is None else moment_argument(name, given, now)
 
 
 def moment_argument(name: str, given: str, now: datetime) -> datetime:
