@@ -1,0 +1,25 @@
+"""The real server for clients that want a URL: over streamable HTTP, on a free loopback port.
+
+Its settings are those of the environment. Once it listens, it says where in one line.
+"""
+
+import os
+import socket
+
+import uvicorn
+
+from certctl_mcp.server import build_server
+from certctl_mcp.settings import load_settings
+
+
+def main() -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        print(f"http://127.0.0.1:{listening.getsockname()[1]}/mcp", flush=True)
+        app = build_server(load_settings(None, os.environ)).streamable_http_app()
+        uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listening])
+
+
+if __name__ == "__main__":
+    main()

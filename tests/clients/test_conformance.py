@@ -1,0 +1,78 @@
+"""The conformance suites find against the server what `conformance.yaml` names, and nothing else."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.clients.installing import NODE
+
+ROOT = Path(__file__).parents[2]
+EXPECTED = Path(__file__).with_name("conformance.yaml")
+PATIENCE = 120
+
+RUNS: dict[str, tuple[str, list[str]]] = {
+    # Without a version a suite runs each scenario, extensions too, in the oldest generation that has it.
+    "next suite": ("conformance-next", []),
+    "next suite, 2026-07-28": ("conformance-next", ["--spec-version", "2026-07-28"]),
+    "released suite": ("@modelcontextprotocol/conformance", []),
+}
+
+Findings = dict[str, "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    database = tmp_path_factory.mktemp("conformance") / "notifications.db"
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.clients.serve_http"],
+        cwd=ROOT,
+        env={"CERTCTL_DATABASE_URL": f"sqlite:///{database}"},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        yield process.stdout.readline().strip()
+        process.terminate()
+
+
+@pytest.fixture(scope="module")
+def findings(node_packages: Path, url: str, tmp_path_factory: pytest.TempPathFactory) -> Findings:
+    """What each run has to say. They run at once, because they wait more than they work."""
+    # The released suite knows whole scenarios, but not checks.
+    scenarios = tmp_path_factory.mktemp("released") / EXPECTED.name
+    scenarios.write_text(re.sub(r"(?m)^(  - [^:\s]+):\S+", r"\1", EXPECTED.read_text()))
+
+    def run(name: str) -> "subprocess.CompletedProcess[str]":
+        package, options = RUNS[name]
+        program = node_packages / "node_modules" / package / "dist" / "index.js"
+        expected = scenarios if name == "released suite" else EXPECTED
+        command = [NODE, program, "server", "--url", url, "--suite", "all", "--expected-failures", expected]
+        return subprocess.run(
+            [str(part) for part in [*command, *options]],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    with ThreadPoolExecutor() as threads:
+        return dict(zip(RUNS, threads.map(run, RUNS), strict=True))
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_suite_finds_nothing_else(findings: Findings, name: str) -> None:
+    _, _, summary = findings[name].stdout.partition("=== SUMMARY ===")
+    assert findings[name].returncode == 0, summary
+    assert "Baseline check passed" in summary
+
+
+def test_everything_named_is_found(findings: Findings) -> None:
+    named = set(re.findall(r"(?m)^  - (\S+)$", EXPECTED.read_text()))
+    found = {entry for run in findings.values() for entry in re.findall(r"(?m)^  ~ (\S+)$", run.stdout)}
+    assert named <= found
