@@ -1,4 +1,4 @@
-"""The server on a test's own database, with channels that do what the test says. It delivers in sweeps only."""
+"""The server on a test's own database, with channels that do what the test says. Deliveries need a sweep."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
