@@ -8,6 +8,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from certctl_mcp.account import account, under_way
+from certctl_mcp.opening import Opening
 from certctl_mcp.tools.answers import ToolContext, answer
 from certctl_mcp.tools.arguments import NotificationId
 from certctl_mcp.tools.rows import Moment, Row, iso, row
@@ -58,7 +59,11 @@ async def get_notification(
 
     To find ids use list_notifications.
     """
-    opening = ctx.request_context.lifespan_context
+    return answer(await notification_details(ctx.request_context.lifespan_context, id))
+
+
+async def notification_details(opening: Opening, id: str) -> NotificationDetails:
+    """Raises: NotificationNotFoundError."""
     application = await opening.application()
     notification, attempts = await application.notifications.get(id)
     now = opening.clock()
@@ -70,7 +75,7 @@ async def get_notification(
     }
     if len(attempts) > MOST_ATTEMPTS:
         details["earlier_attempts"] = len(attempts) - MOST_ATTEMPTS
-    return answer(details)
+    return details
 
 
 def _newest(attempts: Sequence[Attempt]) -> list[AttemptRow]:

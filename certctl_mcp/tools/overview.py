@@ -6,6 +6,7 @@ from mcp_types import CallToolResult
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from certctl_mcp.opening import Opening
 from certctl_mcp.summary import DashboardSummary
 from certctl_mcp.tools.answers import ToolContext, answer
 from certctl_mcp.tools.details import UntrustedError
@@ -46,9 +47,13 @@ async def dashboard_summary(ctx: ToolContext) -> Annotated[CallToolResult, Dashb
     What could not be read is zero and named in `unreadable`. For the notifications themselves use
     list_notifications.
     """
-    application = await ctx.request_context.lifespan_context.application()
-    summary = await application.stats.dashboard_summary()
-    return answer(summary.model_dump(mode="json", exclude_none=True))
+    return answer(await summary_now(ctx.request_context.lifespan_context))
+
+
+async def summary_now(opening: Opening) -> dict[str, object]:
+    """The fields of `DashboardSummary` as JSON."""
+    summary = await (await opening.application()).stats.dashboard_summary()
+    return summary.model_dump(mode="json", exclude_none=True)
 
 
 async def list_channels(ctx: ToolContext) -> Annotated[CallToolResult, Channels]:
@@ -56,9 +61,12 @@ async def list_channels(ctx: ToolContext) -> Annotated[CallToolResult, Channels]
 
     Nothing can be sent over any other channel.
     """
-    application = await ctx.request_context.lifespan_context.application()
-    configured: Channels = {"channels": [_channel(c) for c in await application.notifications.channels()]}
-    return answer(configured)
+    return answer(await channels_now(ctx.request_context.lifespan_context))
+
+
+async def channels_now(opening: Opening) -> Channels:
+    configured = await (await opening.application()).notifications.channels()
+    return {"channels": [_channel(channel) for channel in configured]}
 
 
 def _channel(health: "ChannelHealth") -> ChannelRow:
