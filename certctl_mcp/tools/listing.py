@@ -6,6 +6,7 @@ from mcp_types import CallToolResult
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from certctl_mcp.opening import Opening
 from certctl_mcp.tools.answers import ToolContext, answer
 from certctl_mcp.tools.arguments import (
     CertificateId,
@@ -19,6 +20,7 @@ from certctl_mcp.tools.arguments import (
     notification_filter,
 )
 from certctl_mcp.tools.rows import Row, row
+from storage.models import NotificationFilter
 
 
 class NotificationList(TypedDict):
@@ -59,6 +61,13 @@ async def list_notifications(
         created_after=created_after,
         created_before=created_before,
     )
+    return answer(await page_of(opening, wanted, limit=limit, cursor=cursor))
+
+
+async def page_of(
+    opening: Opening, wanted: NotificationFilter, *, limit: int = 20, cursor: str | None = None
+) -> NotificationList:
+    """Raises: InvalidCursorError, UnknownChannelError, UnknownTypeError."""
     service = (await opening.application()).notifications
     page = await service.list(wanted, limit=limit, cursor=cursor)
     if not page.items and cursor is None:
@@ -66,4 +75,4 @@ async def list_notifications(
     found: NotificationList = {"notifications": [row(notification) for notification in page.items]}
     if page.next_cursor is not None:
         found["next_cursor"] = page.next_cursor
-    return answer(found)
+    return found
