@@ -182,6 +182,41 @@ class ChannelRecord(_Record):
     last_error: str | None
 
 
+class DeliveryFigures(_Record):
+    """What came of the attempts begun over a period, on one channel or on all."""
+
+    attempts: int
+    delivered: int
+    failed: int
+    """Attempts after which the notification was to be attempted again."""
+    died: int
+    """Notifications that became dead letters by an attempt of the period."""
+    skipped: int
+    """No notifier was configured: nothing was delivered."""
+    abandoned: int
+    """Attempts that were not answered while their lease lasted."""
+    retries: int
+    """Attempts that were not their notification's first."""
+    median: timedelta | None
+    """From acceptance to delivery, over what was delivered; None where nothing was."""
+    p95: timedelta | None
+
+
+class Deliveries(_Record):
+    """How deliveries went over a period."""
+
+    overall: DeliveryFigures
+    by_channel: dict[str, DeliveryFigures]
+    """Every channel with an attempt, most attempts first."""
+
+
+class DeliveryStep(_Record):
+    """The attempts begun in one step of a period."""
+
+    begins_at: AwareDatetime
+    outcomes: dict[AttemptOutcome, int]
+
+
 class SweepReport(_Record):
     """What came of the attempts that ended during one sweep."""
 

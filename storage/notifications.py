@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
-from storage import statistics
+from storage import reporting, statistics
 from storage.accepting import accept, pending
+from storage.changes import Changes
 from storage.claiming import ClaimRequest, claim
 from storage.database import Database
 from storage.errors import NotificationNotFoundError
@@ -19,6 +20,8 @@ from storage.models import (
     AttemptOutcome,
     ChannelRecord,
     Claim,
+    Deliveries,
+    DeliveryStep,
     NewNotification,
     Notification,
     NotificationFilter,
@@ -41,6 +44,11 @@ class NotificationRepository:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    @property
+    def changes(self) -> Changes:
+        """Tells when it may be worth reading again, also after what other processes did."""
+        return self._database.changes
 
     async def accept(self, new: NewNotification) -> Accepted:
         """Take responsibility for an alert; once this returns it survives the process and the power.
@@ -184,6 +192,20 @@ class NotificationRepository:
         since = self._database.clock() - period
         async with self._database.read() as connection:
             return tuple(await statistics.channel_records(connection, since))
+
+    async def delivery_figures(self, since: datetime, until: datetime) -> Deliveries:
+        """What came of the attempts begun from `since` on and before `until`."""
+        async with self._database.read() as connection:
+            return await reporting.delivery_figures(connection, since, until)
+
+    async def deliveries_over_time(
+        self, since: datetime, until: datetime, *, beginning: datetime, step: timedelta
+    ) -> tuple[DeliveryStep, ...]:
+        """The same attempts by outcome, in steps that follow one another from `beginning` on."""
+        async with self._database.read() as connection:
+            return await reporting.deliveries_over_time(
+                connection, since, until, beginning=beginning, step=step
+            )
 
     async def _finish(
         self,

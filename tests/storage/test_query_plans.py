@@ -96,6 +96,16 @@ QUESTIONS: dict[str, tuple[Operation, set[str]]] = {
         lambda queue: queue.repository.channel_records(timedelta(days=1)),
         {"attempts_recent"},
     ),
+    "deliveries": (
+        lambda queue: queue.repository.delivery_figures(NOON - timedelta(days=7), NOON),
+        {"attempts_recent", "primary key"},
+    ),
+    "deliveries over time": (
+        lambda queue: queue.repository.deliveries_over_time(
+            NOON - timedelta(days=7), NOON, beginning=NOON - timedelta(days=7), step=timedelta(days=1)
+        ),
+        {"attempts_recent"},
+    ),
 }
 
 FILTERS: dict[str, tuple[dict[str, object], str]] = {
@@ -167,6 +177,24 @@ async def test_a_list_of_several_statuses_reads_no_more_of_each_than_a_page(
         page = await queue.repository.list(wanted, limit=50)
         await queue.repository.list(wanted, limit=50, cursor=page.next_cursor)
     assert max(instructions(database_path, statement) for statement in statements) < 20
+
+
+async def test_attempts_are_counted_from_the_index_alone_and_looked_back_from_by_key(
+    queue: Queue, database_path: Path
+) -> None:
+    with recorded() as statements:
+        await queue.repository.delivery_figures(NOON - timedelta(days=7), NOON)
+    outcomes, retries, _times = statements
+    counted, unanswered = [
+        step for step in plan(database_path, [outcomes]) if "attempts_recent" in step.detail
+    ]
+    assert "COVERING INDEX" in counted.detail
+    assert "COVERING INDEX" not in unanswered.detail
+    later, earlier = [
+        step for step in plan(database_path, [retries]) if step.searches or "SCAN" in step.detail
+    ]
+    assert "COVERING INDEX" in later.detail
+    assert earlier.detail.startswith("SEARCH earlier USING PRIMARY KEY")
 
 
 async def test_counts_read_nothing_but_indexes(queue: Queue, database_path: Path) -> None:
