@@ -15,6 +15,7 @@ import anyio.to_thread
 
 from certctl_mcp.collector import spare_the_start
 from certctl_mcp.settings import Settings
+from certctl_mcp.watching import Watch
 from storage.clock import Clock, utc_now
 from storage.errors import StorageError
 
@@ -38,6 +39,8 @@ class Opening:
 
     def __init__(self, settings: Settings, open_application: Opener, clock: Clock) -> None:
         self.clock = clock
+        self.watch = Watch()
+        """Tells of changes while the application is open."""
         self._settings = settings
         self._open_application = open_application
         self._application: Application | None = None
@@ -90,10 +93,13 @@ class Opening:
     async def _serve(self, application: "Application") -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(application.retry_loop.run)
-            self._application = application
-            self._settled.set()
-            spare_the_start()
-            await self._closing.wait()
+            async with anyio.create_task_group() as watching:
+                watching.start_soon(self.watch.run, application.notifications.changes)
+                self._application = application
+                self._settled.set()
+                spare_the_start()
+                await self._closing.wait()
+                watching.cancel_scope.cancel()
             application.retry_loop.stop()
 
     def _settle(self, failure: StorageError) -> None:

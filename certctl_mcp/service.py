@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from certctl_mcp.errors import UnknownChannelError, UnknownTypeError
 from certctl_mcp.retry_loop import RetryLoop
+from storage.changes import Changes
 from storage.models import (
     Accepted,
     Attempt,
@@ -48,6 +49,11 @@ class NotificationService:
         self._repository = repository
         self._retry_loop = retry_loop
         self._channels = channels
+
+    @property
+    def changes(self) -> Changes:
+        """Tells when it may be worth asking again, also after what other processes did."""
+        return self._repository.changes
 
     async def send(self, new: NewNotification) -> Accepted:
         """Accept an alert for delivery; it is durable when this returns, and delivered soon after.
