@@ -34,9 +34,11 @@ class NotificationError(Exception):
 class NotificationNotFoundError(NotificationError):
     """No notification has this id."""
 
-    def __init__(self, notification_id: str) -> None:
-        super().__init__(f"no notification has the id {notification_id!r}")
+    def __init__(self, notification_id: str, nearest: str | None = None) -> None:
+        meant = f"; did you mean {nearest!r}?" if nearest is not None else ""
+        super().__init__(f"no notification has the id {notification_id!r}{meant}")
         self.notification_id = notification_id
+        self.nearest = nearest
 
 
 class NotificationConflictError(NotificationError):

@@ -5,11 +5,11 @@ import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Text, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, Text, func, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.errors import InvalidCursorError
-from storage.models import NotificationFilter, NotificationPage
+from storage.models import IdPage, NotificationFilter, NotificationPage, NotificationStatus, Share
 from storage.records import NOTIFICATION, notification_of
 from storage.tables import UtcDateTime, notification_events, sortable
 
@@ -21,6 +21,8 @@ _n = notification_events.c
 def conditions(wanted: NotificationFilter) -> list[ColumnElement[bool]]:
     """The filter as SQL; every condition must hold."""
     found: list[ColumnElement[bool]] = []
+    if wanted.ids:
+        found.append(_n.id.in_(wanted.ids))
     if len(wanted.statuses) == 1:
         found.append(_n.status == wanted.statuses[0].value)
     elif wanted.statuses:
@@ -54,6 +56,40 @@ def page_query(wanted: NotificationFilter, limit: int, cursor: str | None) -> Se
             # The cursor says more, and SQLite would begin at the weaker of the two.
             wanted = wanted.model_copy(update={"created_until": None})
     return query.where(*conditions(wanted)).order_by(_n.created_at.desc(), _n.id.desc()).limit(limit + 1)
+
+
+async def count(connection: AsyncConnection, wanted: NotificationFilter) -> int:
+    query = select(func.count()).select_from(notification_events).where(*conditions(wanted))
+    found: int = (await connection.execute(query)).scalar_one()
+    return found
+
+
+async def breakdown(connection: AsyncConnection, wanted: NotificationFilter) -> tuple[Share, ...]:
+    """The largest share first."""
+    number = func.count()
+    query = (
+        select(_n.channel, _n.status, number, func.count(_n.lease_owner))
+        .where(*conditions(wanted))
+        .group_by(_n.channel, _n.status)
+        .order_by(number.desc(), _n.channel, _n.status)
+    )
+    return tuple(
+        Share(channel=channel, status=NotificationStatus(status), count=held, under_way=under_way)
+        for channel, status, held, under_way in await connection.execute(query)
+    )
+
+
+async def matching_ids(
+    connection: AsyncConnection, wanted: NotificationFilter, limit: int, after: str | None
+) -> IdPage:
+    query = select(_n.created_at, _n.id).where(*conditions(wanted))
+    if after is not None:
+        moment, notification_id = _decoded(after)
+        last = tuple_(literal(moment, UtcDateTime), literal(notification_id, Text))
+        query = query.where(tuple_(_n.created_at, _n.id) > last)
+    rows = (await connection.execute(query.order_by(_n.created_at, _n.id).limit(limit + 1))).all()
+    following = _encoded(*rows[limit - 1]) if len(rows) > limit else None
+    return IdPage(ids=tuple(row.id for row in rows[:limit]), next=following)
 
 
 async def list_page(

@@ -141,6 +141,8 @@ class Attempt:
 class NotificationFilter(_Record):
     """What to list or act on; every given condition must hold."""
 
+    ids: tuple[str, ...] = ()
+    """Any of these; none given means all."""
     statuses: tuple[NotificationStatus, ...] = ()
     channel: str | None = None
     type: str | None = None
@@ -159,6 +161,59 @@ class NotificationPage(_Record):
 
     items: tuple[Notification, ...]
     next_cursor: str | None
+
+
+class IdPage(_Record):
+    """Oldest first. `next` continues after the last id, whatever arrives; None at the end."""
+
+    ids: tuple[str, ...]
+    next: str | None
+
+
+class Share(_Record):
+    """How many of some notifications have this channel and status."""
+
+    channel: str
+    status: NotificationStatus
+    count: int
+    under_way: int
+    """Those of them that a worker is attempting."""
+
+
+class BulkReport(_Record):
+    """What became of the notifications that one statement was to change."""
+
+    changed: int = 0
+    under_way: int = 0
+    """Left alone, for an attempt is under way."""
+    other_status: int = 0
+    """Left alone, for their status does not allow it."""
+    missing: int = 0
+    """Not there, or not any more."""
+
+    def __add__(self, other: "BulkReport") -> "BulkReport":
+        return BulkReport(
+            changed=self.changed + other.changed,
+            under_way=self.under_way + other.under_way,
+            other_status=self.other_status + other.other_status,
+            missing=self.missing + other.missing,
+        )
+
+
+class FailureGroup(_Record):
+    """Dead or failing notifications of one channel whose newest attempts ended alike within one hour."""
+
+    channel: str
+    status: NotificationStatus
+    error: str | None
+    """The beginning of the newest error."""
+    abandoned: bool
+    """Some attempt was never answered."""
+    count: int
+    first_at: AwareDatetime
+    """When the earliest of the newest attempts began; the acceptance, where none is recorded."""
+    last_at: AwareDatetime
+    sample_id: str
 
 
 class QueueCounts(_Record):

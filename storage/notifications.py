@@ -1,11 +1,11 @@
 """The repository: every step of a notification's way through the database, under its name in the contract."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
-from storage import reporting, statistics
+from storage import failing, listing, many, naming, reporting, statistics
 from storage.accepting import accept, pending
 from storage.changes import Changes
 from storage.claiming import ClaimRequest, claim
@@ -14,20 +14,25 @@ from storage.errors import NotificationNotFoundError
 from storage.identifiers import new_notification_id
 from storage.leases import release
 from storage.listing import list_page
+from storage.many import Bulk
 from storage.models import (
     Accepted,
     Attempt,
     AttemptOutcome,
+    BulkReport,
     ChannelRecord,
     Claim,
     Deliveries,
     DeliveryStep,
+    FailureGroup,
+    IdPage,
     NewNotification,
     Notification,
     NotificationFilter,
     NotificationPage,
     NotificationStatus,
     QueueCounts,
+    Share,
 )
 from storage.outcomes import Finished, Transition, finish
 from storage.records import ATTEMPT, NOTIFICATION, attempt_of, notification_of
@@ -171,6 +176,80 @@ class NotificationRepository:
         """
         request = Request(notification_id, self._database.clock())
         return await self._database.write(mark_read, request)
+
+    async def count(self, wanted: NotificationFilter) -> int:
+        """How many match."""
+        async with self._database.read() as connection:
+            return await listing.count(connection, wanted)
+
+    async def breakdown(self, wanted: NotificationFilter) -> tuple[Share, ...]:
+        """Those that match, by channel and status, the largest share first."""
+        async with self._database.read() as connection:
+            return await listing.breakdown(connection, wanted)
+
+    async def matching_ids(
+        self, wanted: NotificationFilter, *, limit: int, after: str | None = None
+    ) -> IdPage:
+        """The ids of those that match, oldest first.
+
+        Raises:
+            InvalidCursorError: `after` is not the `next` of a page.
+        """
+        async with self._database.read() as connection:
+            return await listing.matching_ids(connection, wanted, limit, after)
+
+    async def requeue_all(self, ids: Sequence[str]) -> BulkReport:
+        """`requeue` for up to 500, in one transaction."""
+        report = await self._database.write(many.requeue_all, self._bulk(ids))
+        self._database.changes.announce()
+        return report
+
+    async def mark_all_read(self, ids: Sequence[str]) -> BulkReport:
+        """`mark_read` for up to 500, in one transaction."""
+        report = await self._database.write(many.mark_all_read, self._bulk(ids))
+        self._database.changes.announce()
+        return report
+
+    async def purge_all(
+        self, ids: Sequence[str], *, statuses: Sequence[NotificationStatus], created_until: datetime
+    ) -> BulkReport:
+        """Delete up to 500 for good, in one transaction, with their attempts.
+
+        Only those that are in one of `statuses` and were accepted before `created_until`; whatever
+        `statuses` says, nothing that is still to be delivered.
+        """
+        bulk = Bulk(tuple(ids), self._database.clock(), tuple(statuses), created_until)
+        report = await self._database.write(many.purge_all, bulk)
+        self._database.changes.announce()
+        return report
+
+    async def ids_beginning(self, prefix: str, limit: int) -> tuple[str, ...]:
+        """At most `limit` ids, the greatest first."""
+        async with self._database.read() as connection:
+            return await naming.ids_beginning(connection, prefix, limit)
+
+    async def similar_ids(self, given: str, limit: int = 200) -> tuple[str, ...]:
+        """Ids among which may be the one that somebody meant by `given`."""
+        async with self._database.read() as connection:
+            return await naming.similar_ids(connection, given, limit)
+
+    async def channels_in_use(self) -> tuple[str, ...]:
+        """The channels that notifications have, in order."""
+        async with self._database.read() as connection:
+            return await naming.channels_in_use(connection)
+
+    async def types_in_use(self) -> tuple[str, ...]:
+        """The types that notifications have, in order."""
+        async with self._database.read() as connection:
+            return await naming.types_in_use(connection)
+
+    async def failure_groups(self, wanted: NotificationFilter, *, limit: int) -> tuple[FailureGroup, ...]:
+        """The dead and failing that match, in groups alike, the largest first, at most `limit` groups."""
+        async with self._database.read() as connection:
+            return await failing.failure_groups(connection, wanted, limit)
+
+    def _bulk(self, ids: Sequence[str]) -> Bulk:
+        return Bulk(tuple(ids), self._database.clock())
 
     async def next_due_at(self) -> datetime | None:
         """When something not due now will be: a retry, or a notification whose worker never answers."""

@@ -28,7 +28,7 @@ UNDER_WAY = "an attempt is under way; wait for its outcome"
 _n = notification_events.c
 _ids = select(Batch("ids").rows.c.value)
 
-_REQUEUE = (
+REQUEUE = (
     update(notification_events)
     .where(
         _n.id.in_(_ids),
@@ -44,9 +44,8 @@ _REQUEUE = (
         last_error=None,
         error=None,
     )
-    .returning(*NOTIFICATION)
 )
-_MARK_READ = (
+MARK_READ = (
     update(notification_events)
     .where(_n.id.in_(_ids), _n.lease_owner.is_(None))
     .values(
@@ -54,19 +53,20 @@ _MARK_READ = (
         read_at=func.coalesce(_n.read_at, bindparam("now", type_=UtcDateTime)),
         next_retry_at=None,
     )
-    .returning(*NOTIFICATION)
 )
+_REQUEUE_ONE = REQUEUE.returning(*NOTIFICATION)
+_MARK_ONE_READ = MARK_READ.returning(*NOTIFICATION)
 _BY_IDS = select(*NOTIFICATION).where(_n.id.in_(_ids))
 
 
 def requeue(connection: Connection, requests: Sequence[Request]) -> list[Notification | NotificationError]:
     """Dead or failed become pending, with all retries before them."""
-    return _each(connection, requests, _REQUEUE)
+    return _each(connection, requests, _REQUEUE_ONE)
 
 
 def mark_read(connection: Connection, requests: Sequence[Request]) -> list[Notification | NotificationError]:
     """Whatever the status, it becomes read and is not delivered any more; repeated, it changes nothing."""
-    return _each(connection, requests, _MARK_READ)
+    return _each(connection, requests, _MARK_ONE_READ)
 
 
 def _each(

@@ -1,0 +1,67 @@
+"""What has died or is failing, and how alike is it? Thousands of failures are read as a few groups."""
+
+from typing import Any
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.listing import conditions
+from storage.models import FailureGroup, NotificationFilter, NotificationStatus
+from storage.tables import UtcDateTime, notification_attempts, notification_events
+
+ERROR = 300
+"""Characters of an error by which groups are told apart."""
+
+FAILING = (NotificationStatus.DEAD, NotificationStatus.FAILED)
+
+_HOUR = len("2026-01-01T00")
+
+_n = notification_events.c
+_a = notification_attempts.c
+
+
+def failure_query(wanted: NotificationFilter, limit: int) -> Select[Any]:
+    """The largest groups first. A filter for other statuses finds nothing."""
+    newest = (
+        select(_a.started_at)
+        .where(_a.notification_id == _n.id)
+        .order_by(_a.number.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    failing = (
+        select(
+            _n.id,
+            _n.channel,
+            _n.status,
+            func.substr(_n.last_error, 1, ERROR).label("error"),
+            (_n.abandoned_count > 0).label("abandoned"),
+            func.coalesce(newest, _n.created_at).label("failed_at"),
+        )
+        .where(_n.status.in_([status.value for status in FAILING]), *conditions(wanted))
+        .subquery()
+    )
+    f = failing.c
+    number = func.count()
+    return (
+        select(
+            f.channel,
+            f.status,
+            f.error,
+            f.abandoned,
+            number.label("count"),
+            func.min(f.failed_at, type_=UtcDateTime).label("first_at"),
+            func.max(f.failed_at, type_=UtcDateTime).label("last_at"),
+            func.min(f.id).label("sample_id"),
+        )
+        .group_by(f.channel, f.status, f.error, f.abandoned, func.substr(f.failed_at, 1, _HOUR))
+        .order_by(number.desc(), f.channel)
+        .limit(limit)
+    )
+
+
+async def failure_groups(
+    connection: AsyncConnection, wanted: NotificationFilter, limit: int
+) -> tuple[FailureGroup, ...]:
+    rows = await connection.execute(failure_query(wanted, limit))
+    return tuple(FailureGroup.model_validate(dict(row)) for row in rows.mappings())

@@ -1,0 +1,88 @@
+"""What an operator may do to many notifications at once: the same transitions, each guarded by the same rule.
+
+One call is one transaction, for as many ids as one should hold. Who acts on more makes more calls.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, Executable, bindparam, delete, func, literal_column, select
+
+from storage.batches import Batch, encoded
+from storage.leases import end_expired_leases
+from storage.models import BulkReport, NotificationStatus
+from storage.requeueing import MARK_READ, REQUEUE
+from storage.tables import UtcDateTime, notification_events
+
+LARGEST_BULK = 500
+"""Ids that one transaction takes."""
+
+SETTLED = (NotificationStatus.SENT, NotificationStatus.READ, NotificationStatus.DEAD)
+"""What may be purged: nothing is left to be delivered."""
+
+_n = notification_events.c
+_ids = select(Batch("ids").rows.c.value)
+
+_REQUEUE = REQUEUE.returning(_n.id)
+_MARK_READ = MARK_READ.returning(_n.id)
+_PURGE = (
+    delete(notification_events)
+    .where(
+        _n.id.in_(_ids),
+        (_n.status + "").in_([literal_column(f"'{status.value}'") for status in SETTLED]),
+        (_n.status + "").in_(select(Batch("statuses").rows.c.value)),
+        _n.created_at < bindparam("until", type_=UtcDateTime),
+        _n.lease_owner.is_(None),
+    )
+    .returning(_n.id)
+)
+_LEFT = select(func.count(), func.count(_n.lease_owner)).where(_n.id.in_(_ids))
+
+
+@dataclass(frozen=True, slots=True)
+class Bulk:
+    """The wish that notifications make a transition now."""
+
+    ids: tuple[str, ...]
+    now: datetime
+    statuses: tuple[NotificationStatus, ...] = ()
+    """To be purged: only these."""
+    created_until: datetime | None = None
+    """To be purged: only those accepted before."""
+
+    def __post_init__(self) -> None:
+        if len(self.ids) > LARGEST_BULK:
+            raise ValueError(f"{len(self.ids)} ids are too many for one transaction; at most {LARGEST_BULK}")
+
+
+def requeue_all(connection: Connection, bulks: Sequence[Bulk]) -> list[BulkReport]:
+    return [_apply(connection, bulk, _REQUEUE) for bulk in bulks]
+
+
+def mark_all_read(connection: Connection, bulks: Sequence[Bulk]) -> list[BulkReport]:
+    return [_apply(connection, bulk, _MARK_READ) for bulk in bulks]
+
+
+def purge_all(connection: Connection, bulks: Sequence[Bulk]) -> list[BulkReport]:
+    """Their attempts go with them."""
+    return [_apply(connection, bulk, _PURGE) for bulk in bulks]
+
+
+def _apply(connection: Connection, bulk: Bulk, statement: Executable) -> BulkReport:
+    end_expired_leases(connection, bulk.now)
+    ids = set(bulk.ids)
+    values = {
+        "ids": encoded(ids),
+        "now": bulk.now,
+        "statuses": encoded(status.value for status in bulk.statuses),
+        "until": bulk.created_until or bulk.now,
+    }
+    changed = {row.id for row in connection.execute(statement, values)}
+    there, under_way = connection.execute(_LEFT, {"ids": encoded(ids - changed)}).one()
+    return BulkReport(
+        changed=len(changed),
+        under_way=under_way,
+        other_status=there - under_way,
+        missing=len(ids) - len(changed) - there,
+    )

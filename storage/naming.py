@@ -1,0 +1,58 @@
+"""Which ids, channels and types are there? For those who complete, or mend, what somebody began to write."""
+
+from sqlalchemy import Column, ColumnElement, Select, and_, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.tables import notification_events
+
+_n = notification_events.c
+
+_LAST = "\U0010ffff"
+"""Sorts after every character that text holds."""
+
+MOST_NAMES = 200
+"""Names of one kind that are found; there are more only where a name holds what it should not."""
+
+
+async def ids_beginning(connection: AsyncConnection, prefix: str, limit: int) -> tuple[str, ...]:
+    """The greatest first: ids of ours hold their time."""
+    query = select(_n.id).where(_begins(prefix)).order_by(_n.id.desc()).limit(limit)
+    return tuple((await connection.execute(query)).scalars())
+
+
+async def similar_ids(connection: AsyncConnection, given: str, limit: int) -> tuple[str, ...]:
+    """Those that begin like `given`, as far as any does, and the newest."""
+    newest = select(_n.id).order_by(_n.created_at.desc(), _n.id.desc()).limit(limit)
+    found = tuple((await connection.execute(newest)).scalars())
+    length = len(given) - 1
+    while length > 0:
+        alike = await ids_beginning(connection, given[:length], limit)
+        if alike:
+            return tuple(dict.fromkeys((*alike, *found)))
+        length //= 2
+    return found
+
+
+async def channels_in_use(connection: AsyncConnection) -> tuple[str, ...]:
+    return tuple((await connection.execute(CHANNELS)).scalars())
+
+
+async def types_in_use(connection: AsyncConnection) -> tuple[str, ...]:
+    return tuple((await connection.execute(TYPES)).scalars())
+
+
+def _begins(prefix: str) -> ColumnElement[bool]:
+    # A range, not LIKE: that has its own signs, and SQLite serves it by an index only under conditions.
+    return and_(_n.id >= prefix, _n.id < prefix + _LAST)
+
+
+def _distinct(column: "Column[str]") -> Select[str]:
+    """By seeking from one value to the next in the index that begins with the column."""
+    walk = select(func.min(column).label("name")).cte(recursive=True)
+    following = select(func.min(column)).where(column > walk.c.name).scalar_subquery()
+    walk = walk.union_all(select(following).where(walk.c.name.is_not(None)))
+    return select(walk.c.name).where(walk.c.name.is_not(None)).limit(MOST_NAMES)
+
+
+CHANNELS = _distinct(_n.channel)
+TYPES = _distinct(_n.type)
