@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,3 +14,18 @@ def installer(pytestconfig: pytest.Config) -> Installer:
 @pytest.fixture(scope="session")
 def node_packages(installer: Installer) -> Path:
     return installer.node_packages()
+
+
+@pytest.fixture(scope="session")
+def python_with_mcp_1(installer: Installer) -> Path:
+    return installer.python("mcp1.txt")
+
+
+@pytest.fixture(scope="session")
+def python_with_fastmcp(installer: Installer) -> Path:
+    return installer.python("fastmcp.txt")
+
+
+@pytest.fixture(scope="session")
+def this_python() -> Path:
+    return Path(sys.executable)
