@@ -51,6 +51,7 @@ def notification_filter(
     text: str | None = None,
     created_after: str | None = None,
     created_before: str | None = None,
+    ids: tuple[str, ...] = (),
 ) -> NotificationFilter:
     """What the arguments of these names ask for at `now`.
 
@@ -58,6 +59,7 @@ def notification_filter(
         ArgumentError: one of the moments is none.
     """
     return NotificationFilter(
+        ids=ids,
         statuses=status,
         channel=channel,
         type=type,
@@ -83,12 +85,12 @@ def moment_argument(name: str, given: str, now: datetime) -> datetime:
     try:
         # Elsewhere a bare number is a duration in seconds; here it is more likely half a date.
         moment = datetime.fromisoformat(given) if given[-1:].isdecimal() else _stated(given, now)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise ArgumentError(
             f"{name}: {given[:40]!r} is no moment; give ISO 8601 such as 2026-11-22T23:00Z, "
             "or how long ago, such as 90m, 24h or 7d"
         ) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _stated(given: str, now: datetime) -> datetime:
