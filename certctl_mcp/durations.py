@@ -22,17 +22,18 @@ _SECONDS = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 _LONGEST = timedelta(days=365)
 
 
-def parse_duration(written: object) -> timedelta:
+def parse_duration(written: object, *, longest: timedelta = _LONGEST) -> timedelta:
     """The span of time that `written` says; a timedelta is taken as it is.
 
     Raises:
-        ValueError: it is no duration, is negative, or is longer than 365 days.
+        ValueError: it is no duration, is negative, or is longer than `longest`, which is 365 days or a little
+            more.
     """
     duration = _read(written)
     if duration is None:
         raise ValueError("must be a duration such as 90s, 2m, 1h30m, 500ms or a number of seconds")
-    if not timedelta(0) <= duration <= _LONGEST:
-        raise ValueError("must be a duration from 0s to 365d")
+    if not timedelta(0) <= duration <= longest:
+        raise ValueError(f"must be a duration from 0s to {format_duration(longest)}")
     return duration
 
 

@@ -6,12 +6,14 @@ from datetime import timedelta
 from pydantic import BaseModel, ConfigDict
 
 from certctl_mcp.errors import UnknownChannelError, UnknownTypeError
+from certctl_mcp.reporting import Period, Timeline
 from certctl_mcp.retry_loop import RetryLoop
 from storage.changes import Changes
 from storage.models import (
     Accepted,
     Attempt,
     ChannelRecord,
+    Deliveries,
     NewNotification,
     Notification,
     NotificationFilter,
@@ -131,3 +133,14 @@ class NotificationService:
     async def _any(self, *, channel: str | None = None, type: str | None = None) -> bool:
         wanted = NotificationFilter(channel=channel, type=type)
         return bool((await self._repository.list(wanted, limit=1)).items)
+
+    async def delivery_report(self, period: Period) -> Deliveries:
+        """How deliveries went over a period, in all and over each channel."""
+        return await self._repository.delivery_figures(period.since, period.until)
+
+    async def deliveries_over_time(self, period: Period) -> Timeline:
+        """The attempts of a period by outcome, in at most some two dozen steps."""
+        steps = await self._repository.deliveries_over_time(
+            period.since, period.until, beginning=period.beginning, step=period.step
+        )
+        return Timeline(period, steps)

@@ -15,6 +15,7 @@ from certctl_mcp.tools.changing import (
 from certctl_mcp.tools.details import get_notification
 from certctl_mcp.tools.listing import list_notifications
 from certctl_mcp.tools.overview import dashboard_summary, list_channels
+from certctl_mcp.tools.reporting import delivery_report
 from certctl_mcp.tools.schemas import arguments_schema, lean
 
 _READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
@@ -28,6 +29,7 @@ _SETTLES = ToolAnnotations(
 _TOOLS: tuple[tuple[ToolGroup, Callable[..., Awaitable[CallToolResult]], str, ToolAnnotations], ...] = (
     (ToolGroup.TRIAGE, list_notifications, "List notifications", _READS),
     (ToolGroup.TRIAGE, get_notification, "Explain a notification", _READS),
+    (ToolGroup.TRIAGE, delivery_report, "Report on deliveries", _READS),
     (ToolGroup.TRIAGE, dashboard_summary, "Dashboard summary", _READS),
     (ToolGroup.TRIAGE, list_channels, "List channels", _READS),
     (ToolGroup.SEND, send_notification, "Send a notification", _DELIVERS),

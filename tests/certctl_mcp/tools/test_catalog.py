@@ -7,7 +7,13 @@ from mcp.server.mcpserver.tools import Tool
 
 from certctl_mcp.tools.catalog import catalog
 
-READING = {"list_notifications", "get_notification", "dashboard_summary", "list_channels"}
+READING = {
+    "list_notifications",
+    "get_notification",
+    "delivery_report",
+    "dashboard_summary",
+    "list_channels",
+}
 TOOLS = catalog()
 
 each_tool = pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
@@ -61,5 +67,5 @@ def test_its_arguments_are_described_and_others_refused(tool: Tool) -> None:
     assert tool.parameters["type"] == "object"
     assert tool.parameters["additionalProperties"] is False
     for name, argument in tool.parameters["properties"].items():
-        assert argument["type"] in {"string", "integer", "array"}
+        assert argument["type"] in {"string", "integer", "boolean", "array"}
         assert argument.get("description"), name
