@@ -60,7 +60,7 @@ class DeliveryReport(TypedDict):
         Figures,
         Field(
             description="What came of the attempts begun in the period; absent counts are 0. "
-            "success_rate: delivered per attempt. retries: all but first attempts. failed: tried again later. "
+            "success_rate: delivered per attempt. retries: all but the first. failed: tried again later. "
             "died: became dead letters. skipped: no notifier, NOT delivered. abandoned: never answered. "
             "seconds: from acceptance to delivery."
         ),
