@@ -1,0 +1,154 @@
+"""What is done to many notifications at once: seen before, done in batches, accounted for exactly."""
+
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+import anyio
+
+from storage.clock import Clock, utc_now
+from storage.many import LARGEST_BULK, SETTLED
+from storage.models import BulkReport, NotificationFilter, NotificationStatus, Share
+from storage.notifications import NotificationRepository
+
+logger = logging.getLogger(__name__)
+
+SAMPLES = 3
+
+
+class Act(StrEnum):
+    """What is done, in the words of the log."""
+
+    REQUEUE = "requeue"
+    MARK_READ = "mark read"
+    PURGE = "purge"
+
+
+ALLOWED: Mapping[Act, tuple[NotificationStatus, ...]] = {
+    Act.REQUEUE: (NotificationStatus.DEAD, NotificationStatus.FAILED),
+    Act.MARK_READ: tuple(status for status in NotificationStatus if status is not NotificationStatus.READ),
+    Act.PURGE: SETTLED,
+}
+"""The statuses in which each can be done, or does anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What an act would do at this moment."""
+
+    act: Act
+    wanted: NotificationFilter
+    shares: tuple[Share, ...]
+    """Of those that match, whether or not the act applies to them."""
+    sample_ids: tuple[str, ...]
+
+    @property
+    def count(self) -> int:
+        """Notifications that would change."""
+        return sum(share.count - share.under_way for share in self.changing)
+
+    @property
+    def changing(self) -> tuple[Share, ...]:
+        return tuple(share for share in self.shares if share.status in ALLOWED[self.act])
+
+    @property
+    def left_out(self) -> BulkReport:
+        """Those that would not change, by why."""
+        under_way = sum(share.under_way for share in self.changing)
+        other_status = sum(share.count for share in self.shares) - self.count - under_way
+        missing = len(self.wanted.ids) and len(set(self.wanted.ids)) - sum(s.count for s in self.shares)
+        return BulkReport(under_way=under_way, other_status=other_status, missing=missing)
+
+    @property
+    def by_channel(self) -> Counter[str]:
+        found: Counter[str] = Counter()
+        for share in self.changing:
+            found[share.channel] += share.count - share.under_way
+        return +found
+
+    @property
+    def by_status(self) -> Counter[NotificationStatus]:
+        found: Counter[NotificationStatus] = Counter()
+        for share in self.changing:
+            found[share.status] += share.count - share.under_way
+        return +found
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """An act that was cancelled half-way. What its report counts was done, and no more."""
+
+    at: datetime
+    report: BulkReport
+    requested: int
+
+
+Progress = Callable[[BulkReport], Awaitable[None]]
+"""Told after each batch what was done so far."""
+
+
+class ManyNotifications:
+    """Acts on notifications chosen by a filter. All methods raise `StorageError` as it comes."""
+
+    def __init__(self, repository: NotificationRepository, clock: Clock = utc_now) -> None:
+        self._repository = repository
+        self._clock = clock
+        self._interrupted: dict[Act, Interrupted] = {}
+
+    def interrupted(self, act: Act) -> Interrupted | None:
+        """The newest of these acts, if it was cancelled half-way."""
+        return self._interrupted.get(act)
+
+    async def preview(self, act: Act, wanted: NotificationFilter) -> Preview:
+        """What `act` would do to what is `wanted`."""
+        shares = await self._repository.breakdown(wanted)
+        samples = await self._repository.matching_ids(_narrowed(act, wanted), limit=SAMPLES)
+        return Preview(act, wanted, shares, samples.ids)
+
+    async def act(self, preview: Preview, progress: Progress) -> BulkReport:
+        """Do it, oldest first, and say what became of each.
+
+        Being cancelled ends it between two batches; `interrupted` then has the account.
+        """
+        report = BulkReport()
+        wanted = _narrowed(preview.act, preview.wanted)
+        self._interrupted.pop(preview.act, None)
+        after: str | None = None
+        try:
+            while True:
+                page = await self._repository.matching_ids(wanted, limit=LARGEST_BULK, after=after)
+                if page.ids:
+                    # A batch that was begun is waited for, so that the account is exact.
+                    with anyio.CancelScope(shield=True):
+                        report += await self._apply(preview, page.ids)
+                    await progress(report)
+                if page.next is None:
+                    break
+                after = page.next
+        except anyio.get_cancelled_exc_class():
+            self._interrupted[preview.act] = Interrupted(self._clock(), report, preview.count)
+            logger.warning("%s was cancelled: %d of %d done", preview.act, report.changed, preview.count)
+            raise
+        logger.info("%s: %d of %d done", preview.act, report.changed, preview.count)
+        return report
+
+    async def _apply(self, preview: Preview, ids: Sequence[str]) -> BulkReport:
+        match preview.act:
+            case Act.REQUEUE:
+                return await self._repository.requeue_all(ids)
+            case Act.MARK_READ:
+                return await self._repository.mark_all_read(ids)
+            case Act.PURGE:
+                until = preview.wanted.created_until or self._clock()
+                statuses = preview.wanted.statuses
+                return await self._repository.purge_all(ids, statuses=statuses, created_until=until)
+
+
+def _narrowed(act: Act, wanted: NotificationFilter) -> NotificationFilter:
+    """Without what the act does not apply to."""
+    statuses = wanted.statuses or tuple(NotificationStatus)
+    allowed = tuple(status for status in statuses if status in ALLOWED[act])
+    return wanted.model_copy(update={"statuses": allowed})
