@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 import anyio
@@ -13,10 +12,15 @@ from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import ValidationError
 
 from certctl_mcp import __version__
-from certctl_mcp.capabilities import Without
+from certctl_mcp.capabilities import CACHE_HINTS, Advertised
+from certctl_mcp.completions import Completions
 from certctl_mcp.instructions import instructions
 from certctl_mcp.opening import Opener, Opening, opening
+from certctl_mcp.prompts import Prompts
+from certctl_mcp.refusals import CALL_TIMEOUT, explain_refusals
+from certctl_mcp.resources import SAME_AS_TOOLS, serve_resources
 from certctl_mcp.settings import Settings
+from certctl_mcp.subscriptions import serve_subscriptions
 from certctl_mcp.tools.answers import refusal
 from certctl_mcp.tools.catalog import TOOL_NAMES, catalog
 from certctl_mcp.tools.failures import arguments_explained, explained, unknown_name
@@ -24,9 +28,6 @@ from storage.clock import Clock, utc_now
 from storage.errors import StorageError
 
 logger = logging.getLogger(__name__)
-
-CALL_TIMEOUT = timedelta(seconds=55)
-"""Hosts give a call up after a minute. A sweep, the longest call, ends after 45 seconds."""
 
 
 def build_server(
@@ -46,16 +47,27 @@ class NotificationServer(MCPServer[Opening]):
     def __init__(
         self, tools: Sequence[Tool], settings: Settings, open_application: Opener | None, clock: Clock
     ) -> None:
+        names = frozenset(tool.name for tool in tools)
+        prompts = Prompts(names, tuple(channel.name for channel in settings.channels))
+        # Who is kept from a reading tool is kept from the same answer under an address.
+        served = {"tools", "resources", "completions"} if names >= SAME_AS_TOOLS else {"tools"}
+        if prompts:
+            served |= {"prompts", "completions"}
         super().__init__(
             "certctl-mcp",
             title="certctl notifications",
             version=__version__,
-            instructions=instructions({tool.name for tool in tools}),
+            instructions=instructions(names),
             tools=list(tools),
             lifespan=lambda _: opening(settings, open_application, clock),
+            cache_hints=CACHE_HINTS,
             subscriptions=False,
-            middleware=[Without(frozenset({"prompts", "resources"}))],
+            middleware=[Advertised(frozenset(served)), explain_refusals],
         )
+        prompts.serve(self._lowlevel_server)
+        serve_resources(self._lowlevel_server)
+        serve_subscriptions(self._lowlevel_server)
+        Completions(prompts).serve(self._lowlevel_server)
         self._arguments = {tool.name: tuple(tool.parameters["properties"]) for tool in tools}
 
     async def call_tool(

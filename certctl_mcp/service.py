@@ -144,3 +144,15 @@ class NotificationService:
             period.since, period.until, beginning=period.beginning, step=period.step
         )
         return Timeline(period, steps)
+
+    async def ids_beginning(self, prefix: str, limit: int) -> tuple[str, ...]:
+        """Ids of notifications, at most `limit`."""
+        return await self._repository.ids_beginning(prefix, limit)
+
+    async def channel_names(self) -> tuple[str, ...]:
+        """The configured channels, and after them others that notifications have."""
+        return tuple(dict.fromkeys((*self._channels, *await self._repository.channels_in_use())))
+
+    async def types_in_use(self) -> tuple[str, ...]:
+        """Those that notifications have."""
+        return await self._repository.types_in_use()

@@ -115,7 +115,12 @@ def test_an_alert_is_sent_delivered_and_explained_to_a_host_that_shakes_hands(
     host = Host(environment)
     greeting = host.greet(version)
     assert greeting["protocolVersion"] == version
-    assert greeting["capabilities"].keys() == {"tools"}
+    assert greeting["capabilities"] == {
+        "tools": {},
+        "resources": {"subscribe": True},
+        "prompts": {},
+        "completions": {},
+    }
     assert "Life of a notification" in greeting["instructions"]
     assert all("outputSchema" in tool for tool in host.ask("tools/list")["tools"])
     accepted = host.call("send_notification", **ALERT)

@@ -1,0 +1,113 @@
+"""What a person types goes on with what there is, shown as it may be, and no more of it than fits."""
+
+from pathlib import Path
+
+import pytest
+from mcp import Client, MCPError
+from mcp.client.client import ConnectMode
+from mcp_types import INVALID_PARAMS, Completion, PromptReference, ResourceTemplateReference
+
+from tests.builders import Queue
+from tests.certctl_mcp.conftest import MODERN, MODES, Connect
+from tests.storage.foreign import insert_row
+
+ONE = ResourceTemplateReference(uri="certctl://notifications/{id}")
+SEVERAL = ResourceTemplateReference(uri="certctl://notifications{?status,channel,type}")
+TRIAGE = PromptReference(name="triage_dead_letters")
+CHECK = PromptReference(name="check_channel")
+
+
+async def complete(
+    client: Client, ref: PromptReference | ResourceTemplateReference, name: str, typed: str
+) -> Completion:
+    return (await client.complete(ref, {"name": name, "value": typed})).completion
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_ids_go_on_as_they_are_shown(
+    connect: Connect, queue: Queue, database_path: Path, mode: ConnectMode
+) -> None:
+    accepted = await queue.pending()
+    insert_row(database_path, id="ops/first alert")
+    insert_row(database_path, id="x" * 300)
+    async with connect(mode) as client:
+        found = await complete(client, ONE, "id", accepted.id[:10])
+        assert (found.values, found.total, found.has_more) == ([accepted.id], 1, False)
+        for typed in ("ops/", "ops%2F"):
+            assert (await complete(client, ONE, "id", typed)).values == ["ops%2Ffirst%20alert"]
+        # It could only be shown cut.
+        assert (await complete(client, ONE, "id", "x")).values == []
+        assert (await complete(client, ONE, "id", "%00")).values == []
+
+
+async def test_no_more_values_are_given_than_an_answer_holds(connect: Connect, queue: Queue) -> None:
+    for _ in range(101):
+        await queue.pending()
+    async with connect(MODERN) as client:
+        found = await complete(client, ONE, "id", "notif-")
+        assert (len(found.values), found.has_more) == (100, True)
+
+
+async def test_names_in_use_are_offered_after_those_known(
+    connect: Connect, queue: Queue, database_path: Path
+) -> None:
+    await queue.pending(channel="Slow lane", type="RenewalStuck")
+    async with connect(MODERN) as client:
+        assert (await complete(client, SEVERAL, "status", "")).values == [
+            "pending",
+            "sent",
+            "failed",
+            "dead",
+            "read",
+        ]
+        assert (await complete(client, SEVERAL, "status", "DE")).values == ["dead"]
+        channels = await complete(client, SEVERAL, "channel", "sl")
+        assert (channels.values, channels.total) == (["Slack", "Slow lane"], 2)
+        assert (await complete(client, SEVERAL, "type", "renewal")).values == [
+            "RenewalSuccess",
+            "RenewalFailure",
+            "RenewalStuck",
+        ]
+        # What begins so comes before what only holds it.
+        assert (await complete(client, SEVERAL, "type", "re")).values[0] == "RenewalSuccess"
+        assert (await complete(client, SEVERAL, "type", "failure")).values == [
+            "RenewalFailure",
+            "DeploymentFailure",
+        ]
+
+
+async def test_names_that_hide_something_are_not_offered(connect: Connect, queue: Queue) -> None:
+    for name in ("ev\u202eil", "two\nlines", "evil token=abcdefghijklmnop123456", "e" * 255):
+        await queue.pending(channel=name, type=name)
+    async with connect(MODERN) as client:
+        for part in ("channel", "type"):
+            values = (await complete(client, SEVERAL, part, "")).values
+            assert "e" * 255 in values
+            assert not [value for value in values if value.startswith(("ev", "two"))]
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_arguments_of_prompts_go_on_with_what_the_prompt_takes(
+    connect: Connect, queue: Queue, mode: ConnectMode
+) -> None:
+    await queue.pending(channel="Slow lane")
+    async with connect(mode) as client:
+        assert (await complete(client, CHECK, "channel", "s")).values == ["Slack"]
+        for since in (await complete(client, TRIAGE, "since", "")).values:
+            await client.get_prompt("triage_dead_letters", {"since": since})
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_what_can_not_be_completed_is_explained(connect: Connect, mode: ConnectMode) -> None:
+    async with connect(mode) as client:
+        for ref, name, wrong in (
+            (PromptReference(name="triage_dead_leters"), "since", "did you mean 'triage_dead_letters'?"),
+            (TRIAGE, "when", "There is no argument 'when'"),
+            (ONE, "number", "There is no part 'number'"),
+            (SEVERAL, "state", "did you mean 'status'?"),
+            (ResourceTemplateReference(uri="certctl://nothing/{id}"), "id", "certctl://notifications/{id}"),
+        ):
+            with pytest.raises(MCPError) as refused:
+                await complete(client, ref, name, "")
+            assert refused.value.error.code == INVALID_PARAMS
+            assert wrong in refused.value.error.message

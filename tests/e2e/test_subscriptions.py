@@ -1,0 +1,68 @@
+"""Two servers on one file: what one of them changes the client of the other is told."""
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+from anyio.abc import ObjectReceiveStream
+from mcp import Client, StdioServerParameters
+from mcp.client.client import ConnectMode
+from mcp_types import ResourceUpdatedNotification
+
+from storage.database import Database
+from storage.models import Notification
+from storage.notifications import NotificationRepository
+from tests.builders import Queue, SettableClock
+
+PATIENCE = 30.0
+DEAD = "certctl://notifications/dead"
+
+
+def server(environment: dict[str, str]) -> StdioServerParameters:
+    return StdioServerParameters(command=sys.executable, args=["-m", "certctl_mcp"], env=environment)
+
+
+@pytest.fixture
+async def dead(environment: dict[str, str], clock: SettableClock) -> Notification:
+    async with Database.open(environment["CERTCTL_DATABASE_URL"], clock=clock) as database:
+        return await Queue(NotificationRepository(database), clock).dead()
+
+
+@asynccontextmanager
+async def told_of(
+    environment: dict[str, str], mode: ConnectMode, *uris: str
+) -> AsyncIterator[ObjectReceiveStream[str]]:
+    """What a client is told that has subscribed, in the way of its revision."""
+    say, told = anyio.create_memory_object_stream[str](100)
+
+    async def hear(message: object) -> None:
+        # The frames of a listener's stream pass here as well.
+        if isinstance(message, ResourceUpdatedNotification):
+            say.send_nowait(message.params.uri)
+
+    async with say, told, Client(server(environment), mode=mode, message_handler=hear) as client:
+        if mode == "legacy":
+            for uri in uris:
+                await client.session.subscribe_resource(uri)
+            yield told
+        else:
+            async with client.listen(resource_subscriptions=uris):
+                yield told
+
+
+@pytest.mark.filterwarnings("ignore:resources/subscribe is removed")
+@pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
+async def test_what_another_server_changed_is_told(
+    environment: dict[str, str], dead: Notification, mode: ConnectMode
+) -> None:
+    mine = f"certctl://notifications/{dead.id}"
+    with anyio.fail_after(PATIENCE):
+        async with (
+            Client(server(environment)) as other,
+            told_of(environment, mode, DEAD, mine) as told,
+        ):
+            settled = await other.call_tool("mark_notification_read", {"id": dead.id})
+            assert not settled.is_error
+            assert {await told.receive(), await told.receive()} == {DEAD, mine}
