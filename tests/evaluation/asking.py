@@ -1,0 +1,43 @@
+"""How is a question asked? A real client of the real server, on a database in which a night has happened."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from mcp import Client
+
+from certctl_mcp.settings import load_settings
+from storage.database import Database
+from storage.notifications import NotificationRepository
+from tests.builders import Queue, SettableClock
+from tests.evaluation.assistant import Assistant
+from tests.evaluation.night import CHANNELS, MORNING, Night
+from tests.evaluation.question import Answer, Question
+from tests.serving import Destination, server
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was answered, what would be right, and what it cost."""
+
+    answer: Answer
+    right: Answer
+    calls: int
+    tokens: int
+
+
+async def ask(question: Question, directory: Path, seed: int) -> Outcome:
+    """Ask about a night that differs with the seed."""
+    url = f"sqlite:///{directory / f'{type(question).__name__}-{seed}.db'}"
+    settings = load_settings(None, {"CERTCTL_DATABASE_URL": url})
+    destinations = {channel: Destination() for channel in CHANNELS}
+    clock = SettableClock()
+    async with Database.open(url, clock=clock) as database:
+        queue = Queue(NotificationRepository(database), clock)
+        night = Night(queue, clock, Random(seed), destinations)
+        right = await question.happened(night)
+        night.hour(MORNING)
+        async with Client(server(database, clock, settings, destinations)) as client:
+            assistant = Assistant(client)
+            answer = await question.reference(assistant)
+    return Outcome(answer, right, assistant.calls, assistant.tokens)

@@ -1,0 +1,24 @@
+"""Each question can be answered through the tools alone, rightly, and within its calls and tokens."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.evaluation.asking import ask
+from tests.evaluation.question import Question
+from tests.evaluation.questions import QUESTIONS
+
+NIGHTS = (1, 2)
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: type(question).__name__)
+async def test_it_is_answered_rightly_within_its_budget(question: Question, tmp_path: Path) -> None:
+    outcomes = [await ask(question, tmp_path, seed) for seed in NIGHTS]
+    for outcome in outcomes:
+        assert outcome.answer == outcome.right
+        assert outcome.calls <= question.calls
+        assert outcome.tokens <= question.tokens
+
+
+def test_there_are_twenty() -> None:
+    assert len({type(question) for question in QUESTIONS}) == len(QUESTIONS) == 20
