@@ -4,13 +4,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from mcp import Client, MCPError
+from mcp import Client
 from mcp.client.client import ConnectMode
 
 from certctl_mcp.application import Application
 from certctl_mcp.server import build_server
 from certctl_mcp.settings import Settings, load_settings
 from storage.errors import StorageError
+from tests.certctl_mcp.conftest import Connect
 
 MODES: list[ConnectMode] = ["legacy", "2026-07-28"]
 
@@ -42,15 +43,33 @@ async def test_it_answers_without_a_database_and_tells_what_is_missing(
 
 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])
-async def test_it_advertises_tools_and_nothing_else(settings: Settings, mode: ConnectMode) -> None:
+async def test_it_advertises_what_it_serves_and_nothing_else(settings: Settings, mode: ConnectMode) -> None:
     async with Client(build_server(settings, open_application=never), mode=mode) as client:
         advertised = client.server_capabilities.model_dump(exclude_none=True)
-        assert advertised.keys() - {"extensions"} == {"tools"}
-        assert not advertised.get("extensions")
-        with pytest.raises(MCPError):
-            await client.list_resources()
-        with pytest.raises(MCPError):
-            await client.list_prompts()
+        assert not advertised.pop("extensions", None)
+        # Lists never change, so no word of their changes.
+        assert advertised == {
+            "tools": {},
+            "resources": {"subscribe": True},
+            "prompts": {},
+            "completions": {},
+        }
+
+
+async def test_what_never_changes_may_be_kept_and_what_is_read_may_not(connect: Connect) -> None:
+    async with connect("auto") as client:
+        discovered = client.session.discover_result
+        assert discovered is not None
+        for lasting in (
+            discovered,
+            await client.list_tools(),
+            await client.list_prompts(),
+            await client.list_resources(),
+            await client.list_resource_templates(),
+        ):
+            assert (lasting.ttl_ms, lasting.cache_scope) == (3_600_000, "public")
+        read = await client.read_resource("certctl://dashboard")
+        assert (read.ttl_ms, read.cache_scope) == (0, "private")
 
 
 async def test_it_teaches_the_life_of_a_notification(settings: Settings) -> None:
