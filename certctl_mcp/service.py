@@ -1,14 +1,17 @@
 """What every front asks for: alerts accepted, found, explained, and given a new life."""
 
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
 
+from certctl_mcp.diagnosis.diagnosing import Diagnosis, diagnose
 from certctl_mcp.errors import UnknownChannelError, UnknownTypeError
+from certctl_mcp.nearest import LONGEST, nearest_id
 from certctl_mcp.reporting import Period, Timeline
 from certctl_mcp.retry_loop import RetryLoop
 from storage.changes import Changes
+from storage.errors import NotificationNotFoundError
 from storage.models import (
     Accepted,
     Attempt,
@@ -74,7 +77,7 @@ class NotificationService:
         Raises:
             NotificationNotFoundError: there is no such notification.
         """
-        notification = await self._repository.get(notification_id)
+        notification = await self._of_id(self._repository.get, notification_id)
         return notification, await self._repository.attempts(notification_id)
 
     async def list(
@@ -87,6 +90,16 @@ class NotificationService:
         """
         return await self._repository.list(wanted, limit=limit, cursor=cursor)
 
+    async def count(self, wanted: NotificationFilter) -> int:
+        """How many match, exactly."""
+        return await self._repository.count(wanted)
+
+    async def diagnose(
+        self, wanted: NotificationFilter, now: datetime, *, include_failing: bool = True
+    ) -> Diagnosis:
+        """Why the dead letters that match died, by channel, kind of failure and time, and what helps."""
+        return await diagnose(self._repository, wanted, self._channels, now, include_failing=include_failing)
+
     async def check_names(self, wanted: NotificationFilter) -> None:
         """Tell a filter that matches nothing from a slip of the pen, which would pass for good news.
 
@@ -96,9 +109,11 @@ class NotificationService:
         """
         channel, type_ = wanted.channel, wanted.type
         if not (channel is None or channel in self._channels or await self._any(channel=channel)):
-            raise UnknownChannelError(channel, tuple(self._channels))
+            raise UnknownChannelError(
+                channel, tuple(self._channels), in_use=await self._repository.channels_in_use()
+            )
         if not (type_ is None or type_ in _TYPES or await self._any(type=type_)):
-            raise UnknownTypeError(type_, _TYPES)
+            raise UnknownTypeError(type_, _TYPES, in_use=await self._repository.types_in_use())
 
     async def requeue_notification(self, notification_id: str) -> Notification:
         """Give a dead or failed notification all its retries anew; it is attempted at once.
@@ -107,7 +122,7 @@ class NotificationService:
             NotificationNotFoundError: there is no such notification.
             NotificationConflictError: its status does not allow it, or an attempt is under way.
         """
-        return await self._repository.requeue(notification_id)
+        return await self._of_id(self._repository.requeue, notification_id)
 
     async def mark_as_read(self, notification_id: str) -> Notification:
         """Nothing is left to do about it; one not delivered yet is not delivered any more.
@@ -116,7 +131,7 @@ class NotificationService:
             NotificationNotFoundError: there is no such notification.
             NotificationConflictError: an attempt is under way.
         """
-        return await self._repository.mark_read(notification_id)
+        return await self._of_id(self._repository.mark_read, notification_id)
 
     async def retry_failed_notifications(self) -> SweepReport:
         """Attempt everything due now, once, and say what came of it."""
@@ -129,6 +144,16 @@ class NotificationService:
             ChannelHealth(name=name, destination=destination, record=records.get(name))
             for name, destination in self._channels.items()
         )
+
+    async def _of_id(
+        self, step: Callable[[str], Awaitable[Notification]], notification_id: str
+    ) -> Notification:
+        """Take `step`; if there is no such notification, say which one may have been meant."""
+        try:
+            return await step(notification_id)
+        except NotificationNotFoundError:
+            alike = await self._repository.similar_ids(notification_id[:LONGEST])
+            raise NotificationNotFoundError(notification_id, nearest_id(notification_id, alike)) from None
 
     async def _any(self, *, channel: str | None = None, type: str | None = None) -> bool:
         wanted = NotificationFilter(channel=channel, type=type)

@@ -43,9 +43,9 @@ def of_smtp_reply(code: int, for_good: FailureKind) -> FailureKind:
 def classify(error: str | None, *, abandoned: bool = False) -> FailureKind:
     """The kind of failure that `error`, or its first few hundred characters, tells of.
 
-    `abandoned`: the notification died because no worker that attempted it ever answered.
+    `abandoned`: some attempt was never answered, which explains a failure for which no error is recorded.
     """
-    if abandoned:
+    if not error and abandoned:
         return FailureKind.ABANDONED
     text = _WRAPPED.sub("", (error or "").lstrip(), count=1)
     for sentence, kind in _SENTENCES:

@@ -38,48 +38,42 @@ class Remedy:
 
 
 REMEDIES: dict[FailureKind, Remedy] = {
-    FailureKind.CREDENTIALS: Remedy(
-        "the receiver refuses the credentials", "renew them in the channel's settings"
-    ),
-    FailureKind.GONE: Remedy("the destination is gone or has moved", "correct its URL in the settings"),
+    FailureKind.CREDENTIALS: Remedy("credentials refused", "renew them in the channel's settings"),
+    FailureKind.GONE: Remedy("destination gone or moved", "correct its URL in the settings"),
     FailureKind.RATE_LIMITED: Remedy(
-        "the receiver limits the rate", "wait, or have its limit raised", passes=True
+        "too many for the receiver", "wait, or have its limit raised", passes=True
     ),
-    FailureKind.OUTAGE: Remedy("the receiver was out of order", "see that it is up again", passes=True),
+    FailureKind.OUTAGE: Remedy("receiver out of order", "see that it is up again", passes=True),
     FailureKind.REFUSED: Remedy(
-        "the receiver refuses the content",
+        "content refused",
         "see why with get_notification, send a corrected alert, mark these read",
         of_channel=False,
     ),
-    FailureKind.TIMEOUT: Remedy(
-        "the receiver did not answer in time", "see that it is up and reachable", passes=True
-    ),
+    FailureKind.TIMEOUT: Remedy("no answer in time", "see that it is up and not overloaded", passes=True),
     FailureKind.CONNECTION: Remedy(
-        "no connection, or it broke", "see that the receiver is up and no firewall is between", passes=True
+        "no connection, or it broke", "see that it is up and reachable", passes=True
     ),
     FailureKind.DNS: Remedy(
-        "the host name does not resolve", "correct the name, or this server's DNS", passes=True
+        "host name does not resolve", "correct the name, or this server's DNS", passes=True
     ),
     FailureKind.TLS: Remedy(
-        "TLS fails or the certificate is not trusted", "renew that certificate, or set the channel's ca_file"
+        "TLS fails, or its certificate is not trusted", "renew that, or set the channel's ca_file"
     ),
     FailureKind.RECIPIENT: Remedy(
-        "the recipient is malformed or refused",
-        "send anew to the right address, mark these read",
-        of_channel=False,
+        "recipient malformed or refused", "send anew to the right address, mark these read", of_channel=False
     ),
     FailureKind.SENDER: Remedy(
-        "the mail relay does not take mail from this sender", "correct from_address, or the relay's policy"
+        "mail relay does not accept this sender", "correct from_address, or the relay's policy"
     ),
-    FailureKind.SETUP: Remedy("the channel is not set up right", "correct its settings"),
-    FailureKind.NO_NOTIFIER: Remedy("no destination was configured for the channel", "configure it"),
+    FailureKind.SETUP: Remedy("channel not set up right", "correct its settings"),
+    FailureKind.NO_NOTIFIER: Remedy("channel was not configured", "configure it"),
     FailureKind.ABANDONED: Remedy(
-        "workers died while they attempted it",
+        "workers died while attempting it",
         "see the server's log for why, and requeue one first",
         of_channel=False,
     ),
     FailureKind.DEFECT: Remedy(
-        "the channel's notifier has a defect", "see the server's log, and mend or upgrade the notifier"
+        "defect of the channel's notifier", "see the server's log, mend or upgrade the notifier"
     ),
-    FailureKind.UNKNOWN: Remedy("not recognised: see the error", "look at the sample with get_notification"),
+    FailureKind.UNKNOWN: Remedy("not recognised", "see the sample with get_notification"),
 }

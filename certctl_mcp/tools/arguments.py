@@ -33,7 +33,9 @@ CreatedAfter = Annotated[
     str | None, Field(description="Inclusive: ISO 8601 (UTC), or how long ago, such as 90m, 24h, 7d.")
 ]
 CreatedBefore = Annotated[str | None, Field(description="Exclusive; likewise.")]
-Ids = Annotated[tuple[NotificationId, ...], BeforeValidator(_several), Field(max_length=500)]
+Ids = Annotated[
+    tuple[NotificationId, ...], BeforeValidator(_several), Field(max_length=500, description="Just these.")
+]
 
 
 class ArgumentError(RequestError):

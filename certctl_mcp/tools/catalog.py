@@ -13,6 +13,7 @@ from certctl_mcp.tools.changing import (
     send_notification,
 )
 from certctl_mcp.tools.details import get_notification
+from certctl_mcp.tools.diagnosing import diagnose_dead_letters
 from certctl_mcp.tools.listing import list_notifications
 from certctl_mcp.tools.overview import dashboard_summary, list_channels
 from certctl_mcp.tools.reporting import delivery_report
@@ -30,6 +31,7 @@ _TOOLS: tuple[tuple[ToolGroup, Callable[..., Awaitable[CallToolResult]], str, To
     (ToolGroup.TRIAGE, list_notifications, "List notifications", _READS),
     (ToolGroup.TRIAGE, get_notification, "Explain a notification", _READS),
     (ToolGroup.TRIAGE, delivery_report, "Report on deliveries", _READS),
+    (ToolGroup.TRIAGE, diagnose_dead_letters, "Diagnose dead letters", _READS),
     (ToolGroup.TRIAGE, dashboard_summary, "Dashboard summary", _READS),
     (ToolGroup.TRIAGE, list_channels, "List channels", _READS),
     (ToolGroup.SEND, send_notification, "Send a notification", _DELIVERS),

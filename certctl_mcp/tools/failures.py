@@ -1,19 +1,20 @@
 """What went wrong, what is allowed, what to do? A sentence for an assistant; the details stay in the log."""
 
-import difflib
 from collections.abc import Iterable, Sequence
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from certctl_mcp.errors import RequestError
-from certctl_mcp.untrusted import shown
+from certctl_mcp.errors import LONGEST_GIVEN, RequestError, quoted
+from certctl_mcp.nearest import nearest_name
+from certctl_mcp.untrusted import shown, shown_id
 from storage.errors import (
     DatabaseBusyError,
     DatabaseReadOnlyError,
     DatabaseTooNewError,
     DiskFullError,
     NotADatabaseError,
+    NotificationConflictError,
     NotificationError,
     NotificationNotFoundError,
     StorageError,
@@ -48,7 +49,14 @@ def explained(failure: BaseException | None) -> str | None:
         case StorageError():
             return next(sentence for kind, sentence in _STORAGE if isinstance(failure, kind))
         case NotificationNotFoundError():
-            return _told(f"{failure}; list_notifications gives the ids there are")
+            return _told(
+                f"There is no notification {_id(failure.notification_id)}{_meant_id(failure.nearest)} "
+                "list_notifications gives the ids there are."
+            )
+        case NotificationConflictError():
+            return _told(
+                f"Notification {_id(failure.notification_id)} is {failure.status.value}: {failure.reason}."
+            )
         case NotificationError() | RequestError():
             return _told(str(failure))
         case _:
@@ -63,7 +71,8 @@ def arguments_explained(invalid: ValidationError) -> str:
 def unknown_name(what: str, given: str, allowed: Sequence[str]) -> str:
     """That there is no such tool or argument, which may have been meant, and which there are."""
     return _told(
-        f"There is no {what} {given!r}{_meant(given, allowed)} There are: {', '.join(allowed) or 'none'}."
+        f"There is no {what} {_given(given)}{_meant(given, allowed)} "
+        f"There are: {', '.join(allowed) or 'none'}."
     )
 
 
@@ -74,19 +83,29 @@ def _argument(error: ErrorDetails) -> str:
     if error["type"] in ("enum", "literal_error"):
         expected = error.get("ctx", {}).get("expected", "")
         allowed = [value.strip("' ") for value in expected.replace(" or ", ", ").split(",")]
-        return f"{name}: {given!r} is not allowed{_meant(str(given), allowed)} Allowed: {', '.join(allowed)}."
+        told = f"{_given(given)} is not allowed{_meant(str(given), allowed)}"
+        return f"{name}: {told} Allowed: {', '.join(allowed)}."
     message = error["msg"].removeprefix("Value error, ")
-    return f"{name}: {message[:1].lower()}{message[1:]}, not {_short(given)}."
+    return f"{name}: {message[:1].lower()}{message[1:]}, not {_given(given)}."
 
 
 def _meant(given: str, allowed: Iterable[str]) -> str:
-    nearest = difflib.get_close_matches(given.lower(), allowed, n=1)
-    return f"; did you mean {nearest[0]!r}?" if nearest else "."
+    nearest = nearest_name(given, allowed)
+    return "." if nearest is None else f"; did you mean {nearest!r}?"
 
 
-def _short(given: object) -> str:
-    written = repr(given)
-    return written if len(written) <= 60 else f"{written[:60]}..."
+def _given(given: object) -> str:
+    return quoted(given) if isinstance(given, str) else shown(repr(given), LONGEST_GIVEN).text
+
+
+def _id(notification_id: str) -> str:
+    """As list_notifications gives it, so that no id can hold a sentence."""
+    begins = shown(notification_id, LONGEST_GIVEN)
+    return f"'{shown_id(begins.text)}'{'...' if begins.cut else ''}"
+
+
+def _meant_id(nearest: str | None) -> str:
+    return "." if nearest is None else f"; did you mean '{shown_id(nearest)}'?"
 
 
 def _told(text: str) -> str:

@@ -6,8 +6,12 @@ from typing import Annotated, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from certctl_mcp.untrusted import EXCERPT, Shown, label, shown, shown_id
+from certctl_mcp.untrusted import EXCERPT, label, shown, shown_id
 from storage.models import Notification, NotificationStatus
+
+CONCISE_MESSAGE = 48
+CONCISE_ERROR = 60
+"""Characters of a row that is to tell one notification from another, and why it failed."""
 
 Moment = Annotated[str, Field(description="ISO 8601, UTC")]
 
@@ -24,15 +28,8 @@ class Untrusted(TypedDict):
     not_delivered_because: NotRequired[str]
 
 
-class Cut(TypedDict):
-    """Characters left out at the end; get_notification shows more."""
-
-    message: NotRequired[int]
-    last_error: NotRequired[int]
-
-
 class Row(TypedDict):
-    """A notification."""
+    """A notification. A concise row holds less of it."""
 
     id: Annotated[str, Field(description="Percent-encoded; pass it on as it is")]
     status: NotificationStatus
@@ -44,11 +41,32 @@ class Row(TypedDict):
     next_retry_at: NotRequired[Moment]
     read_at: NotRequired[Moment]
     untrusted: Untrusted
-    cut: NotRequired[Cut]
+    cut: Annotated[
+        NotRequired[int], Field(description="Characters left out of its texts; get_notification shows more")
+    ]
 
 
 def row(notification: Notification, limit: int = EXCERPT) -> Row:
     """`notification` with at most `limit` characters of each long text, and without what is not there."""
+    shown_row = _row(notification)
+    if notification.read_at is not None:
+        shown_row["read_at"] = iso(notification.read_at)
+    untrusted = shown_row["untrusted"]
+    if notification.recipient:
+        untrusted["recipient"] = label(notification.recipient)
+    if notification.certificate_id is not None:
+        untrusted["certificate_id"] = label(notification.certificate_id)
+    if notification.error is not None:
+        untrusted["not_delivered_because"] = label(notification.error)
+    return _with_texts(shown_row, notification, limit, limit)
+
+
+def concise_row(notification: Notification) -> Row:
+    """What tells `notification` from others, how it stands, and the beginnings of its texts."""
+    return _with_texts(_row(notification), notification, CONCISE_MESSAGE, CONCISE_ERROR)
+
+
+def _row(notification: Notification) -> Row:
     shown_row: Row = {
         "id": shown_id(notification.id),
         "status": notification.status,
@@ -61,34 +79,26 @@ def row(notification: Notification, limit: int = EXCERPT) -> Row:
         shown_row["sent_at"] = iso(notification.sent_at)
     if notification.next_retry_at is not None:
         shown_row["next_retry_at"] = iso(notification.next_retry_at)
-    if notification.read_at is not None:
-        shown_row["read_at"] = iso(notification.read_at)
+    return shown_row
+
+
+def _with_texts(shown_row: Row, notification: Notification, of_message: int, of_error: int) -> Row:
     untrusted = shown_row["untrusted"]
-    if notification.recipient:
-        untrusted["recipient"] = label(notification.recipient)
-    if notification.certificate_id is not None:
-        untrusted["certificate_id"] = label(notification.certificate_id)
-    if notification.error is not None:
-        untrusted["not_delivered_because"] = label(notification.error)
-    message = shown(notification.message, limit)
+    message = shown(notification.message, of_message)
     untrusted["message"] = message.text
-    last_error = shown(notification.last_error or "", limit)
+    last_error = shown(notification.last_error or "", of_error)
     if last_error.text:
         untrusted["last_error"] = last_error.text
     if message.cut or last_error.cut:
-        shown_row["cut"] = _cut(message, last_error)
+        shown_row["cut"] = message.cut + last_error.cut
     return shown_row
+
+
+def exact(moment: datetime) -> str:
+    """With what it has below a second."""
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat()}Z"
 
 
 def iso(moment: datetime) -> str:
     """To the second."""
     return f"{moment.astimezone(UTC).isoformat()[:19]}Z"
-
-
-def _cut(message: Shown, last_error: Shown) -> Cut:
-    cut: Cut = {}
-    if message.cut:
-        cut["message"] = message.cut
-    if last_error.cut:
-        cut["last_error"] = last_error.cut
-    return cut

@@ -234,7 +234,16 @@ def test_what_the_receiver_says_decides_nothing(opening: str, said: str) -> None
 @given(st.text())
 def test_any_text_has_a_kind(text: str) -> None:
     assert classify(text) in FailureKind
-    assert classify(text, abandoned=True) is FailureKind.ABANDONED
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [(None, FailureKind.ABANDONED), ("", FailureKind.ABANDONED), ("HTTP 503", FailureKind.OUTAGE)],
+)
+def test_an_attempt_without_an_answer_explains_only_what_nothing_else_does(
+    error: str | None, kind: FailureKind
+) -> None:
+    assert classify(error, abandoned=True) is kind
 
 
 def test_every_kind_has_a_cause_and_what_mends_it() -> None:

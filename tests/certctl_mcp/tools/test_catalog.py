@@ -10,6 +10,7 @@ from certctl_mcp.tools.catalog import catalog
 READING = {
     "list_notifications",
     "get_notification",
+    "diagnose_dead_letters",
     "delivery_report",
     "dashboard_summary",
     "list_channels",

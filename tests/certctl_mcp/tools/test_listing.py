@@ -8,6 +8,7 @@ import pytest
 
 from tests.builders import Queue, SettableClock
 from tests.certctl_mcp.tools.conftest import Assistant
+from tests.tokens import tokens
 
 
 def ids(page: dict[str, Any]) -> list[str]:
@@ -18,8 +19,9 @@ async def test_a_row_holds_the_facts_and_apart_from_them_the_words_of_others(
     assistant: Assistant, queue: Queue
 ) -> None:
     failed = await queue.failed("HTTP 503 from receiver.example", certificate_id="api")
-    page = await assistant.call("list_notifications")
+    page = await assistant.call("list_notifications", form="detailed")
     assert page == {
+        "total": 1,
         "notifications": [
             {
                 "id": failed.id,
@@ -36,9 +38,58 @@ async def test_a_row_holds_the_facts_and_apart_from_them_the_words_of_others(
                     "last_error": "HTTP 503 from receiver.example",
                 },
             }
-        ]
+        ],
     }
-    assert json.loads(await assistant.text("list_notifications")) == page
+    assert json.loads(await assistant.text("list_notifications", form="detailed")) == page
+
+
+async def test_a_concise_row_tells_what_failed_and_why_in_few_words(
+    assistant: Assistant, queue: Queue
+) -> None:
+    failed = await queue.failed("HTTP 503 from receiver.example", certificate_id="api")
+    assert await assistant.call("list_notifications") == {
+        "total": 1,
+        "notifications": [
+            {
+                "id": failed.id,
+                "status": "failed",
+                "created_at": "2026-01-01T12:00:00Z",
+                "retry_count": 1,
+                "next_retry_at": "2026-01-01T12:01:00Z",
+                "untrusted": {
+                    "type": "ExpirationWarning",
+                    "channel": "Webhook",
+                    "message": "api.example.com expires in 7 days",
+                    "last_error": "HTTP 503 from receiver.example",
+                },
+            }
+        ],
+    }
+
+
+async def test_what_counts_as_sent_though_nothing_was_delivered_is_seen_in_each_form(
+    assistant: Assistant, queue: Queue
+) -> None:
+    delivered, undelivered = await queue.sent(), await queue.skipped("no notifier for it")
+    for form in ("concise", "detailed"):
+        rows = (await assistant.call("list_notifications", form=form))["notifications"]
+        assert {row["id"]: row.get("sent_at") for row in rows} == {
+            delivered.id: "2026-01-01T12:00:00Z",
+            undelivered.id: None,
+        }
+    (row,) = (await assistant.call("list_notifications", text="no notifier", form="detailed"))[
+        "notifications"
+    ]
+    assert row["untrusted"]["not_delivered_because"] == "no notifier for it"
+
+
+async def test_a_concise_row_costs_about_a_hundred_tokens(assistant: Assistant, queue: Queue) -> None:
+    for number in range(20):
+        await queue.dead(
+            f"hooks.example.com answered 503 Service Unavailable: upstream {number} did not respond in time",
+            message=f"shop-{number}.example.com (mc-shop-{number}) expires in 7 days, on 2026-01-08.",
+        )
+    assert tokens(await assistant.text("list_notifications")) / 20 <= 110
 
 
 async def test_long_texts_are_excerpts_and_the_row_says_what_was_cut(
@@ -46,8 +97,11 @@ async def test_long_texts_are_excerpts_and_the_row_says_what_was_cut(
 ) -> None:
     await queue.dead("e" * 200, message="m" * 1000)
     (row,) = (await assistant.call("list_notifications"))["notifications"]
+    assert row["untrusted"]["message"] == "m" * 48
+    assert row["cut"] == 952 + 140
+    (row,) = (await assistant.call("list_notifications", form="detailed"))["notifications"]
     assert row["untrusted"]["message"] == "m" * 160
-    assert row["cut"] == {"message": 840, "last_error": 40}
+    assert row["cut"] == 840 + 40
 
 
 async def test_one_status_or_several_can_be_asked_for(assistant: Assistant, queue: Queue) -> None:
@@ -94,7 +148,7 @@ async def test_moments_are_iso_8601_or_how_long_ago(
     assert ids(await assistant.call("list_notifications", created_before=since)) == [old.id]
 
 
-@pytest.mark.parametrize("wrong", ["yesterday", "24", "2026", "-3h", "2026-13-01", "9999999999999d"])
+@pytest.mark.parametrize("wrong", ["yesterday", "24", "2026", "-3h", "2026-13-01", "", "9999999999999d"])
 async def test_what_is_no_moment_is_refused_with_what_would_be(assistant: Assistant, wrong: str) -> None:
     why = await assistant.refused("list_notifications", created_after=wrong)
     assert why.startswith(f"created_after: {wrong!r} is no moment")
@@ -111,6 +165,7 @@ async def test_pages_follow_one_another_to_the_end(
     first = await assistant.call("list_notifications", limit=3)
     rest = await assistant.call("list_notifications", limit=3, cursor=first["next_cursor"])
     assert ids(first) + ids(rest) == accepted[::-1]
+    assert first["total"] == rest["total"] == 5
     assert "next_cursor" not in rest
 
 
@@ -123,9 +178,19 @@ async def test_a_channel_that_is_not_configured_any_more_can_be_asked_for(
     assistant: Assistant, queue: Queue
 ) -> None:
     await queue.dead(channel="Fax")
-    assert await assistant.call("list_notifications", channel="Fax", status="sent") == {"notifications": []}
+    page = await assistant.call("list_notifications", channel="Fax", status="sent")
+    assert page == {"total": 0, "notifications": []}
 
 
 async def test_a_mistyped_type_is_named_with_the_nearest(assistant: Assistant) -> None:
     why = await assistant.refused("list_notifications", type="ExpirationWarnings")
     assert "did you mean 'ExpirationWarning'?" in why
+
+
+async def test_the_total_is_that_of_the_filter_on_every_page(assistant: Assistant, queue: Queue) -> None:
+    for _ in range(3):
+        await queue.dead()
+    await queue.sent()
+    assert (await assistant.call("list_notifications", status="dead", limit=1))["total"] == 3
+    await queue.dead()
+    assert (await assistant.call("list_notifications", status="dead", limit=1))["total"] == 4

@@ -1,0 +1,86 @@
+"""What failed, why, and what helps? Groups of like errors, brought together with how their channels stand."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from certctl_mcp.diagnosis.advice import Advice, Standing, advise
+from certctl_mcp.diagnosis.spans import Span, spans
+from storage.models import NotificationFilter, NotificationStatus
+from storage.notifications import NotificationRepository
+
+MOST_FINDINGS = 12
+MOST_GROUPS = 5_000
+"""Of like errors that are looked at, those with most notifications first."""
+
+LOOK_BACK = timedelta(days=1)
+FURTHEST_LOOK_BACK = timedelta(days=7)
+"""For deliveries after a failure: the first at least, and as far as the failures reach, up to the second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A span of failures, and what to do about it."""
+
+    span: Span
+    advice: Advice
+    dead_of_channel: int
+    """Those that match and have the channel: what a requeue for it concerns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What failed. The findings may be only a part, which the counts tell."""
+
+    dead: int
+    failing: int
+    findings: Sequence[Finding]
+
+
+async def diagnose(
+    repository: NotificationRepository,
+    wanted: NotificationFilter,
+    configured: Collection[str],
+    now: datetime,
+    *,
+    include_failing: bool,
+) -> Diagnosis:
+    """The dead letters that match `wanted`, and those still being retried if `include_failing`.
+
+    `configured` are the channels that have a destination.
+    """
+    statuses = [NotificationStatus.DEAD, *([NotificationStatus.FAILED] if include_failing else [])]
+    wanted = wanted.model_copy(update={"statuses": tuple(statuses)})
+    counts: Counter[NotificationStatus] = Counter()
+    dead_of_channel: Counter[str] = Counter()
+    for share in await repository.breakdown(wanted):
+        counts[share.status] += share.count
+        if share.status is NotificationStatus.DEAD:
+            dead_of_channel[share.channel] += share.count
+    shown = spans(await repository.failure_groups(wanted, limit=MOST_GROUPS))[:MOST_FINDINGS]
+    delivered = await _delivered(repository, shown, now)
+    return Diagnosis(
+        dead=counts[NotificationStatus.DEAD],
+        failing=counts[NotificationStatus.FAILED],
+        findings=[
+            Finding(
+                span,
+                advise(span, Standing(span.channel in configured, delivered.get(span.channel))),
+                dead_of_channel[span.channel],
+            )
+            for span in shown
+        ],
+    )
+
+
+async def _delivered(
+    repository: NotificationRepository, shown: Sequence[Span], now: datetime
+) -> dict[str, datetime]:
+    """When each channel delivered last, looking back as far as it can matter."""
+    if not shown:
+        return {}
+    since_oldest = now - min(span.last_at for span in shown)
+    period = min(max(since_oldest, LOOK_BACK), FURTHEST_LOOK_BACK)
+    records = await repository.channel_records(period)
+    return {record.channel: record.last_sent_at for record in records if record.last_sent_at is not None}

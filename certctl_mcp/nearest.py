@@ -1,0 +1,32 @@
+"""Which name was meant by one that there is not? The nearest, if near enough to be a slip of the pen."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+LONGEST = 300
+"""Characters; what is longer is no slip."""
+
+_LIKE_ID = 0.85
+"""Ids made at about the same time are alike by themselves, which is below this."""
+
+_SHORTEST_BEGINNING = 8
+
+
+def nearest_name(given: str, names: Iterable[str]) -> str | None:
+    """Without regard to case."""
+    if len(given) > LONGEST:
+        return None
+    by_lower = {name.lower(): name for name in names}
+    found = difflib.get_close_matches(given.lower(), by_lower, n=1)
+    return by_lower[found[0]] if found else None
+
+
+def nearest_id(given: str, ids: Sequence[str]) -> str | None:
+    """One that `given` differs from in few places, or the only one that begins with it."""
+    if len(given) > LONGEST:
+        return None
+    begun = [each for each in ids if each.startswith(given)] if len(given) >= _SHORTEST_BEGINNING else []
+    if len(begun) == 1:
+        return begun[0]
+    found = difflib.get_close_matches(given, ids, n=1, cutoff=_LIKE_ID)
+    return found[0] if found else None

@@ -1,0 +1,53 @@
+"""A slip of the pen is recognised; what is merely of the same make is not offered."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from certctl_mcp.nearest import nearest_id, nearest_name
+from storage.identifiers import new_notification_id
+
+IDS = [new_notification_id() for _ in range(50)]
+WANTED = IDS[20]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        f"{WANTED[:-1]}",
+        f"{WANTED[:-2]}{WANTED[-1]}{WANTED[-2]}",
+        WANTED.removeprefix("notif-"),
+        WANTED.upper().replace("NOTIF", "notif").lower(),
+        f"{WANTED[:30]}x{WANTED[31:]}",
+        f"{WANTED}.",
+        WANTED[:30],
+    ],
+)
+def test_an_id_with_a_slip_is_recognised(given: str) -> None:
+    assert nearest_id(given, IDS) == WANTED
+
+
+@pytest.mark.parametrize("given", ["", "notif-", "notif-none", "notif-0", IDS[0][:14], "x" * 1_000_000])
+def test_no_id_is_offered_that_fits_no_better_than_others(given: str) -> None:
+    assert nearest_id(given, IDS) is None
+
+
+def test_another_id_of_the_same_moment_is_no_slip() -> None:
+    for _ in range(20):
+        assert nearest_id(new_notification_id(), IDS) is None
+
+
+@pytest.mark.parametrize("given", ["webhok", "WEBHOOK", "Webhooks", "web-hook"])
+def test_a_name_is_recognised_whatever_its_case(given: str) -> None:
+    assert nearest_name(given, ["Slack", "Webhook", "Email"]) == "Webhook"
+
+
+@pytest.mark.parametrize("given", ["", "fax", "x" * 1_000_000])
+def test_a_name_like_no_other_is_not(given: str) -> None:
+    assert nearest_name(given, ["Slack", "Webhook", "Email"]) is None
+
+
+@given(st.text(), st.lists(st.text()))
+def test_what_is_offered_is_there(given: str, names: list[str]) -> None:
+    assert nearest_name(given, names) in {*names, None}
+    assert nearest_id(given, names) in {*names, None}
