@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
+from certctl_mcp.disguises import readings
+
 REDACTED = "[redacted]"
 
 MAX_ERROR_BYTES = 8192
@@ -61,12 +63,14 @@ _PATTERNS = (
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """Replace `secrets`, as they are or encoded for a URL or JSON, and whatever is recognisably one."""
-    for form in sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True):
-        text = text.replace(form, REDACTED)
-    for pattern in _compiled():
-        text = pattern.sub(rf"\g<kept>{REDACTED}", text)
-    return text
+    """Replace `secrets` and whatever is recognisably one, as they are or encoded for a URL, JSON or HTML."""
+    known = {form for secret in secrets for form in _forms(secret)}
+    found = [
+        reading.original(begin, end)
+        for reading in readings(text)
+        for begin, end in (*_known(reading.text, known), *_recognised(reading.text))
+    ]
+    return _without(text, found)
 
 
 def bounded(text: str, limit: int = MAX_ERROR_BYTES) -> str:
@@ -100,15 +104,41 @@ def _compiled() -> tuple[re.Pattern[str], ...]:
     return tuple(re.compile(pattern, re.DOTALL) for pattern in _PATTERNS)
 
 
+def _known(text: str, secrets: Iterable[str]) -> Iterator[tuple[int, int]]:
+    for secret in secrets:
+        begin = text.find(secret)
+        while begin >= 0:
+            yield begin, begin + len(secret)
+            begin = text.find(secret, begin + 1)
+
+
+def _recognised(text: str) -> Iterator[tuple[int, int]]:
+    for pattern in _compiled():
+        for match in pattern.finditer(text):
+            if match.end("kept") < match.end():
+                yield match.end("kept"), match.end()
+
+
+def _without(text: str, parts: Iterable[tuple[int, int]]) -> str:
+    """Parts that overlap or touch are replaced together."""
+    pieces: list[str] = []
+    done = 0
+    last = -1
+    for begin, end in sorted(parts):
+        if begin > last:
+            pieces += (text[done:begin], REDACTED)
+        done = last = max(end, last)
+    return "".join(pieces) + text[done:]
+
+
 def _forms(secret: str) -> Iterator[str]:
-    if len(secret) < _SHORTEST_SECRET:
-        return
-    yield secret
-    yield quote(secret, safe="")
-    yield quote(secret)
-    yield quote_plus(secret)
-    yield unquote(secret)
-    yield json.dumps(secret)[1:-1]
+    if len(secret) >= _SHORTEST_SECRET:
+        yield secret
+        yield quote(secret, safe="")
+        yield quote(secret)
+        yield quote_plus(secret)
+        yield unquote(secret)
+        yield json.dumps(secret)[1:-1]
 
 
 def _ending(cut: int) -> str:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
+from certctl_mcp.disguises import HIDDEN
 from certctl_mcp.redaction import redact
 
 EXCERPT = 160
@@ -23,20 +24,10 @@ LONGEST_ID = 200
 _LOOK_AHEAD = 1024
 """A secret that begins within the bound is recognised by what follows it."""
 
+_OUR_ID = re.compile(r"notif-[0-9a-f-]{1,60}")
 _PLAIN_ID = re.compile(r"[A-Za-z0-9._~:@+-]*")
 
-_HIDDEN = re.compile(
-    "["
-    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls, among them those that begin ANSI sequences
-    "\xad\u034f\u061c\u180e\u200b-\u200f\u2060-\u206f\ufeff\ufff0-\ufffb"  # without width; bidirectional
-    "\u2028-\u202e"  # line and paragraph separators; bidirectional
-    "\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # letters that look like nothing
-    "\u180b-\u180d\u180f\ufe00-\ufe0f"  # variation selectors
-    "\ud800-\udfff"  # halves of characters, which no encoder takes
-    "\U0001107f\U000110bd\U000110cd\U00013430-\U0001345f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
-    "\U000e0000-\U000e0fff"  # tags, and more variation selectors
-    "]"
-)
+_HIDDEN = re.compile(HIDDEN)
 
 
 class Shown(NamedTuple):
@@ -67,10 +58,14 @@ def escaped(text: str) -> str:
 
 
 def shown_id(notification_id: str) -> str:
-    """An id, percent-encoded, so that one from elsewhere can hold no sentence. `meant_id` reads it."""
-    if len(notification_id) > LONGEST_ID:
-        return f"{_encoded(notification_id[:LONGEST_ID])}...cut"
-    return _encoded(notification_id)
+    """An id, percent-encoded, so that one from elsewhere can hold no sentence. `meant_id` reads it.
+
+    One that holds a secret is shown without it, and can't be given back.
+    """
+    if _OUR_ID.fullmatch(notification_id):
+        return notification_id
+    encoded = _encoded(redact(notification_id[: LONGEST_ID + _LOOK_AHEAD])[:LONGEST_ID])
+    return f"{encoded}...cut" if len(notification_id) > LONGEST_ID else encoded
 
 
 def meant_id(given: str) -> str:

@@ -1,8 +1,13 @@
+import html
+import json
+import re
 import time
+from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
 
+from certctl_mcp.disguises import readings
 from certctl_mcp.redaction import MAX_ERROR_BYTES, bounded, redact, url_secrets
 
 
@@ -18,6 +23,64 @@ from certctl_mcp.redaction import MAX_ERROR_BYTES, bounded, redact, url_secrets
 )
 def test_a_known_secret_is_removed_in_whatever_form_it_stands(form: str) -> None:
     assert redact(f"<{form}>", ['p"s/w+d 1']) == "<[redacted]>"
+
+
+SECRET = "hunter2hunter2"
+REVEALING = (
+    f"https://certctl:{SECRET}@db.example.com/x",
+    f"Authorization: Bearer {SECRET}",
+    f'{{"Authorization": "Basic {SECRET}", "x": 1}}',
+    f'{{"password": "{SECRET}", "x": 1}}',
+    f"https://receiver.example/hook?a=1&token={SECRET}&b=2",
+    f"https://hooks.slack.com/services/T0/B0/{SECRET}",
+    f"sent whsec_{SECRET}, got 400",
+)
+DISGUISES: dict[str, Callable[[str], str]] = {
+    "none": str,
+    "a url": lambda text: quote(text, safe=""),
+    "a url in small letters": lambda text: re.sub(
+        "%..", lambda found: found[0].lower(), quote(text, safe="")
+    ),
+    "a url in a url": lambda text: quote(quote(text, safe=""), safe=""),
+    "every letter in a url": lambda text: "".join(f"%{byte:02x}" for byte in text.encode()),
+    "json": lambda text: json.dumps(text),
+    "json in json": lambda text: json.dumps(json.dumps({"body": text})),
+    "every letter in json": lambda text: "".join(f"\\u{ord(letter):04x}" for letter in text),
+    "html": lambda text: html.escape(text),
+    "html in numbers": lambda text: re.sub(r"\W", lambda found: f"&#{ord(found[0])};", text),
+    "html in hexadecimal numbers": lambda text: re.sub(r"\W", lambda found: f"&#x{ord(found[0]):X};", text),
+    "html in json in a url": lambda text: quote(json.dumps(html.escape(text)), safe=""),
+    "letters without width": lambda text: "\u200b".join(text),
+    "letters without width in a url": lambda text: quote("\u2060".join(text)),
+    "tags": lambda text: "\U000e0041".join(text),
+    "variation selectors": lambda text: "".join(f"{letter}\ufe0f" for letter in text),
+    "colours of a terminal": lambda text: "\x1b[31m".join(text),
+    "a text shown before": lambda text: "\\u{200b}".join(text),
+}
+
+
+@pytest.mark.parametrize("disguise", DISGUISES)
+@pytest.mark.parametrize("text", REVEALING)
+def test_a_secret_is_removed_under_whatever_encoding(text: str, disguise: str) -> None:
+    shown = redact(f"before {DISGUISES[disguise](text)} after")
+    assert "[redacted]" in shown
+    assert shown.startswith("before ")
+    assert shown.endswith(" after")
+    for reading in readings(shown):
+        assert SECRET not in reading.text
+
+
+@pytest.mark.parametrize("disguise", DISGUISES)
+def test_a_known_secret_is_removed_under_whatever_encoding(disguise: str) -> None:
+    secret = 'correct horse, "battery" & <staple>'
+    shown = redact(f"before {DISGUISES[disguise](secret)} after", [secret])
+    assert "[redacted]" in shown
+    assert all(secret not in reading.text for reading in readings(shown))
+
+
+def test_of_what_is_encoded_only_the_secret_is_removed() -> None:
+    text = "redirected to https%3A%2F%2Freceiver.example%2Fhook%3Fa%3D1%26token%3Dabc%26b%3D2, 100%"
+    assert redact(text) == text.replace("abc", "[redacted]")
 
 
 def test_a_secret_known_in_its_encoded_form_is_removed_as_it_reads() -> None:
@@ -104,7 +167,8 @@ SLOWING = (
         "password=", "password='", 'password="', 'password="\\', '"', "\\", 'token"', "key=",
         "-----BEGIN PRIVATE KEY-----", "-----BEGIN ", "bearer ", "basic ", "basic a", "basic aaaaaaaaaaa",
         "authorization: ", "authorization:a ", "xoxb-", "ghp_", "whsec_", "AKIA",
-        "hooks.slack.com/services/", "api.telegram.org/bot",
+        "hooks.slack.com/services/", "api.telegram.org/bot", "%20", "%25252525", "%c3", "\\u0041", "\\u{41}",
+        "&amp;amp;", "\x1b[", "\x1b[0", "\u200b", "password%3D", "%3A%2F%2Fa%40", "correct-horse",
 )  # fmt: skip
 
 

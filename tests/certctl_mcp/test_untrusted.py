@@ -30,6 +30,8 @@ VISIBLE_FORMAT_CHARACTERS = frozenset(
         ("\U000e0041", r"\u{e0041}"),
         ("\u2028", r"\u{2028}"),
         ("\u3164", r"\u{3164}"),
+        ("\uffff", r"\u{ffff}"),
+        ("\U000f0041", r"\u{f0041}"),
     ],
 )
 def test_hidden_characters_are_written_out(hidden: str, written: str) -> None:
@@ -93,3 +95,9 @@ def test_an_id_from_elsewhere_is_one_word_that_can_be_given_back(foreign: str) -
 
 def test_an_id_too_long_for_any_answer_is_cut() -> None:
     assert len(shown_id("i" * 1_000_000)) < 300
+
+
+def test_an_id_is_shown_without_a_secret() -> None:
+    word = shown_id("https://certctl:pa55word@db.example.com/1")
+    assert "pa55word" not in word
+    assert meant_id(word) == "https://[redacted]@db.example.com/1"
