@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.models import NotificationFilter
+from storage.models import NotificationFilter, NotificationStatus
 from tests.builders import NOON, TOOK, WAIT, Queue, new_notification
 from tests.storage.million import ROWS, fill
 from tests.storage.plans import Step, instructions, plan, recorded
@@ -24,6 +24,7 @@ KNOWN = new_notification(
     recipient="team-100",
     message="m",
 )
+DEAD = NotificationFilter(statuses=(NotificationStatus.DEAD,))
 DUE = {"events_pending", "events_failed", "events_lease"}
 
 
@@ -72,6 +73,11 @@ def transition(name: str, notification_id: str) -> Operation:
     return lambda queue: getattr(queue.repository, name)(notification_id)
 
 
+def of_many(name: str, **arguments: object) -> Operation:
+    ids = [f"notif-{number:08}" for number in range(1005, 1025)]
+    return lambda queue: getattr(queue.repository, name)(ids, **arguments)
+
+
 CHANGES: dict[str, tuple[Operation, set[str]]] = {
     "accept": (lambda queue: queue.pending(), set()),
     "accept a known key": (
@@ -87,6 +93,12 @@ CHANGES: dict[str, tuple[Operation, set[str]]] = {
     "release": (outcome("release"), DUE | {"primary key"}),
     "requeue": (transition("requeue", "notif-00000007"), {"events_lease", "primary key"}),
     "mark read": (transition("mark_read", "notif-00000008"), {"events_lease", "primary key"}),
+    "requeue many": (of_many("requeue_all"), {"events_lease", "primary key"}),
+    "mark many read": (of_many("mark_all_read"), {"events_lease", "primary key"}),
+    "purge": (
+        of_many("purge_all", statuses=[NotificationStatus.SENT], created_until=NOON),
+        {"events_lease", "primary key"},
+    ),
 }
 QUESTIONS: dict[str, tuple[Operation, set[str]]] = {
     "one": (lambda queue: queue.repository.get("notif-00000009"), {"primary key"}),
@@ -106,6 +118,20 @@ QUESTIONS: dict[str, tuple[Operation, set[str]]] = {
         ),
         {"attempts_recent"},
     ),
+    "dead letters counted": (lambda queue: queue.repository.count(DEAD), {"events_newest_by_status"}),
+    "dead letters broken down": (
+        lambda queue: queue.repository.breakdown(DEAD),
+        {"events_newest_by_status"},
+    ),
+    "ids of dead letters": (
+        lambda queue: queue.repository.matching_ids(DEAD, limit=500),
+        {"events_newest_by_status"},
+    ),
+    "failures": (
+        lambda queue: queue.repository.failure_groups(NotificationFilter(), limit=100),
+        {"events_newest_by_status", "primary key"},
+    ),
+    "ids that begin": (lambda queue: queue.repository.ids_beginning("notif-0000", 100), {"primary key"}),
 }
 
 FILTERS: dict[str, tuple[dict[str, object], str]] = {
@@ -207,6 +233,15 @@ async def test_counts_read_nothing_but_indexes(queue: Queue, database_path: Path
         "events_newest_by_status",
         "events_failed",
     }
+
+
+async def test_names_in_use_are_sought_and_not_counted(queue: Queue, database_path: Path) -> None:
+    for names, index in (("channels_in_use", "newest_by_channel"), ("types_in_use", "newest_by_type")):
+        read = await steps(
+            queue, database_path, lambda queue, names=names: getattr(queue.repository, names)()
+        )
+        assert {step.index for step in read if step.reads_a_table} == {f"events_{index}"}
+        assert all(step.searches for step in read if step.reads_a_table)
 
 
 async def test_the_table_is_as_large_as_it_should_be(queue: Queue) -> None:
