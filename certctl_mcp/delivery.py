@@ -63,8 +63,11 @@ class Delivery:
         self._sleep = sleep
 
     async def attempt(self, claim: Claim) -> Answer:
-        """Send once, within the send timeout. Never raises for what a notifier does."""
-        notification = claim.notification
+        """Send what is claimed once, within the send timeout. Never raises for what a notifier does."""
+        return await self.try_once(claim.notification)
+
+    async def try_once(self, notification: Notification) -> Answer:
+        """As `attempt`, for a notification that need not be in the queue."""
         try:
             # Not within the send timeout: the first of a kind is imported, which costs no receiver's time.
             notifier = await self._find_notifier(notification.channel)
@@ -137,8 +140,7 @@ class Delivery:
         repository, failure = self._repository, answer.failure
         if failure is None:
             return AttemptOutcome.SENT, lambda: repository.record_sent(claim, answer.duration)
-        # Made storable first: what can't be stored is replaced by something longer.
-        error = bounded(redact(storable(str(failure))))
+        error = failure_told(failure)
         if answer.skipped and self._missing_notifier == "sent":
             return AttemptOutcome.SKIPPED, lambda: repository.record_skipped(claim, error)
         fate = self._policy.after_failure(
@@ -150,6 +152,12 @@ class Delivery:
         return AttemptOutcome.FAILED, lambda: repository.record_failed_attempt(
             claim, answer.duration, error, wait
         )
+
+
+def failure_told(failure: DeliveryFailedError) -> str:
+    """The failure as it is stored and shown: bounded, and without secrets."""
+    # Made storable first: what can't be stored is replaced by something longer.
+    return bounded(redact(storable(str(failure))))
 
 
 def _defect(channel: str, error: BaseException) -> DeliveryFailedError:

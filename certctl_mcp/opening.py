@@ -14,6 +14,7 @@ import anyio
 import anyio.to_thread
 
 from certctl_mcp.collector import spare_the_start
+from certctl_mcp.confirmation import Confirmations
 from certctl_mcp.settings import Settings
 from certctl_mcp.watching import Watch
 from storage.clock import Clock, utc_now
@@ -39,6 +40,7 @@ class Opening:
 
     def __init__(self, settings: Settings, open_application: Opener, clock: Clock) -> None:
         self.clock = clock
+        self.confirmations = Confirmations()
         self.watch = Watch()
         """Tells of changes while the application is open."""
         self._settings = settings

@@ -20,7 +20,7 @@ from certctl_mcp.delivery import Answer, Delivery
 from storage.changes import Changes
 from storage.clock import Clock, utc_now
 from storage.errors import StorageError
-from storage.models import AttemptOutcome, Claim, SweepReport
+from storage.models import AttemptOutcome, Claim, Notification, SweepReport
 from storage.notifications import NotificationRepository
 
 logger = logging.getLogger(__name__)
@@ -135,6 +135,10 @@ class RetryLoop:
                 continue
             await self._wait(self._stopped, pause)
             pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def try_once(self, notification: Notification) -> Answer:
+        """Send something that is not in the queue, now and only now."""
+        return await self._delivery.try_once(notification)
 
     async def sweep(self, limit: int = SWEEP_LIMIT, at_most: timedelta = SWEEP_TIMEOUT) -> SweepReport:
         """Attempt what is due now, at most `limit` of it, and report what came of it.

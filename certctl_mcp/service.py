@@ -5,12 +5,16 @@ from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
 
+from certctl_mcp.delivery import failure_told
 from certctl_mcp.diagnosis.diagnosing import Diagnosis, diagnose
 from certctl_mcp.errors import UnknownChannelError, UnknownTypeError
+from certctl_mcp.many import ManyNotifications
 from certctl_mcp.nearest import LONGEST, nearest_id
 from certctl_mcp.reporting import Period, Timeline
 from certctl_mcp.retry_loop import RetryLoop
+from certctl_mcp.trial import TrialResult, trial_notification
 from storage.changes import Changes
+from storage.clock import Clock, utc_now
 from storage.errors import NotificationNotFoundError
 from storage.models import (
     Accepted,
@@ -48,12 +52,23 @@ class NotificationService:
     """Notifications as people and programs handle them. All methods raise `StorageError` as it comes."""
 
     def __init__(
-        self, repository: NotificationRepository, retry_loop: RetryLoop, channels: Mapping[str, str]
+        self,
+        repository: NotificationRepository,
+        retry_loop: RetryLoop,
+        channels: Mapping[str, str],
+        clock: Clock = utc_now,
     ) -> None:
         """`channels` are the configured ones, each with its description."""
         self._repository = repository
         self._retry_loop = retry_loop
         self._channels = channels
+        self._clock = clock
+        self.many = ManyNotifications(repository, clock)
+
+    @property
+    def configured(self) -> tuple[str, ...]:
+        """The names of the channels that can be sent over."""
+        return tuple(self._channels)
 
     @property
     def changes(self) -> Changes:
@@ -70,6 +85,18 @@ class NotificationService:
         if new.channel not in self._channels:
             raise UnknownChannelError(new.channel, tuple(self._channels))
         return await self._repository.accept(new)
+
+    async def send_test(self, channel: str, recipient: str = "") -> TrialResult:
+        """Try a channel with one attempt at once, of a text that says it is a test. It isn't kept.
+
+        Raises:
+            UnknownChannelError: nothing is configured under the channel's name.
+        """
+        if channel not in self._channels:
+            raise UnknownChannelError(channel, tuple(self._channels))
+        answer = await self._retry_loop.try_once(trial_notification(channel, recipient, self._clock()))
+        failure = None if answer.failure is None else failure_told(answer.failure)
+        return TrialResult(duration=answer.duration, failure=failure)
 
     async def get(self, notification_id: str) -> tuple[Notification, tuple[Attempt, ...]]:
         """A notification and its attempts.
@@ -159,17 +186,6 @@ class NotificationService:
         wanted = NotificationFilter(channel=channel, type=type)
         return bool((await self._repository.list(wanted, limit=1)).items)
 
-    async def delivery_report(self, period: Period) -> Deliveries:
-        """How deliveries went over a period, in all and over each channel."""
-        return await self._repository.delivery_figures(period.since, period.until)
-
-    async def deliveries_over_time(self, period: Period) -> Timeline:
-        """The attempts of a period by outcome, in at most some two dozen steps."""
-        steps = await self._repository.deliveries_over_time(
-            period.since, period.until, beginning=period.beginning, step=period.step
-        )
-        return Timeline(period, steps)
-
     async def ids_beginning(self, prefix: str, limit: int) -> tuple[str, ...]:
         """Ids of notifications, at most `limit`."""
         return await self._repository.ids_beginning(prefix, limit)
@@ -181,3 +197,14 @@ class NotificationService:
     async def types_in_use(self) -> tuple[str, ...]:
         """Those that notifications have."""
         return await self._repository.types_in_use()
+
+    async def delivery_report(self, period: Period) -> Deliveries:
+        """How deliveries went over a period, in all and over each channel."""
+        return await self._repository.delivery_figures(period.since, period.until)
+
+    async def deliveries_over_time(self, period: Period) -> Timeline:
+        """The attempts of a period by outcome, in at most some two dozen steps."""
+        steps = await self._repository.deliveries_over_time(
+            period.since, period.until, beginning=period.beginning, step=period.step
+        )
+        return Timeline(period, steps)

@@ -68,7 +68,7 @@ def server(
         stopped.stop()
         async with retry_loop() as sweeping:
             described = {name: f"{name.lower()} at receiver.example" for name in channels}
-            service = NotificationService(repository, sweeping, described)
+            service = NotificationService(repository, sweeping, described, clock)
             stats = StatsService(database, repository)
             yield Application(service, stats, stopped, settings, database.location)
 

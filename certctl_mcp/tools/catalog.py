@@ -11,10 +11,12 @@ from certctl_mcp.tools.changing import (
     requeue_notification,
     retry_due_notifications,
     send_notification,
+    send_test_notification,
 )
 from certctl_mcp.tools.details import get_notification
 from certctl_mcp.tools.diagnosing import diagnose_dead_letters
 from certctl_mcp.tools.listing import list_notifications
+from certctl_mcp.tools.many import mark_notifications_read, purge_notifications, requeue_notifications
 from certctl_mcp.tools.overview import dashboard_summary, list_channels
 from certctl_mcp.tools.reporting import delivery_report
 from certctl_mcp.tools.schemas import arguments_schema, lean
@@ -35,9 +37,13 @@ _TOOLS: tuple[tuple[ToolGroup, Callable[..., Awaitable[CallToolResult]], str, To
     (ToolGroup.TRIAGE, dashboard_summary, "Dashboard summary", _READS),
     (ToolGroup.TRIAGE, list_channels, "List channels", _READS),
     (ToolGroup.SEND, send_notification, "Send a notification", _DELIVERS),
+    (ToolGroup.SEND, send_test_notification, "Test a channel", _DELIVERS),
     (ToolGroup.REQUEUE, requeue_notification, "Requeue a notification", _DELIVERS),
+    (ToolGroup.REQUEUE, requeue_notifications, "Requeue many notifications", _DELIVERS),
     (ToolGroup.REQUEUE, retry_due_notifications, "Retry what is due", _DELIVERS),
     (ToolGroup.SETTLE, mark_notification_read, "Mark a notification read", _SETTLES),
+    (ToolGroup.SETTLE, mark_notifications_read, "Mark many notifications read", _SETTLES),
+    (ToolGroup.PURGE, purge_notifications, "Delete old notifications", _SETTLES),
 )
 
 TOOL_NAMES = frozenset(function.__name__ for _, function, _, _ in _TOOLS)

@@ -1,6 +1,6 @@
 """What can be done: send, give a new life, settle, and not wait for the next retry."""
 
-from typing import Annotated
+from typing import Annotated, NotRequired
 
 from mcp_types import CallToolResult
 from pydantic import Field, ValidationError
@@ -8,7 +8,8 @@ from typing_extensions import TypedDict
 
 from certctl_mcp.tools.answers import ToolContext, answer
 from certctl_mcp.tools.arguments import ArgumentError, NotificationId
-from certctl_mcp.untrusted import shown_id
+from certctl_mcp.tools.details import FULL_TEXT, UntrustedError
+from certctl_mcp.untrusted import shown, shown_id
 from storage.models import NewNotification, NotificationStatus, SweepReport
 
 
@@ -75,6 +76,33 @@ async def send_notification(
         "created": accepted.created,
     }
     return answer(told)
+
+
+class Tested(TypedDict):
+    """What came of a test."""
+
+    delivered: bool
+    seconds: float
+    untrusted: NotRequired[UntrustedError]
+
+
+async def send_test_notification(
+    ctx: ToolContext,
+    channel: Annotated[str, Field(description="A configured channel's name.")],
+    recipient: Annotated[
+        str, Field(max_length=255, description="Address within the channel, where it takes one.")
+    ] = "",
+) -> Annotated[CallToolResult, Tested]:
+    """Try a channel now: one attempt of a fixed text that says it is a test, without retries or a record."""
+    application = await ctx.request_context.lifespan_context.application()
+    result = await application.notifications.send_test(channel, recipient)
+    tested: Tested = {
+        "delivered": result.failure is None,
+        "seconds": round(result.duration.total_seconds(), 3),
+    }
+    if result.failure is not None:
+        tested["untrusted"] = {"error": shown(result.failure, FULL_TEXT).text}
+    return answer(tested)
 
 
 async def requeue_notification(ctx: ToolContext, id: NotificationId) -> Annotated[CallToolResult, Changed]:

@@ -235,13 +235,15 @@ async def test_counts_read_nothing_but_indexes(queue: Queue, database_path: Path
     }
 
 
-async def test_names_in_use_are_sought_and_not_counted(queue: Queue, database_path: Path) -> None:
-    for names, index in (("channels_in_use", "newest_by_channel"), ("types_in_use", "newest_by_type")):
-        read = await steps(
-            queue, database_path, lambda queue, names=names: getattr(queue.repository, names)()
-        )
-        assert {step.index for step in read if step.reads_a_table} == {f"events_{index}"}
-        assert all(step.searches for step in read if step.reads_a_table)
+@pytest.mark.parametrize(
+    ("names", "index"), [("channels_in_use", "newest_by_channel"), ("types_in_use", "newest_by_type")]
+)
+async def test_names_in_use_are_sought_and_not_counted(
+    queue: Queue, database_path: Path, names: str, index: str
+) -> None:
+    read = await steps(queue, database_path, lambda queue: getattr(queue.repository, names)())
+    assert {step.index for step in read if step.reads_a_table} == {f"events_{index}"}
+    assert all(step.searches for step in read if step.reads_a_table)
 
 
 async def test_the_table_is_as_large_as_it_should_be(queue: Queue) -> None:
