@@ -38,7 +38,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers["content-length"]))
         if self.server.mended:
             self.server.taken[self.path].append(self.headers["webhook-id"])
-        self.send_response(204 if self.server.mended else 410)
+        self.send_response(204 if self.server.mended else 503)
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None: ...

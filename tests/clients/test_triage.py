@@ -1,12 +1,15 @@
-"""Dead letters are looked through, given a new life and delivered, by each of other people's clients."""
+"""Dead letters are diagnosed, given a new life and delivered, by each of other people's clients."""
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from shutil import copy
+from typing import Any
 
 import pytest
 
@@ -14,15 +17,67 @@ from certctl_mcp.application import open_application
 from certctl_mcp.settings import load_settings
 from storage.models import NotificationStatus
 from tests.builders import new_notification
-from tests.clients.clients import CLIENTS, PATIENCE, Calling, Kind, inspect
+from tests.clients import inspector
+from tests.clients.client import NO, PATIENCE, YES, Answer, Client
+from tests.clients.libraries import in_javascript, in_python
 from tests.clients.receiver import Receiver, receiving
 
-DEAD = 3
+DEAD = 2
+
+Requeue = Callable[[Client, Mapping[str, Any]], None]
+
+
+def when_the_user_says_yes(client: Client, wanted: Mapping[str, Any]) -> None:
+    refused = client.call("requeue_notifications", **wanted)
+    assert refused["changed"] == 0
+    assert client.call("requeue_notifications", **wanted)["changed"] == DEAD
+    assert len(client.asked) == 2
+    assert all(f"Requeue {DEAD} notifications" in question for question in client.asked)
+
+
+def by_a_confirmation(client: Client, wanted: Mapping[str, Any]) -> None:
+    preview = client.call("requeue_notifications", **wanted)
+    assert (preview["changed"], preview["would_change"]) == (0, DEAD)
+    confirmed = client.call("requeue_notifications", **wanted, confirmation=preview["confirmation"])
+    assert confirmed["changed"] == DEAD
+    assert not client.asked
+
+
+def one_by_one(client: Client, wanted: Mapping[str, Any]) -> None:
+    """A confirmation does not outlive the server, which is another one in each call."""
+    preview = client.call("requeue_notifications", **wanted)
+    assert (preview["changed"], preview["would_change"]) == (0, DEAD)
+    for sample in preview["sample_ids"]:
+        assert client.call("requeue_notification", id=sample)["status"] == "pending"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A client: the fixture that gives what it runs on, how it is connected, and how it requeues."""
+
+    needs: str
+    connected: Callable[[Path, Mapping[str, str], Sequence[Answer]], AbstractContextManager[Client]]
+    requeue: Requeue
+    answers: tuple[Answer, ...] = ()
+
+
+ASKED = (when_the_user_says_yes, (NO, YES))
+NOT_ASKED = (by_a_confirmation, ())
+
+CLIENTS: dict[str, Kind] = {
+    "Inspector": Kind("node_packages", inspector.each_time, one_by_one),
+    "Inspector, connected": Kind("node_packages", partial(inspector.connected, "modern"), *ASKED),
+    "TypeScript SDK 1": Kind("node_packages", partial(in_javascript, "typescript_1.mjs", "legacy"), *ASKED),
+    "TypeScript SDK 2": Kind("node_packages", partial(in_javascript, "typescript_2.mjs", "auto"), *ASKED),
+    "Python SDK 1": Kind("python_with_mcp_1", partial(in_python, "python_1.py", "legacy"), *NOT_ASKED),
+    "Python SDK 2": Kind("this_python", partial(in_python, "python_2.py", "2026-07-28"), *NOT_ASKED),
+    "FastMCP": Kind("python_with_fastmcp", partial(in_python, "with_fastmcp.py", "auto"), *ASKED),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Dead letters, and the receiver that refused them for good, but takes them now."""
+    """Dead letters, and the receiver that refused them, and takes them now."""
 
     ids: list[str]
     database: Path
@@ -64,25 +119,35 @@ def test_a_client_triages_dead_letters(stories: dict[str, "Future[None]"], clien
 
 def test_the_inspector_has_nothing_against_the_schemas(node_packages: Path, tmp_path: Path) -> None:
     environment = settings(tmp_path / "notifications.db", "http://127.0.0.1:9/")
-    told = inspect(node_packages, environment, "tools/list", "--strict", "--protocol-era", "modern")
+    told = inspector.inspect(node_packages, environment, "tools/list", "--strict", "--protocol-era", "modern")
     assert '"list_notifications"' in told
 
 
 def story(kind: Kind, installed: Path, refused: Refused, place: Path) -> None:
     path = f"/{place.name}"
-    database = Path(copy(refused.database, place))
-    environment = settings(database, refused.receiver.url(path))
-    with kind.connected(installed, environment) as call:
-        triage(call, refused.ids)
+    environment = settings(Path(copy(refused.database, place)), refused.receiver.url(path))
+    with kind.connected(installed, environment, kind.answers) as client:
+        triage(client, kind.requeue)
     assert sorted(refused.receiver.taken[path]) == sorted(refused.ids)
 
 
-def settings(database: Path, webhook: str) -> dict[str, str]:
-    return {"CERTCTL_DATABASE_URL": f"sqlite:///{database}", "CERTCTL_WEBHOOK_URL": webhook}
+def triage(client: Client, requeue: Requeue) -> None:
+    assert client.call("dashboard_summary")["notifications_dead"] == DEAD
+    (group,) = client.call("diagnose_dead_letters")["groups"]
+    assert group["dead"] == DEAD
+    sample = client.call("get_notification", id=group["sample_id"])["notification"]
+    assert sample["status"] == "dead"
+    assert "503" in sample["untrusted"]["last_error"]
+    requeue(client, group["requeue"])
+    deadline = time.monotonic() + PATIENCE
+    while client.call("dashboard_summary")["notifications"]["sent"] < DEAD:
+        assert time.monotonic() < deadline
 
 
 async def dead_letters(database: Path, receiver: Receiver) -> list[str]:
-    async with open_application(load_settings(None, settings(database, receiver.url("/")))) as application:
+    """Alerts that the receiver refused."""
+    once = settings(database, receiver.url("/")) | {"CERTCTL_NOTIFICATION_MAX_ATTEMPTS": "1"}
+    async with open_application(load_settings(None, once)) as application:
         sent = [await application.notifications.send(new_notification()) for _ in range(DEAD)]
         await application.notifications.retry_failed_notifications()
         ids = [accepted.notification.id for accepted in sent]
@@ -92,15 +157,5 @@ async def dead_letters(database: Path, receiver: Receiver) -> list[str]:
     return ids
 
 
-def triage(call: Calling, ids: list[str]) -> None:
-    assert call("dashboard_summary")["notifications_dead"] == DEAD
-    listed = call("list_notifications", status="dead")["notifications"]
-    assert sorted(notification["id"] for notification in listed) == sorted(ids)
-    sample = call("get_notification", id=ids[0])
-    assert "410" in str(sample)
-    for notification in ids:
-        assert call("requeue_notification", id=notification)["status"] == "pending"
-    deadline = time.monotonic() + PATIENCE
-    while len(call("list_notifications", status="sent")["notifications"]) < DEAD:
-        assert time.monotonic() < deadline
-    assert call("dashboard_summary")["notifications_dead"] == 0
+def settings(database: Path, webhook: str) -> dict[str, str]:
+    return {"CERTCTL_DATABASE_URL": f"sqlite:///{database}", "CERTCTL_WEBHOOK_URL": webhook}

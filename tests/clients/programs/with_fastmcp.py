@@ -8,21 +8,24 @@ from fastmcp import Client
 from fastmcp.client.transports import StdioTransport
 from mcp.types import ElicitResult
 
-asked = json.loads(sys.argv[1])
+told = json.loads(sys.argv[1])
+asked: list[str] = []
 
 
-async def answer(*_: object) -> ElicitResult:
-    return ElicitResult(**asked["answer"])
+async def say(message: str, *_: object) -> ElicitResult:
+    asked.append(message)
+    return ElicitResult(**told["answers"].pop(0))
 
 
 async def main() -> None:
-    handler = answer if asked["answer"] else None
-    transport = StdioTransport(**asked["server"])
-    async with Client(transport, mode=asked["mode"], elicitation_handler=handler) as client:
+    handler = say if told["answers"] else None
+    transport = StdioTransport(**told["server"])
+    async with Client(transport, mode=told["mode"], elicitation_handler=handler) as client:
         async for line in anyio.wrap_file(sys.stdin):
             call = json.loads(line)
             result = await client.call_tool_mcp(call["name"], call["arguments"])
-            print(result.model_dump_json(by_alias=True), flush=True)
+            answer = {"asked": asked, "result": result.model_dump(mode="json", by_alias=True)}
+            print(json.dumps(answer), flush=True)
 
 
 anyio.run(main)

@@ -1,0 +1,35 @@
+"""A client as tests know it: it has launched the server, calls tools, and its user may be asked."""
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+SERVER = [sys.executable, "-m", "certctl_mcp"]
+PATIENCE = 60
+"""Seconds, for one call."""
+
+Answer = Mapping[str, Any]
+"""What a user says when asked, in the protocol's words."""
+
+NO: Answer = {"action": "decline"}
+YES: Answer = {"action": "accept", "content": {"confirm": True}}
+
+
+class Client(Protocol):
+    """One that is connected."""
+
+    @property
+    def asked(self) -> list[str]:
+        """What the server has asked its user."""
+
+    def call(self, tool: str, /, **arguments: Any) -> dict[str, Any]:
+        """The structured answer; the text must say the same."""
+
+
+def structured(result: Mapping[str, Any]) -> dict[str, Any]:
+    assert not result.get("isError"), result
+    (content,) = result["content"]
+    found: dict[str, Any] = result["structuredContent"]
+    assert json.loads(content["text"]) == found
+    return found
