@@ -22,7 +22,7 @@ def _several(given: object) -> object:
 Statuses = Annotated[
     tuple[NotificationStatus, ...], BeforeValidator(_several), Field(description="Any of these.")
 ]
-Channel = Annotated[str | None, Field(description="Exact name, as list_channels gives it.")]
+Channel = Annotated[str | None, Field(description="Exact; see list_channels.")]
 Type = Annotated[str | None, Field(description="Exact, such as ExpirationWarning.")]
 CertificateId = Annotated[str | None, Field(description="Exact.")]
 Recipient = Annotated[str | None, Field(description="Exact.")]
@@ -34,7 +34,9 @@ CreatedAfter = Annotated[
 ]
 CreatedBefore = Annotated[str | None, Field(description="Exclusive; likewise.")]
 Ids = Annotated[
-    tuple[NotificationId, ...], BeforeValidator(_several), Field(max_length=500, description="Just these.")
+    tuple[Annotated[str, AfterValidator(meant_id)], ...],
+    BeforeValidator(_several),
+    Field(max_length=500, description="Just these."),
 ]
 
 

@@ -45,11 +45,11 @@ class AttemptRow(TypedDict):
 class NotificationDetails(TypedDict):
     """A notification, its newest attempts and their account."""
 
-    account: Annotated[str, Field(description="What happened and what comes next; the server's own words")]
+    account: Annotated[str, Field(description="The server's own words")]
     under_way: bool
     notification: Row
     attempts: Annotated[list[AttemptRow], Field(description=f"The newest {MOST_ATTEMPTS}, oldest first")]
-    earlier_attempts: Annotated[NotRequired[int], Field(description="How many more there were")]
+    earlier_attempts: NotRequired[int]
 
 
 async def get_notification(

@@ -30,15 +30,6 @@ class UntrustedSample(TypedDict):
     error: NotRequired[str]
 
 
-class RequeueArguments(TypedDict):
-    """What to pass to requeue_notifications."""
-
-    channel: str
-    type: NotRequired[str]
-    created_after: NotRequired[str]
-    created_before: NotRequired[str]
-
-
 class Group(TypedDict):
     """Failures of one channel, one kind, one stretch of time."""
 
@@ -50,7 +41,7 @@ class Group(TypedDict):
     sample_id: str
     cause: str
     action: str
-    requeue: NotRequired[RequeueArguments]
+    requeue: NotRequired[dict[str, str]]
     requeues: Annotated[
         NotRequired[int], Field(description="How many those arguments take, where not just these")
     ]
@@ -145,9 +136,9 @@ def _group(finding: "Finding", wanted: NotificationFilter) -> Group:
     return group
 
 
-def _requeue_arguments(channel: str, wanted: NotificationFilter) -> RequeueArguments:
+def _requeue_arguments(channel: str, wanted: NotificationFilter) -> dict[str, str]:
     """Only for a configured channel: the name is the operator's."""
-    arguments: RequeueArguments = {"channel": escaped(channel)}
+    arguments = {"channel": escaped(channel)}
     if wanted.type is not None:
         arguments["type"] = escaped(wanted.type)
     if wanted.created_from is not None:

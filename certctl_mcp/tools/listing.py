@@ -44,7 +44,7 @@ async def list_notifications(
     created_after: CreatedAfter = None,
     created_before: CreatedBefore = None,
     form: Annotated[
-        Form, Field(description="detailed adds recipient, certificate_id, read_at and longer excerpts.")
+        Form, Field(description="detailed adds recipient, certificate_id, longer excerpts.")
     ] = "concise",
     limit: Annotated[int, Field(ge=1, le=100, description="Page size.")] = 20,
     cursor: Annotated[str | None, Field(description="next_cursor of the page before.")] = None,

@@ -13,7 +13,8 @@ CONCISE_MESSAGE = 48
 CONCISE_ERROR = 60
 """Characters of a row that is to tell one notification from another, and why it failed."""
 
-Moment = Annotated[str, Field(description="ISO 8601, UTC")]
+Moment = str
+"""ISO 8601, UTC, which the server's instructions say once for all."""
 
 
 class Untrusted(TypedDict):
@@ -31,19 +32,16 @@ class Untrusted(TypedDict):
 class Row(TypedDict):
     """A notification. A concise row holds less of it."""
 
-    id: Annotated[str, Field(description="Percent-encoded; pass it on as it is")]
+    id: Annotated[str, Field(description="Pass it on as it is")]
     status: NotificationStatus
     created_at: Moment
-    retry_count: Annotated[
-        NotRequired[int], Field(description="Failed attempts since acceptance or requeue; 0 if absent")
-    ]
-    sent_at: Annotated[NotRequired[Moment], Field(description="When it was delivered; absent if it was not")]
+    retry_count: Annotated[NotRequired[int], Field(description="Failed attempts; 0 if absent")]
+    sent_at: Annotated[NotRequired[Moment], Field(description="Absent: not delivered")]
     next_retry_at: NotRequired[Moment]
     read_at: NotRequired[Moment]
     untrusted: Untrusted
-    cut: Annotated[
-        NotRequired[int], Field(description="Characters left out of its texts; get_notification shows more")
-    ]
+    cut: NotRequired[int]
+    """Characters left out at the ends of its texts."""
 
 
 def row(notification: Notification, limit: int = EXCERPT) -> Row:

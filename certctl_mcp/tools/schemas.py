@@ -4,13 +4,14 @@ from collections.abc import Mapping
 
 Schema = dict[str, object]
 
-_NOISE = frozenset({"title", "$defs"})
+_NOISE = frozenset({"title", "$defs", "propertyNames", "format"})
 
 
 def lean(schema: Mapping[str, object]) -> Schema:
-    """`schema` without titles, with every reference written out, and without null where absence will do.
+    """`schema` with every reference written out, and without null and empty defaults where absence will do.
 
-    What a type is called and says of itself is left out too: the fields are described.
+    Left out is what no caller acts on: titles, formats, the names a mapping may have, and what a type says of
+    itself, for the fields are described.
     """
     definitions = schema.get("$defs")
     found = _object(schema, definitions if isinstance(definitions, Mapping) else {})
@@ -30,7 +31,7 @@ def _object(schema: Mapping[str, object], definitions: Mapping[str, object]) -> 
         if key == "properties" and isinstance(value, Mapping):
             # Here the keys are names of fields, which may be called like a keyword.
             found[key] = {name: _value(field, definitions) for name, field in value.items()}
-        elif key not in _NOISE and not (key == "default" and value in (None, [])):
+        elif key not in _NOISE and (value or key != "default"):
             found[key] = _value(value, definitions)
     return found
 
