@@ -18,7 +18,7 @@ LIFETIME = timedelta(minutes=10)
 _SEAL = 10
 """Bytes: what can't be guessed within the lifetime."""
 
-_TOKEN = re.compile(r"([0-9]{1,12})-([0-9a-f]{1,12})-([a-z2-7]{16})", re.ASCII)
+_TOKEN = re.compile(r"([0-9]{1,12})-([0-9a-f]{1,11})-([a-z2-7]{16})", re.ASCII)
 _MILLISECOND = timedelta(milliseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

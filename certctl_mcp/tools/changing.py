@@ -1,5 +1,7 @@
 """What can be done: send, give a new life, settle, and not wait for the next retry."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, NotRequired
 
 from mcp_types import CallToolResult
@@ -56,7 +58,7 @@ async def send_notification(
     It is accepted durably, then delivered within seconds and retried if need be; get_notification tells how
     it went. To repeat a dead one use requeue_notification instead.
     """
-    try:
+    with _refusals_named():
         new = NewNotification(
             type=type,
             channel=channel,
@@ -65,9 +67,6 @@ async def send_notification(
             certificate_id=certificate_id,
             idempotency_key=idempotency_key,
         )
-    except ValidationError as refused:
-        first = refused.errors()[0]
-        raise ArgumentError(f"{first['loc'][0]}: {first['msg'].removeprefix('Value error, ')}") from None
     application = await ctx.request_context.lifespan_context.application()
     accepted = await application.notifications.send(new)
     told: Accepted = {
@@ -95,7 +94,8 @@ async def send_test_notification(
 ) -> Annotated[CallToolResult, Tested]:
     """Try a channel now: one attempt of a fixed text that says it is a test, without retries or a record."""
     application = await ctx.request_context.lifespan_context.application()
-    result = await application.notifications.send_test(channel, recipient)
+    with _refusals_named():
+        result = await application.notifications.send_test(channel, recipient)
     tested: Tested = {
         "delivered": result.failure is None,
         "seconds": round(result.duration.total_seconds(), 3),
@@ -140,6 +140,16 @@ async def retry_due_notifications(ctx: ToolContext) -> Annotated[CallToolResult,
     application = await ctx.request_context.lifespan_context.application()
     report = await application.notifications.retry_failed_notifications()
     return answer(report.model_dump(mode="json"))
+
+
+@contextmanager
+def _refusals_named() -> Iterator[None]:
+    """What can't be a notification is refused by the name of the argument."""
+    try:
+        yield
+    except ValidationError as refused:
+        first = refused.errors()[0]
+        raise ArgumentError(f"{first['loc'][0]}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
 def _changed(notification_id: str, status: NotificationStatus, comes_next: str) -> Changed:

@@ -83,3 +83,36 @@ async def test_a_sweep_reports_what_came_of_it(
     clock.advance(timedelta(minutes=1))
     report = await assistant.call("retry_due_notifications")
     assert report == {"sent": 0, "failed": 1, "dead": 0, "skipped": 0, "still_under_way": 0}
+
+
+async def test_a_test_is_delivered_at_once_and_kept_nowhere(
+    assistant: Assistant, webhook: Destination, repository: NotificationRepository
+) -> None:
+    tested = await assistant.call("send_test_notification", channel="Webhook", recipient="on-call")
+    assert tested["delivered"] is True
+    (delivered,) = webhook.delivered
+    assert (delivered.type, delivered.recipient) == ("ChannelTest", "on-call")
+    assert delivered.message.startswith(
+        "This is a test of the channel Webhook by certctl-mcp, sent 2026-01-01 12"
+    )
+    assert sum((await repository.count_by_status()).values()) == 0
+
+
+async def test_a_test_that_fails_says_why_and_is_not_retried(
+    assistant: Assistant, webhook: Destination, repository: NotificationRepository
+) -> None:
+    webhook.refusal = (
+        "HTTP 401 from https://hooks.slack.com/services/T0000000/B0000000/s3cr3tT0kens3cr3tT0ken00"
+    )
+    tested = await assistant.call("send_test_notification", channel="Webhook")
+    assert tested["delivered"] is False
+    assert "HTTP 401 from" in tested["untrusted"]["error"]
+    assert "s3cr3tT0ken" not in tested["untrusted"]["error"]
+    assert sum((await repository.count_by_status()).values()) == 0
+
+
+async def test_only_configured_channels_can_be_tested(assistant: Assistant) -> None:
+    why = await assistant.refused("send_test_notification", channel="webhok")
+    assert "did you mean 'Webhook'?" in why
+    why = await assistant.refused("send_test_notification", channel="Webhook", recipient="nul\0")
+    assert why == "recipient: must not contain the NUL character, which databases can't store"
