@@ -10,6 +10,7 @@ from mcp.client.client import ConnectMode
 from certctl_mcp.application import Application
 from certctl_mcp.server import build_server
 from certctl_mcp.settings import Settings, load_settings
+from certctl_mcp.tools.catalog import TOOL_NAMES
 from storage.errors import StorageError
 from tests.certctl_mcp.conftest import Connect
 
@@ -32,7 +33,7 @@ async def test_it_answers_without_a_database_and_tells_what_is_missing(
     settings: Settings, mode: ConnectMode
 ) -> None:
     async with Client(build_server(settings, open_application=never), mode=mode) as client:
-        assert len((await client.list_tools()).tools) == 8
+        assert {tool.name for tool in (await client.list_tools()).tools} == TOOL_NAMES
         result = await client.call_tool("list_channels", {})
         assert result.is_error
         (content,) = result.content

@@ -1,5 +1,6 @@
 """What a client learns of the tools: enough to call them well, in schemas that every client takes."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -15,7 +16,18 @@ READING = {
     "dashboard_summary",
     "list_channels",
 }
+DELIVERING = {
+    "send_notification",
+    "send_test_notification",
+    "requeue_notification",
+    "requeue_notifications",
+    "retry_due_notifications",
+}
+SETTLING = {"mark_notification_read", "mark_notifications_read", "purge_notifications"}
 TOOLS = catalog()
+
+LONGEST_NAME = 40
+"""Hosts put the server's name in front, and some providers take 64 characters."""
 
 each_tool = pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
 
@@ -31,12 +43,13 @@ def schemas(value: object) -> Iterator[dict[str, object]]:
 
 
 def test_these_tools_are_served() -> None:
-    assert {tool.name for tool in TOOLS} == READING | {
-        "send_notification",
-        "requeue_notification",
-        "mark_notification_read",
-        "retry_due_notifications",
-    }
+    assert {tool.name for tool in TOOLS} == READING | DELIVERING | SETTLING
+
+
+@each_tool
+def test_its_name_is_one_that_every_client_takes(tool: Tool) -> None:
+    assert re.fullmatch(r"[a-z][a-z0-9_]*", tool.name)
+    assert len(tool.name) <= LONGEST_NAME
 
 
 @each_tool
@@ -52,9 +65,10 @@ def test_it_has_a_title_a_description_and_an_output_schema(tool: Tool) -> None:
 def test_it_says_whether_it_changes_anything(tool: Tool) -> None:
     assert tool.annotations is not None
     assert tool.annotations.read_only_hint is (tool.name in READING)
+    assert tool.annotations.open_world_hint is (tool.name in DELIVERING)
     if tool.name not in READING:
-        assert tool.annotations.destructive_hint is (tool.name == "mark_notification_read")
-        assert tool.annotations.idempotent_hint is (tool.name == "mark_notification_read")
+        assert tool.annotations.destructive_hint is (tool.name in SETTLING)
+        assert tool.annotations.idempotent_hint is (tool.name in SETTLING)
 
 
 @each_tool
