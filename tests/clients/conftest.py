@@ -1,9 +1,11 @@
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.clients.installing import Installer
+from tests.clients.refused import Refused, refused_at_first
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +31,9 @@ def python_with_fastmcp(installer: Installer) -> Path:
 @pytest.fixture(scope="session")
 def this_python() -> Path:
     return Path(sys.executable)
+
+
+@pytest.fixture(scope="session")
+def refused(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Refused]:
+    with refused_at_first(tmp_path_factory.mktemp("refused")) as found:
+        yield found

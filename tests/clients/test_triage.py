@@ -1,6 +1,5 @@
 """Dead letters are diagnosed, given a new life and delivered, by each of other people's clients."""
 
-import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -8,21 +7,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from shutil import copy
 from typing import Any
 
 import pytest
 
-from certctl_mcp.application import open_application
-from certctl_mcp.settings import load_settings
-from storage.models import NotificationStatus
-from tests.builders import new_notification
 from tests.clients import inspector
 from tests.clients.client import NO, PATIENCE, YES, Answer, Client
 from tests.clients.libraries import in_javascript, in_python
-from tests.clients.receiver import Receiver, receiving
-
-DEAD = 2
+from tests.clients.refused import DEAD, Refused
 
 Requeue = Callable[[Client, Mapping[str, Any]], None]
 
@@ -75,24 +67,6 @@ CLIENTS: dict[str, Kind] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Dead letters, and the receiver that refused them, and takes them now."""
-
-    ids: list[str]
-    database: Path
-    receiver: Receiver
-
-
-@pytest.fixture(scope="module")
-def refused(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Refused]:
-    database = tmp_path_factory.mktemp("refused") / "notifications.db"
-    with receiving() as receiver:
-        ids = asyncio.run(dead_letters(database, receiver))
-        receiver.mended = True
-        yield Refused(ids, database, receiver)
-
-
 @pytest.fixture(scope="module")
 def stories(
     request: pytest.FixtureRequest, refused: Refused, tmp_path_factory: pytest.TempPathFactory
@@ -117,18 +91,10 @@ def test_a_client_triages_dead_letters(stories: dict[str, "Future[None]"], clien
     stories[client].result()
 
 
-def test_the_inspector_has_nothing_against_the_schemas(node_packages: Path, tmp_path: Path) -> None:
-    environment = settings(tmp_path / "notifications.db", "http://127.0.0.1:9/")
-    told = inspector.inspect(node_packages, environment, "tools/list", "--strict", "--protocol-era", "modern")
-    assert '"list_notifications"' in told
-
-
 def story(kind: Kind, installed: Path, refused: Refused, place: Path) -> None:
-    path = f"/{place.name}"
-    environment = settings(Path(copy(refused.database, place)), refused.receiver.url(path))
-    with kind.connected(installed, environment, kind.answers) as client:
+    with kind.connected(installed, refused.copied_to(place), kind.answers) as client:
         triage(client, kind.requeue)
-    assert sorted(refused.receiver.taken[path]) == sorted(refused.ids)
+    assert sorted(refused.taken_from(place)) == sorted(refused.ids)
 
 
 def triage(client: Client, requeue: Requeue) -> None:
@@ -142,20 +108,3 @@ def triage(client: Client, requeue: Requeue) -> None:
     deadline = time.monotonic() + PATIENCE
     while client.call("dashboard_summary")["notifications"]["sent"] < DEAD:
         assert time.monotonic() < deadline
-
-
-async def dead_letters(database: Path, receiver: Receiver) -> list[str]:
-    """Alerts that the receiver refused."""
-    once = settings(database, receiver.url("/")) | {"CERTCTL_NOTIFICATION_MAX_ATTEMPTS": "1"}
-    async with open_application(load_settings(None, once)) as application:
-        sent = [await application.notifications.send(new_notification()) for _ in range(DEAD)]
-        await application.notifications.retry_failed_notifications()
-        ids = [accepted.notification.id for accepted in sent]
-        for each in ids:
-            notification, _ = await application.notifications.get(each)
-            assert notification.status is NotificationStatus.DEAD
-    return ids
-
-
-def settings(database: Path, webhook: str) -> dict[str, str]:
-    return {"CERTCTL_DATABASE_URL": f"sqlite:///{database}", "CERTCTL_WEBHOOK_URL": webhook}

@@ -1,0 +1,58 @@
+"""What is there to triage? Alerts that a receiver refused, so that they died. By now it would take them."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import copy
+
+from certctl_mcp.application import open_application
+from certctl_mcp.settings import load_settings
+from storage.models import NotificationStatus
+from tests.builders import new_notification
+from tests.clients.receiver import Receiver, receiving
+
+DEAD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The dead letters, in a database that is there to be copied."""
+
+    ids: list[str]
+    database: Path
+    receiver: Receiver
+
+    def copied_to(self, place: Path) -> dict[str, str]:
+        """The settings of a server that has its own copy, and delivers to a path named like the place."""
+        return _settings(Path(copy(self.database, place)), self.receiver.url(f"/{place.name}"))
+
+    def taken_from(self, place: Path) -> list[str]:
+        """The ids of what such a server has delivered."""
+        return self.receiver.taken[f"/{place.name}"]
+
+
+@contextmanager
+def refused_at_first(place: Path) -> Iterator[Refused]:
+    database = place / "notifications.db"
+    with receiving() as receiver:
+        ids = asyncio.run(_dead_letters(_settings(database, receiver.url("/"))))
+        receiver.mended = True
+        yield Refused(ids, database, receiver)
+
+
+async def _dead_letters(settings: dict[str, str]) -> list[str]:
+    at_once = settings | {"CERTCTL_NOTIFICATION_MAX_ATTEMPTS": "1"}
+    async with open_application(load_settings(None, at_once)) as application:
+        sent = [await application.notifications.send(new_notification()) for _ in range(DEAD)]
+        await application.notifications.retry_failed_notifications()
+        ids = [accepted.notification.id for accepted in sent]
+        for each in ids:
+            notification, _ = await application.notifications.get(each)
+            assert notification.status is NotificationStatus.DEAD
+    return ids
+
+
+def _settings(database: Path, webhook: str) -> dict[str, str]:
+    return {"CERTCTL_DATABASE_URL": f"sqlite:///{database}", "CERTCTL_WEBHOOK_URL": webhook}

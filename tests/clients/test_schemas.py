@@ -1,0 +1,46 @@
+"""The schemas of the tools are accepted by other people's clients, and every answer fits them."""
+
+from pathlib import Path
+from typing import Any
+
+from certctl_mcp.tools.catalog import TOOL_NAMES
+from tests.clients.inspector import inspect
+from tests.clients.libraries import in_javascript
+from tests.clients.refused import Refused
+
+
+def test_the_inspector_has_nothing_against_the_schemas(
+    node_packages: Path, refused: Refused, tmp_path: Path
+) -> None:
+    environment = refused.copied_to(tmp_path)
+    told = inspect(node_packages, environment, "tools/list", "--strict", "--protocol-era", "modern")
+    assert all(f'"{tool}"' in told for tool in TOOL_NAMES)
+
+
+def test_the_typescript_sdk_finds_that_every_answer_fits_its_schema(
+    node_packages: Path, refused: Refused, tmp_path: Path
+) -> None:
+    first, second = ({"id": dead} for dead in refused.ids)
+    channel = {"channel": "Webhook"}
+    calls: dict[str, dict[str, Any]] = {
+        "list_notifications": {},
+        "get_notification": first,
+        "delivery_report": {},
+        "diagnose_dead_letters": {},
+        "dashboard_summary": {},
+        "list_channels": {},
+        "send_test_notification": channel,
+        "requeue_notifications": channel,
+        "mark_notifications_read": channel,
+        "requeue_notification": first,
+        "mark_notification_read": second,
+        "send_notification": channel | {"type": "RenewalFailure", "message": "renewal failed"},
+        "retry_due_notifications": {},
+        "purge_notifications": {"created_before": "1h"},
+    }
+    assert calls.keys() == TOOL_NAMES
+    with in_javascript(
+        "typescript_1.mjs", "legacy", node_packages, refused.copied_to(tmp_path), ()
+    ) as client:
+        for tool, arguments in calls.items():
+            assert client.call(tool, **arguments)
