@@ -14,7 +14,7 @@ from mcp.server.elicitation import AcceptedElicitation, ElicitationResult
 from mcp.server.mcpserver.resolve import Elicit, Resolve
 from mcp_types import CallToolResult
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, WithJsonSchema
 from typing_extensions import TypedDict
 
 from certctl_mcp.confirmation import ConfirmationError, moment_of_preview, read_token
@@ -79,10 +79,13 @@ class Outcome(TypedDict):
     changed: Annotated[int, Field(description="0 for a preview")]
     next: str
     would_change: NotRequired[int]
-    by_status: NotRequired[dict[NotificationStatus, int]]
-    by_channel: NotRequired[list[ChannelShare]]
+    # Three tools answer so: what explains itself in the answer is not paid for three times beforehand.
+    by_status: NotRequired[Annotated[dict[NotificationStatus, int], WithJsonSchema({"type": "object"})]]
+    by_channel: NotRequired[
+        Annotated[list[ChannelShare], WithJsonSchema({"type": "array", "items": {"type": "object"}})]
+    ]
     sample_ids: NotRequired[list[str]]
-    left_out: NotRequired[LeftOut]
+    left_out: NotRequired[Annotated[LeftOut, WithJsonSchema({"type": "object"})]]
     confirmation: NotRequired[str]
 
 
