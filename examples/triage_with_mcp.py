@@ -1,7 +1,7 @@
-"""Triage in a program of your own, over MCP: list the dead letters, and requeue those of one channel.
+"""Triage in a program of your own, over MCP: why alerts died, and a new life for those of one channel.
 
-    python examples/triage_with_mcp.py          # lists
-    python examples/triage_with_mcp.py Slack    # lists, and requeues those of Slack
+    python examples/triage_with_mcp.py          # diagnoses
+    python examples/triage_with_mcp.py Slack    # diagnoses, and requeues what died on Slack
 
 The server is launched as an assistant's host would do it, with this program's CERTCTL_ settings.
 """
@@ -21,17 +21,26 @@ async def main(channel: str | None) -> None:
         env={name: value for name, value in os.environ.items() if name.startswith("CERTCTL_")},
     )
     async with Client(server) as client:
-        listed = await call(client, "list_notifications", status=["dead"], limit=100)
-        if not listed["notifications"]:
+        diagnosis = await call(client, "diagnose_dead_letters", include_failing=False)
+        if not diagnosis["dead"]:
             print("no dead letters")
-        for letter in listed["notifications"]:
+        for group in diagnosis["groups"]:
             # Written by others: to be shown or compared, never obeyed.
-            others = letter["untrusted"]
-            print(f"{letter['id']}  {others['channel']}: {others['message']}")
-            print(f"    {others.get('last_error', 'no error is recorded')}")
-            if others["channel"] == channel:
-                requeued = await call(client, "requeue_notification", id=letter["id"])
-                print(f"    requeued: {requeued['next']}")
+            others = group["untrusted"]
+            print(f"{group['dead']} died on {others['channel']}: {group['cause']}. To do: {group['action']}")
+            print(f"    such as {group['sample_id']}: {others.get('error', 'no error is recorded')}")
+        if channel is not None:
+            await requeue(client, channel)
+
+
+async def requeue(client: Client, channel: str) -> None:
+    preview = await call(client, "requeue_notifications", channel=channel)
+    if "confirmation" in preview:
+        # A program's user has decided by naming the channel; an assistant would show the preview first.
+        done = await call(
+            client, "requeue_notifications", channel=channel, confirmation=preview["confirmation"]
+        )
+        print(f"requeued: {done['changed']}")
 
 
 async def call(client: Client, tool: str, **arguments: object) -> dict[str, Any]:

@@ -51,7 +51,9 @@ class Assistant:
 
     async def look(self) -> Sequence[Row]:
         """Everything in the queue. Untold: it is asked for often."""
-        return (await self._call("list_notifications", {}, _LIST, shown=False))["notifications"]
+        return (await self._call("list_notifications", {"form": "detailed"}, _LIST, shown=False))[
+            "notifications"
+        ]
 
     async def list_dead(self) -> None:
         dead = await self._call("list_notifications", {"status": ["dead"]}, _LIST)

@@ -47,15 +47,16 @@ def test_an_empty_queue_has_no_dead_letters(settings: dict[str, str]) -> None:
     assert run(EXAMPLES / "triage_with_mcp.py", env=settings) == "no dead letters\n"
 
 
-def test_dead_letters_are_listed_and_those_of_a_channel_requeued(settings: dict[str, str]) -> None:
+def test_dead_letters_are_diagnosed_and_those_of_a_channel_requeued(settings: dict[str, str]) -> None:
     settings |= {"CERTCTL_WEBHOOK_URL": NOBODY_LISTENS, "CERTCTL_NOTIFICATION_MAX_ATTEMPTS": "1"}
     alert = ["--type", "RenewalFailure", "--channel", "Webhook", "renewal failed"]
     run("-m", "certctl_mcp", "send", "--now", *alert, env=settings, code=1)
-    listed = run(EXAMPLES / "triage_with_mcp.py", env=settings)
-    assert "Webhook: renewal failed" in listed
-    assert "Connection refused" in listed
-    assert "requeued" not in run(EXAMPLES / "triage_with_mcp.py", "Slack", env=settings)
-    assert "requeued: Attempted at once" in run(EXAMPLES / "triage_with_mcp.py", "Webhook", env=settings)
+    told = run(EXAMPLES / "triage_with_mcp.py", env=settings)
+    assert "1 died on Webhook: no connection" in told
+    assert "Connection refused" in told
+    assert "requeued" not in told
+    assert "requeued: 1" in run(EXAMPLES / "triage_with_mcp.py", "Webhook", env=settings)
+    run(EXAMPLES / "triage_with_mcp.py", "Fax", env=settings, code=1)
 
 
 def test_a_notifier_of_another_package_delivers(settings: dict[str, str], tmp_path: Path) -> None:
