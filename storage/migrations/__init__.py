@@ -4,6 +4,7 @@ Revisions are idempotent: each adds what is missing, whatever part of it a datab
 """
 
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
@@ -18,6 +19,9 @@ REVISIONS = ("0001",)
 
 VERSION_TABLE = "certctl_mcp_version"
 
+# Alembic keeps the database that it migrates in a variable of its own: another one's would be changed.
+_ONE_AT_A_TIME = Lock()
+
 
 def bring_up_to_date(connection: Connection) -> None:
     """Migrate if needed. Servers that start together take turns; the later ones find the work done.
@@ -29,7 +33,8 @@ def bring_up_to_date(connection: Connection) -> None:
         if current_revision(connection) != REVISIONS[-1]:
             from alembic import command
 
-            command.upgrade(_config(connection), "head")
+            with _ONE_AT_A_TIME:
+                command.upgrade(_config(connection), "head")
 
 
 def current_revision(connection: Connection) -> str | None:

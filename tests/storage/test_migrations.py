@@ -235,6 +235,14 @@ async def test_eight_databases_may_open_a_new_file_at_once(database_path: Path) 
     assert schema_of(database_path)
 
 
+async def test_several_new_files_may_be_opened_at_once(tmp_path: Path) -> None:
+    files = [tmp_path / f"{number}.db" for number in range(4)]
+    await asyncio.gather(*(migrate(file) for file in files))
+    schemas = [schema_of(file) for file in files]
+    assert schemas[0]
+    assert schemas == schemas[:1] * 4
+
+
 async def test_a_migration_that_fails_leaves_the_database_as_it_was(database_path: Path) -> None:
     write(database_path, "CREATE VIEW notification_attempts AS SELECT 1 AS notification_id")
     before = schema_of(database_path)
