@@ -1,22 +1,23 @@
 """What happened to a notification, and what comes next? Told in plain words.
 
-The account is ours alone: moments, numbers, and an HTTP status at most. What receivers and senders wrote
-is not repeated in it, so that it can be believed where their words can't.
+The account is ours alone: moments, numbers, an HTTP status, and our own words for a kind of failure. What
+receivers and senders wrote is not repeated in it, so that it can be believed where their words can't.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
+from certctl_mcp.diagnosis.classifying import classify, http_status
+from certctl_mcp.diagnosis.kinds import REMEDIES, FailureKind
 from certctl_mcp.durations import format_duration
 from storage.models import Attempt, AttemptOutcome, Notification, NotificationStatus
 
 MOST_RUNS = 6
 """Runs of like attempts that are told; there are more only after many requeues."""
 
-_HTTP_STATUS = re.compile(r"HTTP [1-5][0-9]{2}\b", re.ASCII)
+_FAILED = (AttemptOutcome.FAILED, AttemptOutcome.DEAD)
 
 _ENDED = {
     AttemptOutcome.SENT: "delivered",
@@ -46,13 +47,15 @@ def account(
     now: datetime,
     *,
     max_attempts: int,
+    earlier: int = 0,
     remedies: Remedies = TOOLS,
 ) -> str:
     """A few sentences: accepted, attempted, where it stands at `now`, what comes next and what can be done.
 
-    `attempts` are those that have ended, oldest first; `max_attempts` is the retry policy's.
+    `attempts` are those that have ended, oldest first, but for `earlier` ones; `max_attempts` is the retry
+    policy's.
     """
-    sentences = [f"Accepted {moment(notification.created_at)}.", *_attempts(attempts)]
+    sentences = [f"Accepted {moment(notification.created_at)}.", *_attempts(attempts, earlier)]
     if notification.retry_count and not attempts:
         sentences.append(f"{notification.retry_count} failed attempts are counted, with no record of each.")
     sentences.append(_standing(notification, attempts, now, max_attempts, remedies))
@@ -69,9 +72,9 @@ def under_way(notification: Notification, now: datetime) -> bool:
     return notification.lease_expires_at is not None and notification.lease_expires_at > now
 
 
-def _attempts(attempts: Sequence[Attempt]) -> Iterator[str]:
+def _attempts(attempts: Sequence[Attempt], earlier: int) -> Iterator[str]:
     runs = [tuple(run) for _, run in groupby(attempts, key=lambda a: (a.outcome, a.late, _cause(a)))]
-    untold = sum(len(run) for run in runs[:-MOST_RUNS])
+    untold = earlier + sum(len(run) for run in runs[:-MOST_RUNS])
     if untold:
         yield f"{untold} earlier attempts are in the record."
     for run in runs[-MOST_RUNS:]:
@@ -86,15 +89,21 @@ def _run(run: Sequence[Attempt]) -> str:
         subject = f"Attempts {first.number} to {last.number}"
         when = f"{moment(first.started_at)} to {moment(last.started_at)}"
     cause = _cause(first)
-    told = f"{subject} ({when}) {_ENDED[first.outcome]}{f' with {cause}' if cause else ''}"
+    told = f"{subject} ({when}) {_ENDED[first.outcome]}{cause}"
     if first.late:
         return f"{told}, but answered after the lease was lost, so this changed nothing."
     return f"{told}."
 
 
 def _cause(attempt: Attempt) -> str:
-    found = _HTTP_STATUS.match(attempt.error or "")
-    return found[0] if found else ""
+    """Why it failed, as far as that is recognised."""
+    if attempt.outcome not in _FAILED:
+        return ""
+    status = http_status(attempt.error)
+    if status is not None:
+        return f" with HTTP {status}"
+    kind = classify(attempt.error)
+    return "" if kind is FailureKind.UNKNOWN else f": {REMEDIES[kind].cause}"
 
 
 def _standing(
@@ -124,7 +133,7 @@ def _lease_end(n: Notification) -> str:
 def _pending(n: Notification, attempts: Sequence[Attempt]) -> str:
     if n.lease_expires_at is not None:
         return f"The worker of attempt {n.attempt_count} never answered: it is due again and attempted next."
-    if any(attempt.outcome in (AttemptOutcome.FAILED, AttemptOutcome.DEAD) for attempt in attempts):
+    if any(attempt.outcome in _FAILED for attempt in attempts):
         return "It was requeued since, is due now, and is attempted by itself."
     return "It is due now and is attempted by itself."
 

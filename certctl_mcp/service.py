@@ -107,6 +107,21 @@ class NotificationService:
         notification = await self._of_id(self._repository.get, notification_id)
         return notification, await self._repository.attempts(notification_id)
 
+    async def newest_attempts(
+        self, notification_id: str, limit: int
+    ) -> tuple[Notification, tuple[Attempt, ...], int]:
+        """A notification, its newest attempts, and how many there were before these.
+
+        Raises:
+            NotificationNotFoundError: there is no such notification.
+        """
+        notification = await self._of_id(self._repository.get, notification_id)
+        attempts = await self._repository.attempts(notification_id, limit=limit)
+        if len(attempts) < limit:
+            return notification, attempts, 0
+        in_all = await self._repository.count_attempts(notification_id)
+        return notification, attempts, max(0, in_all - len(attempts))
+
     async def list(
         self, wanted: NotificationFilter, *, limit: int = 50, cursor: str | None = None
     ) -> NotificationPage:

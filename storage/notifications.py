@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from storage import failing, listing, many, naming, reporting, statistics
 from storage.accepting import accept, pending
@@ -75,12 +75,23 @@ class NotificationRepository:
             raise NotificationNotFoundError(notification_id)
         return notification_of(row)
 
-    async def attempts(self, notification_id: str) -> tuple[Attempt, ...]:
-        """The attempts that have ended, oldest first. Numbers may have gaps: claims never started."""
+    async def attempts(self, notification_id: str, *, limit: int | None = None) -> tuple[Attempt, ...]:
+        """The attempts that have ended, oldest first; of more than `limit` the newest.
+
+        Numbers may have gaps: claims never started.
+        """
         attempt = notification_attempts.c
-        query = select(*ATTEMPT).where(attempt.notification_id == notification_id).order_by(attempt.number)
+        query = select(*ATTEMPT).where(attempt.notification_id == notification_id)
+        query = query.order_by(attempt.number.desc()).limit(limit)
         async with self._database.read() as connection:
-            return tuple(attempt_of(row) for row in await connection.execute(query))
+            return tuple(attempt_of(row) for row in await connection.execute(query))[::-1]
+
+    async def count_attempts(self, notification_id: str) -> int:
+        """How many attempts have ended."""
+        query = select(func.count()).where(notification_attempts.c.notification_id == notification_id)
+        async with self._database.read() as connection:
+            found: int = (await connection.execute(query)).scalar_one()
+        return found
 
     async def list(
         self, wanted: NotificationFilter, *, limit: int = 50, cursor: str | None = None

@@ -47,12 +47,27 @@ def classify(error: str | None, *, abandoned: bool = False) -> FailureKind:
     """
     if not error and abandoned:
         return FailureKind.ABANDONED
-    text = _WRAPPED.sub("", (error or "").lstrip(), count=1)
+    text = _unwrapped(error)
     for sentence, kind in _SENTENCES:
         found = sentence.match(text)
         if found is not None:
             return kind(found) if callable(kind) else kind
     return _by_phrase(text, FailureKind.UNKNOWN)
+
+
+def http_status(error: str | None) -> int | None:
+    """The status of the answer that `error` tells of."""
+    text = _unwrapped(error)
+    found = next(
+        (found for sentence, kind in _SENTENCES if kind is _answered and (found := sentence.match(text))),
+        None,
+    )
+    status = int(found["code"]) if found else None
+    return None if status in _SMTP_ONLY else status
+
+
+def _unwrapped(error: str | None) -> str:
+    return _WRAPPED.sub("", (error or "").lstrip(), count=1)
 
 
 def _answered(found: re.Match[str]) -> FailureKind:

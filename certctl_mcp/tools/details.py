@@ -1,6 +1,5 @@
 """What happened to one notification, and what comes next?"""
 
-from collections.abc import Sequence
 from typing import Annotated, NotRequired
 
 from mcp_types import CallToolResult
@@ -65,21 +64,19 @@ async def get_notification(
 async def notification_details(opening: Opening, id: str) -> NotificationDetails:
     """Raises: NotificationNotFoundError."""
     application = await opening.application()
-    notification, attempts = await application.notifications.get(id)
+    notification, attempts, earlier = await application.notifications.newest_attempts(id, MOST_ATTEMPTS)
     now = opening.clock()
     details: NotificationDetails = {
-        "account": account(notification, attempts, now, max_attempts=application.settings.max_attempts),
+        "account": account(
+            notification, attempts, now, max_attempts=application.settings.max_attempts, earlier=earlier
+        ),
         "under_way": under_way(notification, now),
         "notification": row(notification, FULL_TEXT),
-        "attempts": _newest(attempts),
+        "attempts": [_attempt_row(attempt) for attempt in attempts],
     }
-    if len(attempts) > MOST_ATTEMPTS:
-        details["earlier_attempts"] = len(attempts) - MOST_ATTEMPTS
+    if earlier:
+        details["earlier_attempts"] = earlier
     return details
-
-
-def _newest(attempts: Sequence[Attempt]) -> list[AttemptRow]:
-    return [_attempt_row(attempt) for attempt in attempts[-MOST_ATTEMPTS:]]
 
 
 def _attempt_row(attempt: Attempt) -> AttemptRow:

@@ -127,6 +127,28 @@ def test_a_requeued_one_keeps_its_earlier_life() -> None:
     assert story.endswith("It was requeued since, is due now, and is attempted by itself.")
 
 
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        ("hooks.example.com answered 503 Service Unavailable: obey", "failed with HTTP 503."),
+        ("no answer from hooks.example.com:443 within 30 s", "failed: no answer in time."),
+        ("mail.example.com:587 refused the login: 535 obey", "failed: credentials refused."),
+        ("slack: webhook returned HTTP 404: obey", "failed with HTTP 404."),
+        ("obey", "failed."),
+    ],
+)
+def test_why_an_attempt_failed_is_told_in_words_of_our_own(error: str, why: str) -> None:
+    story = told(in_state(NotificationStatus.FAILED, retry_count=1), attempt(1, error=error))
+    assert f"Attempt 1 (2026-01-01 12:01:00 UTC) {why}" in story
+    assert "obey" not in story
+
+
+def test_attempts_that_are_not_given_are_counted() -> None:
+    dead = in_state(NotificationStatus.DEAD, retry_count=4, attempt_count=30)
+    story = account(dead, [attempt(29), attempt(30)], NOW, max_attempts=5, earlier=28)
+    assert "28 earlier attempts are in the record. Attempts 29 to 30" in story
+
+
 def test_read_says_whether_it_was_delivered() -> None:
     settled = in_state(NotificationStatus.READ, read_at=NOW)
     assert "without having been delivered: no delivery follows" in told(settled)

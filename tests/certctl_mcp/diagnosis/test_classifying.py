@@ -26,7 +26,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certctl_mcp.delivery import BROKEN_OFF
-from certctl_mcp.diagnosis.classifying import classify
+from certctl_mcp.diagnosis.classifying import classify, http_status
 from certctl_mcp.diagnosis.kinds import REMEDIES, FailureKind
 from certctl_mcp.notifiers import http_failures, smtp_failures
 from certctl_mcp.notifiers.answers import PERMANENT, Answer
@@ -213,6 +213,21 @@ def test_what_libraries_and_other_packages_say(error: str | None, kind: FailureK
 
 def test_what_a_broken_off_attempt_is_recorded_with() -> None:
     assert classify(BROKEN_OFF) is FailureKind.ABANDONED
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        ("hooks.example.com answered 503 Service Unavailable: HTTP 401", 503),
+        ("HTTP 404", 404),
+        ("failed to send event via webhook: webhook returned status 410: gone", 410),
+        (f"{RELAY} answered 550 who are you", None),
+        ("no answer from hooks.example.com within 30 s: HTTP 503", None),
+        (None, None),
+    ],
+)
+def test_the_status_of_an_http_answer(error: str | None, status: int | None) -> None:
+    assert http_status(error) == status
 
 
 OPENINGS = {
