@@ -23,6 +23,21 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
     "CERTCTL_NOTIFICATION_CONCURRENCY": ("concurrency",),
     "CERTCTL_NOTIFICATION_CHANNEL_CONCURRENCY": ("channel_concurrency",),
     "CERTCTL_NOTIFICATION_SHUTDOWN_GRACE": ("shutdown_grace",),
+    "CERTCTL_SERVER_HOST": ("http", "host"),
+    "CERTCTL_SERVER_PORT": ("http", "port"),
+    "CERTCTL_SERVER_TLS_CERT_PATH": ("http", "tls_cert"),
+    "CERTCTL_SERVER_TLS_KEY_PATH": ("http", "tls_key"),
+    "CERTCTL_SERVER_ALLOWED_HOSTS": ("http", "allowed_hosts"),
+    "CERTCTL_API_KEYS_NAMED": ("http", "api_keys_named"),
+    "CERTCTL_AUTH_SECRET": ("http", "auth_secret"),
+    "CERTCTL_CORS_ORIGINS": ("http", "allowed_origins"),
+    "CERTCTL_MAX_BODY_SIZE": ("http", "max_body_size"),
+    "CERTCTL_RATE_LIMIT_ENABLED": ("http", "rate_limit_enabled"),
+    "CERTCTL_RATE_LIMIT_RPS": ("http", "rate_limit_rps"),
+    "CERTCTL_RATE_LIMIT_BURST": ("http", "rate_limit_burst"),
+    "CERTCTL_OAUTH_ISSUER": ("http", "oauth_issuer"),
+    "CERTCTL_OAUTH_RESOURCE": ("http", "oauth_resource"),
+    "CERTCTL_OAUTH_JWKS_URL": ("http", "oauth_jwks_url"),
     "CERTCTL_SMTP_HOST": ("channels", "Email", "host"),
     "CERTCTL_SMTP_PORT": ("channels", "Email", "port"),
     "CERTCTL_SMTP_USERNAME": ("channels", "Email", "username"),
@@ -54,6 +69,7 @@ def read_environment(environ: Mapping[str, str], configured: Collection[str]) ->
     """
     settings: Table = {}
     channels: dict[str, Table] = {}
+    http: Table = {}
     for variable, path in VARIABLES.items():
         value = environ.get(variable, "")
         if not value.strip():
@@ -63,6 +79,8 @@ def read_environment(environ: Mapping[str, str], configured: Collection[str]) ->
                 channels.setdefault(channel, {})["secrets"] = [value]
             case ("channels", channel, setting):
                 channels.setdefault(channel, {})[setting] = value
+            case ("http", setting):
+                http[setting] = value
             case (setting,):
                 settings[setting] = value
     meant = {
@@ -72,4 +90,6 @@ def read_environment(environ: Mapping[str, str], configured: Collection[str]) ->
     }
     if meant:
         settings["channels"] = meant
+    if http:
+        settings["http"] = http
     return settings

@@ -1,7 +1,8 @@
 """The MCP server: its tools, how their failures are told, and the application that opens beside it."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 import anyio
@@ -15,6 +16,7 @@ from certctl_mcp import __version__
 from certctl_mcp.capabilities import CACHE_HINTS, Advertised
 from certctl_mcp.completions import Completions
 from certctl_mcp.instructions import instructions
+from certctl_mcp.modes import ToolGroup
 from certctl_mcp.opening import Opener, Opening, opening
 from certctl_mcp.prompts import Prompts
 from certctl_mcp.refusals import CALL_TIMEOUT, explain_refusals
@@ -29,6 +31,8 @@ from storage.errors import StorageError
 
 logger = logging.getLogger(__name__)
 
+Lifespan = Callable[[object], AbstractAsyncContextManager[Opening]]
+
 
 def build_server(
     settings: Settings, *, open_application: Opener | None = None, clock: Clock = utc_now
@@ -38,15 +42,20 @@ def build_server(
     `open_application` stands in for `certctl_mcp.application.open_application`, which is imported only
     when the server is up.
     """
-    return NotificationServer(catalog(settings.tool_groups), settings, open_application, clock)
+    return NotificationServer(
+        catalog(settings.tool_groups), settings, lambda _: opening(settings, open_application, clock)
+    )
+
+
+def server_beside(opened: Opening, settings: Settings, groups: Collection[ToolGroup]) -> "NotificationServer":
+    """One of several servers of a process that share what is open, with the tools of `groups`."""
+    return NotificationServer(catalog(groups), settings, lambda _: nullcontext(opened))
 
 
 class NotificationServer(MCPServer[Opening]):
     """Tells an assistant how to go on where the SDK would show it what was raised."""
 
-    def __init__(
-        self, tools: Sequence[Tool], settings: Settings, open_application: Opener | None, clock: Clock
-    ) -> None:
+    def __init__(self, tools: Sequence[Tool], settings: Settings, lifespan: Lifespan) -> None:
         names = frozenset(tool.name for tool in tools)
         prompts = Prompts(names, tuple(channel.name for channel in settings.channels))
         # Who is kept from a reading tool is kept from the same answer under an address.
@@ -59,7 +68,7 @@ class NotificationServer(MCPServer[Opening]):
             version=__version__,
             instructions=instructions(names),
             tools=list(tools),
-            lifespan=lambda _: opening(settings, open_application, clock),
+            lifespan=lifespan,
             cache_hints=CACHE_HINTS,
             subscriptions=False,
             middleware=[Advertised(frozenset(served)), explain_refusals],

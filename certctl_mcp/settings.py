@@ -17,6 +17,7 @@ from pydantic_settings import (
 from certctl_mcp.destinations import Channel
 from certctl_mcp.durations import Duration, format_duration
 from certctl_mcp.environment import CONFIG_VARIABLE, Table, read_environment
+from certctl_mcp.http.settings import HttpSettings
 from certctl_mcp.modes import ToolGroup, parse_groups, served_groups
 from certctl_mcp.retry_policy import RetryPolicy
 from certctl_mcp.settings_errors import Origin, SettingsError, explain
@@ -96,6 +97,7 @@ class Settings(BaseSettings):
     """Whether an assistant is kept from everything that changes something. Deliveries go on all the same."""
     tools: tuple[ToolGroup, ...] = tuple(ToolGroup)
     """What an assistant may do: groups of tools, in the environment with commas between them."""
+    http: HttpSettings = HttpSettings()
     named_channels: dict[str, Channel] = Field(default={}, validation_alias="channels")
 
     @classmethod

@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 from certctl_mcp.destinations import Channel, Destination
 from certctl_mcp.durations import format_duration
 from certctl_mcp.environment import VARIABLES, Table
+from certctl_mcp.http.settings import HttpSettings
 
 Key = tuple[str, ...]
 """Where a setting stands in the settings file, such as `("channels", "Email", "host")`."""
@@ -26,6 +27,9 @@ Key = tuple[str, ...]
 _DESTINATIONS: Mapping[str, type[BaseModel]] = {
     model.model_fields["kind"].default: model for model in get_args(get_args(Destination)[0])
 }
+
+_DEPTHS = {"channels": 3, "http": 2}
+"""How many parts the key of a setting has that is in a table."""
 
 _VALUE_LIMIT = 80
 
@@ -91,7 +95,7 @@ class _Field:
     @property
     def info(self) -> FieldInfo | None:
         """None where the model has no such field, or the problem is deeper than a field."""
-        depth = 3 if self.key[0] == "channels" else 1
+        depth = _DEPTHS.get(self.key[0], 1)
         return self.model.model_fields.get(self.key[-1]) if len(self.key) == depth else None
 
     @property
@@ -109,6 +113,8 @@ def _field(loc: tuple[int | str, ...], settings: type[BaseModel]) -> _Field:
             return _Field(("channels", name, "kind"), Channel)
         case ("channels", name, *rest):
             return _Field(("channels", name, *rest), Channel)
+        case ("http", setting, *_):
+            return _Field(("http", setting), HttpSettings)
         case key:
             return _Field(key, settings)
 
@@ -124,7 +130,9 @@ def _line(details: ErrorDetails, field: _Field, origin: Origin) -> str:
             return f"{place} is missing: must be one of {', '.join(_DESTINATIONS)}"
         case "union_tag_invalid":
             return f"{place}={_quoted(details['ctx']['tag'])}: must be one of {', '.join(_DESTINATIONS)}"
-        case "value_error" if len(field.key) == 2:
+        case "value_error" if field.key == ("http",):
+            return _in_operators_words(str(details["ctx"]["error"]), _Field(field.key, HttpSettings), origin)
+        case "value_error" if field.key[0] == "channels" and len(field.key) == 2:
             rule = _in_operators_words(str(details["ctx"]["error"]), field, origin)
             return f"channel {_toml_key(field.key[1])}: {rule}"
     if field.info and not _mentions_secret(field.info.annotation):

@@ -13,6 +13,7 @@ from certctl_mcp.commands import (
     read,
     requeue,
     send,
+    serve_http,
     show,
     summary,
     worker,
@@ -44,6 +45,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 for command in (
+    serve_http.serve,
     worker.worker,
     send.send,
     listing.list_,

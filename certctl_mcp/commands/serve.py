@@ -35,7 +35,7 @@ def serve(config: Path | None, read_only: bool, tools: str | None) -> int:
         CommandFailedError: the settings can't be used.
     """
     with failures_told():
-        settings = load_settings(config, os.environ, **_options(read_only, tools))
+        settings = load_settings(config, os.environ, **options_of_settings(read_only, tools))
         if os.isatty(0):
             print(_WAITING, file=sys.stderr)
         # Only now: importing the server takes most of a second, and wrong settings are told at once.
@@ -48,7 +48,8 @@ def serve(config: Path | None, read_only: bool, tools: str | None) -> int:
     return ExitCode.DONE
 
 
-def _options(read_only: bool, tools: str | None) -> dict[str, object]:
+def options_of_settings(read_only: bool, tools: str | None) -> dict[str, object]:
+    """The settings that options of the command line give. Raises: CommandFailedError."""
     options: dict[str, object] = {"read_only": True} if read_only else {}
     if tools is not None:
         try:

@@ -1,0 +1,81 @@
+"""How do the parts of the HTTP server fit together? One ASGI application around what the process has open."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from certctl_mcp import __version__
+from certctl_mcp.http.access import Access
+from certctl_mcp.http.authentication import ANYBODY, Authentication, Keys
+from certctl_mcp.http.health import router as health
+from certctl_mcp.http.keys import Role
+from certctl_mcp.http.limits import LimitedBodies, LimitedRates
+from certctl_mcp.http.mcp import McpEndpoint, mcp_endpoint
+from certctl_mcp.http.origins import KnownOrigins
+from certctl_mcp.http.page import page_router
+from certctl_mcp.http.serving_state import ServingState
+from certctl_mcp.opening import Opener, opening
+from certctl_mcp.settings import Settings
+from storage.clock import Clock, utc_now
+
+_TITLE = "certctl notifications"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpServer:
+    """What a web server runs, and how it is told that the end is near."""
+
+    app: ASGIApp
+    state: ServingState
+
+
+@asynccontextmanager
+async def http_server(
+    settings: Settings, *, open_application: Opener | None = None, clock: Clock = utc_now
+) -> AsyncIterator[HttpServer]:
+    """Everything is open, and notifications are delivered, until the context is left.
+
+    Raises:
+        SettingsError: a channel can't be built as it is configured.
+    """
+    async with opening(settings, open_application, clock) as opened:
+        state = ServingState(opened, settings)
+        async with mcp_endpoint(opened, settings, _roles(settings), state.leaving) as endpoint:
+            yield HttpServer(_guarded(_routes(state, endpoint), settings), state)
+
+
+def _routes(state: ServingState, endpoint: McpEndpoint) -> FastAPI:
+    # Its pages of documentation need scripts of others.
+    app = FastAPI(title=_TITLE, version=__version__, docs_url=None, redoc_url=None)
+    app.state.serving = state
+    app.include_router(health)
+    app.include_router(page_router())
+    app.router.routes.append(Route("/mcp", endpoint))
+    return app
+
+
+def _guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
+    """What a request passes before it is served; the last one named here is met first."""
+    http = settings.http
+    app = LimitedBodies(app, http.max_body_size)
+    app = LimitedRates(app, http) if http.rate_limit_enabled else app
+    app = Authentication(app, Keys(http.keys))
+    if http.allowed_origins:
+        app = CORSMiddleware(
+            app,
+            allow_origins=http.allowed_origins,
+            allow_methods=("GET", "POST", "DELETE"),
+            allow_headers=("*",),
+            expose_headers=("ETag", "Mcp-Session-Id", "X-Request-ID"),
+        )
+    return Access(KnownOrigins(app, http), lambda *_: None)
+
+
+def _roles(settings: Settings) -> frozenset[Role]:
+    keys = settings.http.keys
+    return frozenset(key.role for key in keys) if keys else frozenset({ANYBODY.role})

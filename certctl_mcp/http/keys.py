@@ -1,0 +1,82 @@
+"""Who may call, and how much may they do? API keys in the forms that certctl's server reads.
+
+Several keys may share a name: both are good while one replaces the other.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pydantic import SecretStr
+
+_NAME = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+
+_FORMS = "name:key, name:key:admin or name:key:read-only"
+
+
+class Role(StrEnum):
+    """What a caller may do: change nothing, do everything but delete, or everything."""
+
+    READER = "read-only"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """One key and whose it is."""
+
+    name: str
+    key: SecretStr
+    role: Role
+
+
+def parse_named_keys(written: str) -> tuple[ApiKey, ...]:
+    """Keys as `CERTCTL_API_KEYS_NAMED` holds them, with commas between them. What is raised shows no key.
+
+    Raises:
+        ValueError: an entry is malformed, or two contradict each other.
+    """
+    keys: list[ApiKey] = []
+    for number, entry in enumerate(written.split(","), 1):
+        if entry.strip():
+            keys.append(_parsed(number, entry))
+            _check(keys)
+    return tuple(keys)
+
+
+def parse_secret(written: str) -> tuple[ApiKey, ...]:
+    """Keys as `CERTCTL_AUTH_SECRET` holds them: without names, with commas between them."""
+    keys = dict.fromkeys(part.strip() for part in written.split(",") if part.strip())
+    return tuple(
+        ApiKey(f"legacy-key-{number}", SecretStr(key), Role.OPERATOR) for number, key in enumerate(keys)
+    )
+
+
+def _parsed(number: int, entry: str) -> ApiKey:
+    name, *rest = (part.strip() for part in entry.split(":"))
+    if not 1 <= len(rest) <= 2:
+        raise ValueError(f"entry {number} must be {_FORMS}")
+    # Whatever stands where a name should may be a key.
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"the name of entry {number} must be of letters, digits, hyphens and underscores")
+    key, flag = rest[0], rest[1] if len(rest) == 2 else ""
+    if not key:
+        raise ValueError(f"the key of {name} is empty")
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise ValueError(f"the key of {name} must be of visible ASCII characters")
+    if flag not in ("", Role.ADMIN, Role.READER):
+        raise ValueError(f"what follows the key of {name} must be {Role.ADMIN} or {Role.READER}")
+    return ApiKey(name, SecretStr(key), Role(flag or Role.OPERATOR))
+
+
+def _check(keys: list[ApiKey]) -> None:
+    *earlier, last = keys
+    for other in earlier:
+        same_key = other.key.get_secret_value() == last.key.get_secret_value()
+        if same_key and other.name == last.name:
+            raise ValueError(f"{last.name} has the same key twice; to replace it give a new one beside it")
+        if same_key:
+            raise ValueError(f"{other.name} and {last.name} have the same key")
+        if other.name == last.name and other.role != last.role:
+            raise ValueError(f"the keys of {last.name} differ in what they may do; they must all do the same")

@@ -1,0 +1,62 @@
+"""How is MCP served over HTTP? One server for each role, which all share what the process has open."""
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import anyio
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from starlette.types import Receive, Scope, Send
+
+from certctl_mcp.http.callers import caller_of, permitted
+from certctl_mcp.http.keys import Role
+from certctl_mcp.http.problems import problem
+from certctl_mcp.http.streams import EndingStreams
+from certctl_mcp.opening import Opening
+from certctl_mcp.server import server_beside
+from certctl_mcp.settings import Settings
+
+MOST_SESSIONS = 1000
+"""Open at once, of clients of the revisions that have sessions."""
+
+
+class McpEndpoint:
+    """The ASGI application at `/mcp`. A session is its caller's alone."""
+
+    def __init__(self, managers: dict[Role, StreamableHTTPSessionManager], leaving: anyio.Event) -> None:
+        self._apps = {
+            role: EndingStreams(manager.handle_request, leaving) for role, manager in managers.items()
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        caller = caller_of(scope)
+        app = self._apps.get(caller.role)
+        if app is None:
+            refused = problem(scope, 403, "The operator lets nothing be served here that you may do.")
+            await refused(scope, receive, send)
+            return
+        if "user" not in scope:
+            token = AccessToken(token="", client_id=caller.name, scopes=[])
+            scope["user"] = AuthenticatedUser(token)
+        await app(scope, receive, send)
+
+
+@asynccontextmanager
+async def mcp_endpoint(
+    opened: Opening, settings: Settings, roles: Collection[Role], leaving: anyio.Event
+) -> AsyncIterator[McpEndpoint]:
+    """Serves callers of `roles`; ends their sessions when it is left."""
+    async with AsyncExitStack() as running:
+        managers: dict[Role, StreamableHTTPSessionManager] = {}
+        for role in roles:
+            groups = permitted(role, settings)
+            if groups:
+                server = server_beside(opened, settings, groups)
+                managers[role] = StreamableHTTPSessionManager(
+                    server._lowlevel_server,
+                    max_request_body_size=settings.http.max_body_size,
+                    max_sessions=MOST_SESSIONS,
+                )
+                await running.enter_async_context(managers[role].run())
+        yield McpEndpoint(managers, leaving)

@@ -1,0 +1,150 @@
+"""How does the HTTP server live and die? It listens where it safely can, serves until a signal, drains."""
+
+import logging
+import math
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import anyio
+import uvicorn
+
+from certctl_mcp.departure import leave_on_signal
+from certctl_mcp.durations import format_duration
+from certctl_mcp.http.app import HttpServer, http_server
+from certctl_mcp.http.settings import HttpSettings
+from certctl_mcp.http.tls import CertificateFiles, ReloadingContext
+from certctl_mcp.settings import Settings
+from certctl_mcp.settings_errors import SettingsError
+
+logger = logging.getLogger(__name__)
+
+MOST_CONNECTIONS = 2000
+KEEP_ALIVE = 30
+"""Seconds that a connection may be idle."""
+
+_BACKLOG = 1024
+
+
+def check_reach(http: HttpSettings) -> None:
+    """Raises: SettingsError: strangers could reach the server and would be let in."""
+    if not http.on_loopback and not http.authenticates:
+        raise SettingsError(
+            [
+                f"others could reach the queue at {http.host!r}, and nothing would ask who they are: "
+                "set CERTCTL_API_KEYS_NAMED, or listen on 127.0.0.1"
+            ]
+        )
+
+
+async def serve_http(settings: Settings) -> None:
+    """Serve until SIGTERM, SIGINT or SIGHUP, then drain and return; a second signal ends at once.
+
+    Requests and attempts under way may take the grace time to end; streams of events are ended.
+
+    Raises:
+        SettingsError: it can't listen there, or must not, or a channel can't be built.
+    """
+    check_reach(settings.http)
+    tls = _tls(settings.http)
+    with listening(settings.http) as listener:
+        async with anyio.create_task_group() as tasks:
+            departure = _Departure(settings)
+            await tasks.start(leave_on_signal, departure.leave)
+            async with http_server(settings) as server:
+                web = _web_server(server, settings, tls)
+                departure.begin(server, web)
+                if tls is not None:
+                    tasks.start_soon(tls.watch)
+                _tell_start(settings, listener)
+                await web.serve(sockets=[listener])
+            tasks.cancel_scope.cancel()
+
+
+def _tls(http: HttpSettings) -> ReloadingContext | None:
+    if http.tls_cert is None or http.tls_key is None:
+        return None
+    return ReloadingContext(CertificateFiles(http.tls_cert.expanduser(), http.tls_key.expanduser()))
+
+
+@contextmanager
+def listening(http: HttpSettings) -> Generator[socket.socket]:
+    """A socket that listens where the settings say. Raises: SettingsError: that is not possible."""
+    try:
+        found = socket.getaddrinfo(http.host, http.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
+        # Listening at once, so that who was told to connect can.
+        listener = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+    except OSError as failure:
+        reason = failure.strerror or str(failure)
+        raise SettingsError([f"can't listen on {http.host} port {http.port}: {reason}"]) from None
+    with listener:
+        yield listener
+
+
+class _WebServer(uvicorn.Server):
+    """Leaves the signals to this program."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
+@dataclass
+class _Departure:
+    """Told of a signal at any time, even before there is something to end."""
+
+    settings: Settings
+    reason: str | None = None
+    server: HttpServer | None = None
+    web: uvicorn.Server | None = None
+
+    def leave(self, signal_name: str) -> None:
+        grace = format_duration(self.settings.shutdown_grace)
+        logger.info("%s: claiming nothing more, what is under way has %s to end", signal_name, grace)
+        self.reason = signal_name
+        self._end()
+
+    def begin(self, server: HttpServer, web: uvicorn.Server) -> None:
+        self.server, self.web = server, web
+        if self.reason is not None:
+            self._end()
+
+    def _end(self) -> None:
+        if self.server is not None and self.web is not None:
+            self.server.state.leave()
+            self.web.should_exit = True
+
+
+def _web_server(server: HttpServer, settings: Settings, tls: ReloadingContext | None) -> uvicorn.Server:
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    # It tells the names of sessions, which where there are no keys are all that they need.
+    logging.getLogger("mcp.server.streamable_http").setLevel(logging.WARNING)
+    logging.getLogger("mcp.server.streamable_http_manager").setLevel(logging.WARNING)
+    config = uvicorn.Config(
+        server.app,
+        lifespan="off",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ssl_context_factory=None if tls is None else lambda *_: tls.context,
+        # Else anybody on this machine could say that they call from elsewhere.
+        proxy_headers=False,
+        limit_concurrency=MOST_CONNECTIONS,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=math.ceil(settings.shutdown_grace.total_seconds()),
+    )
+    return _WebServer(config)
+
+
+def _tell_start(settings: Settings, listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
+    name = f"[{host}]" if ":" in host else host
+    scheme = "http" if settings.http.tls_cert is None else "https"
+    logger.info("serving on %s://%s:%d, MCP at /mcp", scheme, name, port)
+    if scheme == "http" and not settings.http.on_loopback:
+        logger.warning("keys can be read on their way to %s: there is no TLS", host)
+    for channel in settings.channels:
+        logger.info("channel %s: %s", channel.name, channel.destination.description)

@@ -1,0 +1,31 @@
+"""What do the parts of the HTTP server share? What is open, what is configured, and whether it is to end."""
+
+from dataclasses import dataclass, field
+
+import anyio
+from fastapi import Request
+
+from certctl_mcp.opening import Opening
+from certctl_mcp.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class ServingState:
+    """One for a process."""
+
+    opened: Opening
+    settings: Settings
+    leaving: anyio.Event = field(default_factory=anyio.Event)
+    """Set when the server is to end."""
+
+    def leave(self) -> None:
+        """Begin to end: claim nothing, tell probes, end the streams of events. Answers under way go on."""
+        self.leaving.set()
+        self.opened.stop_claiming()
+
+
+def state_of(request: Request) -> ServingState:
+    """For routes, as a dependency."""
+    state = request.app.state.serving
+    assert isinstance(state, ServingState)
+    return state
