@@ -82,7 +82,6 @@ class Watch:
     def __init__(self) -> None:
         self._subjects: dict[str, _Subject] = {}
         self._watchers = 0
-        self._somebody = anyio.Event()
 
     async def add(self, key: str, look: Look, tell: Tell) -> Stop:
         """Have `tell` called when what `key` names differs from now, until the answer is called.
@@ -98,7 +97,6 @@ class Watch:
         subject = self._subjects.setdefault(key, _Subject(look))
         subject.watchers.add(watcher)
         self._watchers += 1
-        self._somebody.set()
 
         def stop() -> None:
             if watcher in subject.watchers:
@@ -107,8 +105,6 @@ class Watch:
                 self._watchers -= 1
                 if not subject.watchers:
                     del self._subjects[key]
-                if not self._subjects:
-                    self._somebody = anyio.Event()
 
         try:
             found = await look()
@@ -125,7 +121,6 @@ class Watch:
         pause = LEAST_PAUSE.total_seconds()
         async with anyio.create_task_group() as telling:
             while True:
-                await self._somebody.wait()
                 found = await changes.wait_beyond(version)
                 started = anyio.current_time()
                 try:

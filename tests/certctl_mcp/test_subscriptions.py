@@ -4,16 +4,23 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import anyio
 import pytest
-from mcp import Client, MCPError
+from mcp import Client, ClientSession, MCPError
 from mcp.client.subscriptions import ResourceUpdated, Subscription
+from mcp.server.runner import serve_loop
+from mcp.shared.memory import create_client_server_memory_streams
 from mcp_types import INVALID_PARAMS, ResourceUpdatedNotification
 
 from certctl_mcp import watching
+from certctl_mcp.opening import opening
 from certctl_mcp.refusals import RESOURCE_NOT_FOUND
+from certctl_mcp.server import build_server
+from certctl_mcp.settings import load_settings
+from storage import changes
 from storage.database import Database
 from storage.notifications import NotificationRepository
 from tests.builders import Queue, SettableClock
@@ -26,6 +33,12 @@ PATIENCE = 20.0
 
 DEAD = "certctl://notifications/dead"
 DASHBOARD = "certctl://dashboard"
+
+
+@pytest.fixture(autouse=True)
+def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changes, "LOOK_EVERY", timedelta(milliseconds=20))
+    monkeypatch.setattr(watching, "LEAST_PAUSE", timedelta(milliseconds=10))
 
 
 @dataclass
@@ -95,18 +108,18 @@ async def test_a_listener_is_told_of_what_another_process_changed(
     async with (
         elsewhere() as theirs,
         connect(MODERN) as client,
-        client.listen(resource_subscriptions=[DEAD]) as changes,
+        client.listen(resource_subscriptions=[DEAD]) as told,
     ):
         await theirs.repository.requeue(dead.id)
-        assert await next_of(changes) == DEAD
+        assert await next_of(told) == DEAD
 
 
 async def test_a_change_by_a_tool_of_the_same_server_is_told(connect: Connect, queue: Queue) -> None:
     dead = await queue.dead()
     uri = f"certctl://notifications/{dead.id}"
-    async with connect(MODERN) as client, client.listen(resource_subscriptions=[uri]) as changes:
+    async with connect(MODERN) as client, client.listen(resource_subscriptions=[uri]) as told:
         await client.call_tool("mark_notification_read", {"id": dead.id})
-        assert await next_of(changes) == uri
+        assert await next_of(told) == uri
 
 
 async def test_a_session_hears_only_of_what_differs(connect: Connect, queue: Queue) -> None:
@@ -142,15 +155,14 @@ async def test_time_that_passes_is_no_change(
 
 
 async def test_who_unsubscribes_is_told_nothing_more(connect: Connect, queue: Queue) -> None:
-    ear = Ear()
+    first, second, ear = await queue.dead(), await queue.dead(), Ear()
     async with connect(LEGACY, ear) as client:
         await subscribe(client, "certctl://notifications/%64ead")
         await subscribe(client, DASHBOARD)
         await unsubscribe(client, DEAD)
-        await queue.dead()
-        await ear.until_told(1)
-        await queue.dead()
-        await ear.until_told(2)
+        for count, one in enumerate((first, second), 1):
+            await queue.repository.mark_read(one.id)
+            await ear.until_told(count)
         assert ear.told == [DASHBOARD, DASHBOARD]
 
 
@@ -163,12 +175,12 @@ async def test_unsubscribing_from_what_nobody_subscribed_to_does_no_harm(connect
 async def test_subscribing_twice_is_told_once_and_each_spelling_as_it_is(
     connect: Connect, queue: Queue
 ) -> None:
-    ear = Ear()
+    dead, ear = await queue.dead(), Ear()
     odd = "CERTCTL://notifications/%64ead"
     async with connect(LEGACY, ear) as client:
         for uri in (DEAD, DEAD, odd, DASHBOARD):
             await subscribe(client, uri)
-        await queue.dead()
+        await queue.repository.mark_read(dead.id)
         await ear.until_told(3)
         await queue.pending()
         await ear.until_told(4)
@@ -177,27 +189,27 @@ async def test_subscribing_twice_is_told_once_and_each_spelling_as_it_is(
 
 async def test_a_listener_is_told_under_its_own_spelling(connect: Connect, queue: Queue) -> None:
     odd = "CERTCTL://notifications/%64ead"
-    async with connect(MODERN) as client, client.listen(resource_subscriptions=[odd]) as changes:
+    async with connect(MODERN) as client, client.listen(resource_subscriptions=[odd]) as told:
         await queue.dead()
-        assert await next_of(changes) == odd
+        assert await next_of(told) == odd
 
 
 async def test_what_is_purged_has_changed(connect: Connect, queue: Queue, database_path: Path) -> None:
     read = await queue.read()
     uri = f"certctl://notifications/{read.id}"
-    async with connect(MODERN) as client, client.listen(resource_subscriptions=[uri]) as changes:
+    async with connect(MODERN) as client, client.listen(resource_subscriptions=[uri]) as told:
         with connected(database_path) as other:
             other.execute("DELETE FROM notification_events WHERE id = ?", [read.id])
-        assert await next_of(changes) == uri
+        assert await next_of(told) == uri
 
 
 async def test_a_filtered_list_is_told_of(connect: Connect, queue: Queue) -> None:
     uri = "certctl://notifications?status=dead&channel=Slack"
-    async with connect(MODERN) as client, client.listen(resource_subscriptions=[uri, DEAD]) as changes:
+    async with connect(MODERN) as client, client.listen(resource_subscriptions=[uri, DEAD]) as told:
         await queue.dead(channel="Webhook")
-        assert await next_of(changes) == DEAD
+        assert await next_of(told) == DEAD
         await queue.dead(channel="Slack")
-        assert {await next_of(changes), await next_of(changes)} == {uri, DEAD}
+        assert {await next_of(told), await next_of(told)} == {uri, DEAD}
 
 
 async def test_only_changes_of_resources_are_promised(connect: Connect) -> None:
@@ -208,9 +220,9 @@ async def test_only_changes_of_resources_are_promised(connect: Connect) -> None:
             tools_list_changed=True,
             prompts_list_changed=True,
             resources_list_changed=True,
-        ) as changes,
+        ) as told,
     ):
-        assert changes.honored.model_dump(exclude_none=True) == {"resource_subscriptions": [DEAD]}
+        assert told.honored.model_dump(exclude_none=True) == {"resource_subscriptions": [DEAD]}
 
 
 @pytest.mark.parametrize(
@@ -245,3 +257,24 @@ async def test_a_subscription_ends_with_its_stream_or_session(
         for _ in range(2):
             await subscribe(client, DEAD)
             await unsubscribe(client, DEAD)
+
+
+async def test_a_session_that_ends_leaves_no_subscription(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "MOST_WATCHERS", 1)
+    settings = load_settings(None, {"CERTCTL_DATABASE_URL": database_url})
+    server = build_server(settings)._lowlevel_server
+    async with opening(settings) as opened:
+        for _ in range(2):
+            # One of the sessions that share a process, as they do over HTTP.
+            async with (
+                create_client_server_memory_streams() as (client, (to_server, from_server)),
+                anyio.create_task_group() as tasks,
+            ):
+                tasks.start_soon(partial(serve_loop, server, to_server, from_server, lifespan_state=opened))
+                async with ClientSession(*client) as session:
+                    await session.initialize()
+                    await session.subscribe_resource(DASHBOARD)
+                for stream in client:
+                    await stream.aclose()

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import anyio
 import pytest
@@ -13,6 +14,11 @@ from storage.database import Database
 from storage.errors import NotificationNotFoundError, StorageError
 
 PATIENCE = 20.0
+
+
+@pytest.fixture(autouse=True)
+def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "LEAST_PAUSE", timedelta(milliseconds=10))
 
 
 @dataclass
@@ -100,7 +106,27 @@ async def test_who_has_stopped_is_told_nothing_and_costs_no_look(database: Datab
         assert (thing.looks, left.told) == (looks, 0)
 
 
-async def test_what_is_gone_has_changed_once(database: Database) -> None:
+async def test_nothing_is_looked_at_until_something_may_have_changed(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited_for: list[int] = []
+    looked = anyio.Event()
+    wait = database.changes.wait_beyond
+
+    async def wait_beyond(version: int) -> int:
+        waited_for.append(version)
+        if len(waited_for) == 2:
+            looked.set()
+        return await wait(version)
+
+    monkeypatch.setattr(database.changes, "wait_beyond", wait_beyond)
+    async with running(database):
+        with anyio.fail_after(PATIENCE):
+            await looked.wait()
+        assert waited_for[1] == database.changes.version
+
+
+async def test_what_is_gone_has_changed_once(database: Database, caplog: pytest.LogCaptureFixture) -> None:
     thing, ear = Thing(), Ear()
     async with running(database) as watch:
         await watch.add("thing", thing.look, ear.tell)
@@ -109,6 +135,7 @@ async def test_what_is_gone_has_changed_once(database: Database) -> None:
         await ear.until_told()
         await look_again(database, thing)
         assert ear.told == 1
+    assert not caplog.messages
 
 
 async def test_what_is_not_there_is_not_watched(database: Database) -> None:
