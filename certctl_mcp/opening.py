@@ -85,6 +85,11 @@ class Opening:
             self._settled.set()
             self._closed.set()
 
+    def stop_claiming(self) -> None:
+        """Begin no attempt from here on. Everything else goes on until `close`."""
+        if self._application is not None:
+            self._application.retry_loop.stop()
+
     async def close(self) -> None:
         """Claim nothing more, let the attempts in flight end, and close the database."""
         self._closing.set()
