@@ -19,8 +19,8 @@ _CAPABILITIES = {
 }
 """What a method belongs to, by the part of its name before the slash."""
 
-_AS_LONG_AS_THE_PROCESS = CacheHint(ttl_ms=3_600_000, scope="public")
-"""It never changes, and is the same for everybody. The next process may have other settings."""
+_AS_LONG_AS_THE_PROCESS = CacheHint(ttl_ms=3_600_000, scope="private")
+"""It never changes, but a caller that may only read has another than one that may act."""
 
 CACHE_HINTS: Mapping[CacheableMethod, CacheHint] = {
     "server/discover": _AS_LONG_AS_THE_PROCESS,

@@ -68,7 +68,7 @@ async def test_what_never_changes_may_be_kept_and_what_is_read_may_not(connect: 
             await client.list_resources(),
             await client.list_resource_templates(),
         ):
-            assert (lasting.ttl_ms, lasting.cache_scope) == (3_600_000, "public")
+            assert (lasting.ttl_ms, lasting.cache_scope) == (3_600_000, "private")
         read = await client.read_resource("certctl://dashboard")
         assert (read.ttl_ms, read.cache_scope) == (0, "private")
 
