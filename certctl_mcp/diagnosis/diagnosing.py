@@ -5,13 +5,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import anyio.to_thread
+
 from certctl_mcp.diagnosis.advice import Advice, Standing, advise
 from certctl_mcp.diagnosis.spans import Span, spans
 from storage.models import NotificationFilter, NotificationStatus
 from storage.notifications import NotificationRepository
 
 MOST_FINDINGS = 12
-MOST_GROUPS = 5_000
+MOST_GROUPS = 20_000
 """Of like errors that are looked at, those with most notifications first."""
 
 LOOK_BACK = timedelta(days=1)
@@ -58,7 +60,9 @@ async def diagnose(
         counts[share.status] += share.count
         if share.status is NotificationStatus.DEAD:
             dead_of_channel[share.channel] += share.count
-    shown = spans(await repository.failure_groups(wanted, limit=MOST_GROUPS))[:MOST_FINDINGS]
+    groups = await repository.failure_groups(wanted, limit=MOST_GROUPS)
+    # Many take a while to read, and deliveries go on meanwhile.
+    shown = (await anyio.to_thread.run_sync(spans, groups, MOST_FINDINGS))[:MOST_FINDINGS]
     delivered = await _delivered(repository, shown, now)
     return Diagnosis(
         dead=counts[NotificationStatus.DEAD],

@@ -8,8 +8,8 @@ from certctl_mcp.diagnosis.classifying import classify
 from certctl_mcp.diagnosis.kinds import FailureKind
 from storage.models import FailureGroup, NotificationStatus
 
-LONGEST_PAUSE = timedelta(hours=2)
-"""Between the clock hours of two failures of one span."""
+PAUSES = (timedelta(hours=2), timedelta(hours=12), timedelta(days=2), timedelta.max)
+"""Between the clock hours of two failures of one span; a longer one only where spans would be many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,25 +29,33 @@ class Span:
     """The sample's, at least its beginning."""
 
 
-def spans(groups: Iterable[FailureGroup]) -> list[Span]:
-    """What concerns most dead letters first."""
+def spans(groups: Iterable[FailureGroup], at_most: int) -> list[Span]:
+    """What concerns most dead letters first.
+
+    A channel that fails now and then would be many small spans: then longer pauses are passed over, until
+    there are `at_most`, or one for each channel and kind.
+    """
     alike: dict[tuple[str, FailureKind], list[FailureGroup]] = {}
     for group in groups:
         kind = classify(group.error, abandoned=group.abandoned)
         alike.setdefault((group.channel, kind), []).append(group)
-    found = [
-        _span(channel, kind, stretch)
-        for (channel, kind), some in alike.items()
-        for stretch in _stretches(some)
-    ]
+    found: list[Span] = []
+    for pause in PAUSES:
+        found = [
+            _span(channel, kind, stretch)
+            for (channel, kind), some in alike.items()
+            for stretch in _stretches(some, pause)
+        ]
+        if len(found) <= at_most:
+            break
     return sorted(found, key=lambda span: (span.dead, span.failing, span.last_at), reverse=True)
 
 
-def _stretches(groups: Iterable[FailureGroup]) -> Iterator[Sequence[FailureGroup]]:
+def _stretches(groups: Iterable[FailureGroup], pause: timedelta) -> Iterator[Sequence[FailureGroup]]:
     stretch: list[FailureGroup] = []
     last: datetime | None = None
     for group in sorted(groups, key=lambda group: group.first_at):
-        if last is not None and _hour(group.first_at) - _hour(last) > LONGEST_PAUSE:
+        if last is not None and _hour(group.first_at) - _hour(last) > pause:
             yield stretch
             stretch, last = [], None
         stretch.append(group)

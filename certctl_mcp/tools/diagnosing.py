@@ -62,7 +62,7 @@ class DeadLetters(TypedDict):
     failing: NotRequired[int]
     groups: Annotated[list[Group], Field(description="Most dead letters first")]
     once_mended: NotRequired[str]
-    others: Annotated[NotRequired[Others], Field(description="In smaller groups, not shown")]
+    others: Annotated[NotRequired[Others], Field(description="In no group shown")]
 
 
 async def diagnose_dead_letters(
