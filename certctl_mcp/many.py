@@ -1,4 +1,7 @@
-"""What is done to many notifications at once: seen before, done in batches, accounted for exactly."""
+"""What is done to many notifications at once: seen before, done in batches, accounted for exactly.
+
+The tools import it when the server starts, so it loads nothing of the database's.
+"""
 
 import logging
 from collections import Counter
@@ -6,13 +9,16 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import anyio
 
 from storage.clock import Clock, utc_now
-from storage.many import LARGEST_BULK, SETTLED
+from storage.errors import StorageError
 from storage.models import BulkReport, NotificationFilter, NotificationStatus, Share
-from storage.notifications import NotificationRepository
+
+if TYPE_CHECKING:
+    from storage.notifications import NotificationRepository
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +36,7 @@ class Act(StrEnum):
 ALLOWED: Mapping[Act, tuple[NotificationStatus, ...]] = {
     Act.REQUEUE: (NotificationStatus.DEAD, NotificationStatus.FAILED),
     Act.MARK_READ: tuple(status for status in NotificationStatus if status is not NotificationStatus.READ),
-    Act.PURGE: SETTLED,
+    Act.PURGE: (NotificationStatus.SENT, NotificationStatus.READ, NotificationStatus.DEAD),
 }
 """The statuses in which each can be done, or does anything."""
 
@@ -44,6 +50,8 @@ class Preview:
     shares: tuple[Share, ...]
     """Of those that match, whether or not the act applies to them."""
     sample_ids: tuple[str, ...]
+    span: tuple[datetime, datetime] | None
+    """When the oldest and the newest of those that the act applies to were accepted; None without any."""
 
     @property
     def count(self) -> int:
@@ -79,11 +87,32 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """An act that was cancelled half-way. What its report counts was done, and no more."""
+    """An act that ended half-way. What its report counts was done, and no more."""
 
     at: datetime
     report: BulkReport
     requested: int
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An act that was gone through to its end."""
+
+    report: BulkReport
+    still_matching: int
+    """Those that the act would apply to now."""
+
+
+class ActStoppedError(Exception):
+    """The database failed in the middle of an act. What the report counts was done, and no more."""
+
+    def __init__(self, report: BulkReport, requested: int) -> None:
+        super().__init__(
+            f"The database could not be used any more when {report.changed} of {requested} were done. "
+            "The server's log says why; call again for the rest."
+        )
+        self.report = report
+        self.requested = requested
 
 
 Progress = Callable[[BulkReport], Awaitable[None]]
@@ -93,7 +122,7 @@ Progress = Callable[[BulkReport], Awaitable[None]]
 class ManyNotifications:
     """Acts on notifications chosen by a filter. All methods raise `StorageError` as it comes."""
 
-    def __init__(self, repository: NotificationRepository, clock: Clock = utc_now) -> None:
+    def __init__(self, repository: "NotificationRepository", clock: Clock = utc_now) -> None:
         self._repository = repository
         self._clock = clock
         self._interrupted: dict[Act, Interrupted] = {}
@@ -105,14 +134,21 @@ class ManyNotifications:
     async def preview(self, act: Act, wanted: NotificationFilter) -> Preview:
         """What `act` would do to what is `wanted`."""
         shares = await self._repository.breakdown(wanted)
-        samples = await self._repository.matching_ids(_narrowed(act, wanted), limit=SAMPLES)
-        return Preview(act, wanted, shares, samples.ids)
+        narrowed = _narrowed(act, wanted)
+        samples = await self._repository.matching_ids(narrowed, limit=SAMPLES)
+        return Preview(act, wanted, shares, samples.ids, await self._span(narrowed, samples.ids[:1]))
 
-    async def act(self, preview: Preview, progress: Progress) -> BulkReport:
+    async def act(self, preview: Preview, progress: Progress) -> Account:
         """Do it, oldest first, and say what became of each.
 
         Being cancelled ends it between two batches; `interrupted` then has the account.
+
+        Raises:
+            ActStoppedError: the database failed when something was done already.
+            StorageError: it failed before anything was.
         """
+        from storage.many import LARGEST_BULK
+
         report = BulkReport()
         wanted = _narrowed(preview.act, preview.wanted)
         self._interrupted.pop(preview.act, None)
@@ -128,12 +164,29 @@ class ManyNotifications:
                 if page.next is None:
                     break
                 after = page.next
-        except anyio.get_cancelled_exc_class():
+            account = Account(report, await self._repository.count(wanted))
+        except StorageError as failure:
+            if not report.changed:
+                raise
+            logger.warning("%s: %d of %d done, then: %s", preview.act, report.changed, preview.count, failure)
+            raise ActStoppedError(report, preview.count) from failure
+        except BaseException:
+            # Cancelled, or the client has gone: nobody hears how far it came.
             self._interrupted[preview.act] = Interrupted(self._clock(), report, preview.count)
             logger.warning("%s was cancelled: %d of %d done", preview.act, report.changed, preview.count)
             raise
         logger.info("%s: %d of %d done", preview.act, report.changed, preview.count)
-        return report
+        return account
+
+    async def _span(
+        self, wanted: NotificationFilter, oldest: tuple[str, ...]
+    ) -> tuple[datetime, datetime] | None:
+        if not oldest:
+            return None
+        first = await self._repository.list(wanted.model_copy(update={"ids": oldest}), limit=1)
+        last = await self._repository.list(wanted, limit=1)
+        ends = [notification.created_at for page in (first, last) for notification in page.items]
+        return (min(ends), max(ends)) if ends else None
 
     async def _apply(self, preview: Preview, ids: Sequence[str]) -> BulkReport:
         match preview.act:

@@ -26,6 +26,7 @@ from certctl_mcp.subscriptions import serve_subscriptions
 from certctl_mcp.tools.answers import refusal
 from certctl_mcp.tools.catalog import TOOL_NAMES, catalog
 from certctl_mcp.tools.failures import arguments_explained, explained, unknown_name
+from certctl_mcp.tools.many import UNHURRIED
 from storage.clock import Clock, utc_now
 from storage.errors import StorageError
 
@@ -97,7 +98,7 @@ class NotificationServer(MCPServer[Opening]):
         for unknown in arguments.keys() - set(known):
             return refusal(unknown_name(f"argument of {name}", unknown, known))
         try:
-            with anyio.fail_after(CALL_TIMEOUT.total_seconds()):
+            with anyio.fail_after(None if name in UNHURRIED else CALL_TIMEOUT.total_seconds()):
                 return await super().call_tool(name, arguments, context)
         except TimeoutError:
             seconds = CALL_TIMEOUT.total_seconds()

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 
+from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from certctl_mcp.errors import LONGEST_GIVEN, RequestError, quoted
+from certctl_mcp.many import ActStoppedError
 from certctl_mcp.nearest import nearest_name
 from certctl_mcp.untrusted import shown, shown_id
 from storage.errors import (
@@ -57,8 +59,11 @@ def explained(failure: BaseException | None) -> str | None:
             return _told(
                 f"Notification {_id(failure.notification_id)} is {failure.status.value}: {failure.reason}."
             )
-        case NotificationError() | RequestError():
+        case NotificationError() | RequestError() | ActStoppedError():
             return _told(str(failure))
+        case ToolError():
+            # Only the SDK raises it, where what the user was asked for came back in another form.
+            return "The user's answer could not be read. Nothing was changed; call again to ask anew."
         case _:
             return None
 

@@ -6,8 +6,10 @@ import anyio
 import pytest
 
 from certctl_mcp.many import Act, ManyNotifications
+from storage.errors import DatabaseBusyError
 from storage.many import LARGEST_BULK
 from storage.models import BulkReport, NotificationFilter, NotificationStatus
+from storage.notifications import NotificationRepository
 from tests.builders import Queue, SettableClock
 
 DEAD = NotificationFilter(statuses=(NotificationStatus.DEAD,))
@@ -52,8 +54,38 @@ async def test_broken_off_it_is_accounted_for_to_the_last_one(many: ManyNotifica
     read = NotificationFilter(statuses=(NotificationStatus.READ,))
     assert await queue.repository.count(read) == LARGEST_BULK
     rest = await many.act(await many.preview(Act.MARK_READ, NotificationFilter()), nothing)
-    assert rest.changed == number - LARGEST_BULK
+    assert rest.report.changed == number - LARGEST_BULK
     assert many.interrupted(Act.MARK_READ) is None
+
+
+async def test_who_can_t_be_told_of_progress_any_more_has_broken_it_off(
+    many: ManyNotifications, queue: Queue
+) -> None:
+    await queue.dead()
+    preview = await many.preview(Act.REQUEUE, NotificationFilter())
+
+    async def gone(report: BulkReport) -> None:
+        raise anyio.BrokenResourceError
+
+    with pytest.raises(anyio.BrokenResourceError):
+        await many.act(preview, gone)
+    interrupted = many.interrupted(Act.REQUEUE)
+    assert interrupted is not None
+    assert interrupted.report == BulkReport(changed=1)
+
+
+async def test_what_fails_before_anything_was_done_is_the_database_s_failure(
+    many: ManyNotifications, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await queue.dead()
+    preview = await many.preview(Act.REQUEUE, NotificationFilter())
+
+    async def held(self: NotificationRepository, ids: tuple[str, ...]) -> BulkReport:
+        raise DatabaseBusyError("held")
+
+    monkeypatch.setattr(NotificationRepository, "requeue_all", held)
+    with pytest.raises(DatabaseBusyError):
+        await many.act(preview, nothing)
 
 
 async def test_what_changed_since_the_preview_is_left_alone_and_told(
@@ -62,4 +94,4 @@ async def test_what_changed_since_the_preview_is_left_alone_and_told(
     dead = [await queue.dead() for _ in range(3)]
     preview = await many.preview(Act.REQUEUE, NotificationFilter(ids=tuple(n.id for n in dead)))
     await queue.repository.mark_read(dead[0].id)
-    assert (await many.act(preview, nothing)).changed == 2
+    assert (await many.act(preview, nothing)).report.changed == 2

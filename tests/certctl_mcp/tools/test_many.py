@@ -14,7 +14,8 @@ from mcp_types import ElicitRequestParams, ElicitResult
 
 from certctl_mcp.settings import Settings
 from storage.database import Database
-from storage.models import NotificationFilter, NotificationStatus
+from storage.errors import DatabaseBusyError
+from storage.models import BulkReport, NotificationFilter, NotificationStatus
 from storage.notifications import NotificationRepository
 from tests.builders import Queue, SettableClock
 from tests.certctl_mcp.tools.conftest import Assistant
@@ -251,8 +252,8 @@ async def test_a_person_who_can_be_asked_is_asked_and_what_they_agree_to_is_done
         result = await client.call_tool("requeue_notifications", {})
     assert result.structured_content["changed"] == 4
     assert person.asked == [
-        "Requeue 4 notifications (4 dead)? 2 over Webhook, 1 over Slack, 1 over channels that are not "
-        "configured. They are attempted anew at once, and reach real people."
+        "Requeue 4 notifications (4 dead), accepted 2026-01-01T12:00:00Z? 2 over Webhook, 1 over Slack, "
+        "1 over channels that are not configured. They are attempted anew at once, and reach real people."
     ]
     assert await repository.count(DEAD) == 0
 
@@ -352,6 +353,124 @@ async def test_cancelled_half_way_it_stops_and_the_next_call_has_the_account(
     assert requeued in range(500, 2600, 500)
     assert f"cancelled at 2026-01-01T12:00:00Z when {requeued} of 2600 were done" in again["next"]
     assert again["would_change"] == 2600 - requeued
+
+
+async def test_who_is_asked_hears_of_a_call_that_was_cancelled(
+    connected: Any, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.many.LARGEST_BULK", 2)
+    await dead(queue, 5)
+    async with connected("2026-07-28", elicitation_callback=Person("accept")) as client:
+        with anyio.CancelScope() as scope:
+
+            async def progress(done: float, total: float | None, message: str | None) -> None:
+                scope.cancel()
+
+            await client.call_tool("requeue_notifications", {}, progress_callback=progress)
+        assert scope.cancelled_caught
+        rest = (await client.call_tool("requeue_notifications", {})).structured_content
+        after = (await client.call_tool("requeue_notifications", {})).structured_content
+    assert rest["changed"] == 3
+    assert rest["next"].startswith(
+        "The call before was cancelled at 2026-01-01T12:00:00Z when 2 of 5 were done. "
+        "3 of 3 requeued; 0 still match."
+    )
+    assert "cancelled" not in after["next"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_person_may_think_for_longer_than_a_call_may_last(
+    connected: Any, queue: Queue, monkeypatch: pytest.MonkeyPatch, mode: ConnectMode
+) -> None:
+    await dead(queue, 1)
+    async with connected(mode, elicitation_callback=Person("accept")) as client:
+        await client.call_tool("list_channels", {})
+        monkeypatch.setattr("certctl_mcp.server.CALL_TIMEOUT", timedelta(0))
+        other = await client.call_tool("list_channels", {})
+        done = await client.call_tool("requeue_notifications", {})
+    assert other.is_error
+    assert done.structured_content["changed"] == 1
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_an_answer_that_is_none_changes_nothing(
+    connected: Any, queue: Queue, repository: NotificationRepository, mode: ConnectMode
+) -> None:
+    await dead(queue, 1)
+
+    async def astray(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        return ElicitResult(action="accept", content={"colour": "green"})
+
+    async with connected(mode, elicitation_callback=astray) as client:
+        result = await client.call_tool("requeue_notifications", {})
+    assert result.is_error
+    assert result.content[0].text == (
+        "The user's answer could not be read. Nothing was changed; call again to ask anew."
+    )
+    assert await repository.count(DEAD) == 1
+
+
+async def test_channels_beyond_those_named_are_counted(
+    connected: Any, queue: Queue, assistant: Assistant
+) -> None:
+    for number in range(10):
+        await dead(queue, 1, channel=f"gone\u202e-{number}")
+    person = Person("decline")
+    async with connected("legacy", elicitation_callback=person) as client:
+        await client.call_tool("requeue_notifications", {})
+    assert "10 over channels that are not configured." in person.asked[0]
+    assert "gone" not in person.asked[0]
+    preview = await assistant.call("requeue_notifications")
+    assert len(preview["by_channel"]) == 8
+    assert preview["by_channel"][0]["untrusted"]["channel"].startswith("gone\\u{202e}-")
+    assert "2 are of 2 channels that are not named here." in preview["next"]
+
+
+async def test_progress_never_stands_still(
+    connected: Any, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.many.LARGEST_BULK", 2)
+    heard: list[tuple[float, float | None]] = []
+
+    async def progress(done: float, total: float | None, message: str | None) -> None:
+        heard.append((done, total))
+
+    for _ in range(4):
+        await queue.failed(wait=timedelta(0))
+    await queue.claim_due()
+    await queue.dead()
+    async with connected("legacy", elicitation_callback=Person("accept")) as client:
+        result = await client.call_tool(
+            "requeue_notifications", {"status": ["dead", "failed"]}, progress_callback=progress
+        )
+    assert heard == [(2, 5), (4, 5), (5, 5)]
+    assert result.structured_content["changed"] == 1
+    assert result.structured_content["left_out"] == {"under_way": 4}
+    assert "1 of 1 requeued; 4 still match." in result.structured_content["next"]
+
+
+async def test_what_the_database_kept_from_being_done_is_told_exactly(
+    connected: Any, queue: Queue, repository: NotificationRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.many.LARGEST_BULK", 2)
+    await dead(queue, 5)
+    requeue_all = NotificationRepository.requeue_all
+    calls = iter(range(10))
+
+    async def held_after_one(self: NotificationRepository, ids: tuple[str, ...]) -> BulkReport:
+        if next(calls):
+            raise DatabaseBusyError("held")
+        return await requeue_all(self, ids)
+
+    monkeypatch.setattr(NotificationRepository, "requeue_all", held_after_one)
+    async with connected("legacy", elicitation_callback=Person("accept")) as client:
+        result = await client.call_tool("requeue_notifications", {})
+    assert result.is_error
+    assert result.content[0].text == (
+        "The database could not be used any more when 2 of 5 were done. The server's log says why; "
+        "call again for the rest."
+    )
+    assert await repository.count(DEAD) == 3
 
 
 async def many_dead(queue: Queue, number: int) -> None:
