@@ -1,6 +1,8 @@
 """The application opens beside a server that already answers, closes in order, and is tried again."""
 
 import logging
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -42,6 +44,15 @@ class Fragile:
             self.opened.set()
             yield application
         self.events.append("closed")
+
+
+def test_a_server_is_built_without_what_only_the_database_needs() -> None:
+    program = (
+        "import sys, certctl_mcp.server\n"
+        "print(*sys.modules.keys() & {'sqlalchemy', 'alembic', 'aiosqlite', 'aiohttp', 'aiosmtplib'})"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 async def test_who_asks_early_waits_until_it_is_open(settings: Settings) -> None:
