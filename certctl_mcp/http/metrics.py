@@ -1,0 +1,1 @@
+"""What may Prometheus read of this process and of its database?"""
