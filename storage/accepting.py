@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, select, true
+from sqlalchemy import Connection, Row, select, true
 from sqlalchemy.dialects.sqlite import insert
 
 from storage.batches import Batch, encoded
@@ -22,6 +23,8 @@ _FIELDS = (
     "created_at",
     "idempotency_key",
 )
+
+_STATUSES = frozenset(status.value for status in NotificationStatus)
 
 _batch = Batch("rows")
 _INSERT = insert(notification_events).from_select(
@@ -74,19 +77,18 @@ def accept(
     ]
 
 
-def _first_with_keys(connection: Connection, repeated: list[Notification]) -> dict[str | None, Notification]:
+def _first_with_keys(connection: Connection, repeated: list[Notification]) -> dict[str | None, Row[Any]]:
     if not repeated:
         return {}
     keys = {"keys": encoded(str(n.idempotency_key) for n in repeated)}
-    found = [notification_of(row) for row in connection.execute(_BY_KEYS, keys)]
-    return {n.idempotency_key: n for n in found}
+    return {row.idempotency_key: row for row in connection.execute(_BY_KEYS, keys)}
 
 
-def _again(offered: Notification, first: Notification) -> Accepted | NotificationError:
-    if _contents(offered) != _contents(first):
+def _again(offered: Notification, first: Row[Any]) -> Accepted | NotificationError:
+    if _contents(offered) != _contents(first) or first.status not in _STATUSES:
         return IdempotencyConflictError(str(offered.idempotency_key), first.id)
-    return Accepted(notification=first, created=False)
+    return Accepted(notification=notification_of(first), created=False)
 
 
-def _contents(n: Notification) -> tuple[str | None, ...]:
+def _contents(n: Notification | Row[Any]) -> tuple[str | None, ...]:
     return (n.type, n.certificate_id, n.channel, n.recipient, n.message)

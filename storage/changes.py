@@ -19,6 +19,7 @@ class Changes:
         self._seen: int | None = None
         self._next = asyncio.Event()
         self._closed = asyncio.Event()
+        self._looking = asyncio.Lock()
 
     @property
     def version(self) -> int:
@@ -47,7 +48,7 @@ class Changes:
 
     async def look(self) -> None:
         """Announce what other connections have committed since the last look."""
-        found = await self._data_version()
+        found = await self.data_version()
         if found != self._seen:
             self._seen = found
             self.announce()
@@ -55,11 +56,15 @@ class Changes:
     def close(self) -> None:
         self._closed.set()
 
-    async def _data_version(self) -> int | None:
-        """None while the database can't be read: those who wait go and look, and are told the reason."""
-        try:
-            result = await self._connection.exec_driver_sql("PRAGMA data_version")
-        except DBAPIError:
-            return None
-        version: int = result.scalar_one()
-        return version
+    async def data_version(self) -> int | None:
+        """Another one whenever anything was committed, by this process or another.
+
+        None while the database can't be read: those who wait go and look, and are told the reason.
+        """
+        async with self._looking:
+            try:
+                result = await self._connection.exec_driver_sql("PRAGMA data_version")
+            except DBAPIError:
+                return None
+            version: int = result.scalar_one()
+            return version

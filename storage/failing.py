@@ -21,7 +21,7 @@ _a = notification_attempts.c
 
 
 def failure_query(wanted: NotificationFilter, limit: int) -> Select[Any]:
-    """The largest groups first. A filter for other statuses finds nothing."""
+    """The largest groups first. `wanted` names statuses of `FAILING` and no other."""
     newest = (
         select(_a.started_at)
         .where(_a.notification_id == _n.id)
@@ -38,7 +38,7 @@ def failure_query(wanted: NotificationFilter, limit: int) -> Select[Any]:
             (_n.abandoned_count > 0).label("abandoned"),
             func.coalesce(newest, _n.created_at).label("failed_at"),
         )
-        .where(_n.status.in_([status.value for status in FAILING]), *conditions(wanted))
+        .where(*conditions(wanted))
         .subquery()
     )
     f = failing.c
@@ -55,7 +55,7 @@ def failure_query(wanted: NotificationFilter, limit: int) -> Select[Any]:
             func.min(f.id).label("sample_id"),
         )
         .group_by(f.channel, f.status, f.error, f.abandoned, func.substr(f.failed_at, 1, _HOUR))
-        .order_by(number.desc(), f.channel)
+        .order_by(number.desc(), "sample_id")
         .limit(limit)
     )
 
@@ -63,5 +63,9 @@ def failure_query(wanted: NotificationFilter, limit: int) -> Select[Any]:
 async def failure_groups(
     connection: AsyncConnection, wanted: NotificationFilter, limit: int
 ) -> tuple[FailureGroup, ...]:
-    rows = await connection.execute(failure_query(wanted, limit))
+    statuses = tuple(status for status in wanted.statuses or FAILING if status in FAILING)
+    if not statuses:
+        return ()
+    failing = wanted.model_copy(update={"statuses": statuses})
+    rows = await connection.execute(failure_query(failing, limit))
     return tuple(FailureGroup.model_validate(dict(row)) for row in rows.mappings())

@@ -5,28 +5,32 @@ import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Text, func, literal, or_, select, tuple_
+from sqlalchemy import Column, ColumnElement, Select, Text, func, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.errors import InvalidCursorError
 from storage.models import IdPage, NotificationFilter, NotificationPage, NotificationStatus, Share
-from storage.records import NOTIFICATION, notification_of
+from storage.records import NOTIFICATION, READABLE, notification_of
 from storage.tables import UtcDateTime, notification_events, sortable
 
 LARGEST_PAGE = 500
 
 _n = notification_events.c
 
+_FEW = {NotificationStatus.PENDING, NotificationStatus.FAILED, NotificationStatus.DEAD}
+"""Statuses that a row leaves: fewer rows are in them than in any one channel or of any one type."""
+
 
 def conditions(wanted: NotificationFilter) -> list[ColumnElement[bool]]:
     """The filter as SQL; every condition must hold."""
     found: list[ColumnElement[bool]] = []
+    leading = _leading(wanted)
     if wanted.ids:
         found.append(_n.id.in_(wanted.ids))
-    if len(wanted.statuses) == 1:
-        found.append(_n.status == wanted.statuses[0].value)
-    elif wanted.statuses:
-        found.append(_n.status.in_([status.value for status in wanted.statuses]))
+    if wanted.statuses:
+        # A list of one would keep SQLite from reading the index in the order of the rows asked for.
+        status, values = _asked(_n.status, leading), [status.value for status in wanted.statuses]
+        found.append(status == values[0] if len(values) == 1 else status.in_(values))
     for column, value in (
         (_n.channel, wanted.channel),
         (_n.type, wanted.type),
@@ -34,7 +38,7 @@ def conditions(wanted: NotificationFilter) -> list[ColumnElement[bool]]:
         (_n.recipient, wanted.recipient),
     ):
         if value is not None:
-            found.append(column == value)
+            found.append(_asked(column, leading) == value)
     if wanted.text is not None:
         places = (_n.message, _n.last_error, _n.error)
         found.append(or_(*(place.icontains(wanted.text, autoescape=True) for place in places)))
@@ -45,9 +49,26 @@ def conditions(wanted: NotificationFilter) -> list[ColumnElement[bool]]:
     return found
 
 
+def _leading(wanted: NotificationFilter) -> set[ColumnElement[str]]:
+    """The columns by which the fewest rows are found: of all that have an index, SQLite would guess."""
+    if wanted.ids:
+        return {_n.id}
+    if wanted.certificate_id is not None:
+        return {_n.certificate_id}
+    by_value = {wanted.channel, wanted.type, wanted.recipient} != {None}
+    if by_value and not (wanted.statuses and _FEW.issuperset(wanted.statuses)):
+        return {_n.channel, _n.type, _n.recipient}
+    return {_n.status}
+
+
+def _asked(column: "Column[str]", leading: set[ColumnElement[str]]) -> ColumnElement[str]:
+    """SQLite looks for no rows by what is not a bare column."""
+    return column if column in leading else column + ""
+
+
 def page_query(wanted: NotificationFilter, limit: int, cursor: str | None) -> Select[Any]:
     """One row more than the page holds, which tells whether another page follows."""
-    query = select(*NOTIFICATION)
+    query = select(*NOTIFICATION).where(READABLE)
     if cursor is not None:
         moment, notification_id = _decoded(cursor)
         last = tuple_(literal(moment, UtcDateTime), literal(notification_id, Text))
@@ -58,18 +79,12 @@ def page_query(wanted: NotificationFilter, limit: int, cursor: str | None) -> Se
     return query.where(*conditions(wanted)).order_by(_n.created_at.desc(), _n.id.desc()).limit(limit + 1)
 
 
-async def count(connection: AsyncConnection, wanted: NotificationFilter) -> int:
-    query = select(func.count()).select_from(notification_events).where(*conditions(wanted))
-    found: int = (await connection.execute(query)).scalar_one()
-    return found
-
-
 async def breakdown(connection: AsyncConnection, wanted: NotificationFilter) -> tuple[Share, ...]:
     """The largest share first."""
     number = func.count()
     query = (
         select(_n.channel, _n.status, number, func.count(_n.lease_owner))
-        .where(*conditions(wanted))
+        .where(READABLE, *conditions(wanted))
         .group_by(_n.channel, _n.status)
         .order_by(number.desc(), _n.channel, _n.status)
     )
@@ -82,7 +97,7 @@ async def breakdown(connection: AsyncConnection, wanted: NotificationFilter) -> 
 async def matching_ids(
     connection: AsyncConnection, wanted: NotificationFilter, limit: int, after: str | None
 ) -> IdPage:
-    query = select(_n.created_at, _n.id).where(*conditions(wanted))
+    query = select(_n.created_at, _n.id).where(READABLE, *conditions(wanted))
     if after is not None:
         moment, notification_id = _decoded(after)
         last = tuple_(literal(moment, UtcDateTime), literal(notification_id, Text))
@@ -93,11 +108,11 @@ async def matching_ids(
 
 
 async def list_page(
-    connection: AsyncConnection, wanted: NotificationFilter, limit: int, cursor: str | None
+    connection: AsyncConnection, wanted: NotificationFilter, limit: int, cursor: str | None, skip: int = 0
 ) -> NotificationPage:
     if not 1 <= limit <= LARGEST_PAGE:
         raise ValueError(f"limit is {limit}; it must be from 1 to {LARGEST_PAGE}")
-    rows = (await connection.execute(page_query(wanted, limit, cursor))).all()
+    rows = (await connection.execute(page_query(wanted, limit, cursor).offset(skip or None))).all()
     items = tuple(notification_of(row) for row in rows[:limit])
     more = len(rows) > limit
     next_cursor = _encoded(items[-1].created_at, items[-1].id) if more else None

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Executable, bindparam, delete, func, literal_
 from storage.batches import Batch, encoded
 from storage.leases import end_expired_leases
 from storage.models import BulkReport, NotificationStatus
+from storage.records import READABLE
 from storage.requeueing import MARK_READ, REQUEUE
 from storage.tables import UtcDateTime, notification_events
 
@@ -37,7 +38,7 @@ _PURGE = (
     )
     .returning(_n.id)
 )
-_LEFT = select(func.count(), func.count(_n.lease_owner)).where(_n.id.in_(_ids))
+_LEFT = select(func.count(), func.count(_n.lease_owner)).where(_n.id.in_(_ids), READABLE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """Which ids, channels and types are there? For those who complete, or mend, what somebody began to write."""
 
+from itertools import chain
+
 from sqlalchemy import Column, ColumnElement, Select, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -9,6 +11,9 @@ _n = notification_events.c
 
 _LAST = "\U0010ffff"
 """Sorts after every character that text holds."""
+
+ENDING = 8
+"""Characters by which ids made at the same time are told apart, for their ends are chance."""
 
 MOST_NAMES = 200
 """Names of one kind that are found; there are more only where a name holds what it should not."""
@@ -21,16 +26,15 @@ async def ids_beginning(connection: AsyncConnection, prefix: str, limit: int) ->
 
 
 async def similar_ids(connection: AsyncConnection, given: str, limit: int) -> tuple[str, ...]:
-    """Those that begin like `given`, as far as any does, and the newest."""
-    newest = select(_n.id).order_by(_n.created_at.desc(), _n.id.desc()).limit(limit)
-    found = tuple((await connection.execute(newest)).scalars())
-    length = len(given) - 1
-    while length > 0:
-        alike = await ids_beginning(connection, given[:length], limit)
-        if alike:
-            return tuple(dict.fromkeys((*alike, *found)))
-        length //= 2
-    return found
+    """Those that end like `given`, and its neighbours: no id begins more like it than they do."""
+    ending = given[-ENDING:]
+    alike = (
+        select(_n.id).where(func.substr(_n.id, -len(ending)) == ending),
+        select(_n.id).where(_n.id <= given).order_by(_n.id.desc()),
+        select(_n.id).where(_n.id > given).order_by(_n.id),
+    )
+    found = [(await connection.execute(query.limit(limit // len(alike)))).scalars() for query in alike]
+    return tuple(dict.fromkeys(chain.from_iterable(found)))
 
 
 async def channels_in_use(connection: AsyncConnection) -> tuple[str, ...]:
@@ -46,7 +50,7 @@ def _begins(prefix: str) -> ColumnElement[bool]:
     return and_(_n.id >= prefix, _n.id < prefix + _LAST)
 
 
-def _distinct(column: "Column[str]") -> Select[str]:
+def distinct(column: "Column[str]") -> Select[str]:
     """By seeking from one value to the next in the index that begins with the column."""
     walk = select(func.min(column).label("name")).cte(recursive=True)
     following = select(func.min(column)).where(column > walk.c.name).scalar_subquery()
@@ -54,5 +58,5 @@ def _distinct(column: "Column[str]") -> Select[str]:
     return select(walk.c.name).where(walk.c.name.is_not(None)).limit(MOST_NAMES)
 
 
-CHANNELS = _distinct(_n.channel)
-TYPES = _distinct(_n.type)
+CHANNELS = distinct(_n.channel)
+TYPES = distinct(_n.type)

@@ -9,6 +9,7 @@ from storage import failing, listing, many, naming, reporting, statistics
 from storage.accepting import accept, pending
 from storage.changes import Changes
 from storage.claiming import ClaimRequest, claim
+from storage.counting import Counting
 from storage.database import Database
 from storage.errors import NotificationNotFoundError
 from storage.identifiers import new_notification_id
@@ -35,7 +36,7 @@ from storage.models import (
     Share,
 )
 from storage.outcomes import Finished, Transition, finish
-from storage.records import ATTEMPT, NOTIFICATION, attempt_of, notification_of
+from storage.records import ATTEMPT, NOTIFICATION, READABLE, attempt_of, notification_of
 from storage.requeueing import Request, mark_read, requeue
 from storage.tables import notification_attempts, notification_events
 
@@ -49,6 +50,7 @@ class NotificationRepository:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._counting = Counting(database)
 
     @property
     def changes(self) -> Changes:
@@ -68,7 +70,7 @@ class NotificationRepository:
 
     async def get(self, notification_id: str) -> Notification:
         """Raises: NotificationNotFoundError."""
-        query = select(*NOTIFICATION).where(notification_events.c.id == notification_id)
+        query = select(*NOTIFICATION).where(notification_events.c.id == notification_id, READABLE)
         async with self._database.read() as connection:
             row = (await connection.execute(query)).one_or_none()
         if row is None:
@@ -94,15 +96,15 @@ class NotificationRepository:
         return found
 
     async def list(
-        self, wanted: NotificationFilter, *, limit: int = 50, cursor: str | None = None
+        self, wanted: NotificationFilter, *, limit: int = 50, cursor: str | None = None, skip: int = 0
     ) -> NotificationPage:
-        """A page of at most `limit` (1 to 500), newest first.
+        """A page of at most `limit` (1 to 500), newest first, that leaves out the first `skip`.
 
         Raises:
             InvalidCursorError: `cursor` is not one that a page gave.
         """
         async with self._database.read() as connection:
-            return await list_page(connection, wanted, limit, cursor)
+            return await list_page(connection, wanted, limit, cursor, skip)
 
     async def claim(
         self,
@@ -189,9 +191,8 @@ class NotificationRepository:
         return await self._database.write(mark_read, request)
 
     async def count(self, wanted: NotificationFilter) -> int:
-        """How many match."""
-        async with self._database.read() as connection:
-            return await listing.count(connection, wanted)
+        """How many match, exactly. Repeated while nothing has changed, it costs next to nothing."""
+        return await self._counting.count(wanted)
 
     async def breakdown(self, wanted: NotificationFilter) -> tuple[Share, ...]:
         """Those that match, by channel and status, the largest share first."""

@@ -1,12 +1,14 @@
 """A row read from the database as the record that every layer speaks.
 
 What the database holds was checked when it was written, so a record is filled and not validated anew.
+A row that another program put in a status of its own is that program's: here it is neither shown, counted
+nor changed.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Row, literal_column
 
 from storage.models import Attempt, AttemptOutcome, Notification, NotificationStatus
 from storage.tables import notification_attempts, notification_events
@@ -16,6 +18,12 @@ ATTEMPT = tuple(column for column in notification_attempts.columns if column.nam
 
 _NOTIFICATION_FIELDS = tuple(column.name for column in NOTIFICATION)
 _ATTEMPT_FIELDS = tuple(column.name for column in ATTEMPT)
+
+# Not the bare column: SQLite would take it for the reason to choose the index by status.
+READABLE = (notification_events.c.status + "").in_(
+    [literal_column(f"'{status.value}'") for status in NotificationStatus]
+)
+"""The status is one of the contract's. What `notification_of` is given must have been asked for with this."""
 
 
 def notification_of(row: Row[Any] | Sequence[Any]) -> Notification:

@@ -11,7 +11,7 @@ from storage.batches import Batch, encoded
 from storage.errors import NotificationConflictError, NotificationError, NotificationNotFoundError
 from storage.leases import end_expired_leases
 from storage.models import Notification, NotificationStatus
-from storage.records import NOTIFICATION, notification_of
+from storage.records import NOTIFICATION, READABLE, notification_of
 from storage.tables import UtcDateTime, notification_events
 
 
@@ -47,7 +47,7 @@ REQUEUE = (
 )
 MARK_READ = (
     update(notification_events)
-    .where(_n.id.in_(_ids), _n.lease_owner.is_(None))
+    .where(_n.id.in_(_ids), READABLE, _n.lease_owner.is_(None))
     .values(
         status=NotificationStatus.READ.value,
         read_at=func.coalesce(_n.read_at, bindparam("now", type_=UtcDateTime)),
@@ -56,7 +56,7 @@ MARK_READ = (
 )
 _REQUEUE_ONE = REQUEUE.returning(*NOTIFICATION)
 _MARK_ONE_READ = MARK_READ.returning(*NOTIFICATION)
-_BY_IDS = select(*NOTIFICATION).where(_n.id.in_(_ids))
+_BY_IDS = select(*NOTIFICATION).where(_n.id.in_(_ids), READABLE)
 
 
 def requeue(connection: Connection, requests: Sequence[Request]) -> list[Notification | NotificationError]:

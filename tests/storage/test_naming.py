@@ -1,9 +1,12 @@
 """What somebody began to write, or wrote with a slip, is found among what there is."""
 
+from pathlib import Path
+
 import pytest
 
 from storage.naming import MOST_NAMES
 from tests.builders import Queue
+from tests.storage.foreign import connected
 
 
 async def test_ids_are_found_by_how_they_begin(queue: Queue) -> None:
@@ -21,8 +24,29 @@ async def test_signs_mean_themselves(queue: Queue, sign: str) -> None:
 
 async def test_an_id_with_a_slip_finds_the_one_that_was_meant(queue: Queue) -> None:
     meant, *_ = [(await queue.pending()).id for _ in range(3)]
-    for slip in (f"{meant[:-1]}?", meant[:-4], f"{meant[:20]}?{meant[21:]}", "something else"):
+    for slip in (f"{meant[:-1]}?", meant[:-4], f"{meant[:20]}?{meant[21:]}", f"notification-{meant[6:]}"):
         assert meant in await queue.repository.similar_ids(slip)
+
+
+async def test_among_very_many_ids_one_is_found_by_either_end(queue: Queue, database_path: Path) -> None:
+    meant = "notif-0190-5000-77777777"
+    with connected(database_path) as other:
+        other.executemany(
+            "INSERT INTO notification_events (id, type, channel, recipient, message, created_at)"
+            " VALUES (?, 'Revocation', 'Slack', '', 'm', '2026')",
+            [(f"notif-0190-{number:04}-{number * 7919:08}",) for number in range(10_000) if number != 5000]
+            + [(meant,)],
+        )
+    for slip in ("notif-0190-9000-77777777", "notif-0190-5000-77777?", "notif-0190-5000"):
+        found = await queue.repository.similar_ids(slip)
+        assert meant in found
+        assert len(found) <= 200
+
+
+@pytest.mark.parametrize("given", ["", "%", "_", "\U0010ffff", "n" * 10_000])
+async def test_whatever_is_given_some_ids_may_be_alike(queue: Queue, given: str) -> None:
+    made = {(await queue.pending()).id for _ in range(3)}
+    assert set(await queue.repository.similar_ids(given)) == made
 
 
 async def test_names_in_use_come_once_and_in_order(queue: Queue) -> None:

@@ -200,3 +200,15 @@ async def test_many_outcomes_at_once_are_each_written_to_their_own(queue: Queue)
     for number, claim in enumerate(claims):
         (attempt,) = await queue.repository.attempts(claim.notification.id)
         assert attempt.outcome is outcomes[number % 4]
+
+
+@pytest.mark.parametrize(("limit", "numbers"), [(None, [1, 2, 3]), (5, [1, 2, 3]), (2, [2, 3]), (0, [])])
+async def test_of_many_attempts_the_newest_can_be_asked_for(
+    queue: Queue, limit: int | None, numbers: list[int]
+) -> None:
+    failed = await queue.failed(wait=timedelta(0))
+    for _ in range(2):
+        await queue.repository.record_failed_attempt(await queue.claim(failed.id), TOOK, "HTTP 503", WAIT * 0)
+    attempts = await queue.repository.attempts(failed.id, limit=limit)
+    assert [attempt.number for attempt in attempts] == numbers
+    assert await queue.repository.count_attempts(failed.id) == 3

@@ -25,6 +25,16 @@ KNOWN = new_notification(
     message="m",
 )
 DEAD = NotificationFilter(statuses=(NotificationStatus.DEAD,))
+DEAD_IN_SLACK = NotificationFilter(statuses=(NotificationStatus.DEAD,), channel="Slack")
+OF_A_CERTIFICATE = NotificationFilter(
+    statuses=(NotificationStatus.DEAD,), channel="Slack", certificate_id="mc-0001"
+)
+NAMED = NotificationFilter(
+    ids=tuple(f"notif-{number:08}" for number in range(5, 500_005, 1000)),
+    statuses=(NotificationStatus.SENT, NotificationStatus.DEAD),
+    channel="Slack",
+    created_until=NOON,
+)
 DUE = {"events_pending", "events_failed", "events_lease"}
 
 
@@ -119,9 +129,27 @@ QUESTIONS: dict[str, tuple[Operation, set[str]]] = {
         {"attempts_recent"},
     ),
     "dead letters counted": (lambda queue: queue.repository.count(DEAD), {"events_newest_by_status"}),
+    "dead letters of a channel counted": (
+        lambda queue: queue.repository.count(DEAD_IN_SLACK),
+        {"events_newest_by_status"},
+    ),
+    "a channel counted": (
+        lambda queue: queue.repository.count(NotificationFilter(channel="Slack")),
+        {"events_newest_by_channel", "events_newest_by_status"},
+    ),
     "dead letters broken down": (
         lambda queue: queue.repository.breakdown(DEAD),
         {"events_newest_by_status"},
+    ),
+    "ids that were named": (
+        lambda queue: queue.repository.matching_ids(NAMED, limit=500),
+        {"primary key"},
+    ),
+    "a list of what was named": (lambda queue: queue.repository.list(NAMED), {"primary key"}),
+    "shares of what was named": (lambda queue: queue.repository.breakdown(NAMED), {"primary key"}),
+    "dead letters of a certificate counted": (
+        lambda queue: queue.repository.count(OF_A_CERTIFICATE),
+        {"events_newest_by_certificate"},
     ),
     "ids of dead letters": (
         lambda queue: queue.repository.matching_ids(DEAD, limit=500),
@@ -130,6 +158,14 @@ QUESTIONS: dict[str, tuple[Operation, set[str]]] = {
     "failures": (
         lambda queue: queue.repository.failure_groups(NotificationFilter(), limit=100),
         {"events_newest_by_status", "primary key"},
+    ),
+    "failures of a channel": (
+        lambda queue: queue.repository.failure_groups(NotificationFilter(channel="Slack"), limit=100),
+        {"events_newest_by_status", "primary key"},
+    ),
+    "number of attempts": (
+        lambda queue: queue.repository.count_attempts("notif-00000009"),
+        {"primary key"},
     ),
     "ids that begin": (lambda queue: queue.repository.ids_beginning("notif-0000", 100), {"primary key"}),
 }
@@ -147,6 +183,10 @@ FILTERS: dict[str, tuple[dict[str, object], str]] = {
         {"created_from": NOON - timedelta(days=90), "created_until": NOON - timedelta(days=30)},
         "newest",
     ),
+    "dead letters of a channel": ({"statuses": ["dead"], "channel": "Slack"}, "newest_by_status"),
+    "dead letters of a type": ({"statuses": ["dead"], "type": "Revocation"}, "newest_by_status"),
+    "dead letters of a recipient": ({"statuses": ["dead"], "recipient": "team-005"}, "newest_by_status"),
+    "what was sent over a channel": ({"statuses": ["sent"], "channel": "Slack"}, "newest_by_channel"),
     "status in a period": (
         {"statuses": ["dead"], "created_until": NOON - timedelta(days=30)},
         "newest_by_status",
@@ -248,3 +288,15 @@ async def test_names_in_use_are_sought_and_not_counted(
 
 async def test_the_table_is_as_large_as_it_should_be(queue: Queue) -> None:
     assert sum((await queue.repository.count_by_status()).values()) >= ROWS
+
+
+async def test_a_count_looks_at_no_row_for_its_status(queue: Queue, database_path: Path) -> None:
+    read = await steps(queue, database_path, lambda queue: queue.repository.count(NotificationFilter()))
+    assert all("COVERING INDEX" in step.detail for step in read if step.reads_a_table)
+
+
+async def test_ids_that_end_alike_are_looked_for_in_an_index_alone(queue: Queue, database_path: Path) -> None:
+    read = await steps(queue, database_path, lambda queue: queue.repository.similar_ids("notif-0043x111"))
+    ending, *neighbours = [step for step in read if step.reads_a_table]
+    assert "COVERING INDEX" in ending.detail
+    assert {(step.index, step.searches) for step in neighbours} == {("primary key", True)}
