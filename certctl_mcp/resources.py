@@ -32,6 +32,7 @@ from certctl_mcp.tools.details import notification_details
 from certctl_mcp.tools.failures import unknown_name
 from certctl_mcp.tools.listing import page_of
 from certctl_mcp.tools.overview import channels_now, summary_now
+from certctl_mcp.ui import app
 from certctl_mcp.untrusted import meant_id
 from storage.errors import NotificationNotFoundError
 from storage.models import NotificationFilter, NotificationStatus
@@ -196,11 +197,17 @@ def _list(query: str) -> Resource:
     return Resource(uri, lambda opening: page_of(opening, wanted))
 
 
-def serve_resources(server: Server[Opening]) -> None:
-    """Have `server` list and read them."""
+def serve_resources(server: Server[Opening], *, max_attempts: int) -> None:
+    """Have `server` list and read them, and read the page, which is found by the tool that it is for."""
+
+    async def read(ctx: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
+        if params.uri == app.URI:
+            return ReadResourceResult(contents=[app.app_page(max_attempts)])
+        return await _read(ctx, params)
+
     server.add_request_handler("resources/list", PaginatedRequestParams, _listed)
     server.add_request_handler("resources/templates/list", PaginatedRequestParams, _templates)
-    server.add_request_handler("resources/read", ReadResourceRequestParams, _read)
+    server.add_request_handler("resources/read", ReadResourceRequestParams, read)
 
 
 async def _listed(_: Context, __: PaginatedRequestParams) -> ListResourcesResult:

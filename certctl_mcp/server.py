@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 import anyio
+from mcp.server.apps import Apps
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools import Tool
@@ -72,10 +73,12 @@ class NotificationServer(MCPServer[Opening]):
             lifespan=lifespan,
             cache_hints=CACHE_HINTS,
             subscriptions=False,
+            # The page is read as a resource, so that it is there where resources are.
+            extensions=[Apps()] if "resources" in served else [],
             middleware=[Advertised(frozenset(served)), explain_refusals],
         )
         prompts.serve(self._lowlevel_server)
-        serve_resources(self._lowlevel_server)
+        serve_resources(self._lowlevel_server, max_attempts=settings.max_attempts)
         serve_subscriptions(self._lowlevel_server)
         Completions(prompts).serve(self._lowlevel_server)
         self._arguments = {tool.name: tuple(tool.parameters["properties"]) for tool in tools}

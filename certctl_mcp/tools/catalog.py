@@ -20,6 +20,7 @@ from certctl_mcp.tools.many import mark_notifications_read, purge_notifications,
 from certctl_mcp.tools.overview import dashboard_summary, list_channels
 from certctl_mcp.tools.reporting import delivery_report
 from certctl_mcp.tools.schemas import arguments_schema, lean
+from certctl_mcp.ui.app import TOOL_META
 
 _READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 _DELIVERS = ToolAnnotations(
@@ -63,7 +64,13 @@ def _tool(
 ) -> Tool:
     # The line ends of a docstring are nobody's business.
     description = " ".join((function.__doc__ or "").split())
-    tool = Tool.from_function(function, title=title, description=description, annotations=annotations)
+    tool = Tool.from_function(
+        function,
+        title=title,
+        description=description,
+        annotations=annotations,
+        meta=dict(TOOL_META) if function is list_notifications else None,
+    )
     tool.parameters = arguments_schema(tool.parameters)
     if tool.fn_metadata.output_schema is not None:
         tool.fn_metadata.output_schema = lean(tool.fn_metadata.output_schema)

@@ -47,7 +47,9 @@ async def test_it_answers_without_a_database_and_tells_what_is_missing(
 async def test_it_advertises_what_it_serves_and_nothing_else(settings: Settings, mode: ConnectMode) -> None:
     async with Client(build_server(settings, open_application=never), mode=mode) as client:
         advertised = client.server_capabilities.model_dump(exclude_none=True)
-        assert not advertised.pop("extensions", None)
+        assert advertised.pop("extensions", {}) == (
+            {} if mode == "legacy" else {"io.modelcontextprotocol/ui": {}}
+        )
         # Lists never change, so no word of their changes.
         assert advertised == {
             "tools": {},

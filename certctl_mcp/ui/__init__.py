@@ -1,0 +1,1 @@
+"""The page on which notifications are seen and requeued, in a browser and within a conversation."""

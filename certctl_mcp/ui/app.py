@@ -1,0 +1,24 @@
+"""Where does a host of MCP Apps find the page? At one address, which the tool that it is for carries."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from mcp.server.apps import APP_MIME_TYPE, ResourceCsp
+from mcp_types import TextResourceContents
+
+URI: Final = "ui://certctl/notifications"
+
+TOOL_META: Final[Mapping[str, Any]] = {"ui": {"resourceUri": URI}}
+"""What a tool's description says of the page on which its answer is seen."""
+
+# It brings everything along, and asks nobody but the host.
+_NOBODY = ResourceCsp(connect_domains=[], resource_domains=[], frame_domains=[], base_uri_domains=[])
+_META = {"ui": {"csp": _NOBODY.model_dump(by_alias=True), "prefersBorder": True}}
+
+
+def app_page(max_attempts: int) -> TextResourceContents:
+    """The page as a host reads it."""
+    # Most servers are never asked for it.
+    from certctl_mcp.ui.document import app_document
+
+    return TextResourceContents(uri=URI, mime_type=APP_MIME_TYPE, text=app_document(max_attempts), meta=_META)

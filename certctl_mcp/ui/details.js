@@ -1,0 +1,154 @@
+// What happened to one notification? Its texts in full, and its attempts as a line in time.
+
+import { aborted } from "./answers.js";
+import { arrange, byId, counted, element, spaced } from "./elements.js";
+import { badge, requeueable } from "./rows.js";
+import { duration, exactly, time } from "./times.js";
+
+const OUTCOMES = {
+  sent: "Delivered",
+  failed: "Failed",
+  dead: "Failed for good",
+  skipped: "Found no notifier",
+  abandoned: "Never answered",
+};
+
+export class Details {
+  #call;
+  #doing;
+  #id = null;
+  #asking = null;
+  #dialog = byId("details");
+  #written = "";
+
+  /** `doing` has `requeue(row, button)` and `requeues`. */
+  constructor(call, doing) {
+    this.#call = call;
+    this.#doing = doing;
+    this.#dialog.addEventListener("close", () => {
+      this.#asking?.abort();
+      this.#id = null;
+      delete document.body.dataset.dialog;
+    });
+    // A click beside the sheet lands on the dialog itself.
+    this.#dialog.addEventListener("click", (event) => event.target === this.#dialog && this.#dialog.close());
+  }
+
+  open(row) {
+    this.#id = row.id;
+    this.#written = "";
+    this.#show(this.#head(row), element("p.account", { "aria-busy": "true" }, "Looking it up…"));
+    document.body.dataset.dialog = "";
+    if (!this.#dialog.open) this.#dialog.showModal();
+    return this.refresh();
+  }
+
+  /** Looks anew at what is open. */
+  async refresh() {
+    const id = this.#id;
+    if (id === null) return;
+    this.#asking?.abort();
+    this.#asking = new AbortController();
+    const { signal } = this.#asking;
+    try {
+      const found = await this.#call("get_notification", { id }, signal);
+      if (signal.aborted || this.#id !== id) return;
+      const written = JSON.stringify(found);
+      if (written === this.#written) return;
+      this.#written = written;
+      this.#show(this.#head(found.notification), ...this.#body(found));
+    } catch (failure) {
+      if (aborted(failure) || this.#id !== id) return;
+      const known = this.#dialog.querySelector(".account");
+      if (!this.#written) known.replaceChildren(`It can't be looked up: ${failure.message}`);
+    }
+  }
+
+  #show(...parts) {
+    const control = this.#dialog.contains(document.activeElement) && document.activeElement.dataset.control;
+    this.#dialog.replaceChildren(...parts);
+    if (control) (this.#dialog.querySelector(`[data-control="${control}"]`) ?? this.#dialog.querySelector("[data-control=close]")).focus();
+  }
+
+  #head(row) {
+    const can = this.#doing.requeues && requeueable(row);
+    return element(
+      "header.sheet-head",
+      {},
+      element("h2", { id: "details-title" }, spaced(row.untrusted.type)),
+      badge(row),
+      element("span.grow"),
+      can &&
+        element(
+          "button.primary",
+          { type: "button", "data-control": "requeue", click: (event) => this.#doing.requeue(row, event.currentTarget) },
+          "Requeue",
+        ),
+      element("button.quiet", { type: "button", "data-control": "close", autofocus: true, click: () => this.#dialog.close() }, "Close"),
+    );
+  }
+
+  #body(found) {
+    const { notification: row, attempts } = found;
+    const told = row.untrusted;
+    return [
+      element("p.account", {}, inWordsOfThePage(found.account)),
+      facts([
+        ["Channel", told.channel],
+        ["Recipient", told.recipient],
+        ["Certificate", told.certificate_id],
+        ["Created", element("time", { datetime: row.created_at, "data-fixed": true }, exactly(row.created_at))],
+        ["Delivered", row.sent_at && element("time", { datetime: row.sent_at, "data-fixed": true }, exactly(row.sent_at))],
+        ["Next attempt", row.next_retry_at && time(row.next_retry_at)],
+        ["Read", row.read_at && element("time", { datetime: row.read_at, "data-fixed": true }, exactly(row.read_at))],
+        ["Id", element("code", {}, row.id)],
+      ]),
+      text("Message", told.message),
+      text("Last error", told.last_error),
+      text("Not delivered because", told.not_delivered_because),
+      row.cut && element("p.note", {}, `${counted(row.cut, "character")} of these texts are left out.`),
+      element("h3", { id: "attempts-title" }, "Attempts"),
+      timeline(found, row, attempts),
+    ].filter(Boolean);
+  }
+}
+
+/** The account names tools, as an assistant calls them. */
+function inWordsOfThePage(account) {
+  return account.replace("requeue_notification", "Requeue").replace("mark_notification_read", "marking it read");
+}
+
+function facts(pairs) {
+  const shown = pairs.filter(([, value]) => value);
+  return element("dl.facts", {}, ...shown.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))));
+}
+
+function text(title, content) {
+  return content && element("section.text", {}, element("h3", {}, title), element("pre", { tabindex: "0", "aria-label": title }, content));
+}
+
+function timeline(found, row, attempts) {
+  const line = element("ol.timeline", { "aria-labelledby": "attempts-title" });
+  const steps = [step("accepted", "Accepted", row.created_at)];
+  if (found.earlier_attempts) {
+    steps.push(element("li.step.more", {}, element("strong", {}, counted(found.earlier_attempts, "earlier attempt"))));
+  }
+  for (const attempt of attempts) {
+    const title = `${OUTCOMES[attempt.outcome] ?? attempt.outcome}${attempt.late ? ", too late to count" : ""}`;
+    steps.push(step(attempt.outcome, title, attempt.started_at, `Attempt ${attempt.number}`, attempt.seconds, attempt.untrusted?.error));
+  }
+  if (found.under_way) steps.push(element("li.step.running", {}, element("strong", {}, "Under way now")));
+  else if (row.status === "pending") steps.push(element("li.step.running", {}, element("strong", {}, "Due now")));
+  else if (row.next_retry_at) steps.push(element("li.step.running", {}, element("strong", {}, "Next attempt "), time(row.next_retry_at)));
+  arrange(line, steps);
+  return line;
+}
+
+function step(kind, title, moment, name = null, seconds = undefined, error = null) {
+  return element(
+    `li.step.${kind}`,
+    {},
+    element("div.step-line", {}, element("strong", {}, title), name && element("span", {}, name), element("time", { datetime: moment, title: exactly(moment), "data-fixed": true }, exactly(moment)), seconds !== undefined && element("span", {}, duration(seconds))),
+    error && element("p.step-error", {}, error),
+  );
+}

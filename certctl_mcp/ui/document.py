@@ -1,0 +1,116 @@
+"""What is the page made of? Files for a browser, and the same as one document for a host of MCP Apps.
+
+The script is written as modules, each one idea. They are put together as they are read: an import becomes a
+look at what the module before it gives.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+MODULES: Final = (
+    "elements.js",
+    "answers.js",
+    "times.js",
+    "tip.js",
+    "rows.js",
+    "over_http.js",
+    "in_host.js",
+    "listing.js",
+    "table.js",
+    "details.js",
+    "requeueing.js",
+    "overview.js",
+    "news.js",
+    "filters.js",
+    "main.js",
+)
+"""Each after those that it imports from."""
+
+_IMPORT = re.compile(r'^import \{ ([\w, ]+) \} from "\./(\w+)\.js";$', re.MULTILINE)
+_EXPORT = re.compile(r"^export ((?:async )?(?:function\*?|class|const) (\w+))", re.MULTILINE)
+
+_LINKS = re.compile(r"^<link .*>\n", re.MULTILINE)
+_SCRIPT = '<script type="module" src="ui/page.js"></script>\n'
+
+HEADERS: Final = {
+    "Content-Security-Policy": "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "img-src 'self' data:",
+            "connect-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+            "require-trusted-types-for 'script'",
+            "trusted-types 'none'",
+        )
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+"""What the files are served with. Nothing runs, and nothing is asked, but what this server itself gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageFile:
+    """What a browser is served under one name."""
+
+    media_type: str
+    content: bytes
+
+
+@cache
+def page_files(max_attempts: int) -> dict[str, PageFile]:
+    """The page for a browser, by name; the one without a name is the page itself.
+
+    The names are relative to it, and so is `mcp`, which its script asks.
+    """
+    return {
+        "": PageFile("text/html; charset=utf-8", _html(max_attempts).encode()),
+        "ui/page.css": PageFile("text/css; charset=utf-8", _read("page.css").encode()),
+        "ui/page.js": PageFile("text/javascript; charset=utf-8", _script().encode()),
+        "ui/icon.svg": PageFile("image/svg+xml", _read("icon.svg").encode()),
+    }
+
+
+@cache
+def app_document(max_attempts: int) -> str:
+    """The page as one document that needs nothing else."""
+    html = _LINKS.sub("", _html(max_attempts)).replace("<html ", '<html data-host="app" ', 1)
+    inline = f'<style>\n{_read("page.css")}</style>\n<script type="module">\n{_script()}</script>\n'
+    return html.replace(_SCRIPT, inline, 1)
+
+
+def _html(max_attempts: int) -> str:
+    return _read("index.html").replace('data-max-attempts="5"', f'data-max-attempts="{max_attempts}"', 1)
+
+
+@cache
+def _script() -> str:
+    return "\n".join(_module(name) for name in MODULES)
+
+
+def _module(name: str) -> str:
+    """One module as a function's body, whose answer is what it exports."""
+    source = _read(name)
+    exported = ", ".join(found[2] for found in _EXPORT.finditer(source))
+    body = _EXPORT.sub(r"\1", _IMPORT.sub(_taken, source))
+    return f"const from_{name.removesuffix('.js')} = (() => {{\n{body}\nreturn {{ {exported} }};\n}})();\n"
+
+
+def _taken(found: re.Match[str]) -> str:
+    names = found[1].replace(" as ", ": ")
+    return f"const {{ {names} }} = from_{found[2]};"
+
+
+def _read(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,158 @@
+// Which notifications does a tab hold? Those that one filter finds, page by page, kept as they change.
+
+const PAGE = 100;
+const MOST_PAGES_AT_ONCE = 5;
+
+/**
+ * Ends what is asked for when it is dropped: a late answer changes nothing and shows nowhere.
+ *
+ * A segment is what one page brought. It begins behind a fixed place, so that it can be looked at anew for
+ * itself, however much has come before it since.
+ */
+export class Listing {
+  segments = [];
+  total = null;
+  failure = null;
+  /** Ids that are chosen, of the rows that are here. */
+  chosen = new Set();
+  /** Everything that matches is chosen, whether it is here or not. */
+  everything = false;
+  #next;
+  #begun = false;
+  #dropped = new AbortController();
+  #turn = Promise.resolve();
+  #call;
+  #changed;
+
+  /** `call` asks a tool; `changed` is called when there is something else to be shown. */
+  constructor(call, filter, changed) {
+    this.#call = call;
+    this.filter = filter;
+    this.#changed = changed;
+  }
+
+  get rows() {
+    return this.segments.flatMap((segment) => segment.rows);
+  }
+
+  get loaded() {
+    return this.segments.reduce((sum, segment) => sum + segment.rows.length, 0);
+  }
+
+  /** There are more behind the last. */
+  get continues() {
+    return this.#next !== undefined;
+  }
+
+  /** Nothing is known yet. */
+  get unknown() {
+    return !this.#begun;
+  }
+
+  drop() {
+    this.#dropped.abort();
+  }
+
+  /** It is looked at again. */
+  revive() {
+    if (this.#dropped.signal.aborted) this.#dropped = new AbortController();
+  }
+
+  /** Rows from elsewhere, where nothing can be asked. */
+  adopt(answer) {
+    this.segments = [{ cursor: undefined, rows: answer.notifications, stale: false }];
+    this.total = answer.total;
+    this.failure = null;
+    this.#begun = true;
+    this.#changed();
+  }
+
+  /** The next page. */
+  more() {
+    return this.#inTurn(async (signal) => {
+      if (this.#begun && !this.continues) return;
+      const page = await this.#page(this.#next, signal);
+      const known = new Set(this.rows.map((row) => row.id));
+      const rows = page.notifications.filter((row) => !known.has(row.id));
+      this.segments.push({ cursor: this.#next, rows, stale: false });
+      this.#next = page.next_cursor;
+      this.#begun = true;
+    });
+  }
+
+  /** Everything that is here may have changed. */
+  spoil() {
+    for (const segment of this.segments) segment.stale = true;
+  }
+
+  /** Looks anew at those segments that may have changed and for which `wanted` holds; at least at the first. */
+  refresh(wanted) {
+    return this.#inTurn(async (signal) => {
+      if (!this.#begun) {
+        const page = await this.#page(undefined, signal);
+        this.segments = [{ cursor: undefined, rows: page.notifications, stale: false }];
+        this.#next = page.next_cursor;
+        this.#begun = true;
+        return;
+      }
+      for (const segment of [...this.segments]) {
+        const first = segment === this.segments[0];
+        if (segment.stale && this.segments.includes(segment) && (first || wanted(segment))) {
+          await this.#renew(segment, signal);
+        }
+      }
+    });
+  }
+
+  async #renew(segment, signal) {
+    const at = this.segments.indexOf(segment);
+    const later = new Set(this.segments.slice(at + 1).flatMap((one) => one.rows.map((row) => row.id)));
+    const enough = Math.max(segment.rows.length, PAGE);
+    const rows = [];
+    let cursor = segment.cursor;
+    for (let pages = 1; ; pages++) {
+      const page = await this.#page(cursor, signal);
+      const end = page.notifications.findIndex((row) => later.has(row.id));
+      rows.push(...(end < 0 ? page.notifications : page.notifications.slice(0, end)));
+      if (end >= 0) break;
+      cursor = page.next_cursor;
+      const last = at === this.segments.length - 1;
+      if (cursor === undefined || pages === MOST_PAGES_AT_ONCE || (last && rows.length >= enough)) {
+        // What was here behind it has gone, or lies too far behind all that is new.
+        this.segments.length = at + 1;
+        this.#next = cursor;
+        break;
+      }
+    }
+    segment.rows = rows;
+    segment.stale = false;
+  }
+
+  async #page(cursor, signal) {
+    const asked = { ...this.filter, form: "detailed", limit: PAGE, ...(cursor !== undefined && { cursor }) };
+    const page = await this.#call("list_notifications", asked, signal);
+    signal.throwIfAborted();
+    this.total = page.total;
+    return page;
+  }
+
+  /** One after the other: each begins where the one before has ended. */
+  #inTurn(step) {
+    const { signal } = this.#dropped;
+    const turn = this.#turn.then(async () => {
+      if (signal.aborted) return;
+      try {
+        await step(signal);
+        this.failure = null;
+      } catch (failure) {
+        if (signal.aborted) return;
+        this.failure = failure;
+      }
+      const here = new Set(this.rows.map((row) => row.id));
+      for (const id of this.chosen) if (!here.has(id)) this.chosen.delete(id);
+      this.#changed();
+    });
+    this.#turn = turn;
+    return turn;
+  }
+}

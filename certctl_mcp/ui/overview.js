@@ -1,0 +1,121 @@
+// How does everything stand? The dashboard's numbers, and how deliveries went over a period.
+
+import { aborted, picture } from "./answers.js";
+import { byId, counted, element, grouped } from "./elements.js";
+import { duration, time } from "./times.js";
+
+const REPORT_AGE = 15_000;
+/** Milliseconds for which a report is good, while changes come in. */
+
+export class Overview {
+  #ask;
+  #period = "24h";
+  #reported = 0;
+  #asking = null;
+  #panel = byId("deliveries");
+
+  /** `ask` gives a tool's whole answer. */
+  constructor(ask) {
+    this.#ask = ask;
+    this.#panel.addEventListener("toggle", () => this.report(true));
+    byId("period").addEventListener("click", (event) => {
+      const { period } = event.target.dataset;
+      if (!period) return;
+      this.#period = period;
+      for (const button of byId("period").children) button.setAttribute("aria-pressed", String(button.dataset.period === period));
+      this.report(true);
+    });
+  }
+
+  show(summary) {
+    const at = summary.notifications ?? {};
+    const shown = [
+      figure("Dead letters", summary.notifications_dead, summary.oldest_dead_at && ["oldest ", time(summary.oldest_dead_at)], summary.notifications_dead && "bad"),
+      figure("Retrying", at.failed ?? 0, summary.next_retry_at && ["next ", time(summary.next_retry_at)], at.failed && "warn"),
+      figure("Pending", at.pending ?? 0),
+      figure("Sent", at.sent ?? 0, summary.notifications_undelivered && [`${grouped(summary.notifications_undelivered)} not delivered`]),
+      figure("Read", at.read ?? 0),
+      summary.total_certificates && figure("Certificates", summary.total_certificates, [parts([[summary.expiring_certificates, "expiring"], [summary.expired_certificates, "expired"], [summary.revoked_certificates, "revoked"]])]),
+      summary.total_agents && figure("Agents", summary.total_agents, [parts([[summary.active_agents, "active"], [summary.offline_agents, "offline"]])]),
+      (summary.pending_jobs || summary.failed_jobs || summary.complete_jobs) && figure("Jobs", summary.pending_jobs + summary.failed_jobs + summary.complete_jobs, [parts([[summary.pending_jobs, "pending"], [summary.failed_jobs, "failed"], [summary.complete_jobs, "complete"]])]),
+      summary.unreadable?.length && element("div.figure.apart", {}, element("dt", {}, "Not counted"), element("dd", {}, element("small", {}, summary.unreadable.join(", ")))),
+    ];
+    byId("figures").replaceChildren(...shown.filter(Boolean));
+  }
+
+  /** Asks for the report if what is shown is too old, or `now`. */
+  async report(now = false) {
+    if (!now && Date.now() - this.#reported < REPORT_AGE) return;
+    this.#reported = Date.now();
+    this.#asking?.abort();
+    this.#asking = new AbortController();
+    const { signal } = this.#asking;
+    const { open } = this.#panel;
+    if (open && now) byId("report").setAttribute("aria-busy", "true");
+    try {
+      const result = await this.#ask("delivery_report", { period: this.#period, chart: open }, signal);
+      if (signal.aborted) return;
+      const report = result.structuredContent;
+      byId("deliveries-line").textContent = line(report, this.#period);
+      if (open) byId("report").replaceChildren(...body(report, picture(result), this.#period));
+    } catch (failure) {
+      if (aborted(failure)) return;
+      byId("deliveries-line").textContent = "can't be told now";
+    }
+    byId("report").removeAttribute("aria-busy");
+  }
+}
+
+const PERIODS = { "24h": "last 24 hours", "7d": "last 7 days", "30d": "last 30 days" };
+
+function line({ all }, period) {
+  if (!all.attempts) return `${PERIODS[period]}: none`;
+  return `${PERIODS[period]}: ${grouped(all.delivered ?? 0)} of ${counted(all.attempts, "attempt")} delivered (${percent(all.success_rate)})`;
+}
+
+function body(report, chart, period) {
+  if (!report.all.attempts) return [element("p.note", {}, report.note ?? "Nothing was attempted.")];
+  const rows = report.channels.map((one) => figures(one.untrusted.channel, one));
+  return [
+    chart && element("img.chart", { src: chart, alt: `Attempts over the ${PERIODS[period]} by outcome: ${told(report.all)}.`, width: 760, height: 360 }),
+    element(
+      "div.report-table",
+      { tabindex: "0", role: "region", "aria-label": "Deliveries by channel" },
+      element(
+        "table",
+        {},
+        element("thead", {}, element("tr", {}, ...["Channel", "Attempts", "Delivered", "Retries", "Dead", "Median", "95th pct."].map((name) => element("th", { scope: "col" }, name)))),
+        element("tbody", {}, ...rows, rows.length > 1 && figures("All", report.all)),
+      ),
+      report.more_channels && element("p.note", {}, `${counted(report.more_channels, "more channel")}.`),
+    ),
+  ].filter(Boolean);
+}
+
+function figures(name, one) {
+  const seconds = (value) => (value === undefined ? "–" : duration(value));
+  const cells = [grouped(one.attempts), percent(one.success_rate), grouped(one.retries ?? 0), grouped(one.died ?? 0), seconds(one.median_seconds), seconds(one.p95_seconds)];
+  return element("tr", {}, element("th", { scope: "row" }, name), ...cells.map((cell) => element("td", {}, cell)));
+}
+
+function told(all) {
+  const words = [["delivered", "delivered"], ["failed", "failed and tried again"], ["died", "became dead letters"], ["skipped", "skipped"], ["abandoned", "abandoned"]];
+  return words.filter(([key]) => all[key]).map(([key, meaning]) => `${grouped(all[key])} ${meaning}`).join(", ");
+}
+
+function percent(rate) {
+  return rate === undefined ? "–" : `${(rate * 100).toFixed(1).replace(/\.0$/, "")}%`;
+}
+
+function figure(name, number, detail = null, tone = "") {
+  return element(
+    `div.figure${tone ? `.${tone}` : ""}`,
+    {},
+    element("dt", {}, name),
+    element("dd", {}, element("b", {}, grouped(number)), detail ? element("small", {}, ...detail) : null),
+  );
+}
+
+function parts(pairs) {
+  return pairs.filter(([number]) => number).map(([number, word]) => `${grouped(number)} ${word}`).join(", ");
+}

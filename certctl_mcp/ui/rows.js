@@ -1,0 +1,129 @@
+// How does one notification look in a list?
+
+import { element, spaced } from "./elements.js";
+import { time } from "./times.js";
+import { tipOf } from "./tip.js";
+
+/** The statuses from which a notification can be given a new life. */
+const REQUEUEABLE = new Set(["dead", "failed"]);
+
+const ATTEMPTS = document.documentElement.dataset.maxAttempts;
+
+export function requeueable(row) {
+  return REQUEUEABLE.has(row.status);
+}
+
+/** Sent, but to nobody. */
+export function undelivered(row) {
+  return row.status === "sent" && !row.sent_at;
+}
+
+export function badge(row) {
+  const status = undelivered(row) ? "undelivered" : row.status;
+  return element(`span.badge.${status}`, {}, status === "undelivered" ? "not delivered" : status);
+}
+
+/** What is done with rows by those who look at them. */
+export class RowMaker {
+  #made = new Map();
+  #doing;
+
+  /** `doing` has `open(row)`, `requeue(row)`, `choose(row, yes)`, `whole(row, signal)`, and `requeues`. */
+  constructor(doing) {
+    this.#doing = doing;
+  }
+
+  /** The row's element; the same one again as long as nothing about the row has changed. */
+  of(row, chosen) {
+    const written = JSON.stringify(row) + this.#doing.requeues;
+    let known = this.#made.get(row.id);
+    if (known?.written !== written) {
+      const shown = this.#make(row);
+      if (known) keepFocus(known.shown, shown);
+      known = { written, shown };
+      this.#made.set(row.id, known);
+    }
+    const box = known.shown.querySelector("input[type=checkbox]");
+    if (box) box.checked = chosen;
+    known.shown.toggleAttribute("data-chosen", chosen);
+    return known.shown;
+  }
+
+  /** Forget all rows but those of these ids. */
+  keep(ids) {
+    for (const id of this.#made.keys()) if (!ids.has(id)) this.#made.delete(id);
+  }
+
+  #make(row) {
+    const { type, channel, recipient, certificate_id: certificate, message } = row.untrusted;
+    const heading = element(
+      "button.link.type",
+      { type: "button", click: () => this.#doing.open(row), "data-control": "open" },
+      spaced(type),
+    );
+    const can = this.#doing.requeues && requeueable(row);
+    return element(
+      "tr",
+      { role: "row", "data-id": row.id, "data-status": row.status },
+      element("td.choose", { role: "cell" }, can && this.#box(row)),
+      element("td.standing", { role: "cell" }, badge(row), this.#standing(row)),
+      element("td.what", { role: "cell" }, heading, element("p.message", {}, message ?? "")),
+      element("td.where", { role: "cell" }, element("span.channel", {}, channel), element("span.recipient", {}, recipient ?? "")),
+      element("td.certificate", { role: "cell" }, certificate ?? ""),
+      element("td.why", { role: "cell" }, this.#why(row)),
+      element("td.when", { role: "cell" }, time(row.created_at)),
+      element("td.act", { role: "cell" }, can && this.#button(row)),
+    );
+  }
+
+  #standing(row) {
+    const retries = row.retry_count ?? 0;
+    if (row.status === "dead") return element("span.retries", {}, `Retry ${retries}/${ATTEMPTS}`);
+    if (row.status === "failed") {
+      const next = row.next_retry_at ? time(row.next_retry_at, "next ") : "due now";
+      return element("span.retries", {}, `Retry ${retries}/${ATTEMPTS}, `, next);
+    }
+    return null;
+  }
+
+  #why(row) {
+    const { last_error: error, not_delivered_because: reason } = row.untrusted;
+    if (!error && !reason) return null;
+    const shown = element(
+      "button.error",
+      { type: "button", "data-control": "error", click: () => this.#doing.open(row) },
+      error || reason,
+    );
+    tipOf(shown, (signal) => (error ? this.#doing.whole(row, signal) : reason));
+    return shown;
+  }
+
+  #box(row) {
+    return element("input", {
+      type: "checkbox",
+      "data-control": "choose",
+      "aria-label": `Choose ${spaced(row.untrusted.type)}, ${row.id}`,
+      change: (event) => this.#doing.choose(row, event.target.checked),
+    });
+  }
+
+  #button(row) {
+    return element(
+      "button.requeue",
+      {
+        type: "button",
+        "data-control": "requeue",
+        "aria-label": `Requeue ${spaced(row.untrusted.type)}, ${row.id}`,
+        click: (event) => this.#doing.requeue(row, event.currentTarget),
+      },
+      "Requeue",
+    );
+  }
+}
+
+function keepFocus(before, after) {
+  const control = before.contains(document.activeElement) && document.activeElement.dataset.control;
+  if (!control) return;
+  before.replaceWith(after);
+  (after.querySelector(`[data-control="${control}"]`) ?? after.querySelector("[data-control=open]")).focus({ preventScroll: true });
+}

@@ -1,0 +1,160 @@
+// How is a listing laid out? As one table, in parts that the browser draws only while they are in sight.
+
+import { arrange, counted, element } from "./elements.js";
+import { requeueable } from "./rows.js";
+
+const COLUMNS = [
+  ["choose", ""],
+  ["standing", "Status"],
+  ["what", "Notification"],
+  ["where", "Channel"],
+  ["certificate", "Certificate"],
+  ["why", "Last error"],
+  ["when", "Created"],
+  ["act", ""],
+];
+const ROW_HEIGHT = 53;
+const ROWS_A_PART = 50;
+
+export class NotificationTable {
+  #maker;
+  #doing;
+  #all;
+  #table;
+  #head;
+  #parts = new Map();
+  #inSight = new Set();
+  #watching;
+
+  /** `doing` has `chooseAll(rows, yes)` and `seen()`, called when other parts come into sight. */
+  constructor(maker, doing) {
+    this.#maker = maker;
+    this.#doing = doing;
+    this.#all = element("input", {
+      type: "checkbox",
+      "aria-label": "Choose all that are shown and can be requeued",
+      change: (event) => doing.chooseAll(null, event.target.checked),
+    });
+    const names = COLUMNS.map(([name, title]) => {
+      const content = name === "choose" ? this.#all : title;
+      const label = name === "act" ? { "aria-label": "Action" } : {};
+      return element(`th.${name}`, { role: "columnheader", scope: "col", ...label }, content);
+    });
+    this.#head = element("thead", { role: "rowgroup" }, element("tr", { role: "row" }, ...names));
+    this.#table = element("table", { role: "table", "aria-label": "Notifications" }, this.#head);
+    this.#watching = new IntersectionObserver((entries) => {
+      for (const { target, isIntersecting } of entries) {
+        if (isIntersecting) this.#inSight.add(target);
+        else this.#inSight.delete(target);
+      }
+      doing.seen();
+    });
+  }
+
+  get element() {
+    return this.#table;
+  }
+
+  /** Whether any of these rows is in sight. */
+  shows(rows) {
+    return rows.some((row) => [...this.#inSight].some((part) => part.contains(this.rowOf(row.id))));
+  }
+
+  rowOf(id) {
+    return this.#table.querySelector(`tr[data-id="${CSS.escape(id)}"]`);
+  }
+
+  render(listing, grouped) {
+    this.#table.toggleAttribute("data-grouped", grouped);
+    const parts = grouped ? this.#groups(listing) : this.#pieces(listing);
+    arrange(this.#table, [this.#head, ...parts]);
+    const kept = new Set(parts);
+    for (const [key, part] of this.#parts) {
+      if (kept.has(part)) continue;
+      this.#parts.delete(key);
+      this.#watching.unobserve(part);
+      this.#inSight.delete(part);
+    }
+    const rows = listing.rows;
+    this.#maker.keep(new Set(rows.map((row) => row.id)));
+    const open = rows.filter(requeueable);
+    const chosen = open.filter((row) => listing.chosen.has(row.id)).length;
+    this.#all.checked = open.length > 0 && chosen === open.length;
+    this.#all.indeterminate = chosen > 0 && chosen < open.length;
+    this.#all.disabled = open.length === 0;
+  }
+
+  #pieces(listing) {
+    return listing.segments.flatMap((segment) => {
+      const pieces = [];
+      for (let at = 0; at < segment.rows.length; at += ROWS_A_PART) {
+        const key = `${segment.cursor ?? ""} ${at}`;
+        pieces.push(this.#part(key, segment.rows.slice(at, at + ROWS_A_PART), listing));
+      }
+      return pieces;
+    });
+  }
+
+  #groups(listing) {
+    const groups = new Map();
+    for (const row of listing.rows) {
+      const certificate = row.untrusted.certificate_id ?? "";
+      if (!groups.has(certificate)) groups.set(certificate, []);
+      groups.get(certificate).push(row);
+    }
+    return [...groups].map(([certificate, rows]) => {
+      return this.#part(`certificate ${certificate}`, rows, listing, this.#heading(certificate, rows, listing));
+    });
+  }
+
+  #heading(certificate, rows, listing) {
+    const open = rows.filter(requeueable);
+    const chosen = open.filter((row) => listing.chosen.has(row.id)).length;
+    const box =
+      this.#doing.requeues &&
+      open.length > 0 &&
+      element("input", {
+        type: "checkbox",
+        "aria-label": `Choose all of ${certificate || "no certificate"} that can be requeued`,
+        change: (event) => this.#doing.chooseAll(open, event.target.checked),
+      });
+    if (box) {
+      box.checked = chosen === open.length;
+      box.indeterminate = chosen > 0 && chosen < open.length;
+    }
+    const dead = rows.filter((row) => row.status === "dead").length;
+    return element(
+      "tr.group",
+      { role: "row" },
+      element(
+        "th",
+        { role: "rowheader", scope: "rowgroup", colspan: COLUMNS.length },
+        box,
+        element("span.group-name", {}, certificate || "No certificate"),
+        element("span.group-count", {}, counted(rows.length, "notification")),
+        dead > 0 && rows.length > dead && element("span.group-count", {}, `${dead} dead`),
+      ),
+    );
+  }
+
+  #part(key, rows, listing, heading = null) {
+    let part = this.#parts.get(key);
+    if (!part) {
+      part = element("tbody", { role: "rowgroup" });
+      this.#parts.set(key, part);
+      this.#watching.observe(part);
+    }
+    part.style.containIntrinsicBlockSize = `auto ${rows.length * ROW_HEIGHT}px`;
+    const shown = rows.map((row) => this.#maker.of(row, listing.everything || listing.chosen.has(row.id)));
+    if (heading) {
+      const before = part.querySelector("tr.group");
+      const focused = before?.contains(document.activeElement);
+      before?.remove();
+      arrange(part, [heading, ...shown]);
+      if (focused) heading.querySelector("input")?.focus({ preventScroll: true });
+    } else {
+      arrange(part, shown);
+    }
+    return part;
+  }
+}

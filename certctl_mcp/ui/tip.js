@@ -1,0 +1,81 @@
+// How is the whole of an error read where only its beginning fits? It comes up on hover and on focus.
+
+import { aborted } from "./answers.js";
+import { byId } from "./elements.js";
+
+const MARGIN = 8;
+const LEAVING = 120;
+/** Milliseconds to get from the beginning to the whole with the pointer. */
+
+let owner = null;
+let asking = null;
+let leaving;
+
+/** Has `whole` come up beside `shown`; it may take a while, and the beginning is there until it comes. */
+export function tipOf(shown, whole) {
+  shown.addEventListener("pointerenter", (event) => event.pointerType !== "touch" && open(shown, whole));
+  shown.addEventListener("pointerleave", leave);
+  shown.addEventListener("focus", () => shown.matches(":focus-visible") && open(shown, whole));
+  shown.addEventListener("blur", close);
+}
+
+export function prepareTip() {
+  const tip = byId("tip");
+  tip.addEventListener("pointerenter", () => clearTimeout(leaving));
+  tip.addEventListener("pointerleave", leave);
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && owner) {
+      event.preventDefault();
+      close();
+    }
+  });
+  window.addEventListener("scroll", () => owner && place(), { passive: true, capture: true });
+}
+
+async function open(shown, whole) {
+  clearTimeout(leaving);
+  if (owner === shown) return;
+  close();
+  owner = shown;
+  asking = new AbortController();
+  const { signal } = asking;
+  const tip = byId("tip");
+  tip.textContent = shown.textContent;
+  tip.showPopover();
+  shown.setAttribute("aria-describedby", tip.id);
+  place();
+  try {
+    const text = await whole(signal);
+    if (signal.aborted) return;
+    tip.textContent = text;
+    place();
+  } catch (failure) {
+    if (!aborted(failure)) tip.textContent = `${shown.textContent}\n(the rest can't be had: ${failure.message})`;
+  }
+}
+
+function leave() {
+  clearTimeout(leaving);
+  leaving = setTimeout(() => owner !== document.activeElement && close(), LEAVING);
+}
+
+export function close() {
+  clearTimeout(leaving);
+  asking?.abort();
+  owner?.removeAttribute("aria-describedby");
+  owner = null;
+  if (byId("tip").matches(":popover-open")) byId("tip").hidePopover();
+}
+
+function place() {
+  if (!owner.isConnected) return close();
+  const tip = byId("tip");
+  const { clientWidth: room } = document.documentElement;
+  const anchor = owner.getBoundingClientRect();
+  if (anchor.bottom < 0 || anchor.top > innerHeight) return close();
+  const { offsetWidth: width, offsetHeight: height } = tip;
+  const below = anchor.bottom + MARGIN / 2;
+  const fits = below + height + MARGIN <= innerHeight || anchor.top < height + MARGIN;
+  tip.style.left = `${Math.max(MARGIN, Math.min(anchor.left, room - width - MARGIN))}px`;
+  tip.style.top = `${fits ? Math.min(below, Math.max(MARGIN, innerHeight - height - MARGIN)) : anchor.top - height - MARGIN / 2}px`;
+}
