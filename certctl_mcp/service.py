@@ -123,14 +123,14 @@ class NotificationService:
         return notification, attempts, max(0, in_all - len(attempts))
 
     async def list(
-        self, wanted: NotificationFilter, *, limit: int = 50, cursor: str | None = None
+        self, wanted: NotificationFilter, *, limit: int = 50, cursor: str | None = None, skip: int = 0
     ) -> NotificationPage:
-        """A page, newest first.
+        """A page, newest first, that leaves out the first `skip`.
 
         Raises:
             InvalidCursorError: `cursor` is not one that a page gave.
         """
-        return await self._repository.list(wanted, limit=limit, cursor=cursor)
+        return await self._repository.list(wanted, limit=limit, cursor=cursor, skip=skip)
 
     async def count(self, wanted: NotificationFilter) -> int:
         """How many match, exactly."""

@@ -7,17 +7,21 @@ from dataclasses import dataclass
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from certctl_mcp import __version__
 from certctl_mcp.http.access import Access
 from certctl_mcp.http.authentication import ANYBODY, Authentication, Keys
+from certctl_mcp.http.failing import explain_failures
 from certctl_mcp.http.health import router as health
 from certctl_mcp.http.keys import Role
 from certctl_mcp.http.limits import LimitedBodies, LimitedRates
 from certctl_mcp.http.mcp import McpEndpoint, mcp_endpoint
+from certctl_mcp.http.openapi import describe
 from certctl_mcp.http.origins import KnownOrigins
 from certctl_mcp.http.page import page_router
+from certctl_mcp.http.rest import NOTIFICATIONS
+from certctl_mcp.http.rest import router as rest
 from certctl_mcp.http.serving_state import ServingState
 from certctl_mcp.opening import Opener, opening
 from certctl_mcp.settings import Settings
@@ -51,18 +55,41 @@ async def http_server(
 
 def _routes(state: ServingState, endpoint: McpEndpoint) -> FastAPI:
     # Its pages of documentation need scripts of others.
-    app = FastAPI(title=_TITLE, version=__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title=_TITLE,
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+    )
     app.state.serving = state
     app.include_router(health)
+    app.include_router(rest)
     app.include_router(page_router())
     app.router.routes.append(Route("/mcp", endpoint))
+    explain_failures(app)
+    channels = [channel.name for channel in state.settings.channels]
+    describe(app, channels, with_keys=state.settings.http.authenticates)
     return app
+
+
+class _EncodedIds:
+    """Leaves ids in paths as the client encoded them: decoded, one with a slash would be several parts."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"].startswith(f"{NOTIFICATIONS}/"):
+            scope["path"] = scope["raw_path"].decode("latin-1")
+        await self._app(scope, receive, send)
 
 
 def _guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
     """What a request passes before it is served; the last one named here is met first."""
     http = settings.http
-    app = LimitedBodies(app, http.max_body_size)
+    app = LimitedBodies(_EncodedIds(app), http.max_body_size)
     app = LimitedRates(app, http) if http.rate_limit_enabled else app
     app = Authentication(app, Keys(http.keys))
     if http.allowed_origins:

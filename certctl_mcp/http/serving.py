@@ -47,6 +47,7 @@ async def serve_http(settings: Settings) -> None:
         SettingsError: it can't listen there, or must not, or a channel can't be built.
     """
     check_reach(settings.http)
+    _quieten_libraries()
     tls = _tls(settings.http)
     with listening(settings.http) as listener:
         async with anyio.create_task_group() as tasks:
@@ -117,11 +118,14 @@ class _Departure:
             self.web.should_exit = True
 
 
-def _web_server(server: HttpServer, settings: Settings, tls: ReloadingContext | None) -> uvicorn.Server:
+def _quieten_libraries() -> None:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     # It tells the names of sessions, which where there are no keys are all that they need.
     logging.getLogger("mcp.server.streamable_http").setLevel(logging.WARNING)
     logging.getLogger("mcp.server.streamable_http_manager").setLevel(logging.WARNING)
+
+
+def _web_server(server: HttpServer, settings: Settings, tls: ReloadingContext | None) -> uvicorn.Server:
     config = uvicorn.Config(
         server.app,
         lifespan="off",
