@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.lowlevel
 
 from storage.clock import Clock, utc_now
 from storage.errors import StorageError
@@ -155,12 +156,13 @@ class ManyNotifications:
         after: str | None = None
         try:
             while True:
-                page = await self._repository.matching_ids(wanted, limit=LARGEST_BULK, after=after)
-                if page.ids:
-                    # A batch that was begun is waited for, so that the account is exact.
-                    with anyio.CancelScope(shield=True):
+                # A batch that was begun is waited for, so that the account is exact.
+                with anyio.CancelScope(shield=True):
+                    page = await self._repository.matching_ids(wanted, limit=LARGEST_BULK, after=after)
+                    if page.ids:
                         report += await self._apply(preview, page.ids)
-                    await progress(report)
+                await progress(report)
+                await anyio.lowlevel.checkpoint()
                 if page.next is None:
                     break
                 after = page.next
