@@ -16,7 +16,8 @@ from pydantic import ValidationError
 
 from certctl_mcp.errors import RequestError
 from certctl_mcp.resources import UnknownResourceError
-from certctl_mcp.tools.failures import explained
+from certctl_mcp.tools.failures import LONGEST, explained
+from certctl_mcp.untrusted import shown
 from storage.errors import NotificationError, NotificationNotFoundError, StorageError
 
 logger = logging.getLogger(__name__)
@@ -63,6 +64,6 @@ def _code(failure: Exception, ctx: ServerRequestContext[Any, Any]) -> int:
 
 
 def _named(ctx: ServerRequestContext[Any, Any]) -> dict[str, str] | None:
-    """The resource that was asked for."""
+    """The resource that was asked for, if its address can be shown as it is."""
     uri = (ctx.params or {}).get("uri")
-    return {"uri": uri} if isinstance(uri, str) else None
+    return {"uri": uri} if isinstance(uri, str) and shown(uri, LONGEST) == (uri, 0) else None
