@@ -127,6 +127,7 @@ class ManyNotifications:
         self._repository = repository
         self._clock = clock
         self._interrupted: dict[Act, Interrupted] = {}
+        self._batch = anyio.Lock()
 
     def interrupted(self, act: Act) -> Interrupted | None:
         """The newest of these acts, if it was cancelled half-way."""
@@ -134,6 +135,9 @@ class ManyNotifications:
 
     async def preview(self, act: Act, wanted: NotificationFilter) -> Preview:
         """What `act` would do to what is `wanted`."""
+        async with self._batch:
+            # One that was cancelled and finishes its batch has its account after that.
+            pass
         shares = await self._repository.breakdown(wanted)
         narrowed = _narrowed(act, wanted)
         samples = await self._repository.matching_ids(narrowed, limit=SAMPLES)
@@ -156,13 +160,14 @@ class ManyNotifications:
         after: str | None = None
         try:
             while True:
-                # A batch that was begun is waited for, so that the account is exact.
-                with anyio.CancelScope(shield=True):
-                    page = await self._repository.matching_ids(wanted, limit=LARGEST_BULK, after=after)
-                    if page.ids:
-                        report += await self._apply(preview, page.ids)
+                async with self._batch:
+                    # A batch that was begun is waited for, so that the account is exact.
+                    with anyio.CancelScope(shield=True):
+                        page = await self._repository.matching_ids(wanted, limit=LARGEST_BULK, after=after)
+                        if page.ids:
+                            report += await self._apply(preview, page.ids)
+                    await anyio.lowlevel.checkpoint()
                 await progress(report)
-                await anyio.lowlevel.checkpoint()
                 if page.next is None:
                     break
                 after = page.next

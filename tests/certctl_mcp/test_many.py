@@ -5,7 +5,7 @@ from datetime import timedelta
 import anyio
 import pytest
 
-from certctl_mcp.many import Act, ManyNotifications
+from certctl_mcp.many import Act, Interrupted, ManyNotifications
 from storage.errors import DatabaseBusyError
 from storage.many import LARGEST_BULK
 from storage.models import BulkReport, NotificationFilter, NotificationStatus
@@ -56,6 +56,37 @@ async def test_broken_off_it_is_accounted_for_to_the_last_one(many: ManyNotifica
     rest = await many.act(await many.preview(Act.MARK_READ, NotificationFilter()), nothing)
     assert rest.report.changed == number - LARGEST_BULK
     assert many.interrupted(Act.MARK_READ) is None
+
+
+async def test_who_looks_while_a_cancelled_batch_ends_waits_for_its_account(
+    many: ManyNotifications, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await queue.dead()
+    preview = await many.preview(Act.REQUEUE, NotificationFilter())
+    requeue_all = NotificationRepository.requeue_all
+    begun, may_end = anyio.Event(), anyio.Event()
+
+    async def slow(self: NotificationRepository, ids: tuple[str, ...]) -> BulkReport:
+        begun.set()
+        await may_end.wait()
+        return await requeue_all(self, ids)
+
+    async def look() -> None:
+        assert (await many.preview(Act.REQUEUE, NotificationFilter())).count == 0
+        seen.append(many.interrupted(Act.REQUEUE))
+
+    monkeypatch.setattr(NotificationRepository, "requeue_all", slow)
+    seen: list[Interrupted | None] = []
+    async with anyio.create_task_group() as looking:
+        async with anyio.create_task_group() as acting:
+            acting.start_soon(many.act, preview, nothing)
+            await begun.wait()
+            acting.cancel_scope.cancel()
+            looking.start_soon(look)
+            may_end.set()
+    (interrupted,) = seen
+    assert interrupted is not None
+    assert interrupted.report == BulkReport(changed=1)
 
 
 async def test_who_can_t_be_told_of_progress_any_more_has_broken_it_off(
