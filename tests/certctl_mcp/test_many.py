@@ -77,13 +77,12 @@ async def test_who_looks_while_a_cancelled_batch_ends_waits_for_its_account(
 
     monkeypatch.setattr(NotificationRepository, "requeue_all", slow)
     seen: list[Interrupted | None] = []
-    async with anyio.create_task_group() as looking:
-        async with anyio.create_task_group() as acting:
-            acting.start_soon(many.act, preview, nothing)
-            await begun.wait()
-            acting.cancel_scope.cancel()
-            looking.start_soon(look)
-            may_end.set()
+    async with anyio.create_task_group() as looking, anyio.create_task_group() as acting:
+        acting.start_soon(many.act, preview, nothing)
+        await begun.wait()
+        acting.cancel_scope.cancel()
+        looking.start_soon(look)
+        may_end.set()
     (interrupted,) = seen
     assert interrupted is not None
     assert interrupted.report == BulkReport(changed=1)
