@@ -18,7 +18,7 @@ from certctl_mcp.prompts import CHANNEL, SINCE, Prompts
 from certctl_mcp.resources import LIST_PARTS, LIST_TEMPLATE, NOTIFICATION_TEMPLATE
 from certctl_mcp.tools.arguments import ArgumentError
 from certctl_mcp.tools.failures import unknown_name
-from certctl_mcp.untrusted import LONGEST_ID, label, meant_id, shown_id
+from certctl_mcp.untrusted import label, meant_id, shown_id
 from storage.models import NotificationStatus, NotificationType
 
 MOST = 100
@@ -66,8 +66,8 @@ async def _ids(opening: Opening, typed: str) -> CompleteResult:
     service = (await opening.application()).notifications
     found = await service.ids_beginning(meant_id(typed), MOST + 1)
     more = len(found) > MOST
-    # One that is too long is shown cut, and can't be passed on.
-    values = [shown_id(found) for found in found[:MOST] if len(found) <= LONGEST_ID]
+    # One that is too long or holds a secret is shown otherwise, and can't be passed on.
+    values = [word for one in found[:MOST] if meant_id(word := shown_id(one)) == one]
     return _answer(values, None if more else len(values), more=more)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from certctl_mcp.durations import parse_duration
-from certctl_mcp.errors import RequestError
+from certctl_mcp.errors import RequestError, quoted
 from certctl_mcp.untrusted import meant_id
 from storage.models import NotificationFilter, NotificationStatus
 
@@ -92,7 +92,7 @@ def moment_argument(name: str, given: str, now: datetime) -> datetime:
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise ArgumentError(
-            f"{name}: {given[:40]!r} is no moment; give ISO 8601 such as 2026-11-22T23:00Z, "
+            f"{name}: {quoted(given)} is no moment; give ISO 8601 such as 2026-11-22T23:00Z, "
             "or how long ago, such as 90m, 24h or 7d"
         ) from None
 

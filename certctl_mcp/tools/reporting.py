@@ -10,6 +10,7 @@ from pydantic import Field, WithJsonSchema
 from typing_extensions import TypedDict
 
 from certctl_mcp.durations import format_duration, parse_duration
+from certctl_mcp.errors import quoted
 from certctl_mcp.reporting import LONGEST_PERIOD, Period, Timeline
 from certctl_mcp.tools.answers import ToolContext, answer
 from certctl_mcp.tools.arguments import ArgumentError, moment_argument
@@ -114,7 +115,7 @@ def _period(given: str, until: str | None, now: datetime) -> Period:
             raise ValueError
     except ValueError:
         raise ArgumentError(
-            f"period: {given[:40]!r} is no period; give a duration such as 90m, 24h or 7d, "
+            f"period: {quoted(given)} is no period; give a duration such as 90m, 24h or 7d, "
             f"from {format_duration(_SHORTEST_PERIOD)} to {format_duration(LONGEST_PERIOD)}"
         ) from None
     try:

@@ -123,9 +123,9 @@ async def test_periods_from_a_second_to_a_year_are_reported(assistant: Assistant
 )
 async def test_what_is_no_period_is_refused_with_what_is_allowed(assistant: Assistant, period: str) -> None:
     why = await assistant.refused("delivery_report", period=period)
-    assert why == (
-        f"period: {period[:40]!r} is no period; give a duration such as 90m, 24h or 7d, from 1s to 366d"
-    )
+    assert why.startswith(f"period: '{period[:60]}'")
+    assert why.endswith(" is no period; give a duration such as 90m, 24h or 7d, from 1s to 366d")
+    assert len(why) < 200
 
 
 @pytest.mark.parametrize(
