@@ -8,6 +8,7 @@ from datetime import timedelta
 from certctl_mcp.application import Application
 from certctl_mcp.delivery import Delivery
 from certctl_mcp.notifiers.base import DeliveryFailedError, Notifier
+from certctl_mcp.opening import Opener
 from certctl_mcp.retry_loop import RetryLoop
 from certctl_mcp.server import NotificationServer, build_server
 from certctl_mcp.service import NotificationService
@@ -39,12 +40,17 @@ def server(
     database: Database, clock: SettableClock, settings: Settings, channels: Mapping[str, Notifier]
 ) -> NotificationServer:
     """A server whose channels are these and whose loop stands still, so that what a test has made stays."""
+    return build_server(settings, open_application=opener(database, clock, channels), clock=clock)
+
+
+def opener(database: Database, clock: SettableClock, channels: Mapping[str, Notifier]) -> Opener:
+    """Gives the application of such a server."""
 
     async def notifier_for(channel: str) -> Notifier | None:
         return channels.get(channel)
 
     @asynccontextmanager
-    async def open_application(_: Settings) -> AsyncIterator[Application]:
+    async def open_application(settings: Settings) -> AsyncIterator[Application]:
         repository = NotificationRepository(database)
         delivery = Delivery(
             repository, notifier_for, settings.policy, send_timeout=settings.send_timeout, clock=clock
@@ -72,4 +78,4 @@ def server(
             stats = StatsService(database, repository)
             yield Application(service, stats, stopped, settings, database.location)
 
-    return build_server(settings, open_application=open_application, clock=clock)
+    return open_application

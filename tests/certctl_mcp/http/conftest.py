@@ -1,0 +1,66 @@
+"""The HTTP server in process, on a real database, with channels that do what a test says."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+import httpx2
+import pytest
+
+from certctl_mcp.http.app import HttpServer, http_server
+from certctl_mcp.settings import load_settings
+from storage.database import Database
+from tests.builders import SettableClock
+from tests.holding import Held
+from tests.serving import Destination, opener
+
+ADMIN, OPERATOR, READER = "key-of-ada", "key-of-otto", "key-of-rita"
+KEYS = f"ada:{ADMIN}:admin,otto:{OPERATOR},rita:{READER}:read-only"
+
+
+@dataclass
+class Served:
+    """A server, and the way to it."""
+
+    server: HttpServer
+
+    def client(
+        self, key: str | None = None, address: str = "127.0.0.1", **headers: str
+    ) -> httpx2.AsyncClient:
+        """Shows `key` with each request, which comes from `address`."""
+        authorization = {} if key is None else {"Authorization": f"Bearer {key}"}
+        return httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(app=self.server.app, client=(address, 40000)),
+            base_url="http://localhost:8080",
+            headers={**authorization, **headers},
+        )
+
+
+Serve = Callable[..., Awaitable[Served]]
+
+
+@pytest.fixture
+async def serve(database: Database, database_url: str, clock: SettableClock) -> AsyncIterator[Serve]:
+    """Starts a server with the channels Webhook and Slack; what is given are variables of the environment."""
+    started: list[Held[HttpServer]] = []
+
+    async def start(**environ: str) -> Served:
+        given = {
+            "CERTCTL_DATABASE_URL": database_url,
+            "CERTCTL_WEBHOOK_URL": "http://127.0.0.1:9/",
+            "CERTCTL_SLACK_WEBHOOK_URL": "http://127.0.0.1:9/slack",
+        }
+        settings = load_settings(None, given | environ)
+        open_application = opener(database, clock, {"Webhook": Destination(), "Slack": Destination()})
+        held = Held(http_server(settings, open_application=open_application, clock=clock))
+        started.append(held)
+        return Served(await held.enter())
+
+    yield start
+    for held in started:
+        await held.leave()
+
+
+@pytest.fixture
+async def served(serve: Serve) -> Served:
+    """With a key of each role."""
+    return await serve(CERTCTL_API_KEYS_NAMED=KEYS, CERTCTL_RATE_LIMIT_ENABLED="false")

@@ -1,0 +1,314 @@
+"""certctl's clients can be pointed here: its shapes, to the field, and errors that say what is allowed."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from storage.models import NotificationStatus
+from tests.builders import NOON, Queue
+from tests.certctl_mcp.http.conftest import ADMIN, OPERATOR, Serve, Served
+
+LIST = "/api/v1/notifications"
+NEW = {"type": "ExpirationWarning", "channel": "Webhook", "message": "api.example.com expires"}
+
+
+async def get(served: Served, path: str, **headers: str) -> dict[str, Any]:
+    async with served.client(OPERATOR, **headers) as client:
+        answered = await client.get(path)
+    assert answered.status_code == 200, answered.text
+    found: dict[str, Any] = answered.json()
+    return found
+
+
+async def test_a_list_has_certctl_s_fields_and_the_true_total(served: Served, queue: Queue) -> None:
+    for number in range(3):
+        queue.clock.advance(timedelta(seconds=1))
+        await queue.pending(message=f"alert {number}")
+    listed = await get(served, f"{LIST}?status=&page=&per_page=2")
+    assert [row["message"] for row in listed["data"]] == ["alert 2", "alert 1"]
+    assert (listed["total"], listed["page"], listed["per_page"]) == (3, 1, 2)
+    second = await get(served, f"{LIST}?page=2&per_page=2")
+    assert [row["message"] for row in second["data"]] == ["alert 0"]
+    assert (second["total"], second["page"], "next_cursor" in second) == (3, 2, False)
+    beyond = await get(served, f"{LIST}?page=100000&per_page=500")
+    assert (beyond["data"], beyond["total"]) == ([], 3)
+
+
+async def test_a_row_is_certctl_s_without_what_is_not_there(served: Served, queue: Queue) -> None:
+    pending = await queue.pending(certificate_id="mc-1")
+    (row,) = (await get(served, LIST))["data"]
+    assert row == {
+        "id": pending.id,
+        "type": "ExpirationWarning",
+        "certificate_id": "mc-1",
+        "channel": "Webhook",
+        "recipient": "on-call",
+        "message": "api.example.com expires in 7 days",
+        "status": "pending",
+        "retry_count": 0,
+        "created_at": "2026-01-01T12:00:00Z",
+    }
+
+
+async def test_a_failed_one_tells_why_and_when_it_is_tried_again(served: Served, queue: Queue) -> None:
+    failed = await queue.failed("HTTP 503")
+    detail = await get(served, f"{LIST}/{failed.id}")
+    assert detail["last_error"] == "HTTP 503"
+    assert detail["next_retry_at"] == "2026-01-01T12:01:00Z"
+    assert detail["retry_count"] == 1
+    (attempt,) = detail["attempts"]
+    assert (attempt["number"], attempt["outcome"], attempt["seconds"]) == (1, "failed", 0.25)
+    assert detail["attempts_before"] == 0
+
+
+async def test_the_dead_are_listed_apart(served: Served, queue: Queue) -> None:
+    dead = await queue.dead()
+    await queue.pending()
+    listed = await get(served, f"{LIST}?status=dead")
+    assert ([row["id"] for row in listed["data"]], listed["total"]) == ([dead.id], 1)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "channel=Slack",
+        "type=Revocation",
+        "certificate_id=mc-9",
+        "recipient=ops",
+        "text=NEEDLE",
+        "created_from=2026-01-01T12:00:01Z",
+    ],
+)
+async def test_each_condition_picks(served: Served, queue: Queue, condition: str) -> None:
+    await queue.pending()
+    queue.clock.advance(timedelta(seconds=1))
+    meant = await queue.pending(
+        channel="Slack", type="Revocation", certificate_id="mc-9", recipient="ops", message="a needle"
+    )
+    listed = await get(served, f"{LIST}?{condition}")
+    assert ([row["id"] for row in listed["data"]], listed["total"]) == ([meant.id], 1)
+
+
+async def test_a_cursor_goes_on_whatever_arrives(served: Served, queue: Queue) -> None:
+    for number in range(3):
+        queue.clock.advance(timedelta(seconds=1))
+        await queue.pending(message=f"alert {number}")
+    first = await get(served, f"{LIST}?per_page=2")
+    queue.clock.advance(timedelta(seconds=1))
+    await queue.pending(message="alert 3")
+    second = await get(served, f"{LIST}?per_page=2&cursor={first['next_cursor']}")
+    assert [row["message"] for row in second["data"]] == ["alert 0"]
+    assert "page" not in second
+
+
+async def test_what_has_not_changed_is_not_sent_again(served: Served, queue: Queue) -> None:
+    dead = await queue.dead()
+    async with served.client(OPERATOR) as client:
+        for path in (LIST, f"{LIST}/{dead.id}", "/api/v1/stats/summary"):
+            first = await client.get(path)
+            etag = first.headers["ETag"]
+            again = await client.get(path, headers={"If-None-Match": f'"other", {etag}'})
+            assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", etag)
+        await client.post(f"{LIST}/{dead.id}/requeue")
+        for path in (LIST, f"{LIST}/{dead.id}", "/api/v1/stats/summary"):
+            changed = await client.get(path, headers={"If-None-Match": etag})
+            assert changed.status_code == 200
+
+
+async def test_requeue_and_read_answer_in_certctl_s_words(served: Served, queue: Queue) -> None:
+    dead = await queue.dead()
+    async with served.client(OPERATOR) as client:
+        requeued = await client.post(f"{LIST}/{dead.id}/requeue")
+        assert (requeued.status_code, requeued.json()) == (200, {"status": "requeued"})
+        assert (await queue.repository.get(dead.id)).status == NotificationStatus.PENDING
+        conflict = await client.post(f"{LIST}/{dead.id}/requeue")
+        assert conflict.status_code == 409
+        assert "is pending" in conflict.json()["message"]
+        read = await client.post(f"{LIST}/{dead.id}/read")
+        assert (read.status_code, read.json()) == (200, {"status": "marked_as_read"})
+        assert (await queue.repository.get(dead.id)).status == NotificationStatus.READ
+
+
+@pytest.mark.parametrize("step", ["", "/requeue", "/read"])
+async def test_an_unknown_id_is_404_and_the_nearest_is_offered(
+    served: Served, queue: Queue, step: str
+) -> None:
+    dead = await queue.dead()
+    slip = dead.id[:-1] + ("0" if dead.id[-1] != "0" else "1")
+    async with served.client(OPERATOR) as client:
+        method = "POST" if step else "GET"
+        refused = await client.request(method, f"{LIST}/{slip}{step}")
+    assert refused.status_code == 404
+    assert f"did you mean '{dead.id}'?" in refused.json()["message"]
+
+
+async def test_a_problem_has_the_fields_of_the_rfc_and_certctl_s(served: Served) -> None:
+    async with served.client(OPERATOR) as client:
+        refused = await client.get(f"{LIST}/nowhere")
+    assert refused.headers["Content-Type"] == "application/problem+json"
+    told = refused.json()
+    assert told == {
+        "type": "about:blank",
+        "title": "Not Found",
+        "status": 404,
+        "detail": "There is no notification 'nowhere'.",
+        "error": "Not Found",
+        "message": "There is no notification 'nowhere'.",
+        "request_id": refused.headers["X-Request-ID"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("DELETE", LIST, "GET, POST"),
+        ("GET", f"{LIST}/x/requeue", "POST"),
+        ("PUT", f"{LIST}/x/read", "POST"),
+        ("POST", f"{LIST}/x", "GET"),
+        ("POST", "/api/v1/stats/summary", "GET"),
+    ],
+)
+async def test_other_methods_are_405(served: Served, method: str, path: str, allowed: str) -> None:
+    async with served.client(OPERATOR) as client:
+        refused = await client.request(method, path)
+    assert (refused.status_code, refused.headers["Allow"]) == (405, allowed)
+    assert refused.json()["message"] == f"Method not allowed; allowed: {allowed}"
+
+
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        ("status=ded", "status: must be 'pending', 'sent', 'failed', 'dead' or 'read'"),
+        ("page=0", "page: must be greater than or equal to 1"),
+        ("per_page=501", "per_page: must be less than or equal to 500"),
+        ("per_page=ten", "per_page: must be a valid integer"),
+        ("created_from=2026-01-01T12:00", "created_from: must have timezone info"),
+        ("stauts=dead", "stauts: Extra inputs are not permitted"),
+        ("cursor=x", "'x' is not a page cursor"),
+        ("cursor=x&page=2", "page and cursor exclude each other"),
+        ("text=%00", "text: String should match"),
+    ],
+)
+async def test_a_malformed_query_is_told_what_is_allowed(served: Served, query: str, problem: str) -> None:
+    async with served.client(OPERATOR) as client:
+        refused = await client.get(f"{LIST}?{query}")
+    assert refused.status_code == 400
+    assert problem in refused.json()["message"]
+
+
+async def test_what_is_created_is_durable_and_has_an_address(served: Served, queue: Queue) -> None:
+    async with served.client(OPERATOR) as client:
+        created = await client.post(LIST, json=NEW | {"recipient": "ops", "certificate_id": "mc-1"})
+        assert created.status_code == 201
+        again = await client.get(created.headers["Location"])
+    stored = await queue.repository.get(created.json()["id"])
+    assert (stored.type, stored.channel, stored.message) == tuple(NEW.values())
+    assert (stored.recipient, stored.certificate_id, stored.created_at) == ("ops", "mc-1", NOON)
+    assert again.json()["id"] == stored.id
+
+
+@pytest.mark.parametrize("quoted", ["{}", '"{}"'])
+async def test_the_same_key_creates_once(served: Served, queue: Queue, quoted: str) -> None:
+    first, second = {"Idempotency-Key": "k-1"}, {"Idempotency-Key": quoted.format("k-1")}
+    async with served.client(OPERATOR) as client:
+        created = await client.post(LIST, json=NEW, headers=first)
+        replayed = await client.post(LIST, json=NEW, headers=second)
+        assert (replayed.status_code, replayed.json()) == (201, created.json())
+        assert replayed.headers["Idempotent-Replayed"] == "true"
+        other = await client.post(LIST, json=NEW | {"message": "other"}, headers=second)
+        assert other.status_code == 422
+        assert created.json()["id"] in other.json()["message"]
+    assert (await get(served, LIST))["total"] == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ({}, "type: Field required"),
+        (NEW | {"channel": "Webhok"}, "did you mean 'Webhook'?"),
+        (NEW | {"message": "a\0b"}, "message: String should match pattern"),
+        (NEW | {"recipient": "x" * 256}, "recipient: String should have at most 255 characters"),
+        (NEW | {"certificate_id": ""}, "certificate_id: String should have at least 1 character"),
+        (NEW | {"url": "http://elsewhere"}, "url: Extra inputs are not permitted"),
+        ([NEW], "body: must be a valid dictionary"),
+        (None, "body: "),
+    ],
+)
+async def test_a_malformed_alert_is_refused(served: Served, body: object, problem: str) -> None:
+    async with served.client(OPERATOR) as client:
+        refused = await client.post(LIST, json=body)
+    assert refused.status_code == 400
+    assert problem in refused.json()["message"]
+    assert (await get(served, LIST))["total"] == 0
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"type":', b"\xff", b'{"type":"\\ud800","channel":"Webhook","message":"x"}']
+)
+async def test_what_is_no_json_is_refused(served: Served, body: bytes) -> None:
+    async with served.client(OPERATOR, **{"Content-Type": "application/json"}) as client:
+        refused = await client.post(LIST, content=body)
+    assert refused.status_code == 400
+
+
+async def test_secrets_are_not_shown(served: Served, queue: Queue) -> None:
+    dead = await queue.dead("refused: password=hunter22", message="token=hunter22", recipient="u:hunter22@x")
+    for path in (LIST, f"{LIST}/{dead.id}"):
+        async with served.client(ADMIN) as client:
+            answered = await client.get(path)
+        assert "password=[redacted]" in answered.text
+        assert "password=hunter22" not in answered.text
+        assert "token=hunter22" not in answered.text
+
+
+async def test_a_list_shows_the_beginning_of_a_long_text_and_the_notification_all_of_it(
+    served: Served, queue: Queue
+) -> None:
+    long = await queue.pending(message="x" * 5000)
+    (row,) = (await get(served, LIST))["data"]
+    assert (len(row["message"]), row["cut"]) == (2000, 3000)
+    detail = await get(served, f"{LIST}/{long.id}")
+    assert (len(detail["message"]), "cut" in detail) == (5000, False)
+
+
+async def test_the_summary_has_certctl_s_fields(served: Served, queue: Queue) -> None:
+    await queue.dead()
+    summary = await get(served, "/api/v1/stats/summary")
+    assert summary["notifications_dead"] == 1
+    assert summary["notifications"]["dead"] == 1
+    certctl_s = {
+        "total_certificates",
+        "expiring_certificates",
+        "expired_certificates",
+        "revoked_certificates",
+        "active_agents",
+        "offline_agents",
+        "total_agents",
+        "pending_jobs",
+        "failed_jobs",
+        "complete_jobs",
+        "completed_at",
+    }
+    assert certctl_s <= summary.keys()
+
+
+async def test_without_keys_anybody_here_may_operate(serve: Serve) -> None:
+    served = await serve()
+    async with served.client() as client:
+        assert (await client.post(LIST, json=NEW)).status_code == 201
+        assert (await client.get("/api/v1/auth/info")).json() == {"auth_type": "none", "required": False}
+        assert (await client.get("/api/v1/auth/check")).json()["admin"] is False
+
+
+async def test_an_id_with_a_slash_is_one_id(served: Served) -> None:
+    async with served.client(OPERATOR) as client:
+        refused = await client.post(f"{LIST}/a%2Fb%2525/requeue")
+    assert refused.status_code == 404
+    assert "'a%2Fb%2525'" in refused.json()["message"]
+
+
+async def test_an_unknown_address_is_a_problem_too(served: Served) -> None:
+    async with served.client(OPERATOR) as client:
+        refused = await client.get("/api/v2/notifications")
+    assert (refused.status_code, refused.json()["message"]) == (404, "There is nothing at this address.")
