@@ -11,25 +11,32 @@ IDS = [new_notification_id() for _ in range(50)]
 WANTED = IDS[20]
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
-        f"{WANTED[:-1]}",
-        f"{WANTED[:-2]}{WANTED[-1]}{WANTED[-2]}",
-        WANTED.removeprefix("notif-"),
-        WANTED.upper().replace("NOTIF", "notif").lower(),
-        f"{WANTED[:30]}x{WANTED[31:]}",
-        f"{WANTED}.",
-        WANTED[:30],
-    ],
-)
-def test_an_id_with_a_slip_is_recognised(given: str) -> None:
-    assert nearest_id(given, IDS) == WANTED
+SLIPS = {
+    "one short": WANTED[:-1],
+    "two swapped": f"{WANTED[:-2]}{WANTED[-1]}{WANTED[-2]}",
+    "without the word": WANTED.removeprefix("notif-"),
+    "another case": WANTED.upper().replace("NOTIF", "notif").lower(),
+    "one wrong": f"{WANTED[:30]}x{WANTED[31:]}",
+    "a full stop": f"{WANTED}.",
+    "the beginning": WANTED[:30],
+}
+NO_SLIPS = {
+    "nothing": "",
+    "the word": "notif-",
+    "another word": "notif-none",
+    "a beginning of all": IDS[0][:14],
+    "a megabyte": "x" * 1_000_000,
+}
 
 
-@pytest.mark.parametrize("given", ["", "notif-", "notif-none", "notif-0", IDS[0][:14], "x" * 1_000_000])
+@pytest.mark.parametrize("slip", SLIPS)
+def test_an_id_with_a_slip_is_recognised(slip: str) -> None:
+    assert nearest_id(SLIPS[slip], IDS) == WANTED
+
+
+@pytest.mark.parametrize("given", NO_SLIPS)
 def test_no_id_is_offered_that_fits_no_better_than_others(given: str) -> None:
-    assert nearest_id(given, IDS) is None
+    assert nearest_id(NO_SLIPS[given], IDS) is None
 
 
 def test_another_id_of_the_same_moment_is_no_slip() -> None:
@@ -42,7 +49,7 @@ def test_a_name_is_recognised_whatever_its_case(given: str) -> None:
     assert nearest_name(given, ["Slack", "Webhook", "Email"]) == "Webhook"
 
 
-@pytest.mark.parametrize("given", ["", "fax", "x" * 1_000_000])
+@pytest.mark.parametrize("given", ["", "fax", "x" * 1_000_000], ids=["nothing", "another", "a megabyte"])
 def test_a_name_like_no_other_is_not(given: str) -> None:
     assert nearest_name(given, ["Slack", "Webhook", "Email"]) is None
 
