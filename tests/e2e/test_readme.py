@@ -40,7 +40,7 @@ def test_the_settings_table_names_every_variable_and_no_other() -> None:
     assert named == set(VARIABLES)
 
 
-STEMS = ("CERTCTL_SMTP", "CERTCTL_SLACK", "CERTCTL_PAGERDUTY", "CERTCTL_OPSGENIE")
+STEMS = ("CERTCTL_SERVER", "CERTCTL_SMTP", "CERTCTL_SLACK", "CERTCTL_PAGERDUTY", "CERTCTL_OPSGENIE")
 
 
 def test_the_defaults_in_the_settings_table_are_the_defaults() -> None:
