@@ -1,9 +1,11 @@
 """The life of a notification as the contract tells it, in a form too simple to be wrong."""
 
+from collections import Counter
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from storage.models import AttemptOutcome, Claim, NotificationStatus
+from storage.models import AttemptOutcome, BulkReport, Claim, NotificationStatus
 
 DEAD_AFTER_ABANDONED = 10
 SUSPECT_AFTER_ABANDONED = 3
@@ -111,7 +113,8 @@ class Queue:
         return since
 
     def holds(self, claim: Claim) -> bool:
-        lease = self.rows[claim.notification.id].lease
+        row = self.rows.get(claim.notification.id)
+        lease = row.lease if row else None
         return lease is not None and (lease.worker, lease.number) == (claim.worker, claim.number)
 
     def release(self, claim: Claim) -> bool:
@@ -121,7 +124,9 @@ class Queue:
         return held
 
     def finish(self, claim: Claim, outcome: AttemptOutcome, error: str | None, duration: timedelta) -> bool:
-        row, held = self.rows[claim.notification.id], self.holds(claim)
+        row, held = self.rows.get(claim.notification.id), self.holds(claim)
+        if row is None:
+            return False
         lease = Lease(claim.worker, claim.number, claim.started_at, claim.expires_at)
         self._record(row, lease, outcome, error, duration=duration, late=not held)
         if held:
@@ -131,8 +136,8 @@ class Queue:
 
     def requeue(self, notification_id: str) -> bool:
         self.end_leases()
-        row = self.rows[notification_id]
-        if row.lease or row.status not in (NotificationStatus.DEAD, NotificationStatus.FAILED):
+        row = self.rows.get(notification_id)
+        if row is None or row.lease or row.status not in (NotificationStatus.DEAD, NotificationStatus.FAILED):
             return False
         row.status = NotificationStatus.PENDING
         row.retry_count = row.abandoned_count = 0
@@ -141,13 +146,37 @@ class Queue:
 
     def mark_read(self, notification_id: str) -> bool:
         self.end_leases()
-        row = self.rows[notification_id]
-        if row.lease:
+        row = self.rows.get(notification_id)
+        if row is None or row.lease:
             return False
         row.status = NotificationStatus.READ
         row.read_at = row.read_at or self.now
         row.next_retry_at = None
         return True
+
+    def purge(self, notification_id: str, statuses: Collection[NotificationStatus], until: datetime) -> bool:
+        self.end_leases()
+        row = self.rows.get(notification_id)
+        if row is None or row.lease or row.status not in statuses or row.created_at >= until:
+            return False
+        if row.status in (NotificationStatus.PENDING, NotificationStatus.FAILED):
+            return False
+        del self.rows[notification_id]
+        return True
+
+    def each(self, ids: Collection[str], act: Callable[[str], bool]) -> BulkReport:
+        """What comes of doing the same to several."""
+        self.end_leases()
+        became: Counter[str] = Counter()
+        for notification_id in set(ids):
+            row = self.rows.get(notification_id)
+            if row is None:
+                became["missing"] += 1
+            elif act(notification_id):
+                became["changed"] += 1
+            else:
+                became["under_way" if row.lease else "other_status"] += 1
+        return BulkReport(**became)
 
     def next_due_at(self) -> datetime | None:
         retries = [row.next_retry_at for row in self.rows.values() if row.next_retry_at]

@@ -1,5 +1,5 @@
-"""Any interleaving of accepting, claiming, answering in time, late, twice or never, requeueing and reading
-keeps every promise of the contract. Two processes share the file; a model says what must be in it."""
+"""Any interleaving of accepting, claiming, answering in time, late, twice or never, requeueing, reading and
+purging keeps every promise of the contract. Two processes share the file; a model says what must be in it."""
 
 import asyncio
 from collections import Counter
@@ -16,7 +16,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from certctl_mcp.retry_policy import Dead, RetryPolicy
 from storage.database import Database
-from storage.errors import NotificationConflictError
+from storage.errors import NotificationConflictError, NotificationNotFoundError
 from storage.models import (
     Attempt,
     AttemptOutcome,
@@ -43,12 +43,15 @@ outcomes = st.sampled_from(AttemptOutcome)
 
 class NotificationQueue(RuleBasedStateMachine):
     notifications: Bundle[str] = Bundle("notifications")
+    """Also those that were purged."""
     claims: Bundle[Claim] = Bundle("claims")
+    others = st.lists(notifications, max_size=5)
 
     @initialize()
     def open_the_file_from_two_sides(self) -> None:
         self.clock = SettableClock()
         self.model = model.Queue(NOON)
+        self.accepted: set[str] = set()
         self.runner = asyncio.Runner()
         self.directory = TemporaryDirectory()
         self.url = f"sqlite:///{Path(self.directory.name) / 'notifications.db'}"
@@ -80,6 +83,7 @@ class NotificationQueue(RuleBasedStateMachine):
             assert accepted.notification == expected(known)
             return multiple()
         self.model.accept(accepted.notification.id, channel, key)
+        self.accepted.add(accepted.notification.id)
         return accepted.notification.id
 
     @rule(
@@ -155,6 +159,38 @@ class NotificationQueue(RuleBasedStateMachine):
         allowed = self.model.mark_read(notification)
         self._transition(notification, self.sides[side].mark_read(notification), allowed=allowed)
 
+    @rule(side=sides, notification=notifications, others=others)
+    def requeue_several(self, side: int, notification: str, others: list[str]) -> None:
+        ids = [notification, *others]
+        report = self.model.each(ids, self.model.requeue)
+        assert self.run(self.sides[side].requeue_all(ids)) == report
+
+    @rule(side=sides, notification=notifications, others=others)
+    def mark_several_read(self, side: int, notification: str, others: list[str]) -> None:
+        ids = [notification, *others]
+        report = self.model.each(ids, self.model.mark_read)
+        assert self.run(self.sides[side].mark_all_read(ids)) == report
+
+    @rule(
+        side=sides,
+        notification=notifications,
+        others=others,
+        statuses=st.sets(st.sampled_from(NotificationStatus), min_size=3),
+        age=st.sampled_from((timedelta(seconds=-1), timedelta(0), timedelta(hours=1))),
+    )
+    def purge_several(
+        self,
+        side: int,
+        notification: str,
+        others: list[str],
+        statuses: set[NotificationStatus],
+        age: timedelta,
+    ) -> None:
+        ids, until = [notification, *others], self.clock() - age
+        report = self.model.each(ids, lambda each: self.model.purge(each, statuses, until))
+        purging = self.sides[side].purge_all(ids, statuses=tuple(statuses), created_until=until)
+        assert self.run(purging) == report
+
     @rule(side=sides)
     def restart_a_process(self, side: int) -> None:
         self.run(self.held[side].leave())
@@ -167,6 +203,8 @@ class NotificationQueue(RuleBasedStateMachine):
         assert {n.id: n for n in page.items} == {row.id: expected(row) for row in self.model.rows.values()}
         for row in self.model.rows.values():
             assert self.run(self.sides[1].attempts(row.id)) == expected_attempts(row)
+        for purged in self.accepted - self.model.rows.keys():
+            assert self.run(self.sides[1].attempts(purged)) == ()
 
     @invariant()
     def the_counts_are_those_of_the_rows(self) -> None:
@@ -176,6 +214,8 @@ class NotificationQueue(RuleBasedStateMachine):
         assert counts.by_status == {status: found[status] for status in NotificationStatus}
         sent = [row for row in rows if row.status is NotificationStatus.SENT]
         assert counts.undelivered == sum(row.sent_at is None for row in sent)
+        for side in self.sides:
+            assert self.run(side.count(NotificationFilter())) == len(rows)
         dead = [row.created_at for row in rows if row.status is NotificationStatus.DEAD]
         assert counts.oldest_dead_at == min(dead, default=None)
 
@@ -197,6 +237,8 @@ class NotificationQueue(RuleBasedStateMachine):
 
     def _claim_only(self, notification: str, worker: str) -> tuple[Claim, ...]:
         """Claim it if it is due, and give back what else was."""
+        if notification not in self.model.rows:
+            return ()
         suspect = self.model.rows[notification].suspect
         due = self._claim(0, worker, 50, 50, suspects=suspect, lease=LEASE)
         wanted = tuple(claim for claim in due if claim.notification.id == notification)
@@ -234,8 +276,11 @@ class NotificationQueue(RuleBasedStateMachine):
     def _transition(
         self, notification: str, step: Coroutine[Any, Any, Notification], *, allowed: bool
     ) -> None:
-        row = self.model.rows[notification]
-        if allowed:
+        row = self.model.rows.get(notification)
+        if row is None:
+            with pytest.raises(NotificationNotFoundError):
+                self.run(step)
+        elif allowed:
             assert self.run(step) == expected(row)
         else:
             with pytest.raises(NotificationConflictError) as conflict:
