@@ -5,8 +5,8 @@ locked, so neither is waited for: requests that need the application wait for it
 """
 
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,8 @@ class Opening:
         self._closing = anyio.Event()
         self._closed = anyio.Event()
         self._running = anyio.CancelScope()
+        self._endless: set[Callable[[], None]] = set()
+        self._leaving = False
 
     async def application(self) -> "Application":
         """The open application; waits while it is being opened, and has that tried now if it had failed.
@@ -85,10 +87,24 @@ class Opening:
             self._settled.set()
             self._closed.set()
 
-    def stop_claiming(self) -> None:
-        """Begin no attempt from here on. Everything else goes on until `close`."""
+    def leave(self) -> None:
+        """Begin no attempt from here on, and end what else would not end. The rest goes on until `close`."""
+        self._leaving = True
         if self._application is not None:
             self._application.retry_loop.stop()
+        for end in list(self._endless):
+            end()
+
+    @contextmanager
+    def endless(self, end: Callable[[], None]) -> Iterator[None]:
+        """Have `end` called when the process is to end: the body would not come to an end by itself."""
+        self._endless.add(end)
+        try:
+            if self._leaving:
+                end()
+            yield
+        finally:
+            self._endless.discard(end)
 
     async def close(self) -> None:
         """Claim nothing more, let the attempts in flight end, and close the database."""

@@ -73,7 +73,9 @@ async def _listen(ctx: Context, params: SubscriptionsListenRequestParams) -> Sub
         with anyio.fail_after(CALL_TIMEOUT.total_seconds()):
             for uri in wanted:
                 watching.callback(await _watch(opening, uri, bus))
-        return await ListenHandler(bus)(ctx, params.model_copy(update={"notifications": honored}))
+        listening = ListenHandler(bus)
+        with opening.endless(listening.close):
+            return await listening(ctx, params.model_copy(update={"notifications": honored}))
 
 
 async def _watch(opening: Opening, uri: str, bus: InMemorySubscriptionBus) -> Stop:

@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
 from certctl_mcp.redaction import redact
 from storage.models import Attempt, AttemptOutcome, Notification, NotificationStatus
@@ -15,10 +15,19 @@ from storage.models import Attempt, AttemptOutcome, Notification, NotificationSt
 LONGEST_IN_LIST = 2000
 """Characters of a text in a list; the notification itself has the whole of it."""
 
+LONGEST_MESSAGE = 1_000_000
+
 _LONGEST_REMEMBERED = 2100
 
 _NO_NUL = r"^[^\x00]*$"
 Name = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=_NO_NUL)]
+
+
+def _of_allowed_length(message: str) -> str:
+    # Told in words and not in the schema, where programs that make examples of it choke on such a number.
+    if len(message) > LONGEST_MESSAGE:
+        raise ValueError(f"must have at most {LONGEST_MESSAGE} characters")
+    return message
 
 
 class _Document(BaseModel):
@@ -34,7 +43,10 @@ class CreateNotification(BaseModel):
     """Serves as the subject, such as ExpirationWarning."""
     channel: Name
     """A configured channel's name."""
-    message: Annotated[str, StringConstraints(min_length=1, max_length=1_000_000, pattern=_NO_NUL)]
+    message: Annotated[
+        str, StringConstraints(min_length=1, pattern=_NO_NUL), AfterValidator(_of_allowed_length)
+    ]
+    """At most 1,000,000 characters."""
     recipient: Annotated[str, StringConstraints(max_length=255, pattern=_NO_NUL)] = ""
     """Address within the channel, where it takes one."""
     certificate_id: Name | None = None

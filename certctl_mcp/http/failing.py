@@ -14,7 +14,6 @@ from certctl_mcp.http.problems import problem, request_id_of
 from certctl_mcp.tools.failures import explained
 from certctl_mcp.untrusted import shown_id
 from storage.errors import (
-    IdempotencyConflictError,
     NotificationConflictError,
     NotificationError,
     NotificationNotFoundError,
@@ -26,10 +25,9 @@ logger = logging.getLogger(__name__)
 _STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (NotificationNotFoundError, 404),
     (NotificationConflictError, 409),
-    # As the header's draft has it for a key that comes with other contents.
-    (IdempotencyConflictError, 422),
-    (NotificationError, 400),
-    (RequestError, 400),
+    # Well-formed, and yet not to be met: what is malformed is 400.
+    (NotificationError, 422),
+    (RequestError, 422),
     (StorageError, 503),
 )
 _UNAVAILABLE_FOR = "5"

@@ -20,7 +20,8 @@ _CHANGING = {
     "409": "Its state does not allow it.",
     "413": "The body is too large.",
 }
-_IDEMPOTENT = {"422": "The Idempotency-Key was used before with other contents."}
+_SENDING = {"422": "The channel is not configured, or the Idempotency-Key came before with other contents."}
+_LISTING = {"422": "The cursor is none that a page gave, or came with a page."}
 
 _OPEN = frozenset({"/health", "/ready", "/api/v1/auth/info"})
 
@@ -65,9 +66,20 @@ def _complete(path: str, method: str, operation: Document, *, with_keys: bool) -
         told |= _WITH_A_KEY
     told |= _ADDRESSED if "{id}" in path else {}
     told |= _CHANGING if method == "post" else {}
-    told |= _IDEMPOTENT if path.endswith("/notifications") and method == "post" else {}
+    if path.endswith("/notifications"):
+        told |= _SENDING if method == "post" else _LISTING
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     for status, description in told.items():
         responses.setdefault(status, {"description": description}).setdefault("content", {}).update(content)
-    if any(parameter["name"] == "if-none-match" for parameter in operation.get("parameters", ())):
-        responses["304"] = {"description": "Nothing has changed."}
+    for parameter in operation.get("parameters", ()):
+        _without_null(parameter["schema"])
+        if parameter["name"] == "if-none-match":
+            responses["304"] = {"description": "Nothing has changed."}
+
+
+def _without_null(schema: Document) -> None:
+    """A parameter that is not given has no value, not one of a type of its own."""
+    some = [kind for kind in schema.get("anyOf", ()) if kind.get("type") != "null"]
+    if len(some) == 1:
+        del schema["anyOf"]
+        schema.update(some[0])

@@ -1,10 +1,11 @@
 """What does certctl's own interface look like here? Notifications and counts, for its clients and others."""
 
+import re
 from typing import Annotated, Literal
 from urllib.parse import quote, unquote
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from starlette.exceptions import HTTPException
 
 from certctl_mcp.application import Application
@@ -72,6 +73,18 @@ _may_settle = Depends(_Allowed(ToolGroup.SETTLE, "mark as read"))
 
 Empty = Literal[""]
 """A query parameter without a value counts as not given."""
+
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def _written_out(moment: object) -> object:
+    if isinstance(moment, str) and not _MOMENT.fullmatch(moment):
+        raise ValueError("must be a moment with its time zone, such as 2026-01-31T08:00:00Z")
+    return moment
+
+
+# A bare number would pass for seconds since 1970.
+Moment = Annotated[AwareDatetime, BeforeValidator(_written_out)]
 Id = Annotated[str, Path(alias="id", description="Percent-encoded.", min_length=1, examples=["notif-0190"])]
 IfNoneMatch = Annotated[
     str | None, Header(description="The ETag of an earlier answer; where nothing has changed: 304.")
@@ -90,8 +103,8 @@ class Wanted(BaseModel):
     recipient: Name | Empty = ""
     text: Name | Empty = ""
     """A part of the message or the error, without regard to ASCII case."""
-    created_from: AwareDatetime | Empty = ""
-    created_until: AwareDatetime | Empty = ""
+    created_from: Moment | Empty = ""
+    created_until: Moment | Empty = ""
     """Exclusive."""
     page: Annotated[int, Field(ge=1, le=LAST_PAGE)] | Empty = ""
     per_page: Annotated[int, Field(ge=1, le=MOST_PER_PAGE)] | Empty = ""
@@ -117,7 +130,7 @@ async def list_notifications(
 ) -> Response:
     """List notifications, newest first."""
     if wanted.cursor and wanted.page:
-        raise HTTPException(400, "page and cursor exclude each other: give one of them")
+        raise HTTPException(422, "page and cursor exclude each other: give one of them")
     per_page, page = wanted.per_page or PER_PAGE, wanted.page or 1
     found = await opened.notifications.list(
         wanted.filter(), limit=per_page, cursor=wanted.cursor or None, skip=(page - 1) * per_page

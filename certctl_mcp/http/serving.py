@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 import socket
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -78,7 +79,8 @@ def listening(http: HttpSettings) -> Generator[socket.socket]:
         # Listening at once, so that who was told to connect can.
         listener = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
     except OSError as failure:
-        reason = failure.strerror or str(failure)
+        # What the library says beside it names the address a second time.
+        reason = os.strerror(failure.errno) if failure.errno and failure.errno > 0 else failure.strerror
         raise SettingsError([f"can't listen on {http.host} port {http.port}: {reason}"]) from None
     with listener:
         yield listener

@@ -21,7 +21,7 @@ class ServingState:
     def leave(self) -> None:
         """Begin to end: claim nothing, tell probes, end the streams of events. Answers under way go on."""
         self.leaving.set()
-        self.opened.stop_claiming()
+        self.opened.leave()
 
 
 def state_of(request: Request) -> ServingState:

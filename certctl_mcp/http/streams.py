@@ -1,11 +1,8 @@
-"""What ends the streams of events that clients keep open? The server's leaving, or they would hold it up."""
+"""What ends the streams of events of clients with sessions? The server's leaving, or they would hold it up."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import anyio
-from mcp.shared.inbound import MCP_METHOD_HEADER
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
@@ -17,7 +14,7 @@ class EndingStreams:
         self._leaving = leaving
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not _is_endless(scope):
+        if scope["method"] != "GET":
             await self._app(scope, receive, send)
             return
         answer = _Answer(send)
@@ -52,7 +49,3 @@ class _Answer:
             await self.send({"type": "http.response.start", "status": 503, "headers": []})
         if not self._ended:
             await self.send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-def _is_endless(scope: Any) -> bool:
-    return scope["method"] == "GET" or Headers(scope=scope).get(MCP_METHOD_HEADER) == "subscriptions/listen"

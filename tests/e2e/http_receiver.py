@@ -16,6 +16,8 @@ class Receiver(ThreadingHTTPServer):
         self.answers = threading.Event()
         self.answers.set()
         self.asked = threading.Event()
+        self.count = 0
+        """How often it was asked."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -23,6 +25,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["content-length"]))
+        self.server.count += 1
         self.server.asked.set()
         if self.server.answers.wait(PATIENCE):
             self.send_response(204)

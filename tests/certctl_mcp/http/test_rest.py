@@ -183,10 +183,9 @@ async def test_other_methods_are_405(served: Served, method: str, path: str, all
         ("page=0", "page: must be greater than or equal to 1"),
         ("per_page=501", "per_page: must be less than or equal to 500"),
         ("per_page=ten", "per_page: must be a valid integer"),
-        ("created_from=2026-01-01T12:00", "created_from: must have timezone info"),
+        ("created_from=2026-01-01T12:00", "created_from: must be a moment with its time zone"),
+        ("created_until=0.5", "created_until: must be a moment with its time zone"),
         ("stauts=dead", "stauts: Extra inputs are not permitted"),
-        ("cursor=x", "'x' is not a page cursor"),
-        ("cursor=x&page=2", "page and cursor exclude each other"),
         ("text=%00", "text: String should match"),
     ],
 )
@@ -194,6 +193,17 @@ async def test_a_malformed_query_is_told_what_is_allowed(served: Served, query: 
     async with served.client(OPERATOR) as client:
         refused = await client.get(f"{LIST}?{query}")
     assert refused.status_code == 400
+    assert problem in refused.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [("cursor=x", "'x' is not a page cursor"), ("cursor=x&page=2", "page and cursor exclude each other")],
+)
+async def test_a_page_that_there_is_not_is_told(served: Served, query: str, problem: str) -> None:
+    async with served.client(OPERATOR) as client:
+        refused = await client.get(f"{LIST}?{query}")
+    assert refused.status_code == 422
     assert problem in refused.json()["message"]
 
 
@@ -226,7 +236,7 @@ async def test_the_same_key_creates_once(served: Served, queue: Queue, quoted: s
     ("body", "problem"),
     [
         ({}, "type: Field required"),
-        (NEW | {"channel": "Webhok"}, "did you mean 'Webhook'?"),
+        (NEW | {"message": "x" * 1_000_001}, "message: must have at most 1000000 characters"),
         (NEW | {"message": "a\0b"}, "message: String should match pattern"),
         (NEW | {"recipient": "x" * 256}, "recipient: String should have at most 255 characters"),
         (NEW | {"certificate_id": ""}, "certificate_id: String should have at least 1 character"),
@@ -241,6 +251,13 @@ async def test_a_malformed_alert_is_refused(served: Served, body: object, proble
     assert refused.status_code == 400
     assert problem in refused.json()["message"]
     assert (await get(served, LIST))["total"] == 0
+
+
+async def test_a_channel_that_is_not_configured_is_told_with_the_nearest(served: Served) -> None:
+    async with served.client(OPERATOR) as client:
+        refused = await client.post(LIST, json=NEW | {"channel": "Webhok"})
+    assert refused.status_code == 422
+    assert "did you mean 'Webhook'?" in refused.json()["message"]
 
 
 @pytest.mark.parametrize(

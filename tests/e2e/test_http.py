@@ -1,0 +1,188 @@
+"""The HTTP server as clients and service managers meet it: a process, its addresses, its log, and signals."""
+
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+from mcp import Client
+from mcp.client.client import ConnectMode
+from mcp.client.streamable_http import streamable_http_client
+from mcp_types import TextContent
+
+from tests.e2e.http_receiver import Receiver
+from tests.e2e.http_server import ADMIN, KEYS, OPERATOR, READER, HttpProcess, serving
+from tests.e2e.program import ALERT, PATIENCE, certctl
+from tests.e2e.queue_file import statuses
+
+MODES: list[ConnectMode] = ["legacy", "2026-07-28"]
+LIST = "/api/v1/notifications"
+NEW = {"type": "ExpirationWarning", "channel": "Webhook", "message": "it expires"}
+
+
+@asynccontextmanager
+async def connected(server: HttpProcess, key: str | None, mode: ConnectMode) -> AsyncIterator[Client]:
+    async with server.client(key) as http_client:
+        transport = streamable_http_client(f"{server.url}/mcp", http_client=http_client)
+        async with Client(transport, mode=mode) as client:
+            yield client
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_client_works_over_http_as_on_stdio(
+    environment: dict[str, str], receiver: Receiver, mode: ConnectMode
+) -> None:
+    with serving(environment) as server:
+        async with connected(server, None, mode) as client:
+            sent = await client.call_tool("send_notification", NEW)
+            assert not sent.is_error
+            assert await anyio.to_thread.run_sync(receiver.asked.wait, PATIENCE)
+            listed = await client.call_tool("list_notifications", {})
+            assert listed.structured_content is not None
+            assert listed.structured_content["total"] == 1
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_each_role_has_its_tools(environment: dict[str, str], mode: ConnectMode) -> None:
+    offered: dict[str, set[str]] = {}
+    with serving(environment | KEYS) as server:
+        for key in (READER, OPERATOR, ADMIN):
+            async with connected(server, key, mode) as client:
+                offered[key] = {tool.name for tool in (await client.list_tools()).tools}
+                refused = await client.call_tool("purge_notifications", {"statuses": ["sent"]})
+                (told,) = refused.content
+                assert isinstance(told, TextContent)
+                assert ("is not served here" in told.text) == (key != ADMIN)
+    assert offered[ADMIN] - offered[OPERATOR] == {"purge_notifications"}
+    assert {"requeue_notification", "send_notification"} <= offered[OPERATOR] - offered[READER]
+    assert {"list_notifications", "get_notification"} <= offered[READER]
+
+
+async def test_a_session_is_its_owner_s_alone(environment: dict[str, str]) -> None:
+    greeting = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "initialize",
+        "params": {
+            "protocolVersion": "2025-11-25",
+            "capabilities": {},
+            "clientInfo": {"name": "test", "version": "1"},
+        },
+    }
+    accept = {"Accept": "application/json, text/event-stream"}
+    with serving(environment | {"CERTCTL_API_KEYS_NAMED": "ada:A,bob:B"}) as server:
+        async with server.client("A") as ada, server.client("B") as bob:
+            opened = await ada.post("/mcp", json=greeting, headers=accept)
+            session = accept | {"Mcp-Session-Id": opened.headers["Mcp-Session-Id"]}
+            ping = {"jsonrpc": "2.0", "id": 2, "method": "ping"}
+            assert (await ada.post("/mcp", json=ping, headers=session)).status_code == 200
+            assert (await bob.post("/mcp", json=ping, headers=session)).status_code == 404
+
+
+async def test_however_many_sessions_one_loop_delivers_each_once(
+    environment: dict[str, str], receiver: Receiver
+) -> None:
+    with serving(environment) as server:
+        async with connected(server, None, "legacy"), connected(server, None, "legacy") as client:
+            for number in range(5):
+                await client.call_tool("send_notification", NEW | {"message": f"alert {number}"})
+            with anyio.fail_after(PATIENCE):
+                while statuses(environment) != {"sent"}:  # noqa: ASYNC110 (there is no event to wait for)
+                    await anyio.sleep(0.02)
+        server.process.terminate()
+        code, _ = server.ends()
+    assert code == 0
+    assert receiver.count == 5
+
+
+async def test_told_to_end_it_answers_what_was_asked_delivers_and_ends_the_streams(
+    environment: dict[str, str], receiver: Receiver
+) -> None:
+    receiver.answers.clear()
+    with serving(environment) as server:
+        async with (
+            connected(server, None, "2026-07-28") as client,
+            client.listen(resource_subscriptions=["certctl://dashboard"]) as told,
+        ):
+            await client.call_tool("send_notification", NEW)
+            assert await anyio.to_thread.run_sync(receiver.asked.wait, PATIENCE)
+            server.process.send_signal(signal.SIGTERM)
+            await anyio.to_thread.run_sync(server.wait_until, "SIGTERM: claiming nothing more")
+            with anyio.fail_after(5):
+                async for _ in told:
+                    pass
+            receiver.answers.set()
+            code, _ = await anyio.to_thread.run_sync(server.ends)
+    assert code == 0
+    assert statuses(environment) == {"sent"}
+
+
+def test_told_twice_it_ends_at_once(environment: dict[str, str], receiver: Receiver) -> None:
+    receiver.answers.clear()
+    certctl(environment, *ALERT)
+    with serving(environment) as server:
+        assert receiver.asked.wait(PATIENCE)
+        server.process.terminate()
+        server.wait_until("SIGTERM: claiming nothing more")
+        server.process.terminate()
+        code, _ = server.ends()
+    assert code == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
+def test_without_keys_it_listens_to_this_machine_alone(environment: dict[str, str], host: str) -> None:
+    ended = certctl(environment, "serve", "--http", "--host", host)
+    assert ended.returncode == 2
+    assert "nothing would ask who they are: set CERTCTL_API_KEYS_NAMED" in ended.stderr
+
+
+def test_a_port_that_is_taken_is_told_on_one_line(environment: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = certctl(environment, "serve", "--http", "--port", port)
+    assert ended.returncode == 2
+    assert ended.stderr == f"certctl-mcp: can't listen on 127.0.0.1 port {port}: Address already in use\n"
+
+
+def test_options_of_http_without_it_are_a_mistake(environment: dict[str, str]) -> None:
+    ended = certctl(environment, "serve", "--port", "8080")
+    assert (ended.returncode, ended.stderr) == (
+        2,
+        "certctl-mcp: --port is for serving HTTP: add --http\n",
+    )
+
+
+async def test_a_database_that_can_t_be_used_is_unready_and_not_unhealthy(
+    environment: dict[str, str],
+) -> None:
+    with serving(environment | {"CERTCTL_DATABASE_URL": "sqlite:////dev/null/x.db"}) as server:
+        async with server.client(None) as client:
+            assert (await client.get("/health")).json() == {"status": "healthy"}
+            unready = await client.get("/ready")
+            refused = await client.get(LIST)
+    assert (unready.status_code, unready.json()) == (503, {"status": "db_unavailable"})
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+    assert "/dev/null" not in refused.text
+
+
+async def test_a_read_only_server_changes_nothing(environment: dict[str, str]) -> None:
+    with serving(environment | KEYS, "--read-only") as server:
+        async with server.client(ADMIN) as client:
+            assert (await client.post(LIST, json=NEW)).status_code == 403
+            assert (await client.get(LIST)).json()["total"] == 0
+
+
+async def test_the_log_shows_who_called_and_no_key(environment: dict[str, str]) -> None:
+    with serving(environment | KEYS) as server:
+        async with server.client(OPERATOR) as client:
+            answered = await client.get(LIST)
+        async with server.client("guessed-key") as client:
+            await client.get(LIST)
+        server.process.terminate()
+        _, log = server.ends()
+    request_id = answered.headers["X-Request-ID"]
+    assert f"key otto, request {request_id}" in log
+    for key in (ADMIN, OPERATOR, READER, "guessed-key"):
+        assert key not in log

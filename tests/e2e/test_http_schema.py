@@ -1,0 +1,29 @@
+"""The OpenAPI document is true: whatever is made of it is answered as it says."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.e2e.http_server import ADMIN, KEYS, serving
+
+CONFIG = Path(__file__).with_name("schemathesis.toml")
+EXAMPLES = 5
+"""For each call; the cases at the bounds of the schema come in addition."""
+
+
+def test_schemathesis_finds_nothing(environment: dict[str, str], tmp_path: Path) -> None:
+    with serving(environment | KEYS | {"CERTCTL_RATE_LIMIT_ENABLED": "false"}) as server:
+        found = subprocess.run(
+            [
+                *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIG)),
+                *("run", f"{server.url}/openapi.json", "--no-color", "--generation-deterministic"),
+                *("--max-examples", str(EXAMPLES), "--header", f"Authorization: Bearer {ADMIN}"),
+            ],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=110,
+        )
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert re.search(r"(\d{3,}) generated, \1 passed", found.stdout), found.stdout
