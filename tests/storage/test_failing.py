@@ -68,6 +68,17 @@ async def test_what_has_not_failed_is_no_failure(queue: Queue) -> None:
     assert await queue.repository.failure_groups(ALL, limit=10) == ()
 
 
+async def test_other_statuses_hold_no_failures(queue: Queue) -> None:
+    await queue.sent()
+    await queue.failed()
+    dead = await queue.dead()
+    sent = NotificationFilter(statuses=(NotificationStatus.SENT,))
+    assert await queue.repository.failure_groups(sent, limit=10) == ()
+    both = NotificationFilter(statuses=(NotificationStatus.SENT, NotificationStatus.DEAD))
+    (group,) = await queue.repository.failure_groups(both, limit=10)
+    assert (group.count, group.sample_id) == (1, dead.id)
+
+
 async def test_only_the_largest_are_given_of_what_matches(queue: Queue) -> None:
     for channel, times in (("Slack", 1), ("Email", 3), ("Teams", 2)):
         for _ in range(times):
