@@ -1,4 +1,4 @@
-"""What ends the streams of events of clients with sessions? The server's leaving, or they would hold it up."""
+"""What ends the event streams of clients with sessions? The server's leaving, or they would hold it up."""
 
 from collections.abc import Awaitable, Callable
 
