@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -110,5 +111,7 @@ class Terminal:
 
 
 def _own_terminal() -> None:
+    # Tests that run in the background were told to ignore it, and hand that on.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.setsid()
     ioctl(0, termios.TIOCSCTTY, 0)
