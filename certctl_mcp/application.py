@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from certctl_mcp.delivery import Delivery
+from certctl_mcp.measuring import AttemptMeter
 from certctl_mcp.notifiers.registry import NotifierRegistry
 from certctl_mcp.retry_loop import RetryLoop
 from certctl_mcp.service import NotificationService
@@ -64,6 +65,7 @@ async def open_application(settings: Settings) -> AsyncIterator[Application]:
             concurrency=settings.concurrency,
             channel_concurrency=lambda name: limits.get(name) or settings.channel_concurrency,
             grace=settings.shutdown_grace,
+            meter=AttemptMeter(limits),
         )
         async with retry_loop:
             service = NotificationService(repository, retry_loop, notifiers.descriptions)

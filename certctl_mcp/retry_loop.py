@@ -17,6 +17,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from certctl_mcp.delivery import Answer, Delivery
+from certctl_mcp.measuring import AttemptMeter
 from storage.changes import Changes
 from storage.clock import Clock, utc_now
 from storage.errors import StorageError
@@ -74,14 +75,14 @@ class RetryLoop:
         concurrency: int,
         channel_concurrency: Callable[[str], int],
         grace: timedelta,
+        meter: AttemptMeter | None = None,
         clock: Clock = utc_now,
         wait: Waiter = wait_at_most,
     ) -> None:
         self._repository = repository
         self._changes = changes
         self._delivery = delivery
-        self.outcomes: Counter[AttemptOutcome] = Counter()
-        """Of the attempts that have ended in this process."""
+        self.meter = meter or AttemptMeter()
         self._worker = worker
         self._lease = lease
         self._interval = interval
@@ -241,7 +242,7 @@ class RetryLoop:
                 self._sending[claim.notification.channel] -= 1
                 self._wake.set()
             if answer is not None:
-                self._count(await self._delivery.record(claim, answer))
+                self._count(claim, answer, await self._delivery.record(claim, answer))
         except anyio.get_cancelled_exc_class():
             with anyio.move_on_after(CLEAN_UP.total_seconds(), shield=True):
                 await self._delivery.record_cancelled(claim, answer)
@@ -264,9 +265,9 @@ class RetryLoop:
             return None
         return await self._delivery.attempt(claim)
 
-    def _count(self, outcome: AttemptOutcome | None) -> None:
+    def _count(self, claim: Claim, answer: Answer, outcome: AttemptOutcome | None) -> None:
+        self.meter.ended(claim.notification.channel, outcome, None if answer.skipped else answer.duration)
         if outcome is not None:
-            self.outcomes[outcome] += 1
             for tally in self._tallies:
                 tally.outcomes[outcome] += 1
 

@@ -1,6 +1,7 @@
 """How does everything stand? The dashboard summary: certctl's fields, and the queue's beside them."""
 
 from certctl_mcp.summary import DashboardSummary
+from storage.backlog import Backlog, backlog
 from storage.database import Database
 from storage.errors import StorageError
 from storage.fleet import count_agents, count_certificates, count_jobs
@@ -49,6 +50,11 @@ class StatsService:
             unreadable=tuple(unreadable),
             completed_at=self._database.clock(),
         )
+
+    async def backlog(self) -> Backlog:
+        """Raises: StorageError."""
+        async with self._database.read() as connection:
+            return await backlog(connection, self._database.clock())
 
     async def _queue(self) -> QueueCounts | None:
         if self._repository is None:

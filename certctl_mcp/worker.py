@@ -54,5 +54,5 @@ def _tell_start(location: str, settings: Settings) -> None:
 
 
 def _tell_end(retry_loop: RetryLoop) -> None:
-    counts = (f"{retry_loop.outcomes[outcome]} {outcome.value}" for outcome in AttemptOutcome)
+    counts = (f"{retry_loop.meter.total(outcome)} {outcome.value}" for outcome in AttemptOutcome)
     logger.info("ended; attempts: %s", ", ".join(counts))

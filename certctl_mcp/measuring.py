@@ -1,0 +1,56 @@
+"""How have the attempts of this process gone? Counted as they end, for whoever watches it."""
+
+import math
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from datetime import timedelta
+from itertools import accumulate
+
+from storage.models import AttemptOutcome
+
+OTHER = "other"
+"""Channels that are not configured. Their names are text from outside, of any number."""
+
+ATTEMPT_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60)
+"""The default send timeout has a bound above it, so that what ran into it shows."""
+
+
+class Durations:
+    """How many took at most how long."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.total_seconds = 0.0
+        self._bounds = (*bounds, math.inf)
+        self._counts = [0] * len(self._bounds)
+
+    def add(self, seconds: float) -> None:
+        self._counts[bisect_left(self._bounds, seconds)] += 1
+        self.total_seconds += seconds
+
+    def cumulative(self) -> Iterator[tuple[float, int]]:
+        """Each bound in seconds, with how many took no longer; the last one is infinite."""
+        return zip(self._bounds, accumulate(self._counts), strict=True)
+
+
+class AttemptMeter:
+    """The attempts that have ended in this process, by channel."""
+
+    def __init__(self, channels: Collection[str] = ()) -> None:
+        self.durations = {channel: Durations(ATTEMPT_SECONDS) for channel in (*channels, OTHER)}
+        """Of those that were really made."""
+        self._ended: Counter[tuple[str, AttemptOutcome | None]] = Counter()
+
+    def ended(self, channel: str, outcome: AttemptOutcome | None, duration: timedelta | None) -> None:
+        """An outcome of None could not be recorded; a duration of None was no attempt on any receiver."""
+        known = channel if channel in self.durations else OTHER
+        self._ended[known, outcome] += 1
+        if duration is not None:
+            self.durations[known].add(duration.total_seconds())
+
+    def count(self, channel: str, outcome: AttemptOutcome | None) -> int:
+        return self._ended[channel, outcome]
+
+    def total(self, outcome: AttemptOutcome) -> int:
+        """In all channels."""
+        return sum(self._ended[channel, outcome] for channel in self.durations)
