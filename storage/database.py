@@ -130,6 +130,8 @@ def _path_of(url: str) -> Path:
 
 def _make_sure_of(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not path.exists():
         # Alerts name people and hosts: the file is its owner's alone.
         path.touch(mode=0o600)
