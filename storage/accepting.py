@@ -1,15 +1,17 @@
 """First step on a notification's way: it is accepted, and from then on durable."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, select, true
 from sqlalchemy.dialects.sqlite import insert
 
+from storage.auditing import record
 from storage.batches import Batch, encoded
 from storage.errors import IdempotencyConflictError, NotificationError
-from storage.models import Accepted, NewNotification, Notification, NotificationStatus
+from storage.models import Accepted, AuditAction, NewNotification, Notification, NotificationStatus
 from storage.records import NOTIFICATION, notification_of
 from storage.tables import notification_events
 
@@ -61,10 +63,30 @@ def pending(new: NewNotification, notification_id: str, created_at: datetime) ->
     )
 
 
-def accept(
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A notification to be accepted."""
+
+    notification: Notification
+    actor: str | None = None
+    """Who offers it, for the audit."""
+
+
+def accept(connection: Connection, offers: Sequence[Offer]) -> list[Accepted | NotificationError]:
+    """Insert each, unless its idempotency key is known; then answer with the one accepted first."""
+    answers = _accept(connection, [offer.notification for offer in offers])
+    named = [
+        (offer.notification.id, offer.notification.created_at, offer.actor)
+        for offer, answer in zip(offers, answers, strict=True)
+        if isinstance(answer, Accepted) and answer.created
+    ]
+    record(connection, AuditAction.SEND, named)
+    return answers
+
+
+def _accept(
     connection: Connection, notifications: Sequence[Notification]
 ) -> list[Accepted | NotificationError]:
-    """Insert each, unless its idempotency key is known; then answer with the one accepted first."""
     rows = {"rows": encoded({field: getattr(n, field) for field in _FIELDS} for n in notifications)}
     if all(n.idempotency_key is None for n in notifications):
         connection.execute(_INSERT, rows)

@@ -9,9 +9,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Executable, bindparam, delete, func, literal_column, select
 
+from storage.auditing import record
 from storage.batches import Batch, encoded
 from storage.leases import end_expired_leases
-from storage.models import BulkReport, NotificationStatus
+from storage.models import AuditAction, BulkReport, NotificationStatus
 from storage.records import READABLE
 from storage.requeueing import MARK_READ, REQUEUE
 from storage.tables import UtcDateTime, notification_events
@@ -47,6 +48,8 @@ class Bulk:
 
     ids: tuple[str, ...]
     now: datetime
+    actor: str | None = None
+    """Who wishes it, for the audit."""
     statuses: tuple[NotificationStatus, ...] = ()
     """To be purged: only these."""
     created_until: datetime | None = None
@@ -58,19 +61,19 @@ class Bulk:
 
 
 def requeue_all(connection: Connection, bulks: Sequence[Bulk]) -> list[BulkReport]:
-    return [_apply(connection, bulk, _REQUEUE) for bulk in bulks]
+    return [_apply(connection, bulk, _REQUEUE, AuditAction.REQUEUE) for bulk in bulks]
 
 
 def mark_all_read(connection: Connection, bulks: Sequence[Bulk]) -> list[BulkReport]:
-    return [_apply(connection, bulk, _MARK_READ) for bulk in bulks]
+    return [_apply(connection, bulk, _MARK_READ, AuditAction.MARK_READ) for bulk in bulks]
 
 
 def purge_all(connection: Connection, bulks: Sequence[Bulk]) -> list[BulkReport]:
     """Their attempts go with them."""
-    return [_apply(connection, bulk, _PURGE) for bulk in bulks]
+    return [_apply(connection, bulk, _PURGE, AuditAction.PURGE) for bulk in bulks]
 
 
-def _apply(connection: Connection, bulk: Bulk, statement: Executable) -> BulkReport:
+def _apply(connection: Connection, bulk: Bulk, statement: Executable, action: AuditAction) -> BulkReport:
     end_expired_leases(connection, bulk.now)
     ids = set(bulk.ids)
     values = {
@@ -80,6 +83,7 @@ def _apply(connection: Connection, bulk: Bulk, statement: Executable) -> BulkRep
         "until": bulk.created_until or bulk.now,
     }
     changed = {row.id for row in connection.execute(statement, values)}
+    record(connection, action, [(changed_id, bulk.now, bulk.actor) for changed_id in changed])
     there, under_way = connection.execute(_LEFT, {"ids": encoded(ids - changed)}).one()
     return BulkReport(
         changed=len(changed),

@@ -200,6 +200,24 @@ class BulkReport(_Record):
         )
 
 
+class AuditAction(StrEnum):
+    """What somebody did to a notification."""
+
+    SEND = "send"
+    REQUEUE = "requeue"
+    MARK_READ = "mark read"
+    PURGE = "purge"
+
+
+class AuditEntry(_Record):
+    """Who did what, and when."""
+
+    at: AwareDatetime
+    actor: str
+    """The name of a key, of a client or of a user."""
+    action: AuditAction
+
+
 class FailureGroup(_Record):
     """Dead or failing notifications of one channel whose newest attempts ended alike within one hour."""
 

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
 
-from storage import failing, listing, many, naming, reporting, statistics
-from storage.accepting import accept, pending
+from storage import auditing, failing, listing, many, naming, reporting, statistics
+from storage.accepting import Offer, accept, pending
 from storage.changes import Changes
 from storage.claiming import ClaimRequest, claim
 from storage.counting import Counting
@@ -20,6 +20,7 @@ from storage.models import (
     Accepted,
     Attempt,
     AttemptOutcome,
+    AuditEntry,
     BulkReport,
     ChannelRecord,
     Claim,
@@ -57,14 +58,16 @@ class NotificationRepository:
         """Tells when it may be worth reading again, also after what other processes did."""
         return self._database.changes
 
-    async def accept(self, new: NewNotification) -> Accepted:
+    async def accept(self, new: NewNotification, *, actor: str | None = None) -> Accepted:
         """Take responsibility for an alert; once this returns it survives the process and the power.
+
+        Here and elsewhere, `actor` is who wishes it; where it is given, the audit keeps it.
 
         Raises:
             IdempotencyConflictError: its key was accepted before with other contents.
         """
         notification = pending(new, new_notification_id(), self._database.clock())
-        accepted = await self._database.write(accept, notification)
+        accepted = await self._database.write(accept, Offer(notification, actor))
         self._database.changes.announce()
         return accepted
 
@@ -94,6 +97,11 @@ class NotificationRepository:
         async with self._database.read() as connection:
             found: int = (await connection.execute(query)).scalar_one()
         return found
+
+    async def audit(self, notification_id: str, *, limit: int) -> tuple[AuditEntry, ...]:
+        """Who did what to a notification, also to one that is gone: the newest entries, oldest first."""
+        async with self._database.read() as connection:
+            return await auditing.audit(connection, notification_id, limit)
 
     async def list(
         self, wanted: NotificationFilter, *, limit: int = 50, cursor: str | None = None, skip: int = 0
@@ -168,26 +176,26 @@ class NotificationRepository:
         """Give back a claim whose attempt was never begun, as if it had not been taken."""
         return await self._database.write(release, claim)
 
-    async def requeue(self, notification_id: str) -> Notification:
+    async def requeue(self, notification_id: str, *, actor: str | None = None) -> Notification:
         """Dead or failed becomes pending, with all its retries before it and nothing of its last life.
 
         Raises:
             NotificationNotFoundError: there is no such notification.
             NotificationConflictError: its status does not allow it, or an attempt is under way.
         """
-        request = Request(notification_id, self._database.clock())
+        request = Request(notification_id, self._database.clock(), actor)
         notification = await self._database.write(requeue, request)
         self._database.changes.announce()
         return notification
 
-    async def mark_read(self, notification_id: str) -> Notification:
+    async def mark_read(self, notification_id: str, *, actor: str | None = None) -> Notification:
         """The operator's word that nothing is left to do, also for a row not delivered.
 
         Raises:
             NotificationNotFoundError: there is no such notification.
             NotificationConflictError: an attempt is under way.
         """
-        request = Request(notification_id, self._database.clock())
+        request = Request(notification_id, self._database.clock(), actor)
         return await self._database.write(mark_read, request)
 
     async def count(self, wanted: NotificationFilter) -> int:
@@ -210,27 +218,32 @@ class NotificationRepository:
         async with self._database.read() as connection:
             return await listing.matching_ids(connection, wanted, limit, after)
 
-    async def requeue_all(self, ids: Sequence[str]) -> BulkReport:
+    async def requeue_all(self, ids: Sequence[str], *, actor: str | None = None) -> BulkReport:
         """`requeue` for up to 500, in one transaction."""
-        report = await self._database.write(many.requeue_all, self._bulk(ids))
+        report = await self._database.write(many.requeue_all, self._bulk(ids, actor))
         self._database.changes.announce()
         return report
 
-    async def mark_all_read(self, ids: Sequence[str]) -> BulkReport:
+    async def mark_all_read(self, ids: Sequence[str], *, actor: str | None = None) -> BulkReport:
         """`mark_read` for up to 500, in one transaction."""
-        report = await self._database.write(many.mark_all_read, self._bulk(ids))
+        report = await self._database.write(many.mark_all_read, self._bulk(ids, actor))
         self._database.changes.announce()
         return report
 
     async def purge_all(
-        self, ids: Sequence[str], *, statuses: Sequence[NotificationStatus], created_until: datetime
+        self,
+        ids: Sequence[str],
+        *,
+        statuses: Sequence[NotificationStatus],
+        created_until: datetime,
+        actor: str | None = None,
     ) -> BulkReport:
         """Delete up to 500 for good, in one transaction, with their attempts.
 
         Only those that are in one of `statuses` and were accepted before `created_until`; whatever
         `statuses` says, nothing that is still to be delivered.
         """
-        bulk = Bulk(tuple(ids), self._database.clock(), tuple(statuses), created_until)
+        bulk = Bulk(tuple(ids), self._database.clock(), actor, tuple(statuses), created_until)
         report = await self._database.write(many.purge_all, bulk)
         self._database.changes.announce()
         return report
@@ -260,8 +273,8 @@ class NotificationRepository:
         async with self._database.read() as connection:
             return await failing.failure_groups(connection, wanted, limit)
 
-    def _bulk(self, ids: Sequence[str]) -> Bulk:
-        return Bulk(tuple(ids), self._database.clock())
+    def _bulk(self, ids: Sequence[str], actor: str | None) -> Bulk:
+        return Bulk(tuple(ids), self._database.clock(), actor)
 
     async def next_due_at(self) -> datetime | None:
         """When something not due now will be: a retry, or a notification whose worker never answers."""

@@ -7,10 +7,11 @@ from datetime import datetime
 from sqlalchemy import Connection, bindparam, func, literal_column, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
+from storage.auditing import record
 from storage.batches import Batch, encoded
 from storage.errors import NotificationConflictError, NotificationError, NotificationNotFoundError
 from storage.leases import end_expired_leases
-from storage.models import Notification, NotificationStatus
+from storage.models import AuditAction, Notification, NotificationStatus
 from storage.records import NOTIFICATION, READABLE, notification_of
 from storage.tables import UtcDateTime, notification_events
 
@@ -21,6 +22,8 @@ class Request:
 
     notification_id: str
     now: datetime
+    actor: str | None = None
+    """Who wishes it, for the audit."""
 
 
 UNDER_WAY = "an attempt is under way; wait for its outcome"
@@ -61,22 +64,27 @@ _BY_IDS = select(*NOTIFICATION).where(_n.id.in_(_ids), READABLE)
 
 def requeue(connection: Connection, requests: Sequence[Request]) -> list[Notification | NotificationError]:
     """Dead or failed become pending, with all retries before them."""
-    return _each(connection, requests, _REQUEUE_ONE)
+    return _each(connection, requests, _REQUEUE_ONE, AuditAction.REQUEUE)
 
 
 def mark_read(connection: Connection, requests: Sequence[Request]) -> list[Notification | NotificationError]:
     """Whatever the status, it becomes read and is not delivered any more; repeated, it changes nothing."""
-    return _each(connection, requests, _MARK_ONE_READ)
+    return _each(connection, requests, _MARK_ONE_READ, AuditAction.MARK_READ)
 
 
 def _each(
-    connection: Connection, requests: Sequence[Request], statement: ReturningUpdate[tuple[object, ...]]
+    connection: Connection,
+    requests: Sequence[Request],
+    statement: ReturningUpdate[tuple[object, ...]],
+    action: AuditAction,
 ) -> list[Notification | NotificationError]:
     now = max(request.now for request in requests)
     end_expired_leases(connection, now)
     ids = {request.notification_id for request in requests}
     rows = connection.execute(statement, {"ids": encoded(ids), "now": now})
     changed = {n.id: n for n in map(notification_of, rows)}
+    done = [(r.notification_id, r.now, r.actor) for r in requests if r.notification_id in changed]
+    record(connection, action, done)
     refused: dict[str, Notification] = {}
     if missing := ids - changed.keys():
         rows = connection.execute(_BY_IDS, {"ids": encoded(missing)})

@@ -111,6 +111,18 @@ notification_attempts = Table(
 )
 
 
+notification_audit = Table(
+    "notification_audit",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", String(50), nullable=False),
+    # No foreign key: who deleted a notification is still known when it is gone.
+    Column("notification_id", Text, nullable=False),
+)
+
+
 def _partial(name: str, *columns: Column[object], where: str, unique: bool = False) -> Index:
     predicate = text(where)
     return Index(name, *columns, unique=unique, sqlite_where=predicate, postgresql_where=predicate)
@@ -170,3 +182,5 @@ Index(
     notification_attempts.c.channel,
     notification_attempts.c.outcome,
 )
+
+Index("idx_notification_audit_notification", notification_audit.c.notification_id)

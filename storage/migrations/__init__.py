@@ -14,7 +14,7 @@ from storage.errors import DatabaseTooNewError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Every revision, oldest first. Known here so that a start on a current schema need not load Alembic."""
 
 VERSION_TABLE = "certctl_mcp_version"

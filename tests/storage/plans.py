@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, event
 from tests.storage.foreign import connected
 
 READING = tuple(
-    f"{verb} notification_{table}" for verb in ("SCAN", "SEARCH") for table in ("events", "attempts")
+    f"{verb} notification_{table}" for verb in ("SCAN", "SEARCH") for table in ("events", "attempts", "audit")
 )
 
 Statement = tuple[str, Any]

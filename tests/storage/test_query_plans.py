@@ -113,6 +113,10 @@ CHANGES: dict[str, tuple[Operation, set[str]]] = {
 QUESTIONS: dict[str, tuple[Operation, set[str]]] = {
     "one": (lambda queue: queue.repository.get("notif-00000009"), {"primary key"}),
     "its attempts": (lambda queue: queue.repository.attempts("notif-00000009"), {"primary key"}),
+    "its audit": (
+        lambda queue: queue.repository.audit("notif-00000009", limit=10),
+        {"audit_notification"},
+    ),
     "next due": (lambda queue: queue.repository.next_due_at(), {"events_failed", "events_lease"}),
     "channels' records": (
         lambda queue: queue.repository.channel_records(timedelta(days=1)),
