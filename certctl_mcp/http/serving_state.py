@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import anyio
 from fastapi import Request
 
+from certctl_mcp.http.traffic import Traffic
 from certctl_mcp.opening import Opening
 from certctl_mcp.settings import Settings
 
@@ -17,6 +18,7 @@ class ServingState:
     settings: Settings
     leaving: anyio.Event = field(default_factory=anyio.Event)
     """Set when the server is to end."""
+    traffic: Traffic = field(default_factory=Traffic)
 
     def leave(self) -> None:
         """Begin to end: claim nothing, tell probes, end the streams of events. Answers under way go on."""
