@@ -17,6 +17,8 @@ from certctl_mcp.http.health import router as health
 from certctl_mcp.http.keys import Role
 from certctl_mcp.http.limits import LimitedBodies, LimitedRates
 from certctl_mcp.http.mcp import McpEndpoint, mcp_endpoint
+from certctl_mcp.http.metrics import Readings, metrics_router
+from certctl_mcp.http.oauth import ProtectedResource, protected_resource
 from certctl_mcp.http.openapi import describe
 from certctl_mcp.http.origins import KnownOrigins
 from certctl_mcp.http.page import page_router
@@ -49,11 +51,12 @@ async def http_server(
     """
     async with opening(settings, open_application, clock) as opened:
         state = ServingState(opened, settings)
+        resource = protected_resource(settings.http)
         async with mcp_endpoint(opened, settings, _roles(settings), state.leaving) as endpoint:
-            yield HttpServer(_guarded(_routes(state, endpoint), settings), state)
+            yield HttpServer(_guarded(_routes(state, endpoint, resource), state, resource), state)
 
 
-def _routes(state: ServingState, endpoint: McpEndpoint) -> FastAPI:
+def _routes(state: ServingState, endpoint: McpEndpoint, resource: ProtectedResource | None) -> FastAPI:
     # Its pages of documentation need scripts of others.
     app = FastAPI(
         title=_TITLE,
@@ -66,8 +69,10 @@ def _routes(state: ServingState, endpoint: McpEndpoint) -> FastAPI:
     app.state.serving = state
     app.include_router(health)
     app.include_router(rest)
+    app.include_router(metrics_router(Readings(state.opened.application, state.traffic, state.opened.clock)))
     app.include_router(page_router())
     app.router.routes.append(Route("/mcp", endpoint))
+    app.router.routes.extend(() if resource is None else resource.routes)
     explain_failures(app)
     channels = [channel.name for channel in state.settings.channels]
     describe(app, channels, with_keys=state.settings.http.authenticates)
@@ -86,12 +91,12 @@ class _EncodedIds:
         await self._app(scope, receive, send)
 
 
-def _guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
+def _guarded(app: ASGIApp, state: ServingState, resource: ProtectedResource | None) -> ASGIApp:
     """What a request passes before it is served; the last one named here is met first."""
-    http = settings.http
+    http = state.settings.http
     app = LimitedBodies(_EncodedIds(app), http.max_body_size)
     app = LimitedRates(app, http) if http.rate_limit_enabled else app
-    app = Authentication(app, Keys(http.keys))
+    app = Authentication(app, Keys(http.keys), resource)
     if http.allowed_origins:
         app = CORSMiddleware(
             app,
@@ -100,9 +105,10 @@ def _guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
             allow_headers=("*",),
             expose_headers=("ETag", "Mcp-Session-Id", "X-Request-ID"),
         )
-    return Access(KnownOrigins(app, http), lambda *_: None)
+    return Access(KnownOrigins(app, http), state.traffic.observe)
 
 
 def _roles(settings: Settings) -> frozenset[Role]:
-    keys = settings.http.keys
-    return frozenset(key.role for key in keys) if keys else frozenset({ANYBODY.role})
+    if settings.http.oauth_issuer is not None:
+        return frozenset(Role)
+    return frozenset(key.role for key in settings.http.keys) or frozenset({ANYBODY.role})

@@ -5,15 +5,18 @@ import hmac
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from certctl_mcp.actors import acting
 from certctl_mcp.http.addresses import address_of
-from certctl_mcp.http.callers import Caller, set_caller
+from certctl_mcp.http.callers import Caller, name_of, set_caller
 from certctl_mcp.http.keys import ApiKey, Role
 from certctl_mcp.http.limits import MOST_REMEMBERED, Buckets, retry_after
+from certctl_mcp.http.oauth import READ, SCOPES, IssuerUnavailableError, ProtectedResource, caller_by
 from certctl_mcp.http.problems import problem
 
 logger = logging.getLogger(__name__)
@@ -25,13 +28,15 @@ FAILURES_AT_ONCE = 10
 FAILURES_A_SECOND = 1 / 6
 """Wrong keys from one address."""
 
+_UNAVAILABLE_FOR = 5
+"""Seconds after which to try again."""
+
 _OPEN = frozenset({"/", "/health", "/ready", "/api/v1/auth/info"})
 _OPEN_BELOW = ("/ui/", "/.well-known/oauth-protected-resource")
 """Hold nothing that is not everybody's."""
 
-Challenge = Callable[[Scope], str]
-Verify = Callable[[Scope, str], Awaitable[Caller | None]]
-"""Finds out who a token belongs to that is no key; None where it is good for nothing here."""
+TOKENS_FOR = "/mcp"
+"""Access tokens are issued for MCP, and open nothing else."""
 
 
 class Keys:
@@ -86,26 +91,23 @@ class Authentication:
         self,
         app: ASGIApp,
         keys: Keys,
-        *,
-        verify: Verify | None = None,
-        challenge: Challenge | None = None,
-        logins: Logins | None = None,
+        resource: ProtectedResource | None = None,
     ) -> None:
         self._app = app
         self._keys = keys
-        self._verify = verify
-        self._challenge = challenge or _challenge
-        self._logins = logins or Logins()
+        self._resource = resource
+        self._logins = Logins()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not self._keys and self._verify is None:
+        if not self._keys and self._resource is None:
             set_caller(scope, ANYBODY)
         elif not _is_open(scope["path"]):
             refused = await self._refusal(scope)
             if refused is not None:
                 await refused(scope, receive, send)
                 return
-        await self._app(scope, receive, send)
+        with acting(f"http:{name_of(scope)}"):
+            await self._app(scope, receive, send)
 
     async def _refusal(self, scope: Scope) -> ASGIApp | None:
         """None, with the caller made known, where they may come in."""
@@ -116,35 +118,44 @@ class Authentication:
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
             return self._who(scope, "Invalid Authorization header, expected: Bearer and a key.")
-        caller = self._keys.owner(token)
-        if caller is None and self._verify is not None:
-            caller = await self._verify(scope, token)
+        caller, verified = self._keys.owner(token), None
+        if caller is None and self._resource is not None and scope["path"] == TOKENS_FOR:
+            try:
+                verified = await self._resource.tokens.verify_token(token)
+            except IssuerUnavailableError:
+                message = "Who issued the token can't be asked now."
+                return problem(scope, 503, message, retry_after(_UNAVAILABLE_FOR))
+            caller = None if verified is None else caller_by(verified)
         address = address_of(scope)
         wait = self._logins.wait(address, caller)
         if wait:
             message = "Too many wrong keys came from your address; wait."
             return problem(scope, 429, message, retry_after(wait))
+        if verified is not None and caller is None:
+            message = f"The token allows nothing here: it must have one of the scopes {', '.join(SCOPES)}."
+            return self._who(scope, message, "insufficient_scope", 403)
         if caller is None:
             self._logins.failed(address)
             logger.info("a wrong key came from %s", address)
-            return self._who(scope, "Invalid API key.", error="invalid_token")
+            return self._who(scope, "Invalid API key.", "invalid_token")
         self._logins.succeeded(address, caller)
         set_caller(scope, caller)
+        if verified is not None:
+            # By this the SDK knows whose a session is.
+            scope["user"] = AuthenticatedUser(verified)
         return None
 
-    def _who(self, scope: Scope, message: str, error: str | None = None) -> ASGIApp:
-        challenge = self._challenge(scope)
+    def _who(self, scope: Scope, message: str, error: str | None = None, status: int = 401) -> ASGIApp:
+        challenge = 'Bearer realm="certctl"'
         if error is not None:
             challenge += f', error="{error}"'
-        return problem(scope, 401, message, {"WWW-Authenticate": challenge})
+        if self._resource is not None and scope["path"] == TOKENS_FOR:
+            challenge += f', resource_metadata="{self._resource.metadata_url}", scope="{READ}"'
+        return problem(scope, status, message, {"WWW-Authenticate": challenge})
 
 
 def _is_open(path: str) -> bool:
     return path in _OPEN or path.startswith(_OPEN_BELOW)
-
-
-def _challenge(_: Scope) -> str:
-    return 'Bearer realm="certctl"'
 
 
 def _digest(key: str) -> bytes:
