@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.lowlevel
 
+from certctl_mcp.actors import actor
 from storage.clock import Clock, utc_now
 from storage.errors import StorageError
 from storage.models import BulkReport, NotificationFilter, NotificationStatus, Share
@@ -198,13 +199,15 @@ class ManyNotifications:
     async def _apply(self, preview: Preview, ids: Sequence[str]) -> BulkReport:
         match preview.act:
             case Act.REQUEUE:
-                return await self._repository.requeue_all(ids)
+                return await self._repository.requeue_all(ids, actor=actor())
             case Act.MARK_READ:
-                return await self._repository.mark_all_read(ids)
+                return await self._repository.mark_all_read(ids, actor=actor())
             case Act.PURGE:
                 until = preview.wanted.created_until or self._clock()
                 statuses = preview.wanted.statuses
-                return await self._repository.purge_all(ids, statuses=statuses, created_until=until)
+                return await self._repository.purge_all(
+                    ids, statuses=statuses, created_until=until, actor=actor()
+                )
 
 
 def _narrowed(act: Act, wanted: NotificationFilter) -> NotificationFilter:

@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 from mcp.server.apps import Apps
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools import Tool
@@ -14,6 +15,7 @@ from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import ValidationError
 
 from certctl_mcp import __version__
+from certctl_mcp.actors import acting, actor
 from certctl_mcp.capabilities import CACHE_HINTS, Advertised
 from certctl_mcp.completions import Completions
 from certctl_mcp.instructions import instructions
@@ -75,7 +77,7 @@ class NotificationServer(MCPServer[Opening]):
             subscriptions=False,
             # The page is read as a resource, so that it is there where resources are.
             extensions=[Apps()] if "resources" in served else [],
-            middleware=[Advertised(frozenset(served)), explain_refusals],
+            middleware=[Advertised(frozenset(served)), named, explain_refusals],
         )
         prompts.serve(self._lowlevel_server)
         serve_resources(self._lowlevel_server, max_attempts=settings.max_attempts)
@@ -121,3 +123,12 @@ def _explained(failure: ToolError) -> str | None:
     if isinstance(failure.__cause__, ValidationError) and not isinstance(failure, UnexpectedToolError):
         return arguments_explained(failure.__cause__)
     return explained(failure.__cause__)
+
+
+async def named(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    """Middleware: what is asked for is done by the client, where no front has said who is asking."""
+    if actor() is not None:
+        return await call_next(ctx)
+    client = ctx.session.client_params.client_info if ctx.session.client_params else None
+    with acting(f"stdio:{client.name} {client.version}" if client else "stdio"):
+        return await call_next(ctx)

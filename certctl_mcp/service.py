@@ -2,9 +2,11 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 
 from pydantic import BaseModel, ConfigDict
 
+from certctl_mcp.actors import actor
 from certctl_mcp.delivery import failure_told
 from certctl_mcp.diagnosis.diagnosing import Diagnosis, diagnose
 from certctl_mcp.errors import UnknownChannelError, UnknownTypeError
@@ -19,6 +21,7 @@ from storage.errors import NotificationNotFoundError
 from storage.models import (
     Accepted,
     Attempt,
+    AuditEntry,
     ChannelRecord,
     Deliveries,
     NewNotification,
@@ -84,7 +87,7 @@ class NotificationService:
         """
         if new.channel not in self._channels:
             raise UnknownChannelError(new.channel, tuple(self._channels))
-        return await self._repository.accept(new)
+        return await self._repository.accept(new, actor=actor())
 
     async def send_test(self, channel: str, recipient: str = "") -> TrialResult:
         """Try a channel with one attempt at once, of a text that says it is a test. It isn't kept.
@@ -121,6 +124,10 @@ class NotificationService:
             return notification, attempts, 0
         in_all = await self._repository.count_attempts(notification_id)
         return notification, attempts, max(0, in_all - len(attempts))
+
+    async def audit(self, notification_id: str, *, limit: int) -> tuple[AuditEntry, ...]:
+        """Who did what to a notification: the newest entries, oldest first."""
+        return await self._repository.audit(notification_id, limit=limit)
 
     async def list(
         self, wanted: NotificationFilter, *, limit: int = 50, cursor: str | None = None, skip: int = 0
@@ -164,7 +171,7 @@ class NotificationService:
             NotificationNotFoundError: there is no such notification.
             NotificationConflictError: its status does not allow it, or an attempt is under way.
         """
-        return await self._of_id(self._repository.requeue, notification_id)
+        return await self._of_id(partial(self._repository.requeue, actor=actor()), notification_id)
 
     async def mark_as_read(self, notification_id: str) -> Notification:
         """Nothing is left to do about it; one not delivered yet is not delivered any more.
@@ -173,7 +180,7 @@ class NotificationService:
             NotificationNotFoundError: there is no such notification.
             NotificationConflictError: an attempt is under way.
         """
-        return await self._of_id(self._repository.mark_read, notification_id)
+        return await self._of_id(partial(self._repository.mark_read, actor=actor()), notification_id)
 
     async def retry_failed_notifications(self) -> SweepReport:
         """Attempt everything due now, once, and say what came of it."""

@@ -1,5 +1,6 @@
 """What every command with a database does: read the settings, open the application, act, close it."""
 
+import getpass
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import TypeVar
 
 import anyio
 
+from certctl_mcp.actors import acting
 from certctl_mcp.application import Application, open_application
 from certctl_mcp.commands.telling import failures_told
 from certctl_mcp.log_lines import log_to_stderr
@@ -24,9 +26,18 @@ def with_application(config: Path | None, action: Callable[[Application], Awaita
     with failures_told():
         settings = load_settings(config, os.environ)
         log_to_stderr("warning")
-        return anyio.run(_run, settings, action)
+        with acting(f"cli:{_user()}"):
+            return anyio.run(_run, settings, action)
 
 
 async def _run(settings: Settings, action: Callable[[Application], Awaitable[Result]]) -> Result:
     async with open_application(settings) as application:
         return await action(application)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A container may run under a number that has no name.
+        return str(os.getuid())

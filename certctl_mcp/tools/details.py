@@ -3,7 +3,7 @@
 from typing import Annotated, NotRequired
 
 from mcp_types import CallToolResult
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 from typing_extensions import TypedDict
 
 from certctl_mcp.account import account, under_way
@@ -11,13 +11,14 @@ from certctl_mcp.opening import Opening
 from certctl_mcp.tools.answers import ToolContext, answer
 from certctl_mcp.tools.arguments import NotificationId
 from certctl_mcp.tools.rows import Moment, Row, iso, row
-from certctl_mcp.untrusted import shown
-from storage.models import Attempt, AttemptOutcome
+from certctl_mcp.untrusted import label, shown
+from storage.models import Attempt, AttemptOutcome, AuditAction
 
 FULL_TEXT = 16_000
 """Characters of a message or error that are shown in full."""
 
 MOST_ATTEMPTS = 20
+MOST_DONE = 10
 ATTEMPT_ERROR = 300
 """Characters; the newest error is shown in full at the notification."""
 
@@ -41,6 +42,20 @@ class AttemptRow(TypedDict):
     untrusted: NotRequired[UntrustedError]
 
 
+class UntrustedActor(TypedDict):
+    """Clients choose their own names."""
+
+    actor: str
+
+
+class DoneRow(TypedDict):
+    """Something that somebody did to the notification."""
+
+    at: Moment
+    action: AuditAction
+    untrusted: UntrustedActor
+
+
 class NotificationDetails(TypedDict):
     """A notification, its newest attempts and their account."""
 
@@ -49,6 +64,18 @@ class NotificationDetails(TypedDict):
     notification: Row
     attempts: Annotated[list[AttemptRow], Field(description=f"The newest {MOST_ATTEMPTS}, oldest first")]
     earlier_attempts: NotRequired[int]
+    done: NotRequired[
+        Annotated[
+            list[DoneRow],
+            WithJsonSchema(
+                {
+                    "type": "array",
+                    "items": {"type": "object"},
+                    "description": "Who sent, requeued, settled it",
+                }
+            ),
+        ]
+    ]
 
 
 async def get_notification(
@@ -76,6 +103,11 @@ async def notification_details(opening: Opening, id: str) -> NotificationDetails
     }
     if earlier:
         details["earlier_attempts"] = earlier
+    if audit := await application.notifications.audit(id, limit=MOST_DONE):
+        details["done"] = [
+            {"at": iso(entry.at), "action": entry.action, "untrusted": {"actor": label(entry.actor)}}
+            for entry in audit
+        ]
     return details
 
 

@@ -69,7 +69,7 @@ async def test_who_looks_while_a_cancelled_batch_ends_waits_for_its_account(
     async def slow(self: NotificationRepository, ids: tuple[str, ...]) -> BulkReport:
         begun.set()
         await may_end.wait()
-        return await requeue_all(self, ids)
+        return await requeue_all(self, ids, actor=actor)
 
     async def look() -> None:
         assert (await many.preview(Act.REQUEUE, NotificationFilter())).count == 0

@@ -105,3 +105,11 @@ def test_a_notification_under_way_is_left_to_its_worker(command_line: CommandLin
     code, _, err = command_line(command, claim.notification.id)
     assert code == 1
     assert "an attempt is under way" in err
+
+
+def test_the_audit_knows_whose_command_it_was(command_line: CommandLine) -> None:
+    dead = command_line.having(lambda queue: queue.dead())
+    assert command_line("requeue", dead.id).code == 0
+    (entry,) = command_line.having(lambda queue: queue.repository.audit(dead.id, limit=10))
+    assert entry.actor.startswith("cli:")
+    assert entry.action.value == "requeue"

@@ -329,3 +329,20 @@ async def test_an_unknown_address_is_a_problem_too(served: Served) -> None:
     async with served.client(OPERATOR) as client:
         refused = await client.get("/api/v2/notifications")
     assert (refused.status_code, refused.json()["message"]) == (404, "There is nothing at this address.")
+
+
+async def test_the_audit_knows_whose_key_it_was(served: Served, queue: Queue) -> None:
+    dead = await queue.dead()
+    async with served.client(OPERATOR) as client:
+        created = (await client.post(LIST, json=NEW)).json()
+        await client.post(f"{LIST}/{dead.id}/requeue")
+        await client.post(f"{LIST}/{created['id']}/read")
+    async with served.client(ADMIN) as client:
+        await client.post(f"{LIST}/{dead.id}/read")
+
+    async def audit(notification_id: str) -> list[tuple[str, str]]:
+        entries = await queue.repository.audit(notification_id, limit=10)
+        return [(entry.actor, entry.action.value) for entry in entries]
+
+    assert await audit(dead.id) == [("http:otto", "requeue"), ("http:ada", "mark read")]
+    assert await audit(created["id"]) == [("http:otto", "send"), ("http:otto", "mark read")]

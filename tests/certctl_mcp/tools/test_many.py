@@ -460,7 +460,7 @@ async def test_what_the_database_kept_from_being_done_is_told_exactly(
     async def held_after_one(self: NotificationRepository, ids: tuple[str, ...]) -> BulkReport:
         if next(calls):
             raise DatabaseBusyError("held")
-        return await requeue_all(self, ids)
+        return await requeue_all(self, ids, actor=actor)
 
     monkeypatch.setattr(NotificationRepository, "requeue_all", held_after_one)
     async with connected("legacy", elicitation_callback=Person("accept")) as client:
