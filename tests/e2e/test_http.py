@@ -2,11 +2,15 @@
 
 import signal
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import anyio
+import httpx2
 import pytest
+import trustme
 from mcp import Client
 from mcp.client.client import ConnectMode
 from mcp.client.streamable_http import streamable_http_client
@@ -172,6 +176,22 @@ async def test_a_read_only_server_changes_nothing(environment: dict[str, str]) -
         async with server.client(ADMIN) as client:
             assert (await client.post(LIST, json=NEW)).status_code == 403
             assert (await client.get(LIST)).json()["total"] == 0
+
+
+async def test_over_tls_it_is_reached_by_who_trusts_its_certificate(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    issued.cert_chain_pems[0].write_to_path(certificate)
+    issued.private_key_pem.write_to_path(key)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    with serving(environment, "--tls-cert", str(certificate), "--tls-key", str(key)) as server:
+        assert server.url.startswith("https://")
+        async with httpx2.AsyncClient(base_url=server.url, verify=trusting) as client:
+            assert (await client.get("/health")).json() == {"status": "healthy"}
 
 
 async def test_the_log_shows_who_called_and_no_key(environment: dict[str, str]) -> None:
