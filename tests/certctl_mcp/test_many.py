@@ -66,7 +66,7 @@ async def test_who_looks_while_a_cancelled_batch_ends_waits_for_its_account(
     requeue_all = NotificationRepository.requeue_all
     begun, may_end = anyio.Event(), anyio.Event()
 
-    async def slow(self: NotificationRepository, ids: tuple[str, ...]) -> BulkReport:
+    async def slow(self: NotificationRepository, ids: tuple[str, ...], *, actor: str | None) -> BulkReport:
         begun.set()
         await may_end.wait()
         return await requeue_all(self, ids, actor=actor)
@@ -110,7 +110,7 @@ async def test_what_fails_before_anything_was_done_is_the_database_s_failure(
     await queue.dead()
     preview = await many.preview(Act.REQUEUE, NotificationFilter())
 
-    async def held(self: NotificationRepository, ids: tuple[str, ...]) -> BulkReport:
+    async def held(self: NotificationRepository, ids: tuple[str, ...], *, actor: str | None) -> BulkReport:
         raise DatabaseBusyError("held")
 
     monkeypatch.setattr(NotificationRepository, "requeue_all", held)

@@ -457,7 +457,9 @@ async def test_what_the_database_kept_from_being_done_is_told_exactly(
     requeue_all = NotificationRepository.requeue_all
     calls = iter(range(10))
 
-    async def held_after_one(self: NotificationRepository, ids: tuple[str, ...]) -> BulkReport:
+    async def held_after_one(
+        self: NotificationRepository, ids: tuple[str, ...], *, actor: str | None
+    ) -> BulkReport:
         if next(calls):
             raise DatabaseBusyError("held")
         return await requeue_all(self, ids, actor=actor)
