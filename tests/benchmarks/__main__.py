@@ -5,6 +5,7 @@
     listing     a list out of a million notifications, beside a tool that does nothing
     start       start to first answer, beside a bare server
     memory      an idle server beside a bare one, and growth by sweeping
+    load        two hundred clients of the HTTP server, while alerts come and go
 
 They need the extra `bench`, Linux, and a machine that does nothing else.
 """
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.benchmarks import accepts, deliveries, listing, memory, start
+from tests.benchmarks import accepts, deliveries, listing, load, memory, start
 from tests.benchmarks.comparison import Comparison
 from tests.benchmarks.report import document, show
 from tests.benchmarks.scale import FULL, TINY, Scale
@@ -29,6 +30,7 @@ BENCHMARKS: Mapping[str, Callable[[Scale, Workspace], Sequence[Comparison]]] = {
     "listing": listing.run,
     "start": start.run,
     "memory": memory.run,
+    "load": load.run,
 }
 
 

@@ -25,6 +25,12 @@ class Scale:
     """Notifications attempted in one sweep."""
     settle_seconds: float
     """How long a server idles before its memory is read."""
+    load_clients: int
+    """Clients of the HTTP server."""
+    load_seconds: float
+    """How long they come."""
+    load_alerts_a_minute: int
+    """Alerts created and delivered meanwhile."""
 
 
 FULL = Scale(
@@ -37,6 +43,9 @@ FULL = Scale(
     sweeps=5,
     sweep_limit=1000,
     settle_seconds=3,
+    load_clients=200,
+    load_seconds=60,
+    load_alerts_a_minute=1000,
 )
 TINY = Scale(
     rounds=1,
@@ -48,4 +57,7 @@ TINY = Scale(
     sweeps=2,
     sweep_limit=20,
     settle_seconds=0,
+    load_clients=3,
+    load_seconds=1.5,
+    load_alerts_a_minute=600,
 )
