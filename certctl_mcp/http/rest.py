@@ -57,7 +57,7 @@ class _Allowed:
         self._group = group
         self._what = what
 
-    def __call__(self, request: Request, state: State) -> None:
+    async def __call__(self, request: Request, state: State) -> None:
         caller = caller_of(request.scope)
         if self._group in permitted(caller.role, state.settings):
             return

@@ -26,8 +26,8 @@ class ServingState:
         self.opened.leave()
 
 
-def state_of(request: Request) -> ServingState:
-    """For routes, as a dependency."""
+async def state_of(request: Request) -> ServingState:
+    """For routes, as a dependency; one that is no coroutine would be run in a thread."""
     state = request.app.state.serving
     assert isinstance(state, ServingState)
     return state
