@@ -33,7 +33,15 @@ class Traffic:
         return self._durations
 
     def observe(self, scope: Scope, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", None) or NO_ROUTE
+        route = _route(scope)
         method = scope["method"] if scope["method"] in _METHODS else "other"
         self._answered[route, method, status] += 1
         self._durations.setdefault(route, Durations(ANSWER_SECONDS)).add(seconds)
+
+
+def _route(scope: Scope) -> str:
+    path = getattr(scope.get("route"), "path", None)
+    if path is None and "endpoint" in scope and not scope["path_params"]:
+        # FastAPI does not say which of Starlette's own routes it was; none of those here has parameters.
+        path = scope["path"]
+    return path or NO_ROUTE
