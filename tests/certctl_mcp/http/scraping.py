@@ -26,6 +26,7 @@ class Scrape:
         return self._samples[name, frozenset(labels.items())]
 
     def labels(self, name: str, label: str) -> set[str]:
+        """Its values; fails where the series of that name don't have it."""
         return {dict(labels)[label] for found, labels in self._samples if found == name}
 
 
