@@ -10,7 +10,14 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
 from certctl_mcp.redaction import redact
-from storage.models import Attempt, AttemptOutcome, Notification, NotificationStatus
+from storage.models import (
+    Attempt,
+    AttemptOutcome,
+    AuditAction,
+    AuditEntry,
+    Notification,
+    NotificationStatus,
+)
 
 LONGEST_IN_LIST = 2000
 """Characters of a text in a list; the notification itself has the whole of it."""
@@ -89,12 +96,23 @@ class AttemptDocument(_Document):
     """Its outcome came too late and was refused."""
 
 
+class AuditDocument(_Document):
+    """What somebody did to a notification."""
+
+    at: datetime
+    actor: str
+    """`http:` and the name of a key or `oauth:` and a client, `cli:` and a user, `stdio:` and a client."""
+    action: AuditAction
+
+
 class NotificationDetail(NotificationDocument):
-    """A notification and its newest attempts, oldest first."""
+    """A notification, its newest attempts, and who did what to it, oldest first."""
 
     attempts: tuple[AttemptDocument, ...]
     attempts_before: int
     """How many there were before these."""
+    audit: tuple[AuditDocument, ...]
+    """The newest entries."""
 
 
 class NotificationList(_Document):
@@ -162,7 +180,10 @@ def notification_document(notification: Notification) -> NotificationDocument:
 
 
 def notification_detail(
-    notification: Notification, attempts: tuple[Attempt, ...], attempts_before: int
+    notification: Notification,
+    attempts: tuple[Attempt, ...],
+    attempts_before: int,
+    audit: tuple[AuditEntry, ...],
 ) -> NotificationDetail:
     """The whole of it."""
     return NotificationDetail(
@@ -182,6 +203,9 @@ def notification_detail(
             for attempt in attempts
         ),
         attempts_before=attempts_before,
+        audit=tuple(
+            AuditDocument(at=entry.at, actor=_clean(entry.actor), action=entry.action) for entry in audit
+        ),
     )
 
 

@@ -37,6 +37,7 @@ PER_PAGE = 50
 MOST_PER_PAGE = 500
 LAST_PAGE = 100_000
 MOST_ATTEMPTS = 100
+MOST_ENTRIES = 100
 
 router = APIRouter(prefix=PREFIX)
 
@@ -174,9 +175,11 @@ async def create_notification(
 async def get_notification(
     notification_id: Id, opened: Opened, if_none_match: IfNoneMatch = None
 ) -> Response:
-    """One notification and its newest attempts."""
-    found = await opened.notifications.newest_attempts(_meant(notification_id), MOST_ATTEMPTS)
-    return document(notification_detail(*found), if_none_match=if_none_match)
+    """One notification, its newest attempts, and who did what to it."""
+    meant = _meant(notification_id)
+    found = await opened.notifications.newest_attempts(meant, MOST_ATTEMPTS)
+    audit = await opened.notifications.audit(meant, limit=MOST_ENTRIES)
+    return document(notification_detail(*found, audit), if_none_match=if_none_match)
 
 
 @router.post("/notifications/{id}/requeue", response_model=Requeued, dependencies=[_may_requeue])

@@ -64,6 +64,22 @@ async def test_each_role_has_its_tools(environment: dict[str, str], mode: Connec
     assert {"list_notifications", "get_notification"} <= offered[READER]
 
 
+@pytest.mark.parametrize("mode", MODES)
+async def test_what_is_done_over_mcp_is_kept_under_the_caller_s_name(
+    environment: dict[str, str], mode: ConnectMode
+) -> None:
+    kept: dict[str, list[tuple[str, str]]] = {}
+    with serving(environment | KEYS) as server:
+        async with connected(server, ADMIN, mode) as ada, connected(server, OPERATOR, mode) as otto:
+            for key, client in ((ADMIN, ada), (OPERATOR, otto), (ADMIN, ada)):
+                sent = await client.call_tool("send_notification", NEW)
+                assert sent.structured_content is not None
+                async with server.client() as rest:
+                    entries = (await rest.get(f"{LIST}/{sent.structured_content['id']}")).json()["audit"]
+                kept[key] = [(entry["actor"], entry["action"]) for entry in entries]
+    assert kept == {ADMIN: [("http:ada", "send")], OPERATOR: [("http:otto", "send")]}
+
+
 async def test_a_session_is_its_owner_s_alone(environment: dict[str, str]) -> None:
     greeting = {
         "jsonrpc": "2.0",

@@ -130,6 +130,17 @@ async def test_requeue_and_read_answer_in_certctl_s_words(served: Served, queue:
         assert (await queue.repository.get(dead.id)).status == NotificationStatus.READ
 
 
+async def test_who_did_what_is_told(served: Served) -> None:
+    async with served.client(ADMIN) as ada, served.client(OPERATOR) as otto:
+        address = (await otto.post(LIST, json=NEW)).headers["Location"]
+        await ada.post(f"{address}/read")
+        entries = (await otto.get(address)).json()["audit"]
+    assert [(entry["actor"], entry["action"]) for entry in entries] == [
+        ("http:otto", "send"),
+        ("http:ada", "mark read"),
+    ]
+
+
 @pytest.mark.parametrize("step", ["", "/requeue", "/read"])
 async def test_an_unknown_id_is_404_and_the_nearest_is_offered(
     served: Served, queue: Queue, step: str
