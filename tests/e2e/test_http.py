@@ -23,6 +23,16 @@ from tests.e2e.queue_file import statuses
 
 MODES: list[ConnectMode] = ["legacy", "2026-07-28"]
 LIST = "/api/v1/notifications"
+GREETING = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "test", "version": "1"},
+    },
+}
 NEW = {"type": "ExpirationWarning", "channel": "Webhook", "message": "it expires"}
 
 
@@ -81,20 +91,10 @@ async def test_what_is_done_over_mcp_is_kept_under_the_caller_s_name(
 
 
 async def test_a_session_is_its_owner_s_alone(environment: dict[str, str]) -> None:
-    greeting = {
-        "jsonrpc": "2.0",
-        "id": 1,
-        "method": "initialize",
-        "params": {
-            "protocolVersion": "2025-11-25",
-            "capabilities": {},
-            "clientInfo": {"name": "test", "version": "1"},
-        },
-    }
     accept = {"Accept": "application/json, text/event-stream"}
     with serving(environment | {"CERTCTL_API_KEYS_NAMED": "ada:A,bob:B"}) as server:
         async with server.client("A") as ada, server.client("B") as bob:
-            opened = await ada.post("/mcp", json=greeting, headers=accept)
+            opened = await ada.post("/mcp", json=GREETING, headers=accept)
             session = accept | {"Mcp-Session-Id": opened.headers["Mcp-Session-Id"]}
             ping = {"jsonrpc": "2.0", "id": 2, "method": "ping"}
             assert (await ada.post("/mcp", json=ping, headers=session)).status_code == 200
@@ -137,6 +137,23 @@ async def test_told_to_end_it_answers_what_was_asked_delivers_and_ends_the_strea
             code, _ = await anyio.to_thread.run_sync(server.ends)
     assert code == 0
     assert statuses(environment) == {"sent"}
+
+
+async def test_a_client_that_listens_in_a_session_does_not_hold_up_the_end(
+    environment: dict[str, str],
+) -> None:
+    with serving(environment) as server:
+        async with server.client() as client:
+            accept = {"Accept": "application/json, text/event-stream"}
+            opened = await client.post("/mcp", json=GREETING, headers=accept)
+            session = accept | {"Mcp-Session-Id": opened.headers["Mcp-Session-Id"]}
+            async with client.stream("GET", "/mcp", headers=session) as listening:
+                assert listening.status_code == 200
+                server.process.terminate()
+                with anyio.fail_after(5):
+                    assert await listening.aread() == b""
+            code, _ = await anyio.to_thread.run_sync(server.ends)
+    assert code == 0
 
 
 def test_told_twice_it_ends_at_once(environment: dict[str, str], receiver: Receiver) -> None:
