@@ -31,12 +31,14 @@ async def test_an_id_with_a_slip_finds_the_one_that_was_meant(queue: Queue) -> N
 async def test_among_very_many_ids_one_is_found_by_either_end(queue: Queue, database_path: Path) -> None:
     meant = "notif-0190-5000-77777777"
     with connected(database_path) as other:
+        other.execute("BEGIN")
         other.executemany(
             "INSERT INTO notification_events (id, type, channel, recipient, message, created_at)"
             " VALUES (?, 'Revocation', 'Slack', '', 'm', '2026')",
             [(f"notif-0190-{number:04}-{number * 7919:08}",) for number in range(10_000) if number != 5000]
             + [(meant,)],
         )
+        other.execute("COMMIT")
     for slip in ("notif-0190-9000-77777777", "notif-0190-5000-77777?", "notif-0190-5000"):
         found = await queue.repository.similar_ids(slip)
         assert meant in found
