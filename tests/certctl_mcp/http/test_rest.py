@@ -108,6 +108,7 @@ async def test_what_has_not_changed_is_not_sent_again(served: Served, queue: Que
         for path in (LIST, f"{LIST}/{dead.id}", "/api/v1/stats/summary"):
             first = await client.get(path)
             etag = first.headers["ETag"]
+            queue.clock.advance(timedelta(seconds=1))
             again = await client.get(path, headers={"If-None-Match": f'"other", {etag}'})
             assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", etag)
         await client.post(f"{LIST}/{dead.id}/requeue")
