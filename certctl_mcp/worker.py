@@ -1,10 +1,11 @@
 """The retry loop as a process of its own, for systemd or a container, beside servers or without any."""
 
 import logging
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 import anyio
 
-from certctl_mcp.application import open_application
+from certctl_mcp.application import Application, open_application
 from certctl_mcp.collector import spare_the_start
 from certctl_mcp.departure import leave_on_signal
 from certctl_mcp.durations import format_duration
@@ -15,12 +16,14 @@ from storage.models import AttemptOutcome
 logger = logging.getLogger(__name__)
 
 
-async def run_worker(settings: Settings) -> None:
+async def run_worker(settings: Settings, with_metrics: bool = False) -> None:
     """Deliver until SIGTERM, SIGINT or SIGHUP, then drain and return; a second signal ends at once.
+
+    `with_metrics` lets Prometheus read them where the settings for HTTP say.
 
     Raises:
         StorageError: the database can't be used.
-        SettingsError: a channel can't be built as it is configured.
+        SettingsError: a channel can't be built as it is configured, or metrics can't be served there.
     """
     told = anyio.Event()
 
@@ -31,13 +34,21 @@ async def run_worker(settings: Settings) -> None:
 
     async with anyio.create_task_group() as tasks:
         await tasks.start(leave_on_signal, leave)
-        async with open_application(settings) as application:
+        async with open_application(settings) as application, _watched(application, with_metrics):
             _tell_start(application.location, settings)
             spare_the_start()
             tasks.start_soon(_stop_when_told, told, application.retry_loop)
             await application.retry_loop.run()
         _tell_end(application.retry_loop)
         tasks.cancel_scope.cancel()
+
+
+def _watched(application: Application, with_metrics: bool) -> AbstractAsyncContextManager[None]:
+    if not with_metrics:
+        return nullcontext()
+    from certctl_mcp.http.worker_metrics import metrics_served
+
+    return metrics_served(application)
 
 
 async def _stop_when_told(told: anyio.Event, retry_loop: RetryLoop) -> None:

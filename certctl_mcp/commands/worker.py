@@ -1,16 +1,31 @@
 """`worker`: the loop alone."""
 
 import os
+from typing import Annotated
 
-from certctl_mcp.commands.failures import ExitCode
+import typer
+
+from certctl_mcp.commands.failures import CommandFailedError, ExitCode
 from certctl_mcp.commands.options import ConfigFile
 
 
-def worker(config: ConfigFile = None) -> int:
+def worker(
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Let Prometheus read metrics at this port; 0: any."),
+    ] = None,
+    metrics_host: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="At this address instead of 127.0.0.1.")
+    ] = None,
+    config: ConfigFile = None,
+) -> int:
     """Deliver what is due, until SIGTERM or Ctrl-C. For systemd or a container.
 
     Attempts under way are then given the grace time to end; a second signal ends at once. Logs go to stderr.
+    Metrics are for those with a key, as over HTTP, and beyond this machine only where keys are configured.
     """
+    if metrics_host is not None and metrics_port is None:
+        raise CommandFailedError(ExitCode.USAGE, "--metrics-host goes with --metrics-port")
     import anyio
 
     from certctl_mcp.commands.telling import failures_told
@@ -19,7 +34,9 @@ def worker(config: ConfigFile = None) -> int:
     from certctl_mcp.worker import run_worker
 
     with failures_told():
-        settings = load_settings(config, os.environ)
+        given = {"host": metrics_host or "127.0.0.1", "port": metrics_port}
+        options = {} if metrics_port is None else {"http": given}
+        settings = load_settings(config, os.environ, **options)
         log_to_stderr(settings.log_level)
-        anyio.run(run_worker, settings)
+        anyio.run(run_worker, settings, metrics_port is not None)
     return ExitCode.DONE

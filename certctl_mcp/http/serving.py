@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import anyio
 import uvicorn
+from starlette.types import ASGIApp
 
 from certctl_mcp.departure import leave_on_signal
 from certctl_mcp.durations import format_duration
@@ -48,14 +49,14 @@ async def serve_http(settings: Settings) -> None:
         SettingsError: it can't listen there, or must not, or a channel can't be built.
     """
     check_reach(settings.http)
-    _quieten_libraries()
-    tls = _tls(settings.http)
+    quieten_libraries()
+    tls = tls_of(settings.http)
     with listening(settings.http) as listener:
         async with anyio.create_task_group() as tasks:
             departure = _Departure(settings)
             await tasks.start(leave_on_signal, departure.leave)
             async with http_server(settings) as server:
-                web = _web_server(server, settings, tls)
+                web = web_server(server.app, settings, tls)
                 departure.begin(server, web)
                 if tls is not None:
                     tasks.start_soon(tls.watch)
@@ -64,7 +65,8 @@ async def serve_http(settings: Settings) -> None:
             tasks.cancel_scope.cancel()
 
 
-def _tls(http: HttpSettings) -> ReloadingContext | None:
+def tls_of(http: HttpSettings) -> ReloadingContext | None:
+    """None where connections are not encrypted. Raises: SettingsError: the files are no good."""
     if http.tls_cert is None or http.tls_key is None:
         return None
     return ReloadingContext(CertificateFiles(http.tls_cert.expanduser(), http.tls_key.expanduser()))
@@ -120,16 +122,16 @@ class _Departure:
             self.web.should_exit = True
 
 
-def _quieten_libraries() -> None:
+def quieten_libraries() -> None:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     # It tells the names of sessions, which where there are no keys are all that they need.
     logging.getLogger("mcp.server.streamable_http").setLevel(logging.WARNING)
     logging.getLogger("mcp.server.streamable_http_manager").setLevel(logging.WARNING)
 
 
-def _web_server(server: HttpServer, settings: Settings, tls: ReloadingContext | None) -> uvicorn.Server:
+def web_server(app: ASGIApp, settings: Settings, tls: ReloadingContext | None) -> uvicorn.Server:
     config = uvicorn.Config(
-        server.app,
+        app,
         lifespan="off",
         ws="none",
         log_config=None,
@@ -145,12 +147,17 @@ def _web_server(server: HttpServer, settings: Settings, tls: ReloadingContext | 
     return _WebServer(config)
 
 
-def _tell_start(settings: Settings, listener: socket.socket) -> None:
+def url_of(listener: socket.socket, http: HttpSettings) -> str:
+    """Where it listens; warns where that is not safe."""
     host, port = listener.getsockname()[:2]
     name = f"[{host}]" if ":" in host else host
-    scheme = "http" if settings.http.tls_cert is None else "https"
-    logger.info("serving on %s://%s:%d, MCP at /mcp", scheme, name, port)
-    if scheme == "http" and not settings.http.on_loopback:
+    scheme = "http" if http.tls_cert is None else "https"
+    if scheme == "http" and not http.on_loopback:
         logger.warning("keys can be read on their way to %s: there is no TLS", host)
+    return f"{scheme}://{name}:{port}"
+
+
+def _tell_start(settings: Settings, listener: socket.socket) -> None:
+    logger.info("serving on %s, MCP at /mcp", url_of(listener, settings.http))
     for channel in settings.channels:
         logger.info("channel %s: %s", channel.name, channel.destination.description)

@@ -39,11 +39,12 @@ class Worker:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
 
-    def wait_until(self, event: str) -> None:
+    def wait_until(self, event: str) -> str:
+        """The line that tells of it."""
         assert self.process.stderr
         for line in self.process.stderr:
             if event in line:
-                return
+                return line
         pytest.fail(f"{event!r} was never told")
 
     def ends(self) -> tuple[int, str]:
@@ -52,9 +53,9 @@ class Worker:
 
 
 @contextmanager
-def working(environment: dict[str, str]) -> Iterator[Worker]:
+def working(environment: dict[str, str], *arguments: str) -> Iterator[Worker]:
     process = subprocess.Popen(
-        [*COMMAND, "worker"], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
+        [*COMMAND, "worker", *arguments], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
     )
     try:
         yield Worker(process)

@@ -3,6 +3,7 @@
 import re
 import signal
 
+import httpx2
 import pytest
 
 from tests.e2e.http_receiver import Receiver
@@ -67,3 +68,32 @@ def test_a_worker_whose_database_can_t_be_used_says_so_on_one_line(environment: 
     ended = certctl(environment | {"CERTCTL_DATABASE_URL": "sqlite:////dev/null/x.db"}, "worker")
     assert ended.returncode == 3
     assert re.fullmatch(r"certctl-mcp: the database /dev/null/x.db can't be opened: .*\n", ended.stderr)
+
+
+def test_a_worker_is_watched_by_who_has_a_key_until_it_ends(
+    environment: dict[str, str], receiver: Receiver
+) -> None:
+    certctl(environment, *ALERT)
+    environment |= {"CERTCTL_API_KEYS_NAMED": "prometheus:key-of-prometheus:read-only"}
+    with working(environment, "--metrics-port", "0") as worker:
+        told = worker.wait_until("metrics at ")
+        url = re.search(r"http://127\.0\.0\.1:\d+/metrics", told)
+        assert url is not None
+        assert receiver.asked.wait(PATIENCE)
+        assert httpx2.get(url[0]).status_code == 401
+        scraped = httpx2.get(url[0], headers={"Authorization": "Bearer key-of-prometheus"}).text
+        assert 'certctl_notification_attempts_total{channel="Webhook",outcome="sent"} ' in scraped
+        assert "certctl_database_up 1.0\n" in scraped
+        worker.process.terminate()
+        code, told = worker.ends()
+    assert code == 0
+    assert "1 sent" in told
+
+
+def test_a_worker_s_metrics_are_not_for_strangers(environment: dict[str, str]) -> None:
+    ended = certctl(environment, "worker", "--metrics-port", "0", "--metrics-host", "0.0.0.0")
+    assert ended.returncode == 2
+    assert "set CERTCTL_API_KEYS_NAMED" in ended.stderr
+    ended = certctl(environment, "worker", "--metrics-host", "0.0.0.0")
+    assert ended.returncode == 2
+    assert ended.stderr == "certctl-mcp: --metrics-host goes with --metrics-port\n"
