@@ -153,10 +153,13 @@ async def test_after_closing_nothing_is_taken_on(database_url: str) -> None:
 
 
 async def test_who_is_cancelled_can_still_write_on_the_way_out(database_url: str) -> None:
+    opened = anyio.Event()
+
     async def serve() -> None:
         async with Database.open(database_url) as database:
             repository = NotificationRepository(database)
             try:
+                opened.set()
                 await anyio.sleep_forever()
             finally:
                 with anyio.CancelScope(shield=True):
@@ -164,7 +167,7 @@ async def test_who_is_cancelled_can_still_write_on_the_way_out(database_url: str
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(serve)
-        await anyio.wait_all_tasks_blocked()
+        await opened.wait()
         tasks.cancel_scope.cancel()
     async with Database.open(database_url) as database:
         (kept,) = (await NotificationRepository(database).list(NotificationFilter())).items
