@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from certctl_mcp import __version__
+from storage.migrations import REVISIONS
 from tests.certctl_mcp.commands.conftest import CommandLine
 
 
@@ -87,8 +88,8 @@ def test_a_database_that_can_t_be_used_has_its_own_exit_code(command_line: Comma
 
 def test_migrate_says_what_it_did(command_line: CommandLine) -> None:
     first, second = command_line("migrate"), command_line("migrate")
-    assert first == (0, f"{command_line.database}: from no revision to revision 0001\n", "")
-    assert second == (0, f"{command_line.database} is up to date: revision 0001\n", "")
+    assert first == (0, f"{command_line.database}: from no revision to revision {REVISIONS[-1]}\n", "")
+    assert second == (0, f"{command_line.database} is up to date: revision {REVISIONS[-1]}\n", "")
 
 
 def test_migrate_refuses_a_later_schema(command_line: CommandLine) -> None:
