@@ -17,6 +17,8 @@ export class Listing {
   chosen = new Set();
   /** Everything that matches is chosen, whether it is here or not. */
   everything = false;
+  /** Another one whenever something else is chosen. */
+  choice = 0;
   #next;
   #begun = false;
   #dropped = new AbortController();
@@ -47,6 +49,14 @@ export class Listing {
   /** Nothing is known yet. */
   get unknown() {
     return !this.#begun;
+  }
+
+  /** Choose or leave these, or everything that matches, or, without rows, nothing. */
+  choose(rows, yes) {
+    this.everything = rows === "everything";
+    this.choice += 1;
+    if (rows === null) this.chosen.clear();
+    else if (!this.everything) for (const { id } of rows) this.chosen[yes ? "add" : "delete"](id);
   }
 
   drop() {
@@ -148,8 +158,11 @@ export class Listing {
         if (signal.aborted) return;
         this.failure = failure;
       }
-      const here = new Set(this.rows.map((row) => row.id));
-      for (const id of this.chosen) if (!here.has(id)) this.chosen.delete(id);
+      if (this.chosen.size) {
+        // What has gone can't be chosen any more.
+        this.chosen = this.chosen.intersection(new Set(this.rows.map((row) => row.id)));
+        this.choice += 1;
+      }
       this.#changed();
     });
     this.#turn = turn;

@@ -50,7 +50,10 @@ class Page {
       get requeues() {
         return page.#requeues;
       },
-      open: (row) => this.#details.open(row),
+      open: (row) => {
+        closeTip();
+        this.#details.open(row);
+      },
       requeue: (row, button) => this.#requeue(row, button),
       choose: (row, yes) => this.#choose([row], yes),
       chooseAll: (rows, yes) => this.#choose(rows ?? this.#listing.rows.filter(requeueable), yes),
@@ -174,13 +177,12 @@ class Page {
     });
     this.#end.observe(this.#foot);
     byId("selection-clear").addEventListener("click", () => {
-      this.#listing.everything = false;
-      this.#listing.chosen.clear();
+      this.#listing.choose(null, false);
       this.#render();
       byId("list").focus();
     });
     byId("select-matching").addEventListener("click", () => {
-      this.#listing.everything = true;
+      this.#listing.choose("everything", true);
       this.#render();
       byId("selection-requeue").focus();
     });
@@ -251,12 +253,7 @@ class Page {
   // ---- What is done
 
   #choose(rows, yes) {
-    const listing = this.#listing;
-    listing.everything = false;
-    for (const row of rows) {
-      if (yes) listing.chosen.add(row.id);
-      else listing.chosen.delete(row.id);
-    }
+    this.#listing.choose(rows, yes);
     this.#render();
   }
 
@@ -267,7 +264,7 @@ class Page {
     try {
       await this.requeueing.one(row.id);
       this.followed.add(row);
-      this.#listing.chosen.delete(row.id);
+      this.#listing.choose([row], false);
       tell("Requeued. It is attempted at once.", "good");
       if (button.closest(".list")) (next?.querySelector("[data-control]") ?? byId("list")).focus({ preventScroll: true });
     } catch (failure) {
@@ -284,8 +281,7 @@ class Page {
     try {
       const told = await this.requeueing.many(which);
       if (told === null) return;
-      listing.everything = false;
-      listing.chosen.clear();
+      listing.choose(null, false);
       tell(told, "good");
       this.#render();
       byId("list").focus({ preventScroll: true });

@@ -69,7 +69,7 @@ export class NotificationTable {
     const parts = grouped ? this.#groups(listing) : this.#pieces(listing);
     arrange(this.#table, [this.#head, ...parts]);
     const kept = new Set(parts);
-    for (const [key, part] of this.#parts) {
+    for (const [key, { part }] of this.#parts) {
       if (kept.has(part)) continue;
       this.#parts.delete(key);
       this.#watching.unobserve(part);
@@ -89,7 +89,14 @@ export class NotificationTable {
       const pieces = [];
       for (let at = 0; at < segment.rows.length; at += ROWS_A_PART) {
         const key = `${segment.cursor ?? ""} ${at}`;
-        pieces.push(this.#part(key, segment.rows.slice(at, at + ROWS_A_PART), listing));
+        const state = [segment.rows, listing.choice, this.#doing.requeues];
+        const known = this.#parts.get(key);
+        if (known && known.state?.every((one, index) => one === state[index])) {
+          pieces.push(known.part);
+        } else {
+          pieces.push(this.#part(key, segment.rows.slice(at, at + ROWS_A_PART), listing));
+          this.#parts.get(key).state = state;
+        }
       }
       return pieces;
     });
@@ -138,10 +145,10 @@ export class NotificationTable {
   }
 
   #part(key, rows, listing, heading = null) {
-    let part = this.#parts.get(key);
+    let part = this.#parts.get(key)?.part;
     if (!part) {
       part = element("tbody", { role: "rowgroup" });
-      this.#parts.set(key, part);
+      this.#parts.set(key, { part });
       this.#watching.observe(part);
     }
     part.style.containIntrinsicBlockSize = `auto ${rows.length * ROW_HEIGHT}px`;
