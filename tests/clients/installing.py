@@ -34,9 +34,9 @@ class Installer:
 
     cache: Path
 
-    def node_packages(self) -> Path:
-        """A directory where node finds the packages."""
-        manifests = [PACKAGES / "package.json", PACKAGES / "package-lock.json"]
+    def node_packages(self, packages: Path = PACKAGES) -> Path:
+        """A directory where node finds what the manifests in `packages` name."""
+        manifests = [packages / "package.json", packages / "package-lock.json"]
         place = self._place("node", manifests)
         if not place.exists():
             with _installing(place) as beginning:

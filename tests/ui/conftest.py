@@ -1,0 +1,199 @@
+"""A real browser before a real server: with a database of its own, and a receiver at the other end."""
+
+import asyncio
+import os
+import shutil
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import uvicorn
+from playwright.async_api import Browser, BrowserContext, Page, Request, async_playwright
+from playwright.async_api import Error as PlaywrightError
+
+from certctl_mcp.http.app import http_server
+from certctl_mcp.settings import load_settings
+from tests.clients.installing import Installer
+from tests.e2e.http_receiver import Receiver
+from tests.holding import Held
+from tests.ui.rows import Stored, store
+
+PACKAGES = Path(__file__).parent / "packages"
+PATIENCE = 10_000
+"""Milliseconds for whatever a person would wait for."""
+
+
+def _absent(why: str) -> None:
+    # Where everything has to be proven, what could not be tried is a failure.
+    if os.environ.get("CI"):
+        pytest.fail(why)
+    pytest.skip(why)
+
+
+@asynccontextmanager
+async def _chromium() -> AsyncIterator[Browser]:
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    async with async_playwright() as playwright:
+        try:
+            browser = await playwright.chromium.launch(executable_path=program)
+        except PlaywrightError as failure:
+            _absent(f"no Chromium can be started: {failure.message.splitlines()[0]}")
+            raise
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    held = Held(_chromium())
+    yield await held.enter()
+    await held.leave()
+
+
+@pytest.fixture(scope="session")
+def packages(pytestconfig: pytest.Config) -> Path:
+    """Where the official bridge and axe are."""
+    return Installer(pytestconfig.cache.mkdir("clients")).node_packages(PACKAGES) / "node_modules"
+
+
+@pytest.fixture(scope="session")
+def axe(packages: Path) -> str:
+    return (packages / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """Takes what is sent over the channel `Webhook`."""
+    with Receiver() as server:
+        serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        serving.start()
+        yield server
+        server.answers.set()
+        server.shutdown()
+        serving.join()
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A server that is up."""
+
+    url: str
+    database: Path
+    receiver: Receiver
+
+    def store(self, *rows: Stored) -> list[str]:
+        return store(self.database, rows)
+
+
+Serve = Callable[..., Any]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def serve(tmp_path: Path, receiver: Receiver) -> AsyncIterator[Serve]:
+    """Starts a server with what is given of the environment."""
+    started: list[Held[Site]] = []
+
+    async def start(**environment: str) -> Site:
+        held = Held(_site(tmp_path / "notifications.db", receiver, environment))
+        site = await held.enter()
+        started.append(held)
+        return site
+
+    yield start
+    for held in started:
+        await held.leave()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def site(serve: Serve) -> Site:
+    started: Site = await serve()
+    return started
+
+
+@asynccontextmanager
+async def _site(database: Path, receiver: Receiver, environment: dict[str, str]) -> AsyncIterator[Site]:
+    settings = load_settings(
+        None,
+        {
+            "CERTCTL_DATABASE_URL": f"sqlite:///{database}",
+            "CERTCTL_WEBHOOK_URL": f"http://127.0.0.1:{receiver.server_port}/",
+            **environment,
+        },
+    )
+    async with http_server(settings) as server:
+        # Whoever stores rows from beside it finds its tables.
+        await server.state.opened.application()
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            web = uvicorn.Server(
+                uvicorn.Config(server.app, lifespan="off", log_config=None, timeout_graceful_shutdown=2)
+            )
+            web.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+            serving = asyncio.create_task(web.serve(sockets=[listener]))
+            yield Site(f"http://127.0.0.1:{listener.getsockname()[1]}/", database, receiver)
+            server.state.leave()
+            web.should_exit = True
+            await serving
+
+
+@dataclass
+class Visit:
+    """A page in a browser, and all that it asked for and complained of."""
+
+    page: Page
+    asked: list[Request] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def calls(self, tool: str) -> list[dict[str, Any]]:
+        """The arguments of each call of a tool, in order."""
+        bodies = [request.post_data_json for request in self.asked if request.method == "POST"]
+        return [
+            body["params"]["arguments"]
+            for body in bodies
+            if body["method"] == "tools/call" and body["params"]["name"] == tool
+        ]
+
+
+Visiting = Callable[..., Any]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def visiting(browser: Browser) -> AsyncIterator[Visiting]:
+    """Opens pages, which must have nothing to complain of."""
+    contexts: list[BrowserContext] = []
+    visits: list[Visit] = []
+
+    async def visit(width: int = 1280, height: int = 900, scheme: Any = "light") -> Visit:
+        context = await browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme, timezone_id="UTC"
+        )
+        contexts.append(context)
+        context.set_default_timeout(PATIENCE)
+        found = Visit(await context.new_page())
+        visits.append(found)
+        found.page.on("request", lambda request: found.asked.append(request))
+        found.page.on("pageerror", lambda error: found.complaints.append(str(error)))
+        found.page.on("dialog", lambda dialog: found.complaints.append(f"dialog {dialog.message}"))
+        found.page.on(
+            "console",
+            lambda said: found.complaints.append(said.text) if said.type in ("error", "warning") else None,
+        )
+        return found
+
+    yield visit
+    for context in contexts:
+        await context.close()
+    for seen in visits:
+        assert seen.complaints == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def visit(site: Site, visiting: Visiting) -> Visit:
+    """At the page of `site`, which is not opened yet."""
+    found: Visit = await visiting()
+    return found

@@ -1,0 +1,383 @@
+"""What a person does on the page in a browser, and can rely on."""
+
+import asyncio
+import json
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from playwright.async_api import Page, Route, expect
+
+from tests.ui.conftest import Serve, Site, Visit, Visiting
+from tests.ui.rows import Stored
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+LONG = "HTTP 503: " + "upstream connect error, reset before headers; " * 20 + "the end of it"
+DEAD = re.compile("^dead$")
+
+
+def row(page: Page, notification_id: str) -> Any:
+    return page.locator(f'.list tr[data-id="{notification_id}"]')
+
+
+async def open_dead(page: Page, site: Site) -> None:
+    await page.goto(site.url)
+    await page.get_by_role("tab", name="Dead letter").click()
+
+
+async def test_a_dead_letter_is_found_read_requeued_and_seen_to_be_sent(site: Site, visit: Visit) -> None:
+    wanted, other = site.store(
+        Stored(last_error=LONG, recipient="wanted"), Stored(recipient="other", age=timedelta(hours=2))
+    )
+    site.receiver.answers.clear()
+    page = visit.page
+    await open_dead(page, site)
+    await expect(row(page, wanted)).to_contain_text("Retry 4/5")
+
+    error = row(page, wanted).get_by_role("button", name="HTTP 503")
+    assert "the end of it" not in await error.inner_text()
+    await error.hover()
+    await expect(page.get_by_role("tooltip")).to_have_text(LONG)
+    await page.mouse.move(1, 1)
+    await expect(page.get_by_role("tooltip")).to_be_hidden()
+
+    await row(page, wanted).get_by_role("button", name="Requeue").click()
+    await expect(row(page, wanted)).to_have_count(0)
+    followed = page.get_by_role("list", name="Requeued just now").get_by_role("listitem")
+    await expect(followed.locator(".badge")).to_have_text("pending")
+    assert visit.calls("requeue_notification") == [{"id": wanted}]
+    assert visit.calls("requeue_notifications") == []
+
+    site.receiver.answers.set()
+    await expect(followed.locator(".badge")).to_have_text("sent")
+    await expect(page.get_by_role("status")).to_contain_text("Expiration warning to Webhook: sent.")
+    await expect(row(page, other).locator(".badge")).to_have_text("dead")
+    await page.get_by_role("tab", name="All").click()
+    await expect(row(page, wanted).locator(".badge")).to_have_text("sent")
+
+
+async def test_the_whole_error_comes_up_on_focus_and_goes_with_escape(site: Site, visit: Visit) -> None:
+    (dead,) = site.store(Stored(last_error=LONG))
+    page = visit.page
+    await open_dead(page, site)
+    await row(page, dead).get_by_role("button", name="Expiration warning", exact=True).focus()
+    await page.keyboard.press("Tab")
+    tip = page.get_by_role("tooltip")
+    await expect(tip).to_have_text(LONG)
+    assert await page.evaluate("document.activeElement.getAttribute('aria-describedby')") == "tip"
+    await page.keyboard.press("Escape")
+    await expect(tip).to_be_hidden()
+
+
+async def test_a_late_answer_never_shows_in_another_tab(site: Site, visit: Visit) -> None:
+    (dead,) = site.store(Stored())
+    (sent,) = site.store(Stored(status="sent"))
+    page, release = visit.page, asyncio.Event()
+    aborted: list[str] = []
+
+    async def slow_for_all(route: Route) -> None:
+        body = route.request.post_data_json
+        asked = body["params"]
+        if asked.get("name") == "list_notifications" and "status" not in asked["arguments"]:
+            await release.wait()
+        await route.continue_()
+
+    def failed(request: Any) -> None:
+        asked = request.post_data_json["params"]
+        if asked.get("name") == "list_notifications":
+            aborted.append(json.dumps(asked["arguments"].get("status")))
+
+    page.on("requestfailed", failed)
+    await page.route("**/mcp", slow_for_all)
+    await page.goto(site.url)
+    for _ in range(3):
+        await page.get_by_role("tab", name="Dead letter").click()
+        await page.get_by_role("tab", name="All").click()
+        await expect(row(page, dead)).to_have_count(0)
+    await page.get_by_role("tab", name="Dead letter").click()
+    await expect(row(page, dead)).to_be_visible()
+    async with page.expect_response(lambda response: "/mcp" in response.url):
+        release.set()
+        site.store(Stored(message="something changes"))
+    await expect(page.locator(".list tr[data-id]")).to_have_count(2)
+    await expect(page.locator(".list .badge")).to_have_text([DEAD, DEAD])
+    assert "null" in aborted
+
+    await page.get_by_role("tab", name="All").click()
+    await expect(row(page, sent)).to_be_visible()
+
+
+async def test_five_thousand_rows_can_be_gone_through(site: Site, visit: Visit) -> None:
+    ids = site.store(*(Stored(age=timedelta(seconds=number)) for number in range(5_000)))
+    page = visit.page
+    await open_dead(page, site)
+    shown = page.locator("#shown")
+    await expect(shown).to_have_text("100 of 5,000 notifications")
+    # As somebody does who keeps the key pressed.
+    await page.evaluate(
+        """() => new Promise((done) => {
+            const end = () => {
+                scrollTo(0, document.documentElement.scrollHeight);
+                if (document.querySelector("#shown").textContent.startsWith("5,000")) done();
+                else requestAnimationFrame(end);
+            };
+            end();
+        })"""
+    )
+    await row(page, ids[-1]).scroll_into_view_if_needed()
+    await expect(row(page, ids[-1])).to_be_in_viewport()
+    listed = await page.locator(".list tr[data-id]").evaluate_all("rows => rows.map(row => row.dataset.id)")
+    assert listed == ids
+    # What is out of sight costs nothing to draw: a step through all of it takes a moment.
+    took = await page.evaluate(
+        """async () => {
+            const begun = performance.now();
+            for (let at = 0; at < 20; at++) {
+                scrollTo(0, document.documentElement.scrollHeight * at / 20);
+                await new Promise(requestAnimationFrame);
+            }
+            return performance.now() - begun;
+        }"""
+    )
+    assert took < 3_000
+
+
+async def test_many_are_requeued_only_when_it_is_confirmed(site: Site, visit: Visit) -> None:
+    ids = site.store(*(Stored(age=timedelta(minutes=number)) for number in range(4)))
+    page = visit.page
+    await open_dead(page, site)
+    for chosen in ids[:3]:
+        await row(page, chosen).get_by_role("checkbox").check()
+    bar = page.get_by_role("group", name="Selection")
+    await expect(bar).to_contain_text("3 chosen")
+    await bar.get_by_role("button", name="Requeue").click()
+    asked = page.get_by_role("alertdialog")
+    await expect(asked).to_contain_text("Requeue 3 notifications?")
+    await expect(asked).to_contain_text("Webhook3")
+    await expect(asked.get_by_role("button", name="Cancel")).to_be_focused()
+    await page.keyboard.press("Escape")
+    await expect(asked).to_be_hidden()
+    await expect(page.locator(".list tr[data-id] .badge")).to_have_text([DEAD] * 4)
+    (preview,) = visit.calls("requeue_notifications")
+    assert sorted(preview["ids"]) == sorted(ids[:3])
+    assert "confirmation" not in preview
+
+    await bar.get_by_role("button", name="Requeue").click()
+    await asked.get_by_role("button", name="Requeue 3").click()
+    await expect(page.get_by_role("status")).to_contain_text("3 notifications requeued.")
+    await expect(page.locator(".list tr[data-id]")).to_have_count(1)
+    await expect(row(page, ids[3])).to_be_visible()
+    await expect(bar).to_be_hidden()
+    await page.get_by_role("tab", name="All").click()
+    await expect(page.locator(".list .badge.sent")).to_have_count(3)
+
+
+async def test_all_that_match_are_requeued_beyond_those_that_are_shown(site: Site, visit: Visit) -> None:
+    site.store(*(Stored(message="old" if number else "new") for number in range(250)))
+    page = visit.page
+    await open_dead(page, site)
+    await page.get_by_role("searchbox").fill("old")
+    await expect(page.locator("#shown")).to_contain_text("of 249 notifications")
+    await page.get_by_role("checkbox", name="Choose all that are shown").check()
+    await page.get_by_role("button", name="Choose all 249 that match").click()
+    await page.get_by_role("button", name="Requeue…").click()
+    await page.get_by_role("button", name="Requeue 249").click()
+    await expect(page.get_by_role("status")).to_contain_text("249 notifications requeued.")
+    assert "ids" not in visit.calls("requeue_notifications")[0]
+    await page.get_by_role("button", name="Clear filters").click()
+    await expect(page.locator(".list tr[data-id]")).to_have_count(1)
+
+
+async def test_filters_narrow_what_is_shown(site: Site, visit: Visit) -> None:
+    slack, revoked, sent, plain = site.store(
+        Stored(channel="Slack"),
+        Stored(type="Revocation"),
+        Stored(status="sent", message="needle in it"),
+        Stored(last_error="a needle of an error"),
+    )
+    page = visit.page
+    await page.goto(site.url)
+    shown = page.locator(".list tr[data-id]")
+    await expect(shown).to_have_count(4)
+    await page.get_by_label("Channel", exact=True).select_option("Slack")
+    await expect(shown).to_have_count(1)
+    await expect(row(page, slack)).to_be_visible()
+    await page.get_by_role("button", name="Clear filters").click()
+    await page.get_by_label("Type", exact=True).select_option("Revocation")
+    await expect(shown).to_have_count(1)
+    await expect(row(page, revoked)).to_be_visible()
+    await page.get_by_role("button", name="Clear filters").click()
+    await page.get_by_role("searchbox").fill("NEEDLE")
+    await expect(shown).to_have_count(2)
+    await page.get_by_role("group", name="Status").get_by_role("button", name="sent").click()
+    await expect(shown).to_have_count(1)
+    await expect(row(page, sent)).to_be_visible()
+    await page.get_by_role("tab", name="Dead letter").click()
+    await expect(shown).to_have_count(1)
+    await expect(row(page, plain)).to_be_visible()
+    await page.get_by_role("searchbox").fill("nowhere")
+    await expect(page.get_by_text("Nothing matches these filters.")).to_be_visible()
+
+
+async def test_notifications_are_grouped_by_certificate(site: Site, visit: Visit) -> None:
+    site.store(
+        Stored(certificate_id="mc-api"),
+        Stored(certificate_id="mc-mail", age=timedelta(hours=2)),
+        Stored(certificate_id="mc-api", age=timedelta(days=1)),
+        Stored(age=timedelta(days=2)),
+    )
+    page = visit.page
+    await page.goto(site.url)
+    await page.get_by_role("button", name="By certificate").click()
+    groups = page.get_by_role("rowheader")
+    await expect(groups).to_have_text(
+        ["mc-api2 notifications", "mc-mail1 notification", "No certificate1 notification"]
+    )
+    await page.get_by_role("checkbox", name="Choose all of mc-api").check()
+    await expect(page.get_by_role("group", name="Selection")).to_contain_text("2 chosen")
+
+
+async def test_the_attempts_are_told_as_a_timeline(site: Site, visit: Visit) -> None:
+    attempts = (("failed", "HTTP 503: busy"), ("failed", "timed out"), ("dead", "HTTP 410: gone"))
+    (dead,) = site.store(Stored(attempts=attempts, certificate_id="mc-api", message="the whole message"))
+    page = visit.page
+    await open_dead(page, site)
+    opener = row(page, dead).get_by_role("button", name="Expiration warning", exact=True)
+    await opener.click()
+    details = page.get_by_role("dialog", name="Expiration warning")
+    steps = details.get_by_role("list", name="Attempts").get_by_role("listitem")
+    await expect(steps).to_have_count(4)
+    await expect(steps.locator("strong")).to_have_text(["Accepted", "Failed", "Failed", "Failed for good"])
+    await expect(steps.nth(3)).to_contain_text("HTTP 410: gone")
+    await expect(details).to_contain_text("the whole message")
+    await page.keyboard.press("Escape")
+    await expect(details).to_be_hidden()
+    await expect(opener).to_be_focused()
+
+
+async def test_news_appear_by_themselves(site: Site, visit: Visit) -> None:
+    site.store(Stored(age=timedelta(days=1)))
+    page = visit.page
+    await open_dead(page, site)
+    await expect(page.locator("#link-text")).to_have_text("Live")
+    await expect(page.locator(".list tr[data-id]")).to_have_count(1)
+    await expect(page.locator("#count-dead")).to_have_text("1")
+    (new,) = site.store(Stored())
+    await expect(row(page, new)).to_be_visible()
+    await expect(page.locator(".list tr[data-id]").first).to_have_attribute("data-id", new)
+    await expect(page.locator("#count-dead")).to_have_text("2")
+    await expect(page.get_by_role("status")).to_contain_text("1 new dead letter.")
+
+
+async def test_the_numbers_and_the_chart_tell_how_deliveries_went(site: Site, visit: Visit) -> None:
+    site.store(
+        Stored(attempts=(("failed", "HTTP 503"), ("dead", "HTTP 410"))),
+        Stored(status="sent", attempts=(("sent", None),)),
+        Stored(status="sent", error="no notifier configured for channel X; not delivered"),
+    )
+    page = visit.page
+    await page.goto(site.url)
+    figures = page.locator("#figures")
+    await expect(figures).to_contain_text("Dead letters1")
+    await expect(figures).to_contain_text("Sent21 not delivered")
+    await page.get_by_text("Deliveries", exact=True).click()
+    chart = page.get_by_role("img", name="1 delivered, 1 failed and tried again, 1 became dead letters")
+    await expect(chart).to_be_visible()
+    assert await chart.evaluate("picture => picture.decode().then(() => picture.naturalWidth)") > 100
+    await expect(page.get_by_role("row", name="Webhook 3 33.3%")).to_be_visible()
+
+
+async def test_the_tabs_are_gone_through_with_the_keyboard(site: Site, visit: Visit) -> None:
+    site.store(Stored())
+    page = visit.page
+    await page.goto(site.url)
+    await page.get_by_role("tab", name="All").focus()
+    await page.keyboard.press("ArrowRight")
+    dead = page.get_by_role("tab", name="Dead letter")
+    await expect(dead).to_be_focused()
+    await expect(dead).to_have_attribute("aria-selected", "true")
+    await expect(page.get_by_role("tabpanel", name="Dead letter")).to_be_visible()
+    requeue = page.get_by_role("button", name="Requeue Expiration warning")
+    for _ in range(20):
+        await page.keyboard.press("Tab")
+        if await requeue.evaluate("button => button === document.activeElement"):
+            break
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_text("No dead letters.")).to_be_visible()
+    await expect(page.locator("#list")).to_be_focused()
+
+
+@pytest.mark.parametrize("width", [320, 768])
+async def test_nothing_is_cut_off_where_it_is_narrow(site: Site, visiting: Visiting, width: int) -> None:
+    site.store(
+        *(Stored(last_error=LONG, channel="C" * 60, recipient="r" * 200, certificate_id="c" * 200),) * 1
+    )
+    visit: Visit = await visiting(width=width, height=600)
+    page = visit.page
+    await open_dead(page, site)
+    await expect(page.get_by_role("button", name="Requeue Expiration warning")).to_be_visible()
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    requeue = page.get_by_role("button", name="Requeue Expiration warning")
+    box = await requeue.bounding_box()
+    assert box is not None
+    assert box["x"] + box["width"] <= width
+
+
+async def test_who_has_a_key_signs_in(serve: Serve, visiting: Visiting) -> None:
+    keys = "alice:key-of-alice,eve:key-of-eve:read-only"
+    site: Site = await serve(CERTCTL_API_KEYS_NAMED=keys)
+    (dead,) = site.store(Stored())
+    visit: Visit = await visiting()
+    page = visit.page
+    await open_dead_signed_out(page, site)
+    key = page.get_by_label("API key")
+    await key.fill("wrong")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("dialog").get_by_role("alert")).to_have_text("This key is not accepted.")
+    await key.fill("key-of-alice")
+    await page.keyboard.press("Enter")
+    await expect(row(page, dead).locator(".badge")).to_have_text("dead")
+    await page.get_by_role("tab", name="Dead letter").click()
+    await expect(row(page, dead).get_by_role("button", name="Requeue")).to_be_visible()
+    await page.reload()
+    await expect(row(page, dead)).to_be_visible()
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(row(page, dead)).to_have_count(0)
+    assert await page.evaluate("Object.keys(sessionStorage).length + Object.keys(localStorage).length") == 0
+    await key.fill("key-of-eve")
+    await page.keyboard.press("Enter")
+    await expect(row(page, dead)).to_be_visible()
+    await expect(page.get_by_role("button", name="Requeue")).to_have_count(0)
+    # What the browser itself says of the answers that ask for a key.
+    visit.complaints[:] = [said for said in visit.complaints if "401" not in said]
+
+
+async def open_dead_signed_out(page: Page, site: Site) -> None:
+    await page.goto(site.url)
+    await expect(page.get_by_role("dialog", name="Sign in")).to_be_visible()
+
+
+async def test_it_finds_back_when_the_network_does(site: Site, visit: Visit) -> None:
+    site.store(Stored())
+    page = visit.page
+    await page.goto(site.url)
+    await expect(page.locator("#link-text")).to_have_text("Live")
+    await page.context.set_offline(True)
+    await page.get_by_role("searchbox").fill("expires")
+    await expect(page.get_by_role("alert")).to_contain_text("No answer: the server can't be reached.")
+    await page.context.set_offline(False)
+    (new,) = site.store(Stored())
+    await expect(row(page, new)).to_be_visible()
+    visit.complaints[:] = [said for said in visit.complaints if "ERR_INTERNET_DISCONNECTED" not in said]
+
+
+async def test_it_asks_nobody_but_its_own_server(site: Site, visit: Visit) -> None:
+    site.store(Stored())
+    page = visit.page
+    await page.goto(site.url)
+    await expect(page.locator("#link-text")).to_have_text("Live")
+    assert {request.url.startswith(site.url) for request in visit.asked} == {True}
+    paths = {request.url.removeprefix(site.url) for request in visit.asked}
+    assert paths <= {"", "ui/page.css", "ui/page.js", "ui/icon.svg", "mcp"}
