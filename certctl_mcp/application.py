@@ -53,11 +53,12 @@ async def open_application(settings: Settings) -> AsyncIterator[Application]:
             settings.policy,
             send_timeout=settings.send_timeout,
             missing_notifier=settings.missing_notifier,
+            clock=database.clock,
         )
         limits = {channel.name: channel.concurrency for channel in settings.channels}
         retry_loop = RetryLoop(
             repository,
-            database.changes,
+            database.changes.due,
             delivery,
             worker=worker_name(),
             lease=settings.lease,
@@ -66,9 +67,10 @@ async def open_application(settings: Settings) -> AsyncIterator[Application]:
             channel_concurrency=lambda name: limits.get(name) or settings.channel_concurrency,
             grace=settings.shutdown_grace,
             meter=AttemptMeter(limits),
+            clock=database.clock,
         )
         async with retry_loop:
-            service = NotificationService(repository, retry_loop, notifiers.descriptions)
+            service = NotificationService(repository, retry_loop, notifiers.descriptions, database.clock)
             stats = StatsService(database, repository)
             yield Application(service, stats, retry_loop, settings, database.location)
 

@@ -11,6 +11,10 @@ class DatabaseBusyError(StorageError):
     """Another process held the database for longer than the busy timeout; trying again may succeed."""
 
 
+class DatabaseUnreachableError(StorageError):
+    """Its server can't be talked to at this moment; trying again may succeed."""
+
+
 class DatabaseTooNewError(StorageError):
     """The schema was written by a newer version of the program."""
 

@@ -1,0 +1,48 @@
+"""How does a process notice, on SQLite, that another one has committed? It looks at a number, often.
+
+SQLite has no message between processes. Its `data_version` costs no I/O to look at.
+"""
+
+import asyncio
+from datetime import timedelta
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.changes import Changes
+
+LOOK_EVERY = timedelta(milliseconds=500)
+
+
+class DataVersion(Changes):
+    """Announces what other connections commit after the first look."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        super().__init__()
+        self._connection = connection
+        self._seen: int | None = None
+        self._looking = asyncio.Lock()
+
+    async def watch(self) -> None:
+        while not self._closed.is_set():
+            try:
+                await asyncio.wait_for(self._closed.wait(), LOOK_EVERY.total_seconds())
+            except TimeoutError:
+                await self.look()
+
+    async def look(self) -> None:
+        """Announce what other connections have committed since the last look."""
+        found = await self.data_version()
+        if found != self._seen:
+            self._seen = found
+            self.announce()
+
+    async def data_version(self) -> int | None:
+        """None while the database can't be read: those who wait go and look, and are told the reason."""
+        async with self._looking:
+            try:
+                result = await self._connection.exec_driver_sql("PRAGMA data_version")
+            except DBAPIError:
+                return None
+            version: int = result.scalar_one()
+            return version
