@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from storage import sqlite
 from storage.addresses import SCHEMES, Address
 from storage.clock import Clock
-from storage.errors import DatabaseReadOnlyError, StorageError
+from storage.errors import StorageError
 from storage.failures import explained
 from storage.opened import Opened
 from storage.writer import Item, Operation, Result, Writer
@@ -30,7 +30,7 @@ class Database:
         """Without secrets."""
         self.found_revision = opened.found_revision
         """The schema's revision before it was brought up to date; None where there was none of ours."""
-        self.locked_because = opened.locked_because
+        self.unchangeable = opened.unchangeable
         """Why nothing can be changed here; None where it can."""
         self.changes = opened.changes
         self.clock = opened.clock
@@ -52,7 +52,8 @@ class Database:
 
         `url` is `sqlite:///` and a path, or `postgresql://` and so on. `busy_timeout` is how long a write
         waits for another process. Without `clock`, the time is the database's own where it has one. With
-        `migrate` false its schema is left as it is; what can be read is, and nothing is changed.
+        `migrate` false its schema is left as it is. Where it then lacks something of ours, or this user may
+        not add it, what is there can be read and nothing changed: `unchangeable` says why.
 
         Raises:
             StorageError: it can't be used; the message says why and what would help.
@@ -71,10 +72,10 @@ class Database:
 
         Raises:
             NotificationError: the operation refused this item.
-            StorageError: the database can't be written now; nothing was changed.
+            StorageError: the database can't be written, now or at all; nothing was changed.
         """
-        if self.locked_because is not None:
-            raise DatabaseReadOnlyError(self.locked_because)
+        if self.unchangeable is not None:
+            raise type(self.unchangeable)(str(self.unchangeable))
         with explained(self.location):
             return await self._writer.write(operation, item)
 
@@ -125,7 +126,7 @@ def _way_in(
         path = sqlite.path_of(make_url(url.strip()))
     except ArgumentError:
         raise StorageError(f"the database URL can't be read; {_ALLOWED}") from None
-    return str(path), sqlite.opened(path, clock, busy_timeout)
+    return str(path), sqlite.opened(path, clock, busy_timeout, migrate)
 
 
 @asynccontextmanager

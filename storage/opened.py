@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from storage.changes import Changes
 from storage.clock import Clock
+from storage.errors import StorageError
 from storage.transactions import Transaction
 
 Result = TypeVar("Result")
@@ -36,5 +37,5 @@ class Opened:
     changes: Changes
     clock: Clock
     """The database's, as well as it can be told here."""
-    locked_because: str | None = None
+    unchangeable: StorageError | None = None
     """Why nothing can be changed here; None where it can."""

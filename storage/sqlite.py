@@ -26,6 +26,7 @@ from storage.data_version import DataVersion
 from storage.errors import StorageError
 from storage.migrations import REVISIONS, bring_up_to_date, current_revision
 from storage.opened import Opened
+from storage.partial_schema import left_as_it_is
 from storage.transactions import Transaction, TransactionFailedError
 
 Result = TypeVar("Result")
@@ -43,8 +44,10 @@ def path_of(url: URL) -> Path:
 
 
 @asynccontextmanager
-async def opened(path: Path, clock: Clock | None, busy_timeout: timedelta) -> AsyncIterator[Opened]:
-    """The file, created or migrated as needed."""
+async def opened(
+    path: Path, clock: Clock | None, busy_timeout: timedelta, migrate: bool
+) -> AsyncIterator[Opened]:
+    """The file, created or migrated as needed and allowed."""
     clock = clock or utc_now
     location = str(path)
     opening = AsyncExitStack()
@@ -57,12 +60,17 @@ async def opened(path: Path, clock: Clock | None, busy_timeout: timedelta) -> As
         found = await watching.run_sync(current_revision)
         writing = _writing(location, busy_timeout)
         opening.callback(writing.dispose)
+        unchangeable = None
         if found != REVISIONS[-1]:
-            await anyio.to_thread.run_sync(_migrate, writing)
+            if migrate:
+                await anyio.to_thread.run_sync(_migrate, writing)
+            else:
+                unchangeable = await watching.run_sync(left_as_it_is, readers, location)
         connection = opening.enter_context(await anyio.to_thread.run_sync(writing.connect))
         changes = DataVersion(watching)
         await changes.look()
-        yield Opened(location, found, readers, _Transactions(connection, clock), changes, clock)
+        transact = _Transactions(connection, clock)
+        yield Opened(location, found, readers, transact, changes, clock, unchangeable)
     finally:
         with anyio.CancelScope(shield=True):
             await opening.aclose()
