@@ -1,8 +1,9 @@
 """Where is the queue kept, and is it in order? Opening it, and the ways in: one writer, several readers."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 
 import anyio
 from sqlalchemy import make_url
@@ -14,7 +15,7 @@ from storage.addresses import SCHEMES, Address
 from storage.clock import Clock
 from storage.errors import StorageError
 from storage.failures import explained
-from storage.opened import Opened
+from storage.opened import Opened, Way
 from storage.writer import Item, Operation, Result, Writer
 
 BUSY_TIMEOUT = timedelta(seconds=5)
@@ -96,17 +97,15 @@ async def _opened(
     url: str, clock: Clock | None, busy_timeout: timedelta, migrate: bool
 ) -> AsyncIterator[Opened]:
     """As the kind of database opens itself; what goes wrong on the way is explained."""
-    location, way_in = _way_in(url, clock, busy_timeout, migrate)
+    way = way_to(url)
     async with AsyncExitStack() as opening:
-        with explained(location):
-            opened = await opening.enter_async_context(way_in)
+        with explained(way.shown):
+            opened = await opening.enter_async_context(way.opened(clock, busy_timeout, migrate))
         yield opened
 
 
-def _way_in(
-    url: str, clock: Clock | None, busy_timeout: timedelta, migrate: bool
-) -> tuple[str, AbstractAsyncContextManager[Opened]]:
-    """Where the database is, without secrets, and how it is opened."""
+def way_to(url: str) -> Way:
+    """Raises: StorageError: no database can be there."""
     scheme, separator, _ = url.strip().partition("://")
     kind = scheme.partition("+")[0]
     if not separator:
@@ -119,14 +118,15 @@ def _way_in(
             raise StorageError(
                 "a PostgreSQL database needs the package asyncpg: install certctl-mcp[postgres]"
             ) from None
-        return address.shown, postgresql.opened(address, clock, busy_timeout, migrate)
+        opened = partial(postgresql.opened, address)
+        return Way(address.shown, opened, partial(postgresql.lacking, address))
     if kind != "sqlite":
         raise StorageError(f"databases of the kind {kind!r} are not supported; {_ALLOWED}")
     try:
         path = sqlite.path_of(make_url(url.strip()))
     except ArgumentError:
         raise StorageError(f"the database URL can't be read; {_ALLOWED}") from None
-    return str(path), sqlite.opened(path, clock, busy_timeout, migrate)
+    return Way(str(path), partial(sqlite.opened, path), partial(sqlite.lacking, path))
 
 
 @asynccontextmanager

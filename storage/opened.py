@@ -1,7 +1,9 @@
 """What does a kind of database give when it is opened? The parts that `Database` works with."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -9,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from storage.changes import Changes
 from storage.clock import Clock
 from storage.errors import StorageError
+from storage.missing import Missing
 from storage.transactions import Transaction
 
 Result = TypeVar("Result")
@@ -22,6 +25,18 @@ class Transact(Protocol):
         NotBegunError: nothing could be done.
         And what `work` or the commit raises.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """To a database of one kind."""
+
+    shown: str
+    """Where it is, without secrets."""
+    opened: Callable[[Clock | None, timedelta, bool], "AbstractAsyncContextManager[Opened]"]
+    """Opens it; see `Database.open` for the clock, the busy timeout and whether to migrate."""
+    lacking: Callable[[], Awaitable[tuple[str | None, Missing]]]
+    """The schema's revision, and what is missing. Nothing is changed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from storage.clock import Clock, utc_now
 from storage.errors import DatabaseReadOnlyError, StorageError
 from storage.listening import Listening
 from storage.migrations import REVISIONS, bring_up_to_date, current_revision
-from storage.missing import Missing
+from storage.missing import Missing, missing
 from storage.notices import SPOKEN_FOR
 from storage.opened import Opened
 from storage.partial_schema import left_as_it_is, read_partially
@@ -113,6 +113,12 @@ async def opened(
         transact = _Transactions(writing, clock, database_clock, busy_timeout, changes)
         await transact(lambda transaction: None)
         yield Opened(address.shown, found, readers, transact, changes, clock or database_clock, unchangeable)
+
+
+async def lacking(address: Address) -> tuple[str | None, Missing]:
+    engine = _engine(address, LONGEST_READ, poolclass=NullPool)
+    async with engine.connect() as connection:
+        return await _found_revision(connection), await connection.run_sync(missing)
 
 
 async def _found_revision(connection: AsyncConnection) -> str | None:

@@ -25,6 +25,7 @@ from storage.clock import Clock, utc_now
 from storage.data_version import DataVersion
 from storage.errors import StorageError
 from storage.migrations import REVISIONS, bring_up_to_date, current_revision
+from storage.missing import Missing, missing
 from storage.opened import Opened
 from storage.partial_schema import left_as_it_is
 from storage.transactions import Transaction, TransactionFailedError
@@ -74,6 +75,20 @@ async def opened(
     finally:
         with anyio.CancelScope(shield=True):
             await opening.aclose()
+
+
+async def lacking(path: Path) -> tuple[str | None, Missing]:
+    """Of the file; of one that is not there, everything."""
+    return await anyio.to_thread.run_sync(_lacking, path)
+
+
+def _lacking(path: Path) -> tuple[str | None, Missing]:
+    engine = create_engine(URL.create("sqlite", database=str(path) if path.exists() else None))
+    try:
+        with engine.connect() as connection:
+            return current_revision(connection), missing(connection)
+    finally:
+        engine.dispose()
 
 
 class _Transactions:
