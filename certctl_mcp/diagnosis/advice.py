@@ -13,7 +13,7 @@ class Standing:
 
     configured: bool
     delivered_at: datetime | None
-    """When the newest attempt that delivered began, as far as was looked back."""
+    """When the newest attempt that delivered began, as far as was looked back. None if it failed since."""
 
 
 @dataclass(frozen=True, slots=True)

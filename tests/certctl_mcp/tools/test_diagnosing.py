@@ -70,6 +70,30 @@ async def test_a_channel_that_delivers_again_is_to_be_requeued_now(
     assert group["action"] == "it delivers again since: requeue now"
 
 
+async def test_a_channel_that_has_failed_again_delivers_no_more(
+    assistant: Assistant, queue: Queue, clock: SettableClock
+) -> None:
+    await dead(queue, 2, "hooks.example.com answered 503 Service Unavailable")
+    clock.advance(HOUR)
+    await queue.sent()
+    clock.advance(5 * HOUR)
+    await dead(queue, 1, "hooks.example.com answered 503 Service Unavailable")
+    groups = (await assistant.call("diagnose_dead_letters"))["groups"]
+    assert [group["action"] for group in groups] == ["see that it is up again"] * 2
+
+
+async def test_an_alert_that_is_refused_for_its_own_sake_says_nothing_of_its_channel(
+    assistant: Assistant, queue: Queue, clock: SettableClock
+) -> None:
+    await dead(queue, 2, "mail.example.com refused the login: 535")
+    clock.advance(HOUR)
+    await queue.sent()
+    clock.advance(HOUR)
+    await dead(queue, 1, "mail.example.com refused nobody@example.com (550)")
+    login, _ = (await assistant.call("diagnose_dead_letters"))["groups"]
+    assert login["action"] == "it delivers again since: requeue now"
+
+
 async def test_a_delivery_before_the_failure_is_no_evidence(
     assistant: Assistant, queue: Queue, clock: SettableClock
 ) -> None:
