@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from mcp import Client
 
-from certctl_mcp.settings import Settings
+from certctl_mcp.settings import Settings, load_settings
 from storage.database import Database
 from storage.models import Notification
 from tests.builders import TOOK, Queue, SettableClock
@@ -150,6 +150,29 @@ async def test_nothing_is_offered_to_be_requeued_into_a_channel_that_there_is_no
     assert "requeue" not in group
     assert "no such channel is configured" in group["action"]
     assert group["untrusted"]["channel"] == "Fax"
+
+
+@pytest.mark.parametrize(
+    ("groups", "next_step"),
+    [
+        ("triage", None),
+        ("triage,requeue", "requeue_notifications with the group's `requeue`"),
+    ],
+)
+async def test_it_leads_to_no_tool_that_is_not_served(
+    database: Database,
+    database_url: str,
+    clock: SettableClock,
+    queue: Queue,
+    groups: str,
+    next_step: str | None,
+) -> None:
+    await dead(queue, 1, "hooks.example.com answered 503")
+    environment = {"CERTCTL_DATABASE_URL": database_url, "CERTCTL_MCP_TOOLS": groups}
+    serving = server(database, clock, load_settings(None, environment), {"Webhook": Destination()})
+    async with Client(serving) as client:
+        found = await Assistant(client).call("diagnose_dead_letters")
+    assert found.get("once_mended") == next_step
 
 
 async def test_failing_ones_can_be_left_out(assistant: Assistant, queue: Queue) -> None:
