@@ -7,14 +7,14 @@ with that token acts.
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from mcp.server.elicitation import AcceptedElicitation, ElicitationResult
 from mcp.server.mcpserver.resolve import Elicit, Resolve
 from mcp_types import CallToolResult
 from pydantic import Field
 
-from certctl_mcp.confirmation import ConfirmationError, moment_of_preview, read_token
+from certctl_mcp.confirmation import Confirmation, ConfirmationError, moment_of_preview, read_token
 from certctl_mcp.many import ALLOWED, Act, Preview
 from certctl_mcp.tools.answers import ToolContext, answer
 from certctl_mcp.tools.arguments import (
@@ -31,8 +31,12 @@ from certctl_mcp.tools.arguments import (
     notification_filter,
 )
 from certctl_mcp.tools.consent import Consent, can_ask, question
+from certctl_mcp.tools.failures import explained
 from certctl_mcp.tools.outcomes import Outcome, account_of, besides, left_out_of, previewed
 from storage.models import BulkReport, NotificationFilter, NotificationStatus
+
+if TYPE_CHECKING:
+    from certctl_mcp.service import NotificationService
 
 _NARROWING = frozenset(NotificationFilter.model_fields) - {"statuses"}
 
@@ -49,14 +53,13 @@ class Plan:
 
     preview: Preview
     moment: datetime
-    confirmed: bool = False
+    confirmation: Confirmation | None = None
+    """One that holds for just this."""
     problem: str | None = None
     """Why the confirmation that was given does not hold."""
 
 
-Confirmation = Annotated[
-    str | None, Field(description="From the preview, with otherwise the same arguments.")
-]
+Token = Annotated[str | None, Field(description="From the preview, with otherwise the same arguments.")]
 _Tool = Callable[..., Awaitable[CallToolResult]]
 
 
@@ -112,7 +115,7 @@ def _on_many(act: Act, name: str, description: str) -> _Tool:
         text: Text = None,
         created_after: CreatedAfter = None,
         created_before: CreatedBefore = None,
-        confirmation: Confirmation = None,
+        confirmation: Token = None,
     ) -> Annotated[CallToolResult, Outcome]:
         return answer(await _outcome(ctx, plan, consent))
 
@@ -196,7 +199,7 @@ async def _plan(
             problem = f"{refused}."
         else:
             if preview.count == confirmation.count:
-                return Plan(preview, confirmation.moment, confirmed=True)
+                return Plan(preview, confirmation.moment, confirmation)
             problem = f"{preview.count} would change now, and not the {confirmation.count} of the preview."
     moment = moment_of_preview(now)
     return Plan(await service.many.preview(act, wanted(moment)), moment, problem=problem)
@@ -206,14 +209,16 @@ async def _outcome(ctx: ToolContext, plan: Plan, consent: ElicitationResult[Cons
     opening = ctx.request_context.lifespan_context
     service = (await opening.application()).notifications
     preview, before = plan.preview, account_of(service.many.interrupted(plan.preview.act))
+    before += await _of_ids(service, preview)
     if not preview.count:
         await service.check_names(preview.wanted)
         problem = f"Not done: {plan.problem} " if plan.problem else ""
         return previewed(preview, f"{problem}{before}Nothing to change matches.")
     if not isinstance(consent, AcceptedElicitation):
-        return previewed(preview, f"{before}The user said no ({consent.action}). Nothing was changed.")
+        said = "said no" if consent.action == "decline" else "dismissed the question"
+        return previewed(preview, f"{before}The user {said}. Nothing was changed.")
     if not can_ask(ctx):
-        if not plan.confirmed:
+        if plan.confirmation is None:
             return _to_be_confirmed(ctx, plan, before)
     elif not consent.data.confirm:
         return previewed(preview, f"{before}The user did not confirm. Nothing was changed.")
@@ -228,6 +233,8 @@ async def _outcome(ctx: ToolContext, plan: Plan, consent: ElicitationResult[Cons
         await ctx.report_progress(come_to, max(preview.count + preview.left_out.under_way, come_to), told)
 
     account = await service.many.act(preview, progress)
+    if plan.confirmation is not None:
+        opening.confirmations.spend(plan.confirmation)
     changed = account.report.changed
     participle, afterwards = _AFTERWARDS[preview.act]
     done = f"{changed} of {preview.count} {participle}; {account.still_matching} still match."
@@ -235,6 +242,16 @@ async def _outcome(ctx: ToolContext, plan: Plan, consent: ElicitationResult[Cons
     if left_out := left_out_of(account.report):
         outcome["left_out"] = left_out
     return outcome
+
+
+async def _of_ids(service: "NotificationService", preview: Preview) -> str:
+    """What became of ids that were given and are not among those that match."""
+    told = ""
+    if preview.missing_ids:
+        told = f"{explained(await service.not_found(preview.missing_ids[0]))} "
+    if preview.filtered_out:
+        told += f"{preview.filtered_out} of the ids are left out by status or another filter. "
+    return told
 
 
 _AFTERWARDS = {
