@@ -56,7 +56,7 @@ async def send_notification(
     """Send an alert to real people over a configured channel.
 
     It is accepted durably, then delivered within seconds and retried if need be; get_notification tells how
-    it went. To repeat a dead one use requeue_notification instead.
+    it went. A dead one is not sent anew: it is requeued.
     """
     with _refusals_named():
         new = NewNotification(

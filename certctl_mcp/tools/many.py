@@ -128,7 +128,8 @@ requeue_notifications = _on_many(
     "requeue_notifications",
     """Give many dead (or failed) notifications all their attempts anew; every given filter must hold.
 
-    status defaults to dead. Without confirmation it changes nothing and previews, unless the user was asked.
+    status defaults to dead, with ids also failed. Without confirmation it changes nothing and previews,
+    unless the user was asked.
     """,
 )
 mark_notifications_read = _on_many(
@@ -136,7 +137,8 @@ mark_notifications_read = _on_many(
     "mark_notifications_read",
     """Settle many notifications; those not delivered yet are NOT delivered any more.
 
-    status defaults to dead; another filter is required. Confirmed as requeue_notifications is.
+    status defaults to dead, with ids to any; another filter is required. Without confirmation it changes
+    nothing and previews, unless the user was asked.
     """,
 )
 purge_notifications = _on_many(
@@ -145,7 +147,7 @@ purge_notifications = _on_many(
     """Delete many notifications for good, with their attempts.
 
     status defaults to sent and read; dead only if named, pending and failed never. created_before or ids is
-    required. Confirmed as requeue_notifications is.
+    required. Without confirmation it changes nothing and previews, unless the user was asked.
     """,
 )
 
