@@ -4,7 +4,7 @@ Where the client can ask its user, the user is asked. Elsewhere the preview carr
 with that token acts.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +16,7 @@ from pydantic import Field
 
 from certctl_mcp.confirmation import Confirmation, ConfirmationError, moment_of_preview, read_token
 from certctl_mcp.many import ALLOWED, Act, Preview
+from certctl_mcp.opening import Opening
 from certctl_mcp.tools.answers import ToolContext, answer
 from certctl_mcp.tools.arguments import (
     ArgumentError,
@@ -221,7 +222,7 @@ async def _outcome(ctx: ToolContext, plan: Plan, consent: ElicitationResult[Cons
         return previewed(preview, f"{before}The user {said}. Nothing was changed.")
     if not can_ask(ctx):
         if plan.confirmation is None:
-            return _to_be_confirmed(ctx, plan, before)
+            return _to_be_confirmed(opening, plan, before, frozenset(service.configured))
     elif not consent.data.confirm:
         return previewed(preview, f"{before}The user did not confirm. Nothing was changed.")
     elif (now := await service.many.preview(preview.act, preview.wanted)).count != preview.count:
@@ -263,13 +264,13 @@ _AFTERWARDS = {
 }
 
 
-def _to_be_confirmed(ctx: ToolContext, plan: Plan, before: str) -> Outcome:
-    preview, opening = plan.preview, ctx.request_context.lifespan_context
+def _to_be_confirmed(opening: Opening, plan: Plan, before: str, configured: Set[str]) -> Outcome:
+    preview = plan.preview
     problem = f"Not done: {plan.problem} " if plan.problem else ""
     outcome = previewed(
         preview,
-        f"{problem}{before}Nothing was changed yet. {besides(preview)}Show the user; if they agree, call "
-        "again with the same arguments and this confirmation, within 10 minutes.",
+        f"{problem}{before}Nothing was changed yet. {besides(preview, configured)}Show the user; if they "
+        "agree, call again with the same arguments and this confirmation, within 10 minutes.",
     )
     outcome["confirmation"] = opening.confirmations.token(_subject(preview), preview.count, plan.moment)
     return outcome

@@ -53,6 +53,17 @@ async def test_it_is_previewed_and_done_when_confirmed(
     assert await status(repository, other) == "dead"
 
 
+async def test_a_preview_tells_of_those_that_would_be_requeued_into_no_channel(
+    assistant: Assistant, queue: Queue
+) -> None:
+    await dead(queue, 1, channel="Webhook")
+    assert "not configured" not in (await assistant.call("requeue_notifications"))["next"]
+    await dead(queue, 2, channel="Fax")
+    told = "2 are of channels that are not configured: requeued, they are not delivered."
+    assert told in (await assistant.call("requeue_notifications"))["next"]
+    assert told not in (await assistant.call("mark_notifications_read", text="api"))["next"]
+
+
 async def test_failed_ones_are_requeued_only_if_named(assistant: Assistant, queue: Queue) -> None:
     await queue.dead()
     await queue.failed()
@@ -294,7 +305,8 @@ async def test_a_person_who_can_be_asked_is_asked_and_what_they_agree_to_is_done
     assert result.structured_content["changed"] == 4
     assert person.asked == [
         "Requeue 4 notifications (4 dead), accepted 2026-01-01T12:00:00Z? 2 over Webhook, 1 over Slack, "
-        "1 over channels that are not configured. They are attempted anew at once, and reach real people."
+        "1 over channels that are not configured. They are attempted anew at once, and reach real people. "
+        "Over channels that are not configured nothing is delivered."
     ]
     assert await repository.count(DEAD) == 0
 
