@@ -54,6 +54,8 @@ class Preview:
     sample_ids: tuple[str, ...]
     span: tuple[datetime, datetime] | None
     """When the oldest and the newest of those that the act applies to were accepted; None without any."""
+    missing_ids: tuple[str, ...] = ()
+    """Those of the given ids that no notification has."""
 
     @property
     def count(self) -> int:
@@ -69,8 +71,13 @@ class Preview:
         """Those that would not change, by why."""
         under_way = sum(share.under_way for share in self.changing)
         other_status = sum(share.count for share in self.shares) - self.count - under_way
-        missing = len(self.wanted.ids) and len(set(self.wanted.ids)) - sum(s.count for s in self.shares)
-        return BulkReport(under_way=under_way, other_status=other_status, missing=missing)
+        return BulkReport(under_way=under_way, other_status=other_status, missing=len(self.missing_ids))
+
+    @property
+    def filtered_out(self) -> int:
+        """Notifications of the given ids that the rest of the filter does not match."""
+        given = len(set(self.wanted.ids))
+        return given and given - len(self.missing_ids) - sum(share.count for share in self.shares)
 
     @property
     def by_channel(self) -> Counter[str]:
@@ -142,7 +149,8 @@ class ManyNotifications:
         shares = await self._repository.breakdown(wanted)
         narrowed = _narrowed(act, wanted)
         samples = await self._repository.matching_ids(narrowed, limit=SAMPLES)
-        return Preview(act, wanted, shares, samples.ids, await self._span(narrowed, samples.ids[:1]))
+        span = await self._span(narrowed, samples.ids[:1])
+        return Preview(act, wanted, shares, samples.ids, span, await self._missing(wanted.ids))
 
     async def act(self, preview: Preview, progress: Progress) -> Account:
         """Do it, oldest first, and say what became of each.
@@ -195,6 +203,12 @@ class ManyNotifications:
         last = await self._repository.list(wanted, limit=1)
         ends = [notification.created_at for page in (first, last) for notification in page.items]
         return (min(ends), max(ends)) if ends else None
+
+    async def _missing(self, ids: Sequence[str]) -> tuple[str, ...]:
+        if not ids:
+            return ()
+        found = await self._repository.matching_ids(NotificationFilter(ids=tuple(ids)), limit=len(ids))
+        return tuple(dict.fromkeys(each for each in ids if each not in set(found.ids)))
 
     async def _apply(self, preview: Preview, ids: Sequence[str]) -> BulkReport:
         match preview.act:

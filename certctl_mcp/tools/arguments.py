@@ -87,6 +87,9 @@ def moment_argument(name: str, given: str, now: datetime) -> datetime:
     """
     given = given.strip()
     try:
+        # ISO 8601 as Python reads it takes any character between day and hour, also one that hides.
+        if not (given.isascii() and given.isprintable()):
+            raise ValueError
         # Elsewhere a bare number is a duration in seconds; here it is more likely half a date.
         moment = datetime.fromisoformat(given) if given[-1:].isdecimal() else _stated(given, now)
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
