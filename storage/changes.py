@@ -1,8 +1,10 @@
 """Has anything changed? A signal for those who wait, also for what another process committed."""
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 
+import anyio
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -61,10 +63,10 @@ class Changes:
 
         None while the database can't be read: those who wait go and look, and are told the reason.
         """
+        version: int | None = None
         async with self._looking:
-            try:
+            # Who asks may be cancelled; a connection given up amid a statement could never be asked again.
+            with suppress(DBAPIError), anyio.CancelScope(shield=True):
                 result = await self._connection.exec_driver_sql("PRAGMA data_version")
-            except DBAPIError:
-                return None
-            version: int = result.scalar_one()
-            return version
+                version = result.scalar_one()
+        return version
