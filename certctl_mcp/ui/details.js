@@ -40,6 +40,7 @@ export class Details {
     this.#show(this.#head(row), element("p.account", { "aria-busy": "true" }, "Looking it up…"));
     document.body.dataset.dialog = "";
     if (!this.#dialog.open) this.#dialog.showModal();
+    this.#dialog.querySelector("[data-control=close]").focus();
     return this.refresh();
   }
 
@@ -84,7 +85,7 @@ export class Details {
           { type: "button", "data-control": "requeue", click: (event) => this.#doing.requeue(row, event.currentTarget) },
           "Requeue",
         ),
-      element("button.quiet", { type: "button", "data-control": "close", autofocus: true, click: () => this.#dialog.close() }, "Close"),
+      element("button.quiet", { type: "button", "data-control": "close", click: () => this.#dialog.close() }, "Close"),
     );
   }
 

@@ -1,6 +1,7 @@
 """A real browser before a real server: with a database of its own, and a receiver at the other end."""
 
 import asyncio
+import json
 import os
 import shutil
 import socket
@@ -141,6 +142,13 @@ async def _site(database: Path, receiver: Receiver, environment: dict[str, str])
             await serving
 
 
+def called(request: Request) -> dict[str, Any]:
+    """What a request of the page to `/mcp` asks for."""
+    assert request.post_data is not None
+    params: dict[str, Any] = json.loads(request.post_data)["params"]
+    return params
+
+
 @dataclass
 class Visit:
     """A page in a browser, and all that it asked for and complained of."""
@@ -151,12 +159,8 @@ class Visit:
 
     def calls(self, tool: str) -> list[dict[str, Any]]:
         """The arguments of each call of a tool, in order."""
-        bodies = [request.post_data_json for request in self.asked if request.method == "POST"]
-        return [
-            body["params"]["arguments"]
-            for body in bodies
-            if body["method"] == "tools/call" and body["params"]["name"] == tool
-        ]
+        calls = [called(request) for request in self.asked if request.method == "POST"]
+        return [call["arguments"] for call in calls if call.get("name") == tool]
 
 
 Visiting = Callable[..., Any]
