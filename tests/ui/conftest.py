@@ -38,7 +38,7 @@ def _absent(why: str) -> None:
 
 
 @asynccontextmanager
-async def _chromium() -> AsyncIterator[Browser]:
+async def chromium() -> AsyncIterator[Browser]:
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     async with async_playwright() as playwright:
         try:
@@ -52,7 +52,7 @@ async def _chromium() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    held = Held(_chromium())
+    held = Held(chromium())
     yield await held.enter()
     await held.leave()
 
@@ -101,7 +101,7 @@ async def serve(tmp_path: Path, receiver: Receiver) -> AsyncIterator[Serve]:
     started: list[Held[Site]] = []
 
     async def start(**environment: str) -> Site:
-        held = Held(_site(tmp_path / "notifications.db", receiver, environment))
+        held = Held(site_of(tmp_path / "notifications.db", receiver, environment))
         site = await held.enter()
         started.append(held)
         return site
@@ -118,7 +118,7 @@ async def site(serve: Serve) -> Site:
 
 
 @asynccontextmanager
-async def _site(database: Path, receiver: Receiver, environment: dict[str, str]) -> AsyncIterator[Site]:
+async def site_of(database: Path, receiver: Receiver, environment: dict[str, str]) -> AsyncIterator[Site]:
     settings = load_settings(
         None,
         {
