@@ -11,9 +11,11 @@ from storage.models import AuditAction, AuditEntry
 from storage.tables import notification_audit
 
 _t = notification_audit.c
-_COLUMNS = ("at", "actor", "action", "notification_id")
+_COLUMNS = (_t.at, _t.actor, _t.action, _t.notification_id)
 
-_INSERT = insert(notification_audit).from_select(_COLUMNS, select(*Batch("entries").fields(*_COLUMNS)))
+_INSERT = insert(notification_audit).from_select(
+    [column.name for column in _COLUMNS], select(*Batch("entries").fields(_COLUMNS))
+)
 
 
 def record(

@@ -1,30 +1,32 @@
 """Second step on a notification's way: a worker takes what is due under a lease; no other may attempt it."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
-    Connection,
     Row,
     Select,
     and_,
     bindparam,
     exists,
+    literal_column,
     null,
     or_,
     select,
     union_all,
     update,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 
-from storage.batches import Batch, encoded
 from storage.leases import EXPIRED, end_expired_leases
-from storage.models import Claim
+from storage.models import Claim, Notification
 from storage.records import NOTIFICATION, notification_of
 from storage.tables import UtcDateTime, notification_events
+from storage.transactions import Transaction
 from storage.waiting import FAILED, PENDING, channels
 
 SUSPECT_AFTER = 3
@@ -37,7 +39,6 @@ class ClaimRequest:
 
     worker: str
     lease: timedelta
-    now: datetime
     slots: int
     room: Callable[[str], int]
     """Attempts that a channel can take now, by its name."""
@@ -50,6 +51,13 @@ _now = bindparam("now", type_=UtcDateTime)
 
 _SCHEDULED = and_(FAILED, _n.next_retry_at.is_not(None), _n.next_retry_at <= _now)
 _UNSCHEDULED = and_(FAILED, _n.next_retry_at.is_(None))
+
+_DUE: Mapping[str, tuple[ColumnElement[bool], ColumnElement[datetime]]] = {
+    "pending": (PENDING, _n.created_at),
+    "scheduled": (_SCHEDULED, _n.next_retry_at),
+    "unscheduled": (_UNSCHEDULED, _n.created_at),
+}
+"""The ways of being due, each with the moment since when. Each has an index of its own."""
 
 
 def _work() -> CompoundSelect[str | None]:
@@ -65,82 +73,110 @@ def _work() -> CompoundSelect[str | None]:
     )
 
 
-def _oldest(
-    due: ColumnElement[bool], since: ColumnElement[datetime], suspect: ColumnElement[bool]
-) -> Select[str, datetime]:
-    rows = (
-        select(_n.id, since.label("since"))
+def _oldest(way: str, suspect: ColumnElement[bool]) -> Select[str, datetime, str]:
+    """The oldest notifications of a channel that are due in one way."""
+    due, since = _DUE[way]
+    return (
+        select(_n.id, since.label("since"), literal_column(f"'{way}'").label("way"))
         .where(due, _n.channel == bindparam("in_channel"), _n.lease_owner.is_(None), suspect)
         .order_by(since)
-        .limit(bindparam("room"))
-    )
-    return select(rows.subquery())
-
-
-def _due(suspect: ColumnElement[bool]) -> CompoundSelect[str, datetime]:
-    """The oldest due notifications of a channel, each with the moment since when it is due."""
-    return union_all(
-        _oldest(PENDING, _n.created_at, suspect),
-        _oldest(_SCHEDULED, _n.next_retry_at, suspect),
-        _oldest(_UNSCHEDULED, _n.created_at, suspect),
+        .limit(bindparam(way))
     )
 
+
+def _looking(suspect: ColumnElement[bool]) -> CompoundSelect[str, datetime, str]:
+    """What could be taken in a channel: as many in each way as asked for."""
+    return union_all(*(select(_oldest(way, suspect).subquery()) for way in _DUE))
+
+
+def _taking(suspect: ColumnElement[bool]) -> ReturningUpdate[tuple[object, ...]]:
+    """Take as many in each way as asked for, past those that another worker is taking at this moment."""
+    rows = (_oldest(way, suspect).with_for_update(skip_locked=True).subquery() for way in _DUE)
+    taken = union_all(*(select(each.c.id) for each in rows)).cte("taken")
+    return (
+        update(notification_events)
+        .where(_n.id == taken.c.id)
+        .values(
+            lease_owner=bindparam("worker"),
+            lease_expires_at=bindparam("expires_at", type_=UtcDateTime),
+            claimed_at=_now,
+            attempt_count=_n.attempt_count + 1,
+        )
+        .returning(*NOTIFICATION)
+    )
+
+
+_SUSPECT = _n.abandoned_count >= SUSPECT_AFTER
+_TRUSTED = _n.abandoned_count < SUSPECT_AFTER
 
 _WORK = _work()
-_DUE = _due(_n.abandoned_count < SUSPECT_AFTER)
-_DUE_SUSPECT = _due(_n.abandoned_count >= SUSPECT_AFTER)
-_CLAIM = (
-    update(notification_events)
-    .where(_n.id.in_(select(Batch("ids").rows.c.value)))
-    .values(
-        lease_owner=bindparam("worker"),
-        lease_expires_at=bindparam("expires_at", type_=UtcDateTime),
-        claimed_at=_now,
-        attempt_count=_n.attempt_count + 1,
-    )
-    .returning(*NOTIFICATION)
-)
+_LOOK = {True: _looking(_SUSPECT), False: _looking(_TRUSTED)}
+_TAKE = {True: _taking(_SUSPECT), False: _taking(_TRUSTED)}
 
 
-def claim(connection: Connection, requests: Sequence[ClaimRequest]) -> list[tuple[Claim, ...]]:
+def claim(transaction: Transaction, requests: Sequence[ClaimRequest]) -> list[tuple[Claim, ...]]:
     """Take the oldest due notifications that fit, and for each a claim with a number of its own."""
-    return [_claim_for(connection, request) for request in requests]
+    return [_claim_for(transaction, request) for request in requests]
 
 
-def _claim_for(connection: Connection, request: ClaimRequest) -> tuple[Claim, ...]:
-    work = set(connection.execute(_WORK, {"now": request.now}).scalars())
+def _claim_for(transaction: Transaction, request: ClaimRequest) -> tuple[Claim, ...]:
+    work = _channels_with_work(transaction)
     if None in work:
-        end_expired_leases(connection, request.now)
-        work = set(connection.execute(_WORK, {"now": request.now}).scalars())
-    due = [row for channel in work if channel is not None for row in _due_in(connection, request, channel)]
-    oldest = sorted(due, key=lambda row: row.since)[: max(request.slots, 0)]
-    return _take(connection, request, [row.id for row in oldest])
-
-
-def _due_in(connection: Connection, request: ClaimRequest, channel: str) -> list[Row[str, datetime]]:
-    room = min(request.room(channel), request.slots)
-    if room <= 0:
-        return []
-    statement = _DUE_SUSPECT if request.suspects else _DUE
-    rows = connection.execute(statement, {"now": request.now, "in_channel": channel, "room": room})
-    return sorted(rows, key=lambda row: row.since)[:room]
-
-
-def _take(connection: Connection, request: ClaimRequest, ids: list[str]) -> tuple[Claim, ...]:
-    """The claims, in the order of the ids."""
-    if not ids:
-        return ()
-    expires_at = request.now + request.lease
-    lease = {"worker": request.worker, "now": request.now, "expires_at": expires_at}
-    taken = [notification_of(row) for row in connection.execute(_CLAIM, lease | {"ids": encoded(ids)})]
-    place = {notification_id: place for place, notification_id in enumerate(ids)}
+        end_expired_leases(transaction)
+        work = _channels_with_work(transaction)
+    due = [
+        (row.since, channel, row.way)
+        for channel in work
+        if channel is not None
+        for row in _due_in(transaction, request, channel)
+    ]
+    oldest = sorted(due)[: max(request.slots, 0)]
+    taken: list[Notification] = []
+    for channel in dict.fromkeys(channel for _, channel, _ in oldest):
+        ways = Counter(way for _, of, way in oldest if of == channel)
+        taken += _take(transaction, request, channel, ways)
     return tuple(
         Claim(
             notification=n,
             worker=request.worker,
             number=n.attempt_count,
-            started_at=request.now,
-            expires_at=expires_at,
+            started_at=transaction.now,
+            expires_at=transaction.now + request.lease,
         )
-        for n in sorted(taken, key=lambda n: place[n.id])
+        for n in sorted(taken, key=_due_since)
     )
+
+
+def _channels_with_work(transaction: Transaction) -> set[str | None]:
+    return set(transaction.connection.execute(_WORK, {"now": transaction.now}).scalars())
+
+
+def _due_in(transaction: Transaction, request: ClaimRequest, channel: str) -> list[Row[str, datetime, str]]:
+    room = min(request.room(channel), request.slots)
+    if room <= 0:
+        return []
+    asked = {"now": transaction.now, "in_channel": channel} | dict.fromkeys(_DUE, room)
+    rows = transaction.connection.execute(_LOOK[request.suspects], asked)
+    return sorted(rows, key=lambda row: row.since)[:room]
+
+
+def _take(
+    transaction: Transaction, request: ClaimRequest, channel: str, ways: Counter[str]
+) -> list[Notification]:
+    """Where several workers take at once these may be others, or fewer, than were seen to be due.
+
+    Only what is taken is locked: what another worker passes by is never left behind.
+    """
+    lease = {
+        "worker": request.worker,
+        "now": transaction.now,
+        "expires_at": transaction.now + request.lease,
+        "in_channel": channel,
+    }
+    wanted = {way: ways[way] for way in _DUE}
+    rows = transaction.connection.execute(_TAKE[request.suspects], lease | wanted)
+    return [notification_of(row) for row in rows]
+
+
+def _due_since(notification: Notification) -> datetime:
+    return notification.next_retry_at or notification.created_at

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Select, Text, func, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from storage.dialects import unindexed
 from storage.errors import InvalidCursorError
 from storage.models import IdPage, NotificationFilter, NotificationPage, NotificationStatus, Share
 from storage.records import NOTIFICATION, READABLE, notification_of
@@ -62,8 +63,7 @@ def _leading(wanted: NotificationFilter) -> set[ColumnElement[str]]:
 
 
 def _asked(column: "Column[str]", leading: set[ColumnElement[str]]) -> ColumnElement[str]:
-    """SQLite looks for no rows by what is not a bare column."""
-    return column if column in leading else column + ""
+    return column if column in leading else unindexed(column)
 
 
 def page_query(wanted: NotificationFilter, limit: int, cursor: str | None) -> Select[Any]:

@@ -5,6 +5,7 @@ from itertools import chain
 from sqlalchemy import Column, ColumnElement, Select, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from storage.dialects import ending
 from storage.tables import notification_events
 
 _n = notification_events.c
@@ -27,9 +28,9 @@ async def ids_beginning(connection: AsyncConnection, prefix: str, limit: int) ->
 
 async def similar_ids(connection: AsyncConnection, given: str, limit: int) -> tuple[str, ...]:
     """Those that end like `given`, and its neighbours: no id begins more like it than they do."""
-    ending = given[-ENDING:]
+    last = given[-ENDING:]
     alike = (
-        select(_n.id).where(func.substr(_n.id, -len(ending)) == ending),
+        select(_n.id).where(ending(_n.id, len(last)) == last),
         select(_n.id).where(_n.id <= given).order_by(_n.id.desc()),
         select(_n.id).where(_n.id > given).order_by(_n.id),
     )

@@ -40,7 +40,10 @@ export class Overview {
       (summary.pending_jobs || summary.failed_jobs || summary.complete_jobs) && figure("Jobs", summary.pending_jobs + summary.failed_jobs + summary.complete_jobs, [parts([[summary.pending_jobs, "pending"], [summary.failed_jobs, "failed"], [summary.complete_jobs, "complete"]])]),
     ];
     byId("figures").replaceChildren(...shown.filter(Boolean));
-    byId("uncounted").textContent = summary.unreadable?.length ? `Not counted: ${summary.unreadable.join(", ")}` : "";
+    byId("uncounted").textContent = [
+      summary.unreadable?.length && `Not counted: ${summary.unreadable.join(", ")}`,
+      summary.off?.length && `Off here: ${summary.off.join("; ")}`,
+    ].filter(Boolean).join(". ");
   }
 
   /** Asks for the report if what is shown is too old, or `now`. */
