@@ -44,7 +44,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def fresh_url(database_url: str, migrated: Path) -> str:
-    """Of a database that has the schema. To migrate each anew takes ten times as long as all else about it."""
+    """Of one that has the schema. To migrate each anew takes ten times as long as all else about it."""
     kind, _, path = database_url.partition(":///")
     if kind == "sqlite" and not Path(path).exists():
         shutil.copy(migrated, path)
