@@ -65,12 +65,14 @@ class Database:
                 finally:
                     opened.changes.close()
                     writer.close()
+                    opened.leave_soon()
 
     async def write(self, operation: Operation[Item, Result], item: Item) -> Result:
         """Change the database; see `Writer.write`.
 
         Raises:
             NotificationError: the operation refused this item.
+            ChangeUnknownError: the database did not answer whether it was changed.
             StorageError: the database can't be written now; nothing was changed.
         """
         if self.locked_because is not None:

@@ -18,7 +18,7 @@ class Transact(Protocol):
 
     def __call__(self, work: Callable[[Transaction], Result]) -> Awaitable[Result]:
         """Raises:
-        NotBegunError: nothing could be done.
+        TransactionFailedError: it could not be begun or ended.
         And what `work` or the commit raises.
         """
 
@@ -38,3 +38,5 @@ class Opened:
     """The database's, as well as it can be told here."""
     locked_because: str | None = None
     """Why nothing can be changed here; None where it can."""
+    leave_soon: Callable[[], None] = lambda: None
+    """This process closes it: what can't be ended in a little while is to fail."""

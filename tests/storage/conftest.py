@@ -41,7 +41,12 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
             path = request.getfixturevalue("database_path")
         yield f"sqlite:///{path}"
         return
-    server = request.getfixturevalue("postgresql_server")
-    url = asyncio.run(postgresql.create_database(server))
+    yield request.getfixturevalue("postgresql_url")
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: Server) -> Iterator[str]:
+    """Of a new database, for what only PostgreSQL does."""
+    url = asyncio.run(postgresql.create_database(postgresql_server))
     yield url
-    asyncio.run(postgresql.drop_database(server, url))
+    asyncio.run(postgresql.drop_database(postgresql_server, url))
