@@ -47,6 +47,16 @@ class UnknownChannelError(RequestError):
         self.configured = tuple(configured)
 
 
+class DeliveriesOffError(RequestError):
+    """This process attempts no deliveries; what is due waits for another."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this process attempts no deliveries, as its operator set it or because it may only read the "
+            "database; what is due is attempted by the processes that do"
+        )
+
+
 def quoted(given: str) -> str:
     """The beginning of what was given, with no secret in it, as a message repeats it."""
     # Before the cut: half a secret would no longer be recognised.

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from certctl_mcp.actors import actor
 from certctl_mcp.delivery import failure_told
 from certctl_mcp.diagnosis.diagnosing import Diagnosis, diagnose
-from certctl_mcp.errors import UnknownChannelError, UnknownTypeError
+from certctl_mcp.errors import DeliveriesOffError, UnknownChannelError, UnknownTypeError
 from certctl_mcp.many import ManyNotifications
 from certctl_mcp.nearest import LONGEST, nearest_id
 from certctl_mcp.reporting import Period, Timeline
@@ -60,12 +60,18 @@ class NotificationService:
         retry_loop: RetryLoop,
         channels: Mapping[str, str],
         clock: Clock = utc_now,
+        *,
+        delivers: bool = True,
     ) -> None:
-        """`channels` are the configured ones, each with its description."""
+        """`channels` are the configured ones, each with its description.
+
+        `delivers`: due notifications are attempted by this process.
+        """
         self._repository = repository
         self._retry_loop = retry_loop
         self._channels = channels
         self._clock = clock
+        self._delivers = delivers
         self.many = ManyNotifications(repository, clock)
 
     @property
@@ -183,7 +189,13 @@ class NotificationService:
         return await self._of_id(partial(self._repository.mark_read, actor=actor()), notification_id)
 
     async def retry_failed_notifications(self) -> SweepReport:
-        """Attempt everything due now, once, and say what came of it."""
+        """Attempt everything due now, once, and say what came of it.
+
+        Raises:
+            DeliveriesOffError: this process attempts none.
+        """
+        if not self._delivers:
+            raise DeliveriesOffError
         return await self._retry_loop.sweep()
 
     async def channels(self) -> tuple[ChannelHealth, ...]:

@@ -31,6 +31,10 @@ class DatabaseReadOnlyError(StorageError):
     """The file or its directory can't be written."""
 
 
+class SchemaIncompleteError(DatabaseReadOnlyError):
+    """The database has not all of our schema, and was not to be given it: it is read, and not changed."""
+
+
 class DiskFullError(StorageError):
     """No room is left; nothing was written."""
 

@@ -61,6 +61,8 @@ _KNOWN: tuple[tuple[str, type[StorageError], str], ...] = (
     ("53100", DiskFullError, "can't grow: the disk is full; free some room, nothing was written"),
     ("57P", DatabaseUnreachableError, "is starting up or shutting down"),
     ("08", DatabaseUnreachableError, "can't be reached: the connection was lost"),
+    ("22021", StorageError, "can't hold the character NUL, which a text has"),
+    ("22P05", StorageError, "can't hold the character NUL, which a text has"),
     ("55P03", DatabaseBusyError, "is locked by another process for longer than the busy timeout; try again"),
     ("57014", DatabaseBusyError, "took too long to answer; try again, or ask for less"),
     ("25P03", DatabaseBusyError, "gave up waiting for this process; try again"),

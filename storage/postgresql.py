@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 import anyio.to_thread
-from sqlalchemy import NullPool, func, literal, select
+from sqlalchemy import NullPool, Select, Table, func, literal, or_, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction
 
@@ -20,12 +20,15 @@ from storage.addresses import Address
 from storage.changes import Changes
 from storage.clock import Clock, utc_now
 from storage.connecting import Connecting
-from storage.errors import ChangeUnknownError
+from storage.errors import ChangeUnknownError, DatabaseReadOnlyError, StorageError
 from storage.listening import Listening
 from storage.migrations import REVISIONS, bring_up_to_date, current_revision
+from storage.missing import Missing, missing
 from storage.notices import SPOKEN_FOR
 from storage.opened import Opened
+from storage.partial_schema import left_as_it_is, read_partially
 from storage.polling import Polling
+from storage.tables import metadata, notification_events
 from storage.transactions import Transaction, TransactionFailedError
 
 logger = logging.getLogger(__name__)
@@ -51,6 +54,18 @@ what it has locked nobody else can claim."""
 
 TRIES = 4
 """How often a transaction is begun that collided with another, before its callers are told."""
+
+_FORBIDDEN = frozenset({"42501", "25006"})
+"""insufficient_privilege and read_only_sql_transaction."""
+
+
+def _may(table: Table, act: str) -> Select[bool]:
+    return select(func.has_table_privilege(literal(table.name), literal(act)))
+
+
+_MAY_WRITE = _may(notification_events, "UPDATE").add_columns(
+    or_(func.pg_is_in_recovery(), func.current_setting("default_transaction_read_only") == "on")
+)
 
 _COLLISIONS = frozenset({"40001", "40P01"})
 """serialization_failure and deadlock_detected: nothing is wrong with the transaction but its moment."""
@@ -91,12 +106,17 @@ async def opened(
             **({} if address.behind_pooler else {"isolation_level": "AUTOCOMMIT"}),
         )
         async with readers.connect() as connection:
-            found = await connection.run_sync(current_revision)
-        if found != REVISIONS[-1]:
-            await anyio.to_thread.run_sync(migrated, address)
+            found = await _found_revision(connection)
+            if found != REVISIONS[-1] and migrate:
+                migrate = await _migrated(address)
+            unchangeable: StorageError | None = None
+            if found != REVISIONS[-1] and not migrate:
+                unchangeable = await connection.run_sync(left_as_it_is, readers, address.shown)
+            unchangeable = unchangeable or await _unwritable(connection, readers, address)
         writing = connecting.engine(UNANSWERED, pool_size=1, max_overflow=0)
         changes: Changes
-        changes = Polling() if address.behind_pooler else Listening(readers)
+        # A standby lets nobody listen, and without the triggers there is nothing to hear.
+        changes = Polling() if address.behind_pooler or unchangeable else Listening(readers)
         database_clock = DatabaseClock()
         transact = _Transactions(writing, clock, database_clock, busy_timeout, changes)
         await transact(lambda transaction: None)
@@ -107,21 +127,81 @@ async def opened(
             transact,
             changes,
             clock or database_clock,
-            leave_soon=connecting.leave_soon,
+            unchangeable,
+            connecting.leave_soon,
         )
 
 
-def migrated(address: Address) -> None:
-    """Bring the schema up to date, in a thread that has nothing else to do meanwhile."""
+async def lacking(address: Address) -> tuple[str | None, Missing]:
+    async with _connected(address, LONGEST_READ) as connection:
+        return await _found_revision(connection), await connection.run_sync(missing)
+
+
+async def _found_revision(connection: AsyncConnection) -> str | None:
+    """None also where this user may not read it."""
+    try:
+        return await connection.run_sync(current_revision)
+    except DBAPIError as failure:
+        if getattr(failure.orig, "sqlstate", None) not in _FORBIDDEN:
+            raise
+        return None
+
+
+async def _migrated(address: Address) -> bool:
+    """Whether the schema is now up to date; it is not where this user may not change it."""
+    try:
+        await anyio.to_thread.run_sync(_migrate, address)
+    except DBAPIError as failure:
+        if getattr(failure.orig, "sqlstate", None) not in _FORBIDDEN:
+            raise
+        logger.warning("the schema of %s can't be brought up to date: %s", address.shown, failure.orig)
+        return False
+    return True
+
+
+def _migrate(address: Address) -> None:
+    """In a thread that has nothing else to do meanwhile."""
 
     async def migrate() -> None:
-        connecting = Connecting(address)
-        engine = connecting.engine(None, poolclass=NullPool)
-        async with engine.connect() as connection:
+        async with _connected(address, None) as connection:
             await connection.run_sync(bring_up_to_date)
-        await connecting.close()
 
     asyncio.run(migrate())
+
+
+@asynccontextmanager
+async def _connected(address: Address, longest: timedelta | None) -> AsyncIterator[AsyncConnection]:
+    """For once."""
+    connecting = Connecting(address)
+    try:
+        async with connecting.engine(longest, poolclass=NullPool).connect() as connection:
+            yield connection
+    finally:
+        await connecting.close()
+
+
+async def _unwritable(
+    connection: AsyncConnection, readers: AsyncEngine, address: Address
+) -> StorageError | None:
+    """Why this user can't change the queue; None where it can. What it may not even read is read as empty."""
+    may, standby = (await connection.execute(_MAY_WRITE)).one()
+    if standby:
+        return DatabaseReadOnlyError(
+            f"the database {address.shown} is a standby: it is read, and nothing in it is changed; name the "
+            "primary"
+        )
+    if not may:
+        hidden = [
+            table
+            for table in metadata.sorted_tables
+            if not (await connection.execute(_may(table, "SELECT"))).scalar_one()
+        ]
+        if notification_events not in hidden:
+            read_partially(readers, Missing(tables=tuple(hidden)))
+        return DatabaseReadOnlyError(
+            f"the database {address.shown} allows this user to read notifications, not to change them"
+        )
+    return None
 
 
 class _Transactions:

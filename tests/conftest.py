@@ -1,12 +1,16 @@
-from collections.abc import AsyncIterator
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from storage.database import Database
 from storage.notifications import NotificationRepository
+from tests import postgresql
 from tests.builders import Queue, SettableClock
 from tests.holding import Held
+from tests.postgresql import NoServerError, Server
 
 
 @pytest.fixture
@@ -40,3 +44,32 @@ def repository(database: Database) -> NotificationRepository:
 @pytest.fixture
 def queue(repository: NotificationRepository, clock: SettableClock) -> Queue:
     return Queue(repository, clock)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[Server]:
+    try:
+        with postgresql.serving() as server:
+            asyncio.run(postgresql.prepare(server))
+            yield server
+    except NoServerError as failure:
+        # Where everything has to be proven, what could not be tried is a failure.
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(failure))
+
+
+@pytest.fixture
+def empty_database(postgresql_server: Server) -> Iterator[str]:
+    """The URL of a PostgreSQL database that nobody has used."""
+    url = asyncio.run(postgresql.create_database(postgresql_server, "template0"))
+    yield url
+    asyncio.run(postgresql.drop_database(postgresql_server, url))
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: Server) -> Iterator[str]:
+    """Of a new database that is ready, for what only PostgreSQL does."""
+    url = asyncio.run(postgresql.create_database(postgresql_server))
+    yield url
+    asyncio.run(postgresql.drop_database(postgresql_server, url))

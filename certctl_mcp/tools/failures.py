@@ -15,11 +15,13 @@ from storage.errors import (
     DatabaseBusyError,
     DatabaseReadOnlyError,
     DatabaseTooNewError,
+    DatabaseUnreachableError,
     DiskFullError,
     NotADatabaseError,
     NotificationConflictError,
     NotificationError,
     NotificationNotFoundError,
+    SchemaIncompleteError,
     StorageError,
 )
 
@@ -36,6 +38,16 @@ _STORAGE: tuple[tuple[type[StorageError], str], ...] = (
     (
         DatabaseBusyError,
         "The database is held by another process. Nothing was changed; try again in a few seconds.",
+    ),
+    (
+        SchemaIncompleteError,
+        "The database lacks a part of this program's schema, so it is only read here. Nothing was changed; "
+        "its operator may run certctl-mcp migrate.",
+    ),
+    (
+        DatabaseUnreachableError,
+        "The database can't be reached now. Look whether the change was made before you repeat it; the "
+        "server tries again by itself.",
     ),
     (
         DatabaseReadOnlyError,

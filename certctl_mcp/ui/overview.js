@@ -39,6 +39,7 @@ export class Overview {
       summary.total_agents && figure("Agents", summary.total_agents, [parts([[summary.active_agents, "active"], [summary.offline_agents, "offline"]])]),
       (summary.pending_jobs || summary.failed_jobs || summary.complete_jobs) && figure("Jobs", summary.pending_jobs + summary.failed_jobs + summary.complete_jobs, [parts([[summary.pending_jobs, "pending"], [summary.failed_jobs, "failed"], [summary.complete_jobs, "complete"]])]),
       summary.unreadable?.length && element("div.figure.apart", {}, element("dt", {}, "Not counted"), element("dd", {}, element("small", {}, summary.unreadable.join(", ")))),
+      summary.off?.length && element("div.figure.apart", {}, element("dt", {}, "Off here"), element("dd", {}, element("small", {}, summary.off.join("; ")))),
     ];
     byId("figures").replaceChildren(...shown.filter(Boolean));
   }
