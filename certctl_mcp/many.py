@@ -16,7 +16,7 @@ import anyio.lowlevel
 
 from certctl_mcp.actors import actor
 from storage.clock import Clock, utc_now
-from storage.errors import StorageError
+from storage.errors import ChangeUnknownError, StorageError
 from storage.models import BulkReport, NotificationFilter, NotificationStatus, Share
 
 if TYPE_CHECKING:
@@ -115,10 +115,11 @@ class Account:
 class ActStoppedError(Exception):
     """The database failed in the middle of an act. What the report counts was done, and no more."""
 
-    def __init__(self, report: BulkReport, requested: int) -> None:
+    def __init__(self, report: BulkReport, requested: int, in_doubt: int = 0) -> None:
+        doubt = f"Whether the next {in_doubt} were done too can't be known. " if in_doubt else ""
         super().__init__(
             f"The database could not be used any more when {report.changed} of {requested} were done. "
-            "The server's log says why; call again for the rest."
+            f"{doubt}The server's log says why; call again for the rest."
         )
         self.report = report
         self.requested = requested
@@ -185,7 +186,8 @@ class ManyNotifications:
             if not report.changed:
                 raise
             logger.warning("%s: %d of %d done, then: %s", preview.act, report.changed, preview.count, failure)
-            raise ActStoppedError(report, preview.count) from failure
+            in_doubt = len(page.ids) if isinstance(failure, ChangeUnknownError) else 0
+            raise ActStoppedError(report, preview.count, in_doubt) from failure
         except BaseException:
             # Cancelled, or the client has gone: nobody hears how far it came.
             self._interrupted[preview.act] = Interrupted(self._clock(), report, preview.count)

@@ -67,13 +67,19 @@ class Database:
                 finally:
                     opened.changes.close()
                     writer.close()
+                    opened.leave_soon()
 
     async def write(self, operation: Operation[Item, Result], item: Item) -> Result:
         """Change the database; see `Writer.write`.
 
-        Raises:
-            NotificationError: the operation refused this item.
-            StorageError: the database can't be written, now or at all; nothing was changed.
+                Raises:
+                    NotificationError: the operation refused this item.
+        <<<<<<< HEAD
+                    ChangeUnknownError: the database did not answer whether it was changed.
+                    StorageError: the database can't be written now; nothing was changed.
+        =======
+                    StorageError: the database can't be written, now or at all; nothing was changed.
+        >>>>>>> main
         """
         if self.unchangeable is not None:
             raise type(self.unchangeable)(str(self.unchangeable))

@@ -15,6 +15,10 @@ class DatabaseUnreachableError(StorageError):
     """Its server can't be talked to at this moment; trying again may succeed."""
 
 
+class ChangeUnknownError(StorageError):
+    """The connection was lost before the database could say whether it has made the change."""
+
+
 class DatabaseTooNewError(StorageError):
     """The schema was written by a newer version of the program."""
 

@@ -22,7 +22,7 @@ class Transact(Protocol):
 
     def __call__(self, work: Callable[[Transaction], Result]) -> Awaitable[Result]:
         """Raises:
-        NotBegunError: nothing could be done.
+        TransactionFailedError: it could not be begun or ended.
         And what `work` or the commit raises.
         """
 
@@ -54,3 +54,5 @@ class Opened:
     """The database's, as well as it can be told here."""
     unchangeable: StorageError | None = None
     """Why nothing can be changed here; None where it can."""
+    leave_soon: Callable[[], None] = lambda: None
+    """This process closes it: what can't be ended in a little while is to fail."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Table, select, update
+from sqlalchemy import Connection, Table, and_, not_, select, update
 
 from storage.batches import Batch, Value, encoded
 from storage.dialects import INSERTS, Insert
@@ -76,9 +76,28 @@ def _recording(insert: Callable[[Table], Insert]) -> Insert:
 
 _RECORD = {dialect: _recording(insert) for dialect, insert in INSERTS.items()}
 
+_RECORDED_BEFORE = select(_a.notification_id, _a.number).join_from(
+    _batch.rows,
+    notification_attempts,
+    and_(
+        _a.notification_id == _batch.field("id"),
+        _a.number == _batch.field("number", _a.number.type),
+        _a.worker == _batch.field("worker"),
+        _a.outcome == _batch.field("outcome"),
+        # Who takes a lease back records that too, in the worker's name.
+        _a.outcome != AttemptOutcome.ABANDONED.value,
+        not_(_a.late),
+    ),
+)
+"""The outcomes that these very claims have recorded already, and were not told so: the connection was lost
+before the commit was answered."""
+
 
 def finish(transaction: Transaction, attempts: Sequence[Finished]) -> list[bool]:
-    """Write each outcome and its attempt; False where the lease was lost and the outcome refused."""
+    """Write each outcome and its attempt; False where the lease was lost and the outcome refused.
+
+    Repeated, the outcome that a claim has recorded changes nothing more and is no other's.
+    """
     connection = transaction.connection
     first: dict[tuple[str, int], Finished] = {}
     for attempt in attempts:
@@ -87,11 +106,21 @@ def finish(transaction: Transaction, attempts: Sequence[Finished]) -> list[bool]
     # The rows are locked by being written, so what is recorded of each is what was decided.
     answers = connection.execute(_FINISH, {"finished": encoded(rows)})
     held = {(notification_id, number) for notification_id, number in answers}
+    ours = held | _recorded_before(
+        connection, [row for row in rows if (row["id"], row["number"]) not in held]
+    )
     recorded = encoded(row | {"late": (row["id"], row["number"]) not in held} for row in rows)
     connection.execute(_RECORD[connection.dialect.name], {"finished": recorded})
     if any(attempt.outcome is AttemptOutcome.ABANDONED for attempt in attempts):
         tell_due(connection)
-    return [_token(attempt) in held and first[_token(attempt)] is attempt for attempt in attempts]
+    return [_token(attempt) in ours and first[_token(attempt)] is attempt for attempt in attempts]
+
+
+def _recorded_before(connection: Connection, rows: Sequence[dict[str, Value]]) -> set[tuple[str, int]]:
+    if not rows:
+        return set()
+    answers = connection.execute(_RECORDED_BEFORE, {"finished": encoded(rows)})
+    return {(notification_id, number) for notification_id, number in answers}
 
 
 def _token(attempt: Finished) -> tuple[str, int]:

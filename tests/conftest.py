@@ -88,3 +88,11 @@ def empty_database(postgresql_server: Server) -> Iterator[str]:
     url = asyncio.run(postgresql.create_database(postgresql_server, "template0"))
     yield url
     asyncio.run(postgresql.drop_database(postgresql_server, url))
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: Server) -> Iterator[str]:
+    """Of a new database that is ready, for what only PostgreSQL does."""
+    url = asyncio.run(postgresql.create_database(postgresql_server))
+    yield url
+    asyncio.run(postgresql.drop_database(postgresql_server, url))

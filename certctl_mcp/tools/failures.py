@@ -11,6 +11,7 @@ from certctl_mcp.many import ActStoppedError
 from certctl_mcp.nearest import nearest_name
 from certctl_mcp.untrusted import shown, shown_id
 from storage.errors import (
+    ChangeUnknownError,
     DatabaseBusyError,
     DatabaseReadOnlyError,
     DatabaseTooNewError,
@@ -29,6 +30,11 @@ LONGEST = 1000
 
 # The messages of these errors name the database's place on the machine, which is not an assistant's business.
 _STORAGE: tuple[tuple[type[StorageError], str], ...] = (
+    (
+        ChangeUnknownError,
+        "The connection to the database was lost at the very end: whether the change was made can't be "
+        "known. Look before trying again; sending again is safe only with the same idempotency key.",
+    ),
     (
         DatabaseBusyError,
         "The database is held by another process. Nothing was changed; try again in a few seconds.",

@@ -1,12 +1,9 @@
 """What a repository does it does on each database: a test that needs no SQLite file runs on both."""
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from tests import postgresql
 
 DATABASES = ("sqlite", "postgresql")
 
@@ -26,7 +23,4 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
             path = request.getfixturevalue("database_path")
         yield f"sqlite:///{path}"
         return
-    server = request.getfixturevalue("postgresql_server")
-    url = asyncio.run(postgresql.create_database(server))
-    yield url
-    asyncio.run(postgresql.drop_database(server, url))
+    yield request.getfixturevalue("postgresql_url")

@@ -14,7 +14,7 @@ from mcp_types import ElicitRequestParams, ElicitResult
 
 from certctl_mcp.settings import Settings
 from storage.database import Database
-from storage.errors import DatabaseBusyError
+from storage.errors import ChangeUnknownError, DatabaseBusyError, StorageError
 from storage.models import BulkReport, NotificationFilter, NotificationStatus
 from storage.notifications import NotificationRepository
 from tests.builders import Queue, SettableClock
@@ -502,8 +502,20 @@ async def test_progress_never_stands_still(
     assert "1 of 1 requeued; 4 still match." in result.structured_content["next"]
 
 
+@pytest.mark.parametrize(
+    ("failure", "in_doubt"),
+    [
+        (DatabaseBusyError, ""),
+        (ChangeUnknownError, "Whether the next 2 were done too can't be known. "),
+    ],
+)
 async def test_what_the_database_kept_from_being_done_is_told_exactly(
-    connected: Any, queue: Queue, repository: NotificationRepository, monkeypatch: pytest.MonkeyPatch
+    connected: Any,
+    queue: Queue,
+    repository: NotificationRepository,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: type[StorageError],
+    in_doubt: str,
 ) -> None:
     monkeypatch.setattr("storage.many.LARGEST_BULK", 2)
     await dead(queue, 5)
@@ -514,7 +526,7 @@ async def test_what_the_database_kept_from_being_done_is_told_exactly(
         self: NotificationRepository, ids: tuple[str, ...], *, actor: str | None
     ) -> BulkReport:
         if next(calls):
-            raise DatabaseBusyError("held")
+            raise failure("held")
         return await requeue_all(self, ids, actor=actor)
 
     monkeypatch.setattr(NotificationRepository, "requeue_all", held_after_one)
@@ -522,8 +534,8 @@ async def test_what_the_database_kept_from_being_done_is_told_exactly(
         result = await client.call_tool("requeue_notifications", {})
     assert result.is_error
     assert result.content[0].text == (
-        "The database could not be used any more when 2 of 5 were done. The server's log says why; "
-        "call again for the rest."
+        f"The database could not be used any more when 2 of 5 were done. {in_doubt}"
+        "The server's log says why; call again for the rest."
     )
     assert await repository.count(DEAD) == 3
 
