@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 import anyio.to_thread
-from sqlalchemy import NullPool, Select, Table, func, literal, or_, select
+from sqlalchemy import NullPool, func, literal, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction
 
@@ -20,15 +20,15 @@ from storage.addresses import Address
 from storage.changes import Changes
 from storage.clock import Clock, utc_now
 from storage.connecting import Connecting
-from storage.errors import ChangeUnknownError, DatabaseReadOnlyError, StorageError
+from storage.errors import ChangeUnknownError, StorageError
 from storage.listening import Listening
 from storage.migrations import REVISIONS, bring_up_to_date, current_revision
 from storage.missing import Missing, missing
 from storage.notices import SPOKEN_FOR
 from storage.opened import Opened
-from storage.partial_schema import left_as_it_is, read_partially
+from storage.partial_schema import left_as_it_is
 from storage.polling import Polling
-from storage.tables import metadata, notification_events
+from storage.rights import is_certctl_s, unwritable
 from storage.transactions import Transaction, TransactionFailedError
 
 logger = logging.getLogger(__name__)
@@ -57,15 +57,6 @@ TRIES = 4
 
 _FORBIDDEN = frozenset({"42501", "25006"})
 """insufficient_privilege and read_only_sql_transaction."""
-
-
-def _may(table: Table, act: str) -> Select[bool]:
-    return select(func.has_table_privilege(literal(table.name), literal(act)))
-
-
-_MAY_WRITE = _may(notification_events, "UPDATE").add_columns(
-    or_(func.pg_is_in_recovery(), func.current_setting("default_transaction_read_only") == "on")
-)
 
 _COLLISIONS = frozenset({"40001", "40P01"})
 """serialization_failure and deadlock_detected: nothing is wrong with the transaction but its moment."""
@@ -112,7 +103,8 @@ async def opened(
             unchangeable: StorageError | None = None
             if found != REVISIONS[-1] and not migrate:
                 unchangeable = await connection.run_sync(left_as_it_is, readers, address.shown)
-            unchangeable = unchangeable or await _unwritable(connection, readers, address)
+            unchangeable = unchangeable or await unwritable(connection, readers, address.shown)
+            certctl_s = await is_certctl_s(connection)
         writing = connecting.engine(UNANSWERED, pool_size=1, max_overflow=0)
         changes: Changes
         # A standby lets nobody listen, and without the triggers there is nothing to hear.
@@ -128,6 +120,7 @@ async def opened(
             changes,
             clock or database_clock,
             unchangeable,
+            certctl_s,
             connecting.leave_soon,
         )
 
@@ -178,30 +171,6 @@ async def _connected(address: Address, longest: timedelta | None) -> AsyncIterat
             yield connection
     finally:
         await connecting.close()
-
-
-async def _unwritable(
-    connection: AsyncConnection, readers: AsyncEngine, address: Address
-) -> StorageError | None:
-    """Why this user can't change the queue; None where it can. What it may not even read is read as empty."""
-    may, standby = (await connection.execute(_MAY_WRITE)).one()
-    if standby:
-        return DatabaseReadOnlyError(
-            f"the database {address.shown} is a standby: it is read, and nothing in it is changed; name the "
-            "primary"
-        )
-    if not may:
-        hidden = [
-            table
-            for table in metadata.sorted_tables
-            if not (await connection.execute(_may(table, "SELECT"))).scalar_one()
-        ]
-        if notification_events not in hidden:
-            read_partially(readers, Missing(tables=tuple(hidden)))
-        return DatabaseReadOnlyError(
-            f"the database {address.shown} allows this user to read notifications, not to change them"
-        )
-    return None
 
 
 class _Transactions:
