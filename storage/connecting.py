@@ -6,6 +6,7 @@ A server that is paused, or cut off, does not say so: whoever waits for it waits
 import asyncio
 import time
 from datetime import timedelta
+from itertools import count
 from typing import Any
 from weakref import WeakSet
 
@@ -39,9 +40,13 @@ class Connecting:
         self._beginning: set[asyncio.Timeout] = set()
         self._leaving: asyncio.TimerHandle | None = None
         self._left = False
+        self._numbers = count(1)
 
-    def engine(self, longest: timedelta | None, **options: Any) -> AsyncEngine:
-        """Whose connections wait at most so long for each answer."""
+    def engine(self, longest: timedelta | None, *, prepared: bool = False, **options: Any) -> AsyncEngine:
+        """Whose connections wait at most so long for each answer.
+
+        `prepared` statements are parsed once. Others have no name, and are planned for what they are given.
+        """
 
         async def connect(**_: object) -> asyncpg.Connection:
             return await self._connect(longest)
@@ -50,6 +55,8 @@ class Connecting:
         if self._address.behind_pooler:
             # A statement without name lasts as long as it must, whichever connection of the server it is on.
             arguments |= {"prepared_statement_cache_size": 0, "prepared_statement_name_func": str}
+        elif prepared:
+            arguments |= {"prepared_statement_name_func": self._next_name}
         engine = create_async_engine("postgresql+asyncpg://", connect_args=arguments, **options)
         _asked_before_use(engine)
         self._engines.append(engine)
@@ -79,13 +86,16 @@ class Connecting:
                     timeout=self._address.patience.total_seconds(),
                     command_timeout=None if longest is None else longest.total_seconds(),
                     server_settings=dict(self._address.settings),
-                    # SQLAlchemy keeps the statements that it has prepared.
+                    # SQLAlchemy keeps what it has prepared.
                     statement_cache_size=0,
                 )
             finally:
                 self._beginning.discard(limit)
         self._connections.add(connection)
         return connection
+
+    def _next_name(self) -> str:
+        return f"certctl_mcp_{next(self._numbers)}"
 
     def _leave(self) -> None:
         self._left = True

@@ -21,6 +21,7 @@ from storage.changes import Changes
 from storage.clock import Clock, utc_now
 from storage.connecting import Connecting
 from storage.errors import ChangeUnknownError, StorageError
+from storage.failures import BEHIND_POOLER
 from storage.listening import Listening
 from storage.migrations import REVISIONS, bring_up_to_date, current_revision
 from storage.missing import Missing, missing
@@ -94,9 +95,11 @@ async def opened(
             max_overflow=0,
             pool_timeout=address.patience.total_seconds(),
             # A transaction, behind a pooler: what a statement is prepared on is then what it runs on.
-            **({} if address.behind_pooler else {"isolation_level": "AUTOCOMMIT"}),
+            isolation_level="READ COMMITTED" if address.behind_pooler else "AUTOCOMMIT",
         )
         async with readers.connect() as connection:
+            if address.behind_pooler is None:
+                await _expect_no_pooler(connection, address)
             found = await _found_revision(connection)
             if found != REVISIONS[-1] and migrate:
                 migrate = await _migrated(address)
@@ -105,7 +108,7 @@ async def opened(
                 unchangeable = await connection.run_sync(left_as_it_is, readers, address.shown)
             unchangeable = unchangeable or await unwritable(connection, readers, address.shown)
             certctl_s = await is_certctl_s(connection)
-        writing = connecting.engine(UNANSWERED, pool_size=1, max_overflow=0)
+        writing = connecting.engine(UNANSWERED, prepared=True, pool_size=1, max_overflow=0)
         changes: Changes
         # A standby lets nobody listen, and without the triggers there is nothing to hear.
         changes = Polling() if address.behind_pooler or unchangeable else Listening(readers)
@@ -123,6 +126,15 @@ async def opened(
             certctl_s,
             connecting.leave_soon,
         )
+
+
+async def _expect_no_pooler(connection: AsyncConnection, address: Address) -> None:
+    """What is prepared, or listened to, on one connection would be missed on the next."""
+    driver = (await connection.get_raw_connection()).driver_connection
+    assert driver is not None
+    at_work = (await connection.execute(select(func.pg_backend_pid()))).scalar_one()
+    if driver.get_server_pid() != at_work:
+        raise StorageError(f"the database {address.shown} {BEHIND_POOLER}")
 
 
 async def lacking(address: Address) -> tuple[str | None, Missing]:
@@ -197,6 +209,8 @@ class _Transactions:
                     "lock_timeout": _milliseconds(busy_timeout),
                     "statement_timeout": _milliseconds(LONGEST_WRITE),
                     "idle_in_transaction_session_timeout": _milliseconds(IDLE_AT_MOST),
+                    # A plan made while the table is empty would still be followed when it is large.
+                    "plan_cache_mode": "force_custom_plan",
                     SPOKEN_FOR: "on",
                 }.items()
             ),

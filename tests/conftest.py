@@ -1,5 +1,4 @@
 import asyncio
-import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from storage.notifications import NotificationRepository
 from tests import postgresql
 from tests.builders import Queue, SettableClock
 from tests.holding import Held
-from tests.postgresql import NoServerError, Server
+from tests.postgresql import Server
 
 
 @pytest.fixture
@@ -71,15 +70,9 @@ def queue(repository: NotificationRepository, clock: SettableClock) -> Queue:
 
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[Server]:
-    try:
-        with postgresql.serving() as server:
-            asyncio.run(postgresql.prepare(server))
-            yield server
-    except NoServerError as failure:
-        # Where everything has to be proven, what could not be tried is a failure.
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(failure))
+    with postgresql.skipped_where_there_is_none(), postgresql.serving() as server:
+        asyncio.run(postgresql.prepare(server))
+        yield server
 
 
 @pytest.fixture
