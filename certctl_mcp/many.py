@@ -76,8 +76,8 @@ class Preview:
     @property
     def filtered_out(self) -> int:
         """Notifications of the given ids that the rest of the filter does not match."""
-        given = len(set(self.wanted.ids))
-        return given and given - len(self.missing_ids) - sum(share.count for share in self.shares)
+        matching = sum(share.count for share in self.shares)
+        return max(0, len(set(self.wanted.ids)) - len(self.missing_ids) - matching)
 
     @property
     def by_channel(self) -> Counter[str]:
@@ -210,7 +210,8 @@ class ManyNotifications:
         if not ids:
             return ()
         found = await self._repository.matching_ids(NotificationFilter(ids=tuple(ids)), limit=len(ids))
-        return tuple(dict.fromkeys(each for each in ids if each not in set(found.ids)))
+        there = set(found.ids)
+        return tuple(dict.fromkeys(each for each in ids if each not in there))
 
     async def _apply(self, preview: Preview, ids: Sequence[str]) -> BulkReport:
         match preview.act:

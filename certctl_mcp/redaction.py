@@ -46,7 +46,7 @@ _PATTERNS = (
     r"(?P<kept>(?i:discord(?:app)?\.com/api/webhooks/))[^\s\"'<>]+",
     r"(?P<kept>(?i:webhook\.office\.com/))[^\s\"'<>]+",
     r"(?P<kept>(?i:api\.telegram\.org/bot))[^\s\"'<>/]+",
-    r"(?P<kept>/(?i:hooks?|webhooks?|integrations?)/)[\w-]{16,}",
+    r"(?P<kept>/(?i:hooks?|webhooks?|integrations?)/)(?=[\w-]{0,100}[0-9])[\w-]{16,}",
     # Authorization headers, and their values wherever they stand.
     rf"(?P<kept>(?i:authorization){_IS}{_QUOTE})(?(quote){_VALUE}|{_SCHEME}(?:{_PARAMETERS}|{_VALUE}))",
     # Cookies, which may be many in a line.
@@ -62,7 +62,8 @@ _PATTERNS = (
     r"(?P<kept>)\bwhsec_[A-Za-z0-9+/=_-]+",
     r"(?P<kept>)\b(?:xox[a-z]|xapp)-[A-Za-z0-9-]{8,}",
     r"(?P<kept>)\bgh[pousr]_[A-Za-z0-9]{20,}",
-    r"(?P<kept>)\b(?:github_pat_|glpat-|npm_|[sr]k_(?:live|test)_|sk-(?:ant|proj)-|hvs\.|dop_v1_)[\w-]{16,}",
+    r"(?P<kept>)\b(?:github_pat_|glpat-|[sr]k_(?:live|test)_|sk-(?:ant|proj)-|hvs\.|dop_v1_)[\w-]{16,}",
+    r"(?P<kept>)\bnpm_[A-Za-z0-9]{30,}",
     r"(?P<kept>)\bAIza[\w-]{35}",
     r"(?P<kept>)\bSG\.[\w-]{16,64}\.[\w-]{16,}",
     r"(?P<kept>)\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
