@@ -135,12 +135,12 @@ class ManyNotifications:
     def __init__(self, repository: "NotificationRepository", clock: Clock = utc_now) -> None:
         self._repository = repository
         self._clock = clock
-        self._interrupted: dict[Act, Interrupted] = {}
+        self._interrupted: dict[tuple[str | None, Act], Interrupted] = {}
         self._batch = anyio.Lock()
 
     def interrupted(self, act: Act) -> Interrupted | None:
-        """The newest of these acts, if it was cancelled half-way."""
-        return self._interrupted.get(act)
+        """The newest of these acts of who acts now, if it was cancelled half-way."""
+        return self._interrupted.get((actor(), act))
 
     async def preview(self, act: Act, wanted: NotificationFilter) -> Preview:
         """What `act` would do to what is `wanted`."""
@@ -166,7 +166,8 @@ class ManyNotifications:
 
         report = BulkReport()
         wanted = _narrowed(preview.act, preview.wanted)
-        self._interrupted.pop(preview.act, None)
+        mine = actor(), preview.act
+        self._interrupted.pop(mine, None)
         after: str | None = None
         try:
             while True:
@@ -190,7 +191,7 @@ class ManyNotifications:
             raise ActStoppedError(report, preview.count, in_doubt) from failure
         except BaseException:
             # Cancelled, or the client has gone: nobody hears how far it came.
-            self._interrupted[preview.act] = Interrupted(self._clock(), report, preview.count)
+            self._interrupted[mine] = Interrupted(self._clock(), report, preview.count)
             logger.warning("%s was cancelled: %d of %d done", preview.act, report.changed, preview.count)
             raise
         logger.info("%s: %d of %d done", preview.act, report.changed, preview.count)
