@@ -3,13 +3,11 @@
 import asyncio
 import os
 import signal
-import sys
-from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping
 from datetime import timedelta
-from pathlib import Path
+from subprocess import PIPE
 
-ROOT = Path(__file__).parents[2]
+from tests.processes import Program
 
 SERVER: tuple[str, ...] = ()
 WORKER = ("worker",)
@@ -22,7 +20,7 @@ PATIENCE = timedelta(seconds=60)
 class Member:
     """One process, and what it tells on stderr."""
 
-    def __init__(self, process: Process, command: tuple[str, ...]) -> None:
+    def __init__(self, process: Program, command: tuple[str, ...]) -> None:
         self.process = process
         self.command = command
         self.told = ""
@@ -40,12 +38,17 @@ class Member:
     async def ends(self) -> int:
         """The exit code, once all that it told is known."""
         async with asyncio.timeout(PATIENCE.total_seconds()):
-            await self._listening
-            return await self.process.wait()
+            # Who gives up waiting gives up only that.
+            await asyncio.shield(self._listening)
+            code = self.process.wait()
+        self.process.close()
+        return code
 
     async def _listen(self) -> None:
-        assert self.process.stderr
-        async for line in self.process.stderr:
+        lines = asyncio.StreamReader()
+        reading = asyncio.StreamReaderProtocol(lines)
+        await asyncio.get_running_loop().connect_read_pipe(lambda: reading, self.process.stderr)
+        async for line in lines:
             async with self._more:
                 self.told += line.decode()
                 self._more.notify_all()
@@ -66,15 +69,10 @@ class Fleet:
 
     async def start(self, *command: str) -> Member:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("CERTCTL_")}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "certctl_mcp", *command),
-            cwd=ROOT,
-            env=inherited | self.settings,
-            stdin=PIPE,
-            stderr=PIPE,
+        environment = inherited | self.settings
+        member = Member(
+            Program("certctl_mcp", *command, environment=environment, stdin=PIPE, stderr=PIPE), command
         )
-        member = Member(process, command)
         self.members.append(member)
         return member
 
