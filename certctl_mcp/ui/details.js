@@ -13,6 +13,9 @@ const OUTCOMES = {
   abandoned: "Never answered",
 };
 
+/** What somebody did, but for sending it, which is told with the first step. */
+const ACTIONS = { requeue: "Requeued", "mark read": "Marked as read" };
+
 export class Details {
   #call;
   #doing;
@@ -130,15 +133,21 @@ function text(title, content, kind = "verbatim") {
 
 function timeline(found, row, attempts) {
   const line = element("ol.timeline", { "aria-labelledby": "attempts-title" });
-  const steps = [step("accepted", "Accepted", row.created_at)];
+  const done = (found.done ?? []).map((one) => ({ at: one.at, action: one.action, by: `by ${one.untrusted.actor}` }));
+  const steps = [step("accepted", "Accepted", row.created_at, done.find((one) => one.action === "send")?.by)];
   if (found.earlier_attempts) {
     steps.push(element("li.step.more", {}, element("strong", {}, counted(found.earlier_attempts, "earlier attempt"))));
   }
   let before;
-  for (const attempt of attempts) {
-    const error = attempt.untrusted?.error;
-    const title = `${OUTCOMES[attempt.outcome] ?? attempt.outcome}${attempt.late ? ", too late to count" : ""}`;
-    steps.push(step(attempt.outcome, title, attempt.started_at, `Attempt ${attempt.number}`, attempt.seconds, error && (error === before ? "The same error." : error)));
+  for (const one of inOrder(attempts, done.filter(({ action }) => action in ACTIONS))) {
+    if (one.action) {
+      steps.push(step("done", ACTIONS[one.action], one.at, one.by));
+      before = undefined;
+      continue;
+    }
+    const error = one.untrusted?.error;
+    const title = `${OUTCOMES[one.outcome] ?? one.outcome}${one.late ? ", too late to count" : ""}`;
+    steps.push(step(one.outcome, title, one.started_at, `Attempt ${one.number}`, one.seconds, error && (error === before ? "The same error." : error)));
     before = error;
   }
   if (found.under_way) steps.push(element("li.step.running", {}, element("strong", {}, "Under way now")));
@@ -146,6 +155,12 @@ function timeline(found, row, attempts) {
   else if (row.next_retry_at) steps.push(element("li.step.running", {}, element("strong", {}, "Next attempt "), time(row.next_retry_at)));
   arrange(line, steps);
   return line;
+}
+
+function inOrder(attempts, done) {
+  const when = (one) => Date.parse(one.started_at ?? one.at);
+  // Moments are told to the second; what is requeued is attempted within it.
+  return [...done, ...attempts].sort((one, other) => when(one) - when(other));
 }
 
 function step(kind, title, moment, name = null, seconds = undefined, error = null) {

@@ -56,6 +56,10 @@ async def test_a_dead_letter_is_found_read_requeued_and_seen_to_be_sent(site: Si
     await expect(row(page, other).locator(".badge")).to_have_text("dead")
     await page.get_by_role("tab", name="All").click()
     await expect(row(page, wanted).locator(".badge")).to_have_text("sent")
+    await row(page, wanted).get_by_role("button", name="Expiration warning", exact=True).click()
+    steps = page.get_by_role("list", name="Attempts").get_by_role("listitem")
+    await expect(steps.locator("strong")).to_have_text(["Accepted", "Requeued", "Delivered"])
+    await expect(steps.nth(1)).to_contain_text("by http:anonymous")
 
 
 async def test_the_whole_error_comes_up_on_focus_and_goes_with_escape(site: Site, visit: Visit) -> None:
