@@ -22,9 +22,10 @@ PATIENCE = timedelta(seconds=60)
 class Member:
     """One process, and what it tells on stderr."""
 
-    def __init__(self, process: Process, command: tuple[str, ...]) -> None:
+    def __init__(self, process: Process, command: tuple[str, ...], within: str | None) -> None:
         self.process = process
         self.command = command
+        self.within = within
         self.told = ""
         self._more = asyncio.Condition()
         self._listening = asyncio.create_task(self._listen())
@@ -64,17 +65,18 @@ class Fleet:
         """What every member ever told."""
         return "".join(member.told for member in (*self._gone, *self.members))
 
-    async def start(self, *command: str) -> Member:
+    async def start(self, *command: str, within: str | None = None) -> Member:
+        """`within` is the network namespace that it lives in."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("CERTCTL_")}
+        entering = ("ip", "netns", "exec", within) if within else ()
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "certctl_mcp", *command),
+            *(*entering, sys.executable, "-m", "certctl_mcp", *command),
             cwd=ROOT,
             env=inherited | self.settings,
             stdin=PIPE,
             stderr=PIPE,
         )
-        member = Member(process, command)
+        member = Member(process, command, within)
         self.members.append(member)
         return member
 
@@ -85,7 +87,7 @@ class Fleet:
         await member.ends()
         self.members.remove(member)
         self._gone.append(member)
-        return await self.start(*member.command)
+        return await self.start(*member.command, within=member.within)
 
     async def end(self) -> list[int]:
         """Tell all to leave; their exit codes."""
