@@ -10,6 +10,7 @@ from storage.notifications import NotificationRepository
 from tests import postgresql
 from tests.builders import Queue, SettableClock
 from tests.holding import Held
+from tests.line import SOON, Line, line_to
 from tests.postgresql import Server
 
 
@@ -89,3 +90,20 @@ def postgresql_url(postgresql_server: Server) -> Iterator[str]:
     url = asyncio.run(postgresql.create_database(postgresql_server))
     yield url
     asyncio.run(postgresql.drop_database(postgresql_server, url))
+
+
+@pytest.fixture
+async def line(postgresql_url: str) -> AsyncIterator[Line]:
+    """To a new database on PostgreSQL."""
+    held = Held(line_to(postgresql_url))
+    yield await held.enter()
+    await held.leave()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server is not waited for as long as it deserves."""
+    monkeypatch.setattr("storage.postgresql.UNANSWERED", SOON)
+    monkeypatch.setattr("storage.connecting.ANSWERED_WITHIN", SOON)
+    monkeypatch.setattr("storage.listening.ANSWERED_WITHIN", SOON)
+    monkeypatch.setattr("storage.addresses.PATIENCE", SOON)

@@ -3,9 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 COMMIT = b"COMMIT;"
+
+SOON = timedelta(milliseconds=300)
+"""How long who is impatient waits for an answer."""
 
 _CHUNK = 1 << 16
 

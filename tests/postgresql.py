@@ -33,6 +33,9 @@ _SETTINGS = {
     "max_wal_size": "4GB",
 }
 
+SOCKET = {"unix_socket_directories": "."}
+"""Lets whoever may read its data directory reach it, from whatever network."""
+
 _NUMBERS = count(1)
 
 
@@ -93,6 +96,10 @@ class Server:
 
     def url(self, database: str = "postgres", user: str = "postgres") -> str:
         return f"postgresql://{user}@{self.host}:{self.port}/{database}"
+
+    def socket_url(self, database: str = "postgres") -> str:
+        """Where its network can't be reached; for a server whose settings say `SOCKET`."""
+        return f"postgresql://postgres@/{database}?host={self._data}&port={self.port}"
 
     def initialise(self) -> None:
         if os.getuid() == 0:

@@ -13,31 +13,12 @@ from storage.models import AttemptOutcome
 from storage.notifications import NotificationRepository
 from tests.builders import LEASE, TOOK, new_notification, unlimited
 from tests.holding import Held
-from tests.line import COMMIT, Line, line_to
+from tests.line import COMMIT, SOON, Line
 from tests.storage.foreign import rows
 
 INSERT = b"INSERT INTO notification_events"
 
-SOON = timedelta(milliseconds=300)
-"""How long the server is waited for here."""
-
 PATIENCE = timedelta(seconds=30)
-
-
-@pytest.fixture
-async def line(postgresql_url: str) -> AsyncIterator[Line]:
-    held = Held(line_to(postgresql_url))
-    yield await held.enter()
-    await held.leave()
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server is not waited for as long as it deserves."""
-    monkeypatch.setattr("storage.postgresql.UNANSWERED", SOON)
-    monkeypatch.setattr("storage.connecting.ANSWERED_WITHIN", SOON)
-    monkeypatch.setattr("storage.listening.ANSWERED_WITHIN", SOON)
-    monkeypatch.setattr("storage.addresses.PATIENCE", SOON)
 
 
 @pytest.fixture
