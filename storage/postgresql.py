@@ -6,7 +6,7 @@ same moment. Connections are few: one that writes, some that read, one that list
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -61,6 +61,17 @@ _FORBIDDEN = frozenset({"42501", "25006"})
 
 _COLLISIONS = frozenset({"40001", "40P01"})
 """serialization_failure and deadlock_detected: nothing is wrong with the transaction but its moment."""
+
+
+_BY_INDEX: Mapping[str, str] = {
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "plan_cache_mode": "force_generic_plan",
+    "jit": "off",
+}
+"""Every statement that writes finds a few rows by an index, whatever it has last been told of a table that is
+another one a minute later."""
 
 
 class DatabaseClock:
@@ -212,6 +223,7 @@ class _Transactions:
                     # A plan made while the table is empty would still be followed when it is large.
                     "plan_cache_mode": "force_custom_plan",
                     SPOKEN_FOR: "on",
+                    **_BY_INDEX,
                 }.items()
             ),
         )
