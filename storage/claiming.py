@@ -1,7 +1,7 @@
 """Second step on a notification's way: a worker takes what is due under a lease; no other may attempt it."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,12 +10,11 @@ from sqlalchemy import (
     CompoundSelect,
     Row,
     Select,
-    and_,
     bindparam,
     exists,
+    func,
     literal_column,
     null,
-    or_,
     select,
     union_all,
     update,
@@ -27,7 +26,7 @@ from storage.models import Claim, Notification
 from storage.records import NOTIFICATION, notification_of
 from storage.tables import UtcDateTime, notification_events
 from storage.transactions import Transaction
-from storage.waiting import FAILED, PENDING, channels
+from storage.waiting import FAILED, PENDING, WAYS, channels
 
 SUSPECT_AFTER = 3
 """Abandoned this often, a notification may be what kills its workers, and is only attempted alone."""
@@ -49,49 +48,42 @@ class ClaimRequest:
 _n = notification_events.c
 _now = bindparam("now", type_=UtcDateTime)
 
-_SCHEDULED = and_(FAILED, _n.next_retry_at.is_not(None), _n.next_retry_at <= _now)
-_UNSCHEDULED = and_(FAILED, _n.next_retry_at.is_(None))
-
-_DUE: Mapping[str, tuple[ColumnElement[bool], ColumnElement[datetime]]] = {
-    "pending": (PENDING, _n.created_at),
-    "scheduled": (_SCHEDULED, _n.next_retry_at),
-    "unscheduled": (_UNSCHEDULED, _n.created_at),
-}
-"""The ways of being due, each with the moment since when. Each has an index of its own."""
-
 
 def _work() -> CompoundSelect[str | None]:
     """Each channel with something due, and a row without channel if a lease ran out."""
     pending = channels(PENDING).subquery()
     failed = channels(FAILED).subquery()
-    scheduled = exists().where(_SCHEDULED, _n.channel == failed.c.channel)
-    unscheduled = exists().where(_UNSCHEDULED, _n.channel == failed.c.channel)
+    due = (
+        select(_n.id).where(way.due_in(failed.c.name)).order_by(*way.oldest_first).limit(1).scalar_subquery()
+        for way in (WAYS["scheduled"], WAYS["unscheduled"])
+    )
     return union_all(
-        select(pending.c.channel),
-        select(failed.c.channel).where(or_(scheduled, unscheduled)),
+        select(pending.c.name),
+        # Not EXISTS, for which PostgreSQL may first gather what is due in all channels.
+        select(failed.c.name).where(func.coalesce(*due).is_not(None)),
         select(null()).where(exists().where(EXPIRED)),
     )
 
 
-def _oldest(way: str, suspect: ColumnElement[bool]) -> Select[str, datetime, str]:
+def _oldest(name: str, suspect: ColumnElement[bool]) -> Select[str, datetime, str]:
     """The oldest notifications of a channel that are due in one way."""
-    due, since = _DUE[way]
+    way = WAYS[name]
     return (
-        select(_n.id, since.label("since"), literal_column(f"'{way}'").label("way"))
-        .where(due, _n.channel == bindparam("in_channel"), _n.lease_owner.is_(None), suspect)
-        .order_by(since)
-        .limit(bindparam(way))
+        select(_n.id, way.since.label("since"), literal_column(f"'{name}'").label("way"))
+        .where(way.due_in(bindparam("in_channel", type_=_n.channel.type)), _n.lease_owner.is_(None), suspect)
+        .order_by(*way.oldest_first)
+        .limit(bindparam(name))
     )
 
 
 def _looking(suspect: ColumnElement[bool]) -> CompoundSelect[str, datetime, str]:
     """What could be taken in a channel: as many in each way as asked for."""
-    return union_all(*(select(_oldest(way, suspect).subquery()) for way in _DUE))
+    return union_all(*(select(_oldest(way, suspect).subquery()) for way in WAYS))
 
 
 def _taking(suspect: ColumnElement[bool]) -> ReturningUpdate[tuple[object, ...]]:
     """Take as many in each way as asked for, past those that another worker is taking at this moment."""
-    rows = (_oldest(way, suspect).with_for_update(skip_locked=True).subquery() for way in _DUE)
+    rows = (_oldest(way, suspect).with_for_update(skip_locked=True).subquery() for way in WAYS)
     taken = union_all(*(select(each.c.id) for each in rows)).cte("taken")
     return (
         update(notification_events)
@@ -155,7 +147,7 @@ def _due_in(transaction: Transaction, request: ClaimRequest, channel: str) -> li
     room = min(request.room(channel), request.slots)
     if room <= 0:
         return []
-    asked = {"now": transaction.now, "in_channel": channel} | dict.fromkeys(_DUE, room)
+    asked = {"now": transaction.now, "in_channel": channel} | dict.fromkeys(WAYS, room)
     rows = transaction.connection.execute(_LOOK[request.suspects], asked)
     return sorted(rows, key=lambda row: row.since)[:room]
 
@@ -173,7 +165,7 @@ def _take(
         "expires_at": transaction.now + request.lease,
         "in_channel": channel,
     }
-    wanted = {way: ways[way] for way in _DUE}
+    wanted = {way: ways[way] for way in WAYS}
     rows = transaction.connection.execute(_TAKE[request.suspects], lease | wanted)
     return [notification_of(row) for row in rows]
 

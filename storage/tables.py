@@ -136,16 +136,28 @@ _partial(
     _n.next_retry_at,
     where="status = 'failed' AND next_retry_at IS NOT NULL",
 )
-# The status is in the key as well: SQLite's planner then sees that these fit better than the index of lists.
-_partial("idx_notification_events_pending", _n.status, _n.channel, _n.created_at, where="status = 'pending'")
-_partial(
-    "idx_notification_events_failed",
-    _n.status,
-    _n.channel,
-    _n.next_retry_at,
-    _n.created_at,
-    where="status = 'failed'",
-)
+# SQLite's planner sees only by a status in the key that these fit better than the index of lists.
+# PostgreSQL's takes the status for granted in them, and could then not seek by what comes after it; it sees
+# only by a predicate that fits no other index that these are better than that of lists.
+for _dialect, _key, _predicate in (
+    ("sqlite", (_n.status,), "status = '{}'"),
+    ("postgresql", (), "(status = '{}') IS TRUE"),
+):
+    _partial(
+        "idx_notification_events_pending",
+        *_key,
+        _n.channel,
+        _n.created_at,
+        where=_predicate.format("pending"),
+    ).ddl_if(dialect=_dialect)
+    _partial(
+        "idx_notification_events_failed",
+        *_key,
+        _n.channel,
+        _n.next_retry_at,
+        _n.created_at,
+        where=_predicate.format("failed"),
+    ).ddl_if(dialect=_dialect)
 _partial("idx_notification_events_lease", _n.lease_expires_at, where="lease_expires_at IS NOT NULL")
 _partial(
     "idx_notification_events_idempotency_key",

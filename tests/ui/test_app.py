@@ -175,7 +175,10 @@ async def test_the_page_is_one_document_that_needs_nobody(tmp_path: Path) -> Non
 
 
 async def test_who_may_not_read_is_given_no_page(tmp_path: Path) -> None:
-    environment = {"CERTCTL_DATABASE_URL": f"sqlite:///{tmp_path}/notifications.db", "CERTCTL_MCP_TOOLS": "send"}
+    environment = {
+        "CERTCTL_DATABASE_URL": f"sqlite:///{tmp_path}/notifications.db",
+        "CERTCTL_MCP_TOOLS": "send",
+    }
     async with Client(build_server(load_settings(None, environment))) as client:
         assert not client.server_capabilities.extensions
         assert all(tool.meta is None for tool in (await client.list_tools()).tools)
