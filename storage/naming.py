@@ -2,10 +2,10 @@
 
 from itertools import chain
 
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.dialects import ending
+from storage.dialects import begins, ending
 from storage.seeking import distinct
 from storage.tables import notification_events
 
@@ -26,7 +26,8 @@ MOST_NAMES = 200
 
 async def ids_beginning(connection: AsyncConnection, prefix: str, limit: int) -> tuple[str, ...]:
     """The greatest first: ids of ours hold their time."""
-    query = select(_n.id).where(_begins(prefix)).order_by(_n.id.desc()).limit(limit)
+    beginning = begins(_n.id, literal(prefix, _n.id.type), literal(prefix + _LAST, _n.id.type))
+    query = select(_n.id).where(beginning).order_by(_n.id.desc()).limit(limit)
     return tuple((await connection.execute(query)).scalars())
 
 
@@ -49,11 +50,6 @@ async def channels_in_use(connection: AsyncConnection) -> tuple[str, ...]:
 
 async def types_in_use(connection: AsyncConnection) -> tuple[str, ...]:
     return tuple((await connection.execute(TYPES)).scalars())
-
-
-def _begins(prefix: str) -> ColumnElement[bool]:
-    # A range, not LIKE: that has its own signs, and SQLite serves it by an index only under conditions.
-    return and_(_n.id >= prefix, _n.id < prefix + _LAST)
 
 
 CHANNELS = distinct(_n.channel).limit(MOST_NAMES)

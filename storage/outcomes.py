@@ -15,6 +15,7 @@ from storage.leases import held_by
 from storage.models import AttemptOutcome, Claim, NotificationStatus
 from storage.notices import tell_due
 from storage.tables import notification_attempts, notification_events
+from storage.texts import storable
 from storage.transactions import Transaction
 
 
@@ -96,11 +97,6 @@ def finish(transaction: Transaction, attempts: Sequence[Finished]) -> list[bool]
 
 def _token(attempt: Finished) -> tuple[str, int]:
     return attempt.claim.notification.id, attempt.claim.number
-
-
-def storable(text: str) -> str:
-    """An error may quote anything; NUL and lone surrogates would make its row unreadable."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", "\ufffd")
 
 
 def _stored(error: str | None) -> str | None:

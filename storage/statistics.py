@@ -42,10 +42,7 @@ COUNT_UNDELIVERED = select(func.count()).select_from(notification_events).where(
 OLDEST_DEAD = select(func.min(_n.created_at)).where(_n.status == NotificationStatus.DEAD.value)
 NEXT_RETRY_AFTER = _first_retry()
 NEXT_LEASE_END = (
-    select(_n.lease_expires_at)
-    .where(_n.lease_expires_at.is_not(None))
-    .order_by(_n.lease_expires_at)
-    .limit(1)
+    select(_n.lease_expires_at).where(_n.lease_expires_at.is_not(None)).order_by(_n.lease_expires_at).limit(1)
 )
 
 
