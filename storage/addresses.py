@@ -42,6 +42,13 @@ _OF_OTHER_CLIENTS = frozenset(
 """Parameters that mean something to another client; the driver would send them to the server, which refuses
 what it does not know. All others are passed on."""
 
+_OF_OURS = {
+    "application_name": "certctl-mcp",
+    # Compiling a statement takes the server longer than running any of ours.
+    "jit": "off",
+}
+"""Settings of the session where the URL has none. Behind a pooler they might be refused."""
+
 _TRUE = frozenset({"1", "on", "true", "yes"})
 
 
@@ -78,9 +85,9 @@ class Address:
         pooler = parameters.pop("pgbouncer", None)
         behind_pooler = None if pooler is None else pooler.lower() in _TRUE
         kept = {name: value for name, value in parameters.items() if name not in _OF_OTHER_CLIENTS}
-        named = {} if "application_name" in kept or behind_pooler else {"application_name": "certctl-mcp"}
+        settings = {} if behind_pooler else {n: v for n, v in _OF_OURS.items() if n not in kept}
         dsn = urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(kept), ""))
-        return cls(dsn, _shown(parts.netloc, parts.path, kept), patience, behind_pooler, named)
+        return cls(dsn, _shown(parts.netloc, parts.path, kept), patience, behind_pooler, settings)
 
 
 def _shown(netloc: str, path: str, parameters: Mapping[str, str]) -> str:

@@ -1,6 +1,5 @@
 """Second step on a notification's way: a worker takes what is due under a lease; no other may attempt it."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,13 +12,11 @@ from sqlalchemy import (
     Integer,
     Row,
     Select,
-    and_,
     bindparam,
     exists,
     func,
     literal_column,
     null,
-    or_,
     select,
     true,
     union_all,
@@ -33,7 +30,7 @@ from storage.models import Claim, Notification
 from storage.records import NOTIFICATION, notification_of
 from storage.tables import UtcDateTime, notification_events
 from storage.transactions import Transaction
-from storage.waiting import FAILED, PENDING, channels
+from storage.waiting import FAILED, PENDING, WAYS, channels
 
 SUSPECT_AFTER = 3
 """Abandoned this often, a notification may be what kills its workers, and is only attempted alone."""
@@ -63,50 +60,40 @@ class Claims(NamedTuple):
 _n = notification_events.c
 _now = bindparam("now", type_=UtcDateTime)
 
-_SCHEDULED = and_(FAILED, _n.next_retry_at.is_not(None), _n.next_retry_at <= _now)
-_UNSCHEDULED = and_(FAILED, _n.next_retry_at.is_(None))
-
-_DUE: Mapping[str, tuple[ColumnElement[bool], ColumnElement[datetime]]] = {
-    "pending": (PENDING, _n.created_at),
-    "scheduled": (_SCHEDULED, _n.next_retry_at),
-    "unscheduled": (_UNSCHEDULED, _n.created_at),
-}
-"""The ways of being due, each with the moment since when. Each has an index of its own."""
-
 
 def _work() -> CompoundSelect[str | None]:
     """Each channel with something due, and a row without channel if a lease ran out."""
     pending = channels(PENDING).subquery()
     failed = channels(FAILED).subquery()
-    scheduled = exists().where(_SCHEDULED, _n.channel == failed.c.channel)
-    unscheduled = exists().where(_UNSCHEDULED, _n.channel == failed.c.channel)
+    due = (
+        select(_n.id).where(way.due_in(failed.c.name)).order_by(*way.oldest_first).limit(1).scalar_subquery()
+        for way in (WAYS["scheduled"], WAYS["unscheduled"])
+    )
     return union_all(
-        select(pending.c.channel),
-        select(failed.c.channel).where(or_(scheduled, unscheduled)),
+        select(pending.c.name),
+        # Not EXISTS, for which PostgreSQL may first gather what is due in all channels.
+        select(failed.c.name).where(func.coalesce(*due).is_not(None)),
         select(null()).where(exists().where(EXPIRED)),
     )
 
 
-def _oldest(way: str, suspect: ColumnElement[bool]) -> Select[str, datetime, str]:
+def _oldest(
+    name: str, channel: ColumnElement[str], suspect: ColumnElement[bool], at_most: ColumnElement[int]
+) -> Select[str, datetime, str]:
     """The oldest notifications of a channel that are due in one way."""
-    due, since = _DUE[way]
+    way = WAYS[name]
     return (
-        select(_n.id, since.label("since"), literal_column(f"'{way}'").label("way"))
-        .where(due, _n.channel == bindparam("in_channel"), _n.lease_owner.is_(None), suspect)
-        .order_by(since)
-        .limit(bindparam(way))
+        select(_n.id, way.since.label("since"), literal_column(f"'{name}'").label("way"))
+        .where(way.due_in(channel), _n.lease_owner.is_(None), suspect)
+        .order_by(*way.oldest_first)
+        .limit(at_most)
     )
 
 
 def _looking(suspect: ColumnElement[bool]) -> CompoundSelect[str, datetime, str]:
-    """What could be taken in a channel: as many in each way as asked for."""
-    return union_all(*(select(_oldest(way, suspect).subquery()) for way in _DUE))
-
-
-def _taking(suspect: ColumnElement[bool]) -> ReturningUpdate[tuple[object, ...]]:
-    """Take as many in each way as asked for."""
-    rows = (_oldest(way, suspect).subquery() for way in _DUE)
-    return _leasing(union_all(*(select(each.c.id) for each in rows)).cte("taken"))
+    """What could be taken in a channel."""
+    channel, room = bindparam("in_channel", type_=_n.channel.type), bindparam("room", type_=Integer)
+    return union_all(*(select(_oldest(way, channel, suspect, room).subquery()) for way in WAYS))
 
 
 def _taking_at_once(suspect: ColumnElement[bool]) -> ReturningUpdate[tuple[object, ...]]:
@@ -122,16 +109,9 @@ def _taking_at_once(suspect: ColumnElement[bool]) -> ReturningUpdate[tuple[objec
     rooms = select(*fields).select_from(told.rows).cte("rooms")
 
     def oldest(way: str, of: CTE, at_most: ColumnElement[int]) -> Select[str, datetime, str]:
-        due, since = _DUE[way]
-        return (
-            select(_n.id, since.label("since"), literal_column(f"'{way}'").label("way"))
-            .where(due, _n.channel == of.c.channel, _n.lease_owner.is_(None), suspect)
-            .order_by(since)
-            .limit(at_most)
-            .correlate(of)
-        )
+        return _oldest(way, of.c.channel, suspect, at_most).correlate(of)
 
-    seen = union_all(*(select(oldest(way, rooms, rooms.c.room).lateral()) for way in _DUE)).lateral("seen")
+    seen = union_all(*(select(oldest(way, rooms, rooms.c.room).lateral()) for way in WAYS)).lateral("seen")
     place = func.row_number().over(partition_by=rooms.c.channel, order_by=seen.c.since)
     due = (
         select(rooms, seen.c.since, seen.c.way, place.label("place"))
@@ -155,7 +135,7 @@ def _taking_at_once(suspect: ColumnElement[bool]) -> ReturningUpdate[tuple[objec
         rows = oldest(way, wanted, wanted.c.number).with_for_update(skip_locked=True).lateral()
         return select(rows.c.id).select_from(wanted.join(rows, true())).where(wanted.c.way == way)
 
-    return _leasing(union_all(*(locked(way) for way in _DUE)).cte("taken"))
+    return _leasing(union_all(*(locked(way) for way in WAYS)).cte("taken"))
 
 
 def _leasing(taken: CTE) -> ReturningUpdate[tuple[object, ...]]:
@@ -177,7 +157,7 @@ _TRUSTED = _n.abandoned_count < SUSPECT_AFTER
 
 _WORK = _work()
 _LOOK = {True: _looking(_SUSPECT), False: _looking(_TRUSTED)}
-_TAKE = {True: _taking(_SUSPECT), False: _taking(_TRUSTED)}
+_TAKE = _leasing(select(Batch("ids").values.label("id")).cte("taken"))
 _TAKE_AT_ONCE = {True: _taking_at_once(_SUSPECT), False: _taking_at_once(_TRUSTED)}
 
 
@@ -228,33 +208,21 @@ def _take_at_once(
 def _look_and_take(
     transaction: Transaction, request: ClaimRequest, rooms: Mapping[str, int]
 ) -> list[Notification]:
-    due = [
-        (row.since, channel, row.way)
-        for channel, room in rooms.items()
-        for row in _due_in(transaction, request, channel, room)
-    ]
-    oldest = sorted(due)[: request.slots]
-    taken: list[Notification] = []
-    for channel in dict.fromkeys(channel for _, channel, _ in oldest):
-        ways = Counter(way for _, of, way in oldest if of == channel)
-        taken += _take(transaction, request, channel, ways)
-    return taken
+    """In two steps, where a transaction keeps all others out."""
+    due = [row for channel in rooms.items() for row in _due_in(transaction, request, *channel)]
+    oldest = sorted(due, key=lambda row: row.since)[: request.slots]
+    if not oldest:
+        return []
+    wanted = _lease(transaction, request) | {"ids": encoded(row.id for row in oldest)}
+    return [notification_of(row) for row in transaction.connection.execute(_TAKE, wanted)]
 
 
 def _due_in(
     transaction: Transaction, request: ClaimRequest, channel: str, room: int
 ) -> list[Row[str, datetime, str]]:
-    asked = {"now": transaction.now, "in_channel": channel} | dict.fromkeys(_DUE, room)
+    asked = {"now": transaction.now, "in_channel": channel, "room": room}
     rows = transaction.connection.execute(_LOOK[request.suspects], asked)
     return sorted(rows, key=lambda row: row.since)[:room]
-
-
-def _take(
-    transaction: Transaction, request: ClaimRequest, channel: str, ways: Counter[str]
-) -> list[Notification]:
-    wanted = {"in_channel": channel} | {way: ways[way] for way in _DUE}
-    rows = transaction.connection.execute(_TAKE[request.suspects], _lease(transaction, request) | wanted)
-    return [notification_of(row) for row in rows]
 
 
 def _lease(transaction: Transaction, request: ClaimRequest) -> dict[str, object]:

@@ -14,7 +14,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.visitors import InternalTraversal
 from sqlalchemy.types import TypeEngine
 
-from storage.tables import UtcDateTime
+from storage.tables import UtcDateTime, Words
 
 Insert = sqlite.Insert | postgresql.Insert
 
@@ -113,6 +113,71 @@ def _unindexed_postgresql(element: unindexed, compiler: SQLCompiler, **options: 
     return column
 
 
+class waits_as(FunctionElement[bool]):  # noqa: N801
+    """The status is this one, a literal, as the indexes say it that hold only those that wait so."""
+
+    inherit_cache = True
+
+    def __init__(self, column: ColumnElement[str], status: str) -> None:
+        super().__init__(column, literal_column(f"'{status}'"))
+
+
+@compiles(waits_as, "sqlite")
+def _waits_sqlite(element: waits_as, compiler: SQLCompiler, **options: Any) -> str:
+    column, status = _process(element, compiler, options)
+    return f"{column} = {status}"
+
+
+@compiles(waits_as, "postgresql")
+def _waits_postgresql(element: waits_as, compiler: SQLCompiler, **options: Any) -> str:
+    column, status = _process(element, compiler, options)
+    return f"({column} = {status}) IS TRUE"
+
+
+class _In(FunctionElement[bool]):
+    """How a moment of one group compares to another moment; that it is of the group is also to be asked for.
+
+    PostgreSQL has two indexes that hold the moment, and thinks the one without the group as good. It can't
+    take that for a comparison of both at once.
+    """
+
+    inherit_cache = True
+    sign: str
+
+    def __init__(
+        self, group: ColumnElement[str], value: ColumnElement[str], moment: ColumnElement[Any], other: Any
+    ) -> None:
+        super().__init__(group, value, moment, other)
+
+
+class until_in(_In):  # noqa: N801
+    """At or before."""
+
+    inherit_cache = True
+    sign = "<="
+
+
+class after_in(_In):  # noqa: N801
+    """Later."""
+
+    inherit_cache = True
+    sign = ">"
+
+
+@compiles(until_in, "sqlite")
+@compiles(after_in, "sqlite")
+def _in_sqlite(element: _In, compiler: SQLCompiler, **options: Any) -> str:
+    _group, _value, moment, other = _process(element, compiler, options)
+    return f"({moment} IS NOT NULL AND {moment} {element.sign} {other})"
+
+
+@compiles(until_in, "postgresql")
+@compiles(after_in, "postgresql")
+def _in_postgresql(element: _In, compiler: SQLCompiler, **options: Any) -> str:
+    group, value, moment, other = _process(element, compiler, options)
+    return f"(({group}, {moment}) {element.sign} ({value}, {other}))"
+
+
 class milliseconds_between(FunctionElement[int]):  # noqa: N801
     """From the first moment to the second, rounded."""
 
@@ -151,10 +216,32 @@ def _hour_postgresql(element: hour_of, compiler: SQLCompiler, **options: Any) ->
     return f"date_trunc('hour', {moment}, 'UTC')"
 
 
+class begins(FunctionElement[bool]):  # noqa: N801
+    """The text begins with the second one; the third sorts after all that do."""
+
+    inherit_cache = True
+
+
+@compiles(begins, "sqlite")
+def _begins_sqlite(element: begins, compiler: SQLCompiler, **options: Any) -> str:
+    # A range, not LIKE: that has its own signs, and is served by an index only under conditions.
+    text, beginning, beyond = _process(element, compiler, options)
+    return f"({text} >= {beginning} AND {text} < {beyond})"
+
+
+@compiles(begins, "postgresql")
+def _begins_postgresql(element: begins, compiler: SQLCompiler, **options: Any) -> str:
+    # Where words are put in the order of a language, what begins alike need not stand together. The planner
+    # knows beforehand which order it is, and takes only one side of the OR.
+    text, beginning, beyond = _process(element, compiler, options)
+    within = f"{text} >= {beginning} AND {text} < {beyond}"
+    return f"(starts_with({text}, {beginning}) AND ('a' < 'B' OR ({within})))"
+
+
 class ending(FunctionElement[str]):  # noqa: N801
     """The last characters of a text, as many as the second says."""
 
-    type = Text()
+    type = Words()
     inherit_cache = True
 
 

@@ -38,7 +38,9 @@ def failure_query(wanted: NotificationFilter, limit: int) -> Select[Any]:
             func.coalesce(newest, _n.created_at).label("failed_at"),
         )
         .where(*conditions(wanted))
-        .subquery()
+        .cte("failing")
+        # PostgreSQL would else look for the newest attempt again wherever it is spoken of.
+        .prefix_with("MATERIALIZED", dialect="postgresql")
     )
     f = failing.c
     number = func.count()

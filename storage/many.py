@@ -18,6 +18,7 @@ from storage.notices import tell_due
 from storage.records import READABLE
 from storage.requeueing import MARK_READ, REQUEUE
 from storage.tables import UtcDateTime, notification_events
+from storage.texts import is_storable
 from storage.transactions import Transaction
 
 LARGEST_BULK = 500
@@ -79,8 +80,9 @@ def _apply(transaction: Transaction, bulk: Bulk, statement: Executable, action: 
     end_expired_leases(transaction)
     connection, now = transaction.connection, transaction.now
     ids = set(bulk.ids)
+    possible = set(filter(is_storable, ids))
     values = {
-        "ids": encoded(ids),
+        "ids": encoded(possible),
         "now": now,
         "statuses": encoded(status.value for status in bulk.statuses),
         "until": bulk.created_until or now,
@@ -89,7 +91,7 @@ def _apply(transaction: Transaction, bulk: Bulk, statement: Executable, action: 
     record(connection, action, [(changed_id, now, bulk.actor) for changed_id in changed])
     if action is AuditAction.REQUEUE:
         tell_due(connection)
-    there, under_way = connection.execute(_LEFT, {"ids": encoded(ids - changed)}).one()
+    there, under_way = connection.execute(_LEFT, {"ids": encoded(possible - changed)}).one()
     return BulkReport(
         changed=len(changed),
         under_way=under_way,

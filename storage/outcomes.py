@@ -15,6 +15,7 @@ from storage.leases import held_by
 from storage.models import AttemptOutcome, Claim, NotificationStatus
 from storage.notices import tell_due
 from storage.tables import notification_attempts, notification_events
+from storage.texts import storable
 from storage.transactions import Transaction
 
 
@@ -166,11 +167,6 @@ def _recorded_before(connection: Connection, rows: Sequence[dict[str, Value]]) -
 
 def _token(attempt: Finished) -> tuple[str, int]:
     return attempt.claim.notification.id, attempt.claim.number
-
-
-def storable(text: str) -> str:
-    """An error may quote anything; NUL and lone surrogates would make its row unreadable."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", "\ufffd")
 
 
 def _stored(error: str | None) -> str | None:

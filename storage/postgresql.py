@@ -220,8 +220,6 @@ class _Transactions:
                     "lock_timeout": _milliseconds(busy_timeout),
                     "statement_timeout": _milliseconds(LONGEST_WRITE),
                     "idle_in_transaction_session_timeout": _milliseconds(IDLE_AT_MOST),
-                    # A plan made while the table is empty would still be followed when it is large.
-                    "plan_cache_mode": "force_custom_plan",
                     SPOKEN_FOR: "on",
                     **_BY_INDEX,
                 }.items()

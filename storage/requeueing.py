@@ -15,6 +15,7 @@ from storage.models import AuditAction, Notification, NotificationStatus
 from storage.notices import tell_due
 from storage.records import NOTIFICATION, READABLE, notification_of
 from storage.tables import UtcDateTime, notification_events
+from storage.texts import is_storable
 from storage.transactions import Transaction
 
 
@@ -86,12 +87,13 @@ def _each(
     end_expired_leases(transaction)
     connection, now = transaction.connection, transaction.now
     ids = {request.notification_id for request in requests}
-    rows = connection.execute(statement, {"ids": encoded(ids), "now": now})
+    possible = {each for each in ids if is_storable(each)}
+    rows = connection.execute(statement, {"ids": encoded(possible), "now": now})
     changed = {n.id: n for n in map(notification_of, rows)}
     done = [(r.notification_id, now, r.actor) for r in requests if r.notification_id in changed]
     record(connection, action, done)
     refused: dict[str, Notification] = {}
-    if missing := ids - changed.keys():
+    if missing := possible - changed.keys():
         rows = connection.execute(_BY_IDS, {"ids": encoded(missing)})
         refused = {n.id: n for n in map(notification_of, rows)}
     return [

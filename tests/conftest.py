@@ -9,9 +9,14 @@ from storage.database import Database
 from storage.notifications import NotificationRepository
 from tests import postgresql
 from tests.builders import Queue, SettableClock
+from tests.databases import parametrize_as_marked
 from tests.holding import Held
 from tests.line import SOON, Line, line_to
 from tests.postgresql import Server
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    parametrize_as_marked(metafunc)
 
 
 @pytest.fixture
@@ -25,8 +30,15 @@ def database_path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def database_url(database_path: Path) -> str:
-    return f"sqlite:///{database_path}"
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Of a new database of the kind that the test is run for; else SQLite."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        path = tmp_path / "notifications.db"
+        if "database_path" in request.fixturenames:
+            path = request.getfixturevalue("database_path")
+        return f"sqlite:///{path}"
+    url: str = request.getfixturevalue("postgresql_url")
+    return url
 
 
 @pytest.fixture(scope="session")

@@ -186,10 +186,10 @@ async def prepare(server: Server) -> None:
         pass
 
 
-async def create_database(server: Server, template: str = TEMPLATE) -> str:
+async def create_database(server: Server, template: str = TEMPLATE, options: str = "") -> str:
     """A new database, and its URL."""
     name = f"test_{os.getpid()}_{next(_NUMBERS)}"
-    await execute(server.url(), f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    await execute(server.url(), f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY {options}")
     return server.url(name)
 
 
