@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 import uvicorn
-from playwright.async_api import Browser, BrowserContext, Page, Request, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, Request, async_playwright, expect
 from playwright.async_api import Error as PlaywrightError
 
 from certctl_mcp.http.app import http_server
@@ -28,6 +28,8 @@ from tests.ui.rows import Stored, store
 PACKAGES = Path(__file__).parent / "packages"
 PATIENCE = 10_000
 """Milliseconds for whatever a person would wait for."""
+
+expect.set_options(timeout=PATIENCE)
 
 
 def _absent(why: str) -> None:
