@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import Column, Connection, Index, Table, inspect, text
 
 from storage.notices import TRIGGERS
-from storage.tables import metadata, notification_events
+from storage.tables import DIALECT, metadata, notification_events
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,15 @@ def missing(connection: Connection) -> Missing:
             index
             for table in metadata.sorted_tables
             for index in sorted(table.indexes, key=lambda index: str(index.name))
-            if index.name not in indexes
+            if index.name not in indexes and _is_for(connection, index)
         ),
         tuple(name for name in TRIGGERS if name not in _triggers(connection)),
     )
+
+
+def _is_for(connection: Connection, index: Index) -> bool:
+    """Some indexes are another one on each database."""
+    return DIALECT not in index.info or index.info[DIALECT] == connection.dialect.name
 
 
 def _triggers(connection: Connection) -> set[str]:

@@ -153,9 +153,18 @@ notification_audit = Table(
 )
 
 
-def _partial(name: str, *columns: Column[object], where: str, unique: bool = False) -> Index:
+DIALECT = "dialect"
+"""What the information of an index says that only one kind of database has."""
+
+
+def _partial(
+    name: str, *columns: Column[object], where: str, unique: bool = False, dialect: str | None = None
+) -> None:
     predicate = text(where)
-    return Index(name, *columns, unique=unique, sqlite_where=predicate, postgresql_where=predicate)
+    index = Index(name, *columns, unique=unique, sqlite_where=predicate, postgresql_where=predicate)
+    if dialect is not None:
+        index.info[DIALECT] = dialect
+        index.ddl_if(dialect=dialect)
 
 
 _n = notification_events.c
@@ -179,7 +188,8 @@ for _dialect, _key, _predicate in (
         _n.channel,
         _n.created_at,
         where=_predicate.format("pending"),
-    ).ddl_if(dialect=_dialect)
+        dialect=_dialect,
+    )
     _partial(
         "idx_notification_events_failed",
         *_key,
@@ -187,7 +197,8 @@ for _dialect, _key, _predicate in (
         _n.next_retry_at,
         _n.created_at,
         where=_predicate.format("failed"),
-    ).ddl_if(dialect=_dialect)
+        dialect=_dialect,
+    )
 _partial("idx_notification_events_lease", _n.lease_expires_at, where="lease_expires_at IS NOT NULL")
 _partial(
     "idx_notification_events_idempotency_key",
