@@ -8,12 +8,13 @@ from datetime import timedelta
 import pytest
 
 from storage.database import Database
-from storage.errors import ChangeUnknownError, DatabaseUnreachableError
+from storage.errors import ChangeUnknownError, DatabaseReadOnlyError, DatabaseUnreachableError
 from storage.models import AttemptOutcome
 from storage.notifications import NotificationRepository
 from tests.builders import LEASE, TOOK, new_notification, unlimited
 from tests.holding import Held
 from tests.line import COMMIT, SOON, Line
+from tests.postgresql import execute
 from tests.storage.foreign import rows
 
 INSERT = b"INSERT INTO notification_events"
@@ -139,6 +140,20 @@ async def test_closing_waits_for_no_server_that_is_silent(
     for asked in (accepting, reading):
         with pytest.raises(DatabaseUnreachableError):
             await asked
+
+
+async def test_after_a_failover_the_primary_is_looked_for_again(
+    repository: NotificationRepository, line: Line, postgresql_url: str
+) -> None:
+    of_new_sessions = f"ALTER DATABASE {postgresql_url.rpartition('/')[2]} SET default_transaction_read_only"
+    await repository.accept(new_notification())
+    await execute(postgresql_url, f"{of_new_sessions} = on")
+    line.cut()
+    line.heal()
+    with pytest.raises(DatabaseReadOnlyError, match="standby"):
+        await repository.accept(new_notification())
+    await execute(postgresql_url, "SET default_transaction_read_only = off", f"{of_new_sessions} = off")
+    await repository.accept(new_notification())
 
 
 def _listeners(url: str) -> int:
