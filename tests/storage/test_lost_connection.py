@@ -7,10 +7,12 @@ from datetime import timedelta
 
 import pytest
 
+from storage.clock import utc_now
 from storage.database import Database
 from storage.errors import ChangeUnknownError, DatabaseReadOnlyError, DatabaseUnreachableError
 from storage.models import AttemptOutcome
 from storage.notifications import NotificationRepository
+from storage.postgresql import DatabaseClock
 from tests.builders import LEASE, TOOK, new_notification, unlimited
 from tests.holding import Held
 from tests.line import COMMIT, SOON, Line
@@ -84,6 +86,19 @@ async def test_all_that_wait_for_a_silent_server_are_told_and_served_again_once_
     assert await repository.record_sent(claim, TOOK)
 
 
+async def test_deliveries_wait_no_longer_for_the_next_moment_than_it_takes_to_find_the_server_lost(
+    repository: NotificationRepository, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.notifications.ANSWERED_WITHIN", SOON)
+    await repository.next_due_at()
+    line.stall()
+    async with asyncio.timeout(PATIENCE.total_seconds()):
+        with pytest.raises(DatabaseUnreachableError):
+            await repository.next_due_at()
+    line.heal()
+    assert await repository.next_due_at() is None
+
+
 @pytest.mark.parametrize("silent", [True, False])
 async def test_it_listens_again_once_the_server_can_be_reached(
     impatient: None, line: Line, postgresql_url: str, monkeypatch: pytest.MonkeyPatch, silent: bool
@@ -154,6 +169,14 @@ async def test_after_a_failover_the_primary_is_looked_for_again(
         await repository.accept(new_notification())
     await execute(postgresql_url, "SET default_transaction_read_only = off", f"{of_new_sessions} = off")
     await repository.accept(new_notification())
+
+
+def test_what_a_silent_server_says_of_the_time_in_the_end_puts_no_clock_wrong() -> None:
+    hour, clock = timedelta(hours=1), DatabaseClock()
+    clock.set(utc_now() + hour, asked=utc_now())
+    # Whether it said so at the beginning of the silence or at its end can't be known.
+    clock.set(utc_now() + hour, asked=utc_now() - PATIENCE)
+    assert abs(clock() - utc_now() - hour) < timedelta(seconds=1)
 
 
 def _listeners(url: str) -> int:
