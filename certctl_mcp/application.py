@@ -1,5 +1,6 @@
 """How do the parts fit together? Builds them from the settings, and takes them down in order."""
 
+import logging
 import os
 import secrets
 import socket
@@ -17,6 +18,8 @@ from certctl_mcp.stats import StatsService
 from storage.database import Database
 from storage.errors import SchemaIncompleteError
 from storage.notifications import NotificationRepository
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +78,21 @@ async def open_application(settings: Settings) -> AsyncIterator[Application]:
             clock=database.clock,
         )
         async with retry_loop:
-            delivers = settings.deliver and database.unchangeable is None
+            delivers = _delivers(settings, database)
             service = NotificationService(
                 repository, retry_loop, notifiers.descriptions, database.clock, delivers=delivers
             )
-            stats = StatsService(database, repository, off=_off(settings, database))
+            off = _off(settings, database)
+            for told in off:
+                logger.info("off: %s", told)
+            stats = StatsService(database, repository, off=off)
             yield Application(service, stats, retry_loop, settings, database.location, delivers)
+
+
+def _delivers(settings: Settings, database: Database) -> bool:
+    if database.unchangeable is not None:
+        return False
+    return not database.certctl_s if settings.deliver is None else settings.deliver
 
 
 def _off(settings: Settings, database: Database) -> tuple[str, ...]:
@@ -92,9 +104,14 @@ def _off(settings: Settings, database: Database) -> tuple[str, ...]:
         )
     if database.unchangeable is not None:
         return ("deliveries, sending, requeueing, settling and purging: the database may only be read",)
-    if not settings.deliver:
-        return ("deliveries by this process: its operator leaves them to another",)
-    return ()
+    if _delivers(settings, database):
+        return ()
+    if settings.deliver is None:
+        return (
+            "deliveries by this process: the database is certctl's own, so certctl's server is taken to "
+            "deliver; CERTCTL_NOTIFICATION_DELIVER says who does",
+        )
+    return ("deliveries by this process: its operator leaves them to another",)
 
 
 def worker_name() -> str:

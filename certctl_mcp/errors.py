@@ -52,8 +52,8 @@ class DeliveriesOffError(RequestError):
 
     def __init__(self) -> None:
         super().__init__(
-            "this process attempts no deliveries, as its operator set it or because it may only read the "
-            "database; what is due is attempted by the processes that do"
+            "this process attempts no deliveries: its operator set it so (CERTCTL_NOTIFICATION_DELIVER), or "
+            "the database may only be read, or is certctl's own, whose server delivers unless told otherwise"
         )
 
 

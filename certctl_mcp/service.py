@@ -206,15 +206,19 @@ class NotificationService:
             for name, destination in self._channels.items()
         )
 
+    async def not_found(self, notification_id: str) -> NotificationNotFoundError:
+        """That there is no such notification, and which one may have been meant."""
+        alike = await self._repository.similar_ids(notification_id[:LONGEST])
+        return NotificationNotFoundError(notification_id, nearest_id(notification_id, alike))
+
     async def _of_id(
         self, step: Callable[[str], Awaitable[Notification]], notification_id: str
     ) -> Notification:
-        """Take `step`; if there is no such notification, say which one may have been meant."""
+        """Take `step`."""
         try:
             return await step(notification_id)
         except NotificationNotFoundError:
-            alike = await self._repository.similar_ids(notification_id[:LONGEST])
-            raise NotificationNotFoundError(notification_id, nearest_id(notification_id, alike)) from None
+            raise await self.not_found(notification_id) from None
 
     async def _any(self, *, channel: str | None = None, type: str | None = None) -> bool:
         wanted = NotificationFilter(channel=channel, type=type)

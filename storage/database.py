@@ -33,6 +33,8 @@ class Database:
         """The schema's revision before it was brought up to date; None where there was none of ours."""
         self.unchangeable = opened.unchangeable
         """Why nothing can be changed here; None where it can."""
+        self.certctl_s = opened.certctl_s
+        """Whether certctl's server works on the same tables, and delivers what is in them if it is let."""
         self.changes = opened.changes
         self.clock = opened.clock
         """The database's time, as well as it can be told here."""

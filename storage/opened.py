@@ -54,5 +54,7 @@ class Opened:
     """The database's, as well as it can be told here."""
     unchangeable: StorageError | None = None
     """Why nothing can be changed here; None where it can."""
+    certctl_s: bool = False
+    """Whether certctl's server works on the same tables."""
     leave_soon: Callable[[], None] = lambda: None
     """This process closes it: what can't be ended in a little while is to fail."""

@@ -6,13 +6,13 @@ same moment. Connections are few: one that writes, some that read, one that list
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 import anyio.to_thread
-from sqlalchemy import NullPool, Select, Table, func, literal, or_, select
+from sqlalchemy import NullPool, func, literal, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction
 
@@ -20,16 +20,16 @@ from storage.addresses import Address
 from storage.changes import Changes
 from storage.clock import Clock, utc_now
 from storage.connecting import Connecting
-from storage.errors import ChangeUnknownError, DatabaseReadOnlyError, StorageError
+from storage.errors import ChangeUnknownError, StorageError
 from storage.failures import BEHIND_POOLER
 from storage.listening import Listening
 from storage.migrations import REVISIONS, bring_up_to_date, current_revision
 from storage.missing import Missing, missing
 from storage.notices import SPOKEN_FOR
 from storage.opened import Opened
-from storage.partial_schema import left_as_it_is, read_partially
+from storage.partial_schema import left_as_it_is
 from storage.polling import Polling
-from storage.tables import metadata, notification_events
+from storage.rights import is_certctl_s, unwritable
 from storage.transactions import Transaction, TransactionFailedError
 
 logger = logging.getLogger(__name__)
@@ -62,17 +62,19 @@ _STANDBY = "25006"
 _FORBIDDEN = frozenset({"42501", _STANDBY})
 """insufficient_privilege, too."""
 
-
-def _may(table: Table, act: str) -> Select[bool]:
-    return select(func.has_table_privilege(literal(table.name), literal(act)))
-
-
-_MAY_WRITE = _may(notification_events, "UPDATE").add_columns(
-    or_(func.pg_is_in_recovery(), func.current_setting("default_transaction_read_only") == "on")
-)
-
 _COLLISIONS = frozenset({"40001", "40P01"})
 """serialization_failure and deadlock_detected: nothing is wrong with the transaction but its moment."""
+
+
+_BY_INDEX: Mapping[str, str] = {
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "plan_cache_mode": "force_generic_plan",
+    "jit": "off",
+}
+"""Every statement that writes finds a few rows by an index, whatever it has last been told of a table that is
+another one a minute later."""
 
 
 class DatabaseClock:
@@ -118,7 +120,8 @@ async def opened(
             unchangeable: StorageError | None = None
             if found != REVISIONS[-1] and not migrate:
                 unchangeable = await connection.run_sync(left_as_it_is, readers, address.shown)
-            unchangeable = unchangeable or await _unwritable(connection, readers, address)
+            unchangeable = unchangeable or await unwritable(connection, readers, address.shown)
+            certctl_s = await is_certctl_s(connection)
         writing = connecting.engine(UNANSWERED, prepared=True, pool_size=1, max_overflow=0)
         changes: Changes
         # A standby lets nobody listen, and without the triggers there is nothing to hear.
@@ -134,6 +137,7 @@ async def opened(
             changes,
             clock or database_clock,
             unchangeable,
+            certctl_s,
             connecting.leave_soon,
         )
 
@@ -195,30 +199,6 @@ async def _connected(address: Address, longest: timedelta | None) -> AsyncIterat
         await connecting.close()
 
 
-async def _unwritable(
-    connection: AsyncConnection, readers: AsyncEngine, address: Address
-) -> StorageError | None:
-    """Why this user can't change the queue; None where it can. What it may not even read is read as empty."""
-    may, standby = (await connection.execute(_MAY_WRITE)).one()
-    if standby:
-        return DatabaseReadOnlyError(
-            f"the database {address.shown} is a standby: it is read, and nothing in it is changed; name the "
-            "primary"
-        )
-    if not may:
-        hidden = [
-            table
-            for table in metadata.sorted_tables
-            if not (await connection.execute(_may(table, "SELECT"))).scalar_one()
-        ]
-        if notification_events not in hidden:
-            read_partially(readers, Missing(tables=tuple(hidden)))
-        return DatabaseReadOnlyError(
-            f"the database {address.shown} allows this user to read notifications, not to change them"
-        )
-    return None
-
-
 class _Transactions:
     """One at a time, on a connection that is made anew when it was lost."""
 
@@ -246,6 +226,7 @@ class _Transactions:
                     # A plan made while the table is empty would still be followed when it is large.
                     "plan_cache_mode": "force_custom_plan",
                     SPOKEN_FOR: "on",
+                    **_BY_INDEX,
                 }.items()
             ),
         )

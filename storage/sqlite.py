@@ -28,6 +28,7 @@ from storage.migrations import REVISIONS, bring_up_to_date, current_revision
 from storage.missing import Missing, missing
 from storage.opened import Opened
 from storage.partial_schema import left_as_it_is
+from storage.reader import reader
 from storage.transactions import Transaction, TransactionFailedError
 
 Result = TypeVar("Result")
@@ -123,7 +124,7 @@ def _make_sure_of(path: Path) -> None:
 def _reading(location: str, busy_timeout: timedelta) -> AsyncEngine:
     return create_async_engine(
         URL.create("sqlite+aiosqlite", database=location),
-        connect_args=_connect_args(busy_timeout),
+        connect_args={**_connect_args(busy_timeout), "async_creator_fn": reader},
         pool_size=READERS,
         isolation_level="AUTOCOMMIT",
         skip_autocommit_rollback=True,

@@ -1,6 +1,157 @@
-"""Real processes for tests, forked from one that has imported what they need."""
+"""Real processes for tests, forked from one that has imported what they need.
 
+To import the program takes longer than most of what a test asks of it.
+"""
+
+import ctypes
 import multiprocessing
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from multiprocessing.reduction import DupFd
+from pathlib import Path
+from typing import IO, Any
+
+ROOT = Path(__file__).parents[1]
 
 processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["alembic.command", "storage.notifications", "tests.builders"])
+processes.set_forkserver_preload(
+    [
+        "alembic.command",
+        "certctl_mcp.application",
+        "certctl_mcp.commands.app",
+        "certctl_mcp.http.serving",
+        "certctl_mcp.stdio",
+        "certctl_mcp.worker",
+        "tests.builders",
+        "tests.frozen",
+    ]
+)
+
+Stream = int | IO[bytes] | None
+"""A descriptor or a file, `PIPE`, `DEVNULL`, or None for that of the tests."""
+
+
+class Program:
+    """`python -m MODULE ARGUMENTS`, begun where its imports are done; used as a `subprocess.Popen` is.
+
+    All but the imports is as if it had begun by itself: its environment, its streams, what signals do to
+    it, and how the interpreter ends.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        *arguments: str,
+        environment: Mapping[str, str] = os.environ,
+        stdin: Stream = None,
+        stdout: Stream = None,
+        stderr: Stream = None,
+    ) -> None:
+        self.stdin, reads = _to_read(stdin)
+        self.stdout, says = _to_write(stdout, 1)
+        self.stderr, tells = _to_write(stderr, 2)
+        streams = (reads, says, tells)
+        given = (module, arguments, dict(environment), *(_Descriptor(stream) for stream in streams))
+        self._process = processes.Process(target=_run, args=given, daemon=True)
+        self._process.start()
+        for stream in streams:
+            os.close(stream)
+        assert self._process.pid
+        self.pid = self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """None while it runs, and negative for the signal that ended it."""
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        self._process.join(timeout)
+        if self.returncode is None:
+            raise subprocess.TimeoutExpired(str(self._process), timeout or 0)
+        return self.returncode
+
+    def send_signal(self, number: signal.Signals) -> None:
+        if self.returncode is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def close(self) -> None:
+        """End it, if it is still there, and close our ends of its streams."""
+        self.kill()
+        self.wait()
+        for stream in (self.stdin, self.stdout, self.stderr):
+            if stream:
+                stream.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Descriptor:
+    """One that the process is given a duplicate of, and then is the number of."""
+
+    number: int
+
+    def __reduce__(self) -> tuple[Callable[..., int], tuple[Any]]:
+        return _given, (DupFd(self.number),)
+
+
+def _given(duplicate: Any) -> int:
+    number: int = duplicate.detach()
+    return number
+
+
+def _to_read(stream: Stream) -> tuple[IO[bytes] | None, int]:
+    """Our end of a pipe, if there is one, and what the process reads."""
+    if stream == subprocess.PIPE:
+        theirs, ours = os.pipe()
+        return open(ours, "wb"), theirs
+    return None, _duplicate(stream, 0)
+
+
+def _to_write(stream: Stream, standard: int) -> tuple[IO[bytes] | None, int]:
+    if stream == subprocess.PIPE:
+        ours, theirs = os.pipe()
+        return open(ours, "rb"), theirs
+    return None, _duplicate(stream, standard)
+
+
+def _duplicate(stream: Stream, standard: int) -> int:
+    if stream == subprocess.DEVNULL:
+        return os.open(os.devnull, os.O_RDWR)
+    if stream is None:
+        return os.dup(standard)
+    return os.dup(stream if isinstance(stream, int) else stream.fileno())
+
+
+def _run(module: str, arguments: tuple[str, ...], environment: dict[str, str], *streams: int) -> None:
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    os.chdir(ROOT)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.path[:0] = [place for place in environment.get("PYTHONPATH", "").split(os.pathsep) if place]
+    sys.argv[:] = [module, *arguments]
+    sys.stdin = os.fdopen(0, closefd=False)
+    sys.stdout = os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
+    code = 0
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except BaseException:  # noqa: BLE001 - as the interpreter does
+        traceback.print_exc()
+        code = 1
+    # Threads are waited for, what is registered for the exit is done, and modules are taken apart.
+    ctypes.pythonapi.Py_Exit(code)

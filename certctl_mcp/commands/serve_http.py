@@ -51,12 +51,15 @@ def serve(
     import anyio
 
     from certctl_mcp.commands.telling import failures_told
+    from certctl_mcp.http.reach import check_reach
     from certctl_mcp.log_lines import log_to_stderr
     from certctl_mcp.settings import load_settings
 
     with failures_told():
         of_settings = stdio.options_of_settings(read_only, tools, no_migrate)
         settings = load_settings(config, os.environ, http=options, **of_settings)
+        check_reach(settings.http)
+        # Only now: importing the server takes a second or two, and what forbids to serve is told at once.
         from certctl_mcp.http.serving import serve_http
 
         log_to_stderr(settings.log_level)

@@ -29,14 +29,19 @@ def worker(
     import anyio
 
     from certctl_mcp.commands.telling import failures_told
+    from certctl_mcp.http.reach import check_reach
     from certctl_mcp.log_lines import log_to_stderr
     from certctl_mcp.settings import load_settings
-    from certctl_mcp.worker import run_worker
 
     with failures_told():
         given = {"host": metrics_host or "127.0.0.1", "port": metrics_port}
         options = {} if metrics_port is None else {"http": given}
         settings = load_settings(config, os.environ, **options)
+        if metrics_port is not None:
+            check_reach(settings.http)
+        # Only now: importing the worker takes a second, and what forbids to work is told at once.
+        from certctl_mcp.worker import run_worker
+
         log_to_stderr(settings.log_level)
         anyio.run(run_worker, settings, metrics_port is not None)
     return ExitCode.DONE

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from certctl_mcp.departure import leave_on_signal
 from certctl_mcp.durations import format_duration
 from certctl_mcp.http.app import HttpServer, http_server
+from certctl_mcp.http.reach import check_reach
 from certctl_mcp.http.settings import HttpSettings
 from certctl_mcp.http.tls import CertificateFiles, ReloadingContext
 from certctl_mcp.settings import Settings
@@ -27,17 +28,6 @@ KEEP_ALIVE = 30
 """Seconds that a connection may be idle."""
 
 _BACKLOG = 1024
-
-
-def check_reach(http: HttpSettings) -> None:
-    """Raises: SettingsError: strangers could reach the server and would be let in."""
-    if not http.on_loopback and not http.authenticates:
-        raise SettingsError(
-            [
-                f"others could reach the queue at {http.host!r}, and nothing would ask who they are: "
-                "set CERTCTL_API_KEYS_NAMED, or listen on 127.0.0.1"
-            ]
-        )
 
 
 async def serve_http(settings: Settings) -> None:

@@ -15,7 +15,8 @@ from certctl_mcp.http.failing import explain_failures
 from certctl_mcp.http.metrics import Readings, metrics_router
 from certctl_mcp.http.oauth import protected_resource
 from certctl_mcp.http.origins import KnownOrigins
-from certctl_mcp.http.serving import check_reach, listening, quieten_libraries, tls_of, url_of, web_server
+from certctl_mcp.http.reach import check_reach
+from certctl_mcp.http.serving import listening, quieten_libraries, tls_of, url_of, web_server
 from certctl_mcp.http.settings import HttpSettings
 from certctl_mcp.http.traffic import Traffic
 from storage.clock import utc_now

@@ -177,17 +177,27 @@ async def test_certctl_goes_on_writing(certctl: Certctl) -> None:
     assert {claim.notification.id for claim in claims} == {"n-new", "n-failed"}
 
 
-async def test_where_certctl_delivers_we_accept_and_requeue_and_attempt_nothing(certctl: Certctl) -> None:
-    async with assistant(certctl.url, deliver=False) as client:
+@pytest.mark.parametrize("said", [{}, {"deliver": False}], ids=["by default", "where it is said"])
+async def test_where_certctl_delivers_we_requeue_and_attempt_nothing(
+    certctl: Certctl, said: dict[str, bool]
+) -> None:
+    async with assistant(certctl.url, **said) as client:
         summary = await answer(client, "dashboard_summary")
         assert "deliveries by this process" in summary["off"][0]
         await answer(client, "requeue_notification", id="n-dead")
         refused = await client.call_tool("retry_due_notifications", {})
         assert refused.is_error
         assert "attempts no deliveries" in refused.content[0].text  # type: ignore[union-attr]
-    async with opened(certctl.url, deliver=False) as application:
+    async with opened(certctl.url, **said) as application:
         assert not application.delivers
         with pytest.raises(DeliveriesOffError):
             await application.notifications.retry_failed_notifications()
     assert rows(certctl.url, "SELECT id FROM notification_events WHERE attempt_count > 0") == []
     assert rows(certctl.url, "SELECT status FROM notification_events WHERE id = 'n-dead'") == [("pending",)]
+
+
+async def test_where_it_is_said_we_deliver(certctl: Certctl) -> None:
+    async with opened(certctl.url, deliver=True) as application:
+        assert application.delivers
+        assert (await application.stats.dashboard_summary()).off == ()
+        assert (await application.notifications.retry_failed_notifications()).failed == 2

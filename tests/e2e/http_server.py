@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import httpx2
 import pytest
 
-from tests.e2e.program import COMMAND, PATIENCE, ROOT
+from tests.e2e.program import COMMAND, PATIENCE
+from tests.processes import ROOT, Program
 
 ADMIN, OPERATOR, READER = "key-of-ada", "key-of-otto", "key-of-rita"
 KEYS = {"CERTCTL_API_KEYS_NAMED": f"ada:{ADMIN}:admin,otto:{OPERATOR},rita:{READER}:read-only"}
@@ -20,7 +21,7 @@ KEYS = {"CERTCTL_API_KEYS_NAMED": f"ada:{ADMIN}:admin,otto:{OPERATOR},rita:{READ
 class HttpProcess:
     """A server that listens."""
 
-    process: subprocess.Popen[str]
+    process: Program | subprocess.Popen[bytes]
     url: str = ""
     log: list[str] = field(default_factory=list)
     told: threading.Condition = field(default_factory=threading.Condition)
@@ -36,7 +37,7 @@ class HttpProcess:
     def read(self) -> None:
         """Keep what the server says, to its end: one whose log nobody reads stands still at last."""
         assert self.process.stderr
-        for line in self.process.stderr:
+        for line in map(bytes.decode, self.process.stderr):
             with self.told:
                 self.log.append(line)
                 self.told.notify_all()
@@ -61,15 +62,18 @@ class HttpProcess:
 
 
 @contextmanager
-def serving(environment: dict[str, str], *options: str) -> Iterator[HttpProcess]:
-    """`certctl-mcp serve --http`; it is killed at the end, if it is still there."""
-    process = subprocess.Popen(
-        [*COMMAND, "serve", "--http", "--port", "0", *options],
-        cwd=ROOT,
-        env=environment,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def serving(environment: dict[str, str], *options: str, forked: bool = True) -> Iterator[HttpProcess]:
+    """`certctl-mcp serve --http`; it is killed at the end, if it is still there.
+
+    `forked`: its modules need not be imported anew.
+    """
+    arguments = ("serve", "--http", "--port", "0", *options)
+    process: Program | subprocess.Popen[bytes]
+    if forked:
+        process = Program("certctl_mcp", *arguments, environment=environment, stderr=subprocess.PIPE)
+    else:
+        command = [*COMMAND, *arguments]
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE)
     server = HttpProcess(process)
     try:
         found = re.search(r"serving on (\S+),", server.wait_until("serving on "))

@@ -8,14 +8,15 @@ import struct
 import subprocess
 import sys
 import termios
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fcntl import ioctl
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.processes import ROOT, Program
+
 COMMAND = [sys.executable, "-m", "certctl_mcp"]
 PATIENCE = 30.0
 ALERT = ["send", "it expires", "--channel", "Webhook", "--type", "ExpirationWarning"]
@@ -36,32 +37,34 @@ def certctl(environment: dict[str, str], *arguments: str) -> subprocess.Complete
 
 
 class Worker:
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: Program) -> None:
         self.process = process
 
     def wait_until(self, event: str) -> str:
         """The line that tells of it."""
         assert self.process.stderr
-        for line in self.process.stderr:
+        for line in map(bytes.decode, self.process.stderr):
             if event in line:
                 return line
         pytest.fail(f"{event!r} was never told")
 
     def ends(self) -> tuple[int, str]:
-        _, rest = self.process.communicate(timeout=PATIENCE)
-        return self.process.returncode, rest
+        assert self.process.stderr
+        rest = self.process.stderr.read().decode()
+        return self.process.wait(), rest
 
 
 @contextmanager
 def working(environment: dict[str, str], *arguments: str) -> Iterator[Worker]:
-    process = subprocess.Popen(
-        [*COMMAND, "worker", *arguments], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
-    )
+    process = Program("certctl_mcp", "worker", *arguments, environment=environment, stderr=subprocess.PIPE)
+    # Reading from it needs no time limit of its own: that ends when the process does.
+    watchdog = threading.Timer(PATIENCE, process.kill)
+    watchdog.start()
     try:
         yield Worker(process)
     finally:
-        process.kill()
-        process.communicate()
+        watchdog.cancel()
+        process.close()
 
 
 class Terminal:

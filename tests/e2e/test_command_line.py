@@ -5,8 +5,9 @@ import subprocess
 
 import pytest
 
-from tests.e2e.program import ALERT, COMMAND, PATIENCE, ROOT, Terminal, certctl
+from tests.e2e.program import ALERT, COMMAND, PATIENCE, Terminal, certctl
 from tests.e2e.queue_file import dead_letters, statuses
+from tests.processes import ROOT
 
 
 def test_without_a_command_stdout_belongs_to_the_protocol(environment: dict[str, str]) -> None:

@@ -13,7 +13,8 @@ EXAMPLES = 5
 
 
 def test_schemathesis_finds_nothing(environment: dict[str, str], tmp_path: Path) -> None:
-    with serving(environment | KEYS | {"CERTCTL_RATE_LIMIT_ENABLED": "false"}) as server:
+    environment |= KEYS | {"CERTCTL_RATE_LIMIT_ENABLED": "false"}
+    with serving(environment, forked=False) as server:
         found = subprocess.run(
             [
                 *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIG)),

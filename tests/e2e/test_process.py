@@ -18,21 +18,22 @@ from mcp import Client, StdioServerParameters
 from mcp.client.client import ConnectMode
 from mcp_types import TextContent
 
-ROOT = Path(__file__).parents[2]
-COMMAND = [sys.executable, "-m", "tests.e2e.prototype_server"]
+from tests.processes import ROOT, Program, Stream
+
+PROTOTYPE = "tests.e2e.prototype_server"
+COMMAND = [sys.executable, "-m", PROTOTYPE]
 PATIENCE = 30.0
 
 LEGACY = ["2025-06-18", "2025-11-25"]
 MODERN = "2026-07-28"
 
-Stream = int | IO[bytes] | None
 Message = dict[str, object]
 
 
 class Server:
     """The prototype as a process, with what it tells on stderr."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: Program | subprocess.Popen[bytes]) -> None:
         self.process = process
         self.told = ""
 
@@ -75,9 +76,7 @@ class Server:
 def serving(
     *ways: str, stdin: Stream = subprocess.PIPE, stdout: Stream = subprocess.PIPE
 ) -> Iterator[Server]:
-    process = subprocess.Popen(
-        [*COMMAND, *ways], cwd=ROOT, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE
-    )
+    process = Program(PROTOTYPE, *ways, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE)
     # Blocking reads need no time limit of their own: they end when the process does.
     watchdog = threading.Timer(PATIENCE, process.kill)
     watchdog.start()
@@ -85,11 +84,7 @@ def serving(
         yield Server(process)
     finally:
         watchdog.cancel()
-        process.kill()
-        process.wait()
-        for stream in (process.stdin, process.stdout, process.stderr):
-            if stream:
-                stream.close()
+        process.close()
 
 
 def line(message: Message) -> bytes:

@@ -4,12 +4,11 @@ import asyncio
 import os
 import signal
 import sys
-from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping
 from datetime import timedelta
-from pathlib import Path
+from subprocess import PIPE, Popen
 
-ROOT = Path(__file__).parents[2]
+from tests.processes import ROOT, Program
 
 SERVER: tuple[str, ...] = ()
 WORKER = ("worker",)
@@ -19,10 +18,23 @@ PATIENCE = timedelta(seconds=60)
 """How long a test waits for what must come, with the machine busy."""
 
 
+class ProgramElsewhere(Popen[bytes]):
+    """In a network namespace of its own; used as a `Program` is."""
+
+    def close(self) -> None:
+        self.kill()
+        self.wait()
+        for stream in (self.stdin, self.stderr):
+            if stream:
+                stream.close()
+
+
 class Member:
     """One process, and what it tells on stderr."""
 
-    def __init__(self, process: Process, command: tuple[str, ...], within: str | None) -> None:
+    def __init__(
+        self, process: Program | ProgramElsewhere, command: tuple[str, ...], within: str | None
+    ) -> None:
         self.process = process
         self.command = command
         self.within = within
@@ -41,12 +53,17 @@ class Member:
     async def ends(self) -> int:
         """The exit code, once all that it told is known."""
         async with asyncio.timeout(PATIENCE.total_seconds()):
-            await self._listening
-            return await self.process.wait()
+            # Who gives up waiting gives up only that.
+            await asyncio.shield(self._listening)
+            code = self.process.wait()
+        self.process.close()
+        return code
 
     async def _listen(self) -> None:
-        assert self.process.stderr
-        async for line in self.process.stderr:
+        lines = asyncio.StreamReader()
+        reading = asyncio.StreamReaderProtocol(lines)
+        await asyncio.get_running_loop().connect_read_pipe(lambda: reading, self.process.stderr)
+        async for line in lines:
             async with self._more:
                 self.told += line.decode()
                 self._more.notify_all()
@@ -68,14 +85,13 @@ class Fleet:
     async def start(self, *command: str, within: str | None = None) -> Member:
         """`within` is the network namespace that it lives in."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("CERTCTL_")}
-        entering = ("ip", "netns", "exec", within) if within else ()
-        process = await asyncio.create_subprocess_exec(
-            *(*entering, sys.executable, "-m", "certctl_mcp", *command),
-            cwd=ROOT,
-            env=inherited | self.settings,
-            stdin=PIPE,
-            stderr=PIPE,
-        )
+        environment = inherited | self.settings
+        process: Program | ProgramElsewhere
+        if within is None:
+            process = Program("certctl_mcp", *command, environment=environment, stdin=PIPE, stderr=PIPE)
+        else:
+            entering = ("ip", "netns", "exec", within, sys.executable, "-m", "certctl_mcp", *command)
+            process = ProgramElsewhere(entering, cwd=ROOT, env=environment, stdin=PIPE, stderr=PIPE)
         member = Member(process, command, within)
         self.members.append(member)
         return member

@@ -11,7 +11,8 @@ from storage.database import Database
 from storage.models import AttemptOutcome, NotificationFilter, NotificationStatus
 from storage.notifications import NotificationRepository
 from tests.builders import new_notification
-from tests.reliability.fleet import ROOT, WORKER, Fleet
+from tests.processes import ROOT
+from tests.reliability.fleet import WORKER, Fleet
 from tests.reliability.progress import until, until_sent
 from tests.reliability.receiver import Receiver
 
@@ -79,7 +80,7 @@ async def supervised(fleet: Fleet) -> AsyncIterator[None]:
     async def supervise() -> None:
         member = await fleet.start(*WORKER)
         while True:
-            await member.process.wait()
+            await member.ends()
             member = await fleet.replace(member)
 
     async with anyio.create_task_group() as tasks:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from certctl_mcp.http.serving import check_reach
+from certctl_mcp.http.reach import check_reach
 from certctl_mcp.settings import load_settings
 from certctl_mcp.settings_errors import SettingsError
 from tests.certctl_mcp.http.conftest import KEYS

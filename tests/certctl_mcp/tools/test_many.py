@@ -53,6 +53,17 @@ async def test_it_is_previewed_and_done_when_confirmed(
     assert await status(repository, other) == "dead"
 
 
+async def test_a_preview_tells_of_those_that_would_be_requeued_into_no_channel(
+    assistant: Assistant, queue: Queue
+) -> None:
+    await dead(queue, 1, channel="Webhook")
+    assert "not configured" not in (await assistant.call("requeue_notifications"))["next"]
+    await dead(queue, 2, channel="Fax")
+    told = "2 are of channels that are not configured: requeued, they are not delivered."
+    assert told in (await assistant.call("requeue_notifications"))["next"]
+    assert told not in (await assistant.call("mark_notifications_read", text="api"))["next"]
+
+
 async def test_failed_ones_are_requeued_only_if_named(assistant: Assistant, queue: Queue) -> None:
     await queue.dead()
     await queue.failed()
@@ -151,6 +162,47 @@ async def test_done_once_it_is_not_done_again(assistant: Assistant, queue: Queue
     for changed in (2, 0):
         done = await assistant.call("requeue_notifications", confirmation=preview["confirmation"])
         assert done["changed"] == changed
+
+
+async def test_consent_to_one_act_is_none_to_the_next_like_it(
+    assistant: Assistant, queue: Queue, clock: SettableClock
+) -> None:
+    await dead(queue, 2)
+    token = (await assistant.call("requeue_notifications"))["confirmation"]
+    await assistant.call("requeue_notifications", confirmation=token)
+    for claim in await queue.claim_due():
+        await queue.repository.mark_as_dead(claim, timedelta(1), "HTTP 410")
+    clock.advance(timedelta(seconds=1))
+    again = await assistant.call("requeue_notifications", confirmation=token)
+    assert (again["changed"], again["would_change"]) == (0, 2)
+    assert again["next"].startswith("Not done: confirmation has been used")
+    assert (await assistant.call("requeue_notifications", confirmation=again["confirmation"]))["changed"] == 2
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_of_mistyped_ids_the_first_is_told_and_what_may_have_been_meant(
+    connected: Any, queue: Queue, mode: ConnectMode
+) -> None:
+    first, second = await dead(queue, 2)
+    ids = [first, second[:-1], "notif-nowhere"]
+    async with connected(mode) as client:
+        preview = (await client.call_tool("requeue_notifications", {"ids": ids})).structured_content
+    assert (preview["would_change"], preview["left_out"]) == (1, {"missing": 2})
+    assert f"There is no notification '{second[:-1]}'; did you mean '{second}'?" in preview["next"]
+
+
+async def test_ids_that_another_filter_leaves_out_are_not_said_to_be_missing(
+    assistant: Assistant, queue: Queue
+) -> None:
+    (only,) = await dead(queue, 1, channel="Webhook")
+    for tool, more in (
+        ("requeue_notifications", {"type": "Revocation"}),
+        ("purge_notifications", {}),
+    ):
+        preview = await assistant.call(tool, ids=[only], **more)
+        assert preview["would_change"] == 0
+        assert "left_out" not in preview
+        assert preview["next"].startswith("1 of the ids are left out by status or another filter.")
 
 
 async def test_settled_they_are_read(
@@ -253,7 +305,8 @@ async def test_a_person_who_can_be_asked_is_asked_and_what_they_agree_to_is_done
     assert result.structured_content["changed"] == 4
     assert person.asked == [
         "Requeue 4 notifications (4 dead), accepted 2026-01-01T12:00:00Z? 2 over Webhook, 1 over Slack, "
-        "1 over channels that are not configured. They are attempted anew at once, and reach real people."
+        "1 over channels that are not configured. They are attempted anew at once, and reach real people. "
+        "Over channels that are not configured nothing is delivered."
     ]
     assert await repository.count(DEAD) == 0
 
@@ -262,8 +315,8 @@ async def test_a_person_who_can_be_asked_is_asked_and_what_they_agree_to_is_done
 @pytest.mark.parametrize(
     ("person", "told"),
     [
-        (Person("decline"), "The user said no (decline)."),
-        (Person("cancel"), "The user said no (cancel)."),
+        (Person("decline"), "The user said no."),
+        (Person("cancel"), "The user dismissed the question."),
         (Person("accept", confirm=False), "The user did not confirm."),
     ],
     ids=["decline", "cancel", "unconfirmed"],
