@@ -1,5 +1,6 @@
 """The repository: every step of a notification's way through the database, under its name in the contract."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
@@ -40,6 +41,9 @@ from storage.outcomes import Finished, Transition, finish
 from storage.records import ATTEMPT, NOTIFICATION, READABLE, attempt_of, notification_of
 from storage.requeueing import Request, mark_read, requeue
 from storage.tables import notification_attempts, notification_events
+
+ANSWERED_WITHIN = timedelta(seconds=10)
+"""When the next one is due is an index's first entry."""
 
 
 class NotificationRepository:
@@ -286,7 +290,8 @@ class NotificationRepository:
 
         What became due since then is told too, for nobody has looked at it.
         """
-        async with self._database.read() as connection:
+        # Deliveries wait for it: one that is not answered must not hold them up as long as a count may.
+        async with self._database.read() as connection, asyncio.timeout(ANSWERED_WITHIN.total_seconds()):
             return await statistics.next_due_at(connection, self._looked_at or self._database.clock())
 
     async def count_by_status(self) -> dict[NotificationStatus, int]:

@@ -56,8 +56,11 @@ what it has locked nobody else can claim."""
 TRIES = 4
 """How often a transaction is begun that collided with another, before its callers are told."""
 
-_FORBIDDEN = frozenset({"42501", "25006"})
-"""insufficient_privilege and read_only_sql_transaction."""
+_STANDBY = "25006"
+"""read_only_sql_transaction: the server was the primary, or is not yet."""
+
+_FORBIDDEN = frozenset({"42501", _STANDBY})
+"""insufficient_privilege, too."""
 
 _COLLISIONS = frozenset({"40001", "40P01"})
 """serialization_failure and deadlock_detected: nothing is wrong with the transaction but its moment."""
@@ -158,7 +161,7 @@ async def _found_revision(connection: AsyncConnection) -> str | None:
     try:
         return await connection.run_sync(current_revision)
     except DBAPIError as failure:
-        if getattr(failure.orig, "sqlstate", None) not in _FORBIDDEN:
+        if _sqlstate(failure) not in _FORBIDDEN:
             raise
         return None
 
@@ -168,7 +171,7 @@ async def _migrated(address: Address) -> bool:
     try:
         await anyio.to_thread.run_sync(_migrate, address)
     except DBAPIError as failure:
-        if getattr(failure.orig, "sqlstate", None) not in _FORBIDDEN:
+        if _sqlstate(failure) not in _FORBIDDEN:
             raise
         logger.warning("the schema of %s can't be brought up to date: %s", address.shown, failure.orig)
         return False
@@ -233,7 +236,7 @@ class _Transactions:
                 return await self._once(work)
             except DBAPIError as failure:
                 # Nothing of it was committed.
-                collided = getattr(failure.orig, "sqlstate", None) in _COLLISIONS
+                collided = _sqlstate(failure) in _COLLISIONS
                 lost = failure.connection_invalidated
                 if tries >= (TRIES if collided else 2) or not (collided or lost):
                     if lost:
@@ -255,8 +258,11 @@ class _Transactions:
                 # Cut off, perhaps: the answer would be waited for again before anything else is said.
                 await connection.invalidate()
                 raise TransactionFailedError from failure
-            except BaseException:
+            except BaseException as failure:
                 await self._roll_back(connection, transaction)
+                if _sqlstate(failure) == _STANDBY:
+                    # The name may stand for another server by the next time.
+                    await connection.invalidate()
                 raise
             await self._commit(connection, transaction)
             return result
@@ -286,6 +292,10 @@ class _Transactions:
                 "the connection to the database was lost at the very end: whether the change was made can't "
                 "be known; look before trying again (sending again is safe with the same idempotency key)"
             )
+
+
+def _sqlstate(failure: BaseException) -> str | None:
+    return getattr(failure.orig, "sqlstate", None) if isinstance(failure, DBAPIError) else None
 
 
 def _milliseconds(duration: timedelta) -> str:

@@ -11,6 +11,7 @@ import pytest
 
 from certctl_mcp.retry_loop import wait_at_most
 from storage.database import Database
+from storage.notices import DUE
 from storage.notifications import NotificationRepository
 from tests.builders import TOOK, new_notification, unlimited
 from tests.certctl_mcp.sending import INTERVAL, Delivering, retry_loop, running
@@ -100,3 +101,16 @@ async def test_the_outcomes_of_others_wake_no_idle_worker(
     insert_row(postgresql_url, id="second")
     await here.changes.due.wait_beyond(version)
     assert here.changes.due.version == version + 1
+
+
+async def test_of_a_burst_of_messages_the_first_is_heard_at_once_and_the_others_together(
+    here: Database, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.listening.HEAR_EVERY", timedelta(seconds=1))
+    first = await here.changes.due.wait_beyond(0)
+    run(
+        postgresql_url,
+        f"DO $$ BEGIN FOR i IN 1..50 LOOP PERFORM pg_notify('{DUE}', ''); COMMIT; END LOOP; END $$",
+    )
+    assert await here.changes.due.wait_beyond(first) == first + 1
+    assert await here.changes.due.wait_beyond(first + 1) == first + 2

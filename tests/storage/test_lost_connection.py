@@ -7,13 +7,16 @@ from datetime import timedelta
 
 import pytest
 
+from storage.clock import utc_now
 from storage.database import Database
-from storage.errors import ChangeUnknownError, DatabaseUnreachableError
+from storage.errors import ChangeUnknownError, DatabaseReadOnlyError, DatabaseUnreachableError
 from storage.models import AttemptOutcome
 from storage.notifications import NotificationRepository
+from storage.postgresql import DatabaseClock
 from tests.builders import LEASE, TOOK, new_notification, unlimited
 from tests.holding import Held
 from tests.line import COMMIT, SOON, Line
+from tests.postgresql import execute
 from tests.storage.foreign import rows
 
 INSERT = b"INSERT INTO notification_events"
@@ -83,6 +86,19 @@ async def test_all_that_wait_for_a_silent_server_are_told_and_served_again_once_
     assert await repository.record_sent(claim, TOOK)
 
 
+async def test_deliveries_wait_no_longer_for_the_next_moment_than_it_takes_to_find_the_server_lost(
+    repository: NotificationRepository, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.notifications.ANSWERED_WITHIN", SOON)
+    await repository.next_due_at()
+    line.stall()
+    async with asyncio.timeout(PATIENCE.total_seconds()):
+        with pytest.raises(DatabaseUnreachableError):
+            await repository.next_due_at()
+    line.heal()
+    assert await repository.next_due_at() is None
+
+
 @pytest.mark.parametrize("silent", [True, False])
 async def test_it_listens_again_once_the_server_can_be_reached(
     impatient: None, line: Line, postgresql_url: str, monkeypatch: pytest.MonkeyPatch, silent: bool
@@ -139,6 +155,28 @@ async def test_closing_waits_for_no_server_that_is_silent(
     for asked in (accepting, reading):
         with pytest.raises(DatabaseUnreachableError):
             await asked
+
+
+async def test_after_a_failover_the_primary_is_looked_for_again(
+    repository: NotificationRepository, line: Line, postgresql_url: str
+) -> None:
+    of_new_sessions = f"ALTER DATABASE {postgresql_url.rpartition('/')[2]} SET default_transaction_read_only"
+    await repository.accept(new_notification())
+    await execute(postgresql_url, f"{of_new_sessions} = on")
+    line.cut()
+    line.heal()
+    with pytest.raises(DatabaseReadOnlyError, match="standby"):
+        await repository.accept(new_notification())
+    await execute(postgresql_url, "SET default_transaction_read_only = off", f"{of_new_sessions} = off")
+    await repository.accept(new_notification())
+
+
+def test_what_a_silent_server_says_of_the_time_in_the_end_puts_no_clock_wrong() -> None:
+    hour, clock = timedelta(hours=1), DatabaseClock()
+    clock.set(utc_now() + hour, asked=utc_now())
+    # Whether it said so at the beginning of the silence or at its end can't be known.
+    clock.set(utc_now() + hour, asked=utc_now() - PATIENCE)
+    assert abs(clock() - utc_now() - hour) < timedelta(seconds=1)
 
 
 def _listeners(url: str) -> int:
