@@ -55,8 +55,9 @@ class Address:
     """For people, without secrets."""
     patience: timedelta = PATIENCE
     """How long a connection may take."""
-    behind_pooler: bool = False
-    """Each transaction may run on another of the server's connections (PgBouncer in transaction mode)."""
+    behind_pooler: bool | None = None
+    """Each transaction may run on another of the server's connections (PgBouncer in transaction mode). None
+    where the URL says nothing of it: then there is to be no pooler."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """Of the session, beside those in the dsn."""
 
@@ -74,7 +75,8 @@ class Address:
                 "the database URL can't be read; use postgresql://user:password@host:5432/database, with "
                 "characters such as @, / and # in a password percent-encoded"
             ) from None
-        behind_pooler = parameters.pop("pgbouncer", "").lower() in _TRUE
+        pooler = parameters.pop("pgbouncer", None)
+        behind_pooler = None if pooler is None else pooler.lower() in _TRUE
         kept = {name: value for name, value in parameters.items() if name not in _OF_OTHER_CLIENTS}
         named = {} if "application_name" in kept or behind_pooler else {"application_name": "certctl-mcp"}
         dsn = urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(kept), ""))

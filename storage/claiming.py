@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import (
     CTE,
@@ -49,6 +50,14 @@ class ClaimRequest:
     """Attempts that a channel can take now, by its name."""
     suspects: bool = False
     """Take only those abandoned so often that they may kill their worker."""
+
+
+class Claims(NamedTuple):
+    """What a worker was given."""
+
+    at: datetime
+    """What was due later than at this moment was not looked at."""
+    claims: tuple[Claim, ...]
 
 
 _n = notification_events.c
@@ -172,9 +181,9 @@ _TAKE = {True: _taking(_SUSPECT), False: _taking(_TRUSTED)}
 _TAKE_AT_ONCE = {True: _taking_at_once(_SUSPECT), False: _taking_at_once(_TRUSTED)}
 
 
-def claim(transaction: Transaction, requests: Sequence[ClaimRequest]) -> list[tuple[Claim, ...]]:
+def claim(transaction: Transaction, requests: Sequence[ClaimRequest]) -> list[Claims]:
     """Take the oldest due notifications that fit, and for each a claim with a number of its own."""
-    return [_claim_for(transaction, request) for request in requests]
+    return [Claims(transaction.now, _claim_for(transaction, request)) for request in requests]
 
 
 def _claim_for(transaction: Transaction, request: ClaimRequest) -> tuple[Claim, ...]:

@@ -4,8 +4,10 @@ SQLite has no message between processes. Its `data_version` costs no I/O to look
 """
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 
+import anyio
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -39,10 +41,10 @@ class DataVersion(Changes):
 
     async def data_version(self) -> int | None:
         """None while the database can't be read: those who wait go and look, and are told the reason."""
+        version: int | None = None
         async with self._looking:
-            try:
+            # Who asks may be cancelled; a connection given up amid a statement could never be asked again.
+            with suppress(DBAPIError), anyio.CancelScope(shield=True):
                 result = await self._connection.exec_driver_sql("PRAGMA data_version")
-            except DBAPIError:
-                return None
-            version: int = result.scalar_one()
-            return version
+                version = result.scalar_one()
+        return version

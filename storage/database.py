@@ -1,8 +1,9 @@
 """Where is the queue kept, and is it in order? Opening it, and the ways in: one writer, several readers."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 
 import anyio
 from sqlalchemy import make_url
@@ -12,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from storage import sqlite
 from storage.addresses import SCHEMES, Address
 from storage.clock import Clock
-from storage.errors import DatabaseReadOnlyError, StorageError
+from storage.errors import StorageError
 from storage.failures import explained
-from storage.opened import Opened
+from storage.opened import Opened, Way
 from storage.writer import Item, Operation, Result, Writer
 
 BUSY_TIMEOUT = timedelta(seconds=5)
@@ -30,8 +31,10 @@ class Database:
         """Without secrets."""
         self.found_revision = opened.found_revision
         """The schema's revision before it was brought up to date; None where there was none of ours."""
-        self.locked_because = opened.locked_because
+        self.unchangeable = opened.unchangeable
         """Why nothing can be changed here; None where it can."""
+        self.certctl_s = opened.certctl_s
+        """Whether certctl's server works on the same tables, and delivers what is in them if it is let."""
         self.changes = opened.changes
         self.clock = opened.clock
         """The database's time, as well as it can be told here."""
@@ -52,7 +55,8 @@ class Database:
 
         `url` is `sqlite:///` and a path, or `postgresql://` and so on. `busy_timeout` is how long a write
         waits for another process. Without `clock`, the time is the database's own where it has one. With
-        `migrate` false its schema is left as it is; what can be read is, and nothing is changed.
+        `migrate` false its schema is left as it is. Where it then lacks something of ours, or this user may
+        not add it, what is there can be read and nothing changed: `unchangeable` says why.
 
         Raises:
             StorageError: it can't be used; the message says why and what would help.
@@ -65,16 +69,22 @@ class Database:
                 finally:
                     opened.changes.close()
                     writer.close()
+                    opened.leave_soon()
 
     async def write(self, operation: Operation[Item, Result], item: Item) -> Result:
         """Change the database; see `Writer.write`.
 
-        Raises:
-            NotificationError: the operation refused this item.
-            StorageError: the database can't be written now; nothing was changed.
+                Raises:
+                    NotificationError: the operation refused this item.
+        <<<<<<< HEAD
+                    ChangeUnknownError: the database did not answer whether it was changed.
+                    StorageError: the database can't be written now; nothing was changed.
+        =======
+                    StorageError: the database can't be written, now or at all; nothing was changed.
+        >>>>>>> main
         """
-        if self.locked_because is not None:
-            raise DatabaseReadOnlyError(self.locked_because)
+        if self.unchangeable is not None:
+            raise type(self.unchangeable)(str(self.unchangeable))
         with explained(self.location):
             return await self._writer.write(operation, item)
 
@@ -95,17 +105,15 @@ async def _opened(
     url: str, clock: Clock | None, busy_timeout: timedelta, migrate: bool
 ) -> AsyncIterator[Opened]:
     """As the kind of database opens itself; what goes wrong on the way is explained."""
-    location, way_in = _way_in(url, clock, busy_timeout, migrate)
+    way = way_to(url)
     async with AsyncExitStack() as opening:
-        with explained(location):
-            opened = await opening.enter_async_context(way_in)
+        with explained(way.shown):
+            opened = await opening.enter_async_context(way.opened(clock, busy_timeout, migrate))
         yield opened
 
 
-def _way_in(
-    url: str, clock: Clock | None, busy_timeout: timedelta, migrate: bool
-) -> tuple[str, AbstractAsyncContextManager[Opened]]:
-    """Where the database is, without secrets, and how it is opened."""
+def way_to(url: str) -> Way:
+    """Raises: StorageError: no database can be there."""
     scheme, separator, _ = url.strip().partition("://")
     kind = scheme.partition("+")[0]
     if not separator:
@@ -118,14 +126,15 @@ def _way_in(
             raise StorageError(
                 "a PostgreSQL database needs the package asyncpg: install certctl-mcp[postgres]"
             ) from None
-        return address.shown, postgresql.opened(address, clock, busy_timeout, migrate)
+        opened = partial(postgresql.opened, address)
+        return Way(address.shown, opened, partial(postgresql.lacking, address))
     if kind != "sqlite":
         raise StorageError(f"databases of the kind {kind!r} are not supported; {_ALLOWED}")
     try:
         path = sqlite.path_of(make_url(url.strip()))
     except ArgumentError:
         raise StorageError(f"the database URL can't be read; {_ALLOWED}") from None
-    return str(path), sqlite.opened(path, clock, busy_timeout)
+    return Way(str(path), partial(sqlite.opened, path), partial(sqlite.lacking, path))
 
 
 @asynccontextmanager

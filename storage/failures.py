@@ -21,6 +21,11 @@ LONGEST_STATEMENT = 120
 LOST = "08"
 """The class of the SQLSTATEs of connection exceptions."""
 
+BEHIND_POOLER = (
+    "is behind a pooler, which may run each transaction on another connection: add ?pgbouncer=true to "
+    "CERTCTL_DATABASE_URL (pgbouncer=false where it keeps a session on one)"
+)
+
 _KNOWN: tuple[tuple[str, type[StorageError], str], ...] = (
     (
         "SQLITE_BUSY",
@@ -61,9 +66,14 @@ _KNOWN: tuple[tuple[str, type[StorageError], str], ...] = (
     ("53100", DiskFullError, "can't grow: the disk is full; free some room, nothing was written"),
     ("57P", DatabaseUnreachableError, "is starting up or shutting down"),
     ("08", DatabaseUnreachableError, "can't be reached: the connection was lost"),
+    ("22021", StorageError, "can't hold the character NUL, which a text has"),
+    ("22P05", StorageError, "can't hold the character NUL, which a text has"),
     ("55P03", DatabaseBusyError, "is locked by another process for longer than the busy timeout; try again"),
     ("57014", DatabaseBusyError, "took too long to answer; try again, or ask for less"),
     ("25P03", DatabaseBusyError, "gave up waiting for this process; try again"),
+    # A statement that another session has prepared under its name, or that none has.
+    ("42P05", StorageError, BEHIND_POOLER),
+    ("26000", StorageError, BEHIND_POOLER),
     ("40", DatabaseBusyError, "is at work on the same rows for others; try again"),
     ("42501", DatabaseReadOnlyError, "does not allow this user to do that; grant it, or use another user"),
     ("25006", DatabaseReadOnlyError, "is read-only: perhaps a standby; name the primary"),

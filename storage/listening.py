@@ -7,11 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 import anyio
+import asyncpg
 from sqlalchemy import func, literal, select, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from storage.changes import Changes, Signal
+from storage.connecting import ANSWERED_WITHIN
 from storage.notices import CHANGED, DUE
 
 logger = logging.getLogger(__name__)
@@ -23,8 +25,11 @@ and the server lets transactions that send one commit one after the other."""
 ASK_AFTER = timedelta(seconds=15)
 """A connection that was quiet for so long is asked whether it is still there."""
 
-ANSWERED_WITHIN = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(seconds=10)
+
+_LOST = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+"""What can be raised where nobody can be heard at this moment: also by the driver itself, and by a pool whose
+connections all wait for a server that does not answer."""
 
 
 class Listening(Changes):
@@ -65,7 +70,7 @@ class Listening(Changes):
                     async with self._engine.connect() as connection:
                         pause = TELL_EVERY
                         await self._listen(connection)
-                except (DBAPIError, OSError) as failure:
+                except _LOST as failure:
                     logger.warning("can't listen to the database: %s", _reason(failure))
                 self.announce()
                 await self._wait(self._closed, pause)
@@ -110,7 +115,7 @@ class Listening(Changes):
             if not self._told:
                 self._told = True
                 # Where it can't be told, they look by themselves once they can be reached again.
-                with suppress(DBAPIError, OSError), anyio.move_on_after(ANSWERED_WITHIN.total_seconds()):
+                with suppress(*_LOST), anyio.move_on_after(ANSWERED_WITHIN.total_seconds()):
                     async with self._engine.connect() as connection:
                         await connection.execute(select(func.pg_notify(literal(CHANGED), literal(""))))
             await self._wait(self._closed, TELL_EVERY)
@@ -124,4 +129,5 @@ class Listening(Changes):
 
 
 def _reason(failure: Exception) -> object:
-    return failure.orig if isinstance(failure, DBAPIError) else failure
+    told = failure.orig if isinstance(failure, DBAPIError) else failure
+    return str(told) or "no answer in time"

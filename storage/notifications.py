@@ -52,6 +52,7 @@ class NotificationRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._counting = Counting(database)
+        self._looked_at: datetime | None = None
 
     @property
     def changes(self) -> Changes:
@@ -129,7 +130,8 @@ class NotificationRepository:
         they may be what kills their workers; all other calls leave them alone.
         """
         request = ClaimRequest(worker, lease, slots, room, suspects)
-        return await self._database.write(claim, request)
+        self._looked_at, claims = await self._database.write(claim, request)
+        return claims
 
     async def record_sent(self, claim: Claim, duration: timedelta) -> bool:
         """The attempt delivered. Like every outcome: False if the lease was lost and the outcome refused."""
@@ -279,9 +281,13 @@ class NotificationRepository:
         return Bulk(tuple(ids), actor)
 
     async def next_due_at(self) -> datetime | None:
-        """When something not due now will be: a retry, or a notification whose worker never answers."""
+        """When something will be due that was not when this process last claimed: a retry, or a notification
+        whose worker never answers.
+
+        What became due since then is told too, for nobody has looked at it.
+        """
         async with self._database.read() as connection:
-            return await statistics.next_due_at(connection, self._database.clock())
+            return await statistics.next_due_at(connection, self._looked_at or self._database.clock())
 
     async def count_by_status(self) -> dict[NotificationStatus, int]:
         """The number of notifications in each status."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, not_, select, tuple_, union_all, update
+from sqlalchemy import Connection, Select, and_, not_, select, tuple_, union_all, update
 
 from storage.batches import Batch, Value, encoded
 from storage.dialects import INSERTS, Insert
@@ -89,7 +89,6 @@ def _finishing_at_once() -> Select[str, int]:
         .returning(_n.id, _n.attempt_count)
         .cte("held")
     )
-
     token, held_token = tuple_(told.id, told.number), select(held.c.id, held.c.attempt_count)
     decided = (
         select(
@@ -115,9 +114,28 @@ def _finishing_at_once() -> Select[str, int]:
 
 _FINISH_AND_RECORD = _finishing_at_once()
 
+_RECORDED_BEFORE = select(_a.notification_id, _a.number).join_from(
+    _batch.rows,
+    notification_attempts,
+    and_(
+        _a.notification_id == _batch.field("id"),
+        _a.number == _batch.field("number", _a.number.type),
+        _a.worker == _batch.field("worker"),
+        _a.outcome == _batch.field("outcome"),
+        # Who takes a lease back records that too, in the worker's name.
+        _a.outcome != AttemptOutcome.ABANDONED.value,
+        not_(_a.late),
+    ),
+)
+"""The outcomes that these very claims have recorded already, and were not told so: the connection was lost
+before the commit was answered."""
+
 
 def finish(transaction: Transaction, attempts: Sequence[Finished]) -> list[bool]:
-    """Write each outcome and its attempt; False where the lease was lost and the outcome refused."""
+    """Write each outcome and its attempt; False where the lease was lost and the outcome refused.
+
+    Repeated, the outcome that a claim has recorded changes nothing more and is no other's.
+    """
     connection = transaction.connection
     first: dict[tuple[str, int], Finished] = {}
     for attempt in attempts:
@@ -130,9 +148,19 @@ def finish(transaction: Transaction, attempts: Sequence[Finished]) -> list[bool]
     if not at_once:
         recorded = encoded(row | {"late": (row["id"], row["number"]) not in held} for row in rows)
         connection.execute(_RECORD, {"finished": recorded})
+    ours = held | _recorded_before(
+        connection, [row for row in rows if (row["id"], row["number"]) not in held]
+    )
     if any(attempt.outcome is AttemptOutcome.ABANDONED for attempt in attempts):
         tell_due(connection)
-    return [_token(attempt) in held and first[_token(attempt)] is attempt for attempt in attempts]
+    return [_token(attempt) in ours and first[_token(attempt)] is attempt for attempt in attempts]
+
+
+def _recorded_before(connection: Connection, rows: Sequence[dict[str, Value]]) -> set[tuple[str, int]]:
+    if not rows:
+        return set()
+    answers = connection.execute(_RECORDED_BEFORE, {"finished": encoded(rows)})
+    return {(notification_id, number) for notification_id, number in answers}
 
 
 def _token(attempt: Finished) -> tuple[str, int]:

@@ -9,23 +9,27 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import anyio.to_thread
-import asyncpg
 from sqlalchemy import NullPool, func, literal, select
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction
 
 from storage.addresses import Address
 from storage.changes import Changes
 from storage.clock import Clock, utc_now
-from storage.errors import StorageError
+from storage.connecting import Connecting
+from storage.errors import ChangeUnknownError, StorageError
+from storage.failures import BEHIND_POOLER
 from storage.listening import Listening
 from storage.migrations import REVISIONS, bring_up_to_date, current_revision
+from storage.missing import Missing, missing
 from storage.notices import SPOKEN_FOR
 from storage.opened import Opened
+from storage.partial_schema import left_as_it_is
 from storage.polling import Polling
+from storage.rights import is_certctl_s, unwritable
 from storage.transactions import Transaction, TransactionFailedError
 
 logger = logging.getLogger(__name__)
@@ -39,12 +43,21 @@ LONGEST_READ = timedelta(seconds=60)
 LONGEST_WRITE = timedelta(seconds=10)
 """A statement of a transaction may take as long; far less than a lease outlives the longest attempt."""
 
+UNANSWERED = LONGEST_WRITE + timedelta(seconds=2)
+"""The server ends what takes too long, and says so. One that does not is not there."""
+
+TOLD_WITHIN = timedelta(seconds=1)
+"""What the database says of the time after longer than this is no news."""
+
 IDLE_AT_MOST = timedelta(seconds=10)
 """After so long without a word the server ends a transaction: whoever began it may be cut off for good, and
 what it has locked nobody else can claim."""
 
 TRIES = 4
 """How often a transaction is begun that collided with another, before its callers are told."""
+
+_FORBIDDEN = frozenset({"42501", "25006"})
+"""insufficient_privilege and read_only_sql_transaction."""
 
 _COLLISIONS = frozenset({"40001", "40P01"})
 """serialization_failure and deadlock_detected: nothing is wrong with the transaction but its moment."""
@@ -66,13 +79,17 @@ class DatabaseClock:
 
     def __init__(self) -> None:
         self._ahead = timedelta(0)
+        self._known = False
 
     def __call__(self) -> datetime:
         return utc_now() + self._ahead
 
     def set(self, told: datetime, asked: datetime) -> None:
         """The database told the time, having been asked at a moment of this process."""
-        self._ahead = told - (asked + (utc_now() - asked) / 2)
+        took = utc_now() - asked
+        if not self._known or took < TOLD_WITHIN:
+            self._ahead = told - (asked + took / 2)
+            self._known = True
 
 
 @asynccontextmanager
@@ -80,60 +97,103 @@ async def opened(
     address: Address, clock: Clock | None, busy_timeout: timedelta, migrate: bool
 ) -> AsyncIterator[Opened]:
     """The database, migrated as needed and allowed."""
+    connecting = Connecting(address)
     async with AsyncExitStack() as opening:
-        readers = _engine(
-            address,
+        opening.push_async_callback(connecting.close)
+        readers = connecting.engine(
             LONGEST_READ,
             pool_size=READERS + 1,
             max_overflow=0,
             pool_timeout=address.patience.total_seconds(),
-            pool_pre_ping=True,
             # A transaction, behind a pooler: what a statement is prepared on is then what it runs on.
-            **({} if address.behind_pooler else {"isolation_level": "AUTOCOMMIT"}),
+            isolation_level="READ COMMITTED" if address.behind_pooler else "AUTOCOMMIT",
         )
-        opening.push_async_callback(readers.dispose)
         async with readers.connect() as connection:
-            found = await connection.run_sync(current_revision)
-        if found != REVISIONS[-1]:
-            await anyio.to_thread.run_sync(migrated, address)
-        writing = _engine(address, LONGEST_WRITE, pool_size=1, max_overflow=0)
-        opening.push_async_callback(writing.dispose)
+            if address.behind_pooler is None:
+                await _expect_no_pooler(connection, address)
+            found = await _found_revision(connection)
+            if found != REVISIONS[-1] and migrate:
+                migrate = await _migrated(address)
+            unchangeable: StorageError | None = None
+            if found != REVISIONS[-1] and not migrate:
+                unchangeable = await connection.run_sync(left_as_it_is, readers, address.shown)
+            unchangeable = unchangeable or await unwritable(connection, readers, address.shown)
+            certctl_s = await is_certctl_s(connection)
+        writing = connecting.engine(UNANSWERED, prepared=True, pool_size=1, max_overflow=0)
         changes: Changes
-        changes = Polling() if address.behind_pooler else Listening(readers)
+        # A standby lets nobody listen, and without the triggers there is nothing to hear.
+        changes = Polling() if address.behind_pooler or unchangeable else Listening(readers)
         database_clock = DatabaseClock()
         transact = _Transactions(writing, clock, database_clock, busy_timeout, changes)
         await transact(lambda transaction: None)
-        yield Opened(address.shown, found, readers, transact, changes, clock or database_clock)
+        yield Opened(
+            address.shown,
+            found,
+            readers,
+            transact,
+            changes,
+            clock or database_clock,
+            unchangeable,
+            certctl_s,
+            connecting.leave_soon,
+        )
 
 
-def migrated(address: Address) -> None:
-    """Bring the schema up to date, in a thread that has nothing else to do meanwhile."""
+async def _expect_no_pooler(connection: AsyncConnection, address: Address) -> None:
+    """What is prepared, or listened to, on one connection would be missed on the next."""
+    driver = (await connection.get_raw_connection()).driver_connection
+    assert driver is not None
+    at_work = (await connection.execute(select(func.pg_backend_pid()))).scalar_one()
+    if driver.get_server_pid() != at_work:
+        raise StorageError(f"the database {address.shown} {BEHIND_POOLER}")
+
+
+async def lacking(address: Address) -> tuple[str | None, Missing]:
+    async with _connected(address, LONGEST_READ) as connection:
+        return await _found_revision(connection), await connection.run_sync(missing)
+
+
+async def _found_revision(connection: AsyncConnection) -> str | None:
+    """None also where this user may not read it."""
+    try:
+        return await connection.run_sync(current_revision)
+    except DBAPIError as failure:
+        if getattr(failure.orig, "sqlstate", None) not in _FORBIDDEN:
+            raise
+        return None
+
+
+async def _migrated(address: Address) -> bool:
+    """Whether the schema is now up to date; it is not where this user may not change it."""
+    try:
+        await anyio.to_thread.run_sync(_migrate, address)
+    except DBAPIError as failure:
+        if getattr(failure.orig, "sqlstate", None) not in _FORBIDDEN:
+            raise
+        logger.warning("the schema of %s can't be brought up to date: %s", address.shown, failure.orig)
+        return False
+    return True
+
+
+def _migrate(address: Address) -> None:
+    """In a thread that has nothing else to do meanwhile."""
 
     async def migrate() -> None:
-        engine = _engine(address, None, poolclass=NullPool)
-        async with engine.connect() as connection:
+        async with _connected(address, None) as connection:
             await connection.run_sync(bring_up_to_date)
-        await engine.dispose()
 
     asyncio.run(migrate())
 
 
-def _engine(address: Address, longest: timedelta | None, **options: Any) -> AsyncEngine:
-    async def connect(**_: object) -> asyncpg.Connection:
-        return await asyncpg.connect(
-            address.dsn,
-            timeout=address.patience.total_seconds(),
-            command_timeout=None if longest is None else longest.total_seconds(),
-            server_settings=dict(address.settings),
-            # SQLAlchemy keeps the statements that it has prepared.
-            statement_cache_size=0,
-        )
-
-    arguments: dict[str, Any] = {"async_creator_fn": connect}
-    if address.behind_pooler:
-        # A statement without name lasts as long as it must, whichever connection of the server it is on.
-        arguments |= {"prepared_statement_cache_size": 0, "prepared_statement_name_func": str}
-    return create_async_engine("postgresql+asyncpg://", connect_args=arguments, **options)
+@asynccontextmanager
+async def _connected(address: Address, longest: timedelta | None) -> AsyncIterator[AsyncConnection]:
+    """For once."""
+    connecting = Connecting(address)
+    try:
+        async with connecting.engine(longest, poolclass=NullPool).connect() as connection:
+            yield connection
+    finally:
+        await connecting.close()
 
 
 class _Transactions:
@@ -191,14 +251,14 @@ class _Transactions:
             try:
                 now = await self._begun(connection)
                 result = await connection.run_sync(lambda sync: work(Transaction(sync, now)))
-            except TimeoutError:
+            except TimeoutError as failure:
                 # Cut off, perhaps: the answer would be waited for again before anything else is said.
                 await connection.invalidate()
-                raise
+                raise TransactionFailedError from failure
             except BaseException:
-                await transaction.rollback()
+                await self._roll_back(connection, transaction)
                 raise
-            await self._commit(connection, transaction.commit)
+            await self._commit(connection, transaction)
             return result
 
     async def _begun(self, connection: AsyncConnection) -> datetime:
@@ -208,18 +268,24 @@ class _Transactions:
         self._changes.own = pid
         return told if self._clock is None else self._clock()
 
-    async def _commit(self, connection: AsyncConnection, commit: Callable[[], Any]) -> None:
+    async def _roll_back(self, connection: AsyncConnection, transaction: AsyncTransaction) -> None:
+        """The server does so by itself where it can't be told."""
         try:
-            await commit()
+            await transaction.rollback()
+        except (DBAPIError, OSError):
+            await connection.invalidate()
+
+    async def _commit(self, connection: AsyncConnection, transaction: AsyncTransaction) -> None:
+        try:
+            await transaction.commit()
         except (DBAPIError, OSError) as failure:
             if isinstance(failure, DBAPIError) and not failure.connection_invalidated:
                 raise
             await connection.invalidate()
-            unknown = StorageError(
+            raise TransactionFailedError from ChangeUnknownError(
                 "the connection to the database was lost at the very end: whether the change was made can't "
-                "be known; look before trying again"
+                "be known; look before trying again (sending again is safe with the same idempotency key)"
             )
-            raise TransactionFailedError from unknown
 
 
 def _milliseconds(duration: timedelta) -> str:

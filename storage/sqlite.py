@@ -25,7 +25,10 @@ from storage.clock import Clock, utc_now
 from storage.data_version import DataVersion
 from storage.errors import StorageError
 from storage.migrations import REVISIONS, bring_up_to_date, current_revision
+from storage.missing import Missing, missing
 from storage.opened import Opened
+from storage.partial_schema import left_as_it_is
+from storage.reader import reader
 from storage.transactions import Transaction, TransactionFailedError
 
 Result = TypeVar("Result")
@@ -43,8 +46,10 @@ def path_of(url: URL) -> Path:
 
 
 @asynccontextmanager
-async def opened(path: Path, clock: Clock | None, busy_timeout: timedelta) -> AsyncIterator[Opened]:
-    """The file, created or migrated as needed."""
+async def opened(
+    path: Path, clock: Clock | None, busy_timeout: timedelta, migrate: bool
+) -> AsyncIterator[Opened]:
+    """The file, created or migrated as needed and allowed."""
     clock = clock or utc_now
     location = str(path)
     opening = AsyncExitStack()
@@ -57,15 +62,34 @@ async def opened(path: Path, clock: Clock | None, busy_timeout: timedelta) -> As
         found = await watching.run_sync(current_revision)
         writing = _writing(location, busy_timeout)
         opening.callback(writing.dispose)
+        unchangeable = None
         if found != REVISIONS[-1]:
-            await anyio.to_thread.run_sync(_migrate, writing)
+            if migrate:
+                await anyio.to_thread.run_sync(_migrate, writing)
+            else:
+                unchangeable = await watching.run_sync(left_as_it_is, readers, location)
         connection = opening.enter_context(await anyio.to_thread.run_sync(writing.connect))
         changes = DataVersion(watching)
         await changes.look()
-        yield Opened(location, found, readers, _Transactions(connection, clock), changes, clock)
+        transact = _Transactions(connection, clock)
+        yield Opened(location, found, readers, transact, changes, clock, unchangeable)
     finally:
         with anyio.CancelScope(shield=True):
             await opening.aclose()
+
+
+async def lacking(path: Path) -> tuple[str | None, Missing]:
+    """Of the file; of one that is not there, everything."""
+    return await anyio.to_thread.run_sync(_lacking, path)
+
+
+def _lacking(path: Path) -> tuple[str | None, Missing]:
+    engine = create_engine(URL.create("sqlite", database=str(path) if path.exists() else None))
+    try:
+        with engine.connect() as connection:
+            return current_revision(connection), missing(connection)
+    finally:
+        engine.dispose()
 
 
 class _Transactions:
@@ -100,7 +124,7 @@ def _make_sure_of(path: Path) -> None:
 def _reading(location: str, busy_timeout: timedelta) -> AsyncEngine:
     return create_async_engine(
         URL.create("sqlite+aiosqlite", database=location),
-        connect_args=_connect_args(busy_timeout),
+        connect_args={**_connect_args(busy_timeout), "async_creator_fn": reader},
         pool_size=READERS,
         isolation_level="AUTOCOMMIT",
         skip_autocommit_rollback=True,

@@ -1,6 +1,6 @@
 """How notifications lie in the database: certctl's table with our additions, and the attempts beside it."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import MINYEAR, UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -37,9 +37,12 @@ class UtcDateTime(types.TypeDecorator[datetime]):
         return sortable(value)
 
     def process_result_value(self, value: datetime | str | None, dialect: Dialect) -> datetime | None:
-        if not isinstance(value, str):
-            return value
-        moment = datetime.fromisoformat(value)
+        if value is None:
+            return None
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+        # certctl's server, which is written in Go, writes the zero time where it means none.
+        if moment.year == MINYEAR:
+            return None
         # SQLite's own CURRENT_TIMESTAMP, which other programs write, is UTC without saying so.
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 

@@ -1,6 +1,7 @@
 """Which tools are there, and what does a client know of each before it calls?"""
 
 from collections.abc import Awaitable, Callable, Collection
+from functools import cache
 
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult, ToolAnnotations
@@ -30,38 +31,37 @@ _SETTLES = ToolAnnotations(
     read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False
 )
 
-_TOOLS: tuple[tuple[ToolGroup, Callable[..., Awaitable[CallToolResult]], str, ToolAnnotations], ...] = (
-    (ToolGroup.TRIAGE, list_notifications, "List notifications", _READS),
-    (ToolGroup.TRIAGE, get_notification, "Explain a notification", _READS),
-    (ToolGroup.TRIAGE, delivery_report, "Report on deliveries", _READS),
-    (ToolGroup.TRIAGE, diagnose_dead_letters, "Diagnose dead letters", _READS),
-    (ToolGroup.TRIAGE, dashboard_summary, "Dashboard summary", _READS),
-    (ToolGroup.TRIAGE, list_channels, "List channels", _READS),
-    (ToolGroup.SEND, send_notification, "Send a notification", _DELIVERS),
-    (ToolGroup.SEND, send_test_notification, "Test a channel", _DELIVERS),
-    (ToolGroup.REQUEUE, requeue_notification, "Requeue a notification", _DELIVERS),
-    (ToolGroup.REQUEUE, requeue_notifications, "Requeue many notifications", _DELIVERS),
-    (ToolGroup.REQUEUE, retry_due_notifications, "Retry what is due", _DELIVERS),
-    (ToolGroup.SETTLE, mark_notification_read, "Mark a notification read", _SETTLES),
-    (ToolGroup.SETTLE, mark_notifications_read, "Mark many notifications read", _SETTLES),
-    (ToolGroup.PURGE, purge_notifications, "Delete old notifications", _SETTLES),
-)
+_Function = Callable[..., Awaitable[CallToolResult]]
 
-TOOL_NAMES = frozenset(function.__name__ for _, function, _, _ in _TOOLS)
+_TOOLS: dict[_Function, tuple[ToolGroup, str, ToolAnnotations]] = {
+    list_notifications: (ToolGroup.TRIAGE, "List notifications", _READS),
+    get_notification: (ToolGroup.TRIAGE, "Explain a notification", _READS),
+    delivery_report: (ToolGroup.TRIAGE, "Report on deliveries", _READS),
+    diagnose_dead_letters: (ToolGroup.TRIAGE, "Diagnose dead letters", _READS),
+    dashboard_summary: (ToolGroup.TRIAGE, "Dashboard summary", _READS),
+    list_channels: (ToolGroup.TRIAGE, "List channels", _READS),
+    send_notification: (ToolGroup.SEND, "Send a notification", _DELIVERS),
+    send_test_notification: (ToolGroup.SEND, "Test a channel", _DELIVERS),
+    requeue_notification: (ToolGroup.REQUEUE, "Requeue a notification", _DELIVERS),
+    requeue_notifications: (ToolGroup.REQUEUE, "Requeue many notifications", _DELIVERS),
+    retry_due_notifications: (ToolGroup.REQUEUE, "Retry what is due", _DELIVERS),
+    mark_notification_read: (ToolGroup.SETTLE, "Mark a notification read", _SETTLES),
+    mark_notifications_read: (ToolGroup.SETTLE, "Mark many notifications read", _SETTLES),
+    purge_notifications: (ToolGroup.PURGE, "Delete old notifications", _SETTLES),
+}
+
+TOOL_NAMES = frozenset(function.__name__ for function in _TOOLS)
 
 
 def catalog(groups: Collection[ToolGroup] = frozenset(ToolGroup)) -> list[Tool]:
-    """The tools of `groups`, ready to be served."""
-    return [
-        _tool(function, title, annotations)
-        for group, function, title, annotations in _TOOLS
-        if group in groups
-    ]
+    """The tools of `groups`, ready to be served, by several servers of a process too."""
+    return [_tool(function) for function, (group, _, _) in _TOOLS.items() if group in groups]
 
 
-def _tool(
-    function: Callable[..., Awaitable[CallToolResult]], title: str, annotations: ToolAnnotations
-) -> Tool:
+# Its schemas take longer to build than all the rest of a server.
+@cache
+def _tool(function: _Function) -> Tool:
+    _, title, annotations = _TOOLS[function]
     # The line ends of a docstring are nobody's business.
     description = " ".join((function.__doc__ or "").split())
     tool = Tool.from_function(

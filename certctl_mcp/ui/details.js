@@ -40,6 +40,7 @@ export class Details {
     this.#show(this.#head(row), element("p.account", { "aria-busy": "true" }, "Looking it up…"));
     document.body.dataset.dialog = "";
     if (!this.#dialog.open) this.#dialog.showModal();
+    this.#dialog.querySelector("[data-control=close]").focus();
     return this.refresh();
   }
 
@@ -84,7 +85,7 @@ export class Details {
           { type: "button", "data-control": "requeue", click: (event) => this.#doing.requeue(row, event.currentTarget) },
           "Requeue",
         ),
-      element("button.quiet", { type: "button", "data-control": "close", autofocus: true, click: () => this.#dialog.close() }, "Close"),
+      element("button.quiet", { type: "button", "data-control": "close", click: () => this.#dialog.close() }, "Close"),
     );
   }
 
@@ -92,7 +93,10 @@ export class Details {
     const { notification: row, attempts } = found;
     const told = row.untrusted;
     return [
-      element("p.account", {}, inWordsOfThePage(found.account)),
+      text("Message", told.message, "prose"),
+      text("Last error", told.last_error),
+      text("Not delivered because", told.not_delivered_because),
+      row.cut && element("p.note", {}, `${counted(row.cut, "character")} of these texts are left out.`),
       facts([
         ["Channel", told.channel],
         ["Recipient", told.recipient],
@@ -103,11 +107,8 @@ export class Details {
         ["Read", row.read_at && element("time", { datetime: row.read_at, "data-fixed": true }, exactly(row.read_at))],
         ["Id", element("code", {}, row.id)],
       ]),
-      text("Message", told.message),
-      text("Last error", told.last_error),
-      text("Not delivered because", told.not_delivered_because),
-      row.cut && element("p.note", {}, `${counted(row.cut, "character")} of these texts are left out.`),
       element("h3", { id: "attempts-title" }, "Attempts"),
+      element("p.account", {}, inWordsOfThePage(found.account)),
       timeline(found, row, attempts),
     ].filter(Boolean);
   }
@@ -123,8 +124,8 @@ function facts(pairs) {
   return element("dl.facts", {}, ...shown.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))));
 }
 
-function text(title, content) {
-  return content && element("section.text", {}, element("h3", {}, title), element("pre", { tabindex: "0", "aria-label": title }, content));
+function text(title, content, kind = "verbatim") {
+  return content && element("section.text", {}, element("h3", {}, title), element(`pre.${kind}`, { tabindex: "0", "aria-label": title }, content));
 }
 
 function timeline(found, row, attempts) {
@@ -133,9 +134,12 @@ function timeline(found, row, attempts) {
   if (found.earlier_attempts) {
     steps.push(element("li.step.more", {}, element("strong", {}, counted(found.earlier_attempts, "earlier attempt"))));
   }
+  let before;
   for (const attempt of attempts) {
+    const error = attempt.untrusted?.error;
     const title = `${OUTCOMES[attempt.outcome] ?? attempt.outcome}${attempt.late ? ", too late to count" : ""}`;
-    steps.push(step(attempt.outcome, title, attempt.started_at, `Attempt ${attempt.number}`, attempt.seconds, attempt.untrusted?.error));
+    steps.push(step(attempt.outcome, title, attempt.started_at, `Attempt ${attempt.number}`, attempt.seconds, error && (error === before ? "The same error." : error)));
+    before = error;
   }
   if (found.under_way) steps.push(element("li.step.running", {}, element("strong", {}, "Under way now")));
   else if (row.status === "pending") steps.push(element("li.step.running", {}, element("strong", {}, "Due now")));

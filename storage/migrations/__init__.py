@@ -46,9 +46,9 @@ def bring_up_to_date(connection: Connection) -> None:
 def _take_turns(connection: Connection) -> None:
     """On SQLite the transaction itself keeps others out."""
     if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(literal(_LOCK, BigInteger))))
         # Other programs wait behind a change of the table that waits: it is given up soon.
         connection.execute(select(func.set_config("lock_timeout", LOCK_TIMEOUT, True)))
-        connection.execute(select(func.pg_advisory_xact_lock(literal(_LOCK, BigInteger))))
 
 
 def current_revision(connection: Connection) -> str | None:

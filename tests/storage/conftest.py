@@ -1,14 +1,9 @@
 """What a repository does it does on each database: a test that needs no SQLite file runs on both."""
 
-import asyncio
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from tests import postgresql
-from tests.postgresql import NoServerError, Server
 
 DATABASES = ("sqlite", "postgresql")
 
@@ -17,19 +12,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     only_sqlite = "database_path" in metafunc.fixturenames or metafunc.definition.get_closest_marker("sqlite")
     if "database_url" in metafunc.fixturenames and not only_sqlite:
         metafunc.parametrize("database_url", DATABASES, indirect=True)
-
-
-@pytest.fixture(scope="session")
-def postgresql_server() -> Iterator[Server]:
-    try:
-        with postgresql.serving() as server:
-            asyncio.run(postgresql.prepare(server))
-            yield server
-    except NoServerError as failure:
-        # Where everything has to be proven, what could not be tried is a failure.
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(failure))
 
 
 @pytest.fixture
@@ -41,7 +23,4 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
             path = request.getfixturevalue("database_path")
         yield f"sqlite:///{path}"
         return
-    server = request.getfixturevalue("postgresql_server")
-    url = asyncio.run(postgresql.create_database(server))
-    yield url
-    asyncio.run(postgresql.drop_database(server, url))
+    yield request.getfixturevalue("postgresql_url")

@@ -1,6 +1,7 @@
 import asyncio
 from datetime import timedelta
 
+import anyio
 import pytest
 
 from storage.data_version import LOOK_EVERY, DataVersion
@@ -79,3 +80,19 @@ async def test_a_change_between_reading_and_waiting_is_not_missed(database: Data
     version = database.changes.version
     database.changes.announce()
     assert await database.changes.wait_beyond(version) == version + 1
+
+
+@pytest.mark.sqlite
+async def test_who_asks_no_longer_leaves_the_others_their_answer(
+    database: Database, database_url: str
+) -> None:
+    for steps in range(6):
+        async with anyio.create_task_group() as asking:
+            asking.start_soon(database.changes.data_version)
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            asking.cancel_scope.cancel()
+    version = database.changes.version
+    insert_row(database_url)
+    async with asyncio.timeout(10):
+        assert await database.changes.wait_beyond(version) > version

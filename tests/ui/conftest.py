@@ -1,6 +1,7 @@
 """A real browser before a real server: with a database of its own, and a receiver at the other end."""
 
 import asyncio
+import json
 import os
 import shutil
 import socket
@@ -37,7 +38,7 @@ def _absent(why: str) -> None:
 
 
 @asynccontextmanager
-async def _chromium() -> AsyncIterator[Browser]:
+async def chromium() -> AsyncIterator[Browser]:
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     async with async_playwright() as playwright:
         try:
@@ -51,7 +52,7 @@ async def _chromium() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    held = Held(_chromium())
+    held = Held(chromium())
     yield await held.enter()
     await held.leave()
 
@@ -100,7 +101,7 @@ async def serve(tmp_path: Path, receiver: Receiver) -> AsyncIterator[Serve]:
     started: list[Held[Site]] = []
 
     async def start(**environment: str) -> Site:
-        held = Held(_site(tmp_path / "notifications.db", receiver, environment))
+        held = Held(site_of(tmp_path / "notifications.db", receiver, environment))
         site = await held.enter()
         started.append(held)
         return site
@@ -117,7 +118,7 @@ async def site(serve: Serve) -> Site:
 
 
 @asynccontextmanager
-async def _site(database: Path, receiver: Receiver, environment: dict[str, str]) -> AsyncIterator[Site]:
+async def site_of(database: Path, receiver: Receiver, environment: dict[str, str]) -> AsyncIterator[Site]:
     settings = load_settings(
         None,
         {
@@ -141,6 +142,13 @@ async def _site(database: Path, receiver: Receiver, environment: dict[str, str])
             await serving
 
 
+def called(request: Request) -> dict[str, Any]:
+    """What a request of the page to `/mcp` asks for."""
+    assert request.post_data is not None
+    params: dict[str, Any] = json.loads(request.post_data)["params"]
+    return params
+
+
 @dataclass
 class Visit:
     """A page in a browser, and all that it asked for and complained of."""
@@ -151,12 +159,8 @@ class Visit:
 
     def calls(self, tool: str) -> list[dict[str, Any]]:
         """The arguments of each call of a tool, in order."""
-        bodies = [request.post_data_json for request in self.asked if request.method == "POST"]
-        return [
-            body["params"]["arguments"]
-            for body in bodies
-            if body["method"] == "tools/call" and body["params"]["name"] == tool
-        ]
+        calls = [called(request) for request in self.asked if request.method == "POST"]
+        return [call["arguments"] for call in calls if call.get("name") == tool]
 
 
 Visiting = Callable[..., Any]
