@@ -126,7 +126,8 @@ def _taking_at_once(suspect: ColumnElement[bool]) -> ReturningUpdate[tuple[objec
         return (
             select(_n.id, since.label("since"), literal_column(f"'{way}'").label("way"))
             .where(due, _n.channel == of.c.channel, _n.lease_owner.is_(None), suspect)
-            .order_by(since)
+            # As the index made for it has them: on an empty table one made for lists would seem as good.
+            .order_by(*((since,) if way == "pending" else (_n.next_retry_at, _n.created_at)))
             .limit(at_most)
             .correlate(of)
         )
