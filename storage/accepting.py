@@ -1,18 +1,18 @@
 """First step on a notification's way: it is accepted, and from then on durable."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, true
+from sqlalchemy import Connection, Executable, Row, select, true
 
 from storage.auditing import record
 from storage.batches import Batch, encoded
-from storage.dialects import INSERTS
+from storage.dialects import INSERTS, Insert
 from storage.errors import IdempotencyConflictError, NotificationError
 from storage.models import Accepted, AuditAction, NewNotification, Notification, NotificationStatus
-from storage.notices import tell_due
+from storage.notices import DUE_TOLD
 from storage.records import NOTIFICATION, notification_of
 from storage.tables import notification_events
 from storage.transactions import Transaction
@@ -44,9 +44,20 @@ _INSERT_UNLESS_KEY_KNOWN = {
     dialect: insert.on_conflict_do_nothing(
         index_elements=[notification_events.c.idempotency_key],
         index_where=notification_events.c.idempotency_key.is_not(None),
-    ).returning(notification_events.c.id)
+    )
     for dialect, insert in _INSERT.items()
 }
+
+
+def _accepting(inserts: Mapping[str, Insert]) -> Mapping[str, Executable]:
+    """Each gives the ids of what it accepted. On PostgreSQL, in the same statement, others are told."""
+    inserted = {dialect: insert.returning(notification_events.c.id) for dialect, insert in inserts.items()}
+    accepted = inserted["postgresql"].cte("accepted")
+    return inserted | {"postgresql": select(accepted.c.id, DUE_TOLD.scalar_subquery())}
+
+
+_ACCEPT = _accepting(_INSERT)
+_ACCEPT_UNLESS_KEY_KNOWN = _accepting(_INSERT_UNLESS_KEY_KNOWN)
 
 _BY_KEYS = select(*NOTIFICATION).where(
     notification_events.c.idempotency_key.in_(select(Batch("keys").values))
@@ -93,7 +104,6 @@ def accept(transaction: Transaction, offers: Sequence[Offer]) -> list[Accepted |
         if isinstance(answer, Accepted) and answer.created
     ]
     record(connection, AuditAction.SEND, named)
-    tell_due(connection)
     return answers
 
 
@@ -102,10 +112,10 @@ def _accept(
 ) -> list[Accepted | NotificationError]:
     rows = {"rows": encoded({field: getattr(n, field) for field in _FIELDS} for n in notifications)}
     if all(n.idempotency_key is None for n in notifications):
-        connection.execute(_INSERT[connection.dialect.name], rows)
+        connection.execute(_ACCEPT[connection.dialect.name], rows)
         return [Accepted(notification=n, created=True) for n in notifications]
-    insert = _INSERT_UNLESS_KEY_KNOWN[connection.dialect.name]
-    created = set(connection.execute(insert, rows).scalars())
+    accept_unknown = _ACCEPT_UNLESS_KEY_KNOWN[connection.dialect.name]
+    created = set(connection.execute(accept_unknown, rows).scalars())
     first = _first_with_keys(connection, [n for n in notifications if n.id not in created])
     return [
         Accepted(notification=n, created=True) if n.id in created else _again(n, first[n.idempotency_key])

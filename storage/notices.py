@@ -40,10 +40,11 @@ TRIGGERS = {
 }
 """By name: they tell what programs other than this one write, for certctl's server tells nobody."""
 
-_DUE = select(func.pg_notify(literal(DUE), literal("")))
+DUE_TOLD = select(func.pg_notify(literal(DUE), literal("")))
+"""Wakes those who deliver, once the transaction is committed."""
 
 
 def tell_due(connection: Connection) -> None:
     """Wake those who deliver, once this transaction is committed."""
     if connection.dialect.name == "postgresql":
-        connection.execute(_DUE)
+        connection.execute(DUE_TOLD)

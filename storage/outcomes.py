@@ -90,7 +90,6 @@ def _finishing_at_once() -> Select[str, int]:
         .returning(_n.id, _n.attempt_count)
         .cte("held")
     )
-
     token, held_token = tuple_(told.id, told.number), select(held.c.id, held.c.attempt_count)
     decided = (
         select(

@@ -9,10 +9,13 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from datetime import datetime, timedelta
+from functools import partial
+from math import inf
+from time import monotonic
 from typing import TypeVar
 
 import anyio.to_thread
-from sqlalchemy import NullPool, func, literal, select
+from sqlalchemy import Connection, NullPool, func, literal, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction
 
@@ -70,11 +73,25 @@ _BY_INDEX: Mapping[str, str] = {
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
-    "plan_cache_mode": "force_generic_plan",
     "jit": "off",
+    "plan_cache_mode": "force_generic_plan",
 }
-"""Every statement that writes finds a few rows by an index, whatever it has last been told of a table that is
-another one a minute later."""
+"""Every statement that writes finds a few rows by an index, whatever the server last heard of a table that is
+another one a minute later. To plan it for each use would take as long as to carry it out."""
+
+PLANNED_FOR = timedelta(seconds=10)
+"""After so long a statement is planned anew: which index is best on an empty table need not be the best on a
+large one."""
+
+SETTLED_FOR = timedelta(seconds=1)
+"""For so long a connection's settings and the database's time are taken to be as they were found."""
+
+
+_TIME = select(func.clock_timestamp())
+_PLAN_ANEW = text("DISCARD PLANS")
+
+_SETTLED = "certctl_mcp_settled"
+_PLANNED = "certctl_mcp_planned"
 
 
 class DatabaseClock:
@@ -127,7 +144,9 @@ async def opened(
         # A standby lets nobody listen, and without the triggers there is nothing to hear.
         changes = Polling() if address.behind_pooler or unchangeable else Listening(readers)
         database_clock = DatabaseClock()
-        transact = _Transactions(writing, clock, database_clock, busy_timeout, changes)
+        transact = _Transactions(
+            writing, clock, database_clock, busy_timeout, changes, bool(address.behind_pooler)
+        )
         await transact(lambda transaction: None)
         yield Opened(
             address.shown,
@@ -209,16 +228,19 @@ class _Transactions:
         database_clock: DatabaseClock,
         busy_timeout: timedelta,
         changes: Changes,
+        behind_pooler: bool,
     ) -> None:
         self._engine = engine
         self._clock = clock
+        self._behind_pooler = behind_pooler
         self._database_clock = database_clock
         self._changes = changes
         self._begin = select(
             func.clock_timestamp(),
             func.pg_backend_pid(),
             *(
-                func.set_config(literal(name), literal(value), literal(True))
+                # Of the transaction where the next one may be on another connection, else of the session.
+                func.set_config(literal(name), literal(value), literal(behind_pooler))
                 for name, value in {
                     "lock_timeout": _milliseconds(busy_timeout),
                     "statement_timeout": _milliseconds(LONGEST_WRITE),
@@ -252,8 +274,10 @@ class _Transactions:
         async with aclosing(connection):
             transaction = await connection.begin()
             try:
-                now = await self._begun(connection)
-                result = await connection.run_sync(lambda sync: work(Transaction(sync, now)))
+                settled = await self._settled(connection)
+                result = await connection.run_sync(
+                    lambda sync: work(Transaction(sync, partial(self._now, sync)))
+                )
             except TimeoutError as failure:
                 # Cut off, perhaps: the answer would be waited for again before anything else is said.
                 await connection.invalidate()
@@ -265,14 +289,33 @@ class _Transactions:
                     await connection.invalidate()
                 raise
             await self._commit(connection, transaction)
+            # What was set in a transaction that is rolled back is not set.
+            connection.info.update(settled)
             return result
 
-    async def _begun(self, connection: AsyncConnection) -> datetime:
+    async def _settled(self, connection: AsyncConnection) -> Mapping[str, float]:
+        """Have the connection be as it should, and know the time; what is to be remembered of it."""
+        now = monotonic()
+        if (
+            not self._behind_pooler
+            and now - connection.info.get(_SETTLED, -inf) < SETTLED_FOR.total_seconds()
+        ):
+            return {}
         asked = utc_now()
         told, pid, *_ = (await connection.execute(self._begin)).one()
         self._database_clock.set(told, asked)
         self._changes.own = pid
-        return told if self._clock is None else self._clock()
+        planned = connection.info.setdefault(_PLANNED, now)
+        if now - planned < PLANNED_FOR.total_seconds():
+            return {_SETTLED: now}
+        await connection.execute(_PLAN_ANEW)
+        return {_SETTLED: now, _PLANNED: now}
+
+    def _now(self, connection: Connection) -> datetime:
+        if self._clock is not None:
+            return self._clock()
+        told: datetime = connection.execute(_TIME).scalar_one()
+        return told
 
     async def _roll_back(self, connection: AsyncConnection, transaction: AsyncTransaction) -> None:
         """The server does so by itself where it can't be told."""

@@ -106,7 +106,7 @@ class _Transactions:
         except DBAPIError as failure:
             raise TransactionFailedError from failure
         with begun:
-            return work(Transaction(self._connection, self._clock()))
+            return work(Transaction(self._connection, self._clock))
 
 
 def _make_sure_of(path: Path) -> None:
