@@ -1,9 +1,10 @@
 """Second step on a notification's way: a worker takes what is due under a lease; no other may attempt it."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import product
 
 from sqlalchemy import (
     ColumnElement,
@@ -127,6 +128,8 @@ def _claim_for(transaction: Transaction, request: ClaimRequest) -> tuple[Claim, 
     for channel in dict.fromkeys(channel for _, channel, _ in oldest):
         ways = Counter(way for _, of, way in oldest if of == channel)
         taken += _take(transaction, request, channel, ways)
+    if len(taken) < len(oldest):
+        _take_what_is_left(transaction, request, work, taken)
     return tuple(
         Claim(
             notification=n,
@@ -168,6 +171,22 @@ def _take(
     wanted = {way: ways[way] for way in WAYS}
     rows = transaction.connection.execute(_TAKE[request.suspects], lease | wanted)
     return [notification_of(row) for row in rows]
+
+
+def _take_what_is_left(
+    transaction: Transaction,
+    request: ClaimRequest,
+    channels: Iterable[str | None],
+    taken: list[Notification],
+) -> None:
+    """Others took some of what was seen to be due. They may have no room for the rest, and nobody would be
+    told of it."""
+    for channel, way in product(channels, WAYS):
+        if channel is not None:
+            room = request.room(channel) - sum(n.channel == channel for n in taken)
+            room = min(room, request.slots - len(taken))
+            if room > 0:
+                taken += _take(transaction, request, channel, Counter({way: room}))
 
 
 def _due_since(notification: Notification) -> datetime:

@@ -88,7 +88,7 @@ def explained(location: str) -> Iterator[None]:
         yield
     except DBAPIError as failure:
         for prefix, error, explanation in _KNOWN:
-            if _code(failure).startswith(prefix):
+            if code_of(failure).startswith(prefix):
                 raise error(f"the database {location} {explanation}") from failure
         # None of the causes that are known: the statement is the best clue.
         statement = shorten(failure.statement or "", LONGEST_STATEMENT)
@@ -110,7 +110,7 @@ def explained(location: str) -> Iterator[None]:
         raise DatabaseReadOnlyError(f"the database {location} can't be opened: {reason}") from failure
 
 
-def _code(failure: DBAPIError) -> str:
+def code_of(failure: DBAPIError) -> str:
     """SQLite's name of the error, or the SQLSTATE."""
     named = getattr(failure.orig, "sqlite_errorname", None) or getattr(failure.orig, "sqlstate", None)
     return str(named or (LOST if failure.connection_invalidated else ""))

@@ -13,6 +13,7 @@ from storage.errors import (
     DiskFullError,
     NotADatabaseError,
     StorageError,
+    UnknownCertificateError,
 )
 from tests.builders import Queue
 from tests.certctl_mcp.tools.conftest import Assistant
@@ -73,6 +74,14 @@ def test_no_failure_of_the_database_tells_where_it_is(error: type[StorageError])
     told = explained(error("the database /home/operator/secret/notifications.db is locked"))
     assert told is not None
     assert "/" not in told
+
+
+def test_an_unknown_certificate_is_named_and_what_to_do() -> None:
+    told = explained(UnknownCertificateError("mc-\u202e9"))
+    assert told is not None
+    assert told.startswith("no certificate has the id 'mc-")
+    assert "name one that certctl manages, or none" in told
+    assert "\u202e" not in told
 
 
 def test_a_defect_is_not_explained_away() -> None:
