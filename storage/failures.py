@@ -92,9 +92,8 @@ def explained(location: str) -> Iterator[None]:
                 raise error(f"the database {location} {explanation}") from failure
         # None of the causes that are known: the statement is the best clue.
         statement = shorten(failure.statement or "", LONGEST_STATEMENT)
-        raise StorageError(
-            f"the database {location} can't be used: {failure.orig}, in: {statement}"
-        ) from failure
+        within = f", in: {statement}" if statement else ""
+        raise StorageError(f"the database {location} can't be used: {failure.orig}{within}") from failure
     except PoolTimeoutError as failure:
         raise DatabaseBusyError(
             f"the database {location} is asked more at once than it answers; try again"
