@@ -90,6 +90,7 @@ class NotificationService:
         Raises:
             UnknownChannelError: nothing is configured under the channel's name.
             IdempotencyConflictError: its key was accepted before with other contents.
+            UnknownCertificateError: it is about a certificate that is not there, where the database knows.
         """
         if new.channel not in self._channels:
             raise UnknownChannelError(new.channel, tuple(self._channels))

@@ -1,16 +1,18 @@
 """First step on a notification's way: it is accepted, and from then on durable."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Executable, Row, select, true
+from sqlalchemy.exc import IntegrityError
 
 from storage.auditing import record
 from storage.batches import Batch, encoded
 from storage.dialects import INSERTS, Insert
-from storage.errors import IdempotencyConflictError, NotificationError
+from storage.errors import IdempotencyConflictError, NotificationError, UnknownCertificateError
+from storage.failures import code_of
 from storage.models import Accepted, AuditAction, NewNotification, Notification, NotificationStatus
 from storage.notices import DUE_TOLD
 from storage.records import NOTIFICATION, notification_of
@@ -27,6 +29,9 @@ _FIELDS = (
     "created_at",
     "idempotency_key",
 )
+
+_NOT_THERE = frozenset({"23503", "SQLITE_CONSTRAINT_FOREIGNKEY"})
+"""What an alert names in another table. The only other table is that of certctl's certificates."""
 
 _STATUSES = frozenset(status.value for status in NotificationStatus)
 
@@ -95,9 +100,20 @@ class Offer:
 
 
 def accept(transaction: Transaction, offers: Sequence[Offer]) -> list[Accepted | NotificationError]:
-    """Insert each, unless its idempotency key is known; then answer with the one accepted first."""
+    """Insert each, unless its idempotency key is known; then answer with the one accepted first.
+
+    Raises:
+        UnknownCertificateError: the only one is about a certificate that is not there.
+        IntegrityError: one of several is.
+    """
     connection = transaction.connection
-    answers = _accept(connection, [offer.notification for offer in offers])
+    notifications = [offer.notification for offer in offers]
+    try:
+        answers = _accept(connection, notifications)
+    except IntegrityError as failure:
+        if len(offers) == 1 and code_of(failure) in _NOT_THERE:
+            raise UnknownCertificateError(str(notifications[0].certificate_id)) from failure
+        raise
     named = [
         (offer.notification.id, offer.notification.created_at, offer.actor)
         for offer, answer in zip(offers, answers, strict=True)
@@ -110,17 +126,27 @@ def accept(transaction: Transaction, offers: Sequence[Offer]) -> list[Accepted |
 def _accept(
     connection: Connection, notifications: Sequence[Notification]
 ) -> list[Accepted | NotificationError]:
-    rows = {"rows": encoded({field: getattr(n, field) for field in _FIELDS} for n in notifications)}
     if all(n.idempotency_key is None for n in notifications):
-        connection.execute(_ACCEPT[connection.dialect.name], rows)
+        connection.execute(_ACCEPT[connection.dialect.name], {"rows": _rows(notifications)})
         return [Accepted(notification=n, created=True) for n in notifications]
+    # Two processes that offer the same keys must not each wait for the other's.
+    ordered = sorted(notifications, key=lambda n: n.idempotency_key or "")
     accept_unknown = _ACCEPT_UNLESS_KEY_KNOWN[connection.dialect.name]
-    created = set(connection.execute(accept_unknown, rows).scalars())
-    first = _first_with_keys(connection, [n for n in notifications if n.id not in created])
+    created: set[str] = set()
+    first: dict[str | None, Row[Any]] = {}
+    # Whoever has the key may be purged before he is looked for; then it is free.
+    while left := [n for n in ordered if n.id not in created and n.idempotency_key not in first]:
+        rows = {"rows": _rows(left)}
+        created |= set(connection.execute(accept_unknown, rows).scalars())
+        first |= _first_with_keys(connection, [n for n in left if n.id not in created])
     return [
         Accepted(notification=n, created=True) if n.id in created else _again(n, first[n.idempotency_key])
         for n in notifications
     ]
+
+
+def _rows(notifications: Iterable[Notification]) -> str:
+    return encoded({field: getattr(n, field) for field in _FIELDS} for n in notifications)
 
 
 def _first_with_keys(connection: Connection, repeated: list[Notification]) -> dict[str | None, Row[Any]]:

@@ -1,5 +1,6 @@
 """Where is a PostgreSQL database? URLs as people write them, made into what its driver takes."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -18,13 +19,22 @@ _OF_OTHER_CLIENTS = frozenset(
         "channel_binding",
         "client_encoding",
         "fallback_application_name",
+        "gssdelegation",
         "gssencmode",
+        "hostaddr",
         "keepalives",
         "keepalives_count",
         "keepalives_idle",
         "keepalives_interval",
         "load_balance_hosts",
+        "max_protocol_version",
+        "min_protocol_version",
+        "requiressl",
+        "sslcertmode",
         "sslcompression",
+        "sslcrldir",
+        "sslnegotiation",
+        "sslsni",
         "tcp_user_timeout",
         # Go's, as certctl may have them
         "binary_parameters",
@@ -34,8 +44,10 @@ _OF_OTHER_CLIENTS = frozenset(
         "pool_health_check_period",
         "pool_max_conn_idle_time",
         "pool_max_conn_lifetime",
+        "pool_max_conn_lifetime_jitter",
         "pool_max_conns",
         "pool_min_conns",
+        "pool_min_idle_conns",
         "statement_cache_capacity",
     }
 )
@@ -48,6 +60,9 @@ _OF_OURS = {
     "jit": "off",
 }
 """Settings of the session where the URL has none. Behind a pooler they might be refused."""
+
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+(%25\w+)?\]|[^][:@/]*)(:(?P<port>\d{1,5}))?")
+_LAST_PORT = 65535
 
 _TRUE = frozenset({"1", "on", "true", "yes"})
 
@@ -73,11 +88,12 @@ class Address:
         """Raises: StorageError, which repeats no password."""
         try:
             parts = urlsplit(url.strip())
+            account, at, hosts = parts.netloc.rpartition("@")
+            _check(hosts, parts.path + parts.fragment + ("" if at else parts.query))
             asked = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
             parameters = dict(asked)
-            seconds = float(parameters.pop("connect_timeout", 0)) or PATIENCE.total_seconds()
-            patience = timedelta(seconds=seconds)
-        except ValueError:
+            patience = timedelta(seconds=int(parameters.pop("connect_timeout", 0)))
+        except (ValueError, OverflowError):
             raise StorageError(
                 "the database URL can't be read; use postgresql://user:password@host:5432/database, with "
                 "characters such as @, / and # in a password percent-encoded"
@@ -86,13 +102,26 @@ class Address:
         behind_pooler = None if pooler is None else pooler.lower() in _TRUE
         kept = {name: value for name, value in parameters.items() if name not in _OF_OTHER_CLIENTS}
         settings = {} if behind_pooler else {n: v for n, v in _OF_OURS.items() if n not in kept}
-        dsn = urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(kept), ""))
-        return cls(dsn, _shown(parts.netloc, parts.path, kept), patience, behind_pooler, settings)
+        user, colon, password = (quote(unquote(part), safe="") for part in account.partition(":"))
+        netloc = f"{user}{unquote(colon)}{password}{at}{hosts}"
+        dsn = urlunsplit(("postgresql", netloc, parts.path, urlencode(kept), ""))
+        shown = _shown(unquote(user), hosts, parts.path, kept)
+        # None and less mean no end to other clients, which nobody wants who waits for a start.
+        return cls(dsn, shown, patience if patience > timedelta(0) else PATIENCE, behind_pooler, settings)
 
 
-def _shown(netloc: str, path: str, parameters: Mapping[str, str]) -> str:
-    account, _, hosts = netloc.rpartition("@")
-    user = parameters.get("user") or unquote(account.partition(":")[0])
+def _check(hosts: str, rest: str) -> None:
+    """Raises: ValueError, where they may be part of a password, with signs that mean something in a URL."""
+    if "@" in rest:
+        raise ValueError
+    for host in hosts.split(","):
+        found = _HOST.fullmatch(host)
+        if found is None or int(found["port"] or 0) > _LAST_PORT:
+            raise ValueError
+
+
+def _shown(user: str, hosts: str, path: str, parameters: Mapping[str, str]) -> str:
+    user = parameters.get("user") or user
     where = hosts or parameters.get("host", "")
     database = parameters.get("dbname") or parameters.get("database") or path.lstrip("/")
     return f"postgresql://{quote(user)}{'@' if user else ''}{where}/{database}"

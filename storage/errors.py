@@ -75,6 +75,16 @@ class IdempotencyConflictError(NotificationError):
         self.notification_id = notification_id
 
 
+class UnknownCertificateError(NotificationError):
+    """On certctl's own database an alert may be only about a certificate that is there."""
+
+    def __init__(self, certificate_id: str) -> None:
+        super().__init__(
+            f"no certificate has the id {certificate_id!r}; name one that certctl manages, or none"
+        )
+        self.certificate_id = certificate_id
+
+
 class InvalidCursorError(NotificationError):
     """The page cursor was not given out by this program."""
 

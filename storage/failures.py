@@ -98,13 +98,12 @@ def explained(location: str) -> Iterator[None]:
         yield
     except DBAPIError as failure:
         for prefix, error, explanation in _KNOWN:
-            if _code(failure).startswith(prefix):
+            if code_of(failure).startswith(prefix):
                 raise error(f"the database {location} {explanation}") from failure
         # None of the causes that are known: the statement is the best clue.
         statement = shorten(failure.statement or "", LONGEST_STATEMENT)
-        raise StorageError(
-            f"the database {location} can't be used: {failure.orig}, in: {statement}"
-        ) from failure
+        within = f", in: {statement}" if statement else ""
+        raise StorageError(f"the database {location} can't be used: {failure.orig}{within}") from failure
     except PoolTimeoutError as failure:
         raise DatabaseBusyError(
             f"the database {location} is asked more at once than it answers; try again"
@@ -120,7 +119,7 @@ def explained(location: str) -> Iterator[None]:
         raise DatabaseReadOnlyError(f"the database {location} can't be opened: {reason}") from failure
 
 
-def _code(failure: DBAPIError) -> str:
+def code_of(failure: DBAPIError) -> str:
     """SQLite's name of the error, or the SQLSTATE."""
     named = getattr(failure.orig, "sqlite_errorname", None) or getattr(failure.orig, "sqlstate", None)
     return str(named or (LOST if failure.connection_invalidated else ""))

@@ -80,6 +80,8 @@ def end_expired_leases(transaction: Transaction) -> None:
         rows = {"ended": encoded(ended)}
         connection.execute(_RECORD_ABANDONED, rows)
         connection.execute(_END, rows)
+        # Whoever passed them by while they were taken back may be the only one with room for them.
+        tell_due(connection)
 
 
 def release(transaction: Transaction, claims: Sequence[Claim]) -> list[bool]:

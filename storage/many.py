@@ -16,7 +16,7 @@ from storage.leases import end_expired_leases
 from storage.models import AuditAction, BulkReport, NotificationStatus
 from storage.notices import tell_due
 from storage.records import READABLE
-from storage.requeueing import MARK_READ, REQUEUE
+from storage.requeueing import MARK_READ, REQUEUE, lock
 from storage.tables import UtcDateTime, notification_events
 from storage.texts import is_storable
 from storage.transactions import Transaction
@@ -87,6 +87,7 @@ def _apply(transaction: Transaction, bulk: Bulk, statement: Executable, action: 
         "statuses": encoded(status.value for status in bulk.statuses),
         "until": bulk.created_until or now,
     }
+    lock(connection, possible)
     changed = {row.id for row in connection.execute(statement, values)}
     record(connection, action, [(changed_id, now, bulk.actor) for changed_id in changed])
     if action is AuditAction.REQUEUE:

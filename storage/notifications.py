@@ -70,6 +70,7 @@ class NotificationRepository:
 
         Raises:
             IdempotencyConflictError: its key was accepted before with other contents.
+            UnknownCertificateError: it is about a certificate that is not there, where the database knows.
         """
         notification = pending(new, new_notification_id(), self._database.clock())
         accepted = await self._database.write(accept, Offer(notification, actor))

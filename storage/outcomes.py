@@ -6,6 +6,7 @@ The outcome of a lease that was lost is refused: it changes nothing but the reco
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import itemgetter
 
 from sqlalchemy import Connection, Select, and_, not_, select, tuple_, union_all, update
 
@@ -141,7 +142,8 @@ def finish(transaction: Transaction, attempts: Sequence[Finished]) -> list[bool]
     first: dict[tuple[str, int], Finished] = {}
     for attempt in attempts:
         first.setdefault(_token(attempt), attempt)
-    rows = [_row(attempt) for attempt in first.values()]
+    # In one order, whoever writes some of the same: then nobody waits for who waits for him.
+    rows = [_row(attempt) for _, attempt in sorted(first.items(), key=itemgetter(0))]
     at_once = connection.dialect.name == "postgresql"
     # The rows are locked by being written, so what is recorded of each is what was decided.
     answers = connection.execute(_FINISH_AND_RECORD if at_once else _FINISH, {"finished": encoded(rows)})

@@ -1,9 +1,9 @@
 """What an operator may do to a notification: give it a new life, or take the matter as settled."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, func, literal_column, select, update
+from sqlalchemy import Connection, bindparam, func, literal_column, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from storage.auditing import record
@@ -32,6 +32,10 @@ UNDER_WAY = "an attempt is under way; wait for its outcome"
 
 _n = notification_events.c
 _ids = select(Batch("ids").values)
+
+_LOCKED_IN_ORDER = (
+    select(_n.id).where(_n.id.in_(_ids), _n.lease_owner.is_(None)).order_by(_n.id).with_for_update()
+)
 
 REQUEUE = (
     update(notification_events)
@@ -64,6 +68,13 @@ _MARK_ONE_READ = MARK_READ.returning(*NOTIFICATION)
 _BY_IDS = select(*NOTIFICATION).where(_n.id.in_(_ids), READABLE)
 
 
+def lock(connection: Connection, ids: Iterable[str]) -> None:
+    """Have those who act on the same notifications do so one after the other, and not each wait for the
+    other. On SQLite all do."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(_LOCKED_IN_ORDER, {"ids": encoded(ids)})
+
+
 def requeue(transaction: Transaction, requests: Sequence[Request]) -> list[Notification | NotificationError]:
     """Dead or failed become pending, with all retries before them."""
     answers = _each(transaction, requests, _REQUEUE_ONE, AuditAction.REQUEUE)
@@ -88,6 +99,7 @@ def _each(
     connection, now = transaction.connection, transaction.now
     ids = {request.notification_id for request in requests}
     possible = {each for each in ids if is_storable(each)}
+    lock(connection, possible)
     rows = connection.execute(statement, {"ids": encoded(possible), "now": now})
     changed = {n.id: n for n in map(notification_of, rows)}
     done = [(r.notification_id, now, r.actor) for r in requests if r.notification_id in changed]

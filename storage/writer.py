@@ -107,9 +107,10 @@ class Writer:
             ((operation, items),) = groups
             if len(items) == 1 or not isinstance(failure, IntegrityError | DataError):
                 return [[failure] * len(items)]
-            # The database refuses a row, and only that one.
-            each = [await self._together([(operation, [item])]) for item in items]
-            return [[answer for ((answer,),) in each]]
+            # The database refuses a row, and only that one, which is in one of the halves.
+            middle = len(items) // 2
+            halves = [await self._together([(operation, half)]) for half in (items[:middle], items[middle:])]
+            return [[answer for (answers,) in halves for answer in answers]]
 
 
 def _give(answer: object, to: asyncio.Future[Any]) -> None:

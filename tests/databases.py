@@ -13,7 +13,7 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
 
 
 def parametrize_as_marked(metafunc: pytest.Metafunc) -> None:
-    if metafunc.definition.get_closest_marker("postgresql"):
+    if metafunc.definition.get_closest_marker("postgresql") and "database_url" in metafunc.fixturenames:
         metafunc.parametrize("database_url", ["postgresql"], indirect=True)
     elif metafunc.definition.get_closest_marker("both_databases"):
         parametrize(metafunc)

@@ -38,6 +38,9 @@ SOCKET = {"unix_socket_directories": "."}
 
 _NUMBERS = count(1)
 
+GUARDED = "guarded"
+"""A user who must give a password."""
+
 
 class NoServerError(Exception):
     """None can be had here; the message says why."""
@@ -106,9 +109,9 @@ class Server:
             shutil.chown(self.directory, *(account()[name] for name in ("user", "group")))
         options = ["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
         self._run("initdb", "--pgdata", str(self._data), *options)
-        # Whoever may reach it is a test.
-        with (self._data / "pg_hba.conf").open("a") as file:
-            file.write("host all all all trust\n")
+        # Whoever may reach it is a test; one of them gives a password.
+        access = f"host all {GUARDED} all scram-sha-256\nhost all all all trust\n"
+        (self._data / "pg_hba.conf").write_text(access)
 
     def start(self) -> None:
         settings = _SETTINGS | {"port": str(self.port), "listen_addresses": self.host} | (self.settings or {})

@@ -14,6 +14,7 @@ from storage.errors import (
     DiskFullError,
     NotADatabaseError,
     StorageError,
+    UnknownCertificateError,
 )
 from tests.builders import Queue
 from tests.certctl_mcp.tools.conftest import Assistant
@@ -82,6 +83,14 @@ def test_a_change_that_may_have_been_made_is_not_said_to_be_none() -> None:
     assert "can't be known" in told
     assert "idempotency key" in told
     assert "Nothing was changed" not in told
+
+
+def test_an_unknown_certificate_is_named_and_what_to_do() -> None:
+    told = explained(UnknownCertificateError("mc-\u202e9"))
+    assert told is not None
+    assert told.startswith("no certificate has the id 'mc-")
+    assert "name one that certctl manages, or none" in told
+    assert "\u202e" not in told
 
 
 def test_a_defect_is_not_explained_away() -> None:
