@@ -7,6 +7,7 @@
     memory      an idle server beside a bare one, and growth by sweeping
     postgresql  deliveries a second and their latency on PostgreSQL, beside procrastinate
     workers     one, two and four workers on one PostgreSQL
+    waking      how soon an idle worker attempts what another host has accepted
     growth      a thousand due among ten thousand, one million and ten million on PostgreSQL
     load        two hundred clients of the HTTP server, while alerts come and go
 
@@ -22,7 +23,18 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.benchmarks import accepts, deliveries, growth, listing, load, memory, on_postgresql, start, workers
+from tests.benchmarks import (
+    accepts,
+    deliveries,
+    growth,
+    listing,
+    load,
+    memory,
+    on_postgresql,
+    start,
+    waking,
+    workers,
+)
 from tests.benchmarks.comparison import Comparison
 from tests.benchmarks.report import document, show
 from tests.benchmarks.scale import FULL, TINY, Scale
@@ -36,6 +48,7 @@ BENCHMARKS: Mapping[str, Callable[[Scale, Workspace], Sequence[Comparison]]] = {
     "memory": memory.run,
     "postgresql": on_postgresql.run,
     "workers": workers.run,
+    "waking": waking.run,
     "growth": growth.run,
     "load": load.run,
 }

@@ -12,7 +12,7 @@ from storage.database import Database
 from storage.errors import ChangeUnknownError, DatabaseReadOnlyError, DatabaseUnreachableError
 from storage.models import AttemptOutcome
 from storage.notifications import NotificationRepository
-from storage.postgresql import DatabaseClock
+from storage.postgresql import READERS, DatabaseClock
 from tests.builders import LEASE, TOOK, new_notification, unlimited
 from tests.holding import Held
 from tests.line import COMMIT, SOON, Line
@@ -117,6 +117,37 @@ async def test_it_listens_again_once_the_server_can_be_reached(
             version = here.changes.due.version
             await NotificationRepository(elsewhere).accept(new_notification())
             await here.changes.due.wait_beyond(version)
+
+
+async def test_a_line_that_is_cut_just_when_somebody_begins_to_listen_leaves_nobody_deaf(
+    impatient: None, line: Line, postgresql_url: str
+) -> None:
+    line.cut_once_before(b"LISTEN")
+    async with Database.open(line.url) as here, Database.open(postgresql_url) as elsewhere:
+        await line.cuts.acquire()
+        version = here.changes.due.version
+        while _listeners(postgresql_url) < 2:
+            version = await here.changes.due.wait_beyond(version)
+        version = here.changes.due.version
+        await NotificationRepository(elsewhere).accept(new_notification())
+        await here.changes.due.wait_beyond(version)
+
+
+async def test_whoever_can_t_listen_because_all_connections_are_read_on_tries_again(
+    impatient: None, line: Line, postgresql_url: str
+) -> None:
+    async with Database.open(line.url) as here, AsyncExitStack() as reading:
+        version = await here.changes.due.wait_beyond(0)
+        for _ in range(READERS):
+            await reading.enter_async_context(here.read())
+        line.cut()
+        line.heal()
+        await reading.enter_async_context(here.read())
+        # That it was lost, and that there was no connection for it.
+        version = await here.changes.due.wait_beyond(version + 1)
+        await reading.aclose()
+        while not _listeners(postgresql_url):
+            version = await here.changes.due.wait_beyond(version)
 
 
 async def test_no_connection_is_left_behind_by_a_line_that_comes_and_goes(
