@@ -4,7 +4,7 @@ The account is ours alone: moments, numbers, an HTTP status, and our own words f
 receivers and senders wrote is not repeated in it, so that it can be believed where their words can't.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -12,6 +12,7 @@ from itertools import groupby
 from certctl_mcp.diagnosis.classifying import classify, http_status
 from certctl_mcp.diagnosis.kinds import REMEDIES, FailureKind
 from certctl_mcp.durations import format_duration
+from certctl_mcp.modes import ToolGroup
 from storage.models import Attempt, AttemptOutcome, Notification, NotificationStatus
 
 MOST_RUNS = 6
@@ -30,14 +31,23 @@ _ENDED = {
 
 @dataclass(frozen=True, slots=True)
 class Remedies:
-    """What the reader calls when there is something to do about a notification."""
+    """What the reader calls when there is something to do about a notification; None for what it can't."""
 
-    requeue: str
-    mark_read: str
-    send: str
+    requeue: str | None
+    mark_read: str | None
+    send: str | None
 
 
-TOOLS = Remedies("requeue_notification", "mark_notification_read", "send_notification")
+def tools(served: Collection[ToolGroup]) -> Remedies:
+    """Those of a server with these tools: what isn't served isn't recommended."""
+    return Remedies(
+        "requeue_notification" if ToolGroup.REQUEUE in served else None,
+        "mark_notification_read" if ToolGroup.SETTLE in served else None,
+        "send_notification" if ToolGroup.SEND in served else None,
+    )
+
+
+TOOLS = tools(frozenset(ToolGroup))
 COMMANDS = Remedies("certctl-mcp requeue", "certctl-mcp read", "certctl-mcp send")
 
 
@@ -154,18 +164,19 @@ def _dead(n: Notification, max_attempts: int, remedies: Remedies) -> str:
         why = f"It is a dead letter: {n.abandoned_count} of its attempts were never answered."
     else:
         why = "It is a dead letter: its attempts are spent."
-    return (
-        f"{why} Nothing more happens by itself. Once the cause is gone, {remedies.requeue} gives it "
-        f"{max_attempts} new attempts; {remedies.mark_read} settles it without delivery."
-    )
+    told = [f"{why} Nothing more happens by itself."]
+    if remedies.requeue is not None:
+        told.append(f"Once the cause is gone, {remedies.requeue} gives it {max_attempts} new attempts.")
+    if remedies.mark_read is not None:
+        told.append(f"{remedies.mark_read} settles it without delivery.")
+    return " ".join(told)
 
 
 def _sent(n: Notification, remedies: Remedies) -> str:
     if n.sent_at is None:
-        return (
-            "It counts as done but was NOT delivered: its channel had no notifier. It can't be requeued; "
-            f"{remedies.send} sends the alert anew over a configured channel."
-        )
+        told = "It counts as done but was NOT delivered: its channel had no notifier. It can't be requeued"
+        anew = f"; {remedies.send} sends the alert anew over a configured channel" if remedies.send else ""
+        return f"{told}{anew}."
     failures = f" after {n.retry_count} failed attempt{'s' if n.retry_count > 1 else ''}"
     return f"Delivered {moment(n.sent_at)}{failures if n.retry_count else ''}. Nothing is left to do."
 

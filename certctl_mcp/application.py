@@ -1,5 +1,6 @@
 """How do the parts fit together? Builds them from the settings, and takes them down in order."""
 
+import logging
 import os
 import secrets
 import socket
@@ -15,7 +16,10 @@ from certctl_mcp.service import NotificationService
 from certctl_mcp.settings import Settings
 from certctl_mcp.stats import StatsService
 from storage.database import Database
+from storage.errors import SchemaIncompleteError
 from storage.notifications import NotificationRepository
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +32,13 @@ class Application:
     settings: Settings
     location: str
     """Where the queue is kept, without secrets."""
+    delivers: bool = True
+    """Whether due notifications are attempted here: then `retry_loop.run` is to run."""
 
 
 @asynccontextmanager
 async def open_application(settings: Settings) -> AsyncIterator[Application]:
-    """Everything but the loop runs; who wants deliveries runs `retry_loop.run` in a task of their own.
+    """Everything but the loop runs; where it `delivers`, `retry_loop.run` is for a task of its own.
 
     Leaving drains: claiming stops, attempts under way end within the grace time.
 
@@ -44,7 +50,9 @@ async def open_application(settings: Settings) -> AsyncIterator[Application]:
         NotifierRegistry.open(
             settings.channels, settings.concurrency, send_timeout=settings.send_timeout
         ) as notifiers,
-        Database.open(settings.database_url.get_secret_value()) as database,
+        Database.open(
+            settings.database_url.get_secret_value(), migrate=settings.database_migrate
+        ) as database,
     ):
         repository = NotificationRepository(database)
         delivery = Delivery(
@@ -53,11 +61,12 @@ async def open_application(settings: Settings) -> AsyncIterator[Application]:
             settings.policy,
             send_timeout=settings.send_timeout,
             missing_notifier=settings.missing_notifier,
+            clock=database.clock,
         )
         limits = {channel.name: channel.concurrency for channel in settings.channels}
         retry_loop = RetryLoop(
             repository,
-            database.changes,
+            database.changes.due,
             delivery,
             worker=worker_name(),
             lease=settings.lease,
@@ -66,11 +75,43 @@ async def open_application(settings: Settings) -> AsyncIterator[Application]:
             channel_concurrency=lambda name: limits.get(name) or settings.channel_concurrency,
             grace=settings.shutdown_grace,
             meter=AttemptMeter(limits),
+            clock=database.clock,
         )
         async with retry_loop:
-            service = NotificationService(repository, retry_loop, notifiers.descriptions)
-            stats = StatsService(database, repository)
-            yield Application(service, stats, retry_loop, settings, database.location)
+            delivers = _delivers(settings, database)
+            service = NotificationService(
+                repository, retry_loop, notifiers.descriptions, database.clock, delivers=delivers
+            )
+            off = _off(settings, database)
+            for told in off:
+                logger.info("off: %s", told)
+            stats = StatsService(database, repository, off=off)
+            yield Application(service, stats, retry_loop, settings, database.location, delivers)
+
+
+def _delivers(settings: Settings, database: Database) -> bool:
+    if database.unchangeable is not None:
+        return False
+    return not database.certctl_s if settings.deliver is None else settings.deliver
+
+
+def _off(settings: Settings, database: Database) -> tuple[str, ...]:
+    """What can't be done here, and why, without the database's place: anybody may read it."""
+    if isinstance(database.unchangeable, SchemaIncompleteError):
+        return (
+            "deliveries, sending, requeueing, settling and purging: the database lacks a part of this "
+            "program's schema; its operator may run certctl-mcp migrate",
+        )
+    if database.unchangeable is not None:
+        return ("deliveries, sending, requeueing, settling and purging: the database may only be read",)
+    if _delivers(settings, database):
+        return ()
+    if settings.deliver is None:
+        return (
+            "deliveries by this process: the database is certctl's own, so certctl's server is taken to "
+            "deliver; CERTCTL_NOTIFICATION_DELIVER says who does",
+        )
+    return ("deliveries by this process: its operator leaves them to another",)
 
 
 def worker_name() -> str:

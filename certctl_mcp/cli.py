@@ -47,6 +47,7 @@ class _ServerOptions(argparse.Namespace):
     config: Path | None
     read_only: bool
     tools: str | None
+    no_migrate: bool
 
 
 def _server_options(arguments: Sequence[str]) -> _ServerOptions | None:
@@ -55,6 +56,7 @@ def _server_options(arguments: Sequence[str]) -> _ServerOptions | None:
     parser.add_argument("--config", type=Path)
     parser.add_argument("--read-only", action="store_true")
     parser.add_argument("--tools")
+    parser.add_argument("--no-migrate", action="store_true")
     try:
         options, others = parser.parse_known_args(arguments, _ServerOptions())
     except argparse.ArgumentError:
@@ -65,7 +67,7 @@ def _server_options(arguments: Sequence[str]) -> _ServerOptions | None:
 def _serve(options: _ServerOptions) -> int:
     from certctl_mcp.commands.serve import serve
 
-    return serve(options.config, options.read_only, options.tools)
+    return serve(options.config, options.read_only, options.tools, options.no_migrate)
 
 
 def _command(arguments: Sequence[str]) -> int:

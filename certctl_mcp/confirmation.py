@@ -1,7 +1,7 @@
 """Was just this shown before it is done? A short token says so, bound to what was previewed and to how much.
 
-Nothing is remembered: the token holds the number and the moment of the preview, sealed together with the
-subject. It holds within one process, whose key nobody else has.
+The token holds the number and the moment of the preview, sealed together with the subject. It holds once, and
+within one process, whose key nobody else has. Remembered are only those that were used.
 """
 
 import hmac
@@ -58,16 +58,26 @@ class Confirmations:
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
+        self._spent: dict[str, datetime] = {}
 
     def token(self, subject: str, count: int, moment: datetime) -> str:
         """`moment` is one of `moment_of_preview`."""
         return f"{count}-{(moment - _EPOCH) // _MILLISECOND:x}-{self._seal(subject, count, moment)}"
 
     def verify(self, confirmation: Confirmation, subject: str) -> None:
-        """Raises: ConfirmationError: it was given for something else."""
+        """Raises: ConfirmationError: it was given for something else, or has been used."""
         seal = self._seal(subject, confirmation.count, confirmation.moment)
         if not hmac.compare_digest(seal, confirmation.seal):
             raise ConfirmationError("confirmation was given for other arguments, or by an earlier server")
+        if seal in self._spent:
+            raise ConfirmationError("confirmation has been used, and holds once")
+
+    def spend(self, confirmation: Confirmation) -> None:
+        """What it confirmed has been done. What it matches later on needs consent of its own."""
+        self._spent = {
+            seal: moment for seal, moment in self._spent.items() if moment + LIFETIME > confirmation.moment
+        }
+        self._spent[confirmation.seal] = confirmation.moment
 
     def _seal(self, subject: str, count: int, moment: datetime) -> str:
         sealed = f"{count} {moment.isoformat()} {subject}".encode(errors="surrogatepass")

@@ -20,7 +20,7 @@ from storage.clock import Clock, utc_now
 from storage.errors import StorageError
 from storage.models import AttemptOutcome, Claim, Notification
 from storage.notifications import NotificationRepository
-from storage.outcomes import storable
+from storage.texts import storable
 
 logger = logging.getLogger(__name__)
 

@@ -17,9 +17,10 @@ HIDDEN = (
     "\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # letters that look like nothing
     "\u180b-\u180d\u180f\ufe00-\ufe0f"  # variation selectors
     "\ud800-\udfff"  # halves of characters, which no encoder takes
+    "\ue000-\uf8ff"  # what everybody may give a meaning to, ...
     "\ufdd0-\ufdef\ufffe\uffff"  # no characters at all
     "\U0001107f\U000110bd\U000110cd\U00013430-\U0001345f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
-    "\U000e0000-\U0010ffff"  # tags, more variation selectors, and what everybody may give a meaning to
+    "\U000e0000-\U0010ffff"  # tags, more variation selectors, and more of what everybody may
     "]"
 )
 """A pattern for every character that hides or steers something; line ends and tabs do not."""
@@ -82,7 +83,7 @@ def _encoded() -> re.Pattern[str]:
         r"|\\(?:u\{(?P<braced>[0-9A-Fa-f]{1,5}|10[0-9A-Fa-f]{4})\}"
         r"|u(?P<four>[0-9A-Fa-f]{4})|x(?P<two>[0-9A-Fa-f]{2})|(?P<one>[bfnrt\"'/\\]))"
         r"|(?P<html>&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{2,8});)"
-        rf"|\x1b\[[0-?]*[ -/]*[@-~]|{HIDDEN}"
+        rf"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|{HIDDEN}"
     )
 
 

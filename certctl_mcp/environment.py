@@ -9,9 +9,11 @@ CONFIG_VARIABLE = "CERTCTL_CONFIG"
 
 VARIABLES: Mapping[str, tuple[str, ...]] = {
     "CERTCTL_DATABASE_URL": ("database_url",),
+    "CERTCTL_DATABASE_MIGRATE": ("database_migrate",),
     "CERTCTL_LOG_LEVEL": ("log_level",),
     "CERTCTL_MCP_READ_ONLY": ("read_only",),
     "CERTCTL_MCP_TOOLS": ("tools",),
+    "CERTCTL_NOTIFICATION_DELIVER": ("deliver",),
     "CERTCTL_NOTIFICATION_RETRY_INTERVAL": ("retry_interval",),
     "CERTCTL_NOTIFICATION_MAX_ATTEMPTS": ("max_attempts",),
     "CERTCTL_NOTIFICATION_BACKOFF_BASE": ("backoff_base",),

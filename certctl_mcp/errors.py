@@ -47,6 +47,16 @@ class UnknownChannelError(RequestError):
         self.configured = tuple(configured)
 
 
+class DeliveriesOffError(RequestError):
+    """This process attempts no deliveries; what is due waits for another."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this process attempts no deliveries: its operator set it so (CERTCTL_NOTIFICATION_DELIVER), or "
+            "the database may only be read, or is certctl's own, whose server delivers unless told otherwise"
+        )
+
+
 def quoted(given: str) -> str:
     """The beginning of what was given, with no secret in it, as a message repeats it."""
     # Before the cut: half a secret would no longer be recognised.

@@ -16,7 +16,7 @@ import anyio.lowlevel
 
 from certctl_mcp.actors import actor
 from storage.clock import Clock, utc_now
-from storage.errors import StorageError
+from storage.errors import ChangeUnknownError, StorageError
 from storage.models import BulkReport, NotificationFilter, NotificationStatus, Share
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ class Preview:
     sample_ids: tuple[str, ...]
     span: tuple[datetime, datetime] | None
     """When the oldest and the newest of those that the act applies to were accepted; None without any."""
+    missing_ids: tuple[str, ...] = ()
+    """Those of the given ids that no notification has."""
 
     @property
     def count(self) -> int:
@@ -69,8 +71,13 @@ class Preview:
         """Those that would not change, by why."""
         under_way = sum(share.under_way for share in self.changing)
         other_status = sum(share.count for share in self.shares) - self.count - under_way
-        missing = len(self.wanted.ids) and len(set(self.wanted.ids)) - sum(s.count for s in self.shares)
-        return BulkReport(under_way=under_way, other_status=other_status, missing=missing)
+        return BulkReport(under_way=under_way, other_status=other_status, missing=len(self.missing_ids))
+
+    @property
+    def filtered_out(self) -> int:
+        """Notifications of the given ids that the rest of the filter does not match."""
+        matching = sum(share.count for share in self.shares)
+        return max(0, len(set(self.wanted.ids)) - len(self.missing_ids) - matching)
 
     @property
     def by_channel(self) -> Counter[str]:
@@ -108,10 +115,11 @@ class Account:
 class ActStoppedError(Exception):
     """The database failed in the middle of an act. What the report counts was done, and no more."""
 
-    def __init__(self, report: BulkReport, requested: int) -> None:
+    def __init__(self, report: BulkReport, requested: int, in_doubt: int = 0) -> None:
+        doubt = f"Whether the next {in_doubt} were done too can't be known. " if in_doubt else ""
         super().__init__(
             f"The database could not be used any more when {report.changed} of {requested} were done. "
-            "The server's log says why; call again for the rest."
+            f"{doubt}The server's log says why; call again for the rest."
         )
         self.report = report
         self.requested = requested
@@ -127,12 +135,12 @@ class ManyNotifications:
     def __init__(self, repository: "NotificationRepository", clock: Clock = utc_now) -> None:
         self._repository = repository
         self._clock = clock
-        self._interrupted: dict[Act, Interrupted] = {}
+        self._interrupted: dict[tuple[str | None, Act], Interrupted] = {}
         self._batch = anyio.Lock()
 
     def interrupted(self, act: Act) -> Interrupted | None:
-        """The newest of these acts, if it was cancelled half-way."""
-        return self._interrupted.get(act)
+        """The newest of these acts of who acts now, if it was cancelled half-way."""
+        return self._interrupted.get((actor(), act))
 
     async def preview(self, act: Act, wanted: NotificationFilter) -> Preview:
         """What `act` would do to what is `wanted`."""
@@ -142,7 +150,8 @@ class ManyNotifications:
         shares = await self._repository.breakdown(wanted)
         narrowed = _narrowed(act, wanted)
         samples = await self._repository.matching_ids(narrowed, limit=SAMPLES)
-        return Preview(act, wanted, shares, samples.ids, await self._span(narrowed, samples.ids[:1]))
+        span = await self._span(narrowed, samples.ids[:1])
+        return Preview(act, wanted, shares, samples.ids, span, await self._missing(wanted.ids))
 
     async def act(self, preview: Preview, progress: Progress) -> Account:
         """Do it, oldest first, and say what became of each.
@@ -157,7 +166,8 @@ class ManyNotifications:
 
         report = BulkReport()
         wanted = _narrowed(preview.act, preview.wanted)
-        self._interrupted.pop(preview.act, None)
+        mine = actor(), preview.act
+        self._interrupted.pop(mine, None)
         after: str | None = None
         try:
             while True:
@@ -177,10 +187,11 @@ class ManyNotifications:
             if not report.changed:
                 raise
             logger.warning("%s: %d of %d done, then: %s", preview.act, report.changed, preview.count, failure)
-            raise ActStoppedError(report, preview.count) from failure
+            in_doubt = len(page.ids) if isinstance(failure, ChangeUnknownError) else 0
+            raise ActStoppedError(report, preview.count, in_doubt) from failure
         except BaseException:
             # Cancelled, or the client has gone: nobody hears how far it came.
-            self._interrupted[preview.act] = Interrupted(self._clock(), report, preview.count)
+            self._interrupted[mine] = Interrupted(self._clock(), report, preview.count)
             logger.warning("%s was cancelled: %d of %d done", preview.act, report.changed, preview.count)
             raise
         logger.info("%s: %d of %d done", preview.act, report.changed, preview.count)
@@ -195,6 +206,13 @@ class ManyNotifications:
         last = await self._repository.list(wanted, limit=1)
         ends = [notification.created_at for page in (first, last) for notification in page.items]
         return (min(ends), max(ends)) if ends else None
+
+    async def _missing(self, ids: Sequence[str]) -> tuple[str, ...]:
+        if not ids:
+            return ()
+        found = await self._repository.matching_ids(NotificationFilter(ids=tuple(ids)), limit=len(ids))
+        there = set(found.ids)
+        return tuple(dict.fromkeys(each for each in ids if each not in there))
 
     async def _apply(self, preview: Preview, ids: Sequence[str]) -> BulkReport:
         match preview.act:

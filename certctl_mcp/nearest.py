@@ -1,4 +1,4 @@
-"""Which name was meant by one that there is not? The nearest, if near enough to be a slip of the pen."""
+"""Which name was meant by one that there is not? The nearest, if near enough: a slip, or an abbreviation."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -10,14 +10,17 @@ _LIKE_ID = 0.85
 """Ids made at about the same time are alike by themselves, which is below this."""
 
 _SHORTEST_BEGINNING = 8
+_SHORTEST_PART = 4
 
 
 def nearest_name(given: str, names: Iterable[str]) -> str | None:
-    """Without regard to case."""
+    """One that `given` differs from in few places, or the shortest that it is a part of, in any case."""
     if len(given) > LONGEST:
         return None
-    by_lower = {name.lower(): name for name in names}
-    found = difflib.get_close_matches(given.lower(), by_lower, n=1)
+    wanted, by_lower = given.lower(), {name.lower(): name for name in names}
+    found = difflib.get_close_matches(wanted, by_lower, n=1)
+    if not found and len(wanted) >= _SHORTEST_PART:
+        found = sorted((name for name in by_lower if wanted in name), key=len)
     return by_lower[found[0]] if found else None
 
 

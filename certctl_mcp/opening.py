@@ -115,7 +115,8 @@ class Opening:
 
     async def _serve(self, application: "Application") -> None:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(application.retry_loop.run)
+            if application.delivers:
+                tasks.start_soon(application.retry_loop.run)
             async with anyio.create_task_group() as watching:
                 watching.start_soon(self.watch.run, application.notifications.changes)
                 self._application = application

@@ -26,12 +26,15 @@ _SHORTEST_PATH_TOKEN = 16
 _QUOTE = r"""(?P<quote>\\?["'])?"""
 _VALUE = r"""(?(quote)(?:(?!(?P=quote))(?:[^\\]|\\.))*|[^\s&;,"'<>(){}\[\]]+)"""
 """After `_QUOTE`: up to the same quote again, or to the end of the text; without one, up to a separator."""
-_IS = r"""\\?["']?[ \t]{0,8}[:=][ \t]{0,8}"""
+_IS = r"""\\?["']?[ \t]{0,8}[:=]{1,2}>?[ \t]{0,8}"""
 _UNMISTAKABLE_NAME = (
     r"password|passwd|passphrase|secret|api[_-]?key|access[_-]?key|private[_-]?key|routing[_-]?key|"
-    r"access[_-]?token|refresh[_-]?token|auth[_-]?token|bot[_-]?token"
+    r"[_-]token|(?:access|refresh|auth|bot)token|sess(?:ion)?[_-]?id"
 )
 _COMMON_NAME = r"pwd|token|key|sig|signature|auth"
+_SCHEME = r"(?:[A-Za-z0-9-]{1,20}[ \t]{1,8})?"
+_PARAMETERS = r"""[\w-]{1,40}=(?:"[^"]*"?|[^\s,"]+)(?:,[ \t]{0,8}[\w-]{1,40}=(?:"[^"]*"?|[^\s,"]*))+"""
+"""What follows the scheme of an Authorization header, where it is several."""
 
 _PATTERNS = (
     # A private key, also one whose end was cut off.
@@ -43,18 +46,26 @@ _PATTERNS = (
     r"(?P<kept>(?i:discord(?:app)?\.com/api/webhooks/))[^\s\"'<>]+",
     r"(?P<kept>(?i:webhook\.office\.com/))[^\s\"'<>]+",
     r"(?P<kept>(?i:api\.telegram\.org/bot))[^\s\"'<>/]+",
+    r"(?P<kept>/(?i:hooks?|webhooks?|integrations?)/)(?=[\w-]{0,100}[0-9])[\w-]{16,}",
     # Authorization headers, and their values wherever they stand.
-    rf"(?P<kept>(?i:authorization){_IS}{_QUOTE})(?:[A-Za-z]{{1,20}}[ \t]{{1,8}})?{_VALUE}",
+    rf"(?P<kept>(?i:authorization){_IS}{_QUOTE})(?(quote){_VALUE}|{_SCHEME}(?:{_PARAMETERS}|{_VALUE}))",
+    # Cookies, which may be many in a line.
+    rf"(?P<kept>(?i:\bcookie){_IS}{_QUOTE})(?(quote){_VALUE}|[^\r\n\"']+)",
     r"(?P<kept>\b(?i:bearer|geniekey)[ \t]{1,8})[A-Za-z0-9._~+/=-]{6,}",
     r"(?P<kept>\b(?i:basic)[ \t]{1,8})(?=[a-z/+]{0,200}[A-Z0-9=])[A-Za-z0-9+/]{6,}={0,2}",
     # name=value, name: value and "name": "value"; a common name followed by a colon may be prose.
     rf"(?P<kept>(?i:{_UNMISTAKABLE_NAME}){_IS}{_QUOTE}){_VALUE}",
     rf"(?P<kept>(?<![A-Za-z])(?i:{_COMMON_NAME})(?:=|\\?[\"'][ \t]{{0,8}}:[ \t]{{0,8}}){_QUOTE}){_VALUE}",
+    # --name value.
+    rf"(?P<kept>--(?i:[a-z]{{1,20}}-)?(?i:password|passphrase|secret|token|key)[ \t]{{1,8}}{_QUOTE}){_VALUE}",
     # Tokens that show what they are.
     r"(?P<kept>)\bwhsec_[A-Za-z0-9+/=_-]+",
-    r"(?P<kept>)\bxox[a-z]-[A-Za-z0-9-]{8,}",
+    r"(?P<kept>)\b(?:xox[a-z]|xapp)-[A-Za-z0-9-]{8,}",
     r"(?P<kept>)\bgh[pousr]_[A-Za-z0-9]{20,}",
-    r"(?P<kept>)\bgithub_pat_[A-Za-z0-9_]{20,}",
+    r"(?P<kept>)\b(?:github_pat_|glpat-|[sr]k_(?:live|test)_|sk-(?:ant|proj)-|hvs\.|dop_v1_)[\w-]{16,}",
+    r"(?P<kept>)\bnpm_[A-Za-z0-9]{30,}",
+    r"(?P<kept>)\bAIza[\w-]{35}",
+    r"(?P<kept>)\bSG\.[\w-]{16,64}\.[\w-]{16,}",
     r"(?P<kept>)\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
     # A JSON Web Token; the look behind lets a run of its characters be tried once only.
     r"(?P<kept>)(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?",

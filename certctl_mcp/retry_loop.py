@@ -18,7 +18,7 @@ from anyio.abc import TaskGroup
 
 from certctl_mcp.delivery import Answer, Delivery
 from certctl_mcp.measuring import AttemptMeter
-from storage.changes import Changes
+from storage.changes import Signal
 from storage.clock import Clock, utc_now
 from storage.errors import StorageError
 from storage.models import AttemptOutcome, Claim, Notification, SweepReport
@@ -66,7 +66,7 @@ class RetryLoop:
     def __init__(
         self,
         repository: NotificationRepository,
-        changes: Changes,
+        due: Signal,
         delivery: Delivery,
         *,
         worker: str,
@@ -80,7 +80,7 @@ class RetryLoop:
         wait: Waiter = wait_at_most,
     ) -> None:
         self._repository = repository
-        self._changes = changes
+        self._due = due
         self._delivery = delivery
         self.meter = meter or AttemptMeter()
         self._worker = worker
@@ -280,7 +280,7 @@ class RetryLoop:
         await self._wait(self._wake, pause)
 
     async def _notice_changes(self) -> None:
-        version = self._changes.version
+        version = self._due.version
         while True:
-            version = await self._changes.wait_beyond(version)
+            version = await self._due.wait_beyond(version)
             self._wake.set()

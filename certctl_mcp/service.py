@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from certctl_mcp.actors import actor
 from certctl_mcp.delivery import failure_told
 from certctl_mcp.diagnosis.diagnosing import Diagnosis, diagnose
-from certctl_mcp.errors import UnknownChannelError, UnknownTypeError
+from certctl_mcp.errors import DeliveriesOffError, UnknownChannelError, UnknownTypeError
 from certctl_mcp.many import ManyNotifications
 from certctl_mcp.nearest import LONGEST, nearest_id
 from certctl_mcp.reporting import Period, Timeline
@@ -60,12 +60,18 @@ class NotificationService:
         retry_loop: RetryLoop,
         channels: Mapping[str, str],
         clock: Clock = utc_now,
+        *,
+        delivers: bool = True,
     ) -> None:
-        """`channels` are the configured ones, each with its description."""
+        """`channels` are the configured ones, each with its description.
+
+        `delivers`: due notifications are attempted by this process.
+        """
         self._repository = repository
         self._retry_loop = retry_loop
         self._channels = channels
         self._clock = clock
+        self._delivers = delivers
         self.many = ManyNotifications(repository, clock)
 
     @property
@@ -183,7 +189,13 @@ class NotificationService:
         return await self._of_id(partial(self._repository.mark_read, actor=actor()), notification_id)
 
     async def retry_failed_notifications(self) -> SweepReport:
-        """Attempt everything due now, once, and say what came of it."""
+        """Attempt everything due now, once, and say what came of it.
+
+        Raises:
+            DeliveriesOffError: this process attempts none.
+        """
+        if not self._delivers:
+            raise DeliveriesOffError
         return await self._retry_loop.sweep()
 
     async def channels(self) -> tuple[ChannelHealth, ...]:
@@ -194,15 +206,19 @@ class NotificationService:
             for name, destination in self._channels.items()
         )
 
+    async def not_found(self, notification_id: str) -> NotificationNotFoundError:
+        """That there is no such notification, and which one may have been meant."""
+        alike = await self._repository.similar_ids(notification_id[:LONGEST])
+        return NotificationNotFoundError(notification_id, nearest_id(notification_id, alike))
+
     async def _of_id(
         self, step: Callable[[str], Awaitable[Notification]], notification_id: str
     ) -> Notification:
-        """Take `step`; if there is no such notification, say which one may have been meant."""
+        """Take `step`."""
         try:
             return await step(notification_id)
         except NotificationNotFoundError:
-            alike = await self._repository.similar_ids(notification_id[:LONGEST])
-            raise NotificationNotFoundError(notification_id, nearest_id(notification_id, alike)) from None
+            raise await self.not_found(notification_id) from None
 
     async def _any(self, *, channel: str | None = None, type: str | None = None) -> bool:
         wanted = NotificationFilter(channel=channel, type=type)

@@ -73,7 +73,15 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid", case_sensitive=True)
 
     database_url: SecretStr = Field(default_factory=lambda: SecretStr(_default_database_url()))
-    """May hold a password. `sqlite:///relative.db`, `sqlite:////absolute.db` and `sqlite:///~/in/home.db`."""
+    """May hold a password. `sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite:///~/in/home.db`, or
+    `postgresql://user:password@host:5432/database` with what libpq allows after a question mark."""
+    database_migrate: bool = True
+    """Whether the database may be given what it lacks of the schema. Where not, it is read at least."""
+    deliver: bool | None = None
+    """Whether this process attempts deliveries. One that does not still accepts, requeues and tells.
+
+    None: unless the database is certctl's own, whose server delivers and knows nothing of leases.
+    """
     retry_interval: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(minutes=2)
     """The longest sleep between two looks at the queue."""
     max_attempts: int = Field(default=_POLICY.max_attempts, ge=1, le=100)

@@ -12,9 +12,17 @@ from storage.notifications import NotificationRepository
 class StatsService:
     """Counts for people and monitors. Without a notification repository the queue's counts are zero."""
 
-    def __init__(self, database: Database, repository: NotificationRepository | None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        repository: NotificationRepository | None,
+        *,
+        off: tuple[str, ...] = (),
+    ) -> None:
+        """`off`: what can't be done here, and why."""
         self._database = database
         self._repository = repository
+        self._off = off
 
     async def dashboard_summary(self) -> DashboardSummary:
         """Never raises for what can't be read: see `DashboardSummary.unreadable`."""
@@ -38,7 +46,10 @@ class StatsService:
         queue = await self._queue()
         if queue is None:
             return DashboardSummary(
-                **counts, unreadable=(*unreadable, "notifications"), completed_at=self._database.clock()
+                **counts,
+                unreadable=(*unreadable, "notifications"),
+                off=self._off,
+                completed_at=self._database.clock(),
             )
         return DashboardSummary(
             **counts,
@@ -48,6 +59,7 @@ class StatsService:
             oldest_dead_at=queue.oldest_dead_at,
             next_retry_at=queue.next_retry_at,
             unreadable=tuple(unreadable),
+            off=self._off,
             completed_at=self._database.clock(),
         )
 

@@ -31,4 +31,6 @@ class DashboardSummary(BaseModel):
     oldest_dead_at: AwareDatetime | None = None
     next_retry_at: AwareDatetime | None = None
     unreadable: tuple[str, ...] = ()
+    off: tuple[str, ...] = ()
+    """What this server can't do, and why."""
     completed_at: AwareDatetime

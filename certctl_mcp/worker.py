@@ -9,6 +9,7 @@ from certctl_mcp.application import Application, open_application
 from certctl_mcp.collector import spare_the_start
 from certctl_mcp.departure import leave_on_signal
 from certctl_mcp.durations import format_duration
+from certctl_mcp.errors import DeliveriesOffError
 from certctl_mcp.retry_loop import RetryLoop
 from certctl_mcp.settings import Settings
 from storage.models import AttemptOutcome
@@ -24,6 +25,7 @@ async def run_worker(settings: Settings, with_metrics: bool = False) -> None:
     Raises:
         StorageError: the database can't be used.
         SettingsError: a channel can't be built as it is configured, or metrics can't be served there.
+        DeliveriesOffError: it is not to deliver, or can't.
     """
     told = anyio.Event()
 
@@ -35,6 +37,8 @@ async def run_worker(settings: Settings, with_metrics: bool = False) -> None:
     async with anyio.create_task_group() as tasks:
         await tasks.start(leave_on_signal, leave)
         async with open_application(settings) as application, _watched(application, with_metrics):
+            if not application.delivers:
+                raise DeliveriesOffError
             _tell_start(application.location, settings)
             spare_the_start()
             tasks.start_soon(_stop_when_told, told, application.retry_loop)

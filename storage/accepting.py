@@ -6,14 +6,16 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, select, true
-from sqlalchemy.dialects.sqlite import insert
 
 from storage.auditing import record
 from storage.batches import Batch, encoded
+from storage.dialects import INSERTS
 from storage.errors import IdempotencyConflictError, NotificationError
 from storage.models import Accepted, AuditAction, NewNotification, Notification, NotificationStatus
+from storage.notices import tell_due
 from storage.records import NOTIFICATION, notification_of
 from storage.tables import notification_events
+from storage.transactions import Transaction
 
 _FIELDS = (
     "id",
@@ -29,16 +31,25 @@ _FIELDS = (
 _STATUSES = frozenset(status.value for status in NotificationStatus)
 
 _batch = Batch("rows")
-_INSERT = insert(notification_events).from_select(
-    list(_FIELDS), select(*_batch.fields(*_FIELDS)).select_from(_batch.rows).where(true())
-)
-_INSERT_UNLESS_KEY_KNOWN = _INSERT.on_conflict_do_nothing(
-    index_elements=[notification_events.c.idempotency_key],
-    index_where=notification_events.c.idempotency_key.is_not(None),
-).returning(notification_events.c.id)
+_INSERT = {
+    dialect: insert(notification_events).from_select(
+        list(_FIELDS),
+        select(*_batch.fields(notification_events.c[name] for name in _FIELDS))
+        .select_from(_batch.rows)
+        .where(true()),
+    )
+    for dialect, insert in INSERTS.items()
+}
+_INSERT_UNLESS_KEY_KNOWN = {
+    dialect: insert.on_conflict_do_nothing(
+        index_elements=[notification_events.c.idempotency_key],
+        index_where=notification_events.c.idempotency_key.is_not(None),
+    ).returning(notification_events.c.id)
+    for dialect, insert in _INSERT.items()
+}
 
 _BY_KEYS = select(*NOTIFICATION).where(
-    notification_events.c.idempotency_key.in_(select(Batch("keys").rows.c.value))
+    notification_events.c.idempotency_key.in_(select(Batch("keys").values))
 )
 
 
@@ -72,8 +83,9 @@ class Offer:
     """Who offers it, for the audit."""
 
 
-def accept(connection: Connection, offers: Sequence[Offer]) -> list[Accepted | NotificationError]:
+def accept(transaction: Transaction, offers: Sequence[Offer]) -> list[Accepted | NotificationError]:
     """Insert each, unless its idempotency key is known; then answer with the one accepted first."""
+    connection = transaction.connection
     answers = _accept(connection, [offer.notification for offer in offers])
     named = [
         (offer.notification.id, offer.notification.created_at, offer.actor)
@@ -81,6 +93,7 @@ def accept(connection: Connection, offers: Sequence[Offer]) -> list[Accepted | N
         if isinstance(answer, Accepted) and answer.created
     ]
     record(connection, AuditAction.SEND, named)
+    tell_due(connection)
     return answers
 
 
@@ -89,9 +102,10 @@ def _accept(
 ) -> list[Accepted | NotificationError]:
     rows = {"rows": encoded({field: getattr(n, field) for field in _FIELDS} for n in notifications)}
     if all(n.idempotency_key is None for n in notifications):
-        connection.execute(_INSERT, rows)
+        connection.execute(_INSERT[connection.dialect.name], rows)
         return [Accepted(notification=n, created=True) for n in notifications]
-    created = set(connection.execute(_INSERT_UNLESS_KEY_KNOWN, rows).scalars())
+    insert = _INSERT_UNLESS_KEY_KNOWN[connection.dialect.name]
+    created = set(connection.execute(insert, rows).scalars())
     first = _first_with_keys(connection, [n for n in notifications if n.id not in created])
     return [
         Accepted(notification=n, created=True) if n.id in created else _again(n, first[n.idempotency_key])

@@ -9,11 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from storage.batches import Batch, encoded
 from storage.models import AuditAction, AuditEntry
 from storage.tables import notification_audit
+from storage.texts import storable
 
 _t = notification_audit.c
-_COLUMNS = ("at", "actor", "action", "notification_id")
+_COLUMNS = (_t.at, _t.actor, _t.action, _t.notification_id)
 
-_INSERT = insert(notification_audit).from_select(_COLUMNS, select(*Batch("entries").fields(*_COLUMNS)))
+_INSERT = insert(notification_audit).from_select(
+    [column.name for column in _COLUMNS], select(*Batch("entries").fields(_COLUMNS))
+)
 
 
 def record(
@@ -21,7 +24,7 @@ def record(
 ) -> None:
     """`acts`: a notification's id, when, and who. Where nobody is named nothing is kept."""
     entries = [
-        {"at": at, "actor": actor, "action": action.value, "notification_id": notification_id}
+        {"at": at, "actor": storable(actor), "action": action.value, "notification_id": notification_id}
         for notification_id, at, actor in acts
         if actor is not None
     ]

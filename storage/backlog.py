@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, func, select
+from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.leases import EXPIRED
 from storage.tables import UtcDateTime, notification_events
-from storage.waiting import FAILED, PENDING, channels
+from storage.waiting import WAYS, Way, channels
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,25 +25,20 @@ _n = notification_events.c
 _now = bindparam("now", type_=UtcDateTime)
 
 
-def _oldest(
-    waiting: ColumnElement[bool], due: ColumnElement[bool], since: ColumnElement[datetime]
-) -> Select[datetime]:
+def _oldest(way: Way) -> Select[datetime]:
     """The oldest of each channel's oldest: one seek a channel, past those under way."""
-    found = channels(waiting).subquery()
+    found = channels(way.waiting).subquery()
     first = (
-        select(since)
-        .where(waiting, due, _n.channel == found.c.channel, _n.lease_owner.is_(None))
-        .order_by(since)
+        select(way.since)
+        .where(way.due_in(found.c.name), _n.lease_owner.is_(None))
+        .order_by(*way.oldest_first)
         .limit(1)
     )
     return select(func.min(first.scalar_subquery())).select_from(found)
 
 
-_SCHEDULED = and_(_n.next_retry_at.is_not(None), _n.next_retry_at <= _now)
 _OLDEST_DUE = (
-    _oldest(PENDING, PENDING, _n.created_at),
-    _oldest(FAILED, _SCHEDULED, _n.next_retry_at),
-    _oldest(FAILED, _n.next_retry_at.is_(None), _n.created_at),
+    *(_oldest(way) for way in WAYS.values()),
     select(func.min(_n.lease_expires_at)).where(EXPIRED),
 )
 _HELD = select(func.count()).where(_n.lease_expires_at.is_not(None), _n.lease_expires_at > _now)

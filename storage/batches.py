@@ -7,12 +7,17 @@ the interpreter's lock each time. The statement's text never varies, so it is co
 import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, Function, TableValuedAlias, Text, bindparam, func, literal_column
+from sqlalchemy import Column, ColumnElement, TableValuedAlias, Text, bindparam
+from sqlalchemy.types import TypeEngine
 
+from storage.dialects import json_field, json_rows, json_text
 from storage.tables import sortable
 
 Value = str | int | float | bool | datetime | None
+
+_TEXT = Text()
 
 
 def encoded(rows: Iterable[Mapping[str, Value] | str]) -> str:
@@ -24,15 +29,21 @@ class Batch:
     """The rows of one parameter, as something to select from."""
 
     def __init__(self, parameter: str) -> None:
-        self.rows: TableValuedAlias = func.json_each(bindparam(parameter, type_=Text)).table_valued(
+        self.rows: TableValuedAlias = json_rows(bindparam(parameter, type_=Text)).table_valued(
             "value", name=parameter
         )
 
-    def field(self, name: str) -> "Function[str]":
-        return func.json_extract(self.rows.c.value, literal_column(f"'$.{name}'"))
+    @property
+    def values(self) -> ColumnElement[str]:
+        """The rows themselves, where each is a text."""
+        return json_text(self.rows.c.value)
 
-    def fields(self, *names: str) -> list[ColumnElement[str]]:
-        return [self.field(name).label(name) for name in names]
+    def field(self, name: str, type_: TypeEngine[Any] = _TEXT) -> ColumnElement[Any]:
+        return json_field(self.rows.c.value, name, type_)
+
+    def fields(self, columns: Iterable[Column[Any]]) -> list[ColumnElement[Any]]:
+        """A field for each column, of its name and type."""
+        return [self.field(column.name, column.type).label(column.name) for column in columns]
 
 
 def _moment(value: object) -> str:

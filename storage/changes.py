@@ -1,25 +1,15 @@
 """Has anything changed? A signal for those who wait, also for what another process committed."""
 
 import asyncio
-from datetime import timedelta
-
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-LOOK_EVERY = timedelta(milliseconds=500)
-"""SQLite has no message between processes. Its `data_version` costs no I/O to look at."""
+from abc import ABC, abstractmethod
 
 
-class Changes:
-    """Counts up whenever something may have changed. `watch` must be running to notice other processes."""
+class Signal:
+    """Counts up whenever what it stands for may have happened."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self) -> None:
         self._version = 0
-        self._seen: int | None = None
         self._next = asyncio.Event()
-        self._closed = asyncio.Event()
-        self._looking = asyncio.Lock()
 
     @property
     def version(self) -> int:
@@ -33,38 +23,39 @@ class Changes:
         return self._version
 
     def announce(self) -> None:
-        """Something changed in this process: no need to wait for the next look."""
+        """It may have happened in this process: no need to wait for word of it."""
         self._version += 1
         self._next.set()
         self._next = asyncio.Event()
 
-    async def watch(self) -> None:
-        """Announce what other connections commit after the first look, until closed."""
-        while not self._closed.is_set():
-            try:
-                await asyncio.wait_for(self._closed.wait(), LOOK_EVERY.total_seconds())
-            except TimeoutError:
-                await self.look()
 
-    async def look(self) -> None:
-        """Announce what other connections have committed since the last look."""
-        found = await self.data_version()
-        if found != self._seen:
-            self._seen = found
-            self.announce()
+class Changes(Signal, ABC):
+    """Anything may have changed. `watch` must be running to notice other processes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.due = Signal()
+        """Something may be due that was not."""
+        self.own: int | None = None
+        """The number that the database gave the connection on which this process writes."""
+        self._closed = asyncio.Event()
+
+    def announce(self) -> None:
+        """Anything may have changed, and something may be due."""
+        self.due.announce()
+        super().announce()
+
+    def committed(self) -> None:
+        """This process has changed something after which nothing more is due than before."""
 
     def close(self) -> None:
+        """Let `watch` return."""
         self._closed.set()
 
-    async def data_version(self) -> int | None:
-        """Another one whenever anything was committed, by this process or another.
+    @abstractmethod
+    async def watch(self) -> None:
+        """Announce what other processes commit, until closed."""
 
-        None while the database can't be read: those who wait go and look, and are told the reason.
-        """
-        async with self._looking:
-            try:
-                result = await self._connection.exec_driver_sql("PRAGMA data_version")
-            except DBAPIError:
-                return None
-            version: int = result.scalar_one()
-            return version
+    async def data_version(self) -> int | None:
+        """Another one whenever anything was committed, by whomever; None where that can't be told."""
+        return None

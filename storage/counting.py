@@ -6,13 +6,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from storage.database import Database
 from storage.listing import conditions
 from storage.models import NotificationFilter, NotificationStatus
-from storage.naming import distinct
+from storage.naming import MOST_NAMES
+from storage.seeking import distinct
 from storage.tables import notification_events
 
 MOST_REMEMBERED = 64
 
 _n = notification_events.c
-_STATUSES = distinct(_n.status)
+_STATUSES = distinct(_n.status).limit(MOST_NAMES)
 
 
 class Counting:

@@ -1,103 +1,90 @@
-"""Where is the queue kept, and is it in order? Opening it, and the ways in: one writer, several readers.
+"""Where is the queue kept, and is it in order? Opening it, and the ways in: one writer, several readers."""
 
-SQLite in WAL mode: readers never wait for the writer, and a commit is on the disk before its caller returns.
-"""
-
-import errno
-import os
-import sqlite3
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
+from functools import partial
 
 import anyio
-import anyio.to_thread
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
+from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.changes import Changes
-from storage.clock import Clock, utc_now
+from storage import sqlite
+from storage.addresses import SCHEMES, Address
+from storage.clock import Clock
 from storage.errors import StorageError
 from storage.failures import explained
-from storage.migrations import REVISIONS, bring_up_to_date, current_revision
+from storage.opened import Opened, Way
 from storage.writer import Item, Operation, Result, Writer
 
 BUSY_TIMEOUT = timedelta(seconds=5)
-READERS = 4
+
+_ALLOWED = f"{sqlite.ALLOWED}, or postgresql://user@host/database"
 
 
 class Database:
     """An open database. Its `changes` tell when it may be worth reading again."""
 
-    def __init__(
-        self,
-        location: str,
-        found_revision: str | None,
-        readers: AsyncEngine,
-        writer: Writer,
-        changes: Changes,
-        clock: Clock,
-    ) -> None:
-        self.location = location
-        self.found_revision = found_revision
+    def __init__(self, opened: Opened, writer: Writer) -> None:
+        self.location = opened.location
+        """Without secrets."""
+        self.found_revision = opened.found_revision
         """The schema's revision before it was brought up to date; None where there was none of ours."""
-        self.changes = changes
-        self.clock = clock
-        self._readers = readers
+        self.unchangeable = opened.unchangeable
+        """Why nothing can be changed here; None where it can."""
+        self.certctl_s = opened.certctl_s
+        """Whether certctl's server works on the same tables, and delivers what is in them if it is let."""
+        self.changes = opened.changes
+        self.clock = opened.clock
+        """The database's time, as well as it can be told here."""
+        self._readers = opened.readers
         self._writer = writer
 
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, url: str, *, clock: Clock = utc_now, busy_timeout: timedelta = BUSY_TIMEOUT
+        cls,
+        url: str,
+        *,
+        clock: Clock | None = None,
+        busy_timeout: timedelta = BUSY_TIMEOUT,
+        migrate: bool = True,
     ) -> "AsyncIterator[Database]":
         """Open the database, creating or migrating it as needed, until the context is left.
 
-        `url` is `sqlite:///` and a path. `busy_timeout` is how long a write waits for another process.
+        `url` is `sqlite:///` and a path, or `postgresql://` and so on. `busy_timeout` is how long a write
+        waits for another process. Without `clock`, the time is the database's own where it has one. With
+        `migrate` false its schema is left as it is. Where it then lacks something of ours, or this user may
+        not add it, what is there can be read and nothing changed: `unchangeable` says why.
 
         Raises:
             StorageError: it can't be used; the message says why and what would help.
         """
-        path = _path_of(url)
-        location = str(path)
-        opened = AsyncExitStack()
-        try:
-            with explained(location):
-                await anyio.to_thread.run_sync(_make_sure_of, path)
-                readers = _reading(location, busy_timeout)
-                opened.push_async_callback(readers.dispose)
-                watching = await opened.enter_async_context(readers.connect())
-                # Found by reading, which no other process's lock holds up.
-                found = await watching.run_sync(current_revision)
-                writing = _writing(location, busy_timeout)
-                opened.callback(writing.dispose)
-                if found != REVISIONS[-1]:
-                    await anyio.to_thread.run_sync(_migrate, writing)
-                connection = opened.enter_context(await anyio.to_thread.run_sync(writing.connect))
-            writer = Writer(connection)
-            changes = Changes(watching)
-            await changes.look()
-            async with _beside(writer.run, changes.watch):
+        async with _opened(url, clock, busy_timeout, migrate) as opened:
+            writer = Writer(opened.transact)
+            async with _beside(writer.run, opened.changes.watch):
                 try:
-                    yield cls(location, found, readers, writer, changes, clock)
+                    yield cls(opened, writer)
                 finally:
-                    changes.close()
+                    opened.changes.close()
                     writer.close()
-        finally:
-            with anyio.CancelScope(shield=True):
-                await opened.aclose()
+                    opened.leave_soon()
 
     async def write(self, operation: Operation[Item, Result], item: Item) -> Result:
         """Change the database; see `Writer.write`.
 
-        Raises:
-            NotificationError: the operation refused this item.
-            StorageError: the database can't be written now; nothing was changed.
+                Raises:
+                    NotificationError: the operation refused this item.
+        <<<<<<< HEAD
+                    ChangeUnknownError: the database did not answer whether it was changed.
+                    StorageError: the database can't be written now; nothing was changed.
+        =======
+                    StorageError: the database can't be written, now or at all; nothing was changed.
+        >>>>>>> main
         """
+        if self.unchangeable is not None:
+            raise type(self.unchangeable)(str(self.unchangeable))
         with explained(self.location):
             return await self._writer.write(operation, item)
 
@@ -113,92 +100,41 @@ class Database:
                 yield connection
 
 
-def _path_of(url: str) -> Path:
-    allowed = "use sqlite:/// and a path, such as sqlite:////var/lib/certctl-mcp/notifications.db"
-    try:
-        parsed: URL = make_url(url)
-    except ArgumentError:
-        raise StorageError(f"the database URL can't be read; {allowed}") from None
-    if parsed.get_backend_name() != "sqlite":
-        raise StorageError(
-            f"databases of the kind {parsed.get_backend_name()!r} are not supported; {allowed}"
-        )
-    if not parsed.database or parsed.database == ":memory:":
-        raise StorageError(f"a database in memory would lose what was accepted; {allowed}")
-    return Path(parsed.database).expanduser()
+@asynccontextmanager
+async def _opened(
+    url: str, clock: Clock | None, busy_timeout: timedelta, migrate: bool
+) -> AsyncIterator[Opened]:
+    """As the kind of database opens itself; what goes wrong on the way is explained."""
+    way = way_to(url)
+    async with AsyncExitStack() as opening:
+        with explained(way.shown):
+            opened = await opening.enter_async_context(way.opened(clock, busy_timeout, migrate))
+        yield opened
 
 
-def _make_sure_of(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if not path.exists():
-        # Alerts name people and hosts: the file is its owner's alone.
-        path.touch(mode=0o600)
-    if not os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
-        # SQLite would open it for reading and refuse the first write.
-        raise PermissionError(errno.EACCES, "this user may not write it", str(path))
-
-
-def _reading(location: str, busy_timeout: timedelta) -> AsyncEngine:
-    return create_async_engine(
-        URL.create("sqlite+aiosqlite", database=location),
-        connect_args=_connect_args(busy_timeout),
-        pool_size=READERS,
-        isolation_level="AUTOCOMMIT",
-        skip_autocommit_rollback=True,
-    )
-
-
-def _writing(location: str, busy_timeout: timedelta) -> Engine:
-    engine = create_engine(
-        URL.create("sqlite+pysqlite", database=location),
-        connect_args=_connect_args(busy_timeout) | {"check_same_thread": False},
-    )
-    event.listen(engine, "connect", lambda connection, _record: _prepare(connection, busy_timeout))
-    event.listen(engine, "begin", _begin_immediately)
-    return engine
-
-
-def _connect_args(busy_timeout: timedelta) -> dict[str, float | None]:
-    return {"timeout": busy_timeout.total_seconds(), "isolation_level": None}
-
-
-def _prepare(connection: DBAPIConnection, busy_timeout: timedelta) -> None:
-    try:
-        cursor = connection.cursor()
-        _switch_to_wal(cursor, time.monotonic() + busy_timeout.total_seconds())
-        for pragma in ("synchronous = FULL", "foreign_keys = ON"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-    except sqlite3.Error:
-        # No pool knows of it yet.
-        connection.close()
-        raise
-
-
-def _switch_to_wal(cursor: DBAPICursor, until: float) -> None:
-    # Of several that switch at once SQLite refuses all but one, whatever the busy timeout.
-    while True:
+def way_to(url: str) -> Way:
+    """Raises: StorageError: no database can be there."""
+    scheme, separator, _ = url.strip().partition("://")
+    kind = scheme.partition("+")[0]
+    if not separator:
+        raise StorageError(f"the database URL can't be read; {_ALLOWED}")
+    if kind in SCHEMES:
+        address = Address.of(url)
         try:
-            cursor.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as failure:
-            if failure.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
-                raise
-            time.sleep(0.01)
-        else:
-            return
-
-
-def _begin_immediately(connection: Connection) -> None:
-    # A deferred transaction that reads first and then writes fails at once when another process wrote
-    # in between, whatever the busy timeout.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _migrate(engine: Engine) -> None:
-    with engine.connect() as connection:
-        bring_up_to_date(connection)
+            from storage import postgresql
+        except ImportError:
+            raise StorageError(
+                "a PostgreSQL database needs the package asyncpg: install certctl-mcp[postgres]"
+            ) from None
+        opened = partial(postgresql.opened, address)
+        return Way(address.shown, opened, partial(postgresql.lacking, address))
+    if kind != "sqlite":
+        raise StorageError(f"databases of the kind {kind!r} are not supported; {_ALLOWED}")
+    try:
+        path = sqlite.path_of(make_url(url.strip()))
+    except ArgumentError:
+        raise StorageError(f"the database URL can't be read; {_ALLOWED}") from None
+    return Way(str(path), partial(sqlite.opened, path), partial(sqlite.lacking, path))
 
 
 @asynccontextmanager

@@ -11,6 +11,14 @@ class DatabaseBusyError(StorageError):
     """Another process held the database for longer than the busy timeout; trying again may succeed."""
 
 
+class DatabaseUnreachableError(StorageError):
+    """Its server can't be talked to at this moment; trying again may succeed."""
+
+
+class ChangeUnknownError(StorageError):
+    """The connection was lost before the database could say whether it has made the change."""
+
+
 class DatabaseTooNewError(StorageError):
     """The schema was written by a newer version of the program."""
 
@@ -21,6 +29,10 @@ class NotADatabaseError(StorageError):
 
 class DatabaseReadOnlyError(StorageError):
     """The file or its directory can't be written."""
+
+
+class SchemaIncompleteError(DatabaseReadOnlyError):
+    """The database has not all of our schema, and was not to be given it: it is read, and not changed."""
 
 
 class DiskFullError(StorageError):

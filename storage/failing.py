@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from storage.dialects import hour_of
 from storage.listing import conditions
 from storage.models import FailureGroup, NotificationFilter, NotificationStatus
 from storage.tables import UtcDateTime, notification_attempts, notification_events
@@ -13,8 +14,6 @@ ERROR = 300
 """Characters of an error by which groups are told apart."""
 
 FAILING = (NotificationStatus.DEAD, NotificationStatus.FAILED)
-
-_HOUR = len("2026-01-01T00")
 
 _n = notification_events.c
 _a = notification_attempts.c
@@ -39,7 +38,9 @@ def failure_query(wanted: NotificationFilter, limit: int) -> Select[Any]:
             func.coalesce(newest, _n.created_at).label("failed_at"),
         )
         .where(*conditions(wanted))
-        .subquery()
+        .cte("failing")
+        # PostgreSQL would else look for the newest attempt again wherever it is spoken of.
+        .prefix_with("MATERIALIZED", dialect="postgresql")
     )
     f = failing.c
     number = func.count()
@@ -54,7 +55,7 @@ def failure_query(wanted: NotificationFilter, limit: int) -> Select[Any]:
             func.max(f.failed_at, type_=UtcDateTime).label("last_at"),
             func.min(f.id).label("sample_id"),
         )
-        .group_by(f.channel, f.status, f.error, f.abandoned, func.substr(f.failed_at, 1, _HOUR))
+        .group_by(f.channel, f.status, f.error, f.abandoned, hour_of(f.failed_at))
         .order_by(number.desc(), "sample_id")
         .limit(limit)
     )

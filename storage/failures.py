@@ -5,16 +5,26 @@ from contextlib import contextmanager
 from textwrap import shorten
 
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from storage.errors import (
     DatabaseBusyError,
     DatabaseReadOnlyError,
+    DatabaseUnreachableError,
     DiskFullError,
     NotADatabaseError,
     StorageError,
 )
 
 LONGEST_STATEMENT = 120
+
+LOST = "08"
+"""The class of the SQLSTATEs of connection exceptions."""
+
+BEHIND_POOLER = (
+    "is behind a pooler, which may run each transaction on another connection: add ?pgbouncer=true to "
+    "CERTCTL_DATABASE_URL (pgbouncer=false where it keeps a session on one)"
+)
 
 _KNOWN: tuple[tuple[str, type[StorageError], str], ...] = (
     (
@@ -46,7 +56,39 @@ _KNOWN: tuple[tuple[str, type[StorageError], str], ...] = (
         "is damaged; restore it from a backup, or recover it with the sqlite3 shell's .recover",
     ),
     ("SQLITE_IOERR", StorageError, "can't be read or written: the disk reports an error"),
+    ("28", StorageError, "refuses this user or its password; check both in CERTCTL_DATABASE_URL"),
+    ("3D000", StorageError, "does not exist; create it, or name another in CERTCTL_DATABASE_URL"),
+    (
+        "53300",
+        DatabaseUnreachableError,
+        "has no free connection; raise max_connections, run fewer processes, or put a pooler before it",
+    ),
+    ("53100", DiskFullError, "can't grow: the disk is full; free some room, nothing was written"),
+    ("57P", DatabaseUnreachableError, "is starting up or shutting down"),
+    ("08", DatabaseUnreachableError, "can't be reached: the connection was lost"),
+    ("22021", StorageError, "can't hold the character NUL, which a text has"),
+    ("22P05", StorageError, "can't hold the character NUL, which a text has"),
+    ("55P03", DatabaseBusyError, "is locked by another process for longer than the busy timeout; try again"),
+    ("57014", DatabaseBusyError, "took too long to answer; try again, or ask for less"),
+    ("25P03", DatabaseBusyError, "gave up waiting for this process; try again"),
+    # A statement that another session has prepared under its name, or that none has.
+    ("42P05", StorageError, BEHIND_POOLER),
+    ("26000", StorageError, BEHIND_POOLER),
+    ("40", DatabaseBusyError, "is at work on the same rows for others; try again"),
+    ("42501", DatabaseReadOnlyError, "does not allow this user to do that; grant it, or use another user"),
+    ("25006", DatabaseReadOnlyError, "is read-only: perhaps a standby; name the primary"),
+    (
+        "42P01",
+        StorageError,
+        "has not the tables of this program; run certctl-mcp migrate with a user that may create them",
+    ),
+    (
+        "42703",
+        StorageError,
+        "has not the columns of this program; run certctl-mcp migrate with a user that may add them",
+    ),
 )
+"""By the beginning of SQLite's name of an error, or of a SQLSTATE (PostgreSQL documents them)."""
 
 
 @contextmanager
@@ -55,16 +97,30 @@ def explained(location: str) -> Iterator[None]:
     try:
         yield
     except DBAPIError as failure:
-        name = getattr(failure.orig, "sqlite_errorname", "")
         for prefix, error, explanation in _KNOWN:
-            if name.startswith(prefix):
+            if _code(failure).startswith(prefix):
                 raise error(f"the database {location} {explanation}") from failure
         # None of the causes that are known: the statement is the best clue.
         statement = shorten(failure.statement or "", LONGEST_STATEMENT)
         raise StorageError(
             f"the database {location} can't be used: {failure.orig}, in: {statement}"
         ) from failure
-    except OSError as failure:
-        raise DatabaseReadOnlyError(
-            f"the database {location} can't be opened: {failure.strerror}"
+    except PoolTimeoutError as failure:
+        raise DatabaseBusyError(
+            f"the database {location} is asked more at once than it answers; try again"
         ) from failure
+    except TimeoutError as failure:
+        raise DatabaseUnreachableError(
+            f"the database {location} can't be reached: no answer in time"
+        ) from failure
+    except OSError as failure:
+        reason = failure.strerror or str(failure)
+        if "://" in location:
+            raise DatabaseUnreachableError(f"the database {location} can't be reached: {reason}") from failure
+        raise DatabaseReadOnlyError(f"the database {location} can't be opened: {reason}") from failure
+
+
+def _code(failure: DBAPIError) -> str:
+    """SQLite's name of the error, or the SQLSTATE."""
+    named = getattr(failure.orig, "sqlite_errorname", None) or getattr(failure.orig, "sqlstate", None)
+    return str(named or (LOST if failure.connection_invalidated else ""))

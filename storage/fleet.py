@@ -16,7 +16,9 @@ EXPIRING_WITHIN = timedelta(days=30)
 ALIVE_WITHIN = timedelta(minutes=5)
 PENDING_JOBS = ("Pending", "AwaitingCSR", "AwaitingApproval", "Running")
 
-_certificates = table("managed_certificates", column("status"), column("expires_at", UtcDateTime))
+CERTIFICATES = "managed_certificates"
+
+_certificates = table(CERTIFICATES, column("status"), column("expires_at", UtcDateTime))
 _agents = table("agents", column("last_heartbeat_at", UtcDateTime))
 _jobs = table("jobs", column("status"))
 

@@ -5,13 +5,14 @@ its retries, but one that kills every worker that attempts it must not do so for
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, insert, literal, null, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, insert, literal, null, select, update
 
 from storage.batches import Batch, Value, encoded
 from storage.models import AttemptOutcome, Claim, NotificationStatus
+from storage.notices import tell_due
 from storage.tables import UtcDateTime, notification_attempts, notification_events
+from storage.transactions import Transaction
 
 ABANDONED_AT_MOST = 10
 """Abandoned this often, a notification goes to the dead letters."""
@@ -26,10 +27,12 @@ def held_by(claims: Batch) -> ColumnElement[bool]:
     return and_(
         _n.id == claims.field("id"),
         _n.lease_owner == claims.field("worker"),
-        _n.attempt_count == claims.field("number"),
+        _n.attempt_count == claims.field("number", _n.attempt_count.type),
     )
 
 
+_ENDED = select(_n.id).where(EXPIRED).order_by(_n.id).with_for_update(skip_locked=True)
+_ended = _n.id.in_(select(Batch("ended").values))
 _RECORD_ABANDONED = insert(notification_attempts).from_select(
     ["notification_id", "number", "started_at", "outcome", "error", "worker", "channel"],
     select(
@@ -40,13 +43,13 @@ _RECORD_ABANDONED = insert(notification_attempts).from_select(
         literal("the worker never answered; its lease ran out"),
         _n.lease_owner,
         _n.channel,
-    ).where(EXPIRED),
+    ).where(_ended),
 )
 
 _hopeless = _n.abandoned_count + 1 >= ABANDONED_AT_MOST
 _END = (
     update(notification_events)
-    .where(EXPIRED)
+    .where(_ended)
     .values(
         lease_owner=None,
         lease_expires_at=None,
@@ -70,17 +73,21 @@ _RELEASE = (
 )
 
 
-def end_expired_leases(connection: Connection, now: datetime) -> None:
-    """Take back every lease that ran out by `now`."""
-    connection.execute(_RECORD_ABANDONED, {"now": now})
-    connection.execute(_END, {"now": now})
+def end_expired_leases(transaction: Transaction) -> None:
+    """Take back every lease that has run out, but for those that another process is taking back."""
+    connection = transaction.connection
+    if ended := connection.execute(_ENDED, {"now": transaction.now}).scalars().all():
+        rows = {"ended": encoded(ended)}
+        connection.execute(_RECORD_ABANDONED, rows)
+        connection.execute(_END, rows)
 
 
-def release(connection: Connection, claims: Sequence[Claim]) -> list[bool]:
+def release(transaction: Transaction, claims: Sequence[Claim]) -> list[bool]:
     """End the lease of claims that were never begun; False where it was lost already."""
     held: list[dict[str, Value]] = [
         {"id": c.notification.id, "worker": c.worker, "number": c.number} for c in claims
     ]
-    rows = connection.execute(_RELEASE, {"claims": encoded(held)})
+    rows = transaction.connection.execute(_RELEASE, {"claims": encoded(held)})
     released = {(notification_id, number) for notification_id, number in rows}
+    tell_due(transaction.connection)
     return [(claim.notification.id, claim.number) in released for claim in claims]

@@ -5,9 +5,10 @@ import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Select, Text, func, literal, or_, select, tuple_
+from sqlalchemy import Column, ColumnElement, Select, func, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from storage.dialects import unindexed
 from storage.errors import InvalidCursorError
 from storage.models import IdPage, NotificationFilter, NotificationPage, NotificationStatus, Share
 from storage.records import NOTIFICATION, READABLE, notification_of
@@ -62,8 +63,7 @@ def _leading(wanted: NotificationFilter) -> set[ColumnElement[str]]:
 
 
 def _asked(column: "Column[str]", leading: set[ColumnElement[str]]) -> ColumnElement[str]:
-    """SQLite looks for no rows by what is not a bare column."""
-    return column if column in leading else column + ""
+    return column if column in leading else unindexed(column)
 
 
 def page_query(wanted: NotificationFilter, limit: int, cursor: str | None) -> Select[Any]:
@@ -71,7 +71,7 @@ def page_query(wanted: NotificationFilter, limit: int, cursor: str | None) -> Se
     query = select(*NOTIFICATION).where(READABLE)
     if cursor is not None:
         moment, notification_id = _decoded(cursor)
-        last = tuple_(literal(moment, UtcDateTime), literal(notification_id, Text))
+        last = tuple_(literal(moment, UtcDateTime), literal(notification_id, _n.id.type))
         query = query.where(tuple_(_n.created_at, _n.id) < last)
         if wanted.created_until is not None and moment < wanted.created_until:
             # The cursor says more, and SQLite would begin at the weaker of the two.
@@ -100,7 +100,7 @@ async def matching_ids(
     query = select(_n.created_at, _n.id).where(READABLE, *conditions(wanted))
     if after is not None:
         moment, notification_id = _decoded(after)
-        last = tuple_(literal(moment, UtcDateTime), literal(notification_id, Text))
+        last = tuple_(literal(moment, UtcDateTime), literal(notification_id, _n.id.type))
         query = query.where(tuple_(_n.created_at, _n.id) > last)
     rows = (await connection.execute(query.order_by(_n.created_at, _n.id).limit(limit + 1))).all()
     following = _encoded(*rows[limit - 1]) if len(rows) > limit else None

@@ -7,15 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Executable, bindparam, delete, func, literal_column, select
+from sqlalchemy import Executable, bindparam, delete, func, literal_column, select
 
 from storage.auditing import record
 from storage.batches import Batch, encoded
+from storage.dialects import unindexed
 from storage.leases import end_expired_leases
 from storage.models import AuditAction, BulkReport, NotificationStatus
+from storage.notices import tell_due
 from storage.records import READABLE
 from storage.requeueing import MARK_READ, REQUEUE
 from storage.tables import UtcDateTime, notification_events
+from storage.texts import is_storable
+from storage.transactions import Transaction
 
 LARGEST_BULK = 500
 """Ids that one transaction takes."""
@@ -24,7 +28,7 @@ SETTLED = (NotificationStatus.SENT, NotificationStatus.READ, NotificationStatus.
 """What may be purged: nothing is left to be delivered."""
 
 _n = notification_events.c
-_ids = select(Batch("ids").rows.c.value)
+_ids = select(Batch("ids").values)
 
 _REQUEUE = REQUEUE.returning(_n.id)
 _MARK_READ = MARK_READ.returning(_n.id)
@@ -32,8 +36,8 @@ _PURGE = (
     delete(notification_events)
     .where(
         _n.id.in_(_ids),
-        (_n.status + "").in_([literal_column(f"'{status.value}'") for status in SETTLED]),
-        (_n.status + "").in_(select(Batch("statuses").rows.c.value)),
+        unindexed(_n.status).in_([literal_column(f"'{status.value}'") for status in SETTLED]),
+        unindexed(_n.status).in_(select(Batch("statuses").values)),
         _n.created_at < bindparam("until", type_=UtcDateTime),
         _n.lease_owner.is_(None),
     )
@@ -47,7 +51,6 @@ class Bulk:
     """The wish that notifications make a transition now."""
 
     ids: tuple[str, ...]
-    now: datetime
     actor: str | None = None
     """Who wishes it, for the audit."""
     statuses: tuple[NotificationStatus, ...] = ()
@@ -60,31 +63,35 @@ class Bulk:
             raise ValueError(f"{len(self.ids)} ids are too many for one transaction; at most {LARGEST_BULK}")
 
 
-def requeue_all(connection: Connection, bulks: Sequence[Bulk]) -> list[BulkReport]:
-    return [_apply(connection, bulk, _REQUEUE, AuditAction.REQUEUE) for bulk in bulks]
+def requeue_all(transaction: Transaction, bulks: Sequence[Bulk]) -> list[BulkReport]:
+    return [_apply(transaction, bulk, _REQUEUE, AuditAction.REQUEUE) for bulk in bulks]
 
 
-def mark_all_read(connection: Connection, bulks: Sequence[Bulk]) -> list[BulkReport]:
-    return [_apply(connection, bulk, _MARK_READ, AuditAction.MARK_READ) for bulk in bulks]
+def mark_all_read(transaction: Transaction, bulks: Sequence[Bulk]) -> list[BulkReport]:
+    return [_apply(transaction, bulk, _MARK_READ, AuditAction.MARK_READ) for bulk in bulks]
 
 
-def purge_all(connection: Connection, bulks: Sequence[Bulk]) -> list[BulkReport]:
+def purge_all(transaction: Transaction, bulks: Sequence[Bulk]) -> list[BulkReport]:
     """Their attempts go with them."""
-    return [_apply(connection, bulk, _PURGE, AuditAction.PURGE) for bulk in bulks]
+    return [_apply(transaction, bulk, _PURGE, AuditAction.PURGE) for bulk in bulks]
 
 
-def _apply(connection: Connection, bulk: Bulk, statement: Executable, action: AuditAction) -> BulkReport:
-    end_expired_leases(connection, bulk.now)
+def _apply(transaction: Transaction, bulk: Bulk, statement: Executable, action: AuditAction) -> BulkReport:
+    end_expired_leases(transaction)
+    connection, now = transaction.connection, transaction.now
     ids = set(bulk.ids)
+    possible = set(filter(is_storable, ids))
     values = {
-        "ids": encoded(ids),
-        "now": bulk.now,
+        "ids": encoded(possible),
+        "now": now,
         "statuses": encoded(status.value for status in bulk.statuses),
-        "until": bulk.created_until or bulk.now,
+        "until": bulk.created_until or now,
     }
     changed = {row.id for row in connection.execute(statement, values)}
-    record(connection, action, [(changed_id, bulk.now, bulk.actor) for changed_id in changed])
-    there, under_way = connection.execute(_LEFT, {"ids": encoded(ids - changed)}).one()
+    record(connection, action, [(changed_id, now, bulk.actor) for changed_id in changed])
+    if action is AuditAction.REQUEUE:
+        tell_due(connection)
+    there, under_way = connection.execute(_LEFT, {"ids": encoded(possible - changed)}).one()
     return BulkReport(
         changed=len(changed),
         under_way=under_way,

@@ -2,9 +2,11 @@
 
 from itertools import chain
 
-from sqlalchemy import Column, ColumnElement, Select, and_, func, select
+from sqlalchemy import literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from storage.dialects import begins, ending
+from storage.seeking import distinct
 from storage.tables import notification_events
 
 _n = notification_events.c
@@ -15,21 +17,26 @@ _LAST = "\U0010ffff"
 ENDING = 8
 """Characters by which ids made at the same time are told apart, for their ends are chance."""
 
+NEWEST = 500_000
+"""As many are looked at for how they end: of those that somebody may mean, these are the most likely."""
+
 MOST_NAMES = 200
 """Names of one kind that are found; there are more only where a name holds what it should not."""
 
 
 async def ids_beginning(connection: AsyncConnection, prefix: str, limit: int) -> tuple[str, ...]:
     """The greatest first: ids of ours hold their time."""
-    query = select(_n.id).where(_begins(prefix)).order_by(_n.id.desc()).limit(limit)
+    beginning = begins(_n.id, literal(prefix, _n.id.type), literal(prefix + _LAST, _n.id.type))
+    query = select(_n.id).where(beginning).order_by(_n.id.desc()).limit(limit)
     return tuple((await connection.execute(query)).scalars())
 
 
 async def similar_ids(connection: AsyncConnection, given: str, limit: int) -> tuple[str, ...]:
     """Those that end like `given`, and its neighbours: no id begins more like it than they do."""
-    ending = given[-ENDING:]
+    last = given[-ENDING:]
+    newest = select(_n.id).order_by(_n.created_at.desc(), _n.id.desc()).limit(NEWEST).subquery().c
     alike = (
-        select(_n.id).where(func.substr(_n.id, -len(ending)) == ending),
+        select(newest.id).where(ending(newest.id, len(last)) == last),
         select(_n.id).where(_n.id <= given).order_by(_n.id.desc()),
         select(_n.id).where(_n.id > given).order_by(_n.id),
     )
@@ -45,18 +52,5 @@ async def types_in_use(connection: AsyncConnection) -> tuple[str, ...]:
     return tuple((await connection.execute(TYPES)).scalars())
 
 
-def _begins(prefix: str) -> ColumnElement[bool]:
-    # A range, not LIKE: that has its own signs, and SQLite serves it by an index only under conditions.
-    return and_(_n.id >= prefix, _n.id < prefix + _LAST)
-
-
-def distinct(column: "Column[str]") -> Select[str]:
-    """By seeking from one value to the next in the index that begins with the column."""
-    walk = select(func.min(column).label("name")).cte(recursive=True)
-    following = select(func.min(column)).where(column > walk.c.name).scalar_subquery()
-    walk = walk.union_all(select(following).where(walk.c.name.is_not(None)))
-    return select(walk.c.name).where(walk.c.name.is_not(None)).limit(MOST_NAMES)
-
-
-CHANNELS = distinct(_n.channel)
-TYPES = distinct(_n.type)
+CHANNELS = distinct(_n.channel).limit(MOST_NAMES)
+TYPES = distinct(_n.type).limit(MOST_NAMES)

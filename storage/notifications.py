@@ -52,6 +52,7 @@ class NotificationRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._counting = Counting(database)
+        self._looked_at: datetime | None = None
 
     @property
     def changes(self) -> Changes:
@@ -128,8 +129,9 @@ class NotificationRepository:
         No other worker gets them while the lease lasts. `suspects` takes those abandoned so often that
         they may be what kills their workers; all other calls leave them alone.
         """
-        request = ClaimRequest(worker, lease, self._database.clock(), slots, room, suspects)
-        return await self._database.write(claim, request)
+        request = ClaimRequest(worker, lease, slots, room, suspects)
+        self._looked_at, claims = await self._database.write(claim, request)
+        return claims
 
     async def record_sent(self, claim: Claim, duration: timedelta) -> bool:
         """The attempt delivered. Like every outcome: False if the lease was lost and the outcome refused."""
@@ -183,7 +185,7 @@ class NotificationRepository:
             NotificationNotFoundError: there is no such notification.
             NotificationConflictError: its status does not allow it, or an attempt is under way.
         """
-        request = Request(notification_id, self._database.clock(), actor)
+        request = Request(notification_id, actor)
         notification = await self._database.write(requeue, request)
         self._database.changes.announce()
         return notification
@@ -195,8 +197,10 @@ class NotificationRepository:
             NotificationNotFoundError: there is no such notification.
             NotificationConflictError: an attempt is under way.
         """
-        request = Request(notification_id, self._database.clock(), actor)
-        return await self._database.write(mark_read, request)
+        request = Request(notification_id, actor)
+        notification = await self._database.write(mark_read, request)
+        self._database.changes.committed()
+        return notification
 
     async def count(self, wanted: NotificationFilter) -> int:
         """How many match, exactly. Repeated while nothing has changed, it costs next to nothing."""
@@ -227,7 +231,7 @@ class NotificationRepository:
     async def mark_all_read(self, ids: Sequence[str], *, actor: str | None = None) -> BulkReport:
         """`mark_read` for up to 500, in one transaction."""
         report = await self._database.write(many.mark_all_read, self._bulk(ids, actor))
-        self._database.changes.announce()
+        self._database.changes.committed()
         return report
 
     async def purge_all(
@@ -243,9 +247,9 @@ class NotificationRepository:
         Only those that are in one of `statuses` and were accepted before `created_until`; whatever
         `statuses` says, nothing that is still to be delivered.
         """
-        bulk = Bulk(tuple(ids), self._database.clock(), actor, tuple(statuses), created_until)
+        bulk = Bulk(tuple(ids), actor, tuple(statuses), created_until)
         report = await self._database.write(many.purge_all, bulk)
-        self._database.changes.announce()
+        self._database.changes.committed()
         return report
 
     async def ids_beginning(self, prefix: str, limit: int) -> tuple[str, ...]:
@@ -274,12 +278,16 @@ class NotificationRepository:
             return await failing.failure_groups(connection, wanted, limit)
 
     def _bulk(self, ids: Sequence[str], actor: str | None) -> Bulk:
-        return Bulk(tuple(ids), self._database.clock(), actor)
+        return Bulk(tuple(ids), actor)
 
     async def next_due_at(self) -> datetime | None:
-        """When something not due now will be: a retry, or a notification whose worker never answers."""
+        """When something will be due that was not when this process last claimed: a retry, or a notification
+        whose worker never answers.
+
+        What became due since then is told too, for nobody has looked at it.
+        """
         async with self._database.read() as connection:
-            return await statistics.next_due_at(connection, self._database.clock())
+            return await statistics.next_due_at(connection, self._looked_at or self._database.clock())
 
     async def count_by_status(self) -> dict[NotificationStatus, int]:
         """The number of notifications in each status."""
@@ -319,7 +327,10 @@ class NotificationRepository:
         error: str | None,
         transition: Transition,
     ) -> bool:
-        return await self._database.write(finish, Finished(claim, duration, outcome, error, transition))
+        finished = Finished(claim, duration, outcome, error, transition)
+        on_time = await self._database.write(finish, finished)
+        self._database.changes.committed()
+        return on_time
 
 
 def _unchanged(claim: Claim) -> Transition:

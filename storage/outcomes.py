@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, not_, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, Select, and_, not_, select, tuple_, union_all, update
 
 from storage.batches import Batch, Value, encoded
+from storage.dialects import INSERTS, Insert
 from storage.leases import held_by
 from storage.models import AttemptOutcome, Claim, NotificationStatus
+from storage.notices import tell_due
 from storage.tables import notification_attempts, notification_events
+from storage.texts import storable
+from storage.transactions import Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,55 +43,130 @@ class Finished:
 
 
 _n = notification_events.c
-_WRITTEN = ("status", "retry_count", "sent_at", "next_retry_at", "error", "last_error")
-_RECORDED = ("started_at", "duration", "outcome", "worker", "channel")
+_a = notification_attempts.c
+_WRITTEN = (_n.status, _n.retry_count, _n.sent_at, _n.next_retry_at, _n.error, _n.last_error)
+_RECORDED = (_a.number, _a.started_at, _a.duration, _a.outcome, _a.worker, _a.channel)
+_RECORDED_AS = ["notification_id", "error", "late", *(column.name for column in _RECORDED)]
+
+_ENDED = {"lease_owner": None, "lease_expires_at": None, "claimed_at": None}
 
 _batch = Batch("finished")
 _FINISH = (
     update(notification_events)
     .where(held_by(_batch))
-    .values(
-        {name: _batch.field(name) for name in _WRITTEN}
-        | {"lease_owner": None, "lease_expires_at": None, "claimed_at": None}
-    )
+    .values({column.name: _batch.field(column.name, column.type) for column in _WRITTEN} | _ENDED)
     .returning(_n.id, _n.attempt_count)
 )
-_insert = insert(notification_attempts).from_select(
-    ["notification_id", "number", "error", "late", *_RECORDED],
-    select(
-        _n.id,
-        _batch.field("number"),
-        _batch.field("attempt_error"),
-        not_(func.coalesce(held_by(_batch), False)),
-        *_batch.fields(*_RECORDED),
-    ).join_from(_batch.rows, notification_events, _n.id == _batch.field("id")),
-)
-_RECORD = _insert.on_conflict_do_update(
-    index_elements=["notification_id", "number"],
-    set_={name: _insert.excluded[name] for name in ("duration", "outcome", "error", "late")},
-    # An outcome reported twice stays as it was recorded first.
-    where=notification_attempts.c.outcome == AttemptOutcome.ABANDONED.value,
+
+
+def _recording(insert: Insert) -> Insert:
+    return insert.on_conflict_do_update(
+        index_elements=["notification_id", "number"],
+        set_={name: insert.excluded[name] for name in ("duration", "outcome", "error", "late")},
+        # An outcome reported twice stays as it was recorded first.
+        where=_a.outcome == AttemptOutcome.ABANDONED.value,
+    )
+
+
+_RECORD = _recording(
+    INSERTS["sqlite"](notification_attempts).from_select(
+        _RECORDED_AS,
+        select(_n.id, _batch.field("attempt_error"), _batch.field("late", _a.late.type))
+        .add_columns(*_batch.fields(_RECORDED))
+        .join_from(_batch.rows, notification_events, _n.id == _batch.field("id")),
+    )
 )
 
 
-def finish(connection: Connection, attempts: Sequence[Finished]) -> list[bool]:
-    """Write each outcome and its attempt; False where the lease was lost and the outcome refused."""
+def _finishing_at_once() -> Select[str, int]:
+    """Both in one statement, where a statement can hold several: one way there and back for all."""
+    named = {column.name: column for column in (*_WRITTEN, *_RECORDED)}
+    texts = (_batch.field(name).label(name) for name in ("id", "attempt_error"))
+    told = select(*texts, *_batch.fields(named.values())).select_from(_batch.rows).cte("told").c
+    held = (
+        update(notification_events)
+        .where(_n.id == told.id, _n.lease_owner == told.worker, _n.attempt_count == told.number)
+        .values({column.name: told[column.name] for column in _WRITTEN} | _ENDED)
+        .returning(_n.id, _n.attempt_count)
+        .cte("held")
+    )
+
+    token, held_token = tuple_(told.id, told.number), select(held.c.id, held.c.attempt_count)
+    decided = (
+        select(
+            *(told[name] for name in ("id", "attempt_error")),
+            token.not_in(held_token).label("late"),
+            *(told[column.name] for column in _RECORDED),
+            # As a value and not as a condition, which would compare each with each.
+            told.id.in_(select(held.c.id)).label("locked"),
+        )
+    ).cte("decided")
+    recordable = [column for column in decided.c if column.name != "locked"]
+    answered = select(*recordable).where(decided.c.locked)
+    refused = (
+        select(*recordable)
+        .where(not_(decided.c.locked), decided.c.id == _n.id)
+        # Nobody deletes it before its attempt is written. The others are locked by being written.
+        .with_for_update(key_share=True, read=True, of=notification_events)
+    )
+    attempts = union_all(answered, select(refused.subquery()))
+    recorded = _recording(INSERTS["postgresql"](notification_attempts).from_select(_RECORDED_AS, attempts))
+    return select(held.c.id, held.c.attempt_count).add_cte(recorded.cte("recorded"))
+
+
+_FINISH_AND_RECORD = _finishing_at_once()
+
+_RECORDED_BEFORE = select(_a.notification_id, _a.number).join_from(
+    _batch.rows,
+    notification_attempts,
+    and_(
+        _a.notification_id == _batch.field("id"),
+        _a.number == _batch.field("number", _a.number.type),
+        _a.worker == _batch.field("worker"),
+        _a.outcome == _batch.field("outcome"),
+        # Who takes a lease back records that too, in the worker's name.
+        _a.outcome != AttemptOutcome.ABANDONED.value,
+        not_(_a.late),
+    ),
+)
+"""The outcomes that these very claims have recorded already, and were not told so: the connection was lost
+before the commit was answered."""
+
+
+def finish(transaction: Transaction, attempts: Sequence[Finished]) -> list[bool]:
+    """Write each outcome and its attempt; False where the lease was lost and the outcome refused.
+
+    Repeated, the outcome that a claim has recorded changes nothing more and is no other's.
+    """
+    connection = transaction.connection
     first: dict[tuple[str, int], Finished] = {}
     for attempt in attempts:
         first.setdefault(_token(attempt), attempt)
-    rows = {"finished": encoded(_row(attempt) for attempt in first.values())}
-    connection.execute(_RECORD, rows)
-    held = {(notification_id, number) for notification_id, number in connection.execute(_FINISH, rows)}
-    return [_token(attempt) in held and first[_token(attempt)] is attempt for attempt in attempts]
+    rows = [_row(attempt) for attempt in first.values()]
+    at_once = connection.dialect.name == "postgresql"
+    # The rows are locked by being written, so what is recorded of each is what was decided.
+    answers = connection.execute(_FINISH_AND_RECORD if at_once else _FINISH, {"finished": encoded(rows)})
+    held = {(notification_id, number) for notification_id, number in answers}
+    if not at_once:
+        recorded = encoded(row | {"late": (row["id"], row["number"]) not in held} for row in rows)
+        connection.execute(_RECORD, {"finished": recorded})
+    ours = held | _recorded_before(
+        connection, [row for row in rows if (row["id"], row["number"]) not in held]
+    )
+    if any(attempt.outcome is AttemptOutcome.ABANDONED for attempt in attempts):
+        tell_due(connection)
+    return [_token(attempt) in ours and first[_token(attempt)] is attempt for attempt in attempts]
+
+
+def _recorded_before(connection: Connection, rows: Sequence[dict[str, Value]]) -> set[tuple[str, int]]:
+    if not rows:
+        return set()
+    answers = connection.execute(_RECORDED_BEFORE, {"finished": encoded(rows)})
+    return {(notification_id, number) for notification_id, number in answers}
 
 
 def _token(attempt: Finished) -> tuple[str, int]:
     return attempt.claim.notification.id, attempt.claim.number
-
-
-def storable(text: str) -> str:
-    """An error may quote anything; NUL and lone surrogates would make its row unreadable."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", "\ufffd")
 
 
 def _stored(error: str | None) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Row, literal_column
 
+from storage.dialects import unindexed
 from storage.models import Attempt, AttemptOutcome, Notification, NotificationStatus
 from storage.tables import notification_attempts, notification_events
 
@@ -19,8 +20,7 @@ ATTEMPT = tuple(column for column in notification_attempts.columns if column.nam
 _NOTIFICATION_FIELDS = tuple(column.name for column in NOTIFICATION)
 _ATTEMPT_FIELDS = tuple(column.name for column in ATTEMPT)
 
-# Not the bare column: SQLite would take it for the reason to choose the index by status.
-READABLE = (notification_events.c.status + "").in_(
+READABLE = unindexed(notification_events.c.status).in_(
     [literal_column(f"'{status.value}'") for status in NotificationStatus]
 )
 """The status is one of the contract's. What `notification_of` is given must have been asked for with this."""

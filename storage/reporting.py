@@ -25,35 +25,14 @@ from sqlalchemy import (
     union_all,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import FunctionElement
 
+from storage.dialects import milliseconds_between
 from storage.leases import ABANDONED_AT_MOST
 from storage.models import AttemptOutcome, Deliveries, DeliveryFigures, DeliveryStep
 from storage.tables import UtcDateTime, notification_attempts, notification_events
 
 _n = notification_events.c
 _a = notification_attempts.c
-
-
-class _milliseconds_between(FunctionElement[int]):  # noqa: N801 - named as it reads in a statement
-    """From the first moment to the second, rounded. Each database reckons with moments in its own way."""
-
-    type = BigInteger()
-    inherit_cache = True
-
-
-@compiles(_milliseconds_between, "sqlite")
-def _on_sqlite(between: _milliseconds_between, compiler: SQLCompiler, **options: object) -> str:
-    earlier, later = (compiler.process(moment, **options) for moment in between.clauses)
-    return f"CAST(round((julianday({later}) - julianday({earlier})) * 86400000) AS INTEGER)"
-
-
-@compiles(_milliseconds_between, "postgresql")
-def _on_postgresql(between: _milliseconds_between, compiler: SQLCompiler, **options: object) -> str:
-    earlier, later = (compiler.process(moment, **options) for moment in between.clauses)
-    return f"CAST(round(extract(epoch FROM {later} - {earlier}) * 1000) AS BIGINT)"
 
 
 _WITHIN = and_(
@@ -90,7 +69,7 @@ RETRIES = (
 )
 
 # Equal times are put together first: ranking a few thousand of them costs far less than ranking every row.
-_took = _milliseconds_between(_n.created_at, _n.sent_at)
+_took = milliseconds_between(_n.created_at, _n.sent_at)
 _times = (
     select(_took.label("took"), _a.channel, func.count().label("count"))
     .where(_WITHIN, _a.outcome == AttemptOutcome.SENT.value, ~_a.late, _MADE)
@@ -121,7 +100,7 @@ TIMES = select(
 ).group_by(_ranked.c.channel)
 
 _step = (
-    _milliseconds_between(bindparam("beginning", type_=UtcDateTime), _a.started_at)
+    milliseconds_between(bindparam("beginning", type_=UtcDateTime), _a.started_at)
     // bindparam("step", type_=BigInteger)
 ).label("step")
 OVER_TIME = union_all(

@@ -2,18 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, func, literal_column, select, update
+from sqlalchemy import bindparam, func, literal_column, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from storage.auditing import record
 from storage.batches import Batch, encoded
+from storage.dialects import unindexed
 from storage.errors import NotificationConflictError, NotificationError, NotificationNotFoundError
 from storage.leases import end_expired_leases
 from storage.models import AuditAction, Notification, NotificationStatus
+from storage.notices import tell_due
 from storage.records import NOTIFICATION, READABLE, notification_of
 from storage.tables import UtcDateTime, notification_events
+from storage.texts import is_storable
+from storage.transactions import Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,6 @@ class Request:
     """The wish that one notification make a transition now."""
 
     notification_id: str
-    now: datetime
     actor: str | None = None
     """Who wishes it, for the audit."""
 
@@ -29,14 +31,14 @@ class Request:
 UNDER_WAY = "an attempt is under way; wait for its outcome"
 
 _n = notification_events.c
-_ids = select(Batch("ids").rows.c.value)
+_ids = select(Batch("ids").values)
 
 REQUEUE = (
     update(notification_events)
     .where(
         _n.id.in_(_ids),
-        # Not the bare column: SQLite would go through all that are dead or failed instead of to the ids.
-        (_n.status + "").in_([literal_column("'dead'"), literal_column("'failed'")]),
+        # SQLite would else go through all that are dead or failed instead of to the ids.
+        unindexed(_n.status).in_([literal_column("'dead'"), literal_column("'failed'")]),
         _n.lease_owner.is_(None),
     )
     .values(
@@ -62,31 +64,36 @@ _MARK_ONE_READ = MARK_READ.returning(*NOTIFICATION)
 _BY_IDS = select(*NOTIFICATION).where(_n.id.in_(_ids), READABLE)
 
 
-def requeue(connection: Connection, requests: Sequence[Request]) -> list[Notification | NotificationError]:
+def requeue(transaction: Transaction, requests: Sequence[Request]) -> list[Notification | NotificationError]:
     """Dead or failed become pending, with all retries before them."""
-    return _each(connection, requests, _REQUEUE_ONE, AuditAction.REQUEUE)
+    answers = _each(transaction, requests, _REQUEUE_ONE, AuditAction.REQUEUE)
+    tell_due(transaction.connection)
+    return answers
 
 
-def mark_read(connection: Connection, requests: Sequence[Request]) -> list[Notification | NotificationError]:
+def mark_read(
+    transaction: Transaction, requests: Sequence[Request]
+) -> list[Notification | NotificationError]:
     """Whatever the status, it becomes read and is not delivered any more; repeated, it changes nothing."""
-    return _each(connection, requests, _MARK_ONE_READ, AuditAction.MARK_READ)
+    return _each(transaction, requests, _MARK_ONE_READ, AuditAction.MARK_READ)
 
 
 def _each(
-    connection: Connection,
+    transaction: Transaction,
     requests: Sequence[Request],
     statement: ReturningUpdate[tuple[object, ...]],
     action: AuditAction,
 ) -> list[Notification | NotificationError]:
-    now = max(request.now for request in requests)
-    end_expired_leases(connection, now)
+    end_expired_leases(transaction)
+    connection, now = transaction.connection, transaction.now
     ids = {request.notification_id for request in requests}
-    rows = connection.execute(statement, {"ids": encoded(ids), "now": now})
+    possible = {each for each in ids if is_storable(each)}
+    rows = connection.execute(statement, {"ids": encoded(possible), "now": now})
     changed = {n.id: n for n in map(notification_of, rows)}
-    done = [(r.notification_id, r.now, r.actor) for r in requests if r.notification_id in changed]
+    done = [(r.notification_id, now, r.actor) for r in requests if r.notification_id in changed]
     record(connection, action, done)
     refused: dict[str, Notification] = {}
-    if missing := ids - changed.keys():
+    if missing := possible - changed.keys():
         rows = connection.execute(_BY_IDS, {"ids": encoded(missing)})
         refused = {n.id: n for n in map(notification_of, rows)}
     return [

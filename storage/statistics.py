@@ -1,13 +1,17 @@
 """How does the queue stand? Counts for summaries, and how each channel has done lately."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, func, literal_column, select
+from sqlalchemy import Select, and_, bindparam, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from storage.dialects import after_in
 from storage.models import AttemptOutcome, ChannelRecord, NotificationStatus, QueueCounts
 from storage.tables import UtcDateTime, notification_attempts, notification_events
 from storage.waiting import FAILED, channels
+
+_BEGINNING = datetime.min.replace(tzinfo=UTC)
+"""Everything is after it."""
 
 _n = notification_events.c
 _a = notification_attempts.c
@@ -16,19 +20,30 @@ _a = notification_attempts.c
 _UNDELIVERED = and_(_n.status == literal_column("'sent'"), _n.sent_at.is_(None))
 
 
-def _first_retry(scheduled: ColumnElement[bool]) -> Select[datetime | None]:
-    """The first of each channel's first: one seek a channel, however many have failed."""
+def _first_retry() -> Select[datetime | None]:
+    """The first after `now` of each channel's first: one seek a channel, however many have failed."""
     failed = channels(FAILED).subquery()
-    first = select(func.min(_n.next_retry_at)).where(FAILED, _n.channel == failed.c.channel, scheduled)
+    now = bindparam("now", type_=UtcDateTime)
+    first = (
+        select(_n.next_retry_at)
+        .where(
+            FAILED,
+            _n.channel == failed.c.name,
+            after_in(_n.channel, failed.c.name, _n.next_retry_at, now),
+        )
+        .order_by(_n.next_retry_at)
+        .limit(1)
+    )
     return select(func.min(first.scalar_subquery())).select_from(failed)
 
 
 COUNT_BY_STATUS = select(_n.status, func.count()).group_by(_n.status)
 COUNT_UNDELIVERED = select(func.count()).select_from(notification_events).where(_UNDELIVERED)
 OLDEST_DEAD = select(func.min(_n.created_at)).where(_n.status == NotificationStatus.DEAD.value)
-NEXT_RETRY = _first_retry(_n.next_retry_at.is_not(None))
-NEXT_RETRY_AFTER = _first_retry(_n.next_retry_at > bindparam("now", type_=UtcDateTime))
-NEXT_LEASE_END = select(func.min(_n.lease_expires_at)).where(_n.lease_expires_at.is_not(None))
+NEXT_RETRY_AFTER = _first_retry()
+NEXT_LEASE_END = (
+    select(_n.lease_expires_at).where(_n.lease_expires_at.is_not(None)).order_by(_n.lease_expires_at).limit(1)
+)
 
 
 async def count_by_status(connection: AsyncConnection) -> dict[NotificationStatus, int]:
@@ -42,7 +57,7 @@ async def queue_counts(connection: AsyncConnection) -> QueueCounts:
         by_status=await count_by_status(connection),
         undelivered=(await connection.execute(COUNT_UNDELIVERED)).scalar_one(),
         oldest_dead_at=(await connection.execute(OLDEST_DEAD)).scalar_one(),
-        next_retry_at=(await connection.execute(NEXT_RETRY)).scalar_one(),
+        next_retry_at=(await connection.execute(NEXT_RETRY_AFTER, {"now": _BEGINNING})).scalar_one(),
     )
 
 
@@ -62,7 +77,7 @@ _FAILURE_AT = select(_a.error).where(
 async def next_due_at(connection: AsyncConnection, now: datetime) -> datetime | None:
     """When something becomes due that is not due at `now`: a retry, or a row whose lease runs out."""
     retry: datetime | None = (await connection.execute(NEXT_RETRY_AFTER, {"now": now})).scalar_one()
-    lease_end: datetime | None = (await connection.execute(NEXT_LEASE_END)).scalar_one()
+    lease_end: datetime | None = (await connection.execute(NEXT_LEASE_END)).scalar()
     return min((moment for moment in (retry, lease_end) if moment is not None), default=None)
 
 

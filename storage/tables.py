@@ -1,6 +1,6 @@
 """How notifications lie in the database: certctl's table with our additions, and the attempts beside it."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import MINYEAR, UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -19,6 +19,25 @@ from sqlalchemy import (
     types,
 )
 
+from storage.texts import is_storable
+
+
+class Words(types.TypeDecorator[str]):
+    """Text. What no database can hold is not found there, rather than refused by the driver."""
+
+    impl: type[String] = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return value if value is not None and is_storable(value) else None
+
+
+class Name(Words):
+    """Short text."""
+
+    impl = String
+    cache_ok = True
+
 
 class UtcDateTime(types.TypeDecorator[datetime]):
     """A moment in UTC, as text of one width in SQLite so that it sorts and compares as it should."""
@@ -32,14 +51,17 @@ class UtcDateTime(types.TypeDecorator[datetime]):
         return dialect.type_descriptor(types.DateTime(timezone=True))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | str | None:
-        if value is None or dialect.name != "sqlite":
-            return value
-        return sortable(value)
+        if value is None:
+            return None
+        return sortable(value) if dialect.name == "sqlite" else in_utc(value)
 
     def process_result_value(self, value: datetime | str | None, dialect: Dialect) -> datetime | None:
-        if not isinstance(value, str):
-            return value
-        moment = datetime.fromisoformat(value)
+        if value is None:
+            return None
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+        # certctl's server, which is written in Go, writes the zero time where it means none.
+        if moment.year == MINYEAR:
+            return None
         # SQLite's own CURRENT_TIMESTAMP, which other programs write, is UTC without saying so.
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
@@ -57,9 +79,17 @@ class Seconds(types.TypeDecorator[timedelta]):
         return None if value is None else timedelta(seconds=value)
 
 
+def in_utc(moment: datetime) -> datetime:
+    """The moment; one in the first or last hours of all calendars as the first or last that there is."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        return (datetime.min if moment.year == datetime.min.year else datetime.max).replace(tzinfo=UTC)
+
+
 def sortable(moment: datetime) -> str:
     """The moment as SQLite stores it: UTC, microseconds, 32 characters."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+    return in_utc(moment).isoformat(timespec="microseconds")
 
 
 metadata = MetaData()
@@ -67,22 +97,22 @@ metadata = MetaData()
 notification_events = Table(
     "notification_events",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("type", String(255), nullable=False),
-    Column("certificate_id", Text),
-    Column("channel", String(255), nullable=False),
-    Column("recipient", String(255), nullable=False),
-    Column("message", Text, nullable=False),
+    Column("id", Words, primary_key=True),
+    Column("type", Name(255), nullable=False),
+    Column("certificate_id", Words),
+    Column("channel", Name(255), nullable=False),
+    Column("recipient", Name(255), nullable=False),
+    Column("message", Words, nullable=False),
     Column("status", String(50), nullable=False, server_default="pending"),
     Column("sent_at", UtcDateTime),
-    Column("error", Text),
+    Column("error", Words),
     Column("retry_count", Integer, nullable=False, server_default="0"),
     Column("next_retry_at", UtcDateTime),
-    Column("last_error", Text),
+    Column("last_error", Words),
     Column("created_at", UtcDateTime, nullable=False),
     # Ours. Nullable or defaulted, so that certctl's server goes on writing to the same table.
     Column("read_at", UtcDateTime),
-    Column("idempotency_key", Text),
+    Column("idempotency_key", Words),
     Column("lease_owner", Text),
     Column("lease_expires_at", UtcDateTime),
     Column("claimed_at", UtcDateTime),
@@ -95,7 +125,7 @@ notification_attempts = Table(
     metadata,
     Column(
         "notification_id",
-        Text,
+        Words,
         ForeignKey("notification_events.id", ondelete="CASCADE"),
         primary_key=True,
     ),
@@ -103,10 +133,10 @@ notification_attempts = Table(
     Column("started_at", UtcDateTime, nullable=False),
     Column("duration", Seconds),
     Column("outcome", String(50), nullable=False),
-    Column("error", Text),
+    Column("error", Words),
     Column("worker", Text, nullable=False),
     Column("late", Boolean, nullable=False, server_default=text("false")),
-    Column("channel", String(255), nullable=False),
+    Column("channel", Name(255), nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -119,13 +149,22 @@ notification_audit = Table(
     Column("actor", Text, nullable=False),
     Column("action", String(50), nullable=False),
     # No foreign key: who deleted a notification is still known when it is gone.
-    Column("notification_id", Text, nullable=False),
+    Column("notification_id", Words, nullable=False),
 )
 
 
-def _partial(name: str, *columns: Column[object], where: str, unique: bool = False) -> Index:
+DIALECT = "dialect"
+"""What the information of an index says that only one kind of database has."""
+
+
+def _partial(
+    name: str, *columns: Column[object], where: str, unique: bool = False, dialect: str | None = None
+) -> None:
     predicate = text(where)
-    return Index(name, *columns, unique=unique, sqlite_where=predicate, postgresql_where=predicate)
+    index = Index(name, *columns, unique=unique, sqlite_where=predicate, postgresql_where=predicate)
+    if dialect is not None:
+        index.info[DIALECT] = dialect
+        index.ddl_if(dialect=dialect)
 
 
 _n = notification_events.c
@@ -136,16 +175,30 @@ _partial(
     _n.next_retry_at,
     where="status = 'failed' AND next_retry_at IS NOT NULL",
 )
-# The status is in the key as well: SQLite's planner then sees that these fit better than the index of lists.
-_partial("idx_notification_events_pending", _n.status, _n.channel, _n.created_at, where="status = 'pending'")
-_partial(
-    "idx_notification_events_failed",
-    _n.status,
-    _n.channel,
-    _n.next_retry_at,
-    _n.created_at,
-    where="status = 'failed'",
-)
+# SQLite's planner sees only by a status in the key that these fit better than the index of lists.
+# PostgreSQL's takes the status for granted in them, and could then not seek by what comes after it; it sees
+# only by a predicate that fits no other index that these are better than that of lists.
+for _dialect, _key, _predicate in (
+    ("sqlite", (_n.status,), "status = '{}'"),
+    ("postgresql", (), "(status = '{}') IS TRUE"),
+):
+    _partial(
+        "idx_notification_events_pending",
+        *_key,
+        _n.channel,
+        _n.created_at,
+        where=_predicate.format("pending"),
+        dialect=_dialect,
+    )
+    _partial(
+        "idx_notification_events_failed",
+        *_key,
+        _n.channel,
+        _n.next_retry_at,
+        _n.created_at,
+        where=_predicate.format("failed"),
+        dialect=_dialect,
+    )
 _partial("idx_notification_events_lease", _n.lease_expires_at, where="lease_expires_at IS NOT NULL")
 _partial(
     "idx_notification_events_idempotency_key",

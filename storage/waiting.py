@@ -1,19 +1,55 @@
 """Which notifications wait for an attempt, and in which channels? In the form that their indexes serve."""
 
-from sqlalchemy import ColumnElement, Select, func, literal_column, select
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 
-from storage.tables import notification_events
+from sqlalchemy import ColumnElement, Select, and_, bindparam
+
+from storage.dialects import until_in, waits_as
+from storage.seeking import distinct
+from storage.tables import UtcDateTime, notification_events
 
 _n = notification_events.c
+_now = bindparam("now", type_=UtcDateTime)
 
-# Literal, not bound: a partial index serves only a query that repeats its predicate.
-PENDING = _n.status == literal_column("'pending'")
-FAILED = _n.status == literal_column("'failed'")
+PENDING = waits_as(_n.status, "pending")
+FAILED = waits_as(_n.status, "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way of being due at the moment `now`."""
+
+    waiting: ColumnElement[bool]
+    """Those that are, or will be."""
+    due_in: Callable[[ColumnElement[str]], ColumnElement[bool]]
+    """Those that are, in a channel."""
+    since: ColumnElement[datetime]
+    oldest_first: tuple[ColumnElement[datetime], ...]
+    """In the words of the index."""
+
+
+def _pending(channel: ColumnElement[str]) -> ColumnElement[bool]:
+    return and_(PENDING, _n.channel == channel)
+
+
+def _scheduled(channel: ColumnElement[str]) -> ColumnElement[bool]:
+    return and_(FAILED, _n.channel == channel, until_in(_n.channel, channel, _n.next_retry_at, _now))
+
+
+def _unscheduled(channel: ColumnElement[str]) -> ColumnElement[bool]:
+    return and_(FAILED, _n.channel == channel, _n.next_retry_at.is_(None))
+
+
+WAYS: Mapping[str, Way] = {
+    "pending": Way(PENDING, _pending, _n.created_at, (_n.created_at,)),
+    "scheduled": Way(FAILED, _scheduled, _n.next_retry_at, (_n.next_retry_at,)),
+    # Nothing is ordered by what none of them has, but PostgreSQL finds the order of the index by its name.
+    "unscheduled": Way(FAILED, _unscheduled, _n.created_at, (_n.next_retry_at, _n.created_at)),
+}
 
 
 def channels(waiting: ColumnElement[bool]) -> Select[str]:
-    """The channels of the rows that wait, found by seeking from one to the next in the index."""
-    walk = select(func.min(_n.channel).label("channel")).where(waiting).cte(recursive=True)
-    following = select(func.min(_n.channel)).where(waiting, _n.channel > walk.c.channel).scalar_subquery()
-    walk = walk.union_all(select(following).where(walk.c.channel.is_not(None)))
-    return select(walk.c.channel).where(walk.c.channel.is_not(None))
+    """The channels of the rows that wait."""
+    return distinct(_n.channel, waiting)

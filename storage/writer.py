@@ -1,8 +1,7 @@
 """How do many callers write durably at the speed of one? Group commit.
 
-One connection writes for the whole process. Whatever waits when a transaction ends goes into the next one
+A process has one transaction under way at a time. Whatever waits when it ends goes into the next one
 together, so the cost of a durable commit is shared; each caller returns once its own change is committed.
-A transaction runs in a worker thread from beginning to end: one change of threads, however many statements.
 """
 
 import asyncio
@@ -10,16 +9,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import anyio.to_thread
-from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, IntegrityError
 
 from storage.errors import NotificationError, StorageError
+from storage.opened import Transact
+from storage.transactions import Transaction, TransactionFailedError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-Operation = Callable[[Connection, Sequence[Item]], Sequence[Result | NotificationError]]
+Operation = Callable[[Transaction, Sequence[Item]], Sequence[Result | NotificationError]]
 """Applies a change for every item and answers each in its place: with a result, or with the error that
 only this item is to get. It runs inside a transaction and must not end it."""
 
@@ -39,8 +38,8 @@ class _Waiting:
 class Writer:
     """The only way to change the database. `run` must be running for `write` to return."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, transact: Transact) -> None:
+        self._transact = transact
         self._waiting: list[_Waiting] = []
         self._work = asyncio.Event()
         self._closing = False
@@ -72,7 +71,7 @@ class Writer:
             while self._waiting:
                 batch, self._waiting = self._waiting[:LARGEST_BATCH], self._waiting[LARGEST_BATCH:]
                 wanted = [waiting for waiting in batch if not waiting.answer.cancelled()]
-                answers = await anyio.to_thread.run_sync(self._commit, wanted)
+                answers = await self._commit(wanted)
                 for waiting, answer in zip(wanted, answers, strict=True):
                     _give(answer, waiting.answer)
 
@@ -81,39 +80,42 @@ class Writer:
         self._closing = True
         self._work.set()
 
-    def _commit(self, batch: list[_Waiting]) -> list[object]:
+    async def _commit(self, batch: list[_Waiting]) -> list[object]:
         """The answers in the order of the batch; an exception answers as an error."""
         places: dict[Operation[Any, Any], list[int]] = {}
         for place, waiting in enumerate(batch):
             places.setdefault(waiting.operation, []).append(place)
         groups = [(operation, [batch[place].item for place in group]) for operation, group in places.items()]
-        results = self._together(groups)
+        results = await self._together(groups)
         answers: list[object] = [None] * len(batch)
         for group, answered in zip(places.values(), results, strict=True):
             for place, answer in zip(group, answered, strict=True):
                 answers[place] = answer
         return answers
 
-    def _together(self, groups: list[_Group]) -> list[Sequence[object]]:
-        """All operations in one transaction or, where one fails, each in its own, so that only it fails."""
+    async def _together(self, groups: list[_Group]) -> list[Sequence[object]]:
+        """All in one transaction or, where one fails, each in its own, so that only what is wrong fails."""
         try:
-            transaction = self._connection.begin()
-        except DBAPIError as failure:
-            # No operation is at fault: trying each by itself would wait for the same lock again and again.
-            return [[failure] * len(items) for _, items in groups]
-        try:
-            with transaction:
-                return [operation(self._connection, items) for operation, items in groups]
+            return await self._transact(
+                lambda transaction: [operation(transaction, items) for operation, items in groups]
+            )
+        except TransactionFailedError as failure:
+            return [[failure.__cause__] * len(items) for _, items in groups]
         except Exception as failure:  # noqa: BLE001 - those who asked for the operation are told
-            if len(groups) == 1:
-                return [[failure] * len(items) for _, items in groups]
-            return [results for group in groups for results in self._together([group])]
+            if len(groups) > 1:
+                return [results for group in groups for results in await self._together([group])]
+            ((operation, items),) = groups
+            if len(items) == 1 or not isinstance(failure, IntegrityError | DataError):
+                return [[failure] * len(items)]
+            # The database refuses a row, and only that one.
+            each = [await self._together([(operation, [item])]) for item in items]
+            return [[answer for ((answer,),) in each]]
 
 
 def _give(answer: object, to: asyncio.Future[Any]) -> None:
     if to.cancelled():
         return
-    if isinstance(answer, Exception):
+    if isinstance(answer, BaseException):
         to.set_exception(answer)
     else:
         to.set_result(answer)

@@ -1,14 +1,22 @@
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from storage.database import Database
 from storage.notifications import NotificationRepository
+from tests import postgresql
 from tests.builders import Queue, SettableClock
+from tests.databases import parametrize_as_marked
 from tests.holding import Held
+from tests.line import SOON, Line, line_to
+from tests.postgresql import Server
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    parametrize_as_marked(metafunc)
 
 
 @pytest.fixture
@@ -22,8 +30,15 @@ def database_path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def database_url(database_path: Path) -> str:
-    return f"sqlite:///{database_path}"
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Of a new database of the kind that the test is run for; else SQLite."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        path = tmp_path / "notifications.db"
+        if "database_path" in request.fixturenames:
+            path = request.getfixturevalue("database_path")
+        return f"sqlite:///{path}"
+    url: str = request.getfixturevalue("postgresql_url")
+    return url
 
 
 @pytest.fixture(scope="session")
@@ -40,16 +55,18 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def schema(database_path: Path, migrated: Path) -> None:
-    """The schema is there. To migrate each file anew takes ten times as long as all else about opening it."""
-    if not database_path.exists():
-        shutil.copy(migrated, database_path)
+def fresh_url(database_url: str, migrated: Path) -> str:
+    """Of one that has the schema. To migrate each anew takes ten times as long as all else about it."""
+    kind, _, path = database_url.partition(":///")
+    if kind == "sqlite" and not Path(path).exists():
+        shutil.copy(migrated, path)
+    return database_url
 
 
 @pytest.fixture
-async def database(database_url: str, schema: None, clock: SettableClock) -> AsyncIterator[Database]:
-    """A fresh SQLite file, opened."""
-    held = Held(Database.open(database_url, clock=clock))
+async def database(fresh_url: str, clock: SettableClock) -> AsyncIterator[Database]:
+    """A fresh one, opened."""
+    held = Held(Database.open(fresh_url, clock=clock))
     yield await held.enter()
     await held.leave()
 
@@ -62,3 +79,43 @@ def repository(database: Database) -> NotificationRepository:
 @pytest.fixture
 def queue(repository: NotificationRepository, clock: SettableClock) -> Queue:
     return Queue(repository, clock)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[Server]:
+    with postgresql.skipped_where_there_is_none(), postgresql.serving() as server:
+        asyncio.run(postgresql.prepare(server))
+        yield server
+
+
+@pytest.fixture
+def empty_database(postgresql_server: Server) -> Iterator[str]:
+    """The URL of a PostgreSQL database that nobody has used."""
+    url = asyncio.run(postgresql.create_database(postgresql_server, "template0"))
+    yield url
+    asyncio.run(postgresql.drop_database(postgresql_server, url))
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: Server) -> Iterator[str]:
+    """Of a new database that is ready, for what only PostgreSQL does."""
+    url = asyncio.run(postgresql.create_database(postgresql_server))
+    yield url
+    asyncio.run(postgresql.drop_database(postgresql_server, url))
+
+
+@pytest.fixture
+async def line(postgresql_url: str) -> AsyncIterator[Line]:
+    """To a new database on PostgreSQL."""
+    held = Held(line_to(postgresql_url))
+    yield await held.enter()
+    await held.leave()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server is not waited for as long as it deserves."""
+    monkeypatch.setattr("storage.postgresql.UNANSWERED", SOON)
+    monkeypatch.setattr("storage.connecting.ANSWERED_WITHIN", SOON)
+    monkeypatch.setattr("storage.listening.ANSWERED_WITHIN", SOON)
+    monkeypatch.setattr("storage.addresses.PATIENCE", SOON)

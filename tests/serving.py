@@ -59,7 +59,7 @@ def opener(database: Database, clock: SettableClock, channels: Mapping[str, Noti
         def retry_loop() -> RetryLoop:
             return RetryLoop(
                 repository,
-                database.changes,
+                database.changes.due,
                 delivery,
                 worker="tests",
                 lease=settings.lease,

@@ -7,6 +7,7 @@ import typer
 from certctl_mcp import __version__
 from certctl_mcp.commands import (
     channels,
+    copy,
     demo,
     listing,
     migrate,
@@ -19,7 +20,7 @@ from certctl_mcp.commands import (
     worker,
 )
 from certctl_mcp.commands.failures import CommandFailedError, ExitCode
-from certctl_mcp.commands.options import ConfigFile
+from certctl_mcp.commands.options import ConfigFile, NoMigrate
 from certctl_mcp.modes import ToolGroup
 
 _EPILOG = """\
@@ -55,6 +56,7 @@ for command in (
     summary.summary,
     channels.channels,
     migrate.migrate,
+    copy.copy,
     demo.demo,
 ):
     app.command(command.__name__.rstrip("_"))(command)
@@ -77,6 +79,7 @@ def program(
         str | None,
         typer.Option(metavar="GROUPS", help=f"Serve only these groups of tools: {', '.join(ToolGroup)}."),
     ] = None,
+    no_migrate: NoMigrate = False,
     version: Annotated[
         bool, typer.Option("--version", help="Show the version.", callback=_tell_version, is_eager=True)
     ] = False,
@@ -84,7 +87,9 @@ def program(
     if context.invoked_subcommand is None:
         from certctl_mcp.commands import serve
 
-        return serve.serve(config, read_only, tools)
-    if read_only or tools is not None:
-        raise CommandFailedError(ExitCode.USAGE, "--read-only and --tools are for serving, not for a command")
+        return serve.serve(config, read_only, tools, no_migrate)
+    if read_only or tools is not None or no_migrate:
+        raise CommandFailedError(
+            ExitCode.USAGE, "--read-only, --tools and --no-migrate are for serving, not for a command"
+        )
     return None

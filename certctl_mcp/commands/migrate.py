@@ -1,34 +1,52 @@
 """`migrate`: bring the database's schema up to date, before a server does so at its start."""
 
 import os
+from typing import Annotated
+
+import typer
 
 from certctl_mcp.commands.failures import ExitCode
 from certctl_mcp.commands.options import AsJson, ConfigFile
 
 
-def migrate(json: AsJson = False, config: ConfigFile = None) -> int:
-    """Create or migrate the database. Run twice, it does nothing the second time."""
+def migrate(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be added; add nothing.")
+    ] = False,
+    json: AsJson = False,
+    config: ConfigFile = None,
+) -> int:
+    """Add to the database what it lacks of the schema. Run twice, it does nothing the second time.
+
+    Nothing that is there is changed or taken away: certctl's server goes on working on the same table.
+    """
     import anyio
 
     from certctl_mcp.commands.telling import failures_told
     from certctl_mcp.settings import load_settings
     from certctl_mcp.terminal.documents import Migration
     from certctl_mcp.terminal.output import print_json
-    from storage.database import Database
+    from storage.migrating import migrated, planned
     from storage.migrations import REVISIONS
 
-    async def migrated(url: str) -> Migration:
-        async with Database.open(url) as database:
-            return Migration(
-                database=database.location, revision_before=database.found_revision, revision=REVISIONS[-1]
-            )
-
     with failures_told():
-        done = anyio.run(migrated, load_settings(config, os.environ).database_url.get_secret_value())
+        url = load_settings(config, os.environ).database_url.get_secret_value()
+        done = anyio.run(planned if dry_run else migrated, url)
     if json:
-        print_json(done)
-    elif done.revision_before == done.revision:
-        print(f"{done.database} is up to date: revision {done.revision}")
-    else:
-        print(f"{done.database}: from {done.revision_before or 'no revision'} to revision {done.revision}")
+        document = Migration(
+            database=done.location,
+            revision_before=done.found_revision,
+            revision=done.found_revision if dry_run else REVISIONS[-1],
+            added=() if dry_run else done.added,
+            missing=done.added if dry_run else (),
+        )
+        print_json(document)
+        return ExitCode.DONE
+    if done.found_revision == REVISIONS[-1] and not done.added:
+        print(f"{done.location} is up to date: revision {done.found_revision}")
+        return ExitCode.DONE
+    would = "would go " if dry_run else ""
+    print(f"{done.location}: {would}from {done.found_revision or 'no revision'} to revision {REVISIONS[-1]}")
+    for part in done.added:
+        print(f"  {'would add' if dry_run else 'added'} {part}")
     return ExitCode.DONE

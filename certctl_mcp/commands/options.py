@@ -25,6 +25,12 @@ ConfigFile = Annotated[
         callback=_config_of_program,
     ),
 ]
+NoMigrate = Annotated[
+    bool,
+    typer.Option(
+        "--no-migrate", help="Leave the database's schema as it is; what is there is read at least."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
 Ids = Annotated[
     list[str] | None,

@@ -38,6 +38,7 @@ def send(
     from certctl_mcp.application import Application
     from certctl_mcp.commands.filters import refused_options
     from certctl_mcp.commands.running import with_application
+    from certctl_mcp.errors import DeliveriesOffError
     from certctl_mcp.terminal.notifications import status_of
     from certctl_mcp.terminal.output import identifier, output, print_json
     from storage.models import NewNotification, Notification
@@ -53,6 +54,8 @@ def send(
         )
 
     async def sent(application: Application) -> Notification:
+        if now and not application.delivers:
+            raise DeliveriesOffError
         accepted = await application.notifications.send(new)
         if not now:
             return accepted.notification

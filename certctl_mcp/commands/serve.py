@@ -26,16 +26,18 @@ Desktop or VS Code start it themselves; add this to the host's configuration:
 For use in a terminal see certctl-mcp --help. Ctrl-C ends."""
 
 
-def serve(config: Path | None, read_only: bool, tools: str | None) -> int:
+def serve(config: Path | None, read_only: bool, tools: str | None, no_migrate: bool) -> int:
     """Serve until the host is done. stdout belongs to the protocol; all else goes to stderr.
 
-    `tools` names groups of tools, with commas between them. It and `read_only` come before the settings.
+    `tools` names groups of tools, with commas between them. It, `read_only` and `no_migrate` come before the
+    settings.
 
     Raises:
         CommandFailedError: the settings can't be used.
     """
     with failures_told():
-        settings = load_settings(config, os.environ, **options_of_settings(read_only, tools))
+        options = options_of_settings(read_only, tools, no_migrate)
+        settings = load_settings(config, os.environ, **options)
         if os.isatty(0):
             print(_WAITING, file=sys.stderr)
         # Only now: importing the server takes most of a second, and wrong settings are told at once.
@@ -48,9 +50,11 @@ def serve(config: Path | None, read_only: bool, tools: str | None) -> int:
     return ExitCode.DONE
 
 
-def options_of_settings(read_only: bool, tools: str | None) -> dict[str, object]:
+def options_of_settings(read_only: bool, tools: str | None, no_migrate: bool) -> dict[str, object]:
     """The settings that options of the command line give. Raises: CommandFailedError."""
     options: dict[str, object] = {"read_only": True} if read_only else {}
+    if no_migrate:
+        options["database_migrate"] = False
     if tools is not None:
         try:
             options["tools"] = parse_groups(tools)

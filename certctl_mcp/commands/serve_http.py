@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from certctl_mcp.commands.failures import CommandFailedError, ExitCode
-from certctl_mcp.commands.options import ConfigFile
+from certctl_mcp.commands.options import ConfigFile, NoMigrate
 from certctl_mcp.modes import ToolGroup
 
 
@@ -30,6 +30,7 @@ def serve(
         str | None,
         typer.Option(metavar="GROUPS", help=f"Serve only these groups of tools: {', '.join(ToolGroup)}."),
     ] = None,
+    no_migrate: NoMigrate = False,
     config: ConfigFile = None,
 ) -> int:
     """Serve MCP, and with --http also REST, metrics and the page, with the retry loop beside it.
@@ -45,7 +46,7 @@ def serve(
         for name in options:
             option = f"--{name.replace('_', '-')}"
             raise CommandFailedError(ExitCode.USAGE, f"{option} is for serving HTTP: add --http")
-        return stdio.serve(config, read_only, tools)
+        return stdio.serve(config, read_only, tools, no_migrate)
 
     import anyio
 
@@ -55,9 +56,8 @@ def serve(
     from certctl_mcp.settings import load_settings
 
     with failures_told():
-        settings = load_settings(
-            config, os.environ, http=options, **stdio.options_of_settings(read_only, tools)
-        )
+        of_settings = stdio.options_of_settings(read_only, tools, no_migrate)
+        settings = load_settings(config, os.environ, http=options, **of_settings)
         check_reach(settings.http)
         # Only now: importing the server takes a second or two, and what forbids to serve is told at once.
         from certctl_mcp.http.serving import serve_http

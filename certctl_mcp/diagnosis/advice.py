@@ -13,7 +13,7 @@ class Standing:
 
     configured: bool
     delivered_at: datetime | None
-    """When the newest attempt that delivered began, as far as was looked back."""
+    """When the newest attempt that delivered began, as far as was looked back. None if it failed since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def _action(span: Span, standing: Standing) -> tuple[str, bool]:
         remedy.of_channel and standing.delivered_at is not None and standing.delivered_at > span.last_at
     )
     if not standing.configured:
-        return "no such channel is configured now: requeued, they would count as done undelivered", False
+        return "no such channel is configured now: requeued, they would not be delivered", False
     if span.dead == 0:
         return _while_retried(remedy.mend, remedy.passes or delivers_again), False
     if span.kind is FailureKind.NO_NOTIFIER:

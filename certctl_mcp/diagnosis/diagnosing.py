@@ -8,8 +8,10 @@ from datetime import datetime, timedelta
 import anyio.to_thread
 
 from certctl_mcp.diagnosis.advice import Advice, Standing, advise
+from certctl_mcp.diagnosis.classifying import classify
+from certctl_mcp.diagnosis.kinds import REMEDIES
 from certctl_mcp.diagnosis.spans import Span, spans
-from storage.models import NotificationFilter, NotificationStatus
+from storage.models import ChannelRecord, NotificationFilter, NotificationStatus
 from storage.notifications import NotificationRepository
 
 MOST_FINDINGS = 12
@@ -63,14 +65,14 @@ async def diagnose(
     groups = await repository.failure_groups(wanted, limit=MOST_GROUPS)
     # Many take a while to read, and deliveries go on meanwhile.
     shown = (await anyio.to_thread.run_sync(spans, groups, MOST_FINDINGS))[:MOST_FINDINGS]
-    delivered = await _delivered(repository, shown, now)
+    delivering = await _delivering(repository, shown, now)
     return Diagnosis(
         dead=counts[NotificationStatus.DEAD],
         failing=counts[NotificationStatus.FAILED],
         findings=[
             Finding(
                 span,
-                advise(span, Standing(span.channel in configured, delivered.get(span.channel))),
+                advise(span, Standing(span.channel in configured, delivering.get(span.channel))),
                 dead_of_channel[span.channel],
             )
             for span in shown
@@ -78,13 +80,23 @@ async def diagnose(
     )
 
 
-async def _delivered(
+async def _delivering(
     repository: NotificationRepository, shown: Sequence[Span], now: datetime
 ) -> dict[str, datetime]:
-    """When each channel delivered last, looking back as far as it can matter."""
+    """The channels that deliver, and when each did last, looking back as far as it can matter."""
     if not shown:
         return {}
     since_oldest = now - min(span.last_at for span in shown)
     period = min(max(since_oldest, LOOK_BACK), FURTHEST_LOOK_BACK)
-    records = await repository.channel_records(period)
-    return {record.channel: record.last_sent_at for record in records if record.last_sent_at is not None}
+    return {
+        record.channel: record.last_sent_at
+        for record in await repository.channel_records(period)
+        if record.last_sent_at is not None and not _failed_since(record.last_sent_at, record)
+    }
+
+
+def _failed_since(delivered_at: datetime, record: ChannelRecord) -> bool:
+    """An alert that is refused for its own sake is no failure of the channel."""
+    if record.last_failed_at is None or record.last_failed_at < delivered_at:
+        return False
+    return REMEDIES[classify(record.last_error)].of_channel

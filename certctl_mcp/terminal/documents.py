@@ -32,11 +32,14 @@ class Channels(_Document):
 
 
 class Migration(_Document):
-    """What became of the schema. The revision before is None where it was none of ours."""
+    """What became of the schema, or would. A revision is None where it is none of ours."""
 
     database: str
     revision_before: str | None
-    revision: str
+    revision: str | None
+    added: tuple[str, ...]
+    missing: tuple[str, ...]
+    """What a dry run found."""
 
 
 class Refusal(_Document):
@@ -57,3 +60,16 @@ class Changes(_Document):
     """The database failed while they were being changed."""
     failure: str | None
     """Why the database could not go on."""
+
+
+class Copy(_Document):
+    """What a database has of another. `differing` names what it has otherwise."""
+
+    source: str
+    target: str
+    notifications: int
+    attempts: int
+    audit_entries: int
+    passed_over: int
+    checksum: str
+    differing: tuple[str, ...]

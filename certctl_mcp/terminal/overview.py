@@ -15,7 +15,8 @@ from storage.models import ChannelRecord, NotificationStatus
 
 
 def summary_tables(summary: DashboardSummary) -> RenderableType:
-    return Group(_queue(summary), "", _fleet(summary))
+    off = (Text(f"Off: {told}", style="yellow") for told in summary.off)
+    return Group(_queue(summary), "", _fleet(summary), *off)
 
 
 def channel_table(channels: Sequence[ChannelHealth], now: datetime) -> Table:

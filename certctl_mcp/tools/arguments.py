@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from certctl_mcp.durations import parse_duration
 from certctl_mcp.errors import RequestError, quoted
+from certctl_mcp.tools.rows import iso
 from certctl_mcp.untrusted import meant_id
 from storage.models import NotificationFilter, NotificationStatus
 
@@ -60,8 +61,15 @@ def notification_filter(
     """What the arguments of these names ask for at `now`.
 
     Raises:
-        ArgumentError: one of the moments is none.
+        ArgumentError: one of the moments is none, or there is no time between them.
     """
+    begin = _moment("created_after", created_after, now)
+    end = _moment("created_before", created_before, now)
+    # That nothing was found would pass for good news.
+    if begin is not None and begin > now:
+        raise ArgumentError(f"created_after: {iso(begin)} lies in the future, it is {iso(now)}")
+    if begin is not None and end is not None and begin >= end:
+        raise ArgumentError(f"created_after: {iso(begin)} is not before created_before, {iso(end)}")
     return NotificationFilter(
         ids=ids,
         statuses=status,
@@ -70,8 +78,8 @@ def notification_filter(
         certificate_id=certificate_id,
         recipient=recipient,
         text=text,
-        created_from=_moment("created_after", created_after, now),
-        created_until=_moment("created_before", created_before, now),
+        created_from=begin,
+        created_until=end,
     )
 
 
@@ -87,6 +95,9 @@ def moment_argument(name: str, given: str, now: datetime) -> datetime:
     """
     given = given.strip()
     try:
+        # ISO 8601 as Python reads it takes any character between day and hour, also one that hides.
+        if not (given.isascii() and given.isprintable()):
+            raise ValueError
         # Elsewhere a bare number is a duration in seconds; here it is more likely half a date.
         moment = datetime.fromisoformat(given) if given[-1:].isdecimal() else _stated(given, now)
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -56,7 +56,7 @@ async def send_notification(
     """Send an alert to real people over a configured channel.
 
     It is accepted durably, then delivered within seconds and retried if need be; get_notification tells how
-    it went. To repeat a dead one use requeue_notification instead.
+    it went. A dead one is not sent anew: it is requeued.
     """
     with _refusals_named():
         new = NewNotification(
@@ -112,12 +112,10 @@ async def requeue_notification(ctx: ToolContext, id: NotificationId) -> Annotate
     """
     application = await ctx.request_context.lifespan_context.application()
     requeued = await application.notifications.requeue_notification(id)
-    attempts = application.settings.max_attempts
-    return answer(
-        _changed(
-            requeued.id, requeued.status, f"Attempted at once, up to {attempts} times before it is dead."
-        )
-    )
+    comes_next = f"Attempted at once, up to {application.settings.max_attempts} times before it is dead."
+    if requeued.channel not in application.notifications.configured:
+        comes_next = "Its channel is not configured here: from here it is not delivered."
+    return answer(_changed(requeued.id, requeued.status, comes_next))
 
 
 async def mark_notification_read(ctx: ToolContext, id: NotificationId) -> Annotated[CallToolResult, Changed]:

@@ -24,6 +24,9 @@ _WORDS = {
 }
 
 
+NOWHERE = "Over channels that are not configured nothing is delivered."
+
+
 class Consent(BaseModel):
     """What the user answers."""
 
@@ -51,7 +54,15 @@ def question(preview: Preview, configured: Set[str]) -> str:
     if others := sum(count for _, count in channels.most_common()[MOST_CHANNELS:]):
         over.append(f"{others:,} over {len(channels) - MOST_CHANNELS} other channels")
     accepted = f", accepted {span}" if (span := accepted_when(preview)) else ""
-    return f"{verb} {preview.count:,} {noun} ({statuses}){accepted}? {', '.join(over)}. {consequence}"
+    told = f"{verb} {preview.count:,} {noun} ({statuses}){accepted}? {', '.join(over)}. {consequence}"
+    return f"{told} {NOWHERE}" if going_nowhere(preview, configured) else told
+
+
+def going_nowhere(preview: Preview, configured: Set[str]) -> int:
+    """How many would be requeued into channels that there are not."""
+    if preview.act is not Act.REQUEUE:
+        return 0
+    return sum(count for channel, count in preview.by_channel.items() if channel not in configured)
 
 
 def accepted_when(preview: Preview) -> str:

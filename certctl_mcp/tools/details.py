@@ -6,7 +6,7 @@ from mcp_types import CallToolResult
 from pydantic import Field, WithJsonSchema
 from typing_extensions import TypedDict
 
-from certctl_mcp.account import account, under_way
+from certctl_mcp.account import account, tools, under_way
 from certctl_mcp.opening import Opening
 from certctl_mcp.tools.answers import ToolContext, answer
 from certctl_mcp.tools.arguments import NotificationId
@@ -95,7 +95,12 @@ async def notification_details(opening: Opening, id: str) -> NotificationDetails
     now = opening.clock()
     details: NotificationDetails = {
         "account": account(
-            notification, attempts, now, max_attempts=application.settings.max_attempts, earlier=earlier
+            notification,
+            attempts,
+            now,
+            max_attempts=application.settings.max_attempts,
+            earlier=earlier,
+            remedies=tools(application.settings.tool_groups),
         ),
         "under_way": under_way(notification, now),
         "notification": row(notification, FULL_TEXT),

@@ -20,7 +20,7 @@ ERROR_EXCERPT = 64
 """Characters of a sample's error."""
 
 
-ONCE_MENDED = "send_test_notification, then requeue_notifications with the group's `requeue`"
+_REQUEUE, _TEST = "requeue_notifications", "send_test_notification"
 
 
 class UntrustedSample(TypedDict):
@@ -85,12 +85,17 @@ async def diagnose_dead_letters(
         created_after=created_after,
         created_before=created_before,
     )
-    return answer(await diagnosis_of(opening, wanted, include_failing=include_failing))
+    found = await _diagnosis(opening, wanted, include_failing=include_failing)
+    if any("requeue" in group for group in found["groups"]):
+        # What isn't served isn't recommended.
+        served = {tool.name for tool in await ctx.mcp_server.list_tools()}
+        if _REQUEUE in served:
+            first = f"{_TEST}, then " if _TEST in served else ""
+            found["once_mended"] = f"{first}{_REQUEUE} with the group's `requeue`"
+    return answer(found)
 
 
-async def diagnosis_of(
-    opening: Opening, wanted: NotificationFilter, *, include_failing: bool = True
-) -> DeadLetters:
+async def _diagnosis(opening: Opening, wanted: NotificationFilter, *, include_failing: bool) -> DeadLetters:
     """Raises: UnknownChannelError, UnknownTypeError."""
     service = (await opening.application()).notifications
     diagnosis = await service.diagnose(wanted, opening.clock(), include_failing=include_failing)
@@ -102,8 +107,6 @@ async def diagnosis_of(
     }
     if include_failing:
         found["failing"] = diagnosis.failing
-    if any("requeue" in group for group in found["groups"]):
-        found["once_mended"] = ONCE_MENDED
     others: Others = {
         "dead": diagnosis.dead - sum(finding.span.dead for finding in diagnosis.findings),
         "failing": diagnosis.failing - sum(finding.span.failing for finding in diagnosis.findings),

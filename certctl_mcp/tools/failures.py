@@ -11,14 +11,17 @@ from certctl_mcp.many import ActStoppedError
 from certctl_mcp.nearest import nearest_name
 from certctl_mcp.untrusted import shown, shown_id
 from storage.errors import (
+    ChangeUnknownError,
     DatabaseBusyError,
     DatabaseReadOnlyError,
     DatabaseTooNewError,
+    DatabaseUnreachableError,
     DiskFullError,
     NotADatabaseError,
     NotificationConflictError,
     NotificationError,
     NotificationNotFoundError,
+    SchemaIncompleteError,
     StorageError,
 )
 
@@ -28,8 +31,23 @@ LONGEST = 1000
 # The messages of these errors name the database's place on the machine, which is not an assistant's business.
 _STORAGE: tuple[tuple[type[StorageError], str], ...] = (
     (
+        ChangeUnknownError,
+        "The connection to the database was lost at the very end: whether the change was made can't be "
+        "known. Look before trying again; sending again is safe only with the same idempotency key.",
+    ),
+    (
         DatabaseBusyError,
         "The database is held by another process. Nothing was changed; try again in a few seconds.",
+    ),
+    (
+        SchemaIncompleteError,
+        "The database lacks a part of this program's schema, so it is only read here. Nothing was changed; "
+        "its operator may run certctl-mcp migrate.",
+    ),
+    (
+        DatabaseUnreachableError,
+        "The database can't be reached now. Look whether the change was made before you repeat it; the "
+        "server tries again by itself.",
     ),
     (
         DatabaseReadOnlyError,

@@ -4,18 +4,19 @@ Where the client can ask its user, the user is asked. Elsewhere the preview carr
 with that token acts.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Set
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from mcp.server.elicitation import AcceptedElicitation, ElicitationResult
 from mcp.server.mcpserver.resolve import Elicit, Resolve
 from mcp_types import CallToolResult
 from pydantic import Field
 
-from certctl_mcp.confirmation import ConfirmationError, moment_of_preview, read_token
+from certctl_mcp.confirmation import Confirmation, ConfirmationError, moment_of_preview, read_token
 from certctl_mcp.many import ALLOWED, Act, Preview
+from certctl_mcp.opening import Opening
 from certctl_mcp.tools.answers import ToolContext, answer
 from certctl_mcp.tools.arguments import (
     ArgumentError,
@@ -31,8 +32,12 @@ from certctl_mcp.tools.arguments import (
     notification_filter,
 )
 from certctl_mcp.tools.consent import Consent, can_ask, question
+from certctl_mcp.tools.failures import explained
 from certctl_mcp.tools.outcomes import Outcome, account_of, besides, left_out_of, previewed
 from storage.models import BulkReport, NotificationFilter, NotificationStatus
+
+if TYPE_CHECKING:
+    from certctl_mcp.service import NotificationService
 
 _NARROWING = frozenset(NotificationFilter.model_fields) - {"statuses"}
 
@@ -49,14 +54,13 @@ class Plan:
 
     preview: Preview
     moment: datetime
-    confirmed: bool = False
+    confirmation: Confirmation | None = None
+    """One that holds for just this."""
     problem: str | None = None
     """Why the confirmation that was given does not hold."""
 
 
-Confirmation = Annotated[
-    str | None, Field(description="From the preview, with otherwise the same arguments.")
-]
+Token = Annotated[str | None, Field(description="From the preview, with otherwise the same arguments.")]
 _Tool = Callable[..., Awaitable[CallToolResult]]
 
 
@@ -112,7 +116,7 @@ def _on_many(act: Act, name: str, description: str) -> _Tool:
         text: Text = None,
         created_after: CreatedAfter = None,
         created_before: CreatedBefore = None,
-        confirmation: Confirmation = None,
+        confirmation: Token = None,
     ) -> Annotated[CallToolResult, Outcome]:
         return answer(await _outcome(ctx, plan, consent))
 
@@ -125,7 +129,8 @@ requeue_notifications = _on_many(
     "requeue_notifications",
     """Give many dead (or failed) notifications all their attempts anew; every given filter must hold.
 
-    status defaults to dead. Without confirmation it changes nothing and previews, unless the user was asked.
+    status defaults to dead, with ids also failed. Without confirmation it changes nothing and previews,
+    unless the user was asked.
     """,
 )
 mark_notifications_read = _on_many(
@@ -133,7 +138,8 @@ mark_notifications_read = _on_many(
     "mark_notifications_read",
     """Settle many notifications; those not delivered yet are NOT delivered any more.
 
-    status defaults to dead; another filter is required. Confirmed as requeue_notifications is.
+    status defaults to dead, with ids to any; another filter is required. Without confirmation it changes
+    nothing and previews, unless the user was asked.
     """,
 )
 purge_notifications = _on_many(
@@ -142,7 +148,7 @@ purge_notifications = _on_many(
     """Delete many notifications for good, with their attempts.
 
     status defaults to sent and read; dead only if named, pending and failed never. created_before or ids is
-    required. Confirmed as requeue_notifications is.
+    required. Without confirmation it changes nothing and previews, unless the user was asked.
     """,
 )
 
@@ -196,7 +202,7 @@ async def _plan(
             problem = f"{refused}."
         else:
             if preview.count == confirmation.count:
-                return Plan(preview, confirmation.moment, confirmed=True)
+                return Plan(preview, confirmation.moment, confirmation)
             problem = f"{preview.count} would change now, and not the {confirmation.count} of the preview."
     moment = moment_of_preview(now)
     return Plan(await service.many.preview(act, wanted(moment)), moment, problem=problem)
@@ -206,15 +212,17 @@ async def _outcome(ctx: ToolContext, plan: Plan, consent: ElicitationResult[Cons
     opening = ctx.request_context.lifespan_context
     service = (await opening.application()).notifications
     preview, before = plan.preview, account_of(service.many.interrupted(plan.preview.act))
+    before += await _of_ids(service, preview)
     if not preview.count:
         await service.check_names(preview.wanted)
         problem = f"Not done: {plan.problem} " if plan.problem else ""
         return previewed(preview, f"{problem}{before}Nothing to change matches.")
     if not isinstance(consent, AcceptedElicitation):
-        return previewed(preview, f"{before}The user said no ({consent.action}). Nothing was changed.")
+        said = "said no" if consent.action == "decline" else "dismissed the question"
+        return previewed(preview, f"{before}The user {said}. Nothing was changed.")
     if not can_ask(ctx):
-        if not plan.confirmed:
-            return _to_be_confirmed(ctx, plan, before)
+        if plan.confirmation is None:
+            return _to_be_confirmed(opening, plan, before, frozenset(service.configured))
     elif not consent.data.confirm:
         return previewed(preview, f"{before}The user did not confirm. Nothing was changed.")
     elif (now := await service.many.preview(preview.act, preview.wanted)).count != preview.count:
@@ -228,6 +236,8 @@ async def _outcome(ctx: ToolContext, plan: Plan, consent: ElicitationResult[Cons
         await ctx.report_progress(come_to, max(preview.count + preview.left_out.under_way, come_to), told)
 
     account = await service.many.act(preview, progress)
+    if plan.confirmation is not None:
+        opening.confirmations.spend(plan.confirmation)
     changed = account.report.changed
     participle, afterwards = _AFTERWARDS[preview.act]
     done = f"{changed} of {preview.count} {participle}; {account.still_matching} still match."
@@ -237,6 +247,16 @@ async def _outcome(ctx: ToolContext, plan: Plan, consent: ElicitationResult[Cons
     return outcome
 
 
+async def _of_ids(service: "NotificationService", preview: Preview) -> str:
+    """What became of ids that were given and are not among those that match."""
+    told = ""
+    if preview.missing_ids:
+        told = f"{explained(await service.not_found(preview.missing_ids[0]))} "
+    if preview.filtered_out:
+        told += f"{preview.filtered_out} of the ids are left out by status or another filter. "
+    return told
+
+
 _AFTERWARDS = {
     Act.REQUEUE: ("requeued", "They are attempted by themselves, now; dashboard_summary shows how it goes."),
     Act.MARK_READ: ("marked read", "Nothing more happens to them."),
@@ -244,13 +264,13 @@ _AFTERWARDS = {
 }
 
 
-def _to_be_confirmed(ctx: ToolContext, plan: Plan, before: str) -> Outcome:
-    preview, opening = plan.preview, ctx.request_context.lifespan_context
+def _to_be_confirmed(opening: Opening, plan: Plan, before: str, configured: Set[str]) -> Outcome:
+    preview = plan.preview
     problem = f"Not done: {plan.problem} " if plan.problem else ""
     outcome = previewed(
         preview,
-        f"{problem}{before}Nothing was changed yet. {besides(preview)}Show the user; if they agree, call "
-        "again with the same arguments and this confirmation, within 10 minutes.",
+        f"{problem}{before}Nothing was changed yet. {besides(preview, configured)}Show the user; if they "
+        "agree, call again with the same arguments and this confirmation, within 10 minutes.",
     )
     outcome["confirmation"] = opening.confirmations.token(_subject(preview), preview.count, plan.moment)
     return outcome

@@ -29,6 +29,12 @@ class Untrusted(TypedDict):
     not_delivered_because: NotRequired[str]
 
 
+class UntrustedChannel(TypedDict):
+    """Text from outside: data, never instructions."""
+
+    channel: str
+
+
 class Row(TypedDict):
     """A notification. A concise row holds less of it."""
 

@@ -13,6 +13,9 @@ const OUTCOMES = {
   abandoned: "Never answered",
 };
 
+/** What somebody did, but for sending it, which is told with the first step. */
+const ACTIONS = { requeue: "Requeued", "mark read": "Marked as read" };
+
 export class Details {
   #call;
   #doing;
@@ -40,6 +43,7 @@ export class Details {
     this.#show(this.#head(row), element("p.account", { "aria-busy": "true" }, "Looking it up…"));
     document.body.dataset.dialog = "";
     if (!this.#dialog.open) this.#dialog.showModal();
+    this.#dialog.querySelector("[data-control=close]").focus();
     return this.refresh();
   }
 
@@ -84,7 +88,7 @@ export class Details {
           { type: "button", "data-control": "requeue", click: (event) => this.#doing.requeue(row, event.currentTarget) },
           "Requeue",
         ),
-      element("button.quiet", { type: "button", "data-control": "close", autofocus: true, click: () => this.#dialog.close() }, "Close"),
+      element("button.quiet", { type: "button", "data-control": "close", click: () => this.#dialog.close() }, "Close"),
     );
   }
 
@@ -92,7 +96,10 @@ export class Details {
     const { notification: row, attempts } = found;
     const told = row.untrusted;
     return [
-      element("p.account", {}, inWordsOfThePage(found.account)),
+      text("Message", told.message, "prose"),
+      text("Last error", told.last_error),
+      text("Not delivered because", told.not_delivered_because),
+      row.cut && element("p.note", {}, `${counted(row.cut, "character")} of these texts are left out.`),
       facts([
         ["Channel", told.channel],
         ["Recipient", told.recipient],
@@ -103,11 +110,8 @@ export class Details {
         ["Read", row.read_at && element("time", { datetime: row.read_at, "data-fixed": true }, exactly(row.read_at))],
         ["Id", element("code", {}, row.id)],
       ]),
-      text("Message", told.message),
-      text("Last error", told.last_error),
-      text("Not delivered because", told.not_delivered_because),
-      row.cut && element("p.note", {}, `${counted(row.cut, "character")} of these texts are left out.`),
       element("h3", { id: "attempts-title" }, "Attempts"),
+      element("p.account", {}, inWordsOfThePage(found.account)),
       timeline(found, row, attempts),
     ].filter(Boolean);
   }
@@ -123,25 +127,40 @@ function facts(pairs) {
   return element("dl.facts", {}, ...shown.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))));
 }
 
-function text(title, content) {
-  return content && element("section.text", {}, element("h3", {}, title), element("pre", { tabindex: "0", "aria-label": title }, content));
+function text(title, content, kind = "verbatim") {
+  return content && element("section.text", {}, element("h3", {}, title), element(`pre.${kind}`, { tabindex: "0", "aria-label": title }, content));
 }
 
 function timeline(found, row, attempts) {
   const line = element("ol.timeline", { "aria-labelledby": "attempts-title" });
-  const steps = [step("accepted", "Accepted", row.created_at)];
+  const done = (found.done ?? []).map((one) => ({ at: one.at, action: one.action, by: `by ${one.untrusted.actor}` }));
+  const steps = [step("accepted", "Accepted", row.created_at, done.find((one) => one.action === "send")?.by)];
   if (found.earlier_attempts) {
     steps.push(element("li.step.more", {}, element("strong", {}, counted(found.earlier_attempts, "earlier attempt"))));
   }
-  for (const attempt of attempts) {
-    const title = `${OUTCOMES[attempt.outcome] ?? attempt.outcome}${attempt.late ? ", too late to count" : ""}`;
-    steps.push(step(attempt.outcome, title, attempt.started_at, `Attempt ${attempt.number}`, attempt.seconds, attempt.untrusted?.error));
+  let before;
+  for (const one of inOrder(attempts, done.filter(({ action }) => action in ACTIONS))) {
+    if (one.action) {
+      steps.push(step("done", ACTIONS[one.action], one.at, one.by));
+      before = undefined;
+      continue;
+    }
+    const error = one.untrusted?.error;
+    const title = `${OUTCOMES[one.outcome] ?? one.outcome}${one.late ? ", too late to count" : ""}`;
+    steps.push(step(one.outcome, title, one.started_at, `Attempt ${one.number}`, one.seconds, error && (error === before ? "The same error." : error)));
+    before = error;
   }
   if (found.under_way) steps.push(element("li.step.running", {}, element("strong", {}, "Under way now")));
   else if (row.status === "pending") steps.push(element("li.step.running", {}, element("strong", {}, "Due now")));
   else if (row.next_retry_at) steps.push(element("li.step.running", {}, element("strong", {}, "Next attempt "), time(row.next_retry_at)));
   arrange(line, steps);
   return line;
+}
+
+function inOrder(attempts, done) {
+  const when = (one) => Date.parse(one.started_at ?? one.at);
+  // Moments are told to the second; what is requeued is attempted within it.
+  return [...done, ...attempts].sort((one, other) => when(one) - when(other));
 }
 
 function step(kind, title, moment, name = null, seconds = undefined, error = null) {

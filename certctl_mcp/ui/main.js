@@ -179,7 +179,7 @@ class Page {
     byId("selection-clear").addEventListener("click", () => {
       this.#listing.choose(null, false);
       this.#render();
-      byId("list").focus();
+      byId("list").focus({ preventScroll: true });
     });
     byId("select-matching").addEventListener("click", () => {
       this.#listing.choose("everything", true);
@@ -334,6 +334,7 @@ class Page {
     this.#dead = null;
     this.#render();
     byId("figures").replaceChildren();
+    byId("uncounted").textContent = "";
     byId("sign-in-problem").textContent = problem;
     byId("sign-out").hidden = true;
     byId("link-state").dataset.state = "lost";

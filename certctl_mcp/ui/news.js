@@ -77,6 +77,6 @@ export class Followed {
   #forget(id) {
     this.#rows.delete(id);
     this.#show();
-    byId("list").focus();
+    byId("list").focus({ preventScroll: true });
   }
 }

@@ -38,9 +38,12 @@ export class Overview {
       summary.total_certificates && figure("Certificates", summary.total_certificates, [parts([[summary.expiring_certificates, "expiring"], [summary.expired_certificates, "expired"], [summary.revoked_certificates, "revoked"]])]),
       summary.total_agents && figure("Agents", summary.total_agents, [parts([[summary.active_agents, "active"], [summary.offline_agents, "offline"]])]),
       (summary.pending_jobs || summary.failed_jobs || summary.complete_jobs) && figure("Jobs", summary.pending_jobs + summary.failed_jobs + summary.complete_jobs, [parts([[summary.pending_jobs, "pending"], [summary.failed_jobs, "failed"], [summary.complete_jobs, "complete"]])]),
-      summary.unreadable?.length && element("div.figure.apart", {}, element("dt", {}, "Not counted"), element("dd", {}, element("small", {}, summary.unreadable.join(", ")))),
     ];
     byId("figures").replaceChildren(...shown.filter(Boolean));
+    byId("uncounted").textContent = [
+      summary.unreadable?.length && `Not counted: ${summary.unreadable.join(", ")}`,
+      summary.off?.length && `Off here: ${summary.off.join("; ")}`,
+    ].filter(Boolean).join(". ");
   }
 
   /** Asks for the report if what is shown is too old, or `now`. */
@@ -66,18 +69,18 @@ export class Overview {
   }
 }
 
-const PERIODS = { "24h": "last 24 hours", "7d": "last 7 days", "30d": "last 30 days" };
+const PERIODS = { "24h": "24 hours", "7d": "7 days", "30d": "30 days" };
 
 function line({ all }, period) {
-  if (!all.attempts) return `${PERIODS[period]}: none`;
-  return `${PERIODS[period]}: ${grouped(all.delivered ?? 0)} of ${counted(all.attempts, "attempt")} delivered (${percent(all.success_rate)})`;
+  if (!all.attempts) return `none in ${PERIODS[period]}`;
+  return `${percent(all.success_rate)} of ${counted(all.attempts, "attempt")} delivered in ${PERIODS[period]}`;
 }
 
 function body(report, chart, period) {
   if (!report.all.attempts) return [element("p.note", {}, report.note ?? "Nothing was attempted.")];
   const rows = report.channels.map((one) => figures(one.untrusted.channel, one));
   return [
-    chart && element("img.chart", { src: chart, alt: `Attempts over the ${PERIODS[period]} by outcome: ${told(report.all)}.`, width: 760, height: 360 }),
+    chart && element("img.chart", { src: chart, alt: `Attempts over the last ${PERIODS[period]} by outcome: ${told(report.all)}.`, width: 760, height: 360 }),
     element(
       "div.report-table",
       { tabindex: "0", role: "region", "aria-label": "Deliveries by channel" },

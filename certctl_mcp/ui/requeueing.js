@@ -59,7 +59,7 @@ export class Requeueing {
     this.#dialog.replaceChildren(
       element("h2", { id: "ask-title" }, "Requeue these?"),
       element("div", { id: "ask-text" }, element("p", { "aria-busy": "true" }, "Counting…")),
-      element("div.buttons", {}, this.#button("Cancel", "quiet", "", true)),
+      element("div.buttons", {}, this.#button("Cancel", "quiet", "")),
     );
     document.body.dataset.dialog = "";
     this.#dialog.showModal();
@@ -103,8 +103,8 @@ export class Requeueing {
     byId("ask-text").replaceChildren(element("p.problem", {}, message));
   }
 
-  #button(label, kind, value, first = false) {
-    return element(`button.${kind}`, { type: "button", autofocus: first, click: () => this.#dialog.close(value) }, label);
+  #button(label, kind, value) {
+    return element(`button.${kind}`, { type: "button", click: () => this.#dialog.close(value) }, label);
   }
 }
 

@@ -66,7 +66,7 @@ export class RowMaker {
       "tr",
       { role: "row", "data-id": row.id, "data-status": row.status },
       element("td.choose", { role: "cell" }, can && this.#box(row)),
-      element("td.standing", { role: "cell" }, badge(row), this.#standing(row)),
+      element("td.standing", { role: "cell" }, badge(row), ...this.#standing(row)),
       element("td.what", { role: "cell" }, heading, element("p.message", {}, message ?? "")),
       element("td.where", { role: "cell" }, element("span.channel", {}, channel), element("span.recipient", {}, recipient ?? "")),
       element("td.certificate", { role: "cell" }, certificate ?? ""),
@@ -77,13 +77,10 @@ export class RowMaker {
   }
 
   #standing(row) {
-    const retries = row.retry_count ?? 0;
-    if (row.status === "dead") return element("span.retries", {}, `Retry ${retries}/${ATTEMPTS}`);
-    if (row.status === "failed") {
-      const next = row.next_retry_at ? time(row.next_retry_at, "next ") : "due now";
-      return element("span.retries", {}, `Retry ${retries}/${ATTEMPTS}, `, next);
-    }
-    return null;
+    if (!requeueable(row)) return [];
+    const retries = element("span.retries", {}, `Retry ${row.retry_count ?? 0}/${ATTEMPTS}`);
+    if (row.status === "dead") return [retries];
+    return [retries, element("span.next", {}, row.next_retry_at ? time(row.next_retry_at, "next ") : "due now")];
   }
 
   #why(row) {

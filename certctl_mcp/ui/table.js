@@ -23,6 +23,7 @@ export class NotificationTable {
   #table;
   #head;
   #parts = new Map();
+  #held = new WeakMap();
   #inSight = new Set();
   #watching;
 
@@ -57,11 +58,8 @@ export class NotificationTable {
 
   /** Whether any of these rows is in sight. */
   shows(rows) {
-    return rows.some((row) => [...this.#inSight].some((part) => part.contains(this.rowOf(row.id))));
-  }
-
-  rowOf(id) {
-    return this.#table.querySelector(`tr[data-id="${CSS.escape(id)}"]`);
+    const ids = new Set(rows.map((row) => row.id));
+    return [...this.#inSight].some((part) => this.#held.get(part).some((row) => ids.has(row.id)));
   }
 
   render(listing, grouped) {
@@ -151,6 +149,7 @@ export class NotificationTable {
       this.#parts.set(key, { part });
       this.#watching.observe(part);
     }
+    this.#held.set(part, rows);
     part.style.containIntrinsicBlockSize = `auto ${rows.length * ROW_HEIGHT}px`;
     const shown = rows.map((row) => this.#maker.of(row, listing.everything || listing.chosen.has(row.id)));
     if (heading) {

@@ -7,17 +7,22 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import BigInteger, Connection, func, inspect, literal, select, text
 
 from storage.errors import DatabaseTooNewError
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Every revision, oldest first. Known here so that a start on a current schema need not load Alembic."""
 
 VERSION_TABLE = "certctl_mcp_version"
+
+LOCK_TIMEOUT = "10s"
+
+_LOCK = 0x6365727463746C
+"""The number of the lock that those take who migrate: `certctl` in ASCII."""
 
 # Alembic keeps the database that it migrates in a variable of its own: another one's would be changed.
 _ONE_AT_A_TIME = Lock()
@@ -30,11 +35,20 @@ def bring_up_to_date(connection: Connection) -> None:
         DatabaseTooNewError: the schema comes from a later version of this program.
     """
     with connection.begin():
+        _take_turns(connection)
         if current_revision(connection) != REVISIONS[-1]:
             from alembic import command
 
             with _ONE_AT_A_TIME:
                 command.upgrade(_config(connection), "head")
+
+
+def _take_turns(connection: Connection) -> None:
+    """On SQLite the transaction itself keeps others out."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(literal(_LOCK, BigInteger))))
+        # Other programs wait behind a change of the table that waits: it is given up soon.
+        connection.execute(select(func.set_config("lock_timeout", LOCK_TIMEOUT, True)))
 
 
 def current_revision(connection: Connection) -> str | None:

@@ -5,9 +5,13 @@
     listing     a list out of a million notifications, beside a tool that does nothing
     start       start to first answer, beside a bare server
     memory      an idle server beside a bare one, and growth by sweeping
+    postgresql  deliveries a second and their latency on PostgreSQL, beside procrastinate
+    workers     one, two and four workers on one PostgreSQL
+    growth      a thousand due among ten thousand, one million and ten million on PostgreSQL
     load        two hundred clients of the HTTP server, while alerts come and go
 
-They need the extra `bench`, Linux, and a machine that does nothing else.
+They need the extra `bench`, Linux, and a machine that does nothing else. `growth` needs 30 GB and most of an
+hour. PostgreSQL, of which the programs must be installed, keeps its data in /var/tmp or TMPDIR.
 """
 
 import argparse
@@ -18,7 +22,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.benchmarks import accepts, deliveries, listing, load, memory, start
+from tests.benchmarks import accepts, deliveries, growth, listing, load, memory, on_postgresql, start, workers
 from tests.benchmarks.comparison import Comparison
 from tests.benchmarks.report import document, show
 from tests.benchmarks.scale import FULL, TINY, Scale
@@ -30,6 +34,9 @@ BENCHMARKS: Mapping[str, Callable[[Scale, Workspace], Sequence[Comparison]]] = {
     "listing": listing.run,
     "start": start.run,
     "memory": memory.run,
+    "postgresql": on_postgresql.run,
+    "workers": workers.run,
+    "growth": growth.run,
     "load": load.run,
 }
 

@@ -57,7 +57,8 @@ def run(scale: Scale, workspace: Workspace) -> list[Comparison]:
 
 
 def _ours(workspace: Workspace, receiver: str, count: int) -> dict[str, float]:
-    return in_fresh_process("our_deliveries", workspace.new_database(), receiver, count, CONCURRENCY)
+    database = f"sqlite:///{workspace.new_database()}"
+    return in_fresh_process("our_deliveries", database, receiver, count, CONCURRENCY)
 
 
 def _huey(workspace: Workspace, receiver: str, count: int, kind: str, workers: int) -> dict[str, float]:

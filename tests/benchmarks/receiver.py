@@ -1,11 +1,13 @@
 """Where do all contestants deliver to? A local HTTP server in a process of its own, which only counts.
 
-Run by itself it prints its port. `GET /reached/N` answers once N posts have come in all.
+Run by itself it prints its port. `GET /reached/N` answers once N posts have come in all. `GET /arrivals`
+tells when those to `/timed` came, by their `webhook-id`, in seconds of the machine's monotonic clock.
 """
 
 import asyncio
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.request import urlopen
@@ -24,6 +26,15 @@ class Counter:
         self._count = 0
         self._wanted = 0
         self._reached = asyncio.Event()
+        self._arrived: dict[str, float] = {}
+
+    async def take_timed(self, request: web.Request) -> web.Response:
+        self._arrived.setdefault(request.headers["webhook-id"], time.monotonic())
+        return await self.take(request)
+
+    async def arrivals(self, _: web.Request) -> web.Response:
+        arrived, self._arrived = self._arrived, {}
+        return web.json_response(arrived)
 
     async def take(self, request: web.Request) -> web.Response:
         await request.read()
@@ -74,6 +85,8 @@ async def _serve() -> None:
     counter = Counter()
     application = web.Application()
     application.router.add_post("/hook", counter.take)
+    application.router.add_post("/timed", counter.take_timed)
+    application.router.add_get("/arrivals", counter.arrivals)
     application.router.add_get("/received", counter.received)
     application.router.add_get("/reached/{count}", counter.reached)
     runner = web.AppRunner(application, access_log=None)

@@ -11,6 +11,12 @@ class Scale:
     """Times that all contestants of a comparison take turns."""
     deliveries: int
     """Notifications delivered in one turn; contestants known to be slow get a quarter."""
+    arrivals: int
+    """Alerts whose way to the receiver is timed in one turn; a quarter of them one by one."""
+    stored: tuple[int, ...]
+    """Rows in the tables behind a worker."""
+    due: int
+    """Of these, due when a turn begins."""
     accepting_seconds: float
     """Length of one turn."""
     rows: int
@@ -36,6 +42,9 @@ class Scale:
 FULL = Scale(
     rounds=5,
     deliveries=20_000,
+    arrivals=1000,
+    stored=(10_000, 1_000_000, 10_000_000),
+    due=1000,
     accepting_seconds=3,
     rows=1_000_000,
     calls=100,
@@ -50,6 +59,9 @@ FULL = Scale(
 TINY = Scale(
     rounds=1,
     deliveries=40,
+    arrivals=8,
+    stored=(100, 200),
+    due=20,
     accepting_seconds=0.2,
     rows=200,
     calls=2,

@@ -132,7 +132,7 @@ def retry_loop(
     parts = {name: overrides.pop(name) for name in _OF_DELIVERY & overrides.keys()}
     settings: dict[str, Any] = {
         "repository": NotificationRepository(database),
-        "changes": database.changes,
+        "due": database.changes.due,
         "delivery": delivery(database, notifiers, **parts),
         "worker": "worker-1",
         "lease": LEASE,

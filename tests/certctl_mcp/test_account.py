@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from certctl_mcp.account import account
+from certctl_mcp.account import account, tools
+from certctl_mcp.modes import ToolGroup
 from storage.models import Attempt, AttemptOutcome, Notification, NotificationStatus
 from tests.builders import NOON, TOOK, notification
 
@@ -68,7 +69,7 @@ def test_a_dead_letter_tells_what_can_be_done() -> None:
     assert "Attempt 5 (2026-01-01 12:05:00 UTC) failed for good with HTTP 502." in story
     assert story.endswith(
         "It is a dead letter: its attempts are spent. Nothing more happens by itself. "
-        "Once the cause is gone, requeue_notification gives it 5 new attempts; "
+        "Once the cause is gone, requeue_notification gives it 5 new attempts. "
         "mark_notification_read settles it without delivery."
     )
 
@@ -187,3 +188,17 @@ def test_no_word_of_others_is_in_it(status: NotificationStatus) -> None:
         attempt(n, outcome, error=planted, worker=planted) for n, outcome in enumerate(AttemptOutcome, 1)
     ]
     assert planted not in told(in_state(status, id=planted, **outside), *attempts)
+
+
+@pytest.mark.parametrize(
+    ("served", "end"),
+    [
+        (ToolGroup.TRIAGE, "Nothing more happens by itself."),
+        (ToolGroup.SETTLE, "mark_notification_read settles it without delivery."),
+    ],
+)
+def test_no_remedy_is_named_that_is_not_served(served: ToolGroup, end: str) -> None:
+    dead = notification(status=NotificationStatus.DEAD, retry_count=4, last_error="HTTP 503")
+    said = account(dead, (), NOON, max_attempts=5, remedies=tools({served}))
+    assert said.endswith(end)
+    assert "requeue" not in said

@@ -46,6 +46,15 @@ def test_it_confirms_nothing_else() -> None:
             confirmations.verify(read_token(other, NOON), subject)
 
 
+def test_it_holds_once() -> None:
+    confirmations, moment = Confirmations(), moment_of_preview(NOON)
+    spent, other = (read_token(confirmations.token(SUBJECT, count, moment), NOON) for count in (3, 4))
+    confirmations.spend(spent)
+    with pytest.raises(ConfirmationError, match="has been used"):
+        confirmations.verify(spent, SUBJECT)
+    confirmations.verify(other, SUBJECT)
+
+
 def test_it_ends_after_its_lifetime_and_is_none_before_its_time() -> None:
     moment = moment_of_preview(NOON)
     token = Confirmations().token(SUBJECT, 3, moment)

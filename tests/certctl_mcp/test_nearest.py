@@ -49,6 +49,13 @@ def test_a_name_is_recognised_whatever_its_case(given: str) -> None:
     assert nearest_name(given, ["Slack", "Webhook", "Email"]) == "Webhook"
 
 
+def test_of_the_names_that_it_is_a_part_of_the_shortest_is_meant() -> None:
+    names = ["requeue_notifications", "requeue_notification", "send_notification"]
+    assert nearest_name("Requeue", names) == "requeue_notification"
+    assert nearest_name("notification", names) == "send_notification"
+    assert nearest_name("not", names) is None
+
+
 @pytest.mark.parametrize("given", ["", "fax", "x" * 1_000_000], ids=["nothing", "another", "a megabyte"])
 def test_a_name_like_no_other_is_not(given: str) -> None:
     assert nearest_name(given, ["Slack", "Webhook", "Email"]) is None

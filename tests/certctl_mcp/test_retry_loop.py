@@ -27,7 +27,7 @@ def minutes_from_noon(notifier: Failing) -> list[float]:
 @pytest.fixture
 def deaf(monkeypatch: pytest.MonkeyPatch) -> None:
     """What others commit goes unnoticed."""
-    monkeypatch.setattr("storage.changes.LOOK_EVERY", DAY)
+    monkeypatch.setattr("storage.data_version.LOOK_EVERY", DAY)
 
 
 async def test_a_day_of_backoff_passes_in_a_test_without_waiting(database: Database, queue: Queue) -> None:

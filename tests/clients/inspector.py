@@ -13,6 +13,8 @@ from typing import Any
 from tests.clients.client import PATIENCE, SERVER, Answer, Client, structured
 from tests.clients.installing import NODE
 
+_PATIENT = ["--connect-timeout", str(PATIENCE * 1000)]
+
 
 @dataclass
 class _EachTime:
@@ -34,7 +36,7 @@ def each_time(packages: Path, environment: Mapping[str, str], _answers: Sequence
 
 def inspect(packages: Path, environment: Mapping[str, str], method: str, *options: str) -> str:
     """What the first command line answers."""
-    command = [*_program(packages, "launcher", "index.js"), "--cli", "--quiet"]
+    command = [*_program(packages, "launcher", "index.js"), "--cli", "--quiet", *_PATIENT]
     return _run([*command, *_variables(environment), *SERVER, "--method", method, *options], {})
 
 
@@ -76,7 +78,7 @@ def connected(
         mcpdo = _Connected(
             [*_program(packages, "mcpdo", "mcp-bin.js"), "--format", "json"], settings, [*answers]
         )
-        mcpdo.run("connect", "--era", era, *_variables(environment), "--", *SERVER)
+        mcpdo.run("connect", *_PATIENT, "--era", era, *_variables(environment), "--", *SERVER)
         try:
             yield mcpdo
         finally:

@@ -1,4 +1,4 @@
-"""The real server for clients that want a URL: over streamable HTTP, on a free loopback port.
+"""The real server for the conformance suite: over streamable HTTP, on a free loopback port.
 
 Its settings are those of the environment. Once it listens, it says where in one line.
 """
@@ -10,6 +10,7 @@ import uvicorn
 
 from certctl_mcp.server import build_server
 from certctl_mcp.settings import load_settings
+from tests.clients.translated import translated
 
 
 def main() -> None:
@@ -17,7 +18,9 @@ def main() -> None:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
         print(f"http://127.0.0.1:{listening.getsockname()[1]}/mcp", flush=True)
-        app = build_server(load_settings(None, os.environ)).streamable_http_app()
+        server = build_server(load_settings(None, os.environ))
+        server.middleware.insert(0, translated)
+        app = server.streamable_http_app()
         uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listening])
 
 

@@ -1,5 +1,6 @@
 """The conformance suites find against the server what `conformance.yaml` names, and nothing else."""
 
+import asyncio
 import re
 import subprocess
 import sys
@@ -9,7 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from storage.clock import utc_now
+from storage.database import Database
+from storage.notifications import NotificationRepository
+from tests.builders import Queue, SettableClock
 from tests.clients.installing import NODE
+from tests.clients.translated import DEAD_LETTER
+from tests.storage.foreign import insert_row
 
 ROOT = Path(__file__).parents[2]
 EXPECTED = Path(__file__).with_name("conformance.yaml")
@@ -28,6 +35,7 @@ Findings = dict[str, "subprocess.CompletedProcess[str]"]
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     database = tmp_path_factory.mktemp("conformance") / "notifications.db"
+    asyncio.run(_fill(database))
     with subprocess.Popen(
         [sys.executable, "-m", "tests.clients.serve_http"],
         cwd=ROOT,
@@ -38,6 +46,14 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         assert process.stdout
         yield process.stdout.readline().strip()
         process.terminate()
+
+
+async def _fill(database: Path) -> None:
+    """Something that can be asked about, and drawn."""
+    clock = SettableClock(utc_now())
+    async with Database.open(f"sqlite:///{database}", clock=clock) as opened:
+        await Queue(NotificationRepository(opened), clock).dead()
+    insert_row(database, id=DEAD_LETTER, status="dead")
 
 
 @pytest.fixture(scope="module")

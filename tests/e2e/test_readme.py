@@ -68,7 +68,10 @@ def test_the_variable_for_the_settings_file_is_the_one_it_names() -> None:
     assert f"`{CONFIG_VARIABLE}`" in README
 
 
-@pytest.mark.parametrize("target", re.findall(r"\]\((?!http)([^)#]+)\)", README))
+@pytest.mark.parametrize(
+    "target",
+    re.findall(r"\]\((?!http)([^)#]+)\)", README) + re.findall(r'\b(?:src|srcset)="([^"]+)"', README),
+)
 def test_what_it_links_to_is_there(target: str) -> None:
     assert (ROOT / target).exists()
 

@@ -1,6 +1,7 @@
 """Print each question, and what its reference solution costs."""
 
 import asyncio
+import logging
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,4 +24,5 @@ async def main() -> int:
 
 
 if __name__ == "__main__":
+    logging.disable(logging.INFO)
     sys.exit(asyncio.run(main()))

@@ -41,14 +41,17 @@ async def receiver() -> AsyncIterator[Receiver]:
 @pytest.fixture
 async def fleet(database_url: str, receiver: Receiver) -> AsyncIterator[Fleet]:
     """Processes that deliver to the receiver, with leases so short that a test can outlast them."""
-    fleet = Fleet(
-        {
-            "CERTCTL_DATABASE_URL": database_url,
-            "CERTCTL_WEBHOOK_URL": receiver.url,
-            "CERTCTL_NOTIFICATION_SEND_TIMEOUT": f"{SEND_TIMEOUT.total_seconds():g}s",
-            "CERTCTL_NOTIFICATION_LEASE": f"{LEASE.total_seconds():g}s",
-            "CERTCTL_NOTIFICATION_BACKOFF_BASE": "0.2s",
-        }
-    )
+    fleet = Fleet(with_short_leases(database_url, receiver))
     yield fleet
     await fleet.kill()
+
+
+def with_short_leases(database_url: str, receiver: Receiver) -> dict[str, str]:
+    """The settings of who delivers from the database to the receiver."""
+    return {
+        "CERTCTL_DATABASE_URL": database_url,
+        "CERTCTL_WEBHOOK_URL": receiver.url,
+        "CERTCTL_NOTIFICATION_SEND_TIMEOUT": f"{SEND_TIMEOUT.total_seconds():g}s",
+        "CERTCTL_NOTIFICATION_LEASE": f"{LEASE.total_seconds():g}s",
+        "CERTCTL_NOTIFICATION_BACKOFF_BASE": "0.2s",
+    }

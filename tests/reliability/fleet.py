@@ -3,11 +3,12 @@
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Mapping
 from datetime import timedelta
-from subprocess import PIPE
+from subprocess import PIPE, Popen
 
-from tests.processes import Program
+from tests.processes import ROOT, Program
 
 SERVER: tuple[str, ...] = ()
 WORKER = ("worker",)
@@ -17,12 +18,26 @@ PATIENCE = timedelta(seconds=60)
 """How long a test waits for what must come, with the machine busy."""
 
 
+class ProgramElsewhere(Popen[bytes]):
+    """In a network namespace of its own; used as a `Program` is."""
+
+    def close(self) -> None:
+        self.kill()
+        self.wait()
+        for stream in (self.stdin, self.stderr):
+            if stream:
+                stream.close()
+
+
 class Member:
     """One process, and what it tells on stderr."""
 
-    def __init__(self, process: Program, command: tuple[str, ...]) -> None:
+    def __init__(
+        self, process: Program | ProgramElsewhere, command: tuple[str, ...], within: str | None
+    ) -> None:
         self.process = process
         self.command = command
+        self.within = within
         self.told = ""
         self._more = asyncio.Condition()
         self._listening = asyncio.create_task(self._listen())
@@ -67,12 +82,17 @@ class Fleet:
         """What every member ever told."""
         return "".join(member.told for member in (*self._gone, *self.members))
 
-    async def start(self, *command: str) -> Member:
+    async def start(self, *command: str, within: str | None = None) -> Member:
+        """`within` is the network namespace that it lives in."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("CERTCTL_")}
         environment = inherited | self.settings
-        member = Member(
-            Program("certctl_mcp", *command, environment=environment, stdin=PIPE, stderr=PIPE), command
-        )
+        process: Program | ProgramElsewhere
+        if within is None:
+            process = Program("certctl_mcp", *command, environment=environment, stdin=PIPE, stderr=PIPE)
+        else:
+            entering = ("ip", "netns", "exec", within, sys.executable, "-m", "certctl_mcp", *command)
+            process = ProgramElsewhere(entering, cwd=ROOT, env=environment, stdin=PIPE, stderr=PIPE)
+        member = Member(process, command, within)
         self.members.append(member)
         return member
 
@@ -83,7 +103,7 @@ class Fleet:
         await member.ends()
         self.members.remove(member)
         self._gone.append(member)
-        return await self.start(*member.command)
+        return await self.start(*member.command, within=member.within)
 
     async def end(self) -> list[int]:
         """Tell all to leave; their exit codes."""

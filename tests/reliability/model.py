@@ -128,11 +128,17 @@ class Queue:
         if row is None:
             return False
         lease = Lease(claim.worker, claim.number, claim.started_at, claim.expires_at)
+        known = row.attempts.get(claim.number)
+        repeated = known is not None and (known.worker, known.outcome, known.late) == (
+            claim.worker,
+            outcome,
+            False,
+        )
         self._record(row, lease, outcome, error, duration=duration, late=not held)
         if held:
             row.lease = None
             self._move(row, outcome, error)
-        return held
+        return held or (repeated and outcome is not AttemptOutcome.ABANDONED)
 
     def requeue(self, notification_id: str) -> bool:
         self.end_leases()

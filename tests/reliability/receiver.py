@@ -1,6 +1,7 @@
 """A webhook's receiver that remembers when each request was with it."""
 
 import asyncio
+import socket
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -8,7 +9,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from tests.reliability.fleet import PATIENCE
 
@@ -63,9 +63,17 @@ class Receiver:
 
 
 @asynccontextmanager
-async def receiving(receiver: Receiver) -> AsyncIterator[Receiver]:
+async def receiving(receiver: Receiver, listener: socket.socket | None = None) -> AsyncIterator[Receiver]:
+    """At the listener, or where there is room on this machine."""
     application = web.Application()
     application.router.add_post("/", receiver.handle)
-    async with TestServer(application) as server:
-        receiver.url = str(server.make_url("/"))
+    listener = listener or socket.create_server(("127.0.0.1", 0))
+    host, port = listener.getsockname()
+    runner = web.AppRunner(application)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, listener).start()
+        receiver.url = f"http://{host}:{port}/"
         yield receiver
+    finally:
+        await runner.cleanup()

@@ -1,11 +1,19 @@
-"""Other programs at work on the same file, through SQLite itself."""
+"""Other programs at work on the same database, without ours."""
 
+import asyncio
+import re
 import sqlite3
 from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import asyncpg
+from sqlalchemy import make_url
+
+from storage.sqlite import path_of
 from storage.tables import sortable
 from tests.builders import NOON
 
@@ -29,21 +37,56 @@ def locked(path: Path | str) -> Iterator[None]:
         other.execute("ROLLBACK")
 
 
-def insert_row(path: Path | str, *, without: Collection[str] = (), **overrides: Any) -> None:
+def run(database: Path | str, statement: str, *values: Any) -> None:
+    """One statement of another program, with `$1` and so on for the values."""
+    rows(database, statement, *values)
+
+
+def rows(database: Path | str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+    """What another program reads; see `run`."""
+    file = _file(database)
+    if file is not None:
+        with connected(file) as other:
+            return other.execute(_as_in_sqlite(statement), values).fetchall()
+
+    async def fetch() -> list[tuple[Any, ...]]:
+        connection = await asyncpg.connect(str(database))
+        try:
+            return [tuple(row) for row in await connection.fetch(statement, *values)]
+        finally:
+            await connection.close()
+
+    # A loop may be running here.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, fetch()).result()
+
+
+def insert_row(database: Path | str, *, without: Collection[str] = (), **overrides: Any) -> None:
     """A notification as another program may write it."""
-    row = {
+    row: dict[str, Any] = {
         "id": "foreign-1",
         "type": "ExpirationWarning",
         "channel": "Email",
         "recipient": "ops@example.com",
         "message": "written by another program",
         "status": "pending",
-        "created_at": sortable(NOON),
+        "created_at": NOON,
     } | overrides
     row = {name: value for name, value in row.items() if name not in without}
-    marks = ", ".join("?" for _ in row)
-    with connected(path) as other:
-        other.execute(f"INSERT INTO notification_events ({', '.join(row)}) VALUES ({marks})", [*row.values()])
+    if _file(database) is not None:
+        row = {name: sortable(v) if isinstance(v, datetime) else v for name, v in row.items()}
+    marks = ", ".join(f"${number}" for number in range(1, len(row) + 1))
+    run(database, f"INSERT INTO notification_events ({', '.join(row)}) VALUES ({marks})", *row.values())
+
+
+def _as_in_sqlite(statement: str) -> str:
+    return re.sub(r"\$(\d+)", r"?\1", statement)
+
+
+def _file(database: Path | str) -> Path | None:
+    if isinstance(database, Path):
+        return database
+    return path_of(make_url(database)) if database.startswith("sqlite:") else None
 
 
 def integrity(path: Path | str) -> str:

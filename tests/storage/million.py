@@ -1,8 +1,10 @@
-"""A queue with a million notifications, most of them long sent."""
+"""A queue with very many notifications, most of them long sent."""
 
 import asyncio
 from datetime import timedelta
 from pathlib import Path
+
+import asyncpg
 
 from storage.database import Database
 from storage.tables import sortable
@@ -10,6 +12,9 @@ from tests.builders import NOON
 from tests.storage.foreign import connected
 
 ROWS = 1_000_000
+ROWS_IN_POSTGRESQL = 300_000
+"""They take it as long, and it plans no otherwise for ten million."""
+
 BEGINNING = NOON - timedelta(days=365)
 
 # Of a thousand: 2 pending, 3 failed (one of them unscheduled), 5 dead, 10 read, 5 skipped, the rest sent.
@@ -78,3 +83,62 @@ def fill(path: Path) -> None:
         for statement in (_FILL, _ATTEMPTS, *(sql for _, sql in indexes)):
             other.execute(statement)
         other.execute("PRAGMA journal_mode = WAL")
+
+
+_FILL_POSTGRESQL = f"""
+INSERT INTO notification_events
+  (id, type, certificate_id, channel, recipient, message, status, sent_at, error, retry_count,
+   next_retry_at, last_error, created_at, idempotency_key, lease_owner, lease_expires_at, claimed_at)
+SELECT
+  'notif-' || lpad(n::text, 8, '0'),
+  (ARRAY['ExpirationWarning', 'RenewalSuccess', 'Revocation'])[n % 3 + 1],
+  CASE WHEN n % 5 > 0 THEN 'mc-' || lpad((n % 5000)::text, 4, '0') END,
+  (ARRAY['Email', 'Slack', 'Webhook', 'PagerDuty'])[n % 4 + 1],
+  'team-' || lpad((n % 500)::text, 3, '0'),
+  'm',
+  CASE WHEN k < 2 THEN 'pending' WHEN k < 5 THEN 'failed' WHEN k < 10 THEN 'dead' WHEN k < 20 THEN 'read'
+    ELSE 'sent' END,
+  CASE WHEN k >= 25 THEN at END,
+  CASE WHEN k BETWEEN 20 AND 24 THEN 'no notifier' END,
+  CASE WHEN k BETWEEN 2 AND 9 THEN k % 5 ELSE 0 END,
+  CASE WHEN k BETWEEN 2 AND 3 THEN at END,
+  CASE WHEN k BETWEEN 2 AND 9 THEN 'HTTP 503' END,
+  at,
+  CASE WHEN n % 10 = 0 THEN 'key-' || lpad(n::text, 8, '0') END,
+  CASE WHEN n % 100000 = 1 THEN 'worker-1' END,
+  CASE WHEN n % 100000 = 1 THEN timestamptz '{NOON + timedelta(seconds=45)}' END,
+  CASE WHEN n % 100000 = 1 THEN timestamptz '{NOON}' END
+FROM (
+  SELECT n, n % 1000 AS k, timestamptz '{BEGINNING}' + n * interval '104 s' AS at
+  FROM generate_series(0, {ROWS_IN_POSTGRESQL - 1}) AS n
+) AS numbered
+"""
+_ATTEMPTS_POSTGRESQL = """
+INSERT INTO notification_attempts
+  (notification_id, number, started_at, duration, outcome, worker, late, channel)
+SELECT id, 1, created_at, 0.2, CASE status WHEN 'sent' THEN 'sent' WHEN 'dead' THEN 'dead' ELSE 'failed' END,
+  'worker-1', false, channel
+FROM notification_events WHERE id LIKE '%9'
+"""
+_AUDIT_POSTGRESQL = """
+INSERT INTO notification_audit (at, actor, action, notification_id)
+SELECT created_at, 'operator', 'send', id FROM notification_events WHERE id LIKE '%9'
+"""
+
+
+async def fill_postgresql(url: str) -> None:
+    """A migrated database of nobody else."""
+    connection = await asyncpg.connect(url)
+    indexes = await connection.fetch(
+        "SELECT indexname, indexdef FROM pg_indexes WHERE indexname LIKE 'idx_notification_%'"
+    )
+    # Without checks of foreign keys, and of triggers: nobody listens.
+    await connection.execute("SET session_replication_role = replica")
+    for index in indexes:
+        await connection.execute(f"DROP INDEX {index['indexname']}")
+    for statement in (_FILL_POSTGRESQL, _ATTEMPTS_POSTGRESQL, _AUDIT_POSTGRESQL):
+        await connection.execute(statement)
+    for index in indexes:
+        await connection.execute(index["indexdef"])
+    await connection.execute("VACUUM ANALYZE")
+    await connection.close()

@@ -1,14 +1,13 @@
 """What waits too long is seen, whichever way it waits; what is attempted or not due yet does not count."""
 
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from storage.backlog import Backlog, backlog
 from storage.database import Database
 from tests.builders import LEASE, NOON, WAIT, Queue, SettableClock
-from tests.storage.foreign import connected
+from tests.storage.foreign import run
 
 MINUTE = timedelta(minutes=1)
 
@@ -57,11 +56,10 @@ async def test_a_failed_one_waits_since_its_retry_was_due(
 
 
 async def test_a_failed_one_without_schedule_waits_since_it_was_accepted(
-    queue: Queue, database_path: Path, clock: SettableClock, seen: Seen
+    queue: Queue, database_url: str, clock: SettableClock, seen: Seen
 ) -> None:
     failed = await queue.failed()
-    with connected(database_path) as certctl:
-        certctl.execute("UPDATE notification_events SET next_retry_at = NULL WHERE id = ?", [failed.id])
+    run(database_url, "UPDATE notification_events SET next_retry_at = NULL WHERE id = $1", failed.id)
     clock.advance(MINUTE)
     assert await seen.oldest() == NOON
 

@@ -1,10 +1,10 @@
 import asyncio
 from datetime import timedelta
-from pathlib import Path
 
+import anyio
 import pytest
 
-from storage.changes import LOOK_EVERY
+from storage.data_version import LOOK_EVERY, DataVersion
 from storage.database import Database
 from storage.notifications import NotificationRepository
 from tests.builders import Queue, new_notification
@@ -37,11 +37,11 @@ async def test_what_another_process_accepts_is_noticed(
     assert [claim.notification.message for claim in claims] == ["from elsewhere"]
 
 
-async def test_a_commit_of_another_connection_is_noticed_within_a_second(
-    database: Database, database_path: Path
+async def test_a_commit_of_another_program_is_noticed_within_a_second(
+    database: Database, database_url: str
 ) -> None:
     version = database.changes.version
-    insert_row(database_path)
+    insert_row(database_url)
     async with asyncio.timeout(1):
         assert await database.changes.wait_beyond(version) > version
 
@@ -56,12 +56,14 @@ async def test_a_local_accept_or_requeue_is_announced_at_once(
     assert database.changes.version > version
 
 
+@pytest.mark.sqlite
 async def test_a_claim_that_finds_nothing_wakes_nobody(
     queue: Queue, database: Database, database_url: str
 ) -> None:
     async with Database.open(database_url) as other:
         version = other.changes.version
         assert await queue.claim_due() == ()
+        assert isinstance(other.changes, DataVersion)
         await other.changes.look()
         assert other.changes.version == version
 
@@ -78,3 +80,19 @@ async def test_a_change_between_reading_and_waiting_is_not_missed(database: Data
     version = database.changes.version
     database.changes.announce()
     assert await database.changes.wait_beyond(version) == version + 1
+
+
+@pytest.mark.sqlite
+async def test_who_asks_no_longer_leaves_the_others_their_answer(
+    database: Database, database_url: str
+) -> None:
+    for steps in range(6):
+        async with anyio.create_task_group() as asking:
+            asking.start_soon(database.changes.data_version)
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            asking.cancel_scope.cancel()
+    version = database.changes.version
+    insert_row(database_url)
+    async with asyncio.timeout(10):
+        assert await database.changes.wait_beyond(version) > version

@@ -1,12 +1,10 @@
 import asyncio
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from storage.database import Database
 from storage.notifications import NotificationRepository
-from storage.tables import sortable
 from tests.builders import LEASE, NOON, TOOK, Queue, SettableClock, unlimited
 from tests.storage.foreign import insert_row
 
@@ -79,15 +77,15 @@ async def test_a_failed_one_is_due_when_its_wait_is_over_and_not_before(
     assert await messages(queue) == ["again"]
 
 
-async def test_a_failed_one_that_nobody_scheduled_is_due_at_once(queue: Queue, database_path: Path) -> None:
-    insert_row(database_path, status="failed", next_retry_at=None, message="from certctl's server")
+async def test_a_failed_one_that_nobody_scheduled_is_due_at_once(queue: Queue, database_url: str) -> None:
+    insert_row(database_url, status="failed", next_retry_at=None, message="from certctl's server")
     assert await messages(queue) == ["from certctl's server"]
 
 
-async def test_unscheduled_ones_are_taken_oldest_first(queue: Queue, database_path: Path) -> None:
+async def test_unscheduled_ones_are_taken_oldest_first(queue: Queue, database_url: str) -> None:
     for age in (1, 3, 2):
-        created_at = sortable(NOON - timedelta(hours=age))
-        insert_row(database_path, id=str(age), message=f"{age} h old", status="failed", created_at=created_at)
+        created_at = NOON - timedelta(hours=age)
+        insert_row(database_url, id=str(age), message=f"{age} h old", status="failed", created_at=created_at)
     assert await messages(queue, slots=2) == ["3 h old", "2 h old"]
 
 
@@ -147,9 +145,7 @@ async def test_abandoned_twice_is_not_yet_suspect(queue: Queue) -> None:
 
 
 @pytest.mark.parametrize("channel", ["Carrier pigeon", "", "ключ", "a'b"])
-async def test_channels_from_elsewhere_are_served_too(
-    queue: Queue, database_path: Path, channel: str
-) -> None:
-    insert_row(database_path, channel=channel)
+async def test_channels_from_elsewhere_are_served_too(queue: Queue, database_url: str, channel: str) -> None:
+    insert_row(database_url, channel=channel)
     (claim,) = await queue.claim_due()
     assert claim.notification.channel == channel

@@ -1,12 +1,12 @@
 """A count is exact at its moment, whoever changed what; it is only counted when something has changed."""
 
-from pathlib import Path
+import pytest
 
 from storage.counting import MOST_REMEMBERED
 from storage.models import NotificationFilter, NotificationStatus
 from storage.notifications import NotificationRepository
 from tests.builders import Queue
-from tests.storage.foreign import connected, insert_row
+from tests.storage.foreign import insert_row, run
 from tests.storage.plans import recorded
 
 ALL = NotificationFilter()
@@ -21,15 +21,14 @@ async def counting(repository: NotificationRepository, *filters: NotificationFil
     return len(statements)
 
 
-async def test_a_count_is_of_this_moment_whoever_changed_it(queue: Queue, database_path: Path) -> None:
+async def test_a_count_is_of_this_moment_whoever_changed_it(queue: Queue, database_url: str) -> None:
     for expected in (1, 2):
         await queue.pending()
         assert await queue.repository.count(ALL) == expected
         assert await queue.repository.count(ALL) == expected
-    insert_row(database_path, id="theirs")
+    insert_row(database_url, id="theirs")
     assert await queue.repository.count(ALL) == 3
-    with connected(database_path) as other:
-        other.execute("UPDATE notification_events SET status = 'dead' WHERE id = 'theirs'")
+    run(database_url, "UPDATE notification_events SET status = 'dead' WHERE id = 'theirs'")
     assert (await queue.repository.count(ALL), await queue.repository.count(DEAD)) == (3, 1)
 
 
@@ -39,12 +38,14 @@ async def test_an_outcome_changes_counts_that_were_remembered(queue: Queue) -> N
     assert await queue.repository.count(DEAD) == 1
 
 
+@pytest.mark.sqlite
 async def test_what_has_not_changed_is_not_counted_again(queue: Queue) -> None:
     await queue.dead()
     assert await counting(queue.repository, ALL, DEAD) > 0
     assert await counting(queue.repository, ALL, DEAD, ALL) == 0
 
 
+@pytest.mark.sqlite
 async def test_only_so_many_counts_are_remembered_the_oldest_least(queue: Queue) -> None:
     filters = [NotificationFilter(channel=f"channel-{number}") for number in range(MOST_REMEMBERED + 1)]
     await counting(queue.repository, *filters)

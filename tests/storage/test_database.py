@@ -74,8 +74,8 @@ async def test_a_commit_is_on_the_disk_before_it_returns(database: Database, dat
     with connected(database_path) as other:
         assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     synchronous = await database.write(
-        lambda connection, items: [
-            connection.exec_driver_sql("PRAGMA synchronous").scalar_one() for _ in items
+        lambda transaction, items: [
+            transaction.connection.exec_driver_sql("PRAGMA synchronous").scalar_one() for _ in items
         ],
         None,
     )

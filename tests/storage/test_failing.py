@@ -5,7 +5,7 @@ from datetime import timedelta
 from storage.failing import ERROR
 from storage.models import NotificationFilter, NotificationStatus
 from tests.builders import NOON, Queue, SettableClock
-from tests.storage.foreign import connected
+from tests.storage.foreign import run
 
 ALL = NotificationFilter()
 
@@ -40,10 +40,9 @@ async def test_the_newest_attempt_tells_when(queue: Queue, clock: SettableClock)
     assert group.first_at == group.last_at == NOON + timedelta(hours=5)
 
 
-async def test_without_a_record_the_acceptance_tells_when(queue: Queue, database_path: object) -> None:
+async def test_without_a_record_the_acceptance_tells_when(queue: Queue, database_url: str) -> None:
     dead = await queue.dead()
-    with connected(str(database_path)) as other:
-        other.execute("DELETE FROM notification_attempts")
+    run(database_url, "DELETE FROM notification_attempts")
     (group,) = await queue.repository.failure_groups(ALL, limit=10)
     assert group.first_at == dead.created_at
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
-from sqlalchemy import Connection
 
 from storage.database import Database
 from storage.errors import (
@@ -24,6 +23,7 @@ from storage.errors import (
 )
 from storage.models import Notification, NotificationFilter
 from storage.notifications import NotificationRepository
+from storage.transactions import Transaction
 from tests.builders import new_notification
 from tests.storage.foreign import connected, integrity, locked
 
@@ -226,12 +226,13 @@ def test_a_full_disk_is_named_also_when_a_database_is_to_be_created_on_it(small_
     asyncio.run(open_and_list(path))
 
 
-def limit_pages(connection: Connection, limits: Sequence[int]) -> list[None]:
+def limit_pages(transaction: Transaction, limits: Sequence[int]) -> list[None]:
     for limit in limits:
-        connection.exec_driver_sql(f"PRAGMA max_page_count = {limit}").close()
+        transaction.connection.exec_driver_sql(f"PRAGMA max_page_count = {limit}").close()
     return [None for _ in limits]
 
 
+@pytest.mark.sqlite
 async def test_after_a_write_that_did_not_fit_the_next_one_that_fits_is_written(database: Database) -> None:
     repository = NotificationRepository(database)
     accepted = (await repository.accept(new_notification())).notification

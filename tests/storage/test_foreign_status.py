@@ -1,14 +1,13 @@
 """A row that another program put in a status of its own is in nobody's way, and stays as it is."""
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from storage.errors import IdempotencyConflictError, NotificationNotFoundError
 from storage.models import BulkReport, NotificationFilter, NotificationStatus
 from tests.builders import Queue, SettableClock, new_notification
-from tests.storage.foreign import connected, insert_row
+from tests.storage.foreign import insert_row, rows
 
 ALL = NotificationFilter()
 THEIRS = "theirs"
@@ -20,10 +19,10 @@ def status(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def beside(queue: Queue, database_path: Path, status: str) -> str:
+async def beside(queue: Queue, database_url: str, status: str) -> str:
     """The id of a dead notification next to one in a status that is not of the contract."""
     contents = new_notification(idempotency_key="key-1").model_dump()
-    insert_row(database_path, id=THEIRS, status=status, **contents)
+    insert_row(database_url, id=THEIRS, status=status, **contents)
     return (await queue.dead()).id
 
 
@@ -53,7 +52,7 @@ async def test_there_is_no_such_notification(queue: Queue, beside: str) -> None:
 
 
 async def test_nothing_done_to_many_changes_it(
-    queue: Queue, beside: str, clock: SettableClock, database_path: Path, status: str
+    queue: Queue, beside: str, clock: SettableClock, database_url: str, status: str
 ) -> None:
     repository, ids = queue.repository, [THEIRS, beside]
     clock.advance(timedelta(days=1))
@@ -61,8 +60,7 @@ async def test_nothing_done_to_many_changes_it(
     assert await repository.requeue_all(ids) == one
     assert await repository.mark_all_read(ids) == one
     assert await repository.purge_all(ids, statuses=tuple(NotificationStatus), created_until=clock()) == one
-    with connected(database_path) as other:
-        assert other.execute("SELECT id, status FROM notification_events").fetchall() == [(THEIRS, status)]
+    assert rows(database_url, "SELECT id, status FROM notification_events") == [(THEIRS, status)]
 
 
 async def test_what_is_due_is_delivered_past_it(queue: Queue, beside: str) -> None:

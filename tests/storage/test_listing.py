@@ -1,6 +1,5 @@
 import base64
 from datetime import timedelta
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -181,16 +180,16 @@ async def test_the_text_is_looked_for_in_errors_too(queue: Queue) -> None:
     assert await messages(queue.repository, text="no notifier") == ["skipped"]
 
 
-async def test_shows_rows_from_elsewhere_as_they_are(queue: Queue, database_path: Path) -> None:
-    insert_row(database_path, id="3e1f 'quoted' ⚠", type="AgentOffline", channel="Carrier pigeon")
+async def test_shows_rows_from_elsewhere_as_they_are(queue: Queue, database_url: str) -> None:
+    insert_row(database_url, id="3e1f 'quoted' ⚠", type="AgentOffline", channel="Carrier pigeon")
     (shown,) = (await queue.repository.list(NotificationFilter(type="AgentOffline"))).items
     assert (shown.id, shown.channel) == ("3e1f 'quoted' ⚠", "Carrier pigeon")
     assert await queue.repository.get("3e1f 'quoted' ⚠") == shown
 
 
-async def test_pages_through_ids_from_elsewhere(queue: Queue, database_path: Path) -> None:
+async def test_pages_through_ids_from_elsewhere(queue: Queue, database_url: str) -> None:
     ids = sorted(["", "1", "NOTIF", "notif-", "zz", '"];--', "ключ", str(uuid4())])
     for foreign in ids:
-        insert_row(database_path, id=foreign, message=foreign)
+        insert_row(database_url, id=foreign, message=foreign)
     pages = await paged(queue.repository, 3)
     assert [message for page in pages for message in page] == sorted(ids, key=str.encode, reverse=True)

@@ -1,14 +1,13 @@
 """Many notifications changed at once follow the rules of one, and every one of them is accounted for."""
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from storage.many import LARGEST_BULK
 from storage.models import BulkReport, NotificationFilter, NotificationStatus
 from tests.builders import LEASE, TOOK, WAIT, Queue, SettableClock
-from tests.storage.foreign import connected
+from tests.storage.foreign import run
 
 STATUSES = tuple(NotificationStatus)
 
@@ -81,11 +80,10 @@ async def test_what_is_still_to_be_delivered_is_never_purged(queue: Queue, clock
 
 
 async def test_what_is_under_way_is_never_purged_whatever_its_status(
-    queue: Queue, clock: SettableClock, database_path: Path
+    queue: Queue, clock: SettableClock, database_url: str
 ) -> None:
     held = await queue.claimed()
-    with connected(database_path) as other:
-        other.execute("UPDATE notification_events SET status = 'dead'")
+    run(database_url, "UPDATE notification_events SET status = 'dead'")
     clock.advance(timedelta(seconds=1))
     ids = [held.notification.id]
     report = await queue.repository.purge_all(ids, statuses=STATUSES, created_until=clock())

@@ -94,6 +94,7 @@ async def test_a_second_migration_changes_nothing(database_path: Path) -> None:
     assert await all_rows(database_path, SettableClock()) == {"foreign-1": NotificationStatus.PENDING}
 
 
+@pytest.mark.sqlite
 async def test_the_schema_says_which_revision_was_found(database_url: str) -> None:
     async with Database.open(database_url) as database:
         assert database.found_revision is None

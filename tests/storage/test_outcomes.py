@@ -146,6 +146,36 @@ async def test_an_outcome_reported_again_is_refused_and_stays_as_it_was(queue: Q
     assert (attempt.outcome, attempt.late) == (AttemptOutcome.SENT, False)
 
 
+@every_outcome
+async def test_the_outcome_that_a_claim_has_recorded_may_be_reported_again(
+    queue: Queue, outcome: AttemptOutcome
+) -> None:
+    """As a worker does that lost its connection before the commit was answered."""
+    claim = await queue.claimed()
+    await OUTCOMES[outcome](queue.repository, claim)
+    recorded = await queue.repository.get(claim.notification.id)
+    attempts = await queue.repository.attempts(claim.notification.id)
+    assert await OUTCOMES[outcome](queue.repository, claim) is (outcome is not AttemptOutcome.ABANDONED)
+    assert await queue.repository.get(recorded.id) == recorded
+    if outcome is not AttemptOutcome.ABANDONED:
+        assert await queue.repository.attempts(recorded.id) == attempts
+
+
+async def test_the_outcome_of_a_claim_is_its_own_also_when_the_next_one_is_at_work(queue: Queue) -> None:
+    claim = await queue.claimed()
+    await queue.repository.record_failed_attempt(claim, TOOK, "HTTP 503", WAIT)
+    queue.clock.advance(WAIT)
+    (second,) = await queue.claim_due(worker="worker-2")
+    assert await queue.repository.record_failed_attempt(claim, TOOK, "HTTP 503", WAIT)
+    assert await queue.repository.get(claim.notification.id) == second.notification
+
+
+async def test_a_late_outcome_stays_refused_however_often_it_is_reported(queue: Queue) -> None:
+    first, _ = await lost_claim(queue)
+    for _ in range(2):
+        assert not await queue.repository.record_sent(first, TOOK)
+
+
 async def test_an_outcome_after_the_lease_counts_while_nobody_has_taken_over(
     queue: Queue, clock: SettableClock
 ) -> None:

@@ -62,7 +62,18 @@ async def test_what_is_due_already_does_not_become_due(queue: Queue, clock: Sett
     await queue.failed(wait=timedelta(minutes=2))
     await queue.failed(wait=timedelta(minutes=8))
     clock.advance(timedelta(minutes=2))
+    await queue.claim_due(slots=0)
     assert await queue.repository.next_due_at() == NOON + timedelta(minutes=8)
+
+
+async def test_what_became_due_since_the_last_claim_is_not_passed_over(
+    queue: Queue, clock: SettableClock
+) -> None:
+    await queue.failed(wait=timedelta(minutes=2))
+    clock.advance(timedelta(minutes=2, microseconds=-1))
+    assert await queue.claim_due() == ()
+    clock.advance(timedelta(milliseconds=1))
+    assert await queue.repository.next_due_at() == NOON + timedelta(minutes=2)
 
 
 async def test_a_claim_becomes_due_when_its_lease_ends(queue: Queue) -> None:

@@ -5,29 +5,33 @@ from pathlib import Path
 
 import anyio
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
 from storage.database import Database
 from storage.errors import NotificationError, NotificationNotFoundError, StorageError
 from storage.models import NotificationFilter
 from storage.notifications import NotificationRepository
+from storage.transactions import Transaction
 from storage.writer import LARGEST_BATCH
 from tests.builders import Queue, new_notification
 from tests.storage.foreign import connected
 
+# The gate keeps a thread waiting; elsewhere a transaction has none of its own.
+pytestmark = pytest.mark.sqlite
 
-def set_type(connection: Connection, types: Sequence[str]) -> list[str]:
+
+def set_type(transaction: Transaction, types: Sequence[str]) -> list[str]:
     for name in types:
-        connection.execute(text("UPDATE notification_events SET type = :type"), {"type": name})
+        transaction.connection.execute(text("UPDATE notification_events SET type = :type"), {"type": name})
     return [name.upper() for name in types]
 
 
-def break_off(connection: Connection, items: Sequence[str]) -> list[None]:
-    set_type(connection, items)
+def break_off(transaction: Transaction, items: Sequence[str]) -> list[None]:
+    set_type(transaction, items)
     raise ArithmeticError("broken off")
 
 
-def refuse_odd(_connection: Connection, numbers: Sequence[int]) -> list[int | NotificationError]:
+def refuse_odd(_transaction: Transaction, numbers: Sequence[int]) -> list[int | NotificationError]:
     return [NotificationNotFoundError(str(number)) if number % 2 else number for number in numbers]
 
 
@@ -39,7 +43,7 @@ class Gate:
         self.opened = threading.Event()
         self.sizes: list[int] = []
 
-    def pass_through(self, _connection: Connection, items: Sequence[int]) -> list[int]:
+    def pass_through(self, _transaction: Transaction, items: Sequence[int]) -> list[int]:
         self.sizes.append(len(items))
         self.entered.set()
         self.opened.wait(10)

@@ -1,6 +1,7 @@
 """A real browser before a real server: with a database of its own, and a receiver at the other end."""
 
 import asyncio
+import json
 import os
 import shutil
 import socket
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 import uvicorn
-from playwright.async_api import Browser, BrowserContext, Page, Request, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, Request, async_playwright, expect
 from playwright.async_api import Error as PlaywrightError
 
 from certctl_mcp.http.app import http_server
@@ -28,6 +29,8 @@ PACKAGES = Path(__file__).parent / "packages"
 PATIENCE = 10_000
 """Milliseconds for whatever a person would wait for."""
 
+expect.set_options(timeout=PATIENCE)
+
 
 def _absent(why: str) -> None:
     # Where everything has to be proven, what could not be tried is a failure.
@@ -37,7 +40,7 @@ def _absent(why: str) -> None:
 
 
 @asynccontextmanager
-async def _chromium() -> AsyncIterator[Browser]:
+async def chromium() -> AsyncIterator[Browser]:
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     async with async_playwright() as playwright:
         try:
@@ -51,7 +54,7 @@ async def _chromium() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    held = Held(_chromium())
+    held = Held(chromium())
     yield await held.enter()
     await held.leave()
 
@@ -100,7 +103,7 @@ async def serve(tmp_path: Path, receiver: Receiver) -> AsyncIterator[Serve]:
     started: list[Held[Site]] = []
 
     async def start(**environment: str) -> Site:
-        held = Held(_site(tmp_path / "notifications.db", receiver, environment))
+        held = Held(site_of(tmp_path / "notifications.db", receiver, environment))
         site = await held.enter()
         started.append(held)
         return site
@@ -117,7 +120,7 @@ async def site(serve: Serve) -> Site:
 
 
 @asynccontextmanager
-async def _site(database: Path, receiver: Receiver, environment: dict[str, str]) -> AsyncIterator[Site]:
+async def site_of(database: Path, receiver: Receiver, environment: dict[str, str]) -> AsyncIterator[Site]:
     settings = load_settings(
         None,
         {
@@ -141,6 +144,13 @@ async def _site(database: Path, receiver: Receiver, environment: dict[str, str])
             await serving
 
 
+def called(request: Request) -> dict[str, Any]:
+    """What a request of the page to `/mcp` asks for."""
+    assert request.post_data is not None
+    params: dict[str, Any] = json.loads(request.post_data)["params"]
+    return params
+
+
 @dataclass
 class Visit:
     """A page in a browser, and all that it asked for and complained of."""
@@ -151,12 +161,8 @@ class Visit:
 
     def calls(self, tool: str) -> list[dict[str, Any]]:
         """The arguments of each call of a tool, in order."""
-        bodies = [request.post_data_json for request in self.asked if request.method == "POST"]
-        return [
-            body["params"]["arguments"]
-            for body in bodies
-            if body["method"] == "tools/call" and body["params"]["name"] == tool
-        ]
+        calls = [called(request) for request in self.asked if request.method == "POST"]
+        return [call["arguments"] for call in calls if call.get("name") == tool]
 
 
 Visiting = Callable[..., Any]

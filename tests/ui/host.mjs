@@ -22,7 +22,13 @@ const bridge = new AppBridge(
   { serverTools: {}, serverResources: {}, logging: {} },
   { hostContext: { theme, displayMode: "inline", containerDimensions: { maxHeight: 2000 }, timeZone: "UTC" } },
 );
-window.host = { bridge, contents, uri, called: [] };
+window.host = { bridge, called: [] };
+// The bridge hands the calls of the app on through the client.
+const { request } = client;
+client.request = function (asked, ...rest) {
+  if (asked.method === "tools/call") window.host.called.push(asked.params);
+  return request.call(this, asked, ...rest);
+};
 bridge.oninitialized = () => {
   bridge.sendToolInput({ arguments: given });
   bridge.sendToolResult(result);
@@ -30,8 +36,3 @@ bridge.oninitialized = () => {
 bridge.onsizechange = ({ height }) => (view.style.height = `${height}px`);
 view.srcdoc = contents[0].text.replace("<head>", `<head><meta http-equiv="Content-Security-Policy" content="${POLICY}">`);
 await bridge.connect(new PostMessageTransport(view.contentWindow, view.contentWindow));
-const forward = bridge.oncalltool;
-bridge.oncalltool = (params, extra) => {
-  window.host.called.push(params);
-  return forward(params, extra);
-};

@@ -1,6 +1,7 @@
 """Thousands of notifications in a moment, and each as it stands after a life of its own."""
 
 import sqlite3
+import zlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -27,8 +28,10 @@ class Stored:
     last_error: str | None = "HTTP 503: upstream connect error"
     error: str | None = None
     age: timedelta = timedelta(hours=1)
+    next_in: timedelta | None = None
+    """Of one that failed; without it the next attempt is due."""
     attempts: tuple[tuple[str, str | None], ...] = ()
-    """Outcome and error of each, a minute apart."""
+    """Outcome and error of each, with the waits between them that there are by default."""
 
 
 def store(database: Path, rows: Iterable[Stored]) -> list[str]:
@@ -38,9 +41,9 @@ def store(database: Path, rows: Iterable[Stored]) -> list[str]:
     with sqlite3.connect(database, timeout=30) as connection:
         connection.executemany(
             "INSERT INTO notification_events (id, type, certificate_id, channel, recipient, message, status,"
-            " sent_at, error, retry_count, last_error, created_at, attempt_count, abandoned_count)"
-            " VALUES (:id, :type, :certificate_id, :channel, :recipient, :message, :status,"
-            " :sent_at, :error, :retry_count, :last_error, :created_at, :attempt_count, 0)",
+            " sent_at, next_retry_at, error, retry_count, last_error, created_at, attempt_count,"
+            " abandoned_count) VALUES (:id, :type, :certificate_id, :channel, :recipient, :message, :status,"
+            " :sent_at, :next_retry_at, :error, :retry_count, :last_error, :created_at, :attempt_count, 0)",
             [_columns(row, now) for row in rows],
         )
         connection.executemany(
@@ -51,8 +54,8 @@ def store(database: Path, rows: Iterable[Stored]) -> list[str]:
                 (
                     row.id,
                     number,
-                    sortable(now - row.age + timedelta(minutes=number)),
-                    0.25,
+                    sortable(now - row.age + _waited_before(number)),
+                    0.05 + (zlib.crc32(f"{row.id} {number}".encode()) % 1000) / 1000,
                     outcome,
                     error,
                     row.channel,
@@ -65,13 +68,19 @@ def store(database: Path, rows: Iterable[Stored]) -> list[str]:
     return [row.id for row in rows]
 
 
+def _waited_before(number: int) -> timedelta:
+    return timedelta(minutes=2 ** (number - 1) - 1)
+
+
 def _columns(row: Stored, now: datetime) -> dict[str, object]:
     sent = row.status == "sent" and row.error is None
     return asdict(row) | {
         "age": None,
+        "next_in": None,
         "attempts": None,
         "attempt_count": len(row.attempts),
         "created_at": sortable(now - row.age),
+        "next_retry_at": None if row.next_in is None else sortable(now + row.next_in),
         "sent_at": sortable(now - row.age + timedelta(seconds=1)) if sent else None,
         "last_error": None if row.status in ("pending", "sent") else row.last_error,
     }

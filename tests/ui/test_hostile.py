@@ -29,7 +29,7 @@ def hostile(attack: str, number: int) -> Stored:
         message=attack,
         certificate_id=attack,
         last_error=attack,
-        attempts=(("failed", attack), ("dead", attack)),
+        attempts=(("failed", "HTTP 503"), ("dead", attack)),
     )
 
 
@@ -56,7 +56,7 @@ async def test_hostile_text_in_every_field_does_nothing(site: Site, visit: Visit
         await expect(page.get_by_role("tooltip")).to_have_text(attack)
         await shown.locator(".type").click()
         details = page.locator("#details")
-        await expect(details.locator(".step-error")).to_have_text([attack, attack])
+        await expect(details.locator(".step-error")).to_have_text(["HTTP 503", attack])
         await page.keyboard.press("Escape")
     await page.get_by_role("button", name="By certificate").click()
     await expect(page.locator(".group-name")).to_have_count(len(ATTACKS))

@@ -1,6 +1,6 @@
 """Our queue as a worker runs it: accepts alerts durably, then delivers them and records each as sent.
 
-Arguments: the database's path, the receiver's URL, how many, how many at once.
+Arguments: the database's URL, the receiver's URL, how many, how many at once.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ async def _accept(notifications: NotificationService, count: int) -> None:
 if __name__ == "__main__":
     database, receiver, how_many, concurrency = sys.argv[1:]
     configured = {
-        "CERTCTL_DATABASE_URL": f"sqlite:///{database}",
+        "CERTCTL_DATABASE_URL": database,
         "CERTCTL_WEBHOOK_URL": f"{receiver}/hook",
         "CERTCTL_NOTIFICATION_CONCURRENCY": concurrency,
         "CERTCTL_NOTIFICATION_CHANNEL_CONCURRENCY": concurrency,

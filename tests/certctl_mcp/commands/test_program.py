@@ -43,7 +43,7 @@ def test_help_names_every_command_and_exit_code(command_line: CommandLine) -> No
         (["requeue", "--status", "sent"], "only dead and failed can be requeued"),
         (["--tools", "triag"], "--tools='triag': there is no group of tools 'triag'; did you mean triage?"),
         (["--tools"], "'--tools' requires an argument"),
-        (["--read-only", "list"], "--read-only and --tools are for serving, not for a command"),
+        (["--read-only", "list"], "--read-only, --tools and --no-migrate are for serving, not for a command"),
     ],
 )
 def test_a_wrong_argument_is_told_on_one_line(
@@ -86,10 +86,18 @@ def test_a_database_that_can_t_be_used_has_its_own_exit_code(command_line: Comma
     assert err.count("\n") == 1
 
 
-def test_migrate_says_what_it_did(command_line: CommandLine) -> None:
+def test_migrate_says_what_it_added_and_a_dry_run_what_it_would(command_line: CommandLine) -> None:
+    dry = command_line("migrate", "--dry-run")
+    assert not command_line.database.exists()
     first, second = command_line("migrate"), command_line("migrate")
-    assert first == (0, f"{command_line.database}: from no revision to revision {REVISIONS[-1]}\n", "")
+    headline = f"{command_line.database}: would go from no revision to revision {REVISIONS[-1]}\n"
+    assert dry.out.startswith(headline)
+    added = [line for line in dry.out.splitlines() if line.startswith("  would add ")]
+    assert "  would add table notification_events" in added
+    assert len(set(added)) == len(added)
+    assert first == (0, dry.out.replace("would go ", "").replace("would add", "added"), "")
     assert second == (0, f"{command_line.database} is up to date: revision {REVISIONS[-1]}\n", "")
+    assert command_line("migrate", "--dry-run") == second
 
 
 def test_migrate_refuses_a_later_schema(command_line: CommandLine) -> None:

@@ -54,6 +54,14 @@ async def test_a_dead_one_gets_a_new_life(assistant: Assistant, queue: Queue, we
     assert [delivered.id for delivered in webhook.delivered] == [dead.id]
 
 
+async def test_requeued_into_a_channel_that_there_is_not_it_is_said_not_to_be_delivered(
+    assistant: Assistant, queue: Queue
+) -> None:
+    dead = await queue.dead(channel="Fax")
+    requeued = await assistant.call("requeue_notification", id=dead.id)
+    assert requeued["next"] == "Its channel is not configured here: from here it is not delivered."
+
+
 async def test_a_conflict_names_the_status(assistant: Assistant, queue: Queue) -> None:
     sent = await queue.sent()
     why = await assistant.refused("requeue_notification", id=sent.id)

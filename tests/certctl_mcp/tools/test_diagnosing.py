@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from mcp import Client
 
-from certctl_mcp.settings import Settings
+from certctl_mcp.settings import Settings, load_settings
 from storage.database import Database
 from storage.models import Notification
 from tests.builders import TOOK, Queue, SettableClock
@@ -70,6 +70,30 @@ async def test_a_channel_that_delivers_again_is_to_be_requeued_now(
     assert group["action"] == "it delivers again since: requeue now"
 
 
+async def test_a_channel_that_has_failed_again_delivers_no_more(
+    assistant: Assistant, queue: Queue, clock: SettableClock
+) -> None:
+    await dead(queue, 2, "hooks.example.com answered 503 Service Unavailable")
+    clock.advance(HOUR)
+    await queue.sent()
+    clock.advance(5 * HOUR)
+    await dead(queue, 1, "hooks.example.com answered 503 Service Unavailable")
+    groups = (await assistant.call("diagnose_dead_letters"))["groups"]
+    assert [group["action"] for group in groups] == ["see that it is up again"] * 2
+
+
+async def test_an_alert_that_is_refused_for_its_own_sake_says_nothing_of_its_channel(
+    assistant: Assistant, queue: Queue, clock: SettableClock
+) -> None:
+    await dead(queue, 2, "mail.example.com refused the login: 535")
+    clock.advance(HOUR)
+    await queue.sent()
+    clock.advance(HOUR)
+    await dead(queue, 1, "mail.example.com refused nobody@example.com (550)")
+    login, _ = (await assistant.call("diagnose_dead_letters"))["groups"]
+    assert login["action"] == "it delivers again since: requeue now"
+
+
 async def test_a_delivery_before_the_failure_is_no_evidence(
     assistant: Assistant, queue: Queue, clock: SettableClock
 ) -> None:
@@ -126,6 +150,29 @@ async def test_nothing_is_offered_to_be_requeued_into_a_channel_that_there_is_no
     assert "requeue" not in group
     assert "no such channel is configured" in group["action"]
     assert group["untrusted"]["channel"] == "Fax"
+
+
+@pytest.mark.parametrize(
+    ("groups", "next_step"),
+    [
+        ("triage", None),
+        ("triage,requeue", "requeue_notifications with the group's `requeue`"),
+    ],
+)
+async def test_it_leads_to_no_tool_that_is_not_served(
+    database: Database,
+    database_url: str,
+    clock: SettableClock,
+    queue: Queue,
+    groups: str,
+    next_step: str | None,
+) -> None:
+    await dead(queue, 1, "hooks.example.com answered 503")
+    environment = {"CERTCTL_DATABASE_URL": database_url, "CERTCTL_MCP_TOOLS": groups}
+    serving = server(database, clock, load_settings(None, environment), {"Webhook": Destination()})
+    async with Client(serving) as client:
+        found = await Assistant(client).call("diagnose_dead_letters")
+    assert found.get("once_mended") == next_step
 
 
 async def test_failing_ones_can_be_left_out(assistant: Assistant, queue: Queue) -> None:

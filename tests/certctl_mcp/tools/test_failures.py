@@ -7,6 +7,7 @@ import pytest
 
 from certctl_mcp.tools.failures import explained
 from storage.errors import (
+    ChangeUnknownError,
     DatabaseBusyError,
     DatabaseReadOnlyError,
     DatabaseTooNewError,
@@ -73,6 +74,14 @@ def test_no_failure_of_the_database_tells_where_it_is(error: type[StorageError])
     told = explained(error("the database /home/operator/secret/notifications.db is locked"))
     assert told is not None
     assert "/" not in told
+
+
+def test_a_change_that_may_have_been_made_is_not_said_to_be_none() -> None:
+    told = explained(ChangeUnknownError("the connection to the database was lost at the very end"))
+    assert told is not None
+    assert "can't be known" in told
+    assert "idempotency key" in told
+    assert "Nothing was changed" not in told
 
 
 def test_a_defect_is_not_explained_away() -> None:

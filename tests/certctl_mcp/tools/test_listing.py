@@ -155,6 +155,23 @@ async def test_what_is_no_moment_is_refused_with_what_would_be(assistant: Assist
     assert "24h" in why
 
 
+@pytest.mark.parametrize(
+    ("period", "why"),
+    [
+        (
+            {"created_after": "1h", "created_before": "2h"},
+            "is not before created_before, 2026-01-01T10:00:00Z",
+        ),
+        ({"created_after": "2026-01-01T12:00:01Z"}, "lies in the future, it is 2026-01-01T12:00:00Z"),
+    ],
+)
+@pytest.mark.parametrize("tool", ["list_notifications", "diagnose_dead_letters", "requeue_notifications"])
+async def test_a_period_without_time_in_it_does_not_pass_for_good_news(
+    assistant: Assistant, tool: str, period: dict[str, str], why: str
+) -> None:
+    assert why in await assistant.refused(tool, **period)
+
+
 async def test_pages_follow_one_another_to_the_end(
     assistant: Assistant, queue: Queue, clock: SettableClock
 ) -> None:

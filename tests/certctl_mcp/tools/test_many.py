@@ -14,7 +14,7 @@ from mcp_types import ElicitRequestParams, ElicitResult
 
 from certctl_mcp.settings import Settings
 from storage.database import Database
-from storage.errors import DatabaseBusyError
+from storage.errors import ChangeUnknownError, DatabaseBusyError, StorageError
 from storage.models import BulkReport, NotificationFilter, NotificationStatus
 from storage.notifications import NotificationRepository
 from tests.builders import Queue, SettableClock
@@ -51,6 +51,17 @@ async def test_it_is_previewed_and_done_when_confirmed(
     assert done["changed"] == 3
     assert [await status(repository, each) for each in wanted] == ["pending"] * 3
     assert await status(repository, other) == "dead"
+
+
+async def test_a_preview_tells_of_those_that_would_be_requeued_into_no_channel(
+    assistant: Assistant, queue: Queue
+) -> None:
+    await dead(queue, 1, channel="Webhook")
+    assert "not configured" not in (await assistant.call("requeue_notifications"))["next"]
+    await dead(queue, 2, channel="Fax")
+    told = "2 are of channels that are not configured: requeued, they are not delivered."
+    assert told in (await assistant.call("requeue_notifications"))["next"]
+    assert told not in (await assistant.call("mark_notifications_read", text="api"))["next"]
 
 
 async def test_failed_ones_are_requeued_only_if_named(assistant: Assistant, queue: Queue) -> None:
@@ -153,6 +164,47 @@ async def test_done_once_it_is_not_done_again(assistant: Assistant, queue: Queue
         assert done["changed"] == changed
 
 
+async def test_consent_to_one_act_is_none_to_the_next_like_it(
+    assistant: Assistant, queue: Queue, clock: SettableClock
+) -> None:
+    await dead(queue, 2)
+    token = (await assistant.call("requeue_notifications"))["confirmation"]
+    await assistant.call("requeue_notifications", confirmation=token)
+    for claim in await queue.claim_due():
+        await queue.repository.mark_as_dead(claim, timedelta(1), "HTTP 410")
+    clock.advance(timedelta(seconds=1))
+    again = await assistant.call("requeue_notifications", confirmation=token)
+    assert (again["changed"], again["would_change"]) == (0, 2)
+    assert again["next"].startswith("Not done: confirmation has been used")
+    assert (await assistant.call("requeue_notifications", confirmation=again["confirmation"]))["changed"] == 2
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_of_mistyped_ids_the_first_is_told_and_what_may_have_been_meant(
+    connected: Any, queue: Queue, mode: ConnectMode
+) -> None:
+    first, second = await dead(queue, 2)
+    ids = [first, second[:-1], "notif-nowhere"]
+    async with connected(mode) as client:
+        preview = (await client.call_tool("requeue_notifications", {"ids": ids})).structured_content
+    assert (preview["would_change"], preview["left_out"]) == (1, {"missing": 2})
+    assert f"There is no notification '{second[:-1]}'; did you mean '{second}'?" in preview["next"]
+
+
+async def test_ids_that_another_filter_leaves_out_are_not_said_to_be_missing(
+    assistant: Assistant, queue: Queue
+) -> None:
+    (only,) = await dead(queue, 1, channel="Webhook")
+    for tool, more in (
+        ("requeue_notifications", {"type": "Revocation"}),
+        ("purge_notifications", {}),
+    ):
+        preview = await assistant.call(tool, ids=[only], **more)
+        assert preview["would_change"] == 0
+        assert "left_out" not in preview
+        assert preview["next"].startswith("1 of the ids are left out by status or another filter.")
+
+
 async def test_settled_they_are_read(
     assistant: Assistant, queue: Queue, repository: NotificationRepository
 ) -> None:
@@ -253,7 +305,8 @@ async def test_a_person_who_can_be_asked_is_asked_and_what_they_agree_to_is_done
     assert result.structured_content["changed"] == 4
     assert person.asked == [
         "Requeue 4 notifications (4 dead), accepted 2026-01-01T12:00:00Z? 2 over Webhook, 1 over Slack, "
-        "1 over channels that are not configured. They are attempted anew at once, and reach real people."
+        "1 over channels that are not configured. They are attempted anew at once, and reach real people. "
+        "Over channels that are not configured nothing is delivered."
     ]
     assert await repository.count(DEAD) == 0
 
@@ -262,8 +315,8 @@ async def test_a_person_who_can_be_asked_is_asked_and_what_they_agree_to_is_done
 @pytest.mark.parametrize(
     ("person", "told"),
     [
-        (Person("decline"), "The user said no (decline)."),
-        (Person("cancel"), "The user said no (cancel)."),
+        (Person("decline"), "The user said no."),
+        (Person("cancel"), "The user dismissed the question."),
         (Person("accept", confirm=False), "The user did not confirm."),
     ],
     ids=["decline", "cancel", "unconfirmed"],
@@ -449,8 +502,20 @@ async def test_progress_never_stands_still(
     assert "1 of 1 requeued; 4 still match." in result.structured_content["next"]
 
 
+@pytest.mark.parametrize(
+    ("failure", "in_doubt"),
+    [
+        (DatabaseBusyError, ""),
+        (ChangeUnknownError, "Whether the next 2 were done too can't be known. "),
+    ],
+)
 async def test_what_the_database_kept_from_being_done_is_told_exactly(
-    connected: Any, queue: Queue, repository: NotificationRepository, monkeypatch: pytest.MonkeyPatch
+    connected: Any,
+    queue: Queue,
+    repository: NotificationRepository,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: type[StorageError],
+    in_doubt: str,
 ) -> None:
     monkeypatch.setattr("storage.many.LARGEST_BULK", 2)
     await dead(queue, 5)
@@ -461,7 +526,7 @@ async def test_what_the_database_kept_from_being_done_is_told_exactly(
         self: NotificationRepository, ids: tuple[str, ...], *, actor: str | None
     ) -> BulkReport:
         if next(calls):
-            raise DatabaseBusyError("held")
+            raise failure("held")
         return await requeue_all(self, ids, actor=actor)
 
     monkeypatch.setattr(NotificationRepository, "requeue_all", held_after_one)
@@ -469,8 +534,8 @@ async def test_what_the_database_kept_from_being_done_is_told_exactly(
         result = await client.call_tool("requeue_notifications", {})
     assert result.is_error
     assert result.content[0].text == (
-        "The database could not be used any more when 2 of 5 were done. The server's log says why; "
-        "call again for the rest."
+        f"The database could not be used any more when 2 of 5 were done. {in_doubt}"
+        "The server's log says why; call again for the rest."
     )
     assert await repository.count(DEAD) == 3
 

@@ -1,0 +1,292 @@
+"""A queue for many hosts: PostgreSQL, over asyncpg.
+
+Its clock decides who may claim what, its messages wake who waits, and its locks keep apart who claims at the
+same moment. Connections are few: one that writes, some that read, one that listens.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+import anyio.to_thread
+from sqlalchemy import NullPool, func, literal, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction
+
+from storage.addresses import Address
+from storage.changes import Changes
+from storage.clock import Clock, utc_now
+from storage.connecting import Connecting
+from storage.errors import ChangeUnknownError, StorageError
+from storage.failures import BEHIND_POOLER
+from storage.listening import Listening
+from storage.migrations import REVISIONS, bring_up_to_date, current_revision
+from storage.missing import Missing, missing
+from storage.notices import SPOKEN_FOR
+from storage.opened import Opened
+from storage.partial_schema import left_as_it_is
+from storage.polling import Polling
+from storage.rights import is_certctl_s, unwritable
+from storage.transactions import Transaction, TransactionFailedError
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+READERS = 4
+"""Connections that read at most, beside the one that listens."""
+
+LONGEST_READ = timedelta(seconds=60)
+LONGEST_WRITE = timedelta(seconds=10)
+"""A statement of a transaction may take as long; far less than a lease outlives the longest attempt."""
+
+UNANSWERED = LONGEST_WRITE + timedelta(seconds=2)
+"""The server ends what takes too long, and says so. One that does not is not there."""
+
+TOLD_WITHIN = timedelta(seconds=1)
+"""What the database says of the time after longer than this is no news."""
+
+IDLE_AT_MOST = timedelta(seconds=10)
+"""After so long without a word the server ends a transaction: whoever began it may be cut off for good, and
+what it has locked nobody else can claim."""
+
+TRIES = 4
+"""How often a transaction is begun that collided with another, before its callers are told."""
+
+_FORBIDDEN = frozenset({"42501", "25006"})
+"""insufficient_privilege and read_only_sql_transaction."""
+
+_COLLISIONS = frozenset({"40001", "40P01"})
+"""serialization_failure and deadlock_detected: nothing is wrong with the transaction but its moment."""
+
+
+_BY_INDEX: Mapping[str, str] = {
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "plan_cache_mode": "force_generic_plan",
+    "jit": "off",
+}
+"""Every statement that writes finds a few rows by an index, whatever it has last been told of a table that is
+another one a minute later."""
+
+
+class DatabaseClock:
+    """The time of the database: this process's, put right by what the database last said."""
+
+    def __init__(self) -> None:
+        self._ahead = timedelta(0)
+        self._known = False
+
+    def __call__(self) -> datetime:
+        return utc_now() + self._ahead
+
+    def set(self, told: datetime, asked: datetime) -> None:
+        """The database told the time, having been asked at a moment of this process."""
+        took = utc_now() - asked
+        if not self._known or took < TOLD_WITHIN:
+            self._ahead = told - (asked + took / 2)
+            self._known = True
+
+
+@asynccontextmanager
+async def opened(
+    address: Address, clock: Clock | None, busy_timeout: timedelta, migrate: bool
+) -> AsyncIterator[Opened]:
+    """The database, migrated as needed and allowed."""
+    connecting = Connecting(address)
+    async with AsyncExitStack() as opening:
+        opening.push_async_callback(connecting.close)
+        readers = connecting.engine(
+            LONGEST_READ,
+            pool_size=READERS + 1,
+            max_overflow=0,
+            pool_timeout=address.patience.total_seconds(),
+            # A transaction, behind a pooler: what a statement is prepared on is then what it runs on.
+            isolation_level="READ COMMITTED" if address.behind_pooler else "AUTOCOMMIT",
+        )
+        async with readers.connect() as connection:
+            if address.behind_pooler is None:
+                await _expect_no_pooler(connection, address)
+            found = await _found_revision(connection)
+            if found != REVISIONS[-1] and migrate:
+                migrate = await _migrated(address)
+            unchangeable: StorageError | None = None
+            if found != REVISIONS[-1] and not migrate:
+                unchangeable = await connection.run_sync(left_as_it_is, readers, address.shown)
+            unchangeable = unchangeable or await unwritable(connection, readers, address.shown)
+            certctl_s = await is_certctl_s(connection)
+        writing = connecting.engine(UNANSWERED, prepared=True, pool_size=1, max_overflow=0)
+        changes: Changes
+        # A standby lets nobody listen, and without the triggers there is nothing to hear.
+        changes = Polling() if address.behind_pooler or unchangeable else Listening(readers)
+        database_clock = DatabaseClock()
+        transact = _Transactions(writing, clock, database_clock, busy_timeout, changes)
+        await transact(lambda transaction: None)
+        yield Opened(
+            address.shown,
+            found,
+            readers,
+            transact,
+            changes,
+            clock or database_clock,
+            unchangeable,
+            certctl_s,
+            connecting.leave_soon,
+        )
+
+
+async def _expect_no_pooler(connection: AsyncConnection, address: Address) -> None:
+    """What is prepared, or listened to, on one connection would be missed on the next."""
+    driver = (await connection.get_raw_connection()).driver_connection
+    assert driver is not None
+    at_work = (await connection.execute(select(func.pg_backend_pid()))).scalar_one()
+    if driver.get_server_pid() != at_work:
+        raise StorageError(f"the database {address.shown} {BEHIND_POOLER}")
+
+
+async def lacking(address: Address) -> tuple[str | None, Missing]:
+    async with _connected(address, LONGEST_READ) as connection:
+        return await _found_revision(connection), await connection.run_sync(missing)
+
+
+async def _found_revision(connection: AsyncConnection) -> str | None:
+    """None also where this user may not read it."""
+    try:
+        return await connection.run_sync(current_revision)
+    except DBAPIError as failure:
+        if getattr(failure.orig, "sqlstate", None) not in _FORBIDDEN:
+            raise
+        return None
+
+
+async def _migrated(address: Address) -> bool:
+    """Whether the schema is now up to date; it is not where this user may not change it."""
+    try:
+        await anyio.to_thread.run_sync(_migrate, address)
+    except DBAPIError as failure:
+        if getattr(failure.orig, "sqlstate", None) not in _FORBIDDEN:
+            raise
+        logger.warning("the schema of %s can't be brought up to date: %s", address.shown, failure.orig)
+        return False
+    return True
+
+
+def _migrate(address: Address) -> None:
+    """In a thread that has nothing else to do meanwhile."""
+
+    async def migrate() -> None:
+        async with _connected(address, None) as connection:
+            await connection.run_sync(bring_up_to_date)
+
+    asyncio.run(migrate())
+
+
+@asynccontextmanager
+async def _connected(address: Address, longest: timedelta | None) -> AsyncIterator[AsyncConnection]:
+    """For once."""
+    connecting = Connecting(address)
+    try:
+        async with connecting.engine(longest, poolclass=NullPool).connect() as connection:
+            yield connection
+    finally:
+        await connecting.close()
+
+
+class _Transactions:
+    """One at a time, on a connection that is made anew when it was lost."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        clock: Clock | None,
+        database_clock: DatabaseClock,
+        busy_timeout: timedelta,
+        changes: Changes,
+    ) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._database_clock = database_clock
+        self._changes = changes
+        self._begin = select(
+            func.clock_timestamp(),
+            func.pg_backend_pid(),
+            *(
+                func.set_config(literal(name), literal(value), literal(True))
+                for name, value in {
+                    "lock_timeout": _milliseconds(busy_timeout),
+                    "statement_timeout": _milliseconds(LONGEST_WRITE),
+                    "idle_in_transaction_session_timeout": _milliseconds(IDLE_AT_MOST),
+                    SPOKEN_FOR: "on",
+                    **_BY_INDEX,
+                }.items()
+            ),
+        )
+
+    async def __call__(self, work: Callable[[Transaction], Result]) -> Result:
+        tries = 1
+        while True:
+            try:
+                return await self._once(work)
+            except DBAPIError as failure:
+                # Nothing of it was committed.
+                collided = getattr(failure.orig, "sqlstate", None) in _COLLISIONS
+                lost = failure.connection_invalidated
+                if tries >= (TRIES if collided else 2) or not (collided or lost):
+                    if lost:
+                        raise TransactionFailedError from failure
+                    raise
+                tries += 1
+
+    async def _once(self, work: Callable[[Transaction], Result]) -> Result:
+        try:
+            connection = await self._engine.connect()
+        except (DBAPIError, OSError) as failure:
+            raise TransactionFailedError from failure
+        async with aclosing(connection):
+            transaction = await connection.begin()
+            try:
+                now = await self._begun(connection)
+                result = await connection.run_sync(lambda sync: work(Transaction(sync, now)))
+            except TimeoutError as failure:
+                # Cut off, perhaps: the answer would be waited for again before anything else is said.
+                await connection.invalidate()
+                raise TransactionFailedError from failure
+            except BaseException:
+                await self._roll_back(connection, transaction)
+                raise
+            await self._commit(connection, transaction)
+            return result
+
+    async def _begun(self, connection: AsyncConnection) -> datetime:
+        asked = utc_now()
+        told, pid, *_ = (await connection.execute(self._begin)).one()
+        self._database_clock.set(told, asked)
+        self._changes.own = pid
+        return told if self._clock is None else self._clock()
+
+    async def _roll_back(self, connection: AsyncConnection, transaction: AsyncTransaction) -> None:
+        """The server does so by itself where it can't be told."""
+        try:
+            await transaction.rollback()
+        except (DBAPIError, OSError):
+            await connection.invalidate()
+
+    async def _commit(self, connection: AsyncConnection, transaction: AsyncTransaction) -> None:
+        try:
+            await transaction.commit()
+        except (DBAPIError, OSError) as failure:
+            if isinstance(failure, DBAPIError) and not failure.connection_invalidated:
+                raise
+            await connection.invalidate()
+            raise TransactionFailedError from ChangeUnknownError(
+                "the connection to the database was lost at the very end: whether the change was made can't "
+                "be known; look before trying again (sending again is safe with the same idempotency key)"
+            )
+
+
+def _milliseconds(duration: timedelta) -> str:
+    return str(duration // timedelta(milliseconds=1))

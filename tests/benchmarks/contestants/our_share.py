@@ -1,0 +1,61 @@
+"""One of several workers that empty a queue together. It says when it is ready, and begins when it is told.
+
+Arguments: the database's URL, the receiver's URL, how many at once. Measures what it delivered, and how long
+it waited for each claim that gave it something.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from datetime import timedelta
+from statistics import quantiles
+from typing import Any
+
+from certctl_mcp.application import open_application
+from certctl_mcp.settings import load_settings
+from storage.models import Claim
+from storage.notifications import NotificationRepository
+
+AT_MOST = timedelta(minutes=10)
+
+
+def time_claims() -> list[float]:
+    """Seconds that each claim took from here on."""
+    took: list[float] = []
+    claim = NotificationRepository.claim
+
+    async def timed(repository: NotificationRepository, *request: Any, **options: Any) -> tuple[Claim, ...]:
+        begun = time.perf_counter()
+        claims = await claim(repository, *request, **options)
+        if claims:
+            took.append(time.perf_counter() - begun)
+        return claims
+
+    NotificationRepository.claim = timed  # type: ignore[method-assign,assignment]
+    return took
+
+
+async def share(environment: dict[str, str]) -> dict[str, float]:
+    async with open_application(load_settings(None, environment)) as application:
+        took = time_claims()
+        # Everything that the first sweep needs is there when it is told to begin.
+        await application.retry_loop.sweep(0, AT_MOST)
+        print("ready", flush=True)
+        await asyncio.to_thread(sys.stdin.readline)
+        delivered = 0
+        while report := (await application.retry_loop.sweep(1_000_000, AT_MOST)).sent:
+            delivered += report
+    cuts = quantiles(took, n=100) if len(took) > 1 else [0.0] * 99
+    return {"delivered": delivered, "claim median": cuts[49] * 1000, "claim p99": cuts[98] * 1000}
+
+
+if __name__ == "__main__":
+    database, receiver, concurrency = sys.argv[1:]
+    configured = {
+        "CERTCTL_DATABASE_URL": database,
+        "CERTCTL_WEBHOOK_URL": f"{receiver}/hook",
+        "CERTCTL_NOTIFICATION_CONCURRENCY": concurrency,
+        "CERTCTL_NOTIFICATION_CHANNEL_CONCURRENCY": concurrency,
+    }
+    print(json.dumps(asyncio.run(share(configured))))

@@ -1,0 +1,41 @@
+"""What does it cost that much is stored? The same few due, among ten thousand and up to ten million rows.
+
+One worker on PostgreSQL. All else that is stored was sent, each with one attempt, and the size is that of the
+tables and their indexes.
+"""
+
+import asyncio
+from contextlib import ExitStack
+from functools import partial
+
+from tests.benchmarks.comparison import Comparison
+from tests.benchmarks.durable_server import database, serving
+from tests.benchmarks.receiver import receiving
+from tests.benchmarks.scale import Scale
+from tests.benchmarks.sharing import emptied_by
+from tests.benchmarks.stored_rows import add_due, fill, size
+from tests.benchmarks.turns import Turn, by_figure, take_turns
+from tests.benchmarks.workspace import Workspace
+
+
+def run(scale: Scale, _workspace: Workspace) -> list[Comparison]:
+    def turn(url: str, receiver: str) -> dict[str, float]:
+        asyncio.run(add_due(url, scale.due))
+        return emptied_by(1, url, receiver, scale.due)
+
+    with ExitStack() as running:
+        server, receiver = running.enter_context(serving()), running.enter_context(receiving())
+        contestants: dict[str, Turn] = {}
+        sizes: dict[str, list[float]] = {}
+        for rows in scale.stored:
+            url, name = running.enter_context(database(server)), f"{rows:,} stored"
+            asyncio.run(fill(url, rows))
+            sizes[name] = [asyncio.run(size(url)) / 1e6]
+            contestants[name] = partial(turn, url, receiver)
+        figures = by_figure(take_turns(contestants, scale.rounds))
+    return [
+        Comparison("Size", "MB", sizes, []),
+        Comparison(f"{scale.due:,} due: delivered", "a second", figures["delivered"], []),
+        Comparison(f"{scale.due:,} due: claim, median", "ms", figures["claim median"], []),
+        Comparison(f"{scale.due:,} due: claim, p99", "ms", figures["claim p99"], []),
+    ]

@@ -1,0 +1,40 @@
+"""What do more workers on one PostgreSQL gain? One, two and four processes empty a queue together.
+
+All on one machine with the server and the receiver: on two processors, four workers show what contention
+costs, and not what four machines would deliver.
+"""
+
+import asyncio
+from functools import partial
+
+from tests.benchmarks.comparison import Comparison
+from tests.benchmarks.durable_server import database, serving
+from tests.benchmarks.receiver import receiving
+from tests.benchmarks.scale import Scale
+from tests.benchmarks.sharing import CONCURRENCY, emptied_by
+from tests.benchmarks.stored_rows import add_due, fill
+from tests.benchmarks.turns import Turn, by_figure, take_turns
+from tests.benchmarks.workspace import Workspace
+
+WORKERS = (1, 2, 4)
+
+
+def run(scale: Scale, _workspace: Workspace) -> list[Comparison]:
+    due = scale.deliveries // 2
+    with serving() as server, receiving() as receiver:
+
+        def turn(workers: int) -> dict[str, float]:
+            with database(server) as url:
+                asyncio.run(fill(url, scale.due))
+                asyncio.run(add_due(url, due))
+                return emptied_by(workers, url, receiver, due)
+
+        contestants: dict[str, Turn] = {f"{n} workers": partial(turn, n) for n in WORKERS}
+        figures = by_figure(take_turns(contestants, scale.rounds))
+    title = f"{due:,} due, {CONCURRENCY} at once a worker:"
+    return [
+        Comparison(f"{title} delivered", "a second", figures["delivered"], []),
+        Comparison(f"{title} claim, median", "ms", figures["claim median"], []),
+        Comparison(f"{title} claim, p99 of the slowest", "ms", figures["claim p99"], []),
+        Comparison("Smallest share", "% of an equal one", figures["smallest share"], []),
+    ]

@@ -1,0 +1,120 @@
+"""Hosts on one machine: network namespaces, with a line of each to PostgreSQL and one to the receivers.
+
+Their addresses are theirs alone; the machine's own network is left as it is.
+"""
+
+import ctypes
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+DATABASE = "10.87.1.1"
+RECEIVER = "10.87.2.1"
+
+_CLONE_NEWNET = 0x40000000
+_NUMBERS = count(1)
+
+
+class NoNetworkError(Exception):
+    """None can be had here; the message says why."""
+
+
+class Network:
+    """`database` and `receiver` are namespaces, and so is each host. Every host reaches both."""
+
+    def __init__(self, hosts: Sequence[str]) -> None:
+        self._prefix = f"certctl{os.getpid()}x{next(_NUMBERS)}"
+        self.database = f"{self._prefix}-database"
+        self.receiver = f"{self._prefix}-receiver"
+        self._hosts = tuple(hosts)
+
+    def host(self, name: str) -> str:
+        """The namespace of a host."""
+        return f"{self._prefix}-{name}"
+
+    def cut(self, host: str) -> None:
+        """What the host and the database send each other is lost, and neither is told."""
+        self._set(host, "down")
+
+    def heal(self, host: str) -> None:
+        self._set(host, "up")
+
+    def listener(self, port: int) -> socket.socket:
+        """A socket where the receivers are; it is of that namespace, whoever accepts from it."""
+
+        def within() -> socket.socket:
+            with Path(f"/run/netns/{self.receiver}").open() as namespace:
+                if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), _CLONE_NEWNET):
+                    raise OSError(ctypes.get_errno(), "setns")
+            return socket.create_server((RECEIVER, port))
+
+        # The namespace is that of a thread, and this one ends.
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(within).result()
+
+    def begin(self) -> None:
+        for namespace in self._namespaces:
+            _ip(f"netns add {namespace}")
+            _ip("link set lo up", within=namespace)
+        for side, address in ((self.database, DATABASE), (self.receiver, RECEIVER)):
+            _ip(
+                "link add bridge type bridge",
+                f"addr add {address}/24 dev bridge",
+                "link set bridge up",
+                within=side,
+            )
+        for number, name in enumerate(self._hosts, 2):
+            host = self.host(name)
+            for side, address, line in (
+                (self.database, DATABASE, "database"),
+                (self.receiver, RECEIVER, "receiver"),
+            ):
+                _ip(
+                    f"link add {line} type veth peer name {name} netns {side}",
+                    f"addr add {address[:-1]}{number}/24 dev {line}",
+                    f"link set {line} up",
+                    within=host,
+                )
+                _ip(f"link set {name} master bridge", f"link set {name} up", within=side)
+
+    def end(self) -> None:
+        for namespace in self._namespaces:
+            subprocess.run(["ip", "netns", "delete", namespace], stderr=subprocess.DEVNULL)
+
+    @property
+    def _namespaces(self) -> tuple[str, ...]:
+        return (self.database, self.receiver, *(self.host(name) for name in self._hosts))
+
+    def _set(self, host: str, state: str) -> None:
+        # At the database's end: at its own the host would see that there is no line.
+        _ip(f"link set {host} {state}", within=self.database)
+
+
+@contextmanager
+def network(*hosts: str) -> Iterator[Network]:
+    """Hosts with these names, which are short. Raises: NoNetworkError."""
+    if os.geteuid() != 0:
+        raise NoNetworkError("only root makes network namespaces")
+    if shutil.which("ip") is None:
+        raise NoNetworkError("iproute2 is not installed: apt-get install iproute2")
+    made = Network(hosts)
+    try:
+        made.begin()
+        yield made
+    finally:
+        made.end()
+
+
+def _ip(*commands: str, within: str | None = None) -> None:
+    namespace = ["-netns", within] if within else []
+    done = subprocess.run(
+        ["ip", *namespace, "-batch", "-"], input="\n".join(commands) + "\n", capture_output=True, text=True
+    )
+    if done.returncode:
+        raise NoNetworkError(f"ip {commands[0]}: {done.stderr.strip()}")

@@ -1,0 +1,106 @@
+"""The loop at work while PostgreSQL goes away, or takes what it is told and does not say so."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from certctl_mcp.retry_loop import wait_at_most
+from storage.database import Database
+from storage.models import AttemptOutcome, Notification, NotificationStatus
+from storage.notifications import NotificationRepository
+from tests.builders import new_notification
+from tests.certctl_mcp.sending import PATIENCE, Acting, Delivering, retry_loop, running
+from tests.holding import Held
+from tests.line import COMMIT, SOON, Line
+from tests.reliability.progress import until_sent
+
+LEASE = timedelta(seconds=2)
+
+
+@pytest.fixture
+def soon(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is tried again is tried soon."""
+    monkeypatch.setattr("certctl_mcp.retry_loop.FIRST_PAUSE", SOON)
+    monkeypatch.setattr("certctl_mcp.retry_loop.LONGEST_PAUSE", SOON)
+    monkeypatch.setattr("certctl_mcp.delivery.RECORD_AGAIN_AFTER", SOON)
+
+
+@pytest.fixture
+async def here(soon: None, line: Line) -> AsyncIterator[Database]:
+    """By a line that can be lost."""
+    held = Held(Database.open(line.url))
+    yield await held.enter()
+    await held.leave()
+
+
+@pytest.fixture
+async def elsewhere(postgresql_url: str) -> AsyncIterator[Database]:
+    held = Held(Database.open(postgresql_url))
+    yield await held.enter()
+    await held.leave()
+
+
+async def test_an_outcome_whose_commit_is_not_answered_is_recorded_once_and_is_not_late(
+    here: Database, elsewhere: Database, line: Line, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def lose_the_next_answer(_: Notification) -> None:
+        line.cut_once_after(COMMIT)
+
+    notifier, repository = Acting(lose_the_next_answer), NotificationRepository(elsewhere)
+    async with running(retry_loop(here, {"Webhook": notifier})) as loop:
+        accepted = await repository.accept(new_notification())
+        await line.cuts.acquire()
+        await until_sent(elsewhere, 1)
+    (attempt,) = await repository.attempts(accepted.notification.id)
+    assert (attempt.outcome, attempt.late) == (AttemptOutcome.SENT, False)
+    assert loop.meter.total(AttemptOutcome.SENT) == len(notifier.received) == 1
+    assert "lease was lost" not in caplog.text
+
+
+async def test_what_was_claimed_without_the_worker_s_knowledge_is_attempted_when_its_lease_ends(
+    here: Database, elsewhere: Database, line: Line
+) -> None:
+    notifier, repository = Delivering(), NotificationRepository(elsewhere)
+    await here.changes.due.wait_beyond(0)
+    loop = retry_loop(here, {"Webhook": notifier}, lease=LEASE, send_timeout=LEASE / 2)
+    line.cut_once_after(COMMIT)
+    accepted = await repository.accept(new_notification())
+    async with running(loop):
+        await line.cuts.acquire()
+        await until_sent(elsewhere, 1)
+    outcomes = [attempt.outcome for attempt in await repository.attempts(accepted.notification.id)]
+    assert outcomes == [AttemptOutcome.ABANDONED, AttemptOutcome.SENT]
+    assert len(notifier.received) == 1
+
+
+@pytest.mark.parametrize("silent", [True, False])
+async def test_the_loop_goes_on_once_the_server_is_back_and_records_what_was_sent_meanwhile(
+    here: Database, elsewhere: Database, line: Line, caplog: pytest.LogCaptureFixture, silent: bool
+) -> None:
+    lost, trying_again = asyncio.Event(), asyncio.Event()
+
+    async def lose_the_server(notification: Notification) -> None:
+        if not lost.is_set():
+            lost.set()
+            (line.stall if silent else line.cut)()
+
+    async def wait(event: asyncio.Event, longest: timedelta) -> None:
+        if lost.is_set() and longest == SOON:
+            trying_again.set()
+        await wait_at_most(event, longest)
+
+    notifier, repository = Acting(lose_the_server), NotificationRepository(elsewhere)
+    async with running(retry_loop(here, {"Webhook": notifier}, wait=wait)):
+        await repository.accept(new_notification())
+        async with asyncio.timeout(PATIENCE.total_seconds()):
+            await lost.wait()
+            await repository.accept(new_notification(message="meanwhile"))
+            await trying_again.wait()
+        line.heal()
+        await until_sent(elsewhere, 2)
+    assert len(notifier.received) == 2
+    counts = await repository.count_by_status()
+    assert counts[NotificationStatus.SENT] == 2
+    assert "Traceback" not in caplog.text

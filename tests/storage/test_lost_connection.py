@@ -1,0 +1,150 @@
+"""The line to PostgreSQL is cut, or falls silent, in the middle of things. What is lost, and who is told?"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+import pytest
+
+from storage.database import Database
+from storage.errors import ChangeUnknownError, DatabaseUnreachableError
+from storage.models import AttemptOutcome
+from storage.notifications import NotificationRepository
+from tests.builders import LEASE, TOOK, new_notification, unlimited
+from tests.holding import Held
+from tests.line import COMMIT, SOON, Line
+from tests.storage.foreign import rows
+
+INSERT = b"INSERT INTO notification_events"
+
+PATIENCE = timedelta(seconds=30)
+
+
+@pytest.fixture
+async def repository(impatient: None, line: Line) -> AsyncIterator[NotificationRepository]:
+    held = Held(Database.open(line.url))
+    yield NotificationRepository(await held.enter())
+    await held.leave()
+
+
+async def test_a_change_cut_off_before_its_commit_is_made_on_another_connection(
+    repository: NotificationRepository, line: Line
+) -> None:
+    line.cut_once_before(INSERT)
+    accepted = await repository.accept(new_notification())
+    assert not line.cuts.locked()
+    assert await repository.get(accepted.notification.id) == accepted.notification
+
+
+@pytest.mark.parametrize("done", [True, False])
+async def test_whoever_was_not_told_of_the_commit_hears_that_it_can_t_be_known_and_may_repeat_it(
+    repository: NotificationRepository, line: Line, done: bool
+) -> None:
+    new = new_notification(idempotency_key="once")
+    (line.cut_once_after if done else line.cut_once_before)(COMMIT)
+    with pytest.raises(ChangeUnknownError, match=r"can't be known.* idempotency key"):
+        await repository.accept(new)
+    accepted = await repository.accept(new)
+    assert accepted.created is not done
+    assert await repository.ids_beginning("", 10) == (accepted.notification.id,)
+
+
+async def test_an_outcome_is_recorded_once_though_its_commit_was_not_answered(
+    repository: NotificationRepository, line: Line
+) -> None:
+    await repository.accept(new_notification())
+    (claim,) = await repository.claim("worker-1", LEASE, 1, unlimited)
+    line.cut_once_after(COMMIT)
+    with pytest.raises(ChangeUnknownError):
+        await repository.record_sent(claim, TOOK)
+    assert await repository.record_sent(claim, TOOK)
+    (attempt,) = await repository.attempts(claim.notification.id)
+    assert (attempt.outcome, attempt.late) == (AttemptOutcome.SENT, False)
+
+
+async def test_all_that_wait_for_a_silent_server_are_told_and_served_again_once_it_speaks(
+    repository: NotificationRepository, line: Line
+) -> None:
+    accepted = await repository.accept(new_notification())
+    (claim,) = await repository.claim("worker-1", LEASE, 1, unlimited)
+    line.stall()
+    failures = await asyncio.gather(
+        repository.accept(new_notification()),
+        repository.record_sent(claim, TOOK),
+        repository.claim("worker-1", LEASE, 1, unlimited),
+        repository.next_due_at(),
+        return_exceptions=True,
+    )
+    line.heal()
+    # The first reader after the silence finds all of the old connections lost.
+    await repository.get(accepted.notification.id)
+    assert {type(failure) for failure in failures} <= {DatabaseUnreachableError}
+    assert await repository.record_sent(claim, TOOK)
+
+
+@pytest.mark.parametrize("silent", [True, False])
+async def test_it_listens_again_once_the_server_can_be_reached(
+    impatient: None, line: Line, postgresql_url: str, monkeypatch: pytest.MonkeyPatch, silent: bool
+) -> None:
+    monkeypatch.setattr("storage.listening.ASK_AFTER", SOON)
+    monkeypatch.setattr("storage.listening.TELL_EVERY", SOON / 10)
+    async with Database.open(line.url) as here, Database.open(postgresql_url) as elsewhere:
+        version = await here.changes.due.wait_beyond(0)
+        (line.stall if silent else line.cut)()
+        async with asyncio.timeout(PATIENCE.total_seconds()):
+            # Each try to listen again is announced, so that somebody goes and looks.
+            version = await here.changes.due.wait_beyond(version + 2)
+            line.heal()
+            while _listeners(postgresql_url) < 2:
+                version = await here.changes.due.wait_beyond(version)
+            version = here.changes.due.version
+            await NotificationRepository(elsewhere).accept(new_notification())
+            await here.changes.due.wait_beyond(version)
+
+
+async def test_no_connection_is_left_behind_by_a_line_that_comes_and_goes(
+    repository: NotificationRepository, line: Line, postgresql_url: str
+) -> None:
+    for disturb in (line.stall, line.cut) * 3:
+        disturb()
+        await asyncio.gather(
+            *(repository.next_due_at() for _ in range(8)),
+            repository.accept(new_notification()),
+            return_exceptions=True,
+        )
+        line.heal()
+        await repository.accept(new_notification())
+    # One that writes, four that read, one that listens.
+    assert line.connections <= 6
+    assert (
+        len(rows(postgresql_url, "SELECT 1 FROM pg_stat_activity WHERE application_name = 'certctl-mcp'"))
+        <= 6
+    )
+
+
+async def test_closing_waits_for_no_server_that_is_silent(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.connecting.LET_GO_AFTER", SOON)
+    async with AsyncExitStack() as open_:
+        repository = NotificationRepository(await open_.enter_async_context(Database.open(line.url)))
+        await asyncio.gather(*(repository.next_due_at() for _ in range(4)))
+        line.stall()
+        accepting = asyncio.create_task(repository.accept(new_notification()))
+        reading = asyncio.create_task(repository.next_due_at())
+        await asyncio.sleep(0)
+        async with asyncio.timeout(PATIENCE.total_seconds() / 5):
+            await open_.aclose()
+    for asked in (accepting, reading):
+        with pytest.raises(DatabaseUnreachableError):
+            await asked
+
+
+def _listeners(url: str) -> int:
+    ((number,),) = rows(
+        url,
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+        "AND (query ILIKE 'LISTEN%' OR query = 'SELECT 1')",
+    )
+    return int(number)
