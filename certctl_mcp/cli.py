@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from certctl_mcp.collector import spare_start_and_end
 from certctl_mcp.commands.failures import CommandFailedError, ExitCode
 
 PROGRAM = "certctl-mcp"
@@ -18,6 +19,7 @@ _COMPLETE = "_CERTCTL_MCP_COMPLETE"
 
 
 def main() -> None:
+    spare_start_and_end()
     sys.exit(run(sys.argv[1:]))
 
 
