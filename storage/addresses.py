@@ -54,12 +54,8 @@ _OF_OTHER_CLIENTS = frozenset(
 """Parameters that mean something to another client; the driver would send them to the server, which refuses
 what it does not know. All others are passed on."""
 
-_OF_OURS = {
-    "application_name": "certctl-mcp",
-    # Compiling a statement takes the server longer than running any of ours.
-    "jit": "off",
-}
-"""Settings of the session where the URL has none. Behind a pooler they might be refused."""
+_OF_OURS = {"application_name": "certctl-mcp"}
+"""Settings with which a connection begins where the URL has none. A pooler refuses most others."""
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+(%25\w+)?\]|[^][:@/]*)(:(?P<port>\d{1,5}))?")
 _LAST_PORT = 65535

@@ -5,8 +5,10 @@ A server that is paused, or cut off, does not say so: whoever waits for it waits
 
 import asyncio
 import time
+from collections.abc import Mapping
 from datetime import timedelta
 from itertools import count
+from types import MappingProxyType
 from typing import Any
 from weakref import WeakSet
 
@@ -27,6 +29,8 @@ LET_GO_AFTER = timedelta(seconds=3)
 """What is under way when a process leaves may take as long."""
 
 
+_NONE: Mapping[str, str] = MappingProxyType({})
+
 _IDLE_SINCE = "certctl_mcp_idle_since"
 
 
@@ -42,14 +46,21 @@ class Connecting:
         self._left = False
         self._numbers = count(1)
 
-    def engine(self, longest: timedelta | None, *, prepared: bool = False, **options: Any) -> AsyncEngine:
-        """Whose connections wait at most so long for each answer.
+    def engine(
+        self,
+        longest: timedelta | None,
+        *,
+        prepared: bool = False,
+        settings: Mapping[str, str] = _NONE,
+        **options: Any,
+    ) -> AsyncEngine:
+        """Whose connections wait at most so long for each answer, and begin with these settings.
 
         `prepared` statements are parsed once. Others have no name, and are planned for what they are given.
         """
 
         async def connect(**_: object) -> asyncpg.Connection:
-            return await self._connect(longest)
+            return await self._connect(longest, settings)
 
         arguments: dict[str, Any] = {"async_creator_fn": connect}
         if self._address.behind_pooler:
@@ -75,7 +86,7 @@ class Connecting:
         for engine in self._engines:
             await engine.dispose()
 
-    async def _connect(self, longest: timedelta | None) -> asyncpg.Connection:
+    async def _connect(self, longest: timedelta | None, settings: Mapping[str, str]) -> asyncpg.Connection:
         async with asyncio.timeout(None) as limit:
             self._beginning.add(limit)
             if self._left:
@@ -89,9 +100,11 @@ class Connecting:
                     # SQLAlchemy keeps what it has prepared.
                     statement_cache_size=0,
                 )
+                self._connections.add(connection)
+                if settings:
+                    await _set(connection, settings)
             finally:
                 self._beginning.discard(limit)
-        self._connections.add(connection)
         return connection
 
     def _next_name(self) -> str:
@@ -104,6 +117,15 @@ class Connecting:
         for connection in list(self._connections):
             # The server is told, but not listened to.
             connection.terminate()
+
+
+async def _set(connection: asyncpg.Connection, settings: Mapping[str, str]) -> None:
+    """For the session; not as it begins, for a pooler refuses what it does not know."""
+    try:
+        await connection.execute("; ".join(f"SET {name} = '{value}'" for name, value in settings.items()))
+    except BaseException:
+        connection.terminate()
+        raise
 
 
 def _asked_before_use(engine: AsyncEngine) -> None:

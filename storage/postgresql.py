@@ -69,11 +69,14 @@ _COLLISIONS = frozenset({"40001", "40P01"})
 """serialization_failure and deadlock_detected: nothing is wrong with the transaction but its moment."""
 
 
+_READING: Mapping[str, str] = {"jit": "off"}
+"""To compile a statement takes the server longer than to run any of ours."""
+
 _BY_INDEX: Mapping[str, str] = {
+    **_READING,
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
-    "jit": "off",
     "plan_cache_mode": "force_generic_plan",
 }
 """Every statement that writes finds a few rows by an index, whatever the server last heard of a table that is
@@ -83,14 +86,14 @@ PLANNED_FOR = timedelta(seconds=10)
 """After so long a statement is planned anew: which index is best on an empty table need not be the best on a
 large one."""
 
-SETTLED_FOR = timedelta(seconds=1)
-"""For so long a connection's settings and the database's time are taken to be as they were found."""
+TOLD_EVERY = timedelta(seconds=1)
+"""So often the database is asked the time, from which this process's is put right."""
 
 
 _TIME = select(func.clock_timestamp())
 _PLAN_ANEW = text("DISCARD PLANS")
 
-_SETTLED = "certctl_mcp_settled"
+_ASKED = "certctl_mcp_asked"
 _PLANNED = "certctl_mcp_planned"
 
 
@@ -122,6 +125,7 @@ async def opened(
         opening.push_async_callback(connecting.close)
         readers = connecting.engine(
             LONGEST_READ,
+            settings={} if address.behind_pooler else _READING,
             pool_size=READERS + 1,
             max_overflow=0,
             pool_timeout=address.patience.total_seconds(),
@@ -139,14 +143,23 @@ async def opened(
                 unchangeable = await connection.run_sync(left_as_it_is, readers, address.shown)
             unchangeable = unchangeable or await unwritable(connection, readers, address.shown)
             certctl_s = await is_certctl_s(connection)
-        writing = connecting.engine(UNANSWERED, prepared=True, pool_size=1, max_overflow=0)
+        settings = {
+            "lock_timeout": _milliseconds(busy_timeout),
+            "statement_timeout": _milliseconds(LONGEST_WRITE),
+            "idle_in_transaction_session_timeout": _milliseconds(IDLE_AT_MOST),
+            SPOKEN_FOR: "on",
+            **_BY_INDEX,
+        }
+        # Behind a pooler each transaction may be on another connection, which others use too.
+        of_session, of_transaction = ({}, settings) if address.behind_pooler else (settings, {})
+        writing = connecting.engine(
+            UNANSWERED, prepared=True, settings=of_session, pool_size=1, max_overflow=0
+        )
         changes: Changes
         # A standby lets nobody listen, and without the triggers there is nothing to hear.
         changes = Polling() if address.behind_pooler or unchangeable else Listening(readers)
         database_clock = DatabaseClock()
-        transact = _Transactions(
-            writing, clock, database_clock, busy_timeout, changes, bool(address.behind_pooler)
-        )
+        transact = _Transactions(writing, clock, database_clock, changes, of_transaction)
         await transact(lambda transaction: None)
         yield Opened(
             address.shown,
@@ -226,29 +239,19 @@ class _Transactions:
         engine: AsyncEngine,
         clock: Clock | None,
         database_clock: DatabaseClock,
-        busy_timeout: timedelta,
         changes: Changes,
-        behind_pooler: bool,
+        settings: Mapping[str, str],
     ) -> None:
+        """`settings` are those that each transaction needs, where its connection has not begun with them."""
         self._engine = engine
         self._clock = clock
-        self._behind_pooler = behind_pooler
+        self._in_each = bool(settings)
         self._database_clock = database_clock
         self._changes = changes
-        self._begin = select(
+        self._ask = select(
             func.clock_timestamp(),
             func.pg_backend_pid(),
-            *(
-                # Of the transaction where the next one may be on another connection, else of the session.
-                func.set_config(literal(name), literal(value), literal(behind_pooler))
-                for name, value in {
-                    "lock_timeout": _milliseconds(busy_timeout),
-                    "statement_timeout": _milliseconds(LONGEST_WRITE),
-                    "idle_in_transaction_session_timeout": _milliseconds(IDLE_AT_MOST),
-                    SPOKEN_FOR: "on",
-                    **_BY_INDEX,
-                }.items()
-            ),
+            *(func.set_config(literal(name), literal(value), True) for name, value in settings.items()),
         )
 
     async def __call__(self, work: Callable[[Transaction], Result]) -> Result:
@@ -274,7 +277,7 @@ class _Transactions:
         async with aclosing(connection):
             transaction = await connection.begin()
             try:
-                settled = await self._settled(connection)
+                await self._settle(connection)
                 result = await connection.run_sync(
                     lambda sync: work(Transaction(sync, partial(self._now, sync)))
                 )
@@ -289,27 +292,21 @@ class _Transactions:
                     await connection.invalidate()
                 raise
             await self._commit(connection, transaction)
-            # What was set in a transaction that is rolled back is not set.
-            connection.info.update(settled)
             return result
 
-    async def _settled(self, connection: AsyncConnection) -> Mapping[str, float]:
-        """Have the connection be as it should, and know the time; what is to be remembered of it."""
+    async def _settle(self, connection: AsyncConnection) -> None:
+        """Have the settings be as they should, the time known, and the plans made for tables as they are."""
         now = monotonic()
-        if (
-            not self._behind_pooler
-            and now - connection.info.get(_SETTLED, -inf) < SETTLED_FOR.total_seconds()
-        ):
-            return {}
+        if not self._in_each and now - connection.info.get(_ASKED, -inf) < TOLD_EVERY.total_seconds():
+            return
         asked = utc_now()
-        told, pid, *_ = (await connection.execute(self._begin)).one()
+        told, pid, *_ = (await connection.execute(self._ask)).one()
         self._database_clock.set(told, asked)
         self._changes.own = pid
-        planned = connection.info.setdefault(_PLANNED, now)
-        if now - planned < PLANNED_FOR.total_seconds():
-            return {_SETTLED: now}
-        await connection.execute(_PLAN_ANEW)
-        return {_SETTLED: now, _PLANNED: now}
+        connection.info[_ASKED] = now
+        if now - connection.info.setdefault(_PLANNED, now) >= PLANNED_FOR.total_seconds():
+            await connection.execute(_PLAN_ANEW)
+            connection.info[_PLANNED] = now
 
     def _now(self, connection: Connection) -> datetime:
         if self._clock is not None:
