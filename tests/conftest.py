@@ -12,7 +12,18 @@ from tests.builders import Queue, SettableClock
 from tests.databases import parametrize_as_marked
 from tests.holding import Held
 from tests.line import SOON, Line, line_to
+from tests.longest_first import keep_order, order
+from tests.memory import keep_files_in_memory
 from tests.postgresql import Server
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    keep_files_in_memory()
+    keep_order(config)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order(items)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -30,13 +41,11 @@ def database_path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database_url(request: pytest.FixtureRequest) -> str:
     """Of a new database of the kind that the test is run for; else SQLite."""
     if getattr(request, "param", "sqlite") == "sqlite":
-        path = tmp_path / "notifications.db"
-        if "database_path" in request.fixturenames:
-            path = request.getfixturevalue("database_path")
-        return f"sqlite:///{path}"
+        # Where a file has been made ready, which a test need not name, it is that one.
+        return f"sqlite:///{request.getfixturevalue('database_path')}"
     url: str = request.getfixturevalue("postgresql_url")
     return url
 

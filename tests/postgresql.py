@@ -18,6 +18,7 @@ import asyncpg
 import pytest
 
 from storage.database import Database
+from tests.memory import MEMORY
 
 _PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
 
@@ -154,7 +155,7 @@ class Server:
 def serving(**options: Any) -> Iterator[Server]:
     """A server that is up. Raises: NoServerError."""
     programs()
-    with TemporaryDirectory(prefix="certctl-pg-", dir=_memory()) as directory:
+    with TemporaryDirectory(prefix="certctl-pg-", dir=MEMORY) as directory:
         server = Server(Path(directory), free_port(), **options)
         server.initialise()
         server.start()
@@ -162,12 +163,6 @@ def serving(**options: Any) -> Iterator[Server]:
             yield server
         finally:
             server.stop()
-
-
-def _memory() -> str | None:
-    """A directory that is no disk, if there is one with room."""
-    place = "/dev/shm"
-    return place if os.path.isdir(place) and shutil.disk_usage(place).free > 4 << 30 else None
 
 
 async def execute(url: str, *statements: str) -> None:
