@@ -66,7 +66,7 @@ _COLLISIONS = frozenset({"40001", "40P01"})
 """serialization_failure and deadlock_detected: nothing is wrong with the transaction but its moment."""
 
 
-_BY_INDEX: Mapping[str, str] = {
+BY_INDEX: Mapping[str, str] = {
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
@@ -243,7 +243,7 @@ class _Transactions:
                     "statement_timeout": _milliseconds(LONGEST_WRITE),
                     "idle_in_transaction_session_timeout": _milliseconds(IDLE_AT_MOST),
                     SPOKEN_FOR: "on",
-                    **_BY_INDEX,
+                    **BY_INDEX,
                 }.items()
             ),
         )
