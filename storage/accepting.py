@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Executable, Row, select, true
+from sqlalchemy import Connection, Executable, Row, Select, select, true
 from sqlalchemy.exc import IntegrityError
 
 from storage.auditing import record
@@ -54,15 +54,17 @@ _INSERT_UNLESS_KEY_KNOWN = {
 }
 
 
-def _accepting(inserts: Mapping[str, Insert]) -> Mapping[str, Executable]:
-    """Each gives the ids of what it accepted. On PostgreSQL, in the same statement, others are told."""
-    inserted = {dialect: insert.returning(notification_events.c.id) for dialect, insert in inserts.items()}
-    accepted = inserted["postgresql"].cte("accepted")
-    return inserted | {"postgresql": select(accepted.c.id, DUE_TOLD.scalar_subquery())}
+def _told(insert: Insert) -> Select[str, str]:
+    """On PostgreSQL those who deliver are told in the same statement."""
+    accepted = insert.returning(notification_events.c.id).cte("accepted")
+    return select(accepted.c.id, DUE_TOLD.scalar_subquery())
 
 
-_ACCEPT = _accepting(_INSERT)
-_ACCEPT_UNLESS_KEY_KNOWN = _accepting(_INSERT_UNLESS_KEY_KNOWN)
+_ACCEPT: Mapping[str, Executable] = _INSERT | {"postgresql": _told(_INSERT["postgresql"])}
+_ACCEPT_UNLESS_KEY_KNOWN: Mapping[str, Executable] = {
+    "sqlite": _INSERT_UNLESS_KEY_KNOWN["sqlite"].returning(notification_events.c.id),
+    "postgresql": _told(_INSERT_UNLESS_KEY_KNOWN["postgresql"]),
+}
 
 _BY_KEYS = select(*NOTIFICATION).where(
     notification_events.c.idempotency_key.in_(select(Batch("keys").values))

@@ -72,7 +72,7 @@ _COLLISIONS = frozenset({"40001", "40P01"})
 _READING: Mapping[str, str] = {"jit": "off"}
 """To compile a statement takes the server longer than to run any of ours."""
 
-_BY_INDEX: Mapping[str, str] = {
+BY_INDEX: Mapping[str, str] = {
     **_READING,
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
@@ -148,7 +148,7 @@ async def opened(
             "statement_timeout": _milliseconds(LONGEST_WRITE),
             "idle_in_transaction_session_timeout": _milliseconds(IDLE_AT_MOST),
             SPOKEN_FOR: "on",
-            **_BY_INDEX,
+            **BY_INDEX,
         }
         # Behind a pooler each transaction may be on another connection, which others use too.
         of_session, of_transaction = ({}, settings) if address.behind_pooler else (settings, {})
