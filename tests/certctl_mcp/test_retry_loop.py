@@ -103,6 +103,7 @@ async def test_what_this_process_requeues_wakes_it(database: Database, queue: Qu
         await notifier.receives()
 
 
+@pytest.mark.both_databases
 async def test_what_another_process_accepts_wakes_it(
     database: Database, database_url: str, clock: SettableClock
 ) -> None:
@@ -115,10 +116,11 @@ async def test_what_another_process_accepts_wakes_it(
         await notifier.receives()
 
 
-async def test_what_another_program_writes_wakes_it(database: Database, database_path: Path) -> None:
+@pytest.mark.both_databases
+async def test_what_another_program_writes_wakes_it(database: Database, database_url: str) -> None:
     notifier = Delivering()
     async with running(retry_loop(database, {"Webhook": notifier})):
-        insert_row(database_path, channel="Webhook")
+        insert_row(database_url, channel="Webhook")
         await notifier.receives()
 
 

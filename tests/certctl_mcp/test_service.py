@@ -13,6 +13,8 @@ from storage.models import AttemptOutcome, NotificationFilter, NotificationStatu
 from tests.builders import NOON, Queue, new_notification
 from tests.certctl_mcp.sending import Delivering, retry_loop
 
+pytestmark = pytest.mark.both_databases
+
 CHANNELS = {"Webhook": "webhook at example.com", "Slack": "Slack incoming webhook at hooks.slack.com"}
 
 

@@ -1,6 +1,5 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -10,7 +9,7 @@ from storage.database import Database
 from storage.models import NotificationStatus
 from storage.tables import sortable
 from tests.builders import NOON, WAIT, Queue, SettableClock
-from tests.storage.foreign import connected
+from tests.storage.foreign import run
 
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
@@ -18,14 +17,18 @@ MINUTE = timedelta(minutes=1)
 Row = Sequence[str | datetime | None]
 
 
-def write_table(path: Path, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+pytestmark = pytest.mark.both_databases
+
+
+def write_table(database_url: str, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
     """A table of certctl's, as far as the summary reads it."""
-    with connected(path) as certctl:
-        certctl.execute(f"CREATE TABLE {table} ({', '.join(columns)})")
-        for row in rows:
-            values = [sortable(value) if isinstance(value, datetime) else value for value in row]
-            marks = ", ".join("?" for _ in row)
-            certctl.execute(f"INSERT INTO {table} VALUES ({marks})", values)
+    kinds = (f"{name} {'TIMESTAMPTZ' if name.endswith('_at') else 'TEXT'}" for name in columns)
+    run(database_url, f"CREATE TABLE {table} ({', '.join(kinds)})")
+    as_text = database_url.startswith("sqlite")
+    for row in rows:
+        values = [sortable(each) if as_text and isinstance(each, datetime) else each for each in row]
+        marks = ", ".join(f"${number}" for number, _ in enumerate(row, 1))
+        run(database_url, f"INSERT INTO {table} VALUES ({marks})", *values)
 
 
 @pytest.fixture
@@ -60,9 +63,7 @@ async def test_the_queue_is_counted_by_status(stats: StatsService, queue: Queue)
     assert summary.next_retry_at == NOON + MINUTE + WAIT
 
 
-async def test_certificates_are_counted_by_how_long_they_last(
-    stats: StatsService, database_path: Path
-) -> None:
+async def test_certificates_are_counted_by_how_long_they_last(stats: StatsService, database_url: str) -> None:
     rows: list[Row] = [
         ("Active", NOON + 90 * DAY),
         ("Active", NOON + 29 * DAY),
@@ -72,7 +73,7 @@ async def test_certificates_are_counted_by_how_long_they_last(
         ("Revoked", NOON + 10 * DAY),
         ("Revoked", NOON - DAY),
     ]
-    write_table(database_path, "managed_certificates", ("status", "expires_at"), rows)
+    write_table(database_url, "managed_certificates", ("status", "expires_at"), rows)
     summary = await stats.dashboard_summary()
     assert summary.total_certificates == 7
     assert summary.expiring_certificates == 1
@@ -82,29 +83,29 @@ async def test_certificates_are_counted_by_how_long_they_last(
 
 
 async def test_agents_are_active_when_heard_of_within_five_minutes(
-    stats: StatsService, database_path: Path
+    stats: StatsService, database_url: str
 ) -> None:
     heartbeats: list[Row] = [(NOON,), (NOON - 4 * MINUTE,), (NOON - 6 * MINUTE,), (None,)]
-    write_table(database_path, "agents", ("last_heartbeat_at",), heartbeats)
+    write_table(database_url, "agents", ("last_heartbeat_at",), heartbeats)
     summary = await stats.dashboard_summary()
     assert (summary.total_agents, summary.active_agents, summary.offline_agents) == (4, 2, 2)
 
 
 async def test_jobs_are_pending_until_they_failed_or_completed(
-    stats: StatsService, database_path: Path
+    stats: StatsService, database_url: str
 ) -> None:
     waiting = ("Pending", "AwaitingCSR", "AwaitingApproval", "Running")
     rows = [(status,) for status in (*waiting, "Failed", "Failed", "Completed", "Cancelled")]
-    write_table(database_path, "jobs", ("status",), rows)
+    write_table(database_url, "jobs", ("status",), rows)
     summary = await stats.dashboard_summary()
     assert (summary.pending_jobs, summary.failed_jobs, summary.complete_jobs) == (4, 2, 1)
 
 
 async def test_a_table_of_another_shape_is_told_and_spoils_nothing_else(
-    stats: StatsService, queue: Queue, database_path: Path
+    stats: StatsService, queue: Queue, database_url: str
 ) -> None:
-    write_table(database_path, "managed_certificates", ("subject",), [("example.com",)])
-    write_table(database_path, "jobs", ("status",), [("Failed",)])
+    write_table(database_url, "managed_certificates", ("subject",), [("example.com",)])
+    write_table(database_url, "jobs", ("status",), [("Failed",)])
     await queue.dead()
     summary = await stats.dashboard_summary()
     assert summary.unreadable == ("certificates", "agents")
@@ -121,10 +122,9 @@ async def test_without_a_notification_repository_none_is_counted_as_dead(
 
 
 async def test_a_queue_that_can_t_be_read_is_told_and_not_raised(
-    stats: StatsService, database_path: Path
+    stats: StatsService, database_url: str
 ) -> None:
-    with connected(database_path) as other:
-        other.execute("ALTER TABLE notification_events RENAME TO moved_away")
+    run(database_url, "ALTER TABLE notification_events RENAME TO moved_away")
     summary = await stats.dashboard_summary()
     assert summary.unreadable == ("certificates", "agents", "jobs", "notifications")
 

@@ -20,7 +20,7 @@ from certctl_mcp.opening import opening
 from certctl_mcp.refusals import RESOURCE_NOT_FOUND
 from certctl_mcp.server import build_server
 from certctl_mcp.settings import load_settings
-from storage import changes
+from storage import data_version
 from storage.database import Database
 from storage.notifications import NotificationRepository
 from tests.builders import Queue, SettableClock
@@ -37,7 +37,7 @@ DASHBOARD = "certctl://dashboard"
 
 @pytest.fixture(autouse=True)
 def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(changes, "LOOK_EVERY", timedelta(milliseconds=20))
+    monkeypatch.setattr(data_version, "LOOK_EVERY", timedelta(milliseconds=20))
     monkeypatch.setattr(watching, "LEAST_PAUSE", timedelta(milliseconds=10))
 
 
@@ -90,6 +90,7 @@ def elsewhere(database_url: str, clock: SettableClock) -> Elsewhere:
     return opened
 
 
+@pytest.mark.both_databases
 async def test_a_session_is_told_of_what_another_process_changed(
     connect: Connect, queue: Queue, elsewhere: Elsewhere
 ) -> None:
@@ -101,6 +102,7 @@ async def test_a_session_is_told_of_what_another_process_changed(
         assert ear.told == [DEAD]
 
 
+@pytest.mark.both_databases
 async def test_a_listener_is_told_of_what_another_process_changed(
     connect: Connect, queue: Queue, elsewhere: Elsewhere
 ) -> None:

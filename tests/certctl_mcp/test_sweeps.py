@@ -16,6 +16,8 @@ from tests.builders import Queue, SettableClock, new_notification
 from tests.certctl_mcp.sending import Delivering, Failing, Hanging, retry_loop, running
 from tests.storage.foreign import locked
 
+pytestmark = pytest.mark.both_databases
+
 AT_ONCE = timedelta(milliseconds=500)
 
 

@@ -5,7 +5,6 @@ from datetime import timedelta
 
 import pytest
 
-from storage.clock import utc_now
 from storage.database import Database
 from tests.holding import Held
 from tests.reliability.fleet import Fleet
@@ -26,7 +25,7 @@ def chance() -> random.Random:
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     """The database that the fleet shares, in real time as its processes are."""
-    held = Held(Database.open(database_url, clock=utc_now))
+    held = Held(Database.open(database_url))
     yield await held.enter()
     await held.leave()
 

@@ -3,6 +3,8 @@
 import asyncio
 import signal
 
+import pytest
+
 from storage.database import Database
 from storage.models import NotificationStatus
 from storage.notifications import NotificationRepository
@@ -12,6 +14,7 @@ from tests.reliability.progress import until, until_sent
 from tests.reliability.receiver import Arrival, Receiver
 
 
+@pytest.mark.both_databases
 async def test_a_worker_that_lost_its_lease_while_stopped_can_t_change_what_another_took(
     database: Database, receiver: Receiver, fleet: Fleet
 ) -> None:

@@ -1,5 +1,5 @@
 """Any interleaving of accepting, claiming, answering in time, late, twice or never, requeueing, reading and
-purging keeps every promise of the contract. Two processes share the file; a model says what must be in it."""
+purging keeps every promise of the contract. Two processes share the database; a model says what it holds."""
 
 import asyncio
 from collections import Counter
@@ -12,7 +12,15 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import assume, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
 
 from certctl_mcp.retry_policy import Dead, RetryPolicy
 from storage.database import Database
@@ -26,8 +34,10 @@ from storage.models import (
     NotificationStatus,
 )
 from storage.notifications import NotificationRepository
+from tests import postgresql
 from tests.builders import LEASE, NOON, TOOK, SettableClock, new_notification
 from tests.holding import Held
+from tests.postgresql import Server
 from tests.reliability import model
 
 T = TypeVar("T")
@@ -48,13 +58,12 @@ class NotificationQueue(RuleBasedStateMachine):
     others = st.lists(notifications, max_size=5)
 
     @initialize()
-    def open_the_file_from_two_sides(self) -> None:
+    def open_it_from_two_sides(self) -> None:
         self.clock = SettableClock()
         self.model = model.Queue(NOON)
         self.accepted: set[str] = set()
         self.runner = asyncio.Runner()
-        self.directory = TemporaryDirectory()
-        self.url = f"sqlite:///{Path(self.directory.name) / 'notifications.db'}"
+        self.create()
         self.held = [Held(Database.open(self.url, clock=self.clock)) for _ in range(2)]
         self.sides = [NotificationRepository(self.run(held.enter())) for held in self.held]
 
@@ -62,8 +71,15 @@ class NotificationQueue(RuleBasedStateMachine):
         if hasattr(self, "held"):
             for held in self.held:
                 self.run(held.leave())
+            self.drop()
             self.runner.close()
-            self.directory.cleanup()
+
+    def create(self) -> None:
+        self.directory = TemporaryDirectory()
+        self.url = f"sqlite:///{Path(self.directory.name) / 'notifications.db'}"
+
+    def drop(self) -> None:
+        self.directory.cleanup()
 
     def run(self, step: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(step)
@@ -323,6 +339,19 @@ def expected_attempts(row: model.Row) -> tuple[Attempt, ...]:
         )
         for number, attempt in sorted(row.attempts.items())
     )
+
+
+@pytest.mark.postgresql
+def test_notification_queue_on_postgresql(postgresql_server: Server) -> None:
+    class QueueOnPostgreSQL(NotificationQueue):
+        def create(self) -> None:
+            self.url = self.run(postgresql.create_database(postgresql_server))
+
+        def drop(self) -> None:
+            self.run(postgresql.drop_database(postgresql_server, self.url))
+
+    few = settings(max_examples=5, stateful_step_count=30, deadline=None)
+    run_state_machine_as_test(QueueOnPostgreSQL, settings=few)
 
 
 TestNotificationQueue = NotificationQueue.TestCase

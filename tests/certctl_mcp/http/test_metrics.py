@@ -32,7 +32,7 @@ ATTEMPTS = "certctl_notification_attempts_total"
 TOOK = "certctl_notification_attempt_duration_seconds"
 
 
-def write_tables_of_certctl(path: Path) -> None:
+def write_tables_of_certctl(database_url: str) -> None:
     month = timedelta(days=30)
     expiries = [
         ("Active", NOON + 2 * month),
@@ -41,22 +41,22 @@ def write_tables_of_certctl(path: Path) -> None:
         ("Active", NOON - month),
         ("Revoked", NOON + month),
     ]
-    write_table(path, "managed_certificates", ["status", "expires_at"], expiries)
-    write_table(path, "agents", ["last_heartbeat_at"], [(NOON,), (NOON - month,)])
-    write_table(path, "jobs", ["status"], [("Pending",), ("Failed",), ("Completed",), ("Completed",)])
+    write_table(database_url, "managed_certificates", ["status", "expires_at"], expiries)
+    write_table(database_url, "agents", ["last_heartbeat_at"], [(NOON,), (NOON - month,)])
+    write_table(database_url, "jobs", ["status"], [("Pending",), ("Failed",), ("Completed",), ("Completed",)])
 
 
-async def test_promtool_finds_no_fault(served: Served, queue: Queue, database_path: Path) -> None:
-    write_tables_of_certctl(database_path)
+async def test_promtool_finds_no_fault(served: Served, queue: Queue, database_url: str) -> None:
+    write_tables_of_certctl(database_url)
     await queue.dead()
     await scrape(served)
     assert promtool("check", "metrics", given=(await scrape(served)).text) == ""
 
 
 async def test_certctl_s_names_have_certctl_s_types_and_values(
-    served: Served, queue: Queue, database_path: Path
+    served: Served, queue: Queue, database_url: str
 ) -> None:
-    write_tables_of_certctl(database_path)
+    write_tables_of_certctl(database_url)
     await queue.dead()
     found = await scrape(served)
     expected = {
@@ -220,9 +220,9 @@ async def test_metrics_are_for_those_with_a_key_which_may_be_read_only(served: S
 
 
 async def test_openmetrics_are_given_to_those_who_ask_for_them(
-    served: Served, queue: Queue, database_path: Path
+    served: Served, queue: Queue, database_url: str
 ) -> None:
-    write_tables_of_certctl(database_path)
+    write_tables_of_certctl(database_url)
     await queue.dead()
     # As Prometheus asks.
     accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
