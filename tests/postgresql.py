@@ -111,7 +111,7 @@ class Server:
         options = ["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
         self._run("initdb", "--pgdata", str(self._data), *options)
         # Whoever may reach it is a test; one of them gives a password.
-        access = f"host all {GUARDED} all scram-sha-256\nhost all all all trust\n"
+        access = f"host all {GUARDED} all scram-sha-256\nhost all all all trust\nlocal all all trust\n"
         (self._data / "pg_hba.conf").write_text(access)
 
     def start(self) -> None:

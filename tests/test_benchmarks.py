@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("huey", reason="the benchmarks need the extra bench")
+pytest.importorskip("procrastinate", reason="the benchmarks need the extra bench")
 
 from tests.benchmarks.__main__ import BENCHMARKS, main
 

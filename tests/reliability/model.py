@@ -184,10 +184,11 @@ class Queue:
                 became["under_way" if row.lease else "other_status"] += 1
         return BulkReport(**became)
 
-    def next_due_at(self) -> datetime | None:
+    def next_due_at(self, after: datetime) -> datetime | None:
+        """To whom claimed last at that moment."""
         retries = [row.next_retry_at for row in self.rows.values() if row.next_retry_at]
         leases = [row.lease.expires_at for row in self.rows.values() if row.lease]
-        return min([moment for moment in retries if moment > self.now] + leases, default=None)
+        return min([moment for moment in retries if moment > after] + leases, default=None)
 
     def _move(self, row: Row, outcome: AttemptOutcome, error: str | None) -> None:
         if outcome is AttemptOutcome.SENT:
