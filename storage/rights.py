@@ -25,7 +25,8 @@ async def unwritable(connection: AsyncConnection, readers: AsyncEngine, location
     may, standby = (await connection.execute(_MAY_WRITE)).one()
     if standby:
         return DatabaseReadOnlyError(
-            f"the database {location} is read-only, perhaps a standby: it is read, and not changed; name the primary"
+            f"the database {location} is read-only, perhaps a standby: it is read, and not changed; name the "
+            "primary"
         )
     if may:
         return None

@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import select
 import signal
 import struct
 import subprocess
@@ -19,6 +20,9 @@ from tests.processes import ROOT, Program
 
 COMMAND = [sys.executable, "-m", "certctl_mcp"]
 PATIENCE = 30.0
+HEARD_WITHIN = 2.0
+"""Seconds."""
+
 ALERT = ["send", "it expires", "--channel", "Webhook", "--type", "ExpirationWarning"]
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -96,6 +100,15 @@ class Terminal:
 
     def type(self, keys: str) -> None:
         os.write(self._terminal, keys.encode())
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C, and again if it was not heard: between the question and its reading it is not."""
+        self.type("\x03")
+        while self.process.poll() is None:
+            if not select.select([self._terminal], [], [], HEARD_WITHIN)[0]:
+                self.type("\x03")
+            elif not self._reads_on():
+                return
 
     def ends(self) -> int:
         """The exit code, once everything it showed is in `seen`."""

@@ -46,7 +46,7 @@ def test_without_a_command_on_a_terminal_it_says_what_it_waits_for(environment: 
     terminal = Terminal(environment)
     terminal.wait_until("is waiting for an MCP client to speak on stdin")
     terminal.wait_until("Ctrl-C ends.")
-    terminal.type("\x03")
+    terminal.interrupt()
     assert terminal.ends() in (0, 130)
     assert "Traceback" not in terminal.seen
 
@@ -82,7 +82,7 @@ def test_interrupted_at_the_question_nothing_is_changed(environment: dict[str, s
     dead_letters(environment, 1)
     terminal = Terminal(environment, "requeue", "--status", "dead")
     terminal.wait_until("[y/N]")
-    terminal.type("\x03")
+    terminal.interrupt()
     assert terminal.ends() == 130
     assert "Traceback" not in terminal.seen
     assert statuses(environment) == {"dead"}
