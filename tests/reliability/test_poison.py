@@ -91,7 +91,6 @@ async def supervised(fleet: Fleet) -> AsyncIterator[None]:
             tasks.cancel_scope.cancel()
 
 
-@pytest.mark.both_databases
 async def test_what_kills_every_worker_ends_in_the_dead_letters_and_the_rest_is_delivered_meanwhile(
     database: Database, receiver: Receiver, fleet: Fleet
 ) -> None:

@@ -2,6 +2,7 @@
 purging keeps every promise of the contract. Two processes share the database; a model says what it holds."""
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import Coroutine
 from datetime import datetime, timedelta
@@ -41,6 +42,9 @@ from tests.postgresql import Server
 from tests.reliability import model
 
 T = TypeVar("T")
+
+EXAMPLES = int(os.environ.get("EXAMPLES", "15"))
+"""More find more: some hundreds are for who has changed what they are about."""
 
 CHANNELS = ("Slack", "Email")
 WORKERS = ("worker-1", "worker-2", "worker-3")
@@ -359,4 +363,4 @@ def test_notification_queue_on_postgresql(postgresql_server: Server) -> None:
 
 
 TestNotificationQueue = NotificationQueue.TestCase
-TestNotificationQueue.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
+TestNotificationQueue.settings = settings(max_examples=EXAMPLES, stateful_step_count=30, deadline=None)
