@@ -22,7 +22,7 @@ TELL_EVERY = timedelta(milliseconds=500)
 """Others are told at most this often that something has changed: every message is one for all who listen,
 and the server lets transactions that send one commit one after the other."""
 
-HEAR_EVERY = timedelta(milliseconds=50)
+HEAR_EVERY = timedelta(milliseconds=10)
 """Of messages that follow one another the first is passed on at once, the others together after so long: all
 who listen look for the same rows, and most find that another has them."""
 
