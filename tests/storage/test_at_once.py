@@ -165,6 +165,7 @@ async def test_who_acts_on_the_same_in_another_order_holds_up_nobody_for_good(
     assert answers == [[ROWS, ROWS, ROWS // 2] * 5] * SIDES
 
 
+@pytest.mark.postgresql
 async def test_a_purge_and_late_outcomes_of_what_it_deletes_disturb_each_other_not(
     queue: Queue, clock: SettableClock, database_url: str
 ) -> None:
