@@ -23,9 +23,6 @@ from storage.transactions import Transaction
 BATCH = 500
 """Notifications, with their attempts, that a transaction takes."""
 
-MOST_NAMED = 10
-"""Differences that are named."""
-
 Row = dict[str, Value]
 Rows = Sequence[tuple[Table, Sequence[Row]]]
 """Of several tables, in an order in which they can be inserted."""
@@ -58,7 +55,7 @@ class Copied:
     checksum: str
     """The sum of the SHA-256 of all rows of the source, in whatever order."""
     differing: tuple[str, ...]
-    """Of what is not there as it is here; named at most `MOST_NAMED`."""
+    """What is not there as it is here, each row by its table and key."""
 
 
 async def copy(source: Database, target: Database, advance: Callable[[int], None]) -> Copied:

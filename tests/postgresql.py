@@ -1,6 +1,5 @@
 """A PostgreSQL of the tests' own: in a temporary directory, on a free port, ended with them."""
 
-import asyncio
 import os
 import pwd
 import shutil
@@ -193,8 +192,3 @@ async def create_database(server: Server, template: str = TEMPLATE, options: str
 
 async def drop_database(server: Server, url: str) -> None:
     await execute(server.url(), f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)")
-
-
-def run(step: Any) -> Any:
-    """From where no loop runs."""
-    return asyncio.run(step)

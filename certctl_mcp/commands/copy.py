@@ -7,6 +7,9 @@ import typer
 from certctl_mcp.commands.failures import CommandFailedError, ExitCode
 from certctl_mcp.commands.options import AsJson
 
+MOST_NAMED = 10
+"""Differences that are named."""
+
 
 def copy(
     source: Annotated[
@@ -26,7 +29,7 @@ def copy(
     from certctl_mcp.terminal.documents import Copy
     from certctl_mcp.terminal.output import print_json
     from certctl_mcp.terminal.progress import progress_bar
-    from storage.copying import MOST_NAMED, Copied, copy, count_notifications
+    from storage.copying import Copied, copy, count_notifications
     from storage.database import Database
 
     async def copied() -> tuple[Copied, str, str]:

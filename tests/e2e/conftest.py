@@ -1,22 +1,16 @@
 import os
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.http_receiver import Receiver
+from tests.e2e.http_receiver import Receiver, receiving
 
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    with Receiver() as server:
-        serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        serving.start()
+    with receiving() as server:
         yield server
-        server.answers.set()
-        server.shutdown()
-        serving.join()
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """A webhook's other end."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tests.e2e.program import PATIENCE
@@ -32,3 +34,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None: ...
+
+
+@contextmanager
+def receiving() -> Iterator[Receiver]:
+    """One that is up; what it still holds back is answered at the end."""
+    with Receiver() as server:
+        serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        serving.start()
+        yield server
+        server.answers.set()
+        server.shutdown()
+        serving.join()

@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import socket
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from playwright.async_api import Error as PlaywrightError
 from certctl_mcp.http.app import http_server
 from certctl_mcp.settings import load_settings
 from tests.clients.installing import Installer
-from tests.e2e.http_receiver import Receiver
+from tests.e2e.http_receiver import Receiver, receiving
 from tests.holding import Held
 from tests.ui.rows import Stored, store
 
@@ -73,13 +72,8 @@ def axe(packages: Path) -> str:
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     """Takes what is sent over the channel `Webhook`."""
-    with Receiver() as server:
-        serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        serving.start()
+    with receiving() as server:
         yield server
-        server.answers.set()
-        server.shutdown()
-        serving.join()
 
 
 @dataclass(frozen=True, slots=True)
