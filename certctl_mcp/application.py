@@ -17,6 +17,7 @@ from certctl_mcp.settings import Settings
 from certctl_mcp.stats import StatsService
 from storage.database import Database
 from storage.errors import SchemaIncompleteError
+from storage.models import Room
 from storage.notifications import NotificationRepository
 
 logger = logging.getLogger(__name__)
@@ -63,7 +64,6 @@ async def open_application(settings: Settings) -> AsyncIterator[Application]:
             missing_notifier=settings.missing_notifier,
             clock=database.clock,
         )
-        limits = {channel.name: channel.concurrency for channel in settings.channels}
         retry_loop = RetryLoop(
             repository,
             database.changes.due,
@@ -72,9 +72,9 @@ async def open_application(settings: Settings) -> AsyncIterator[Application]:
             lease=settings.lease,
             interval=settings.retry_interval,
             concurrency=settings.concurrency,
-            channel_concurrency=lambda name: limits.get(name) or settings.channel_concurrency,
+            room=_room(settings),
             grace=settings.shutdown_grace,
-            meter=AttemptMeter(limits),
+            meter=AttemptMeter([channel.name for channel in settings.channels]),
             clock=database.clock,
         )
         async with retry_loop:
@@ -87,6 +87,11 @@ async def open_application(settings: Settings) -> AsyncIterator[Application]:
                 logger.info("off: %s", told)
             stats = StatsService(database, repository, off=off)
             yield Application(service, stats, retry_loop, settings, database.location, delivers)
+
+
+def _room(settings: Settings) -> Room:
+    own = {channel.name: channel.concurrency for channel in settings.channels if channel.concurrency}
+    return Room(settings.channel_concurrency, own)
 
 
 def _delivers(settings: Settings, database: Database) -> bool:

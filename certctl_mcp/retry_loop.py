@@ -1,15 +1,18 @@
 """The companion task: wakes when something is due, claims it, and starts its attempts.
 
-It claims only what can start now: so many attempts in all, so many in each channel. A channel that hangs
-fills its own places and no others.
+It claims what can start now, so many attempts in all and so many in each channel, and what will be able to
+by the time of the next claim, going by how many ended during the last one. A channel that hangs fills its own
+places and no others.
 """
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from math import inf
+from time import monotonic
 from types import TracebackType
 from typing import Self
 
@@ -21,7 +24,7 @@ from certctl_mcp.measuring import AttemptMeter
 from storage.changes import Signal
 from storage.clock import Clock, utc_now
 from storage.errors import StorageError
-from storage.models import AttemptOutcome, Claim, Notification, SweepReport
+from storage.models import AttemptOutcome, Claim, Notification, Room, SweepReport
 from storage.notifications import NotificationRepository
 
 logger = logging.getLogger(__name__)
@@ -36,11 +39,29 @@ FIRST_PAUSE = timedelta(seconds=1)
 LONGEST_PAUSE = timedelta(seconds=30)
 """The pauses while the database can't be used double from the first to the longest."""
 
+QUIET = timedelta(milliseconds=200)
+"""After so long without news it looks ahead, for what only time makes due. While there is news, whatever is
+due is found with that."""
+
+IN_VAIN = timedelta(milliseconds=10)
+"""After a look that found nothing the next one is made no sooner. All who are told that something is due look
+for it, and most find that another has it."""
+
+CLAIM_AHEAD = 3
+"""Times as many as ended during the last claim are held beyond the free places; when a third of them is left,
+the next claim is made. Without that places would wait for the database as often as it works."""
+
 CLEAN_UP = timedelta(seconds=2)
 """What is left, after the grace time, to record attempts that were broken off."""
 
 Waiter = Callable[[asyncio.Event, timedelta], Awaitable[None]]
 """Waits until the event is set, but not longer than the time given."""
+
+
+_AT_ONCE = datetime.min.replace(tzinfo=UTC)
+
+_DUE_LATER = (AttemptOutcome.FAILED, None)
+"""The outcomes after which it will be due again; None is one that could not be recorded."""
 
 
 async def wait_at_most(event: asyncio.Event, time: timedelta) -> None:
@@ -73,7 +94,7 @@ class RetryLoop:
         lease: timedelta,
         interval: timedelta,
         concurrency: int,
-        channel_concurrency: Callable[[str], int],
+        room: Room,
         grace: timedelta,
         meter: AttemptMeter | None = None,
         clock: Clock = utc_now,
@@ -87,7 +108,7 @@ class RetryLoop:
         self._lease = lease
         self._interval = interval
         self._concurrency = concurrency
-        self._channel_concurrency = channel_concurrency
+        self._limits = room
         self._grace = grace
         self._clock = clock
         self._wait = wait
@@ -96,11 +117,18 @@ class RetryLoop:
         self._sweeping = asyncio.Lock()
         self._wake = asyncio.Event()
         self._stopped = asyncio.Event()
-        self._claims: asyncio.Queue[Claim] = asyncio.Queue()
+        self._begun: asyncio.Queue[Claim] = asyncio.Queue()
+        self._ahead: defaultdict[str, deque[Claim]] = defaultdict(deque)
         self._workers = 0
         self._sending: Counter[str] = Counter()
+        self._ended: Counter[str] = Counter()
+        self._ended_during_claim: Counter[str] = Counter()
         self._under_way = 0
         self._alone = False
+        self._look_at = _AT_ONCE
+        self._looked_in_vain_at = -inf
+        self._asked = False
+        self._at_rest = False
         self._tallies: list[_Tally] = []
 
     async def __aenter__(self) -> Self:
@@ -124,7 +152,7 @@ class RetryLoop:
         while not self._stopped.is_set():
             self._wake.clear()
             try:
-                if not await self._start_due(SWEEP_LIMIT):
+                if not (self._due_by_now() and await self._start_again(SWEEP_LIMIT)):
                     await self._wait_for_work()
             except StorageError as failure:
                 logger.warning("%s; trying again in %g s", failure, pause.total_seconds())
@@ -170,8 +198,9 @@ class RetryLoop:
         )
 
     def stop(self) -> None:
-        """Claim nothing more."""
+        """Claim nothing more, and give back what was not begun."""
         self._stopped.set()
+        self._begin_what_fits()
         self._wake.set()
 
     async def wait_for_completion(self, grace: timedelta) -> bool:
@@ -195,54 +224,105 @@ class RetryLoop:
 
     async def _start_due(self, limit: int) -> int:
         """Claim what is due and can start now, and start it."""
-        async with self._claiming:
-            started = await self._claim_and_start(limit, suspects=False)
-            if not started and not self._under_way:
-                # What may kill its worker is attempted when there is nobody else to be killed.
-                started = await self._claim_and_start(min(limit, 1), suspects=True)
-                self._alone = started > 0
-            return started
+        started = await self._start(limit)
+        # What may kill its worker is attempted when there is nobody else to be killed.
+        return started or await self._start_suspect(limit)
 
-    async def _claim_and_start(self, limit: int, *, suspects: bool) -> int:
-        slots = min(limit, self._free_slots())
-        if slots <= 0 or self._stopped.is_set() or self._alone:
-            return 0
+    async def _start_again(self, limit: int) -> int:
+        """Not sooner after a look that was in vain than another has any hope."""
+        await asyncio.sleep(self._looked_in_vain_at + IN_VAIN.total_seconds() - monotonic())
+        return await self._start(limit)
+
+    async def _start(self, limit: int) -> int:
+        async with self._claiming:
+            slots = min(limit, self._slots())
+            if slots <= 0 or self._stopped.is_set() or self._alone:
+                return 0
+            room = self._room()
+            self._asked = self._at_rest = False
+            self._ended.clear()
+            claims = await self._claim(slots, room, suspects=False)
+            self._ended_during_claim = self._ended.copy()
+            full = room.without(Counter(claim.notification.channel for claim in claims)).named.values()
+            if len(claims) < slots and all(left > 0 for left in full) and not self._asked:
+                # Nothing was left behind for lack of a place.
+                self._look_at = self._clock() + self._interval
+            if not claims:
+                self._looked_in_vain_at = monotonic()
+            return len(claims)
+
+    async def _start_suspect(self, limit: int) -> int:
+        async with self._claiming:
+            if limit <= 0 or self._stopped.is_set() or self._under_way:
+                return 0
+            claims = await self._claim(1, self._limits, suspects=True)
+            self._alone = bool(claims)
+            return len(claims)
+
+    async def _claim(self, slots: int, room: Room, *, suspects: bool) -> tuple[Claim, ...]:
         # Cancelled in the middle, it would leave leases that nobody knows he holds.
         with anyio.CancelScope(shield=True):
-            claims = await self._repository.claim(
-                self._worker, self._lease, slots, self._room, suspects=suspects
-            )
+            claims = await self._repository.claim(self._worker, self._lease, slots, room, suspects=suspects)
         for claim in claims:
             self._under_way += 1
-            self._sending[claim.notification.channel] += 1
-            self._claims.put_nowait(claim)
+            self._ahead[claim.notification.channel].append(claim)
+        self._begin_what_fits()
         # A worker stays for later claims: a new task for each would cost as much as claiming it.
         while self._workers < self._under_way:
             self._workers += 1
             self._tasks.start_soon(self._work)
-        return len(claims)
+        return claims
+
+    def _slots(self) -> int:
+        """How many more are wanted."""
+        ahead, ended = sum(map(len, self._ahead.values())), self._ended_during_claim.total()
+        if ahead > ended:
+            return 0
+        return self._free_slots() - ahead + CLAIM_AHEAD * ended
+
+    def _room(self) -> Room:
+        """How many more are wanted in each channel."""
+        held = Counter({channel: len(claims) for channel, claims in self._ahead.items()}) + self._sending
+        wanted = {
+            channel: CLAIM_AHEAD * min(ended, self._limits.of(channel))
+            for channel, ended in self._ended_during_claim.items()
+        }
+        return self._limits.without({name: held[name] - wanted.get(name, 0) for name in {*held, *wanted}})
 
     def _free_slots(self) -> int:
         return self._concurrency - self._sending.total()
 
-    def _room(self, channel: str) -> int:
-        return self._channel_concurrency(channel) - self._sending[channel]
+    def _begin_what_fits(self) -> None:
+        for channel in self._ahead:
+            while self._begin_next(channel):
+                pass
+
+    def _begin_next(self, channel: str) -> bool:
+        """Begin what has been claimed in the channel for longest, if it has a place."""
+        fits = self._free_slots() > 0 and self._sending[channel] < self._limits.of(channel)
+        # What is told to stop begins nothing, but gives back what it holds.
+        if not self._ahead[channel] or not (fits or self._stopped.is_set()):
+            return False
+        self._sending[channel] += 1
+        self._begun.put_nowait(self._ahead[channel].popleft())
+        return True
 
     async def _work(self) -> None:
         while True:
-            await self._attempt(await self._claims.get())
+            await self._attempt(await self._begun.get())
 
     async def _attempt(self, claim: Claim) -> None:
         answer: Answer | None = None
+        outcome: AttemptOutcome | None = None
         try:
             try:
                 answer = await self._answer(claim)
             finally:
                 # The place is free before the outcome is written: both can share a transaction.
-                self._sending[claim.notification.channel] -= 1
-                self._wake.set()
+                self._give_up_place(claim.notification.channel)
             if answer is not None:
-                self._count(claim, answer, await self._delivery.record(claim, answer))
+                outcome = await self._delivery.record(claim, answer)
+                self._count(claim, answer, outcome)
         except anyio.get_cancelled_exc_class():
             with anyio.move_on_after(CLEAN_UP.total_seconds(), shield=True):
                 await self._delivery.record_cancelled(claim, answer)
@@ -252,10 +332,22 @@ class RetryLoop:
             logger.exception("the attempt of %s ended in an unexpected way", claim.notification.id)
         finally:
             self._under_way -= 1
-            self._alone = False
-            self._wake.set()
+            if self._alone or answer is None:
+                # The others have waited for its end, or it is due again.
+                self._alone = False
+                self._look_again()
+            elif self._at_rest and (outcome in _DUE_LATER or not self._under_way):
+                self._wake.set()
             for tally in self._tallies:
                 tally.changed.set()
+
+    def _give_up_place(self, channel: str) -> None:
+        self._sending[channel] -= 1
+        self._ended[channel] += 1
+        if not self._begin_next(channel):
+            self._begin_what_fits()
+        if self._due_by_now():
+            self._wake.set()
 
     async def _answer(self, claim: Claim) -> Answer | None:
         """What the attempt came to; None where it was not begun and the claim given back."""
@@ -271,16 +363,31 @@ class RetryLoop:
             for tally in self._tallies:
                 tally.outcomes[outcome] += 1
 
+    def _look_again(self) -> None:
+        """Something may be due that was not."""
+        self._asked = True
+        self._look_at = _AT_ONCE
+        self._wake.set()
+
+    def _due_by_now(self) -> bool:
+        return self._look_at <= self._clock()
+
     async def _wait_for_work(self) -> None:
-        pause = self._interval
-        # Nothing can be claimed without a free place: what becomes due then waits for the end of an attempt.
-        can_claim = self._free_slots() and not self._alone
-        if can_claim and (due := await self._repository.next_due_at()):
-            pause = max(timedelta(0), min(pause, due - self._clock()))
-        await self._wait(self._wake, pause)
+        if self._alone or self._due_by_now():
+            # It waits for a place.
+            await self._wait(self._wake, self._interval)
+            return
+        if not self._at_rest:
+            await self._wait(self._wake, QUIET)
+            self._at_rest = not self._wake.is_set()
+        if not self._at_rest or await self._start_suspect(1):
+            return
+        if due := await self._repository.next_due_at():
+            self._look_at = min(self._look_at, due)
+        await self._wait(self._wake, max(timedelta(0), self._look_at - self._clock()))
 
     async def _notice_changes(self) -> None:
         version = self._due.version
         while True:
             version = await self._due.wait_beyond(version)
-            self._wake.set()
+            self._look_again()

@@ -45,13 +45,8 @@ _INSERT = {
     )
     for dialect, insert in INSERTS.items()
 }
-_INSERT_UNLESS_KEY_KNOWN = {
-    dialect: insert.on_conflict_do_nothing(
-        index_elements=[notification_events.c.idempotency_key],
-        index_where=notification_events.c.idempotency_key.is_not(None),
-    )
-    for dialect, insert in _INSERT.items()
-}
+_INSERT_UNLESS_KNOWN = {dialect: insert.on_conflict_do_nothing() for dialect, insert in _INSERT.items()}
+"""Known by its key, or by its id: then this very one was accepted before, and nobody was told so."""
 
 
 def _told(insert: Insert) -> Select[str, str]:
@@ -60,10 +55,9 @@ def _told(insert: Insert) -> Select[str, str]:
     return select(accepted.c.id, DUE_TOLD.scalar_subquery())
 
 
-_ACCEPT: Mapping[str, Executable] = _INSERT | {"postgresql": _told(_INSERT["postgresql"])}
-_ACCEPT_UNLESS_KEY_KNOWN: Mapping[str, Executable] = {
-    "sqlite": _INSERT_UNLESS_KEY_KNOWN["sqlite"].returning(notification_events.c.id),
-    "postgresql": _told(_INSERT_UNLESS_KEY_KNOWN["postgresql"]),
+_ACCEPT: Mapping[str, Executable] = {
+    "sqlite": _INSERT_UNLESS_KNOWN["sqlite"].returning(notification_events.c.id),
+    "postgresql": _told(_INSERT_UNLESS_KNOWN["postgresql"]),
 }
 
 _BY_KEYS = select(*NOTIFICATION).where(
@@ -128,19 +122,16 @@ def accept(transaction: Transaction, offers: Sequence[Offer]) -> list[Accepted |
 def _accept(
     connection: Connection, notifications: Sequence[Notification]
 ) -> list[Accepted | NotificationError]:
-    if all(n.idempotency_key is None for n in notifications):
-        connection.execute(_ACCEPT[connection.dialect.name], {"rows": _rows(notifications)})
-        return [Accepted(notification=n, created=True) for n in notifications]
     # Two processes that offer the same keys must not each wait for the other's.
-    ordered = sorted(notifications, key=lambda n: n.idempotency_key or "")
-    accept_unknown = _ACCEPT_UNLESS_KEY_KNOWN[connection.dialect.name]
+    left = sorted(notifications, key=lambda n: n.idempotency_key or "")
     created: set[str] = set()
     first: dict[str | None, Row[Any]] = {}
     # Whoever has the key may be purged before he is looked for; then it is free.
-    while left := [n for n in ordered if n.id not in created and n.idempotency_key not in first]:
-        rows = {"rows": _rows(left)}
-        created |= set(connection.execute(accept_unknown, rows).scalars())
+    while left:
+        accepted = connection.execute(_ACCEPT[connection.dialect.name], {"rows": _rows(left)}).scalars()
+        created.update(accepted, (n.id for n in left if n.idempotency_key is None))
         first |= _first_with_keys(connection, [n for n in left if n.id not in created])
+        left = [n for n in left if n.id not in created and n.idempotency_key not in first]
     return [
         Accepted(notification=n, created=True) if n.id in created else _again(n, first[n.idempotency_key])
         for n in notifications
@@ -161,7 +152,7 @@ def _first_with_keys(connection: Connection, repeated: list[Notification]) -> di
 def _again(offered: Notification, first: Row[Any]) -> Accepted | NotificationError:
     if _contents(offered) != _contents(first) or first.status not in _STATUSES:
         return IdempotencyConflictError(str(offered.idempotency_key), first.id)
-    return Accepted(notification=notification_of(first), created=False)
+    return Accepted(notification=notification_of(first), created=first.id == offered.id)
 
 
 def _contents(n: Notification | Row[Any]) -> tuple[str | None, ...]:

@@ -71,22 +71,20 @@ class Database:
                     writer.close()
                     opened.leave_soon()
 
-    async def write(self, operation: Operation[Item, Result], item: Item) -> Result:
+    async def write(
+        self, operation: Operation[Item, Result], item: Item, *, repeatable: bool = False
+    ) -> Result:
         """Change the database; see `Writer.write`.
 
-                Raises:
-                    NotificationError: the operation refused this item.
-        <<<<<<< HEAD
-                    ChangeUnknownError: the database did not answer whether it was changed.
-                    StorageError: the database can't be written now; nothing was changed.
-        =======
-                    StorageError: the database can't be written, now or at all; nothing was changed.
-        >>>>>>> main
+        Raises:
+            NotificationError: the operation refused this item.
+            ChangeUnknownError: the database did not answer whether it was changed.
+            StorageError: the database can't be written, now or at all; nothing was changed.
         """
         if self.unchangeable is not None:
             raise type(self.unchangeable)(str(self.unchangeable))
         with explained(self.location):
-            return await self._writer.write(operation, item)
+            return await self._writer.write(operation, item, repeatable=repeatable)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:

@@ -197,6 +197,26 @@ def _milliseconds_postgresql(element: milliseconds_between, compiler: SQLCompile
     return f"CAST(round(extract(epoch FROM {later} - {earlier}) * 1000) AS BIGINT)"
 
 
+class at_present(FunctionElement[Any]):  # noqa: N801
+    """The moment of a statement: the one that it is given or, where a database has a clock of its own and is
+    given none, the one at which it is told the statement."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+
+@compiles(at_present, "sqlite")
+def _at_present_sqlite(element: at_present, compiler: SQLCompiler, **options: Any) -> str:
+    (given,) = _process(element, compiler, options)
+    return given
+
+
+@compiles(at_present, "postgresql")
+def _at_present_postgresql(element: at_present, compiler: SQLCompiler, **options: Any) -> str:
+    (given,) = _process(element, compiler, options)
+    return f"COALESCE({given}, statement_timestamp())"
+
+
 class hour_of(FunctionElement[Any]):  # noqa: N801
     """What moments of one hour have in common."""
 

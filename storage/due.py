@@ -7,7 +7,8 @@ from sqlalchemy import CTE, ColumnElement, Select, bindparam, literal_column, se
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from storage.records import NOTIFICATION
-from storage.tables import UtcDateTime, notification_events
+from storage.tables import notification_events
+from storage.transactions import NOW
 from storage.waiting import WAYS
 
 SUSPECT_AFTER = 3
@@ -34,15 +35,15 @@ def oldest(
     )
 
 
-def leasing(taken: CTE) -> ReturningUpdate[tuple[object, ...]]:
+def leasing(taken: CTE, until: ColumnElement[datetime]) -> ReturningUpdate[tuple[object, ...]]:
     """Put those with the ids of `taken` under a lease, and give them as they are then."""
     return (
         update(notification_events)
         .where(_n.id == taken.c.id)
         .values(
             lease_owner=bindparam("worker"),
-            lease_expires_at=bindparam("expires_at", type_=UtcDateTime),
-            claimed_at=bindparam("now", type_=UtcDateTime),
+            lease_expires_at=until,
+            claimed_at=NOW,
             attempt_count=_n.attempt_count + 1,
         )
         .returning(*NOTIFICATION)

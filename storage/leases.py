@@ -6,20 +6,20 @@ its retries, but one that kills every worker that attempts it must not do so for
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, insert, literal, null, select, update
+from sqlalchemy import ColumnElement, and_, case, insert, literal, null, select, update
 
 from storage.batches import Batch, Value, encoded
 from storage.models import AttemptOutcome, Claim, NotificationStatus
 from storage.notices import tell_due
-from storage.tables import UtcDateTime, notification_attempts, notification_events
-from storage.transactions import Transaction
+from storage.tables import notification_attempts, notification_events
+from storage.transactions import NOW, Transaction
 
 ABANDONED_AT_MOST = 10
 """Abandoned this often, a notification goes to the dead letters."""
 
 _n = notification_events.c
 
-EXPIRED = and_(_n.lease_expires_at.is_not(None), _n.lease_expires_at <= bindparam("now", type_=UtcDateTime))
+EXPIRED = and_(_n.lease_expires_at.is_not(None), _n.lease_expires_at <= NOW)
 
 
 def held_by(claims: Batch) -> ColumnElement[bool]:
@@ -76,12 +76,18 @@ _RELEASE = (
 def end_expired_leases(transaction: Transaction) -> None:
     """Take back every lease that has run out, but for those that another process is taking back."""
     connection = transaction.connection
-    if ended := connection.execute(_ENDED, {"now": transaction.now}).scalars().all():
+    if ended := connection.execute(_ENDED, {"now": transaction.given}).scalars().all():
         rows = {"ended": encoded(ended)}
         connection.execute(_RECORD_ABANDONED, rows)
         connection.execute(_END, rows)
         # Whoever passed them by while they were taken back may be the only one with room for them.
         tell_due(connection)
+
+
+def take_back(transaction: Transaction, asked: Sequence[None]) -> Sequence[None]:
+    """End every lease that has run out, as if by the worker that never answered."""
+    end_expired_leases(transaction)
+    return asked
 
 
 def release(transaction: Transaction, claims: Sequence[Claim]) -> list[bool]:

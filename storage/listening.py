@@ -22,10 +22,6 @@ TELL_EVERY = timedelta(milliseconds=500)
 """Others are told at most this often that something has changed: every message is one for all who listen,
 and the server lets transactions that send one commit one after the other."""
 
-HEAR_EVERY = timedelta(milliseconds=10)
-"""Of messages that follow one another the first is passed on at once, the others together after so long: all
-who listen look for the same rows, and most find that another has them."""
-
 ASK_AFTER = timedelta(seconds=15)
 """A connection that was quiet for so long is asked whether it is still there."""
 
@@ -47,8 +43,6 @@ class Listening(Changes):
         self._wanted = asyncio.Event()
         self._told = True
         self._untold = asyncio.Event()
-        self._deaf: asyncio.TimerHandle | None = None
-        self._heard = False
 
     async def wait_beyond(self, version: int) -> int:
         # Who only waits for work need not hear of every outcome on every host.
@@ -64,8 +58,6 @@ class Listening(Changes):
 
     def close(self) -> None:
         super().close()
-        if self._deaf is not None:
-            self._deaf.cancel()
         self._wanted.set()
         self._untold.set()
 
@@ -110,23 +102,10 @@ class Listening(Changes):
     def _hear(self, _connection: Any, sender: int, channel: str, _payload: object) -> None:
         if sender == self.own:
             return
-        if channel != DUE:
-            Signal.announce(self)
-        elif self._deaf is None:
-            self._pass_on()
+        if channel == DUE:
+            self.announce()
         else:
-            self._heard = True
-
-    def _pass_on(self) -> None:
-        self.announce()
-        loop = asyncio.get_running_loop()
-        self._deaf = loop.call_later(HEAR_EVERY.total_seconds(), self._hear_again)
-
-    def _hear_again(self) -> None:
-        self._deaf = None
-        if self._heard:
-            self._heard = False
-            self._pass_on()
+            Signal.announce(self)
 
     async def _tell(self) -> None:
         """That something has changed here, to those who watch elsewhere."""

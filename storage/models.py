@@ -3,7 +3,8 @@
 States and columns follow certctl's `notification_events` table; what each means is said at the field.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -106,6 +107,23 @@ class Accepted(_Record):
 
     notification: Notification
     created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """For how many attempts at once each channel has room."""
+
+    otherwise: int
+    """A channel that is not named."""
+    named: Mapping[str, int] = field(default_factory=dict)
+
+    def of(self, channel: str) -> int:
+        return self.named.get(channel, self.otherwise)
+
+    def without(self, taken: Mapping[str, int]) -> "Room":
+        """What is left when so many are taken in each channel."""
+        left = {channel: self.of(channel) - number for channel, number in taken.items()}
+        return Room(self.otherwise, {**self.named, **left})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
 """The repository: every step of a notification's way through the database, under its name in the contract."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
@@ -9,12 +11,14 @@ from sqlalchemy import func, select
 from storage import auditing, failing, listing, many, naming, reporting, statistics
 from storage.accepting import Offer, accept, pending
 from storage.changes import Changes
-from storage.claiming import ClaimRequest, claim
+from storage.claiming import claim
+from storage.claiming_beside import take_what_is_left
+from storage.claims import ClaimRequest
 from storage.counting import Counting
 from storage.database import Database
-from storage.errors import NotificationNotFoundError
+from storage.errors import NotificationNotFoundError, StorageError
 from storage.identifiers import new_notification_id
-from storage.leases import release
+from storage.leases import release, take_back
 from storage.listing import list_page
 from storage.many import Bulk
 from storage.models import (
@@ -35,6 +39,7 @@ from storage.models import (
     NotificationPage,
     NotificationStatus,
     QueueCounts,
+    Room,
     Share,
 )
 from storage.outcomes import Finished, Transition, finish
@@ -73,7 +78,9 @@ class NotificationRepository:
             UnknownCertificateError: it is about a certificate that is not there, where the database knows.
         """
         notification = pending(new, new_notification_id(), self._database.clock())
-        accepted = await self._database.write(accept, Offer(notification, actor))
+        # Its id is its own, so it is not accepted twice; only the audit's entry has to come with it.
+        offer = Offer(notification, actor)
+        accepted = await self._database.write(accept, offer, repeatable=actor is None)
         self._database.changes.announce()
         return accepted
 
@@ -125,17 +132,26 @@ class NotificationRepository:
         worker: str,
         lease: timedelta,
         slots: int,
-        room: Callable[[str], int],
+        room: Room,
         *,
         suspects: bool = False,
     ) -> tuple[Claim, ...]:
-        """Take up to `slots` due notifications, oldest first, at most `room(channel)` in each channel.
+        """Take up to `slots` due notifications, oldest first, as many of each channel as it has room for.
 
         No other worker gets them while the lease lasts. `suspects` takes those abandoned so often that
         they may be what kills their workers; all other calls leave them alone.
         """
         request = ClaimRequest(worker, lease, slots, room, suspects)
-        self._looked_at, claims = await self._database.write(claim, request)
+        found = await self._database.write(claim, request, repeatable=True)
+        if found.lapsed:
+            await self._database.write(take_back, None)
+            request = replace(request, heed_lapsed=False)
+            found = await self._database.write(claim, request, repeatable=True)
+        self._looked_at, claims = found.at, found.claims
+        if found.contended:
+            # What was taken is held by now, and is to be attempted whatever becomes of the rest.
+            with suppress(StorageError):
+                claims += await self._database.write(take_what_is_left, request.without(claims))
         return claims
 
     async def record_sent(self, claim: Claim, duration: timedelta) -> bool:
@@ -334,7 +350,9 @@ class NotificationRepository:
         transition: Transition,
     ) -> bool:
         finished = Finished(claim, duration, outcome, error, transition)
-        on_time = await self._database.write(finish, finished)
+        # Whoever is to attempt it again hears of it together with what happened.
+        repeatable = outcome is not AttemptOutcome.ABANDONED
+        on_time = await self._database.write(finish, finished, repeatable=repeatable)
         self._database.changes.committed()
         return on_time
 

@@ -20,10 +20,13 @@ Result = TypeVar("Result")
 class Transact(Protocol):
     """Does work in one transaction, and commits it before it returns."""
 
-    def __call__(self, work: Callable[[Transaction], Result]) -> Awaitable[Result]:
-        """Raises:
-        TransactionFailedError: it could not be begun or ended.
-        And what `work` or the commit raises.
+    def __call__(self, work: Callable[[Transaction], Result], *, repeatable: bool) -> Awaitable[Result]:
+        """Where `repeatable`, the work comes to the same if each of its statements is a transaction of its
+        own, and if it is done again from the beginning.
+
+        Raises:
+            TransactionFailedError: it could not be begun or ended.
+            And what `work` or the commit raises.
         """
 
 

@@ -7,22 +7,22 @@ same moment. Connections are few: one that writes, some that read, one that list
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
-from functools import partial
 from math import inf
 from time import monotonic
 from typing import TypeVar
 
 import anyio.to_thread
-from sqlalchemy import Connection, NullPool, func, literal, select, text
+from sqlalchemy import Connection, NullPool, RootTransaction, func, literal, select, text
+from sqlalchemy.engine.interfaces import IsolationLevel
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from storage.addresses import Address
 from storage.changes import Changes
 from storage.clock import Clock, utc_now
-from storage.connecting import Connecting
+from storage.connecting import ASK_AFTER, Connecting
 from storage.errors import ChangeUnknownError, StorageError
 from storage.failures import BEHIND_POOLER
 from storage.listening import Listening
@@ -86,11 +86,13 @@ PLANNED_FOR = timedelta(seconds=10)
 """After so long a statement is planned anew: which index is best on an empty table need not be the best on a
 large one."""
 
+HELD_FOR = ASK_AFTER
+"""The connection that writes is taken from its pool anew after so long without use."""
+
 TOLD_EVERY = timedelta(seconds=1)
 """So often the database is asked the time, from which this process's is put right."""
 
 
-_TIME = select(func.clock_timestamp())
 _PLAN_ANEW = text("DISCARD PLANS")
 
 _ASKED = "certctl_mcp_asked"
@@ -160,7 +162,8 @@ async def opened(
         changes = Polling() if address.behind_pooler or unchangeable else Listening(readers)
         database_clock = DatabaseClock()
         transact = _Transactions(writing, clock, database_clock, changes, of_transaction)
-        await transact(lambda transaction: None)
+        opening.push_async_callback(transact.close)
+        await transact(lambda transaction: None, repeatable=False)
         yield Opened(
             address.shown,
             found,
@@ -244,6 +247,9 @@ class _Transactions:
     ) -> None:
         """`settings` are those that each transaction needs, where its connection has not begun with them."""
         self._engine = engine
+        self._connection: AsyncConnection | None = None
+        self._level: IsolationLevel | None = None
+        self._used_at = -inf
         self._clock = clock
         self._in_each = bool(settings)
         self._database_clock = database_clock
@@ -254,84 +260,112 @@ class _Transactions:
             *(func.set_config(literal(name), literal(value), True) for name, value in settings.items()),
         )
 
-    async def __call__(self, work: Callable[[Transaction], Result]) -> Result:
+    async def __call__(self, work: Callable[[Transaction], Result], *, repeatable: bool) -> Result:
+        # Settings of a transaction are lost between statements that are not in one.
+        repeatable = repeatable and not self._in_each
         tries = 1
         while True:
             try:
-                return await self._once(work)
+                return await self._once(work, repeatable)
             except DBAPIError as failure:
-                # Nothing of it was committed.
                 collided = _sqlstate(failure) in _COLLISIONS
                 lost = failure.connection_invalidated
+                # Nothing of it was committed, or what was does not matter.
                 if tries >= (TRIES if collided else 2) or not (collided or lost):
                     if lost:
-                        raise TransactionFailedError from failure
+                        raise TransactionFailedError from (_unknown() if repeatable else failure)
                     raise
                 tries += 1
 
-    async def _once(self, work: Callable[[Transaction], Result]) -> Result:
+    async def close(self) -> None:
+        """Let go of the connection."""
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
+
+    async def _once(self, work: Callable[[Transaction], Result], repeatable: bool) -> Result:
         try:
-            connection = await self._engine.connect()
+            connection = await self._connected("AUTOCOMMIT" if repeatable else "READ COMMITTED")
         except (DBAPIError, OSError) as failure:
             raise TransactionFailedError from failure
-        async with aclosing(connection):
-            transaction = await connection.begin()
-            try:
-                await self._settle(connection)
-                result = await connection.run_sync(
-                    lambda sync: work(Transaction(sync, partial(self._now, sync)))
-                )
-            except TimeoutError as failure:
-                # Cut off, perhaps: the answer would be waited for again before anything else is said.
-                await connection.invalidate()
-                raise TransactionFailedError from failure
-            except BaseException as failure:
-                await self._roll_back(connection, transaction)
-                if _sqlstate(failure) == _STANDBY:
-                    # The name may stand for another server by the next time.
-                    await connection.invalidate()
-                raise
-            await self._commit(connection, transaction)
-            return result
+        try:
+            return await connection.run_sync(self._do, work, repeatable)
+        finally:
+            self._used_at = monotonic()
 
-    async def _settle(self, connection: AsyncConnection) -> None:
+    async def _connected(self, level: IsolationLevel) -> AsyncConnection:
+        """The one that is held: to take it from the pool for each takes as long as many a statement. After a
+        pause it is taken anew, for the pool has it asked whether it is still there."""
+        idle = monotonic() - self._used_at
+        if self._connection is not None and (self._connection.invalidated or idle > HELD_FOR.total_seconds()):
+            await self.close()
+        if self._connection is None:
+            self._connection = await self._engine.connect()
+            self._level = None
+        if self._level != level:
+            await self._connection.execution_options(isolation_level=level)
+            self._level = level
+        return self._connection
+
+    def _do(self, connection: Connection, work: Callable[[Transaction], Result], repeatable: bool) -> Result:
+        transaction = connection.begin()
+        try:
+            self._settle(connection)
+            result = work(Transaction(connection, self._clock))
+        except TimeoutError as failure:
+            # Cut off, perhaps: the answer would be waited for again before anything else is said.
+            _give_up(connection, transaction)
+            raise TransactionFailedError from (_unknown() if repeatable else failure)
+        except BaseException as failure:
+            if _sqlstate(failure) == _STANDBY:
+                # The name may stand for another server by the next time.
+                _give_up(connection, transaction)
+            else:
+                _roll_back(connection, transaction)
+            raise
+        try:
+            transaction.commit()
+        except (DBAPIError, OSError) as failure:
+            if isinstance(failure, DBAPIError) and not failure.connection_invalidated:
+                raise
+            _give_up(connection, transaction)
+            raise TransactionFailedError from _unknown()
+        return result
+
+    def _settle(self, connection: Connection) -> None:
         """Have the settings be as they should, the time known, and the plans made for tables as they are."""
         now = monotonic()
         if not self._in_each and now - connection.info.get(_ASKED, -inf) < TOLD_EVERY.total_seconds():
             return
         asked = utc_now()
-        told, pid, *_ = (await connection.execute(self._ask)).one()
+        told, pid, *_ = connection.execute(self._ask).one()
         self._database_clock.set(told, asked)
         self._changes.own = pid
         connection.info[_ASKED] = now
         if now - connection.info.setdefault(_PLANNED, now) >= PLANNED_FOR.total_seconds():
-            await connection.execute(_PLAN_ANEW)
+            connection.execute(_PLAN_ANEW)
             connection.info[_PLANNED] = now
 
-    def _now(self, connection: Connection) -> datetime:
-        if self._clock is not None:
-            return self._clock()
-        told: datetime = connection.execute(_TIME).scalar_one()
-        return told
 
-    async def _roll_back(self, connection: AsyncConnection, transaction: AsyncTransaction) -> None:
-        """The server does so by itself where it can't be told."""
-        try:
-            await transaction.rollback()
-        except (DBAPIError, OSError):
-            await connection.invalidate()
+def _roll_back(connection: Connection, transaction: RootTransaction) -> None:
+    """The server does so by itself where it can't be told."""
+    try:
+        transaction.rollback()
+    except (DBAPIError, OSError):
+        _give_up(connection, transaction)
 
-    async def _commit(self, connection: AsyncConnection, transaction: AsyncTransaction) -> None:
-        try:
-            await transaction.commit()
-        except (DBAPIError, OSError) as failure:
-            if isinstance(failure, DBAPIError) and not failure.connection_invalidated:
-                raise
-            await connection.invalidate()
-            raise TransactionFailedError from ChangeUnknownError(
-                "the connection to the database was lost at the very end: whether the change was made can't "
-                "be known; look before trying again (sending again is safe with the same idempotency key)"
-            )
+
+def _give_up(connection: Connection, transaction: RootTransaction) -> None:
+    """Both; nothing is said to the server."""
+    connection.invalidate()
+    transaction.close()
+
+
+def _unknown() -> ChangeUnknownError:
+    return ChangeUnknownError(
+        "the connection to the database was lost before it answered: whether the change was made can't be "
+        "known; look before trying again (sending again is safe with the same idempotency key)"
+    )
 
 
 def _sqlstate(failure: BaseException) -> str | None:

@@ -97,7 +97,7 @@ class _Transactions:
         self._connection = connection
         self._clock = clock
 
-    async def __call__(self, work: Callable[[Transaction], Result]) -> Result:
+    async def __call__(self, work: Callable[[Transaction], Result], *, repeatable: bool) -> Result:
         return await anyio.to_thread.run_sync(self._do, work)
 
     def _do(self, work: Callable[[Transaction], Result]) -> Result:

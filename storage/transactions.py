@@ -3,23 +3,41 @@
 from datetime import datetime
 from functools import cached_property
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, bindparam, func, select
 
 from storage.clock import Clock
+from storage.dialects import at_present
+from storage.tables import UtcDateTime
+
+NOW = at_present(bindparam("now", type_=UtcDateTime))
+"""The moment of a statement that is given `Transaction.given` as `now`."""
+
+_TIME = select(func.clock_timestamp())
 
 
 class Transaction:
-    """Under way on a connection; whoever is handed it must not end it."""
+    """Under way on a connection; whoever is handed it must not end it.
 
-    def __init__(self, connection: Connection, clock: Clock) -> None:
+    Processes whose clocks differ must not differ about whose lease has ended, so without a clock the time is
+    what the database says.
+    """
+
+    def __init__(self, connection: Connection, clock: Clock | None) -> None:
         self.connection = connection
         self._clock = clock
 
     @cached_property
+    def given(self) -> datetime | None:
+        """One moment of it; None where the database is to say it."""
+        return None if self._clock is None else self._clock()
+
+    @cached_property
     def now(self) -> datetime:
-        """One moment of it, by the database's own clock where it has one: processes whose clocks differ must
-        not differ about whose lease has ended."""
-        return self._clock()
+        """One moment of it."""
+        if self.given is not None:
+            return self.given
+        told: datetime = self.connection.execute(_TIME).scalar_one()
+        return told
 
 
 class TransactionFailedError(Exception):

@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam
+from sqlalchemy import ColumnElement, Select, and_
 
 from storage.dialects import until_in, waits_as
 from storage.seeking import distinct
-from storage.tables import UtcDateTime, notification_events
+from storage.tables import notification_events
+from storage.transactions import NOW
 
 _n = notification_events.c
-_now = bindparam("now", type_=UtcDateTime)
 
 PENDING = waits_as(_n.status, "pending")
 FAILED = waits_as(_n.status, "failed")
@@ -19,7 +19,7 @@ FAILED = waits_as(_n.status, "failed")
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A way of being due at the moment `now`."""
+    """A way of being due at the present moment."""
 
     waiting: ColumnElement[bool]
     """Those that are, or will be."""
@@ -35,7 +35,7 @@ def _pending(channel: ColumnElement[str]) -> ColumnElement[bool]:
 
 
 def _scheduled(channel: ColumnElement[str]) -> ColumnElement[bool]:
-    return and_(FAILED, _n.channel == channel, until_in(_n.channel, channel, _n.next_retry_at, _now))
+    return and_(FAILED, _n.channel == channel, until_in(_n.channel, channel, _n.next_retry_at, NOW))
 
 
 def _unscheduled(channel: ColumnElement[str]) -> ColumnElement[bool]:

@@ -32,6 +32,7 @@ LARGEST_BATCH = 500
 class _Waiting:
     operation: Operation[Any, Any]
     item: object
+    repeatable: bool
     answer: asyncio.Future[Any]
 
 
@@ -44,11 +45,14 @@ class Writer:
         self._work = asyncio.Event()
         self._closing = False
 
-    async def write(self, operation: Operation[Item, Result], item: Item) -> Result:
+    async def write(
+        self, operation: Operation[Item, Result], item: Item, *, repeatable: bool = False
+    ) -> Result:
         """Apply `operation` to `item` and return once the change is durable.
 
         Items waiting for the same operation reach it together, in the order they came. A caller cancelled
-        while it waits can't know whether its change was made.
+        while it waits can't know whether its change was made. Where `repeatable`, the operation comes to the
+        same for the item if each of its statements is a transaction of its own, and if it is done again.
 
         Raises:
             NotificationError: what the operation answered for this item; nothing was changed for it.
@@ -57,7 +61,7 @@ class Writer:
         """
         if self._closing:
             raise StorageError("the database was closed; nothing was written")
-        waiting = _Waiting(operation, item, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(operation, item, repeatable, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._work.set()
         result: Result = await waiting.answer
@@ -86,30 +90,36 @@ class Writer:
         for place, waiting in enumerate(batch):
             places.setdefault(waiting.operation, []).append(place)
         groups = [(operation, [batch[place].item for place in group]) for operation, group in places.items()]
-        results = await self._together(groups)
+        repeatable = len(groups) == 1 and all(waiting.repeatable for waiting in batch)
+        results = await self._together(groups, repeatable=repeatable)
         answers: list[object] = [None] * len(batch)
         for group, answered in zip(places.values(), results, strict=True):
             for place, answer in zip(group, answered, strict=True):
                 answers[place] = answer
         return answers
 
-    async def _together(self, groups: list[_Group]) -> list[Sequence[object]]:
+    async def _together(self, groups: list[_Group], *, repeatable: bool) -> list[Sequence[object]]:
         """All in one transaction or, where one fails, each in its own, so that only what is wrong fails."""
         try:
             return await self._transact(
-                lambda transaction: [operation(transaction, items) for operation, items in groups]
+                lambda transaction: [operation(transaction, items) for operation, items in groups],
+                repeatable=repeatable,
             )
         except TransactionFailedError as failure:
             return [[failure.__cause__] * len(items) for _, items in groups]
         except Exception as failure:  # noqa: BLE001 - those who asked for the operation are told
             if len(groups) > 1:
-                return [results for group in groups for results in await self._together([group])]
+                alone = [await self._together([group], repeatable=False) for group in groups]
+                return [results for (results,) in alone]
             ((operation, items),) = groups
             if len(items) == 1 or not isinstance(failure, IntegrityError | DataError):
                 return [[failure] * len(items)]
             # The database refuses a row, and only that one, which is in one of the halves.
             middle = len(items) // 2
-            halves = [await self._together([(operation, half)]) for half in (items[:middle], items[middle:])]
+            halves = [
+                await self._together([(operation, half)], repeatable=repeatable)
+                for half in (items[:middle], items[middle:])
+            ]
             return [[answer for (answers,) in halves for answer in answers]]
 
 

@@ -1,11 +1,10 @@
 """Notifications for tests: one line makes one, in memory or in the database, in any state."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from storage.models import Claim, NewNotification, Notification, NotificationStatus
+from storage.models import Claim, NewNotification, Notification, NotificationStatus, Room
 from storage.notifications import NotificationRepository
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -62,8 +61,7 @@ def notification(**overrides: Any) -> Notification:
     return Notification(**new_notification().model_dump() | contents | overrides)
 
 
-def unlimited(_channel: str) -> int:
-    return 1000
+UNLIMITED = Room(1000)
 
 
 @dataclass
@@ -112,7 +110,7 @@ class Queue:
         for earlier in range(times):
             await self.claim(notification.id, suspects=earlier >= TIMES_TO_BE_SUSPECT)
             self.clock.advance(LEASE)
-        await self.repository.claim("sweeper", LEASE, 0, unlimited)
+        await self.repository.claim("sweeper", LEASE, 0, UNLIMITED)
         return await self.repository.get(notification.id)
 
     async def claim(
@@ -130,7 +128,7 @@ class Queue:
         self,
         *,
         slots: int = 1000,
-        room: Callable[[str], int] = unlimited,
+        room: Room = UNLIMITED,
         lease: timedelta = LEASE,
         suspects: bool = False,
         worker: str = "",

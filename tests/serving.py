@@ -15,7 +15,7 @@ from certctl_mcp.service import NotificationService
 from certctl_mcp.settings import Settings
 from certctl_mcp.stats import StatsService
 from storage.database import Database
-from storage.models import Notification
+from storage.models import Notification, Room
 from storage.notifications import NotificationRepository
 from tests.builders import SettableClock
 
@@ -65,7 +65,7 @@ def opener(database: Database, clock: SettableClock, channels: Mapping[str, Noti
                 lease=settings.lease,
                 interval=settings.retry_interval,
                 concurrency=10,
-                channel_concurrency=lambda _: 10,
+                room=Room(10),
                 grace=timedelta(seconds=1),
                 clock=clock,
             )

@@ -15,7 +15,7 @@ from certctl_mcp.delivery import Delivery
 from certctl_mcp.retry_loop import RetryLoop
 from certctl_mcp.retry_policy import RetryPolicy
 from storage.database import Database
-from storage.models import NewNotification, Notification
+from storage.models import NewNotification, Notification, Room
 from storage.notifications import NotificationRepository
 from tests.benchmarks.comparison import Comparison, Target
 from tests.benchmarks.durable_server import database, serving
@@ -100,7 +100,7 @@ def _loop(here: Database, notifier: _Clocked, worker: str) -> RetryLoop:
         lease=LEASE,
         interval=NEVER,
         concurrency=50,
-        channel_concurrency=lambda _channel: 10,
+        room=Room(10),
         grace=timedelta(seconds=1),
         clock=here.clock,
     )

@@ -14,7 +14,7 @@ from certctl_mcp.notifiers.base import Notifier
 from certctl_mcp.retry_loop import RetryLoop
 from certctl_mcp.retry_policy import RetryPolicy
 from storage.database import Database
-from storage.models import Notification
+from storage.models import Notification, Room
 from storage.notifications import NotificationRepository
 from tests.builders import LEASE, SettableClock
 
@@ -138,7 +138,7 @@ def retry_loop(
         "lease": LEASE,
         "interval": INTERVAL,
         "concurrency": 50,
-        "channel_concurrency": lambda _channel: channel_limit,
+        "room": Room(channel_limit),
         "grace": PATIENCE,
         "clock": database.clock,
     }

@@ -13,7 +13,7 @@ from certctl_mcp.retry_loop import wait_at_most
 from storage.database import Database
 from storage.notices import DUE
 from storage.notifications import NotificationRepository
-from tests.builders import TOOK, new_notification, unlimited
+from tests.builders import TOOK, UNLIMITED, new_notification
 from tests.certctl_mcp.sending import INTERVAL, Delivering, retry_loop, running
 from tests.holding import Held
 from tests.storage.foreign import insert_row, run
@@ -92,7 +92,7 @@ async def test_the_outcomes_of_others_wake_no_idle_worker(
 ) -> None:
     await here.changes.due.wait_beyond(0)
     await elsewhere.accept(new_notification())
-    (claim,) = await elsewhere.claim("other", timedelta(minutes=1), 1, unlimited)
+    (claim,) = await elsewhere.claim("other", timedelta(minutes=1), 1, UNLIMITED)
     insert_row(postgresql_url, id="first")
     # Messages come in the order of their commits.
     await here.changes.due.wait_beyond(2)

@@ -6,7 +6,7 @@ from mcp import Client
 
 from certctl_mcp.settings import load_settings
 from storage.database import Database
-from storage.models import NewNotification
+from storage.models import NewNotification, Room
 from tests.builders import TOOK, Queue, SettableClock, new_notification
 from tests.evaluation.assistant import Assistant
 from tests.evaluation.night import CHANNELS
@@ -39,7 +39,7 @@ async def test_it_is_triaged_in_three_short_calls(
     alerts = [a_bad_night(number) for number in range(DEAD)]
     accepted = await asyncio.gather(*(repository.accept(alert) for alert, _ in alerts))
     errors = {a.notification.id: error for a, (_, error) in zip(accepted, alerts, strict=True)}
-    claims = await queue.claim_due(slots=DEAD, room=lambda _: DEAD)
+    claims = await queue.claim_due(slots=DEAD, room=Room(DEAD))
     await asyncio.gather(
         *(repository.mark_as_dead(claim, TOOK, errors[claim.notification.id]) for claim in claims)
     )

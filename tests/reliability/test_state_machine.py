@@ -33,6 +33,7 @@ from storage.models import (
     Notification,
     NotificationFilter,
     NotificationStatus,
+    Room,
 )
 from storage.notifications import NotificationRepository
 from tests import postgresql
@@ -252,7 +253,7 @@ class NotificationQueue(RuleBasedStateMachine):
         self.model.end_leases()
         due = self.model.due(slots, room, suspects=suspects)
         repository = self.sides[side]
-        claims = self.run(repository.claim(worker, lease, slots, lambda _channel: room, suspects=suspects))
+        claims = self.run(repository.claim(worker, lease, slots, Room(room), suspects=suspects))
         self.looked_at[side] = self.model.now
         assert [self.model.claim(claim) for claim in claims] == due
         for claim in claims:

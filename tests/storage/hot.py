@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
-from storage.models import NotificationFilter, NotificationStatus
+from storage.models import NotificationFilter, NotificationStatus, Room
 from tests.builders import NOON, TOOK, WAIT, Queue, new_notification
 
 Operation = Callable[[Queue], Awaitable[object]]
@@ -30,7 +30,7 @@ DUE = {"events_pending", "events_failed", "events_lease"}
 
 
 async def claim(queue: Queue) -> None:
-    assert len(await queue.claim_due(slots=20, room=lambda _channel: 10)) == 20
+    assert len(await queue.claim_due(slots=20, room=Room(10))) == 20
 
 
 async def claim_suspects(queue: Queue) -> None:

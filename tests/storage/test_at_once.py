@@ -11,10 +11,10 @@ import asyncpg
 import pytest
 
 from storage.database import Database
-from storage.models import AttemptOutcome, NotificationFilter, NotificationStatus
+from storage.models import AttemptOutcome, NotificationFilter, NotificationStatus, Room
 from storage.notices import DUE
 from storage.notifications import NotificationRepository
-from tests.builders import LEASE, TOOK, Queue, SettableClock, new_notification, unlimited
+from tests.builders import LEASE, TOOK, UNLIMITED, Queue, SettableClock, new_notification
 from tests.processes import processes
 from tests.storage.foreign import rows, run
 
@@ -47,7 +47,7 @@ async def fill(queue: Queue, number: int = ROWS) -> list[str]:
 async def claim_all(repository: NotificationRepository, worker: str) -> list[str]:
     """What a worker gets that claims until there is nothing left for it."""
     claimed: list[str] = []
-    while claims := await repository.claim(worker, LEASE, SLOTS, unlimited):
+    while claims := await repository.claim(worker, LEASE, SLOTS, UNLIMITED):
         claimed += [claim.notification.id for claim in claims]
     return claimed
 
@@ -98,7 +98,7 @@ async def test_a_lease_that_ended_is_taken_back_once(
     assert len(await queue.claim_due()) == len(made)
     clock.advance(LEASE)
     async with opened(database_url, clock, SIDES) as sides:
-        await asyncio.gather(*(side.claim("another", LEASE, 0, unlimited) for side in sides))
+        await asyncio.gather(*(side.claim("another", LEASE, 0, UNLIMITED) for side in sides))
     for notification_id in made:
         (attempt,) = await queue.repository.attempts(notification_id)
         assert (attempt.number, attempt.outcome) == (1, AttemptOutcome.ABANDONED)
@@ -136,7 +136,7 @@ async def test_while_another_takes_the_oldest_the_rest_is_not_left_behind(
     await other.execute("SELECT FROM notification_events WHERE channel = 'Slack' FOR UPDATE")
     claims = await queue.claim_due(slots=3)
     assert [claim.notification.channel for claim in claims] == ["Email"] * 3
-    claims = await queue.claim_due(room=lambda channel: 2)
+    claims = await queue.claim_due(room=Room(2))
     assert [claim.notification.channel for claim in claims] == ["Email"] * 2
     await other.execute("COMMIT")
     await other.close()

@@ -4,8 +4,9 @@ from datetime import timedelta
 import pytest
 
 from storage.database import Database
+from storage.models import Room
 from storage.notifications import NotificationRepository
-from tests.builders import LEASE, NOON, TOOK, Queue, SettableClock, unlimited
+from tests.builders import LEASE, NOON, TOOK, UNLIMITED, Queue, SettableClock
 from tests.storage.foreign import insert_row
 
 
@@ -33,7 +34,7 @@ async def test_workers_of_two_processes_never_get_the_same(queue: Queue, databas
     async with Database.open(database_url, clock=queue.clock) as other:
         sides = [queue.repository, NotificationRepository(other)]
         answers = await asyncio.gather(
-            *(sides[turn % 2].claim(f"worker-{turn}", LEASE, 5, unlimited) for turn in range(12))
+            *(sides[turn % 2].claim(f"worker-{turn}", LEASE, 5, UNLIMITED) for turn in range(12))
         )
     claimed = [claim.notification.id for claims in answers for claim in claims]
     assert len(claimed) == len(set(claimed)) == 40
@@ -100,7 +101,7 @@ async def test_a_channel_gets_no_more_than_it_has_room_for(queue: Queue) -> None
     for number in range(3):
         await queue.pending(message=f"Slack {number}", channel="Slack")
         await queue.pending(message=f"Teams {number}", channel="Teams")
-    claims = await queue.claim_due(room={"Slack": 1, "Teams": 2}.__getitem__)
+    claims = await queue.claim_due(room=Room(2, {"Slack": 1}))
     assert sorted(claim.notification.channel for claim in claims) == ["Slack", "Teams", "Teams"]
 
 
@@ -108,7 +109,7 @@ async def test_a_channel_without_room_does_not_hold_up_the_others(queue: Queue, 
     await queue.pending(channel="Slack")
     clock.advance(timedelta(seconds=1))
     await queue.pending(channel="Teams")
-    (claim,) = await queue.claim_due(slots=1, room={"Slack": 0, "Teams": 1}.__getitem__)
+    (claim,) = await queue.claim_due(slots=1, room=Room(1, {"Slack": 0}))
     assert claim.notification.channel == "Teams"
 
 

@@ -10,7 +10,7 @@ from storage import postgresql
 from storage.clock import utc_now
 from storage.database import Database
 from storage.notifications import NotificationRepository
-from tests.builders import LEASE, TOOK, WAIT, new_notification, unlimited
+from tests.builders import LEASE, TOOK, UNLIMITED, WAIT, new_notification
 
 pytestmark = pytest.mark.postgresql
 
@@ -51,18 +51,18 @@ def soon(moment: datetime | None) -> bool:
 async def test_it_takes_no_lease_of_another(honest: Open, wrong: Open) -> None:
     async with honest() as repository:
         await repository.accept(new_notification())
-        assert len(await repository.claim("honest", LEASE, 1, unlimited)) == 1
+        assert len(await repository.claim("honest", LEASE, 1, UNLIMITED)) == 1
     async with wrong() as repository:
-        assert await repository.claim("wrong", LEASE, 1, unlimited) == ()
+        assert await repository.claim("wrong", LEASE, 1, UNLIMITED) == ()
 
 
 async def test_it_keeps_no_lease_longer_than_it_may(honest: Open, wrong: Open) -> None:
     async with wrong() as repository:
         await repository.accept(new_notification())
-        (lost,) = await repository.claim("wrong", timedelta(0), 1, unlimited)
+        (lost,) = await repository.claim("wrong", timedelta(0), 1, UNLIMITED)
         assert soon(lost.expires_at)
     async with honest() as repository:
-        (taken,) = await repository.claim("honest", LEASE, 1, unlimited)
+        (taken,) = await repository.claim("honest", LEASE, 1, UNLIMITED)
         assert taken.number == lost.number + 1
     async with wrong() as repository:
         assert not await repository.record_sent(lost, TOOK)
@@ -75,10 +75,10 @@ async def test_what_it_accepts_is_due_at_once_and_its_retries_when_they_are(
         accepted = (await repository.accept(new_notification())).notification
         assert soon(accepted.created_at)
     async with honest() as repository:
-        (claim,) = await repository.claim("honest", LEASE, 1, unlimited)
+        (claim,) = await repository.claim("honest", LEASE, 1, UNLIMITED)
         await repository.release(claim)
     async with wrong() as repository:
-        (claim,) = await repository.claim("wrong", LEASE, 1, unlimited)
+        (claim,) = await repository.claim("wrong", LEASE, 1, UNLIMITED)
         await repository.record_failed_attempt(claim, TOOK, "HTTP 503", WAIT * 60)
         failed = await repository.get(accepted.id)
         assert failed.next_retry_at is not None
@@ -89,7 +89,7 @@ async def test_what_it_accepts_is_due_at_once_and_its_retries_when_they_are(
 async def test_what_it_says_of_time_is_right(wrong: Open) -> None:
     async with wrong() as repository:
         accepted = (await repository.accept(new_notification())).notification
-        (claim,) = await repository.claim("wrong", LEASE, 1, unlimited)
+        (claim,) = await repository.claim("wrong", LEASE, 1, UNLIMITED)
         await repository.record_sent(claim, TOOK)
         sent = await repository.get(accepted.id)
         read = await repository.mark_read(accepted.id, actor="operator")

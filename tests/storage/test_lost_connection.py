@@ -13,7 +13,7 @@ from storage.errors import ChangeUnknownError, DatabaseReadOnlyError, DatabaseUn
 from storage.models import AttemptOutcome
 from storage.notifications import NotificationRepository
 from storage.postgresql import READERS, DatabaseClock
-from tests.builders import LEASE, TOOK, new_notification, unlimited
+from tests.builders import LEASE, TOOK, UNLIMITED, new_notification
 from tests.holding import Held
 from tests.line import COMMIT, SOON, Line
 from tests.postgresql import execute
@@ -57,7 +57,7 @@ async def test_an_outcome_is_recorded_once_though_its_commit_was_not_answered(
     repository: NotificationRepository, line: Line
 ) -> None:
     await repository.accept(new_notification())
-    (claim,) = await repository.claim("worker-1", LEASE, 1, unlimited)
+    (claim,) = await repository.claim("worker-1", LEASE, 1, UNLIMITED)
     line.cut_once_after(COMMIT)
     with pytest.raises(ChangeUnknownError):
         await repository.record_sent(claim, TOOK)
@@ -70,12 +70,12 @@ async def test_all_that_wait_for_a_silent_server_are_told_and_served_again_once_
     repository: NotificationRepository, line: Line
 ) -> None:
     accepted = await repository.accept(new_notification())
-    (claim,) = await repository.claim("worker-1", LEASE, 1, unlimited)
+    (claim,) = await repository.claim("worker-1", LEASE, 1, UNLIMITED)
     line.stall()
     failures = await asyncio.gather(
         repository.accept(new_notification()),
         repository.record_sent(claim, TOOK),
-        repository.claim("worker-1", LEASE, 1, unlimited),
+        repository.claim("worker-1", LEASE, 1, UNLIMITED),
         repository.next_due_at(),
         return_exceptions=True,
     )

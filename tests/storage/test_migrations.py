@@ -14,7 +14,7 @@ from storage.migrations import REVISIONS
 from storage.models import NotificationFilter, NotificationStatus
 from storage.notifications import NotificationRepository
 from storage.tables import notification_events, sortable
-from tests.builders import LEASE, SettableClock, new_notification, unlimited
+from tests.builders import LEASE, UNLIMITED, SettableClock, new_notification
 from tests.processes import processes
 from tests.storage.foreign import connected, insert_row
 
@@ -124,7 +124,7 @@ async def test_certctl_s_rows_are_kept_and_what_is_due_can_be_claimed(
         "n-3": NotificationStatus.SENT,
     }
     async with Database.open(f"sqlite:///{database_path}", clock=clock) as database:
-        claims = await NotificationRepository(database).claim("worker-1", LEASE, 10, unlimited)
+        claims = await NotificationRepository(database).claim("worker-1", LEASE, 10, UNLIMITED)
     assert {claim.notification.id for claim in claims} == {"n-1", "n-2"}
 
 

@@ -12,7 +12,7 @@ from storage.models import NotificationFilter, NotificationStatus
 from storage.notifications import NotificationRepository
 from storage.polling import EVERY
 from storage.transactions import Transaction
-from tests.builders import LEASE, TOOK, new_notification, unlimited
+from tests.builders import LEASE, TOOK, UNLIMITED, new_notification
 from tests.pgbouncer import pooled
 from tests.postgresql import skipped_where_there_is_none
 from tests.storage.foreign import insert_row
@@ -37,7 +37,7 @@ async def test_all_works_through_a_pooler_for_two_processes_at_once(pooled_url: 
             repository = repositories[number % 2]
             await repository.accept(new_notification(message=str(number)))
             claims, _, _ = await asyncio.gather(
-                repository.claim(f"worker-{number}", LEASE, 1, unlimited),
+                repository.claim(f"worker-{number}", LEASE, 1, UNLIMITED),
                 repository.queue_counts(),
                 repository.next_due_at(),
             )
@@ -57,7 +57,7 @@ async def test_what_others_commit_is_noticed_without_a_message(pooled_url: str) 
         version = database.changes.due.version
         insert_row(pooled_url)
         async with asyncio.timeout(30):
-            while not await repository.claim("worker-1", LEASE, 1, unlimited):
+            while not await repository.claim("worker-1", LEASE, 1, UNLIMITED):
                 version = await database.changes.due.wait_beyond(version)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from storage.backlog import backlog
 from storage.database import Database
-from storage.models import NotificationFilter
+from storage.models import NotificationFilter, Room
 from tests import postgresql
 from tests.builders import NOON, Queue
 from tests.postgresql import Server
@@ -125,7 +125,7 @@ async def test_what_waits_is_found_also_where_statistics_tell_of_nothing_that_do
 
     async def look(queue: Queue) -> None:
         queue.clock.now = NOON + timedelta(days=365 * 20)
-        await queue.claim_due(slots=20, room=lambda channel: 10)
+        await queue.claim_due(slots=20, room=Room(10))
         await queue.repository.next_due_at()
         async with database.read() as connection:
             await backlog(connection, queue.clock())

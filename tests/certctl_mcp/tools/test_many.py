@@ -15,7 +15,7 @@ from mcp_types import ElicitRequestParams, ElicitResult
 from certctl_mcp.settings import Settings
 from storage.database import Database
 from storage.errors import ChangeUnknownError, DatabaseBusyError, StorageError
-from storage.models import BulkReport, NotificationFilter, NotificationStatus
+from storage.models import BulkReport, NotificationFilter, NotificationStatus, Room
 from storage.notifications import NotificationRepository
 from tests.builders import Queue, SettableClock
 from tests.certctl_mcp.tools.conftest import Assistant
@@ -545,7 +545,7 @@ async def many_dead(queue: Queue, number: int) -> None:
     async with anyio.create_task_group() as tasks:
         for _ in range(number):
             tasks.start_soon(queue.pending)
-    claims = await queue.claim_due(slots=number, room=lambda _: number)
+    claims = await queue.claim_due(slots=number, room=Room(number))
     async with anyio.create_task_group() as tasks:
         for claim in claims:
             tasks.start_soon(queue.repository.mark_as_dead, claim, timedelta(seconds=1), "HTTP 503")
