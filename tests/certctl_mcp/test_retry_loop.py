@@ -75,7 +75,7 @@ async def test_what_nothing_tells_of_is_found_after_the_interval(
     database: Database, queue: Queue, database_path: Path
 ) -> None:
     notifier = Failing(queue.clock, DeliveryFailedError("HTTP 410", permanent=True))
-    time = PassingTime(queue.clock, DAY)
+    time = PassingTime(queue.clock, timedelta(minutes=10))
 
     async def wait(wake: asyncio.Event, longest: timedelta) -> None:
         if not time.waits:

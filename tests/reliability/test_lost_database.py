@@ -13,7 +13,7 @@ from storage.notifications import NotificationRepository
 from tests.builders import new_notification
 from tests.certctl_mcp.sending import PATIENCE, Acting, Delivering, retry_loop, running
 from tests.holding import Held
-from tests.line import COMMIT, SOON, Line
+from tests.line import SOON, Line
 from tests.reliability.progress import until_sent
 
 LEASE = timedelta(seconds=2)
@@ -42,11 +42,11 @@ async def elsewhere(postgresql_url: str) -> AsyncIterator[Database]:
     await held.leave()
 
 
-async def test_an_outcome_whose_commit_is_not_answered_is_recorded_once_and_is_not_late(
+async def test_an_outcome_that_is_not_answered_is_recorded_once_and_is_not_late(
     here: Database, elsewhere: Database, line: Line, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def lose_the_next_answer(_: Notification) -> None:
-        line.cut_once_after(COMMIT)
+    async def lose_the_next_answer(notification: Notification) -> None:
+        line.cut_once_after(notification.id.encode())
 
     notifier, repository = Acting(lose_the_next_answer), NotificationRepository(elsewhere)
     async with running(retry_loop(here, {"Webhook": notifier})) as loop:
@@ -65,7 +65,7 @@ async def test_what_was_claimed_without_the_worker_s_knowledge_is_attempted_when
     notifier, repository = Delivering(), NotificationRepository(elsewhere)
     await here.changes.due.wait_beyond(0)
     loop = retry_loop(here, {"Webhook": notifier}, lease=LEASE, send_timeout=LEASE / 2)
-    line.cut_once_after(COMMIT)
+    line.cut_once_after(b"worker-1")
     accepted = await repository.accept(new_notification())
     async with running(loop):
         await line.cuts.acquire()

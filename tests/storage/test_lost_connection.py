@@ -47,23 +47,60 @@ async def test_whoever_was_not_told_of_the_commit_hears_that_it_can_t_be_known_a
     new = new_notification(idempotency_key="once")
     (line.cut_once_after if done else line.cut_once_before)(COMMIT)
     with pytest.raises(ChangeUnknownError, match=r"can't be known.* idempotency key"):
-        await repository.accept(new)
-    accepted = await repository.accept(new)
+        await repository.accept(new, actor="operator")
+    accepted = await repository.accept(new, actor="operator")
     assert accepted.created is not done
     assert await repository.ids_beginning("", 10) == (accepted.notification.id,)
 
 
-async def test_an_outcome_is_recorded_once_though_its_commit_was_not_answered(
+@pytest.mark.parametrize("key", ["once", None])
+async def test_what_was_accepted_without_an_answer_is_offered_again_and_accepted_once(
+    repository: NotificationRepository, line: Line, key: str | None
+) -> None:
+    # A statement is told once, and from then on only what it is given.
+    await repository.accept(new_notification())
+    line.cut_once_after(b"cut off")
+    accepted = await repository.accept(new_notification(message="cut off", idempotency_key=key))
+    assert not line.cuts.locked()
+    assert accepted.created
+    assert await repository.get(accepted.notification.id) == accepted.notification
+    assert len(await repository.ids_beginning("", 10)) == 2
+
+
+async def test_whoever_is_cut_off_twice_hears_that_it_can_t_be_known(
     repository: NotificationRepository, line: Line
 ) -> None:
-    await repository.accept(new_notification())
-    (claim,) = await repository.claim("worker-1", LEASE, 1, UNLIMITED)
-    line.cut_once_after(COMMIT)
-    with pytest.raises(ChangeUnknownError):
-        await repository.record_sent(claim, TOOK)
+    line.cut_once_before(b"cut off")
+    line.cut_once_after(b"cut off")
+    with pytest.raises(ChangeUnknownError, match=r"can't be known.* idempotency key"):
+        await repository.accept(new_notification(message="cut off"))
+
+
+async def test_an_outcome_is_recorded_once_though_it_was_not_answered(
+    repository: NotificationRepository, line: Line
+) -> None:
+    for _ in range(2):
+        await repository.accept(new_notification())
+    first, claim = await repository.claim("worker-1", LEASE, 2, UNLIMITED)
+    assert await repository.record_sent(first, TOOK)
+    line.cut_once_after(claim.notification.id.encode())
     assert await repository.record_sent(claim, TOOK)
+    assert not line.cuts.locked()
     (attempt,) = await repository.attempts(claim.notification.id)
     assert (attempt.outcome, attempt.late) == (AttemptOutcome.SENT, False)
+
+
+async def test_what_was_claimed_without_an_answer_is_due_again_when_its_lease_ends(
+    repository: NotificationRepository, line: Line
+) -> None:
+    assert await repository.claim("worker-1", LEASE, 1, UNLIMITED) == ()
+    accepted = await repository.accept(new_notification())
+    line.cut_once_after(b"worker-2")
+    assert await repository.claim("worker-2", LEASE, 1, UNLIMITED) == ()
+    assert not line.cuts.locked()
+    held = await repository.get(accepted.notification.id)
+    assert held.lease_owner == "worker-2"
+    assert await repository.next_due_at() == held.lease_expires_at
 
 
 async def test_all_that_wait_for_a_silent_server_are_told_and_served_again_once_it_speaks(
