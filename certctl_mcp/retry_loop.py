@@ -48,8 +48,8 @@ IN_VAIN = timedelta(milliseconds=10)
 for it, and most find that another has it."""
 
 CLAIM_AHEAD = 3
-"""Times as many as ended during the last claim are held beyond the free places; when a third of them is left,
-the next claim is made. Without that places would wait for the database as often as it works."""
+"""Times as many as ended during the last claim are held for a channel beyond its free places; when a third of
+them is left, more are claimed. Without that places would wait for the database as often as it works."""
 
 CLEAN_UP = timedelta(seconds=2)
 """What is left, after the grace time, to record attempts that were broken off."""
@@ -128,6 +128,7 @@ class RetryLoop:
         self._look_at = _AT_ONCE
         self._looked_in_vain_at = -inf
         self._asked = False
+        self._left_behind = False
         self._at_rest = False
         self._tallies: list[_Tally] = []
 
@@ -235,17 +236,20 @@ class RetryLoop:
 
     async def _start(self, limit: int) -> int:
         async with self._claiming:
-            slots = min(limit, self._slots())
+            if not self._under_way:
+                self._ended_during_claim.clear()
+            ahead = self._wanted_ahead()
+            slots = min(limit, self._free_slots() + ahead.total())
             if slots <= 0 or self._stopped.is_set() or self._alone:
                 return 0
-            room = self._room()
+            room = self._room(ahead)
             self._asked = self._at_rest = False
             self._ended.clear()
             claims = await self._claim(slots, room, suspects=False)
             self._ended_during_claim = self._ended.copy()
-            full = room.without(Counter(claim.notification.channel for claim in claims)).named.values()
-            if len(claims) < slots and all(left > 0 for left in full) and not self._asked:
-                # Nothing was left behind for lack of a place.
+            left = room.without(Counter(claim.notification.channel for claim in claims)).named.values()
+            self._left_behind = len(claims) >= slots or min(left, default=1) <= 0
+            if not self._asked:
                 self._look_at = self._clock() + self._interval
             if not claims:
                 self._looked_in_vain_at = monotonic()
@@ -273,21 +277,22 @@ class RetryLoop:
             self._tasks.start_soon(self._work)
         return claims
 
-    def _slots(self) -> int:
-        """How many more are wanted."""
-        ahead, ended = sum(map(len, self._ahead.values())), self._ended_during_claim.total()
-        if ahead > ended:
-            return 0
-        return self._free_slots() - ahead + CLAIM_AHEAD * ended
+    def _wanted_ahead(self) -> Counter[str]:
+        """How many are wanted in each channel beyond its free places."""
+        wanted: Counter[str] = Counter()
+        for channel, ended in self._ended_during_claim.items():
+            ahead = len(self._ahead[channel])
+            if ahead <= ended:
+                wanted[channel] = CLAIM_AHEAD * min(ended, self._limits.of(channel)) - ahead
+        return +wanted
 
-    def _room(self) -> Room:
-        """How many more are wanted in each channel."""
-        held = Counter({channel: len(claims) for channel, claims in self._ahead.items()}) + self._sending
-        wanted = {
-            channel: CLAIM_AHEAD * min(ended, self._limits.of(channel))
-            for channel, ended in self._ended_during_claim.items()
+    def _room(self, ahead: Counter[str]) -> Room:
+        """How many are wanted in each channel, with those ahead."""
+        taken = {
+            channel: min(self._sending[channel] + len(waiting), self._limits.of(channel)) - ahead[channel]
+            for channel, waiting in self._ahead.items()
         }
-        return self._limits.without({name: held[name] - wanted.get(name, 0) for name in {*held, *wanted}})
+        return self._limits.without(taken)
 
     def _free_slots(self) -> int:
         return self._concurrency - self._sending.total()
@@ -346,8 +351,8 @@ class RetryLoop:
         self._ended[channel] += 1
         if not self._begin_next(channel):
             self._begin_what_fits()
-        if self._due_by_now():
-            self._wake.set()
+        if self._left_behind or self._due_by_now():
+            self._look_again()
 
     async def _answer(self, claim: Claim) -> Answer | None:
         """What the attempt came to; None where it was not begun and the claim given back."""

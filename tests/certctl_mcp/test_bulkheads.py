@@ -3,10 +3,12 @@
 import asyncio
 from collections import Counter
 from datetime import timedelta
+from typing import Any
 
 from certctl_mcp.retry_loop import QUIET
 from storage.database import Database
-from storage.models import Notification, NotificationStatus, Room
+from storage.models import Claim, Notification, NotificationStatus, Room
+from storage.notifications import NotificationRepository
 from tests.builders import LEASE, Queue
 from tests.certctl_mcp.sending import Acting, Delivering, Hanging, retry_loop, running
 
@@ -38,6 +40,70 @@ async def test_what_comes_while_a_channel_hangs_is_delivered_at_once(
             await queue.pending(channel="Slack")
             await queue.pending(channel="Teams")
             await delivering.receives(number)
+        assert len(hanging.received) == 1
+        hanging.release()
+
+
+PLACES = 10
+
+
+class HoldsMore(NotificationRepository):
+    """Tells when more was claimed than there are places."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.more = asyncio.Event()
+
+    async def claim(self, *request: Any, **options: Any) -> tuple[Claim, ...]:
+        claims = await super().claim(*request, **options)
+        if len(claims) > PLACES:
+            self.more.set()
+        return claims
+
+
+async def test_what_is_held_for_a_channel_that_begins_to_hang_keeps_no_place_of_others(
+    database: Database, queue: Queue
+) -> None:
+    hanging, delivering, repository = Hanging(), Delivering(), HoldsMore(database)
+
+    async def hang_in_the_end(notification: Notification) -> None:
+        # Some end while the claim is on its way that the first to end gave reason to.
+        for _ in range(100 * int(notification.message) % 1000):
+            await asyncio.sleep(0)
+        if repository.more.is_set():
+            await hanging.send(notification)
+
+    for number in range(20 * PLACES):
+        await queue.pending(channel="Slack", message=str(number))
+    notifiers = {"Slack": Acting(hang_in_the_end), "Teams": delivering}
+    limits = {"channel_limit": PLACES, "concurrency": 2 * PLACES}
+    async with running(retry_loop(database, notifiers, repository=repository, **limits)):
+        await hanging.receives(PLACES)
+        for number in range(1, PLACES):
+            await queue.pending(channel="Teams")
+            await delivering.receives(number)
+        assert len(hanging.received) == PLACES
+        hanging.release()
+
+
+async def test_a_retry_is_made_when_it_is_due_though_another_channel_has_no_place(
+    database: Database, queue: Queue
+) -> None:
+    due_in = timedelta(minutes=7)
+    hanging, delivering = Hanging(), Delivering()
+
+    async def wait(wake: asyncio.Event, longest: timedelta) -> None:
+        if longest == due_in:
+            queue.clock.advance(due_in)
+        elif longest > QUIET:
+            await wake.wait()
+
+    await queue.failed(channel="Teams", wait=due_in)
+    for _ in range(2):
+        await queue.pending(channel="Slack")
+    notifiers = {"Slack": hanging, "Teams": delivering}
+    async with running(retry_loop(database, notifiers, channel_limit=1, wait=wait, lease=2 * due_in)):
+        await delivering.receives()
         assert len(hanging.received) == 1
         hanging.release()
 
