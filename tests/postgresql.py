@@ -105,13 +105,24 @@ class Server:
         return f"postgresql://postgres@/{database}?host={self._data}&port={self.port}"
 
     def initialise(self) -> None:
-        if os.getuid() == 0:
-            shutil.chown(self.directory, *(account()[name] for name in ("user", "group")))
+        self._give_away()
         options = ["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
         self._run("initdb", "--pgdata", str(self._data), *options)
         # Whoever may reach it is a test; one of them gives a password.
-        access = f"host all {GUARDED} all scram-sha-256\nhost all all all trust\nlocal all all trust\n"
+        access = (
+            f"host all {GUARDED} all scram-sha-256\nhost all,replication all all trust\nlocal all all trust\n"
+        )
         (self._data / "pg_hba.conf").write_text(access)
+
+    def follow(self, primary: "Server") -> None:
+        """Begin as a standby of the other, which runs."""
+        self._give_away()
+        options = ["--write-recovery-conf", "--checkpoint=fast", "--no-sync"]
+        self._run("pg_basebackup", "--dbname", primary.url(), "--pgdata", str(self._data), *options)
+
+    def promote(self) -> None:
+        """Be no standby any more."""
+        self._run("pg_ctl", "--pgdata", str(self._data), "-w", "promote")
 
     def start(self) -> None:
         settings = _SETTINGS | {"port": str(self.port), "listen_addresses": self.host} | (self.settings or {})
@@ -125,6 +136,10 @@ class Server:
     @property
     def _data(self) -> Path:
         return self.directory / "data"
+
+    def _give_away(self) -> None:
+        if os.getuid() == 0:
+            shutil.chown(self.directory, *(account()[name] for name in ("user", "group")))
 
     def _run(self, program: str, *arguments: str) -> None:
         within = ["ip", "netns", "exec", self.netns] if self.netns else []

@@ -1,0 +1,85 @@
+"""The primary dies in the middle of deliveries, and its standby takes over. One URL names both.
+
+The standby confirms each commit, as it must where nothing that was accepted may be lost.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from storage.database import Database
+from storage.errors import StorageError
+from storage.models import Accepted, Notification
+from storage.notifications import NotificationRepository
+from tests import postgresql
+from tests.builders import new_notification
+from tests.certctl_mcp.sending import PATIENCE, Acting, retry_loop, running
+from tests.line import SOON
+from tests.memory import MEMORY
+from tests.postgresql import NoServerError, Server
+from tests.reliability.progress import until_sent
+
+ALERTS = 100
+LOST_AT = 30
+
+
+@pytest.fixture
+def primary() -> Iterator[Server]:
+    settings = {"wal_level": "replica", "max_wal_senders": "4"}
+    with postgresql.skipped_where_there_is_none(), postgresql.serving(settings=settings) as server:
+        yield server
+        # Stopped once more as it is left.
+        with suppress(NoServerError):
+            server.start()
+
+
+@pytest.fixture
+def standby(primary: Server) -> Iterator[Server]:
+    with TemporaryDirectory(prefix="certctl-pg-", dir=MEMORY) as directory:
+        server = Server(Path(directory), postgresql.free_port(), settings=primary.settings)
+        server.follow(primary)
+        server.start()
+        confirm_each = "ALTER SYSTEM SET synchronous_standby_names = '*'"
+        asyncio.run(postgresql.execute(primary.url(), confirm_each, "SELECT pg_reload_conf()"))
+        yield server
+        server.stop()
+
+
+async def accepted(repository: NotificationRepository, number: int) -> Accepted:
+    """As a sender does that tries again with the same key."""
+    while True:
+        with suppress(StorageError):
+            return await repository.accept(new_notification(idempotency_key=str(number)))
+        await asyncio.sleep(SOON.total_seconds())
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_what_was_accepted_is_delivered_once_the_standby_has_taken_over(
+    primary: Server, standby: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("certctl_mcp.retry_loop.FIRST_PAUSE", SOON)
+    monkeypatch.setattr("certctl_mcp.retry_loop.LONGEST_PAUSE", SOON)
+    hosts = f"127.0.0.1:{primary.port},127.0.0.1:{standby.port}"
+    url = f"postgresql://postgres@{hosts}/postgres?target_session_attrs=read-write"
+    lost = asyncio.Event()
+
+    async def lose_the_primary(_: Notification) -> None:
+        if len(notifier.received) == LOST_AT:
+            await asyncio.to_thread(primary.stop)
+            await asyncio.to_thread(standby.promote)
+            lost.set()
+
+    notifier = Acting(lose_the_primary)
+    async with asyncio.timeout(3 * PATIENCE.total_seconds()), Database.open(url) as database:
+        repository = NotificationRepository(database)
+        before = [await accepted(repository, number) for number in range(ALERTS)]
+        async with running(retry_loop(database, {"Webhook": notifier})):
+            await lost.wait()
+            after = [await accepted(repository, number) for number in range(ALERTS, ALERTS + 10)]
+            await until_sent(database, len(before) + len(after))
+    ids = {answer.notification.id for answer in (*before, *after)}
+    assert {notification.id for notification in notifier.received} == ids
