@@ -32,7 +32,7 @@ LONGEST = 1000
 _STORAGE: tuple[tuple[type[StorageError], str], ...] = (
     (
         ChangeUnknownError,
-        "The connection to the database was lost at the very end: whether the change was made can't be "
+        "The connection to the database was lost before it answered: whether the change was made can't be "
         "known. Look before trying again; sending again is safe only with the same idempotency key.",
     ),
     (

@@ -78,7 +78,7 @@ def test_no_failure_of_the_database_tells_where_it_is(error: type[StorageError])
 
 
 def test_a_change_that_may_have_been_made_is_not_said_to_be_none() -> None:
-    told = explained(ChangeUnknownError("the connection to the database was lost at the very end"))
+    told = explained(ChangeUnknownError("the connection to the database was lost before it answered"))
     assert told is not None
     assert "can't be known" in told
     assert "idempotency key" in told
