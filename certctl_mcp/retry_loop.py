@@ -1,14 +1,12 @@
 """The companion task: wakes when something is due, claims it, and starts its attempts.
 
-It claims what can start now, so many attempts in all and so many in each channel, and what will be able to
-by the time of the next claim, going by how many ended during the last one. A channel that hangs fills its own
-places and no others.
+It claims what it has, or will soon have, places for. A channel that hangs fills its own places and no others.
 """
 
 import asyncio
 import logging
-from collections import Counter, defaultdict, deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from math import inf
@@ -21,6 +19,7 @@ from anyio.abc import TaskGroup
 
 from certctl_mcp.delivery import Answer, Delivery
 from certctl_mcp.measuring import AttemptMeter
+from certctl_mcp.places import Places
 from storage.changes import Signal
 from storage.clock import Clock, utc_now
 from storage.errors import StorageError
@@ -46,10 +45,6 @@ due is found with that."""
 IN_VAIN = timedelta(milliseconds=10)
 """After a look that found nothing the next one is made no sooner. All who are told that something is due look
 for it, and most find that another has it."""
-
-CLAIM_AHEAD = 3
-"""Times as many as ended during the last claim are held for a channel beyond its free places; when a third of
-them is left, more are claimed. Without that places would wait for the database as often as it works."""
 
 CLEAN_UP = timedelta(seconds=2)
 """What is left, after the grace time, to record attempts that were broken off."""
@@ -107,8 +102,7 @@ class RetryLoop:
         self._worker = worker
         self._lease = lease
         self._interval = interval
-        self._concurrency = concurrency
-        self._limits = room
+        self._places = Places(concurrency, room)
         self._grace = grace
         self._clock = clock
         self._wait = wait
@@ -118,11 +112,7 @@ class RetryLoop:
         self._wake = asyncio.Event()
         self._stopped = asyncio.Event()
         self._begun: asyncio.Queue[Claim] = asyncio.Queue()
-        self._ahead: defaultdict[str, deque[Claim]] = defaultdict(deque)
         self._workers = 0
-        self._sending: Counter[str] = Counter()
-        self._ended: Counter[str] = Counter()
-        self._ended_during_claim: Counter[str] = Counter()
         self._under_way = 0
         self._alone = False
         self._look_at = _AT_ONCE
@@ -201,7 +191,8 @@ class RetryLoop:
     def stop(self) -> None:
         """Claim nothing more, and give back what was not begun."""
         self._stopped.set()
-        self._begin_what_fits()
+        # They are given back, for nothing more is sent.
+        self._begin(self._places.take_all())
         self._wake.set()
 
     async def wait_for_completion(self, grace: timedelta) -> bool:
@@ -237,16 +228,14 @@ class RetryLoop:
     async def _start(self, limit: int) -> int:
         async with self._claiming:
             if not self._under_way:
-                self._ended_during_claim.clear()
-            ahead = self._wanted_ahead()
-            slots = min(limit, self._free_slots() + ahead.total())
+                self._places.rest()
+            wanted, room = self._places.wanted()
+            slots = min(limit, wanted)
             if slots <= 0 or self._stopped.is_set() or self._alone:
                 return 0
-            room = self._room(ahead)
             self._asked = self._at_rest = False
-            self._ended.clear()
-            claims = await self._claim(slots, room, suspects=False)
-            self._ended_during_claim = self._ended.copy()
+            with self._places.claiming():
+                claims = await self._claim(slots, room, suspects=False)
             left = room.without(Counter(claim.notification.channel for claim in claims)).named.values()
             self._left_behind = len(claims) >= slots or min(left, default=1) <= 0
             if not self._asked:
@@ -259,7 +248,7 @@ class RetryLoop:
         async with self._claiming:
             if limit <= 0 or self._stopped.is_set() or self._under_way:
                 return 0
-            claims = await self._claim(1, self._limits, suspects=True)
+            claims = await self._claim(1, Room(1), suspects=True)
             self._alone = bool(claims)
             return len(claims)
 
@@ -267,50 +256,19 @@ class RetryLoop:
         # Cancelled in the middle, it would leave leases that nobody knows he holds.
         with anyio.CancelScope(shield=True):
             claims = await self._repository.claim(self._worker, self._lease, slots, room, suspects=suspects)
+        self._under_way += len(claims)
         for claim in claims:
-            self._under_way += 1
-            self._ahead[claim.notification.channel].append(claim)
-        self._begin_what_fits()
+            self._places.hold(claim)
+        self._begin(self._places.take_all() if self._stopped.is_set() else self._places.take())
         # A worker stays for later claims: a new task for each would cost as much as claiming it.
         while self._workers < self._under_way:
             self._workers += 1
             self._tasks.start_soon(self._work)
         return claims
 
-    def _wanted_ahead(self) -> Counter[str]:
-        """How many are wanted in each channel beyond its free places."""
-        wanted: Counter[str] = Counter()
-        for channel, ended in self._ended_during_claim.items():
-            ahead = len(self._ahead[channel])
-            if ahead <= ended:
-                wanted[channel] = CLAIM_AHEAD * min(ended, self._limits.of(channel)) - ahead
-        return +wanted
-
-    def _room(self, ahead: Counter[str]) -> Room:
-        """How many are wanted in each channel, with those ahead."""
-        taken = {
-            channel: min(self._sending[channel] + len(waiting), self._limits.of(channel)) - ahead[channel]
-            for channel, waiting in self._ahead.items()
-        }
-        return self._limits.without(taken)
-
-    def _free_slots(self) -> int:
-        return self._concurrency - self._sending.total()
-
-    def _begin_what_fits(self) -> None:
-        for channel in self._ahead:
-            while self._begin_next(channel):
-                pass
-
-    def _begin_next(self, channel: str) -> bool:
-        """Begin what has been claimed in the channel for longest, if it has a place."""
-        fits = self._free_slots() > 0 and self._sending[channel] < self._limits.of(channel)
-        # What is told to stop begins nothing, but gives back what it holds.
-        if not self._ahead[channel] or not (fits or self._stopped.is_set()):
-            return False
-        self._sending[channel] += 1
-        self._begun.put_nowait(self._ahead[channel].popleft())
-        return True
+    def _begin(self, claims: Iterable[Claim]) -> None:
+        for claim in claims:
+            self._begun.put_nowait(claim)
 
     async def _work(self) -> None:
         while True:
@@ -347,10 +305,7 @@ class RetryLoop:
                 tally.changed.set()
 
     def _give_up_place(self, channel: str) -> None:
-        self._sending[channel] -= 1
-        self._ended[channel] += 1
-        if not self._begin_next(channel):
-            self._begin_what_fits()
+        self._begin(self._places.leave(channel))
         if self._left_behind or self._due_by_now():
             self._look_again()
 

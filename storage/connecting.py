@@ -31,7 +31,9 @@ LET_GO_AFTER = timedelta(seconds=3)
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 
-_IDLE_SINCE = "certctl_mcp_idle_since"
+IDLE_SINCE = "certctl_mcp_idle_since"
+"""When a connection was last used, among what is known of it: told by who held it unused, or else when it is
+given back."""
 
 
 class Connecting:
@@ -137,7 +139,7 @@ def _asked_before_use(engine: AsyncEngine) -> None:
 
     @event.listens_for(engine.sync_engine, "checkout")
     def ask(connection: AdaptedConnection, record: ConnectionPoolEntry, _proxy: object) -> None:
-        idle_since = record.info.get(_IDLE_SINCE)
+        idle_since = record.info.pop(IDLE_SINCE, None)
         try:
             if idle_since is not None and time.monotonic() - idle_since > ASK_AFTER.total_seconds():
                 connection.run_async(_ask)
@@ -148,7 +150,7 @@ def _asked_before_use(engine: AsyncEngine) -> None:
 
     @event.listens_for(engine.sync_engine, "checkin")
     def note(_connection: object, record: ConnectionPoolEntry) -> None:
-        record.info[_IDLE_SINCE] = time.monotonic()
+        record.info.setdefault(IDLE_SINCE, time.monotonic())
 
 
 async def _ask(connection: asyncpg.Connection) -> None:

@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from storage.addresses import Address
 from storage.changes import Changes
 from storage.clock import Clock, utc_now
-from storage.connecting import ASK_AFTER, Connecting
+from storage.connecting import ASK_AFTER, IDLE_SINCE, Connecting
 from storage.errors import ChangeUnknownError, StorageError
 from storage.failures import BEHIND_POOLER
 from storage.listening import Listening
@@ -296,8 +296,10 @@ class _Transactions:
     async def _connected(self, level: IsolationLevel) -> AsyncConnection:
         """The one that is held: to take it from the pool for each takes as long as many a statement. After a
         pause it is taken anew, for the pool has it asked whether it is still there."""
-        idle = monotonic() - self._used_at
-        if self._connection is not None and (self._connection.invalidated or idle > HELD_FOR.total_seconds()):
+        if self._connection is not None and self._connection.invalidated:
+            await self.close()
+        elif self._connection is not None and monotonic() - self._used_at > HELD_FOR.total_seconds():
+            self._connection.info[IDLE_SINCE] = self._used_at
             await self.close()
         if self._connection is None:
             self._connection = await self._engine.connect()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from time import monotonic
 
 import pytest
 
@@ -51,6 +52,17 @@ async def test_whoever_was_not_told_of_the_commit_hears_that_it_can_t_be_known_a
     accepted = await repository.accept(new, actor="operator")
     assert accepted.created is not done
     assert await repository.ids_beginning("", 10) == (accepted.notification.id,)
+
+
+async def test_a_connection_that_was_idle_is_asked_whether_it_is_still_there(
+    repository: NotificationRepository, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr("storage.postgresql.monotonic", lambda: monotonic() - PATIENCE.total_seconds())
+        await repository.accept(new_notification())
+    line.cut_once_before(b"SELECT\0")
+    await repository.accept(new_notification())
+    assert not line.cuts.locked()
 
 
 @pytest.mark.parametrize("key", ["once", None])
