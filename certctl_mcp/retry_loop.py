@@ -191,7 +191,6 @@ class RetryLoop:
     def stop(self) -> None:
         """Claim nothing more, and give back what was not begun."""
         self._stopped.set()
-        # They are given back, for nothing more is sent.
         self._begin(self._places.take_all())
         self._wake.set()
 

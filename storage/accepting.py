@@ -36,16 +36,17 @@ _NOT_THERE = frozenset({"23503", "SQLITE_CONSTRAINT_FOREIGNKEY"})
 _STATUSES = frozenset(status.value for status in NotificationStatus)
 
 _batch = Batch("rows")
-_INSERT = {
-    dialect: insert(notification_events).from_select(
+_INSERT_UNLESS_KNOWN = {
+    dialect: insert(notification_events)
+    .from_select(
         list(_FIELDS),
         select(*_batch.fields(notification_events.c[name] for name in _FIELDS))
         .select_from(_batch.rows)
         .where(true()),
     )
+    .on_conflict_do_nothing()
     for dialect, insert in INSERTS.items()
 }
-_INSERT_UNLESS_KNOWN = {dialect: insert.on_conflict_do_nothing() for dialect, insert in _INSERT.items()}
 """Known by its key, or by its id: then this very one was accepted before, and nobody was told so."""
 
 

@@ -86,9 +86,6 @@ PLANNED_FOR = timedelta(seconds=10)
 """After so long a statement is planned anew: which index is best on an empty table need not be the best on a
 large one."""
 
-HELD_FOR = ASK_AFTER
-"""The connection that writes is taken from its pool anew after so long without use."""
-
 TOLD_EVERY = timedelta(seconds=1)
 """So often the database is asked the time, from which this process's is put right."""
 
@@ -298,7 +295,7 @@ class _Transactions:
         pause it is taken anew, for the pool has it asked whether it is still there."""
         if self._connection is not None and self._connection.invalidated:
             await self.close()
-        elif self._connection is not None and monotonic() - self._used_at > HELD_FOR.total_seconds():
+        elif self._connection is not None and monotonic() - self._used_at > ASK_AFTER.total_seconds():
             self._connection.info[IDLE_SINCE] = self._used_at
             await self.close()
         if self._connection is None:

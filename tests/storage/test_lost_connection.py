@@ -161,11 +161,7 @@ async def test_it_listens_again_once_the_server_can_be_reached(
             # Each try to listen again is announced, so that somebody goes and looks.
             version = await here.changes.due.wait_beyond(version + 2)
             line.heal()
-            while _listeners(postgresql_url) < 2:
-                version = await here.changes.due.wait_beyond(version)
-            version = here.changes.due.version
-            await NotificationRepository(elsewhere).accept(new_notification())
-            await here.changes.due.wait_beyond(version)
+            await _hears(here, elsewhere, postgresql_url, version)
 
 
 async def test_a_line_that_is_cut_just_when_somebody_begins_to_listen_leaves_nobody_deaf(
@@ -174,12 +170,7 @@ async def test_a_line_that_is_cut_just_when_somebody_begins_to_listen_leaves_nob
     line.cut_once_before(b"LISTEN")
     async with Database.open(line.url) as here, Database.open(postgresql_url) as elsewhere:
         await line.cuts.acquire()
-        version = here.changes.due.version
-        while _listeners(postgresql_url) < 2:
-            version = await here.changes.due.wait_beyond(version)
-        version = here.changes.due.version
-        await NotificationRepository(elsewhere).accept(new_notification())
-        await here.changes.due.wait_beyond(version)
+        await _hears(here, elsewhere, postgresql_url, here.changes.due.version)
 
 
 async def test_whoever_can_t_listen_because_all_connections_are_read_on_tries_again(
@@ -257,6 +248,16 @@ def test_what_a_silent_server_says_of_the_time_in_the_end_puts_no_clock_wrong() 
     # Whether it said so at the beginning of the silence or at its end can't be known.
     clock.set(utc_now() + hour, asked=utc_now() - PATIENCE)
     assert abs(clock() - utc_now() - hour) < timedelta(seconds=1)
+
+
+async def _hears(here: Database, elsewhere: Database, url: str, version: int) -> None:
+    """Return once both listen and one has heard of what the other accepted. Until then each try to listen is
+    announced."""
+    while _listeners(url) < 2:
+        version = await here.changes.due.wait_beyond(version)
+    version = here.changes.due.version
+    await NotificationRepository(elsewhere).accept(new_notification())
+    await here.changes.due.wait_beyond(version)
 
 
 def _listeners(url: str) -> int:
