@@ -1,5 +1,5 @@
 """`python -m certctl_mcp` is `certctl-mcp`."""
 
-from certctl_mcp.cli import main
+from certctl_mcp.cli.main import main
 
 main()

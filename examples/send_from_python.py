@@ -14,8 +14,8 @@ from tempfile import TemporaryDirectory
 import anyio
 from aiohttp import web
 
-from certctl_mcp.application import open_application
-from certctl_mcp.settings import load_settings
+from certctl_mcp.config.settings import load_settings
+from certctl_mcp.runtime.application import open_application
 from storage.models import NewNotification
 
 

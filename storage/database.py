@@ -10,13 +10,13 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage import sqlite
-from storage.addresses import SCHEMES, Address
 from storage.clock import Clock
+from storage.engine.backend import Opened, Way
+from storage.engine.driver_errors import explained
+from storage.engine.group_commit import Item, Operation, Result, Writer
+from storage.engine.postgresql.url import SCHEMES, Address
+from storage.engine.sqlite import backend as sqlite
 from storage.errors import StorageError
-from storage.failures import explained
-from storage.opened import Opened, Way
-from storage.writer import Item, Operation, Result, Writer
 
 BUSY_TIMEOUT = timedelta(seconds=5)
 
@@ -119,7 +119,7 @@ def way_to(url: str) -> Way:
     if kind in SCHEMES:
         address = Address.of(url)
         try:
-            from storage import postgresql
+            from storage.engine.postgresql import backend as postgresql
         except ImportError:
             raise StorageError(
                 "a PostgreSQL database needs the package asyncpg: install certctl-mcp[postgres]"

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from storage.models import Claim, NewNotification, Notification, NotificationStatus, Room
-from storage.notifications import NotificationRepository
+from storage.repository import NotificationRepository
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 LEASE = timedelta(seconds=45)

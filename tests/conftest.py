@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from storage.database import Database
-from storage.notifications import NotificationRepository
+from storage.repository import NotificationRepository
 from tests import postgresql
 from tests.builders import Queue, SettableClock
 from tests.databases import parametrize_as_marked
@@ -124,7 +124,7 @@ async def line(postgresql_url: str) -> AsyncIterator[Line]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server is not waited for as long as it deserves."""
-    monkeypatch.setattr("storage.postgresql.UNANSWERED", SOON)
-    monkeypatch.setattr("storage.connecting.ANSWERED_WITHIN", SOON)
-    monkeypatch.setattr("storage.listening.ANSWERED_WITHIN", SOON)
-    monkeypatch.setattr("storage.addresses.PATIENCE", SOON)
+    monkeypatch.setattr("storage.engine.postgresql.backend.UNANSWERED", SOON)
+    monkeypatch.setattr("storage.engine.postgresql.connections.ANSWERED_WITHIN", SOON)
+    monkeypatch.setattr("storage.engine.postgresql.listener.ANSWERED_WITHIN", SOON)
+    monkeypatch.setattr("storage.engine.postgresql.url.PATIENCE", SOON)

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 LONGEST = (
-    "tests/certctl_mcp/tools/test_hostile_text.py",
+    "tests/certctl_mcp/mcp_server/tools/test_hostile_text.py",
     "tests/clients",
     "tests/e2e",
     "tests/reliability",

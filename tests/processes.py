@@ -23,11 +23,11 @@ processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(
     [
         "alembic.command",
-        "certctl_mcp.application",
-        "certctl_mcp.commands.app",
+        "certctl_mcp.runtime.application",
+        "certctl_mcp.cli.commands.app",
         "certctl_mcp.http.serving",
-        "certctl_mcp.stdio",
-        "certctl_mcp.worker",
+        "certctl_mcp.mcp_server.stdio",
+        "certctl_mcp.cli.worker",
         "tests.builders",
         "tests.frozen",
     ]

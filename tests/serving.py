@@ -5,18 +5,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from certctl_mcp.application import Application
-from certctl_mcp.delivery import Delivery
+from certctl_mcp.config.settings import Settings
+from certctl_mcp.delivery.attempt import Delivery
+from certctl_mcp.delivery.retry_loop import RetryLoop
+from certctl_mcp.mcp_server.server import NotificationServer, build_server
 from certctl_mcp.notifiers.base import DeliveryFailedError, Notifier
-from certctl_mcp.opening import Opener
-from certctl_mcp.retry_loop import RetryLoop
-from certctl_mcp.server import NotificationServer, build_server
-from certctl_mcp.service import NotificationService
-from certctl_mcp.settings import Settings
-from certctl_mcp.stats import StatsService
+from certctl_mcp.runtime.application import Application
+from certctl_mcp.runtime.lifespan import Opener
+from certctl_mcp.services.notifications import NotificationService
+from certctl_mcp.services.stats import StatsService
 from storage.database import Database
 from storage.models import Notification, Room
-from storage.notifications import NotificationRepository
+from storage.repository import NotificationRepository
 from tests.builders import SettableClock
 
 

@@ -9,8 +9,8 @@ from importlib.util import find_spec
 import anyio
 from anyio.abc import TaskStatus
 
-from certctl_mcp.commands.failures import CommandFailedError, ExitCode
-from certctl_mcp.departure import SIGNALS
+from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode
+from certctl_mcp.runtime.signals import SIGNALS
 
 
 def run_demo() -> int:

@@ -10,10 +10,10 @@ from pydantic import TypeAdapter
 
 from certctl_mcp.demo.alerts import Alert
 from certctl_mcp.demo.story import Story
-from certctl_mcp.tools.changing import Accepted, Changed
-from certctl_mcp.tools.details import NotificationDetails
-from certctl_mcp.tools.listing import NotificationList
-from certctl_mcp.tools.rows import Row
+from certctl_mcp.mcp_server.tools.details import NotificationDetails
+from certctl_mcp.mcp_server.tools.listing import NotificationList
+from certctl_mcp.mcp_server.tools.rows import Row
+from certctl_mcp.mcp_server.tools.single import Accepted, Changed
 
 Result = TypeVar("Result")
 Arguments = Mapping[str, str | list[str]]

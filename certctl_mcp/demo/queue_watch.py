@@ -8,7 +8,7 @@ from certctl_mcp.demo.alerts import Alert
 from certctl_mcp.demo.assistant import Assistant
 from certctl_mcp.demo.server_process import MAX_ATTEMPTS
 from certctl_mcp.demo.story import Story
-from certctl_mcp.tools.rows import Row
+from certctl_mcp.mcp_server.tools.rows import Row
 from storage.models import NotificationStatus
 
 _PAUSE = 0.25

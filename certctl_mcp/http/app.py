@@ -10,23 +10,23 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from certctl_mcp import __version__
-from certctl_mcp.http.access import Access
-from certctl_mcp.http.authentication import ANYBODY, Authentication, Keys
-from certctl_mcp.http.failing import explain_failures
-from certctl_mcp.http.health import router as health
-from certctl_mcp.http.keys import Role
+from certctl_mcp.config.api_keys import Role
+from certctl_mcp.config.settings import Settings
+from certctl_mcp.http.access_log import Access
+from certctl_mcp.http.api.exception_handlers import explain_failures
+from certctl_mcp.http.api.openapi import describe
+from certctl_mcp.http.api.routes import NOTIFICATIONS
+from certctl_mcp.http.api.routes import router as rest
+from certctl_mcp.http.auth.middleware import ANYBODY, Authentication, Keys
+from certctl_mcp.http.auth.oauth import ProtectedResource, protected_resource
 from certctl_mcp.http.limits import LimitedBodies, LimitedRates
 from certctl_mcp.http.mcp import McpEndpoint, mcp_endpoint
-from certctl_mcp.http.metrics import Readings, metrics_router
-from certctl_mcp.http.oauth import ProtectedResource, protected_resource
-from certctl_mcp.http.openapi import describe
+from certctl_mcp.http.monitoring.health import router as health
+from certctl_mcp.http.monitoring.route import Readings, metrics_router
 from certctl_mcp.http.origins import KnownOrigins
 from certctl_mcp.http.page import page_router
-from certctl_mcp.http.rest import NOTIFICATIONS
-from certctl_mcp.http.rest import router as rest
-from certctl_mcp.http.serving_state import ServingState
-from certctl_mcp.opening import Opener, opening
-from certctl_mcp.settings import Settings
+from certctl_mcp.http.state import ServingState
+from certctl_mcp.runtime.lifespan import Opener, opening
 from storage.clock import Clock, utc_now
 
 _TITLE = "certctl notifications"

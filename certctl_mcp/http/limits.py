@@ -11,10 +11,10 @@ import anyio
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from certctl_mcp.http.addresses import address_of
-from certctl_mcp.http.callers import name_of
-from certctl_mcp.http.problems import problem
-from certctl_mcp.http.settings import HttpSettings
+from certctl_mcp.config.http_settings import HttpSettings
+from certctl_mcp.http.api.problem_details import problem
+from certctl_mcp.http.auth.principal import name_of
+from certctl_mcp.http.client_address import address_of
 
 BODY_WITHIN = timedelta(seconds=30)
 """How long a client may take to send the body of a request."""

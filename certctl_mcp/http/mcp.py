@@ -9,13 +9,13 @@ from mcp.server.auth.provider import AccessToken
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from starlette.types import Receive, Scope, Send
 
-from certctl_mcp.http.callers import caller_of, permitted
-from certctl_mcp.http.keys import Role
-from certctl_mcp.http.problems import problem
+from certctl_mcp.config.api_keys import Role
+from certctl_mcp.config.settings import Settings
+from certctl_mcp.http.api.problem_details import problem
+from certctl_mcp.http.auth.principal import caller_of, permitted
 from certctl_mcp.http.streams import EndingStreams
-from certctl_mcp.opening import Opening
-from certctl_mcp.server import server_beside
-from certctl_mcp.settings import Settings
+from certctl_mcp.mcp_server.server import server_beside
+from certctl_mcp.runtime.lifespan import Opening
 
 MOST_SESSIONS = 1000
 """Open at once, of clients of the revisions that have sessions."""

@@ -6,9 +6,9 @@ A name that a stranger points at this machine shows in the header Host, and the 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from certctl_mcp.http.problems import problem
-from certctl_mcp.http.settings import HttpSettings
-from certctl_mcp.untrusted import label
+from certctl_mcp.config.http_settings import HttpSettings
+from certctl_mcp.http.api.problem_details import problem
+from certctl_mcp.text.untrusted import label
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 

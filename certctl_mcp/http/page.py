@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from certctl_mcp.http.serving_state import ServingState, state_of
+from certctl_mcp.http.state import ServingState, state_of
 from certctl_mcp.ui.document import HEADERS, page_files
 
 

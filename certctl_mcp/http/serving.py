@@ -12,14 +12,14 @@ import anyio
 import uvicorn
 from starlette.types import ASGIApp
 
-from certctl_mcp.departure import leave_on_signal
-from certctl_mcp.durations import format_duration
+from certctl_mcp.config.durations import format_duration
+from certctl_mcp.config.errors import SettingsError
+from certctl_mcp.config.http_settings import HttpSettings
+from certctl_mcp.config.settings import Settings
 from certctl_mcp.http.app import HttpServer, http_server
-from certctl_mcp.http.reach import check_reach
-from certctl_mcp.http.settings import HttpSettings
+from certctl_mcp.http.exposure import check_reach
 from certctl_mcp.http.tls import CertificateFiles, ReloadingContext
-from certctl_mcp.settings import Settings
-from certctl_mcp.settings_errors import SettingsError
+from certctl_mcp.runtime.signals import leave_on_signal
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import anyio
 
-from certctl_mcp.settings_errors import SettingsError
+from certctl_mcp.config.errors import SettingsError
 
 logger = logging.getLogger(__name__)
 

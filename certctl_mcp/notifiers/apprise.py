@@ -3,7 +3,7 @@
 import anyio.to_thread
 import apprise
 
-from certctl_mcp.destinations import AppriseDestination
+from certctl_mcp.config.destinations import AppriseDestination
 from certctl_mcp.notifiers.base import delivery_failed
 from certctl_mcp.notifiers.excerpt import excerpt, single_line
 from certctl_mcp.notifiers.idempotency import idempotency_key

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Protocol, runtime_checkable
 
-from certctl_mcp.redaction import bounded, redact
+from certctl_mcp.text.redaction import bounded, redact
 from storage.models import Notification
 
 

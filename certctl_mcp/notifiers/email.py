@@ -8,7 +8,7 @@ from email.utils import parseaddr
 
 from aiosmtplib import SMTP
 
-from certctl_mcp.destinations import EmailDestination
+from certctl_mcp.config.destinations import EmailDestination
 from certctl_mcp.notifiers.base import DeliveryFailedError, delivery_failed
 from certctl_mcp.notifiers.mail import compose
 from certctl_mcp.notifiers.partial_deliveries import PartialDeliveries

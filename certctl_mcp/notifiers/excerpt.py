@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from certctl_mcp.redaction import redact
+from certctl_mcp.text.redaction import redact
 
 _LIMIT = 500
 _TAGS = re.compile(r"<[^<>]*>")

@@ -14,9 +14,9 @@ import aiohttp
 from yarl import URL
 
 import certctl_mcp
-from certctl_mcp.notifiers.answers import PERMANENT, Answer, Verdicts, retry_after
 from certctl_mcp.notifiers.base import DeliveryFailedError, delivery_failed
 from certctl_mcp.notifiers.http_failures import RequestError, Timeouts, explain
+from certctl_mcp.notifiers.http_response import PERMANENT, Answer, Verdicts, retry_after
 from storage.clock import Clock, utc_now
 
 _ANSWER_BYTES = 16 * 1024

@@ -1,9 +1,9 @@
 """OpsGenie: an alert through the Alert API, which answers 202 as soon as it has taken it."""
 
-from certctl_mcp.destinations import OpsGenieDestination
-from certctl_mcp.notifiers.answers import PERMANENT
+from certctl_mcp.config.destinations import OpsGenieDestination
 from certctl_mcp.notifiers.http import Endpoint, HttpClient
 from certctl_mcp.notifiers.http_notifier import HttpNotifier, Post
+from certctl_mcp.notifiers.http_response import PERMANENT
 from certctl_mcp.notifiers.idempotency import idempotency_key
 from certctl_mcp.notifiers.json_body import Json, encode
 from storage.models import Notification

@@ -1,12 +1,12 @@
 """PagerDuty: a trigger event to the Events API v2."""
 
-from certctl_mcp.destinations import PagerDutyDestination
-from certctl_mcp.notifiers.answers import PERMANENT
+from certctl_mcp.config.destinations import PagerDutyDestination
 from certctl_mcp.notifiers.http import Endpoint, HttpClient
 from certctl_mcp.notifiers.http_notifier import HttpNotifier, Post
+from certctl_mcp.notifiers.http_response import PERMANENT
 from certctl_mcp.notifiers.idempotency import idempotency_key
 from certctl_mcp.notifiers.json_body import encode
-from certctl_mcp.redaction import bounded
+from certctl_mcp.text.redaction import bounded
 from storage.models import Notification
 
 _LONGEST_SUMMARY = 1024

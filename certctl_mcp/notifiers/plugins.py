@@ -7,7 +7,7 @@ An entry point is a callable that takes the options of its table in the settings
 import traceback
 from importlib.metadata import EntryPoint, entry_points
 
-from certctl_mcp.destinations import PluginDestination
+from certctl_mcp.config.destinations import PluginDestination
 from certctl_mcp.notifiers.base import DeliveryFailedError, Notifier, delivery_failed
 from storage.models import Notification
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self, assert_never
 
 import anyio.to_thread
 
-from certctl_mcp.destinations import (
+from certctl_mcp.config.destinations import (
     AppriseDestination,
     Channel,
     Destination,
@@ -24,9 +24,9 @@ from certctl_mcp.destinations import (
     TeamsDestination,
     WebhookDestination,
 )
+from certctl_mcp.config.errors import SettingsError
 from certctl_mcp.notifiers.base import Notifier, delivery_failed
 from certctl_mcp.notifiers.plugins import PluginNotifier, UnusablePluginError, check_installed
-from certctl_mcp.settings_errors import SettingsError
 from storage.clock import Clock, utc_now
 from storage.models import Notification
 

@@ -1,9 +1,9 @@
 """Slack: a plain text to an incoming webhook."""
 
-from certctl_mcp.destinations import SlackDestination
-from certctl_mcp.notifiers.answers import PERMANENT
+from certctl_mcp.config.destinations import SlackDestination
 from certctl_mcp.notifiers.http import Endpoint, HttpClient
 from certctl_mcp.notifiers.http_notifier import IDEMPOTENCY_HEADER, HttpNotifier, Post
+from certctl_mcp.notifiers.http_response import PERMANENT
 from certctl_mcp.notifiers.idempotency import idempotency_key
 from certctl_mcp.notifiers.json_body import Json, encode
 from storage.models import Notification

@@ -1,11 +1,11 @@
 """Teams: an Adaptive Card to a Workflows webhook, which answers 202 as soon as it has taken the card."""
 
-from certctl_mcp.destinations import TeamsDestination
+from certctl_mcp.config.destinations import TeamsDestination
 from certctl_mcp.notifiers.http import Endpoint, HttpClient
 from certctl_mcp.notifiers.http_notifier import IDEMPOTENCY_HEADER, HttpNotifier, Post
 from certctl_mcp.notifiers.idempotency import idempotency_key
 from certctl_mcp.notifiers.json_body import Json, encode
-from certctl_mcp.redaction import bounded
+from certctl_mcp.text.redaction import bounded
 from storage.models import Notification
 
 _LONGEST_TEXT_BYTES = 12 * 1024

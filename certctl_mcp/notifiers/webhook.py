@@ -5,7 +5,7 @@ from datetime import UTC
 
 from standardwebhooks import Webhook
 
-from certctl_mcp.destinations import WebhookDestination
+from certctl_mcp.config.destinations import WebhookDestination
 from certctl_mcp.notifiers.http import Endpoint, HttpClient
 from certctl_mcp.notifiers.http_notifier import HttpNotifier, Post
 from certctl_mcp.notifiers.idempotency import idempotency_key

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from storage.database import Database
-from storage.tables import notification_attempts, notification_events
+from storage.schema.tables import notification_attempts, notification_events
 from tests.postgresql import execute
 
 INTERVAL_SECONDS = 10

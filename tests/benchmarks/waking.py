@@ -11,12 +11,12 @@ from datetime import timedelta
 from functools import partial
 from statistics import median, quantiles
 
-from certctl_mcp.delivery import Delivery
-from certctl_mcp.retry_loop import RetryLoop
-from certctl_mcp.retry_policy import RetryPolicy
+from certctl_mcp.delivery.attempt import Delivery
+from certctl_mcp.delivery.retry_loop import RetryLoop
+from certctl_mcp.delivery.retry_policy import RetryPolicy
 from storage.database import Database
 from storage.models import NewNotification, Notification, Room
-from storage.notifications import NotificationRepository
+from storage.repository import NotificationRepository
 from tests.benchmarks.comparison import Comparison, Target
 from tests.benchmarks.durable_server import database, serving
 from tests.benchmarks.scale import Scale

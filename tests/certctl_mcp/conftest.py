@@ -8,7 +8,7 @@ import pytest
 from mcp import Client
 from mcp.client.client import ConnectMode
 
-from certctl_mcp.settings import load_settings
+from certctl_mcp.config.settings import load_settings
 from storage.database import Database
 from tests.builders import SettableClock
 from tests.serving import Destination, server

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
-from storage.tables import sortable
+from storage.sql.types import sortable
 from tests.builders import NOON
 from tests.storage.foreign import connected
 

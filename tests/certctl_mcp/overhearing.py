@@ -14,7 +14,7 @@ from mcp.client.session import ClientRequestContext
 from mcp.shared.message import SessionMessage
 from mcp_types import ElicitRequestParams, ElicitResult
 
-from certctl_mcp.server import NotificationServer
+from certctl_mcp.mcp_server.server import NotificationServer
 from tests.certctl_mcp.hostile import Json
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import anyio
 
-from certctl_mcp.delivery import Delivery
+from certctl_mcp.delivery.attempt import Delivery
+from certctl_mcp.delivery.retry_loop import RetryLoop
+from certctl_mcp.delivery.retry_policy import RetryPolicy
 from certctl_mcp.notifiers.base import Notifier
-from certctl_mcp.retry_loop import RetryLoop
-from certctl_mcp.retry_policy import RetryPolicy
 from storage.database import Database
 from storage.models import Notification, Room
-from storage.notifications import NotificationRepository
+from storage.repository import NotificationRepository
 from tests.builders import LEASE, SettableClock
 
 SEND_TIMEOUT = timedelta(seconds=30)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from shutil import copy
 
-from certctl_mcp.application import open_application
-from certctl_mcp.settings import load_settings
+from certctl_mcp.config.settings import load_settings
+from certctl_mcp.runtime.application import open_application
 from storage.models import NotificationStatus
 from tests.builders import new_notification
 from tests.clients.receiver import Receiver, receiving

@@ -8,8 +8,8 @@ import socket
 
 import uvicorn
 
-from certctl_mcp.server import build_server
-from certctl_mcp.settings import load_settings
+from certctl_mcp.config.settings import load_settings
+from certctl_mcp.mcp_server.server import build_server
 from tests.clients.translated import translated
 
 

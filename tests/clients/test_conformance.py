@@ -12,7 +12,7 @@ import pytest
 
 from storage.clock import utc_now
 from storage.database import Database
-from storage.notifications import NotificationRepository
+from storage.repository import NotificationRepository
 from tests.builders import Queue, SettableClock
 from tests.clients.installing import NODE
 from tests.clients.translated import DEAD_LETTER

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from certctl_mcp.tools.catalog import TOOL_NAMES
+from certctl_mcp.mcp_server.tools.catalog import TOOL_NAMES
 from tests.clients.inspector import inspect
 from tests.clients.libraries import in_javascript
 from tests.clients.refused import Refused

@@ -14,7 +14,7 @@ from datetime import timedelta
 import anyio
 from mcp.server.mcpserver import MCPServer
 
-from certctl_mcp.stdio import serve_stdio
+from certctl_mcp.mcp_server.stdio import serve_stdio
 
 WAYS = frozenset(sys.argv[1:])
 

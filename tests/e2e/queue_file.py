@@ -5,7 +5,7 @@ import sqlite3
 
 from storage.clock import utc_now
 from storage.database import Database
-from storage.notifications import NotificationRepository
+from storage.repository import NotificationRepository
 from tests.builders import Queue, SettableClock
 
 

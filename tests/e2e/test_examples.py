@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from certctl_mcp.durations import parse_duration
-from certctl_mcp.settings import Settings, load_settings
+from certctl_mcp.config.durations import parse_duration
+from certctl_mcp.config.settings import Settings, load_settings
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"

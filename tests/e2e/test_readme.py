@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from certctl_mcp.environment import CONFIG_VARIABLE, VARIABLES
-from certctl_mcp.settings import load_settings
-from certctl_mcp.tools.catalog import catalog
+from certctl_mcp.config.environment import CONFIG_VARIABLE, VARIABLES
+from certctl_mcp.config.settings import load_settings
+from certctl_mcp.mcp_server.tools.catalog import catalog
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

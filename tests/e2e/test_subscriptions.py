@@ -13,7 +13,7 @@ from mcp_types import ResourceUpdatedNotification
 
 from storage.database import Database
 from storage.models import Notification
-from storage.notifications import NotificationRepository
+from storage.repository import NotificationRepository
 from tests.builders import Queue, SettableClock
 
 PATIENCE = 30.0

@@ -6,9 +6,9 @@ from random import Random
 
 from mcp import Client
 
-from certctl_mcp.settings import load_settings
+from certctl_mcp.config.settings import load_settings
 from storage.database import Database
-from storage.notifications import NotificationRepository
+from storage.repository import NotificationRepository
 from tests.builders import Queue, SettableClock
 from tests.evaluation.assistant import Assistant
 from tests.evaluation.night import CHANNELS, MORNING, Night

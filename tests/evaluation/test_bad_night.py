@@ -4,7 +4,7 @@ import asyncio
 
 from mcp import Client
 
-from certctl_mcp.settings import load_settings
+from certctl_mcp.config.settings import load_settings
 from storage.database import Database
 from storage.models import NewNotification, Room
 from tests.builders import TOOK, Queue, SettableClock, new_notification

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from storage.database import Database
 from storage.models import NotificationStatus
-from storage.notifications import NotificationRepository
+from storage.repository import NotificationRepository
 from tests.reliability.fleet import PATIENCE
 
 

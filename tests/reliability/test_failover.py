@@ -14,7 +14,7 @@ import pytest
 from storage.database import Database
 from storage.errors import StorageError
 from storage.models import Accepted, Notification
-from storage.notifications import NotificationRepository
+from storage.repository import NotificationRepository
 from tests import postgresql
 from tests.builders import new_notification
 from tests.certctl_mcp.sending import PATIENCE, Acting, retry_loop, running
@@ -61,8 +61,8 @@ async def accepted(repository: NotificationRepository, number: int) -> Accepted:
 async def test_what_was_accepted_is_delivered_once_the_standby_has_taken_over(
     primary: Server, standby: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("certctl_mcp.retry_loop.FIRST_PAUSE", SOON)
-    monkeypatch.setattr("certctl_mcp.retry_loop.LONGEST_PAUSE", SOON)
+    monkeypatch.setattr("certctl_mcp.delivery.retry_loop.FIRST_PAUSE", SOON)
+    monkeypatch.setattr("certctl_mcp.delivery.retry_loop.LONGEST_PAUSE", SOON)
     hosts = f"127.0.0.1:{primary.port},127.0.0.1:{standby.port}"
     url = f"postgresql://postgres@{hosts}/postgres?target_session_attrs=read-write"
     lost = asyncio.Event()

@@ -13,7 +13,7 @@ import pytest
 from storage.database import Database
 from storage.errors import StorageError
 from storage.models import Attempt, AttemptOutcome, NotificationFilter, NotificationStatus
-from storage.notifications import NotificationRepository
+from storage.repository import NotificationRepository
 from tests.builders import new_notification
 from tests.holding import Held
 from tests.postgresql import SOCKET, Server, serving, skipped_where_there_is_none

@@ -7,7 +7,7 @@ import pytest
 
 from storage.database import Database
 from storage.models import NotificationStatus
-from storage.notifications import NotificationRepository
+from storage.repository import NotificationRepository
 from tests.builders import new_notification
 from tests.reliability.fleet import WORKER, Fleet
 from tests.reliability.progress import until, until_sent

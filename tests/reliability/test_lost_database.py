@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from certctl_mcp.retry_loop import wait_at_most
+from certctl_mcp.delivery.retry_loop import wait_at_most
 from storage.database import Database
 from storage.models import AttemptOutcome, Notification, NotificationStatus
-from storage.notifications import NotificationRepository
+from storage.repository import NotificationRepository
 from tests.builders import new_notification
 from tests.certctl_mcp.sending import PATIENCE, Acting, Delivering, retry_loop, running
 from tests.holding import Held
@@ -22,9 +22,9 @@ LEASE = timedelta(seconds=2)
 @pytest.fixture
 def soon(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is tried again is tried soon."""
-    monkeypatch.setattr("certctl_mcp.retry_loop.FIRST_PAUSE", SOON)
-    monkeypatch.setattr("certctl_mcp.retry_loop.LONGEST_PAUSE", SOON)
-    monkeypatch.setattr("certctl_mcp.delivery.RECORD_AGAIN_AFTER", SOON)
+    monkeypatch.setattr("certctl_mcp.delivery.retry_loop.FIRST_PAUSE", SOON)
+    monkeypatch.setattr("certctl_mcp.delivery.retry_loop.LONGEST_PAUSE", SOON)
+    monkeypatch.setattr("certctl_mcp.delivery.attempt.RECORD_AGAIN_AFTER", SOON)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from storage.database import Database
 from storage.models import AttemptOutcome, NotificationFilter, NotificationStatus
-from storage.notifications import NotificationRepository
+from storage.repository import NotificationRepository
 from tests.builders import new_notification
 from tests.processes import ROOT
 from tests.reliability.fleet import WORKER, Fleet

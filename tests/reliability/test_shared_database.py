@@ -9,7 +9,7 @@ import pytest
 
 from storage.database import Database
 from storage.models import NotificationFilter
-from storage.notifications import NotificationRepository
+from storage.repository import NotificationRepository
 from tests.builders import new_notification
 from tests.reliability.fleet import READY, SERVER, WORKER, Fleet
 from tests.reliability.progress import until_sent

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from certctl_mcp.retry_policy import Dead, RetryPolicy
+from certctl_mcp.delivery.retry_policy import Dead, RetryPolicy
 from storage.database import Database
 from storage.errors import NotificationConflictError, NotificationNotFoundError
 from storage.models import (
@@ -35,7 +35,7 @@ from storage.models import (
     NotificationStatus,
     Room,
 )
-from storage.notifications import NotificationRepository
+from storage.repository import NotificationRepository
 from tests import postgresql
 from tests.builders import LEASE, NOON, TOOK, SettableClock, new_notification
 from tests.holding import Held

@@ -5,7 +5,7 @@ import resource
 import pytest
 
 from storage.database import Database
-from storage.notifications import NotificationRepository
+from storage.repository import NotificationRepository
 from tests.builders import new_notification
 from tests.reliability.fleet import READY, WORKER, Fleet
 from tests.reliability.progress import until_sent

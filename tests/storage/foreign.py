@@ -13,8 +13,8 @@ from typing import Any
 import asyncpg
 from sqlalchemy import make_url
 
-from storage.sqlite import path_of
-from storage.tables import sortable
+from storage.engine.sqlite.backend import path_of
+from storage.sql.types import sortable
 from tests.builders import NOON
 
 

@@ -8,7 +8,7 @@ import pytest
 from storage.database import Database
 from storage.errors import StorageError
 from storage.models import NotificationFilter
-from storage.notifications import NotificationRepository
+from storage.repository import NotificationRepository
 from tests.builders import new_notification
 from tests.storage.foreign import connected, locked
 

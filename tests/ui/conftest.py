@@ -17,8 +17,8 @@ import uvicorn
 from playwright.async_api import Browser, BrowserContext, Page, Request, async_playwright, expect
 from playwright.async_api import Error as PlaywrightError
 
+from certctl_mcp.config.settings import load_settings
 from certctl_mcp.http.app import http_server
-from certctl_mcp.settings import load_settings
 from tests.clients.installing import Installer
 from tests.e2e.http_receiver import Receiver, receiving
 from tests.holding import Held

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
-from storage.tables import sortable
+from storage.sql.types import sortable
 
 _NUMBERS = count(1)
 

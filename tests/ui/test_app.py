@@ -12,8 +12,8 @@ from mcp.server.apps import APP_MIME_TYPE
 from mcp_types import TextResourceContents
 from playwright.async_api import FrameLocator, Page, Route, expect
 
-from certctl_mcp.server import build_server
-from certctl_mcp.settings import load_settings
+from certctl_mcp.config.settings import load_settings
+from certctl_mcp.mcp_server.server import build_server
 from tests.ui.accessibility import grave_findings
 from tests.ui.conftest import Site, Visit, Visiting
 from tests.ui.rows import Stored

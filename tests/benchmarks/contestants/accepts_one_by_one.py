@@ -12,11 +12,11 @@ from sqlalchemy import Connection, event, insert
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from storage.accepting import pending
 from storage.clock import utc_now
 from storage.database import Database
-from storage.identifiers import new_notification_id
-from storage.tables import notification_events
+from storage.ids import new_notification_id
+from storage.operations.accept import pending
+from storage.schema.tables import notification_events
 from tests.benchmarks.contestants.callers import accepts_by
 from tests.benchmarks.contestants.posts import ALERT
 

@@ -9,10 +9,10 @@ import sys
 import time
 from datetime import timedelta
 
-from certctl_mcp.application import open_application
-from certctl_mcp.collector import spare_start_and_end, spare_the_start
-from certctl_mcp.service import NotificationService
-from certctl_mcp.settings import load_settings
+from certctl_mcp.config.settings import load_settings
+from certctl_mcp.runtime.application import open_application
+from certctl_mcp.runtime.gc_tuning import spare_start_and_end, spare_the_start
+from certctl_mcp.services.notifications import NotificationService
 from tests.benchmarks.contestants.posts import ALERT
 
 CALLERS = 50

@@ -5,7 +5,7 @@ import json
 import sys
 
 from storage.database import Database
-from storage.notifications import NotificationRepository
+from storage.repository import NotificationRepository
 from tests.benchmarks.contestants.posts import ALERT
 from tests.benchmarks.contestants.sending import sent_at_rate
 

@@ -12,11 +12,11 @@ from datetime import timedelta
 from statistics import quantiles
 from typing import Any
 
-from certctl_mcp.application import open_application
-from certctl_mcp.collector import spare_start_and_end, spare_the_start
-from certctl_mcp.settings import load_settings
+from certctl_mcp.config.settings import load_settings
+from certctl_mcp.runtime.application import open_application
+from certctl_mcp.runtime.gc_tuning import spare_start_and_end, spare_the_start
 from storage.models import Claim
-from storage.notifications import NotificationRepository
+from storage.repository import NotificationRepository
 
 AT_MOST = timedelta(minutes=10)
 

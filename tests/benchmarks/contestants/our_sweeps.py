@@ -8,8 +8,8 @@ import json
 import sys
 from datetime import timedelta
 
-from certctl_mcp.application import open_application
-from certctl_mcp.settings import load_settings
+from certctl_mcp.config.settings import load_settings
+from certctl_mcp.runtime.application import open_application
 from tests.benchmarks.resident import forget_peak, peak, resident
 
 AT_MOST = timedelta(minutes=10)

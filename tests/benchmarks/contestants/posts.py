@@ -4,14 +4,14 @@ from datetime import timedelta
 
 from pydantic import SecretStr
 
-from certctl_mcp.destinations import WebhookDestination
+from certctl_mcp.config.destinations import WebhookDestination
 from certctl_mcp.notifiers.http import HttpClient
 from certctl_mcp.notifiers.http_notifier import Post
 from certctl_mcp.notifiers.webhook import WebhookNotifier
-from storage.accepting import pending
 from storage.clock import utc_now
-from storage.identifiers import new_notification_id
+from storage.ids import new_notification_id
 from storage.models import NewNotification
+from storage.operations.accept import pending
 
 _UNUSED = timedelta(seconds=1)
 CONTENT_TYPE = {"Content-Type": "application/json"}

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import httpx2
 import pytest
 
+from certctl_mcp.config.settings import load_settings
 from certctl_mcp.http.app import HttpServer, http_server
-from certctl_mcp.settings import load_settings
 from storage.database import Database
 from tests.builders import SettableClock
 from tests.holding import Held

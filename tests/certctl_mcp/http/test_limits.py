@@ -7,8 +7,8 @@ import anyio
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from certctl_mcp.http.api.problem_details import new_request_id
 from certctl_mcp.http.limits import MOST_REMEMBERED, Buckets, LimitedBodies
-from certctl_mcp.http.problems import new_request_id
 from tests.certctl_mcp.http.conftest import KEYS, OPERATOR, READER, Serve, Served
 
 LIST = "/api/v1/notifications"

@@ -11,8 +11,8 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 
+from certctl_mcp.config.errors import SettingsError
 from certctl_mcp.http.tls import CertificateFiles, ReloadingContext
-from certctl_mcp.settings_errors import SettingsError
 
 NAME = "localhost"
 

@@ -9,7 +9,7 @@ import pytest
 from apprise.decorators import notify
 from apprise.logger import logger
 
-from certctl_mcp.destinations import AppriseDestination
+from certctl_mcp.config.destinations import AppriseDestination
 from certctl_mcp.notifiers.apprise import AppriseNotifier
 from tests.builders import notification
 from tests.certctl_mcp.notifiers.failing import assert_leaks_no_secret, failure_of

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import trustme
 
-from certctl_mcp.destinations import EmailDestination
+from certctl_mcp.config.destinations import EmailDestination
 from certctl_mcp.notifiers.email import EmailNotifier
 from storage.models import Notification
 from tests.builders import NOON, SettableClock, notification

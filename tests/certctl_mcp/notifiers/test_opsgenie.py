@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from certctl_mcp.destinations import OpsGenieDestination
+from certctl_mcp.config.destinations import OpsGenieDestination
 from certctl_mcp.notifiers.http import HttpClient
 from certctl_mcp.notifiers.opsgenie import OpsGenieNotifier
 from tests.builders import notification

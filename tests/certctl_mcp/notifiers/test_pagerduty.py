@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from certctl_mcp.destinations import PagerDutyDestination
+from certctl_mcp.config.destinations import PagerDutyDestination
 from certctl_mcp.notifiers.http import HttpClient
 from certctl_mcp.notifiers.pagerduty import PagerDutyNotifier
 from tests.builders import notification

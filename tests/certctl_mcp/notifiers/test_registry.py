@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from certctl_mcp.destinations import Channel
+from certctl_mcp.config.destinations import Channel
+from certctl_mcp.config.errors import SettingsError
 from certctl_mcp.notifiers.base import Notifier
 from certctl_mcp.notifiers.registry import NotifierRegistry
-from certctl_mcp.settings_errors import SettingsError
 from tests.builders import notification
 from tests.certctl_mcp.notifiers.failing import failure_of
 from tests.certctl_mcp.notifiers.receiver import Receiver
@@ -126,7 +126,7 @@ def test_a_channel_that_is_not_used_imports_nothing() -> None:
     heavy = "('aiohttp', 'aiosmtplib', 'apprise', 'standardwebhooks')"
     program = (
         "import sys\n"
-        "from certctl_mcp.destinations import Channel\n"
+        "from certctl_mcp.config.destinations import Channel\n"
         "from certctl_mcp.notifiers.registry import NotifierRegistry\n"
         f"named = {DESTINATIONS}.items()\n"
         "channels = [Channel.model_validate(dict(name=n, destination=d)) for n, d in named]\n"

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from certctl_mcp.destinations import SlackDestination
+from certctl_mcp.config.destinations import SlackDestination
 from certctl_mcp.notifiers.http import HttpClient
 from certctl_mcp.notifiers.slack import SlackNotifier
 from tests.builders import notification

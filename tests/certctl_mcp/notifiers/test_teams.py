@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from certctl_mcp.destinations import TeamsDestination
+from certctl_mcp.config.destinations import TeamsDestination
 from certctl_mcp.notifiers.http import HttpClient
 from certctl_mcp.notifiers.teams import TeamsNotifier
 from tests.builders import notification

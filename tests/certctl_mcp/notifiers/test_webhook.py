@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from certctl_mcp.destinations import WebhookDestination
+from certctl_mcp.config.destinations import WebhookDestination
 from certctl_mcp.notifiers.http import HttpClient
 from certctl_mcp.notifiers.webhook import WebhookNotifier
 from tests.builders import SettableClock, notification

@@ -1,0 +1,95 @@
+"""Which commands are there? Each is declared in a file of its own; the program's own options are here."""
+
+from typing import Annotated
+
+import typer
+
+from certctl_mcp import __version__
+from certctl_mcp.cli.commands import (
+    channels,
+    copy,
+    demo,
+    listing,
+    migrate,
+    read,
+    requeue,
+    send,
+    serve_http,
+    show,
+    summary,
+    worker,
+)
+from certctl_mcp.cli.commands.options import ConfigFile, NoMigrate
+from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode
+from certctl_mcp.config.tool_groups import ToolGroup
+
+_EPILOG = """\
+\b
+Exit codes:
+    0  done
+    1  something could not be done: not found, not in that state, declined
+    2  an argument or a setting is wrong; nothing was changed
+    3  the database can't be used
+  130  interrupted
+
+\b
+Settings are variables of the environment (CERTCTL_DATABASE_URL and others),
+over the file that --config or CERTCTL_CONFIG names, over the defaults.
+"""
+
+app = typer.Typer(
+    help="A durable notification queue for certificate alerts, with retries and dead letters.\n\n"
+    "Without a command it serves the Model Context Protocol on stdio, as MCP hosts launch it.",
+    epilog=_EPILOG,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+for command in (
+    serve_http.serve,
+    worker.worker,
+    send.send,
+    listing.list_,
+    show.show,
+    requeue.requeue,
+    read.read,
+    summary.summary,
+    channels.channels,
+    migrate.migrate,
+    copy.copy,
+    demo.demo,
+):
+    app.command(command.__name__.rstrip("_"))(command)
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"certctl-mcp {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def program(
+    context: typer.Context,
+    config: ConfigFile = None,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Serve no tool that changes anything.")
+    ] = False,
+    tools: Annotated[
+        str | None,
+        typer.Option(metavar="GROUPS", help=f"Serve only these groups of tools: {', '.join(ToolGroup)}."),
+    ] = None,
+    no_migrate: NoMigrate = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_tell_version, is_eager=True)
+    ] = False,
+) -> int | None:
+    if context.invoked_subcommand is None:
+        from certctl_mcp.cli.commands import serve
+
+        return serve.serve(config, read_only, tools, no_migrate)
+    if read_only or tools is not None or no_migrate:
+        raise CommandFailedError(
+            ExitCode.USAGE, "--read-only, --tools and --no-migrate are for serving, not for a command"
+        )
+    return None

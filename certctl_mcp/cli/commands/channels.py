@@ -1,0 +1,29 @@
+"""`channels`: where can notifications go, and do they get there?"""
+
+import typer
+
+from certctl_mcp.cli.commands.options import AsJson, ConfigFile
+from certctl_mcp.cli.terminal.exit_codes import ExitCode
+
+
+def channels(json: AsJson = False, config: ConfigFile = None) -> int:
+    """List the channels and how they did lately."""
+    from certctl_mcp.cli.commands.running import with_application
+    from certctl_mcp.cli.terminal.documents import Channels
+    from certctl_mcp.cli.terminal.output import print_all, print_json
+    from certctl_mcp.cli.terminal.overview import channel_table
+    from certctl_mcp.runtime.application import Application
+    from certctl_mcp.services.notifications import ChannelHealth
+    from storage.clock import utc_now
+
+    async def found(application: Application) -> tuple[ChannelHealth, ...]:
+        return await application.notifications.channels()
+
+    configured = with_application(config, found)
+    if json:
+        print_json(Channels(data=configured))
+    elif configured:
+        print_all(channel_table(configured, utc_now()))
+    else:
+        typer.echo("No channel is configured. Set CERTCTL_SLACK_WEBHOOK_URL, for one; see --help.", err=True)
+    return ExitCode.DONE

@@ -1,0 +1,65 @@
+"""What does the Tab key offer? Completions come from the settings and the database, or there are none.
+
+A shell has no place for an error message, so whatever is wrong just leaves nothing to offer.
+"""
+
+import os
+from pathlib import Path
+
+import typer
+
+MOST_IDS = 50
+
+
+def complete_status() -> list[str]:
+    from storage.models import NotificationStatus
+
+    return [status.value for status in NotificationStatus]
+
+
+def complete_type() -> list[str]:
+    from storage.models import NotificationType
+
+    return [kind.value for kind in NotificationType]
+
+
+def complete_channel(context: typer.Context) -> list[str]:
+    from certctl_mcp.config.errors import SettingsError
+    from certctl_mcp.config.settings import load_settings
+
+    try:
+        return [channel.name for channel in load_settings(_config(context), os.environ).channels]
+    except SettingsError:
+        return []
+
+
+def complete_id(context: typer.Context) -> list[tuple[str, str]]:
+    """The newest dead letters: what there is something to do about."""
+    from certctl_mcp.cli.commands.running import with_application
+    from certctl_mcp.cli.terminal.exit_codes import CommandFailedError
+    from certctl_mcp.runtime.application import Application
+    from certctl_mcp.text.untrusted import escaped
+    from storage.models import NotificationFilter, NotificationPage, NotificationStatus
+
+    async def dead_letters(application: Application) -> NotificationPage:
+        wanted = NotificationFilter(statuses=(NotificationStatus.DEAD,))
+        return await application.notifications.list(wanted, limit=MOST_IDS)
+
+    try:
+        found = with_application(_config(context), dead_letters).items
+    except CommandFailedError:
+        return []
+    return [
+        (notification.id, escaped(f"{notification.type} on {notification.channel}"))
+        for notification in found
+        # An id from elsewhere could be taken apart by the shell, or steer the terminal.
+        if notification.id.isascii() and notification.id.isprintable() and " " not in notification.id
+    ]
+
+
+def _config(context: typer.Context) -> Path | None:
+    """While a line is completed no callback runs, so both places are looked at here."""
+    for params in (context.params, context.parent.params if context.parent else {}):
+        if params.get("config"):
+            return Path(params["config"])
+    return None

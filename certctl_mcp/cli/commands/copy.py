@@ -1,0 +1,71 @@
+"""`copy`: move a queue to another database, from SQLite to PostgreSQL or back."""
+
+from typing import Annotated
+
+import typer
+
+from certctl_mcp.cli.commands.options import AsJson
+from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode
+
+MOST_NAMED = 10
+"""Differences that are named."""
+
+
+def copy(
+    source: Annotated[
+        str, typer.Option("--from", metavar="URL", help="The database to copy; it stays as it is.")
+    ],
+    target: Annotated[str, typer.Option("--to", metavar="URL", help="The one to copy to, made as needed.")],
+    json: AsJson = False,
+) -> int:
+    """Copy all notifications, attempts and the audit to another database, and compare them.
+
+    End the servers and workers on both first. One that was interrupted goes on where it was when it is run
+    again: what is there already is passed over. The URLs are those of CERTCTL_DATABASE_URL.
+    """
+    import anyio
+
+    from certctl_mcp.cli.commands.exit_on_error import failures_told
+    from certctl_mcp.cli.terminal.documents import Copy
+    from certctl_mcp.cli.terminal.output import print_json
+    from certctl_mcp.cli.terminal.progress import progress_bar
+    from storage.database import Database
+    from storage.maintenance.copy import Copied, copy, count_notifications
+
+    async def copied() -> tuple[Copied, str, str]:
+        async with Database.open(source, migrate=False) as here, Database.open(target) as there:
+            if here.location == there.location:
+                raise CommandFailedError(ExitCode.USAGE, "--from and --to are the same database")
+            total = 2 * await count_notifications(here)
+            with progress_bar("copying and comparing", total) as advance:
+                return await copy(here, there, advance), here.location, there.location
+
+    with failures_told():
+        done, here, there = anyio.run(copied)
+    if json:
+        print_json(
+            Copy(
+                source=here,
+                target=there,
+                notifications=done.notifications,
+                attempts=done.attempts,
+                audit_entries=done.audit_entries,
+                passed_over=done.passed_over,
+                checksum=done.checksum,
+                differing=done.differing,
+            )
+        )
+    else:
+        before = f", of which {done.passed_over} were there already" if done.passed_over else ""
+        print(f"notifications: {done.notifications}{before}")
+        print(f"attempts: {done.attempts}")
+        print(f"audit entries: {done.audit_entries}")
+        if not done.differing:
+            print(f"{here} and {there} have the same; checksum {done.checksum}")
+    if done.differing:
+        named = ", ".join(done.differing[:MOST_NAMED])
+        raise CommandFailedError(
+            ExitCode.NOT_DONE,
+            f"rows that {there} has otherwise, from before or changed since: {len(done.differing)}, {named}",
+        )
+    return ExitCode.DONE

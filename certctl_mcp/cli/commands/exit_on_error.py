@@ -1,0 +1,42 @@
+"""Which exit code belongs to what goes wrong below the commands?"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode
+from certctl_mcp.config.errors import SettingsError
+from certctl_mcp.services.errors import RequestError, UnknownChannelError
+from storage.errors import InvalidCursorError, NotificationError, StorageError
+
+_CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
+    (SettingsError, ExitCode.USAGE),
+    (UnknownChannelError, ExitCode.USAGE),
+    (InvalidCursorError, ExitCode.USAGE),
+    (RequestError, ExitCode.NOT_DONE),
+    (NotificationError, ExitCode.NOT_DONE),
+    (StorageError, ExitCode.DATABASE),
+)
+_TOLD = tuple(kind for kind, _ in _CODES)
+
+
+@contextmanager
+def failures_told() -> Iterator[None]:
+    """Raise a CommandFailedError in place of what a command's user has to know of."""
+    try:
+        yield
+    except _TOLD as failure:
+        raise _told(failure) from failure
+    except ExceptionGroup as failures:
+        # Task groups stand around the database and the loop.
+        first: Exception = failures
+        while isinstance(first, ExceptionGroup):
+            first = first.exceptions[0]
+        if not isinstance(first, _TOLD):
+            raise
+        raise _told(first) from failures
+
+
+def _told(failure: Exception) -> CommandFailedError:
+    code = next(code for kind, code in _CODES if isinstance(failure, kind))
+    problems = failure.problems if isinstance(failure, SettingsError) else (str(failure),)
+    return CommandFailedError(code, *problems)

@@ -1,0 +1,52 @@
+"""`migrate`: bring the database's schema up to date, before a server does so at its start."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from certctl_mcp.cli.commands.options import AsJson, ConfigFile
+from certctl_mcp.cli.terminal.exit_codes import ExitCode
+
+
+def migrate(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be added; add nothing.")
+    ] = False,
+    json: AsJson = False,
+    config: ConfigFile = None,
+) -> int:
+    """Add to the database what it lacks of the schema. Run twice, it does nothing the second time.
+
+    Nothing that is there is changed or taken away: certctl's server goes on working on the same table.
+    """
+    import anyio
+
+    from certctl_mcp.cli.commands.exit_on_error import failures_told
+    from certctl_mcp.cli.terminal.documents import Migration
+    from certctl_mcp.cli.terminal.output import print_json
+    from certctl_mcp.config.settings import load_settings
+    from storage.maintenance.migrate import migrated, planned
+    from storage.schema.migrations import REVISIONS
+
+    with failures_told():
+        url = load_settings(config, os.environ).database_url.get_secret_value()
+        done = anyio.run(planned if dry_run else migrated, url)
+    if json:
+        document = Migration(
+            database=done.location,
+            revision_before=done.found_revision,
+            revision=done.found_revision if dry_run else REVISIONS[-1],
+            added=() if dry_run else done.added,
+            missing=done.added if dry_run else (),
+        )
+        print_json(document)
+        return ExitCode.DONE
+    if done.found_revision == REVISIONS[-1] and not done.added:
+        print(f"{done.location} is up to date: revision {done.found_revision}")
+        return ExitCode.DONE
+    would = "would go " if dry_run else ""
+    print(f"{done.location}: {would}from {done.found_revision or 'no revision'} to revision {REVISIONS[-1]}")
+    for part in done.added:
+        print(f"  {'would add' if dry_run else 'added'} {part}")
+    return ExitCode.DONE

@@ -1,0 +1,43 @@
+"""What every command with a database does: read the settings, open the application, act, close it."""
+
+import getpass
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+
+from certctl_mcp.cli.commands.exit_on_error import failures_told
+from certctl_mcp.config.settings import Settings, load_settings
+from certctl_mcp.runtime.application import Application, open_application
+from certctl_mcp.runtime.logs import log_to_stderr
+from certctl_mcp.services.actor import acting
+
+Result = TypeVar("Result")
+
+
+def with_application(config: Path | None, action: Callable[[Application], Awaitable[Result]]) -> Result:
+    """What `action` gives. The loop does not run: nothing is delivered unless `action` asks for it.
+
+    Raises:
+        CommandFailedError: the settings are wrong, the database can't be used, or the action was refused.
+    """
+    with failures_told():
+        settings = load_settings(config, os.environ)
+        log_to_stderr("warning")
+        with acting(f"cli:{_user()}"):
+            return anyio.run(_run, settings, action)
+
+
+async def _run(settings: Settings, action: Callable[[Application], Awaitable[Result]]) -> Result:
+    async with open_application(settings) as application:
+        return await action(application)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A container may run under a number that has no name.
+        return str(os.getuid())

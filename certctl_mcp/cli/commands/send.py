@@ -1,0 +1,78 @@
+"""`send`: put an alert into the queue."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from certctl_mcp.cli.commands.completion import complete_channel, complete_type
+from certctl_mcp.cli.commands.options import AsJson, ConfigFile
+from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode
+
+
+def send(
+    message: Annotated[str, typer.Argument(metavar="MESSAGE", help="The text; - reads it from stdin.")],
+    channel: Annotated[
+        str, typer.Option(metavar="NAME", help="Where to send it.", autocompletion=complete_channel)
+    ],
+    type_: Annotated[
+        str,
+        typer.Option("--type", metavar="TYPE", help="What it is about.", autocompletion=complete_type),
+    ],
+    recipient: Annotated[str, typer.Option(metavar="ADDRESS", help="Address within the channel.")] = "",
+    certificate: Annotated[str | None, typer.Option(metavar="ID", help="The certificate.")] = None,
+    idempotency_key: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Sent again with the same key, it is accepted once.")
+    ] = None,
+    now: Annotated[
+        bool, typer.Option("--now", help="Attempt in this process what is due, and tell the outcome.")
+    ] = False,
+    json: AsJson = False,
+    config: ConfigFile = None,
+) -> ExitCode:
+    """Put an alert into the queue.
+
+    Once its id is printed it survives a crash. A running worker or server delivers it, or --now does, which
+    ends with 1 if it did not get through: it stays in the queue all the same.
+    """
+    from certctl_mcp.cli.commands.filters import refused_options
+    from certctl_mcp.cli.commands.running import with_application
+    from certctl_mcp.cli.terminal.notifications import status_of
+    from certctl_mcp.cli.terminal.output import identifier, output, print_json
+    from certctl_mcp.runtime.application import Application
+    from certctl_mcp.services.errors import DeliveriesOffError
+    from storage.models import NewNotification, Notification
+
+    with refused_options():
+        new = NewNotification(
+            type=type_,
+            channel=channel,
+            recipient=recipient,
+            message=sys.stdin.read() if message == "-" else message,
+            certificate_id=certificate,
+            idempotency_key=idempotency_key,
+        )
+
+    async def sent(application: Application) -> Notification:
+        if now and not application.delivers:
+            raise DeliveriesOffError
+        accepted = await application.notifications.send(new)
+        if not now:
+            return accepted.notification
+        await application.notifications.retry_failed_notifications()
+        notification, _ = await application.notifications.get(accepted.notification.id)
+        return notification
+
+    notification = with_application(config, sent)
+    if json:
+        print_json(notification)
+    else:
+        output().print(identifier(notification.id), status_of(notification))
+    if not now:
+        if sys.stderr.isatty():
+            typer.echo("A running worker or server delivers it.", err=True)
+        return ExitCode.DONE
+    if notification.delivered:
+        return ExitCode.DONE
+    why = notification.last_error or notification.error or "another process has it"
+    raise CommandFailedError(ExitCode.NOT_DONE, f"not delivered yet: {why}")

@@ -1,0 +1,63 @@
+"""No command: serve the Model Context Protocol on stdio, with the retry loop beside it."""
+
+import os
+import sys
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import anyio
+
+from certctl_mcp.cli.commands.exit_on_error import failures_told
+from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode
+from certctl_mcp.config.settings import load_settings
+from certctl_mcp.config.tool_groups import parse_groups
+from certctl_mcp.runtime.logs import log_to_stderr
+
+_CLEAN_UP = timedelta(seconds=5)
+"""What closing the database may take after the grace time of the attempts under way."""
+
+_WAITING = """\
+certctl-mcp is waiting for an MCP client to speak on stdin. Hosts such as Claude
+Desktop or VS Code start it themselves; add this to the host's configuration:
+
+  {"mcpServers": {"certctl": {"command": "certctl-mcp"}}}
+
+For use in a terminal see certctl-mcp --help. Ctrl-C ends."""
+
+
+def serve(config: Path | None, read_only: bool, tools: str | None, no_migrate: bool) -> int:
+    """Serve until the host is done. stdout belongs to the protocol; all else goes to stderr.
+
+    `tools` names groups of tools, with commas between them. It, `read_only` and `no_migrate` come before the
+    settings.
+
+    Raises:
+        CommandFailedError: the settings can't be used.
+    """
+    with failures_told():
+        options = options_of_settings(read_only, tools, no_migrate)
+        settings = load_settings(config, os.environ, **options)
+        if os.isatty(0):
+            print(_WAITING, file=sys.stderr)
+        # Only now: importing the server takes most of a second, and wrong settings are told at once.
+        from certctl_mcp.mcp_server.server import build_server
+        from certctl_mcp.mcp_server.stdio import serve_stdio
+
+        log_to_stderr(settings.log_level)
+        server = build_server(settings)
+        anyio.run(partial(serve_stdio, server, end_within=settings.shutdown_grace + _CLEAN_UP))
+    return ExitCode.DONE
+
+
+def options_of_settings(read_only: bool, tools: str | None, no_migrate: bool) -> dict[str, object]:
+    """The settings that options of the command line give. Raises: CommandFailedError."""
+    options: dict[str, object] = {"read_only": True} if read_only else {}
+    if no_migrate:
+        options["database_migrate"] = False
+    if tools is not None:
+        try:
+            options["tools"] = parse_groups(tools)
+        except ValueError as wrong:
+            raise CommandFailedError(ExitCode.USAGE, f"--tools={tools!r}: {wrong}") from None
+    return options

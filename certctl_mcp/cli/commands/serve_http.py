@@ -1,0 +1,67 @@
+"""`serve`: the server, on stdio as without a command, or over HTTP."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from certctl_mcp.cli.commands.options import ConfigFile, NoMigrate
+from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode
+from certctl_mcp.config.tool_groups import ToolGroup
+
+
+def serve(
+    http: Annotated[bool, typer.Option("--http", help="Over HTTP instead of on stdio.")] = False,
+    host: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Listen on this address instead of 127.0.0.1.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Listen on this port instead of 8080; 0: any.")
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Certificate (PEM); read again when it changes.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="PATH", help="Its private key (PEM).")] = None,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Serve nothing that changes anything.")
+    ] = False,
+    tools: Annotated[
+        str | None,
+        typer.Option(metavar="GROUPS", help=f"Serve only these groups of tools: {', '.join(ToolGroup)}."),
+    ] = None,
+    no_migrate: NoMigrate = False,
+    config: ConfigFile = None,
+) -> int:
+    """Serve MCP, and with --http also REST, metrics and the page, with the retry loop beside it.
+
+    Until SIGTERM or Ctrl-C; what is under way is then given the grace time to end. Beyond this machine it
+    listens only where keys are configured (CERTCTL_API_KEYS_NAMED).
+    """
+    from certctl_mcp.cli.commands import serve as stdio
+
+    given = {"host": host, "port": port, "tls_cert": tls_cert, "tls_key": tls_key}
+    options = {name: value for name, value in given.items() if value is not None}
+    if not http:
+        for name in options:
+            option = f"--{name.replace('_', '-')}"
+            raise CommandFailedError(ExitCode.USAGE, f"{option} is for serving HTTP: add --http")
+        return stdio.serve(config, read_only, tools, no_migrate)
+
+    import anyio
+
+    from certctl_mcp.cli.commands.exit_on_error import failures_told
+    from certctl_mcp.config.settings import load_settings
+    from certctl_mcp.http.exposure import check_reach
+    from certctl_mcp.runtime.logs import log_to_stderr
+
+    with failures_told():
+        of_settings = stdio.options_of_settings(read_only, tools, no_migrate)
+        settings = load_settings(config, os.environ, http=options, **of_settings)
+        check_reach(settings.http)
+        # Only now: importing the server takes a second or two, and what forbids to serve is told at once.
+        from certctl_mcp.http.serving import serve_http
+
+        log_to_stderr(settings.log_level)
+        anyio.run(serve_http, settings)
+    return ExitCode.DONE

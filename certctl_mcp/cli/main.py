@@ -1,0 +1,85 @@
+"""The program `certctl-mcp`: a server on stdio when no command is given, as MCP hosts launch it.
+
+A host waits for the server to start, so nothing that only commands need is imported on that way.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode
+from certctl_mcp.runtime.gc_tuning import spare_start_and_end
+
+PROGRAM = "certctl-mcp"
+
+_COMPLETE = "_CERTCTL_MCP_COMPLETE"
+"""With it set, a shell calls the program without arguments and wants completions."""
+
+
+def main() -> None:
+    spare_start_and_end()
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Do what `arguments` say and give the exit code. What goes wrong is told on stderr, a line each."""
+    try:
+        options = None if _COMPLETE in os.environ else _server_options(arguments)
+        return _command(arguments) if options is None else _serve(options)
+    except CommandFailedError as failure:
+        tell(*failure.problems)
+        return failure.code
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+
+
+def tell(*problems: str) -> None:
+    """A line on stderr for each. They may quote what came from outside."""
+    from certctl_mcp.text.untrusted import escaped
+
+    for problem in problems:
+        print(f"{PROGRAM}: {escaped(' '.join(problem.split()))}", file=sys.stderr)
+
+
+class _ServerOptions(argparse.Namespace):
+    config: Path | None
+    read_only: bool
+    tools: str | None
+    no_migrate: bool
+
+
+def _server_options(arguments: Sequence[str]) -> _ServerOptions | None:
+    """None where there is a command, another option or a mistake: Typer knows those, and takes its time."""
+    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False, allow_abbrev=False)
+    parser.add_argument("--config", type=Path)
+    parser.add_argument("--read-only", action="store_true")
+    parser.add_argument("--tools")
+    parser.add_argument("--no-migrate", action="store_true")
+    try:
+        options, others = parser.parse_known_args(arguments, _ServerOptions())
+    except argparse.ArgumentError:
+        return None
+    return None if others else options
+
+
+def _serve(options: _ServerOptions) -> int:
+    from certctl_mcp.cli.commands.serve import serve
+
+    return serve(options.config, options.read_only, options.tools, options.no_migrate)
+
+
+def _command(arguments: Sequence[str]) -> int:
+    import typer
+
+    from certctl_mcp.cli.commands.app import app
+
+    try:
+        # A command gives its exit code; the program's own options end without one.
+        return app(arguments, prog_name=PROGRAM, standalone_mode=False) or ExitCode.DONE
+    except typer.TyperException as refused:
+        tell(f"{refused.format_message().removesuffix('.')}; see {PROGRAM} --help")
+        return ExitCode.USAGE
+    except typer.Abort:
+        return ExitCode.INTERRUPTED

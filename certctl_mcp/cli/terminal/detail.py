@@ -1,0 +1,71 @@
+"""How is one notification laid out? What it is, what it says, how its attempts went, what comes next."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from certctl_mcp.cli.terminal.documents import Detail
+from certctl_mcp.cli.terminal.notifications import status_of
+from certctl_mcp.cli.terminal.output import identifier, one_line, pairs, table, when, whole
+from certctl_mcp.services.history import moment
+from certctl_mcp.text.untrusted import EXCERPT
+from storage.models import Attempt, Notification
+
+
+def notification_detail(detail: Detail, now: datetime) -> RenderableType:
+    n = detail.notification
+    parts: list[RenderableType] = [_facts(n, now), "", _heading("Message"), _indented(whole(n.message))]
+    if n.last_error:
+        parts += ["", _heading("Last error"), _indented(whole(n.last_error))]
+    if detail.attempts:
+        parts += ["", _heading("Attempts"), _indented(_attempts(detail.attempts))]
+    return Group(*parts, "", Text(detail.account))
+
+
+def _facts(n: Notification, now: datetime) -> Table:
+    facts = pairs()
+    facts.add_row("ID", identifier(n.id))
+    facts.add_row("Status", status_of(n))
+    facts.add_row("Type", one_line(n.type))
+    facts.add_row("Channel", one_line(n.channel))
+    facts.add_row("Recipient", one_line(n.recipient))
+    if n.certificate_id is not None:
+        facts.add_row("Certificate", one_line(n.certificate_id))
+    facts.add_row("Accepted", when(n.created_at, now))
+    for name, then in (("Delivered", n.sent_at), ("Next attempt", n.next_retry_at), ("Read", n.read_at)):
+        if then is not None:
+            facts.add_row(name, when(then, now))
+    if n.error is not None:
+        facts.add_row("Why", one_line(n.error))
+    if n.retry_count:
+        facts.add_row("Failed attempts", Text(str(n.retry_count)))
+    return facts
+
+
+def _attempts(attempts: Sequence[Attempt]) -> Table:
+    rows = table("#", "STARTED", "TOOK", "OUTCOME", "ERROR")
+    for attempt in attempts:
+        rows.add_row(
+            Text(str(attempt.number)),
+            Text(moment(attempt.started_at)),
+            _took(attempt.duration),
+            Text(attempt.outcome.value + (" (late, refused)" if attempt.late else "")),
+            one_line(attempt.error, EXCERPT),
+        )
+    return rows
+
+
+def _took(duration: timedelta | None) -> Text:
+    return Text("-" if duration is None else f"{duration.total_seconds():.2f} s")
+
+
+def _heading(text: str) -> Text:
+    return Text(text, style="bold")
+
+
+def _indented(part: RenderableType) -> Padding:
+    return Padding(part, (0, 0, 0, 2))

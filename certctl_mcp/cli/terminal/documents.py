@@ -1,0 +1,75 @@
+"""What do programs read? One model for each JSON document that a command prints."""
+
+from pydantic import BaseModel, ConfigDict
+
+from certctl_mcp.services.notifications import ChannelHealth
+from storage.models import Attempt, Notification
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Listing(_Document):
+    """A list, in the shape of the HTTP interface. `next_cursor` is None at the end."""
+
+    data: tuple[Notification, ...]
+    next_cursor: str | None
+
+
+class Detail(_Document):
+    """One notification. The account tells in words what the rest says in numbers."""
+
+    notification: Notification
+    attempts: tuple[Attempt, ...]
+    account: str
+
+
+class Channels(_Document):
+    """The configured channels, in their order."""
+
+    data: tuple[ChannelHealth, ...]
+
+
+class Migration(_Document):
+    """What became of the schema, or would. A revision is None where it is none of ours."""
+
+    database: str
+    revision_before: str | None
+    revision: str | None
+    added: tuple[str, ...]
+    missing: tuple[str, ...]
+    """What a dry run found."""
+
+
+class Refusal(_Document):
+    """A notification that was left as it was, and why."""
+
+    id: str
+    reason: str
+
+
+class Changes(_Document):
+    """What became of several notifications; every one of them is counted once."""
+
+    changed: int
+    refused: tuple[Refusal, ...]
+    untouched: int
+    """Not come to: the operator interrupted, or the database failed."""
+    unknown: int
+    """The database failed while they were being changed."""
+    failure: str | None
+    """Why the database could not go on."""
+
+
+class Copy(_Document):
+    """What a database has of another. `differing` names what it has otherwise."""
+
+    source: str
+    target: str
+    notifications: int
+    attempts: int
+    audit_entries: int
+    passed_over: int
+    checksum: str
+    differing: tuple[str, ...]

@@ -1,0 +1,102 @@
+"""How is something printed? Tables as wide as the terminal, JSON for programs, outside text made harmless.
+
+What senders and receivers wrote could steer the terminal or pass for another row: it is shown escaped, on
+one line, and never read as markup.
+"""
+
+import sys
+from datetime import datetime, timedelta
+
+from pydantic import BaseModel, RootModel
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from certctl_mcp.services.history import moment
+from certctl_mcp.text.untrusted import LABEL, escaped, shown
+from storage.models import Notification
+
+UNCUT = 100_000
+"""Columns of an output that is no terminal: a row is one line, whatever its length."""
+
+STATUS_STYLES = {"pending": "cyan", "sent": "green", "failed": "yellow", "dead": "red", "read": "dim"}
+
+_UNITS = (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("m", timedelta(minutes=1)))
+
+
+def output() -> Console:
+    """stdout. Where it is no terminal nothing is cut or wrapped."""
+    return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else UNCUT)
+
+
+def print_json(document: BaseModel | Notification) -> None:
+    """The whole truth in ASCII: a program reads it as it is, and on a terminal it steers nothing."""
+    print(RootModel(document).model_dump_json(indent=2, ensure_ascii=True))
+
+
+def print_all(*parts: RenderableType) -> None:
+    console = output()
+    for part in parts:
+        console.print(part)
+
+
+def table(*headings: str) -> Table:
+    """Headed columns, of which the last gives way when the terminal is narrow."""
+    terminal = sys.stdout.isatty()
+    box = SIMPLE_HEAD if terminal else None
+    made = Table(box=box, show_edge=False, pad_edge=False, header_style="bold", expand=terminal)
+    for heading in headings[:-1]:
+        made.add_column(heading, no_wrap=True, overflow="fold")
+    made.add_column(headings[-1], no_wrap=True, overflow="ellipsis", ratio=1 if terminal else None)
+    return made
+
+
+def pairs() -> Table:
+    """Two columns without headings: a name, and what it is."""
+    made = Table.grid(padding=(0, 2))
+    made.add_column(style="bold", no_wrap=True)
+    made.add_column(overflow="fold")
+    return made
+
+
+def one_line(text: str | None, limit: int = LABEL) -> Text:
+    """A text from outside on one line, cut at `limit` characters."""
+    if not text:
+        return Text("-", style="dim")
+    found = shown(" ".join(text.split()), limit)
+    return Text(found.text + "…" if found.cut else found.text)
+
+
+def whole(text: str) -> Text:
+    """A text from outside with its lines."""
+    return Text(shown(text, len(text)).text)
+
+
+def identifier(notification_id: str) -> Text:
+    """An id as it can be copied into the next command."""
+    return Text(escaped(notification_id).replace("\n", "\\n").replace("\t", "\\t"))
+
+
+def status_text(status: str) -> Text:
+    return Text(status, style=STATUS_STYLES.get(status, ""))
+
+
+def when(then: datetime | None, now: datetime) -> Text:
+    """A moment, and how far it is from `now`."""
+    if then is None:
+        return Text("-", style="dim")
+    return Text(f"{moment(then)} ({distance(then, now)})")
+
+
+def distance(then: datetime, now: datetime) -> str:
+    """In the largest unit that fits: `3h ago`, `in 2m`."""
+    span = age(abs(now - then))
+    return f"in {span}" if then > now else f"{span} ago"
+
+
+def age(span: timedelta) -> str:
+    for name, unit in _UNITS:
+        if span >= unit:
+            return f"{span // unit}{name}"
+    return f"{int(span.total_seconds())}s"

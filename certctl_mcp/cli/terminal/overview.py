@@ -1,0 +1,78 @@
+"""How do the queue, the fleet and the channels look on one screen?"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from certctl_mcp.cli.terminal.output import distance, one_line, pairs, status_text, when
+from certctl_mcp.services.dashboard import DashboardSummary
+from certctl_mcp.services.notifications import ChannelHealth
+from certctl_mcp.text.untrusted import EXCERPT
+from storage.models import ChannelRecord, NotificationStatus
+
+
+def summary_tables(summary: DashboardSummary) -> RenderableType:
+    off = (Text(f"Off: {told}", style="yellow") for told in summary.off)
+    return Group(_queue(summary), "", _fleet(summary), *off)
+
+
+def channel_table(channels: Sequence[ChannelHealth], now: datetime) -> Table:
+    """Each channel by its name, with where it leads to and how it did."""
+    rows = pairs()
+    for channel in channels:
+        rows.add_row(one_line(channel.name), Group(Text(channel.destination), *_doings(channel.record, now)))
+    return rows
+
+
+def _doings(record: ChannelRecord | None, now: datetime) -> Iterator[Text]:
+    if record is None:
+        yield Text("nothing attempted in the last 24 hours", style="dim")
+        return
+    counts = (f"{count} {outcome.value}" for outcome, count in record.outcomes.items() if count)
+    last = f"; last sent {distance(record.last_sent_at, now)}" if record.last_sent_at else ""
+    yield Text(f"attempts in the last 24 hours: {', '.join(counts)}{last}")
+    if record.last_failed_at is not None:
+        yield Text(f"last failure {distance(record.last_failed_at, now)}: ") + one_line(
+            record.last_error, EXCERPT
+        )
+
+
+def _queue(summary: DashboardSummary) -> Table:
+    now = summary.completed_at
+    facts = pairs()
+    if "notifications" in summary.unreadable:
+        facts.add_row("Notifications", Text("can't be read", style="red"))
+        return facts
+    facts.add_row("Notifications", Text(str(sum(summary.notifications.values()))))
+    for status in NotificationStatus:
+        count = Text(str(summary.notifications.get(status, 0)))
+        facts.add_row(Text("  ").append_text(status_text(status.value)), count)
+    facts.add_row("Sent, not delivered", Text(str(summary.notifications_undelivered)))
+    facts.add_row("Oldest dead letter", when(summary.oldest_dead_at, now))
+    facts.add_row("Next retry", when(summary.next_retry_at, now))
+    return facts
+
+
+def _fleet(summary: DashboardSummary) -> Table:
+    facts = pairs()
+    for part, told in (
+        (
+            "certificates",
+            f"{summary.total_certificates}: {summary.expiring_certificates} expiring within 30 days, "
+            f"{summary.expired_certificates} expired, {summary.revoked_certificates} revoked",
+        ),
+        (
+            "agents",
+            f"{summary.total_agents}: {summary.active_agents} active, {summary.offline_agents} offline",
+        ),
+        (
+            "jobs",
+            f"{summary.pending_jobs} pending, {summary.failed_jobs} failed, {summary.complete_jobs} complete",
+        ),
+    ):
+        unreadable = part in summary.unreadable
+        facts.add_row(part.capitalize(), Text("not in this database" if unreadable else told))
+    return facts

@@ -1,0 +1,256 @@
+"""Where may notifications go? One model for each kind of destination an operator can configure.
+
+Only these are ever sent to: an assistant picks among channel names, never a URL or a host.
+"""
+
+import base64
+import re
+from abc import abstractmethod
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, NonNegativeInt, SecretStr, model_validator
+
+from certctl_mcp.config.destination_types import (
+    AppriseUrl,
+    HeaderName,
+    HeaderValue,
+    HttpUrlSecret,
+    Key,
+    MailAddress,
+    Security,
+    SigningSecret,
+    signing_key,
+)
+from certctl_mcp.text.redaction import url_secrets
+
+_SECRET_OPTION = re.compile(r"pass|secret|token|key|auth|credential", re.IGNORECASE)
+"""By its name: what the options of another package's notifier mean is not known here."""
+
+
+class _Configured(BaseModel):
+    # A wrong URL or password must not show up in the message that refuses it.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class _Destination(_Configured):
+    @property
+    @abstractmethod
+    def description(self) -> str:
+        """What an assistant and a log may read: the kind and the host, nothing secret."""
+
+    @property
+    @abstractmethod
+    def confidential(self) -> tuple[str, ...]:
+        """Every text that must not appear in an error."""
+
+
+class EmailDestination(_Destination):
+    """An SMTP relay. The recipient of each notification is one address or several, separated by commas."""
+
+    kind: Literal["email"] = "email"
+    host: str = Field(min_length=1)
+    port: int = Field(default=587, ge=1, le=65535)
+    username: str | None = None
+    password: SecretStr | None = None
+    from_address: MailAddress
+    security: Security = Field(default=True, validate_default=True)
+    """`tls` speaks TLS from the first byte. True, the default, is what is usual on the port: `tls` on 465,
+    else `starttls`. False is `none`."""
+    ca_file: str | None = None
+    """PEM file of the authorities to trust instead of the system's."""
+    html: bool = True
+    """Send a simple HTML form of the text beside it."""
+
+    @model_validator(mode="after")
+    def _credentials_are_whole(self) -> "EmailDestination":
+        if (self.username is None) != (self.password is None):
+            raise ValueError("username and password go together: set both or neither")
+        if self.username is not None and self.security == "none":
+            raise ValueError("a password is sent encrypted only: security must be starttls or tls")
+        return self
+
+    @property
+    def description(self) -> str:
+        protection = {"starttls": "STARTTLS", "tls": "TLS", "none": "not encrypted"}[self.security]
+        return f"SMTP relay {self.host}:{self.port} ({protection})"
+
+    @property
+    def confidential(self) -> tuple[str, ...]:
+        if self.username is None or self.password is None:
+            return ()
+        password = self.password.get_secret_value()
+        # AUTH PLAIN and LOGIN, as a server may repeat them.
+        plain = base64.b64encode(f"\0{self.username}\0{password}".encode()).decode()
+        return (password, plain, base64.b64encode(password.encode()).decode())
+
+
+class WebhookDestination(_Destination):
+    """An HTTP receiver of JSON bodies, signed by the Standard Webhooks specification when secrets are set."""
+
+    kind: Literal["webhook"] = "webhook"
+    url: HttpUrlSecret
+    secrets: tuple[SigningSecret, ...] = ()
+    """As a Standard Webhooks library takes them: `whsec_` and base64, or base64; any other text signs by its
+    own bytes. While rotating, every secret signs."""
+    headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
+    ca_file: str | None = None
+    """PEM file of the authorities to trust instead of the system's."""
+
+    @model_validator(mode="after")
+    def _credentials_are_in_one_place(self) -> "WebhookDestination":
+        in_headers = any(name.lower() == "authorization" for name in self.headers)
+        if in_headers and urlsplit(self.url.get_secret_value()).username is not None:
+            raise ValueError("give the credentials in url or in headers, not in both")
+        return self
+
+    @property
+    def signing_keys(self) -> tuple[bytes, ...]:
+        return tuple(signing_key(secret.get_secret_value()) for secret in self.secrets)
+
+    @property
+    def description(self) -> str:
+        signed = "signed" if self.secrets else "not signed"
+        return f"webhook at {_place(self.url)} ({signed})"
+
+    @property
+    def confidential(self) -> tuple[str, ...]:
+        secrets = [secret.get_secret_value() for secret in (*self.secrets, *self.headers.values())]
+        return (*url_secrets(self.url.get_secret_value()), *secrets)
+
+
+class SlackDestination(_Destination):
+    """A Slack incoming webhook."""
+
+    kind: Literal["slack"] = "slack"
+    webhook_url: HttpUrlSecret
+    channel: str | None = None
+    """Instead of the webhook's own, where Slack still allows it."""
+    username: str | None = None
+    """Shown as the sender, where Slack still allows it."""
+
+    @property
+    def description(self) -> str:
+        return f"Slack incoming webhook at {_place(self.webhook_url)}"
+
+    @property
+    def confidential(self) -> tuple[str, ...]:
+        return url_secrets(self.webhook_url.get_secret_value())
+
+
+class TeamsDestination(_Destination):
+    """A Microsoft Teams Workflows webhook."""
+
+    kind: Literal["teams"] = "teams"
+    webhook_url: HttpUrlSecret
+
+    @property
+    def description(self) -> str:
+        return f"Teams Workflows webhook at {_place(self.webhook_url)}"
+
+    @property
+    def confidential(self) -> tuple[str, ...]:
+        return url_secrets(self.webhook_url.get_secret_value())
+
+
+class PagerDutyDestination(_Destination):
+    """A PagerDuty service, by its Events API v2 routing key."""
+
+    kind: Literal["pagerduty"] = "pagerduty"
+    routing_key: Key
+    severity: Literal["critical", "error", "warning", "info"] = "warning"
+    api_url: HttpUrl = HttpUrl("https://events.pagerduty.com/v2/enqueue")
+
+    @property
+    def description(self) -> str:
+        return f"PagerDuty service at {_place(self.api_url)} (severity {self.severity})"
+
+    @property
+    def confidential(self) -> tuple[str, ...]:
+        return (self.routing_key.get_secret_value(),)
+
+
+class OpsGenieDestination(_Destination):
+    """An OpsGenie account, by an Alert API key."""
+
+    kind: Literal["opsgenie"] = "opsgenie"
+    api_key: Key
+    priority: Literal["P1", "P2", "P3", "P4", "P5"] = "P3"
+    api_url: HttpUrl = HttpUrl("https://api.opsgenie.com/v2/alerts")
+
+    @property
+    def description(self) -> str:
+        return f"OpsGenie account at {_place(self.api_url)} (priority {self.priority})"
+
+    @property
+    def confidential(self) -> tuple[str, ...]:
+        return (self.api_key.get_secret_value(),)
+
+
+class AppriseDestination(_Destination):
+    """Any service Apprise knows, by its URL. Needs the extra `apprise`."""
+
+    kind: Literal["apprise"] = "apprise"
+    url: AppriseUrl
+
+    @property
+    def description(self) -> str:
+        scheme = self.url.get_secret_value().partition("://")[0]
+        return f"Apprise service ({scheme})"
+
+    @property
+    def confidential(self) -> tuple[str, ...]:
+        url = self.url.get_secret_value()
+        # Apprise puts tokens wherever a URL has room, also in the place of the host.
+        parts = re.split(r"[/:@?&=]+", url.partition("://")[2])
+        return (*url_secrets(url), *parts)
+
+
+class PluginDestination(_Destination):
+    """A notifier from another package, by the name of its entry point in `certctl_mcp.notifiers`."""
+
+    kind: Literal["plugin"] = "plugin"
+    notifier: str = Field(min_length=1)
+    options: dict[str, str | int | float | bool] = Field(default_factory=dict)
+
+    @property
+    def description(self) -> str:
+        return f"notifier {self.notifier!r} of another package"
+
+    @property
+    def confidential(self) -> tuple[str, ...]:
+        values = ((name, value) for name, value in self.options.items() if isinstance(value, str))
+        return tuple(
+            part
+            for name, value in values
+            if _SECRET_OPTION.search(name) or "://" in value
+            for part in (value, *url_secrets(value))
+        )
+
+
+Destination = Annotated[
+    EmailDestination
+    | WebhookDestination
+    | SlackDestination
+    | TeamsDestination
+    | PagerDutyDestination
+    | OpsGenieDestination
+    | AppriseDestination
+    | PluginDestination,
+    Field(discriminator="kind"),
+]
+
+
+class Channel(_Configured):
+    """A name that notifications are addressed to, and where they then go."""
+
+    name: str = Field(min_length=1, max_length=255)
+    destination: Destination
+    concurrency: NonNegativeInt = 0
+    """Attempts under way at once; 0 takes the setting for all channels."""
+
+
+def _place(url: SecretStr | HttpUrl) -> str:
+    """Host, and port where the URL names one: what of a webhook's URL is no secret."""
+    text = url.get_secret_value() if isinstance(url, SecretStr) else str(url)
+    return urlsplit(text).netloc.rpartition("@")[2]

@@ -1,0 +1,191 @@
+"""What does the operator read when a setting is wrong? One line that names it, its value and what is allowed.
+
+A value is shown only where the field is known and holds no secret: a key typed wrongly may hold a password.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from typing import get_args
+
+from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from certctl_mcp.config.destinations import Channel, Destination
+from certctl_mcp.config.durations import format_duration
+from certctl_mcp.config.environment import VARIABLES, Table
+from certctl_mcp.config.http_settings import HttpSettings
+
+Key = tuple[str, ...]
+"""Where a setting stands in the settings file, such as `("channels", "Email", "host")`."""
+
+_DESTINATIONS: Mapping[str, type[BaseModel]] = {
+    model.model_fields["kind"].default: model for model in get_args(get_args(Destination)[0])
+}
+
+_DEPTHS = {"channels": 3, "http": 2}
+"""How many parts the key of a setting has that is in a table."""
+
+_VALUE_LIMIT = 80
+
+
+class SettingsError(Exception):
+    """The configuration can't be used. `problems` has one line for each thing to put right."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the settings were read, so that a problem is told in the words the operator wrote."""
+
+    environ: Mapping[str, str]
+    file: Table
+    path: Path | None
+
+    def name(self, key: Key) -> str:
+        """The variable or the key of the file that set `key`, or that would set it."""
+        return self._variable(key) or ".".join(_toml_key(part) for part in key)
+
+    def place(self, key: Key) -> str:
+        """`name`, with the file where it is none of the environment's."""
+        return self.name(key) if self._variable(key) else f"{self.path}: {self.name(key)}"
+
+    def _variable(self, key: Key) -> str | None:
+        variable = next((name for name, held in VARIABLES.items() if held == key), None)
+        if variable and (self.environ.get(variable, "").strip() or not self._table_in_file(key)):
+            return variable
+        return None
+
+    def _table_in_file(self, key: Key) -> bool:
+        """Whether the file has the table of `key`, which makes the file the place to put it right."""
+        table: object = self.file
+        for part in key[:-1] or key:
+            if not isinstance(table, dict) or part not in table:
+                return False
+            table = table[part]
+        return True
+
+
+def explain(error: ValidationError, settings: type[BaseModel], origin: Origin) -> list[str]:
+    """One line for each setting that was read as `settings` and is wrong."""
+    lines: dict[Key, str] = {}
+    for details in error.errors(include_url=False):
+        # It follows from another problem, which has a line of its own.
+        if details["type"] != "default_factory_not_called":
+            field = _field(details["loc"], settings)
+            lines.setdefault(field.key, _line(details, field, origin))
+    return list(lines.values())
+
+
+@dataclass(frozen=True)
+class _Field:
+    """The key a problem is at, and the model that says which keys are allowed beside it."""
+
+    key: Key
+    model: type[BaseModel]
+
+    @property
+    def info(self) -> FieldInfo | None:
+        """None where the model has no such field, or the problem is deeper than a field."""
+        depth = _DEPTHS.get(self.key[0], 1)
+        return self.model.model_fields.get(self.key[-1]) if len(self.key) == depth else None
+
+    @property
+    def siblings(self) -> list[str]:
+        names = [str(field.validation_alias or name) for name, field in self.model.model_fields.items()]
+        return [*names, "concurrency"] if self.key[0] == "channels" else names
+
+
+def _field(loc: tuple[int | str, ...], settings: type[BaseModel]) -> _Field:
+    match tuple(str(part) for part in loc):
+        case ("channels", name, "destination", kind, *rest):
+            # Below a key of a key stand the members of a union, which are none of the operator's words.
+            return _Field(("channels", name, *rest[:2]), _DESTINATIONS[kind])
+        case ("channels", name, "destination"):
+            return _Field(("channels", name, "kind"), Channel)
+        case ("channels", name, *rest):
+            return _Field(("channels", name, *rest), Channel)
+        case ("http", setting, *_):
+            return _Field(("http", setting), HttpSettings)
+        case key:
+            return _Field(key, settings)
+
+
+def _line(details: ErrorDetails, field: _Field, origin: Origin) -> str:
+    place = origin.place(field.key)
+    match details["type"]:
+        case "missing":
+            return f"{place} is missing: the channel {_toml_key(field.key[1])} can't do without it"
+        case "extra_forbidden":
+            return f"{place} is no setting: {_nearest(field)}"
+        case "union_tag_not_found":
+            return f"{place} is missing: must be one of {', '.join(_DESTINATIONS)}"
+        case "union_tag_invalid":
+            return f"{place}={_quoted(details['ctx']['tag'])}: must be one of {', '.join(_DESTINATIONS)}"
+        case "value_error" if field.key == ("http",):
+            return _in_operators_words(str(details["ctx"]["error"]), _Field(field.key, HttpSettings), origin)
+        case "value_error" if field.key[0] == "channels" and len(field.key) == 2:
+            rule = _in_operators_words(str(details["ctx"]["error"]), field, origin)
+            return f"channel {_toml_key(field.key[1])}: {rule}"
+    if field.info and not _mentions_secret(field.info.annotation):
+        return f"{place}={_quoted(details['input'])}: {_allowed(details, field)}"
+    return f"{place} (value not shown): {_allowed(details, field)}"
+
+
+def _allowed(details: ErrorDetails, field: _Field) -> str:
+    problem = details["type"]
+    if problem == "value_error":
+        return str(details["ctx"]["error"])
+    if field.info and problem.startswith(("int_", "float_", "greater_", "less_")):
+        return f"must be {_number(field.info)}"
+    if problem in ("dict_type", "model_type"):
+        return "must be a table"
+    if problem.startswith("bool_"):
+        return "must be true or false"
+    if problem == "too_short":
+        return "must not be empty"
+    return re.sub(r"^(Input|String) should|should", "must", details["msg"], count=1)
+
+
+def _number(info: FieldInfo) -> str:
+    nouns: dict[object, str] = {int: "a whole number", float: "a number", timedelta: "a duration"}
+    bounds = [
+        f"{word} {format_duration(bound) if isinstance(bound, timedelta) else bound}"
+        for word, kind in (("at least", "ge"), ("more than", "gt"), ("at most", "le"))
+        for bound in (getattr(rule, kind, None) for rule in info.metadata)
+        if bound is not None
+    ]
+    return f"{nouns[info.annotation]}, {' and '.join(bounds)}"
+
+
+def _nearest(field: _Field) -> str:
+    nearest = get_close_matches(field.key[-1], field.siblings, n=1)
+    return f"did you mean {nearest[0]}?" if nearest else f"must be one of {', '.join(field.siblings)}"
+
+
+def _in_operators_words(rule: str, field: _Field, origin: Origin) -> str:
+    """`rule`, which is about several fields, with each of them named as the operator writes it."""
+    fields = "|".join(field.model.model_fields)
+    return re.sub(rf"\b({fields})\b", lambda name: origin.name((*field.key, name[0])), rule)
+
+
+def _quoted(value: object) -> str:
+    """`value` on one line, and no longer than a line."""
+    written = repr(format_duration(value) if isinstance(value, timedelta) else value)
+    return written if len(written) <= _VALUE_LIMIT else f"{written[:_VALUE_LIMIT]}..."
+
+
+def _toml_key(part: str) -> str:
+    return part if re.fullmatch(r"[\w-]+", part, re.ASCII) else json.dumps(part)
+
+
+def _mentions_secret(annotation: object) -> bool:
+    return annotation is SecretStr or any(_mentions_secret(part) for part in get_args(annotation))

@@ -1,0 +1,210 @@
+"""What did the operator configure? Environment variables, over a TOML file, over the defaults."""
+
+import tomllib
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from certctl_mcp.config.destinations import Channel
+from certctl_mcp.config.durations import Duration, format_duration
+from certctl_mcp.config.environment import CONFIG_VARIABLE, Table, read_environment
+from certctl_mcp.config.errors import Origin, SettingsError, explain
+from certctl_mcp.config.http_settings import HttpSettings
+from certctl_mcp.config.tool_groups import ToolGroup, parse_groups, served_groups
+from certctl_mcp.delivery.retry_policy import RetryPolicy
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+_KINDS = {
+    "Email": "email",
+    "Webhook": "webhook",
+    "Slack": "slack",
+    "Teams": "teams",
+    "PagerDuty": "pagerduty",
+    "OpsGenie": "opsgenie",
+}
+"""The channels certctl has; a table of one of these names needs no `kind`."""
+
+_POLICY = RetryPolicy()
+
+_LEASE_MARGIN = timedelta(seconds=15)
+"""Time for recording an outcome after the longest attempt."""
+
+_LEAST_LEASE_MARGIN = timedelta(seconds=1)
+"""Less would be used up before an attempt begins, and the claim given back for want of time."""
+
+
+def load_settings(config: Path | None, environ: Mapping[str, str], **options: object) -> "Settings":
+    """Read the settings once, at the start of the process.
+
+    `config` is a TOML file; without one, the file that `CERTCTL_CONFIG` names, if any. `options` are fields
+    that were given on the command line and come before both.
+
+    Raises:
+        SettingsError: the file can't be read, or a setting is wrong, missing or unknown.
+    """
+    named = environ.get(CONFIG_VARIABLE, "").strip()
+    path = config or (Path(named) if named else None)
+    file = _read_file(path.expanduser()) if path else {}
+    channels = file.get("channels")
+    environment = read_environment(environ, channels if isinstance(channels, dict) else ())
+    sources = tuple(InitSettingsSource(Settings, source) for source in (options, environment, file))
+    try:
+        return Settings(_build_sources=(sources, {}))
+    except ValidationError as error:
+        raise SettingsError(explain(error, Settings, Origin(environ, file, path))) from None
+
+
+class Settings(BaseSettings):
+    """Everything that can be set; each field is a key of the settings file.
+
+    Secrets are wrapped, so that printing the settings shows none.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", case_sensitive=True)
+
+    database_url: SecretStr = Field(default_factory=lambda: SecretStr(_default_database_url()))
+    """May hold a password. `sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite:///~/in/home.db`, or
+    `postgresql://user:password@host:5432/database` with what libpq allows after a question mark."""
+    database_migrate: bool = True
+    """Whether the database may be given what it lacks of the schema. Where not, it is read at least."""
+    deliver: bool | None = None
+    """Whether this process attempts deliveries. One that does not still accepts, requeues and tells.
+
+    None: unless the database is certctl's own, whose server delivers and knows nothing of leases.
+    """
+    retry_interval: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(minutes=2)
+    """The longest sleep between two looks at the queue."""
+    max_attempts: int = Field(default=_POLICY.max_attempts, ge=1, le=100)
+    backoff_base: Annotated[Duration, Field(gt=timedelta(0))] = _POLICY.backoff_base
+    backoff_cap: Annotated[Duration, Field(gt=timedelta(0))] = _POLICY.backoff_cap
+    retry_jitter: float = Field(default=_POLICY.jitter, ge=0, le=1)
+    missing_notifier: Literal["sent", "dead"] = "sent"
+    """What becomes of a notification whose channel has no notifier: counted as done, or a dead letter."""
+    send_timeout: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(seconds=30)
+    """How long one attempt may take."""
+    lease: Duration = Field(default_factory=lambda data: data["send_timeout"] + _LEASE_MARGIN)
+    """How long a claim holds; longer than any attempt."""
+    concurrency: int = Field(default=50, ge=1, le=1000)
+    """Attempts under way at once."""
+    channel_concurrency: int = Field(default=10, ge=1, le=1000)
+    """Attempts under way at once to a channel that has no limit of its own."""
+    shutdown_grace: Duration = timedelta(seconds=10)
+    """How long attempts in flight may take to finish once the process is to end."""
+    log_level: LogLevel = "info"
+    read_only: bool = False
+    """Whether an assistant is kept from everything that changes something. Deliveries go on all the same."""
+    tools: tuple[ToolGroup, ...] = tuple(ToolGroup)
+    """What an assistant may do: groups of tools, in the environment with commas between them."""
+    http: HttpSettings = HttpSettings()
+    named_channels: dict[str, Channel] = Field(default={}, validation_alias="channels")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        *ambient: PydanticBaseSettingsSource,
+        **more_ambient: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is passed in and nothing else: the environment is read in `load_settings` alone."""
+        return (init_settings,)
+
+    @property
+    def policy(self) -> RetryPolicy:
+        return RetryPolicy(self.max_attempts, self.backoff_base, self.backoff_cap, self.retry_jitter)
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        return tuple(self.named_channels.values())
+
+    @property
+    def tool_groups(self) -> frozenset[ToolGroup]:
+        return served_groups(self.tools, read_only=self.read_only)
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_url(cls, url: SecretStr) -> SecretStr:
+        scheme, separator, rest = url.get_secret_value().strip().partition("://")
+        if not separator or not rest:
+            raise ValueError("must be a URL such as sqlite:////var/lib/certctl-mcp/notifications.db")
+        # MCP hosts start servers without a shell, so nobody else expands the home directory.
+        if scheme.startswith("sqlite") and rest.startswith("/~/"):
+            rest = f"/{Path(rest[1:]).expanduser()}"
+        return SecretStr(f"{scheme}://{rest}")
+
+    @field_validator("lease")
+    @classmethod
+    def _outlives_an_attempt(cls, lease: timedelta, info: ValidationInfo) -> timedelta:
+        timeout = info.data.get("send_timeout")
+        if timeout is not None and lease < timeout + _LEAST_LEASE_MARGIN:
+            raise ValueError(f"must be at least 1s longer than the send timeout ({format_duration(timeout)})")
+        return lease
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _log_level_as_elsewhere(cls, level: object) -> object:
+        if not isinstance(level, str):
+            return level
+        level = level.strip().lower()
+        # certctl's spelling of it.
+        return "warning" if level == "warn" else level
+
+    @field_validator("tools", mode="before")
+    @classmethod
+    def _groups_by_name(cls, groups: object) -> object:
+        names = [groups] if isinstance(groups, str) else groups
+        if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
+            return parse_groups(",".join(names))
+        return groups
+
+    @field_validator("tools")
+    @classmethod
+    def _something_is_served(
+        cls, groups: tuple[ToolGroup, ...], info: ValidationInfo
+    ) -> tuple[ToolGroup, ...]:
+        served_groups(groups, read_only=info.data.get("read_only", False))
+        return groups
+
+    @field_validator("named_channels", mode="before")
+    @classmethod
+    def _channels_from_tables(cls, tables: object) -> object:
+        if not isinstance(tables, dict):
+            return tables
+        return {name: _channel_from_table(name, table) for name, table in tables.items()}
+
+
+def _channel_from_table(name: str, table: object) -> object:
+    """One flat table as the nested input of `Channel`; what is no table is left for validation to refuse."""
+    if not isinstance(table, dict):
+        return table
+    channel: Table = {"name": name}
+    destination: Table = {"kind": _KINDS[name]} if name in _KINDS else {}
+    for key, value in table.items():
+        (channel if key == "concurrency" else destination)[key] = value
+    return channel | {"destination": destination}
+
+
+def _default_database_url() -> str:
+    import platformdirs
+
+    return f"sqlite:///{platformdirs.user_data_path('certctl-mcp', appauthor=False) / 'notifications.db'}"
+
+
+def _read_file(path: Path) -> Table:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise SettingsError([f"the settings file {path} can't be read: {error.strerror}"]) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError([f"the settings file {path} is not valid TOML: {error}"]) from None

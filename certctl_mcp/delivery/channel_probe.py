@@ -1,0 +1,31 @@
+"""Does a channel work? A test notification, which leaves no trace in the queue."""
+
+from datetime import datetime, timedelta
+
+from pydantic import BaseModel, ConfigDict
+
+from storage.ids import new_notification_id
+from storage.models import NewNotification, Notification
+from storage.operations.accept import pending
+
+TYPE = "ChannelTest"
+
+
+class TrialResult(BaseModel):
+    """What came of a test notification."""
+
+    model_config = ConfigDict(frozen=True)
+
+    duration: timedelta
+    failure: str | None
+    """Why it was not delivered, without secrets; None if it was."""
+
+
+def trial_notification(channel: str, recipient: str, now: datetime) -> Notification:
+    """One that says what it is. Nobody chooses its words, so it can't be made to carry others."""
+    message = (
+        f"This is a test of the channel {channel} by certctl-mcp, sent {now:%Y-%m-%d %H:%M:%S} UTC. "
+        "Nothing has happened, and nothing needs to be done."
+    )
+    new = NewNotification(type=TYPE, channel=channel, recipient=recipient, message=message)
+    return pending(new, new_notification_id(), now)

@@ -1,0 +1,101 @@
+"""How does what a person types into an address or a prompt go on? With what there is and may be shown."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel import Server
+from mcp_types import (
+    CompleteRequestParams,
+    CompleteResult,
+    Completion,
+    PromptReference,
+    ResourceTemplateReference,
+)
+
+from certctl_mcp.mcp_server.prompts import CHANNEL, SINCE, Prompts
+from certctl_mcp.mcp_server.resources import LIST_PARTS, LIST_TEMPLATE, NOTIFICATION_TEMPLATE
+from certctl_mcp.mcp_server.tools.arguments import ArgumentError
+from certctl_mcp.runtime.lifespan import Opening
+from certctl_mcp.services.explanations import unknown_name
+from certctl_mcp.text.untrusted import label, meant_id, shown_id
+from storage.models import NotificationStatus, NotificationType
+
+MOST = 100
+"""Values that the protocol lets an answer hold."""
+
+_PERIODS = ("1h", "6h", "24h", "7d", "30d")
+
+Context = ServerRequestContext[Opening, Any]
+_Source = Callable[[Opening], Awaitable[Iterable[str]]]
+
+
+class Completions:
+    """For the templates of the resources, and for prompts."""
+
+    def __init__(self, prompts: Prompts) -> None:
+        self._prompts = prompts
+
+    def serve(self, server: Server[Opening]) -> None:
+        """Have `server` complete."""
+        server.add_request_handler("completion/complete", CompleteRequestParams, self._complete)
+
+    async def _complete(self, ctx: Context, params: CompleteRequestParams) -> CompleteResult:
+        opening, name, typed = ctx.lifespan_context, params.argument.name, params.argument.value
+        match params.ref:
+            case PromptReference(name=prompt):
+                _check("argument", name, self._prompts.arguments(prompt))
+                # Only what the prompt takes: what is in use but not configured it refuses.
+                offered = {SINCE: _PERIODS, CHANNEL: self._prompts.channels}[name]
+                return _matching(typed, offered)
+            case ResourceTemplateReference(uri=template):
+                _check("resource template", template, (NOTIFICATION_TEMPLATE, LIST_TEMPLATE))
+                if template == NOTIFICATION_TEMPLATE:
+                    _check("part", name, ("id",))
+                    return await _ids(opening, typed)
+                _check("part", name, LIST_PARTS)
+                return _matching(typed, await _SOURCES[name](opening))
+
+
+def _check(what: str, given: str, allowed: tuple[str, ...]) -> None:
+    if given not in allowed:
+        raise ArgumentError(unknown_name(what, given, allowed))
+
+
+async def _ids(opening: Opening, typed: str) -> CompleteResult:
+    service = (await opening.application()).notifications
+    found = await service.ids_beginning(meant_id(typed), MOST + 1)
+    more = len(found) > MOST
+    # One that is too long or holds a secret is shown otherwise, and can't be passed on.
+    values = [word for one in found[:MOST] if meant_id(word := shown_id(one)) == one]
+    return _answer(values, None if more else len(values), more=more)
+
+
+async def _statuses(_: Opening) -> Iterable[str]:
+    return NotificationStatus
+
+
+async def _channels(opening: Opening) -> Iterable[str]:
+    return await (await opening.application()).notifications.channel_names()
+
+
+async def _types(opening: Opening) -> Iterable[str]:
+    in_use = await (await opening.application()).notifications.types_in_use()
+    return (*NotificationType, *in_use)
+
+
+_SOURCES: dict[str, _Source] = {"status": _statuses, "channel": _channels, "type": _types}
+
+
+def _matching(typed: str, values: Iterable[str]) -> CompleteResult:
+    """Those that begin with what was typed, then those that hold it elsewhere, in any case."""
+    wanted = typed.casefold()
+    found = [value for value in dict.fromkeys(map(str, values)) if wanted in value.casefold()]
+    found.sort(key=lambda value: not value.casefold().startswith(wanted))
+    # A name with hidden characters or a secret would have to be changed to be shown, and then be another.
+    fit = [value for value in found if value.isprintable() and label(value) == value]
+    return _answer(fit, len(fit), more=len(fit) > MOST)
+
+
+def _answer(values: list[str], total: int | None, *, more: bool) -> CompleteResult:
+    return CompleteResult(completion=Completion(values=values[:MOST], total=total, has_more=more))

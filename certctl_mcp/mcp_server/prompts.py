@@ -1,0 +1,166 @@
+"""What may a person ask for by name? Ways through the tools for the three tasks that come again and again.
+
+What each says stands in `certctl_mcp.mcp_server.prompt_texts`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel import Server
+from mcp_types import (
+    GetPromptRequestParams,
+    GetPromptResult,
+    ListPromptsResult,
+    PaginatedRequestParams,
+    PromptArgument,
+    PromptMessage,
+    TextContent,
+)
+from mcp_types import Prompt as ListedPrompt
+
+from certctl_mcp.mcp_server import prompt_texts
+from certctl_mcp.mcp_server.prompt_texts import DEFAULT_PERIOD, UNTRUSTED, Asked, Step
+from certctl_mcp.mcp_server.tools.arguments import ArgumentError, moment_argument
+from certctl_mcp.runtime.lifespan import Opening
+from certctl_mcp.services.errors import UnknownChannelError
+from certctl_mcp.services.explanations import unknown_name
+
+SINCE = "since"
+CHANNEL = "channel"
+
+Context = ServerRequestContext[Opening, Any]
+
+_SINCE = PromptArgument(
+    name=SINCE, description="How long ago, such as 24h or 7d, or a moment as ISO 8601.", required=False
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prompt:
+    name: str
+    title: str
+    description: str
+    arguments: tuple[PromptArgument, ...]
+    needs: frozenset[str]
+    aim: Callable[[Asked], str]
+    steps: Callable[[Asked], Sequence[Step]]
+
+    def text(self, asked: Asked, tools: Set[str]) -> str:
+        steps = [step.text for step in self.steps(asked) if step.fits(tools)]
+        numbered = "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
+        return f"{self.aim(asked)}\n\n{numbered}\n\n{UNTRUSTED}"
+
+
+_PROMPTS = (
+    _Prompt(
+        "triage_dead_letters",
+        "Triage the dead letters",
+        "What died and why, what to do about it, and, once you agree, doing it.",
+        (_SINCE,),
+        frozenset({"diagnose_dead_letters"}),
+        prompt_texts.triage_aim,
+        prompt_texts.triage,
+    ),
+    _Prompt(
+        "incident_note",
+        "Write an incident note",
+        "What went wrong with the delivery of alerts, told in a page. Changes nothing.",
+        (
+            _SINCE.model_copy(update={"description": f"{_SINCE.description} Default {DEFAULT_PERIOD}."}),
+            PromptArgument(name=CHANNEL, description="This channel alone.", required=False),
+        ),
+        frozenset({"list_notifications", "get_notification"}),
+        prompt_texts.incident_aim,
+        prompt_texts.incident,
+    ),
+    _Prompt(
+        "check_channel",
+        "Check a channel",
+        "Whether a channel delivers, by its record and, if you agree, by a test.",
+        (PromptArgument(name=CHANNEL, description="A configured channel's name.", required=True),),
+        frozenset({"list_channels"}),
+        prompt_texts.check_aim,
+        prompt_texts.check,
+    ),
+)
+
+
+class Prompts:
+    """The prompts of a server that has certain tools and channels."""
+
+    def __init__(self, tools: Set[str], channels: Sequence[str]) -> None:
+        self.channels = tuple(channels)
+        self._tools = tools
+        self._prompts = {prompt.name: prompt for prompt in _PROMPTS if prompt.needs <= tools}
+
+    def __bool__(self) -> bool:
+        return bool(self._prompts)
+
+    def arguments(self, name: str) -> tuple[str, ...]:
+        """The names of a prompt's arguments. Raises: ArgumentError: there is no such prompt."""
+        return tuple(argument.name for argument in self._prompt(name).arguments)
+
+    def text(self, name: str, given: Mapping[str, str], now: datetime) -> str:
+        """What a person asks for with it.
+
+        Raises:
+            ArgumentError: there is no such prompt or argument, or one is missing or wrong.
+            UnknownChannelError: none of this name is configured.
+        """
+        prompt = self._prompt(name)
+        known = self.arguments(name)
+        for unknown in given.keys() - set(known):
+            raise ArgumentError(unknown_name(f"argument of {name}", unknown, known))
+        # A form that was left empty gives empty strings.
+        asked = {argument: value.strip() for argument, value in given.items() if value.strip()}
+        for argument in prompt.arguments:
+            if argument.required and argument.name not in asked:
+                raise ArgumentError(f"{argument.name} is required: {argument.description}")
+        return prompt.text(
+            Asked(_since(asked.get(SINCE), now), self._channel(asked.get(CHANNEL))), self._tools
+        )
+
+    def serve(self, server: Server[Opening]) -> None:
+        """Have `server` list and give them."""
+        server.add_request_handler("prompts/list", PaginatedRequestParams, self._list)
+        server.add_request_handler("prompts/get", GetPromptRequestParams, self._get)
+
+    async def _list(self, _: Context, __: PaginatedRequestParams) -> ListPromptsResult:
+        return ListPromptsResult(
+            prompts=[
+                ListedPrompt(
+                    name=prompt.name,
+                    title=prompt.title,
+                    description=prompt.description,
+                    arguments=list(prompt.arguments),
+                )
+                for prompt in self._prompts.values()
+            ]
+        )
+
+    async def _get(self, ctx: Context, params: GetPromptRequestParams) -> GetPromptResult:
+        text = self.text(params.name, params.arguments or {}, ctx.lifespan_context.clock())
+        return GetPromptResult(
+            description=self._prompts[params.name].description,
+            messages=[PromptMessage(role="user", content=TextContent(text=text))],
+        )
+
+    def _prompt(self, name: str) -> _Prompt:
+        prompt = self._prompts.get(name)
+        if prompt is None:
+            raise ArgumentError(unknown_name("prompt", name, tuple(self._prompts)))
+        return prompt
+
+    def _channel(self, given: str | None) -> str | None:
+        if given is not None and given not in self.channels:
+            raise UnknownChannelError(given, self.channels)
+        return given
+
+
+def _since(given: str | None, now: datetime) -> str | None:
+    if given is not None and moment_argument(SINCE, given, now) >= now:
+        raise ArgumentError(f"{SINCE}: {given} is not past")
+    return given

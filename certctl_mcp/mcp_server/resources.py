@@ -1,0 +1,223 @@
+"""What can be attached to a conversation, or watched? What the reading tools answer, under addresses.
+
+The address of a notification may be spelt in several ways: whatever decodes to its id is its address.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode
+
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel import Server
+from mcp_types import (
+    ListResourcesResult,
+    ListResourceTemplatesResult,
+    PaginatedRequestParams,
+    ReadResourceRequestParams,
+    ReadResourceResult,
+    TextResourceContents,
+)
+from mcp_types import Resource as ListedResource
+from mcp_types import ResourceTemplate as ListedTemplate
+from pydantic_core import to_json
+
+from certctl_mcp.mcp_server.tools.arguments import ArgumentError
+from certctl_mcp.mcp_server.tools.details import notification_details
+from certctl_mcp.mcp_server.tools.listing import page_of
+from certctl_mcp.mcp_server.tools.overview import channels_now, summary_now
+from certctl_mcp.runtime.lifespan import Opening
+from certctl_mcp.services.errors import RequestError
+from certctl_mcp.services.explanations import unknown_name
+from certctl_mcp.text.untrusted import meant_id
+from certctl_mcp.ui import app
+from storage.errors import NotificationNotFoundError
+from storage.models import NotificationFilter, NotificationStatus
+
+NOTIFICATION_TEMPLATE = "certctl://notifications/{id}"
+LIST_PARTS = ("status", "channel", "type")
+LIST_TEMPLATE = f"certctl://notifications{{?{','.join(LIST_PARTS)}}}"
+
+SAME_AS_TOOLS = frozenset({"get_notification", "list_notifications", "dashboard_summary", "list_channels"})
+"""The tools whose answers are read here."""
+
+_JSON = "application/json"
+_ADDRESS = re.compile(
+    r"certctl://(?P<place>[a-z]+)(?:/(?P<rest>.+)|\?(?P<query>.*))?", re.IGNORECASE | re.DOTALL
+)
+
+Content = Callable[[Opening], Awaitable[Mapping[str, object]]]
+Context = ServerRequestContext[Opening, Any]
+
+
+class UnknownResourceError(RequestError):
+    """Nothing has this address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """What can be read at one address."""
+
+    uri: str
+    """The one spelling of several that is used as a key."""
+    content: Content
+    momentary: frozenset[str] = frozenset()
+    """Keys of the content that differ from one read to the next though nothing has changed."""
+
+    async def text(self, opening: Opening) -> str:
+        return to_json(await self.content(opening)).decode()
+
+    async def fingerprint(self, opening: Opening) -> bytes:
+        """Equal as long as nothing has changed."""
+        content = await self.content(opening)
+        lasting = {key: value for key, value in content.items() if key not in self.momentary}
+        return sha256(to_json(lasting)).digest()
+
+
+async def _dead_letters(opening: Opening) -> Mapping[str, object]:
+    return await page_of(opening, NotificationFilter(statuses=(NotificationStatus.DEAD,)))
+
+
+_FIXED = (
+    (
+        ListedResource(
+            uri="certctl://notifications/dead",
+            name="dead-letters",
+            title="Dead letters",
+            description="The newest 20 notifications that are attempted no more, and how many there are.",
+            mime_type=_JSON,
+        ),
+        _dead_letters,
+        frozenset[str](),
+    ),
+    (
+        ListedResource(
+            uri="certctl://dashboard",
+            name="dashboard",
+            title="Dashboard summary",
+            description="Counts of certificates, agents, jobs and notifications.",
+            mime_type=_JSON,
+        ),
+        summary_now,
+        frozenset({"completed_at"}),
+    ),
+    (
+        ListedResource(
+            uri="certctl://channels",
+            name="channels",
+            title="Channels",
+            description="The configured channels and how their attempts went in the last 24 hours.",
+            mime_type=_JSON,
+        ),
+        channels_now,
+        frozenset[str](),
+    ),
+)
+_RESOURCES = {listed.uri: Resource(listed.uri, content, keys) for listed, content, keys in _FIXED}
+
+_TEMPLATES = (
+    ListedTemplate(
+        uri_template=NOTIFICATION_TEMPLATE,
+        name="notification",
+        title="One notification",
+        description="What happened to it and what comes next, its texts and its attempts.",
+        mime_type=_JSON,
+    ),
+    ListedTemplate(
+        uri_template=LIST_TEMPLATE,
+        name="notifications",
+        title="Notifications by status, channel and type",
+        description="The newest 20 for which all that is given holds.",
+        mime_type=_JSON,
+    ),
+)
+
+
+def find(uri: str) -> Resource:
+    """What is at `uri`. Whether there is a notification of that id only reading it tells.
+
+    Raises:
+        UnknownResourceError: it is no address of ours.
+        ArgumentError: it asks for a list in a way that can't be.
+    """
+    address = _ADDRESS.fullmatch(uri)
+    if address is not None:
+        place, rest, query = address["place"].lower(), address["rest"], address["query"]
+        decoded = "" if rest is None else meant_id(rest)
+        fixed = _RESOURCES.get(f"certctl://{place}/{decoded}" if decoded else f"certctl://{place}")
+        if fixed is not None and query is None:
+            return fixed
+        if place == "notifications" and decoded:
+            return _notification(decoded)
+        if place == "notifications" and rest is None:
+            return _list(query or "")
+    raise UnknownResourceError(
+        unknown_name("resource", uri, (*_RESOURCES, NOTIFICATION_TEMPLATE, LIST_TEMPLATE))
+    )
+
+
+def _notification(notification_id: str) -> Resource:
+    # Not as it is shown: that leaves out the end of a long id, and would take one for another.
+    uri = f"certctl://notifications/{quote(notification_id, safe=':@+', errors='replace')}"
+    # The account speaks of the moment it is given at; what it tells is in the rest too.
+    return Resource(uri, partial(_details, notification_id), frozenset({"account"}))
+
+
+async def _details(notification_id: str, opening: Opening) -> Mapping[str, object]:
+    try:
+        return await notification_details(opening, notification_id)
+    except NotificationNotFoundError:
+        # An id comes to a client encoded, and one that fills in templates encodes it once more.
+        decoded = meant_id(notification_id)
+        if decoded == notification_id:
+            raise
+        return await notification_details(opening, decoded)
+
+
+def _list(query: str) -> Resource:
+    pairs = parse_qsl(query, errors="replace")
+    given = dict(pairs)
+    for name in given.keys() - set(LIST_PARTS):
+        raise ArgumentError(unknown_name(f"part of {LIST_TEMPLATE}", name, LIST_PARTS))
+    if len(given) < len(pairs):
+        raise ArgumentError(f"{', '.join(LIST_PARTS)}: each is given once at most")
+    status = given.get("status")
+    statuses = tuple(known.value for known in NotificationStatus)
+    if status is not None and status not in statuses:
+        raise ArgumentError(unknown_name("status", status, statuses))
+    wanted = NotificationFilter(
+        statuses=() if status is None else (NotificationStatus(status),),
+        channel=given.get("channel"),
+        type=given.get("type"),
+    )
+    uri = f"certctl://notifications?{urlencode(sorted(given.items()), errors='replace')}"
+    return Resource(uri, lambda opening: page_of(opening, wanted))
+
+
+def serve_resources(server: Server[Opening], *, max_attempts: int) -> None:
+    """Have `server` list and read them, and read the page, which is found by the tool that it is for."""
+
+    async def read(ctx: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
+        if params.uri == app.URI:
+            return ReadResourceResult(contents=[app.app_page(max_attempts)])
+        return await _read(ctx, params)
+
+    server.add_request_handler("resources/list", PaginatedRequestParams, _listed)
+    server.add_request_handler("resources/templates/list", PaginatedRequestParams, _templates)
+    server.add_request_handler("resources/read", ReadResourceRequestParams, read)
+
+
+async def _listed(_: Context, __: PaginatedRequestParams) -> ListResourcesResult:
+    return ListResourcesResult(resources=[listed for listed, _, _ in _FIXED])
+
+
+async def _templates(_: Context, __: PaginatedRequestParams) -> ListResourceTemplatesResult:
+    return ListResourceTemplatesResult(resource_templates=list(_TEMPLATES))
+
+
+async def _read(ctx: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
+    text = await find(params.uri).text(ctx.lifespan_context)
+    return ReadResourceResult(contents=[TextResourceContents(uri=params.uri, text=text, mime_type=_JSON)])

@@ -1,0 +1,134 @@
+"""The MCP server: its tools, how their failures are told, and the application that opens beside it."""
+
+import logging
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any
+
+import anyio
+from mcp.server.apps import Apps
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
+from mcp.server.mcpserver.tools import Tool
+from mcp_types import CallToolResult, InputRequiredResult
+from pydantic import ValidationError
+
+from certctl_mcp import __version__
+from certctl_mcp.config.settings import Settings
+from certctl_mcp.config.tool_groups import ToolGroup
+from certctl_mcp.mcp_server.capabilities import CACHE_HINTS, Advertised
+from certctl_mcp.mcp_server.completions import Completions
+from certctl_mcp.mcp_server.errors import CALL_TIMEOUT, explain_refusals
+from certctl_mcp.mcp_server.instructions import instructions
+from certctl_mcp.mcp_server.prompts import Prompts
+from certctl_mcp.mcp_server.resources import SAME_AS_TOOLS, serve_resources
+from certctl_mcp.mcp_server.subscriptions import serve_subscriptions
+from certctl_mcp.mcp_server.tools.bulk import UNHURRIED
+from certctl_mcp.mcp_server.tools.catalog import TOOL_NAMES, catalog
+from certctl_mcp.mcp_server.tools.results import refusal
+from certctl_mcp.runtime.lifespan import Opener, Opening, opening
+from certctl_mcp.services.actor import acting, actor
+from certctl_mcp.services.explanations import arguments_explained, explained, unknown_name
+from storage.clock import Clock, utc_now
+from storage.errors import StorageError
+
+logger = logging.getLogger(__name__)
+
+Lifespan = Callable[[object], AbstractAsyncContextManager[Opening]]
+
+
+def build_server(
+    settings: Settings, *, open_application: Opener | None = None, clock: Clock = utc_now
+) -> "NotificationServer":
+    """The server with the tools that the settings allow; its lifespan opens the application and delivers.
+
+    `open_application` stands in for the function of that name in `certctl_mcp.runtime.application`, which is
+    imported only when the server is up.
+    """
+    return NotificationServer(
+        catalog(settings.tool_groups), settings, lambda _: opening(settings, open_application, clock)
+    )
+
+
+def server_beside(opened: Opening, settings: Settings, groups: Collection[ToolGroup]) -> "NotificationServer":
+    """One of several servers of a process that share what is open, with the tools of `groups`."""
+    return NotificationServer(catalog(groups), settings, lambda _: nullcontext(opened))
+
+
+class NotificationServer(MCPServer[Opening]):
+    """Tells an assistant how to go on where the SDK would show it what was raised."""
+
+    def __init__(self, tools: Sequence[Tool], settings: Settings, lifespan: Lifespan) -> None:
+        names = frozenset(tool.name for tool in tools)
+        prompts = Prompts(names, tuple(channel.name for channel in settings.channels))
+        # Who is kept from a reading tool is kept from the same answer under an address.
+        served = {"tools", "resources", "completions"} if names >= SAME_AS_TOOLS else {"tools"}
+        if prompts:
+            served |= {"prompts", "completions"}
+        super().__init__(
+            "certctl-mcp",
+            title="certctl notifications",
+            version=__version__,
+            instructions=instructions(names),
+            tools=list(tools),
+            lifespan=lifespan,
+            cache_hints=CACHE_HINTS,
+            subscriptions=False,
+            # The page is read as a resource, so that it is there where resources are.
+            extensions=[Apps()] if "resources" in served else [],
+            middleware=[Advertised(frozenset(served)), named, explain_refusals],
+        )
+        prompts.serve(self._lowlevel_server)
+        serve_resources(self._lowlevel_server, max_attempts=settings.max_attempts)
+        serve_subscriptions(self._lowlevel_server)
+        Completions(prompts).serve(self._lowlevel_server)
+        self._arguments = {tool.name: tuple(tool.parameters["properties"]) for tool in tools}
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[Opening, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        """Call a tool. What the caller can mend, or must know, is its answer.
+
+        Raises:
+            UnexpectedToolError: the tool has a defect.
+        """
+        known = self._arguments.get(name)
+        if known is None and name in TOOL_NAMES:
+            return refusal(
+                f"{name} is not served here: the operator allows only {', '.join(self._arguments)}."
+            )
+        if known is None:
+            return refusal(unknown_name("tool", name, tuple(self._arguments)))
+        for unknown in arguments.keys() - set(known):
+            return refusal(unknown_name(f"argument of {name}", unknown, known))
+        try:
+            with anyio.fail_after(None if name in UNHURRIED else CALL_TIMEOUT.total_seconds()):
+                return await super().call_tool(name, arguments, context)
+        except TimeoutError:
+            seconds = CALL_TIMEOUT.total_seconds()
+            return refusal(f"No answer within {seconds:g} s. Look what was done before calling {name} again.")
+        except ToolError as failure:
+            explanation = _explained(failure)
+            if explanation is None:
+                raise
+            if isinstance(failure.__cause__, StorageError):
+                logger.warning("%s: %s", name, failure.__cause__)
+            else:
+                logger.info("%s: %s", name, explanation)
+            return refusal(explanation)
+
+
+def _explained(failure: ToolError) -> str | None:
+    if isinstance(failure.__cause__, ValidationError) and not isinstance(failure, UnexpectedToolError):
+        return arguments_explained(failure.__cause__)
+    return explained(failure.__cause__)
+
+
+async def named(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    """Middleware: what is asked for is done by the client, where no front has said who is asking."""
+    if actor() is not None:
+        return await call_next(ctx)
+    client = ctx.session.client_params.client_info if ctx.session.client_params else None
+    with acting(f"stdio:{client.name} {client.version}" if client else "stdio"):
+        return await call_next(ctx)

@@ -1,0 +1,104 @@
+"""How does a client learn that a resource has changed? It subscribes, in the way of its revision.
+
+Up to 2025-11-25 one address at a time, for the rest of the session; from 2026-07-28 on by a request whose
+answer is the stream of changes. Each is told of a change under the spelling that it used.
+"""
+
+from contextlib import ExitStack
+from functools import partial
+from typing import Any, Final
+
+import anyio
+from mcp.server.connection import Connection
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel import Server
+from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ResourceUpdated
+from mcp_types import (
+    EmptyResult,
+    SubscribeRequestParams,
+    SubscriptionFilter,
+    SubscriptionsListenRequestParams,
+    SubscriptionsListenResult,
+    UnsubscribeRequestParams,
+)
+
+from certctl_mcp.mcp_server.errors import CALL_TIMEOUT
+from certctl_mcp.mcp_server.resources import find
+from certctl_mcp.runtime.lifespan import Opening
+from certctl_mcp.runtime.watch import Stop
+
+Context = ServerRequestContext[Opening, Any]
+
+_STATE: Final = "subscriptions"
+
+
+def serve_subscriptions(server: Server[Opening]) -> None:
+    """Have `server` tell of changes."""
+    server.add_request_handler("resources/subscribe", SubscribeRequestParams, _subscribe)
+    server.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, _unsubscribe)
+    server.add_request_handler("subscriptions/listen", SubscriptionsListenRequestParams, _listen)
+
+
+async def _subscribe(ctx: Context, params: SubscribeRequestParams) -> EmptyResult:
+    opening, connection = ctx.lifespan_context, _connection(ctx)
+    resource = find(params.uri)
+    subscribed = _subscribed(connection)
+    stop = await opening.watch.add(
+        resource.uri,
+        partial(resource.fingerprint, opening),
+        partial(connection.send_resource_updated, params.uri),
+    )
+    # Once under each spelling, however often it is asked for.
+    before = subscribed.pop(params.uri, None)
+    if before is not None:
+        before()
+    subscribed[params.uri] = stop
+    return EmptyResult()
+
+
+async def _unsubscribe(ctx: Context, params: UnsubscribeRequestParams) -> EmptyResult:
+    resource, subscribed = find(params.uri), _subscribed(_connection(ctx))
+    for spelt in [spelt for spelt in subscribed if find(spelt).uri == resource.uri]:
+        subscribed.pop(spelt)()
+    return EmptyResult()
+
+
+async def _listen(ctx: Context, params: SubscriptionsListenRequestParams) -> SubscriptionsListenResult:
+    opening = ctx.lifespan_context
+    wanted = list(dict.fromkeys(params.notifications.resource_subscriptions or ()))
+    bus = InMemorySubscriptionBus()
+    # Lists never change while a server lives, so that of all kinds only this one is promised.
+    honored = SubscriptionFilter(resource_subscriptions=wanted or None)
+    with ExitStack() as watching:
+        with anyio.fail_after(CALL_TIMEOUT.total_seconds()):
+            for uri in wanted:
+                watching.callback(await _watch(opening, uri, bus))
+        listening = ListenHandler(bus)
+        with opening.endless(listening.close):
+            return await listening(ctx, params.model_copy(update={"notifications": honored}))
+
+
+async def _watch(opening: Opening, uri: str, bus: InMemorySubscriptionBus) -> Stop:
+    resource = find(uri)
+    return await opening.watch.add(
+        resource.uri, partial(resource.fingerprint, opening), partial(bus.publish, ResourceUpdated(uri))
+    )
+
+
+def _connection(ctx: Context) -> Connection:
+    # A session outlives its requests here only; the SDK has no public way from one to the other.
+    return ctx.session._connection
+
+
+def _subscribed(connection: Connection) -> dict[str, Stop]:
+    """What the session has subscribed to, by the client's spelling."""
+    subscribed: dict[str, Stop] | None = connection.state.get(_STATE)
+    if subscribed is None:
+        subscribed = connection.state[_STATE] = {}
+        connection.exit_stack.callback(_end_all, subscribed)
+    return subscribed
+
+
+def _end_all(subscribed: dict[str, Stop]) -> None:
+    while subscribed:
+        subscribed.popitem()[1]()

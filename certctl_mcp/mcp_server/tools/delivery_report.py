@@ -1,0 +1,178 @@
+"""How did deliveries go over a period? As numbers, and as a picture for who asks for one."""
+
+import base64
+from datetime import datetime, timedelta
+from typing import Annotated, NotRequired
+
+import anyio.to_thread
+from mcp_types import CallToolResult, ImageContent
+from pydantic import Field, WithJsonSchema
+from typing_extensions import TypedDict
+
+from certctl_mcp.config.durations import format_duration, parse_duration
+from certctl_mcp.mcp_server.tools.arguments import ArgumentError, moment_argument
+from certctl_mcp.mcp_server.tools.results import ToolContext, answer
+from certctl_mcp.mcp_server.tools.rows import Moment, UntrustedChannel, iso
+from certctl_mcp.services.errors import quoted
+from certctl_mcp.services.periods import LONGEST_PERIOD, Period, Timeline
+from certctl_mcp.text.untrusted import label
+from storage.models import Deliveries, DeliveryFigures
+
+MOST_CHANNELS = 25
+"""Any notification may name a channel of its own."""
+
+_SHORTEST_PERIOD = timedelta(seconds=1)
+
+
+class Figures(TypedDict):
+    """What came of attempts. What is zero, and the times where nothing was delivered, is left out."""
+
+    attempts: int
+    delivered: NotRequired[int]
+    success_rate: NotRequired[float]
+    retries: NotRequired[int]
+    failed: NotRequired[int]
+    died: NotRequired[int]
+    skipped: NotRequired[int]
+    abandoned: NotRequired[int]
+    median_seconds: NotRequired[float]
+    p95_seconds: NotRequired[float]
+
+
+class ChannelFigures(Figures):
+    """Those of one channel."""
+
+    untrusted: UntrustedChannel
+
+
+class DeliveryReport(TypedDict):
+    """How deliveries went."""
+
+    since: Moment
+    until: Moment
+    note: NotRequired[str]
+    all: Annotated[
+        Figures,
+        Field(
+            description="What came of the attempts begun in the period; absent counts are 0. "
+            "success_rate: delivered per attempt. retries: all but the first. failed: tried again later. "
+            "died: became dead letters. skipped: no notifier, NOT delivered. abandoned: never answered. "
+            "seconds: from acceptance to delivery."
+        ),
+    ]
+    # What the figures mean has been said, and is not paid for twice.
+    channels: Annotated[
+        list[ChannelFigures],
+        WithJsonSchema(
+            {
+                "type": "array",
+                "items": {"type": "object"},
+                "description": "Likewise, each with untrusted.channel; most attempts first",
+            }
+        ),
+    ]
+    more_channels: Annotated[NotRequired[int], Field(description="Not shown")]
+
+
+async def delivery_report(
+    ctx: ToolContext,
+    period: Annotated[str, Field(description="How long, such as 90m, 24h, 7d; at most 366d.")] = "24h",
+    until: Annotated[
+        str | None, Field(description="Its end: ISO 8601 (UTC), or how long ago; default now.")
+    ] = None,
+    chart: Annotated[bool, Field(description="Also a PNG of attempts over time.")] = False,
+) -> Annotated[CallToolResult, DeliveryReport]:
+    """How deliveries went over a period, in all and per channel: success rate, time to delivery, retries.
+
+    For the state of the queue now use dashboard_summary. Example: {"period": "7d", "until": "7d"}: last week.
+    """
+    opening = ctx.request_context.lifespan_context
+    wanted = _period(period, until, opening.clock())
+    service = (await opening.application()).notifications
+    deliveries = await service.delivery_report(wanted)
+    reported = answer(_report(wanted, deliveries))
+    if chart and deliveries.overall.attempts:
+        timeline = await service.deliveries_over_time(wanted)
+        picture = await anyio.to_thread.run_sync(_drawn, timeline)
+        reported.content.append(ImageContent(data=picture, mime_type="image/png"))
+    return reported
+
+
+def _period(given: str, until: str | None, now: datetime) -> Period:
+    """Raises: ArgumentError: it is none, or lies where nothing can have happened."""
+    end = now if until is None else moment_argument("until", until, now)
+    written = given.strip()
+    try:
+        # Elsewhere a bare number is a duration in seconds; here it is more likely meant as hours.
+        length = parse_duration("" if written[-1:].isdecimal() else written, longest=LONGEST_PERIOD)
+        if length < _SHORTEST_PERIOD:
+            raise ValueError
+    except ValueError:
+        raise ArgumentError(
+            f"period: {quoted(given)} is no period; give a duration such as 90m, 24h or 7d, "
+            f"from {format_duration(_SHORTEST_PERIOD)} to {format_duration(LONGEST_PERIOD)}"
+        ) from None
+    try:
+        begin = end - length
+    except OverflowError:
+        raise ArgumentError(
+            f"until: there is no moment {format_duration(length)} before {iso(end)}"
+        ) from None
+    if begin >= now:
+        raise ArgumentError(
+            f"until: the {format_duration(length)} before {iso(end)} lie in the future, it is {iso(now)}; "
+            "leave it out for a period that ends now"
+        )
+    return Period(begin, end)
+
+
+def _report(period: Period, deliveries: Deliveries) -> DeliveryReport:
+    channels = list(deliveries.by_channel.items())
+    report: DeliveryReport = {
+        "since": iso(period.since),
+        "until": iso(period.until),
+        "all": _figures(deliveries.overall),
+        "channels": [
+            {**_figures(figures), "untrusted": {"channel": label(name)}}
+            for name, figures in channels[:MOST_CHANNELS]
+        ],
+    }
+    if not channels:
+        report["note"] = "No attempt began in this period."
+    if len(channels) > MOST_CHANNELS:
+        report["more_channels"] = len(channels) - MOST_CHANNELS
+    return report
+
+
+def _figures(told: DeliveryFigures) -> Figures:
+    figures: Figures = {"attempts": told.attempts}
+    if told.attempts:
+        figures["delivered"] = told.delivered
+        # Rounded down: all were delivered only if all were.
+        figures["success_rate"] = told.delivered * 1000 // told.attempts / 1000
+    if told.retries:
+        figures["retries"] = told.retries
+    if told.failed:
+        figures["failed"] = told.failed
+    if told.died:
+        figures["died"] = told.died
+    if told.skipped:
+        figures["skipped"] = told.skipped
+    if told.abandoned:
+        figures["abandoned"] = told.abandoned
+    if told.median is not None:
+        figures["median_seconds"] = _seconds(told.median)
+    if told.p95 is not None:
+        figures["p95_seconds"] = _seconds(told.p95)
+    return figures
+
+
+def _seconds(duration: timedelta) -> float:
+    """Three digits of it are enough."""
+    return float(f"{duration.total_seconds():.3g}")
+
+
+def _drawn(timeline: Timeline) -> str:
+    from certctl_mcp.mcp_server.tools.chart import chart
+
+    return base64.b64encode(chart(timeline)).decode()

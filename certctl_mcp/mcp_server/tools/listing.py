@@ -1,0 +1,92 @@
+"""Which notifications are there? The tool that a triage begins with."""
+
+from typing import Annotated, Literal, NotRequired
+
+from mcp_types import CallToolResult
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from certctl_mcp.mcp_server.tools.arguments import (
+    CertificateId,
+    Channel,
+    CreatedAfter,
+    CreatedBefore,
+    Recipient,
+    Statuses,
+    Text,
+    Type,
+    notification_filter,
+)
+from certctl_mcp.mcp_server.tools.results import ToolContext, answer
+from certctl_mcp.mcp_server.tools.rows import Row, concise_row, row
+from certctl_mcp.runtime.lifespan import Opening
+from storage.models import NotificationFilter
+
+Form = Literal["concise", "detailed"]
+
+
+class NotificationList(TypedDict):
+    """One page."""
+
+    total: Annotated[int, Field(description="Of all pages")]
+    notifications: list[Row]
+    next_cursor: Annotated[NotRequired[str], Field(description="Absent on the last page")]
+
+
+async def list_notifications(
+    ctx: ToolContext,
+    status: Statuses = (),
+    channel: Channel = None,
+    type: Type = None,
+    certificate_id: CertificateId = None,
+    recipient: Recipient = None,
+    text: Text = None,
+    created_after: CreatedAfter = None,
+    created_before: CreatedBefore = None,
+    form: Annotated[
+        Form, Field(description="detailed adds recipient, certificate_id, longer excerpts.")
+    ] = "concise",
+    limit: Annotated[int, Field(ge=1, le=100, description="Page size.")] = 20,
+    cursor: Annotated[str | None, Field(description="next_cursor of the page before.")] = None,
+) -> Annotated[CallToolResult, NotificationList]:
+    """Find notifications, newest first; every given filter must hold.
+
+    Long texts are excerpts: get_notification shows one in full with its attempts. For counts alone: limit 1.
+    Example: {"status": ["dead"], "created_after": "12h"}: accepted since last night and dead.
+    """
+    opening = ctx.request_context.lifespan_context
+    wanted = notification_filter(
+        opening.clock(),
+        status=status,
+        channel=channel,
+        type=type,
+        certificate_id=certificate_id,
+        recipient=recipient,
+        text=text,
+        created_after=created_after,
+        created_before=created_before,
+    )
+    return answer(await page_of(opening, wanted, form=form, limit=limit, cursor=cursor))
+
+
+async def page_of(
+    opening: Opening,
+    wanted: NotificationFilter,
+    *,
+    form: Form = "concise",
+    limit: int = 20,
+    cursor: str | None = None,
+) -> NotificationList:
+    """Raises: InvalidCursorError, UnknownChannelError, UnknownTypeError."""
+    service = (await opening.application()).notifications
+    page = await service.list(wanted, limit=limit, cursor=cursor)
+    if not page.items and cursor is None:
+        await service.check_names(wanted)
+    shown_row = concise_row if form == "concise" else row
+    found: NotificationList = {
+        "total": await service.count(wanted),
+        "notifications": [shown_row(notification) for notification in page.items],
+    }
+    if page.next_cursor is not None:
+        found["next_cursor"] = page.next_cursor
+    return found

@@ -1,0 +1,87 @@
+"""How does everything stand, and how has each channel done?"""
+
+from typing import TYPE_CHECKING, Annotated, NotRequired
+
+from mcp_types import CallToolResult
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from certctl_mcp.mcp_server.tools.details import UntrustedError
+from certctl_mcp.mcp_server.tools.results import ToolContext, answer
+from certctl_mcp.mcp_server.tools.rows import Moment, iso
+from certctl_mcp.runtime.lifespan import Opening
+from certctl_mcp.services.dashboard import DashboardSummary
+from certctl_mcp.text.untrusted import EXCERPT, escaped, shown
+from storage.models import AttemptOutcome, ChannelRecord
+
+if TYPE_CHECKING:
+    from certctl_mcp.services.notifications import ChannelHealth
+
+
+class LastDay(TypedDict):
+    """The attempts of the last 24 hours."""
+
+    outcomes: Annotated[dict[AttemptOutcome, int], Field(description="Attempts by outcome")]
+    last_sent_at: NotRequired[Moment]
+    last_failed_at: NotRequired[Moment]
+    untrusted: NotRequired[UntrustedError]
+
+
+class ChannelRow(TypedDict):
+    """A configured channel."""
+
+    name: str
+    destination: str
+    last_day: Annotated[NotRequired[LastDay], Field(description="Absent if nothing was attempted")]
+
+
+class Channels(TypedDict):
+    """The configured channels."""
+
+    channels: list[ChannelRow]
+
+
+async def dashboard_summary(ctx: ToolContext) -> Annotated[CallToolResult, DashboardSummary]:
+    """Counts of certificates, agents, jobs and notifications at this moment: a first look.
+
+    What could not be read is zero and named in `unreadable`. For the notifications themselves use
+    list_notifications.
+    """
+    return answer(await summary_now(ctx.request_context.lifespan_context))
+
+
+async def summary_now(opening: Opening) -> dict[str, object]:
+    """The fields of `DashboardSummary` as JSON."""
+    summary = await (await opening.application()).stats.dashboard_summary()
+    return summary.model_dump(mode="json", exclude_none=True)
+
+
+async def list_channels(ctx: ToolContext) -> Annotated[CallToolResult, Channels]:
+    """The configured channels, where each delivers to, and how its attempts went in the last 24 hours.
+
+    Nothing can be sent over any other channel.
+    """
+    return answer(await channels_now(ctx.request_context.lifespan_context))
+
+
+async def channels_now(opening: Opening) -> Channels:
+    configured = await (await opening.application()).notifications.channels()
+    return {"channels": [_channel(channel) for channel in configured]}
+
+
+def _channel(health: "ChannelHealth") -> ChannelRow:
+    channel: ChannelRow = {"name": escaped(health.name), "destination": escaped(health.destination)}
+    if health.record is not None:
+        channel["last_day"] = _last_day(health.record)
+    return channel
+
+
+def _last_day(record: ChannelRecord) -> LastDay:
+    day: LastDay = {"outcomes": record.outcomes}
+    if record.last_sent_at is not None:
+        day["last_sent_at"] = iso(record.last_sent_at)
+    if record.last_failed_at is not None:
+        day["last_failed_at"] = iso(record.last_failed_at)
+    if record.last_error is not None:
+        day["untrusted"] = {"error": shown(record.last_error, EXCERPT).text}
+    return day

@@ -1,0 +1,154 @@
+"""What can be done: send, give a new life, settle, and not wait for the next retry."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, NotRequired
+
+from mcp_types import CallToolResult
+from pydantic import Field, ValidationError
+from typing_extensions import TypedDict
+
+from certctl_mcp.mcp_server.tools.arguments import ArgumentError, NotificationId
+from certctl_mcp.mcp_server.tools.details import FULL_TEXT, UntrustedError
+from certctl_mcp.mcp_server.tools.results import ToolContext, answer
+from certctl_mcp.text.untrusted import shown, shown_id
+from storage.models import NewNotification, NotificationStatus, SweepReport
+
+
+class Accepted(TypedDict):
+    """An alert that is durable from here on."""
+
+    id: str
+    status: NotificationStatus
+    created: Annotated[bool, Field(description="False: the idempotency key was accepted before, nothing new")]
+
+
+class Changed(TypedDict):
+    """A notification's new state."""
+
+    id: str
+    status: NotificationStatus
+    next: Annotated[str, Field(description="What comes next")]
+
+
+async def send_notification(
+    ctx: ToolContext,
+    type: Annotated[
+        str,
+        Field(min_length=1, max_length=255, description="Serves as the subject, such as ExpirationWarning."),
+    ],
+    channel: Annotated[
+        str,
+        Field(min_length=1, max_length=255, description="A configured channel's name; see list_channels."),
+    ],
+    message: Annotated[str, Field(min_length=1, max_length=1_000_000, description="The body.")],
+    recipient: Annotated[
+        str, Field(max_length=255, description="Address within the channel, where it takes one; never a URL.")
+    ] = "",
+    certificate_id: Annotated[
+        str | None, Field(min_length=1, max_length=255, description="The certificate that it is about.")
+    ] = None,
+    idempotency_key: Annotated[
+        str | None,
+        Field(min_length=1, max_length=255, description="Repeating a call with the same key sends once."),
+    ] = None,
+) -> Annotated[CallToolResult, Accepted]:
+    """Send an alert to real people over a configured channel.
+
+    It is accepted durably, then delivered within seconds and retried if need be; get_notification tells how
+    it went. A dead one is not sent anew: it is requeued.
+    """
+    with _refusals_named():
+        new = NewNotification(
+            type=type,
+            channel=channel,
+            message=message,
+            recipient=recipient,
+            certificate_id=certificate_id,
+            idempotency_key=idempotency_key,
+        )
+    application = await ctx.request_context.lifespan_context.application()
+    accepted = await application.notifications.send(new)
+    told: Accepted = {
+        "id": shown_id(accepted.notification.id),
+        "status": accepted.notification.status,
+        "created": accepted.created,
+    }
+    return answer(told)
+
+
+class Tested(TypedDict):
+    """What came of a test."""
+
+    delivered: bool
+    seconds: float
+    untrusted: NotRequired[UntrustedError]
+
+
+async def send_test_notification(
+    ctx: ToolContext,
+    channel: Annotated[str, Field(description="A configured channel's name.")],
+    recipient: Annotated[
+        str, Field(max_length=255, description="Address within the channel, where it takes one.")
+    ] = "",
+) -> Annotated[CallToolResult, Tested]:
+    """Try a channel now: one attempt of a fixed text that says it is a test, without retries or a record."""
+    application = await ctx.request_context.lifespan_context.application()
+    with _refusals_named():
+        result = await application.notifications.send_test(channel, recipient)
+    tested: Tested = {
+        "delivered": result.failure is None,
+        "seconds": round(result.duration.total_seconds(), 3),
+    }
+    if result.failure is not None:
+        tested["untrusted"] = {"error": shown(result.failure, FULL_TEXT).text}
+    return answer(tested)
+
+
+async def requeue_notification(ctx: ToolContext, id: NotificationId) -> Annotated[CallToolResult, Changed]:
+    """Give a dead or failed notification all its attempts anew; the first is made at once.
+
+    Do it when the cause of its failures is gone. Other states are refused.
+    """
+    application = await ctx.request_context.lifespan_context.application()
+    requeued = await application.notifications.requeue_notification(id)
+    comes_next = f"Attempted at once, up to {application.settings.max_attempts} times before it is dead."
+    if requeued.channel not in application.notifications.configured:
+        comes_next = "Its channel is not configured here: from here it is not delivered."
+    return answer(_changed(requeued.id, requeued.status, comes_next))
+
+
+async def mark_notification_read(ctx: ToolContext, id: NotificationId) -> Annotated[CallToolResult, Changed]:
+    """Settle a notification: nothing is left to do about it.
+
+    One that was not delivered yet is NOT delivered any more, and can't be requeued afterwards.
+    """
+    application = await ctx.request_context.lifespan_context.application()
+    read = await application.notifications.mark_as_read(id)
+    what = "It had been delivered." if read.delivered else "It is not delivered any more."
+    return answer(_changed(read.id, read.status, f"Nothing more happens. {what}"))
+
+
+async def retry_due_notifications(ctx: ToolContext) -> Annotated[CallToolResult, SweepReport]:
+    """Attempt everything due now and report what came of it, within 45 seconds.
+
+    Rarely needed: due ones are attempted by themselves. Not for dead ones, nor for failed ones whose
+    next_retry_at lies ahead: use requeue_notification.
+    """
+    application = await ctx.request_context.lifespan_context.application()
+    report = await application.notifications.retry_failed_notifications()
+    return answer(report.model_dump(mode="json"))
+
+
+@contextmanager
+def _refusals_named() -> Iterator[None]:
+    """What can't be a notification is refused by the name of the argument."""
+    try:
+        yield
+    except ValidationError as refused:
+        first = refused.errors()[0]
+        raise ArgumentError(f"{first['loc'][0]}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def _changed(notification_id: str, status: NotificationStatus, comes_next: str) -> Changed:
+    return {"id": shown_id(notification_id), "status": status, "next": comes_next}

@@ -1,0 +1,175 @@
+"""How does a server answer at once though its database takes a while? The application opens beside it.
+
+Importing the database's libraries costs as much as starting a whole small server, and a database may be
+locked, so neither is waited for: requests that need the application wait for it, or hear why it isn't there.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+
+from certctl_mcp.config.settings import Settings
+from certctl_mcp.runtime.confirmations import Confirmations
+from certctl_mcp.runtime.gc_tuning import spare_the_start
+from certctl_mcp.runtime.watch import Watch
+from storage.clock import Clock, utc_now
+from storage.errors import StorageError
+
+if TYPE_CHECKING:
+    from certctl_mcp.runtime.application import Application
+
+logger = logging.getLogger(__name__)
+
+FIRST_PAUSE = timedelta(seconds=1)
+LONGEST_PAUSE = timedelta(seconds=30)
+"""The pauses between tries to open double from the first to the longest; a request ends one early."""
+
+Opener = Callable[[Settings], AbstractAsyncContextManager["Application"]]
+
+
+class Opening:
+    """The application of one server process: on its way, open, or kept from opening for now.
+
+    `run` keeps it open, with its retry loop running, until `close`.
+    """
+
+    def __init__(self, settings: Settings, open_application: Opener, clock: Clock) -> None:
+        self.clock = clock
+        self.confirmations = Confirmations()
+        self.watch = Watch()
+        """Tells of changes while the application is open."""
+        self._settings = settings
+        self._open_application = open_application
+        self._application: Application | None = None
+        self._failure: StorageError | None = None
+        self._settled = anyio.Event()
+        self._wanted = anyio.Event()
+        self._closing = anyio.Event()
+        self._closed = anyio.Event()
+        self._running = anyio.CancelScope()
+        self._endless: set[Callable[[], None]] = set()
+        self._leaving = False
+
+    async def application(self) -> "Application":
+        """The open application; waits while it is being opened, and has that tried now if it had failed.
+
+        Raises:
+            StorageError: the database can't be used.
+        """
+        if self._application is None:
+            self._wanted.set()
+            await self._settled.wait()
+        if self._application is None:
+            raise self._failure or StorageError("the server is closing")
+        return self._application
+
+    async def run(self) -> None:
+        """Open, again and again if need be, and stay open until closed. Raises: SettingsError."""
+        pause = FIRST_PAUSE
+        try:
+            with self._running:
+                while not self._closing.is_set():
+                    try:
+                        async with self._open_application(self._settings) as application:
+                            await self._serve(application)
+                    except StorageError as failure:
+                        logger.warning("%s; trying again in %g s", failure, pause.total_seconds())
+                        self._settle(failure)
+                        await self._pause(pause)
+                        pause = min(pause * 2, LONGEST_PAUSE)
+        finally:
+            self._application = None
+            self._settled.set()
+            self._closed.set()
+
+    def leave(self) -> None:
+        """Begin no attempt from here on, and end what else would not end. The rest goes on until `close`."""
+        self._leaving = True
+        if self._application is not None:
+            self._application.retry_loop.stop()
+        for end in list(self._endless):
+            end()
+
+    @contextmanager
+    def endless(self, end: Callable[[], None]) -> Iterator[None]:
+        """Have `end` called when the process is to end: the body would not come to an end by itself."""
+        self._endless.add(end)
+        try:
+            if self._leaving:
+                end()
+            yield
+        finally:
+            self._endless.discard(end)
+
+    async def close(self) -> None:
+        """Claim nothing more, let the attempts in flight end, and close the database."""
+        self._closing.set()
+        if self._application is None:
+            self._running.cancel()
+        await self._closed.wait()
+
+    async def _serve(self, application: "Application") -> None:
+        async with anyio.create_task_group() as tasks:
+            if application.delivers:
+                tasks.start_soon(application.retry_loop.run)
+            async with anyio.create_task_group() as watching:
+                watching.start_soon(self.watch.run, application.notifications.changes)
+                self._application = application
+                self._settled.set()
+                spare_the_start()
+                await self._closing.wait()
+                watching.cancel_scope.cancel()
+            application.retry_loop.stop()
+
+    def _settle(self, failure: StorageError) -> None:
+        self._failure = failure
+        self._wanted = anyio.Event()
+        self._settled.set()
+        self._settled = anyio.Event()
+
+    async def _pause(self, longest: timedelta) -> None:
+        with anyio.move_on_after(longest.total_seconds()):
+            await self._wanted.wait()
+
+
+@asynccontextmanager
+async def opening(
+    settings: Settings, open_application: Opener | None = None, clock: Clock = utc_now
+) -> AsyncIterator[Opening]:
+    """Opens the application beside the body, and closes it in order when the body ends.
+
+    Being cancelled is no order: attempts in flight are then broken off.
+
+    Raises:
+        SettingsError: a channel can't be built as it is configured.
+    """
+    opened = Opening(settings, open_application or _imported_first, clock)
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(opened.run)
+            try:
+                yield opened
+            finally:
+                await opened.close()
+    except BaseExceptionGroup as failures:
+        if len(failures.exceptions) == 1:
+            raise failures.exceptions[0] from None
+        raise
+
+
+@asynccontextmanager
+async def _imported_first(settings: Settings) -> "AsyncIterator[Application]":
+    open_application = await anyio.to_thread.run_sync(_import_application)
+    async with open_application(settings) as application:
+        yield application
+
+
+def _import_application() -> Opener:
+    from certctl_mcp.runtime.application import open_application
+
+    return open_application

@@ -1,0 +1,102 @@
+"""What failed, why, and what helps? Groups of like errors, brought together with how their channels stand."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import anyio.to_thread
+
+from certctl_mcp.services.diagnosis.advice import Advice, Standing, advise
+from certctl_mcp.services.diagnosis.classifying import classify
+from certctl_mcp.services.diagnosis.kinds import REMEDIES
+from certctl_mcp.services.diagnosis.spans import Span, spans
+from storage.models import ChannelRecord, NotificationFilter, NotificationStatus
+from storage.repository import NotificationRepository
+
+MOST_FINDINGS = 12
+MOST_GROUPS = 20_000
+"""Of like errors that are looked at, those with most notifications first."""
+
+LOOK_BACK = timedelta(days=1)
+FURTHEST_LOOK_BACK = timedelta(days=7)
+"""For deliveries after a failure: the first at least, and as far as the failures reach, up to the second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A span of failures, and what to do about it."""
+
+    span: Span
+    advice: Advice
+    dead_of_channel: int
+    """Those that match and have the channel: what a requeue for it concerns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What failed. The findings may be only a part, which the counts tell."""
+
+    dead: int
+    failing: int
+    findings: Sequence[Finding]
+
+
+async def diagnose(
+    repository: NotificationRepository,
+    wanted: NotificationFilter,
+    configured: Collection[str],
+    now: datetime,
+    *,
+    include_failing: bool,
+) -> Diagnosis:
+    """The dead letters that match `wanted`, and those still being retried if `include_failing`.
+
+    `configured` are the channels that have a destination.
+    """
+    statuses = [NotificationStatus.DEAD, *([NotificationStatus.FAILED] if include_failing else [])]
+    wanted = wanted.model_copy(update={"statuses": tuple(statuses)})
+    counts: Counter[NotificationStatus] = Counter()
+    dead_of_channel: Counter[str] = Counter()
+    for share in await repository.breakdown(wanted):
+        counts[share.status] += share.count
+        if share.status is NotificationStatus.DEAD:
+            dead_of_channel[share.channel] += share.count
+    groups = await repository.failure_groups(wanted, limit=MOST_GROUPS)
+    # Many take a while to read, and deliveries go on meanwhile.
+    shown = (await anyio.to_thread.run_sync(spans, groups, MOST_FINDINGS))[:MOST_FINDINGS]
+    delivering = await _delivering(repository, shown, now)
+    return Diagnosis(
+        dead=counts[NotificationStatus.DEAD],
+        failing=counts[NotificationStatus.FAILED],
+        findings=[
+            Finding(
+                span,
+                advise(span, Standing(span.channel in configured, delivering.get(span.channel))),
+                dead_of_channel[span.channel],
+            )
+            for span in shown
+        ],
+    )
+
+
+async def _delivering(
+    repository: NotificationRepository, shown: Sequence[Span], now: datetime
+) -> dict[str, datetime]:
+    """The channels that deliver, and when each did last, looking back as far as it can matter."""
+    if not shown:
+        return {}
+    since_oldest = now - min(span.last_at for span in shown)
+    period = min(max(since_oldest, LOOK_BACK), FURTHEST_LOOK_BACK)
+    return {
+        record.channel: record.last_sent_at
+        for record in await repository.channel_records(period)
+        if record.last_sent_at is not None and not _failed_since(record.last_sent_at, record)
+    }
+
+
+def _failed_since(delivered_at: datetime, record: ChannelRecord) -> bool:
+    """An alert that is refused for its own sake is no failure of the channel."""
+    if record.last_failed_at is None or record.last_failed_at < delivered_at:
+        return False
+    return REMEDIES[classify(record.last_error)].of_channel

@@ -1,0 +1,88 @@
+"""Which failures belong together? Those of one channel and one kind, as long as no long pause parts them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from certctl_mcp.services.diagnosis.classifying import classify
+from certctl_mcp.services.diagnosis.kinds import FailureKind
+from storage.models import FailureGroup, NotificationStatus
+
+PAUSES = (timedelta(hours=2), timedelta(hours=12), timedelta(days=2), timedelta.max)
+"""Between the clock hours of two failures of one span; a longer one only where spans would be many."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """What failed on one channel, for one kind of reason, over one stretch of time."""
+
+    channel: str
+    kind: FailureKind
+    dead: int
+    failing: int
+    """To be attempted again by themselves."""
+    first_at: datetime
+    last_at: datetime
+    """Of the newest attempts of its notifications."""
+    sample_id: str
+    error: str | None
+    """The sample's, at least its beginning."""
+
+
+def spans(groups: Iterable[FailureGroup], at_most: int) -> list[Span]:
+    """What concerns most dead letters first.
+
+    A channel that fails now and then would be many small spans: then longer pauses are passed over, until
+    there are `at_most`, or one for each channel and kind.
+    """
+    alike: dict[tuple[str, FailureKind], list[FailureGroup]] = {}
+    for group in groups:
+        kind = classify(group.error, abandoned=group.abandoned)
+        alike.setdefault((group.channel, kind), []).append(group)
+    found: list[Span] = []
+    for pause in PAUSES:
+        found = [
+            _span(channel, kind, stretch)
+            for (channel, kind), some in alike.items()
+            for stretch in _stretches(some, pause)
+        ]
+        if len(found) <= at_most:
+            break
+    return sorted(found, key=lambda span: (span.dead, span.failing, span.last_at), reverse=True)
+
+
+def _stretches(groups: Iterable[FailureGroup], pause: timedelta) -> Iterator[Sequence[FailureGroup]]:
+    stretch: list[FailureGroup] = []
+    last: datetime | None = None
+    for group in sorted(groups, key=lambda group: group.first_at):
+        if last is not None and _hour(group.first_at) - _hour(last) > pause:
+            yield stretch
+            stretch, last = [], None
+        stretch.append(group)
+        last = group.last_at if last is None else max(last, group.last_at)
+    if stretch:
+        yield stretch
+
+
+def _hour(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)
+
+
+def _span(channel: str, kind: FailureKind, groups: Sequence[FailureGroup]) -> Span:
+    counted = {
+        status: sum(group.count for group in groups if group.status is status)
+        for status in (NotificationStatus.DEAD, NotificationStatus.FAILED)
+    }
+    sample = max(
+        groups, key=lambda group: (group.status is NotificationStatus.DEAD, group.count, group.last_at)
+    )
+    return Span(
+        channel=channel,
+        kind=kind,
+        dead=counted[NotificationStatus.DEAD],
+        failing=counted[NotificationStatus.FAILED],
+        first_at=min(group.first_at for group in groups),
+        last_at=max(group.last_at for group in groups),
+        sample_id=sample.sample_id,
+        error=sample.error,
+    )

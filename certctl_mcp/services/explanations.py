@@ -1,0 +1,135 @@
+"""What went wrong, what is allowed, what to do? A sentence for an assistant; the details stay in the log."""
+
+from collections.abc import Iterable, Sequence
+
+from mcp.server.mcpserver.exceptions import ToolError
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from certctl_mcp.services.bulk import ActStoppedError
+from certctl_mcp.services.errors import LONGEST_GIVEN, RequestError, quoted
+from certctl_mcp.services.suggestions import nearest_name
+from certctl_mcp.text.untrusted import shown, shown_id
+from storage.errors import (
+    ChangeUnknownError,
+    DatabaseBusyError,
+    DatabaseReadOnlyError,
+    DatabaseTooNewError,
+    DatabaseUnreachableError,
+    DiskFullError,
+    NotADatabaseError,
+    NotificationConflictError,
+    NotificationError,
+    NotificationNotFoundError,
+    SchemaIncompleteError,
+    StorageError,
+)
+
+LONGEST = 1000
+"""Characters of an explanation."""
+
+# The messages of these errors name the database's place on the machine, which is not an assistant's business.
+_STORAGE: tuple[tuple[type[StorageError], str], ...] = (
+    (
+        ChangeUnknownError,
+        "The connection to the database was lost before it answered: whether the change was made can't be "
+        "known. Look before trying again; sending again is safe only with the same idempotency key.",
+    ),
+    (
+        DatabaseBusyError,
+        "The database is held by another process. Nothing was changed; try again in a few seconds.",
+    ),
+    (
+        SchemaIncompleteError,
+        "The database lacks a part of this program's schema, so it is only read here. Nothing was changed; "
+        "its operator may run certctl-mcp migrate.",
+    ),
+    (
+        DatabaseUnreachableError,
+        "The database can't be reached now. Look whether the change was made before you repeat it; the "
+        "server tries again by itself.",
+    ),
+    (
+        DatabaseReadOnlyError,
+        "The server may not write its database. Nothing was changed; the operator must see to it.",
+    ),
+    (
+        DatabaseTooNewError,
+        "The database was written by a newer version. The operator must upgrade this server.",
+    ),
+    (DiskFullError, "The disk with the database is full. Nothing was changed; the operator must make room."),
+    (NotADatabaseError, "The database is damaged or no database. The operator must restore it."),
+    (StorageError, "The database can't be used now. Nothing was changed; the server's log says why."),
+)
+
+
+def explained(failure: BaseException | None) -> str | None:
+    """What an assistant is told of `failure`; None where it is a defect and nothing would help."""
+    match failure:
+        case StorageError():
+            return next(sentence for kind, sentence in _STORAGE if isinstance(failure, kind))
+        case NotificationNotFoundError():
+            return _told(
+                f"There is no notification {_id(failure.notification_id)}{_meant_id(failure.nearest)} "
+                "list_notifications gives the ids there are."
+            )
+        case NotificationConflictError():
+            return _told(
+                f"Notification {_id(failure.notification_id)} is {failure.status.value}: {failure.reason}."
+            )
+        case NotificationError() | RequestError() | ActStoppedError():
+            return _told(str(failure))
+        case ToolError():
+            # Only the SDK raises it, where what the user was asked for came back in another form.
+            return "The user's answer could not be read. Nothing was changed; call again to ask anew."
+        case _:
+            return None
+
+
+def arguments_explained(invalid: ValidationError) -> str:
+    """What is wrong with each argument."""
+    return _told(" ".join(_argument(error) for error in invalid.errors(include_url=False)))
+
+
+def unknown_name(what: str, given: str, allowed: Sequence[str]) -> str:
+    """That there is no such tool or argument, which may have been meant, and which there are."""
+    return _told(
+        f"There is no {what} {_given(given)}{_meant(given, allowed)} "
+        f"There are: {', '.join(allowed) or 'none'}."
+    )
+
+
+def _argument(error: ErrorDetails) -> str:
+    name, given = error["loc"][0] if error["loc"] else "arguments", error["input"]
+    if error["type"] == "missing":
+        return f"{name} is required."
+    if error["type"] in ("enum", "literal_error"):
+        expected = error.get("ctx", {}).get("expected", "")
+        allowed = [value.strip("' ") for value in expected.replace(" or ", ", ").split(",")]
+        told = f"{_given(given)} is not allowed{_meant(str(given), allowed)}"
+        return f"{name}: {told} Allowed: {', '.join(allowed)}."
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{name}: {message[:1].lower()}{message[1:]}, not {_given(given)}."
+
+
+def _meant(given: str, allowed: Iterable[str]) -> str:
+    nearest = nearest_name(given, allowed)
+    return "." if nearest is None else f"; did you mean {nearest!r}?"
+
+
+def _given(given: object) -> str:
+    return quoted(given) if isinstance(given, str) else shown(repr(given), LONGEST_GIVEN).text
+
+
+def _id(notification_id: str) -> str:
+    """As list_notifications gives it, so that no id can hold a sentence."""
+    begins = shown(notification_id, LONGEST_GIVEN)
+    return f"'{shown_id(begins.text)}'{'...' if begins.cut else ''}"
+
+
+def _meant_id(nearest: str | None) -> str:
+    return "." if nearest is None else f"; did you mean '{shown_id(nearest)}'?"
+
+
+def _told(text: str) -> str:
+    return shown(text, LONGEST).text

@@ -1,0 +1,188 @@
+"""What happened to a notification, and what comes next? Told in plain words.
+
+The account is ours alone: moments, numbers, an HTTP status, and our own words for a kind of failure. What
+receivers and senders wrote is not repeated in it, so that it can be believed where their words can't.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+
+from certctl_mcp.config.durations import format_duration
+from certctl_mcp.config.tool_groups import ToolGroup
+from certctl_mcp.services.diagnosis.classifying import classify, http_status
+from certctl_mcp.services.diagnosis.kinds import REMEDIES, FailureKind
+from storage.models import Attempt, AttemptOutcome, Notification, NotificationStatus
+
+MOST_RUNS = 6
+"""Runs of like attempts that are told; there are more only after many requeues."""
+
+_FAILED = (AttemptOutcome.FAILED, AttemptOutcome.DEAD)
+
+_ENDED = {
+    AttemptOutcome.SENT: "delivered",
+    AttemptOutcome.FAILED: "failed",
+    AttemptOutcome.DEAD: "failed for good",
+    AttemptOutcome.SKIPPED: "found no notifier for the channel",
+    AttemptOutcome.ABANDONED: "never answered",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Remedies:
+    """What the reader calls when there is something to do about a notification; None for what it can't."""
+
+    requeue: str | None
+    mark_read: str | None
+    send: str | None
+
+
+def tools(served: Collection[ToolGroup]) -> Remedies:
+    """Those of a server with these tools: what isn't served isn't recommended."""
+    return Remedies(
+        "requeue_notification" if ToolGroup.REQUEUE in served else None,
+        "mark_notification_read" if ToolGroup.SETTLE in served else None,
+        "send_notification" if ToolGroup.SEND in served else None,
+    )
+
+
+TOOLS = tools(frozenset(ToolGroup))
+COMMANDS = Remedies("certctl-mcp requeue", "certctl-mcp read", "certctl-mcp send")
+
+
+def account(
+    notification: Notification,
+    attempts: Sequence[Attempt],
+    now: datetime,
+    *,
+    max_attempts: int,
+    earlier: int = 0,
+    remedies: Remedies = TOOLS,
+) -> str:
+    """A few sentences: accepted, attempted, where it stands at `now`, what comes next and what can be done.
+
+    `attempts` are those that have ended, oldest first, but for `earlier` ones; `max_attempts` is the retry
+    policy's.
+    """
+    sentences = [f"Accepted {moment(notification.created_at)}.", *_attempts(attempts, earlier)]
+    if notification.retry_count and not attempts:
+        sentences.append(f"{notification.retry_count} failed attempts are counted, with no record of each.")
+    sentences.append(_standing(notification, attempts, now, max_attempts, remedies))
+    return " ".join(sentences)
+
+
+def moment(when: datetime) -> str:
+    """To the second, in UTC."""
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def under_way(notification: Notification, now: datetime) -> bool:
+    """Whether a worker holds the notification and may still answer."""
+    return notification.lease_expires_at is not None and notification.lease_expires_at > now
+
+
+def _attempts(attempts: Sequence[Attempt], earlier: int) -> Iterator[str]:
+    runs = [tuple(run) for _, run in groupby(attempts, key=lambda a: (a.outcome, a.late, _cause(a)))]
+    untold = earlier + sum(len(run) for run in runs[:-MOST_RUNS])
+    if untold:
+        yield f"{untold} earlier attempts are in the record."
+    for run in runs[-MOST_RUNS:]:
+        yield _run(run)
+
+
+def _run(run: Sequence[Attempt]) -> str:
+    first, last = run[0], run[-1]
+    if first is last:
+        subject, when = f"Attempt {first.number}", moment(first.started_at)
+    else:
+        subject = f"Attempts {first.number} to {last.number}"
+        when = f"{moment(first.started_at)} to {moment(last.started_at)}"
+    cause = _cause(first)
+    told = f"{subject} ({when}) {_ENDED[first.outcome]}{cause}"
+    if first.late:
+        return f"{told}, but answered after the lease was lost, so this changed nothing."
+    return f"{told}."
+
+
+def _cause(attempt: Attempt) -> str:
+    """Why it failed, as far as that is recognised."""
+    if attempt.outcome not in _FAILED:
+        return ""
+    status = http_status(attempt.error)
+    if status is not None:
+        return f" with HTTP {status}"
+    kind = classify(attempt.error)
+    return "" if kind is FailureKind.UNKNOWN else f": {REMEDIES[kind].cause}"
+
+
+def _standing(
+    n: Notification, attempts: Sequence[Attempt], now: datetime, max_attempts: int, remedies: Remedies
+) -> str:
+    if under_way(n, now):
+        return (
+            f"Attempt {n.attempt_count} is under way; its outcome is known by {_lease_end(n)} at the latest."
+        )
+    match n.status:
+        case NotificationStatus.PENDING:
+            return _pending(n, attempts)
+        case NotificationStatus.FAILED:
+            return _failed(n, now, max_attempts)
+        case NotificationStatus.DEAD:
+            return _dead(n, max_attempts, remedies)
+        case NotificationStatus.SENT:
+            return _sent(n, remedies)
+        case NotificationStatus.READ:
+            return _read(n)
+
+
+def _lease_end(n: Notification) -> str:
+    return moment(n.lease_expires_at) if n.lease_expires_at else "an unknown time"
+
+
+def _pending(n: Notification, attempts: Sequence[Attempt]) -> str:
+    if n.lease_expires_at is not None:
+        return f"The worker of attempt {n.attempt_count} never answered: it is due again and attempted next."
+    if any(attempt.outcome in _FAILED for attempt in attempts):
+        return "It was requeued since, is due now, and is attempted by itself."
+    return "It is due now and is attempted by itself."
+
+
+def _failed(n: Notification, now: datetime, max_attempts: int) -> str:
+    left = max(1, max_attempts - n.retry_count)
+    count = f"{left} more attempt{'s' if left > 1 else ''} before it is a dead letter"
+    if n.next_retry_at is None or n.next_retry_at <= now:
+        return f"The next attempt is due now and happens by itself; {count}."
+    wait = format_duration(timedelta(seconds=round((n.next_retry_at - now).total_seconds())))
+    return f"The next attempt is due {moment(n.next_retry_at)}, in {wait}, and happens by itself; {count}."
+
+
+def _dead(n: Notification, max_attempts: int, remedies: Remedies) -> str:
+    if n.retry_count < max_attempts - 1 and n.abandoned_count == 0:
+        why = "It is a dead letter: the failure is one that trying again can't mend."
+    elif n.abandoned_count > 0 and n.retry_count < max_attempts - 1:
+        why = f"It is a dead letter: {n.abandoned_count} of its attempts were never answered."
+    else:
+        why = "It is a dead letter: its attempts are spent."
+    told = [f"{why} Nothing more happens by itself."]
+    if remedies.requeue is not None:
+        told.append(f"Once the cause is gone, {remedies.requeue} gives it {max_attempts} new attempts.")
+    if remedies.mark_read is not None:
+        told.append(f"{remedies.mark_read} settles it without delivery.")
+    return " ".join(told)
+
+
+def _sent(n: Notification, remedies: Remedies) -> str:
+    if n.sent_at is None:
+        told = "It counts as done but was NOT delivered: its channel had no notifier. It can't be requeued"
+        anew = f"; {remedies.send} sends the alert anew over a configured channel" if remedies.send else ""
+        return f"{told}{anew}."
+    failures = f" after {n.retry_count} failed attempt{'s' if n.retry_count > 1 else ''}"
+    return f"Delivered {moment(n.sent_at)}{failures if n.retry_count else ''}. Nothing is left to do."
+
+
+def _read(n: Notification) -> str:
+    when = f"Marked read {moment(n.read_at)}" if n.read_at else "Marked read"
+    if n.sent_at is None:
+        return f"{when} without having been delivered: no delivery follows."
+    return f"Delivered {moment(n.sent_at)}. {when}: nothing is left to do."

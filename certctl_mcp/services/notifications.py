@@ -1,0 +1,249 @@
+"""What every front asks for: alerts accepted, found, explained, and given a new life."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
+from functools import partial
+
+from pydantic import BaseModel, ConfigDict
+
+from certctl_mcp.delivery.attempt import failure_told
+from certctl_mcp.delivery.channel_probe import TrialResult, trial_notification
+from certctl_mcp.delivery.retry_loop import RetryLoop
+from certctl_mcp.services.actor import actor
+from certctl_mcp.services.bulk import ManyNotifications
+from certctl_mcp.services.diagnosis.diagnosing import Diagnosis, diagnose
+from certctl_mcp.services.errors import DeliveriesOffError, UnknownChannelError, UnknownTypeError
+from certctl_mcp.services.periods import Period, Timeline
+from certctl_mcp.services.suggestions import LONGEST, nearest_id
+from storage.clock import Clock, utc_now
+from storage.engine.changes import Changes
+from storage.errors import NotificationNotFoundError
+from storage.models import (
+    Accepted,
+    Attempt,
+    AuditEntry,
+    ChannelRecord,
+    Deliveries,
+    NewNotification,
+    Notification,
+    NotificationFilter,
+    NotificationPage,
+    NotificationType,
+    SweepReport,
+)
+from storage.repository import NotificationRepository
+
+LATELY = timedelta(days=1)
+"""The period over which a channel's doings are told."""
+
+_TYPES = tuple(known.value for known in NotificationType)
+
+
+class ChannelHealth(BaseModel):
+    """A configured channel and how it has done lately."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    destination: str
+    """What and where it is, without secrets."""
+    record: ChannelRecord | None
+    """None where nothing was attempted lately."""
+
+
+class NotificationService:
+    """Notifications as people and programs handle them. All methods raise `StorageError` as it comes."""
+
+    def __init__(
+        self,
+        repository: NotificationRepository,
+        retry_loop: RetryLoop,
+        channels: Mapping[str, str],
+        clock: Clock = utc_now,
+        *,
+        delivers: bool = True,
+    ) -> None:
+        """`channels` are the configured ones, each with its description.
+
+        `delivers`: due notifications are attempted by this process.
+        """
+        self._repository = repository
+        self._retry_loop = retry_loop
+        self._channels = channels
+        self._clock = clock
+        self._delivers = delivers
+        self.many = ManyNotifications(repository, clock)
+
+    @property
+    def configured(self) -> tuple[str, ...]:
+        """The names of the channels that can be sent over."""
+        return tuple(self._channels)
+
+    @property
+    def changes(self) -> Changes:
+        """Tells when it may be worth asking again, also after what other processes did."""
+        return self._repository.changes
+
+    async def send(self, new: NewNotification) -> Accepted:
+        """Accept an alert for delivery; it is durable when this returns, and delivered soon after.
+
+        Raises:
+            UnknownChannelError: nothing is configured under the channel's name.
+            IdempotencyConflictError: its key was accepted before with other contents.
+            UnknownCertificateError: it is about a certificate that is not there, where the database knows.
+        """
+        if new.channel not in self._channels:
+            raise UnknownChannelError(new.channel, tuple(self._channels))
+        return await self._repository.accept(new, actor=actor())
+
+    async def send_test(self, channel: str, recipient: str = "") -> TrialResult:
+        """Try a channel with one attempt at once, of a text that says it is a test. It isn't kept.
+
+        Raises:
+            UnknownChannelError: nothing is configured under the channel's name.
+        """
+        if channel not in self._channels:
+            raise UnknownChannelError(channel, tuple(self._channels))
+        answer = await self._retry_loop.try_once(trial_notification(channel, recipient, self._clock()))
+        failure = None if answer.failure is None else failure_told(answer.failure)
+        return TrialResult(duration=answer.duration, failure=failure)
+
+    async def get(self, notification_id: str) -> tuple[Notification, tuple[Attempt, ...]]:
+        """A notification and its attempts.
+
+        Raises:
+            NotificationNotFoundError: there is no such notification.
+        """
+        notification = await self._of_id(self._repository.get, notification_id)
+        return notification, await self._repository.attempts(notification_id)
+
+    async def newest_attempts(
+        self, notification_id: str, limit: int
+    ) -> tuple[Notification, tuple[Attempt, ...], int]:
+        """A notification, its newest attempts, and how many there were before these.
+
+        Raises:
+            NotificationNotFoundError: there is no such notification.
+        """
+        notification = await self._of_id(self._repository.get, notification_id)
+        attempts = await self._repository.attempts(notification_id, limit=limit)
+        if len(attempts) < limit:
+            return notification, attempts, 0
+        in_all = await self._repository.count_attempts(notification_id)
+        return notification, attempts, max(0, in_all - len(attempts))
+
+    async def audit(self, notification_id: str, *, limit: int) -> tuple[AuditEntry, ...]:
+        """Who did what to a notification: the newest entries, oldest first."""
+        return await self._repository.audit(notification_id, limit=limit)
+
+    async def list(
+        self, wanted: NotificationFilter, *, limit: int = 50, cursor: str | None = None, skip: int = 0
+    ) -> NotificationPage:
+        """A page, newest first, that leaves out the first `skip`.
+
+        Raises:
+            InvalidCursorError: `cursor` is not one that a page gave.
+        """
+        return await self._repository.list(wanted, limit=limit, cursor=cursor, skip=skip)
+
+    async def count(self, wanted: NotificationFilter) -> int:
+        """How many match, exactly."""
+        return await self._repository.count(wanted)
+
+    async def diagnose(
+        self, wanted: NotificationFilter, now: datetime, *, include_failing: bool = True
+    ) -> Diagnosis:
+        """Why the dead letters that match died, by channel, kind of failure and time, and what helps."""
+        return await diagnose(self._repository, wanted, self._channels, now, include_failing=include_failing)
+
+    async def check_names(self, wanted: NotificationFilter) -> None:
+        """Tell a filter that matches nothing from a slip of the pen, which would pass for good news.
+
+        Raises:
+            UnknownChannelError: its channel is not configured and no notification has it.
+            UnknownTypeError: its type is none of certctl's and no notification has it.
+        """
+        channel, type_ = wanted.channel, wanted.type
+        if not (channel is None or channel in self._channels or await self._any(channel=channel)):
+            raise UnknownChannelError(
+                channel, tuple(self._channels), in_use=await self._repository.channels_in_use()
+            )
+        if not (type_ is None or type_ in _TYPES or await self._any(type=type_)):
+            raise UnknownTypeError(type_, _TYPES, in_use=await self._repository.types_in_use())
+
+    async def requeue_notification(self, notification_id: str) -> Notification:
+        """Give a dead or failed notification all its retries anew; it is attempted at once.
+
+        Raises:
+            NotificationNotFoundError: there is no such notification.
+            NotificationConflictError: its status does not allow it, or an attempt is under way.
+        """
+        return await self._of_id(partial(self._repository.requeue, actor=actor()), notification_id)
+
+    async def mark_as_read(self, notification_id: str) -> Notification:
+        """Nothing is left to do about it; one not delivered yet is not delivered any more.
+
+        Raises:
+            NotificationNotFoundError: there is no such notification.
+            NotificationConflictError: an attempt is under way.
+        """
+        return await self._of_id(partial(self._repository.mark_read, actor=actor()), notification_id)
+
+    async def retry_failed_notifications(self) -> SweepReport:
+        """Attempt everything due now, once, and say what came of it.
+
+        Raises:
+            DeliveriesOffError: this process attempts none.
+        """
+        if not self._delivers:
+            raise DeliveriesOffError
+        return await self._retry_loop.sweep()
+
+    async def channels(self) -> tuple[ChannelHealth, ...]:
+        """The configured channels in their configured order."""
+        records = {record.channel: record for record in await self._repository.channel_records(LATELY)}
+        return tuple(
+            ChannelHealth(name=name, destination=destination, record=records.get(name))
+            for name, destination in self._channels.items()
+        )
+
+    async def not_found(self, notification_id: str) -> NotificationNotFoundError:
+        """That there is no such notification, and which one may have been meant."""
+        alike = await self._repository.similar_ids(notification_id[:LONGEST])
+        return NotificationNotFoundError(notification_id, nearest_id(notification_id, alike))
+
+    async def _of_id(
+        self, step: Callable[[str], Awaitable[Notification]], notification_id: str
+    ) -> Notification:
+        """Take `step`."""
+        try:
+            return await step(notification_id)
+        except NotificationNotFoundError:
+            raise await self.not_found(notification_id) from None
+
+    async def _any(self, *, channel: str | None = None, type: str | None = None) -> bool:
+        wanted = NotificationFilter(channel=channel, type=type)
+        return bool((await self._repository.list(wanted, limit=1)).items)
+
+    async def ids_beginning(self, prefix: str, limit: int) -> tuple[str, ...]:
+        """Ids of notifications, at most `limit`."""
+        return await self._repository.ids_beginning(prefix, limit)
+
+    async def channel_names(self) -> tuple[str, ...]:
+        """The configured channels, and after them others that notifications have."""
+        return tuple(dict.fromkeys((*self._channels, *await self._repository.channels_in_use())))
+
+    async def types_in_use(self) -> tuple[str, ...]:
+        """Those that notifications have."""
+        return await self._repository.types_in_use()
+
+    async def delivery_report(self, period: Period) -> Deliveries:
+        """How deliveries went over a period, in all and over each channel."""
+        return await self._repository.delivery_figures(period.since, period.until)
+
+    async def deliveries_over_time(self, period: Period) -> Timeline:
+        """The attempts of a period by outcome, in at most some two dozen steps."""
+        steps = await self._repository.deliveries_over_time(
+            period.since, period.until, beginning=period.beginning, step=period.step
+        )
+        return Timeline(period, steps)

@@ -1,0 +1,77 @@
+"""How does everything stand? The dashboard summary: certctl's fields, and the queue's beside them."""
+
+from certctl_mcp.services.dashboard import DashboardSummary
+from storage.database import Database
+from storage.errors import StorageError
+from storage.models import NotificationStatus, QueueCounts
+from storage.queries.backlog import Backlog, backlog
+from storage.queries.certctl_inventory import count_agents, count_certificates, count_jobs
+from storage.repository import NotificationRepository
+
+
+class StatsService:
+    """Counts for people and monitors. Without a notification repository the queue's counts are zero."""
+
+    def __init__(
+        self,
+        database: Database,
+        repository: NotificationRepository | None,
+        *,
+        off: tuple[str, ...] = (),
+    ) -> None:
+        """`off`: what can't be done here, and why."""
+        self._database = database
+        self._repository = repository
+        self._off = off
+
+    async def dashboard_summary(self) -> DashboardSummary:
+        """Never raises for what can't be read: see `DashboardSummary.unreadable`."""
+        now = self._database.clock()
+        counts: dict[str, int] = {}
+        unreadable: list[str] = []
+        for part, count in (
+            ("certificates", count_certificates),
+            ("agents", count_agents),
+            ("jobs", count_jobs),
+        ):
+            try:
+                async with self._database.read() as connection:
+                    found = await count(connection, now)
+            except StorageError:
+                found = None
+            if found is None:
+                unreadable.append(part)
+            else:
+                counts |= found
+        queue = await self._queue()
+        if queue is None:
+            return DashboardSummary(
+                **counts,
+                unreadable=(*unreadable, "notifications"),
+                off=self._off,
+                completed_at=self._database.clock(),
+            )
+        return DashboardSummary(
+            **counts,
+            notifications_dead=queue.by_status[NotificationStatus.DEAD],
+            notifications=queue.by_status,
+            notifications_undelivered=queue.undelivered,
+            oldest_dead_at=queue.oldest_dead_at,
+            next_retry_at=queue.next_retry_at,
+            unreadable=tuple(unreadable),
+            off=self._off,
+            completed_at=self._database.clock(),
+        )
+
+    async def backlog(self) -> Backlog:
+        """Raises: StorageError."""
+        async with self._database.read() as connection:
+            return await backlog(connection, self._database.clock())
+
+    async def _queue(self) -> QueueCounts | None:
+        if self._repository is None:
+            return None
+        try:
+            return await self._repository.queue_counts()
+        except StorageError:
+            return None

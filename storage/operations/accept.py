@@ -1,0 +1,160 @@
+"""First step on a notification's way: it is accepted, and from then on durable."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Executable, Row, Select, select, true
+from sqlalchemy.exc import IntegrityError
+
+from storage.engine.driver_errors import code_of
+from storage.engine.transaction import Transaction
+from storage.errors import IdempotencyConflictError, NotificationError, UnknownCertificateError
+from storage.models import Accepted, AuditAction, NewNotification, Notification, NotificationStatus
+from storage.operations.audit import record
+from storage.schema.rows import NOTIFICATION, notification_of
+from storage.schema.tables import notification_events
+from storage.sql.dialects import INSERTS, Insert
+from storage.sql.json_rows import Batch, encoded
+from storage.sql.notify import DUE_TOLD
+
+_FIELDS = (
+    "id",
+    "type",
+    "certificate_id",
+    "channel",
+    "recipient",
+    "message",
+    "created_at",
+    "idempotency_key",
+)
+
+_NOT_THERE = frozenset({"23503", "SQLITE_CONSTRAINT_FOREIGNKEY"})
+"""What an alert names in another table. The only other table is that of certctl's certificates."""
+
+_STATUSES = frozenset(status.value for status in NotificationStatus)
+
+_batch = Batch("rows")
+_INSERT_UNLESS_KNOWN = {
+    dialect: insert(notification_events)
+    .from_select(
+        list(_FIELDS),
+        select(*_batch.fields(notification_events.c[name] for name in _FIELDS))
+        .select_from(_batch.rows)
+        .where(true()),
+    )
+    .on_conflict_do_nothing()
+    for dialect, insert in INSERTS.items()
+}
+"""Known by its key, or by its id: then this very one was accepted before, and nobody was told so."""
+
+
+def _told(insert: Insert) -> Select[str, str]:
+    """On PostgreSQL those who deliver are told in the same statement."""
+    accepted = insert.returning(notification_events.c.id).cte("accepted")
+    return select(accepted.c.id, DUE_TOLD.scalar_subquery())
+
+
+_ACCEPT: Mapping[str, Executable] = {
+    "sqlite": _INSERT_UNLESS_KNOWN["sqlite"].returning(notification_events.c.id),
+    "postgresql": _told(_INSERT_UNLESS_KNOWN["postgresql"]),
+}
+
+_BY_KEYS = select(*NOTIFICATION).where(
+    notification_events.c.idempotency_key.in_(select(Batch("keys").values))
+)
+
+
+def pending(new: NewNotification, notification_id: str, created_at: datetime) -> Notification:
+    """The row that a new notification begins as."""
+    return Notification(
+        id=notification_id,
+        status=NotificationStatus.PENDING,
+        sent_at=None,
+        error=None,
+        retry_count=0,
+        next_retry_at=None,
+        last_error=None,
+        created_at=created_at,
+        read_at=None,
+        lease_owner=None,
+        lease_expires_at=None,
+        claimed_at=None,
+        attempt_count=0,
+        abandoned_count=0,
+        **new.model_dump(),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A notification to be accepted."""
+
+    notification: Notification
+    actor: str | None = None
+    """Who offers it, for the audit."""
+
+
+def accept(transaction: Transaction, offers: Sequence[Offer]) -> list[Accepted | NotificationError]:
+    """Insert each, unless its idempotency key is known; then answer with the one accepted first.
+
+    Raises:
+        UnknownCertificateError: the only one is about a certificate that is not there.
+        IntegrityError: one of several is.
+    """
+    connection = transaction.connection
+    notifications = [offer.notification for offer in offers]
+    try:
+        answers = _accept(connection, notifications)
+    except IntegrityError as failure:
+        if len(offers) == 1 and code_of(failure) in _NOT_THERE:
+            raise UnknownCertificateError(str(notifications[0].certificate_id)) from failure
+        raise
+    named = [
+        (offer.notification.id, offer.notification.created_at, offer.actor)
+        for offer, answer in zip(offers, answers, strict=True)
+        if isinstance(answer, Accepted) and answer.created
+    ]
+    record(connection, AuditAction.SEND, named)
+    return answers
+
+
+def _accept(
+    connection: Connection, notifications: Sequence[Notification]
+) -> list[Accepted | NotificationError]:
+    # Two processes that offer the same keys must not each wait for the other's.
+    left = sorted(notifications, key=lambda n: n.idempotency_key or "")
+    created: set[str] = set()
+    first: dict[str | None, Row[Any]] = {}
+    # Whoever has the key may be purged before he is looked for; then it is free.
+    while left:
+        accepted = connection.execute(_ACCEPT[connection.dialect.name], {"rows": _rows(left)}).scalars()
+        created.update(accepted, (n.id for n in left if n.idempotency_key is None))
+        first |= _first_with_keys(connection, [n for n in left if n.id not in created])
+        left = [n for n in left if n.id not in created and n.idempotency_key not in first]
+    return [
+        Accepted(notification=n, created=True) if n.id in created else _again(n, first[n.idempotency_key])
+        for n in notifications
+    ]
+
+
+def _rows(notifications: Iterable[Notification]) -> str:
+    return encoded({field: getattr(n, field) for field in _FIELDS} for n in notifications)
+
+
+def _first_with_keys(connection: Connection, repeated: list[Notification]) -> dict[str | None, Row[Any]]:
+    if not repeated:
+        return {}
+    keys = {"keys": encoded(str(n.idempotency_key) for n in repeated)}
+    return {row.idempotency_key: row for row in connection.execute(_BY_KEYS, keys)}
+
+
+def _again(offered: Notification, first: Row[Any]) -> Accepted | NotificationError:
+    if _contents(offered) != _contents(first) or first.status not in _STATUSES:
+        return IdempotencyConflictError(str(offered.idempotency_key), first.id)
+    return Accepted(notification=notification_of(first), created=first.id == offered.id)
+
+
+def _contents(n: Notification | Row[Any]) -> tuple[str | None, ...]:
+    return (n.type, n.certificate_id, n.channel, n.recipient, n.message)

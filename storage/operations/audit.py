@@ -1,0 +1,45 @@
+"""Who did what to a notification? Written in the transaction that did it: neither is without the other."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy import Connection, Select, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.models import AuditAction, AuditEntry
+from storage.schema.tables import notification_audit
+from storage.sql.json_rows import Batch, encoded
+from storage.sql.text import storable
+
+_t = notification_audit.c
+_COLUMNS = (_t.at, _t.actor, _t.action, _t.notification_id)
+
+_INSERT = insert(notification_audit).from_select(
+    [column.name for column in _COLUMNS], select(*Batch("entries").fields(_COLUMNS))
+)
+
+
+def record(
+    connection: Connection, action: AuditAction, acts: Iterable[tuple[str, datetime, str | None]]
+) -> None:
+    """`acts`: a notification's id, when, and who. Where nobody is named nothing is kept."""
+    entries = [
+        {"at": at, "actor": storable(actor), "action": action.value, "notification_id": notification_id}
+        for notification_id, at, actor in acts
+        if actor is not None
+    ]
+    if entries:
+        connection.execute(_INSERT, {"entries": encoded(entries)})
+
+
+def audit_query(notification_id: str, limit: int) -> Select[tuple[object, ...]]:
+    newest = select(_t.at, _t.actor, _t.action).where(_t.notification_id == notification_id)
+    return newest.order_by(_t.id.desc()).limit(limit)
+
+
+async def audit(connection: AsyncConnection, notification_id: str, limit: int) -> tuple[AuditEntry, ...]:
+    """The newest entries, oldest first."""
+    rows = (await connection.execute(audit_query(notification_id, limit))).all()
+    return tuple(
+        AuditEntry(at=row.at, actor=row.actor, action=AuditAction(row.action)) for row in reversed(rows)
+    )

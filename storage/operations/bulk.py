@@ -1,0 +1,102 @@
+"""What an operator may do to many notifications at once: the same transitions, each guarded by the same rule.
+
+One call is one transaction, for as many ids as one should hold. Who acts on more makes more calls.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Executable, bindparam, delete, func, literal_column, select
+
+from storage.engine.transaction import Transaction
+from storage.models import AuditAction, BulkReport, NotificationStatus
+from storage.operations.audit import record
+from storage.operations.leases import end_expired_leases
+from storage.operations.requeue import MARK_READ, REQUEUE, lock
+from storage.schema.rows import READABLE
+from storage.schema.tables import notification_events
+from storage.sql.dialects import unindexed
+from storage.sql.json_rows import Batch, encoded
+from storage.sql.notify import tell_due
+from storage.sql.text import is_storable
+from storage.sql.types import UtcDateTime
+
+LARGEST_BULK = 500
+"""Ids that one transaction takes."""
+
+SETTLED = (NotificationStatus.SENT, NotificationStatus.READ, NotificationStatus.DEAD)
+"""What may be purged: nothing is left to be delivered."""
+
+_n = notification_events.c
+_ids = select(Batch("ids").values)
+
+_REQUEUE = REQUEUE.returning(_n.id)
+_MARK_READ = MARK_READ.returning(_n.id)
+_PURGE = (
+    delete(notification_events)
+    .where(
+        _n.id.in_(_ids),
+        unindexed(_n.status).in_([literal_column(f"'{status.value}'") for status in SETTLED]),
+        unindexed(_n.status).in_(select(Batch("statuses").values)),
+        _n.created_at < bindparam("until", type_=UtcDateTime),
+        _n.lease_owner.is_(None),
+    )
+    .returning(_n.id)
+)
+_LEFT = select(func.count(), func.count(_n.lease_owner)).where(_n.id.in_(_ids), READABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Bulk:
+    """The wish that notifications make a transition now."""
+
+    ids: tuple[str, ...]
+    actor: str | None = None
+    """Who wishes it, for the audit."""
+    statuses: tuple[NotificationStatus, ...] = ()
+    """To be purged: only these."""
+    created_until: datetime | None = None
+    """To be purged: only those accepted before."""
+
+    def __post_init__(self) -> None:
+        if len(self.ids) > LARGEST_BULK:
+            raise ValueError(f"{len(self.ids)} ids are too many for one transaction; at most {LARGEST_BULK}")
+
+
+def requeue_all(transaction: Transaction, bulks: Sequence[Bulk]) -> list[BulkReport]:
+    return [_apply(transaction, bulk, _REQUEUE, AuditAction.REQUEUE) for bulk in bulks]
+
+
+def mark_all_read(transaction: Transaction, bulks: Sequence[Bulk]) -> list[BulkReport]:
+    return [_apply(transaction, bulk, _MARK_READ, AuditAction.MARK_READ) for bulk in bulks]
+
+
+def purge_all(transaction: Transaction, bulks: Sequence[Bulk]) -> list[BulkReport]:
+    """Their attempts go with them."""
+    return [_apply(transaction, bulk, _PURGE, AuditAction.PURGE) for bulk in bulks]
+
+
+def _apply(transaction: Transaction, bulk: Bulk, statement: Executable, action: AuditAction) -> BulkReport:
+    end_expired_leases(transaction)
+    connection, now = transaction.connection, transaction.now
+    ids = set(bulk.ids)
+    possible = set(filter(is_storable, ids))
+    values = {
+        "ids": encoded(possible),
+        "now": now,
+        "statuses": encoded(status.value for status in bulk.statuses),
+        "until": bulk.created_until or now,
+    }
+    lock(connection, possible)
+    changed = {row.id for row in connection.execute(statement, values)}
+    record(connection, action, [(changed_id, now, bulk.actor) for changed_id in changed])
+    if action is AuditAction.REQUEUE:
+        tell_due(connection)
+    there, under_way = connection.execute(_LEFT, {"ids": encoded(possible - changed)}).one()
+    return BulkReport(
+        changed=len(changed),
+        under_way=under_way,
+        other_status=there - under_way,
+        missing=len(ids) - len(changed) - there,
+    )

@@ -1,0 +1,101 @@
+"""What becomes of a claim that was never answered? Its worker died, or is slower than its lease.
+
+The lease ends, the claim is recorded as abandoned, and the notification is due again. That costs none of
+its retries, but one that kills every worker that attempts it must not do so for ever.
+"""
+
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, and_, case, insert, literal, null, select, update
+
+from storage.engine.transaction import NOW, Transaction
+from storage.models import AttemptOutcome, Claim, NotificationStatus
+from storage.schema.tables import notification_attempts, notification_events
+from storage.sql.json_rows import Batch, Value, encoded
+from storage.sql.notify import tell_due
+
+ABANDONED_AT_MOST = 10
+"""Abandoned this often, a notification goes to the dead letters."""
+
+_n = notification_events.c
+
+EXPIRED = and_(_n.lease_expires_at.is_not(None), _n.lease_expires_at <= NOW)
+
+
+def held_by(claims: Batch) -> ColumnElement[bool]:
+    """The claim of the batch still holds the row: worker and number together are its fencing token."""
+    return and_(
+        _n.id == claims.field("id"),
+        _n.lease_owner == claims.field("worker"),
+        _n.attempt_count == claims.field("number", _n.attempt_count.type),
+    )
+
+
+_ENDED = select(_n.id).where(EXPIRED).order_by(_n.id).with_for_update(skip_locked=True)
+_ended = _n.id.in_(select(Batch("ended").values))
+_RECORD_ABANDONED = insert(notification_attempts).from_select(
+    ["notification_id", "number", "started_at", "outcome", "error", "worker", "channel"],
+    select(
+        _n.id,
+        _n.attempt_count,
+        _n.claimed_at,
+        literal(AttemptOutcome.ABANDONED.value),
+        literal("the worker never answered; its lease ran out"),
+        _n.lease_owner,
+        _n.channel,
+    ).where(_ended),
+)
+
+_hopeless = _n.abandoned_count + 1 >= ABANDONED_AT_MOST
+_END = (
+    update(notification_events)
+    .where(_ended)
+    .values(
+        lease_owner=None,
+        lease_expires_at=None,
+        claimed_at=None,
+        abandoned_count=_n.abandoned_count + 1,
+        status=case((_hopeless, NotificationStatus.DEAD.value), else_=_n.status),
+        next_retry_at=case((_hopeless, null()), else_=_n.next_retry_at),
+        last_error=case(
+            (_hopeless, f"abandoned {ABANDONED_AT_MOST} times: no worker that attempted it ever answered"),
+            else_=_n.last_error,
+        ),
+    )
+)
+
+_claims = Batch("claims")
+_RELEASE = (
+    update(notification_events)
+    .where(held_by(_claims))
+    .values(lease_owner=None, lease_expires_at=None, claimed_at=None)
+    .returning(_n.id, _n.attempt_count)
+)
+
+
+def end_expired_leases(transaction: Transaction) -> None:
+    """Take back every lease that has run out, but for those that another process is taking back."""
+    connection = transaction.connection
+    if ended := connection.execute(_ENDED, {"now": transaction.given}).scalars().all():
+        rows = {"ended": encoded(ended)}
+        connection.execute(_RECORD_ABANDONED, rows)
+        connection.execute(_END, rows)
+        # Whoever passed them by while they were taken back may be the only one with room for them.
+        tell_due(connection)
+
+
+def take_back(transaction: Transaction, asked: Sequence[None]) -> Sequence[None]:
+    """End every lease that has run out, as if by the worker that never answered."""
+    end_expired_leases(transaction)
+    return asked
+
+
+def release(transaction: Transaction, claims: Sequence[Claim]) -> list[bool]:
+    """End the lease of claims that were never begun; False where it was lost already."""
+    held: list[dict[str, Value]] = [
+        {"id": c.notification.id, "worker": c.worker, "number": c.number} for c in claims
+    ]
+    rows = transaction.connection.execute(_RELEASE, {"claims": encoded(held)})
+    released = {(notification_id, number) for notification_id, number in rows}
+    tell_due(transaction.connection)
+    return [(claim.notification.id, claim.number) in released for claim in claims]

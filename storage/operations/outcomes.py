@@ -1,0 +1,194 @@
+"""Last step of an attempt: its outcome is written, if its claim still holds the notification.
+
+The outcome of a lease that was lost is refused: it changes nothing but the record of that attempt.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from operator import itemgetter
+
+from sqlalchemy import Connection, Select, and_, not_, select, tuple_, union_all, update
+
+from storage.engine.transaction import Transaction
+from storage.models import AttemptOutcome, Claim, NotificationStatus
+from storage.operations.leases import held_by
+from storage.schema.tables import notification_attempts, notification_events
+from storage.sql.dialects import INSERTS, Insert
+from storage.sql.json_rows import Batch, Value, encoded
+from storage.sql.notify import tell_due
+from storage.sql.text import storable
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """What an outcome writes to the notification."""
+
+    status: NotificationStatus
+    retry_count: int
+    sent_at: datetime | None = None
+    next_retry_at: datetime | None = None
+    error: str | None = None
+    last_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """An attempt that came to its end, and what follows from it."""
+
+    claim: Claim
+    duration: timedelta
+    outcome: AttemptOutcome
+    error: str | None
+    transition: Transition
+
+
+_n = notification_events.c
+_a = notification_attempts.c
+_WRITTEN = (_n.status, _n.retry_count, _n.sent_at, _n.next_retry_at, _n.error, _n.last_error)
+_RECORDED = (_a.number, _a.started_at, _a.duration, _a.outcome, _a.worker, _a.channel)
+_RECORDED_AS = ["notification_id", "error", "late", *(column.name for column in _RECORDED)]
+
+_ENDED = {"lease_owner": None, "lease_expires_at": None, "claimed_at": None}
+
+_batch = Batch("finished")
+_FINISH = (
+    update(notification_events)
+    .where(held_by(_batch))
+    .values({column.name: _batch.field(column.name, column.type) for column in _WRITTEN} | _ENDED)
+    .returning(_n.id, _n.attempt_count)
+)
+
+
+def _recording(insert: Insert) -> Insert:
+    return insert.on_conflict_do_update(
+        index_elements=["notification_id", "number"],
+        set_={name: insert.excluded[name] for name in ("duration", "outcome", "error", "late")},
+        # An outcome reported twice stays as it was recorded first.
+        where=_a.outcome == AttemptOutcome.ABANDONED.value,
+    )
+
+
+_RECORD = _recording(
+    INSERTS["sqlite"](notification_attempts).from_select(
+        _RECORDED_AS,
+        select(_n.id, _batch.field("attempt_error"), _batch.field("late", _a.late.type))
+        .add_columns(*_batch.fields(_RECORDED))
+        .join_from(_batch.rows, notification_events, _n.id == _batch.field("id")),
+    )
+)
+
+
+def _finishing_at_once() -> Select[str, int]:
+    """Both in one statement, where a statement can hold several: one way there and back for all."""
+    named = {column.name: column for column in (*_WRITTEN, *_RECORDED)}
+    texts = (_batch.field(name).label(name) for name in ("id", "attempt_error"))
+    told = select(*texts, *_batch.fields(named.values())).select_from(_batch.rows).cte("told").c
+    held = (
+        update(notification_events)
+        .where(_n.id == told.id, _n.lease_owner == told.worker, _n.attempt_count == told.number)
+        .values({column.name: told[column.name] for column in _WRITTEN} | _ENDED)
+        .returning(_n.id, _n.attempt_count)
+        .cte("held")
+    )
+    token, held_token = tuple_(told.id, told.number), select(held.c.id, held.c.attempt_count)
+    decided = (
+        select(
+            *(told[name] for name in ("id", "attempt_error")),
+            token.not_in(held_token).label("late"),
+            *(told[column.name] for column in _RECORDED),
+            # As a value and not as a condition, which would compare each with each.
+            told.id.in_(select(held.c.id)).label("locked"),
+        )
+    ).cte("decided")
+    recordable = [column for column in decided.c if column.name != "locked"]
+    answered = select(*recordable).where(decided.c.locked)
+    refused = (
+        select(*recordable)
+        .where(not_(decided.c.locked), decided.c.id == _n.id)
+        # Nobody deletes it before its attempt is written. The others are locked by being written.
+        .with_for_update(key_share=True, read=True, of=notification_events)
+    )
+    attempts = union_all(answered, select(refused.subquery()))
+    recorded = _recording(INSERTS["postgresql"](notification_attempts).from_select(_RECORDED_AS, attempts))
+    return select(held.c.id, held.c.attempt_count).add_cte(recorded.cte("recorded"))
+
+
+_FINISH_AND_RECORD = _finishing_at_once()
+
+_RECORDED_BEFORE = select(_a.notification_id, _a.number).join_from(
+    _batch.rows,
+    notification_attempts,
+    and_(
+        _a.notification_id == _batch.field("id"),
+        _a.number == _batch.field("number", _a.number.type),
+        _a.worker == _batch.field("worker"),
+        _a.outcome == _batch.field("outcome"),
+        # Who takes a lease back records that too, in the worker's name.
+        _a.outcome != AttemptOutcome.ABANDONED.value,
+        not_(_a.late),
+    ),
+)
+"""The outcomes that these very claims have recorded already, and were not told so: the connection was lost
+before the commit was answered."""
+
+
+def finish(transaction: Transaction, attempts: Sequence[Finished]) -> list[bool]:
+    """Write each outcome and its attempt; False where the lease was lost and the outcome refused.
+
+    Repeated, the outcome that a claim has recorded changes nothing more and is no other's.
+    """
+    connection = transaction.connection
+    first: dict[tuple[str, int], Finished] = {}
+    for attempt in attempts:
+        first.setdefault(_token(attempt), attempt)
+    # In one order, whoever writes some of the same: then nobody waits for who waits for him.
+    rows = [_row(attempt) for _, attempt in sorted(first.items(), key=itemgetter(0))]
+    at_once = connection.dialect.name == "postgresql"
+    # The rows are locked by being written, so what is recorded of each is what was decided.
+    answers = connection.execute(_FINISH_AND_RECORD if at_once else _FINISH, {"finished": encoded(rows)})
+    held = {(notification_id, number) for notification_id, number in answers}
+    if not at_once:
+        recorded = encoded(row | {"late": (row["id"], row["number"]) not in held} for row in rows)
+        connection.execute(_RECORD, {"finished": recorded})
+    ours = held | _recorded_before(
+        connection, [row for row in rows if (row["id"], row["number"]) not in held]
+    )
+    if any(attempt.outcome is AttemptOutcome.ABANDONED for attempt in attempts):
+        tell_due(connection)
+    return [_token(attempt) in ours and first[_token(attempt)] is attempt for attempt in attempts]
+
+
+def _recorded_before(connection: Connection, rows: Sequence[dict[str, Value]]) -> set[tuple[str, int]]:
+    if not rows:
+        return set()
+    answers = connection.execute(_RECORDED_BEFORE, {"finished": encoded(rows)})
+    return {(notification_id, number) for notification_id, number in answers}
+
+
+def _token(attempt: Finished) -> tuple[str, int]:
+    return attempt.claim.notification.id, attempt.claim.number
+
+
+def _stored(error: str | None) -> str | None:
+    return None if error is None else storable(error)
+
+
+def _row(attempt: Finished) -> dict[str, Value]:
+    claim, transition = attempt.claim, attempt.transition
+    return {
+        "id": claim.notification.id,
+        "worker": claim.worker,
+        "number": claim.number,
+        "status": transition.status,
+        "retry_count": transition.retry_count,
+        "sent_at": transition.sent_at,
+        "next_retry_at": transition.next_retry_at,
+        "error": _stored(transition.error),
+        "last_error": _stored(transition.last_error),
+        "started_at": claim.started_at,
+        "duration": attempt.duration.total_seconds(),
+        "outcome": attempt.outcome,
+        "attempt_error": _stored(attempt.error),
+        "channel": claim.notification.channel,
+    }

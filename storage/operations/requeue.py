@@ -1,0 +1,126 @@
+"""What an operator may do to a notification: give it a new life, or take the matter as settled."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, bindparam, func, literal_column, select, update
+from sqlalchemy.sql.dml import ReturningUpdate
+
+from storage.engine.transaction import Transaction
+from storage.errors import NotificationConflictError, NotificationError, NotificationNotFoundError
+from storage.models import AuditAction, Notification, NotificationStatus
+from storage.operations.audit import record
+from storage.operations.leases import end_expired_leases
+from storage.schema.rows import NOTIFICATION, READABLE, notification_of
+from storage.schema.tables import notification_events
+from storage.sql.dialects import unindexed
+from storage.sql.json_rows import Batch, encoded
+from storage.sql.notify import tell_due
+from storage.sql.text import is_storable
+from storage.sql.types import UtcDateTime
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The wish that one notification make a transition now."""
+
+    notification_id: str
+    actor: str | None = None
+    """Who wishes it, for the audit."""
+
+
+UNDER_WAY = "an attempt is under way; wait for its outcome"
+
+_n = notification_events.c
+_ids = select(Batch("ids").values)
+
+_LOCKED_IN_ORDER = (
+    select(_n.id).where(_n.id.in_(_ids), _n.lease_owner.is_(None)).order_by(_n.id).with_for_update()
+)
+
+REQUEUE = (
+    update(notification_events)
+    .where(
+        _n.id.in_(_ids),
+        # SQLite would else go through all that are dead or failed instead of to the ids.
+        unindexed(_n.status).in_([literal_column("'dead'"), literal_column("'failed'")]),
+        _n.lease_owner.is_(None),
+    )
+    .values(
+        status=NotificationStatus.PENDING.value,
+        retry_count=0,
+        abandoned_count=0,
+        next_retry_at=None,
+        last_error=None,
+        error=None,
+    )
+)
+MARK_READ = (
+    update(notification_events)
+    .where(_n.id.in_(_ids), READABLE, _n.lease_owner.is_(None))
+    .values(
+        status=NotificationStatus.READ.value,
+        read_at=func.coalesce(_n.read_at, bindparam("now", type_=UtcDateTime)),
+        next_retry_at=None,
+    )
+)
+_REQUEUE_ONE = REQUEUE.returning(*NOTIFICATION)
+_MARK_ONE_READ = MARK_READ.returning(*NOTIFICATION)
+_BY_IDS = select(*NOTIFICATION).where(_n.id.in_(_ids), READABLE)
+
+
+def lock(connection: Connection, ids: Iterable[str]) -> None:
+    """Have those who act on the same notifications do so one after the other, and not each wait for the
+    other. On SQLite all do."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(_LOCKED_IN_ORDER, {"ids": encoded(ids)})
+
+
+def requeue(transaction: Transaction, requests: Sequence[Request]) -> list[Notification | NotificationError]:
+    """Dead or failed become pending, with all retries before them."""
+    answers = _each(transaction, requests, _REQUEUE_ONE, AuditAction.REQUEUE)
+    tell_due(transaction.connection)
+    return answers
+
+
+def mark_read(
+    transaction: Transaction, requests: Sequence[Request]
+) -> list[Notification | NotificationError]:
+    """Whatever the status, it becomes read and is not delivered any more; repeated, it changes nothing."""
+    return _each(transaction, requests, _MARK_ONE_READ, AuditAction.MARK_READ)
+
+
+def _each(
+    transaction: Transaction,
+    requests: Sequence[Request],
+    statement: ReturningUpdate[tuple[object, ...]],
+    action: AuditAction,
+) -> list[Notification | NotificationError]:
+    end_expired_leases(transaction)
+    connection, now = transaction.connection, transaction.now
+    ids = {request.notification_id for request in requests}
+    possible = {each for each in ids if is_storable(each)}
+    lock(connection, possible)
+    rows = connection.execute(statement, {"ids": encoded(possible), "now": now})
+    changed = {n.id: n for n in map(notification_of, rows)}
+    done = [(r.notification_id, now, r.actor) for r in requests if r.notification_id in changed]
+    record(connection, action, done)
+    refused: dict[str, Notification] = {}
+    if missing := possible - changed.keys():
+        rows = connection.execute(_BY_IDS, {"ids": encoded(missing)})
+        refused = {n.id: n for n in map(notification_of, rows)}
+    return [
+        changed.get(request.notification_id)
+        or _refusal(request.notification_id, refused.get(request.notification_id))
+        for request in requests
+    ]
+
+
+def _refusal(notification_id: str, found: Notification | None) -> NotificationError:
+    if found is None:
+        return NotificationNotFoundError(notification_id)
+    if found.lease_owner is not None:
+        return NotificationConflictError(notification_id, found.status, UNDER_WAY)
+    return NotificationConflictError(
+        notification_id, found.status, "only dead and failed notifications can be requeued"
+    )

@@ -1,0 +1,53 @@
+"""Is what is due being attempted? What has waited longest for an attempt, and how much is under way."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Select, bindparam, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.operations.leases import EXPIRED
+from storage.operations.waiting import WAYS, Way, channels
+from storage.schema.tables import notification_events
+from storage.sql.types import UtcDateTime
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """At one moment, over all processes that share the database."""
+
+    oldest_due_at: datetime | None
+    """Since when something has been due that nobody attempts; None where there is no such thing."""
+    leases_held: int
+    """Notifications that some worker attempts, or is about to."""
+
+
+_n = notification_events.c
+_now = bindparam("now", type_=UtcDateTime)
+
+
+def _oldest(way: Way) -> Select[datetime]:
+    """The oldest of each channel's oldest: one seek a channel, past those under way."""
+    found = channels(way.waiting).subquery()
+    first = (
+        select(way.since)
+        .where(way.due_in(found.c.name), _n.lease_owner.is_(None))
+        .order_by(*way.oldest_first)
+        .limit(1)
+    )
+    return select(func.min(first.scalar_subquery())).select_from(found)
+
+
+_OLDEST_DUE = (
+    *(_oldest(way) for way in WAYS.values()),
+    select(func.min(_n.lease_expires_at)).where(EXPIRED),
+)
+_HELD = select(func.count()).where(_n.lease_expires_at.is_not(None), _n.lease_expires_at > _now)
+
+
+async def backlog(connection: AsyncConnection, now: datetime) -> Backlog:
+    due = [(await connection.execute(oldest, {"now": now})).scalar_one() for oldest in _OLDEST_DUE]
+    return Backlog(
+        oldest_due_at=min((since for since in due if since is not None), default=None),
+        leases_held=(await connection.execute(_HELD, {"now": now})).scalar_one(),
+    )

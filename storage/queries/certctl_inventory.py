@@ -1,0 +1,77 @@
+"""How do the certificates, agents and jobs stand? Counts over certctl's own tables, where they are.
+
+They are certctl's to write; a database of ours alone has none of them.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, TableClause, and_, case, func, not_, or_, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.schema.certctl_tables import agents, certificates, jobs
+
+EXPIRING_WITHIN = timedelta(days=30)
+ALIVE_WITHIN = timedelta(minutes=5)
+PENDING_JOBS = ("Pending", "AwaitingCSR", "AwaitingApproval", "Running")
+
+
+async def count_certificates(connection: AsyncConnection, now: datetime) -> Mapping[str, int] | None:
+    """Counts by their field in the dashboard summary; None where certctl's table can't be read."""
+    status = func.lower(certificates.c.status)
+    expires_at = certificates.c.expires_at
+    revoked = status == "revoked"
+    expired = and_(not_(revoked), or_(status == "expired", expires_at < now))
+    expiring = and_(not_(revoked), status != "expired", expires_at > now, expires_at < now + EXPIRING_WITHIN)
+    return await _counts(
+        connection,
+        certificates,
+        "total_certificates",
+        {
+            "expiring_certificates": expiring,
+            "expired_certificates": expired,
+            "revoked_certificates": revoked,
+        },
+    )
+
+
+async def count_agents(connection: AsyncConnection, now: datetime) -> Mapping[str, int] | None:
+    """Counts by their field in the dashboard summary; None where certctl's table can't be read."""
+    alive = func.coalesce(agents.c.last_heartbeat_at > now - ALIVE_WITHIN, False)
+    return await _counts(
+        connection, agents, "total_agents", {"active_agents": alive, "offline_agents": not_(alive)}
+    )
+
+
+async def count_jobs(connection: AsyncConnection, now: datetime) -> Mapping[str, int] | None:
+    """Counts by their field in the dashboard summary; None where certctl's table can't be read."""
+    status = jobs.c.status
+    return await _counts(
+        connection,
+        jobs,
+        None,
+        {
+            "pending_jobs": status.in_(PENDING_JOBS),
+            "failed_jobs": status == "Failed",
+            "complete_jobs": status == "Completed",
+        },
+    )
+
+
+async def _counts(
+    connection: AsyncConnection,
+    rows: TableClause,
+    total: str | None,
+    kinds: Mapping[str, ColumnElement[bool]],
+) -> Mapping[str, int] | None:
+    counts = [
+        func.coalesce(func.sum(case((kind, 1), else_=0)), 0).label(name) for name, kind in kinds.items()
+    ]
+    if total is not None:
+        counts.append(func.count().label(total))
+    try:
+        result = await connection.execute(select(*counts).select_from(rows))
+    except DBAPIError:
+        return None
+    return dict(result.mappings().one())

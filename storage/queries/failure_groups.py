@@ -1,0 +1,73 @@
+"""What has died or is failing, and how alike is it? Thousands of failures are read as a few groups."""
+
+from typing import Any
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.models import FailureGroup, NotificationFilter, NotificationStatus
+from storage.queries.listing import conditions
+from storage.schema.tables import notification_attempts, notification_events
+from storage.sql.dialects import hour_of
+from storage.sql.types import UtcDateTime
+
+ERROR = 300
+"""Characters of an error by which groups are told apart."""
+
+FAILING = (NotificationStatus.DEAD, NotificationStatus.FAILED)
+
+_n = notification_events.c
+_a = notification_attempts.c
+
+
+def failure_query(wanted: NotificationFilter, limit: int) -> Select[Any]:
+    """The largest groups first. `wanted` names statuses of `FAILING` and no other."""
+    newest = (
+        select(_a.started_at)
+        .where(_a.notification_id == _n.id)
+        .order_by(_a.number.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    failing = (
+        select(
+            _n.id,
+            _n.channel,
+            _n.status,
+            func.substr(_n.last_error, 1, ERROR).label("error"),
+            (_n.abandoned_count > 0).label("abandoned"),
+            func.coalesce(newest, _n.created_at).label("failed_at"),
+        )
+        .where(*conditions(wanted))
+        .cte("failing")
+        # PostgreSQL would else look for the newest attempt again wherever it is spoken of.
+        .prefix_with("MATERIALIZED", dialect="postgresql")
+    )
+    f = failing.c
+    number = func.count()
+    return (
+        select(
+            f.channel,
+            f.status,
+            f.error,
+            f.abandoned,
+            number.label("count"),
+            func.min(f.failed_at, type_=UtcDateTime).label("first_at"),
+            func.max(f.failed_at, type_=UtcDateTime).label("last_at"),
+            func.min(f.id).label("sample_id"),
+        )
+        .group_by(f.channel, f.status, f.error, f.abandoned, hour_of(f.failed_at))
+        .order_by(number.desc(), "sample_id")
+        .limit(limit)
+    )
+
+
+async def failure_groups(
+    connection: AsyncConnection, wanted: NotificationFilter, limit: int
+) -> tuple[FailureGroup, ...]:
+    statuses = tuple(status for status in wanted.statuses or FAILING if status in FAILING)
+    if not statuses:
+        return ()
+    failing = wanted.model_copy(update={"statuses": statuses})
+    rows = await connection.execute(failure_query(failing, limit))
+    return tuple(FailureGroup.model_validate(dict(row)) for row in rows.mappings())

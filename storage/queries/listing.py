@@ -1,0 +1,138 @@
+"""Which notifications are there? Pages by key, newest first, that stay whole while rows arrive."""
+
+import base64
+import json
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, Select, func, literal, or_, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.errors import InvalidCursorError
+from storage.models import IdPage, NotificationFilter, NotificationPage, NotificationStatus, Share
+from storage.schema.rows import NOTIFICATION, READABLE, notification_of
+from storage.schema.tables import notification_events
+from storage.sql.dialects import unindexed
+from storage.sql.types import UtcDateTime, sortable
+
+LARGEST_PAGE = 500
+
+_n = notification_events.c
+
+_FEW = {NotificationStatus.PENDING, NotificationStatus.FAILED, NotificationStatus.DEAD}
+"""Statuses that a row leaves: fewer rows are in them than in any one channel or of any one type."""
+
+
+def conditions(wanted: NotificationFilter) -> list[ColumnElement[bool]]:
+    """The filter as SQL; every condition must hold."""
+    found: list[ColumnElement[bool]] = []
+    leading = _leading(wanted)
+    if wanted.ids:
+        found.append(_n.id.in_(wanted.ids))
+    if wanted.statuses:
+        # A list of one would keep SQLite from reading the index in the order of the rows asked for.
+        status, values = _asked(_n.status, leading), [status.value for status in wanted.statuses]
+        found.append(status == values[0] if len(values) == 1 else status.in_(values))
+    for column, value in (
+        (_n.channel, wanted.channel),
+        (_n.type, wanted.type),
+        (_n.certificate_id, wanted.certificate_id),
+        (_n.recipient, wanted.recipient),
+    ):
+        if value is not None:
+            found.append(_asked(column, leading) == value)
+    if wanted.text is not None:
+        places = (_n.message, _n.last_error, _n.error)
+        found.append(or_(*(place.icontains(wanted.text, autoescape=True) for place in places)))
+    if wanted.created_from is not None:
+        found.append(_n.created_at >= wanted.created_from)
+    if wanted.created_until is not None:
+        found.append(_n.created_at < wanted.created_until)
+    return found
+
+
+def _leading(wanted: NotificationFilter) -> set[ColumnElement[str]]:
+    """The columns by which the fewest rows are found: of all that have an index, SQLite would guess."""
+    if wanted.ids:
+        return {_n.id}
+    if wanted.certificate_id is not None:
+        return {_n.certificate_id}
+    by_value = {wanted.channel, wanted.type, wanted.recipient} != {None}
+    if by_value and not (wanted.statuses and _FEW.issuperset(wanted.statuses)):
+        return {_n.channel, _n.type, _n.recipient}
+    return {_n.status}
+
+
+def _asked(column: "Column[str]", leading: set[ColumnElement[str]]) -> ColumnElement[str]:
+    return column if column in leading else unindexed(column)
+
+
+def page_query(wanted: NotificationFilter, limit: int, cursor: str | None) -> Select[Any]:
+    """One row more than the page holds, which tells whether another page follows."""
+    query = select(*NOTIFICATION).where(READABLE)
+    if cursor is not None:
+        moment, notification_id = _decoded(cursor)
+        last = tuple_(literal(moment, UtcDateTime), literal(notification_id, _n.id.type))
+        query = query.where(tuple_(_n.created_at, _n.id) < last)
+        if wanted.created_until is not None and moment < wanted.created_until:
+            # The cursor says more, and SQLite would begin at the weaker of the two.
+            wanted = wanted.model_copy(update={"created_until": None})
+    return query.where(*conditions(wanted)).order_by(_n.created_at.desc(), _n.id.desc()).limit(limit + 1)
+
+
+async def breakdown(connection: AsyncConnection, wanted: NotificationFilter) -> tuple[Share, ...]:
+    """The largest share first."""
+    number = func.count()
+    query = (
+        select(_n.channel, _n.status, number, func.count(_n.lease_owner))
+        .where(READABLE, *conditions(wanted))
+        .group_by(_n.channel, _n.status)
+        .order_by(number.desc(), _n.channel, _n.status)
+    )
+    return tuple(
+        Share(channel=channel, status=NotificationStatus(status), count=held, under_way=under_way)
+        for channel, status, held, under_way in await connection.execute(query)
+    )
+
+
+async def matching_ids(
+    connection: AsyncConnection, wanted: NotificationFilter, limit: int, after: str | None
+) -> IdPage:
+    query = select(_n.created_at, _n.id).where(READABLE, *conditions(wanted))
+    if after is not None:
+        moment, notification_id = _decoded(after)
+        last = tuple_(literal(moment, UtcDateTime), literal(notification_id, _n.id.type))
+        query = query.where(tuple_(_n.created_at, _n.id) > last)
+    rows = (await connection.execute(query.order_by(_n.created_at, _n.id).limit(limit + 1))).all()
+    following = _encoded(*rows[limit - 1]) if len(rows) > limit else None
+    return IdPage(ids=tuple(row.id for row in rows[:limit]), next=following)
+
+
+async def list_page(
+    connection: AsyncConnection, wanted: NotificationFilter, limit: int, cursor: str | None, skip: int = 0
+) -> NotificationPage:
+    if not 1 <= limit <= LARGEST_PAGE:
+        raise ValueError(f"limit is {limit}; it must be from 1 to {LARGEST_PAGE}")
+    rows = (await connection.execute(page_query(wanted, limit, cursor).offset(skip or None))).all()
+    items = tuple(notification_of(row) for row in rows[:limit])
+    more = len(rows) > limit
+    next_cursor = _encoded(items[-1].created_at, items[-1].id) if more else None
+    return NotificationPage(items=items, next_cursor=next_cursor)
+
+
+def _encoded(created_at: datetime, notification_id: str) -> str:
+    key = json.dumps([sortable(created_at), notification_id], ensure_ascii=False, separators=(",", ":"))
+    return base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
+
+
+def _decoded(cursor: str) -> tuple[datetime, str]:
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        created_at, notification_id = json.loads(text)
+        moment = datetime.fromisoformat(created_at)
+        given_out = _encoded(moment, notification_id) == cursor and isinstance(notification_id, str)
+    except (ValueError, TypeError, OverflowError, RecursionError) as failure:
+        raise InvalidCursorError(cursor) from failure
+    if not given_out:
+        raise InvalidCursorError(cursor)
+    return moment, notification_id

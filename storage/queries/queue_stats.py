@@ -1,0 +1,108 @@
+"""How does the queue stand? Counts for summaries, and how each channel has done lately."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import Select, and_, bindparam, func, literal_column, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.models import AttemptOutcome, ChannelRecord, NotificationStatus, QueueCounts
+from storage.operations.waiting import FAILED, channels
+from storage.schema.tables import notification_attempts, notification_events
+from storage.sql.dialects import after_in
+from storage.sql.types import UtcDateTime
+
+_BEGINNING = datetime.min.replace(tzinfo=UTC)
+"""Everything is after it."""
+
+_n = notification_events.c
+_a = notification_attempts.c
+
+# Literal, not bound: a partial index serves only a query that repeats its predicate.
+_UNDELIVERED = and_(_n.status == literal_column("'sent'"), _n.sent_at.is_(None))
+
+
+def _first_retry() -> Select[datetime | None]:
+    """The first after `now` of each channel's first: one seek a channel, however many have failed."""
+    failed = channels(FAILED).subquery()
+    now = bindparam("now", type_=UtcDateTime)
+    first = (
+        select(_n.next_retry_at)
+        .where(
+            FAILED,
+            _n.channel == failed.c.name,
+            after_in(_n.channel, failed.c.name, _n.next_retry_at, now),
+        )
+        .order_by(_n.next_retry_at)
+        .limit(1)
+    )
+    return select(func.min(first.scalar_subquery())).select_from(failed)
+
+
+COUNT_BY_STATUS = select(_n.status, func.count()).group_by(_n.status)
+COUNT_UNDELIVERED = select(func.count()).select_from(notification_events).where(_UNDELIVERED)
+OLDEST_DEAD = select(func.min(_n.created_at)).where(_n.status == NotificationStatus.DEAD.value)
+NEXT_RETRY_AFTER = _first_retry()
+NEXT_LEASE_END = (
+    select(_n.lease_expires_at).where(_n.lease_expires_at.is_not(None)).order_by(_n.lease_expires_at).limit(1)
+)
+
+
+async def count_by_status(connection: AsyncConnection) -> dict[NotificationStatus, int]:
+    """Every status, also those with no notification."""
+    found: dict[str, int] = dict((await connection.execute(COUNT_BY_STATUS)).all())
+    return {status: found.get(status.value, 0) for status in NotificationStatus}
+
+
+async def queue_counts(connection: AsyncConnection) -> QueueCounts:
+    return QueueCounts(
+        by_status=await count_by_status(connection),
+        undelivered=(await connection.execute(COUNT_UNDELIVERED)).scalar_one(),
+        oldest_dead_at=(await connection.execute(OLDEST_DEAD)).scalar_one(),
+        next_retry_at=(await connection.execute(NEXT_RETRY_AFTER, {"now": _BEGINNING})).scalar_one(),
+    )
+
+
+_FAILURES = (AttemptOutcome.FAILED, AttemptOutcome.DEAD)
+ATTEMPTS_SINCE = (
+    select(_a.channel, _a.outcome, func.count(), func.max(_a.started_at))
+    .where(_a.started_at >= bindparam("since", type_=UtcDateTime))
+    .group_by(_a.channel, _a.outcome)
+)
+_FAILURE_AT = select(_a.error).where(
+    _a.started_at == bindparam("moment", type_=UtcDateTime),
+    _a.channel == bindparam("of_channel"),
+    _a.outcome.in_([outcome.value for outcome in _FAILURES]),
+)
+
+
+async def next_due_at(connection: AsyncConnection, now: datetime) -> datetime | None:
+    """When something becomes due that is not due at `now`: a retry, or a row whose lease runs out."""
+    retry: datetime | None = (await connection.execute(NEXT_RETRY_AFTER, {"now": now})).scalar_one()
+    lease_end: datetime | None = (await connection.execute(NEXT_LEASE_END)).scalar()
+    return min((moment for moment in (retry, lease_end) if moment is not None), default=None)
+
+
+async def channel_records(connection: AsyncConnection, since: datetime) -> list[ChannelRecord]:
+    """One record for each channel with an attempt that began at or after `since`."""
+    outcomes: dict[str, dict[AttemptOutcome, tuple[int, datetime]]] = {}
+    for channel, outcome, count, newest in await connection.execute(ATTEMPTS_SINCE, {"since": since}):
+        outcomes.setdefault(channel, {})[AttemptOutcome(outcome)] = (count, newest)
+    return [await _record(connection, channel, found) for channel, found in sorted(outcomes.items())]
+
+
+async def _record(
+    connection: AsyncConnection, channel: str, found: dict[AttemptOutcome, tuple[int, datetime]]
+) -> ChannelRecord:
+    sent = found.get(AttemptOutcome.SENT)
+    failed_at = max((found[outcome][1] for outcome in _FAILURES if outcome in found), default=None)
+    error: str | None = None
+    if failed_at is not None:
+        moment = {"moment": failed_at, "of_channel": channel}
+        error = (await connection.execute(_FAILURE_AT, moment)).scalars().first()
+    return ChannelRecord(
+        channel=channel,
+        outcomes={outcome: count for outcome, (count, _) in found.items()},
+        last_sent_at=None if sent is None else sent[1],
+        last_failed_at=failed_at,
+        last_error=error,
+    )

@@ -1,0 +1,365 @@
+"""The repository: every step of a notification's way through the database, under its name in the contract."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+
+from storage.database import Database
+from storage.engine.changes import Changes
+from storage.errors import NotificationNotFoundError, StorageError
+from storage.ids import new_notification_id
+from storage.models import (
+    Accepted,
+    Attempt,
+    AttemptOutcome,
+    AuditEntry,
+    BulkReport,
+    ChannelRecord,
+    Claim,
+    Deliveries,
+    DeliveryStep,
+    FailureGroup,
+    IdPage,
+    NewNotification,
+    Notification,
+    NotificationFilter,
+    NotificationPage,
+    NotificationStatus,
+    QueueCounts,
+    Room,
+    Share,
+)
+from storage.operations import audit, bulk
+from storage.operations.accept import Offer, accept, pending
+from storage.operations.bulk import Bulk
+from storage.operations.claim import claim
+from storage.operations.claim_postgresql import take_what_is_left
+from storage.operations.claim_request import ClaimRequest
+from storage.operations.leases import release, take_back
+from storage.operations.outcomes import Finished, Transition, finish
+from storage.operations.requeue import Request, mark_read, requeue
+from storage.queries import delivery_stats, failure_groups, listing, lookups, queue_stats
+from storage.queries.counts import Counting
+from storage.queries.listing import list_page
+from storage.schema.rows import ATTEMPT, NOTIFICATION, READABLE, attempt_of, notification_of
+from storage.schema.tables import notification_attempts, notification_events
+
+ANSWERED_WITHIN = timedelta(seconds=10)
+"""When the next one is due is an index's first entry."""
+
+
+class NotificationRepository:
+    """Notifications in one database, shared by any number of processes.
+
+    Every change is one atomic step: durable when its call returns, or not made at all. All methods raise
+    `StorageError` when the database can't be used.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._counting = Counting(database)
+        self._looked_at: datetime | None = None
+
+    @property
+    def changes(self) -> Changes:
+        """Tells when it may be worth reading again, also after what other processes did."""
+        return self._database.changes
+
+    async def accept(self, new: NewNotification, *, actor: str | None = None) -> Accepted:
+        """Take responsibility for an alert; once this returns it survives the process and the power.
+
+        Here and elsewhere, `actor` is who wishes it; where it is given, the audit keeps it.
+
+        Raises:
+            IdempotencyConflictError: its key was accepted before with other contents.
+            UnknownCertificateError: it is about a certificate that is not there, where the database knows.
+        """
+        notification = pending(new, new_notification_id(), self._database.clock())
+        # Its id is its own, so it is not accepted twice; only the audit's entry has to come with it.
+        offer = Offer(notification, actor)
+        accepted = await self._database.write(accept, offer, repeatable=actor is None)
+        self._database.changes.announce()
+        return accepted
+
+    async def get(self, notification_id: str) -> Notification:
+        """Raises: NotificationNotFoundError."""
+        query = select(*NOTIFICATION).where(notification_events.c.id == notification_id, READABLE)
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            raise NotificationNotFoundError(notification_id)
+        return notification_of(row)
+
+    async def attempts(self, notification_id: str, *, limit: int | None = None) -> tuple[Attempt, ...]:
+        """The attempts that have ended, oldest first; of more than `limit` the newest.
+
+        Numbers may have gaps: claims never started.
+        """
+        attempt = notification_attempts.c
+        query = select(*ATTEMPT).where(attempt.notification_id == notification_id)
+        query = query.order_by(attempt.number.desc()).limit(limit)
+        async with self._database.read() as connection:
+            return tuple(attempt_of(row) for row in await connection.execute(query))[::-1]
+
+    async def count_attempts(self, notification_id: str) -> int:
+        """How many attempts have ended."""
+        query = select(func.count()).where(notification_attempts.c.notification_id == notification_id)
+        async with self._database.read() as connection:
+            found: int = (await connection.execute(query)).scalar_one()
+        return found
+
+    async def audit(self, notification_id: str, *, limit: int) -> tuple[AuditEntry, ...]:
+        """Who did what to a notification, also to one that is gone: the newest entries, oldest first."""
+        async with self._database.read() as connection:
+            return await audit.audit(connection, notification_id, limit)
+
+    async def list(
+        self, wanted: NotificationFilter, *, limit: int = 50, cursor: str | None = None, skip: int = 0
+    ) -> NotificationPage:
+        """A page of at most `limit` (1 to 500), newest first, that leaves out the first `skip`.
+
+        Raises:
+            InvalidCursorError: `cursor` is not one that a page gave.
+        """
+        async with self._database.read() as connection:
+            return await list_page(connection, wanted, limit, cursor, skip)
+
+    async def claim(
+        self,
+        worker: str,
+        lease: timedelta,
+        slots: int,
+        room: Room,
+        *,
+        suspects: bool = False,
+    ) -> tuple[Claim, ...]:
+        """Take up to `slots` due notifications, oldest first, as many of each channel as it has room for.
+
+        No other worker gets them while the lease lasts. `suspects` takes those abandoned so often that
+        they may be what kills their workers; all other calls leave them alone.
+        """
+        request = ClaimRequest(worker, lease, slots, room, suspects)
+        found = await self._database.write(claim, request, repeatable=True)
+        if found.lapsed:
+            await self._database.write(take_back, None)
+            request = replace(request, heed_lapsed=False)
+            found = await self._database.write(claim, request, repeatable=True)
+        self._looked_at, claims = found.at, found.claims
+        if found.contended:
+            # What was taken is held by now, and is to be attempted whatever becomes of the rest.
+            with suppress(StorageError):
+                claims += await self._database.write(take_what_is_left, request.without(claims))
+        return claims
+
+    async def record_sent(self, claim: Claim, duration: timedelta) -> bool:
+        """The attempt delivered. Like every outcome: False if the lease was lost and the outcome refused."""
+        transition = Transition(
+            NotificationStatus.SENT,
+            claim.notification.retry_count,
+            sent_at=self._database.clock(),
+            last_error=claim.notification.last_error,
+        )
+        return await self._finish(claim, duration, AttemptOutcome.SENT, None, transition)
+
+    async def record_failed_attempt(
+        self, claim: Claim, duration: timedelta, error: str, wait: timedelta
+    ) -> bool:
+        """The attempt failed; the next one is due after `wait`."""
+        transition = Transition(
+            NotificationStatus.FAILED,
+            claim.notification.retry_count + 1,
+            next_retry_at=self._database.clock() + wait,
+            last_error=error,
+        )
+        return await self._finish(claim, duration, AttemptOutcome.FAILED, error, transition)
+
+    async def mark_as_dead(self, claim: Claim, duration: timedelta, error: str) -> bool:
+        """The attempt failed and none is left. The retry count stays as evidence."""
+        transition = Transition(NotificationStatus.DEAD, claim.notification.retry_count, last_error=error)
+        return await self._finish(claim, duration, AttemptOutcome.DEAD, error, transition)
+
+    async def record_skipped(self, claim: Claim, reason: str) -> bool:
+        """There is no way to deliver it: it counts as done, and as undelivered, for this reason."""
+        transition = Transition(
+            NotificationStatus.SENT,
+            claim.notification.retry_count,
+            error=reason,
+            last_error=claim.notification.last_error,
+        )
+        return await self._finish(claim, timedelta(0), AttemptOutcome.SKIPPED, reason, transition)
+
+    async def record_abandoned(self, claim: Claim, duration: timedelta, reason: str) -> bool:
+        """The attempt was broken off without an answer; the notification is due again at once."""
+        return await self._finish(claim, duration, AttemptOutcome.ABANDONED, reason, _unchanged(claim))
+
+    async def release(self, claim: Claim) -> bool:
+        """Give back a claim whose attempt was never begun, as if it had not been taken."""
+        return await self._database.write(release, claim)
+
+    async def requeue(self, notification_id: str, *, actor: str | None = None) -> Notification:
+        """Dead or failed becomes pending, with all its retries before it and nothing of its last life.
+
+        Raises:
+            NotificationNotFoundError: there is no such notification.
+            NotificationConflictError: its status does not allow it, or an attempt is under way.
+        """
+        request = Request(notification_id, actor)
+        notification = await self._database.write(requeue, request)
+        self._database.changes.announce()
+        return notification
+
+    async def mark_read(self, notification_id: str, *, actor: str | None = None) -> Notification:
+        """The operator's word that nothing is left to do, also for a row not delivered.
+
+        Raises:
+            NotificationNotFoundError: there is no such notification.
+            NotificationConflictError: an attempt is under way.
+        """
+        request = Request(notification_id, actor)
+        notification = await self._database.write(mark_read, request)
+        self._database.changes.committed()
+        return notification
+
+    async def count(self, wanted: NotificationFilter) -> int:
+        """How many match, exactly. Repeated while nothing has changed, it costs next to nothing."""
+        return await self._counting.count(wanted)
+
+    async def breakdown(self, wanted: NotificationFilter) -> tuple[Share, ...]:
+        """Those that match, by channel and status, the largest share first."""
+        async with self._database.read() as connection:
+            return await listing.breakdown(connection, wanted)
+
+    async def matching_ids(
+        self, wanted: NotificationFilter, *, limit: int, after: str | None = None
+    ) -> IdPage:
+        """The ids of those that match, oldest first.
+
+        Raises:
+            InvalidCursorError: `after` is not the `next` of a page.
+        """
+        async with self._database.read() as connection:
+            return await listing.matching_ids(connection, wanted, limit, after)
+
+    async def requeue_all(self, ids: Sequence[str], *, actor: str | None = None) -> BulkReport:
+        """`requeue` for up to 500, in one transaction."""
+        report = await self._database.write(bulk.requeue_all, self._bulk(ids, actor))
+        self._database.changes.announce()
+        return report
+
+    async def mark_all_read(self, ids: Sequence[str], *, actor: str | None = None) -> BulkReport:
+        """`mark_read` for up to 500, in one transaction."""
+        report = await self._database.write(bulk.mark_all_read, self._bulk(ids, actor))
+        self._database.changes.committed()
+        return report
+
+    async def purge_all(
+        self,
+        ids: Sequence[str],
+        *,
+        statuses: Sequence[NotificationStatus],
+        created_until: datetime,
+        actor: str | None = None,
+    ) -> BulkReport:
+        """Delete up to 500 for good, in one transaction, with their attempts.
+
+        Only those that are in one of `statuses` and were accepted before `created_until`; whatever
+        `statuses` says, nothing that is still to be delivered.
+        """
+        purge = Bulk(tuple(ids), actor, tuple(statuses), created_until)
+        report = await self._database.write(bulk.purge_all, purge)
+        self._database.changes.committed()
+        return report
+
+    async def ids_beginning(self, prefix: str, limit: int) -> tuple[str, ...]:
+        """At most `limit` ids, the greatest first."""
+        async with self._database.read() as connection:
+            return await lookups.ids_beginning(connection, prefix, limit)
+
+    async def similar_ids(self, given: str, limit: int = 200) -> tuple[str, ...]:
+        """Ids among which may be the one that somebody meant by `given`."""
+        async with self._database.read() as connection:
+            return await lookups.similar_ids(connection, given, limit)
+
+    async def channels_in_use(self) -> tuple[str, ...]:
+        """The channels that notifications have, in order."""
+        async with self._database.read() as connection:
+            return await lookups.channels_in_use(connection)
+
+    async def types_in_use(self) -> tuple[str, ...]:
+        """The types that notifications have, in order."""
+        async with self._database.read() as connection:
+            return await lookups.types_in_use(connection)
+
+    async def failure_groups(self, wanted: NotificationFilter, *, limit: int) -> tuple[FailureGroup, ...]:
+        """The dead and failing that match, in groups alike, the largest first, at most `limit` groups."""
+        async with self._database.read() as connection:
+            return await failure_groups.failure_groups(connection, wanted, limit)
+
+    def _bulk(self, ids: Sequence[str], actor: str | None) -> Bulk:
+        return Bulk(tuple(ids), actor)
+
+    async def next_due_at(self) -> datetime | None:
+        """When something will be due that was not when this process last claimed: a retry, or a notification
+        whose worker never answers.
+
+        What became due since then is told too, for nobody has looked at it.
+        """
+        # Deliveries wait for it: one that is not answered must not hold them up as long as a count may.
+        async with self._database.read() as connection, asyncio.timeout(ANSWERED_WITHIN.total_seconds()):
+            return await queue_stats.next_due_at(connection, self._looked_at or self._database.clock())
+
+    async def count_by_status(self) -> dict[NotificationStatus, int]:
+        """The number of notifications in each status."""
+        async with self._database.read() as connection:
+            return await queue_stats.count_by_status(connection)
+
+    async def queue_counts(self) -> QueueCounts:
+        """The queue's numbers for a summary."""
+        async with self._database.read() as connection:
+            return await queue_stats.queue_counts(connection)
+
+    async def channel_records(self, period: timedelta) -> tuple[ChannelRecord, ...]:
+        """How attempts went over the last `period`, for each channel that had any."""
+        since = self._database.clock() - period
+        async with self._database.read() as connection:
+            return tuple(await queue_stats.channel_records(connection, since))
+
+    async def delivery_figures(self, since: datetime, until: datetime) -> Deliveries:
+        """What came of the attempts begun from `since` on and before `until`."""
+        async with self._database.read() as connection:
+            return await delivery_stats.delivery_figures(connection, since, until)
+
+    async def deliveries_over_time(
+        self, since: datetime, until: datetime, *, beginning: datetime, step: timedelta
+    ) -> tuple[DeliveryStep, ...]:
+        """The same attempts by outcome, in steps that follow one another from `beginning` on."""
+        async with self._database.read() as connection:
+            return await delivery_stats.deliveries_over_time(
+                connection, since, until, beginning=beginning, step=step
+            )
+
+    async def _finish(
+        self,
+        claim: Claim,
+        duration: timedelta,
+        outcome: AttemptOutcome,
+        error: str | None,
+        transition: Transition,
+    ) -> bool:
+        finished = Finished(claim, duration, outcome, error, transition)
+        # Whoever is to attempt it again hears of it together with what happened.
+        repeatable = outcome is not AttemptOutcome.ABANDONED
+        on_time = await self._database.write(finish, finished, repeatable=repeatable)
+        self._database.changes.committed()
+        return on_time
+
+
+def _unchanged(claim: Claim) -> Transition:
+    n = claim.notification
+    return Transition(
+        n.status, n.retry_count, next_retry_at=n.next_retry_at, error=n.error, last_error=n.last_error
+    )

@@ -1,0 +1,11 @@
+"""The tables of certctl's own that are read here, with the columns that are asked for."""
+
+from sqlalchemy import column, table
+
+from storage.sql.types import UtcDateTime
+
+CERTIFICATES = "managed_certificates"
+
+certificates = table(CERTIFICATES, column("status"), column("expires_at", UtcDateTime))
+agents = table("agents", column("last_heartbeat_at", UtcDateTime))
+jobs = table("jobs", column("status"))

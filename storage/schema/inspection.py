@@ -1,0 +1,66 @@
+"""What has a database not of our schema? Found by looking, for certctl's database has most of it already."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Column, Connection, Index, Table, inspect, text
+
+from storage.schema.tables import DIALECT, metadata, notification_events
+from storage.sql.notify import TRIGGERS
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Nothing else of the schema is."""
+
+    tables: tuple[Table, ...] = ()
+    columns: tuple[Column[object], ...] = ()
+    """Of tables that are there."""
+    indexes: tuple[Index, ...] = ()
+    triggers: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return any((self.tables, self.columns, self.indexes, self.triggers))
+
+    @property
+    def described(self) -> tuple[str, ...]:
+        """A line each, in the order in which they are added."""
+        return (
+            *(f"table {table.name}" for table in self.tables),
+            *(f"column {column.table.name}.{column.name}" for column in self.columns),
+            *(f"index {index.name}" for index in self.indexes),
+            *(f"trigger {name} on {notification_events.name}" for name in self.triggers),
+        )
+
+
+def missing(connection: Connection) -> Missing:
+    """What `bring_up_to_date` would add."""
+    present = inspect(connection)
+    there = [table for table in metadata.sorted_tables if present.has_table(table.name)]
+    columns = {table.name: {column["name"] for column in present.get_columns(table.name)} for table in there}
+    indexes = {index["name"] for table in there for index in present.get_indexes(table.name)}
+    return Missing(
+        tuple(table for table in metadata.sorted_tables if table not in there),
+        tuple(
+            column for table in there for column in table.columns if column.name not in columns[table.name]
+        ),
+        tuple(
+            index
+            for table in metadata.sorted_tables
+            for index in sorted(table.indexes, key=lambda index: str(index.name))
+            if index.name not in indexes and _is_for(connection, index)
+        ),
+        tuple(name for name in TRIGGERS if name not in _triggers(connection)),
+    )
+
+
+def _is_for(connection: Connection, index: Index) -> bool:
+    """Some indexes are another one on each database."""
+    return DIALECT not in index.info or index.info[DIALECT] == connection.dialect.name
+
+
+def _triggers(connection: Connection) -> set[str]:
+    """On SQLite there are none to be missing."""
+    if connection.dialect.name != "postgresql":
+        return set(TRIGGERS)
+    names = text("SELECT tgname FROM pg_trigger WHERE tgrelid = to_regclass(:table)")
+    return set(connection.execute(names, {"table": notification_events.name}).scalars())

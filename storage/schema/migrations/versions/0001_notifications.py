@@ -1,0 +1,55 @@
+"""Notifications and their attempts.
+
+A database may already hold certctl's `notification_events`, with any part of the columns and indexes.
+"""
+
+from datetime import UTC, datetime
+
+from alembic import op
+from sqlalchemy import Column, inspect
+from sqlalchemy.schema import CreateColumn
+
+from storage.schema.tables import notification_attempts, notification_events
+from storage.sql.types import UtcDateTime, sortable
+
+revision = "0001"
+down_revision = None
+
+_n = notification_events.c
+
+
+def upgrade() -> None:
+    for table in (notification_events, notification_attempts):
+        table.create(op.get_bind(), checkfirst=True)
+    missing = _missing_columns()
+    for column in missing:
+        op.execute(f"ALTER TABLE {notification_events.name} ADD COLUMN {_definition(column)}")
+    if op.get_bind().dialect.name == "sqlite":
+        _write_times_as_text_that_sorts()
+    if _n.created_at.name in {column.name for column in missing}:
+        op.execute(notification_events.update().where(_n.sent_at.is_not(None)).values(created_at=_n.sent_at))
+    for index in notification_events.indexes | notification_attempts.indexes:
+        index.create(op.get_bind(), checkfirst=True)
+
+
+def _missing_columns() -> list[Column[object]]:
+    present = {column["name"] for column in inspect(op.get_bind()).get_columns(notification_events.name)}
+    return [column for column in notification_events.columns if column.name not in present]
+
+
+def _definition(column: Column[object]) -> str:
+    definition = str(CreateColumn(column).compile(dialect=op.get_bind().dialect))
+    if column is _n.created_at:
+        # For the rows that are there, and for those of programs that do not know the column.
+        definition += f" DEFAULT '{sortable(datetime.now(UTC))}'"
+    return definition
+
+
+def _write_times_as_text_that_sorts() -> None:
+    for column in notification_events.columns:
+        if isinstance(column.type, UtcDateTime):
+            ours = f"strftime('%Y-%m-%dT%H:%M:%f000+00:00', {column.name})"
+            op.execute(
+                f"UPDATE {notification_events.name} SET {column.name} = {ours} WHERE {ours} IS NOT NULL "
+                f"AND {column.name} NOT LIKE '____-__-__T__:__:__.______+00:00'"
+            )

@@ -1,0 +1,162 @@
+"""How notifications lie in the database: certctl's table with our additions, and the attempts beside it."""
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+
+from storage.sql.types import Name, Seconds, UtcDateTime, Words
+
+metadata = MetaData()
+
+notification_events = Table(
+    "notification_events",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("type", Name(255), nullable=False),
+    Column("certificate_id", Words),
+    Column("channel", Name(255), nullable=False),
+    Column("recipient", Name(255), nullable=False),
+    Column("message", Words, nullable=False),
+    Column("status", String(50), nullable=False, server_default="pending"),
+    Column("sent_at", UtcDateTime),
+    Column("error", Words),
+    Column("retry_count", Integer, nullable=False, server_default="0"),
+    Column("next_retry_at", UtcDateTime),
+    Column("last_error", Words),
+    Column("created_at", UtcDateTime, nullable=False),
+    # Ours. Nullable or defaulted, so that certctl's server goes on writing to the same table.
+    Column("read_at", UtcDateTime),
+    Column("idempotency_key", Words),
+    Column("lease_owner", Text),
+    Column("lease_expires_at", UtcDateTime),
+    Column("claimed_at", UtcDateTime),
+    Column("attempt_count", Integer, nullable=False, server_default="0"),
+    Column("abandoned_count", Integer, nullable=False, server_default="0"),
+)
+
+notification_attempts = Table(
+    "notification_attempts",
+    metadata,
+    Column(
+        "notification_id",
+        Words,
+        ForeignKey("notification_events.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("duration", Seconds),
+    Column("outcome", String(50), nullable=False),
+    Column("error", Words),
+    Column("worker", Text, nullable=False),
+    Column("late", Boolean, nullable=False, server_default=text("false")),
+    Column("channel", Name(255), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+
+notification_audit = Table(
+    "notification_audit",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", String(50), nullable=False),
+    # No foreign key: who deleted a notification is still known when it is gone.
+    Column("notification_id", Words, nullable=False),
+)
+
+
+DIALECT = "dialect"
+"""What the information of an index says that only one kind of database has."""
+
+
+def _partial(
+    name: str, *columns: Column[object], where: str, unique: bool = False, dialect: str | None = None
+) -> None:
+    predicate = text(where)
+    index = Index(name, *columns, unique=unique, sqlite_where=predicate, postgresql_where=predicate)
+    if dialect is not None:
+        index.info[DIALECT] = dialect
+        index.ddl_if(dialect=dialect)
+
+
+_n = notification_events.c
+
+# A database uses a partial index only for a query that repeats its predicate with literals.
+_partial(
+    "idx_notification_events_retry_sweep",
+    _n.next_retry_at,
+    where="status = 'failed' AND next_retry_at IS NOT NULL",
+)
+# SQLite's planner sees only by a status in the key that these fit better than the index of lists.
+# PostgreSQL's takes the status for granted in them, and could then not seek by what comes after it; it sees
+# only by a predicate that fits no other index that these are better than that of lists.
+for _dialect, _key, _predicate in (
+    ("sqlite", (_n.status,), "status = '{}'"),
+    ("postgresql", (), "(status = '{}') IS TRUE"),
+):
+    _partial(
+        "idx_notification_events_pending",
+        *_key,
+        _n.channel,
+        _n.created_at,
+        where=_predicate.format("pending"),
+        dialect=_dialect,
+    )
+    _partial(
+        "idx_notification_events_failed",
+        *_key,
+        _n.channel,
+        _n.next_retry_at,
+        _n.created_at,
+        where=_predicate.format("failed"),
+        dialect=_dialect,
+    )
+_partial("idx_notification_events_lease", _n.lease_expires_at, where="lease_expires_at IS NOT NULL")
+_partial(
+    "idx_notification_events_idempotency_key",
+    _n.idempotency_key,
+    where="idempotency_key IS NOT NULL",
+    unique=True,
+)
+_partial(
+    "idx_notification_events_undelivered",
+    _n.status,
+    _n.sent_at,
+    where="status = 'sent' AND sent_at IS NULL",
+)
+
+# Lists are newest first, so each of these ends in the order of the list. The names keep clear of certctl's
+# own indexes, which a database may already have.
+Index("idx_notification_events_newest", _n.created_at, _n.id)
+Index("idx_notification_events_newest_by_status", _n.status, _n.created_at, _n.id)
+Index("idx_notification_events_newest_by_channel", _n.channel, _n.created_at, _n.id)
+_partial(
+    "idx_notification_events_newest_by_certificate",
+    _n.certificate_id,
+    _n.created_at,
+    _n.id,
+    where="certificate_id IS NOT NULL",
+)
+Index("idx_notification_events_newest_by_type", _n.type, _n.created_at, _n.id)
+Index("idx_notification_events_newest_by_recipient", _n.recipient, _n.created_at, _n.id)
+
+# What happened lately, by channel and outcome, without a look at the rows.
+Index(
+    "idx_notification_attempts_recent",
+    notification_attempts.c.started_at,
+    notification_attempts.c.channel,
+    notification_attempts.c.outcome,
+)
+
+Index("idx_notification_audit_notification", notification_audit.c.notification_id)

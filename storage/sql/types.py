@@ -1,0 +1,78 @@
+"""Column types that mean the same in both databases: text that can be stored, moments in UTC, durations."""
+
+from datetime import MINYEAR, UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Dialect, Float, String, Text, types
+
+from storage.sql.text import is_storable
+
+
+class Words(types.TypeDecorator[str]):
+    """Text. What no database can hold is not found there, rather than refused by the driver."""
+
+    impl: type[String] = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return value if value is not None and is_storable(value) else None
+
+
+class Name(Words):
+    """Short text."""
+
+    impl = String
+    cache_ok = True
+
+
+class UtcDateTime(types.TypeDecorator[datetime]):
+    """A moment in UTC, as text of one width in SQLite so that it sorts and compares as it should."""
+
+    impl = types.DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> types.TypeEngine[Any]:
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(types.String(32))
+        return dialect.type_descriptor(types.DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | str | None:
+        if value is None:
+            return None
+        return sortable(value) if dialect.name == "sqlite" else in_utc(value)
+
+    def process_result_value(self, value: datetime | str | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+        # certctl's server, which is written in Go, writes the zero time where it means none.
+        if moment.year == MINYEAR:
+            return None
+        # SQLite's own CURRENT_TIMESTAMP, which other programs write, is UTC without saying so.
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+class Seconds(types.TypeDecorator[timedelta]):
+    """A duration, as a number of seconds."""
+
+    impl = Float
+    cache_ok = True
+
+    def process_bind_param(self, value: timedelta | None, dialect: Dialect) -> float | None:
+        return None if value is None else value.total_seconds()
+
+    def process_result_value(self, value: float | None, dialect: Dialect) -> timedelta | None:
+        return None if value is None else timedelta(seconds=value)
+
+
+def in_utc(moment: datetime) -> datetime:
+    """The moment; one in the first or last hours of all calendars as the first or last that there is."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        return (datetime.min if moment.year == datetime.min.year else datetime.max).replace(tzinfo=UTC)
+
+
+def sortable(moment: datetime) -> str:
+    """The moment as SQLite stores it: UTC, microseconds, 32 characters."""
+    return in_utc(moment).isoformat(timespec="microseconds")

@@ -1,0 +1,139 @@
+"""list, show, summary and channels: what is there, for people and for programs."""
+
+import json
+
+import pytest
+
+from storage.models import Notification, NotificationFilter
+from tests.builders import Queue
+from tests.certctl_mcp.cli.commands.conftest import CommandLine
+
+
+def ids(printed: str) -> list[str]:
+    return [row["id"] for row in json.loads(printed)["data"]]
+
+
+def test_an_empty_queue_lists_nothing_and_says_so(command_line: CommandLine) -> None:
+    assert command_line("list") == (0, "", "No notification matches.\n")
+    assert json.loads(command_line("list", "--json").out) == {"data": [], "next_cursor": None}
+
+
+def test_a_row_is_one_line_with_the_whole_id_where_the_output_is_no_terminal(
+    command_line: CommandLine,
+) -> None:
+    dead = command_line.having(
+        lambda queue: queue.dead("HTTP 410: gone\nfor good", type="Renewal" + "x" * 20)
+    )
+    heading, row = command_line("list").out.splitlines()
+    assert heading.split() == ["ID", "STATUS", "CHANNEL", "TYPE", "ACCEPTED", "WHAT"]
+    assert row.startswith(dead.id)
+    assert "HTTP 410: gone for good" in row
+
+
+def test_text_from_outside_can_t_steer_the_terminal_or_style_itself(command_line: CommandLine) -> None:
+    hostile = "\x1b[2J\x1b]0;owned\x07 [red]markup[/red] :boom: \u202etxet\nnotif-forged  sent"
+    found = command_line.having(lambda queue: queue.dead(hostile, message=hostile, recipient="a\x9bm"))
+    for arguments in (["list"], ["show", found.id], ["list", "--json"]):
+        printed = command_line(*arguments).out
+        assert not any(hidden in printed for hidden in "\x1b\x07\x9b\u202e")
+    shown = command_line("show", found.id).out
+    assert "\\u{1b}[2J" in shown
+    assert "[red]markup[/red] :boom:" in shown
+    assert len(command_line("list").out.splitlines()) == 2
+
+
+def test_secrets_are_not_shown(command_line: CommandLine) -> None:
+    found = command_line.having(lambda queue: queue.pending(message="token=abcdefghijklm"))
+    assert "abcdefghijklm" not in command_line("show", found.id).out
+
+
+def test_filters_choose(command_line: CommandLine) -> None:
+    async def several(queue: Queue) -> tuple[Notification, ...]:
+        return (
+            await queue.dead("HTTP 410", channel="Slack"),
+            await queue.failed("timeout", certificate_id="cert-7"),
+            await queue.pending(recipient="ops@example.com", type="Revocation"),
+        )
+
+    dead, failed, pending = command_line.having(several)
+    for arguments, expected in (
+        (["--status", "dead", "--status", "failed"], [failed.id, dead.id]),
+        (["--status", "DEAD"], [dead.id]),
+        (["--channel", "Slack"], [dead.id]),
+        (["--certificate", "cert-7"], [failed.id]),
+        (["--recipient", "ops@example.com"], [pending.id]),
+        (["--type", "Revocation"], [pending.id]),
+        (["--text", "TIMEOUT"], [failed.id]),
+        (["--since", "1h"], [pending.id, failed.id, dead.id]),
+        (["--until", "1h"], []),
+        (["--since", "2020-01-01", "--until", "2020-01-02T08:00+02:00"], []),
+    ):
+        assert ids(command_line("list", "--json", *arguments).out) == expected
+
+
+def test_pages_go_on_after_their_cursor_and_all_takes_every_page(command_line: CommandLine) -> None:
+    async def five(queue: Queue) -> list[str]:
+        return [(await queue.pending()).id for _ in range(5)]
+
+    newest_first = command_line.having(five)[::-1]
+    first = command_line("list", "--json", "--limit", "2").out
+    cursor = json.loads(first)["next_cursor"]
+    assert cursor in command_line("list", "--limit", "2").err
+    rest = command_line("list", "--json", "--cursor", cursor).out
+    assert ids(first) + ids(rest) == newest_first
+    assert ids(command_line("list", "--json", "--limit", "2", "--all").out) == newest_first
+
+
+def test_undelivered_does_not_pass_for_delivered(command_line: CommandLine) -> None:
+    skipped = command_line.having(lambda queue: queue.skipped())
+    assert "sent (not delivered)" in command_line("list").out
+    assert "sent (not delivered)" in command_line("show", skipped.id).out
+
+
+def test_show_tells_the_attempts_and_what_can_be_done(command_line: CommandLine) -> None:
+    dead = command_line.having(lambda queue: queue.dead("HTTP 410: gone"))
+    printed = command_line("show", dead.id).out
+    assert "0.25 s" in printed
+    assert "certctl-mcp requeue gives it 5 new attempts" in printed
+    document = json.loads(command_line("show", dead.id, "--json").out)
+    assert document["notification"]["id"] == dead.id
+    assert [attempt["outcome"] for attempt in document["attempts"]] == ["dead"]
+
+
+@pytest.mark.parametrize("command", ["show", "read", "requeue"])
+def test_an_unknown_id_is_told(command_line: CommandLine, command: str) -> None:
+    code, _, err = command_line(command, "notif-nowhere")
+    assert code == 1
+    assert "no notification has the id 'notif-nowhere'" in err
+
+
+def test_the_summary_counts_the_queue(command_line: CommandLine) -> None:
+    command_line.having(lambda queue: queue.dead())
+    document = json.loads(command_line("summary", "--json").out)
+    assert document["notifications_dead"] == 1
+    assert "Certificates" in command_line("summary").out
+
+
+def test_channels_tell_where_they_lead_and_how_they_did(command_line: CommandLine) -> None:
+    command_line.having(lambda queue: queue.dead("HTTP 410: gone"))
+    printed = command_line("channels").out
+    assert "webhook at 127.0.0.1:9 (not signed)" in printed
+    assert "unreachable" not in printed
+    assert "1 dead" in printed
+    (channel,) = json.loads(command_line("channels", "--json").out)["data"]
+    assert channel["record"]["outcomes"]["dead"] == 1
+
+
+def test_without_channels_it_says_what_to_do(
+    command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CERTCTL_WEBHOOK_URL")
+    assert "No channel is configured" in command_line("channels").err
+
+
+def test_looking_changes_nothing(command_line: CommandLine) -> None:
+    failed = command_line.having(lambda queue: queue.failed())
+    for arguments in (["list"], ["show", failed.id], ["summary"], ["channels"]):
+        command_line(*arguments)
+    page = command_line.having(lambda queue: queue.repository.list(NotificationFilter()))
+    assert page.items == (failed,)

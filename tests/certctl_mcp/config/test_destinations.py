@@ -1,0 +1,135 @@
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from certctl_mcp.config.destinations import Channel, EmailDestination, PluginDestination, WebhookDestination
+
+HIDDEN = "correct-horse"
+
+
+def refusal(**settings: Any) -> str:
+    with pytest.raises(ValidationError) as caught:
+        Channel.model_validate({"name": "c", "destination": settings})
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        HIDDEN,
+        f"ftp://{HIDDEN}.example/",
+        f"//{HIDDEN}",
+        f"https:///{HIDDEN}",
+        f"https://h/{HIDDEN} x",
+        f"https://h/{HIDDEN}\r\nX: 1",
+        f"https://h/{HIDDEN}ü",
+        f"https://h:99999/{HIDDEN}",
+        f"https://h:{HIDDEN}/",
+        f"https://h:0/{HIDDEN}",
+        f"https://[{HIDDEN}/",
+    ],
+)
+def test_a_url_that_can_not_be_sent_to_is_refused_without_showing_it(url: str) -> None:
+    for settings in ({"kind": "webhook", "url": url}, {"kind": "slack", "webhook_url": url}):
+        message = refusal(**settings)
+        assert "must be a URL" in message
+        assert HIDDEN not in message
+
+
+@pytest.mark.parametrize("name", ["", "X Y", "X:", "X\r\nY", "é", "Host", "content-length", "Webhook-Id"])
+def test_a_header_that_is_none_or_ours_is_refused(name: str) -> None:
+    assert "headers" in refusal(kind="webhook", url="https://h/", headers={name: "x"})
+
+
+def test_credentials_in_two_places_are_refused() -> None:
+    message = refusal(kind="webhook", url="https://u:p@h/", headers={"authorization": "Bearer x"})
+    assert "give the credentials in url or in headers, not in both" in message
+
+
+def test_a_header_of_several_lines_is_refused_without_showing_it() -> None:
+    message = refusal(kind="webhook", url="https://h/", headers={"X-Key": f"{HIDDEN}\r\nX: 1"})
+    assert "must be one line" in message
+    assert HIDDEN not in message
+
+
+@pytest.mark.parametrize("secret", ["", "whsec_", f"whsec_{HIDDEN}!"])
+def test_a_signing_secret_without_a_key_is_refused_without_showing_it(secret: str) -> None:
+    message = refusal(kind="webhook", url="https://h/", secrets=[secret])
+    assert "must" in message
+    assert HIDDEN not in message
+
+
+@pytest.mark.parametrize(
+    ("secret", "key"),
+    [
+        ("whsec_MDEyMzQ1", b"012345"),
+        ("MDEyMzQ1", b"012345"),
+        ("whsec_MDEyMw", b"0123"),
+        ("correct, horse", b"correct, horse"),
+    ],
+)
+def test_a_signing_secret_is_read_as_receivers_libraries_do(secret: str, key: bytes) -> None:
+    webhook = WebhookDestination.model_validate({"url": "https://h/", "secrets": [secret]})
+    assert webhook.signing_keys == (key,)
+
+
+@pytest.mark.parametrize("address", ["", "alerts", "a@b\r\nBcc: c@d", "a b@c", "a@b@c", "A <a@b>\n"])
+def test_a_sender_that_is_no_address_is_refused(address: str) -> None:
+    message = refusal(kind="email", host="h", from_address=address)
+    assert "must be an address such as" in message
+
+
+@pytest.mark.parametrize("address", ["alerts@example.com", "Certificate alerts <alerts@example.com>"])
+def test_a_sender_may_have_a_name(address: str) -> None:
+    assert EmailDestination.model_validate({"host": "h", "from_address": address}).from_address == address
+
+
+@pytest.mark.parametrize(
+    ("port", "security", "meant"),
+    [
+        (587, True, "starttls"),
+        (465, True, "tls"),
+        (25, "true", "starttls"),
+        (25, False, "none"),
+        (465, "off", "none"),
+        (465, "STARTTLS", "starttls"),
+    ],
+)
+def test_a_switch_means_the_tls_that_is_usual_on_the_port(port: int, security: object, meant: str) -> None:
+    given = {"host": "h", "from_address": "a@b", "port": port, "security": security}
+    assert EmailDestination.model_validate(given).security == meant
+
+
+@pytest.mark.parametrize("url", [HIDDEN, "://x", "1a://x"])
+def test_what_is_no_apprise_url_is_refused_without_showing_it(url: str) -> None:
+    message = refusal(kind="apprise", url=url)
+    assert "must be an Apprise URL" in message
+    assert HIDDEN not in message
+
+
+@pytest.mark.parametrize(
+    ("settings", "secret"),
+    [
+        ({"kind": "pagerduty", "routing_key": HIDDEN}, HIDDEN),
+        ({"kind": "opsgenie", "api_key": HIDDEN}, HIDDEN),
+        ({"kind": "apprise", "url": f"tgram://{HIDDEN}/1"}, HIDDEN),
+        ({"kind": "webhook", "url": "https://h/", "headers": {"X-Key": HIDDEN}}, HIDDEN),
+        ({"kind": "webhook", "url": f"https://u:{HIDDEN}@h/"}, HIDDEN),
+        ({"kind": "plugin", "notifier": "x", "options": {"api_token": HIDDEN}}, HIDDEN),
+        (
+            {"kind": "email", "host": "h", "from_address": "a@b", "username": "u", "password": HIDDEN},
+            HIDDEN,
+        ),
+    ],
+)
+def test_what_is_confidential_is_named_so_and_not_described(settings: dict[str, Any], secret: str) -> None:
+    destination = Channel.model_validate({"name": "c", "destination": settings}).destination
+    assert secret in destination.confidential
+    assert secret not in destination.description
+
+
+def test_an_option_that_is_no_secret_may_be_shown() -> None:
+    options = {"room": "operations", "level": 3}
+    destination = PluginDestination.model_validate({"notifier": "x", "options": options})
+    assert destination.confidential == ()

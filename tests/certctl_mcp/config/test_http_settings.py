@@ -1,0 +1,70 @@
+"""Wrong settings for HTTP stop the start with one line each, and show no secret."""
+
+from pathlib import Path
+
+import pytest
+
+from certctl_mcp.config.errors import SettingsError
+from certctl_mcp.config.settings import load_settings
+from certctl_mcp.http.exposure import check_reach
+from tests.certctl_mcp.http.conftest import KEYS
+
+
+def problems(**environ: str) -> tuple[str, ...]:
+    with pytest.raises(SettingsError) as refused:
+        load_settings(None, environ)
+    return refused.value.problems
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "problem"),
+    [
+        ("CERTCTL_SERVER_PORT", "http", "CERTCTL_SERVER_PORT='http': must be a whole number, at least 0 and"),
+        ("CERTCTL_SERVER_PORT", "65536", "at most 65535"),
+        ("CERTCTL_RATE_LIMIT_RPS", "0", "CERTCTL_RATE_LIMIT_RPS='0': must be a number, more than 0"),
+        ("CERTCTL_MAX_BODY_SIZE", "1", "must be a whole number, at least 1024"),
+        ("CERTCTL_CORS_ORIGINS", "*", "'*' is no origin such as https://console.example.com"),
+        ("CERTCTL_OAUTH_ISSUER", "http://issuer.example", "must be a URL that begins with https://"),
+        ("CERTCTL_OAUTH_ISSUER", "https://issuer.example", "CERTCTL_OAUTH_ISSUER and CERTCTL_OAUTH_RESOURCE"),
+        ("CERTCTL_OAUTH_JWKS_URL", "https://issuer.example/k", "CERTCTL_OAUTH_JWKS_URL needs"),
+        (
+            "CERTCTL_SERVER_TLS_KEY_PATH",
+            "/key.pem",
+            "CERTCTL_SERVER_TLS_CERT_PATH and CERTCTL_SERVER_TLS_KEY_PATH go together: set both or neither",
+        ),
+        ("CERTCTL_API_KEYS_NAMED", "sesame", "CERTCTL_API_KEYS_NAMED (value not shown): entry 1 must be"),
+        ("CERTCTL_API_KEYS_NAMED", ",", "must hold a key"),
+        ("CERTCTL_AUTH_SECRET", ", ,", "CERTCTL_AUTH_SECRET (value not shown): must hold a key"),
+    ],
+)
+def test_a_wrong_value_is_told(variable: str, value: str, problem: str) -> None:
+    (told,) = problems(**{variable: value})
+    assert problem in told
+    assert "sesame" not in told
+
+
+def test_the_file_has_a_table_for_them(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text('[http]\nport = 1\nallowed_hosts = ["a.example"]\n')
+    settings = load_settings(file, {"CERTCTL_SERVER_HOST": "::1"}, http={"port": 2})
+    assert (settings.http.host, settings.http.port, settings.http.allowed_hosts) == ("::1", 2, ("a.example",))
+    file.write_text("[http]\nprot = 1\n")
+    with pytest.raises(SettingsError, match=r"http\.prot is no setting: did you mean port\?"):
+        load_settings(file, {})
+
+
+def test_printing_them_shows_no_key() -> None:
+    settings = load_settings(None, {"CERTCTL_API_KEYS_NAMED": KEYS, "CERTCTL_AUTH_SECRET": "key-of-old"})
+    assert "key-of" not in f"{settings!r} {settings.model_dump_json()} {settings.http.keys!r}"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
+def test_on_loopback_no_key_is_needed(host: str) -> None:
+    check_reach(load_settings(None, {"CERTCTL_SERVER_HOST": host}).http)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "2001:db8::1", "certctl.example.com"])
+def test_beyond_it_one_is(host: str) -> None:
+    with pytest.raises(SettingsError, match="set CERTCTL_API_KEYS_NAMED"):
+        check_reach(load_settings(None, {"CERTCTL_SERVER_HOST": host}).http)
+    check_reach(load_settings(None, {"CERTCTL_SERVER_HOST": host, "CERTCTL_API_KEYS_NAMED": KEYS}).http)

@@ -1,0 +1,87 @@
+"""What an operator allows is what an assistant finds, and nothing else."""
+
+import pytest
+from mcp import Client
+from mcp_types import TextContent
+
+from certctl_mcp.config.errors import SettingsError
+from certctl_mcp.config.settings import Settings, load_settings
+from certctl_mcp.config.tool_groups import ToolGroup
+from certctl_mcp.mcp_server.server import build_server
+from certctl_mcp.mcp_server.tools.catalog import catalog
+from tests.certctl_mcp.mcp_server.test_server import never
+
+
+def settings(database_url: str, **variables: str) -> Settings:
+    return load_settings(None, {"CERTCTL_DATABASE_URL": database_url} | variables)
+
+
+async def served(chosen: Settings) -> set[str]:
+    async with Client(build_server(chosen, open_application=never)) as client:
+        return {tool.name for tool in (await client.list_tools()).tools}
+
+
+def names(*groups: ToolGroup) -> set[str]:
+    return {tool.name for tool in catalog(groups)}
+
+
+async def test_a_read_only_server_has_no_tool_that_changes_anything(database_url: str) -> None:
+    reading = await served(settings(database_url, CERTCTL_MCP_READ_ONLY="true"))
+    assert reading == {
+        tool.name for tool in catalog() if tool.annotations and tool.annotations.read_only_hint
+    }
+    assert "list_notifications" in reading
+
+
+async def test_groups_can_be_picked(database_url: str) -> None:
+    picked = await served(settings(database_url, CERTCTL_MCP_TOOLS="Triage, requeue"))
+    assert picked == names(ToolGroup.TRIAGE, ToolGroup.REQUEUE)
+    assert "requeue_notification" in picked
+    assert "send_notification" not in picked
+
+
+async def test_what_is_not_served_cant_be_called_and_is_told_as_such(database_url: str) -> None:
+    chosen = settings(database_url, CERTCTL_MCP_READ_ONLY="true")
+    async with Client(build_server(chosen, open_application=never)) as client:
+        result = await client.call_tool("requeue_notification", {"id": "notif-1"})
+        assert result.is_error
+        (content,) = result.content
+        assert isinstance(content, TextContent)
+        assert content.text.startswith(
+            "requeue_notification is not served here: the operator allows only list_"
+        )
+
+
+@pytest.mark.parametrize("groups", ["read_only", "triage", "requeue", "send", "settle", "purge"])
+async def test_the_instructions_recommend_only_what_is_served(database_url: str, groups: str) -> None:
+    variables = {"CERTCTL_MCP_READ_ONLY": "true"} if groups == "read_only" else {"CERTCTL_MCP_TOOLS": groups}
+    chosen = settings(database_url, **variables)
+    async with Client(build_server(chosen, open_application=never), mode="legacy") as client:
+        told = client.instructions or ""
+        offered = {tool.name for tool in (await client.list_tools()).tools}
+    recommended = {tool.name for tool in catalog() if tool.name in told.replace(",", " ").split()}
+    assert recommended <= offered
+    assert ("read-only" in told) is (groups in {"read_only", "triage"})
+
+
+@pytest.mark.parametrize(
+    ("variables", "problem"),
+    [
+        ({"CERTCTL_MCP_TOOLS": "triag"}, "there is no group of tools 'triag'; did you mean triage?"),
+        ({"CERTCTL_MCP_TOOLS": ","}, "names no group of tools; there are triage, send,"),
+        ({"CERTCTL_MCP_READ_ONLY": "perhaps"}, "CERTCTL_MCP_READ_ONLY='perhaps': must be true or false"),
+        (
+            {"CERTCTL_MCP_READ_ONLY": "1", "CERTCTL_MCP_TOOLS": "send"},
+            "a read-only server serves the group triage alone",
+        ),
+    ],
+)
+def test_what_serves_nothing_is_refused(variables: dict[str, str], problem: str, database_url: str) -> None:
+    with pytest.raises(SettingsError, match=problem.replace("?", r"\?")):
+        settings(database_url, **variables)
+
+
+def test_an_option_comes_before_the_environment(database_url: str) -> None:
+    environ = {"CERTCTL_DATABASE_URL": database_url, "CERTCTL_MCP_TOOLS": "send"}
+    chosen = load_settings(None, environ, tools=(ToolGroup.TRIAGE,))
+    assert chosen.tool_groups == {ToolGroup.TRIAGE}

@@ -1,0 +1,258 @@
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from certctl_mcp.delivery.attempt import Delivery
+from certctl_mcp.delivery.retry_policy import RetryPolicy
+from certctl_mcp.notifiers.base import DeliveryFailedError, Notifier
+from certctl_mcp.text.redaction import MAX_ERROR_BYTES
+from storage.database import Database
+from storage.models import AttemptOutcome, Claim, Notification, NotificationStatus
+from tests.builders import LEASE, NOON, Queue, SettableClock
+from tests.certctl_mcp.sending import Acting, Delivering, Failing, Hanging, delivery
+from tests.holding import Held
+from tests.storage.foreign import locked
+
+
+async def deliver(delivering: Delivery, claim: Claim) -> AttemptOutcome | None:
+    return await delivering.record(claim, await delivering.attempt(claim))
+
+
+async def after(queue: Queue, claim: Claim) -> Notification:
+    return await queue.repository.get(claim.notification.id)
+
+
+async def failing_with(
+    database: Database, queue: Queue, error: BaseException, *, failures: int = 0
+) -> Notification:
+    """The notification after one attempt more, which failed with `error`."""
+    notification = await queue.pending()
+    for _ in range(failures):
+        earlier = await queue.claim(notification.id)
+        await queue.repository.record_failed_attempt(earlier, timedelta(0), "HTTP 503", timedelta(0))
+    claim = await queue.claim(notification.id)
+    await deliver(delivery(database, {"Webhook": Failing(queue.clock, error)}), claim)
+    return await after(queue, claim)
+
+
+async def test_what_the_notifier_accepts_is_sent(database: Database, queue: Queue) -> None:
+    notifier = Delivering()
+    claim = await queue.claimed()
+    assert await deliver(delivery(database, {"Webhook": notifier}), claim) is AttemptOutcome.SENT
+    assert notifier.received == [claim.notification]
+    sent = await after(queue, claim)
+    assert (sent.status, sent.sent_at, sent.retry_count) == (NotificationStatus.SENT, NOON, 0)
+
+
+@pytest.mark.parametrize(("failures", "minutes"), [(0, 1), (1, 2), (2, 4), (3, 8)])
+async def test_each_failure_doubles_the_wait(
+    database: Database, queue: Queue, failures: int, minutes: int
+) -> None:
+    failed = await failing_with(database, queue, DeliveryFailedError("HTTP 502"), failures=failures)
+    assert failed.status is NotificationStatus.FAILED
+    assert failed.next_retry_at == NOON + timedelta(minutes=minutes)
+    assert (failed.retry_count, failed.last_error) == (failures + 1, "HTTP 502")
+
+
+async def test_the_fifth_failure_makes_a_dead_letter(database: Database, queue: Queue) -> None:
+    dead = await failing_with(database, queue, DeliveryFailedError("HTTP 502"), failures=4)
+    assert dead.status is NotificationStatus.DEAD
+    assert (dead.retry_count, dead.next_retry_at, dead.last_error) == (4, None, "HTTP 502")
+
+
+async def test_what_can_never_succeed_is_dead_at_once(database: Database, queue: Queue) -> None:
+    dead = await failing_with(database, queue, DeliveryFailedError("HTTP 410", permanent=True))
+    assert (dead.status, dead.retry_count, dead.last_error) == (NotificationStatus.DEAD, 0, "HTTP 410")
+
+
+@pytest.mark.parametrize(
+    ("asked", "waited"),
+    [
+        pytest.param(timedelta(seconds=5), timedelta(minutes=1), id="earlier than the wait"),
+        pytest.param(timedelta(minutes=20), timedelta(minutes=20), id="later"),
+        pytest.param(timedelta(days=3), timedelta(hours=1), id="beyond the cap"),
+    ],
+)
+async def test_retry_after_lengthens_the_wait_up_to_the_cap(
+    database: Database, queue: Queue, asked: timedelta, waited: timedelta
+) -> None:
+    failed = await failing_with(database, queue, DeliveryFailedError("HTTP 429", retry_after=asked))
+    assert failed.next_retry_at == NOON + waited
+
+
+async def test_jitter_lengthens_the_wait_by_chance(database: Database, queue: Queue) -> None:
+    claim = await queue.claimed()
+    notifier = Failing(queue.clock, DeliveryFailedError("HTTP 502"))
+    jittery = RetryPolicy(jitter=0.5)
+    await deliver(delivery(database, {"Webhook": notifier}, policy=jittery, chance=lambda: 0.5), claim)
+    assert (await after(queue, claim)).next_retry_at == NOON + timedelta(seconds=75)
+
+
+async def test_without_a_notifier_it_counts_as_done_but_not_as_delivered(
+    database: Database, queue: Queue
+) -> None:
+    claim = await queue.claimed(channel="Pigeon")
+    assert await deliver(delivery(database, {}), claim) is AttemptOutcome.SKIPPED
+    skipped = await after(queue, claim)
+    assert (skipped.status, skipped.delivered) == (NotificationStatus.SENT, False)
+    assert skipped.error == "no notifier configured for channel Pigeon; not delivered"
+
+
+async def test_without_a_notifier_it_is_dead_where_the_operator_wants_that(
+    database: Database, queue: Queue
+) -> None:
+    claim = await queue.claimed(channel="Pigeon")
+    await deliver(delivery(database, {}, missing_notifier="dead"), claim)
+    dead = await after(queue, claim)
+    assert dead.status is NotificationStatus.DEAD
+    assert dead.last_error == "no notifier configured for channel Pigeon; not delivered"
+
+
+async def test_no_answer_within_the_send_timeout_is_a_failure(database: Database, queue: Queue) -> None:
+    claim = await queue.claimed()
+    impatient = delivery(database, {"Webhook": Hanging()}, send_timeout=timedelta(milliseconds=20))
+    assert await deliver(impatient, claim) is AttemptOutcome.FAILED
+    assert (await after(queue, claim)).last_error == "no answer within the send timeout of 0.02 s"
+    (attempt,) = await queue.repository.attempts(claim.notification.id)
+    assert attempt.duration is not None
+    assert attempt.duration >= timedelta(milliseconds=20)
+
+
+class UnprintableError(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no words for it")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (KeyError("severity"), "KeyError: 'severity'"),
+        (TimeoutError("its own"), "TimeoutError: its own"),
+        (ExceptionGroup("several", [OSError("a"), OSError("b")]), "several (2 sub-exceptions)"),
+        (asyncio.CancelledError("of its own task"), "CancelledError: of its own task"),
+        (SystemExit(3), "SystemExit: 3"),
+        (UnprintableError(), "UnprintableError: <exception str() failed>"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+async def test_whatever_a_notifier_raises_is_a_failure_like_others(
+    database: Database, queue: Queue, error: BaseException, told: str
+) -> None:
+    failed = await failing_with(database, queue, error)
+    assert failed.status is NotificationStatus.FAILED
+    assert failed.last_error is not None
+    assert failed.last_error.startswith("the notifier failed: ")
+    assert failed.last_error.endswith(told)
+
+
+async def test_a_notifier_that_can_t_be_had_is_a_failure_like_others(
+    database: Database, queue: Queue
+) -> None:
+    async def find(channel: str) -> Notifier | None:
+        raise ImportError(f"no module for {channel}")
+
+    claim = await queue.claimed()
+    await deliver(delivery(database, {}, find_notifier=find), claim)
+    failed = await after(queue, claim)
+    assert failed.last_error == "the notifier failed: ImportError: no module for Webhook"
+
+
+async def test_the_time_to_build_a_notifier_is_not_taken_from_its_send(
+    database: Database, queue: Queue
+) -> None:
+    async def find(_channel: str) -> Notifier | None:
+        await asyncio.sleep(0.1)
+        return Delivering()
+
+    claim = await queue.claimed()
+    impatient = delivery(database, {}, find_notifier=find, send_timeout=timedelta(milliseconds=50))
+    assert await deliver(impatient, claim) is AttemptOutcome.SENT
+
+
+async def test_an_error_is_stored_without_secrets(database: Database, queue: Queue) -> None:
+    error = DeliveryFailedError("refused by https://bot:hunter22@example.com: password=hunter22")
+    failed = await failing_with(database, queue, error)
+    assert failed.last_error == "refused by https://[redacted]@example.com: password=[redacted]"
+
+
+async def test_a_defect_is_logged_without_its_words(
+    database: Database, queue: Queue, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    await failing_with(database, queue, RuntimeError("the key is hunter22"))
+    assert "the notifier of channel 'Webhook' raised RuntimeError" in caplog.text
+    assert "hunter22" not in caplog.text
+
+
+@pytest.mark.parametrize("character", ["\0", "\ud800", "è"], ids=["NUL", "half a character", "two bytes"])
+async def test_of_an_error_without_end_as_much_is_stored_as_fits(
+    database: Database, queue: Queue, character: str
+) -> None:
+    failed = await failing_with(database, queue, DeliveryFailedError(character * 1_000_000))
+    (attempt,) = await queue.repository.attempts(failed.id)
+    assert failed.last_error == attempt.error
+    assert failed.last_error is not None
+    assert MAX_ERROR_BYTES - 40 < len(failed.last_error.encode()) <= MAX_ERROR_BYTES
+    assert "\0" not in failed.last_error
+
+
+async def test_an_outcome_after_the_lease_was_lost_is_refused_and_told(
+    database: Database, queue: Queue, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def lose_the_lease(_: Notification) -> None:
+        queue.clock.advance(LEASE)
+        await queue.claim_due(worker="worker-2")
+
+    slow = await queue.claimed()
+    assert await deliver(delivery(database, {"Webhook": Acting(lose_the_lease)}), slow) is None
+    (attempt,) = await queue.repository.attempts(slow.notification.id)
+    assert (attempt.worker, attempt.outcome, attempt.late) == ("worker-1", AttemptOutcome.SENT, True)
+    assert (await after(queue, slow)).lease_owner == "worker-2"
+    assert f"{slow.notification.id}, attempt 1, came after its lease was lost and is refused" in caplog.text
+
+
+@pytest.fixture
+async def impatient(database_url: str, clock: SettableClock) -> AsyncIterator[Database]:
+    """A database that does not wait for other processes."""
+    held = Held(Database.open(database_url, clock=clock, busy_timeout=timedelta(0)))
+    yield await held.enter()
+    await held.leave()
+
+
+async def test_an_outcome_is_recorded_when_the_database_can_be_written_again(
+    impatient: Database, queue: Queue, database_path: Path
+) -> None:
+    claim = await queue.claimed()
+    waits = []
+    with ExitStack() as lock:
+
+        async def sleep(seconds: float) -> None:
+            waits.append(seconds)
+            if len(waits) == 3:
+                lock.close()
+
+        lock.enter_context(locked(database_path))
+        delivering = delivery(impatient, {"Webhook": Delivering()}, sleep=sleep)
+        assert await deliver(delivering, claim) is AttemptOutcome.SENT
+    assert waits == [0.5, 0.5, 0.5]
+    assert (await after(queue, claim)).delivered
+
+
+async def test_an_outcome_that_can_t_be_recorded_while_the_lease_lasts_is_given_up(
+    impatient: Database, queue: Queue, database_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def sleep(_: float) -> None:
+        queue.clock.advance(LEASE / 3)
+
+    claim = await queue.claimed()
+    with locked(database_path):
+        assert await deliver(delivery(impatient, {"Webhook": Delivering()}, sleep=sleep), claim) is None
+    assert queue.clock.now == claim.expires_at
+    assert f"the outcome of {claim.notification.id} can't be recorded: the database" in caplog.text
+    (again,) = await queue.claim_due()
+    assert again.notification.id == claim.notification.id

@@ -1,0 +1,197 @@
+"""What can one channel, or one notification, do to the others? Nothing."""
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+from certctl_mcp.delivery.retry_loop import QUIET
+from storage.database import Database
+from storage.models import Claim, Notification, NotificationStatus, Room
+from storage.repository import NotificationRepository
+from tests.builders import LEASE, Queue
+from tests.certctl_mcp.sending import Acting, Delivering, Hanging, retry_loop, running
+
+
+async def test_a_channel_that_hangs_holds_its_own_places_and_no_others(
+    database: Database, queue: Queue
+) -> None:
+    hanging, delivering = Hanging(), Delivering()
+    for _ in range(15):
+        await queue.pending(channel="Slack")
+    for _ in range(30):
+        await queue.pending(channel="Teams")
+    async with running(retry_loop(database, {"Slack": hanging, "Teams": delivering}, channel_limit=10)):
+        await hanging.receives(10)
+        await delivering.receives(30)
+        assert len(hanging.received) == 10
+        hanging.release()
+        await hanging.receives(15)
+
+
+async def test_what_comes_while_a_channel_hangs_is_delivered_at_once(
+    database: Database, queue: Queue
+) -> None:
+    hanging, delivering = Hanging(), Delivering()
+    async with running(retry_loop(database, {"Slack": hanging, "Teams": delivering}, channel_limit=1)):
+        await queue.pending(channel="Slack")
+        await hanging.receives()
+        for number in range(1, 4):
+            await queue.pending(channel="Slack")
+            await queue.pending(channel="Teams")
+            await delivering.receives(number)
+        assert len(hanging.received) == 1
+        hanging.release()
+
+
+PLACES = 10
+
+
+class HoldsMore(NotificationRepository):
+    """Tells when more was claimed than there are places."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.more = asyncio.Event()
+
+    async def claim(self, *request: Any, **options: Any) -> tuple[Claim, ...]:
+        claims = await super().claim(*request, **options)
+        if len(claims) > PLACES:
+            self.more.set()
+        return claims
+
+
+async def test_what_is_held_for_a_channel_that_begins_to_hang_keeps_no_place_of_others(
+    database: Database, queue: Queue
+) -> None:
+    hanging, delivering, repository = Hanging(), Delivering(), HoldsMore(database)
+
+    async def hang_in_the_end(notification: Notification) -> None:
+        # Some end while the claim is on its way that the first to end gave reason to.
+        for _ in range(100 * int(notification.message) % 1000):
+            await asyncio.sleep(0)
+        if repository.more.is_set():
+            await hanging.send(notification)
+
+    for number in range(20 * PLACES):
+        await queue.pending(channel="Slack", message=str(number))
+    notifiers = {"Slack": Acting(hang_in_the_end), "Teams": delivering}
+    limits = {"channel_limit": PLACES, "concurrency": 2 * PLACES}
+    async with running(retry_loop(database, notifiers, repository=repository, **limits)):
+        await hanging.receives(PLACES)
+        for number in range(1, PLACES):
+            await queue.pending(channel="Teams")
+            await delivering.receives(number)
+        assert len(hanging.received) == PLACES
+        hanging.release()
+
+
+async def test_a_retry_is_made_when_it_is_due_though_another_channel_has_no_place(
+    database: Database, queue: Queue
+) -> None:
+    due_in = timedelta(minutes=7)
+    hanging, delivering = Hanging(), Delivering()
+
+    async def wait(wake: asyncio.Event, longest: timedelta) -> None:
+        if longest == due_in:
+            queue.clock.advance(due_in)
+        elif longest > QUIET:
+            await wake.wait()
+
+    await queue.failed(channel="Teams", wait=due_in)
+    for _ in range(2):
+        await queue.pending(channel="Slack")
+    notifiers = {"Slack": hanging, "Teams": delivering}
+    async with running(retry_loop(database, notifiers, channel_limit=1, wait=wait, lease=2 * due_in)):
+        await delivering.receives()
+        assert len(hanging.received) == 1
+        hanging.release()
+
+
+async def test_no_more_is_sent_at_once_than_the_limits_allow(database: Database, queue: Queue) -> None:
+    limits = {"Email": 1, "Slack": 2, "Teams": 5, "Webhook": 10}
+    for number in range(200):
+        await queue.pending(channel=list(limits)[number % 4])
+    hanging = Hanging()
+    notifiers = dict.fromkeys(limits, hanging)
+    async with running(retry_loop(database, notifiers, concurrency=12, room=Room(0, limits))):
+        await hanging.receives(12)
+        hanging.release()
+        await hanging.receives(200)
+    assert hanging.most <= Counter(limits)
+    assert hanging.most_in_all == 12
+
+
+async def test_what_may_kill_its_worker_is_attempted_when_nothing_else_is(
+    database: Database, queue: Queue
+) -> None:
+    told: list[str] = []
+    looked = asyncio.Event()
+
+    async def wait(wake: asyncio.Event, longest: timedelta) -> None:
+        if longest > QUIET:
+            looked.set()
+            await wake.wait()
+
+    async def tell(notification: Notification) -> None:
+        told.append(f"{notification.message} begins")
+        if notification.message == "suspect":
+            await queue.pending(message="newcomer")
+            looked.clear()
+            await looked.wait()
+        told.append(f"{notification.message} ends")
+
+    await queue.abandoned(times=3, message="suspect")
+    await queue.pending(message="innocent")
+    notifier = Acting(tell)
+    async with running(retry_loop(database, {"Webhook": notifier}, wait=wait)):
+        await notifier.receives(3)
+    names = ("innocent", "suspect", "newcomer")
+    assert told == [f"{name} {what}" for name in names for what in ("begins", "ends")]
+
+
+async def test_one_suspect_is_attempted_after_the_other(database: Database, queue: Queue) -> None:
+    for _ in range(2):
+        await queue.abandoned(times=3)
+    hanging = Hanging()
+    async with running(retry_loop(database, {"Webhook": hanging})):
+        await hanging.receives()
+        hanging.release()
+        await hanging.receives(2)
+    assert hanging.most_in_all == 1
+
+
+async def test_a_lease_that_ends_beside_a_suspect_is_waited_for_in_peace(
+    database: Database, queue: Queue
+) -> None:
+    await queue.abandoned(times=3)
+    held = await queue.pending()
+    await queue.claim(held.id)
+    hanging = Hanging()
+    waits: list[timedelta] = []
+
+    async def wait(wake: asyncio.Event, longest: timedelta) -> None:
+        if longest == QUIET:
+            return
+        waits.append(longest)
+        if hanging.received and len(waits) < 10:
+            queue.clock.advance(LEASE)
+            return
+        hanging.release()
+        await wake.wait()
+
+    async with running(retry_loop(database, {"Webhook": hanging}, wait=wait, worker="worker-2")):
+        await hanging.receives(2)
+    assert timedelta(0) not in waits
+
+
+async def test_a_channel_without_notifier_does_not_hold_up_the_others(
+    database: Database, queue: Queue
+) -> None:
+    undeliverable = await queue.pending(channel="Pigeon")
+    await queue.pending(channel="Webhook")
+    loop = retry_loop(database, {"Webhook": Delivering()})
+    async with loop:
+        report = await loop.sweep()
+    assert (report.sent, report.skipped) == (1, 1)
+    assert (await queue.repository.get(undeliverable.id)).status is NotificationStatus.SENT

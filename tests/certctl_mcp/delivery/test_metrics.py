@@ -1,0 +1,80 @@
+"""The meter says how a process's attempts went, in as many series as channels are configured."""
+
+from datetime import timedelta
+
+import pytest
+
+from certctl_mcp.delivery.metrics import ATTEMPT_SECONDS, OTHER, AttemptMeter, Durations
+from certctl_mcp.notifiers.base import DeliveryFailedError
+from storage.database import Database
+from storage.models import AttemptOutcome
+from tests.builders import Queue, SettableClock
+from tests.certctl_mcp.sending import Acting, Delivering, Failing, retry_loop
+
+
+def made(meter: AttemptMeter, channel: str) -> int:
+    *_, (_, everything) = meter.durations[channel].cumulative()
+    return everything
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (None, AttemptOutcome.SENT),
+        (DeliveryFailedError("HTTP 503"), AttemptOutcome.FAILED),
+        (DeliveryFailedError("HTTP 410", permanent=True), AttemptOutcome.DEAD),
+    ],
+)
+async def test_attempts_are_counted_by_channel_and_outcome(
+    database: Database,
+    queue: Queue,
+    clock: SettableClock,
+    error: DeliveryFailedError | None,
+    outcome: AttemptOutcome,
+) -> None:
+    await queue.pending()
+    notifier = Delivering() if error is None else Failing(clock, error)
+    meter = AttemptMeter(["Webhook", "Slack"])
+    async with retry_loop(database, {"Webhook": notifier}, meter=meter) as loop:
+        await loop.sweep()
+    assert {other for other in AttemptOutcome if meter.count("Webhook", other)} == {outcome}
+    assert (meter.count("Webhook", outcome), meter.total(outcome)) == (1, 1)
+    assert (made(meter, "Webhook"), made(meter, "Slack")) == (1, 0)
+
+
+async def test_channels_that_are_not_configured_are_counted_as_one(database: Database, queue: Queue) -> None:
+    for number in range(3):
+        await queue.pending(channel=f"channel {number}")
+    meter = AttemptMeter(["Webhook"])
+    async with retry_loop(database, {}, meter=meter) as loop:
+        await loop.sweep()
+    assert (meter.count(OTHER, AttemptOutcome.SKIPPED), set(meter.durations)) == (3, {"Webhook", OTHER})
+    assert made(meter, OTHER) == 0
+
+
+async def test_an_outcome_that_came_too_late_counts_as_unrecorded(
+    database: Database, queue: Queue, clock: SettableClock
+) -> None:
+    async def outlive_the_lease(_: object) -> None:
+        clock.advance(timedelta(hours=1))
+        await queue.claim_due(slots=1, worker="worker-2")
+
+    await queue.pending()
+    meter = AttemptMeter(["Webhook"])
+    async with retry_loop(database, {"Webhook": Acting(outlive_the_lease)}, meter=meter) as loop:
+        await loop.sweep()
+    assert (meter.count("Webhook", None), made(meter, "Webhook")) == (1, 1)
+    assert not any(meter.total(outcome) for outcome in AttemptOutcome)
+
+
+def test_a_duration_counts_below_every_bound_that_it_does_not_exceed() -> None:
+    durations = Durations((1, 5))
+    for seconds in (0.5, 1, 5.1):
+        durations.add(seconds)
+    assert list(durations.cumulative()) == [(1, 2), (5, 2), (float("inf"), 3)]
+    assert durations.total_seconds == pytest.approx(6.6)
+
+
+def test_the_bounds_tell_fast_from_slow_and_show_what_ran_into_the_timeout() -> None:
+    assert ATTEMPT_SECONDS[0] == 0.05
+    assert ATTEMPT_SECONDS[-1] > 30

@@ -1,0 +1,170 @@
+"""When the loop attempts what: in time that passes at once, or woken with an hour before it."""
+
+import asyncio
+import logging
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from certctl_mcp.delivery.retry_loop import FIRST_PAUSE, QUIET
+from certctl_mcp.delivery.retry_policy import RetryPolicy
+from certctl_mcp.notifiers.base import DeliveryFailedError
+from storage.database import Database
+from storage.models import NotificationStatus
+from storage.repository import NotificationRepository
+from tests.builders import NOON, Queue, SettableClock, new_notification
+from tests.certctl_mcp.sending import Delivering, Failing, PassingTime, retry_loop, running
+from tests.storage.foreign import insert_row, locked
+
+DAY = timedelta(days=1)
+
+
+def minutes_from_noon(notifier: Failing) -> list[float]:
+    return [(moment - NOON) / timedelta(minutes=1) for moment in notifier.moments]
+
+
+@pytest.fixture
+def deaf(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What others commit goes unnoticed."""
+    monkeypatch.setattr("storage.engine.sqlite.data_version.LOOK_EVERY", DAY)
+
+
+async def test_a_day_of_backoff_passes_in_a_test_without_waiting(database: Database, queue: Queue) -> None:
+    notification = await queue.pending()
+    notifier = Failing(queue.clock, DeliveryFailedError("HTTP 503"))
+    time = PassingTime(queue.clock, DAY)
+    await time.pass_for(retry_loop(database, {"Webhook": notifier}, wait=time.wait))
+    assert minutes_from_noon(notifier) == [0, 1, 3, 7, 15]
+    dead = await queue.repository.get(notification.id)
+    assert (dead.status, dead.retry_count) == (NotificationStatus.DEAD, 4)
+
+
+async def test_a_longer_policy_waits_an_hour_in_the_end(database: Database, queue: Queue) -> None:
+    await queue.pending()
+    notifier = Failing(queue.clock, DeliveryFailedError("HTTP 503"))
+    time = PassingTime(queue.clock, DAY)
+    patient = RetryPolicy(max_attempts=10)
+    await time.pass_for(retry_loop(database, {"Webhook": notifier}, policy=patient, wait=time.wait))
+    assert minutes_from_noon(notifier) == [0, 1, 3, 7, 15, 31, 63, 123, 183, 243]
+
+
+async def test_a_retry_is_made_when_it_is_due_and_not_at_the_next_interval(
+    database: Database, queue: Queue
+) -> None:
+    await queue.failed(wait=timedelta(minutes=7, seconds=1.25))
+    notifier = Failing(queue.clock, DeliveryFailedError("HTTP 410", permanent=True))
+    time = PassingTime(queue.clock, DAY)
+    await time.pass_for(retry_loop(database, {"Webhook": notifier}, wait=time.wait))
+    assert notifier.moments == [NOON + timedelta(minutes=7, seconds=1.25)]
+
+
+async def test_what_a_dead_worker_held_is_attempted_when_its_lease_ends(
+    database: Database, queue: Queue
+) -> None:
+    await queue.claimed(lease=timedelta(seconds=40))
+    notifier = Failing(queue.clock, DeliveryFailedError("HTTP 410", permanent=True))
+    time = PassingTime(queue.clock, DAY)
+    await time.pass_for(retry_loop(database, {"Webhook": notifier}, wait=time.wait, worker="worker-2"))
+    assert notifier.moments == [NOON + timedelta(seconds=40)]
+
+
+@pytest.mark.usefixtures("deaf")
+async def test_what_nothing_tells_of_is_found_after_the_interval(
+    database: Database, queue: Queue, database_path: Path
+) -> None:
+    notifier = Failing(queue.clock, DeliveryFailedError("HTTP 410", permanent=True))
+    time = PassingTime(queue.clock, timedelta(minutes=10))
+
+    async def wait(wake: asyncio.Event, longest: timedelta) -> None:
+        if not time.waits:
+            insert_row(database_path, channel="Webhook")
+        await time.wait(wake, longest)
+
+    await time.pass_for(retry_loop(database, {"Webhook": notifier}, interval=timedelta(minutes=2), wait=wait))
+    assert notifier.moments == [NOON + timedelta(minutes=2)]
+
+
+@pytest.mark.usefixtures("deaf")
+async def test_what_this_process_accepts_wakes_it(database: Database, queue: Queue) -> None:
+    notifier = Delivering()
+    async with running(retry_loop(database, {"Webhook": notifier})):
+        for number in range(1, 4):
+            await queue.pending()
+            await notifier.receives(number)
+
+
+@pytest.mark.usefixtures("deaf")
+async def test_what_this_process_requeues_wakes_it(database: Database, queue: Queue) -> None:
+    dead = await queue.dead()
+    notifier = Delivering()
+    async with running(retry_loop(database, {"Webhook": notifier})):
+        await queue.repository.requeue(dead.id)
+        await notifier.receives()
+
+
+@pytest.mark.both_databases
+async def test_what_another_process_accepts_wakes_it(
+    database: Database, database_url: str, clock: SettableClock
+) -> None:
+    notifier = Delivering()
+    async with (
+        Database.open(database_url, clock=clock) as other,
+        running(retry_loop(database, {"Webhook": notifier})),
+    ):
+        await NotificationRepository(other).accept(new_notification())
+        await notifier.receives()
+
+
+@pytest.mark.both_databases
+async def test_what_another_program_writes_wakes_it(database: Database, database_url: str) -> None:
+    notifier = Delivering()
+    async with running(retry_loop(database, {"Webhook": notifier})):
+        insert_row(database_url, channel="Webhook")
+        await notifier.receives()
+
+
+async def test_it_goes_on_when_the_database_can_be_used_again(
+    database_url: str, database_path: Path, clock: SettableClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    notifier = Delivering()
+    pauses: list[float] = []
+    with ExitStack() as lock:
+
+        async def wait(event: asyncio.Event, longest: timedelta) -> None:
+            if longest != QUIET and not notifier.received:
+                pauses.append(longest.total_seconds())
+                if len(pauses) == 7:
+                    lock.close()
+            else:
+                await event.wait()
+
+        async with Database.open(database_url, clock=clock, busy_timeout=timedelta(0)) as database:
+            await NotificationRepository(database).accept(new_notification())
+            lock.enter_context(locked(database_path))
+            async with running(retry_loop(database, {"Webhook": notifier}, wait=wait)):
+                await notifier.receives()
+    assert pauses == [1, 2, 4, 8, 16, 30, 30]
+    told = [record for record in caplog.records if "locked by another process" in record.getMessage()]
+    assert [record.levelno for record in told] == [logging.WARNING] * 7
+
+
+async def test_a_defect_in_a_sweep_does_not_end_it(
+    database: Database, queue: Queue, caplog: pytest.LogCaptureFixture
+) -> None:
+    divisors = iter([0])
+
+    def broken_at_first() -> datetime:
+        return queue.clock.now + timedelta(0) // next(divisors, 1)
+
+    async def no_pause(event: asyncio.Event, longest: timedelta) -> None:
+        if longest > FIRST_PAUSE:
+            await event.wait()
+
+    await queue.pending()
+    notifier = Delivering()
+    loop = retry_loop(database, {"Webhook": notifier}, clock=broken_at_first, wait=no_pause)
+    async with running(loop):
+        await notifier.receives()
+    assert "a sweep failed; trying again in 1 s" in caplog.text

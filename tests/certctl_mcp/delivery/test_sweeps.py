@@ -1,0 +1,136 @@
+import asyncio
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+
+import anyio
+import pytest
+
+from certctl_mcp.delivery.retry_loop import SWEEP_LIMIT
+from certctl_mcp.notifiers.base import DeliveryFailedError
+from storage.database import Database
+from storage.errors import DatabaseBusyError
+from storage.models import NotificationFilter, NotificationStatus, SweepReport
+from storage.repository import NotificationRepository
+from tests.builders import Queue, SettableClock, new_notification
+from tests.certctl_mcp.sending import Delivering, Failing, Hanging, retry_loop, running
+from tests.storage.foreign import locked
+
+pytestmark = pytest.mark.both_databases
+
+AT_ONCE = timedelta(milliseconds=500)
+
+
+async def test_a_sweep_tells_what_came_of_its_attempts(database: Database, queue: Queue) -> None:
+    notifiers = {
+        "Slack": Delivering(),
+        "Teams": Failing(queue.clock, DeliveryFailedError("HTTP 503")),
+        "Webhook": Failing(queue.clock, DeliveryFailedError("HTTP 410", permanent=True)),
+    }
+    for number, channel in enumerate(("Slack", "Teams", "Webhook", "Pigeon"), start=1):
+        for _ in range(number):
+            await queue.pending(channel=channel)
+    loop = retry_loop(database, notifiers)
+    async with loop:
+        report = await loop.sweep()
+    assert report == SweepReport(sent=1, failed=2, dead=3, skipped=4, still_under_way=0)
+
+
+async def test_a_sweep_with_nothing_due_tells_so(database: Database, queue: Queue) -> None:
+    await queue.failed()
+    loop = retry_loop(database, {})
+    async with loop:
+        assert await loop.sweep() == SweepReport(sent=0, failed=0, dead=0, skipped=0, still_under_way=0)
+
+
+async def test_a_sweep_attempts_a_thousand_at_most(database: Database, queue: Queue) -> None:
+    more = SWEEP_LIMIT + 3
+    await asyncio.gather(*(queue.repository.accept(new_notification()) for _ in range(more)))
+    loop = retry_loop(database, {"Webhook": Delivering()})
+    async with loop:
+        assert [(await loop.sweep()).sent for _ in range(3)] == [1000, 3, 0]
+
+
+async def test_a_sweep_counts_suspects_like_all_others(database: Database, queue: Queue) -> None:
+    for _ in range(2):
+        await queue.abandoned(times=3)
+    await queue.pending()
+    loop = retry_loop(database, {"Webhook": Delivering()})
+    async with loop:
+        assert [(await loop.sweep(limit=1)).sent for _ in range(4)] == [1, 1, 1, 0]
+
+
+async def test_a_sweep_beside_the_loop_counts_what_the_loop_had_begun(
+    database: Database, queue: Queue
+) -> None:
+    hanging = Hanging()
+    await queue.pending()
+    async with running(retry_loop(database, {"Webhook": hanging})) as loop:
+        await hanging.receives()
+        sweep = asyncio.create_task(loop.sweep())
+        await queue.pending()
+        await hanging.receives(2)
+        hanging.release()
+        assert (await sweep).sent == 2
+
+
+async def test_a_sweep_waits_for_what_hangs_only_so_long(database: Database, queue: Queue) -> None:
+    hanging = Hanging()
+    await queue.pending(channel="Slack")
+    await queue.pending(channel="Teams")
+    loop = retry_loop(database, {"Slack": hanging, "Teams": Delivering()})
+    async with loop:
+        report = await loop.sweep(at_most=AT_ONCE)
+        assert (report.sent, report.still_under_way) == (1, 1)
+        hanging.release()
+    assert (await queue.repository.count_by_status())[NotificationStatus.SENT] == 2
+
+
+async def test_sweeps_don_t_overlap(database: Database, queue: Queue) -> None:
+    hanging = Hanging()
+    for _ in range(2):
+        await queue.pending()
+    loop = retry_loop(database, {"Webhook": hanging})
+    async with loop:
+        first = asyncio.create_task(loop.sweep(limit=1))
+        await hanging.receives()
+        second = await loop.sweep(at_most=AT_ONCE)
+        assert (second.sent, second.still_under_way) == (0, 1)
+        assert len(hanging.received) == 1
+        hanging.release()
+        assert (await first).sent == 1
+        assert (await loop.sweep()).sent == 1
+
+
+async def test_when_nothing_can_be_claimed_nothing_is_sent(
+    database_url: str, database_path: Path, clock: SettableClock
+) -> None:
+    notifier = Delivering()
+    async with Database.open(database_url, clock=clock, busy_timeout=timedelta(0)) as database:
+        await NotificationRepository(database).accept(new_notification())
+        loop = retry_loop(database, {"Webhook": notifier})
+        async with loop:
+            with locked(database_path), pytest.raises(DatabaseBusyError):
+                await loop.sweep()
+            assert notifier.received == []
+            assert (await loop.sweep()).sent == 1
+
+
+async def test_a_sweep_cancelled_in_the_middle_of_its_claim_leaves_nothing_held(
+    database: Database, queue: Queue, database_path: Path
+) -> None:
+    notifier = Delivering()
+    notification = await queue.pending()
+    loop = retry_loop(database, {"Webhook": notifier})
+    async with loop:
+        with ExitStack() as lock:
+            lock.enter_context(locked(database_path))
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(loop.sweep)
+                await anyio.wait_all_tasks_blocked()
+                tasks.cancel_scope.cancel()
+                lock.close()
+        await notifier.receives()
+    (sent,) = (await queue.repository.list(NotificationFilter())).items
+    assert sent.id == notification.id
+    assert (sent.delivered, sent.attempt_count, sent.lease_owner) == (True, 1, None)

@@ -1,0 +1,179 @@
+"""Nobody gets in without a key, nor by guessing one; and a key does what its role allows and no more."""
+
+import logging
+
+import pytest
+
+from certctl_mcp.config.api_keys import Role, parse_named_keys, parse_secret
+from certctl_mcp.http.auth.middleware import FAILURES_AT_ONCE, Keys, Logins
+from certctl_mcp.http.auth.principal import Caller
+from tests.builders import Queue
+from tests.certctl_mcp.http.conftest import ADMIN, KEYS, OPERATOR, READER, Serve, Served
+
+PATHS = [
+    "/api/v1/notifications",
+    "/api/v1/notifications/notif-1",
+    "/api/v1/stats/summary",
+    "/api/v1/auth/check",
+    "/openapi.json",
+    "/mcp",
+    "/nowhere",
+]
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_without_a_key_nothing_is_answered(served: Served, path: str) -> None:
+    for headers in ({}, {"Authorization": "Basic YTpi"}, {"Authorization": "Bearer "}):
+        async with served.client(**headers) as client:
+            refused = await client.get(path)
+        assert refused.status_code == 401
+        assert refused.headers["WWW-Authenticate"].startswith('Bearer realm="certctl"')
+        assert "Bearer" in refused.json()["message"]
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/api/v1/auth/info"])
+async def test_probes_and_the_page_need_none(served: Served, path: str) -> None:
+    async with served.client() as client:
+        assert (await client.get(path)).status_code == 200
+
+
+async def test_a_key_says_who_calls(served: Served) -> None:
+    known = {}
+    for key in (ADMIN, OPERATOR, READER):
+        async with served.client(key) as client:
+            known[key] = (await client.get("/api/v1/auth/check")).json()
+    assert {key: (told["user"], told["admin"], told["read_only"]) for key, told in known.items()} == {
+        ADMIN: ("ada", True, False),
+        OPERATOR: ("otto", False, False),
+        READER: ("rita", False, True),
+    }
+
+
+async def test_both_keys_of_a_rotation_are_good_and_count_as_one_caller(serve: Serve) -> None:
+    served = await serve(CERTCTL_API_KEYS_NAMED="ada:OLD:admin,ada:NEW:admin")
+    for key in ("OLD", "NEW"):
+        async with served.client(key) as client:
+            assert (await client.get("/api/v1/auth/check")).json()["user"] == "ada"
+
+
+async def test_keys_without_names_count_where_none_has_a_name(serve: Serve) -> None:
+    served = await serve(CERTCTL_AUTH_SECRET="first, second")
+    async with served.client("second") as client:
+        told = (await client.get("/api/v1/auth/check")).json()
+    assert (told["user"], told["admin"]) == ("legacy-key-1", False)
+    named = await serve(CERTCTL_AUTH_SECRET="first", CERTCTL_API_KEYS_NAMED=KEYS)
+    async with named.client("first") as client:
+        assert (await client.get("/api/v1/auth/check")).status_code == 401
+
+
+async def test_a_reader_changes_nothing(served: Served, queue: Queue) -> None:
+    dead = await queue.dead()
+    address = f"/api/v1/notifications/{dead.id}"
+    async with served.client(READER) as client:
+        assert (await client.get(address)).status_code == 200
+        new = {"type": "Test", "channel": "Webhook", "message": "hello"}
+        for path in (f"{address}/requeue", f"{address}/read", "/api/v1/notifications"):
+            refused = await client.post(path, json=new)
+            assert refused.status_code == 403
+            assert "'rita' may only read" in refused.json()["message"]
+    assert (await queue.repository.get(dead.id)) == dead
+
+
+async def test_what_the_operator_serves_not_at_all_no_key_opens(serve: Serve, queue: Queue) -> None:
+    served = await serve(CERTCTL_API_KEYS_NAMED=KEYS, CERTCTL_MCP_TOOLS="triage,requeue")
+    dead = await queue.dead()
+    async with served.client(ADMIN) as client:
+        refused = await client.post(f"/api/v1/notifications/{dead.id}/read")
+        assert refused.status_code == 403
+        assert (await client.post(f"/api/v1/notifications/{dead.id}/requeue")).status_code == 200
+
+
+async def test_guessing_ends_in_being_ignored(served: Served) -> None:
+    async with served.client("wrong", address="192.0.2.7") as client:
+        statuses = [(await client.get("/api/v1/auth/check")).status_code for _ in range(FAILURES_AT_ONCE + 1)]
+        refused = await client.get("/api/v1/auth/check")
+    assert statuses == [401] * FAILURES_AT_ONCE + [429]
+    assert int(refused.headers["Retry-After"]) >= 1
+    async with served.client(ADMIN, address="192.0.2.7") as client:
+        assert (await client.get("/api/v1/auth/check")).status_code == 429
+    async with served.client(ADMIN, address="192.0.2.8") as client:
+        assert (await client.get("/api/v1/auth/check")).status_code == 200
+
+
+async def test_who_was_let_in_before_is_not_kept_out_by_a_neighbour(served: Served) -> None:
+    async with served.client(ADMIN, address="192.0.2.7") as ada, served.client("wrong", "192.0.2.7") as other:
+        assert (await ada.get("/api/v1/auth/check")).status_code == 200
+        for _ in range(FAILURES_AT_ONCE + 5):
+            await other.get("/api/v1/auth/check")
+        assert (await ada.get("/api/v1/auth/check")).status_code == 200
+
+
+async def test_one_ipv6_site_counts_as_one_address(served: Served) -> None:
+    for number in range(FAILURES_AT_ONCE):
+        async with served.client("wrong", address=f"2001:db8::{number}") as client:
+            await client.get("/api/v1/auth/check")
+    async with served.client("wrong", address="2001:db8::ffff") as client:
+        assert (await client.get("/api/v1/auth/check")).status_code == 429
+
+
+def test_an_address_is_listened_to_again_after_a_while() -> None:
+    now = 0.0
+    logins = Logins(lambda: now)
+    for _ in range(FAILURES_AT_ONCE):
+        logins.failed("192.0.2.7")
+    wait = logins.wait("192.0.2.7", None)
+    assert 0 < wait <= 6
+    now += wait
+    assert logins.wait("192.0.2.7", None) == 0
+
+
+async def test_the_log_names_the_caller_and_shows_no_key(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with served.client(OPERATOR) as client:
+        answered = await client.get("/api/v1/notifications?text=secret-text")
+    async with served.client("a-wrong-key") as client:
+        await client.get("/api/v1/notifications")
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith("certctl_mcp")]
+    (line,) = [line for line in ours if answered.headers["X-Request-ID"] in line]
+    assert line.startswith("GET /api/v1/notifications 200 in ")
+    assert "key otto" in line
+    for hidden in (OPERATOR, "a-wrong-key", "secret-text"):
+        assert not any(hidden in line for line in ours)
+
+
+def test_keys_are_compared_whole() -> None:
+    keys = Keys(parse_named_keys("a:KEY-ONE,b:KEY-TWO:read-only"))
+    assert keys.owner("KEY-TWO") == Caller("b", Role.READER)
+    assert [keys.owner(given) for given in ("KEY", "KEY-ONE ", "key-one", "", "KEY-ONEKEY-ONE")] == [None] * 5
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ("sesame", "entry 1 must be name:key"),
+        ("ada:sesame:admin:x", "entry 1 must be name:key"),
+        ("ada:ok,o p:sesame", "the name of entry 2 must be of letters"),
+        ("ada:", "the key of ada is empty"),
+        ("ada:sesame:root", "what follows the key of ada must be admin or read-only"),
+        ("ada:sesame,ada:sesame", "ada has the same key twice"),
+        ("ada:sesame,bob:sesame", "ada and bob have the same key"),
+        ("ada:sesame,ada:b:admin", "the keys of ada differ in what they may do"),
+        ("ada:ses ame", "the key of ada must be of visible ASCII characters"),
+    ],
+)
+def test_a_malformed_key_is_told_and_not_shown(written: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem) as refused:
+        parse_named_keys(written)
+    assert "sesame" not in str(refused.value)
+
+
+def test_keys_are_read_as_certctl_s_server_reads_them() -> None:
+    keys = parse_named_keys(" ada:K1:admin , bob : K2 ,, carl:K3:read-only,")
+    assert [(key.name, key.key.get_secret_value(), key.role) for key in keys] == [
+        ("ada", "K1", Role.ADMIN),
+        ("bob", "K2", Role.OPERATOR),
+        ("carl", "K3", Role.READER),
+    ]
+    assert [key.name for key in parse_secret("x, ,y")] == ["legacy-key-0", "legacy-key-1"]

@@ -1,0 +1,107 @@
+"""The alert rules and the dashboard in `examples` ask for what there is, and alert when they should."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.builders import Queue
+from tests.certctl_mcp.http.conftest import Served
+from tests.certctl_mcp.http.monitoring.scraping import Scrape, scrape
+from tests.promtool import promtool
+
+EXAMPLES = Path(__file__).parents[4] / "examples"
+PROMETHEUS = EXAMPLES / "prometheus"
+RULES = PROMETHEUS / "certctl-alerts.yml"
+RULES_TESTED = PROMETHEUS / "certctl-alerts.test.yml"
+DASHBOARD = EXAMPLES / "grafana" / "certctl-notifications.json"
+
+OF_PROMETHEUS = {"job", "instance"}
+"""Labels that it adds to what it scrapes."""
+
+_SERIES = re.compile(r"\b((?:certctl|process)_\w+)(?:\{([^}]*)\})?")
+_CONDITION = re.compile(r'(\w+)\s*(?:=~|!=|=)\s*"([^"]*)"')
+
+
+@dataclass(frozen=True)
+class Series:
+    """What an expression asks for: a name, and values of labels."""
+
+    name: str
+    conditions: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def asked_for(path: Path) -> Iterator[Series]:
+    for name, conditions in _SERIES.findall(path.read_text().replace('\\"', '"')):
+        yield Series(name, tuple((label, tuple(v.split("|"))) for label, v in _CONDITION.findall(conditions)))
+
+
+def expressions() -> list[str]:
+    board: dict[str, Any] = json.loads(DASHBOARD.read_text())
+    return [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+
+
+@pytest.fixture
+async def found(served: Served, queue: Queue) -> Scrape:
+    await queue.dead()
+    await scrape(served)
+    return await scrape(served)
+
+
+@pytest.mark.parametrize("path", [RULES, RULES_TESTED, DASHBOARD], ids=lambda path: path.name)
+async def test_what_is_asked_for_is_there(found: Scrape, path: Path) -> None:
+    series = list(asked_for(path))
+    assert len(series) > 10
+    assert {one.name for one in series} - found.names == set()
+    for one in series:
+        for label, values in one.conditions:
+            told = () if label in OF_PROMETHEUS else found.labels(one.name, label)
+            if label in ("status", "outcome"):
+                assert set(values) <= set(told)
+
+
+def test_the_rules_are_valid() -> None:
+    assert "9 rules found" in promtool("check", "rules", RULES)
+
+
+def test_the_rules_alert_when_they_should_and_not_else() -> None:
+    assert "SUCCESS" in promtool("test", "rules", RULES_TESTED)
+
+
+def test_each_rule_is_tested_both_ways() -> None:
+    alerts = re.findall(r"alert: (\w+)", RULES.read_text())
+    tested = RULES_TESTED.read_text()
+    for alert in alerts:
+        assert re.search(rf"- alertname: {alert}\n\s+eval_time: \w+\n\s+exp_alerts:", tested), alert
+        assert re.search(rf"{{alertname: {alert}, eval_time: \w+}}", tested), alert
+
+
+def test_prometheus_accepts_the_configuration() -> None:
+    assert "SUCCESS" in promtool("check", "config", "--syntax-only", PROMETHEUS / "prometheus.yml")
+
+
+def test_prometheus_understands_every_expression_of_the_dashboard(tmp_path: Path) -> None:
+    rules = [
+        {"record": f"panel_{number}", "expr": expression.replace("$__rate_interval", "5m")}
+        for number, expression in enumerate(expressions())
+    ]
+    file = tmp_path / "panels.yml"
+    # YAML, too.
+    file.write_text(json.dumps({"groups": [{"name": "panels", "rules": rules}]}))
+    assert f"{len(rules)} rules found" in promtool("check", "rules", file)
+
+
+def test_panels_of_the_dashboard_do_not_overlap() -> None:
+    board: dict[str, Any] = json.loads(DASHBOARD.read_text())
+    taken: set[tuple[int, int]] = set()
+    for panel in board["panels"]:
+        at = panel["gridPos"]
+        cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+        assert max(x for x, _ in cells) < 24
+        assert not taken & cells, panel["title"]
+        taken |= cells
+    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])

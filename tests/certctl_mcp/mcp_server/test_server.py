@@ -1,0 +1,91 @@
+"""How the server introduces itself, in each revision of the protocol."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from mcp import Client
+from mcp.client.client import ConnectMode
+
+from certctl_mcp.config.settings import Settings, load_settings
+from certctl_mcp.mcp_server.server import build_server
+from certctl_mcp.mcp_server.tools.catalog import TOOL_NAMES
+from certctl_mcp.runtime.application import Application
+from storage.errors import StorageError
+from tests.certctl_mcp.conftest import Connect
+
+MODES: list[ConnectMode] = ["legacy", "2026-07-28"]
+
+
+@asynccontextmanager
+async def never(_: Settings) -> AsyncIterator[Application]:
+    raise StorageError("the database /home/operator/notifications.db can't be used")
+    yield
+
+
+@pytest.fixture
+def settings(database_url: str) -> Settings:
+    return load_settings(None, {"CERTCTL_DATABASE_URL": database_url})
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_it_answers_without_a_database_and_tells_what_is_missing(
+    settings: Settings, mode: ConnectMode
+) -> None:
+    async with Client(build_server(settings, open_application=never), mode=mode) as client:
+        assert {tool.name for tool in (await client.list_tools()).tools} == TOOL_NAMES
+        result = await client.call_tool("list_channels", {})
+        assert result.is_error
+        (content,) = result.content
+        assert content.type == "text"
+        assert (
+            content.text == "The database can't be used now. Nothing was changed; the server's log says why."
+        )
+
+
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+async def test_it_advertises_what_it_serves_and_nothing_else(settings: Settings, mode: ConnectMode) -> None:
+    async with Client(build_server(settings, open_application=never), mode=mode) as client:
+        advertised = client.server_capabilities.model_dump(exclude_none=True)
+        assert advertised.pop("extensions", {}) == (
+            {} if mode == "legacy" else {"io.modelcontextprotocol/ui": {}}
+        )
+        # Lists never change, so no word of their changes.
+        assert advertised == {
+            "tools": {},
+            "resources": {"subscribe": True},
+            "prompts": {},
+            "completions": {},
+        }
+
+
+async def test_what_never_changes_may_be_kept_and_what_is_read_may_not(connect: Connect) -> None:
+    async with connect("auto") as client:
+        discovered = client.session.discover_result
+        assert discovered is not None
+        for lasting in (
+            discovered,
+            await client.list_tools(),
+            await client.list_prompts(),
+            await client.list_resources(),
+            await client.list_resource_templates(),
+        ):
+            assert (lasting.ttl_ms, lasting.cache_scope) == (3_600_000, "private")
+        read = await client.read_resource("certctl://dashboard")
+        assert (read.ttl_ms, read.cache_scope) == (0, "private")
+
+
+async def test_it_teaches_the_life_of_a_notification(settings: Settings) -> None:
+    async with Client(build_server(settings, open_application=never), mode="legacy") as client:
+        instructions = client.instructions
+        assert instructions is not None
+        for word in (
+            "pending",
+            "failed",
+            "dead",
+            "requeue_notification",
+            "untrusted",
+            "[redacted]",
+            r"\u{202e}",
+        ):
+            assert word in instructions

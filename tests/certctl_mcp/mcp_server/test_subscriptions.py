@@ -1,0 +1,281 @@
+"""A client that asks for it is told of a change, whoever made it, under the address it used."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import anyio
+import pytest
+from mcp import Client, ClientSession, MCPError
+from mcp.client.subscriptions import ResourceUpdated, Subscription
+from mcp.server.runner import serve_loop
+from mcp.shared.memory import create_client_server_memory_streams
+from mcp_types import INVALID_PARAMS, ResourceUpdatedNotification
+
+from certctl_mcp.config.settings import load_settings
+from certctl_mcp.mcp_server.errors import RESOURCE_NOT_FOUND
+from certctl_mcp.mcp_server.server import build_server
+from certctl_mcp.runtime.lifespan import opening
+from storage.database import Database
+from storage.engine.sqlite import data_version
+from storage.repository import NotificationRepository
+from tests.builders import Queue, SettableClock
+from tests.certctl_mcp.conftest import LEGACY, MODERN, Connect
+from tests.storage.foreign import connected
+
+pytestmark = pytest.mark.filterwarnings("ignore:resources/(un)?subscribe is removed")
+
+PATIENCE = 20.0
+
+DEAD = "certctl://notifications/dead"
+DASHBOARD = "certctl://dashboard"
+
+
+@pytest.fixture(autouse=True)
+def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_version, "LOOK_EVERY", timedelta(milliseconds=20))
+    monkeypatch.setattr("certctl_mcp.runtime.watch.LEAST_PAUSE", timedelta(milliseconds=10))
+
+
+@dataclass
+class Ear:
+    """Hears what a server of the older revisions says of itself."""
+
+    told: list[str] = field(default_factory=list)
+    _more: anyio.Event = field(default_factory=anyio.Event)
+
+    async def __call__(self, message: object) -> None:
+        assert isinstance(message, ResourceUpdatedNotification)
+        self.told.append(message.params.uri)
+        self._more.set()
+        self._more = anyio.Event()
+
+    async def until_told(self, count: int) -> None:
+        with anyio.fail_after(PATIENCE):
+            while len(self.told) < count:
+                await self._more.wait()
+
+
+async def subscribe(client: Client, uri: str) -> None:
+    await client.subscribe_resource(uri)
+
+
+async def unsubscribe(client: Client, uri: str) -> None:
+    await client.unsubscribe_resource(uri)
+
+
+async def next_of(subscription: Subscription) -> str:
+    with anyio.fail_after(PATIENCE):
+        event = await anext(aiter(subscription))
+    assert isinstance(event, ResourceUpdated)
+    return event.uri
+
+
+Elsewhere = Callable[[], AbstractAsyncContextManager[Queue]]
+
+
+@pytest.fixture
+def elsewhere(database_url: str, clock: SettableClock) -> Elsewhere:
+    """The queue as another process has it: through a database of its own on the same file."""
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Queue]:
+        async with Database.open(database_url, clock=clock) as other:
+            yield Queue(NotificationRepository(other), clock)
+
+    return opened
+
+
+@pytest.mark.both_databases
+async def test_a_session_is_told_of_what_another_process_changed(
+    connect: Connect, queue: Queue, elsewhere: Elsewhere
+) -> None:
+    dead, ear = await queue.dead(), Ear()
+    async with elsewhere() as theirs, connect(LEGACY, ear) as client:
+        await subscribe(client, DEAD)
+        await theirs.repository.requeue(dead.id)
+        await ear.until_told(1)
+        assert ear.told == [DEAD]
+
+
+@pytest.mark.both_databases
+async def test_a_listener_is_told_of_what_another_process_changed(
+    connect: Connect, queue: Queue, elsewhere: Elsewhere
+) -> None:
+    dead = await queue.dead()
+    async with (
+        elsewhere() as theirs,
+        connect(MODERN) as client,
+        client.listen(resource_subscriptions=[DEAD]) as told,
+    ):
+        await theirs.repository.requeue(dead.id)
+        assert await next_of(told) == DEAD
+
+
+async def test_a_change_by_a_tool_of_the_same_server_is_told(connect: Connect, queue: Queue) -> None:
+    dead = await queue.dead()
+    uri = f"certctl://notifications/{dead.id}"
+    async with connect(MODERN) as client, client.listen(resource_subscriptions=[uri]) as told:
+        await client.call_tool("mark_notification_read", {"id": dead.id})
+        assert await next_of(told) == uri
+
+
+async def test_a_session_hears_only_of_what_differs(connect: Connect, queue: Queue) -> None:
+    dead, other, ear = await queue.dead(), await queue.dead(), Ear()
+    mine = f"certctl://notifications/{dead.id}"
+    async with connect(LEGACY, ear) as client:
+        for uri in (mine, DASHBOARD):
+            await subscribe(client, uri)
+        await queue.repository.mark_read(other.id)
+        await ear.until_told(1)
+        await queue.repository.mark_read(dead.id)
+        await ear.until_told(3)
+        assert ear.told[0] == DASHBOARD
+        assert sorted(ear.told[1:]) == sorted([mine, DASHBOARD])
+
+
+async def test_time_that_passes_is_no_change(
+    connect: Connect, queue: Queue, clock: SettableClock, database_path: Path
+) -> None:
+    failed, other, ear = await queue.failed(), await queue.dead(), Ear()
+    mine, theirs = (f"certctl://notifications/{one.id}" for one in (failed, other))
+    async with connect(LEGACY, ear) as client:
+        for uri in (mine, DASHBOARD, theirs):
+            await subscribe(client, uri)
+        clock.advance(timedelta(hours=1))
+        with connected(database_path) as foreign:
+            foreign.execute("UPDATE notification_events SET certificate_id = 'c' WHERE id = ?", [other.id])
+        await ear.until_told(1)
+        assert ear.told == [theirs]
+        await queue.repository.mark_read(failed.id)
+        await ear.until_told(3)
+        assert ear.told[1:] == [mine, DASHBOARD]
+
+
+async def test_who_unsubscribes_is_told_nothing_more(connect: Connect, queue: Queue) -> None:
+    first, second, ear = await queue.dead(), await queue.dead(), Ear()
+    async with connect(LEGACY, ear) as client:
+        await subscribe(client, "certctl://notifications/%64ead")
+        await subscribe(client, DASHBOARD)
+        await unsubscribe(client, DEAD)
+        for count, one in enumerate((first, second), 1):
+            await queue.repository.mark_read(one.id)
+            await ear.until_told(count)
+        assert ear.told == [DASHBOARD, DASHBOARD]
+
+
+async def test_unsubscribing_from_what_nobody_subscribed_to_does_no_harm(connect: Connect) -> None:
+    async with connect(LEGACY) as client:
+        await unsubscribe(client, DEAD)
+        await unsubscribe(client, "certctl://notifications/long-gone")
+
+
+async def test_subscribing_twice_is_told_once_and_each_spelling_as_it_is(
+    connect: Connect, queue: Queue
+) -> None:
+    dead, ear = await queue.dead(), Ear()
+    odd = "CERTCTL://notifications/%64ead"
+    async with connect(LEGACY, ear) as client:
+        for uri in (DEAD, DEAD, odd, DASHBOARD):
+            await subscribe(client, uri)
+        await queue.repository.mark_read(dead.id)
+        await ear.until_told(3)
+        await queue.pending()
+        await ear.until_told(4)
+        assert sorted(ear.told) == sorted([DEAD, odd, DASHBOARD, DASHBOARD])
+
+
+async def test_a_listener_is_told_under_its_own_spelling(connect: Connect, queue: Queue) -> None:
+    odd = "CERTCTL://notifications/%64ead"
+    async with connect(MODERN) as client, client.listen(resource_subscriptions=[odd]) as told:
+        await queue.dead()
+        assert await next_of(told) == odd
+
+
+async def test_what_is_purged_has_changed(connect: Connect, queue: Queue, database_path: Path) -> None:
+    read = await queue.read()
+    uri = f"certctl://notifications/{read.id}"
+    async with connect(MODERN) as client, client.listen(resource_subscriptions=[uri]) as told:
+        with connected(database_path) as other:
+            other.execute("DELETE FROM notification_events WHERE id = ?", [read.id])
+        assert await next_of(told) == uri
+
+
+async def test_a_filtered_list_is_told_of(connect: Connect, queue: Queue) -> None:
+    uri = "certctl://notifications?status=dead&channel=Slack"
+    async with connect(MODERN) as client, client.listen(resource_subscriptions=[uri, DEAD]) as told:
+        await queue.dead(channel="Webhook")
+        assert await next_of(told) == DEAD
+        await queue.dead(channel="Slack")
+        assert {await next_of(told), await next_of(told)} == {uri, DEAD}
+
+
+async def test_only_changes_of_resources_are_promised(connect: Connect) -> None:
+    async with (
+        connect(MODERN) as client,
+        client.listen(
+            resource_subscriptions=[DEAD],
+            tools_list_changed=True,
+            prompts_list_changed=True,
+            resources_list_changed=True,
+        ) as told,
+    ):
+        assert told.honored.model_dump(exclude_none=True) == {"resource_subscriptions": [DEAD]}
+
+
+@pytest.mark.parametrize(
+    "uri", ["certctl://notifications/notif-0", "certctl://dashbord", "file:///etc/passwd", ""]
+)
+async def test_nobody_waits_for_what_is_not_there(connect: Connect, uri: str) -> None:
+    async with connect(LEGACY) as client:
+        with pytest.raises(MCPError) as refused:
+            await subscribe(client, uri)
+        assert refused.value.error.code == RESOURCE_NOT_FOUND
+    async with connect(MODERN) as client:
+        with pytest.raises(MCPError) as refused:
+            async with client.listen(resource_subscriptions=[DEAD, uri]):
+                pass
+        assert refused.value.error.code == INVALID_PARAMS
+        # What was refused left nothing behind, and does not stand in the way of the next.
+        async with client.listen(resource_subscriptions=[DEAD]):
+            pass
+
+
+async def test_a_subscription_ends_with_its_stream_or_session(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("certctl_mcp.runtime.watch.MOST_WATCHERS", 1)
+    async with connect(MODERN) as client:
+        for _ in range(2):
+            async with client.listen(resource_subscriptions=[DEAD]):
+                with pytest.raises(MCPError, match="end some first"):
+                    async with client.listen(resource_subscriptions=[DASHBOARD]):
+                        pass
+    async with connect(LEGACY) as client:
+        for _ in range(2):
+            await subscribe(client, DEAD)
+            await unsubscribe(client, DEAD)
+
+
+async def test_a_session_that_ends_leaves_no_subscription(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("certctl_mcp.runtime.watch.MOST_WATCHERS", 1)
+    settings = load_settings(None, {"CERTCTL_DATABASE_URL": database_url})
+    server = build_server(settings)._lowlevel_server
+    async with opening(settings) as opened:
+        for _ in range(2):
+            # One of the sessions that share a process, as they do over HTTP.
+            async with (
+                create_client_server_memory_streams() as (client, (to_server, from_server)),
+                anyio.create_task_group() as tasks,
+            ):
+                tasks.start_soon(partial(serve_loop, server, to_server, from_server, lifespan_state=opened))
+                async with ClientSession(*client) as session:
+                    await session.initialize()
+                    await session.subscribe_resource(DASHBOARD)
+                for stream in client:
+                    await stream.aclose()

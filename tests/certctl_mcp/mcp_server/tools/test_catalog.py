@@ -1,0 +1,86 @@
+"""What a client learns of the tools: enough to call them well, in schemas that every client takes."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from mcp.server.mcpserver.tools import Tool
+
+from certctl_mcp.mcp_server.tools.catalog import catalog
+
+READING = {
+    "list_notifications",
+    "get_notification",
+    "diagnose_dead_letters",
+    "delivery_report",
+    "dashboard_summary",
+    "list_channels",
+}
+DELIVERING = {
+    "send_notification",
+    "send_test_notification",
+    "requeue_notification",
+    "requeue_notifications",
+    "retry_due_notifications",
+}
+SETTLING = {"mark_notification_read", "mark_notifications_read", "purge_notifications"}
+TOOLS = catalog()
+
+LONGEST_NAME = 40
+"""Hosts put the server's name in front, and some providers take 64 characters."""
+
+each_tool = pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
+
+
+def schemas(value: object) -> Iterator[dict[str, object]]:
+    if isinstance(value, dict):
+        yield value
+        for item in value.values():
+            yield from schemas(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from schemas(item)
+
+
+def test_these_tools_are_served() -> None:
+    assert {tool.name for tool in TOOLS} == READING | DELIVERING | SETTLING
+
+
+@each_tool
+def test_its_name_is_one_that_every_client_takes(tool: Tool) -> None:
+    assert re.fullmatch(r"[a-z][a-z0-9_]*", tool.name)
+    assert len(tool.name) <= LONGEST_NAME
+
+
+@each_tool
+def test_it_has_a_title_a_description_and_an_output_schema(tool: Tool) -> None:
+    assert tool.title
+    assert 40 < len(tool.description) < 400
+    assert "\n" not in tool.description
+    assert tool.output_schema is not None
+    assert tool.output_schema["type"] == "object"
+
+
+@each_tool
+def test_it_says_whether_it_changes_anything(tool: Tool) -> None:
+    assert tool.annotations is not None
+    assert tool.annotations.read_only_hint is (tool.name in READING)
+    assert tool.annotations.open_world_hint is (tool.name in DELIVERING)
+    if tool.name not in READING:
+        assert tool.annotations.destructive_hint is (tool.name in SETTLING)
+        assert tool.annotations.idempotent_hint is (tool.name in SETTLING)
+
+
+@each_tool
+def test_its_schemas_hold_nothing_that_a_client_may_reject(tool: Tool) -> None:
+    for schema in (*schemas(tool.parameters), *schemas(tool.output_schema)):
+        assert not schema.keys() & {"$ref", "$defs", "anyOf", "oneOf", "allOf", "not"}
+
+
+@each_tool
+def test_its_arguments_are_described_and_others_refused(tool: Tool) -> None:
+    assert tool.parameters["type"] == "object"
+    assert tool.parameters["additionalProperties"] is False
+    for name, argument in tool.parameters["properties"].items():
+        assert argument["type"] in {"string", "integer", "boolean", "array"}
+        assert argument.get("description"), name

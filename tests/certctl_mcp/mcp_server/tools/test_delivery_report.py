@@ -1,0 +1,217 @@
+"""`delivery_report`: how deliveries went over a period."""
+
+import base64
+import io
+import json
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp_types import CallToolResult, ImageContent, TextContent
+from PIL import Image
+
+from certctl_mcp.mcp_server.tools.delivery_report import MOST_CHANNELS
+from tests.builders import TOOK, WAIT, Queue, SettableClock
+from tests.certctl_mcp.mcp_server.tools.conftest import Assistant
+from tests.storage.foreign import connected
+from tests.tokens import tokens
+
+
+async def report(assistant: Assistant, clock: SettableClock, **arguments: Any) -> dict[str, Any]:
+    """A minute later: the present moment is not in the period."""
+    clock.advance(WAIT)
+    return await assistant.call("delivery_report", **arguments)
+
+
+async def test_a_period_without_attempts_says_so(assistant: Assistant) -> None:
+    assert await assistant.call("delivery_report") == {
+        "since": "2025-12-31T12:00:00Z",
+        "until": "2026-01-01T12:00:00Z",
+        "note": "No attempt began in this period.",
+        "all": {"attempts": 0},
+        "channels": [],
+    }
+
+
+async def test_figures_are_told_in_all_and_of_each_channel(
+    assistant: Assistant, queue: Queue, clock: SettableClock
+) -> None:
+    failed = await queue.failed(channel="Slack")
+    clock.advance(timedelta(seconds=61.234))
+    await queue.repository.record_sent(await queue.claim(failed.id), TOOK)
+    await queue.dead(channel="Teams")
+    told = await report(assistant, clock)
+    assert "note" not in told
+    assert told["all"] == {
+        "attempts": 3,
+        "delivered": 1,
+        "success_rate": 0.333,
+        "retries": 1,
+        "failed": 1,
+        "died": 1,
+        "median_seconds": 61.2,
+        "p95_seconds": 61.2,
+    }
+    slack, teams = told["channels"]
+    assert slack["untrusted"] == {"channel": "Slack"}
+    assert (slack["attempts"], slack["delivered"], slack["success_rate"]) == (2, 1, 0.5)
+    assert teams == {
+        "attempts": 1,
+        "delivered": 0,
+        "success_rate": 0.0,
+        "died": 1,
+        "untrusted": {"channel": "Teams"},
+    }
+
+
+async def test_skipped_is_not_delivered(assistant: Assistant, queue: Queue, clock: SettableClock) -> None:
+    await queue.skipped()
+    told = await report(assistant, clock)
+    assert told["all"] == {"attempts": 1, "delivered": 0, "success_rate": 0.0, "skipped": 1}
+
+
+async def test_abandoned_attempts_are_told(assistant: Assistant, queue: Queue, clock: SettableClock) -> None:
+    await queue.abandoned()
+    told = await report(assistant, clock)
+    assert told["all"] == {"attempts": 1, "delivered": 0, "success_rate": 0.0, "abandoned": 1}
+
+
+async def test_success_is_whole_only_if_everything_was_delivered(
+    assistant: Assistant, queue: Queue, clock: SettableClock, database_path: Path
+) -> None:
+    await queue.sent()
+    with connected(database_path) as other:
+        other.execute(
+            "WITH RECURSIVE counter(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM counter WHERE n < 5000) "
+            "INSERT INTO notification_attempts "
+            "(notification_id, number, started_at, outcome, worker, channel) "
+            "SELECT notification_id, n, started_at, 'sent', worker, channel "
+            "FROM notification_attempts, counter"
+        )
+    assert (await report(assistant, clock))["all"]["success_rate"] == 1.0
+    await queue.failed()
+    assert (await report(assistant, clock))["all"]["success_rate"] == 0.999
+
+
+async def test_a_period_may_end_in_the_past(assistant: Assistant, queue: Queue, clock: SettableClock) -> None:
+    await queue.sent()
+    clock.advance(timedelta(days=10))
+    told = await assistant.call("delivery_report", period="7d", until="7d")
+    assert (told["since"], told["until"]) == ("2025-12-28T12:00:00Z", "2026-01-04T12:00:00Z")
+    assert told["all"]["attempts"] == 1
+    told = await assistant.call("delivery_report", period="1h", until="2026-01-01T14:00:00+01:00")
+    assert (told["until"], told["all"]["attempts"]) == ("2026-01-01T13:00:00Z", 1)
+    assert (await assistant.call("delivery_report", period="7d"))["all"]["attempts"] == 0
+
+
+async def test_a_period_may_end_later_today(assistant: Assistant, queue: Queue) -> None:
+    await queue.sent()
+    told = await assistant.call("delivery_report", until="2026-01-02")
+    assert told["all"]["attempts"] == 1
+
+
+@pytest.mark.parametrize("period", ["1s", "90m", "1h30m", "366d", " 24h "])
+async def test_periods_from_a_second_to_a_year_are_reported(assistant: Assistant, period: str) -> None:
+    assert (await assistant.call("delivery_report", period=period))["all"] == {"attempts": 0}
+
+
+@pytest.mark.parametrize(
+    "period", ["", "24", "0s", "-1h", "367d", "a day", "1w", "9" * 5000 + "d", "24h ago"]
+)
+async def test_what_is_no_period_is_refused_with_what_is_allowed(assistant: Assistant, period: str) -> None:
+    why = await assistant.refused("delivery_report", period=period)
+    assert why.startswith(f"period: '{period[:60]}'")
+    assert why.endswith(" is no period; give a duration such as 90m, 24h or 7d, from 1s to 366d")
+    assert len(why) < 200
+
+
+@pytest.mark.parametrize(
+    ("until", "why"),
+    [
+        ("yesterday", "until: 'yesterday' is no moment; give ISO 8601 such as"),
+        (
+            "2026-01-02T12:00:00Z",
+            "until: the 1d before 2026-01-02T12:00:00Z lie in the future, it is 2026-01-01",
+        ),
+        ("9999-12-31", "lie in the future"),
+        ("0001-01-01T00:00", "until: there is no moment 1d before 0001-01-01T00:00:00Z"),
+        ("0001-01-01T00:00+14:00", "is no moment"),
+    ],
+)
+async def test_an_end_that_leaves_nothing_to_report_is_refused(
+    assistant: Assistant, until: str, why: str
+) -> None:
+    assert why in await assistant.refused("delivery_report", until=until)
+
+
+async def test_six_channels_cost_few_tokens(assistant: Assistant, queue: Queue, clock: SettableClock) -> None:
+    for channel in ("Email", "Webhook", "Slack", "Teams", "PagerDuty", "OpsGenie"):
+        await queue.failed(channel=channel)
+        await queue.dead(channel=channel)
+        await queue.skipped(channel=channel)
+        for seconds in (1, 2):
+            waiting = await queue.pending(channel=channel)
+            clock.advance(timedelta(seconds=seconds + 0.123))
+            await queue.repository.record_sent(await queue.claim(waiting.id), TOOK)
+    clock.advance(WAIT)
+    text = await assistant.text("delivery_report")
+    assert len(json.loads(text)["channels"]) == 6
+    assert tokens(text) <= 500
+
+
+async def test_however_many_channels_outsiders_invent_the_largest_are_told(
+    assistant: Assistant, queue: Queue, clock: SettableClock
+) -> None:
+    for number in range(MOST_CHANNELS + 3):
+        await queue.sent(channel=f"channel {number}")
+    await queue.sent(channel="busiest")
+    await queue.sent(channel="busiest")
+    told = await report(assistant, clock)
+    assert len(told["channels"]) == MOST_CHANNELS
+    assert told["more_channels"] == 4
+    assert told["channels"][0]["untrusted"] == {"channel": "busiest"}
+
+
+async def drawn(assistant: Assistant, **arguments: Any) -> CallToolResult:
+    return await assistant.client.call_tool("delivery_report", {"chart": True, **arguments})
+
+
+async def test_who_asks_for_a_chart_gets_the_numbers_and_one_small_picture(
+    assistant: Assistant, queue: Queue, clock: SettableClock
+) -> None:
+    await queue.sent()
+    await queue.dead()
+    clock.advance(WAIT)
+    result = await drawn(assistant)
+    text, picture = result.content
+    assert isinstance(text, TextContent)
+    assert isinstance(picture, ImageContent)
+    assert json.loads(text.text) == result.structured_content == await assistant.call("delivery_report")
+    assert picture.mime_type == "image/png"
+    png = base64.b64decode(picture.data)
+    assert len(png) < 20_000
+    assert Image.open(io.BytesIO(png)).format == "PNG"
+
+
+async def test_of_nothing_no_picture_is_drawn(assistant: Assistant) -> None:
+    result = await drawn(assistant)
+    assert len(result.content) == 1
+
+
+async def test_a_picture_shows_the_last_second_of_the_longest_period(
+    assistant: Assistant, queue: Queue, clock: SettableClock
+) -> None:
+    await queue.sent()
+    clock.advance(timedelta(days=366))
+    result = await drawn(assistant, period="366d")
+    assert len(result.content) == 2
+
+
+def test_a_server_starts_without_the_library_that_draws() -> None:
+    modules = "certctl_mcp.mcp_server.server, certctl_mcp.runtime.application"
+    loaded = f"import sys, {modules}; print('PIL' in sys.modules)"
+    answer = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "False"

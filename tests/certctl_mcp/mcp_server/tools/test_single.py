@@ -1,0 +1,126 @@
+"""Sending, requeueing, settling, retrying: what each does, and how it refuses."""
+
+from datetime import timedelta
+
+import pytest
+
+from storage.models import NotificationStatus
+from storage.repository import NotificationRepository
+from tests.builders import Queue, SettableClock
+from tests.certctl_mcp.mcp_server.tools.conftest import Assistant
+from tests.serving import Destination
+
+ALERT = {"type": "ExpirationWarning", "channel": "Webhook", "message": "api.example.com expires in 7 days"}
+
+
+async def test_what_is_sent_is_accepted_and_then_delivered(
+    assistant: Assistant, webhook: Destination
+) -> None:
+    accepted = await assistant.call("send_notification", **ALERT, recipient="on-call", certificate_id="api")
+    assert accepted["status"] == "pending"
+    assert accepted["created"] is True
+    await assistant.call("retry_due_notifications")
+    (delivered,) = webhook.delivered
+    assert (delivered.id, delivered.recipient, delivered.certificate_id) == (accepted["id"], "on-call", "api")
+
+
+async def test_an_idempotency_key_sends_once(assistant: Assistant) -> None:
+    first = await assistant.call("send_notification", **ALERT, idempotency_key="once")
+    again = await assistant.call("send_notification", **ALERT, idempotency_key="once")
+    assert (again["id"], again["created"]) == (first["id"], False)
+    why = await assistant.refused("send_notification", **ALERT | {"message": "other"}, idempotency_key="once")
+    assert "use a new key" in why
+
+
+async def test_only_configured_channels_can_be_sent_to(assistant: Assistant) -> None:
+    why = await assistant.refused("send_notification", **ALERT | {"channel": "https://evil.example"})
+    assert "Configured: Webhook." in why
+
+
+async def test_what_no_database_can_store_is_refused(assistant: Assistant) -> None:
+    why = await assistant.refused("send_notification", **ALERT | {"message": "nul\0"})
+    assert why == "message: must not contain the NUL character, which databases can't store"
+
+
+async def test_a_dead_one_gets_a_new_life(assistant: Assistant, queue: Queue, webhook: Destination) -> None:
+    dead = await queue.dead()
+    requeued = await assistant.call("requeue_notification", id=dead.id)
+    assert requeued == {
+        "id": dead.id,
+        "status": "pending",
+        "next": "Attempted at once, up to 5 times before it is dead.",
+    }
+    await assistant.call("retry_due_notifications")
+    assert [delivered.id for delivered in webhook.delivered] == [dead.id]
+
+
+async def test_requeued_into_a_channel_that_there_is_not_it_is_said_not_to_be_delivered(
+    assistant: Assistant, queue: Queue
+) -> None:
+    dead = await queue.dead(channel="Fax")
+    requeued = await assistant.call("requeue_notification", id=dead.id)
+    assert requeued["next"] == "Its channel is not configured here: from here it is not delivered."
+
+
+async def test_a_conflict_names_the_status(assistant: Assistant, queue: Queue) -> None:
+    sent = await queue.sent()
+    why = await assistant.refused("requeue_notification", id=sent.id)
+    assert f"{sent.id!r} is sent: only dead and failed notifications can be requeued" in why
+
+
+async def test_read_says_whether_it_had_been_delivered(
+    assistant: Assistant, queue: Queue, repository: NotificationRepository
+) -> None:
+    sent, dead = await queue.sent(), await queue.dead()
+    assert "It had been delivered." in (await assistant.call("mark_notification_read", id=sent.id))["next"]
+    assert "not delivered any more" in (await assistant.call("mark_notification_read", id=dead.id))["next"]
+    assert (await repository.get(dead.id)).status is NotificationStatus.READ
+
+
+@pytest.mark.parametrize("tool", ["requeue_notification", "mark_notification_read"])
+async def test_one_under_way_is_left_alone(assistant: Assistant, queue: Queue, tool: str) -> None:
+    claim = await queue.claimed()
+    assert "wait for its outcome" in await assistant.refused(tool, id=claim.notification.id)
+
+
+async def test_a_sweep_reports_what_came_of_it(
+    assistant: Assistant, queue: Queue, clock: SettableClock, webhook: Destination
+) -> None:
+    webhook.refusal = "HTTP 503"
+    await queue.failed()
+    clock.advance(timedelta(minutes=1))
+    report = await assistant.call("retry_due_notifications")
+    assert report == {"sent": 0, "failed": 1, "dead": 0, "skipped": 0, "still_under_way": 0}
+
+
+async def test_a_test_is_delivered_at_once_and_kept_nowhere(
+    assistant: Assistant, webhook: Destination, repository: NotificationRepository
+) -> None:
+    tested = await assistant.call("send_test_notification", channel="Webhook", recipient="on-call")
+    assert tested["delivered"] is True
+    (delivered,) = webhook.delivered
+    assert (delivered.type, delivered.recipient) == ("ChannelTest", "on-call")
+    assert delivered.message.startswith(
+        "This is a test of the channel Webhook by certctl-mcp, sent 2026-01-01 12"
+    )
+    assert sum((await repository.count_by_status()).values()) == 0
+
+
+async def test_a_test_that_fails_says_why_and_is_not_retried(
+    assistant: Assistant, webhook: Destination, repository: NotificationRepository
+) -> None:
+    webhook.refusal = (
+        "HTTP 401 from https://hooks.slack.com/services/T0000000/B0000000/s3cr3tT0kens3cr3tT0ken00"
+    )
+    tested = await assistant.call("send_test_notification", channel="Webhook")
+    assert tested["delivered"] is False
+    assert "HTTP 401 from" in tested["untrusted"]["error"]
+    assert "s3cr3tT0ken" not in tested["untrusted"]["error"]
+    assert sum((await repository.count_by_status()).values()) == 0
+
+
+async def test_only_configured_channels_can_be_tested(assistant: Assistant) -> None:
+    why = await assistant.refused("send_test_notification", channel="webhok")
+    assert "did you mean 'Webhook'?" in why
+    why = await assistant.refused("send_test_notification", channel="Webhook", recipient="nul\0")
+    assert why == "recipient: must not contain the NUL character, which databases can't store"

@@ -1,0 +1,203 @@
+"""An operator points us at certctl's own database: what is in it is in the assistant at once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from mcp import Client
+
+from certctl_mcp.cli.main import run
+from certctl_mcp.config.settings import load_settings
+from certctl_mcp.mcp_server.server import build_server
+from certctl_mcp.runtime.application import Application, open_application
+from certctl_mcp.services.errors import DeliveriesOffError
+from storage.database import Database
+from storage.errors import SchemaIncompleteError
+from storage.maintenance.migrate import migrated, planned
+from storage.models import NotificationStatus
+from storage.repository import NotificationRepository
+from tests import certctl_schema, postgresql
+from tests.builders import LEASE, TOOK, UNLIMITED, WAIT
+from tests.postgresql import Server
+from tests.storage.foreign import rows
+
+EVERYTHING = "SELECT * FROM notification_events ORDER BY id"
+SCHEMA = """
+SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'
+UNION ALL SELECT tablename, indexname FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1, 2
+"""
+
+
+@dataclass(frozen=True)
+class Certctl:
+    """A database of certctl's."""
+
+    url: str
+    server: Server
+
+    def of(self, role: str) -> str:
+        """Its URL for another user."""
+        return self.server.url(self.url.rpartition("/")[2], role)
+
+    async def execute(self, *statements: str) -> None:
+        await postgresql.execute(self.url, *statements)
+
+
+@pytest.fixture
+def certctl(empty_database: str, postgresql_server: Server) -> Certctl:
+    asyncio.run(postgresql.execute(empty_database, *certctl_schema.NEWEST, *certctl_schema.ROWS))
+    return Certctl(empty_database, postgresql_server)
+
+
+@pytest.fixture
+async def reader(certctl: Certctl) -> AsyncIterator[str]:
+    """The URL for a user that may read certctl's tables and nothing else."""
+    role = f"reader_{certctl.url.rpartition('/')[2]}"
+    await certctl.execute(
+        f"CREATE ROLE {role} LOGIN", f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"
+    )
+    yield certctl.of(role)
+    await certctl.execute(f"DROP OWNED BY {role}", f"DROP ROLE {role}")
+
+
+@asynccontextmanager
+async def opened(url: str, **options: object) -> AsyncIterator[Application]:
+    environ = {"CERTCTL_DATABASE_URL": url, "CERTCTL_WEBHOOK_URL": "http://127.0.0.1:9/"}
+    async with open_application(load_settings(None, environ, **options)) as application:
+        yield application
+
+
+@asynccontextmanager
+async def assistant(url: str, **options: object) -> AsyncIterator[Client]:
+    environ = {"CERTCTL_DATABASE_URL": url, "CERTCTL_WEBHOOK_URL": "http://127.0.0.1:9/"}
+    async with Client(build_server(load_settings(None, environ, **options))) as client:
+        yield client
+
+
+async def answer(client: Client, tool: str, **arguments: object) -> dict[str, Any]:
+    result = await client.call_tool(tool, arguments)
+    assert not result.is_error, result.content
+    found: dict[str, Any] | None = result.structured_content
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("how", ["a user that may only read", "--no-migrate"])
+async def test_without_leave_to_add_anything_it_is_read_and_what_is_off_is_told(
+    certctl: Certctl, reader: str, how: str
+) -> None:
+    before = rows(certctl.url, EVERYTHING), rows(certctl.url, SCHEMA)
+    url, options = (certctl.url, {"database_migrate": False}) if how.startswith("--") else (reader, {})
+    async with assistant(url, **options) as client:
+        listed = await answer(client, "list_notifications")
+        assert [row["id"] for row in listed["notifications"]] == ["n-waiting", "n-sent", "n-failed", "n-dead"]
+        found = await answer(client, "get_notification", id="n-dead")
+        assert found["notification"]["status"] == "dead"
+        assert "sent_at" not in found["notification"]
+        summary = await answer(client, "dashboard_summary")
+        assert summary["notifications"] == {"pending": 1, "failed": 1, "sent": 1, "dead": 1, "read": 0}
+        assert "deliveries, sending, requeueing" in summary["off"][0]
+        assert "certctl-mcp migrate" in summary["off"][0]
+        diagnosed = await answer(client, "diagnose_dead_letters")
+        assert diagnosed["dead"] == 1
+        refused = await client.call_tool("requeue_notification", {"id": "n-dead"})
+        assert refused.is_error
+        assert "certctl-mcp migrate" in refused.content[0].text  # type: ignore[union-attr]
+    assert (rows(certctl.url, EVERYTHING), rows(certctl.url, SCHEMA)) == before
+
+
+async def test_its_certificates_agents_and_jobs_are_counted(certctl: Certctl) -> None:
+    async with opened(certctl.url) as application:
+        summary = await application.stats.dashboard_summary()
+    assert summary.unreadable == ()
+    assert (summary.total_certificates, summary.expiring_certificates) == (4, 1)
+    assert (summary.expired_certificates, summary.revoked_certificates) == (1, 1)
+    assert (summary.total_agents, summary.active_agents, summary.offline_agents) == (3, 1, 2)
+    assert (summary.pending_jobs, summary.failed_jobs, summary.complete_jobs) == (1, 1, 1)
+
+
+def test_a_dry_run_shows_what_a_migration_adds_and_nothing_else_is_changed(
+    certctl: Certctl, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CERTCTL_DATABASE_URL", certctl.url)
+    schema, before = rows(certctl.url, SCHEMA), rows(certctl.url, EVERYTHING)
+    assert run(["migrate", "--dry-run"]) == 0
+    dry = capsys.readouterr().out
+    assert "would add column notification_events.lease_owner\n" in dry
+    assert "would add trigger certctl_mcp_accepted on notification_events\n" in dry
+    assert "retry_count" not in dry
+    assert rows(certctl.url, SCHEMA) == schema
+
+    assert run(["migrate"]) == 0
+    assert capsys.readouterr().out == dry.replace("would go ", "").replace("would add", "added")
+    assert set(schema) < set(rows(certctl.url, SCHEMA))
+    width = len(before[0])
+    assert [row[:width] for row in rows(certctl.url, EVERYTHING)] == before
+    assert asyncio.run(planned(certctl.url)).added == ()
+
+
+async def test_ten_hosts_that_start_together_migrate_once(certctl: Certctl) -> None:
+    with ThreadPoolExecutor(10) as hosts:
+        done = list(hosts.map(lambda _: asyncio.run(migrated(certctl.url)), range(10)))
+    assert len(done) == 10
+    assert rows(certctl.url, "SELECT count(*) FROM certctl_mcp_version") == [(1,)]
+
+
+async def test_who_may_not_migrate_says_so(reader: str) -> None:
+    with pytest.raises(SchemaIncompleteError, match="lacks"):
+        await migrated(reader)
+
+
+async def test_what_certctl_left_without_a_time_is_picked_up(certctl: Certctl) -> None:
+    async with Database.open(certctl.url) as database:
+        repository = NotificationRepository(database)
+        claims = {claim.notification.id: claim for claim in await repository.claim("w", LEASE, 10, UNLIMITED)}
+        assert claims.keys() == {"n-waiting", "n-failed"}
+        assert not claims["n-failed"].notification.delivered
+        await repository.record_failed_attempt(claims["n-failed"], TOOK, "HTTP 503", WAIT)
+        assert (await repository.get("n-failed")).status is NotificationStatus.FAILED
+        requeued = await repository.requeue("n-dead")
+        assert (requeued.status, requeued.sent_at) == (NotificationStatus.PENDING, None)
+
+
+async def test_certctl_goes_on_writing(certctl: Certctl) -> None:
+    await migrated(certctl.url)
+    await certctl.execute(
+        "INSERT INTO notification_events (id, type, channel, recipient, message, status)"
+        " VALUES ('n-new', 'Revocation', 'Email', 'ops', 'new', 'pending')",
+        "UPDATE notification_events SET status = 'failed', sent_at = '0001-01-01Z' WHERE id = 'n-new'",
+        "DELETE FROM managed_certificates WHERE id = 'mc-soon'",
+    )
+    async with Database.open(certctl.url) as database:
+        claims = await NotificationRepository(database).claim("w", LEASE, 10, UNLIMITED)
+    assert {claim.notification.id for claim in claims} == {"n-new", "n-failed"}
+
+
+@pytest.mark.parametrize("said", [{}, {"deliver": False}], ids=["by default", "where it is said"])
+async def test_where_certctl_delivers_we_requeue_and_attempt_nothing(
+    certctl: Certctl, said: dict[str, bool]
+) -> None:
+    async with assistant(certctl.url, **said) as client:
+        summary = await answer(client, "dashboard_summary")
+        assert "deliveries by this process" in summary["off"][0]
+        await answer(client, "requeue_notification", id="n-dead")
+        refused = await client.call_tool("retry_due_notifications", {})
+        assert refused.is_error
+        assert "attempts no deliveries" in refused.content[0].text  # type: ignore[union-attr]
+    async with opened(certctl.url, **said) as application:
+        assert not application.delivers
+        with pytest.raises(DeliveriesOffError):
+            await application.notifications.retry_failed_notifications()
+    assert rows(certctl.url, "SELECT id FROM notification_events WHERE attempt_count > 0") == []
+    assert rows(certctl.url, "SELECT status FROM notification_events WHERE id = 'n-dead'") == [("pending",)]
+
+
+async def test_where_it_is_said_we_deliver(certctl: Certctl) -> None:
+    async with opened(certctl.url, deliver=True) as application:
+        assert application.delivers
+        assert (await application.stats.dashboard_summary()).off == ()
+        assert (await application.notifications.retry_failed_notifications()).failed == 2

@@ -1,0 +1,72 @@
+"""A token confirms what it was given for, for a while, and nothing else."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from certctl_mcp.runtime.confirmations import (
+    LIFETIME,
+    ConfirmationError,
+    Confirmations,
+    moment_of_preview,
+    read_token,
+)
+from tests.builders import NOON
+
+SUBJECT = 'requeue {"channel":"Slack"}'
+
+
+@given(
+    st.integers(min_value=1, max_value=10**9),
+    st.datetimes(datetime(2000, 1, 1), datetime(2099, 1, 1)),
+    st.text(),
+)
+def test_a_token_says_what_it_was_given_for(count: int, naive: datetime, subject: str) -> None:
+    now = naive.replace(tzinfo=NOON.tzinfo)
+    confirmations = Confirmations()
+    moment = moment_of_preview(now)
+    assert timedelta(0) < moment - now <= timedelta(milliseconds=1)
+    confirmation = read_token(confirmations.token(subject, count, moment), now)
+    assert (confirmation.count, confirmation.moment) == (count, moment)
+    confirmations.verify(confirmation, subject)
+
+
+def test_it_confirms_nothing_else() -> None:
+    confirmations, moment = Confirmations(), moment_of_preview(NOON)
+    token = confirmations.token(SUBJECT, 3, moment)
+    for other, subject in (
+        (token, SUBJECT + " "),
+        (token.replace("3-", "4-", 1), SUBJECT),
+        (Confirmations().token(SUBJECT, 3, moment), SUBJECT),
+        (confirmations.token(SUBJECT, 3, moment)[:-1] + ("a" if token[-1] != "a" else "b"), SUBJECT),
+    ):
+        with pytest.raises(ConfirmationError, match="other arguments, or by an earlier server"):
+            confirmations.verify(read_token(other, NOON), subject)
+
+
+def test_it_holds_once() -> None:
+    confirmations, moment = Confirmations(), moment_of_preview(NOON)
+    spent, other = (read_token(confirmations.token(SUBJECT, count, moment), NOON) for count in (3, 4))
+    confirmations.spend(spent)
+    with pytest.raises(ConfirmationError, match="has been used"):
+        confirmations.verify(spent, SUBJECT)
+    confirmations.verify(other, SUBJECT)
+
+
+def test_it_ends_after_its_lifetime_and_is_none_before_its_time() -> None:
+    moment = moment_of_preview(NOON)
+    token = Confirmations().token(SUBJECT, 3, moment)
+    assert read_token(token, moment + LIFETIME - timedelta(milliseconds=1)).count == 3
+    for when in (moment + LIFETIME, NOON - timedelta(seconds=1)):
+        with pytest.raises(ConfirmationError, match="older than 10 minutes"):
+            read_token(token, when)
+
+
+@pytest.mark.parametrize(
+    "token", ["", "yes", "3-0-", "3-ffffffffffff-" + "a" * 16, "-1-0-" + "a" * 16, "٣-0-" + "a" * 16]
+)
+def test_what_is_no_token_is_refused(token: str) -> None:
+    with pytest.raises(ConfirmationError):
+        read_token(token, NOON)

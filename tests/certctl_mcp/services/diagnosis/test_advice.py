@@ -1,0 +1,71 @@
+"""What is advised follows from the kind of failure and from how the channel stands by now."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from certctl_mcp.services.diagnosis.advice import Standing, advise
+from certctl_mcp.services.diagnosis.kinds import REMEDIES, FailureKind
+from certctl_mcp.services.diagnosis.spans import Span
+from tests.builders import NOON
+
+SPAN = Span(
+    channel="Slack",
+    kind=FailureKind.OUTAGE,
+    dead=5,
+    failing=0,
+    first_at=NOON,
+    last_at=NOON + timedelta(hours=1),
+    sample_id="notif-1",
+    error="HTTP 503",
+)
+BEFORE = Standing(configured=True, delivered_at=NOON)
+SINCE = Standing(configured=True, delivered_at=NOON + timedelta(hours=2))
+NEVER = Standing(configured=True, delivered_at=None)
+NOT_CONFIGURED = Standing(configured=False, delivered_at=None)
+
+OF_ONE_ALERT = {FailureKind.RECIPIENT, FailureKind.REFUSED, FailureKind.ABANDONED}
+OF_CHANNEL = [kind for kind in FailureKind if kind not in OF_ONE_ALERT | {FailureKind.NO_NOTIFIER}]
+
+
+@pytest.mark.parametrize("kind", OF_CHANNEL)
+def test_a_channel_that_delivers_again_is_to_be_requeued(kind: FailureKind) -> None:
+    advice = advise(replace(SPAN, kind=kind), SINCE)
+    assert advice.requeue
+    assert advice.action == "it delivers again since: requeue now"
+
+
+@pytest.mark.parametrize("kind", OF_CHANNEL)
+@pytest.mark.parametrize("standing", [BEFORE, NEVER])
+def test_one_that_does_not_is_to_be_mended_first(kind: FailureKind, standing: Standing) -> None:
+    advice = advise(replace(SPAN, kind=kind), standing)
+    assert advice.requeue
+    assert advice.action == REMEDIES[kind].mend
+
+
+@pytest.mark.parametrize("kind", sorted(OF_ONE_ALERT))
+def test_that_others_are_delivered_does_not_help_an_alert_that_is_refused(kind: FailureKind) -> None:
+    advice = advise(replace(SPAN, kind=kind), SINCE)
+    assert advice.action == REMEDIES[kind].mend
+    assert advice.requeue is (kind is FailureKind.ABANDONED)
+
+
+@pytest.mark.parametrize("kind", FailureKind)
+def test_nothing_is_requeued_into_a_channel_that_is_not_configured(kind: FailureKind) -> None:
+    advice = advise(replace(SPAN, kind=kind), NOT_CONFIGURED)
+    assert not advice.requeue
+    assert "no such channel is configured" in advice.action
+
+
+def test_what_died_for_want_of_a_notifier_is_requeued_once_there_is_one() -> None:
+    advice = advise(replace(SPAN, kind=FailureKind.NO_NOTIFIER), NEVER)
+    assert advice.requeue
+    assert advice.action == "it is configured now: requeue"
+
+
+@pytest.mark.parametrize("kind", FailureKind)
+def test_what_is_still_retried_is_not_requeued(kind: FailureKind) -> None:
+    advice = advise(replace(SPAN, kind=kind, dead=0, failing=3), NEVER)
+    assert not advice.requeue
+    assert "retr" in advice.action

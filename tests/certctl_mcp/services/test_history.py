@@ -1,0 +1,204 @@
+"""The account of a notification, sentence by sentence."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from certctl_mcp.config.tool_groups import ToolGroup
+from certctl_mcp.services.history import account, tools
+from storage.models import Attempt, AttemptOutcome, Notification, NotificationStatus
+from tests.builders import NOON, TOOK, notification
+
+NOW = NOON + timedelta(minutes=30)
+
+
+def attempt(number: int, outcome: AttemptOutcome = AttemptOutcome.FAILED, **overrides: Any) -> Attempt:
+    contents: dict[str, Any] = {
+        "notification_id": "notif-0001",
+        "number": number,
+        "started_at": NOON + timedelta(minutes=number),
+        "duration": TOOK,
+        "outcome": outcome,
+        "error": "HTTP 503 from hooks.example.com" if outcome is AttemptOutcome.FAILED else None,
+        "worker": "worker-1",
+        "late": False,
+    }
+    return Attempt(**contents | overrides)
+
+
+def told(about: Notification, *attempts: Attempt) -> str:
+    return account(about, attempts, NOW, max_attempts=5)
+
+
+def in_state(status: NotificationStatus, **overrides: Any) -> Notification:
+    return notification(status=status, **overrides)
+
+
+def test_a_new_one_is_attempted_by_itself() -> None:
+    assert told(notification()) == (
+        "Accepted 2026-01-01 12:00:00 UTC. It is due now and is attempted by itself."
+    )
+
+
+def test_a_failed_one_tells_when_the_next_attempt_is_due_and_how_many_are_left() -> None:
+    waiting = in_state(
+        NotificationStatus.FAILED, retry_count=2, attempt_count=2, next_retry_at=NOW + timedelta(seconds=100)
+    )
+    assert told(waiting, attempt(1), attempt(2)) == (
+        "Accepted 2026-01-01 12:00:00 UTC. "
+        "Attempts 1 to 2 (2026-01-01 12:01:00 UTC to 2026-01-01 12:02:00 UTC) failed with HTTP 503. "
+        "The next attempt is due 2026-01-01 12:31:40 UTC, in 1m40s, and happens by itself; "
+        "3 more attempts before it is a dead letter."
+    )
+
+
+@pytest.mark.parametrize("due", [None, NOW, NOW - timedelta(hours=1)])
+def test_a_failed_one_without_a_time_ahead_is_due_now(due: object) -> None:
+    assert "The next attempt is due now" in told(
+        in_state(NotificationStatus.FAILED, retry_count=1, next_retry_at=due)
+    )
+
+
+def test_a_dead_letter_tells_what_can_be_done() -> None:
+    dead = in_state(NotificationStatus.DEAD, retry_count=4, last_error="HTTP 503", attempt_count=5)
+    story = told(
+        dead, *(attempt(n) for n in range(1, 5)), attempt(5, AttemptOutcome.DEAD, error="HTTP 502 bad")
+    )
+    assert "Attempts 1 to 4 (" in story
+    assert "Attempt 5 (2026-01-01 12:05:00 UTC) failed for good with HTTP 502." in story
+    assert story.endswith(
+        "It is a dead letter: its attempts are spent. Nothing more happens by itself. "
+        "Once the cause is gone, requeue_notification gives it 5 new attempts. "
+        "mark_notification_read settles it without delivery."
+    )
+
+
+def test_a_final_failure_is_told_apart_from_spent_attempts() -> None:
+    dead = in_state(NotificationStatus.DEAD, attempt_count=1)
+    assert "trying again can't mend" in told(dead, attempt(1, AttemptOutcome.DEAD, error="HTTP 410"))
+
+
+def test_one_that_its_workers_never_answered_is_told_so() -> None:
+    dead = in_state(NotificationStatus.DEAD, attempt_count=10, abandoned_count=10)
+    story = told(dead, *(attempt(n, AttemptOutcome.ABANDONED, duration=None) for n in range(1, 11)))
+    assert "Attempts 1 to 10 (" in story
+    assert "never answered." in story
+    assert "10 of its attempts were never answered" in story
+
+
+def test_a_delivery_tells_after_how_many_failures() -> None:
+    sent = in_state(
+        NotificationStatus.SENT, sent_at=NOON + timedelta(minutes=3), retry_count=1, attempt_count=2
+    )
+    assert told(sent, attempt(1), attempt(2, AttemptOutcome.SENT)).endswith(
+        "Delivered 2026-01-01 12:03:00 UTC after 1 failed attempt. Nothing is left to do."
+    )
+
+
+def test_one_that_counts_as_done_undelivered_does_not_pass_for_delivered() -> None:
+    skipped = in_state(NotificationStatus.SENT, error="no notifier configured for channel X")
+    story = told(skipped, attempt(1, AttemptOutcome.SKIPPED, error="no notifier configured for channel X"))
+    assert "NOT delivered" in story
+    assert "Nothing is left to do" not in story
+
+
+def test_an_attempt_under_way_is_told_with_its_end() -> None:
+    claimed = notification(
+        lease_owner="worker-1",
+        lease_expires_at=NOW + timedelta(seconds=30),
+        claimed_at=NOW,
+        attempt_count=1,
+    )
+    assert "Attempt 1 is under way; its outcome is known by 2026-01-01 12:30:30 UTC at the latest." in told(
+        claimed
+    )
+
+
+def test_a_lease_that_ran_out_is_no_attempt_under_way() -> None:
+    lost = notification(
+        lease_owner="worker-1", lease_expires_at=NOW - timedelta(seconds=1), claimed_at=NOON, attempt_count=1
+    )
+    assert "The worker of attempt 1 never answered" in told(lost)
+
+
+def test_a_requeued_one_keeps_its_earlier_life() -> None:
+    story = told(notification(attempt_count=1), attempt(1, AttemptOutcome.DEAD, error="HTTP 410"))
+    assert "failed for good with HTTP 410" in story
+    assert story.endswith("It was requeued since, is due now, and is attempted by itself.")
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        ("hooks.example.com answered 503 Service Unavailable: obey", "failed with HTTP 503."),
+        ("no answer from hooks.example.com:443 within 30 s", "failed: no answer in time."),
+        ("mail.example.com:587 refused the login: 535 obey", "failed: credentials refused."),
+        ("slack: webhook returned HTTP 404: obey", "failed with HTTP 404."),
+        ("obey", "failed."),
+    ],
+)
+def test_why_an_attempt_failed_is_told_in_words_of_our_own(error: str, why: str) -> None:
+    story = told(in_state(NotificationStatus.FAILED, retry_count=1), attempt(1, error=error))
+    assert f"Attempt 1 (2026-01-01 12:01:00 UTC) {why}" in story
+    assert "obey" not in story
+
+
+def test_attempts_that_are_not_given_are_counted() -> None:
+    dead = in_state(NotificationStatus.DEAD, retry_count=4, attempt_count=30)
+    story = account(dead, [attempt(29), attempt(30)], NOW, max_attempts=5, earlier=28)
+    assert "28 earlier attempts are in the record. Attempts 29 to 30" in story
+
+
+def test_read_says_whether_it_was_delivered() -> None:
+    settled = in_state(NotificationStatus.READ, read_at=NOW)
+    assert "without having been delivered: no delivery follows" in told(settled)
+    seen = in_state(NotificationStatus.READ, read_at=NOW, sent_at=NOON)
+    assert "Delivered 2026-01-01 12:00:00 UTC. Marked read" in told(seen)
+
+
+def test_a_late_outcome_changed_nothing() -> None:
+    assert "answered after the lease was lost, so this changed nothing" in told(
+        notification(attempt_count=1), attempt(1, AttemptOutcome.SENT, late=True)
+    )
+
+
+def test_failures_of_another_program_are_counted_without_a_record() -> None:
+    assert "3 failed attempts are counted, with no record of each." in told(
+        in_state(NotificationStatus.FAILED, retry_count=3)
+    )
+
+
+def test_many_lives_are_told_in_short() -> None:
+    outcomes = [AttemptOutcome.FAILED, AttemptOutcome.DEAD]
+    attempts = [attempt(n, outcomes[n % 2], error=None) for n in range(1, 101)]
+    story = told(in_state(NotificationStatus.DEAD, retry_count=4), *attempts)
+    assert "94 earlier attempts are in the record." in story
+    assert len(story) < 1000
+
+
+@pytest.mark.parametrize("status", NotificationStatus)
+def test_no_word_of_others_is_in_it(status: NotificationStatus) -> None:
+    planted = "OBEY"
+    outside = dict.fromkeys(
+        ("type", "channel", "recipient", "message", "certificate_id", "error", "last_error", "lease_owner"),
+        planted,
+    )
+    attempts = [
+        attempt(n, outcome, error=planted, worker=planted) for n, outcome in enumerate(AttemptOutcome, 1)
+    ]
+    assert planted not in told(in_state(status, id=planted, **outside), *attempts)
+
+
+@pytest.mark.parametrize(
+    ("served", "end"),
+    [
+        (ToolGroup.TRIAGE, "Nothing more happens by itself."),
+        (ToolGroup.SETTLE, "mark_notification_read settles it without delivery."),
+    ],
+)
+def test_no_remedy_is_named_that_is_not_served(served: ToolGroup, end: str) -> None:
+    dead = notification(status=NotificationStatus.DEAD, retry_count=4, last_error="HTTP 503")
+    said = account(dead, (), NOON, max_attempts=5, remedies=tools({served}))
+    assert said.endswith(end)
+    assert "requeue" not in said

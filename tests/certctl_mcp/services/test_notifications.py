@@ -1,0 +1,142 @@
+import pytest
+
+from certctl_mcp.services.errors import UnknownChannelError
+from certctl_mcp.services.notifications import NotificationService
+from storage.database import Database
+from storage.errors import (
+    IdempotencyConflictError,
+    InvalidCursorError,
+    NotificationConflictError,
+    NotificationNotFoundError,
+)
+from storage.models import AttemptOutcome, NotificationFilter, NotificationStatus
+from tests.builders import NOON, Queue, new_notification
+from tests.certctl_mcp.sending import Delivering, retry_loop
+
+pytestmark = pytest.mark.both_databases
+
+CHANNELS = {"Webhook": "webhook at example.com", "Slack": "Slack incoming webhook at hooks.slack.com"}
+
+
+@pytest.fixture
+def service(database: Database, queue: Queue) -> NotificationService:
+    return NotificationService(queue.repository, retry_loop(database, {}), CHANNELS)
+
+
+async def test_what_is_sent_is_accepted_and_waits(service: NotificationService, queue: Queue) -> None:
+    accepted = await service.send(new_notification(channel="Slack"))
+    assert accepted.created
+    assert accepted.notification.status is NotificationStatus.PENDING
+    assert await queue.repository.get(accepted.notification.id) == accepted.notification
+
+
+async def test_a_repeated_key_gives_what_was_accepted_first(service: NotificationService) -> None:
+    first = await service.send(new_notification(idempotency_key="renewal-7"))
+    again = await service.send(new_notification(idempotency_key="renewal-7"))
+    assert (again.created, again.notification) == (False, first.notification)
+
+
+async def test_a_repeated_key_with_other_contents_is_a_conflict(service: NotificationService) -> None:
+    first = await service.send(new_notification(idempotency_key="renewal-7"))
+    with pytest.raises(IdempotencyConflictError) as refused:
+        await service.send(new_notification(idempotency_key="renewal-7", message="something else"))
+    assert refused.value.notification_id == first.notification.id
+
+
+@pytest.mark.parametrize(
+    ("channel", "answer"),
+    [
+        ("webhok", "did you mean 'Webhook'? Configured: Webhook, Slack."),
+        ("slack", "did you mean 'Slack'? Configured: Webhook, Slack."),
+        ("Pigeon", "no channel named 'Pigeon' is configured. Configured: Webhook, Slack."),
+    ],
+)
+async def test_an_unknown_channel_is_refused_with_the_nearest(
+    service: NotificationService, channel: str, answer: str
+) -> None:
+    with pytest.raises(UnknownChannelError) as refused:
+        await service.send(new_notification(channel=channel))
+    assert answer in str(refused.value)
+    assert refused.value.configured == ("Webhook", "Slack")
+    assert (await service.list(NotificationFilter())).items == ()
+
+
+async def test_without_any_channel_the_refusal_says_so(database: Database, queue: Queue) -> None:
+    unconfigured = NotificationService(queue.repository, retry_loop(database, {}), {})
+    with pytest.raises(UnknownChannelError, match="none is"):
+        await unconfigured.send(new_notification())
+
+
+async def test_a_notification_comes_with_its_attempts(service: NotificationService, queue: Queue) -> None:
+    failed = await queue.failed("HTTP 503")
+    notification, attempts = await service.get(failed.id)
+    assert notification == failed
+    assert [(attempt.outcome, attempt.error) for attempt in attempts] == [(AttemptOutcome.FAILED, "HTTP 503")]
+
+
+async def test_an_unknown_id_is_not_found(service: NotificationService) -> None:
+    for ask in (service.get, service.requeue_notification, service.mark_as_read):
+        with pytest.raises(NotificationNotFoundError) as refused:
+            await ask("notif-unknown")
+        assert refused.value.notification_id == "notif-unknown"
+
+
+async def test_a_cursor_that_no_page_gave_is_refused(service: NotificationService) -> None:
+    with pytest.raises(InvalidCursorError):
+        await service.list(NotificationFilter(), cursor="made up")
+
+
+@pytest.mark.parametrize("state", ["dead", "failed"])
+async def test_dead_and_failed_begin_a_new_life(
+    service: NotificationService, queue: Queue, state: str
+) -> None:
+    notification = await getattr(queue, state)()
+    requeued = await service.requeue_notification(notification.id)
+    assert (requeued.status, requeued.retry_count) == (NotificationStatus.PENDING, 0)
+
+
+@pytest.mark.parametrize("state", ["pending", "sent", "skipped", "read"])
+async def test_others_can_t_be_requeued_and_stay_as_they_are(
+    service: NotificationService, queue: Queue, state: str
+) -> None:
+    notification = await getattr(queue, state)()
+    before = await queue.repository.get(notification.id)
+    with pytest.raises(NotificationConflictError) as refused:
+        await service.requeue_notification(notification.id)
+    assert refused.value.status is before.status
+    assert await queue.repository.get(notification.id) == before
+
+
+async def test_during_an_attempt_nothing_can_be_decided(service: NotificationService, queue: Queue) -> None:
+    claim = await queue.claimed()
+    for decide in (service.requeue_notification, service.mark_as_read):
+        with pytest.raises(NotificationConflictError, match="an attempt is under way"):
+            await decide(claim.notification.id)
+
+
+async def test_what_is_read_is_not_delivered_any_more(service: NotificationService, queue: Queue) -> None:
+    failed = await queue.failed()
+    read = await service.mark_as_read(failed.id)
+    assert (read.status, read.read_at, read.next_retry_at) == (NotificationStatus.READ, NOON, None)
+
+
+async def test_a_retry_now_attempts_what_is_due(database: Database, queue: Queue) -> None:
+    requeued = await queue.dead()
+    loop = retry_loop(database, {"Webhook": Delivering()})
+    service = NotificationService(queue.repository, loop, CHANNELS)
+    async with loop:
+        await service.requeue_notification(requeued.id)
+        assert (await service.retry_failed_notifications()).sent == 1
+    assert (await queue.repository.get(requeued.id)).delivered
+
+
+async def test_channels_come_as_configured_with_how_they_did(
+    service: NotificationService, queue: Queue
+) -> None:
+    await queue.sent(channel="Slack")
+    await queue.dead("HTTP 410", channel="Slack")
+    webhook, slack = await service.channels()
+    assert (webhook.name, webhook.destination, webhook.record) == ("Webhook", CHANNELS["Webhook"], None)
+    assert slack.record is not None
+    assert slack.record.outcomes == {AttemptOutcome.SENT: 1, AttemptOutcome.DEAD: 1}
+    assert slack.record.last_error == "HTTP 410"

@@ -1,0 +1,252 @@
+import html
+import json
+import re
+import time
+from collections.abc import Callable
+from urllib.parse import quote
+
+import pytest
+
+from certctl_mcp.text.decoding import readings
+from certctl_mcp.text.redaction import MAX_ERROR_BYTES, bounded, redact, url_secrets
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        'p"s/w+d 1',
+        "p%22s%2Fw%2Bd%201",
+        "p%22s/w%2Bd%201",
+        "p%22s%2Fw%2Bd+1",
+        'p\\"s/w+d 1',
+    ],
+)
+def test_a_known_secret_is_removed_in_whatever_form_it_stands(form: str) -> None:
+    assert redact(f"<{form}>", ['p"s/w+d 1']) == "<[redacted]>"
+
+
+SECRET = "hunter2hunter2"
+REVEALING = (
+    f"https://certctl:{SECRET}@db.example.com/x",
+    f"Authorization: Bearer {SECRET}",
+    f'{{"Authorization": "Basic {SECRET}", "x": 1}}',
+    f'{{"password": "{SECRET}", "x": 1}}',
+    f"https://receiver.example/hook?a=1&token={SECRET}&b=2",
+    f"https://hooks.slack.com/services/T0/B0/{SECRET}",
+    f"sent whsec_{SECRET}, got 400",
+)
+DISGUISES: dict[str, Callable[[str], str]] = {
+    "none": str,
+    "a url": lambda text: quote(text, safe=""),
+    "a url in small letters": lambda text: re.sub(
+        "%..", lambda found: found[0].lower(), quote(text, safe="")
+    ),
+    "a url in a url": lambda text: quote(quote(text, safe=""), safe=""),
+    "every letter in a url": lambda text: "".join(f"%{byte:02x}" for byte in text.encode()),
+    "json": lambda text: json.dumps(text),
+    "json in json": lambda text: json.dumps(json.dumps({"body": text})),
+    "every letter in json": lambda text: "".join(f"\\u{ord(letter):04x}" for letter in text),
+    "html": lambda text: html.escape(text),
+    "html in numbers": lambda text: re.sub(r"\W", lambda found: f"&#{ord(found[0])};", text),
+    "html in hexadecimal numbers": lambda text: re.sub(r"\W", lambda found: f"&#x{ord(found[0]):X};", text),
+    "html in json in a url": lambda text: quote(json.dumps(html.escape(text)), safe=""),
+    "letters without width": lambda text: "\u200b".join(text),
+    "letters without width in a url": lambda text: quote("\u2060".join(text)),
+    "tags": lambda text: "\U000e0041".join(text),
+    "variation selectors": lambda text: "".join(f"{letter}\ufe0f" for letter in text),
+    "colours of a terminal": lambda text: "\x1b[31m".join(text),
+    "colours of a terminal of eight bits": lambda text: "\x9b31m".join(text),
+    "private letters": lambda text: "\ue000".join(text),
+    "a text shown before": lambda text: "\\u{200b}".join(text),
+}
+
+
+@pytest.mark.parametrize("disguise", DISGUISES)
+@pytest.mark.parametrize("text", REVEALING)
+def test_a_secret_is_removed_under_whatever_encoding(text: str, disguise: str) -> None:
+    shown = redact(f"before {DISGUISES[disguise](text)} after")
+    assert "[redacted]" in shown
+    assert shown.startswith("before ")
+    assert shown.endswith(" after")
+    for reading in readings(shown):
+        assert SECRET not in reading.text
+
+
+@pytest.mark.parametrize("disguise", DISGUISES)
+def test_a_known_secret_is_removed_under_whatever_encoding(disguise: str) -> None:
+    secret = 'correct horse, "battery" & <staple>'
+    shown = redact(f"before {DISGUISES[disguise](secret)} after", [secret])
+    assert "[redacted]" in shown
+    assert all(secret not in reading.text for reading in readings(shown))
+
+
+def test_of_what_is_encoded_only_the_secret_is_removed() -> None:
+    text = "redirected to https%3A%2F%2Freceiver.example%2Fhook%3Fa%3D1%26token%3Dabc%26b%3D2, 100%"
+    assert redact(text) == text.replace("abc", "[redacted]")
+
+
+def test_a_secret_known_in_its_encoded_form_is_removed_as_it_reads() -> None:
+    assert redact("signature a/b+c=", [quote("a/b+c=", safe="")]) == "signature [redacted]"
+
+
+def test_of_secrets_within_one_another_none_is_left() -> None:
+    assert redact("correct-horse-battery", ["horse", "correct-horse-battery"]) == "[redacted]"
+
+
+def test_a_secret_too_short_to_tell_from_a_word_leaves_the_text_readable() -> None:
+    assert redact("a banana", ["a", "", "an"]) == "a banana"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgresql://certctl:p%40ss@db:5432/x", "postgresql://[redacted]@db:5432/x"),
+        ("http://u:p@ss@host/", "http://[redacted]@host/"),
+        ("https://hooks.slack.com/services/T0/B0/x1", "https://hooks.slack.com/services/[redacted]"),
+        ("https://discord.com/api/webhooks/1/x-1", "https://discord.com/api/webhooks/[redacted]"),
+        ("https://a.webhook.office.com/webhookb2/x", "https://a.webhook.office.com/[redacted]"),
+        ("https://api.telegram.org/bot12:AB-c/send", "https://api.telegram.org/bot[redacted]/send"),
+        ("https://h/w?sp=1&sig=a%2Fb&x=2", "https://h/w?sp=1&sig=[redacted]&x=2"),
+        ("?access_token=abc&key=def", "?access_token=[redacted]&key=[redacted]"),
+        ("Authorization: Bearer abc.def", "Authorization: [redacted]"),
+        ("authorization=GenieKey 12-34", "authorization=[redacted]"),
+        ("{'Authorization': 'Basic dXNlcjpw', 'A': 'b'}", "{'Authorization': '[redacted]', 'A': 'b'}"),
+        ("sent Bearer abcdef123", "sent Bearer [redacted]"),
+        ("sent GenieKey eb243592-faa2", "sent GenieKey [redacted]"),
+        ("sent Basic dXNlcjpwYXNz", "sent Basic [redacted]"),
+        ("password=hunter2; next", "password=[redacted]; next"),
+        ("Password: hunter2", "Password: [redacted]"),
+        ("CERTCTL_SMTP_PASSWORD='a b' x", "CERTCTL_SMTP_PASSWORD='[redacted]' x"),
+        ('{"password": "a\\"b", "x": 1}', '{"password": "[redacted]", "x": 1}'),
+        ('"{\\"token\\": \\"abc\\", \\"x\\": 1}"', '"{\\"token\\": \\"[redacted]\\", \\"x\\": 1}"'),
+        ('{"client_secret":"abc"}', '{"client_secret":"[redacted]"}'),
+        ('{"password": "cut of', '{"password": "[redacted]'),
+        ("api-key: abc", "api-key: [redacted]"),
+        ("routing_key=R0", "routing_key=[redacted]"),
+        ("signed with whsec_MDEy/+=", "signed with [redacted]"),
+        ("X-Vault-Token: abc", "X-Vault-Token: [redacted]"),
+        ("Cookie: sid=abc; theme=dark\nAccept: */*", "Cookie: [redacted]\nAccept: */*"),
+        ("{'Set-Cookie': 'sid=abc; Path=/', 'A': 'b'}", "{'Set-Cookie': '[redacted]', 'A': 'b'}"),
+        ("https://h/p?a=1&session_id=abc&b", "https://h/p?a=1&session_id=[redacted]&b"),
+        ('Authorization: Digest username="x", response="abc"; next', "Authorization: [redacted]; next"),
+        (
+            "Authorization: AWS4-HMAC-SHA256 Credential=a/b, Signature=abc next",
+            "Authorization: [redacted] next",
+        ),
+        ("password => abc", "password => [redacted]"),
+        ("password := abc", "password := [redacted]"),
+        (
+            "run with --password abc --token 'a b' --verbose",
+            "run with --password [redacted] --token '[redacted]' --verbose",
+        ),
+        (
+            "https://events.pagerduty.com/integration/0123456789abcdef/enqueue",
+            "https://events.pagerduty.com/integration/[redacted]/enqueue",
+        ),
+        ("https://chat.example/hooks/0123456789abcdefghij", "https://chat.example/hooks/[redacted]"),
+        ("glpat-0123456789abcdef", "[redacted]"),
+        ("sk_live_0123456789abcdef", "[redacted]"),
+        ("sk-ant-api03-0123456789abcdef", "[redacted]"),
+        ("SG.0123456789abcdef.0123456789abcdef", "[redacted]"),
+        ("AIza" + "0123456789" * 3 + "abcde", "[redacted]"),
+        ("xapp-1-A0-0123456789", "[redacted]"),
+        ("npm_" + "0123456789" * 3, "[redacted]"),
+        ("xoxb-1234-5678-abc", "[redacted]"),
+        ("ghp_0123456789abcdefghij", "[redacted]"),
+        ("github_pat_0123456789abcdefghij", "[redacted]"),
+        ("id AKIAIOSFODNN7EXAMPLE.", "id [redacted]."),
+        ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc-_", "[redacted]"),
+        (
+            "a -----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY----- b",
+            "a [redacted] b",
+        ),
+        ("-----BEGIN PRIVATE KEY-----\nMIIE and the rest was cut", "[redacted]"),
+    ],
+)
+def test_what_shows_that_it_is_a_secret_is_removed(text: str, shown: str) -> None:
+    assert redact(text) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hooks.slack.com answered 404 Not Found: channel_not_found",
+        "535 5.7.8 Authentication credentials invalid",
+        "Basic authentication is required",
+        "bearer token required",
+        "unexpected token: <",
+        "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
+        "certificate mc-api-prod expires on 2026-01-01T12:00:00Z",
+        "see https://docs.example.com/a/b?page=2#top, or write to ada@example.com",
+        "the monkey=banana, key: C major",
+        "the cookie was refused, no token: sign in, see /hooks/ and --password",
+        "see https://docs.example.com/webhooks/retries-and-timeouts, and npm_config_cache_directory",
+        "",
+    ],
+)
+def test_plain_words_are_left(text: str) -> None:
+    assert redact(text) == text
+
+
+def test_redacting_twice_changes_nothing() -> None:
+    once = redact("password=a Authorization: Bearer abcdefg https://u:p@h/ {'token': 'x'} whsec_abc")
+    assert redact(once) == once
+
+
+SLOWING = (
+        "a", " ", "\n", "@", "://", "://a", "://@", "a@", "eyJ", "-eyJ", "eyJaaaaaaaaaa.", "password",
+        "password=", "password='", 'password="', 'password="\\', '"', "\\", 'token"', "key=",
+        "-----BEGIN PRIVATE KEY-----", "-----BEGIN ", "bearer ", "basic ", "basic a", "basic aaaaaaaaaaa",
+        "authorization: ", "authorization:a ", "xoxb-", "ghp_", "whsec_", "AKIA",
+        "hooks.slack.com/services/", "api.telegram.org/bot", "%20", "%25252525", "%c3", "\\u0041", "\\u{41}",
+        "&amp;amp;", "\x1b[", "\x1b[0", "\u200b", "password%3D", "%3A%2F%2Fa%40", "correct-horse",
+        "cookie: ", "cookie='", "a-token: ", "authorization: a=b,", "a=b, ", 'a="', "--token ", "/hooks/",
+        "sk-ant-", "SG.aaaaaaaaaaaaaaaa.", "SG.", "\x9b", "\x9b0",
+)  # fmt: skip
+
+
+def seconds_to_redact(text: str) -> float:
+    """Linear time is well below a second; quadratic time would be minutes."""
+    began = time.process_time()
+    redact(text, ["correct-horse", "battery-staple"])
+    return time.process_time() - began
+
+
+@pytest.mark.parametrize("unit", SLOWING)
+def test_a_long_text_made_to_slow_it_down_does_not(unit: str) -> None:
+    assert seconds_to_redact(unit * (100_000 // len(unit))) < 5
+
+
+def test_a_long_text_of_all_that_could_slow_it_down_does_not() -> None:
+    assert seconds_to_redact("".join(unit * 100 for unit in SLOWING) * 5) < 10
+
+
+@pytest.mark.parametrize("text", ["", "short", "x" * MAX_ERROR_BYTES, "ü" * (MAX_ERROR_BYTES // 2)])
+def test_what_fits_is_kept_whole(text: str) -> None:
+    assert bounded(text) == text
+
+
+@pytest.mark.parametrize("character", ["x", "ü", "日", "\U0001f512"])
+@pytest.mark.parametrize("limit", [64, 65, 66, 67, MAX_ERROR_BYTES])
+def test_what_does_not_fit_is_cut_between_characters_and_says_by_how_much(character: str, limit: int) -> None:
+    text = character * 100_000
+    cut = bounded(text, limit)
+    kept = cut.rstrip("]").partition(" [")[0]
+    assert len(cut.encode()) <= limit
+    assert set(kept) == {character}
+    assert cut == f"{kept} [{len(text.encode()) - len(kept.encode())} more bytes cut]"
+
+
+@pytest.mark.parametrize("limit", [0, 1, 10])
+def test_even_the_ending_is_within_the_limit(limit: int) -> None:
+    assert len(bounded("x" * 1000, limit).encode()) <= limit
+
+
+def test_a_urls_secrets_are_what_it_opens_with() -> None:
+    found = url_secrets("https://user:correct@hooks.example.com/hook/0123456789abcdef?sig=horse%2B1&v=1")
+    assert {"correct", "0123456789abcdef", "horse%2B1", "/hook/0123456789abcdef"} <= set(found)
+    assert not {"hooks.example.com", "https", "hook"} & set(found)
+
+
+def test_a_url_without_a_path_has_none_but_itself() -> None:
+    assert url_secrets("https://hooks.example.com/") == ("https://hooks.example.com/",)

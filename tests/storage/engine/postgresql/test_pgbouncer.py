@@ -1,0 +1,88 @@
+"""PgBouncer in transaction mode stands before the server: what follows on one line runs on any connection."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+
+import pytest
+
+from storage.database import Database
+from storage.engine.postgresql.polling import EVERY
+from storage.engine.transaction import Transaction
+from storage.errors import StorageError
+from storage.models import NotificationFilter, NotificationStatus
+from storage.repository import NotificationRepository
+from tests.builders import LEASE, TOOK, UNLIMITED, new_notification
+from tests.pgbouncer import pooled
+from tests.postgresql import skipped_where_there_is_none
+from tests.storage.foreign import insert_row
+
+MANY = 40
+
+
+@pytest.fixture
+def pooled_url(empty_database: str) -> Iterator[str]:
+    with skipped_where_there_is_none(), pooled(empty_database) as url:
+        yield url
+
+
+async def test_all_works_through_a_pooler_for_two_processes_at_once(pooled_url: str) -> None:
+    url = f"{pooled_url}?pgbouncer=true"
+    async with Database.open(url) as one, Database.open(url) as two:
+        assert one.found_revision is None
+        repositories = NotificationRepository(one), NotificationRepository(two)
+
+        async def live(number: int) -> None:
+            """From its acceptance to its end, with readers beside it."""
+            repository = repositories[number % 2]
+            await repository.accept(new_notification(message=str(number)))
+            claims, _, _ = await asyncio.gather(
+                repository.claim(f"worker-{number}", LEASE, 1, UNLIMITED),
+                repository.queue_counts(),
+                repository.next_due_at(),
+            )
+            for claim in claims:
+                assert await repository.record_sent(claim, TOOK)
+
+        await asyncio.gather(*(live(number) for number in range(MANY)))
+        page = await repositories[0].list(NotificationFilter(statuses=(NotificationStatus.SENT,)), limit=100)
+        assert {n.message for n in page.items} == {str(number) for number in range(MANY)}
+        assert (await repositories[1].queue_counts()).by_status[NotificationStatus.SENT] == MANY
+
+
+async def test_what_others_commit_is_noticed_without_a_message(pooled_url: str) -> None:
+    assert timedelta(0) < EVERY <= timedelta(seconds=1)
+    async with Database.open(f"{pooled_url}?pgbouncer=true") as database:
+        repository = NotificationRepository(database)
+        version = database.changes.due.version
+        insert_row(pooled_url)
+        async with asyncio.timeout(30):
+            while not await repository.claim("worker-1", LEASE, 1, UNLIMITED):
+                version = await database.changes.due.wait_beyond(version)
+
+
+async def test_whoever_has_not_said_that_there_is_a_pooler_is_told_to(pooled_url: str) -> None:
+    with pytest.raises(StorageError, match=r"add \?pgbouncer=true to CERTCTL_DATABASE_URL"):
+        async with Database.open(pooled_url):
+            pass
+
+
+async def test_whoever_says_that_the_pooler_keeps_sessions_is_believed(pooled_url: str) -> None:
+    async with Database.open(f"{pooled_url}?pgbouncer=false") as database:
+        assert await NotificationRepository(database).types_in_use() == ()
+
+
+async def test_a_statement_that_another_connection_has_prepared_tells_of_the_pooler(
+    postgresql_url: str,
+) -> None:
+    async with Database.open(postgresql_url) as database:
+        repository = NotificationRepository(database)
+        await repository.accept(new_notification())
+
+        def forget(transaction: Transaction, _items: Sequence[None]) -> list[None]:
+            transaction.connection.exec_driver_sql("DEALLOCATE ALL")
+            return [None]
+
+        await database.write(forget, None)
+        with pytest.raises(StorageError, match=r"add \?pgbouncer=true"):
+            await repository.accept(new_notification())

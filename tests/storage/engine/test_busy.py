@@ -1,0 +1,46 @@
+"""Another process keeps the file to itself for longer than the busy timeout."""
+
+import asyncio
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from storage.database import Database
+from storage.errors import DatabaseBusyError
+from storage.repository import NotificationRepository
+from tests.builders import LEASE, UNLIMITED, Queue, SettableClock, new_notification
+from tests.storage.foreign import locked
+
+BUSY_TIMEOUT = timedelta(milliseconds=300)
+
+
+async def test_all_that_wait_hear_of_it_after_one_timeout(
+    queue: Queue, database_url: str, database_path: Path, clock: SettableClock
+) -> None:
+    claim = await queue.claimed()
+    dead = await queue.dead()
+    async with Database.open(database_url, clock=clock, busy_timeout=BUSY_TIMEOUT) as database:
+        repository = NotificationRepository(database)
+        with locked(database_path):
+            begun = time.monotonic()
+            answers = await asyncio.gather(
+                repository.accept(new_notification()),
+                repository.claim("worker-2", LEASE, 1, UNLIMITED),
+                repository.record_sent(claim, timedelta(0)),
+                repository.requeue(dead.id),
+                repository.mark_read(dead.id),
+                return_exceptions=True,
+            )
+            took = timedelta(seconds=time.monotonic() - begun)
+        assert [type(answer) for answer in answers] == [DatabaseBusyError] * 5
+        assert took < 3 * BUSY_TIMEOUT
+        assert await repository.record_sent(claim, timedelta(0))
+
+
+async def test_a_wait_shorter_than_the_timeout_goes_unnoticed(queue: Queue, database_path: Path) -> None:
+    with locked(database_path):
+        accepting = asyncio.create_task(queue.pending())
+        done, _ = await asyncio.wait([accepting], timeout=0.05)
+        assert not done
+    accepted = await accepting
+    assert await queue.repository.get(accepted.id) == accepted

@@ -1,0 +1,98 @@
+import asyncio
+from datetime import timedelta
+
+import anyio
+import pytest
+
+from storage.database import Database
+from storage.engine.sqlite.data_version import LOOK_EVERY, DataVersion
+from storage.repository import NotificationRepository
+from tests.builders import Queue, new_notification
+from tests.processes import processes
+from tests.storage.foreign import insert_row
+
+
+def accept_one(database_url: str) -> None:
+    async def accept() -> None:
+        async with Database.open(database_url) as database:
+            await NotificationRepository(database).accept(new_notification(message="from elsewhere"))
+
+    asyncio.run(accept())
+
+
+def test_looks_often_enough_to_notice_within_a_second() -> None:
+    assert timedelta(0) < LOOK_EVERY < timedelta(seconds=1)
+
+
+async def test_what_another_process_accepts_is_noticed(
+    queue: Queue, database: Database, database_url: str
+) -> None:
+    version = database.changes.version
+    other = processes.Process(target=accept_one, args=(database_url,))
+    other.start()
+    async with asyncio.timeout(30):
+        while not (claims := await queue.claim_due()):
+            version = await database.changes.wait_beyond(version)
+        await asyncio.to_thread(other.join)
+    assert [claim.notification.message for claim in claims] == ["from elsewhere"]
+
+
+async def test_a_commit_of_another_program_is_noticed_within_a_second(
+    database: Database, database_url: str
+) -> None:
+    version = database.changes.version
+    insert_row(database_url)
+    async with asyncio.timeout(1):
+        assert await database.changes.wait_beyond(version) > version
+
+
+@pytest.mark.parametrize("change", ["accept", "requeue"])
+async def test_a_local_accept_or_requeue_is_announced_at_once(
+    queue: Queue, database: Database, change: str
+) -> None:
+    dead = await queue.dead()
+    version = database.changes.version
+    await (queue.pending() if change == "accept" else queue.repository.requeue(dead.id))
+    assert database.changes.version > version
+
+
+@pytest.mark.sqlite
+async def test_a_claim_that_finds_nothing_wakes_nobody(
+    queue: Queue, database: Database, database_url: str
+) -> None:
+    async with Database.open(database_url) as other:
+        version = other.changes.version
+        assert await queue.claim_due() == ()
+        assert isinstance(other.changes, DataVersion)
+        await other.changes.look()
+        assert other.changes.version == version
+
+
+async def test_everyone_who_waits_is_told(database: Database) -> None:
+    version = database.changes.version
+    waiting = [asyncio.create_task(database.changes.wait_beyond(version)) for _ in range(3)]
+    await asyncio.sleep(0)
+    database.changes.announce()
+    assert await asyncio.gather(*waiting) == [version + 1] * 3
+
+
+async def test_a_change_between_reading_and_waiting_is_not_missed(database: Database) -> None:
+    version = database.changes.version
+    database.changes.announce()
+    assert await database.changes.wait_beyond(version) == version + 1
+
+
+@pytest.mark.sqlite
+async def test_who_asks_no_longer_leaves_the_others_their_answer(
+    database: Database, database_url: str
+) -> None:
+    for steps in range(6):
+        async with anyio.create_task_group() as asking:
+            asking.start_soon(database.changes.data_version)
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            asking.cancel_scope.cancel()
+    version = database.changes.version
+    insert_row(database_url)
+    async with asyncio.timeout(10):
+        assert await database.changes.wait_beyond(version) > version

@@ -1,0 +1,159 @@
+"""Many notifications changed at once follow the rules of one, and every one of them is accounted for."""
+
+from datetime import timedelta
+
+import pytest
+
+from storage.models import BulkReport, NotificationFilter, NotificationStatus
+from storage.operations.bulk import LARGEST_BULK
+from tests.builders import LEASE, TOOK, WAIT, Queue, SettableClock
+from tests.storage.foreign import run
+
+STATUSES = tuple(NotificationStatus)
+
+
+async def status(queue: Queue, notification_id: str) -> NotificationStatus:
+    return (await queue.repository.get(notification_id)).status
+
+
+async def test_what_can_be_requeued_is_and_the_rest_is_told_by_why(queue: Queue) -> None:
+    sent, read = await queue.sent(), await queue.read()
+    dead, failed = await queue.dead(), await queue.failed()
+    held = await queue.claimed()
+    ids = [sent.id, read.id, dead.id, failed.id, held.notification.id, "notif-unknown"]
+    report = await queue.repository.requeue_all(ids)
+    assert report == BulkReport(changed=2, under_way=1, other_status=2, missing=1)
+    requeued = await queue.repository.get(dead.id)
+    assert (requeued.status, requeued.retry_count, requeued.last_error) == (
+        NotificationStatus.PENDING,
+        0,
+        None,
+    )
+    assert await status(queue, failed.id) is NotificationStatus.PENDING
+    assert await queue.repository.get(sent.id) == sent
+    assert await queue.repository.get(read.id) == read
+
+
+async def test_what_is_under_way_keeps_its_outcome(queue: Queue) -> None:
+    held = await queue.claimed()
+    assert (await queue.repository.mark_all_read([held.notification.id])).under_way == 1
+    assert await queue.repository.record_sent(held, TOOK)
+
+
+async def test_a_lease_that_ran_out_is_no_obstacle(queue: Queue, clock: SettableClock) -> None:
+    failed = await queue.failed(wait=timedelta(0))
+    await queue.claim(failed.id)
+    clock.advance(LEASE)
+    assert (await queue.repository.requeue_all([failed.id])).changed == 1
+
+
+async def test_an_id_given_twice_is_one(queue: Queue) -> None:
+    dead = await queue.dead()
+    assert await queue.repository.requeue_all([dead.id, dead.id]) == BulkReport(changed=1)
+
+
+async def test_marked_read_they_are_not_delivered(queue: Queue) -> None:
+    pending = [await queue.pending() for _ in range(3)]
+    assert (await queue.repository.mark_all_read([n.id for n in pending])).changed == 3
+    assert await queue.claim_due() == ()
+
+
+async def test_what_is_purged_is_gone_with_its_attempts(queue: Queue, clock: SettableClock) -> None:
+    sent = await queue.sent()
+    clock.advance(timedelta(days=1))
+    report = await queue.repository.purge_all(
+        [sent.id], statuses=[NotificationStatus.SENT], created_until=clock()
+    )
+    assert report == BulkReport(changed=1)
+    assert await queue.repository.count(NotificationFilter()) == 0
+    assert await queue.repository.attempts(sent.id) == ()
+
+
+async def test_what_is_still_to_be_delivered_is_never_purged(queue: Queue, clock: SettableClock) -> None:
+    kept = [await queue.pending(), await queue.failed()]
+    clock.advance(timedelta(days=1))
+    for claim in await queue.claim_due(slots=1):
+        kept.append(claim.notification)
+    report = await queue.repository.purge_all([n.id for n in kept], statuses=STATUSES, created_until=clock())
+    assert report.changed == 0
+    assert await queue.repository.count(NotificationFilter()) == 2
+
+
+async def test_what_is_under_way_is_never_purged_whatever_its_status(
+    queue: Queue, clock: SettableClock, database_url: str
+) -> None:
+    held = await queue.claimed()
+    run(database_url, "UPDATE notification_events SET status = 'dead'")
+    clock.advance(timedelta(seconds=1))
+    ids = [held.notification.id]
+    report = await queue.repository.purge_all(ids, statuses=STATUSES, created_until=clock())
+    assert report == BulkReport(under_way=1)
+    assert await queue.repository.record_sent(held, TOOK)
+
+
+@pytest.mark.parametrize("state", ["sent", "read", "dead"])
+async def test_only_the_statuses_that_were_named_are_purged(
+    queue: Queue, clock: SettableClock, state: str
+) -> None:
+    settled = await getattr(queue, state)()
+    clock.advance(timedelta(days=1))
+    others = [s for s in STATUSES if s is not settled.status]
+    spared = await queue.repository.purge_all([settled.id], statuses=others, created_until=clock())
+    assert spared == BulkReport(other_status=1)
+    purged = await queue.repository.purge_all([settled.id], statuses=[settled.status], created_until=clock())
+    assert purged == BulkReport(changed=1)
+
+
+async def test_what_was_accepted_later_is_not_purged(queue: Queue, clock: SettableClock) -> None:
+    sent = await queue.sent()
+    report = await queue.repository.purge_all([sent.id], statuses=STATUSES, created_until=sent.created_at)
+    assert report.changed == 0
+    assert await queue.repository.get(sent.id) == sent
+
+
+async def test_no_transaction_takes_more_than_it_should(queue: Queue) -> None:
+    with pytest.raises(ValueError, match="501 ids are too many for one transaction; at most 500"):
+        await queue.repository.requeue_all([f"notif-{n}" for n in range(LARGEST_BULK + 1)])
+
+
+async def test_those_who_wait_for_changes_are_told(queue: Queue) -> None:
+    dead = await queue.dead()
+    before = queue.repository.changes.version
+    await queue.repository.requeue_all([dead.id])
+    assert queue.repository.changes.version > before
+
+
+async def test_counts_and_shares_are_of_what_matches(queue: Queue) -> None:
+    for _ in range(3):
+        await queue.dead(channel="Slack")
+    await queue.failed(channel="Slack", wait=WAIT)
+    await queue.dead(channel="Email")
+    await queue.claimed(channel="Teams")
+    wanted = NotificationFilter(statuses=(NotificationStatus.DEAD, NotificationStatus.PENDING))
+    assert await queue.repository.count(wanted) == 5
+    shares = [
+        (s.channel, s.status.value, s.count, s.under_way) for s in await queue.repository.breakdown(wanted)
+    ]
+    assert shares == [("Slack", "dead", 3, 0), ("Email", "dead", 1, 0), ("Teams", "pending", 1, 1)]
+
+
+async def test_ids_come_oldest_first_and_each_once_whatever_arrives(
+    queue: Queue, clock: SettableClock
+) -> None:
+    dead = []
+    for _ in range(5):
+        dead.append((await queue.dead()).id)
+        clock.advance(timedelta(seconds=1))
+    wanted = NotificationFilter(statuses=(NotificationStatus.DEAD,))
+    first = await queue.repository.matching_ids(wanted, limit=2)
+    late = await queue.dead()
+    second = await queue.repository.matching_ids(wanted, limit=10, after=first.next)
+    assert (*first.ids, *second.ids) == (*dead, late.id)
+    assert second.next is None
+
+
+async def test_a_filter_can_name_what_it_means(queue: Queue) -> None:
+    first, _, third = [await queue.dead() for _ in range(3)]
+    wanted = NotificationFilter(ids=(first.id, third.id, "notif-unknown"))
+    assert await queue.repository.count(wanted) == 2
+    assert {n.id for n in (await queue.repository.list(wanted)).items} == {first.id, third.id}

@@ -1,0 +1,59 @@
+"""On certctl's own database an alert may be only about a certificate that is there."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from storage.database import Database
+from storage.errors import UnknownCertificateError
+from storage.models import NotificationFilter
+from storage.repository import NotificationRepository
+from tests.builders import new_notification
+from tests.holding import Held
+from tests.storage.foreign import run
+
+_CERTIFICATES = "CREATE TABLE managed_certificates (id TEXT PRIMARY KEY)"
+_REFERENCE = "REFERENCES managed_certificates (id)"
+_AS_CERTCTL_HAS_IT = f"""
+CREATE TABLE notification_events (
+  id TEXT PRIMARY KEY, type VARCHAR(255) NOT NULL, certificate_id TEXT {_REFERENCE},
+  channel VARCHAR(255) NOT NULL, recipient VARCHAR(255) NOT NULL, message TEXT NOT NULL,
+  status VARCHAR(50) NOT NULL DEFAULT 'pending', sent_at TIMESTAMPTZ, error TEXT,
+  retry_count INTEGER NOT NULL DEFAULT 0, next_retry_at TIMESTAMPTZ, last_error TEXT,
+  created_at TIMESTAMPTZ NOT NULL DEFAULT CURRENT_TIMESTAMP
+)
+"""
+_AS_IF_CERTCTL_HAD_IT = f"ALTER TABLE notification_events ADD FOREIGN KEY (certificate_id) {_REFERENCE}"
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    run(database_url, _CERTIFICATES)
+    run(database_url, "INSERT INTO managed_certificates VALUES ('mc-known')")
+    run(database_url, _AS_CERTCTL_HAS_IT if database_url.startswith("sqlite") else _AS_IF_CERTCTL_HAD_IT)
+    held = Held(Database.open(database_url))
+    yield await held.enter()
+    await held.leave()
+
+
+@pytest.mark.parametrize("key", [None, "key-1"])
+async def test_an_alert_about_one_that_is_not_there_is_refused(
+    repository: NotificationRepository, key: str | None
+) -> None:
+    with pytest.raises(UnknownCertificateError, match="'mc-unknown'") as refused:
+        await repository.accept(new_notification(certificate_id="mc-unknown", idempotency_key=key))
+    assert refused.value.certificate_id == "mc-unknown"
+    assert (await repository.list(NotificationFilter())).items == ()
+
+
+async def test_one_that_is_refused_takes_no_other_with_it(repository: NotificationRepository) -> None:
+    certificates = ["mc-known", None, "mc-unknown", "mc-known", "mc-lost", *[None] * 40]
+    answers = await asyncio.gather(
+        *(repository.accept(new_notification(certificate_id=each)) for each in certificates),
+        return_exceptions=True,
+    )
+    refused = [answer.certificate_id for answer in answers if isinstance(answer, UnknownCertificateError)]
+    assert refused == ["mc-unknown", "mc-lost"]
+    page = await repository.list(NotificationFilter(), limit=100)
+    assert len(page.items) == len(certificates) - len(refused)

@@ -1,0 +1,253 @@
+"""Several that act on the same rows at the same moment, as many servers of one database do."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from multiprocessing.connection import Connection
+
+import asyncpg
+import pytest
+
+from storage.database import Database
+from storage.models import AttemptOutcome, NotificationFilter, NotificationStatus, Room
+from storage.repository import NotificationRepository
+from storage.sql.notify import DUE
+from tests.builders import LEASE, TOOK, UNLIMITED, Queue, SettableClock, new_notification
+from tests.processes import processes
+from tests.storage.foreign import rows, run
+
+CHANNELS = ("Slack", "Email", "Teams")
+SOMEBODY_WAITS = """
+SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()
+"""
+SIDES = 4
+SLOTS = 7
+ROWS = 120
+
+
+@asynccontextmanager
+async def opened(url: str, clock: SettableClock, number: int) -> AsyncIterator[list[NotificationRepository]]:
+    """As many processes would open it."""
+    async with AsyncExitStack() as stack:
+        yield [
+            NotificationRepository(await stack.enter_async_context(Database.open(url, clock=clock)))
+            for _ in range(number)
+        ]
+
+
+async def fill(queue: Queue, number: int = ROWS) -> list[str]:
+    made = await asyncio.gather(
+        *(queue.pending(message=str(n), channel=CHANNELS[n % len(CHANNELS)]) for n in range(number))
+    )
+    return [notification.id for notification in made]
+
+
+async def claim_all(repository: NotificationRepository, worker: str) -> list[str]:
+    """What a worker gets that claims until there is nothing left for it."""
+    claimed: list[str] = []
+    while claims := await repository.claim(worker, LEASE, SLOTS, UNLIMITED):
+        claimed += [claim.notification.id for claim in claims]
+    return claimed
+
+
+async def test_each_is_claimed_by_one_and_none_is_left_behind(
+    queue: Queue, clock: SettableClock, database_url: str
+) -> None:
+    made = await fill(queue)
+    async with opened(database_url, clock, SIDES) as sides:
+        claimed = await asyncio.gather(*(claim_all(side, f"worker-{n}") for n, side in enumerate(sides)))
+    assert Counter(id_ for ids in claimed for id_ in ids) == Counter(made)
+
+
+def claim_in_a_process(url: str, worker: str, begin: Connection, told: Connection) -> None:
+    async def claim() -> None:
+        async with Database.open(url, clock=SettableClock()) as database:
+            told.send("ready")
+            await asyncio.to_thread(begin.recv)
+            told.send(await claim_all(NotificationRepository(database), worker))
+
+    asyncio.run(claim())
+
+
+@pytest.mark.postgresql
+async def test_processes_of_their_own_claim_each_once(queue: Queue, database_url: str) -> None:
+    made = await fill(queue)
+    pipes = [(processes.Pipe(), processes.Pipe()) for _ in range(3)]
+    workers = [
+        processes.Process(target=claim_in_a_process, args=(database_url, f"worker-{n}", begin[0], told[1]))
+        for n, (begin, told) in enumerate(pipes)
+    ]
+    for worker in workers:
+        worker.start()
+    for _, told in pipes:
+        assert await asyncio.to_thread(told[0].recv) == "ready"
+    for begin, _ in pipes:
+        begin[1].send("now")
+    claimed = [await asyncio.to_thread(told[0].recv) for _, told in pipes]
+    for worker in workers:
+        await asyncio.to_thread(worker.join)
+    assert Counter(id_ for ids in claimed for id_ in ids) == Counter(made)
+
+
+async def test_a_lease_that_ended_is_taken_back_once(
+    queue: Queue, clock: SettableClock, database_url: str
+) -> None:
+    made = await fill(queue)
+    assert len(await queue.claim_due()) == len(made)
+    clock.advance(LEASE)
+    async with opened(database_url, clock, SIDES) as sides:
+        await asyncio.gather(*(side.claim("another", LEASE, 0, UNLIMITED) for side in sides))
+    for notification_id in made:
+        (attempt,) = await queue.repository.attempts(notification_id)
+        assert (attempt.number, attempt.outcome) == (1, AttemptOutcome.ABANDONED)
+        assert (await queue.repository.get(notification_id)).abandoned_count == 1
+
+
+@pytest.mark.postgresql
+async def test_who_takes_leases_back_tells_those_who_have_room(
+    queue: Queue, clock: SettableClock, database_url: str
+) -> None:
+    await queue.claimed()
+    clock.advance(LEASE)
+    told = asyncio.Event()
+    other = await asyncpg.connect(database_url)
+    await other.add_listener(DUE, lambda *_: told.set())
+    assert await queue.claim_due(slots=0) == ()
+    async with asyncio.timeout(20):
+        await told.wait()
+    await other.close()
+
+
+@pytest.mark.postgresql
+async def test_while_another_takes_the_oldest_the_rest_is_not_left_behind(
+    queue: Queue, clock: SettableClock, database_url: str
+) -> None:
+    """Who takes them may have no room for more, and those with room are told of nothing later."""
+    for _ in range(3):
+        await queue.pending(channel="Slack")
+    clock.advance(timedelta(seconds=1))
+    for _ in range(3):
+        await queue.failed(channel="Email", wait=timedelta(0))
+        await queue.pending(channel="Email")
+    other = await asyncpg.connect(database_url)
+    await other.execute("BEGIN")
+    await other.execute("SELECT FROM notification_events WHERE channel = 'Slack' FOR UPDATE")
+    claims = await queue.claim_due(slots=3)
+    assert [claim.notification.channel for claim in claims] == ["Email"] * 3
+    claims = await queue.claim_due(room=Room(2))
+    assert [claim.notification.channel for claim in claims] == ["Email"] * 2
+    await other.execute("COMMIT")
+    await other.close()
+    claims = await queue.claim_due()
+    assert sorted(claim.notification.channel for claim in claims) == ["Email", *["Slack"] * 3]
+
+
+@pytest.mark.postgresql
+async def test_who_acts_on_the_same_in_another_order_holds_up_nobody_for_good(
+    queue: Queue, clock: SettableClock, database_url: str
+) -> None:
+    made = await fill(queue)
+    async with opened(database_url, clock, SIDES) as sides:
+
+        async def act(side: NotificationRepository, ids: Sequence[str]) -> list[int]:
+            reports = []
+            for _ in range(5):
+                reports.append(await side.mark_all_read(ids))
+                reports.append(await side.requeue_all(ids))
+                reports.append(await side.mark_all_read(ids[: ROWS // 2]))
+            return [report.changed + report.other_status for report in reports]
+
+        answers = await asyncio.gather(
+            *(act(side, made if n % 2 else made[::-1]) for n, side in enumerate(sides))
+        )
+    assert answers == [[ROWS, ROWS, ROWS // 2] * 5] * SIDES
+
+
+@pytest.mark.postgresql
+async def test_a_purge_and_late_outcomes_of_what_it_deletes_disturb_each_other_not(
+    queue: Queue, clock: SettableClock, database_url: str
+) -> None:
+    made = await fill(queue)
+    late = await queue.claim_due()
+    clock.advance(LEASE)
+    await queue.repository.mark_all_read(made)
+    async with opened(database_url, clock, 3) as (one, two, purging):
+        purge = purging.purge_all(made, statuses=[NotificationStatus.READ], created_until=clock())
+        report, on_time = await asyncio.gather(
+            purge,
+            asyncio.gather(*(side.record_sent(claim, TOOK) for side in (one, two) for claim in late)),
+        )
+    assert not any(on_time)
+    assert report.changed == ROWS
+    assert rows(database_url, "SELECT count(*) FROM notification_attempts") == [(0,)]
+
+
+async def test_a_key_offered_from_two_sides_at_once_is_accepted_once(
+    clock: SettableClock, database_url: str
+) -> None:
+    keys = [f"key-{number}" for number in range(30)]
+    async with opened(database_url, clock, 2) as sides:
+        offers = [
+            side.accept(new_notification(idempotency_key=key))
+            for side, order in zip(sides, (keys, keys[::-1]), strict=True)
+            for key in order
+        ]
+        answers = await asyncio.gather(*offers)
+        page = await sides[0].list(NotificationFilter(), limit=100)
+    accepted = {answer.notification.idempotency_key: answer.notification.id for answer in answers}
+    assert all(accepted[a.notification.idempotency_key] == a.notification.id for a in answers)
+    assert sum(answer.created for answer in answers) == len(page.items) == len(keys)
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
+async def test_whose_key_is_being_accepted_by_another_waits_for_what_comes_of_it(
+    repository: NotificationRepository, database_url: str, end: str
+) -> None:
+    new = new_notification(idempotency_key="key-1")
+    other = await asyncpg.connect(database_url)
+    await other.execute("BEGIN")
+    await other.execute(
+        "INSERT INTO notification_events"
+        " (id, type, channel, recipient, message, status, created_at, idempotency_key)"
+        " VALUES ('other', $1, $2, $3, $4, 'pending', now(), $5)",
+        *(new.type, new.channel, new.recipient, new.message, new.idempotency_key),
+    )
+    accepting = asyncio.create_task(repository.accept(new))
+    async with asyncio.timeout(20):
+        while not await other.fetchval(SOMEBODY_WAITS):  # noqa: ASYNC110 - the server tells nobody
+            await asyncio.sleep(0.01)
+    await other.execute(end)
+    await other.close()
+    accepted = await accepting
+    assert (accepted.created, accepted.notification.id == "other") == (end == "ROLLBACK", end == "COMMIT")
+
+
+@pytest.mark.postgresql
+async def test_a_key_whose_notification_is_purged_just_then_is_free(queue: Queue, database_url: str) -> None:
+    """As if by another process between two statements, which here a trigger does."""
+    first = await queue.pending(idempotency_key="key-1")
+    run(
+        database_url,
+        "CREATE FUNCTION purge() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        f" DELETE FROM notification_events WHERE id = '{first.id}'; RETURN NULL; END $$",
+    )
+    run(
+        database_url,
+        "CREATE TRIGGER purge AFTER INSERT ON notification_events"
+        " FOR EACH STATEMENT EXECUTE FUNCTION purge()",
+    )
+    again = await queue.repository.accept(new_notification(idempotency_key="key-1"))
+    assert again.created
+    assert (await queue.repository.get(again.notification.id)).idempotency_key == "key-1"
+
+
+async def test_what_several_ask_to_be_requeued_is_requeued_once(
+    queue: Queue, clock: SettableClock, database_url: str
+) -> None:
+    made = [(await queue.dead(message=str(number))).id for number in range(20)]
+    async with opened(database_url, clock, SIDES) as sides:
+        reports = await asyncio.gather(*(side.requeue_all(made) for side in sides))
+    assert sum(report.changed for report in reports) == len(made)

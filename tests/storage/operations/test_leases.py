@@ -1,0 +1,99 @@
+from datetime import timedelta
+
+from storage.models import AttemptOutcome, NotificationStatus
+from storage.operations.leases import ABANDONED_AT_MOST
+from tests.builders import LEASE, NOON, TIMES_TO_BE_SUSPECT, TOOK, WAIT, Queue, SettableClock
+
+
+async def test_when_a_lease_runs_out_another_worker_takes_over(queue: Queue, clock: SettableClock) -> None:
+    abandoned = await queue.claimed()
+    clock.advance(LEASE)
+    (second,) = await queue.claim_due(worker="worker-2")
+    assert second.notification.id == abandoned.notification.id
+    assert (second.worker, second.number) == ("worker-2", 2)
+
+
+async def test_until_the_very_end_of_its_lease_a_claim_holds(queue: Queue, clock: SettableClock) -> None:
+    await queue.claimed()
+    clock.advance(LEASE - timedelta(microseconds=1))
+    assert await queue.claim_due(worker="worker-2") == ()
+
+
+async def test_a_claim_never_answered_is_recorded_as_abandoned(queue: Queue) -> None:
+    notification = await queue.abandoned()
+    (attempt,) = await queue.repository.attempts(notification.id)
+    assert attempt.outcome is AttemptOutcome.ABANDONED
+    assert (attempt.number, attempt.worker, attempt.started_at) == (1, queue.worker, NOON)
+    assert attempt.duration is None
+    assert attempt.error == "the worker never answered; its lease ran out"
+    assert not attempt.late
+
+
+async def test_an_abandoned_attempt_spends_no_retry(queue: Queue, clock: SettableClock) -> None:
+    failed = await queue.failed()
+    clock.advance(WAIT)
+    await queue.claim(failed.id)
+    clock.advance(LEASE)
+    (again,) = await queue.claim_due()
+    assert again.notification.status is NotificationStatus.FAILED
+    assert (again.notification.retry_count, again.notification.abandoned_count) == (1, 1)
+    assert again.notification.last_error == "HTTP 503"
+
+
+async def test_abandoned_too_often_it_is_dead(queue: Queue) -> None:
+    almost = await queue.abandoned(times=ABANDONED_AT_MOST - 1)
+    assert almost.status is NotificationStatus.PENDING
+    await queue.claim(almost.id, suspects=True)
+    queue.clock.advance(LEASE)
+    await queue.claim_due()
+    dead = await queue.repository.get(almost.id)
+    assert dead.status is NotificationStatus.DEAD
+    assert dead.last_error == "abandoned 10 times: no worker that attempted it ever answered"
+    assert (dead.retry_count, dead.next_retry_at, dead.lease_owner) == (0, None, None)
+
+
+async def test_a_requeue_forgets_how_often_it_was_abandoned(queue: Queue) -> None:
+    dead = await queue.abandoned(times=ABANDONED_AT_MOST)
+    await queue.repository.requeue(dead.id)
+    (claim,) = await queue.claim_due()
+    assert claim.notification.abandoned_count == 0
+    assert claim.number == ABANDONED_AT_MOST + 1
+
+
+async def test_a_released_claim_leaves_no_trace_but_its_number(queue: Queue) -> None:
+    claim = await queue.claimed()
+    assert await queue.repository.release(claim)
+    assert await queue.repository.attempts(claim.notification.id) == ()
+    (again,) = await queue.claim_due()
+    assert (again.number, again.notification.abandoned_count) == (2, 0)
+
+
+async def test_a_claim_is_released_once(queue: Queue) -> None:
+    claim = await queue.claimed()
+    assert await queue.repository.release(claim)
+    assert not await queue.repository.release(claim)
+
+
+async def test_a_lost_lease_can_t_be_released(queue: Queue, clock: SettableClock) -> None:
+    first = await queue.claimed()
+    clock.advance(LEASE)
+    (second,) = await queue.claim_due()
+    assert not await queue.repository.release(first)
+    assert (await queue.repository.get(first.notification.id)).lease_owner == second.worker
+
+
+async def test_an_answered_attempt_is_not_abandoned_when_its_lease_ends(
+    queue: Queue, clock: SettableClock
+) -> None:
+    sent = await queue.sent()
+    clock.advance(LEASE)
+    await queue.claim_due()
+    (attempt,) = await queue.repository.attempts(sent.id)
+    assert (attempt.outcome, attempt.duration) == (AttemptOutcome.SENT, TOOK)
+
+
+async def test_a_suspect_that_gets_through_is_sent(queue: Queue) -> None:
+    suspect = await queue.abandoned(times=TIMES_TO_BE_SUSPECT)
+    claim = await queue.claim(suspect.id, suspects=True)
+    await queue.repository.record_sent(claim, TOOK)
+    assert (await queue.repository.get(suspect.id)).status is NotificationStatus.SENT

@@ -1,0 +1,244 @@
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from storage.models import AttemptOutcome, Claim, Notification, NotificationStatus
+from storage.repository import NotificationRepository
+from tests.builders import LEASE, NOON, TOOK, WAIT, Queue, SettableClock
+
+Record = Callable[[NotificationRepository, Claim], Awaitable[bool]]
+
+OUTCOMES: dict[AttemptOutcome, Record] = {
+    AttemptOutcome.SENT: lambda repository, claim: repository.record_sent(claim, TOOK),
+    AttemptOutcome.FAILED: lambda repository, claim: repository.record_failed_attempt(
+        claim, TOOK, "HTTP 503", WAIT
+    ),
+    AttemptOutcome.DEAD: lambda repository, claim: repository.mark_as_dead(claim, TOOK, "HTTP 410"),
+    AttemptOutcome.SKIPPED: lambda repository, claim: repository.record_skipped(claim, "no notifier"),
+    AttemptOutcome.ABANDONED: lambda repository, claim: repository.record_abandoned(
+        claim, TOOK, "broken off"
+    ),
+}
+
+every_outcome = pytest.mark.parametrize("outcome", OUTCOMES)
+
+
+async def lost_claim(queue: Queue) -> tuple[Claim, Claim]:
+    """A claim whose lease ran out, and the claim of the worker that took over."""
+    first = await queue.claimed()
+    queue.clock.advance(LEASE)
+    (second,) = await queue.claim_due(worker="worker-2")
+    return first, second
+
+
+async def test_delivered_is_sent_and_says_when_and_on_which_attempt(
+    queue: Queue, clock: SettableClock
+) -> None:
+    failed = await queue.failed("HTTP 503")
+    clock.advance(WAIT)
+    claim = await queue.claim(failed.id)
+    clock.advance(TOOK)
+    assert await queue.repository.record_sent(claim, TOOK)
+    sent = await queue.repository.get(failed.id)
+    assert (sent.status, sent.sent_at, sent.delivered) == (NotificationStatus.SENT, clock(), True)
+    assert (sent.retry_count, sent.next_retry_at, sent.last_error) == (1, None, "HTTP 503")
+
+
+async def test_a_failed_attempt_is_scheduled_again(queue: Queue) -> None:
+    failed = await queue.failed("HTTP 503", wait=timedelta(minutes=2))
+    assert failed.status is NotificationStatus.FAILED
+    assert (failed.retry_count, failed.last_error) == (1, "HTTP 503")
+    assert failed.next_retry_at == NOON + timedelta(minutes=2)
+
+
+async def test_dead_keeps_the_retry_count_as_evidence(queue: Queue, clock: SettableClock) -> None:
+    failed = await queue.failed()
+    clock.advance(WAIT)
+    await queue.repository.mark_as_dead(await queue.claim(failed.id), TOOK, "HTTP 410")
+    dead = await queue.repository.get(failed.id)
+    assert (dead.status, dead.retry_count) == (NotificationStatus.DEAD, 1)
+    assert (dead.last_error, dead.next_retry_at) == ("HTTP 410", None)
+
+
+async def test_skipped_counts_as_done_but_not_as_delivered(queue: Queue) -> None:
+    skipped = await queue.skipped("no notifier configured for channel X; not delivered")
+    assert (skipped.status, skipped.sent_at, skipped.delivered) == (NotificationStatus.SENT, None, False)
+    assert skipped.error == "no notifier configured for channel X; not delivered"
+
+
+async def test_an_attempt_broken_off_is_due_again_at_once(queue: Queue) -> None:
+    claim = await queue.claimed()
+    assert await queue.repository.record_abandoned(claim, TOOK, "broken off")
+    (again,) = await queue.claim_due()
+    assert again.notification.status is NotificationStatus.PENDING
+    assert (again.notification.retry_count, again.notification.abandoned_count) == (0, 0)
+
+
+async def test_a_failed_one_broken_off_stays_due(queue: Queue, clock: SettableClock) -> None:
+    failed = await queue.failed()
+    clock.advance(WAIT)
+    await queue.repository.record_abandoned(await queue.claim(failed.id), TOOK, "broken off")
+    (again,) = await queue.claim_due()
+    at_rest = replace(again.notification, lease_owner=None, lease_expires_at=None, claimed_at=None)
+    assert replace(at_rest, attempt_count=failed.attempt_count) == failed
+
+
+@every_outcome
+async def test_every_outcome_ends_the_lease_and_is_recorded(queue: Queue, outcome: AttemptOutcome) -> None:
+    claim = await queue.claimed(lease=timedelta(seconds=30))
+    assert await OUTCOMES[outcome](queue.repository, claim)
+    after = await queue.repository.get(claim.notification.id)
+    assert (after.lease_owner, after.lease_expires_at, after.claimed_at) == (None, None, None)
+    (attempt,) = await queue.repository.attempts(after.id)
+    assert (attempt.outcome, attempt.number, attempt.worker) == (outcome, claim.number, claim.worker)
+    assert (attempt.started_at, attempt.late) == (claim.started_at, False)
+
+
+@every_outcome
+async def test_a_late_outcome_is_refused_and_changes_nothing_but_its_record(
+    queue: Queue, outcome: AttemptOutcome
+) -> None:
+    first, second = await lost_claim(queue)
+    assert not await OUTCOMES[outcome](queue.repository, first)
+    assert await queue.repository.get(first.notification.id) == second.notification
+    (attempt,) = await queue.repository.attempts(first.notification.id)
+    assert (attempt.number, attempt.outcome, attempt.late) == (first.number, outcome, True)
+
+
+async def test_a_late_outcome_is_told_apart_from_the_timely_one_beside_it(queue: Queue) -> None:
+    first, second = await lost_claim(queue)
+    timely = await asyncio.gather(
+        queue.repository.record_sent(first, TOOK), queue.repository.record_sent(second, TOOK)
+    )
+    assert tuple(timely) == (False, True)
+    attempts = await queue.repository.attempts(first.notification.id)
+    assert [(attempt.number, attempt.late) for attempt in attempts] == [(1, True), (2, False)]
+
+
+async def test_a_late_release_is_told_apart_from_the_timely_one_beside_it(queue: Queue) -> None:
+    first, second = await lost_claim(queue)
+    timely = await asyncio.gather(queue.repository.release(first), queue.repository.release(second))
+    assert tuple(timely) == (False, True)
+
+
+async def test_of_two_outcomes_of_one_claim_the_first_holds(queue: Queue) -> None:
+    claim = await queue.claimed()
+    timely = await asyncio.gather(
+        queue.repository.record_failed_attempt(claim, TOOK, "HTTP 503", WAIT),
+        queue.repository.record_failed_attempt(claim, TOOK, "HTTP 500", WAIT),
+    )
+    assert tuple(timely) == (True, False)
+    assert (await queue.repository.get(claim.notification.id)).last_error == "HTTP 503"
+    (attempt,) = await queue.repository.attempts(claim.notification.id)
+    assert (attempt.error, attempt.late) == ("HTTP 503", False)
+
+
+async def test_an_outcome_reported_again_is_refused_and_stays_as_it_was(queue: Queue) -> None:
+    claim = await queue.claimed()
+    await queue.repository.record_sent(claim, TOOK)
+    sent = await queue.repository.get(claim.notification.id)
+    assert not await queue.repository.mark_as_dead(claim, TOOK, "HTTP 410")
+    assert await queue.repository.get(sent.id) == sent
+    (attempt,) = await queue.repository.attempts(sent.id)
+    assert (attempt.outcome, attempt.late) == (AttemptOutcome.SENT, False)
+
+
+@every_outcome
+async def test_the_outcome_that_a_claim_has_recorded_may_be_reported_again(
+    queue: Queue, outcome: AttemptOutcome
+) -> None:
+    """As a worker does that lost its connection before the commit was answered."""
+    claim = await queue.claimed()
+    await OUTCOMES[outcome](queue.repository, claim)
+    recorded = await queue.repository.get(claim.notification.id)
+    attempts = await queue.repository.attempts(claim.notification.id)
+    assert await OUTCOMES[outcome](queue.repository, claim) is (outcome is not AttemptOutcome.ABANDONED)
+    assert await queue.repository.get(recorded.id) == recorded
+    if outcome is not AttemptOutcome.ABANDONED:
+        assert await queue.repository.attempts(recorded.id) == attempts
+
+
+async def test_the_outcome_of_a_claim_is_its_own_also_when_the_next_one_is_at_work(queue: Queue) -> None:
+    claim = await queue.claimed()
+    await queue.repository.record_failed_attempt(claim, TOOK, "HTTP 503", WAIT)
+    queue.clock.advance(WAIT)
+    (second,) = await queue.claim_due(worker="worker-2")
+    assert await queue.repository.record_failed_attempt(claim, TOOK, "HTTP 503", WAIT)
+    assert await queue.repository.get(claim.notification.id) == second.notification
+
+
+async def test_a_late_outcome_stays_refused_however_often_it_is_reported(queue: Queue) -> None:
+    first, _ = await lost_claim(queue)
+    for _ in range(2):
+        assert not await queue.repository.record_sent(first, TOOK)
+
+
+async def test_an_outcome_after_the_lease_counts_while_nobody_has_taken_over(
+    queue: Queue, clock: SettableClock
+) -> None:
+    claim = await queue.claimed()
+    clock.advance(LEASE * 2)
+    assert await queue.repository.record_sent(claim, TOOK)
+
+
+async def test_a_worker_s_own_earlier_claim_does_not_finish_its_later_one(
+    queue: Queue, clock: SettableClock
+) -> None:
+    first = await queue.claimed()
+    clock.advance(LEASE)
+    (second,) = await queue.claim_due(worker=first.worker)
+    assert not await queue.repository.record_sent(first, TOOK)
+    assert await queue.repository.record_sent(second, TOOK)
+
+
+async def test_a_released_claim_can_t_be_answered(queue: Queue) -> None:
+    claim = await queue.claimed()
+    await queue.repository.release(claim)
+    assert not await queue.repository.record_sent(claim, TOOK)
+    assert (await queue.repository.get(claim.notification.id)).status is NotificationStatus.PENDING
+
+
+@pytest.mark.parametrize(
+    ("error", "kept"),
+    [
+        ("Größe überschritten \U0001f4a5", "Größe überschritten \U0001f4a5"),
+        ("x" * 8192, "x" * 8192),
+        ("a\0b", "a\N{REPLACEMENT CHARACTER}b"),
+        ("path \udcff", "path \N{REPLACEMENT CHARACTER}"),
+    ],
+    ids=["unicode", "long", "NUL", "surrogate"],
+)
+async def test_any_error_text_can_be_stored_and_read_again(queue: Queue, error: str, kept: str) -> None:
+    dead: Notification = await queue.dead(error)
+    (attempt,) = await queue.repository.attempts(dead.id)
+    assert dead.last_error == attempt.error == kept
+
+
+async def test_many_outcomes_at_once_are_each_written_to_their_own(queue: Queue) -> None:
+    for number in range(50):
+        await queue.pending(message=str(number))
+    claims = await queue.claim_due()
+    record = list(OUTCOMES.values())
+    answers = await asyncio.gather(
+        *(record[number % 4](queue.repository, claim) for number, claim in enumerate(claims))
+    )
+    assert all(answers)
+    outcomes = list(OUTCOMES)
+    for number, claim in enumerate(claims):
+        (attempt,) = await queue.repository.attempts(claim.notification.id)
+        assert attempt.outcome is outcomes[number % 4]
+
+
+@pytest.mark.parametrize(("limit", "numbers"), [(None, [1, 2, 3]), (5, [1, 2, 3]), (2, [2, 3]), (0, [])])
+async def test_of_many_attempts_the_newest_can_be_asked_for(
+    queue: Queue, limit: int | None, numbers: list[int]
+) -> None:
+    failed = await queue.failed(wait=timedelta(0))
+    for _ in range(2):
+        await queue.repository.record_failed_attempt(await queue.claim(failed.id), TOOK, "HTTP 503", WAIT * 0)
+    attempts = await queue.repository.attempts(failed.id, limit=limit)
+    assert [attempt.number for attempt in attempts] == numbers
+    assert await queue.repository.count_attempts(failed.id) == 3

@@ -1,0 +1,123 @@
+from datetime import timedelta
+
+from storage.models import AttemptOutcome, NotificationStatus
+from storage.repository import NotificationRepository
+from tests.builders import LEASE, NOON, TOOK, WAIT, Queue, SettableClock
+
+
+async def test_every_status_is_counted_also_without_a_notification(
+    repository: NotificationRepository,
+) -> None:
+    assert await repository.count_by_status() == dict.fromkeys(NotificationStatus, 0)
+
+
+async def test_counts_each_status(queue: Queue) -> None:
+    for make in (queue.dead, queue.dead, queue.sent, queue.skipped, queue.failed, queue.read, queue.pending):
+        await make()
+    assert await queue.repository.count_by_status() == {
+        NotificationStatus.PENDING: 1,
+        NotificationStatus.SENT: 2,
+        NotificationStatus.FAILED: 1,
+        NotificationStatus.DEAD: 2,
+        NotificationStatus.READ: 1,
+    }
+
+
+async def test_the_summary_tells_undelivered_from_sent(queue: Queue) -> None:
+    await queue.sent()
+    await queue.skipped()
+    counts = await queue.repository.queue_counts()
+    assert (counts.by_status[NotificationStatus.SENT], counts.undelivered) == (2, 1)
+
+
+async def test_the_summary_tells_how_old_the_oldest_dead_letter_is(
+    queue: Queue, clock: SettableClock
+) -> None:
+    assert (await queue.repository.queue_counts()).oldest_dead_at is None
+    await queue.dead()
+    clock.advance(timedelta(hours=1))
+    await queue.dead()
+    assert (await queue.repository.queue_counts()).oldest_dead_at == NOON
+
+
+async def test_the_summary_tells_when_the_next_retry_is_due(queue: Queue, clock: SettableClock) -> None:
+    await queue.failed(wait=timedelta(minutes=8))
+    await queue.failed(wait=timedelta(minutes=2))
+    assert (await queue.repository.queue_counts()).next_retry_at == NOON + timedelta(minutes=2)
+
+
+async def test_nothing_becomes_due_in_an_idle_queue(queue: Queue) -> None:
+    await queue.sent()
+    await queue.pending()
+    assert await queue.repository.next_due_at() is None
+
+
+async def test_the_earliest_retry_becomes_due_next(queue: Queue) -> None:
+    await queue.failed(wait=timedelta(minutes=8))
+    await queue.failed(wait=timedelta(minutes=2))
+    assert await queue.repository.next_due_at() == NOON + timedelta(minutes=2)
+
+
+async def test_what_is_due_already_does_not_become_due(queue: Queue, clock: SettableClock) -> None:
+    await queue.failed(wait=timedelta(minutes=2))
+    await queue.failed(wait=timedelta(minutes=8))
+    clock.advance(timedelta(minutes=2))
+    await queue.claim_due(slots=0)
+    assert await queue.repository.next_due_at() == NOON + timedelta(minutes=8)
+
+
+async def test_what_became_due_since_the_last_claim_is_not_passed_over(
+    queue: Queue, clock: SettableClock
+) -> None:
+    await queue.failed(wait=timedelta(minutes=2))
+    clock.advance(timedelta(minutes=2, microseconds=-1))
+    assert await queue.claim_due() == ()
+    clock.advance(timedelta(milliseconds=1))
+    assert await queue.repository.next_due_at() == NOON + timedelta(minutes=2)
+
+
+async def test_a_claim_becomes_due_when_its_lease_ends(queue: Queue) -> None:
+    await queue.failed(wait=timedelta(minutes=8))
+    claim = await queue.claimed(lease=LEASE)
+    assert await queue.repository.next_due_at() == claim.expires_at
+
+
+async def test_a_channel_s_record_tells_how_its_attempts_ended(queue: Queue, clock: SettableClock) -> None:
+    await queue.sent(channel="Slack")
+    clock.advance(timedelta(minutes=1))
+    await queue.failed("HTTP 503", channel="Slack")
+    await queue.sent(channel="Teams")
+    slack, teams = await queue.repository.channel_records(timedelta(hours=1))
+    assert (slack.channel, slack.outcomes) == ("Slack", {AttemptOutcome.SENT: 1, AttemptOutcome.FAILED: 1})
+    assert (slack.last_sent_at, slack.last_failed_at) == (NOON, clock())
+    assert slack.last_error == "HTTP 503"
+    assert (teams.last_failed_at, teams.last_error) == (None, None)
+
+
+async def test_the_last_error_is_a_failure_s_also_among_attempts_of_the_same_moment(queue: Queue) -> None:
+    for number in range(4):
+        await queue.pending(message=str(number))
+    claims = await queue.claim_due()
+    for claim in claims[:-1]:
+        await queue.repository.record_sent(claim, TOOK)
+    await queue.repository.mark_as_dead(claims[-1], TOOK, "HTTP 410")
+    (record,) = await queue.repository.channel_records(timedelta(hours=1))
+    assert record.last_error == "HTTP 410"
+
+
+async def test_the_last_error_is_the_newest_of_failures_and_dead_letters(
+    queue: Queue, clock: SettableClock
+) -> None:
+    await queue.dead("HTTP 410")
+    clock.advance(WAIT)
+    await queue.failed("HTTP 503")
+    (record,) = await queue.repository.channel_records(timedelta(hours=1))
+    assert (record.last_error, record.last_failed_at) == ("HTTP 503", clock())
+
+
+async def test_a_record_covers_its_period_only(queue: Queue, clock: SettableClock) -> None:
+    await queue.sent()
+    clock.advance(timedelta(hours=1))
+    assert len(await queue.repository.channel_records(timedelta(hours=1))) == 1
+    clock.advance(timedelta(microseconds=1))
+    assert await queue.repository.channel_records(timedelta(hours=1)) == ()

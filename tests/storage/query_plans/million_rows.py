@@ -1,0 +1,144 @@
+"""A queue with very many notifications, most of them long sent."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import asyncpg
+
+from storage.database import Database
+from storage.sql.types import sortable
+from tests.builders import NOON
+from tests.storage.foreign import connected
+
+ROWS = 1_000_000
+ROWS_IN_POSTGRESQL = 300_000
+"""They take it as long, and it plans no otherwise for ten million."""
+
+BEGINNING = NOON - timedelta(days=365)
+
+# Of a thousand: 2 pending, 3 failed (one of them unscheduled), 5 dead, 10 read, 5 skipped, the rest sent.
+_FILL = f"""
+INSERT INTO notification_events
+  (id, type, certificate_id, channel, recipient, message, status, sent_at, error, retry_count,
+   next_retry_at, last_error, created_at, idempotency_key, lease_owner, lease_expires_at, claimed_at)
+WITH RECURSIVE
+  counter(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM counter WHERE n < {ROWS - 1}),
+  numbered AS (
+    SELECT n, n % 1000 AS k,
+      strftime('%Y-%m-%dT%H:%M:%f000+00:00', {BEGINNING.timestamp()} + n * 31, 'unixepoch') AS at
+    FROM counter
+  )
+SELECT
+  printf('notif-%08d', n),
+  CASE n % 3 WHEN 0 THEN 'ExpirationWarning' WHEN 1 THEN 'RenewalSuccess' ELSE 'Revocation' END,
+  CASE WHEN n % 5 THEN printf('mc-%04d', n % 5000) END,
+  CASE n % 4 WHEN 0 THEN 'Email' WHEN 1 THEN 'Slack' WHEN 2 THEN 'Webhook' ELSE 'PagerDuty' END,
+  printf('team-%03d', n % 500),
+  'm',
+  CASE WHEN k < 2 THEN 'pending' WHEN k < 5 THEN 'failed' WHEN k < 10 THEN 'dead' WHEN k < 20 THEN 'read'
+    ELSE 'sent' END,
+  CASE WHEN k >= 25 THEN at END,
+  CASE WHEN k BETWEEN 20 AND 24 THEN 'no notifier' END,
+  CASE WHEN k BETWEEN 2 AND 9 THEN k % 5 ELSE 0 END,
+  CASE WHEN k BETWEEN 2 AND 3 THEN at END,
+  CASE WHEN k BETWEEN 2 AND 9 THEN 'HTTP 503' END,
+  at,
+  CASE WHEN n % 10 = 0 THEN printf('key-%08d', n) END,
+  CASE WHEN n % 100000 = 1 THEN 'worker-1' END,
+  CASE WHEN n % 100000 = 1 THEN '{sortable(NOON + timedelta(seconds=45))}' END,
+  CASE WHEN n % 100000 = 1 THEN '{sortable(NOON)}' END
+FROM numbered
+"""
+_ATTEMPTS = """
+INSERT INTO notification_attempts
+  (notification_id, number, started_at, duration, outcome, worker, late, channel)
+SELECT id, 1, created_at, 0.2, CASE status WHEN 'sent' THEN 'sent' WHEN 'dead' THEN 'dead' ELSE 'failed' END,
+  'worker-1', 0, channel
+FROM notification_events WHERE rowid % 10 = 0
+"""
+
+
+def fill(path: Path) -> None:
+    """Much faster than to accept each, and the file is of no use should the power fail meanwhile."""
+
+    async def create() -> None:
+        async with Database.open(f"sqlite:///{path}"):
+            pass
+
+    asyncio.run(create())
+    with connected(path) as other:
+        indexes = other.execute(
+            "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql > ''"
+        ).fetchall()
+        for pragma in (
+            "journal_mode = OFF",
+            "synchronous = OFF",
+            "cache_size = -262144",
+            "temp_store = MEMORY",
+        ):
+            other.execute(f"PRAGMA {pragma}")
+        for name, _ in indexes:
+            other.execute(f"DROP INDEX {name}")
+        for statement in (_FILL, _ATTEMPTS, *(sql for _, sql in indexes)):
+            other.execute(statement)
+        other.execute("PRAGMA journal_mode = WAL")
+
+
+_FILL_POSTGRESQL = f"""
+INSERT INTO notification_events
+  (id, type, certificate_id, channel, recipient, message, status, sent_at, error, retry_count,
+   next_retry_at, last_error, created_at, idempotency_key, lease_owner, lease_expires_at, claimed_at)
+SELECT
+  'notif-' || lpad(n::text, 8, '0'),
+  (ARRAY['ExpirationWarning', 'RenewalSuccess', 'Revocation'])[n % 3 + 1],
+  CASE WHEN n % 5 > 0 THEN 'mc-' || lpad((n % 5000)::text, 4, '0') END,
+  (ARRAY['Email', 'Slack', 'Webhook', 'PagerDuty'])[n % 4 + 1],
+  'team-' || lpad((n % 500)::text, 3, '0'),
+  'm',
+  CASE WHEN k < 2 THEN 'pending' WHEN k < 5 THEN 'failed' WHEN k < 10 THEN 'dead' WHEN k < 20 THEN 'read'
+    ELSE 'sent' END,
+  CASE WHEN k >= 25 THEN at END,
+  CASE WHEN k BETWEEN 20 AND 24 THEN 'no notifier' END,
+  CASE WHEN k BETWEEN 2 AND 9 THEN k % 5 ELSE 0 END,
+  CASE WHEN k BETWEEN 2 AND 3 THEN at END,
+  CASE WHEN k BETWEEN 2 AND 9 THEN 'HTTP 503' END,
+  at,
+  CASE WHEN n % 10 = 0 THEN 'key-' || lpad(n::text, 8, '0') END,
+  CASE WHEN n % 100000 = 1 THEN 'worker-1' END,
+  CASE WHEN n % 100000 = 1 THEN timestamptz '{NOON + timedelta(seconds=45)}' END,
+  CASE WHEN n % 100000 = 1 THEN timestamptz '{NOON}' END
+FROM (
+  SELECT n, n % 1000 AS k, timestamptz '{BEGINNING}' + n * interval '104 s' AS at
+  FROM generate_series(0, {ROWS_IN_POSTGRESQL - 1}) AS n
+) AS numbered
+"""
+_ATTEMPTS_POSTGRESQL = """
+INSERT INTO notification_attempts
+  (notification_id, number, started_at, duration, outcome, worker, late, channel)
+SELECT id, 1, created_at, 0.2, CASE status WHEN 'sent' THEN 'sent' WHEN 'dead' THEN 'dead' ELSE 'failed' END,
+  'worker-1', false, channel
+FROM notification_events WHERE id LIKE '%9'
+"""
+_AUDIT_POSTGRESQL = """
+INSERT INTO notification_audit (at, actor, action, notification_id)
+SELECT created_at, 'operator', 'send', id FROM notification_events WHERE id LIKE '%9'
+"""
+
+
+async def fill_postgresql(url: str) -> None:
+    """A migrated database of nobody else."""
+    connection = await asyncpg.connect(url)
+    indexes = await connection.fetch(
+        "SELECT indexname, indexdef FROM pg_indexes WHERE indexname LIKE 'idx_notification_%'"
+    )
+    # Without checks of foreign keys, and of triggers: nobody listens.
+    await connection.execute("SET session_replication_role = replica")
+    for index in indexes:
+        await connection.execute(f"DROP INDEX {index['indexname']}")
+    for statement in (_FILL_POSTGRESQL, _ATTEMPTS_POSTGRESQL, _AUDIT_POSTGRESQL):
+        await connection.execute(statement)
+    for index in indexes:
+        await connection.execute(index["indexdef"])
+    await connection.execute("VACUUM ANALYZE")
+    await connection.close()

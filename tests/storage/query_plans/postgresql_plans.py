@@ -1,0 +1,62 @@
+"""What PostgreSQL does for the statements of an operation, asked as often as makes it plan for good."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+from tests.storage.query_plans.plans import Statement
+
+RUNS = 7
+"""From the sixth on a prepared statement may run by a plan that serves any values."""
+
+_PLANNED = ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE")
+_OURS = "notification_"
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A part of a plan that reads from one of our tables."""
+
+    kind: str
+    index: str
+    """Without what all names have in common; empty where the table is read from its beginning to its end."""
+    bounded: bool
+    """It begins where it is told to, or ends as soon as there is enough."""
+
+
+async def scans(url: str, statements: list[Statement]) -> list[Scan]:
+    connection = await asyncpg.connect(url, statement_cache_size=0)
+    try:
+        return [scan for each in statements for scan in _scans(await _plan(connection, each))]
+    finally:
+        await connection.close()
+
+
+async def _plan(connection: asyncpg.Connection, statement: Statement) -> dict[str, Any]:
+    text, parameters = statement
+    if not text.startswith(_PLANNED):
+        return {}
+    await connection.execute(f"PREPARE hot AS {text}")
+    values = f"({', '.join(map(_literal, parameters))})" if parameters else ""
+    for _ in range(RUNS):
+        answer = await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE hot{values}")
+    await connection.execute("DEALLOCATE hot")
+    plan: dict[str, Any] = json.loads(answer)[0]["Plan"]
+    return plan
+
+
+def _literal(value: object) -> str:
+    return "NULL" if value is None else "'" + str(value).replace("'", "''") + "'"
+
+
+def _scans(node: dict[str, Any], *, limited: bool = False) -> Iterator[Scan]:
+    kind = node.get("Node Type", "")
+    table, index = node.get("Relation Name", ""), node.get("Index Name", "")
+    if "Scan" in kind and (table.startswith(_OURS) or _OURS in index) and kind != "Bitmap Heap Scan":
+        name = "primary key" if index.endswith("_pkey") else index.removeprefix("idx_notification_")
+        yield Scan(kind, name, limited or "Index Cond" in node)
+    for part in node.get("Plans", ()):
+        yield from _scans(part, limited=kind == "Limit" or (limited and kind == "LockRows"))

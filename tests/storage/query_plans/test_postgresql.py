@@ -1,0 +1,135 @@
+"""Every hot statement finds its rows through its index on PostgreSQL too.
+
+The plans are those that it comes to for statements as they ran, prepared and run again and again.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import timedelta
+
+import asyncpg
+import pytest
+
+from storage.database import Database
+from storage.models import NotificationFilter, Room
+from storage.queries.backlog import backlog
+from tests import postgresql
+from tests.builders import NOON, Queue
+from tests.postgresql import Server
+from tests.storage.query_plans.hot_queries import CHANGES, DUE, FILTERS, QUESTIONS, Operation
+from tests.storage.query_plans.million_rows import fill_postgresql
+from tests.storage.query_plans.plans import recorded
+from tests.storage.query_plans.postgresql_plans import Scan, scans
+
+pytestmark = pytest.mark.postgresql
+
+A_QUARTER_OF_ALL = {"a channel counted"}
+"""It may well be that nothing is faster than to go through the table."""
+
+ALSO: dict[str, set[str]] = {
+    # What is taken is updated by its key, here none.
+    "claim suspects": {"primary key"},
+    # Two indexes may be put together, where each says something.
+    "dead letters of a certificate counted": {"events_newest_by_status"},
+    "dead letters of a recipient": {"events_newest_by_recipient"},
+    "status in a period": {"events_newest"},
+    "type": {"events_newest"},
+}
+"""Where statistics make another index as good."""
+
+
+@pytest.fixture(scope="module")
+def large(postgresql_server: Server) -> Iterator[str]:
+    url = asyncio.run(postgresql.create_database(postgresql_server))
+    asyncio.run(fill_postgresql(url))
+    yield url
+    asyncio.run(postgresql.drop_database(postgresql_server, url))
+
+
+@pytest.fixture
+def database_url(large: str) -> str:
+    return large
+
+
+async def scanned(queue: Queue, url: str, operation: Operation) -> list[Scan]:
+    with recorded() as statements:
+        await operation(queue)
+    return await scans(url, statements)
+
+
+@pytest.mark.parametrize("name", sorted({*CHANGES, *QUESTIONS} - A_QUARTER_OF_ALL))
+async def test_rows_are_found_through_the_index_made_for_it(
+    queue: Queue, database_url: str, name: str
+) -> None:
+    operation, indexes = (CHANGES | QUESTIONS)[name]
+    found = await scanned(queue, database_url, operation)
+    assert [scan for scan in found if not scan.index or not scan.bounded] == []
+    assert indexes <= {scan.index for scan in found} <= indexes | ALSO.get(name, set())
+
+
+@pytest.mark.parametrize("name", FILTERS)
+async def test_a_list_is_read_from_an_index_and_no_further_than_its_page(
+    queue: Queue, database_url: str, name: str
+) -> None:
+    conditions, index = FILTERS[name]
+    wanted = NotificationFilter.model_validate(conditions)
+
+    async def two_pages(queue: Queue) -> None:
+        first = await queue.repository.list(wanted, limit=20)
+        assert first.next_cursor is not None
+        await queue.repository.list(wanted, limit=20, cursor=first.next_cursor)
+
+    found = await scanned(queue, database_url, two_pages)
+    assert [scan for scan in found if not scan.index or not scan.bounded] == []
+    assert {scan.index.removeprefix("events_") for scan in found} <= {index} | {
+        also.removeprefix("events_") for also in ALSO.get(name, set())
+    }
+
+
+@pytest.mark.parametrize(
+    ("names", "index"), [("channels_in_use", "newest_by_channel"), ("types_in_use", "newest_by_type")]
+)
+async def test_names_in_use_are_sought_and_not_counted(
+    queue: Queue, database_url: str, names: str, index: str
+) -> None:
+    found = await scanned(queue, database_url, lambda queue: getattr(queue.repository, names)())
+    assert {scan.index for scan in found} == {f"events_{index}"}
+    assert all(scan.bounded for scan in found)
+
+
+async def test_ids_that_are_alike_are_looked_for_within_bounds(queue: Queue, database_url: str) -> None:
+    found = await scanned(queue, database_url, lambda queue: queue.repository.similar_ids("notif-0043x111"))
+    assert {scan.index for scan in found} == {"events_newest", "primary key"}
+    assert all(scan.bounded for scan in found)
+
+
+async def test_what_waits_is_found_also_where_statistics_tell_of_nothing_that_does(
+    queue: Queue, database: Database, database_url: str
+) -> None:
+    """They are taken while all is sent; then a channel that takes nothing has everything wait."""
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(
+        "UPDATE notification_events SET status = 'sent', next_retry_at = NULL"
+        " WHERE status IN ('pending', 'failed')"
+    )
+    await connection.execute("VACUUM ANALYZE notification_events")
+    await connection.execute(
+        "INSERT INTO notification_events"
+        " (id, type, channel, recipient, message, status, created_at, next_retry_at)"
+        " SELECT 'burst-' || n, 'Revocation', 'Slack', '', 'm',"
+        " CASE n % 3 WHEN 0 THEN 'pending' ELSE 'failed' END, now(), CASE n % 3 WHEN 1 THEN now() END"
+        " FROM generate_series(1, 6000) AS n"
+    )
+    await connection.close()
+    await queue.pending(channel="Email")
+
+    async def look(queue: Queue) -> None:
+        queue.clock.now = NOON + timedelta(days=365 * 20)
+        await queue.claim_due(slots=20, room=Room(10))
+        await queue.repository.next_due_at()
+        async with database.read() as connection:
+            await backlog(connection, queue.clock())
+
+    found = await scanned(queue, database_url, look)
+    assert {scan.index for scan in found} == DUE | {"primary key"}
+    assert all(scan.bounded for scan in found)

@@ -1,0 +1,146 @@
+"""Every hot statement finds its rows through its index, on a table of a million rows.
+
+The plans are those of the statements as they ran: a predicate that is bound where it should be literal
+loses its partial index, and the test.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from storage.models import NotificationFilter
+from tests.builders import NOON, Queue
+from tests.storage.query_plans.hot_queries import CHANGES, FILTERS, QUESTIONS, Operation
+from tests.storage.query_plans.million_rows import ROWS, fill
+from tests.storage.query_plans.plans import Step, instructions, plan, recorded
+
+
+@pytest.fixture(scope="module")
+def million(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    path = tmp_path_factory.mktemp("million") / "notifications.db"
+    fill(path)
+    yield path
+    path.unlink()
+
+
+@pytest.fixture
+def database_path(million: Path) -> Path:
+    return million
+
+
+async def steps(queue: Queue, database_path: Path, operation: Operation) -> list[Step]:
+    with recorded() as statements:
+        await operation(queue)
+    assert statements
+    return plan(database_path, statements)
+
+
+@pytest.mark.parametrize("name", [*CHANGES, *QUESTIONS])
+async def test_rows_are_found_through_the_index_made_for_it(
+    queue: Queue, database_path: Path, name: str
+) -> None:
+    operation, indexes = (CHANGES | QUESTIONS)[name]
+    reading = [step for step in await steps(queue, database_path, operation) if step.reads_a_table]
+    assert [step.detail for step in reading if not step.searches] == []
+    assert {step.index for step in reading} == indexes
+
+
+@pytest.mark.parametrize("name", FILTERS)
+async def test_a_list_is_read_in_its_order_from_the_index_made_for_it(
+    queue: Queue, database_path: Path, name: str
+) -> None:
+    conditions, index = FILTERS[name]
+    wanted = NotificationFilter.model_validate(conditions)
+    first = await queue.repository.list(wanted, limit=20)
+    assert first.next_cursor is not None
+    with recorded() as statements:
+        await queue.repository.list(wanted, limit=20)
+        await queue.repository.list(wanted, limit=20, cursor=first.next_cursor)
+    begun, continued = plan(database_path, statements)
+    assert begun.index == continued.index == f"events_{index}"
+    assert begun.searches or name == "everything"
+    assert continued.searches
+
+
+@pytest.mark.parametrize("name", FILTERS)
+async def test_a_page_in_the_middle_costs_no_more_than_the_first(
+    queue: Queue, database_path: Path, name: str
+) -> None:
+    wanted = NotificationFilter.model_validate(FILTERS[name][0])
+    cursor = None
+    for _ in range(3):
+        page = await queue.repository.list(wanted, limit=60, cursor=cursor)
+        cursor = page.next_cursor or cursor
+    with recorded() as statements:
+        await queue.repository.list(wanted, limit=60, cursor=cursor)
+    assert instructions(database_path, statements[0]) < 20
+
+
+async def test_a_list_of_several_statuses_reads_no_more_of_each_than_a_page(
+    queue: Queue, database_path: Path
+) -> None:
+    wanted = NotificationFilter.model_validate({"statuses": ["sent", "dead", "read"]})
+    with recorded() as statements:
+        page = await queue.repository.list(wanted, limit=50)
+        await queue.repository.list(wanted, limit=50, cursor=page.next_cursor)
+    assert max(instructions(database_path, statement) for statement in statements) < 20
+
+
+async def test_attempts_are_counted_from_the_index_alone_and_looked_back_from_by_key(
+    queue: Queue, database_path: Path
+) -> None:
+    with recorded() as statements:
+        await queue.repository.delivery_figures(NOON - timedelta(days=7), NOON)
+    outcomes, retries, _times = statements
+    counted, unanswered = [
+        step for step in plan(database_path, [outcomes]) if "attempts_recent" in step.detail
+    ]
+    assert "COVERING INDEX" in counted.detail
+    assert "COVERING INDEX" not in unanswered.detail
+    later, earlier = [
+        step for step in plan(database_path, [retries]) if step.searches or "SCAN" in step.detail
+    ]
+    assert "COVERING INDEX" in later.detail
+    assert earlier.detail.startswith("SEARCH earlier USING PRIMARY KEY")
+
+
+async def test_counts_read_nothing_but_indexes(queue: Queue, database_path: Path) -> None:
+    read = await steps(queue, database_path, lambda queue: queue.repository.queue_counts())
+    assert all("COVERING INDEX" in step.detail for step in read if step.reads_a_table)
+    scanned = [step.index for step in read if step.reads_a_table and not step.searches]
+    assert scanned == ["events_newest_by_status"]
+    assert {step.index for step in read if step.reads_a_table and step.searches} == {
+        "events_undelivered",
+        "events_newest_by_status",
+        "events_failed",
+    }
+
+
+@pytest.mark.parametrize(
+    ("names", "index"), [("channels_in_use", "newest_by_channel"), ("types_in_use", "newest_by_type")]
+)
+async def test_names_in_use_are_sought_and_not_counted(
+    queue: Queue, database_path: Path, names: str, index: str
+) -> None:
+    read = await steps(queue, database_path, lambda queue: getattr(queue.repository, names)())
+    assert {step.index for step in read if step.reads_a_table} == {f"events_{index}"}
+    assert all(step.searches for step in read if step.reads_a_table)
+
+
+@pytest.mark.usefixtures("database_path")
+async def test_the_table_is_as_large_as_it_should_be(queue: Queue) -> None:
+    assert sum((await queue.repository.count_by_status()).values()) >= ROWS
+
+
+async def test_a_count_looks_at_no_row_for_its_status(queue: Queue, database_path: Path) -> None:
+    read = await steps(queue, database_path, lambda queue: queue.repository.count(NotificationFilter()))
+    assert all("COVERING INDEX" in step.detail for step in read if step.reads_a_table)
+
+
+async def test_ids_that_end_alike_are_looked_for_in_an_index_alone(queue: Queue, database_path: Path) -> None:
+    read = await steps(queue, database_path, lambda queue: queue.repository.similar_ids("notif-0043x111"))
+    ending, *neighbours = [step for step in read if step.reads_a_table]
+    assert "COVERING INDEX" in ending.detail
+    assert {(step.index, step.searches) for step in neighbours} == {("primary key", True)}

@@ -1,0 +1,253 @@
+import asyncio
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import create_engine
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from storage.database import Database
+from storage.models import NotificationFilter, NotificationStatus
+from storage.repository import NotificationRepository
+from storage.schema.migrations import REVISIONS
+from storage.schema.tables import notification_events
+from storage.sql.types import sortable
+from tests.builders import LEASE, UNLIMITED, SettableClock, new_notification
+from tests.processes import processes
+from tests.storage.foreign import connected, insert_row
+
+# certctl's migrations 000001, 000016 and 000017, in SQLite's words.
+CERTCTL_TABLE = """
+CREATE TABLE notification_events (
+  id TEXT PRIMARY KEY,
+  type VARCHAR(255) NOT NULL,
+  certificate_id TEXT,
+  channel VARCHAR(255) NOT NULL,
+  recipient VARCHAR(255) NOT NULL,
+  message TEXT NOT NULL,
+  sent_at TIMESTAMPTZ,
+  status VARCHAR(50) NOT NULL DEFAULT 'pending',
+  error TEXT
+);
+CREATE INDEX idx_notification_events_certificate_id ON notification_events(certificate_id);
+CREATE INDEX idx_notification_events_status ON notification_events(status);
+CREATE INDEX idx_notification_events_type ON notification_events(type);
+"""
+CERTCTL_RETRIES = """
+ALTER TABLE notification_events ADD COLUMN retry_count INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE notification_events ADD COLUMN next_retry_at TIMESTAMPTZ;
+ALTER TABLE notification_events ADD COLUMN last_error TEXT;
+CREATE INDEX idx_notification_events_retry_sweep ON notification_events(next_retry_at)
+  WHERE status = 'failed' AND next_retry_at IS NOT NULL;
+"""
+CERTCTL_TABLE_WITH_CREATED = CERTCTL_TABLE.replace(
+    "error TEXT", "error TEXT, created_at TIMESTAMPTZ NOT NULL DEFAULT CURRENT_TIMESTAMP"
+)
+CERTCTL_ROWS = """
+INSERT INTO notification_events
+  (id, type, certificate_id, channel, recipient, message, status, sent_at) VALUES
+  ('n-1', 'ExpirationWarning', 'mc-1', 'Email', 'ops@example.com', 'waiting', 'pending', NULL),
+  ('n-2', 'RenewalFailure', NULL, 'Slack', '#ops', 'to be tried again', 'failed', NULL),
+  ('n-3', 'Revocation', 'mc-2', 'Webhook', 'on-call', 'arrived', 'sent', '2025-12-24 18:00:00+01:00');
+"""
+
+Schema = dict[str, str]
+
+
+def schema_of(path: Path) -> Schema:
+    with connected(path) as other:
+        return dict(other.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL"))
+
+
+def write(path: Path, *scripts: str) -> None:
+    with connected(path) as other:
+        for script in scripts:
+            other.executescript(script)
+
+
+async def migrate(path: Path) -> None:
+    async with Database.open(f"sqlite:///{path}"):
+        pass
+
+
+async def all_rows(path: Path, clock: SettableClock) -> dict[str, NotificationStatus]:
+    async with Database.open(f"sqlite:///{path}", clock=clock) as database:
+        page = await NotificationRepository(database).list(NotificationFilter(), limit=500)
+        return {notification.id: notification.status for notification in page.items}
+
+
+async def test_a_new_file_gets_the_newest_schema(database_path: Path) -> None:
+    await migrate(database_path)
+    with connected(database_path) as other:
+        assert other.execute("SELECT version_num FROM certctl_mcp_version").fetchall() == [(REVISIONS[-1],)]
+
+
+async def test_a_second_migration_changes_nothing(database_path: Path) -> None:
+    await migrate(database_path)
+    before = schema_of(database_path)
+    write(database_path, "DELETE FROM certctl_mcp_version")
+    insert_row(database_path)
+    await migrate(database_path)
+    assert schema_of(database_path) == before
+    assert await all_rows(database_path, SettableClock()) == {"foreign-1": NotificationStatus.PENDING}
+
+
+@pytest.mark.sqlite
+async def test_the_schema_says_which_revision_was_found(database_url: str) -> None:
+    async with Database.open(database_url) as database:
+        assert database.found_revision is None
+    async with Database.open(database_url) as database:
+        assert database.found_revision == REVISIONS[-1]
+
+
+certctl_versions = pytest.mark.parametrize(
+    "scripts",
+    [
+        (CERTCTL_TABLE,),
+        (CERTCTL_TABLE, CERTCTL_RETRIES),
+        (CERTCTL_TABLE_WITH_CREATED, CERTCTL_RETRIES),
+    ],
+    ids=["without retries", "with retries", "with created_at"],
+)
+
+
+@certctl_versions
+async def test_certctl_s_rows_are_kept_and_what_is_due_can_be_claimed(
+    database_path: Path, scripts: tuple[str, ...], clock: SettableClock
+) -> None:
+    write(database_path, *scripts, CERTCTL_ROWS)
+    assert await all_rows(database_path, clock) == {
+        "n-1": NotificationStatus.PENDING,
+        "n-2": NotificationStatus.FAILED,
+        "n-3": NotificationStatus.SENT,
+    }
+    async with Database.open(f"sqlite:///{database_path}", clock=clock) as database:
+        claims = await NotificationRepository(database).claim("worker-1", LEASE, 10, UNLIMITED)
+    assert {claim.notification.id for claim in claims} == {"n-1", "n-2"}
+
+
+@certctl_versions
+async def test_certctl_goes_on_writing_to_the_same_table(
+    database_path: Path, scripts: tuple[str, ...], clock: SettableClock
+) -> None:
+    write(database_path, *scripts)
+    await migrate(database_path)
+    write(database_path, CERTCTL_ROWS)
+    assert len(await all_rows(database_path, clock)) == 3
+
+
+async def test_our_indexes_are_there_beside_certctl_s(database_path: Path, tmp_path: Path) -> None:
+    write(database_path, CERTCTL_TABLE, CERTCTL_RETRIES)
+    await migrate(database_path)
+    await migrate(tmp_path / "fresh.db")
+    fresh = {name for name, sql in schema_of(tmp_path / "fresh.db").items() if "INDEX" in sql}
+    certctl_s = schema_of(database_path)
+    assert fresh <= certctl_s.keys()
+    assert "(status)" in certctl_s["idx_notification_events_status"]
+
+
+async def test_times_of_another_writing_are_read_and_compared_as_ours(
+    database_path: Path, clock: SettableClock
+) -> None:
+    write(database_path, CERTCTL_TABLE_WITH_CREATED, CERTCTL_RETRIES, CERTCTL_ROWS)
+    write(
+        database_path,
+        "UPDATE notification_events SET created_at = '2025-12-24 17:00:00'",
+        "UPDATE notification_events SET next_retry_at = '2026-01-01 13:05:00.5+01:00' WHERE id = 'n-2'",
+    )
+    async with Database.open(f"sqlite:///{database_path}", clock=clock) as database:
+        repository = NotificationRepository(database)
+        arrived = await repository.get("n-3")
+        due = await repository.next_due_at()
+    assert arrived.sent_at is not None
+    assert sortable(arrived.sent_at) == "2025-12-24T17:00:00.000000+00:00"
+    assert arrived.created_at == arrived.sent_at
+    assert due is not None
+    assert sortable(due) == "2026-01-01T12:05:00.500000+00:00"
+
+
+NEEDED = {"id", "type", "channel", "recipient", "message"}
+OURS = [column.name for column in notification_events.columns if column.name not in NEEDED]
+INDEXES = {
+    str(index.name): str(CreateIndex(index).compile(create_engine("sqlite://")))
+    for index in notification_events.indexes
+}
+
+
+def partial_schema(columns: set[str], indexes: set[str]) -> str:
+    """The table with only some of our columns, and the indexes that these permit."""
+    missing = [column for column in OURS if column not in columns]
+    permitted = [
+        INDEXES[index] for index in indexes if not any(column in INDEXES[index] for column in missing)
+    ]
+    return ";".join(
+        [
+            str(CreateTable(notification_events).compile(create_engine("sqlite://"))),
+            *(f"ALTER TABLE notification_events DROP COLUMN {column}" for column in missing),
+            *permitted,
+        ]
+    )
+
+
+@settings(max_examples=12, deadline=None)
+@given(columns=st.sets(st.sampled_from(OURS)), indexes=st.sets(st.sampled_from(sorted(INDEXES))))
+def test_whatever_part_of_the_schema_is_there_the_rest_is_added(columns: set[str], indexes: set[str]) -> None:
+    with TemporaryDirectory() as directory:
+        path, fresh = Path(directory) / "partial.db", Path(directory) / "fresh.db"
+        write(path, partial_schema(columns, indexes))
+        insert_row(path, without=set(OURS) - columns)
+        asyncio.run(migrate(path))
+        asyncio.run(migrate(fresh))
+        assert schema_of(path).keys() == schema_of(fresh).keys()
+        assert columns_of(path) == columns_of(fresh)
+        assert len(asyncio.run(all_rows(path, SettableClock()))) == 1
+
+
+def columns_of(path: Path) -> set[str]:
+    with connected(path) as other:
+        return {name for _, name, *_ in other.execute("PRAGMA table_info(notification_events)")}
+
+
+def open_and_accept(database_url: str, start: Barrier) -> None:
+    async def accept() -> None:
+        async with Database.open(database_url) as database:
+            await NotificationRepository(database).accept(new_notification())
+
+    start.wait(60)
+    asyncio.run(accept())
+
+
+def test_eight_processes_may_open_a_new_file_at_once(database_path: Path, database_url: str) -> None:
+    start = processes.Barrier(8)
+    eight = [processes.Process(target=open_and_accept, args=(database_url, start)) for _ in range(8)]
+    for process in eight:
+        process.start()
+    for process in eight:
+        process.join(60)
+    assert [process.exitcode for process in eight] == [0] * 8
+    with connected(database_path) as other:
+        assert other.execute("SELECT count(*) FROM notification_events").fetchone() == (8,)
+
+
+async def test_eight_databases_may_open_a_new_file_at_once(database_path: Path) -> None:
+    await asyncio.gather(*(migrate(database_path) for _ in range(8)))
+    assert schema_of(database_path)
+
+
+async def test_several_new_files_may_be_opened_at_once(tmp_path: Path) -> None:
+    files = [tmp_path / f"{number}.db" for number in range(4)]
+    await asyncio.gather(*(migrate(file) for file in files))
+    schemas = [schema_of(file) for file in files]
+    assert schemas[0]
+    assert schemas == schemas[:1] * 4
+
+
+async def test_a_migration_that_fails_leaves_the_database_as_it_was(database_path: Path) -> None:
+    write(database_path, "CREATE VIEW notification_attempts AS SELECT 1 AS notification_id")
+    before = schema_of(database_path)
+    with pytest.raises(Exception, match="notification_attempts"):
+        await migrate(database_path)
+    assert schema_of(database_path) == before
