@@ -7,7 +7,7 @@ import pytest
 
 from certctl_mcp import __version__
 from storage.schema.migrations import REVISIONS
-from tests.certctl_mcp.cli.commands.conftest import CommandLine
+from tests.certctl_mcp.cli.conftest import CommandLine
 
 
 def test_tells_its_version(command_line: CommandLine) -> None:

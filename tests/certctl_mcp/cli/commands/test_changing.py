@@ -6,7 +6,7 @@ import pytest
 
 from storage.models import Notification, NotificationFilter, NotificationStatus
 from tests.builders import Queue
-from tests.certctl_mcp.cli.commands.conftest import CommandLine
+from tests.certctl_mcp.cli.conftest import CommandLine
 
 ALERT = ("send", "it expires", "--channel", "Webhook", "--type", "ExpirationWarning")
 
