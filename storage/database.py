@@ -13,9 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from storage.clock import Clock
 from storage.engine.backend import Opened, Way
 from storage.engine.driver_errors import explained
-from storage.engine.group_commit import Item, Operation, Result, Writer
+from storage.engine.group_commit import Writer
 from storage.engine.postgresql.url import SCHEMES, Address
 from storage.engine.sqlite import backend as sqlite
+from storage.engine.transaction import Item, Operation, Result
 from storage.errors import StorageError
 
 BUSY_TIMEOUT = timedelta(seconds=5)

@@ -7,7 +7,10 @@ from textwrap import shorten
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from storage.engine.group_commit import WriteFailedError
+from storage.engine.transaction import CommitUnansweredError, TransactionFailedError
 from storage.errors import (
+    ChangeUnknownError,
     DatabaseBusyError,
     DatabaseReadOnlyError,
     DatabaseUnreachableError,
@@ -17,6 +20,20 @@ from storage.errors import (
 )
 
 LONGEST_STATEMENT = 120
+
+_EXPLAINED = (
+    TransactionFailedError,
+    CommitUnansweredError,
+    DBAPIError,
+    PoolTimeoutError,
+    TimeoutError,
+    OSError,
+)
+
+_UNKNOWN = (
+    "the connection to the database was lost before it answered: whether the change was made can't be known; "
+    "check before trying again (sending again is safe with the same idempotency key)"
+)
 
 LOST = "08"
 """The class of the SQLSTATEs of connection exceptions."""
@@ -93,30 +110,50 @@ _KNOWN: tuple[tuple[str, type[StorageError], str], ...] = (
 
 @contextmanager
 def explained(location: str) -> Iterator[None]:
-    """Raise a StorageError in place of what the driver raises for the database at `location`."""
+    """Raise a StorageError in place of what the engine raises for the database at `location`."""
     try:
         yield
-    except DBAPIError as failure:
-        for prefix, error, explanation in _KNOWN:
-            if code_of(failure).startswith(prefix):
-                raise error(f"the database {location} {explanation}") from failure
-        # None of the causes that are known: the statement is the best clue.
-        statement = shorten(failure.statement or "", LONGEST_STATEMENT)
-        within = f", in: {statement}" if statement else ""
-        raise StorageError(f"the database {location} can't be used: {failure.orig}{within}") from failure
-    except PoolTimeoutError as failure:
-        raise DatabaseBusyError(
-            f"the database {location} is asked more at once than it answers; try again"
-        ) from failure
-    except TimeoutError as failure:
-        raise DatabaseUnreachableError(
-            f"the database {location} can't be reached: no answer in time"
-        ) from failure
-    except OSError as failure:
+    except WriteFailedError as failure:
+        if (explanation := _explanation(failure.cause, location)) is None:
+            raise
+        raise explanation from failure.cause
+    except _EXPLAINED as failure:
+        if (explanation := _explanation(failure, location)) is None:
+            raise
+        raise explanation from failure
+
+
+def _explanation(failure: Exception, location: str) -> StorageError | None:
+    """A new error for each caller; None for a failure that is not the database's."""
+    if isinstance(failure, TransactionFailedError):
+        return _explanation(failure.cause, location)
+    if isinstance(failure, CommitUnansweredError):
+        return ChangeUnknownError(_UNKNOWN)
+    if isinstance(failure, DBAPIError):
+        return _explanation_by_code(failure, location)
+    if isinstance(failure, PoolTimeoutError):
+        return DatabaseBusyError(
+            f"the database {location} has no free connection for this request; try again"
+        )
+    if isinstance(failure, TimeoutError):
+        return DatabaseUnreachableError(f"the database {location} can't be reached: no answer in time")
+    if isinstance(failure, OSError):
         reason = failure.strerror or str(failure)
         if "://" in location:
-            raise DatabaseUnreachableError(f"the database {location} can't be reached: {reason}") from failure
-        raise DatabaseReadOnlyError(f"the database {location} can't be opened: {reason}") from failure
+            return DatabaseUnreachableError(f"the database {location} can't be reached: {reason}")
+        return DatabaseReadOnlyError(f"the database {location} can't be opened: {reason}")
+    return None
+
+
+def _explanation_by_code(failure: DBAPIError, location: str) -> StorageError:
+    code = code_of(failure)
+    for prefix, error, explanation in _KNOWN:
+        if code.startswith(prefix):
+            return error(f"the database {location} {explanation}")
+    # Not one of the known causes: the statement is the best clue.
+    statement = shorten(failure.statement or "", LONGEST_STATEMENT)
+    within = f", in: {statement}" if statement else ""
+    return StorageError(f"the database {location} can't be used: {failure.orig}{within}")
 
 
 def code_of(failure: DBAPIError) -> str:

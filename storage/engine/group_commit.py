@@ -1,39 +1,69 @@
-"""How do many callers write durably at the speed of one? Group commit.
+"""Group commit: many callers write durably for the price of one commit.
 
-A process has one transaction under way at a time. Whatever waits when it ends goes into the next one
-together, so the cost of a durable commit is shared; each caller returns once its own change is committed.
+A process runs one transaction at a time. Everything that queues up meanwhile goes into the next one, so
+callers share the cost of a durable commit; each returns once its own change is committed.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
 from sqlalchemy.exc import DataError, IntegrityError
 
 from storage.engine.backend import Transact
-from storage.engine.transaction import Transaction, TransactionFailedError
+from storage.engine.transaction import (
+    Item,
+    Operation,
+    Refused,
+    Result,
+    Transaction,
+    TransactionFailedError,
+)
 from storage.errors import NotificationError, StorageError
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-Operation = Callable[[Transaction, Sequence[Item]], Sequence[Result | NotificationError]]
-"""Applies a change for every item and answers each in its place: with a result, or with the error that
-only this item is to get. It runs inside a transaction and must not end it."""
-
-_Group = tuple[Operation[Any, Any], list[object]]
-
 LARGEST_BATCH = 500
-"""Items a transaction takes at most, which bounds how long it keeps other processes waiting."""
+"""The most items in a transaction, which bounds how long other processes wait for it."""
+
+_REJECTED_ROW = (IntegrityError, DataError, NotificationError)
+"""Failures caused by a single row."""
+
+
+class WriteFailedError(Exception):
+    """The transaction of a write failed, and nothing of it was changed. Every caller gets its own."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(f"the write failed: {cause}")
+        self.cause = cause
+
+
+@dataclass(frozen=True, slots=True)
+class _Committed:
+    result: Any
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    cause: Exception
 
 
 @dataclass(slots=True, eq=False)
-class _Waiting:
+class _Write:
+    """One caller's change, until its outcome is known."""
+
     operation: Operation[Any, Any]
     item: object
     repeatable: bool
-    answer: asyncio.Future[Any]
+    outcome: "asyncio.Future[_Committed | Refused | _Failed]"
+
+    def end(self, outcome: _Committed | Refused | _Failed) -> None:
+        if not self.outcome.cancelled():
+            self.outcome.set_result(outcome)
+
+
+_Group = Sequence[_Write]
+"""Writes of one operation, which gets their items together."""
 
 
 class Writer:
@@ -41,7 +71,7 @@ class Writer:
 
     def __init__(self, transact: Transact) -> None:
         self._transact = transact
-        self._waiting: list[_Waiting] = []
+        self._queue: list[_Write] = []
         self._work = asyncio.Event()
         self._closing = False
 
@@ -50,83 +80,94 @@ class Writer:
     ) -> Result:
         """Apply `operation` to `item` and return once the change is durable.
 
-        Items waiting for the same operation reach it together, in the order they came. A caller cancelled
-        while it waits can't know whether its change was made. Where `repeatable`, the operation comes to the
-        same for the item if each of its statements is a transaction of its own, and if it is done again.
+        Queued items of one operation are passed to it together, in order of arrival. A caller that is
+        cancelled can't know whether its change was made. `repeatable` means that the result for the item is
+        the same if every statement of the operation commits on its own, and if the operation runs twice.
 
         Raises:
-            NotificationError: what the operation answered for this item; nothing was changed for it.
-            SQLAlchemyError: the transaction failed; nothing of it was changed.
+            NotificationError: the operation refused this item; nothing was changed for it.
+            WriteFailedError: the transaction failed; nothing in it was changed.
             StorageError: the writer was closed.
         """
         if self._closing:
             raise StorageError("the database was closed; nothing was written")
-        waiting = _Waiting(operation, item, repeatable, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiting)
+        write = _Write(operation, item, repeatable, asyncio.get_running_loop().create_future())
+        self._queue.append(write)
         self._work.set()
-        result: Result = await waiting.answer
+        outcome = await write.outcome
+        if isinstance(outcome, _Failed):
+            raise WriteFailedError(outcome.cause) from outcome.cause
+        if isinstance(outcome, Refused):
+            raise outcome.error
+        result: Result = outcome.result
         return result
 
     async def run(self) -> None:
-        """Commit what waits, until `close` was called and nothing waits any more."""
-        while self._waiting or not self._closing:
+        """Commit queued writes until `close` was called and the queue is empty."""
+        while self._queue or not self._closing:
             await self._work.wait()
             self._work.clear()
-            while self._waiting:
-                batch, self._waiting = self._waiting[:LARGEST_BATCH], self._waiting[LARGEST_BATCH:]
-                wanted = [waiting for waiting in batch if not waiting.answer.cancelled()]
-                answers = await self._commit(wanted)
-                for waiting, answer in zip(wanted, answers, strict=True):
-                    _give(answer, waiting.answer)
+            while self._queue:
+                batch, self._queue = self._queue[:LARGEST_BATCH], self._queue[LARGEST_BATCH:]
+                await self._commit([write for write in batch if not write.outcome.cancelled()])
 
     def close(self) -> None:
-        """Let `run` return after what waits now."""
+        """Let `run` return once it has committed the queue."""
         self._closing = True
         self._work.set()
 
-    async def _commit(self, batch: list[_Waiting]) -> list[object]:
-        """The answers in the order of the batch; an exception answers as an error."""
-        places: dict[Operation[Any, Any], list[int]] = {}
-        for place, waiting in enumerate(batch):
-            places.setdefault(waiting.operation, []).append(place)
-        groups = [(operation, [batch[place].item for place in group]) for operation, group in places.items()]
-        repeatable = len(groups) == 1 and all(waiting.repeatable for waiting in batch)
-        results = await self._together(groups, repeatable=repeatable)
-        answers: list[object] = [None] * len(batch)
-        for group, answered in zip(places.values(), results, strict=True):
-            for place, answer in zip(group, answered, strict=True):
-                answers[place] = answer
-        return answers
-
-    async def _together(self, groups: list[_Group], *, repeatable: bool) -> list[Sequence[object]]:
-        """All in one transaction or, where one fails, each in its own, so that only what is wrong fails."""
+    async def _commit(self, batch: Sequence[_Write]) -> None:
+        """Write all in one transaction; if it fails because of some, the others in smaller ones."""
+        if not batch:
+            return
+        groups = _by_operation(batch)
+        repeatable = len(groups) == 1 and all(write.repeatable for write in batch)
         try:
-            return await self._transact(
-                lambda transaction: [operation(transaction, items) for operation, items in groups],
-                repeatable=repeatable,
-            )
+            answers = await self._transact(partial(_apply, groups), repeatable=repeatable)
         except TransactionFailedError as failure:
-            return [[failure.__cause__] * len(items) for _, items in groups]
-        except Exception as failure:  # noqa: BLE001 - those who asked for the operation are told
-            if len(groups) > 1:
-                alone = [await self._together([group], repeatable=False) for group in groups]
-                return [results for (results,) in alone]
-            ((operation, items),) = groups
-            if len(items) == 1 or not isinstance(failure, IntegrityError | DataError):
-                return [[failure] * len(items)]
-            # The database refuses a row, and only that one, which is in one of the halves.
-            middle = len(items) // 2
-            halves = [
-                await self._together([(operation, half)], repeatable=repeatable)
-                for half in (items[:middle], items[middle:])
-            ]
-            return [[answer for (answers,) in halves for answer in answers]]
+            _fail(batch, failure.cause)
+        except Exception as failure:  # noqa: BLE001 - raised in the callers
+            parts = _smaller(groups, failure)
+            if not parts:
+                _fail(batch, failure)
+            for part in parts:
+                await self._commit(part)
+        else:
+            for group, answered in zip(groups, answers, strict=True):
+                for write, answer in zip(group, answered, strict=True):
+                    write.end(answer if isinstance(answer, Refused) else _Committed(answer))
 
 
-def _give(answer: object, to: asyncio.Future[Any]) -> None:
-    if to.cancelled():
-        return
-    if isinstance(answer, BaseException):
-        to.set_exception(answer)
-    else:
-        to.set_result(answer)
+def _by_operation(batch: Sequence[_Write]) -> list[_Group]:
+    groups: dict[Operation[Any, Any], list[_Write]] = {}
+    for write in batch:
+        groups.setdefault(write.operation, []).append(write)
+    return list(groups.values())
+
+
+def _apply(groups: Sequence[_Group], transaction: Transaction) -> list[Sequence[object]]:
+    answers = []
+    for group in groups:
+        operation = group[0].operation
+        answered = operation(transaction, [write.item for write in group])
+        if len(answered) != len(group):
+            # Raised inside the transaction, so that it is rolled back: nobody could say what was answered.
+            raise ValueError(f"{operation!r} returned {len(answered)} answers for {len(group)} items")
+        answers.append(answered)
+    return answers
+
+
+def _smaller(groups: Sequence[_Group], failure: Exception) -> Sequence[_Group]:
+    """The parts to try on their own after this failure; none if the failure belongs to all."""
+    if len(groups) > 1:
+        return groups
+    (group,) = groups
+    if len(group) == 1 or not isinstance(failure, _REJECTED_ROW):
+        return ()
+    middle = len(group) // 2
+    return group[:middle], group[middle:]
+
+
+def _fail(batch: Sequence[_Write], cause: Exception) -> None:
+    for write in batch:
+        write.end(Refused(cause) if isinstance(cause, NotificationError) else _Failed(cause))

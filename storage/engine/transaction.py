@@ -1,25 +1,29 @@
-"""What does an operation on the database get to work with? A transaction, and the time that holds in it."""
+"""A transaction as operations see it: a connection, and the time at which it happens."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from typing import TypeVar
 
 from sqlalchemy import Connection, bindparam, func, select
 
 from storage.clock import Clock
+from storage.errors import NotificationError
 from storage.sql.dialects import at_present
 from storage.sql.types import UtcDateTime
 
 NOW = at_present(bindparam("now", type_=UtcDateTime))
-"""The moment of a statement that is given `Transaction.given` as `now`."""
+"""The time of a statement that gets `Transaction.given` as its parameter `now`."""
 
 _TIME = select(func.clock_timestamp())
 
 
 class Transaction:
-    """Under way on a connection; whoever is handed it must not end it.
+    """An open transaction. Operations must not end it.
 
-    Processes whose clocks differ must not differ about whose lease has ended, so without a clock the time is
-    what the database says.
+    Processes whose clocks differ must agree on which leases have expired, so without a clock the time is the
+    database's.
     """
 
     def __init__(self, connection: Connection, clock: Clock | None) -> None:
@@ -28,17 +32,40 @@ class Transaction:
 
     @cached_property
     def given(self) -> datetime | None:
-        """One moment of it; None where the database is to say it."""
+        """The transaction's time; None if the database determines it."""
         return None if self._clock is None else self._clock()
 
     @cached_property
     def now(self) -> datetime:
-        """One moment of it."""
+        """The transaction's time."""
         if self.given is not None:
             return self.given
-        told: datetime = self.connection.execute(_TIME).scalar_one()
-        return told
+        now: datetime = self.connection.execute(_TIME).scalar_one()
+        return now
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An operation's answer for one item: nothing was changed for it, and its caller gets this error."""
+
+    error: NotificationError
+
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+Operation = Callable[[Transaction, Sequence[Item]], Sequence[Result | Refused]]
+"""Applies a change to every item and returns one answer for each, in order. It may raise a NotificationError
+if it got a single item."""
 
 
 class TransactionFailedError(Exception):
-    """It could not be begun or ended, for the reason in `__cause__`: no operation in it is at fault."""
+    """The transaction could not be started or committed; no operation in it is at fault."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+class CommitUnansweredError(Exception):
+    """The connection was lost before the database acknowledged a change that it may have made."""

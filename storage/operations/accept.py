@@ -9,8 +9,8 @@ from sqlalchemy import Connection, Executable, Row, Select, select, true
 from sqlalchemy.exc import IntegrityError
 
 from storage.engine.driver_errors import code_of
-from storage.engine.transaction import Transaction
-from storage.errors import IdempotencyConflictError, NotificationError, UnknownCertificateError
+from storage.engine.transaction import Refused, Transaction
+from storage.errors import IdempotencyConflictError, UnknownCertificateError
 from storage.models import Accepted, AuditAction, NewNotification, Notification, NotificationStatus
 from storage.operations.audit import record
 from storage.schema.rows import NOTIFICATION, notification_of
@@ -96,7 +96,7 @@ class Offer:
     """Who offers it, for the audit."""
 
 
-def accept(transaction: Transaction, offers: Sequence[Offer]) -> list[Accepted | NotificationError]:
+def accept(transaction: Transaction, offers: Sequence[Offer]) -> list[Accepted | Refused]:
     """Insert each, unless its idempotency key is known; then answer with the one accepted first.
 
     Raises:
@@ -120,9 +120,7 @@ def accept(transaction: Transaction, offers: Sequence[Offer]) -> list[Accepted |
     return answers
 
 
-def _accept(
-    connection: Connection, notifications: Sequence[Notification]
-) -> list[Accepted | NotificationError]:
+def _accept(connection: Connection, notifications: Sequence[Notification]) -> list[Accepted | Refused]:
     # Two processes that offer the same keys must not each wait for the other's.
     left = sorted(notifications, key=lambda n: n.idempotency_key or "")
     created: set[str] = set()
@@ -150,9 +148,9 @@ def _first_with_keys(connection: Connection, repeated: list[Notification]) -> di
     return {row.idempotency_key: row for row in connection.execute(_BY_KEYS, keys)}
 
 
-def _again(offered: Notification, first: Row[Any]) -> Accepted | NotificationError:
+def _again(offered: Notification, first: Row[Any]) -> Accepted | Refused:
     if _contents(offered) != _contents(first) or first.status not in _STATUSES:
-        return IdempotencyConflictError(str(offered.idempotency_key), first.id)
+        return Refused(IdempotencyConflictError(str(offered.idempotency_key), first.id))
     return Accepted(notification=notification_of(first), created=first.id == offered.id)
 
 

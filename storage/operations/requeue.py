@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, func, literal_column, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from storage.engine.transaction import Transaction
+from storage.engine.transaction import Refused, Transaction
 from storage.errors import NotificationConflictError, NotificationError, NotificationNotFoundError
 from storage.models import AuditAction, Notification, NotificationStatus
 from storage.operations.audit import record
@@ -76,16 +76,14 @@ def lock(connection: Connection, ids: Iterable[str]) -> None:
         connection.execute(_LOCKED_IN_ORDER, {"ids": encoded(ids)})
 
 
-def requeue(transaction: Transaction, requests: Sequence[Request]) -> list[Notification | NotificationError]:
+def requeue(transaction: Transaction, requests: Sequence[Request]) -> list[Notification | Refused]:
     """Dead or failed become pending, with all retries before them."""
     answers = _each(transaction, requests, _REQUEUE_ONE, AuditAction.REQUEUE)
     tell_due(transaction.connection)
     return answers
 
 
-def mark_read(
-    transaction: Transaction, requests: Sequence[Request]
-) -> list[Notification | NotificationError]:
+def mark_read(transaction: Transaction, requests: Sequence[Request]) -> list[Notification | Refused]:
     """Whatever the status, it becomes read and is not delivered any more; repeated, it changes nothing."""
     return _each(transaction, requests, _MARK_ONE_READ, AuditAction.MARK_READ)
 
@@ -95,7 +93,7 @@ def _each(
     requests: Sequence[Request],
     statement: ReturningUpdate[tuple[object, ...]],
     action: AuditAction,
-) -> list[Notification | NotificationError]:
+) -> list[Notification | Refused]:
     end_expired_leases(transaction)
     connection, now = transaction.connection, transaction.now
     ids = {request.notification_id for request in requests}
@@ -111,7 +109,7 @@ def _each(
         refused = {n.id: n for n in map(notification_of, rows)}
     return [
         changed.get(request.notification_id)
-        or _refusal(request.notification_id, refused.get(request.notification_id))
+        or Refused(_refusal(request.notification_id, refused.get(request.notification_id)))
         for request in requests
     ]
 

@@ -28,8 +28,8 @@ from storage.engine.postgresql.listener import Listening
 from storage.engine.postgresql.polling import Polling
 from storage.engine.postgresql.privileges import is_certctl_s, unwritable
 from storage.engine.postgresql.url import Address
-from storage.engine.transaction import Transaction, TransactionFailedError
-from storage.errors import ChangeUnknownError, StorageError
+from storage.engine.transaction import CommitUnansweredError, Transaction, TransactionFailedError
+from storage.errors import StorageError
 from storage.schema.inspection import Missing, missing
 from storage.schema.migrations import REVISIONS, bring_up_to_date, current_revision
 from storage.schema.partial import left_as_it_is
@@ -270,7 +270,7 @@ class _Transactions:
                 # Nothing of it was committed, or what was does not matter.
                 if tries >= (TRIES if collided else 2) or not (collided or lost):
                     if lost:
-                        raise TransactionFailedError from (_unknown() if repeatable else failure)
+                        raise _failed(failure, changed=repeatable) from failure
                     raise
                 tries += 1
 
@@ -284,7 +284,7 @@ class _Transactions:
         try:
             connection = await self._connected("AUTOCOMMIT" if repeatable else "READ COMMITTED")
         except (DBAPIError, OSError) as failure:
-            raise TransactionFailedError from failure
+            raise TransactionFailedError(failure) from failure
         try:
             return await connection.run_sync(self._do, work, repeatable)
         finally:
@@ -314,7 +314,7 @@ class _Transactions:
         except TimeoutError as failure:
             # Cut off, perhaps: the answer would be waited for again before anything else is said.
             _give_up(connection, transaction)
-            raise TransactionFailedError from (_unknown() if repeatable else failure)
+            raise _failed(failure, changed=repeatable) from failure
         except BaseException as failure:
             if _sqlstate(failure) == _STANDBY:
                 # The name may stand for another server by the next time.
@@ -328,7 +328,7 @@ class _Transactions:
             if isinstance(failure, DBAPIError) and not failure.connection_invalidated:
                 raise
             _give_up(connection, transaction)
-            raise TransactionFailedError from _unknown()
+            raise _failed(failure, changed=True) from failure
         return result
 
     def _settle(self, connection: Connection) -> None:
@@ -360,11 +360,9 @@ def _give_up(connection: Connection, transaction: RootTransaction) -> None:
     transaction.close()
 
 
-def _unknown() -> ChangeUnknownError:
-    return ChangeUnknownError(
-        "the connection to the database was lost before it answered: whether the change was made can't be "
-        "known; look before trying again (sending again is safe with the same idempotency key)"
-    )
+def _failed(failure: Exception, *, changed: bool) -> TransactionFailedError:
+    """`changed`: the database may have made the change before it was lost."""
+    return TransactionFailedError(CommitUnansweredError() if changed else failure)
 
 
 def _sqlstate(failure: BaseException) -> str | None:

@@ -104,7 +104,7 @@ class _Transactions:
         try:
             begun = self._connection.begin()
         except DBAPIError as failure:
-            raise TransactionFailedError from failure
+            raise TransactionFailedError(failure) from failure
         with begun:
             return work(Transaction(self._connection, self._clock))
 

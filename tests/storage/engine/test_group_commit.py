@@ -1,16 +1,17 @@
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 from sqlalchemy import text
 
 from storage.database import Database
-from storage.engine.group_commit import LARGEST_BATCH
-from storage.engine.transaction import Transaction
-from storage.errors import NotificationError, NotificationNotFoundError, StorageError
+from storage.engine.group_commit import LARGEST_BATCH, WriteFailedError, Writer
+from storage.engine.transaction import Refused, Transaction, TransactionFailedError
+from storage.errors import NotificationNotFoundError, StorageError
 from storage.models import NotificationFilter
 from storage.repository import NotificationRepository
 from tests.builders import Queue, new_notification
@@ -31,8 +32,8 @@ def break_off(transaction: Transaction, items: Sequence[str]) -> list[None]:
     raise ArithmeticError("broken off")
 
 
-def refuse_odd(_transaction: Transaction, numbers: Sequence[int]) -> list[int | NotificationError]:
-    return [NotificationNotFoundError(str(number)) if number % 2 else number for number in numbers]
+def refuse_odd(_transaction: Transaction, numbers: Sequence[int]) -> list[int | Refused]:
+    return [Refused(NotificationNotFoundError(str(number))) if number % 2 else number for number in numbers]
 
 
 class Gate:
@@ -95,7 +96,9 @@ async def test_a_failure_reaches_its_own_callers_and_undoes_nothing_of_others(
     gate.opened.set()
     kept, undone, accepted = await asyncio.gather(*waiting, return_exceptions=True)
     await first
-    assert (kept, str(undone)) == ("KEPT", "broken off")
+    assert kept == "KEPT"
+    assert isinstance(undone, WriteFailedError)
+    assert str(undone.__cause__) == "broken off"
     assert not isinstance(accepted, BaseException)
     types = {n.type for n in (await queue.repository.list(NotificationFilter())).items}
     assert types == {"kept", "ExpirationWarning"}
@@ -105,8 +108,9 @@ async def test_a_failed_transaction_leaves_nothing_and_the_writer_goes_on(
     queue: Queue, database: Database
 ) -> None:
     notification = await queue.pending()
-    with pytest.raises(ArithmeticError, match="broken off"):
+    with pytest.raises(WriteFailedError, match="broken off") as failed:
         await database.write(break_off, "undone")
+    assert isinstance(failed.value.__cause__, ArithmeticError)
     assert await queue.repository.get(notification.id) == notification
     assert await database.write(set_type, "written") == "WRITTEN"
 
@@ -120,6 +124,51 @@ async def test_a_refusal_is_raised_for_its_caller_only(database: Database, gate:
     await first
     assert answers[::2] == [0, 2]
     assert all(isinstance(answer, NotificationNotFoundError) for answer in answers[1::2])
+
+
+async def test_every_caller_of_a_failed_transaction_gets_an_error_of_its_own(
+    database: Database, gate: Gate
+) -> None:
+    first = await gate.closed(database)
+    waiting = [asyncio.create_task(database.write(break_off, "undone")) for _ in range(3)]
+    await asyncio.sleep(0)
+    gate.opened.set()
+    failures = await asyncio.gather(*waiting, return_exceptions=True)
+    await first
+    assert len({id(failure) for failure in failures}) == 3
+    causes = {id(failure.__cause__) for failure in failures if isinstance(failure, WriteFailedError)}
+    assert len(causes) == 1
+
+
+def leave_out_the_last(transaction: Transaction, items: Sequence[str]) -> list[str]:
+    return set_type(transaction, items)[:-1]
+
+
+async def test_an_operation_that_answers_too_few_fails_changes_nothing_and_the_writer_goes_on(
+    queue: Queue, database: Database, gate: Gate
+) -> None:
+    notification = await queue.pending()
+    first = await gate.closed(database)
+    wrong = [asyncio.create_task(database.write(leave_out_the_last, "undone")) for _ in range(2)]
+    right = asyncio.create_task(database.write(gate.pass_through, 1))
+    await asyncio.sleep(0)
+    gate.opened.set()
+    for failed in await asyncio.gather(*wrong, return_exceptions=True):
+        assert "returned 1 answers for 2 items" in str(failed)
+    assert (await first, await right) == (0, 1)
+    assert await queue.repository.get(notification.id) == notification
+
+
+async def test_a_transaction_that_failed_is_never_taken_for_a_success() -> None:
+    async def transact(work: Callable[[Transaction], object], *, repeatable: bool) -> Any:
+        raise TransactionFailedError(OSError("gone"))
+
+    writer = Writer(transact)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(writer.run)
+        with pytest.raises(WriteFailedError, match="gone"):
+            await writer.write(set_type, "undone")
+        writer.close()
 
 
 async def test_a_caller_that_gives_up_does_not_disturb_the_others(database: Database, gate: Gate) -> None:
