@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from certctl_mcp.delivery.retry_policy import RetryPolicy
 from storage.models import Claim, NewNotification, Notification, NotificationStatus, Room
 from storage.repository import NotificationRepository
 
@@ -12,6 +13,9 @@ LEASE = timedelta(seconds=45)
 TOOK = timedelta(milliseconds=250)
 WAIT = timedelta(minutes=1)
 TIMES_TO_BE_SUSPECT = 3
+
+RETRY_POLICY = RetryPolicy(max_attempts=5, backoff_base=timedelta(minutes=1), backoff_cap=timedelta(hours=1))
+"""The contract's."""
 
 
 @dataclass

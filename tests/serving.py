@@ -8,6 +8,7 @@ from datetime import timedelta
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.delivery.attempt import Delivery
 from certctl_mcp.delivery.retry_loop import RetryLoop
+from certctl_mcp.delivery.retry_policy import RetryPolicy
 from certctl_mcp.mcp_server.server import NotificationServer, build_server
 from certctl_mcp.notifiers.base import DeliveryFailedError, Notifier
 from certctl_mcp.runtime.application import Application
@@ -53,7 +54,11 @@ def opener(database: Database, clock: SettableClock, channels: Mapping[str, Noti
     async def open_application(settings: Settings) -> AsyncIterator[Application]:
         repository = NotificationRepository(database)
         delivery = Delivery(
-            repository, notifier_for, settings.policy, send_timeout=settings.send_timeout, clock=clock
+            repository,
+            notifier_for,
+            RetryPolicy.of(settings),
+            send_timeout=settings.send_timeout,
+            clock=clock,
         )
 
         def retry_loop() -> RetryLoop:

@@ -1,4 +1,4 @@
-"""What did the operator configure? Environment variables, over a TOML file, over the defaults."""
+"""The settings of one process: command line over environment variables over a TOML file over defaults."""
 
 import tomllib
 from collections.abc import Mapping
@@ -6,12 +6,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import (
-    BaseSettings,
-    InitSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
 )
 
 from certctl_mcp.config.destinations import Channel
@@ -20,7 +22,6 @@ from certctl_mcp.config.environment import CONFIG_VARIABLE, Table, read_environm
 from certctl_mcp.config.errors import Origin, SettingsError, explain
 from certctl_mcp.config.http_settings import HttpSettings
 from certctl_mcp.config.tool_groups import ToolGroup, parse_groups, served_groups
-from certctl_mcp.delivery.retry_policy import RetryPolicy
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -34,8 +35,6 @@ _KINDS = {
 }
 """The channels certctl has; a table of one of these names needs no `kind`."""
 
-_POLICY = RetryPolicy()
-
 _LEASE_MARGIN = timedelta(seconds=15)
 """Time for recording an outcome after the longest attempt."""
 
@@ -47,7 +46,7 @@ def load_settings(config: Path | None, environ: Mapping[str, str], **options: ob
     """Read the settings once, at the start of the process.
 
     `config` is a TOML file; without one, the file that `CERTCTL_CONFIG` names, if any. `options` are fields
-    that were given on the command line and come before both.
+    given on the command line, which override both.
 
     Raises:
         SettingsError: the file can't be read, or a setting is wrong, missing or unknown.
@@ -57,20 +56,19 @@ def load_settings(config: Path | None, environ: Mapping[str, str], **options: ob
     file = _read_file(path.expanduser()) if path else {}
     channels = file.get("channels")
     environment = read_environment(environ, channels if isinstance(channels, dict) else ())
-    sources = tuple(InitSettingsSource(Settings, source) for source in (options, environment, file))
     try:
-        return Settings(_build_sources=(sources, {}))
+        return Settings.model_validate(_merged(_merged(file, environment), options))
     except ValidationError as error:
         raise SettingsError(explain(error, Settings, Origin(environ, file, path))) from None
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Everything that can be set; each field is a key of the settings file.
 
     Secrets are wrapped, so that printing the settings shows none.
     """
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", case_sensitive=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     database_url: SecretStr = Field(default_factory=lambda: SecretStr(_default_database_url()))
     """May hold a password. `sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite:///~/in/home.db`, or
@@ -84,10 +82,10 @@ class Settings(BaseSettings):
     """
     retry_interval: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(minutes=2)
     """The longest sleep between two looks at the queue."""
-    max_attempts: int = Field(default=_POLICY.max_attempts, ge=1, le=100)
-    backoff_base: Annotated[Duration, Field(gt=timedelta(0))] = _POLICY.backoff_base
-    backoff_cap: Annotated[Duration, Field(gt=timedelta(0))] = _POLICY.backoff_cap
-    retry_jitter: float = Field(default=_POLICY.jitter, ge=0, le=1)
+    max_attempts: int = Field(default=5, ge=1, le=100)
+    backoff_base: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(minutes=1)
+    backoff_cap: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(hours=1)
+    retry_jitter: float = Field(default=0, ge=0, le=1)
     missing_notifier: Literal["sent", "dead"] = "sent"
     """What becomes of a notification whose channel has no notifier: counted as done, or a dead letter."""
     send_timeout: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(seconds=30)
@@ -107,21 +105,6 @@ class Settings(BaseSettings):
     """What an assistant may do: groups of tools, in the environment with commas between them."""
     http: HttpSettings = HttpSettings()
     named_channels: dict[str, Channel] = Field(default={}, validation_alias="channels")
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        *ambient: PydanticBaseSettingsSource,
-        **more_ambient: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """What is passed in and nothing else: the environment is read in `load_settings` alone."""
-        return (init_settings,)
-
-    @property
-    def policy(self) -> RetryPolicy:
-        return RetryPolicy(self.max_attempts, self.backoff_base, self.backoff_cap, self.retry_jitter)
 
     @property
     def channels(self) -> tuple[Channel, ...]:
@@ -192,6 +175,18 @@ def _channel_from_table(name: str, table: object) -> object:
     for key, value in table.items():
         (channel if key == "concurrency" else destination)[key] = value
     return channel | {"destination": destination}
+
+
+def _merged(base: Mapping[str, object], override: Mapping[str, object]) -> Table:
+    """`base` with the values of `override`; tables that both have are merged key by key."""
+    result = dict(base)
+    for key, value in override.items():
+        match result.get(key), value:
+            case dict() as table, dict() as overrides:
+                result[key] = _merged(table, overrides)
+            case _:
+                result[key] = value
+    return result
 
 
 def _default_database_url() -> str:

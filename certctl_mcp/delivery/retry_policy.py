@@ -1,29 +1,37 @@
-"""What becomes of a notification after an attempt? The rule as pure functions, without clock or database.
+"""The retry policy: what follows from a failed attempt. A pure function, without a clock or a database.
 
-With the defaults (5 attempts, base 1 minute, cap 1 hour) the waits after failures 1 to 4 are 1, 2, 4 and
-8 minutes, and the fifth failure makes a dead letter. The rule is certctl's.
+With the default settings (5 attempts, base 1 minute, cap 1 hour) the waits after failures 1 to 4 are 1, 2, 4
+and 8 minutes, and the fifth failure moves the notification to the dead-letter queue. The rule is certctl's.
 """
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from certctl_mcp.config.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often and how far apart a failing notification is attempted."""
+    """How many times a failing notification is attempted, and how long it waits between attempts."""
 
-    max_attempts: int = 5
-    backoff_base: timedelta = timedelta(minutes=1)
-    backoff_cap: timedelta = timedelta(hours=1)
+    max_attempts: int
+    backoff_base: timedelta
+    backoff_cap: timedelta
     jitter: float = 0.0
-    """The largest fraction of the wait that is added to it; jitter only lengthens."""
+    """The largest fraction of the wait that may be added to it. Jitter never shortens a wait."""
+
+    @classmethod
+    def of(cls, settings: "Settings") -> "RetryPolicy":
+        return cls(settings.max_attempts, settings.backoff_base, settings.backoff_cap, settings.retry_jitter)
 
     def wait(self, retry_count: int) -> timedelta:
-        """The backoff after the failure that found `retry_count` failures recorded: min(2^n * base, cap).
+        """The backoff after a failure that follows `retry_count` recorded failures: min(2^n * base, cap).
 
-        Total over all counts: the doubling stops at the cap, so an absurd count can't overflow.
+        Defined for every count: the doubling stops at the cap, so no count can overflow.
         """
-        # Past this exponent the smallest base (a microsecond) exceeds any cap a timedelta can hold.
+        # Beyond this exponent even a base of one microsecond exceeds any cap that a timedelta can hold.
         if retry_count > 70:
             return self.backoff_cap
         return min(self.backoff_cap, _scaled(self.backoff_base, 2**retry_count))
@@ -31,10 +39,10 @@ class RetryPolicy:
     def after_failure(
         self, retry_count: int, *, retry_after: timedelta | None = None, random: float = 0.0
     ) -> "Retry | Dead":
-        """The transition for a failed attempt that found `retry_count` failures recorded.
+        """What follows from a failed attempt after `retry_count` recorded failures.
 
-        `retry_after` is what the remote end asked for: it lengthens the wait, never past the cap.
-        `random` in [0, 1) picks the share of the jitter.
+        `retry_after` is the wait that the receiver asked for. It can lengthen the backoff, up to the cap.
+        `random` in [0, 1) is the share of the jitter to apply.
         """
         if retry_count >= self.max_attempts - 1:
             return Dead()
@@ -52,7 +60,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Dead:
-    """No further attempt: the notification goes to the dead letters."""
+    """No further attempt: the notification moves to the dead-letter queue."""
 
 
 def _scaled(base: timedelta, factor: int) -> timedelta:

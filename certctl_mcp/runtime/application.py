@@ -12,6 +12,7 @@ from certctl_mcp.config.settings import Settings
 from certctl_mcp.delivery.attempt import Delivery
 from certctl_mcp.delivery.metrics import AttemptMeter
 from certctl_mcp.delivery.retry_loop import RetryLoop
+from certctl_mcp.delivery.retry_policy import RetryPolicy
 from certctl_mcp.notifiers.registry import NotifierRegistry
 from certctl_mcp.services.notifications import NotificationService
 from certctl_mcp.services.stats import StatsService
@@ -59,7 +60,7 @@ async def open_application(settings: Settings) -> AsyncIterator[Application]:
         delivery = Delivery(
             repository,
             notifiers.find,
-            settings.policy,
+            RetryPolicy.of(settings),
             send_timeout=settings.send_timeout,
             missing_notifier=settings.missing_notifier,
             clock=database.clock,

@@ -13,7 +13,6 @@ from statistics import median, quantiles
 
 from certctl_mcp.delivery.attempt import Delivery
 from certctl_mcp.delivery.retry_loop import RetryLoop
-from certctl_mcp.delivery.retry_policy import RetryPolicy
 from storage.database import Database
 from storage.models import NewNotification, Notification, Room
 from storage.repository import NotificationRepository
@@ -22,6 +21,7 @@ from tests.benchmarks.durable_server import database, serving
 from tests.benchmarks.scale import Scale
 from tests.benchmarks.turns import Turn, by_figure, take_turns
 from tests.benchmarks.workspace import Workspace
+from tests.builders import RETRY_POLICY
 
 WORKERS = (1, 16)
 
@@ -91,7 +91,7 @@ def _loop(here: Database, notifier: _Clocked, worker: str) -> RetryLoop:
         return notifier
 
     repository = NotificationRepository(here)
-    delivery = Delivery(repository, find, RetryPolicy(), send_timeout=SEND_TIMEOUT, clock=here.clock)
+    delivery = Delivery(repository, find, RETRY_POLICY, send_timeout=SEND_TIMEOUT, clock=here.clock)
     return RetryLoop(
         repository,
         here.changes.due,

@@ -11,12 +11,11 @@ import anyio
 
 from certctl_mcp.delivery.attempt import Delivery
 from certctl_mcp.delivery.retry_loop import RetryLoop
-from certctl_mcp.delivery.retry_policy import RetryPolicy
 from certctl_mcp.notifiers.base import Notifier
 from storage.database import Database
 from storage.models import Notification, Room
 from storage.repository import NotificationRepository
-from tests.builders import LEASE, SettableClock
+from tests.builders import LEASE, RETRY_POLICY, SettableClock
 
 SEND_TIMEOUT = timedelta(seconds=30)
 
@@ -114,7 +113,7 @@ def delivery(database: Database, notifiers: Mapping[str, Notifier], **overrides:
     settings: dict[str, Any] = {
         "repository": NotificationRepository(database),
         "find_notifier": find,
-        "policy": RetryPolicy(),
+        "policy": RETRY_POLICY,
         "send_timeout": SEND_TIMEOUT,
         "clock": database.clock,
     }

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from certctl_mcp.delivery.retry_policy import Dead, RetryPolicy
+from certctl_mcp.delivery.retry_policy import Dead
 from storage.database import Database
 from storage.errors import NotificationConflictError, NotificationNotFoundError
 from storage.models import (
@@ -37,7 +37,7 @@ from storage.models import (
 )
 from storage.repository import NotificationRepository
 from tests import postgresql
-from tests.builders import LEASE, NOON, TOOK, SettableClock, new_notification
+from tests.builders import LEASE, NOON, RETRY_POLICY, TOOK, SettableClock, new_notification
 from tests.holding import Held
 from tests.postgresql import Server
 from tests.reliability import model
@@ -49,7 +49,6 @@ EXAMPLES = int(os.environ.get("EXAMPLES", "15"))
 
 CHANNELS = ("Slack", "Email")
 WORKERS = ("worker-1", "worker-2", "worker-3")
-POLICY = RetryPolicy()
 LAST_RETRY = 4
 
 sides = st.sampled_from((0, 1))
@@ -286,7 +285,7 @@ class NotificationQueue(RuleBasedStateMachine):
             return repository.record_skipped(claim, outcome)
         if outcome is AttemptOutcome.ABANDONED:
             return repository.record_abandoned(claim, TOOK, outcome)
-        fate = POLICY.after_failure(claim.notification.retry_count)
+        fate = RETRY_POLICY.after_failure(claim.notification.retry_count)
         if outcome is AttemptOutcome.DEAD or isinstance(fate, Dead):
             return repository.mark_as_dead(claim, TOOK, AttemptOutcome.DEAD)
         return repository.record_failed_attempt(claim, TOOK, outcome, fate.wait)

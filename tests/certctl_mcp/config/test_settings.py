@@ -52,7 +52,7 @@ def only_channel(settings: Settings) -> Channel:
 def test_the_defaults_are_the_contract_s() -> None:
     settings = load_settings(None, {})
     assert settings.retry_interval == timedelta(minutes=2)
-    assert settings.policy == RetryPolicy(5, timedelta(minutes=1), timedelta(hours=1), 0.0)
+    assert RetryPolicy.of(settings) == RetryPolicy(5, timedelta(minutes=1), timedelta(hours=1), 0.0)
     assert settings.missing_notifier == "sent"
     assert settings.send_timeout == timedelta(seconds=30)
     assert settings.lease == timedelta(seconds=45)
@@ -101,7 +101,7 @@ def test_the_policy_is_made_of_its_four_settings() -> None:
             "CERTCTL_NOTIFICATION_RETRY_JITTER": "1",
         },
     )
-    assert settings.policy == RetryPolicy(7, timedelta(seconds=2), timedelta(seconds=8), 1.0)
+    assert RetryPolicy.of(settings) == RetryPolicy(7, timedelta(seconds=2), timedelta(seconds=8), 1.0)
 
 
 def test_the_lease_outlives_a_longer_send_timeout_by_itself() -> None:
@@ -353,7 +353,7 @@ def test_the_file_holds_the_same_settings(file: Path) -> None:
     )
     assert settings.database_url.get_secret_value() == "sqlite:////var/lib/n.db"
     assert settings.retry_interval == timedelta(minutes=5)
-    assert settings.policy == RetryPolicy(3, timedelta(seconds=30), timedelta(minutes=30), 0.5)
+    assert RetryPolicy.of(settings) == RetryPolicy(3, timedelta(seconds=30), timedelta(minutes=30), 0.5)
     assert settings.missing_notifier == "dead"
     assert (settings.send_timeout, settings.lease) == (timedelta(seconds=10), timedelta(seconds=20))
     assert (settings.concurrency, settings.channel_concurrency) == (4, 2)

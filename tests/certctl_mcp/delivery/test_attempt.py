@@ -2,18 +2,18 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from certctl_mcp.delivery.attempt import Delivery
-from certctl_mcp.delivery.retry_policy import RetryPolicy
 from certctl_mcp.notifiers.base import DeliveryFailedError, Notifier
 from certctl_mcp.text.redaction import MAX_ERROR_BYTES
 from storage.database import Database
 from storage.models import AttemptOutcome, Claim, Notification, NotificationStatus
-from tests.builders import LEASE, NOON, Queue, SettableClock
+from tests.builders import LEASE, NOON, RETRY_POLICY, Queue, SettableClock
 from tests.certctl_mcp.sending import Acting, Delivering, Failing, Hanging, delivery
 from tests.holding import Held
 from tests.storage.foreign import locked
@@ -88,7 +88,7 @@ async def test_retry_after_lengthens_the_wait_up_to_the_cap(
 async def test_jitter_lengthens_the_wait_by_chance(database: Database, queue: Queue) -> None:
     claim = await queue.claimed()
     notifier = Failing(queue.clock, DeliveryFailedError("HTTP 502"))
-    jittery = RetryPolicy(jitter=0.5)
+    jittery = replace(RETRY_POLICY, jitter=0.5)
     await deliver(delivery(database, {"Webhook": notifier}, policy=jittery, chance=lambda: 0.5), claim)
     assert (await after(queue, claim)).next_retry_at == NOON + timedelta(seconds=75)
 

@@ -3,18 +3,18 @@
 import asyncio
 import logging
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from certctl_mcp.delivery.retry_loop import FIRST_PAUSE, QUIET
-from certctl_mcp.delivery.retry_policy import RetryPolicy
 from certctl_mcp.notifiers.base import DeliveryFailedError
 from storage.database import Database
 from storage.models import NotificationStatus
 from storage.repository import NotificationRepository
-from tests.builders import NOON, Queue, SettableClock, new_notification
+from tests.builders import NOON, RETRY_POLICY, Queue, SettableClock, new_notification
 from tests.certctl_mcp.sending import Delivering, Failing, PassingTime, retry_loop, running
 from tests.storage.foreign import insert_row, locked
 
@@ -45,7 +45,7 @@ async def test_a_longer_policy_waits_an_hour_in_the_end(database: Database, queu
     await queue.pending()
     notifier = Failing(queue.clock, DeliveryFailedError("HTTP 503"))
     time = PassingTime(queue.clock, DAY)
-    patient = RetryPolicy(max_attempts=10)
+    patient = replace(RETRY_POLICY, max_attempts=10)
     await time.pass_for(retry_loop(database, {"Webhook": notifier}, policy=patient, wait=time.wait))
     assert minutes_from_noon(notifier) == [0, 1, 3, 7, 15, 31, 63, 123, 183, 243]
 

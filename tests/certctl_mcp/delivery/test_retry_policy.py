@@ -1,9 +1,11 @@
+from dataclasses import replace
 from datetime import timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from certctl_mcp.delivery.retry_policy import Dead, Retry, RetryPolicy
+from tests.builders import RETRY_POLICY
 
 YEAR = timedelta(days=365)
 
@@ -28,27 +30,27 @@ def waits(policy: RetryPolicy) -> list[timedelta]:
 
 
 def test_by_default_it_waits_1_2_4_and_8_minutes_and_the_fifth_failure_is_the_last() -> None:
-    assert waits(RetryPolicy()) == [timedelta(minutes=minutes) for minutes in (1, 2, 4, 8)]
+    assert waits(RETRY_POLICY) == [timedelta(minutes=minutes) for minutes in (1, 2, 4, 8)]
 
 
 def test_with_more_attempts_the_wait_doubles_up_to_an_hour_and_stays() -> None:
-    minutes = [wait / timedelta(minutes=1) for wait in waits(RetryPolicy(max_attempts=10))]
+    minutes = [wait / timedelta(minutes=1) for wait in waits(replace(RETRY_POLICY, max_attempts=10))]
     assert minutes == [1, 2, 4, 8, 16, 32, 60, 60, 60]
 
 
 def test_with_one_attempt_the_first_failure_is_the_last() -> None:
-    assert RetryPolicy(max_attempts=1).after_failure(0) == Dead()
+    assert replace(RETRY_POLICY, max_attempts=1).after_failure(0) == Dead()
 
 
 def test_a_retry_after_lengthens_the_wait_and_never_shortens_it() -> None:
-    policy = RetryPolicy()
+    policy = RETRY_POLICY
     assert policy.after_failure(0, retry_after=timedelta(minutes=5)) == Retry(timedelta(minutes=5))
     assert policy.after_failure(3, retry_after=timedelta(minutes=5)) == Retry(timedelta(minutes=8))
     assert policy.after_failure(0, retry_after=timedelta(days=1)) == Retry(timedelta(hours=1))
 
 
 def test_jitter_adds_its_share_of_the_wait() -> None:
-    policy = RetryPolicy(jitter=0.5)
+    policy = replace(RETRY_POLICY, jitter=0.5)
     assert policy.after_failure(1, random=0.0) == Retry(timedelta(minutes=2))
     assert policy.after_failure(1, random=0.5) == Retry(timedelta(minutes=2, seconds=30))
 
