@@ -37,10 +37,10 @@ def run(arguments: Sequence[str]) -> int:
 
 def tell(*problems: str) -> None:
     """A line on stderr for each. They may quote what came from outside."""
-    from certctl_mcp.text.untrusted import escaped
+    from certctl_mcp.text.untrusted import escape_hidden
 
     for problem in problems:
-        print(f"{PROGRAM}: {escaped(' '.join(problem.split()))}", file=sys.stderr)
+        print(f"{PROGRAM}: {escape_hidden(' '.join(problem.split()))}", file=sys.stderr)
 
 
 class _ServerOptions(argparse.Namespace):

@@ -15,7 +15,7 @@ from typing import Literal
 
 from certctl_mcp.delivery.retry_policy import Dead, RetryPolicy
 from certctl_mcp.notifiers.base import DeliveryFailedError, Notifier
-from certctl_mcp.text.redaction import bounded, redact
+from certctl_mcp.text.redaction import redact, truncate
 from storage.clock import Clock, utc_now
 from storage.errors import StorageError
 from storage.models import AttemptOutcome, Claim, Notification
@@ -157,7 +157,7 @@ class Delivery:
 def failure_told(failure: DeliveryFailedError) -> str:
     """The failure as it is stored and shown: bounded, and without secrets."""
     # Made storable first: what can't be stored is replaced by something longer.
-    return bounded(redact(storable(str(failure))))
+    return truncate(redact(storable(str(failure))))
 
 
 def _defect(channel: str, error: BaseException) -> DeliveryFailedError:

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from certctl_mcp.http.api.problem_details import new_request_id, problem
 from certctl_mcp.http.auth.principal import name_of
 from certctl_mcp.http.client_address import address_of
-from certctl_mcp.text.untrusted import shown
+from certctl_mcp.text.untrusted import clean_excerpt
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def _log(scope: Scope, request_id: str, status: int, took: float) -> None:
     level = logging.DEBUG if quiet else logging.INFO
     if logger.isEnabledFor(level):
         # Without the query, which may hold what somebody searched for.
-        path = shown(scope["path"], _LONGEST_PATH).text
+        path = clean_excerpt(scope["path"], _LONGEST_PATH).text
         logger.log(
             level,
             "%s %s %s in %.0f ms, key %s, request %s, from %s",

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from certctl_mcp.config.http_settings import HttpSettings
 from certctl_mcp.http.api.problem_details import problem
-from certctl_mcp.text.untrusted import label
+from certctl_mcp.text.untrusted import clean_name
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -26,9 +26,9 @@ class KnownOrigins:
         host, origin = headers.get("host", "").lower(), headers.get("origin")
         if self._hosts is not None and not {host, _without_port(host)} & self._hosts:
             known = ", ".join(sorted(self._hosts))
-            refused = problem(scope, 421, f"This server is not called {label(host)!r}, but {known}.")
+            refused = problem(scope, 421, f"This server is not called {clean_name(host)!r}, but {known}.")
         elif origin is not None and origin not in self._origins and not _is_same(origin, host):
-            refused = problem(scope, 403, f"Pages of {label(origin)!r} may not call this server.")
+            refused = problem(scope, 403, f"Pages of {clean_name(origin)!r} may not call this server.")
         else:
             await self._app(scope, receive, send)
             return

@@ -18,7 +18,7 @@ from certctl_mcp.mcp_server.resources import LIST_PARTS, LIST_TEMPLATE, NOTIFICA
 from certctl_mcp.mcp_server.tools.arguments import ArgumentError
 from certctl_mcp.runtime.lifespan import Opening
 from certctl_mcp.services.explanations import unknown_name
-from certctl_mcp.text.untrusted import label, meant_id, shown_id
+from certctl_mcp.text.untrusted import clean_name, decode_id, encode_id
 from storage.models import NotificationStatus, NotificationType
 
 MOST = 100
@@ -64,10 +64,10 @@ def _check(what: str, given: str, allowed: tuple[str, ...]) -> None:
 
 async def _ids(opening: Opening, typed: str) -> CompleteResult:
     service = (await opening.application()).notifications
-    found = await service.ids_beginning(meant_id(typed), MOST + 1)
+    found = await service.ids_beginning(decode_id(typed), MOST + 1)
     more = len(found) > MOST
     # One that is too long or holds a secret is shown otherwise, and can't be passed on.
-    values = [word for one in found[:MOST] if meant_id(word := shown_id(one)) == one]
+    values = [word for one in found[:MOST] if decode_id(word := encode_id(one)) == one]
     return _answer(values, None if more else len(values), more=more)
 
 
@@ -93,7 +93,7 @@ def _matching(typed: str, values: Iterable[str]) -> CompleteResult:
     found = [value for value in dict.fromkeys(map(str, values)) if wanted in value.casefold()]
     found.sort(key=lambda value: not value.casefold().startswith(wanted))
     # A name with hidden characters or a secret would have to be changed to be shown, and then be another.
-    fit = [value for value in found if value.isprintable() and label(value) == value]
+    fit = [value for value in found if value.isprintable() and clean_name(value) == value]
     return _answer(fit, len(fit), more=len(fit) > MOST)
 
 

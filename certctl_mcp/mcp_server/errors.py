@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from certctl_mcp.mcp_server.resources import UnknownResourceError
 from certctl_mcp.services.errors import RequestError
 from certctl_mcp.services.explanations import LONGEST, explained
-from certctl_mcp.text.untrusted import shown
+from certctl_mcp.text.untrusted import clean_excerpt
 from storage.errors import NotificationError, NotificationNotFoundError, StorageError
 
 logger = logging.getLogger(__name__)
@@ -66,4 +66,4 @@ def _code(failure: Exception, ctx: ServerRequestContext[Any, Any]) -> int:
 def _named(ctx: ServerRequestContext[Any, Any]) -> dict[str, str] | None:
     """The resource that was asked for, if its address can be shown as it is."""
     uri = (ctx.params or {}).get("uri")
-    return {"uri": uri} if isinstance(uri, str) and shown(uri, LONGEST) == (uri, 0) else None
+    return {"uri": uri} if isinstance(uri, str) and clean_excerpt(uri, LONGEST) == (uri, 0) else None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pydantic_core import to_json
 
-from certctl_mcp.text.untrusted import escaped
+from certctl_mcp.text.untrusted import escape_hidden
 
 DEFAULT_PERIOD = "24h"
 
@@ -178,4 +178,4 @@ def check(asked: Asked) -> Sequence[Step]:
 
 
 def _json(value: object) -> str:
-    return escaped(to_json(value).decode())
+    return escape_hidden(to_json(value).decode())

@@ -32,7 +32,7 @@ from certctl_mcp.mcp_server.tools.overview import channels_now, summary_now
 from certctl_mcp.runtime.lifespan import Opening
 from certctl_mcp.services.errors import RequestError
 from certctl_mcp.services.explanations import unknown_name
-from certctl_mcp.text.untrusted import meant_id
+from certctl_mcp.text.untrusted import decode_id
 from certctl_mcp.ui import app
 from storage.errors import NotificationNotFoundError
 from storage.models import NotificationFilter, NotificationStatus
@@ -146,7 +146,7 @@ def find(uri: str) -> Resource:
     address = _ADDRESS.fullmatch(uri)
     if address is not None:
         place, rest, query = address["place"].lower(), address["rest"], address["query"]
-        decoded = "" if rest is None else meant_id(rest)
+        decoded = "" if rest is None else decode_id(rest)
         fixed = _RESOURCES.get(f"certctl://{place}/{decoded}" if decoded else f"certctl://{place}")
         if fixed is not None and query is None:
             return fixed
@@ -171,7 +171,7 @@ async def _details(notification_id: str, opening: Opening) -> Mapping[str, objec
         return await notification_details(opening, notification_id)
     except NotificationNotFoundError:
         # An id comes to a client encoded, and one that fills in templates encodes it once more.
-        decoded = meant_id(notification_id)
+        decoded = decode_id(notification_id)
         if decoded == notification_id:
             raise
         return await notification_details(opening, decoded)

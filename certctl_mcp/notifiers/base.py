@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Protocol, runtime_checkable
 
-from certctl_mcp.text.redaction import bounded, redact
+from certctl_mcp.text.redaction import redact, truncate
 from storage.models import Notification
 
 
@@ -58,5 +58,5 @@ def delivery_failed(
     Raise it `from None`: what it came from may hold the secrets, and a traceback would print them.
     """
     return DeliveryFailedError(
-        bounded(redact(message, confidential)), permanent=permanent, retry_after=retry_after
+        truncate(redact(message, confidential)), permanent=permanent, retry_after=retry_after
     )

@@ -6,7 +6,7 @@ from certctl_mcp.notifiers.http_notifier import HttpNotifier, Post
 from certctl_mcp.notifiers.http_response import PERMANENT
 from certctl_mcp.notifiers.idempotency import idempotency_key
 from certctl_mcp.notifiers.json_body import encode
-from certctl_mcp.text.redaction import bounded
+from certctl_mcp.text.redaction import truncate
 from storage.models import Notification
 
 _LONGEST_SUMMARY = 1024
@@ -45,7 +45,7 @@ class PagerDutyNotifier(HttpNotifier):
                             "notification_id": notification.id,
                             "certificate_id": notification.certificate_id,
                             "recipient": notification.recipient,
-                            "message": bounded(notification.message, _LONGEST_MESSAGE_BYTES),
+                            "message": truncate(notification.message, _LONGEST_MESSAGE_BYTES),
                         },
                     },
                 }

@@ -5,7 +5,7 @@ from certctl_mcp.notifiers.http import Endpoint, HttpClient
 from certctl_mcp.notifiers.http_notifier import IDEMPOTENCY_HEADER, HttpNotifier, Post
 from certctl_mcp.notifiers.idempotency import idempotency_key
 from certctl_mcp.notifiers.json_body import Json, encode
-from certctl_mcp.text.redaction import bounded
+from certctl_mcp.text.redaction import truncate
 from storage.models import Notification
 
 _LONGEST_TEXT_BYTES = 12 * 1024
@@ -26,7 +26,7 @@ class TeamsNotifier(HttpNotifier):
     def write(self, notification: Notification) -> Post:
         blocks: list[Json] = [
             _text(notification.type, size="Medium", weight="Bolder"),
-            _text(bounded(notification.message, _LONGEST_TEXT_BYTES)),
+            _text(truncate(notification.message, _LONGEST_TEXT_BYTES)),
         ]
         if notification.certificate_id:
             blocks.append(_text(f"Certificate: {notification.certificate_id}", isSubtle=True))

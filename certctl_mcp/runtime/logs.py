@@ -4,7 +4,7 @@ import logging
 import time
 from types import TracebackType
 
-from certctl_mcp.text.untrusted import escaped
+from certctl_mcp.text.untrusted import escape_hidden
 
 _LINE = "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s"
 _MOMENT = "%Y-%m-%dT%H:%M:%S"
@@ -33,7 +33,7 @@ class _LineFormatter(logging.Formatter):
         super().__init__(_LINE, _MOMENT)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
-        return escaped(super().formatMessage(record)).replace("\n", "\\n")
+        return escape_hidden(super().formatMessage(record)).replace("\n", "\\n")
 
     def formatException(self, ei: _ExceptionInfo) -> str:  # noqa: N802
-        return escaped(super().formatException(ei)).replace("\n", "\n  ")
+        return escape_hidden(super().formatException(ei)).replace("\n", "\n  ")

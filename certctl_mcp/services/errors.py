@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from certctl_mcp.services.suggestions import nearest_name
-from certctl_mcp.text.untrusted import shown
+from certctl_mcp.text.untrusted import clean_excerpt
 
 _PLAIN = re.compile(r"[A-Za-z0-9._-]{1,40}", re.ASCII)
 """Names from outside of which one may stand in a sentence of ours: they hold no sentence of their own."""
@@ -60,7 +60,7 @@ class DeliveriesOffError(RequestError):
 def quoted(given: str) -> str:
     """The beginning of what was given, with no secret in it, as a message repeats it."""
     # Before the cut: half a secret would no longer be recognised.
-    begins = shown(given, LONGEST_GIVEN)
+    begins = clean_excerpt(given, LONGEST_GIVEN)
     return f"{begins.text!r}..." if begins.cut else repr(begins.text)
 
 

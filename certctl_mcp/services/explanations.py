@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 from certctl_mcp.services.bulk import ActStoppedError
 from certctl_mcp.services.errors import LONGEST_GIVEN, RequestError, quoted
 from certctl_mcp.services.suggestions import nearest_name
-from certctl_mcp.text.untrusted import shown, shown_id
+from certctl_mcp.text.untrusted import clean_excerpt, encode_id
 from storage.errors import (
     ChangeUnknownError,
     DatabaseBusyError,
@@ -118,18 +118,18 @@ def _meant(given: str, allowed: Iterable[str]) -> str:
 
 
 def _given(given: object) -> str:
-    return quoted(given) if isinstance(given, str) else shown(repr(given), LONGEST_GIVEN).text
+    return quoted(given) if isinstance(given, str) else clean_excerpt(repr(given), LONGEST_GIVEN).text
 
 
 def _id(notification_id: str) -> str:
     """As list_notifications gives it, so that no id can hold a sentence."""
-    begins = shown(notification_id, LONGEST_GIVEN)
-    return f"'{shown_id(begins.text)}'{'...' if begins.cut else ''}"
+    begins = clean_excerpt(notification_id, LONGEST_GIVEN)
+    return f"'{encode_id(begins.text)}'{'...' if begins.cut else ''}"
 
 
 def _meant_id(nearest: str | None) -> str:
-    return "." if nearest is None else f"; did you mean '{shown_id(nearest)}'?"
+    return "." if nearest is None else f"; did you mean '{encode_id(nearest)}'?"
 
 
 def _told(text: str) -> str:
-    return shown(text, LONGEST).text
+    return clean_excerpt(text, LONGEST).text

@@ -25,14 +25,14 @@ HIDDEN = (
 )
 """A pattern for every character that hides or steers something; line ends and tabs do not."""
 
-DEEPEST = 3
+MAX_DEPTH = 3
 """Encodings within encodings that are looked through."""
 
 _ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Layer:
     """The text as it reads, and for each of its characters from where to where it stands in the original."""
 
     text: str
@@ -44,17 +44,17 @@ class Reading:
         return self.begins[begin], self.ends[end - 1]
 
 
-def readings(text: str) -> Iterator[Reading]:
+def decode_layers(text: str) -> Iterator[Layer]:
     """The text as it stands, and then as it reads when it is decoded once, twice and so on."""
-    reading: Reading | None = Reading(text, range(len(text)), range(1, len(text) + 1))
-    for _ in range(1 + DEEPEST):
+    reading: Layer | None = Layer(text, range(len(text)), range(1, len(text) + 1))
+    for _ in range(1 + MAX_DEPTH):
         if reading is None:
             return
         yield reading
         reading = _decoded(reading)
 
 
-def _decoded(reading: Reading) -> Reading | None:
+def _decoded(reading: Layer) -> Layer | None:
     """One encoding less; None if there is none."""
     pieces: list[str] = []
     begins: list[int] = []
@@ -73,7 +73,7 @@ def _decoded(reading: Reading) -> Reading | None:
         return None
     begins += reading.begins[done:]
     ends += reading.ends[done:]
-    return Reading("".join(pieces) + reading.text[done:], tuple(begins), tuple(ends))
+    return Layer("".join(pieces) + reading.text[done:], tuple(begins), tuple(ends))
 
 
 @cache

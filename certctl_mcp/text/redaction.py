@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
-from certctl_mcp.text.decoding import readings
+from certctl_mcp.text.decoding import decode_layers
 
 REDACTED = "[redacted]"
 
@@ -78,13 +78,13 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     known = {form for secret in secrets for form in _forms(secret)}
     found = [
         reading.original(begin, end)
-        for reading in readings(text)
+        for reading in decode_layers(text)
         for begin, end in (*_known(reading.text, known), *_recognised(reading.text))
     ]
     return _without(text, found)
 
 
-def bounded(text: str, limit: int = MAX_ERROR_BYTES) -> str:
+def truncate(text: str, limit: int = MAX_ERROR_BYTES) -> str:
     """At most `limit` bytes of UTF-8; a longer text ends by saying how many bytes were cut."""
     encoded = text.encode("utf-8", "replace")
     if len(encoded) <= limit:

@@ -38,7 +38,7 @@ def complete_id(context: typer.Context) -> list[tuple[str, str]]:
     from certctl_mcp.cli.commands.running import with_application
     from certctl_mcp.cli.terminal.exit_codes import CommandFailedError
     from certctl_mcp.runtime.application import Application
-    from certctl_mcp.text.untrusted import escaped
+    from certctl_mcp.text.untrusted import escape_hidden
     from storage.models import NotificationFilter, NotificationPage, NotificationStatus
 
     async def dead_letters(application: Application) -> NotificationPage:
@@ -50,7 +50,7 @@ def complete_id(context: typer.Context) -> list[tuple[str, str]]:
     except CommandFailedError:
         return []
     return [
-        (notification.id, escaped(f"{notification.type} on {notification.channel}"))
+        (notification.id, escape_hidden(f"{notification.type} on {notification.channel}"))
         for notification in found
         # An id from elsewhere could be taken apart by the shell, or steer the terminal.
         if notification.id.isascii() and notification.id.isprintable() and " " not in notification.id

@@ -5,7 +5,7 @@ import sys
 from certctl_mcp.cli.terminal.documents import Changes
 from certctl_mcp.cli.terminal.exit_codes import ExitCode
 from certctl_mcp.cli.terminal.output import print_json
-from certctl_mcp.text.untrusted import escaped
+from certctl_mcp.text.untrusted import escape_hidden
 
 MOST_REASONS = 20
 
@@ -17,7 +17,7 @@ def tell_changes(changes: Changes, done: str, *, json: bool) -> ExitCode:
     else:
         print(f"{changes.changed} {done}" + "".join(f", {part}" for part in _others(changes)))
         for refusal in changes.refused[:MOST_REASONS]:
-            print(f"  {escaped(refusal.reason)}", file=sys.stderr)
+            print(f"  {escape_hidden(refusal.reason)}", file=sys.stderr)
         if len(changes.refused) > MOST_REASONS:
             print(f"  and {len(changes.refused) - MOST_REASONS} more; --json has them all", file=sys.stderr)
     if changes.failure is not None:

@@ -12,7 +12,7 @@ from certctl_mcp.cli.terminal.documents import Detail
 from certctl_mcp.cli.terminal.notifications import status_of
 from certctl_mcp.cli.terminal.output import identifier, one_line, pairs, table, when, whole
 from certctl_mcp.services.history import moment
-from certctl_mcp.text.untrusted import EXCERPT
+from certctl_mcp.text.untrusted import EXCERPT_LENGTH
 from storage.models import Attempt, Notification
 
 
@@ -54,7 +54,7 @@ def _attempts(attempts: Sequence[Attempt]) -> Table:
             Text(moment(attempt.started_at)),
             _took(attempt.duration),
             Text(attempt.outcome.value + (" (late, refused)" if attempt.late else "")),
-            one_line(attempt.error, EXCERPT),
+            one_line(attempt.error, EXCERPT_LENGTH),
         )
     return rows
 

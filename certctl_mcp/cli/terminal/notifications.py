@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from certctl_mcp.cli.terminal.output import distance, identifier, one_line, status_text, table, when
-from certctl_mcp.text.untrusted import EXCERPT
+from certctl_mcp.text.untrusted import EXCERPT_LENGTH
 from storage.models import Notification, NotificationStatus
 
 WIDE = 165
@@ -56,4 +56,4 @@ def _two_lines(n: Notification, now: datetime, width: int) -> RenderableType:
 def _what(n: Notification) -> Text:
     """Why it is not delivered, if something is known of that, or else what it says."""
     undelivered = n.status in (NotificationStatus.FAILED, NotificationStatus.DEAD)
-    return one_line(n.error or (n.last_error if undelivered else None) or n.message, EXCERPT)
+    return one_line(n.error or (n.last_error if undelivered else None) or n.message, EXCERPT_LENGTH)

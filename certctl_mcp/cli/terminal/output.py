@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from certctl_mcp.services.history import moment
-from certctl_mcp.text.untrusted import LABEL, escaped, shown
+from certctl_mcp.text.untrusted import NAME_LENGTH, clean_excerpt, escape_hidden
 from storage.models import Notification
 
 UNCUT = 100_000
@@ -60,22 +60,22 @@ def pairs() -> Table:
     return made
 
 
-def one_line(text: str | None, limit: int = LABEL) -> Text:
+def one_line(text: str | None, limit: int = NAME_LENGTH) -> Text:
     """A text from outside on one line, cut at `limit` characters."""
     if not text:
         return Text("-", style="dim")
-    found = shown(" ".join(text.split()), limit)
+    found = clean_excerpt(" ".join(text.split()), limit)
     return Text(found.text + "…" if found.cut else found.text)
 
 
 def whole(text: str) -> Text:
     """A text from outside with its lines."""
-    return Text(shown(text, len(text)).text)
+    return Text(clean_excerpt(text, len(text)).text)
 
 
 def identifier(notification_id: str) -> Text:
     """An id as it can be copied into the next command."""
-    return Text(escaped(notification_id).replace("\n", "\\n").replace("\t", "\\t"))
+    return Text(escape_hidden(notification_id).replace("\n", "\\n").replace("\t", "\\t"))
 
 
 def status_text(status: str) -> Text:

@@ -10,7 +10,7 @@ from rich.text import Text
 from certctl_mcp.cli.terminal.output import distance, one_line, pairs, status_text, when
 from certctl_mcp.services.dashboard import DashboardSummary
 from certctl_mcp.services.notifications import ChannelHealth
-from certctl_mcp.text.untrusted import EXCERPT
+from certctl_mcp.text.untrusted import EXCERPT_LENGTH
 from storage.models import ChannelRecord, NotificationStatus
 
 
@@ -36,7 +36,7 @@ def _doings(record: ChannelRecord | None, now: datetime) -> Iterator[Text]:
     yield Text(f"attempts in the last 24 hours: {', '.join(counts)}{last}")
     if record.last_failed_at is not None:
         yield Text(f"last failure {distance(record.last_failed_at, now)}: ") + one_line(
-            record.last_error, EXCERPT
+            record.last_error, EXCERPT_LENGTH
         )
 
 

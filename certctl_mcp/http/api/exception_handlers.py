@@ -12,7 +12,7 @@ from starlette.routing import Match
 from certctl_mcp.http.api.problem_details import problem, request_id_of
 from certctl_mcp.services.errors import RequestError
 from certctl_mcp.services.explanations import explained
-from certctl_mcp.text.untrusted import shown_id
+from certctl_mcp.text.untrusted import encode_id
 from storage.errors import (
     NotificationConflictError,
     NotificationError,
@@ -52,8 +52,8 @@ async def _refused(request: Request, failure: Exception) -> Response:
 
 def _explained(failure: Exception) -> str:
     if isinstance(failure, NotificationNotFoundError):
-        meant = f"; did you mean {shown_id(failure.nearest)!r}?" if failure.nearest is not None else "."
-        return f"There is no notification {shown_id(failure.notification_id)!r}{meant}"
+        meant = f"; did you mean {encode_id(failure.nearest)!r}?" if failure.nearest is not None else "."
+        return f"There is no notification {encode_id(failure.notification_id)!r}{meant}"
     return str(explained(failure))
 
 

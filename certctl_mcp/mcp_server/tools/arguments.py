@@ -8,11 +8,11 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from certctl_mcp.config.durations import parse_duration
 from certctl_mcp.mcp_server.tools.rows import iso
 from certctl_mcp.services.errors import RequestError, quoted
-from certctl_mcp.text.untrusted import meant_id
+from certctl_mcp.text.untrusted import decode_id
 from storage.models import NotificationFilter, NotificationStatus
 
 NotificationId = Annotated[
-    str, Field(min_length=1, description="As list_notifications gives it."), AfterValidator(meant_id)
+    str, Field(min_length=1, description="As list_notifications gives it."), AfterValidator(decode_id)
 ]
 
 
@@ -35,7 +35,7 @@ CreatedAfter = Annotated[
 ]
 CreatedBefore = Annotated[str | None, Field(description="Exclusive; likewise.")]
 Ids = Annotated[
-    tuple[Annotated[str, AfterValidator(meant_id)], ...],
+    tuple[Annotated[str, AfterValidator(decode_id)], ...],
     BeforeValidator(_several),
     Field(max_length=500, description="Just these."),
 ]

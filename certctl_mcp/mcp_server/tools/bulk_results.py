@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 from certctl_mcp.mcp_server.tools.elicitation import MOST_CHANNELS, accepted_when, going_nowhere
 from certctl_mcp.mcp_server.tools.rows import UntrustedChannel, iso
 from certctl_mcp.services.bulk import Interrupted, Preview
-from certctl_mcp.text.untrusted import label, shown_id
+from certctl_mcp.text.untrusted import clean_name, encode_id
 from storage.models import BulkReport, NotificationStatus
 
 
@@ -58,10 +58,10 @@ def previewed(preview: Preview, comes_next: str) -> Outcome:
     if preview.count:
         outcome["by_status"] = dict(preview.by_status)
         outcome["by_channel"] = [
-            {"count": count, "untrusted": {"channel": label(channel)}}
+            {"count": count, "untrusted": {"channel": clean_name(channel)}}
             for channel, count in preview.by_channel.most_common(MOST_CHANNELS)
         ]
-        outcome["sample_ids"] = [shown_id(sample) for sample in preview.sample_ids]
+        outcome["sample_ids"] = [encode_id(sample) for sample in preview.sample_ids]
     if left_out := left_out_of(preview.left_out):
         outcome["left_out"] = left_out
     return outcome

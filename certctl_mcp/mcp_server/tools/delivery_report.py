@@ -15,7 +15,7 @@ from certctl_mcp.mcp_server.tools.results import ToolContext, answer
 from certctl_mcp.mcp_server.tools.rows import Moment, UntrustedChannel, iso
 from certctl_mcp.services.errors import quoted
 from certctl_mcp.services.periods import LONGEST_PERIOD, Period, Timeline
-from certctl_mcp.text.untrusted import label
+from certctl_mcp.text.untrusted import clean_name
 from storage.models import Deliveries, DeliveryFigures
 
 MOST_CHANNELS = 25
@@ -133,7 +133,7 @@ def _report(period: Period, deliveries: Deliveries) -> DeliveryReport:
         "until": iso(period.until),
         "all": _figures(deliveries.overall),
         "channels": [
-            {**_figures(figures), "untrusted": {"channel": label(name)}}
+            {**_figures(figures), "untrusted": {"channel": clean_name(name)}}
             for name, figures in channels[:MOST_CHANNELS]
         ],
     }

@@ -11,7 +11,7 @@ from certctl_mcp.mcp_server.tools.results import ToolContext, answer
 from certctl_mcp.mcp_server.tools.rows import Moment, Row, iso, row
 from certctl_mcp.runtime.lifespan import Opening
 from certctl_mcp.services.history import account, tools, under_way
-from certctl_mcp.text.untrusted import label, shown
+from certctl_mcp.text.untrusted import clean_excerpt, clean_name
 from storage.models import Attempt, AttemptOutcome, AuditAction
 
 FULL_TEXT = 16_000
@@ -110,7 +110,7 @@ async def notification_details(opening: Opening, id: str) -> NotificationDetails
         details["earlier_attempts"] = earlier
     if audit := await application.notifications.audit(id, limit=MOST_DONE):
         details["done"] = [
-            {"at": iso(entry.at), "action": entry.action, "untrusted": {"actor": label(entry.actor)}}
+            {"at": iso(entry.at), "action": entry.action, "untrusted": {"actor": clean_name(entry.actor)}}
             for entry in audit
         ]
     return details
@@ -127,5 +127,5 @@ def _attempt_row(attempt: Attempt) -> AttemptRow:
     if attempt.late:
         shown_row["late"] = True
     if attempt.error is not None:
-        shown_row["untrusted"] = {"error": shown(attempt.error, ATTEMPT_ERROR).text}
+        shown_row["untrusted"] = {"error": clean_excerpt(attempt.error, ATTEMPT_ERROR).text}
     return shown_row

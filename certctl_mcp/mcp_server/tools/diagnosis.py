@@ -16,7 +16,7 @@ from certctl_mcp.mcp_server.tools.arguments import (
 from certctl_mcp.mcp_server.tools.results import ToolContext, answer
 from certctl_mcp.mcp_server.tools.rows import Moment, exact, iso
 from certctl_mcp.runtime.lifespan import Opening
-from certctl_mcp.text.untrusted import escaped, label, shown, shown_id
+from certctl_mcp.text.untrusted import clean_excerpt, clean_name, encode_id, escape_hidden
 from storage.models import NotificationFilter
 
 if TYPE_CHECKING:
@@ -129,15 +129,15 @@ def _group(finding: "Finding", wanted: NotificationFilter) -> Group:
         "dead": span.dead,
         "first_at": iso(span.first_at),
         "last_at": iso(span.last_at),
-        "sample_id": shown_id(span.sample_id),
+        "sample_id": encode_id(span.sample_id),
         "cause": finding.advice.cause,
         "action": finding.advice.action,
-        "untrusted": {"channel": label(span.channel)},
+        "untrusted": {"channel": clean_name(span.channel)},
     }
     if span.failing:
         group["failing"] = span.failing
     if span.error:
-        group["untrusted"]["error"] = shown(span.error, ERROR_EXCERPT).text
+        group["untrusted"]["error"] = clean_excerpt(span.error, ERROR_EXCERPT).text
     if finding.advice.requeue:
         group["requeue"] = _requeue_arguments(span.channel, wanted)
         if finding.dead_of_channel != span.dead:
@@ -147,9 +147,9 @@ def _group(finding: "Finding", wanted: NotificationFilter) -> Group:
 
 def _requeue_arguments(channel: str, wanted: NotificationFilter) -> dict[str, str]:
     """Only for a configured channel: the name is the operator's."""
-    arguments = {"channel": escaped(channel)}
+    arguments = {"channel": escape_hidden(channel)}
     if wanted.type is not None:
-        arguments["type"] = escaped(wanted.type)
+        arguments["type"] = escape_hidden(wanted.type)
     if wanted.created_from is not None:
         arguments["created_after"] = exact(wanted.created_from)
     if wanted.created_until is not None:

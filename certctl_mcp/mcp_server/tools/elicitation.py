@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from certctl_mcp.mcp_server.tools.results import ToolContext
 from certctl_mcp.mcp_server.tools.rows import iso
 from certctl_mcp.services.bulk import Act, Preview
-from certctl_mcp.text.untrusted import escaped
+from certctl_mcp.text.untrusted import escape_hidden
 
 MOST_CHANNELS = 8
 """Channels that are named; the others are counted together."""
@@ -49,7 +49,9 @@ def question(preview: Preview, configured: Set[str]) -> str:
     statuses = ", ".join(f"{count:,} {status.value}" for status, count in preview.by_status.most_common())
     channels: Counter[str] = Counter()
     for channel, count in preview.by_channel.items():
-        channels[escaped(channel) if channel in configured else "channels that are not configured"] += count
+        channels[escape_hidden(channel) if channel in configured else "channels that are not configured"] += (
+            count
+        )
     over = [f"{count:,} over {channel}" for channel, count in channels.most_common(MOST_CHANNELS)]
     if others := sum(count for _, count in channels.most_common()[MOST_CHANNELS:]):
         over.append(f"{others:,} over {len(channels) - MOST_CHANNELS} other channels")

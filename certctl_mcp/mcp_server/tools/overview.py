@@ -11,7 +11,7 @@ from certctl_mcp.mcp_server.tools.results import ToolContext, answer
 from certctl_mcp.mcp_server.tools.rows import Moment, iso
 from certctl_mcp.runtime.lifespan import Opening
 from certctl_mcp.services.dashboard import DashboardSummary
-from certctl_mcp.text.untrusted import EXCERPT, escaped, shown
+from certctl_mcp.text.untrusted import EXCERPT_LENGTH, clean_excerpt, escape_hidden
 from storage.models import AttemptOutcome, ChannelRecord
 
 if TYPE_CHECKING:
@@ -70,7 +70,10 @@ async def channels_now(opening: Opening) -> Channels:
 
 
 def _channel(health: "ChannelHealth") -> ChannelRow:
-    channel: ChannelRow = {"name": escaped(health.name), "destination": escaped(health.destination)}
+    channel: ChannelRow = {
+        "name": escape_hidden(health.name),
+        "destination": escape_hidden(health.destination),
+    }
     if health.record is not None:
         channel["last_day"] = _last_day(health.record)
     return channel
@@ -83,5 +86,5 @@ def _last_day(record: ChannelRecord) -> LastDay:
     if record.last_failed_at is not None:
         day["last_failed_at"] = iso(record.last_failed_at)
     if record.last_error is not None:
-        day["untrusted"] = {"error": shown(record.last_error, EXCERPT).text}
+        day["untrusted"] = {"error": clean_excerpt(record.last_error, EXCERPT_LENGTH).text}
     return day

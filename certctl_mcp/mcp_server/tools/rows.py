@@ -6,7 +6,7 @@ from typing import Annotated, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from certctl_mcp.text.untrusted import EXCERPT, label, shown, shown_id
+from certctl_mcp.text.untrusted import EXCERPT_LENGTH, clean_excerpt, clean_name, encode_id
 from storage.models import Notification, NotificationStatus
 
 CONCISE_MESSAGE = 48
@@ -50,18 +50,18 @@ class Row(TypedDict):
     """Characters left out at the ends of its texts."""
 
 
-def row(notification: Notification, limit: int = EXCERPT) -> Row:
+def row(notification: Notification, limit: int = EXCERPT_LENGTH) -> Row:
     """`notification` with at most `limit` characters of each long text, and without what is not there."""
     shown_row = _row(notification)
     if notification.read_at is not None:
         shown_row["read_at"] = iso(notification.read_at)
     untrusted = shown_row["untrusted"]
     if notification.recipient:
-        untrusted["recipient"] = label(notification.recipient)
+        untrusted["recipient"] = clean_name(notification.recipient)
     if notification.certificate_id is not None:
-        untrusted["certificate_id"] = label(notification.certificate_id)
+        untrusted["certificate_id"] = clean_name(notification.certificate_id)
     if notification.error is not None:
-        untrusted["not_delivered_because"] = label(notification.error)
+        untrusted["not_delivered_because"] = clean_name(notification.error)
     return _with_texts(shown_row, notification, limit, limit)
 
 
@@ -72,10 +72,10 @@ def concise_row(notification: Notification) -> Row:
 
 def _row(notification: Notification) -> Row:
     shown_row: Row = {
-        "id": shown_id(notification.id),
+        "id": encode_id(notification.id),
         "status": notification.status,
         "created_at": iso(notification.created_at),
-        "untrusted": {"type": label(notification.type), "channel": label(notification.channel)},
+        "untrusted": {"type": clean_name(notification.type), "channel": clean_name(notification.channel)},
     }
     if notification.retry_count:
         shown_row["retry_count"] = notification.retry_count
@@ -88,9 +88,9 @@ def _row(notification: Notification) -> Row:
 
 def _with_texts(shown_row: Row, notification: Notification, of_message: int, of_error: int) -> Row:
     untrusted = shown_row["untrusted"]
-    message = shown(notification.message, of_message)
+    message = clean_excerpt(notification.message, of_message)
     untrusted["message"] = message.text
-    last_error = shown(notification.last_error or "", of_error)
+    last_error = clean_excerpt(notification.last_error or "", of_error)
     if last_error.text:
         untrusted["last_error"] = last_error.text
     if message.cut or last_error.cut:

@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 from certctl_mcp.mcp_server.tools.arguments import ArgumentError, NotificationId
 from certctl_mcp.mcp_server.tools.details import FULL_TEXT, UntrustedError
 from certctl_mcp.mcp_server.tools.results import ToolContext, answer
-from certctl_mcp.text.untrusted import shown, shown_id
+from certctl_mcp.text.untrusted import clean_excerpt, encode_id
 from storage.models import NewNotification, NotificationStatus, SweepReport
 
 
@@ -70,7 +70,7 @@ async def send_notification(
     application = await ctx.request_context.lifespan_context.application()
     accepted = await application.notifications.send(new)
     told: Accepted = {
-        "id": shown_id(accepted.notification.id),
+        "id": encode_id(accepted.notification.id),
         "status": accepted.notification.status,
         "created": accepted.created,
     }
@@ -101,7 +101,7 @@ async def send_test_notification(
         "seconds": round(result.duration.total_seconds(), 3),
     }
     if result.failure is not None:
-        tested["untrusted"] = {"error": shown(result.failure, FULL_TEXT).text}
+        tested["untrusted"] = {"error": clean_excerpt(result.failure, FULL_TEXT).text}
     return answer(tested)
 
 
@@ -151,4 +151,4 @@ def _refusals_named() -> Iterator[None]:
 
 
 def _changed(notification_id: str, status: NotificationStatus, comes_next: str) -> Changed:
-    return {"id": shown_id(notification_id), "status": status, "next": comes_next}
+    return {"id": encode_id(notification_id), "status": status, "next": comes_next}

@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 import pytest
 
-from certctl_mcp.text.decoding import readings
-from certctl_mcp.text.redaction import MAX_ERROR_BYTES, bounded, redact, url_secrets
+from certctl_mcp.text.decoding import decode_layers
+from certctl_mcp.text.redaction import MAX_ERROR_BYTES, redact, truncate, url_secrets
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_secret_is_removed_under_whatever_encoding(text: str, disguise: str) -
     assert "[redacted]" in shown
     assert shown.startswith("before ")
     assert shown.endswith(" after")
-    for reading in readings(shown):
+    for reading in decode_layers(shown):
         assert SECRET not in reading.text
 
 
@@ -77,7 +77,7 @@ def test_a_known_secret_is_removed_under_whatever_encoding(disguise: str) -> Non
     secret = 'correct horse, "battery" & <staple>'
     shown = redact(f"before {DISGUISES[disguise](secret)} after", [secret])
     assert "[redacted]" in shown
-    assert all(secret not in reading.text for reading in readings(shown))
+    assert all(secret not in reading.text for reading in decode_layers(shown))
 
 
 def test_of_what_is_encoded_only_the_secret_is_removed() -> None:
@@ -223,14 +223,14 @@ def test_a_long_text_of_all_that_could_slow_it_down_does_not() -> None:
 
 @pytest.mark.parametrize("text", ["", "short", "x" * MAX_ERROR_BYTES, "ü" * (MAX_ERROR_BYTES // 2)])
 def test_what_fits_is_kept_whole(text: str) -> None:
-    assert bounded(text) == text
+    assert truncate(text) == text
 
 
 @pytest.mark.parametrize("character", ["x", "ü", "日", "\U0001f512"])
 @pytest.mark.parametrize("limit", [64, 65, 66, 67, MAX_ERROR_BYTES])
 def test_what_does_not_fit_is_cut_between_characters_and_says_by_how_much(character: str, limit: int) -> None:
     text = character * 100_000
-    cut = bounded(text, limit)
+    cut = truncate(text, limit)
     kept = cut.rstrip("]").partition(" [")[0]
     assert len(cut.encode()) <= limit
     assert set(kept) == {character}
@@ -239,7 +239,7 @@ def test_what_does_not_fit_is_cut_between_characters_and_says_by_how_much(charac
 
 @pytest.mark.parametrize("limit", [0, 1, 10])
 def test_even_the_ending_is_within_the_limit(limit: int) -> None:
-    assert len(bounded("x" * 1000, limit).encode()) <= limit
+    assert len(truncate("x" * 1000, limit).encode()) <= limit
 
 
 def test_a_urls_secrets_are_what_it_opens_with() -> None:
