@@ -1,4 +1,4 @@
-"""Where is the queue kept, and is it in order? Opening it, and the ways in: one writer, several readers."""
+"""The database that holds the queue, opened by its URL: one writer, several readers."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,7 +11,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.clock import Clock
-from storage.engine.backend import Opened, Way
+from storage.engine.backend import Backend, OpenBackend
 from storage.engine.driver_errors import explained
 from storage.engine.group_commit import Writer
 from storage.engine.postgresql.url import SCHEMES, Address
@@ -25,21 +25,21 @@ _ALLOWED = f"{sqlite.ALLOWED}, or postgresql://user@host/database"
 
 
 class Database:
-    """An open database. Its `changes` tell when it may be worth reading again."""
+    """An open database. `changes` signals when it may be worth reading again."""
 
-    def __init__(self, opened: Opened, writer: Writer) -> None:
-        self.location = opened.location
+    def __init__(self, backend: OpenBackend, writer: Writer) -> None:
+        self.location = backend.location
         """Without secrets."""
-        self.found_revision = opened.found_revision
-        """The schema's revision before it was brought up to date; None where there was none of ours."""
-        self.unchangeable = opened.unchangeable
-        """Why nothing can be changed here; None where it can."""
-        self.certctl_s = opened.certctl_s
-        """Whether certctl's server works on the same tables, and delivers what is in them if it is let."""
-        self.changes = opened.changes
-        self.clock = opened.clock
-        """The database's time, as well as it can be told here."""
-        self._readers = opened.readers
+        self.found_revision = backend.found_revision
+        """The schema's revision before it was migrated; None if the schema was not ours."""
+        self.read_only = backend.read_only
+        """Why nothing can be changed; None if it can."""
+        self.shared_with_certctl = backend.shared_with_certctl
+        """Whether certctl's server uses the same tables and may deliver what is in them."""
+        self.changes = backend.changes
+        self.clock = backend.clock
+        """The database's time, as far as it is known here."""
+        self._readers = backend.readers
         self._writer = writer
 
     @classmethod
@@ -54,23 +54,23 @@ class Database:
     ) -> "AsyncIterator[Database]":
         """Open the database, creating or migrating it as needed, until the context is left.
 
-        `url` is `sqlite:///` and a path, or `postgresql://` and so on. `busy_timeout` is how long a write
-        waits for another process. Without `clock`, the time is the database's own where it has one. With
-        `migrate` false its schema is left as it is. Where it then lacks something of ours, or this user may
-        not add it, what is there can be read and nothing changed: `unchangeable` says why.
+        `url` begins with `sqlite:///` or `postgresql://`. `busy_timeout` is how long a write waits for
+        another process. Without `clock`, the time is the database's own where it has a clock. Without
+        `migrate`, the schema is left as it is. If the schema is incomplete, because of that or because this
+        user may not change it, the database can be read but not changed: see `read_only`.
 
         Raises:
             StorageError: it can't be used; the message says why and what would help.
         """
-        async with _opened(url, clock, busy_timeout, migrate) as opened:
-            writer = Writer(opened.transact)
-            async with _beside(writer.run, opened.changes.watch):
+        async with _opened(url, clock, busy_timeout, migrate) as backend:
+            writer = Writer(backend.transact)
+            async with _background(writer.run, backend.changes.watch):
                 try:
-                    yield cls(opened, writer)
+                    yield cls(backend, writer)
                 finally:
-                    opened.changes.close()
+                    backend.changes.close()
                     writer.close()
-                    opened.leave_soon()
+                    backend.prepare_to_close()
 
     async def write(
         self, operation: Operation[Item, Result], item: Item, *, repeatable: bool = False
@@ -79,17 +79,17 @@ class Database:
 
         Raises:
             NotificationError: the operation refused this item.
-            ChangeUnknownError: the database did not answer whether it was changed.
-            StorageError: the database can't be written, now or at all; nothing was changed.
+            ChangeUnknownError: the connection was lost before the database acknowledged the change.
+            StorageError: the database can't be written now or at all; nothing was changed.
         """
-        if self.unchangeable is not None:
-            raise type(self.unchangeable)(str(self.unchangeable))
+        if self.read_only is not None:
+            raise self.read_only.error(self.location)
         with explained(self.location):
             return await self._writer.write(operation, item, repeatable=repeatable)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A connection to query with; each statement sees what was committed before it.
+        """A connection for queries; each statement sees what was committed before it.
 
         Raises:
             StorageError: the database can't be read now.
@@ -102,17 +102,16 @@ class Database:
 @asynccontextmanager
 async def _opened(
     url: str, clock: Clock | None, busy_timeout: timedelta, migrate: bool
-) -> AsyncIterator[Opened]:
-    """As the kind of database opens itself; what goes wrong on the way is explained."""
-    way = way_to(url)
-    async with AsyncExitStack() as opening:
-        with explained(way.shown):
-            opened = await opening.enter_async_context(way.opened(clock, busy_timeout, migrate))
+) -> AsyncIterator[OpenBackend]:
+    backend = backend_for(url)
+    async with AsyncExitStack() as stack:
+        with explained(backend.location):
+            opened = await stack.enter_async_context(backend.open(clock, busy_timeout, migrate))
         yield opened
 
 
-def way_to(url: str) -> Way:
-    """Raises: StorageError: no database can be there."""
+def backend_for(url: str) -> Backend:
+    """Raises: StorageError: the URL names no database that this program can use."""
     scheme, separator, _ = url.strip().partition("://")
     kind = scheme.partition("+")[0]
     if not separator:
@@ -125,22 +124,23 @@ def way_to(url: str) -> Way:
             raise StorageError(
                 "a PostgreSQL database needs the package asyncpg: install certctl-mcp[postgres]"
             ) from None
-        opened = partial(postgresql.opened, address)
-        return Way(address.shown, opened, partial(postgresql.lacking, address))
+        return Backend(
+            address.shown, partial(postgresql.opened, address), partial(postgresql.schema_state, address)
+        )
     if kind != "sqlite":
         raise StorageError(f"databases of the kind {kind!r} are not supported; {_ALLOWED}")
     try:
         path = sqlite.path_of(make_url(url.strip()))
     except ArgumentError:
         raise StorageError(f"the database URL can't be read; {_ALLOWED}") from None
-    return Way(str(path), partial(sqlite.opened, path), partial(sqlite.lacking, path))
+    return Backend(str(path), partial(sqlite.opened, path), partial(sqlite.schema_state, path))
 
 
 @asynccontextmanager
-async def _beside(*tasks: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-    """Run tasks that end when they are told to, also while what is around them is cancelled.
+async def _background(*tasks: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Run tasks until they return by themselves, even if the context is cancelled.
 
-    What is being cancelled may thus still write. An exception leaves as itself, not in a group.
+    Code that is being cancelled can therefore still write. An exception leaves as itself, not in a group.
     """
     failure: Exception | None = None
     async with anyio.create_task_group() as group:

@@ -14,11 +14,12 @@ from certctl_mcp.delivery.metrics import AttemptMeter
 from certctl_mcp.delivery.retry_loop import RetryLoop
 from certctl_mcp.delivery.retry_policy import RetryPolicy
 from certctl_mcp.notifiers.registry import NotifierRegistry
+from certctl_mcp.services.limitations import LIMITATION_TEXTS, Limitation
 from certctl_mcp.services.notifications import NotificationService
 from certctl_mcp.services.stats import StatsService
 from storage.database import Database
-from storage.errors import SchemaIncompleteError
 from storage.models import Room
+from storage.read_only import ReadOnlyReason
 from storage.repository import NotificationRepository
 
 logger = logging.getLogger(__name__)
@@ -79,14 +80,14 @@ async def open_application(settings: Settings) -> AsyncIterator[Application]:
             clock=database.clock,
         )
         async with retry_loop:
-            delivers = _delivers(settings, database)
+            limitation = _limitation(settings, database)
+            if limitation is not None:
+                logger.info("off: %s", LIMITATION_TEXTS[limitation])
+            delivers = limitation is None
             service = NotificationService(
                 repository, retry_loop, notifiers.descriptions, database.clock, delivers=delivers
             )
-            off = _off(settings, database)
-            for told in off:
-                logger.info("off: %s", told)
-            stats = StatsService(database, repository, off=off)
+            stats = StatsService(database, repository, limitation=limitation)
             yield Application(service, stats, retry_loop, settings, database.location, delivers)
 
 
@@ -95,29 +96,15 @@ def _room(settings: Settings) -> Room:
     return Room(settings.channel_concurrency, own)
 
 
-def _delivers(settings: Settings, database: Database) -> bool:
-    if database.unchangeable is not None:
-        return False
-    return not database.certctl_s if settings.deliver is None else settings.deliver
-
-
-def _off(settings: Settings, database: Database) -> tuple[str, ...]:
-    """What can't be done here, and why, without the database's place: anybody may read it."""
-    if isinstance(database.unchangeable, SchemaIncompleteError):
-        return (
-            "deliveries, sending, requeueing, settling and purging: the database lacks a part of this "
-            "program's schema; its operator may run certctl-mcp migrate",
-        )
-    if database.unchangeable is not None:
-        return ("deliveries, sending, requeueing, settling and purging: the database may only be read",)
-    if _delivers(settings, database):
-        return ()
+def _limitation(settings: Settings, database: Database) -> Limitation | None:
+    """What keeps this process from doing everything."""
+    if database.read_only is not None:
+        if database.read_only.reason is ReadOnlyReason.SCHEMA_INCOMPLETE:
+            return Limitation.SCHEMA_INCOMPLETE
+        return Limitation.DATABASE_READ_ONLY
     if settings.deliver is None:
-        return (
-            "deliveries by this process: the database is certctl's own, so certctl's server is taken to "
-            "deliver; CERTCTL_NOTIFICATION_DELIVER says who does",
-        )
-    return ("deliveries by this process: its operator leaves them to another",)
+        return Limitation.CERTCTL_DELIVERS if database.shared_with_certctl else None
+    return None if settings.deliver else Limitation.DELIVERY_DISABLED
 
 
 def worker_name() -> str:

@@ -1,10 +1,30 @@
 """What the dashboard says of everything at one moment: certctl's fields, and the queue's beside them."""
 
 from collections.abc import Mapping
+from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+)
 
+from certctl_mcp.services.limitations import LIMITATION_TEXTS, Limitation
 from storage.models import NotificationStatus
+
+_LIMITATIONS = {text: limitation for limitation, text in LIMITATION_TEXTS.items()}
+
+_LimitationInWords = Annotated[
+    Limitation,
+    BeforeValidator(lambda value: _LIMITATIONS.get(value, value)),
+    PlainSerializer(LIMITATION_TEXTS.__getitem__, return_type=str),
+    WithJsonSchema({"type": "string"}),
+]
+"""Programs read a sentence; the code knows the reason."""
 
 
 class DashboardSummary(BaseModel):
@@ -31,6 +51,6 @@ class DashboardSummary(BaseModel):
     oldest_dead_at: AwareDatetime | None = None
     next_retry_at: AwareDatetime | None = None
     unreadable: tuple[str, ...] = ()
-    off: tuple[str, ...] = ()
+    off: tuple[_LimitationInWords, ...] = ()
     """What this server can't do, and why."""
     completed_at: AwareDatetime

@@ -1,6 +1,7 @@
 """How does everything stand? The dashboard summary: certctl's fields, and the queue's beside them."""
 
 from certctl_mcp.services.dashboard import DashboardSummary
+from certctl_mcp.services.limitations import Limitation
 from storage.database import Database
 from storage.errors import StorageError
 from storage.models import NotificationStatus, QueueCounts
@@ -17,12 +18,12 @@ class StatsService:
         database: Database,
         repository: NotificationRepository | None,
         *,
-        off: tuple[str, ...] = (),
+        limitation: Limitation | None = None,
     ) -> None:
-        """`off`: what can't be done here, and why."""
+        """`limitation`: what keeps this process from doing everything."""
         self._database = database
         self._repository = repository
-        self._off = off
+        self._limitations = () if limitation is None else (limitation,)
 
     async def dashboard_summary(self) -> DashboardSummary:
         """Never raises for what can't be read: see `DashboardSummary.unreadable`."""
@@ -48,7 +49,7 @@ class StatsService:
             return DashboardSummary(
                 **counts,
                 unreadable=(*unreadable, "notifications"),
-                off=self._off,
+                off=self._limitations,
                 completed_at=self._database.clock(),
             )
         return DashboardSummary(
@@ -59,7 +60,7 @@ class StatsService:
             oldest_dead_at=queue.oldest_dead_at,
             next_retry_at=queue.next_retry_at,
             unreadable=tuple(unreadable),
-            off=self._off,
+            off=self._limitations,
             completed_at=self._database.clock(),
         )
 

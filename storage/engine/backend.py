@@ -1,4 +1,4 @@
-"""What does a kind of database give when it is opened? The parts that `Database` works with."""
+"""What each kind of database provides: a way to open it, and the parts that `Database` works with."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -11,53 +11,53 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from storage.clock import Clock
 from storage.engine.changes import Changes
 from storage.engine.transaction import Transaction
-from storage.errors import StorageError
-from storage.schema.inspection import Missing
+from storage.read_only import ReadOnly
+from storage.schema.inspection import SchemaState
 
 Result = TypeVar("Result")
 
 
 class Transact(Protocol):
-    """Does work in one transaction, and commits it before it returns."""
+    """Runs work in one transaction and commits it before it returns."""
 
     def __call__(self, work: Callable[[Transaction], Result], *, repeatable: bool) -> Awaitable[Result]:
-        """Where `repeatable`, the work comes to the same if each of its statements is a transaction of its
-        own, and if it is done again from the beginning.
+        """`repeatable` means that the result is the same if every statement of the work commits on its own,
+        and if the work is done again from the start.
 
         Raises:
-            TransactionFailedError: it could not be begun or ended.
+            TransactionFailedError: it could not be started or committed.
             And what `work` or the commit raises.
         """
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """To a database of one kind."""
+class Backend:
+    """A database of one kind, not opened yet."""
 
-    shown: str
-    """Where it is, without secrets."""
-    opened: Callable[[Clock | None, timedelta, bool], "AbstractAsyncContextManager[Opened]"]
+    location: str
+    """Without secrets."""
+    open: Callable[[Clock | None, timedelta, bool], "AbstractAsyncContextManager[OpenBackend]"]
     """Opens it; see `Database.open` for the clock, the busy timeout and whether to migrate."""
-    lacking: Callable[[], Awaitable[tuple[str | None, Missing]]]
-    """The schema's revision, and what is missing. Nothing is changed."""
+    inspect: Callable[[], Awaitable[SchemaState]]
+    """Reads the state of the schema. Nothing is changed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """Open, and of our schema."""
+class OpenBackend:
+    """A database that is open and has our schema."""
 
     location: str
     """Without secrets."""
     found_revision: str | None
-    """The schema's revision before it was brought up to date; None where there was none of ours."""
+    """The schema's revision before it was migrated; None if the schema was not ours."""
     readers: AsyncEngine
     transact: Transact
     changes: Changes
     clock: Clock
-    """The database's, as well as it can be told here."""
-    unchangeable: StorageError | None = None
-    """Why nothing can be changed here; None where it can."""
-    certctl_s: bool = False
-    """Whether certctl's server works on the same tables."""
-    leave_soon: Callable[[], None] = lambda: None
-    """This process closes it: what can't be ended in a little while is to fail."""
+    """The database's time, as far as it is known here."""
+    read_only: ReadOnly | None = None
+    """Why nothing can be changed; None if it can."""
+    shared_with_certctl: bool = False
+    """Whether certctl's server uses the same tables."""
+    prepare_to_close: Callable[[], None] = lambda: None
+    """Called when the process starts to close it: what is still running after a short time is to fail."""

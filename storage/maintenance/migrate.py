@@ -1,39 +1,40 @@
-"""What would a migration change, and what has it changed? For an operator who wants to know before."""
+"""Migrating on request: what a migration would add, and adding it."""
 
 from dataclasses import dataclass
 
-from storage.database import Database, way_to
+from storage.database import Database, backend_for
 from storage.engine.driver_errors import explained
 from storage.schema.migrations import REVISIONS
 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """Of one database. Nothing but `added` is changed, and nothing is taken away."""
+    """What a migration adds to one database. It changes and removes nothing else."""
 
     location: str
     found_revision: str | None
-    """None where the schema was none of ours."""
+    """None if the schema was not ours."""
     added: tuple[str, ...]
-    """A line for each part of the schema that was missing."""
+    """One line for each part of the schema that was missing."""
 
 
 async def planned(url: str) -> Migration:
-    """What `migrated` would do; nothing is changed, not even a file created.
+    """What `migrated` would do. Nothing is changed, and no file is created.
 
     Raises: StorageError.
     """
-    way = way_to(url)
-    with explained(way.shown):
-        revision, lacking = await way.lacking()
-    # Of a schema of the newest revision nothing is looked at when it is opened.
-    return Migration(way.shown, revision, () if revision == REVISIONS[-1] else lacking.described)
+    backend = backend_for(url)
+    with explained(backend.location):
+        state = await backend.inspect()
+    # A schema of the newest revision is not inspected when it is opened, so nothing would be added to it.
+    added = () if state.revision == REVISIONS[-1] else state.missing.described
+    return Migration(backend.location, state.revision, added)
 
 
 async def migrated(url: str) -> Migration:
     """Create the database's schema, or add what it lacks. Raises: StorageError."""
     plan = await planned(url)
     async with Database.open(url) as database:
-        if database.unchangeable is not None:
-            raise database.unchangeable
+        if database.read_only is not None:
+            raise database.read_only.error(database.location)
     return plan

@@ -1,4 +1,4 @@
-"""What has a database not of our schema? Found by looking, for certctl's database has most of it already."""
+"""What part of our schema a database lacks. A database of certctl's has most of it already."""
 
 from dataclasses import dataclass
 
@@ -10,11 +10,11 @@ from storage.sql.notify import TRIGGERS
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Nothing else of the schema is."""
+    """The parts that a database lacks."""
 
     tables: tuple[Table, ...] = ()
     columns: tuple[Column[object], ...] = ()
-    """Of tables that are there."""
+    """Of tables that exist."""
     indexes: tuple[Index, ...] = ()
     triggers: tuple[str, ...] = ()
 
@@ -23,7 +23,7 @@ class Missing:
 
     @property
     def described(self) -> tuple[str, ...]:
-        """A line each, in the order in which they are added."""
+        """One line for each part, in the order in which a migration adds them."""
         return (
             *(f"table {table.name}" for table in self.tables),
             *(f"column {column.table.name}.{column.name}" for column in self.columns),
@@ -32,16 +32,27 @@ class Missing:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class SchemaState:
+    """How far a database's schema is ours."""
+
+    revision: str | None
+    """None if this program has never migrated it."""
+    missing: Missing
+
+
 def missing(connection: Connection) -> Missing:
-    """What `bring_up_to_date` would add."""
+    """The parts that `bring_up_to_date` would add."""
     present = inspect(connection)
-    there = [table for table in metadata.sorted_tables if present.has_table(table.name)]
-    columns = {table.name: {column["name"] for column in present.get_columns(table.name)} for table in there}
-    indexes = {index["name"] for table in there for index in present.get_indexes(table.name)}
+    existing = [table for table in metadata.sorted_tables if present.has_table(table.name)]
+    columns = {
+        table.name: {column["name"] for column in present.get_columns(table.name)} for table in existing
+    }
+    indexes = {index["name"] for table in existing for index in present.get_indexes(table.name)}
     return Missing(
-        tuple(table for table in metadata.sorted_tables if table not in there),
+        tuple(table for table in metadata.sorted_tables if table not in existing),
         tuple(
-            column for table in there for column in table.columns if column.name not in columns[table.name]
+            column for table in existing for column in table.columns if column.name not in columns[table.name]
         ),
         tuple(
             index
@@ -54,12 +65,12 @@ def missing(connection: Connection) -> Missing:
 
 
 def _is_for(connection: Connection, index: Index) -> bool:
-    """Some indexes are another one on each database."""
+    """Whether this database is to have it: some indexes differ between the databases."""
     return DIALECT not in index.info or index.info[DIALECT] == connection.dialect.name
 
 
 def _triggers(connection: Connection) -> set[str]:
-    """On SQLite there are none to be missing."""
+    """The names of those that exist; SQLite needs none."""
     if connection.dialect.name != "postgresql":
         return set(TRIGGERS)
     names = text("SELECT tgname FROM pg_trigger WHERE tgrelid = to_regclass(:table)")

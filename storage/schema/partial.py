@@ -1,73 +1,93 @@
-"""How is a database read that has only a part of our schema, and may not be given the rest?
+"""Reading a database that has only part of our schema, and may not get the rest.
 
-Where a statement reads a table, it is given the table with the columns that are missing: empty, or with
-the default that they would have. A table that is missing has no rows.
+Each query gets a CTE for every incomplete table, under the table's own name, which hides the table itself.
+The CTE selects the columns that are there and, for those that are not, NULL or their default; one for a
+missing table has no rows. Views would do the same, but can't be created on a standby, by a user without
+privileges, or on a schema that was to be left as it is.
 """
 
-from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Column, Connection, Dialect, Table
+from sqlalchemy import CTE, Column, ColumnElement, Connection, Table, cast, event, func, null, select, text
+from sqlalchemy import column as named_column
+from sqlalchemy import table as named_table
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.sql.selectable import HasCTE
 
 from storage.errors import SchemaIncompleteError
+from storage.read_only import ReadOnly, ReadOnlyReason
 from storage.schema.inspection import Missing, missing
 from storage.schema.tables import notification_events
 
 
-def left_as_it_is(
-    connection: Connection, readers: AsyncEngine, location: str
-) -> SchemaIncompleteError | None:
-    """Have `readers` read what is there. Why nothing can be changed; None where all is there.
+def read_incomplete_schema(connection: Connection, readers: AsyncEngine, location: str) -> ReadOnly | None:
+    """Let `readers` read what is there. None if nothing is missing.
 
-    Raises: SchemaIncompleteError: there is nothing to be read.
+    Raises: SchemaIncompleteError: there is nothing to read.
     """
-    lacking = missing(connection)
-    if not lacking:
+    absent = missing(connection)
+    if not absent:
         return None
-    if notification_events in lacking.tables:
+    if notification_events in absent.tables:
         raise SchemaIncompleteError(
             f"the database {location} has no table {notification_events.name}; run certctl-mcp migrate with "
             "a user that may create it"
         )
-    read_partially(readers, lacking)
-    return SchemaIncompleteError(
-        f"the database {location} lacks {len(lacking.described)} parts of this program's schema; until "
-        "certctl-mcp migrate adds them it is read, and nothing in it is changed"
+    read_partially(readers, absent, schema_of(connection))
+    return ReadOnly(ReadOnlyReason.SCHEMA_INCOMPLETE, len(absent.described))
+
+
+def schema_of(connection: Connection) -> str:
+    """The schema that holds our tables: inside a CTE of the same name, only a qualified name means them."""
+    if connection.dialect.name == "sqlite":
+        return "main"
+    found: str = connection.execute(
+        text(
+            "SELECT nspname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace"
+            " WHERE pg_class.oid = to_regclass(:table)"
+        ),
+        {"table": notification_events.name},
+    ).scalar_one()
+    return found
+
+
+def read_partially(engine: AsyncEngine, missing: Missing, schema: str) -> None:
+    """Add the CTEs to every query of `engine` from here on."""
+    incomplete = {column.table for column in missing.columns}
+    stand_ins = [
+        *(_empty(table) for table in missing.tables),
+        *(_completed(table, missing.columns, schema) for table in incomplete),
+    ]
+
+    @event.listens_for(engine.sync_engine, "before_execute", retval=True)
+    def add_stand_ins(
+        _connection: Connection, query: Any, many: Any, parameters: Any, _options: Any
+    ) -> tuple[Any, Any, Any]:
+        if isinstance(query, HasCTE):
+            query = query.add_cte(*stand_ins)
+        return query, many, parameters
+
+
+def _empty(table: Table) -> CTE:
+    columns = (_absent(column).label(column.name) for column in table.columns)
+    return select(*columns).where(text("1 = 0")).cte(table.name)
+
+
+def _completed(table: Table, missing: Iterable[Column[Any]], schema: str) -> CTE:
+    absent = set(missing)
+    stored = named_table(table.name, *(named_column(c.name, c.type) for c in table.columns), schema=schema)
+    columns = (
+        _absent(column).label(column.name) if column in absent else stored.c[column.name]
+        for column in table.columns
     )
+    # A query that reads the table twice is still to use its indexes.
+    return select(*columns).select_from(stored).cte(table.name).prefix_with("NOT MATERIALIZED")
 
 
-def read_partially(engine: AsyncEngine, missing: Missing) -> None:
-    """Have `engine` read what is there, from here on."""
-    dialect = engine.dialect
-    columns: defaultdict[str, list[Column[object]]] = defaultdict(list)
-    for column in missing.columns:
-        columns[column.table.name].append(column)
-    tables = {table.name for table in missing.tables}
-
-    class Compiler(dialect.statement_compiler):  # type: ignore[name-defined, misc]
-        def visit_table(self, table: Table, asfrom: bool = False, **options: Any) -> str:
-            name: str = super().visit_table(table, asfrom=asfrom, **options)
-            if not asfrom or not (table.name in tables or columns[table.name]):
-                return name
-            empty = tables if table.name in tables else columns[table.name]
-            shown = ", ".join(
-                _absent(column, dialect) if table.name in tables or column in empty else column.name
-                for column in table.columns
-            )
-            source = "WHERE false" if table.name in tables else f"FROM {name}"
-            rows = f"(SELECT {shown} {source})"
-            aliased = getattr(options.get("enclosing_alias"), "element", None) is table
-            return rows if aliased else f"{rows} AS {name}"
-
-    dialect.statement_compiler = Compiler
-
-
-def _absent(column: Column[object], dialect: Dialect) -> str:
-    kind = dialect.type_compiler_instance.process(column.type)
+def _absent(column: Column[Any]) -> ColumnElement[Any]:
     if column is notification_events.c.created_at:
-        # As it is filled when it is added; of what was never sent nobody knows when it was accepted.
-        return f"COALESCE(sent_at, CURRENT_TIMESTAMP) AS {column.name}"
+        # As the migration fills it; of what was never sent nobody knows when it was accepted.
+        return func.coalesce(named_column("sent_at", column.type), func.current_timestamp())
     default = getattr(column.server_default, "arg", None)
-    value = "NULL" if default is None else f"'{default}'"
-    return f"CAST({value} AS {kind}) AS {column.name}"
+    return cast(null() if default is None else text(f"'{default}'"), column.type)

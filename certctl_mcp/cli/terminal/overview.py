@@ -9,13 +9,14 @@ from rich.text import Text
 
 from certctl_mcp.cli.terminal.output import distance, one_line, pairs, status_text, when
 from certctl_mcp.services.dashboard import DashboardSummary
+from certctl_mcp.services.limitations import LIMITATION_TEXTS
 from certctl_mcp.services.notifications import ChannelHealth
 from certctl_mcp.text.untrusted import EXCERPT_LENGTH
 from storage.models import ChannelRecord, NotificationStatus
 
 
 def summary_tables(summary: DashboardSummary) -> RenderableType:
-    off = (Text(f"Off: {told}", style="yellow") for told in summary.off)
+    off = (Text(f"Off: {LIMITATION_TEXTS[reason]}", style="yellow") for reason in summary.off)
     return Group(_queue(summary), "", _fleet(summary), *off)
 
 

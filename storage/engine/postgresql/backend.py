@@ -20,19 +20,20 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from storage.clock import Clock, utc_now
-from storage.engine.backend import Opened
+from storage.engine.backend import OpenBackend
 from storage.engine.changes import Changes
 from storage.engine.driver_errors import BEHIND_POOLER
 from storage.engine.postgresql.connections import ASK_AFTER, IDLE_SINCE, Connecting
 from storage.engine.postgresql.listener import Listening
 from storage.engine.postgresql.polling import Polling
-from storage.engine.postgresql.privileges import is_certctl_s, unwritable
+from storage.engine.postgresql.privileges import is_shared_with_certctl, why_read_only
 from storage.engine.postgresql.url import Address
 from storage.engine.transaction import CommitUnansweredError, Transaction, TransactionFailedError
 from storage.errors import StorageError
-from storage.schema.inspection import Missing, missing
+from storage.read_only import ReadOnly
+from storage.schema.inspection import SchemaState, missing
 from storage.schema.migrations import REVISIONS, bring_up_to_date, current_revision
-from storage.schema.partial import left_as_it_is
+from storage.schema.partial import read_incomplete_schema
 from storage.sql.notify import SPOKEN_FOR
 
 logger = logging.getLogger(__name__)
@@ -117,7 +118,7 @@ class DatabaseClock:
 @asynccontextmanager
 async def opened(
     address: Address, clock: Clock | None, busy_timeout: timedelta, migrate: bool
-) -> AsyncIterator[Opened]:
+) -> AsyncIterator[OpenBackend]:
     """The database, migrated as needed and allowed."""
     connecting = Connecting(address)
     async with AsyncExitStack() as opening:
@@ -137,11 +138,11 @@ async def opened(
             found = await _found_revision(connection)
             if found != REVISIONS[-1] and migrate:
                 migrate = await _migrated(address)
-            unchangeable: StorageError | None = None
+            read_only: ReadOnly | None = None
             if found != REVISIONS[-1] and not migrate:
-                unchangeable = await connection.run_sync(left_as_it_is, readers, address.shown)
-            unchangeable = unchangeable or await unwritable(connection, readers, address.shown)
-            certctl_s = await is_certctl_s(connection)
+                read_only = await connection.run_sync(read_incomplete_schema, readers, address.shown)
+            read_only = read_only or await why_read_only(connection, readers)
+            shared_with_certctl = await is_shared_with_certctl(connection)
         settings = {
             "lock_timeout": _milliseconds(busy_timeout),
             "statement_timeout": _milliseconds(LONGEST_WRITE),
@@ -156,20 +157,20 @@ async def opened(
         )
         changes: Changes
         # A standby lets nobody listen, and without the triggers there is nothing to hear.
-        changes = Polling() if address.behind_pooler or unchangeable else Listening(readers)
+        changes = Polling() if address.behind_pooler or read_only else Listening(readers)
         database_clock = DatabaseClock()
         transact = _Transactions(writing, clock, database_clock, changes, of_transaction)
         opening.push_async_callback(transact.close)
         await transact(lambda transaction: None, repeatable=False)
-        yield Opened(
+        yield OpenBackend(
             address.shown,
             found,
             readers,
             transact,
             changes,
             clock or database_clock,
-            unchangeable,
-            certctl_s,
+            read_only,
+            shared_with_certctl,
             connecting.leave_soon,
         )
 
@@ -183,9 +184,9 @@ async def _expect_no_pooler(connection: AsyncConnection, address: Address) -> No
         raise StorageError(f"the database {address.shown} {BEHIND_POOLER}")
 
 
-async def lacking(address: Address) -> tuple[str | None, Missing]:
+async def schema_state(address: Address) -> SchemaState:
     async with _connected(address, LONGEST_READ) as connection:
-        return await _found_revision(connection), await connection.run_sync(missing)
+        return SchemaState(await _found_revision(connection), await connection.run_sync(missing))
 
 
 async def _found_revision(connection: AsyncConnection) -> str | None:

@@ -1,48 +1,44 @@
-"""What may this user do with a PostgreSQL database, and whose is it?"""
+"""What this user may do with a PostgreSQL database, and whether certctl's server uses it."""
 
 from sqlalchemy import Select, Table, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from storage.errors import DatabaseReadOnlyError, StorageError
+from storage.read_only import ReadOnly, ReadOnlyReason
 from storage.schema.certctl_tables import CERTIFICATES
 from storage.schema.inspection import Missing
-from storage.schema.partial import read_partially
+from storage.schema.partial import read_partially, schema_of
 from storage.schema.tables import metadata, notification_events
 
 
-def _may(table: Table, act: str) -> Select[bool]:
-    return select(func.has_table_privilege(literal(table.name), literal(act)))
+def _has_privilege(table: Table, privilege: str) -> Select[bool]:
+    return select(func.has_table_privilege(literal(table.name), literal(privilege)))
 
 
-_MAY_WRITE = _may(notification_events, "UPDATE").add_columns(
+_MAY_WRITE = _has_privilege(notification_events, "UPDATE").add_columns(
     or_(func.pg_is_in_recovery(), func.current_setting("default_transaction_read_only") == "on")
 )
-_CERTCTL_S = select(func.to_regclass(literal(CERTIFICATES)).is_not(None))
+_HAS_CERTIFICATES = select(func.to_regclass(literal(CERTIFICATES)).is_not(None))
 
 
-async def unwritable(connection: AsyncConnection, readers: AsyncEngine, location: str) -> StorageError | None:
-    """Why this user can't change the queue; None where it can. What it may not even read is read as empty."""
-    may, standby = (await connection.execute(_MAY_WRITE)).one()
+async def why_read_only(connection: AsyncConnection, readers: AsyncEngine) -> ReadOnly | None:
+    """None if this user can change the queue. Otherwise tables that it may not read count as empty."""
+    may_write, standby = (await connection.execute(_MAY_WRITE)).one()
     if standby:
-        return DatabaseReadOnlyError(
-            f"the database {location} is read-only, perhaps a standby: it is read, and not changed; name the "
-            "primary"
-        )
-    if may:
+        return ReadOnly(ReadOnlyReason.STANDBY)
+    if may_write:
         return None
-    hidden = [
+    unreadable = [
         table
         for table in metadata.sorted_tables
-        if not (await connection.execute(_may(table, "SELECT"))).scalar_one()
+        if not (await connection.execute(_has_privilege(table, "SELECT"))).scalar_one()
     ]
-    if notification_events not in hidden:
-        read_partially(readers, Missing(tables=tuple(hidden)))
-    return DatabaseReadOnlyError(
-        f"the database {location} allows this user to read notifications, not to change them"
-    )
+    if unreadable and notification_events not in unreadable:
+        schema = await connection.run_sync(schema_of)
+        read_partially(readers, Missing(tables=tuple(unreadable)), schema)
+    return ReadOnly(ReadOnlyReason.NO_PRIVILEGE)
 
 
-async def is_certctl_s(connection: AsyncConnection) -> bool:
-    """Whether certctl's server works on the same tables, and by itself delivers what is in them."""
-    found: bool = (await connection.execute(_CERTCTL_S)).scalar_one()
+async def is_shared_with_certctl(connection: AsyncConnection) -> bool:
+    """Whether certctl's server uses the same tables and, unless stopped, delivers what is in them."""
+    found: bool = (await connection.execute(_HAS_CERTIFICATES)).scalar_one()
     return found

@@ -22,14 +22,14 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from storage.clock import Clock, utc_now
-from storage.engine.backend import Opened
+from storage.engine.backend import OpenBackend
 from storage.engine.sqlite.data_version import DataVersion
 from storage.engine.sqlite.reader import reader
 from storage.engine.transaction import Transaction, TransactionFailedError
 from storage.errors import StorageError
-from storage.schema.inspection import Missing, missing
+from storage.schema.inspection import SchemaState, missing
 from storage.schema.migrations import REVISIONS, bring_up_to_date, current_revision
-from storage.schema.partial import left_as_it_is
+from storage.schema.partial import read_incomplete_schema
 
 Result = TypeVar("Result")
 
@@ -48,7 +48,7 @@ def path_of(url: URL) -> Path:
 @asynccontextmanager
 async def opened(
     path: Path, clock: Clock | None, busy_timeout: timedelta, migrate: bool
-) -> AsyncIterator[Opened]:
+) -> AsyncIterator[OpenBackend]:
     """The file, created or migrated as needed and allowed."""
     clock = clock or utc_now
     location = str(path)
@@ -62,32 +62,32 @@ async def opened(
         found = await watching.run_sync(current_revision)
         writing = _writing(location, busy_timeout)
         opening.callback(writing.dispose)
-        unchangeable = None
+        read_only = None
         if found != REVISIONS[-1]:
             if migrate:
                 await anyio.to_thread.run_sync(_migrate, writing)
             else:
-                unchangeable = await watching.run_sync(left_as_it_is, readers, location)
+                read_only = await watching.run_sync(read_incomplete_schema, readers, location)
         connection = opening.enter_context(await anyio.to_thread.run_sync(writing.connect))
         changes = DataVersion(watching)
         await changes.look()
         transact = _Transactions(connection, clock)
-        yield Opened(location, found, readers, transact, changes, clock, unchangeable)
+        yield OpenBackend(location, found, readers, transact, changes, clock, read_only)
     finally:
         with anyio.CancelScope(shield=True):
             await opening.aclose()
 
 
-async def lacking(path: Path) -> tuple[str | None, Missing]:
-    """Of the file; of one that is not there, everything."""
-    return await anyio.to_thread.run_sync(_lacking, path)
+async def schema_state(path: Path) -> SchemaState:
+    """Of the file; a file that does not exist lacks everything."""
+    return await anyio.to_thread.run_sync(_schema_state, path)
 
 
-def _lacking(path: Path) -> tuple[str | None, Missing]:
+def _schema_state(path: Path) -> SchemaState:
     engine = create_engine(URL.create("sqlite", database=str(path) if path.exists() else None))
     try:
         with engine.connect() as connection:
-            return current_revision(connection), missing(connection)
+            return SchemaState(current_revision(connection), missing(connection))
     finally:
         engine.dispose()
 

@@ -135,7 +135,7 @@ async def test_a_standby_or_whatever_else_can_t_be_written(database_url: str) ->
         repository = NotificationRepository(database)
         assert (await repository.list(NotificationFilter())).items == ()
         with pytest.raises(
-            DatabaseReadOnlyError, match=r"is read-only, perhaps a standby: .* name the primary"
+            DatabaseReadOnlyError, match=r"is read-only, perhaps a standby, .* name the primary"
         ):
             await repository.accept(new_notification())
 

@@ -1,0 +1,63 @@
+"""A database with part of the schema answers every query as it will once it has been migrated."""
+
+from datetime import timedelta
+
+from storage.database import Database
+from storage.models import NotificationFilter, NotificationStatus
+from storage.queries.backlog import backlog
+from storage.read_only import ReadOnlyReason
+from storage.repository import NotificationRepository
+from tests.builders import NOON, SettableClock
+from tests.storage.foreign import insert_row, run
+
+ABSENT = ("read_at", "error", "last_error", "retry_count", "claimed_at", "attempt_count", "abandoned_count")
+DAY = timedelta(days=1)
+
+
+async def everything_read(url: str, *, migrate: bool) -> dict[str, object]:
+    async with Database.open(url, clock=SettableClock(), migrate=migrate) as database:
+        if migrate:
+            assert database.read_only is None
+        else:
+            assert database.read_only is not None
+            assert database.read_only.reason is ReadOnlyReason.SCHEMA_INCOMPLETE
+        repository = NotificationRepository(database)
+        every = NotificationFilter()
+        async with database.read() as connection:
+            due = await backlog(connection, NOON)
+        return {
+            "list": await repository.list(every),
+            "search": await repository.list(NotificationFilter(text="WRITTEN", channel="Email")),
+            "get": await repository.get("foreign-1"),
+            "attempts": await repository.attempts("foreign-1"),
+            "audit": await repository.audit("foreign-1", limit=9),
+            "count": await repository.count(NotificationFilter(statuses=(NotificationStatus.DEAD,))),
+            "breakdown": await repository.breakdown(every),
+            "ids": await repository.matching_ids(every, limit=9),
+            "similar": await repository.similar_ids("foreign-3"),
+            "channels": await repository.channels_in_use(),
+            "types": await repository.types_in_use(),
+            "groups": await repository.failure_groups(every, limit=9),
+            "counts": await repository.queue_counts(),
+            "records": await repository.channel_records(DAY),
+            "deliveries": await repository.delivery_figures(NOON - DAY, NOON),
+            "steps": await repository.deliveries_over_time(
+                NOON - DAY, NOON, beginning=NOON - DAY, step=timedelta(hours=6)
+            ),
+            "backlog": due,
+        }
+
+
+async def test_what_is_missing_reads_as_it_will_after_the_migration(fresh_url: str) -> None:
+    async with Database.open(fresh_url):
+        pass
+    for column in ABSENT:
+        run(fresh_url, f"ALTER TABLE notification_events DROP COLUMN {column}")
+    for table in ("notification_attempts", "notification_audit"):
+        run(fresh_url, f"DROP TABLE {table}")
+    run(fresh_url, "DELETE FROM certctl_mcp_version")
+    for number, status in enumerate(("pending", "failed", "dead", "sent", "read")):
+        insert_row(fresh_url, id=f"foreign-{number}", status=status, without={"error"})
+    unmigrated = await everything_read(fresh_url, migrate=False)
+    assert len(str(unmigrated["list"])) > 500
+    assert unmigrated == await everything_read(fresh_url, migrate=True)
