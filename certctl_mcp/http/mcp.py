@@ -14,6 +14,7 @@ from certctl_mcp.config.settings import Settings
 from certctl_mcp.http.api.problem_details import problem
 from certctl_mcp.http.auth.principal import caller_of, permitted
 from certctl_mcp.http.streams import EndingStreams
+from certctl_mcp.mcp_server.sdk_internals import lowlevel_server
 from certctl_mcp.mcp_server.server import server_beside
 from certctl_mcp.runtime.lifespan import Opening
 
@@ -54,7 +55,7 @@ async def mcp_endpoint(
             if groups:
                 server = server_beside(opened, settings, groups)
                 managers[role] = StreamableHTTPSessionManager(
-                    server._lowlevel_server,
+                    lowlevel_server(server),
                     max_request_body_size=settings.http.max_body_size,
                     max_sessions=MOST_SESSIONS,
                 )

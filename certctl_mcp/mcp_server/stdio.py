@@ -22,6 +22,7 @@ from mcp_types import (
 )
 from pydantic import ValidationError
 
+from certctl_mcp.mcp_server.sdk_internals import lowlevel_server
 from certctl_mcp.mcp_server.standard_streams import claim_standard_streams, read_lines, write_line
 from certctl_mcp.runtime.signals import leave_on_signal, leave_with_parent
 
@@ -48,8 +49,7 @@ async def serve_stdio(server: MCPServer, *, end_within: timedelta) -> None:
     to_server, incoming = anyio.create_memory_object_stream[SessionMessage | Exception]()
     outgoing, from_server = anyio.create_memory_object_stream[SessionMessage]()
     conversation = _Conversation(stdin, stdout, to_server, from_server, end_within)
-    # The one way to other streams than the SDK's own, whose reader waits in a thread that can't be ended.
-    lowlevel = server._lowlevel_server
+    lowlevel = lowlevel_server(server)
     try:
         async with anyio.create_task_group() as tasks:
             await tasks.start(leave_on_signal, conversation.leave)

@@ -24,6 +24,7 @@ from mcp_types import (
 
 from certctl_mcp.mcp_server.errors import CALL_TIMEOUT
 from certctl_mcp.mcp_server.resources import find
+from certctl_mcp.mcp_server.sdk_internals import connection_of
 from certctl_mcp.runtime.lifespan import Opening
 from certctl_mcp.runtime.watch import Stop
 
@@ -40,7 +41,7 @@ def serve_subscriptions(server: Server[Opening]) -> None:
 
 
 async def _subscribe(ctx: Context, params: SubscribeRequestParams) -> EmptyResult:
-    opening, connection = ctx.lifespan_context, _connection(ctx)
+    opening, connection = ctx.lifespan_context, connection_of(ctx.session)
     resource = find(params.uri)
     subscribed = _subscribed(connection)
     stop = await opening.watch.add(
@@ -57,7 +58,7 @@ async def _subscribe(ctx: Context, params: SubscribeRequestParams) -> EmptyResul
 
 
 async def _unsubscribe(ctx: Context, params: UnsubscribeRequestParams) -> EmptyResult:
-    resource, subscribed = find(params.uri), _subscribed(_connection(ctx))
+    resource, subscribed = find(params.uri), _subscribed(connection_of(ctx.session))
     for spelt in [spelt for spelt in subscribed if find(spelt).uri == resource.uri]:
         subscribed.pop(spelt)()
     return EmptyResult()
@@ -83,11 +84,6 @@ async def _watch(opening: Opening, uri: str, bus: InMemorySubscriptionBus) -> St
     return await opening.watch.add(
         resource.uri, partial(resource.fingerprint, opening), partial(bus.publish, ResourceUpdated(uri))
     )
-
-
-def _connection(ctx: Context) -> Connection:
-    # A session outlives its requests here only; the SDK has no public way from one to the other.
-    return ctx.session._connection
 
 
 def _subscribed(connection: Connection) -> dict[str, Stop]:
