@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
+from certctl_mcp.delivery.queue import DeliveryQueue
 from certctl_mcp.delivery.retry_policy import Dead, RetryPolicy
 from certctl_mcp.notifiers.base import DeliveryFailedError, Notifier
 from certctl_mcp.text.redaction import redact, truncate
 from storage.clock import Clock, utc_now
 from storage.errors import StorageError
 from storage.models import AttemptOutcome, Claim, Notification
-from storage.repository import NotificationRepository
 from storage.sql.text import storable
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Delivery:
 
     def __init__(
         self,
-        repository: NotificationRepository,
+        queue: DeliveryQueue,
         find_notifier: Callable[[str], Awaitable[Notifier | None]],
         policy: RetryPolicy,
         *,
@@ -54,7 +54,7 @@ class Delivery:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.send_timeout = send_timeout
-        self._repository = repository
+        self._queue = queue
         self._find_notifier = find_notifier
         self._policy = policy
         self._missing_notifier = missing_notifier
@@ -111,7 +111,7 @@ class Delivery:
             if answer is not None:
                 await self._outcome(claim, answer)[1]()
             else:
-                await self._repository.record_abandoned(claim, self._clock() - claim.started_at, BROKEN_OFF)
+                await self._queue.record_abandoned(claim, self._clock() - claim.started_at, BROKEN_OFF)
         except StorageError as error:
             logger.warning("%s is attempted again when its lease ends: %s", claim.notification.id, error)
 
@@ -137,21 +137,19 @@ class Delivery:
 
     def _outcome(self, claim: Claim, answer: Answer) -> tuple[AttemptOutcome, Callable[[], Awaitable[bool]]]:
         """The transition that follows from the answer: the retry rule of the contract."""
-        repository, failure = self._repository, answer.failure
+        queue, failure = self._queue, answer.failure
         if failure is None:
-            return AttemptOutcome.SENT, lambda: repository.record_sent(claim, answer.duration)
+            return AttemptOutcome.SENT, lambda: queue.record_sent(claim, answer.duration)
         error = failure_told(failure)
         if answer.skipped and self._missing_notifier == "sent":
-            return AttemptOutcome.SKIPPED, lambda: repository.record_skipped(claim, error)
+            return AttemptOutcome.SKIPPED, lambda: queue.record_skipped(claim, error)
         fate = self._policy.after_failure(
             claim.notification.retry_count, retry_after=failure.retry_after, random=self._chance()
         )
         if failure.permanent or isinstance(fate, Dead):
-            return AttemptOutcome.DEAD, lambda: repository.mark_as_dead(claim, answer.duration, error)
+            return AttemptOutcome.DEAD, lambda: queue.mark_as_dead(claim, answer.duration, error)
         wait = fate.wait
-        return AttemptOutcome.FAILED, lambda: repository.record_failed_attempt(
-            claim, answer.duration, error, wait
-        )
+        return AttemptOutcome.FAILED, lambda: queue.record_failed_attempt(claim, answer.duration, error, wait)
 
 
 def failure_told(failure: DeliveryFailedError) -> str:

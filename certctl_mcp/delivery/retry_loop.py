@@ -1,16 +1,13 @@
-"""The companion task: wakes when something is due, claims it, and starts its attempts.
+"""The retry loop: claims notifications as they become due and has them attempted.
 
-It claims what it has, or will soon have, places for. A channel that hangs fills its own places and no others.
+The scheduler decides when it looks, the slots how much it claims, and the pool runs the attempts.
 """
 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from math import inf
-from time import monotonic
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
@@ -18,45 +15,30 @@ import anyio
 from anyio.abc import TaskGroup
 
 from certctl_mcp.delivery.attempt import Answer, Delivery
+from certctl_mcp.delivery.attempt_pool import AttemptEnd, AttemptPool
 from certctl_mcp.delivery.metrics import AttemptMeter
-from certctl_mcp.delivery.slots import Places
+from certctl_mcp.delivery.queue import DeliveryQueue
+from certctl_mcp.delivery.scheduler import Look, LookAhead, LookForSuspects, Scheduler, Wait
+from certctl_mcp.delivery.slots import Slots
 from storage.clock import Clock, utc_now
 from storage.engine.changes import Signal
 from storage.errors import StorageError
 from storage.models import AttemptOutcome, Claim, Notification, Room, SweepReport
-from storage.repository import NotificationRepository
 
 logger = logging.getLogger(__name__)
 
 SWEEP_LIMIT = 1000
-"""Notifications that one sweep attempts at most."""
+"""The most notifications that one sweep attempts."""
 
 SWEEP_TIMEOUT = timedelta(seconds=45)
-"""How long a sweep is waited for; hosts cut a tool call off when it takes minutes."""
+"""The longest that a sweep waits for its attempts: MCP hosts cancel a tool call that takes minutes."""
 
 FIRST_PAUSE = timedelta(seconds=1)
 LONGEST_PAUSE = timedelta(seconds=30)
-"""The pauses while the database can't be used double from the first to the longest."""
-
-QUIET = timedelta(milliseconds=200)
-"""After so long without news it looks ahead, for what only time makes due. While there is news, whatever is
-due is found with that."""
-
-IN_VAIN = timedelta(milliseconds=10)
-"""After a look that found nothing the next one is made no sooner. All who are told that something is due look
-for it, and most find that another has it."""
-
-CLEAN_UP = timedelta(seconds=2)
-"""What is left, after the grace time, to record attempts that were broken off."""
+"""While the database can't be used, the pause between two tries doubles from the first to the longest."""
 
 Waiter = Callable[[asyncio.Event, timedelta], Awaitable[None]]
-"""Waits until the event is set, but not longer than the time given."""
-
-
-_AT_ONCE = datetime.min.replace(tzinfo=UTC)
-
-_DUE_LATER = (AttemptOutcome.FAILED, None)
-"""The outcomes after which it will be due again; None is one that could not be recorded."""
+"""Waits until the event is set, but not longer than the given time."""
 
 
 async def wait_at_most(event: asyncio.Event, time: timedelta) -> None:
@@ -64,24 +46,16 @@ async def wait_at_most(event: asyncio.Event, time: timedelta) -> None:
         await event.wait()
 
 
-class _Tally:
-    """What a sweep waits for and counts."""
-
-    def __init__(self) -> None:
-        self.outcomes: Counter[AttemptOutcome] = Counter()
-        self.changed = asyncio.Event()
-
-
 class RetryLoop:
     """Attempts due notifications within the limits of one process.
 
-    Used as an asynchronous context: leaving it drains. `run` is the loop; `sweep` attempts what is due
-    once, beside a running loop or without one.
+    Used as an asynchronous context: leaving it drains. `run` is the loop. `sweep` attempts once what is due,
+    beside a running loop or without one.
     """
 
     def __init__(
         self,
-        repository: NotificationRepository,
+        queue: DeliveryQueue,
         due: Signal,
         delivery: Delivery,
         *,
@@ -95,14 +69,23 @@ class RetryLoop:
         clock: Clock = utc_now,
         wait: Waiter = wait_at_most,
     ) -> None:
-        self._repository = repository
+        self._queue = queue
         self._due = due
         self._delivery = delivery
         self.meter = meter or AttemptMeter()
         self._worker = worker
         self._lease = lease
-        self._interval = interval
-        self._places = Places(concurrency, room)
+        self._slots = Slots(concurrency, room)
+        self._scheduler = Scheduler(interval)
+        self._attempts = AttemptPool(
+            queue,
+            delivery,
+            self._slots,
+            self.meter,
+            clock,
+            slot_freed=self._slot_freed,
+            attempt_ended=self._attempt_ended,
+        )
         self._grace = grace
         self._clock = clock
         self._wait = wait
@@ -111,16 +94,7 @@ class RetryLoop:
         self._sweeping = asyncio.Lock()
         self._wake = asyncio.Event()
         self._stopped = asyncio.Event()
-        self._begun: asyncio.Queue[Claim] = asyncio.Queue()
-        self._workers = 0
-        self._under_way = 0
-        self._alone = False
-        self._look_at = _AT_ONCE
-        self._looked_in_vain_at = -inf
-        self._asked = False
-        self._left_behind = False
-        self._at_rest = False
-        self._tallies: list[_Tally] = []
+        self._attempting_suspect = False
 
     async def __aenter__(self) -> Self:
         self._tasks = anyio.create_task_group()
@@ -138,13 +112,12 @@ class RetryLoop:
         await self._tasks.__aexit__(None, None, None)
 
     async def run(self) -> None:
-        """Attempt what is due as it becomes due, until stopped. An unusable database only delays it."""
+        """Attempt notifications as they become due, until stopped. An unusable database only delays it."""
         pause = FIRST_PAUSE
         while not self._stopped.is_set():
             self._wake.clear()
             try:
-                if not (self._due_by_now() and await self._start_again(SWEEP_LIMIT)):
-                    await self._wait_for_work()
+                await self._take_step()
             except StorageError as failure:
                 logger.warning("%s; trying again in %g s", failure, pause.total_seconds())
             except Exception:
@@ -157,196 +130,131 @@ class RetryLoop:
             pause = min(pause * 2, LONGEST_PAUSE)
 
     async def try_once(self, notification: Notification) -> Answer:
-        """Send something that is not in the queue, now and only now."""
+        """Attempt a notification that is not in the queue, once."""
         return await self._delivery.try_once(notification)
 
     async def sweep(self, limit: int = SWEEP_LIMIT, at_most: timedelta = SWEEP_TIMEOUT) -> SweepReport:
-        """Attempt what is due now, at most `limit` of it, and report what came of it.
+        """Attempt what is due now, at most `limit` notifications, and report the outcomes.
 
-        Attempts under way at the beginning are counted too. What has not ended after `at_most` goes on
-        and is reported as still under way. Sweeps of one process don't overlap.
+        Attempts in flight when it begins are counted too. What has not ended after `at_most` goes on and is
+        reported as still in flight. The sweeps of a process don't overlap.
 
         Raises:
             StorageError: what is due can't be claimed; nothing was sent.
         """
-        tally = _Tally()
+        outcomes: Counter[AttemptOutcome] = Counter()
         started = 0
         with anyio.move_on_after(at_most.total_seconds()):
             async with self._sweeping:
-                with self._counting(tally):
+                with self._attempts.watched() as progress:
+                    outcomes = progress.outcomes
                     while True:
-                        tally.changed.clear()
-                        started += await self._start_due(limit - started)
-                        if not self._under_way:
+                        progress.changed.clear()
+                        started += await self._claim_due(limit - started)
+                        if not self._attempts.in_flight:
                             break
-                        await tally.changed.wait()
+                        await progress.changed.wait()
         return SweepReport(
-            sent=tally.outcomes[AttemptOutcome.SENT],
-            failed=tally.outcomes[AttemptOutcome.FAILED],
-            dead=tally.outcomes[AttemptOutcome.DEAD],
-            skipped=tally.outcomes[AttemptOutcome.SKIPPED],
-            still_under_way=self._under_way,
+            sent=outcomes[AttemptOutcome.SENT],
+            failed=outcomes[AttemptOutcome.FAILED],
+            dead=outcomes[AttemptOutcome.DEAD],
+            skipped=outcomes[AttemptOutcome.SKIPPED],
+            still_under_way=self._attempts.in_flight,
         )
 
     def stop(self) -> None:
         """Claim nothing more, and give back what was not begun."""
         self._stopped.set()
-        self._begin(self._places.take_all())
+        self._attempts.stop()
         self._wake.set()
 
     async def wait_for_completion(self, grace: timedelta) -> bool:
-        """Wait for the attempts under way, not longer than `grace`; true if all have ended."""
-        with anyio.move_on_after(grace.total_seconds()) as waiting, self._counting(_Tally()) as tally:
-            # What a claim on its way takes is under way only when the claim is answered.
+        """Wait for the attempts in flight, at most `grace`; true if all have ended."""
+        with anyio.move_on_after(grace.total_seconds()) as waiting, self._attempts.watched() as progress:
+            # What a running claim takes counts as in flight only when the claim returns.
             async with self._claiming:
                 pass
-            while self._under_way:
-                tally.changed.clear()
-                await tally.changed.wait()
+            while self._attempts.in_flight:
+                progress.changed.clear()
+                await progress.changed.wait()
         return not waiting.cancelled_caught
 
-    @contextmanager
-    def _counting(self, tally: _Tally) -> Iterator[_Tally]:
-        self._tallies.append(tally)
-        try:
-            yield tally
-        finally:
-            self._tallies.remove(tally)
+    async def _take_step(self) -> None:
+        can_claim = not self._attempting_suspect and self._slots.claimable()[0] > 0
+        match self._scheduler.next_step(self._clock(), can_claim=can_claim):
+            case Look(pause):
+                await asyncio.sleep(pause.total_seconds())
+                await self._look(SWEEP_LIMIT)
+            case LookForSuspects():
+                if not await self._look_for_suspect(1):
+                    self._scheduler.no_suspects()
+            case LookAhead():
+                self._scheduler.looked_ahead(await self._queue.next_due_at())
+            case Wait(longest):
+                await self._wait(self._wake, longest)
+                if not self._wake.is_set():
+                    self._scheduler.wait_passed()
 
-    async def _start_due(self, limit: int) -> int:
-        """Claim what is due and can start now, and start it."""
-        started = await self._start(limit)
-        # What may kill its worker is attempted when there is nobody else to be killed.
-        return started or await self._start_suspect(limit)
+    async def _claim_due(self, limit: int) -> int:
+        """Claim what is due and can start now; how many."""
+        # A notification that may crash its worker is attempted when nothing else is.
+        return await self._look(limit) or await self._look_for_suspect(limit)
 
-    async def _start_again(self, limit: int) -> int:
-        """Not sooner after a look that was in vain than another has any hope."""
-        await asyncio.sleep(self._looked_in_vain_at + IN_VAIN.total_seconds() - monotonic())
-        return await self._start(limit)
-
-    async def _start(self, limit: int) -> int:
+    async def _look(self, limit: int) -> int:
         async with self._claiming:
-            if not self._under_way:
-                self._places.rest()
-            wanted, room = self._places.wanted()
+            if not self._attempts.in_flight:
+                self._slots.forget_pace()
+            wanted, room = self._slots.claimable()
             slots = min(limit, wanted)
-            if slots <= 0 or self._stopped.is_set() or self._alone:
+            if slots <= 0 or self._stopped.is_set() or self._attempting_suspect:
                 return 0
-            self._asked = self._at_rest = False
-            with self._places.claiming():
+            self._scheduler.look_began()
+            with self._slots.claiming():
                 claims = await self._claim(slots, room, suspects=False)
             left = room.without(Counter(claim.notification.channel for claim in claims)).named.values()
-            self._left_behind = len(claims) >= slots or min(left, default=1) <= 0
-            if not self._asked:
-                self._look_at = self._clock() + self._interval
-            if not claims:
-                self._looked_in_vain_at = monotonic()
+            self._scheduler.look_ended(
+                self._clock(),
+                found=len(claims),
+                more_may_be_due=len(claims) >= slots or min(left, default=1) <= 0,
+            )
             return len(claims)
 
-    async def _start_suspect(self, limit: int) -> int:
+    async def _look_for_suspect(self, limit: int) -> int:
         async with self._claiming:
-            if limit <= 0 or self._stopped.is_set() or self._under_way:
+            if limit <= 0 or self._stopped.is_set() or self._attempts.in_flight:
                 return 0
             claims = await self._claim(1, Room(1), suspects=True)
-            self._alone = bool(claims)
+            self._attempting_suspect = bool(claims)
             return len(claims)
 
     async def _claim(self, slots: int, room: Room, *, suspects: bool) -> tuple[Claim, ...]:
-        # Cancelled in the middle, it would leave leases that nobody knows he holds.
+        # Cancelled in the middle, it would leave leases that this process does not know of.
         with anyio.CancelScope(shield=True):
-            claims = await self._repository.claim(self._worker, self._lease, slots, room, suspects=suspects)
-        self._under_way += len(claims)
-        for claim in claims:
-            self._places.hold(claim)
-        self._begin(self._places.take_all() if self._stopped.is_set() else self._places.take())
-        # A worker stays for later claims: a new task for each would cost as much as claiming it.
-        while self._workers < self._under_way:
-            self._workers += 1
-            self._tasks.start_soon(self._work)
+            claims = await self._queue.claim(self._worker, self._lease, slots, room, suspects=suspects)
+        self._attempts.add(claims, self._tasks)
         return claims
 
-    def _begin(self, claims: Iterable[Claim]) -> None:
-        for claim in claims:
-            self._begun.put_nowait(claim)
+    def _slot_freed(self) -> None:
+        self._wake_if(self._scheduler.slot_freed(self._clock()))
 
-    async def _work(self) -> None:
-        while True:
-            await self._attempt(await self._begun.get())
+    def _attempt_ended(self, end: AttemptEnd) -> None:
+        if self._attempting_suspect or not end.begun:
+            # The others have waited for its end, or it is due again.
+            self._attempting_suspect = False
+            self._wake_if(self._scheduler.news())
+        else:
+            self._wake_if(
+                self._scheduler.attempt_ended(
+                    will_be_due=end.will_be_due, none_in_flight=not self._attempts.in_flight
+                )
+            )
 
-    async def _attempt(self, claim: Claim) -> None:
-        answer: Answer | None = None
-        outcome: AttemptOutcome | None = None
-        try:
-            try:
-                answer = await self._answer(claim)
-            finally:
-                # The place is free before the outcome is written: both can share a transaction.
-                self._give_up_place(claim.notification.channel)
-            if answer is not None:
-                outcome = await self._delivery.record(claim, answer)
-                self._count(claim, answer, outcome)
-        except anyio.get_cancelled_exc_class():
-            with anyio.move_on_after(CLEAN_UP.total_seconds(), shield=True):
-                await self._delivery.record_cancelled(claim, answer)
-            raise
-        except Exception:
-            # The supervised edge: the lease ends by itself and the notification is attempted again.
-            logger.exception("the attempt of %s ended in an unexpected way", claim.notification.id)
-        finally:
-            self._under_way -= 1
-            if self._alone or answer is None:
-                # The others have waited for its end, or it is due again.
-                self._alone = False
-                self._look_again()
-            elif self._at_rest and (outcome in _DUE_LATER or not self._under_way):
-                self._wake.set()
-            for tally in self._tallies:
-                tally.changed.set()
-
-    def _give_up_place(self, channel: str) -> None:
-        self._begin(self._places.leave(channel))
-        if self._left_behind or self._due_by_now():
-            self._look_again()
-
-    async def _answer(self, claim: Claim) -> Answer | None:
-        """What the attempt came to; None where it was not begun and the claim given back."""
-        # A lease that might run out during the attempt would let another worker attempt it too.
-        if self._stopped.is_set() or self._clock() + self._delivery.send_timeout > claim.expires_at:
-            await self._repository.release(claim)
-            return None
-        return await self._delivery.attempt(claim)
-
-    def _count(self, claim: Claim, answer: Answer, outcome: AttemptOutcome | None) -> None:
-        self.meter.ended(claim.notification.channel, outcome, None if answer.skipped else answer.duration)
-        if outcome is not None:
-            for tally in self._tallies:
-                tally.outcomes[outcome] += 1
-
-    def _look_again(self) -> None:
-        """Something may be due that was not."""
-        self._asked = True
-        self._look_at = _AT_ONCE
-        self._wake.set()
-
-    def _due_by_now(self) -> bool:
-        return self._look_at <= self._clock()
-
-    async def _wait_for_work(self) -> None:
-        if self._alone or self._due_by_now():
-            # It waits for a place.
-            await self._wait(self._wake, self._interval)
-            return
-        if not self._at_rest:
-            await self._wait(self._wake, QUIET)
-            self._at_rest = not self._wake.is_set()
-        if not self._at_rest or await self._start_suspect(1):
-            return
-        if due := await self._repository.next_due_at():
-            self._look_at = min(self._look_at, due)
-        await self._wait(self._wake, max(timedelta(0), self._look_at - self._clock()))
+    def _wake_if(self, needed: bool) -> None:
+        if needed:
+            self._wake.set()
 
     async def _notice_changes(self) -> None:
         version = self._due.version
         while True:
             version = await self._due.wait_beyond(version)
-            self._look_again()
+            self._wake_if(self._scheduler.news())

@@ -111,7 +111,7 @@ def delivery(database: Database, notifiers: Mapping[str, Notifier], **overrides:
         return notifiers.get(channel)
 
     settings: dict[str, Any] = {
-        "repository": NotificationRepository(database),
+        "queue": NotificationRepository(database),
         "find_notifier": find,
         "policy": RETRY_POLICY,
         "send_timeout": SEND_TIMEOUT,
@@ -130,7 +130,7 @@ def retry_loop(
     """`overrides` are those of the delivery and of the loop."""
     parts = {name: overrides.pop(name) for name in _OF_DELIVERY & overrides.keys()}
     settings: dict[str, Any] = {
-        "repository": NotificationRepository(database),
+        "queue": NotificationRepository(database),
         "due": database.changes.due,
         "delivery": delivery(database, notifiers, **parts),
         "worker": "worker-1",

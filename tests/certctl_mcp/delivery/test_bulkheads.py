@@ -5,7 +5,7 @@ from collections import Counter
 from datetime import timedelta
 from typing import Any
 
-from certctl_mcp.delivery.retry_loop import QUIET
+from certctl_mcp.delivery.scheduler import QUIET
 from storage.database import Database
 from storage.models import Claim, Notification, NotificationStatus, Room
 from storage.repository import NotificationRepository
@@ -77,7 +77,7 @@ async def test_what_is_held_for_a_channel_that_begins_to_hang_keeps_no_place_of_
         await queue.pending(channel="Slack", message=str(number))
     notifiers = {"Slack": Acting(hang_in_the_end), "Teams": delivering}
     limits = {"channel_limit": PLACES, "concurrency": 2 * PLACES}
-    async with running(retry_loop(database, notifiers, repository=repository, **limits)):
+    async with running(retry_loop(database, notifiers, queue=repository, **limits)):
         await hanging.receives(PLACES)
         for number in range(1, PLACES):
             await queue.pending(channel="Teams")

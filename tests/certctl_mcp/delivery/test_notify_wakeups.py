@@ -108,7 +108,7 @@ async def test_the_outcomes_of_others_wake_no_idle_worker(
 async def test_who_looks_in_vain_looks_again_only_after_a_while(
     here: Database, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("certctl_mcp.delivery.retry_loop.IN_VAIN", timedelta(seconds=1))
+    monkeypatch.setattr("certctl_mcp.delivery.scheduler.EMPTY_LOOK_PAUSE", timedelta(seconds=1))
     looks = 0
     claim = NotificationRepository.claim
 

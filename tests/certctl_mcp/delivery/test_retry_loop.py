@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from certctl_mcp.delivery.retry_loop import FIRST_PAUSE, QUIET
+from certctl_mcp.delivery.retry_loop import FIRST_PAUSE
+from certctl_mcp.delivery.scheduler import QUIET
 from certctl_mcp.notifiers.base import DeliveryFailedError
 from storage.database import Database
 from storage.models import NotificationStatus

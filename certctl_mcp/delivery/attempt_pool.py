@@ -1,0 +1,151 @@
+"""The attempts in flight in one process: each claim that has a slot is attempted and its outcome recorded."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import anyio
+from anyio.abc import TaskGroup
+
+from certctl_mcp.delivery.attempt import Answer, Delivery
+from certctl_mcp.delivery.metrics import AttemptMeter
+from certctl_mcp.delivery.queue import DeliveryQueue
+from certctl_mcp.delivery.slots import Slots
+from storage.clock import Clock
+from storage.models import AttemptOutcome, Claim
+
+logger = logging.getLogger(__name__)
+
+CLEAN_UP = timedelta(seconds=2)
+"""How long a cancelled attempt may take to record what is known of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnd:
+    """How a claim ended."""
+
+    begun: bool
+    """False if the claim was given back, or nothing is known of its attempt."""
+    outcome: AttemptOutcome | None
+    """None if it could not be recorded."""
+
+    @property
+    def will_be_due(self) -> bool:
+        return self.outcome in (AttemptOutcome.FAILED, None)
+
+
+@dataclass(eq=False, slots=True)
+class Progress:
+    """What a sweep or a shutdown waits for."""
+
+    outcomes: Counter[AttemptOutcome] = field(default_factory=Counter)
+    """Of the attempts that have ended since."""
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    """An attempt has ended."""
+
+
+class AttemptPool:
+    """Runs attempts as tasks of the given group, until that is cancelled."""
+
+    def __init__(
+        self,
+        queue: DeliveryQueue,
+        delivery: Delivery,
+        slots: Slots,
+        meter: AttemptMeter,
+        clock: Clock,
+        *,
+        slot_freed: Callable[[], None],
+        attempt_ended: Callable[[AttemptEnd], None],
+    ) -> None:
+        """`slot_freed` is called before the outcome is recorded, `attempt_ended` afterwards."""
+        self.in_flight = 0
+        """Claims that have not ended, those that wait for a slot included."""
+        self._queue = queue
+        self._delivery = delivery
+        self._slots = slots
+        self._meter = meter
+        self._clock = clock
+        self._slot_freed = slot_freed
+        self._attempt_ended = attempt_ended
+        self._ready: asyncio.Queue[Claim] = asyncio.Queue()
+        self._workers = 0
+        self._stopped = False
+        self._watchers: list[Progress] = []
+
+    def add(self, claims: Sequence[Claim], tasks: TaskGroup) -> None:
+        """Attempt each of these as soon as it has a slot."""
+        self.in_flight += len(claims)
+        for claim in claims:
+            self._slots.hold(claim)
+        self._start(self._slots.start_all() if self._stopped else self._slots.start_ready())
+        # A worker stays for later claims: starting a task for each would cost as much as claiming it.
+        while self._workers < self.in_flight:
+            self._workers += 1
+            tasks.start_soon(self._work)
+
+    def stop(self) -> None:
+        """Begin no attempt from here on; what was not begun is given back."""
+        self._stopped = True
+        self._start(self._slots.start_all())
+
+    @contextmanager
+    def watched(self) -> Iterator[Progress]:
+        progress = Progress()
+        self._watchers.append(progress)
+        try:
+            yield progress
+        finally:
+            self._watchers.remove(progress)
+
+    def _start(self, claims: Iterable[Claim]) -> None:
+        for claim in claims:
+            self._ready.put_nowait(claim)
+
+    async def _work(self) -> None:
+        while True:
+            await self._attempt(await self._ready.get())
+
+    async def _attempt(self, claim: Claim) -> None:
+        answer: Answer | None = None
+        outcome: AttemptOutcome | None = None
+        try:
+            try:
+                answer = await self._answer(claim)
+            finally:
+                # The slot is free before the outcome is written: both can share a transaction.
+                self._start(self._slots.free(claim.notification.channel))
+                self._slot_freed()
+            if answer is not None:
+                outcome = await self._delivery.record(claim, answer)
+                self._count(claim, answer, outcome)
+        except anyio.get_cancelled_exc_class():
+            with anyio.move_on_after(CLEAN_UP.total_seconds(), shield=True):
+                await self._delivery.record_cancelled(claim, answer)
+            raise
+        except Exception:
+            # The supervised edge: the lease expires and the notification is attempted again.
+            logger.exception("the attempt of %s failed unexpectedly", claim.notification.id)
+        finally:
+            self.in_flight -= 1
+            self._attempt_ended(AttemptEnd(begun=answer is not None, outcome=outcome))
+            for progress in self._watchers:
+                progress.changed.set()
+
+    async def _answer(self, claim: Claim) -> Answer | None:
+        """The result of the attempt; None if it was not begun and the claim was given back."""
+        # If the lease could expire during the attempt, another worker could attempt it at the same time.
+        if self._stopped or self._clock() + self._delivery.send_timeout > claim.expires_at:
+            await self._queue.release(claim)
+            return None
+        return await self._delivery.attempt(claim)
+
+    def _count(self, claim: Claim, answer: Answer, outcome: AttemptOutcome | None) -> None:
+        self._meter.ended(claim.notification.channel, outcome, None if answer.skipped else answer.duration)
+        if outcome is not None:
+            for progress in self._watchers:
+                progress.outcomes[outcome] += 1

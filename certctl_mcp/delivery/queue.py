@@ -1,0 +1,30 @@
+"""The queue as a worker needs it: claims, outcomes, and when the next notification becomes due."""
+
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from storage.models import Claim, Room
+
+
+class DeliveryQueue(Protocol):
+    """The part of `NotificationRepository` that attempts use. Each method raises `StorageError`."""
+
+    async def claim(
+        self, worker: str, lease: timedelta, slots: int, room: Room, *, suspects: bool = False
+    ) -> tuple[Claim, ...]: ...
+
+    async def release(self, claim: Claim) -> bool: ...
+
+    async def record_sent(self, claim: Claim, duration: timedelta) -> bool: ...
+
+    async def record_failed_attempt(
+        self, claim: Claim, duration: timedelta, error: str, wait: timedelta
+    ) -> bool: ...
+
+    async def mark_as_dead(self, claim: Claim, duration: timedelta, error: str) -> bool: ...
+
+    async def record_skipped(self, claim: Claim, reason: str) -> bool: ...
+
+    async def record_abandoned(self, claim: Claim, duration: timedelta, reason: str) -> bool: ...
+
+    async def next_due_at(self) -> datetime | None: ...
