@@ -10,11 +10,11 @@ from sqlalchemy import Connection, bindparam, func, select
 
 from storage.clock import Clock
 from storage.errors import NotificationError
-from storage.sql.dialects import at_present
+from storage.sql.dialects import current_time
 from storage.sql.types import UtcDateTime
 
-NOW = at_present(bindparam("now", type_=UtcDateTime))
-"""The time of a statement that gets `Transaction.given` as its parameter `now`."""
+NOW = current_time(bindparam("now", type_=UtcDateTime))
+"""The time of a statement that gets `Transaction.client_time` as its parameter `now`."""
 
 _TIME = select(func.clock_timestamp())
 
@@ -31,15 +31,15 @@ class Transaction:
         self._clock = clock
 
     @cached_property
-    def given(self) -> datetime | None:
+    def client_time(self) -> datetime | None:
         """The transaction's time; None if the database determines it."""
         return None if self._clock is None else self._clock()
 
     @cached_property
     def now(self) -> datetime:
         """The transaction's time."""
-        if self.given is not None:
-            return self.given
+        if self.client_time is not None:
+            return self.client_time
         now: datetime = self.connection.execute(_TIME).scalar_one()
         return now
 

@@ -17,7 +17,7 @@ from storage.schema.rows import NOTIFICATION, notification_of
 from storage.schema.tables import notification_events
 from storage.sql.dialects import INSERTS, Insert
 from storage.sql.json_rows import Batch, encoded
-from storage.sql.notify import DUE_TOLD
+from storage.sql.notify import NOTIFY_DUE
 
 _FIELDS = (
     "id",
@@ -53,7 +53,7 @@ _INSERT_UNLESS_KNOWN = {
 def _told(insert: Insert) -> Select[str, str]:
     """On PostgreSQL those who deliver are told in the same statement."""
     accepted = insert.returning(notification_events.c.id).cte("accepted")
-    return select(accepted.c.id, DUE_TOLD.scalar_subquery())
+    return select(accepted.c.id, NOTIFY_DUE.scalar_subquery())
 
 
 _ACCEPT: Mapping[str, Executable] = {

@@ -18,7 +18,7 @@ from storage.schema.rows import READABLE
 from storage.schema.tables import notification_events
 from storage.sql.dialects import unindexed
 from storage.sql.json_rows import Batch, encoded
-from storage.sql.notify import tell_due
+from storage.sql.notify import notify_due
 from storage.sql.text import is_storable
 from storage.sql.types import UtcDateTime
 
@@ -92,7 +92,7 @@ def _apply(transaction: Transaction, bulk: Bulk, statement: Executable, action: 
     changed = {row.id for row in connection.execute(statement, values)}
     record(connection, action, [(changed_id, now, bulk.actor) for changed_id in changed])
     if action is AuditAction.REQUEUE:
-        tell_due(connection)
+        notify_due(connection)
     there, under_way = connection.execute(_LEFT, {"ids": encoded(possible - changed)}).one()
     return BulkReport(
         changed=len(changed),

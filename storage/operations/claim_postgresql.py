@@ -111,7 +111,7 @@ _TAKE_LEFT = {
 def take_beside_others(transaction: Transaction, request: ClaimRequest) -> Claims:
     """Put the oldest due notifications that fit under the lease."""
     asked = {
-        "now": transaction.given,
+        "now": transaction.client_time,
         "worker": request.worker,
         "lease": request.lease,
         "slots": max(0, request.slots),
@@ -132,7 +132,7 @@ def take_what_is_left(transaction: Transaction, requests: Sequence[ClaimRequest]
 
 
 def _take_what_is_left(transaction: Transaction, request: ClaimRequest) -> tuple[Claim, ...]:
-    lease = {"now": transaction.given, "worker": request.worker, "lease": request.lease}
+    lease = {"now": transaction.client_time, "worker": request.worker, "lease": request.lease}
     claims: tuple[Claim, ...] = ()
     for channel, way in product(transaction.connection.execute(_WAITING).scalars().all(), WAYS):
         left = request.without(claims)

@@ -12,7 +12,7 @@ from storage.engine.transaction import NOW, Transaction
 from storage.models import AttemptOutcome, Claim, NotificationStatus
 from storage.schema.tables import notification_attempts, notification_events
 from storage.sql.json_rows import Batch, Value, encoded
-from storage.sql.notify import tell_due
+from storage.sql.notify import notify_due
 
 ABANDONED_AT_MOST = 10
 """Abandoned this often, a notification goes to the dead letters."""
@@ -76,12 +76,12 @@ _RELEASE = (
 def end_expired_leases(transaction: Transaction) -> None:
     """Take back every lease that has run out, but for those that another process is taking back."""
     connection = transaction.connection
-    if ended := connection.execute(_ENDED, {"now": transaction.given}).scalars().all():
+    if ended := connection.execute(_ENDED, {"now": transaction.client_time}).scalars().all():
         rows = {"ended": encoded(ended)}
         connection.execute(_RECORD_ABANDONED, rows)
         connection.execute(_END, rows)
         # Whoever passed them by while they were taken back may be the only one with room for them.
-        tell_due(connection)
+        notify_due(connection)
 
 
 def take_back(transaction: Transaction, asked: Sequence[None]) -> Sequence[None]:
@@ -97,5 +97,5 @@ def release(transaction: Transaction, claims: Sequence[Claim]) -> list[bool]:
     ]
     rows = transaction.connection.execute(_RELEASE, {"claims": encoded(held)})
     released = {(notification_id, number) for notification_id, number in rows}
-    tell_due(transaction.connection)
+    notify_due(transaction.connection)
     return [(claim.notification.id, claim.number) in released for claim in claims]

@@ -16,7 +16,7 @@ from storage.operations.leases import held_by
 from storage.schema.tables import notification_attempts, notification_events
 from storage.sql.dialects import INSERTS, Insert
 from storage.sql.json_rows import Batch, Value, encoded
-from storage.sql.notify import tell_due
+from storage.sql.notify import notify_due
 from storage.sql.text import storable
 
 
@@ -155,7 +155,7 @@ def finish(transaction: Transaction, attempts: Sequence[Finished]) -> list[bool]
         connection, [row for row in rows if (row["id"], row["number"]) not in held]
     )
     if any(attempt.outcome is AttemptOutcome.ABANDONED for attempt in attempts):
-        tell_due(connection)
+        notify_due(connection)
     return [_token(attempt) in ours and first[_token(attempt)] is attempt for attempt in attempts]
 
 

@@ -15,7 +15,7 @@ from storage.schema.rows import NOTIFICATION, READABLE, notification_of
 from storage.schema.tables import notification_events
 from storage.sql.dialects import unindexed
 from storage.sql.json_rows import Batch, encoded
-from storage.sql.notify import tell_due
+from storage.sql.notify import notify_due
 from storage.sql.text import is_storable
 from storage.sql.types import UtcDateTime
 
@@ -79,7 +79,7 @@ def lock(connection: Connection, ids: Iterable[str]) -> None:
 def requeue(transaction: Transaction, requests: Sequence[Request]) -> list[Notification | Refused]:
     """Dead or failed become pending, with all retries before them."""
     answers = _each(transaction, requests, _REQUEUE_ONE, AuditAction.REQUEUE)
-    tell_due(transaction.connection)
+    notify_due(transaction.connection)
     return answers
 
 

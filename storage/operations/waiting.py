@@ -8,13 +8,13 @@ from sqlalchemy import ColumnElement, Select, and_
 
 from storage.engine.transaction import NOW
 from storage.schema.tables import notification_events
-from storage.sql.dialects import until_in, waits_as
+from storage.sql.dialects import has_status, no_later_within
 from storage.sql.distinct import distinct
 
 _n = notification_events.c
 
-PENDING = waits_as(_n.status, "pending")
-FAILED = waits_as(_n.status, "failed")
+PENDING = has_status(_n.status, "pending")
+FAILED = has_status(_n.status, "failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ def _pending(channel: ColumnElement[str]) -> ColumnElement[bool]:
 
 
 def _scheduled(channel: ColumnElement[str]) -> ColumnElement[bool]:
-    return and_(FAILED, _n.channel == channel, until_in(_n.channel, channel, _n.next_retry_at, NOW))
+    return and_(FAILED, _n.channel == channel, no_later_within(_n.channel, channel, _n.next_retry_at, NOW))
 
 
 def _unscheduled(channel: ColumnElement[str]) -> ColumnElement[bool]:

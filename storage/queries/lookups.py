@@ -6,7 +6,7 @@ from sqlalchemy import literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.schema.tables import notification_events
-from storage.sql.dialects import begins, ending
+from storage.sql.dialects import last_characters, starts_with
 from storage.sql.distinct import distinct
 
 _n = notification_events.c
@@ -26,7 +26,7 @@ MOST_NAMES = 200
 
 async def ids_beginning(connection: AsyncConnection, prefix: str, limit: int) -> tuple[str, ...]:
     """The greatest first: ids of ours hold their time."""
-    beginning = begins(_n.id, literal(prefix, _n.id.type), literal(prefix + _LAST, _n.id.type))
+    beginning = starts_with(_n.id, literal(prefix, _n.id.type), literal(prefix + _LAST, _n.id.type))
     query = select(_n.id).where(beginning).order_by(_n.id.desc()).limit(limit)
     return tuple((await connection.execute(query)).scalars())
 
@@ -36,7 +36,7 @@ async def similar_ids(connection: AsyncConnection, given: str, limit: int) -> tu
     last = given[-ENDING:]
     newest = select(_n.id).order_by(_n.created_at.desc(), _n.id.desc()).limit(NEWEST).subquery().c
     alike = (
-        select(newest.id).where(ending(newest.id, len(last)) == last),
+        select(newest.id).where(last_characters(newest.id, len(last)) == last),
         select(_n.id).where(_n.id <= given).order_by(_n.id.desc()),
         select(_n.id).where(_n.id > given).order_by(_n.id),
     )

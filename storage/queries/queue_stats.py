@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from storage.models import AttemptOutcome, ChannelRecord, NotificationStatus, QueueCounts
 from storage.operations.waiting import FAILED, channels
 from storage.schema.tables import notification_attempts, notification_events
-from storage.sql.dialects import after_in
+from storage.sql.dialects import later_within
 from storage.sql.types import UtcDateTime
 
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
@@ -30,7 +30,7 @@ def _first_retry() -> Select[datetime | None]:
         .where(
             FAILED,
             _n.channel == failed.c.name,
-            after_in(_n.channel, failed.c.name, _n.next_retry_at, now),
+            later_within(_n.channel, failed.c.name, _n.next_retry_at, now),
         )
         .order_by(_n.next_retry_at)
         .limit(1)

@@ -1,4 +1,4 @@
-"""The tables of certctl's own that are read here, with the columns that are asked for."""
+"""certctl's own tables, with the columns that are read here."""
 
 from sqlalchemy import column, table
 

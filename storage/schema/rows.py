@@ -1,8 +1,7 @@
-"""A row read from the database as the record that every layer speaks.
+"""Rows read from the database, as the models that all layers use.
 
-What the database holds was checked when it was written, so a record is filled and not validated anew.
-A row that another program put in a status of its own is that program's: here it is neither shown, counted
-nor changed.
+The contents were validated when they were written, so they are not validated again. A row with a status
+that is not ours belongs to another program: it is not shown, counted or changed.
 """
 
 from collections.abc import Sequence
@@ -23,18 +22,18 @@ _ATTEMPT_FIELDS = tuple(column.name for column in ATTEMPT)
 READABLE = unindexed(notification_events.c.status).in_(
     [literal_column(f"'{status.value}'") for status in NotificationStatus]
 )
-"""The status is one of the contract's. What `notification_of` is given must have been asked for with this."""
+"""The status is one of ours. Rows for `notification_of` must be selected with this condition."""
 
 
 def notification_of(row: Row[Any] | Sequence[Any]) -> Notification:
-    """The row must hold the columns of `NOTIFICATION` in their order."""
+    """The row must have the columns of `NOTIFICATION`, in order."""
     fields = dict(zip(_NOTIFICATION_FIELDS, row, strict=True))
     fields["status"] = NotificationStatus(fields["status"])
     return Notification(**fields)
 
 
 def attempt_of(row: Row[Any] | Sequence[Any]) -> Attempt:
-    """The row must hold the columns of `ATTEMPT` in their order."""
+    """The row must have the columns of `ATTEMPT`, in order."""
     fields = dict(zip(_ATTEMPT_FIELDS, row, strict=True))
     fields["outcome"] = AttemptOutcome(fields["outcome"])
     return Attempt(**fields)

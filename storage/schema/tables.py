@@ -1,4 +1,4 @@
-"""How notifications lie in the database: certctl's table with our additions, and the attempts beside it."""
+"""The tables: certctl's notifications with our additions, their attempts, and the audit log."""
 
 from sqlalchemy import (
     Boolean,
@@ -13,29 +13,29 @@ from sqlalchemy import (
     text,
 )
 
-from storage.sql.types import Name, Seconds, UtcDateTime, Words
+from storage.sql.types import Seconds, ShortText, StorableText, UtcDateTime
 
 metadata = MetaData()
 
 notification_events = Table(
     "notification_events",
     metadata,
-    Column("id", Words, primary_key=True),
-    Column("type", Name(255), nullable=False),
-    Column("certificate_id", Words),
-    Column("channel", Name(255), nullable=False),
-    Column("recipient", Name(255), nullable=False),
-    Column("message", Words, nullable=False),
+    Column("id", StorableText, primary_key=True),
+    Column("type", ShortText(255), nullable=False),
+    Column("certificate_id", StorableText),
+    Column("channel", ShortText(255), nullable=False),
+    Column("recipient", ShortText(255), nullable=False),
+    Column("message", StorableText, nullable=False),
     Column("status", String(50), nullable=False, server_default="pending"),
     Column("sent_at", UtcDateTime),
-    Column("error", Words),
+    Column("error", StorableText),
     Column("retry_count", Integer, nullable=False, server_default="0"),
     Column("next_retry_at", UtcDateTime),
-    Column("last_error", Words),
+    Column("last_error", StorableText),
     Column("created_at", UtcDateTime, nullable=False),
     # Ours. Nullable or defaulted, so that certctl's server goes on writing to the same table.
     Column("read_at", UtcDateTime),
-    Column("idempotency_key", Words),
+    Column("idempotency_key", StorableText),
     Column("lease_owner", Text),
     Column("lease_expires_at", UtcDateTime),
     Column("claimed_at", UtcDateTime),
@@ -48,7 +48,7 @@ notification_attempts = Table(
     metadata,
     Column(
         "notification_id",
-        Words,
+        StorableText,
         ForeignKey("notification_events.id", ondelete="CASCADE"),
         primary_key=True,
     ),
@@ -56,10 +56,10 @@ notification_attempts = Table(
     Column("started_at", UtcDateTime, nullable=False),
     Column("duration", Seconds),
     Column("outcome", String(50), nullable=False),
-    Column("error", Words),
+    Column("error", StorableText),
     Column("worker", Text, nullable=False),
     Column("late", Boolean, nullable=False, server_default=text("false")),
-    Column("channel", Name(255), nullable=False),
+    Column("channel", ShortText(255), nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -71,13 +71,13 @@ notification_audit = Table(
     Column("at", UtcDateTime, nullable=False),
     Column("actor", Text, nullable=False),
     Column("action", String(50), nullable=False),
-    # No foreign key: who deleted a notification is still known when it is gone.
-    Column("notification_id", Words, nullable=False),
+    # No foreign key: the entry that says who deleted a notification outlives it.
+    Column("notification_id", StorableText, nullable=False),
 )
 
 
 DIALECT = "dialect"
-"""What the information of an index says that only one kind of database has."""
+"""The key in `Index.info` of an index that only one kind of database has."""
 
 
 def _partial(
@@ -98,9 +98,9 @@ _partial(
     _n.next_retry_at,
     where="status = 'failed' AND next_retry_at IS NOT NULL",
 )
-# SQLite's planner sees only by a status in the key that these fit better than the index of lists.
-# PostgreSQL's takes the status for granted in them, and could then not seek by what comes after it; it sees
-# only by a predicate that fits no other index that these are better than that of lists.
+# With the status in the key, SQLite's planner prefers these to the index for lists. PostgreSQL's planner
+# drops a status that the predicate implies, and could then not seek by the columns after it; with a
+# predicate that no other index has, it prefers these.
 for _dialect, _key, _predicate in (
     ("sqlite", (_n.status,), "status = '{}'"),
     ("postgresql", (), "(status = '{}') IS TRUE"),
@@ -136,8 +136,8 @@ _partial(
     where="status = 'sent' AND sent_at IS NULL",
 )
 
-# Lists are newest first, so each of these ends in the order of the list. The names keep clear of certctl's
-# own indexes, which a database may already have.
+# Lists are newest first, so each of these ends in the order of the list. The names differ from those of
+# certctl's own indexes, which a database may already have.
 Index("idx_notification_events_newest", _n.created_at, _n.id)
 Index("idx_notification_events_newest_by_status", _n.status, _n.created_at, _n.id)
 Index("idx_notification_events_newest_by_channel", _n.channel, _n.created_at, _n.id)
@@ -151,7 +151,7 @@ _partial(
 Index("idx_notification_events_newest_by_type", _n.type, _n.created_at, _n.id)
 Index("idx_notification_events_newest_by_recipient", _n.recipient, _n.created_at, _n.id)
 
-# What happened lately, by channel and outcome, without a look at the rows.
+# Recent attempts by channel and outcome, from the index alone.
 Index(
     "idx_notification_attempts_recent",
     notification_attempts.c.started_at,

@@ -1,7 +1,4 @@
-"""What do SQLite and PostgreSQL say in different words? Elements that each database is told in its own.
-
-Everything else is one statement for both.
-"""
+"""SQL elements that SQLite and PostgreSQL spell differently. All other SQL is the same for both."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
@@ -14,7 +11,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.visitors import InternalTraversal
 from sqlalchemy.types import TypeEngine
 
-from storage.sql.types import UtcDateTime, Words
+from storage.sql.types import StorableText, UtcDateTime
 
 Insert = sqlite.Insert | postgresql.Insert
 
@@ -22,18 +19,18 @@ INSERTS: Mapping[str, Callable[[Table], Insert]] = {
     "sqlite": sqlite.insert,
     "postgresql": postgresql.insert,
 }
-"""An insert that can say what to do where the row is there, by the name of the dialect."""
+"""For each dialect, an insert that has an ON CONFLICT clause."""
 
 
-class _InItsWords(FunctionElement[Any]):
-    """Told to each database by its template, where {0} and so on are the parts."""
+class _Templated(FunctionElement[Any]):
+    """Compiled from a template for each database, in which {0} and so on are the arguments."""
 
     on_sqlite: ClassVar[str]
     on_postgresql: ClassVar[str]
 
 
-@compiles(_InItsWords)
-def _in_its_words(element: _InItsWords, compiler: SQLCompiler, **options: Any) -> str:
+@compiles(_Templated)
+def _from_template(element: _Templated, compiler: SQLCompiler, **options: Any) -> str:
     template = getattr(element, f"on_{compiler.dialect.name}")
     return str(template.format(*_process(element, compiler, options)))
 
@@ -42,15 +39,15 @@ def _process(element: FunctionElement[Any], compiler: SQLCompiler, options: dict
     return [compiler.process(clause, **options) for clause in element.clauses]
 
 
-class json_rows(_InItsWords):  # noqa: N801 - these are named as they read in a statement
-    """The elements of a JSON array, as rows with the one column `value`."""
+class json_rows(_Templated):  # noqa: N801 - elements are named like SQL functions
+    """The elements of a JSON array, as rows with a single column `value`."""
 
     inherit_cache = True
     on_sqlite = "json_each({0})"
     on_postgresql = "jsonb_array_elements(CAST({0} AS JSONB))"
 
 
-class json_text(_InItsWords):  # noqa: N801
+class json_text(_Templated):  # noqa: N801
     """A JSON string as text."""
 
     type = Text()
@@ -86,9 +83,9 @@ def _json_field_postgresql(element: json_field, compiler: SQLCompiler, **options
     return f"CAST({value} ->> {name} AS {kind})"
 
 
-class unindexed(_InItsWords):  # noqa: N801
-    """A column of which SQLite shall not think that an index is worth using: it has no figures to compare
-    them by, and guesses. PostgreSQL has them."""
+class unindexed(_Templated):  # noqa: N801
+    """A column for which SQLite must not choose an index: it has no statistics, and would guess wrong.
+    PostgreSQL has statistics."""
 
     type = String()
     inherit_cache = True
@@ -96,8 +93,8 @@ class unindexed(_InItsWords):  # noqa: N801
     on_postgresql = "{0}"
 
 
-class waits_as(_InItsWords):  # noqa: N801
-    """The status is this one, a literal, as the indexes say it that hold only those that wait so."""
+class has_status(_Templated):  # noqa: N801
+    """The status equals this literal, written as in the predicates of the partial indexes."""
 
     inherit_cache = True
     on_sqlite = "{0} = {1}"
@@ -107,11 +104,11 @@ class waits_as(_InItsWords):  # noqa: N801
         super().__init__(column, literal_column(f"'{status}'"))
 
 
-class _In(_InItsWords):
-    """How a moment of one group compares to another moment; that it is of the group is also to be asked for.
+class _WithinGroup(_Templated):
+    """Compares a time of one group with another time. The query must also ask for the group by itself.
 
-    PostgreSQL has two indexes that hold the moment, and thinks the one without the group as good. It can't
-    take that for a comparison of both at once.
+    PostgreSQL has two indexes on the time, and may choose the one without the group. It can't use that one
+    for a comparison of the group and the time together.
     """
 
     inherit_cache = True
@@ -122,7 +119,7 @@ class _In(_InItsWords):
         super().__init__(group, value, moment, other)
 
 
-class until_in(_In):  # noqa: N801
+class no_later_within(_WithinGroup):  # noqa: N801
     """At or before."""
 
     inherit_cache = True
@@ -130,7 +127,7 @@ class until_in(_In):  # noqa: N801
     on_postgresql = "(({0}, {2}) <= ({1}, {3}))"
 
 
-class after_in(_In):  # noqa: N801
+class later_within(_WithinGroup):  # noqa: N801
     """Later."""
 
     inherit_cache = True
@@ -138,8 +135,8 @@ class after_in(_In):  # noqa: N801
     on_postgresql = "(({0}, {2}) > ({1}, {3}))"
 
 
-class milliseconds_between(_InItsWords):  # noqa: N801
-    """From the first moment to the second, rounded."""
+class milliseconds_between(_Templated):  # noqa: N801
+    """From the first time to the second, rounded."""
 
     type = BigInteger()
     inherit_cache = True
@@ -147,9 +144,9 @@ class milliseconds_between(_InItsWords):  # noqa: N801
     on_postgresql = "CAST(round(extract(epoch FROM {1} - {0}) * 1000) AS BIGINT)"
 
 
-class at_present(_InItsWords):  # noqa: N801
-    """The moment of a statement: the one that it is given or, where a database has a clock of its own and is
-    given none, the one at which it is told the statement."""
+class current_time(_Templated):  # noqa: N801
+    """The time of a statement: its argument or, if that is NULL and the database has a clock, the time at
+    which the database received it."""
 
     type = UtcDateTime()
     inherit_cache = True
@@ -157,8 +154,8 @@ class at_present(_InItsWords):  # noqa: N801
     on_postgresql = "COALESCE({0}, statement_timestamp())"
 
 
-class hour_of(_InItsWords):  # noqa: N801
-    """What moments of one hour have in common."""
+class hour_of(_Templated):  # noqa: N801
+    """The time, truncated to the hour."""
 
     type = UtcDateTime()
     inherit_cache = True
@@ -166,21 +163,21 @@ class hour_of(_InItsWords):  # noqa: N801
     on_postgresql = "date_trunc('hour', {0}, 'UTC')"
 
 
-class begins(_InItsWords):  # noqa: N801
-    """The text begins with the second one; the third sorts after all that do."""
+class starts_with(_Templated):  # noqa: N801
+    """The text starts with the second argument; the third sorts after every text that does."""
 
     inherit_cache = True
-    # A range, not LIKE: that has its own signs, and is served by an index only under conditions.
+    # A range, because LIKE has wildcards and uses an index only under some conditions.
     on_sqlite = "({0} >= {1} AND {0} < {2})"
-    # Where words are put in the order of a language, what begins alike need not stand together. The planner
-    # knows beforehand which order it is, and takes only one side of the OR.
+    # In the order of a language, texts with the same start need not be neighbours. The planner evaluates
+    # the comparison of 'a' and 'B' in advance, and keeps only one side of the OR.
     on_postgresql = "(starts_with({0}, {1}) AND ('a' < 'B' OR ({0} >= {1} AND {0} < {2})))"
 
 
-class ending(_InItsWords):  # noqa: N801
-    """The last characters of a text, as many as the second says."""
+class last_characters(_Templated):  # noqa: N801
+    """The last characters of a text; the second argument is their number."""
 
-    type = Words()
+    type = StorableText()
     inherit_cache = True
     on_sqlite = "substr({0}, -{1})"
     on_postgresql = "right({0}, {1})"

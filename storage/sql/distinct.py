@@ -1,13 +1,13 @@
-"""Which values has a column? Found by seeking from one to the next, however many rows have each."""
+"""The distinct values of a column, found by one index seek for each value (a loose index scan)."""
 
 from sqlalchemy import Column, ColumnElement, ScalarSelect, Select, literal_column, select
 
 
 def distinct(column: "Column[str]", *conditions: ColumnElement[bool]) -> Select[str]:
-    """The values, in order, of the rows that meet the conditions; an index begins with the column."""
+    """The values of the rows that meet the conditions, in order. An index must start with the column."""
 
     def least(*further: ColumnElement[bool]) -> ScalarSelect[str]:
-        # Not min(), for which PostgreSQL goes through all rows where it thinks that there are few.
+        # Not min(), for which PostgreSQL scans all rows if it expects few.
         found = select(column).where(*conditions, *further).order_by(column)
         return found.limit(literal_column("1")).scalar_subquery()
 

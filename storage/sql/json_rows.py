@@ -1,7 +1,7 @@
-"""How does one statement apply to many rows? The rows travel as one JSON parameter and are joined to.
+"""One statement for many rows, which are passed as a single JSON parameter.
 
-One bound value and one step, whatever the number of rows: stepping row by row would give up and take back
-the interpreter's lock each time. The statement's text never varies, so it is compiled and prepared once.
+One bound value and one step, however many rows there are: `executemany` would release and take the
+interpreter's lock for each row. The text of the statement never varies, so it is compiled and prepared once.
 """
 
 import json
@@ -21,12 +21,12 @@ _TEXT = Text()
 
 
 def encoded(rows: Iterable[Mapping[str, Value] | str]) -> str:
-    """The value for a `Batch`'s parameter."""
+    """The value of a `Batch`'s parameter."""
     return _ENCODER.encode(list(rows))
 
 
 class Batch:
-    """The rows of one parameter, as something to select from."""
+    """The rows of a JSON parameter, to select from."""
 
     def __init__(self, parameter: str) -> None:
         self.rows: TableValuedAlias = json_rows(bindparam(parameter, type_=Text)).table_valued(
@@ -35,7 +35,7 @@ class Batch:
 
     @property
     def values(self) -> ColumnElement[str]:
-        """The rows themselves, where each is a text."""
+        """The rows themselves, if each is a string."""
         return json_text(self.rows.c.value)
 
     def field(self, name: str, type_: TypeEngine[Any] = _TEXT) -> ColumnElement[Any]:
@@ -51,5 +51,5 @@ def _moment(value: object) -> str:
     return sortable(value)
 
 
-# `json.dumps` with options makes an encoder for every call.
+# `json.dumps` with options would create an encoder on every call.
 _ENCODER = json.JSONEncoder(default=_moment, separators=(",", ":"))

@@ -1,19 +1,19 @@
-"""How do processes tell each other, on PostgreSQL, that there is something to do or to read again?
+"""PostgreSQL notifications by which processes tell each other that something is due or has changed.
 
-SQLite has no messages; there, `data_version` is looked at instead.
+SQLite has no notifications; processes poll its `data_version` instead.
 """
 
 from sqlalchemy import Connection, func, literal, select
 
 DUE = "certctl_mcp_due"
-"""Something may be due that was not. Sent within the transaction: who hears it finds it."""
+"""The channel for: something may have become due. Sent in the transaction that made it due."""
 
 CHANGED = "certctl_mcp_changed"
-"""Something else has changed, for those who watch."""
+"""The channel for: something else has changed."""
 
-SPOKEN_FOR = "certctl_mcp.spoken_for"
-"""The setting of a transaction of ours, which tells by itself what it changes. The table's triggers tell
-what other programs change."""
+ANNOUNCED_BY_US = "certctl_mcp.spoken_for"
+"""A setting of our own transactions, which send their notifications themselves. The table's triggers send
+them for changes by other programs."""
 
 FUNCTION = """
 CREATE OR REPLACE FUNCTION certctl_mcp_tell() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -23,28 +23,28 @@ BEGIN
 END
 $$
 """
-_FOREIGN = f"current_setting('{SPOKEN_FOR}', true) IS DISTINCT FROM 'on'"
-_OTHERWISE = "OLD.status IS DISTINCT FROM NEW.status"
+_BY_OTHERS = f"current_setting('{ANNOUNCED_BY_US}', true) IS DISTINCT FROM 'on'"
+_STATUS_CHANGED = "OLD.status IS DISTINCT FROM NEW.status"
 TRIGGERS = {
     "certctl_mcp_accepted": f"""
         AFTER INSERT ON notification_events FOR EACH STATEMENT
-        WHEN ({_FOREIGN}) EXECUTE FUNCTION certctl_mcp_tell('{DUE}')""",
+        WHEN ({_BY_OTHERS}) EXECUTE FUNCTION certctl_mcp_tell('{DUE}')""",
     "certctl_mcp_due": f"""
         AFTER UPDATE OF status ON notification_events FOR EACH ROW
-        WHEN ({_FOREIGN} AND NEW.status IN ('pending', 'failed') AND {_OTHERWISE})
+        WHEN ({_BY_OTHERS} AND NEW.status IN ('pending', 'failed') AND {_STATUS_CHANGED})
         EXECUTE FUNCTION certctl_mcp_tell('{DUE}')""",
     "certctl_mcp_changed": f"""
         AFTER UPDATE OF status ON notification_events FOR EACH ROW
-        WHEN ({_FOREIGN} AND NEW.status NOT IN ('pending', 'failed') AND {_OTHERWISE})
+        WHEN ({_BY_OTHERS} AND NEW.status NOT IN ('pending', 'failed') AND {_STATUS_CHANGED})
         EXECUTE FUNCTION certctl_mcp_tell('{CHANGED}')""",
 }
-"""By name: they tell what programs other than this one write, for certctl's server tells nobody."""
+"""By name. They announce what other programs write; certctl's server sends no notifications."""
 
-DUE_TOLD = select(func.pg_notify(literal(DUE), literal("")))
-"""Wakes those who deliver, once the transaction is committed."""
+NOTIFY_DUE = select(func.pg_notify(literal(DUE), literal("")))
+"""Wakes the processes that deliver, once the transaction is committed."""
 
 
-def tell_due(connection: Connection) -> None:
-    """Wake those who deliver, once this transaction is committed."""
+def notify_due(connection: Connection) -> None:
+    """Wake the processes that deliver, once this transaction is committed."""
     if connection.dialect.name == "postgresql":
-        connection.execute(DUE_TOLD)
+        connection.execute(NOTIFY_DUE)

@@ -1,4 +1,4 @@
-"""Column types that mean the same in both databases: text that can be stored, moments in UTC, durations."""
+"""Column types that mean the same in both databases: storable text, times in UTC, durations."""
 
 from datetime import MINYEAR, UTC, datetime, timedelta
 from typing import Any
@@ -8,8 +8,8 @@ from sqlalchemy import Dialect, Float, String, Text, types
 from storage.sql.text import is_storable
 
 
-class Words(types.TypeDecorator[str]):
-    """Text. What no database can hold is not found there, rather than refused by the driver."""
+class StorableText(types.TypeDecorator[str]):
+    """Text. A value that no database can hold matches nothing, instead of an error from the driver."""
 
     impl: type[String] = Text
     cache_ok = True
@@ -18,15 +18,15 @@ class Words(types.TypeDecorator[str]):
         return value if value is not None and is_storable(value) else None
 
 
-class Name(Words):
-    """Short text."""
+class ShortText(StorableText):
+    """Text of limited length."""
 
     impl = String
     cache_ok = True
 
 
 class UtcDateTime(types.TypeDecorator[datetime]):
-    """A moment in UTC, as text of one width in SQLite so that it sorts and compares as it should."""
+    """A time in UTC; in SQLite text of fixed width, which sorts and compares like the times."""
 
     impl = types.DateTime(timezone=True)
     cache_ok = True
@@ -45,10 +45,10 @@ class UtcDateTime(types.TypeDecorator[datetime]):
         if value is None:
             return None
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-        # certctl's server, which is written in Go, writes the zero time where it means none.
+        # certctl's server writes Go's zero time for none.
         if moment.year == MINYEAR:
             return None
-        # SQLite's own CURRENT_TIMESTAMP, which other programs write, is UTC without saying so.
+        # SQLite's CURRENT_TIMESTAMP, which other programs write, is UTC without a time zone.
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
@@ -66,7 +66,7 @@ class Seconds(types.TypeDecorator[timedelta]):
 
 
 def in_utc(moment: datetime) -> datetime:
-    """The moment; one in the first or last hours of all calendars as the first or last that there is."""
+    """The time in UTC, clamped to the range of `datetime`."""
     try:
         return moment.astimezone(UTC)
     except OverflowError:
@@ -74,5 +74,5 @@ def in_utc(moment: datetime) -> datetime:
 
 
 def sortable(moment: datetime) -> str:
-    """The moment as SQLite stores it: UTC, microseconds, 32 characters."""
+    """The time as SQLite stores it: UTC, microseconds, 32 characters."""
     return in_utc(moment).isoformat(timespec="microseconds")

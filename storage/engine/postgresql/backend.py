@@ -34,7 +34,7 @@ from storage.read_only import ReadOnly
 from storage.schema.inspection import SchemaState, missing
 from storage.schema.migrations import REVISIONS, bring_up_to_date, current_revision
 from storage.schema.partial import read_incomplete_schema
-from storage.sql.notify import SPOKEN_FOR
+from storage.sql.notify import ANNOUNCED_BY_US
 
 logger = logging.getLogger(__name__)
 
@@ -147,7 +147,7 @@ async def opened(
             "lock_timeout": _milliseconds(busy_timeout),
             "statement_timeout": _milliseconds(LONGEST_WRITE),
             "idle_in_transaction_session_timeout": _milliseconds(IDLE_AT_MOST),
-            SPOKEN_FOR: "on",
+            ANNOUNCED_BY_US: "on",
             **BY_INDEX,
         }
         # Behind a pooler each transaction may be on another connection, which others use too.

@@ -1,4 +1,4 @@
-"""Is the schema the one this program speaks? If not, Alembic's revisions bring it there, in-process.
+"""Migrations: Alembic revisions that bring a schema up to date, run in-process.
 
 Revisions are idempotent: each adds what is missing, whatever part of it a database already has.
 """
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 REVISIONS = ("0001", "0002", "0003")
-"""Every revision, oldest first. Known here so that a start on a current schema need not load Alembic."""
+"""Every revision, oldest first. Listed here so that opening a current schema does not import Alembic."""
 
 VERSION_TABLE = "certctl_mcp_version"
 
 LOCK_TIMEOUT = "10s"
 
 _LOCK = 0x6365727463746C
-"""The number of the lock that those take who migrate: `certctl` in ASCII."""
+"""The number of the advisory lock held during a migration: `certctl` in ASCII."""
 
-# Alembic keeps the database that it migrates in a variable of its own: another one's would be changed.
+# Alembic keeps its connection in a global variable, so two threads can't migrate at once.
 _ONE_AT_A_TIME = Lock()
 
 
 def bring_up_to_date(connection: Connection) -> None:
-    """Migrate if needed. Servers that start together take turns; the later ones find the work done.
+    """Migrate if needed. Servers that start together take turns; the later ones find it done.
 
     Raises:
-        DatabaseTooNewError: the schema comes from a later version of this program.
+        DatabaseTooNewError: the schema is of a newer version of this program.
     """
     with connection.begin():
         _take_turns(connection)
@@ -44,10 +44,10 @@ def bring_up_to_date(connection: Connection) -> None:
 
 
 def _take_turns(connection: Connection) -> None:
-    """On SQLite the transaction itself keeps others out."""
+    """SQLite's write transaction already excludes other processes."""
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(literal(_LOCK, BigInteger))))
-        # Other programs wait behind a change of the table that waits: it is given up soon.
+        # Other programs queue behind an ALTER TABLE that waits for its lock, so it must not wait for long.
         connection.execute(select(func.set_config("lock_timeout", LOCK_TIMEOUT, True)))
 
 
@@ -55,7 +55,7 @@ def current_revision(connection: Connection) -> str | None:
     """The schema's revision, or None where this program has never migrated it.
 
     Raises:
-        DatabaseTooNewError: the revision is none of ours.
+        DatabaseTooNewError: the revision is not one of ours.
     """
     if not inspect(connection).has_table(VERSION_TABLE):
         return None

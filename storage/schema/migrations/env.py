@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the revisions on the connection it is handed, inside its transaction."""
+"""Alembic's entry point: runs the revisions on the given connection, inside its transaction."""
 
 from alembic import context
 

@@ -40,7 +40,7 @@ def _missing_columns() -> list[Column[object]]:
 def _definition(column: Column[object]) -> str:
     definition = str(CreateColumn(column).compile(dialect=op.get_bind().dialect))
     if column is _n.created_at:
-        # For the rows that are there, and for those of programs that do not know the column.
+        # For existing rows, and for rows of programs that do not know the column.
         definition += f" DEFAULT '{sortable(datetime.now(UTC))}'"
     return definition
 

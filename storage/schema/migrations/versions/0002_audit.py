@@ -1,4 +1,4 @@
-"""Who did what to a notification."""
+"""The audit log: who changed which notification."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""On PostgreSQL, word of what other programs write."""
+"""On PostgreSQL, notifications of what other programs write."""
 
 from alembic import op
 
