@@ -1,4 +1,4 @@
-"""Which parts of the protocol are advertised? Only those that are served, as they are served."""
+"""The protocol capabilities that the server advertises: exactly those that it serves."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp_types import METHOD_NOT_FOUND
 
-_GREETINGS = frozenset({"initialize", "server/discover"})
+_HANDSHAKES = frozenset({"initialize", "server/discover"})
 _CAPABILITIES = {
     "tools": "tools",
     "prompts": "prompts",
@@ -17,27 +17,27 @@ _CAPABILITIES = {
     "subscriptions": "resources",
     "completion": "completions",
 }
-"""What a method belongs to, by the part of its name before the slash."""
+"""The capability that a method belongs to, by the part of its name before the slash."""
 
-_AS_LONG_AS_THE_PROCESS = CacheHint(ttl_ms=3_600_000, scope="private")
-"""It never changes, but a caller that may only read has another than one that may act."""
+_FOR_THE_PROCESS_LIFETIME = CacheHint(ttl_ms=3_600_000, scope="private")
+"""Never changes while the process runs, but differs between callers with different permissions."""
 
 CACHE_HINTS: Mapping[CacheableMethod, CacheHint] = {
-    "server/discover": _AS_LONG_AS_THE_PROCESS,
-    "tools/list": _AS_LONG_AS_THE_PROCESS,
-    "prompts/list": _AS_LONG_AS_THE_PROCESS,
-    "resources/list": _AS_LONG_AS_THE_PROCESS,
-    "resources/templates/list": _AS_LONG_AS_THE_PROCESS,
+    "server/discover": _FOR_THE_PROCESS_LIFETIME,
+    "tools/list": _FOR_THE_PROCESS_LIFETIME,
+    "prompts/list": _FOR_THE_PROCESS_LIFETIME,
+    "resources/list": _FOR_THE_PROCESS_LIFETIME,
+    "resources/templates/list": _FOR_THE_PROCESS_LIFETIME,
     "resources/read": CacheHint(ttl_ms=0, scope="private"),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Advertised:
-    """Middleware that leaves out all capabilities but those served, and the methods that belong to them.
+class CapabilityFilter:
+    """Middleware that hides the capabilities that aren't served, and rejects their methods.
 
-    The SDK's server answers for most of them, with nothing where nothing is registered, and promises to
-    tell of changes of every list where it tells of any change. Here lists last as long as the process.
+    The SDK's server answers most methods with an empty result where nothing is registered, and advertises
+    `listChanged` for every list. Here lists never change while the process runs.
     """
 
     served: frozenset[str]
@@ -47,7 +47,7 @@ class Advertised:
         if capability is not None and capability not in self.served:
             raise MCPError(code=METHOD_NOT_FOUND, message="Method not found", data=ctx.method)
         result = await call_next(ctx)
-        if ctx.method in _GREETINGS and isinstance(result, dict):
+        if ctx.method in _HANDSHAKES and isinstance(result, dict):
             result["capabilities"] = {
                 name: _without_list_changes(detail)
                 for name, detail in result["capabilities"].items()

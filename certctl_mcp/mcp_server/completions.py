@@ -1,4 +1,4 @@
-"""How does what a person types into an address or a prompt go on? With what there is and may be shown."""
+"""Completions for the arguments of prompts and the variables of resource templates."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
@@ -21,8 +21,8 @@ from certctl_mcp.services.explanations import unknown_name
 from certctl_mcp.text.untrusted import clean_name, decode_id, encode_id
 from storage.models import NotificationStatus, NotificationType
 
-MOST = 100
-"""Values that the protocol lets an answer hold."""
+MAX_VALUES = 100
+"""The protocol's limit for the values in one answer."""
 
 _PERIODS = ("1h", "6h", "24h", "7d", "30d")
 
@@ -31,13 +31,13 @@ _Source = Callable[[Opening], Awaitable[Iterable[str]]]
 
 
 class Completions:
-    """For the templates of the resources, and for prompts."""
+    """Completes resource templates and prompts."""
 
     def __init__(self, prompts: Prompts) -> None:
         self._prompts = prompts
 
-    def serve(self, server: Server[Opening]) -> None:
-        """Have `server` complete."""
+    def register(self, server: Server[Opening]) -> None:
+        """Register the handler for completions with `server`."""
         server.add_request_handler("completion/complete", CompleteRequestParams, self._complete)
 
     async def _complete(self, ctx: Context, params: CompleteRequestParams) -> CompleteResult:
@@ -45,7 +45,7 @@ class Completions:
         match params.ref:
             case PromptReference(name=prompt):
                 _check("argument", name, self._prompts.arguments(prompt))
-                # Only what the prompt takes: what is in use but not configured it refuses.
+                # Only configured channels: the prompt rejects the others.
                 offered = {SINCE: _PERIODS, CHANNEL: self._prompts.channels}[name]
                 return _matching(typed, offered)
             case ResourceTemplateReference(uri=template):
@@ -64,10 +64,10 @@ def _check(what: str, given: str, allowed: tuple[str, ...]) -> None:
 
 async def _ids(opening: Opening, typed: str) -> CompleteResult:
     service = (await opening.application()).notifications
-    found = await service.ids_beginning(decode_id(typed), MOST + 1)
-    more = len(found) > MOST
+    found = await service.ids_beginning(decode_id(typed), MAX_VALUES + 1)
+    more = len(found) > MAX_VALUES
     # One that is too long or holds a secret is shown otherwise, and can't be passed on.
-    values = [word for one in found[:MOST] if decode_id(word := encode_id(one)) == one]
+    values = [word for one in found[:MAX_VALUES] if decode_id(word := encode_id(one)) == one]
     return _answer(values, None if more else len(values), more=more)
 
 
@@ -94,8 +94,8 @@ def _matching(typed: str, values: Iterable[str]) -> CompleteResult:
     found.sort(key=lambda value: not value.casefold().startswith(wanted))
     # A name with hidden characters or a secret would have to be changed to be shown, and then be another.
     fit = [value for value in found if value.isprintable() and clean_name(value) == value]
-    return _answer(fit, len(fit), more=len(fit) > MOST)
+    return _answer(fit, len(fit), more=len(fit) > MAX_VALUES)
 
 
 def _answer(values: list[str], total: int | None, *, more: bool) -> CompleteResult:
-    return CompleteResult(completion=Completion(values=values[:MOST], total=total, has_more=more))
+    return CompleteResult(completion=Completion(values=values[:MAX_VALUES], total=total, has_more=more))

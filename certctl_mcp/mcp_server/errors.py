@@ -1,6 +1,6 @@
-"""What does a client hear of a request that can't be met? What was wrong, as an error of the protocol.
+"""Translates exceptions into protocol errors that say what was wrong.
 
-Tools answer for themselves: what a call got wrong is its answer.
+Tools return their errors as results instead, because that is what a model reads.
 """
 
 import logging
@@ -23,18 +23,18 @@ from storage.errors import NotificationError, NotificationNotFoundError, Storage
 logger = logging.getLogger(__name__)
 
 CALL_TIMEOUT = timedelta(seconds=55)
-"""Hosts give a call up after a minute. A sweep, the longest call, ends after 45 seconds."""
+"""Hosts give up on a call after a minute. A sweep, the longest call, ends after 45 seconds."""
 
 RESOURCE_NOT_FOUND = -32002
-"""The code of the revisions up to 2025-11-25; later ones have INVALID_PARAMS for it."""
+"""The code in revisions up to 2025-11-25; later revisions use INVALID_PARAMS."""
 
-_NOT_LIMITED = frozenset({"tools/call", "subscriptions/listen"})
-"""The first has a limit of its own, the second lasts as long as the client likes."""
+_WITHOUT_TIMEOUT = frozenset({"tools/call", "subscriptions/listen"})
+"""Tools have their own timeout, and a subscription lasts as long as the client wants."""
 
 
-async def explain_refusals(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-    """Middleware that turns what is raised into an error that says what to do, and nothing of the inside."""
-    limit = None if ctx.method in _NOT_LIMITED else CALL_TIMEOUT.total_seconds()
+async def translate_errors(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    """Middleware that turns exceptions into errors that say what to do, without revealing internals."""
+    limit = None if ctx.method in _WITHOUT_TIMEOUT else CALL_TIMEOUT.total_seconds()
     try:
         with anyio.fail_after(limit):
             return await call_next(ctx)
@@ -43,18 +43,19 @@ async def explain_refusals(ctx: ServerRequestContext[Any, Any], call_next: CallN
     except TimeoutError:
         message = f"No answer within {CALL_TIMEOUT.total_seconds():g} s; nothing was changed."
         logger.warning("%s: %s", ctx.method, message)
-        raise MCPError(INTERNAL_ERROR, message, _named(ctx)) from None
+        raise MCPError(INTERNAL_ERROR, message, _error_data(ctx)) from None
     except StorageError as failure:
         logger.warning("%s: %s", ctx.method, failure)
-        raise MCPError(INTERNAL_ERROR, str(explained(failure)), _named(ctx)) from failure
+        raise MCPError(INTERNAL_ERROR, str(explained(failure)), _error_data(ctx)) from failure
     except (NotificationError, RequestError) as failure:
         message = str(explained(failure))
         logger.info("%s: %s", ctx.method, message)
-        raise MCPError(_code(failure, ctx), message, _named(ctx)) from failure
-    except Exception as defect:
-        # The edge of the protocol: the older revisions' dispatcher would show it as it is.
+        raise MCPError(_code(failure, ctx), message, _error_data(ctx)) from failure
+    except Exception as bug:
+        # The older revisions' dispatcher would send the exception's text to the client.
         logger.exception("%s failed", ctx.method)
-        raise MCPError(INTERNAL_ERROR, "Internal error; the server's log says more.", _named(ctx)) from defect
+        message = "Internal error; see the server's log for details."
+        raise MCPError(INTERNAL_ERROR, message, _error_data(ctx)) from bug
 
 
 def _code(failure: Exception, ctx: ServerRequestContext[Any, Any]) -> int:
@@ -63,7 +64,7 @@ def _code(failure: Exception, ctx: ServerRequestContext[Any, Any]) -> int:
     return RESOURCE_NOT_FOUND if missing and older else INVALID_PARAMS
 
 
-def _named(ctx: ServerRequestContext[Any, Any]) -> dict[str, str] | None:
-    """The resource that was asked for, if its address can be shown as it is."""
+def _error_data(ctx: ServerRequestContext[Any, Any]) -> dict[str, str] | None:
+    """The URI that was requested, if it can be shown unchanged."""
     uri = (ctx.params or {}).get("uri")
     return {"uri": uri} if isinstance(uri, str) and clean_excerpt(uri, LONGEST) == (uri, 0) else None

@@ -1,6 +1,6 @@
-"""What may a person ask for by name? Ways through the tools for the three tasks that come again and again.
+"""The prompts: guided ways through the tools for three recurring tasks.
 
-What each says stands in `certctl_mcp.mcp_server.prompt_texts`.
+Their texts are in `certctl_mcp.mcp_server.prompt_texts`.
 """
 
 from collections.abc import Callable, Mapping, Sequence, Set
@@ -22,7 +22,7 @@ from mcp_types import (
 from mcp_types import Prompt as ListedPrompt
 
 from certctl_mcp.mcp_server import prompt_texts
-from certctl_mcp.mcp_server.prompt_texts import DEFAULT_PERIOD, UNTRUSTED, Asked, Step
+from certctl_mcp.mcp_server.prompt_texts import DEFAULT_PERIOD, UNTRUSTED, PromptRequest, Step
 from certctl_mcp.mcp_server.tools.arguments import ArgumentError, moment_argument
 from certctl_mcp.runtime.lifespan import Opening
 from certctl_mcp.services.errors import UnknownChannelError
@@ -34,7 +34,7 @@ CHANNEL = "channel"
 Context = ServerRequestContext[Opening, Any]
 
 _SINCE = PromptArgument(
-    name=SINCE, description="How long ago, such as 24h or 7d, or a moment as ISO 8601.", required=False
+    name=SINCE, description="How long ago, such as 24h or 7d, or an ISO 8601 time.", required=False
 )
 
 
@@ -45,51 +45,51 @@ class _Prompt:
     description: str
     arguments: tuple[PromptArgument, ...]
     needs: frozenset[str]
-    aim: Callable[[Asked], str]
-    steps: Callable[[Asked], Sequence[Step]]
+    goal: Callable[[PromptRequest], str]
+    steps: Callable[[PromptRequest], Sequence[Step]]
 
-    def text(self, asked: Asked, tools: Set[str]) -> str:
-        steps = [step.text for step in self.steps(asked) if step.fits(tools)]
+    def text(self, request: PromptRequest, tools: Set[str]) -> str:
+        steps = [step.text for step in self.steps(request) if step.applies_to(tools)]
         numbered = "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
-        return f"{self.aim(asked)}\n\n{numbered}\n\n{UNTRUSTED}"
+        return f"{self.goal(request)}\n\n{numbered}\n\n{UNTRUSTED}"
 
 
 _PROMPTS = (
     _Prompt(
         "triage_dead_letters",
         "Triage the dead letters",
-        "What died and why, what to do about it, and, once you agree, doing it.",
+        "What died and why, what to do about it, and, with your approval, doing it.",
         (_SINCE,),
         frozenset({"diagnose_dead_letters"}),
-        prompt_texts.triage_aim,
-        prompt_texts.triage,
+        prompt_texts.triage_goal,
+        prompt_texts.triage_steps,
     ),
     _Prompt(
         "incident_note",
         "Write an incident note",
-        "What went wrong with the delivery of alerts, told in a page. Changes nothing.",
+        "A one-page note about what went wrong with the delivery of alerts. Changes nothing.",
         (
             _SINCE.model_copy(update={"description": f"{_SINCE.description} Default {DEFAULT_PERIOD}."}),
-            PromptArgument(name=CHANNEL, description="This channel alone.", required=False),
+            PromptArgument(name=CHANNEL, description="Only this channel.", required=False),
         ),
         frozenset({"list_notifications", "get_notification"}),
-        prompt_texts.incident_aim,
-        prompt_texts.incident,
+        prompt_texts.incident_goal,
+        prompt_texts.incident_steps,
     ),
     _Prompt(
         "check_channel",
         "Check a channel",
-        "Whether a channel delivers, by its record and, if you agree, by a test.",
-        (PromptArgument(name=CHANNEL, description="A configured channel's name.", required=True),),
+        "Whether a channel delivers, judged by its history and, with your approval, a test.",
+        (PromptArgument(name=CHANNEL, description="The name of a configured channel.", required=True),),
         frozenset({"list_channels"}),
-        prompt_texts.check_aim,
-        prompt_texts.check,
+        prompt_texts.channel_check_goal,
+        prompt_texts.channel_check_steps,
     ),
 )
 
 
 class Prompts:
-    """The prompts of a server that has certain tools and channels."""
+    """The prompts of a server with these tools and channels."""
 
     def __init__(self, tools: Set[str], channels: Sequence[str]) -> None:
         self.channels = tuple(channels)
@@ -104,27 +104,26 @@ class Prompts:
         return tuple(argument.name for argument in self._prompt(name).arguments)
 
     def text(self, name: str, given: Mapping[str, str], now: datetime) -> str:
-        """What a person asks for with it.
+        """The text of the prompt `name` with these arguments.
 
         Raises:
-            ArgumentError: there is no such prompt or argument, or one is missing or wrong.
-            UnknownChannelError: none of this name is configured.
+            ArgumentError: the prompt or an argument is unknown, or an argument is missing or invalid.
+            UnknownChannelError: no channel of this name is configured.
         """
         prompt = self._prompt(name)
         known = self.arguments(name)
         for unknown in given.keys() - set(known):
             raise ArgumentError(unknown_name(f"argument of {name}", unknown, known))
-        # A form that was left empty gives empty strings.
-        asked = {argument: value.strip() for argument, value in given.items() if value.strip()}
+        # Hosts send an empty string for a form field that was left empty.
+        values = {argument: value.strip() for argument, value in given.items() if value.strip()}
         for argument in prompt.arguments:
-            if argument.required and argument.name not in asked:
+            if argument.required and argument.name not in values:
                 raise ArgumentError(f"{argument.name} is required: {argument.description}")
-        return prompt.text(
-            Asked(_since(asked.get(SINCE), now), self._channel(asked.get(CHANNEL))), self._tools
-        )
+        since, channel = _since(values.get(SINCE), now), self._channel(values.get(CHANNEL))
+        return prompt.text(PromptRequest(since, channel), self._tools)
 
-    def serve(self, server: Server[Opening]) -> None:
-        """Have `server` list and give them."""
+    def register(self, server: Server[Opening]) -> None:
+        """Register the handlers for prompts with `server`."""
         server.add_request_handler("prompts/list", PaginatedRequestParams, self._list)
         server.add_request_handler("prompts/get", GetPromptRequestParams, self._get)
 
@@ -162,5 +161,5 @@ class Prompts:
 
 def _since(given: str | None, now: datetime) -> str | None:
     if given is not None and moment_argument(SINCE, given, now) >= now:
-        raise ArgumentError(f"{SINCE}: {given} is not past")
+        raise ArgumentError(f"{SINCE}: {given} is not in the past")
     return given

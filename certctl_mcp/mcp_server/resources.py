@@ -1,6 +1,6 @@
-"""What can be attached to a conversation, or watched? What the reading tools answer, under addresses.
+"""The resources: the answers of the read-only tools under URIs, to attach to a conversation or subscribe to.
 
-The address of a notification may be spelt in several ways: whatever decodes to its id is its address.
+The URI of a notification may be spelt in several ways: any spelling that decodes to its id is accepted.
 """
 
 import re
@@ -42,7 +42,7 @@ LIST_PARTS = ("status", "channel", "type")
 LIST_TEMPLATE = f"certctl://notifications{{?{','.join(LIST_PARTS)}}}"
 
 SAME_AS_TOOLS = frozenset({"get_notification", "list_notifications", "dashboard_summary", "list_channels"})
-"""The tools whose answers are read here."""
+"""The tools whose answers are available as resources."""
 
 _JSON = "application/json"
 _ADDRESS = re.compile(
@@ -54,27 +54,27 @@ Context = ServerRequestContext[Opening, Any]
 
 
 class UnknownResourceError(RequestError):
-    """Nothing has this address."""
+    """No resource has this URI."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """What can be read at one address."""
+    """What can be read at one URI."""
 
     uri: str
-    """The one spelling of several that is used as a key."""
+    """The canonical spelling, used as a key."""
     content: Content
-    momentary: frozenset[str] = frozenset()
-    """Keys of the content that differ from one read to the next though nothing has changed."""
+    volatile: frozenset[str] = frozenset()
+    """Keys of the content that differ between reads although nothing has changed."""
 
     async def text(self, opening: Opening) -> str:
         return to_json(await self.content(opening)).decode()
 
     async def fingerprint(self, opening: Opening) -> bytes:
-        """Equal as long as nothing has changed."""
+        """A hash of the content, equal as long as nothing has changed."""
         content = await self.content(opening)
-        lasting = {key: value for key, value in content.items() if key not in self.momentary}
-        return sha256(to_json(lasting)).digest()
+        stable = {key: value for key, value in content.items() if key not in self.volatile}
+        return sha256(to_json(stable)).digest()
 
 
 async def _dead_letters(opening: Opening) -> Mapping[str, object]:
@@ -87,7 +87,7 @@ _FIXED = (
             uri="certctl://notifications/dead",
             name="dead-letters",
             title="Dead letters",
-            description="The newest 20 notifications that are attempted no more, and how many there are.",
+            description="The 20 newest dead notifications, and the total number.",
             mime_type=_JSON,
         ),
         _dead_letters,
@@ -109,7 +109,7 @@ _FIXED = (
             uri="certctl://channels",
             name="channels",
             title="Channels",
-            description="The configured channels and how their attempts went in the last 24 hours.",
+            description="The configured channels and the results of their attempts in the last 24 hours.",
             mime_type=_JSON,
         ),
         channels_now,
@@ -123,25 +123,25 @@ _TEMPLATES = (
         uri_template=NOTIFICATION_TEMPLATE,
         name="notification",
         title="One notification",
-        description="What happened to it and what comes next, its texts and its attempts.",
+        description="What happened to it and what happens next, its texts and its attempts.",
         mime_type=_JSON,
     ),
     ListedTemplate(
         uri_template=LIST_TEMPLATE,
         name="notifications",
         title="Notifications by status, channel and type",
-        description="The newest 20 for which all that is given holds.",
+        description="The 20 newest that match every given filter.",
         mime_type=_JSON,
     ),
 )
 
 
 def find(uri: str) -> Resource:
-    """What is at `uri`. Whether there is a notification of that id only reading it tells.
+    """The resource at `uri`. Whether a notification of that id exists is only known when it is read.
 
     Raises:
-        UnknownResourceError: it is no address of ours.
-        ArgumentError: it asks for a list in a way that can't be.
+        UnknownResourceError: no resource has this URI.
+        ArgumentError: a parameter of a list is unknown, repeated or invalid.
     """
     address = _ADDRESS.fullmatch(uri)
     if address is not None:
@@ -160,9 +160,9 @@ def find(uri: str) -> Resource:
 
 
 def _notification(notification_id: str) -> Resource:
-    # Not as it is shown: that leaves out the end of a long id, and would take one for another.
+    # Not the id as it is displayed: that cuts long ids, so that two could share one URI.
     uri = f"certctl://notifications/{quote(notification_id, safe=':@+', errors='replace')}"
-    # The account speaks of the moment it is given at; what it tells is in the rest too.
+    # The account mentions the current time; everything else in it is in the other fields too.
     return Resource(uri, partial(_details, notification_id), frozenset({"account"}))
 
 
@@ -170,7 +170,7 @@ async def _details(notification_id: str, opening: Opening) -> Mapping[str, objec
     try:
         return await notification_details(opening, notification_id)
     except NotificationNotFoundError:
-        # An id comes to a client encoded, and one that fills in templates encodes it once more.
+        # Ids are displayed encoded, and a client that expands templates encodes them once more.
         decoded = decode_id(notification_id)
         if decoded == notification_id:
             raise
@@ -183,7 +183,7 @@ def _list(query: str) -> Resource:
     for name in given.keys() - set(LIST_PARTS):
         raise ArgumentError(unknown_name(f"part of {LIST_TEMPLATE}", name, LIST_PARTS))
     if len(given) < len(pairs):
-        raise ArgumentError(f"{', '.join(LIST_PARTS)}: each is given once at most")
+        raise ArgumentError(f"{', '.join(LIST_PARTS)}: give each at most once")
     status = given.get("status")
     statuses = tuple(known.value for known in NotificationStatus)
     if status is not None and status not in statuses:
@@ -197,8 +197,8 @@ def _list(query: str) -> Resource:
     return Resource(uri, lambda opening: page_of(opening, wanted))
 
 
-def serve_resources(server: Server[Opening], *, max_attempts: int) -> None:
-    """Have `server` list and read them, and read the page, which is found by the tool that it is for."""
+def register_resources(server: Server[Opening], *, max_attempts: int) -> None:
+    """Register the handlers for resources with `server`, including the page, which a tool links to."""
 
     async def read(ctx: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
         if params.uri == app.URI:

@@ -1,4 +1,4 @@
-"""The MCP server: its tools, how their failures are told, and the application that opens beside it."""
+"""The MCP server: its tools, its error messages, and the application that opens in the background."""
 
 import logging
 from collections.abc import Callable, Collection, Sequence
@@ -17,13 +17,14 @@ from pydantic import ValidationError
 from certctl_mcp import __version__
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.config.tool_groups import ToolGroup
-from certctl_mcp.mcp_server.capabilities import CACHE_HINTS, Advertised
+from certctl_mcp.mcp_server.capabilities import CACHE_HINTS, CapabilityFilter
 from certctl_mcp.mcp_server.completions import Completions
-from certctl_mcp.mcp_server.errors import CALL_TIMEOUT, explain_refusals
+from certctl_mcp.mcp_server.errors import CALL_TIMEOUT, translate_errors
 from certctl_mcp.mcp_server.instructions import instructions
 from certctl_mcp.mcp_server.prompts import Prompts
-from certctl_mcp.mcp_server.resources import SAME_AS_TOOLS, serve_resources
-from certctl_mcp.mcp_server.subscriptions import serve_subscriptions
+from certctl_mcp.mcp_server.resources import SAME_AS_TOOLS, register_resources
+from certctl_mcp.mcp_server.sdk_internals import lowlevel_server
+from certctl_mcp.mcp_server.subscriptions import register_subscriptions
 from certctl_mcp.mcp_server.tools.bulk import UNHURRIED
 from certctl_mcp.mcp_server.tools.catalog import TOOL_NAMES, catalog
 from certctl_mcp.mcp_server.tools.results import refusal
@@ -41,10 +42,10 @@ Lifespan = Callable[[object], AbstractAsyncContextManager[Opening]]
 def build_server(
     settings: Settings, *, open_application: Opener | None = None, clock: Clock = utc_now
 ) -> "NotificationServer":
-    """The server with the tools that the settings allow; its lifespan opens the application and delivers.
+    """A server with the tools that the settings allow. Its lifespan opens the application, which delivers.
 
-    `open_application` stands in for the function of that name in `certctl_mcp.runtime.application`, which is
-    imported only when the server is up.
+    `open_application` replaces the function of that name in `certctl_mcp.runtime.application`, which is
+    imported only once the server is up.
     """
     return NotificationServer(
         catalog(settings.tool_groups), settings, lambda _: opening(settings, open_application, clock)
@@ -52,17 +53,17 @@ def build_server(
 
 
 def server_beside(opened: Opening, settings: Settings, groups: Collection[ToolGroup]) -> "NotificationServer":
-    """One of several servers of a process that share what is open, with the tools of `groups`."""
+    """One of several servers in a process that share an open application, with the tools of `groups`."""
     return NotificationServer(catalog(groups), settings, lambda _: nullcontext(opened))
 
 
 class NotificationServer(MCPServer[Opening]):
-    """Tells an assistant how to go on where the SDK would show it what was raised."""
+    """An MCP server whose errors tell the assistant what to do next, instead of showing the exception."""
 
     def __init__(self, tools: Sequence[Tool], settings: Settings, lifespan: Lifespan) -> None:
         names = frozenset(tool.name for tool in tools)
         prompts = Prompts(names, tuple(channel.name for channel in settings.channels))
-        # Who is kept from a reading tool is kept from the same answer under an address.
+        # A caller that may not use a read-only tool may not read the same answer as a resource either.
         served = {"tools", "resources", "completions"} if names >= SAME_AS_TOOLS else {"tools"}
         if prompts:
             served |= {"prompts", "completions"}
@@ -75,23 +76,24 @@ class NotificationServer(MCPServer[Opening]):
             lifespan=lifespan,
             cache_hints=CACHE_HINTS,
             subscriptions=False,
-            # The page is read as a resource, so that it is there where resources are.
+            # The page is a resource, so it is available only where resources are.
             extensions=[Apps()] if "resources" in served else [],
-            middleware=[Advertised(frozenset(served)), named, explain_refusals],
+            middleware=[CapabilityFilter(frozenset(served)), identify_actor, translate_errors],
         )
-        prompts.serve(self._lowlevel_server)
-        serve_resources(self._lowlevel_server, max_attempts=settings.max_attempts)
-        serve_subscriptions(self._lowlevel_server)
-        Completions(prompts).serve(self._lowlevel_server)
+        lowlevel = lowlevel_server(self)
+        prompts.register(lowlevel)
+        register_resources(lowlevel, max_attempts=settings.max_attempts)
+        register_subscriptions(lowlevel)
+        Completions(prompts).register(lowlevel)
         self._arguments = {tool.name: tuple(tool.parameters["properties"]) for tool in tools}
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Opening, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
-        """Call a tool. What the caller can mend, or must know, is its answer.
+        """Call a tool. Errors that the caller can fix or needs to know about are returned as results.
 
         Raises:
-            UnexpectedToolError: the tool has a defect.
+            UnexpectedToolError: the tool has a bug.
         """
         known = self._arguments.get(name)
         if known is None and name in TOOL_NAMES:
@@ -125,8 +127,8 @@ def _explained(failure: ToolError) -> str | None:
     return explained(failure.__cause__)
 
 
-async def named(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-    """Middleware: what is asked for is done by the client, where no front has said who is asking."""
+async def identify_actor(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    """Middleware that attributes what a request does to the client, unless a front has named the caller."""
     if actor() is not None:
         return await call_next(ctx)
     client = ctx.session.client_params.client_info if ctx.session.client_params else None

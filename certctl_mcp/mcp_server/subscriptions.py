@@ -1,7 +1,7 @@
-"""How does a client learn that a resource has changed? It subscribes, in the way of its revision.
+"""Subscriptions to changes of resources.
 
-Up to 2025-11-25 one address at a time, for the rest of the session; from 2026-07-28 on by a request whose
-answer is the stream of changes. Each is told of a change under the spelling that it used.
+Up to 2025-11-25 a client subscribes to one URI at a time, until the session ends; from 2026-07-28 on it sends
+one request whose answer is the stream of changes. Updates carry the URI as the client spelt it.
 """
 
 from contextlib import ExitStack
@@ -33,8 +33,8 @@ Context = ServerRequestContext[Opening, Any]
 _STATE: Final = "subscriptions"
 
 
-def serve_subscriptions(server: Server[Opening]) -> None:
-    """Have `server` tell of changes."""
+def register_subscriptions(server: Server[Opening]) -> None:
+    """Register the handlers for subscriptions with `server`."""
     server.add_request_handler("resources/subscribe", SubscribeRequestParams, _subscribe)
     server.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, _unsubscribe)
     server.add_request_handler("subscriptions/listen", SubscriptionsListenRequestParams, _listen)
@@ -43,24 +43,24 @@ def serve_subscriptions(server: Server[Opening]) -> None:
 async def _subscribe(ctx: Context, params: SubscribeRequestParams) -> EmptyResult:
     opening, connection = ctx.lifespan_context, connection_of(ctx.session)
     resource = find(params.uri)
-    subscribed = _subscribed(connection)
+    subscribed = _subscriptions(connection)
     stop = await opening.watch.add(
         resource.uri,
         partial(resource.fingerprint, opening),
         partial(connection.send_resource_updated, params.uri),
     )
-    # Once under each spelling, however often it is asked for.
-    before = subscribed.pop(params.uri, None)
-    if before is not None:
-        before()
+    # At most one subscription per spelling, however often the client repeats the request.
+    earlier = subscribed.pop(params.uri, None)
+    if earlier is not None:
+        earlier()
     subscribed[params.uri] = stop
     return EmptyResult()
 
 
 async def _unsubscribe(ctx: Context, params: UnsubscribeRequestParams) -> EmptyResult:
-    resource, subscribed = find(params.uri), _subscribed(connection_of(ctx.session))
-    for spelt in [spelt for spelt in subscribed if find(spelt).uri == resource.uri]:
-        subscribed.pop(spelt)()
+    resource, subscribed = find(params.uri), _subscriptions(connection_of(ctx.session))
+    for uri in [uri for uri in subscribed if find(uri).uri == resource.uri]:
+        subscribed.pop(uri)()
     return EmptyResult()
 
 
@@ -68,7 +68,7 @@ async def _listen(ctx: Context, params: SubscriptionsListenRequestParams) -> Sub
     opening = ctx.lifespan_context
     wanted = list(dict.fromkeys(params.notifications.resource_subscriptions or ()))
     bus = InMemorySubscriptionBus()
-    # Lists never change while a server lives, so that of all kinds only this one is promised.
+    # Lists never change while the server runs, so updates of resources are the only kind it can send.
     honored = SubscriptionFilter(resource_subscriptions=wanted or None)
     with ExitStack() as watching:
         with anyio.fail_after(CALL_TIMEOUT.total_seconds()):
@@ -86,8 +86,8 @@ async def _watch(opening: Opening, uri: str, bus: InMemorySubscriptionBus) -> St
     )
 
 
-def _subscribed(connection: Connection) -> dict[str, Stop]:
-    """What the session has subscribed to, by the client's spelling."""
+def _subscriptions(connection: Connection) -> dict[str, Stop]:
+    """The session's subscriptions, by the URI as the client spelt it."""
     subscribed: dict[str, Stop] | None = connection.state.get(_STATE)
     if subscribed is None:
         subscribed = connection.state[_STATE] = {}

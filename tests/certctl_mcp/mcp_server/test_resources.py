@@ -126,7 +126,7 @@ async def test_a_list_that_can_not_be_is_explained(connect: Connect, mode: Conne
         for query, told in (
             ("status=deed", "did you mean 'dead'?"),
             ("state=dead", "did you mean 'status'?"),
-            ("status=dead&status=failed", "once at most"),
+            ("status=dead&status=failed", "at most once"),
             ("channel=Slak", "did you mean 'Slack'?"),
             ("type=Expiration", "did you mean 'ExpirationWarning'?"),
         ):

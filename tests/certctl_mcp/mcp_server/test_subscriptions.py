@@ -17,6 +17,7 @@ from mcp_types import INVALID_PARAMS, ResourceUpdatedNotification
 
 from certctl_mcp.config.settings import load_settings
 from certctl_mcp.mcp_server.errors import RESOURCE_NOT_FOUND
+from certctl_mcp.mcp_server.sdk_internals import lowlevel_server
 from certctl_mcp.mcp_server.server import build_server
 from certctl_mcp.runtime.lifespan import opening
 from storage.database import Database
@@ -265,7 +266,7 @@ async def test_a_session_that_ends_leaves_no_subscription(
 ) -> None:
     monkeypatch.setattr("certctl_mcp.runtime.watch.MOST_WATCHERS", 1)
     settings = load_settings(None, {"CERTCTL_DATABASE_URL": database_url})
-    server = build_server(settings)._lowlevel_server
+    server = lowlevel_server(build_server(settings))
     async with opening(settings) as opened:
         for _ in range(2):
             # One of the sessions that share a process, as they do over HTTP.
