@@ -1,4 +1,4 @@
-"""One file a channel; what they share is in `base` (the protocol), `http` (requests) and `registry`."""
+"""One module per channel; shared: `base` (the protocol), `http` (requests) and `registry`."""
 
 from certctl_mcp.notifiers.base import DeliveryFailedError, Notifier
 

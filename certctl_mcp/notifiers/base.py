@@ -1,48 +1,66 @@
-"""How is a notification carried to a channel? The protocol every notifier follows, and how it fails."""
+"""The protocol every notifier follows, and the one way in which a delivery fails."""
 
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Protocol, runtime_checkable
 
+from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.text.redaction import redact, truncate
 from storage.models import Notification
 
 
 class DeliveryFailedError(Exception):
-    """An attempt that did not deliver. The message says why, for a person, with no secret in it.
+    """An attempt that did not deliver. The message explains why, without secrets.
 
-    `permanent`: no later attempt can succeed (a malformed recipient, HTTP 410), so the notification goes
-    straight to the dead letters. `retry_after`: the wait that the remote end asked for.
+    `permanent`: no later attempt can succeed (a malformed recipient, a refused field), so the notification
+    goes straight to the dead-letter queue.
+    `retry_after`: how long the receiver asked us to wait; None if it named no time.
+    `told_to_wait`: the receiver refuses everything for now (429, 503 with Retry-After, too many
+    connections): not a failure of this notification.
+    `kind`: what went wrong; None if the notifier doesn't say, as those of other packages may not.
     """
 
     def __init__(
-        self, message: str, *, permanent: bool = False, retry_after: timedelta | None = None
+        self,
+        message: str,
+        *,
+        permanent: bool = False,
+        retry_after: timedelta | None = None,
+        told_to_wait: bool = False,
+        kind: FailureKind | None = None,
     ) -> None:
         super().__init__(message)
         self.permanent = permanent
         self.retry_after = retry_after
+        self.told_to_wait = told_to_wait
+        self.kind = kind
+
+    @property
+    def of_channel(self) -> bool:
+        """Whether the channel failed rather than this notification: no connection, credentials, 5xx."""
+        return self.kind is not None and self.kind.of_channel
 
 
 @runtime_checkable
 class Notifier(Protocol):
     """Carries notifications to one configured destination.
 
-    An instance serves many sends at a time and lives as long as the process.
+    An instance serves concurrent sends and lives as long as the process.
     """
 
     async def send(self, notification: Notification) -> None:
-        """Deliver once. Returning means the remote end has accepted it.
+        """Deliver once. Returning means that the receiver has accepted the notification.
 
-        The receiver is given `notification.id` as the idempotency key in the form it understands. The
-        caller bounds the time: a send that is cancelled must leave nothing running.
+        The receiver gets `notification.id` as the idempotency key in the form it understands. The caller
+        limits the time: a cancelled send must leave nothing running.
 
         Raises:
-            DeliveryFailedError: it was not delivered, and whether trying again can help.
+            DeliveryFailedError: it was not delivered; the error says whether a retry can help.
         """
         ...
 
     async def aclose(self) -> None:
-        """Give back connections. Called once, when no send is under way."""
+        """Close connections. Called once, when no send is in progress."""
         ...
 
 
@@ -50,13 +68,20 @@ def delivery_failed(
     message: str,
     confidential: Iterable[str],
     *,
-    permanent: bool = False,
+    kind: FailureKind | None = None,
+    permanent: bool | None = None,
     retry_after: timedelta | None = None,
+    told_to_wait: bool = False,
 ) -> DeliveryFailedError:
-    """The failure with `confidential` and everything like a secret removed from its message.
+    """The failure, with `confidential` and anything that looks like a secret removed from its message.
 
-    Raise it `from None`: what it came from may hold the secrets, and a traceback would print them.
+    It is permanent if its kind is, unless `permanent` says otherwise. Raise it `from None`: the original
+    error may hold secrets, and a traceback would print them.
     """
     return DeliveryFailedError(
-        truncate(redact(message, confidential)), permanent=permanent, retry_after=retry_after
+        truncate(redact(message, confidential)),
+        permanent=(kind is not None and kind.is_permanent) if permanent is None else permanent,
+        retry_after=retry_after,
+        told_to_wait=told_to_wait,
+        kind=kind,
     )

@@ -1,4 +1,4 @@
-"""Email: one SMTP session a notification, to the operator's relay."""
+"""Email: one SMTP session per notification, to the operator's relay."""
 
 import asyncio
 import ssl
@@ -9,30 +9,25 @@ from email.utils import parseaddr
 from aiosmtplib import SMTP
 
 from certctl_mcp.config.destinations import EmailDestination
-from certctl_mcp.notifiers.base import DeliveryFailedError, delivery_failed
+from certctl_mcp.notifiers.base import delivery_failed
+from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.notifiers.mail import compose
 from certctl_mcp.notifiers.partial_deliveries import PartialDeliveries
 from certctl_mcp.notifiers.recipients import MalformedRecipientError, parse_recipients
-from certctl_mcp.notifiers.smtp_failures import (
-    SessionError,
-    explain,
-    is_permanent,
-    is_permanent_for_recipient,
-    list_refusals,
-)
+from certctl_mcp.notifiers.smtp_failures import Refusal, SessionError, recipients_refused, session_failed
 from storage.clock import Clock, utc_now
 from storage.models import Notification
 
 _QUIT_SECONDS = 1.0
-"""The mail is taken by then; the farewell is a courtesy."""
+"""The mail has been accepted by then; QUIT is a courtesy."""
 
 
 class EmailNotifier:
-    """Sends mails; a repeat has the same Message-ID.
+    """Sends mail; every attempt has the same Message-ID.
 
-    A relay may take a mail for some of its recipients and refuse others. That is no success, for somebody
-    was not told: the attempt fails, and later ones go only to those who were refused. If none of the
-    refused can ever be reached it fails for good, with both groups named in the error.
+    A relay may accept a mail for some recipients and refuse it for others. That is not a success: the
+    attempt fails, and later ones go only to the recipients that were refused. If none of those can ever be
+    reached the failure is permanent, and the error names both groups.
     """
 
     def __init__(
@@ -59,26 +54,21 @@ class EmailNotifier:
         try:
             recipients = parse_recipients(notification.recipient)
         except MalformedRecipientError as malformed:
-            raise self._failed(str(malformed), permanent=True) from None
-        refused = await self._transfer(notification, self._partial.open(notification.id, recipients))
+            raise delivery_failed(str(malformed), self._confidential, kind=FailureKind.RECIPIENT) from None
+        refused = await self._transfer(notification, self._partial.remaining(notification.id, recipients))
         if not refused:
-            self._partial.complete(notification.id)
+            self._partial.forget(notification.id)
             return
-        told = [address for address in recipients if address not in refused]
-        self._partial.accepted(notification.id, told)
-        refusals = list_refusals(refused, self._confidential)
-        raise self._failed(
-            f"{self._relay} took the mail for {', '.join(told)} and refused {refusals}",
-            permanent=all(is_permanent_for_recipient(code) for code, _ in refused.values()),
-        )
+        addresses = {refusal.address for refusal in refused}
+        accepted = [address for address in recipients if address not in addresses]
+        self._partial.record(notification.id, accepted)
+        raise recipients_refused(self._relay, refused, self._confidential, accepted)
 
     async def aclose(self) -> None:
         """Nothing is open between sends."""
 
-    async def _transfer(
-        self, notification: Notification, recipients: tuple[str, ...]
-    ) -> dict[str, tuple[int, str]]:
-        """The recipients that were refused while others were accepted, each with code and reply."""
+    async def _transfer(self, notification: Notification, recipients: tuple[str, ...]) -> list[Refusal]:
+        """The recipients that were refused while others were accepted."""
         mail = compose(
             notification,
             self._destination.from_address,
@@ -96,21 +86,18 @@ class EmailNotifier:
             with suppress(*SessionError):
                 await session.quit(timeout=_QUIT_SECONDS)
         except SessionError as error:
-            raise self._failed(
-                explain(
-                    error,
-                    self._relay,
-                    self._confidential,
-                    connect=self._connect_seconds,
-                    total=self._send_seconds,
-                ),
-                permanent=is_permanent(error),
+            raise session_failed(
+                error,
+                self._relay,
+                self._confidential,
+                connect=self._connect_seconds,
+                total=self._send_seconds,
             ) from None
         finally:
-            # Looking up the own name may be slow, and it does not change.
+            # Looking up our own name may be slow, and it does not change.
             self._local_hostname = session.local_hostname
             session.close()
-        return {address: (reply.code, reply.message) for address, reply in refused.items()}
+        return [Refusal(address, reply.code, reply.message) for address, reply in refused.items()]
 
     def _session(self) -> SMTP:
         destination = self._destination
@@ -125,6 +112,3 @@ class EmailNotifier:
             start_tls=destination.security == "starttls",
             tls_context=self._tls,
         )
-
-    def _failed(self, message: str, *, permanent: bool = False) -> DeliveryFailedError:
-        return delivery_failed(message, self._confidential, permanent=permanent)

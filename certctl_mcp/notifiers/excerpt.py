@@ -1,4 +1,4 @@
-"""What did the remote end say? A short piece of its answer, on one line, fit for an error message."""
+"""A short piece of a receiver's answer, on one line, for an error message."""
 
 import re
 from collections.abc import Iterable
@@ -11,16 +11,16 @@ _TAGS = re.compile(r"<[^<>]*>")
 
 def excerpt(text: str, confidential: Iterable[str], limit: int = _LIMIT) -> str:
     """`text` on one line, at most `limit` characters, without the `confidential` texts and other secrets."""
-    # Before the cut: half a secret would no longer be recognised.
+    # Redacted before the cut: half a secret would not be recognised.
     line = redact(single_line(text), confidential)
     return line if len(line) <= limit else f"{line[:limit].rstrip()}..."
 
 
 def single_line(text: str) -> str:
-    """`text` with every run of blanks and of characters that can't be printed made one space."""
+    """`text` with every run of white space and unprintable characters replaced by one space."""
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
 
 def without_markup(html: str) -> str:
-    """The words of an HTML page, which is how proxies say that nobody is behind them."""
+    """The words of an HTML page; proxies report a missing backend with one."""
     return _TAGS.sub(" ", html)

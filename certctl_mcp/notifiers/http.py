@@ -1,7 +1,7 @@
-"""How is a body posted to a fixed URL, and what may a receiver do about it? Shared by every HTTP channel.
+"""Posting a body to a fixed URL; every HTTP channel uses this.
 
-A receiver decides nothing but the outcome: it can't send us to another host, make us read without end, or
-get a secret into an error.
+A receiver decides only the outcome: it can't redirect us to another host, make us read endlessly, or get a
+secret into an error text.
 """
 
 import asyncio
@@ -15,8 +15,9 @@ from yarl import URL
 
 import certctl_mcp
 from certctl_mcp.notifiers.base import DeliveryFailedError, delivery_failed
+from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.notifiers.http_failures import RequestError, Timeouts, explain
-from certctl_mcp.notifiers.http_response import PERMANENT, Answer, Verdicts, retry_after
+from certctl_mcp.notifiers.http_response import HttpResponse, parse_retry_after
 from storage.clock import Clock, utc_now
 
 _ANSWER_BYTES = 16 * 1024
@@ -85,7 +86,7 @@ class Endpoint:
         confidential: Iterable[str],
         *,
         headers: Mapping[str, str] | None = None,
-        verdicts: Verdicts = PERMANENT,
+        gone_is_permanent: bool = False,
         tls: ssl.SSLContext | bool = True,
     ) -> None:
         self._client = client
@@ -95,7 +96,7 @@ class Endpoint:
         self._address = f"{self._url.host_subcomponent}:{self._url.port}"
         self._confidential = tuple(confidential)
         self._headers = {"Content-Type": "application/json", **(headers or {})}
-        self._verdicts = verdicts
+        self._gone_is_permanent = gone_is_permanent
         self._tls = tls
 
     async def post(self, body: bytes, headers: Mapping[str, str]) -> None:
@@ -127,7 +128,8 @@ class Endpoint:
                     return self._redirect(url, response)
                 raise await self._refused(response)
         except RequestError as error:
-            raise self._failed(explain(error, self._address, self._client.timeouts)) from None
+            message, kind = explain(error, self._address, self._client.timeouts)
+            raise self._failed(message, kind) from None
 
     def _redirect(self, url: URL, response: aiohttp.ClientResponse) -> URL:
         location = response.headers.get("Location", "")
@@ -143,22 +145,17 @@ class Endpoint:
         return target
 
     async def _refused(self, response: aiohttp.ClientResponse) -> DeliveryFailedError:
-        answer = Answer(
+        answer = HttpResponse(
             status=response.status,
             content_type=response.content_type,
-            encoded=response.headers.get("Content-Encoding", "identity").lower() != "identity",
-            start=await _start_of_body(response),
+            compressed=response.headers.get("Content-Encoding", "identity").lower() != "identity",
+            body=await _start_of_body(response),
+            retry_after=parse_retry_after(response.headers.get("Retry-After"), self._client.clock()),
         )
-        return self._failed(
-            answer.sentence(self._host, self._verdicts, self._confidential),
-            permanent=answer.status in self._verdicts,
-            retry_after=retry_after(response.headers.get("Retry-After"), self._client.clock()),
-        )
+        return answer.failure(self._host, self._confidential, gone_is_permanent=self._gone_is_permanent)
 
-    def _failed(
-        self, message: str, *, permanent: bool = False, retry_after: timedelta | None = None
-    ) -> DeliveryFailedError:
-        return delivery_failed(message, self._confidential, permanent=permanent, retry_after=retry_after)
+    def _failed(self, message: str, kind: FailureKind = FailureKind.GONE) -> DeliveryFailedError:
+        return delivery_failed(message, self._confidential, kind=kind)
 
 
 async def _start_of_body(response: aiohttp.ClientResponse) -> bytes:

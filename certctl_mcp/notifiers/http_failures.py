@@ -1,49 +1,77 @@
-"""Why was there no HTTP answer at all? One sentence for each way a request can break."""
+"""Why a request got no HTTP answer: one sentence and one kind for each way in which it can break."""
 
 from dataclasses import dataclass
 
 import aiohttp
 
+from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.notifiers.os_errors import os_reason
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds until a connection must stand, and until the answer must be there."""
+    """Seconds until a connection must be established, and until the answer must have arrived."""
 
     connect: float
     total: float
 
 
-# The first type that fits counts, so the particular ones stand before the general. None of the sentences
-# holds the library's own words for an error: those repeat the URL.
-_SENTENCES: tuple[tuple[type[Exception], str], ...] = (
-    (aiohttp.ClientConnectorCertificateError, "the TLS certificate of {address} is not trusted: {reason}"),
-    (aiohttp.ClientConnectorSSLError, "TLS with {address} failed: {reason}"),
-    (aiohttp.ClientConnectorDNSError, "the name of {address} could not be resolved: {reason}"),
-    (aiohttp.ClientConnectorError, "the connection to {address} failed: {reason}"),
-    (aiohttp.ConnectionTimeoutError, "no connection to {address} within {connect:g} s"),
-    (TimeoutError, "no answer from {address} within {total:g} s"),
-    (aiohttp.ServerDisconnectedError, "{address} closed the connection without an answer"),
-    (OSError, "the connection to {address} broke: {reason}"),
-    (aiohttp.ClientResponseError, "{address} answered something that is not HTTP"),
-    (aiohttp.ClientError, "the request to {address} failed ({type})"),
+# The first type that matches counts, so special cases stand before general ones. No sentence quotes the
+# library's own text for an error: that repeats the URL.
+_SENTENCES: tuple[tuple[type[Exception], str, FailureKind], ...] = (
+    (
+        aiohttp.ClientConnectorCertificateError,
+        "the TLS certificate of {address} is not trusted: {reason}",
+        FailureKind.TLS,
+    ),
+    (aiohttp.ClientConnectorSSLError, "TLS with {address} failed: {reason}", FailureKind.TLS),
+    (
+        aiohttp.ClientConnectorDNSError,
+        "the name of {address} could not be resolved: {reason}",
+        FailureKind.DNS,
+    ),
+    (
+        aiohttp.ClientConnectorError,
+        "the connection to {address} failed: {reason}",
+        FailureKind.CONNECTION,
+    ),
+    (
+        aiohttp.ConnectionTimeoutError,
+        "no connection to {address} within {connect:g} s",
+        FailureKind.TIMEOUT,
+    ),
+    (TimeoutError, "no answer from {address} within {total:g} s", FailureKind.TIMEOUT),
+    (
+        aiohttp.ServerDisconnectedError,
+        "{address} closed the connection without an answer",
+        FailureKind.CONNECTION,
+    ),
+    (OSError, "the connection to {address} broke: {reason}", FailureKind.CONNECTION),
+    (
+        aiohttp.ClientResponseError,
+        "{address} answered something that is not HTTP",
+        FailureKind.SETUP,
+    ),
+    (aiohttp.ClientError, "the request to {address} failed ({type})", FailureKind.UNKNOWN),
 )
 
 RequestError = (aiohttp.ClientError, OSError)
-"""What a request can raise; time-outs are OSErrors."""
+"""What a request can raise; timeouts are OSErrors."""
 
 
-def explain(error: Exception, address: str, timeouts: Timeouts) -> str:
-    """A sentence for a person. `address` is host and port."""
-    template = next(sentence for kind, sentence in _SENTENCES if isinstance(error, kind))
-    return template.format(
+def explain(error: Exception, address: str, timeouts: Timeouts) -> tuple[str, FailureKind]:
+    """A sentence for a person, and the kind of failure. `address` is host and port."""
+    template, kind = next(
+        (sentence, kind) for type_, sentence, kind in _SENTENCES if isinstance(error, type_)
+    )
+    sentence = template.format(
         address=address,
         reason=_reason(error),
         type=type(error).__name__,
         connect=timeouts.connect,
         total=timeouts.total,
     )
+    return sentence, kind
 
 
 def _reason(error: Exception) -> str:

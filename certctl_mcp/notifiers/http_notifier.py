@@ -1,4 +1,4 @@
-"""What have the HTTP channels in common? One POST a notification; a channel adds how it is written."""
+"""The base of the HTTP channels: one POST per notification; each channel adds its own format."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -8,12 +8,12 @@ from certctl_mcp.notifiers.http import Endpoint
 from storage.models import Notification
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
-"""For receivers that define no form of their own; one that does not know it passes over it."""
+"""For receivers without a form of their own; one that does not know the header ignores it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A notification in the words of one channel."""
+    """A notification in the format of one channel."""
 
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -27,11 +27,11 @@ class HttpNotifier(ABC):
 
     @abstractmethod
     def write(self, notification: Notification) -> Post:
-        """The notification as this channel takes it."""
+        """The notification in this channel's format."""
 
     async def send(self, notification: Notification) -> None:
         post = self.write(notification)
         await self._endpoint.post(post.body, post.headers)
 
-    async def aclose(self) -> None:  # noqa: B027 - every channel is free to have nothing to give back
-        """Nothing of its own is open: the connections belong to all HTTP channels."""
+    async def aclose(self) -> None:  # noqa: B027 - most channels have nothing to close
+        """The HTTP client, which owns the connections, is shared and closed elsewhere."""

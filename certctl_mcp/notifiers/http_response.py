@@ -1,62 +1,77 @@
-"""What does an HTTP answer mean for a notification? Delivered, try again, or never."""
+"""What an HTTP answer says about a notification: the error text of a refusal, and the wait it asks for."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
+from certctl_mcp.notifiers.base import DeliveryFailedError, delivery_failed
 from certctl_mcp.notifiers.excerpt import excerpt, without_markup
+from certctl_mcp.notifiers.http_refusals import http_failure_kind
 
-Verdicts = Mapping[int, str]
-"""Statuses after which no later attempt can succeed, each with the reason.
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
-Any 2xx is a success. Every other status is worth another attempt: a server may recover, and what looks
-final (401, 403, 404) is put right by the operator every day, while the notification waits.
-"""
-
-PERMANENT: dict[int, str] = {
-    410: "the receiver says the endpoint is gone for good",
-    413: "the receiver takes no message of this size",
-}
-"""What holds for every receiver; 410 is what the Standard Webhooks specification says it with. A channel
-adds the statuses that its API documents for a message it will never take."""
-
-_KNOWN_STATUSES = frozenset(HTTPStatus)
+_LIMITS = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+"""Statuses that with a `Retry-After` ask for every request to come later, not only this one."""
 
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A refusal: everything but 2xx."""
+class HttpResponse:
+    """An answer, as far as it was read."""
 
     status: int
-    content_type: str
-    encoded: bool
-    """The body is compressed, against what was asked for; it is not unpacked."""
-    start: bytes
-    """The first part of the body."""
+    content_type: str = ""
+    compressed: bool = False
+    """Although we ask for an uncompressed body; it is not unpacked."""
+    body: bytes = b""
+    """The first part of it."""
+    retry_after: timedelta | None = None
 
-    def sentence(self, host: str, verdicts: Verdicts, confidential: Iterable[str]) -> str:
-        """Such as `hooks.slack.com answered 404 Not Found: channel_not_found`."""
-        phrase = HTTPStatus(self.status).phrase if self.status in _KNOWN_STATUSES else ""
-        sentence = f"{host} answered {self.status} {phrase}".rstrip()
-        if self.status in verdicts:
-            sentence += f" ({verdicts[self.status]})"
-        said = self._said(confidential)
-        return f"{sentence}: {said}" if said else sentence
+    @property
+    def text(self) -> str:
+        """The body, as far as it can be read."""
+        return "" if self.compressed else self.body.decode("utf-8", "replace")
 
-    def _said(self, confidential: Iterable[str]) -> str:
-        if self.encoded:
-            return ""
-        text = self.start.decode("utf-8", "replace")
-        return excerpt(without_markup(text) if "html" in self.content_type else text, confidential)
+    @property
+    def is_page(self) -> bool:
+        """Whether the body is an HTML page, which no API answers with."""
+        return "html" in self.content_type or self.text.lstrip()[:15].lower().startswith(
+            ("<!doctype", "<html")
+        )
+
+    def failure(
+        self, host: str, confidential: Iterable[str], *, gone_is_permanent: bool = False
+    ) -> DeliveryFailedError:
+        """Such as `hooks.slack.com answered 404 Not Found: channel_not_found`.
+
+        `gone_is_permanent`: the receiver follows the Standard Webhooks specification, where 410 says that no
+        message will ever be taken.
+        """
+        confidential = tuple(confidential)
+        rest = _PHRASES.get(self.status, "")
+        if self.retry_after is not None:
+            rest += f", retry after {self.retry_after.total_seconds():g} s"
+        said = excerpt(without_markup(self.text) if self.is_page else self.text, confidential)
+        if said:
+            rest += f": {said}"
+        kind = http_failure_kind(self.status, rest)
+        return delivery_failed(
+            f"{host} answered {self.status} {rest}".rstrip(),
+            confidential,
+            kind=kind,
+            permanent=kind.is_permanent or (gone_is_permanent and self.status == HTTPStatus.GONE),
+            retry_after=self.retry_after,
+            told_to_wait=self.status == HTTPStatus.TOO_MANY_REQUESTS
+            or (self.retry_after is not None and self.status in _LIMITS),
+        )
 
 
-def retry_after(value: str | None, now: datetime) -> timedelta | None:
-    """The wait that a `Retry-After` header asks for, in seconds or as a date; None where it says nothing."""
+def parse_retry_after(value: str | None, now: datetime) -> timedelta | None:
+    """The wait that a `Retry-After` header asks for, in seconds or as a date; None if it says nothing."""
     if not value:
         return None
     value = value.strip()
@@ -66,6 +81,6 @@ def retry_after(value: str | None, now: datetime) -> timedelta | None:
         date = parsedate_to_datetime(value)
     except ValueError:
         return None
-    # A date that names no zone is in UTC, as HTTP prescribes for all of them.
+    # A date without a time zone is in UTC, as HTTP requires of all of them.
     aware = date if date.tzinfo else date.replace(tzinfo=UTC)
     return max(aware - now, timedelta(0))

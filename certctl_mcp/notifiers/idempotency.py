@@ -1,4 +1,4 @@
-"""By which key does a receiver recognise a notification it has had before?"""
+"""The key by which a receiver recognises a notification that it already has."""
 
 import hashlib
 import re
@@ -11,9 +11,9 @@ _LONGEST = 200
 
 
 def idempotency_key(notification: Notification) -> str:
-    """The same for every attempt: the id itself, or a digest of one that a receiver could not take.
+    """The same for every attempt: the id, or a digest of an id that a receiver could not take.
 
-    Ids made elsewhere are arbitrary text; a line break in one must not become a header.
+    Ids from elsewhere are arbitrary text; a line break in one must not become a header.
     """
     if len(notification.id) <= _LONGEST and _PLAIN.fullmatch(notification.id):
         return notification.id

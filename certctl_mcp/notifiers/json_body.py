@@ -1,13 +1,13 @@
-"""How does a body become bytes? Compact JSON, whatever characters a message holds."""
+"""Request bodies: compact JSON, whatever characters a message contains."""
 
 import json
 
 Json = str | int | bool | None | list["Json"] | dict[str, "Json"]
 
-# `json.dumps` with options makes an encoder for every call.
+# `json.dumps` with options creates an encoder for each call.
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def encode(body: Json) -> bytes:
-    """Compact JSON in UTF-8; half of a surrogate pair, which has no UTF-8, becomes a question mark."""
+    """Compact JSON in UTF-8; a lone surrogate, which UTF-8 can't encode, becomes a question mark."""
     return _ENCODER.encode(body).encode("utf-8", "replace")

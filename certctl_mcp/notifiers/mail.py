@@ -1,4 +1,4 @@
-"""What does a notification look like as a mail?"""
+"""A notification as an e-mail."""
 
 from collections.abc import Sequence
 from datetime import datetime

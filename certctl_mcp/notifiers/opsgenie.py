@@ -1,9 +1,8 @@
-"""OpsGenie: an alert through the Alert API, which answers 202 as soon as it has taken it."""
+"""OpsGenie: an alert through the Alert API, which answers 202 as soon as it has the request."""
 
 from certctl_mcp.config.destinations import OpsGenieDestination
 from certctl_mcp.notifiers.http import Endpoint, HttpClient
 from certctl_mcp.notifiers.http_notifier import HttpNotifier, Post
-from certctl_mcp.notifiers.http_response import PERMANENT
 from certctl_mcp.notifiers.idempotency import idempotency_key
 from certctl_mcp.notifiers.json_body import Json, encode
 from storage.models import Notification
@@ -11,9 +10,6 @@ from storage.models import Notification
 _LONGEST_MESSAGE = 130
 _LONGEST_DESCRIPTION = 15_000
 _LONGEST_ENTITY = 512
-
-_REFUSED = "OpsGenie refuses the alert as it is"
-_VERDICTS = PERMANENT | {400: _REFUSED, 422: _REFUSED}
 
 _SOURCE = "certctl"
 
@@ -28,7 +24,6 @@ class OpsGenieNotifier(HttpNotifier):
                 str(destination.api_url),
                 destination.confidential,
                 headers={"Authorization": f"GenieKey {destination.api_key.get_secret_value()}"},
-                verdicts=_VERDICTS,
             )
         )
         self._priority = destination.priority

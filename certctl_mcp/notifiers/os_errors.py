@@ -1,4 +1,4 @@
-"""Why did the operating system or TLS refuse? Its reason without what libraries add to it."""
+"""The reason that the operating system or TLS gives, without what libraries add to it."""
 
 import os
 import socket
@@ -6,7 +6,7 @@ import ssl
 
 
 def os_reason(error: BaseException) -> str:
-    """Such as `Connection refused`, or what OpenSSL holds against a certificate; no addresses, no URL."""
+    """Such as `Connection refused`, or OpenSSL's objection to a certificate; no addresses, no URL."""
     match error:
         case ssl.SSLCertVerificationError():
             return error.verify_message

@@ -3,7 +3,6 @@
 from certctl_mcp.config.destinations import PagerDutyDestination
 from certctl_mcp.notifiers.http import Endpoint, HttpClient
 from certctl_mcp.notifiers.http_notifier import HttpNotifier, Post
-from certctl_mcp.notifiers.http_response import PERMANENT
 from certctl_mcp.notifiers.idempotency import idempotency_key
 from certctl_mcp.notifiers.json_body import encode
 from certctl_mcp.text.redaction import truncate
@@ -13,8 +12,6 @@ _LONGEST_SUMMARY = 1024
 _LONGEST_MESSAGE_BYTES = 200 * 1024
 """An event may have 512 KB in all; JSON may double the message."""
 
-_VERDICTS = PERMANENT | {400: "PagerDuty refuses the event as it is"}
-
 _SOURCE = "certctl"
 
 
@@ -22,9 +19,7 @@ class PagerDutyNotifier(HttpNotifier):
     """Opens an incident; a repeat has the same `dedup_key` and is folded into it."""
 
     def __init__(self, destination: PagerDutyDestination, client: HttpClient) -> None:
-        super().__init__(
-            Endpoint(client, str(destination.api_url), destination.confidential, verdicts=_VERDICTS)
-        )
+        super().__init__(Endpoint(client, str(destination.api_url), destination.confidential))
         self._routing_key = destination.routing_key.get_secret_value()
         self._severity = destination.severity
 

@@ -1,8 +1,8 @@
-"""Who has a mail already that its relay took for some of the recipients only?
+"""The recipients that already have a mail which its relay accepted for only some of them.
 
-A notification is one row with one outcome, so a later attempt would go to all of them again. What a relay
-has accepted is remembered here, in this process: an attempt elsewhere, or after a restart, does repeat the
-mail, with the same Message-ID, which mail systems use to show it once.
+A notification is one row with one outcome, so a later attempt would go to all of them again. Accepted
+recipients are remembered in this process. An attempt elsewhere, or after a restart, repeats the mail with the
+same Message-ID, by which mail systems show it once.
 """
 
 from collections.abc import Iterable
@@ -11,23 +11,23 @@ _REMEMBERED = 1000
 
 
 class PartialDeliveries:
-    """The newest mails with recipients still open, up to a bound."""
+    """The newest partly delivered notifications, up to a limit."""
 
     def __init__(self) -> None:
         self._accepted: dict[str, frozenset[str]] = {}
 
-    def open(self, notification_id: str, recipients: Iterable[str]) -> tuple[str, ...]:
-        """Those of `recipients` who do not have the mail."""
+    def remaining(self, notification_id: str, recipients: Iterable[str]) -> tuple[str, ...]:
+        """Those of `recipients` that do not have the mail yet."""
         accepted = self._accepted.get(notification_id, frozenset())
         return tuple(address for address in recipients if address not in accepted)
 
-    def accepted(self, notification_id: str, recipients: Iterable[str]) -> None:
-        """Remember that `recipients` have the mail and others do not."""
+    def record(self, notification_id: str, recipients: Iterable[str]) -> None:
+        """Record that `recipients` have the mail and others do not."""
         earlier = self._accepted.pop(notification_id, frozenset())
         self._accepted[notification_id] = earlier.union(recipients)
         while len(self._accepted) > _REMEMBERED:
             del self._accepted[next(iter(self._accepted))]
 
-    def complete(self, notification_id: str) -> None:
-        """Forget a mail that everyone has."""
+    def forget(self, notification_id: str) -> None:
+        """Forget a mail that all recipients have."""
         self._accepted.pop(notification_id, None)

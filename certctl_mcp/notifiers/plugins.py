@@ -1,7 +1,7 @@
-"""Which notifiers do other packages bring? Those registered as entry points of `certctl_mcp.notifiers`.
+"""Notifiers of other packages, which register them as entry points of `certctl_mcp.notifiers`.
 
 An entry point is a callable that takes the options of its table in the settings,
-`Mapping[str, str | int | float | bool]`, and gives a `Notifier`.
+`Mapping[str, str | int | float | bool]`, and returns a `Notifier`.
 """
 
 import traceback
@@ -9,29 +9,30 @@ from importlib.metadata import EntryPoint, entry_points
 
 from certctl_mcp.config.destinations import PluginDestination
 from certctl_mcp.notifiers.base import DeliveryFailedError, Notifier, delivery_failed
+from certctl_mcp.notifiers.failure_kinds import FailureKind
 from storage.models import Notification
 
 GROUP = "certctl_mcp.notifiers"
 
 
 class UnusablePluginError(Exception):
-    """The entry point is not installed, or gives no notifier. The message says which and why."""
+    """The entry point is not installed, or does not return a notifier. The message says which and why."""
 
 
 def check_installed(name: str) -> None:
-    """See that there is an entry point of this name, without importing it.
+    """Check that an entry point of this name is installed, without importing it.
 
     Raises:
-        UnusablePluginError: there is none; the message names those there are.
+        UnusablePluginError: there is none; the message lists those installed.
     """
     _entry_point(name)
 
 
 class PluginNotifier:
-    """A notifier of another package, with the secrets among its options kept out of its errors.
+    """A notifier of another package, with the secrets in its options kept out of its errors.
 
     Raises:
-        UnusablePluginError: it can't be imported, refuses its options, or is no notifier.
+        UnusablePluginError: it can't be imported, refuses its options, or is not a notifier.
     """
 
     def __init__(self, destination: PluginDestination) -> None:
@@ -43,7 +44,9 @@ class PluginNotifier:
             failure = delivery_failed(f"{entry_point.value} failed: {error}", self._confidential)
             raise UnusablePluginError(str(failure)) from None
         if not isinstance(notifier, Notifier):
-            raise UnusablePluginError(f"{entry_point.value} gave no notifier: it needs send and aclose")
+            raise UnusablePluginError(
+                f"{entry_point.value} did not return a notifier: send and aclose are required"
+            )
         self._notifier = notifier
 
     async def send(self, notification: Notification) -> None:
@@ -55,11 +58,15 @@ class PluginNotifier:
                 self._confidential,
                 permanent=failure.permanent,
                 retry_after=failure.retry_after,
+                told_to_wait=failure.told_to_wait,
+                kind=failure.kind,
             ) from None
         except Exception as error:  # noqa: BLE001 - another package's code may raise anything
             # Its message may hold a secret of the options, which only this place knows.
-            told = "".join(traceback.format_exception_only(error)).strip()
-            raise delivery_failed(f"the notifier failed: {told}", self._confidential) from None
+            reason = "".join(traceback.format_exception_only(error)).strip()
+            raise delivery_failed(
+                f"the notifier failed: {reason}", self._confidential, kind=FailureKind.DEFECT
+            ) from None
 
     async def aclose(self) -> None:
         await self._notifier.aclose()

@@ -1,4 +1,4 @@
-"""Whom is a mail for? Reads a notification's recipient as addresses, and refuses what is none."""
+"""The e-mail addresses in a notification's recipient."""
 
 import re
 
@@ -10,16 +10,16 @@ _LONGEST_ADDRESS = 254
 
 
 class MalformedRecipientError(ValueError):
-    """A recipient that no relay could deliver to. The message names it."""
+    """A recipient that is not an address. The message names it."""
 
 
 def parse_recipients(recipient: str) -> tuple[str, ...]:
-    """The addresses in `recipient`, which is one or several separated by commas, each once.
+    """The addresses in `recipient`, which is one address or several separated by commas, without duplicates.
 
-    An international domain is given in its ASCII form.
+    An international domain is returned in its ASCII form.
 
     Raises:
-        MalformedRecipientError: one of them is no address, or there is none.
+        MalformedRecipientError: one of them is not an address, or there is none.
     """
     written = [part.strip() for part in recipient.split(",")]
     addresses = tuple(dict.fromkeys(_address(part) for part in written if part))

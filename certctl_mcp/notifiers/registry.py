@@ -1,4 +1,4 @@
-"""Which notifier carries the notifications of a channel? Built from the settings, each when it is first used.
+"""The notifier of each channel, built from the settings when the channel is first used.
 
 A process that only answers questions never imports an HTTP or SMTP client.
 """
@@ -38,7 +38,7 @@ _SEND_TIMEOUT = timedelta(seconds=30)
 
 
 class NotifierRegistry:
-    """The configured channels. Names are matched exactly, as everywhere a channel is named."""
+    """The configured channels. Names are case-sensitive."""
 
     @classmethod
     @asynccontextmanager
@@ -51,9 +51,9 @@ class NotifierRegistry:
         send_timeout: timedelta = _SEND_TIMEOUT,
         clock: Clock = utc_now,
     ) -> AsyncIterator[Self]:
-        """Leaving closes every connection; no send may be under way then.
+        """Leaving closes every connection; no send may be in progress then.
 
-        `connections`: how many HTTP requests run at once at most, over all channels.
+        `connections`: the most HTTP requests at once, over all channels.
 
         Raises:
             SettingsError: a channel needs a package that is not installed.
@@ -104,7 +104,7 @@ class NotifierRegistry:
         return notifier
 
     async def aclose(self) -> None:
-        """Give back every connection. One notifier that fails to does not keep the others from it."""
+        """Close every connection, even if closing one notifier fails."""
         async with AsyncExitStack() as stack:
             if self._http is not None:
                 stack.push_async_callback(self._http.aclose)
@@ -178,7 +178,7 @@ class NotifierRegistry:
 
 
 class _Unusable:
-    """Stands in for a destination that can't be set up."""
+    """Takes the place of a destination that can't be set up."""
 
     def __init__(self, reason: str, confidential: Iterable[str]) -> None:
         self._reason = reason
@@ -192,7 +192,7 @@ class _Unusable:
 
 
 def _missing(channel: Channel) -> list[str]:
-    """What is to be installed before the channel can work."""
+    """What must be installed before the channel can work."""
     match channel.destination:
         case AppriseDestination() if find_spec("apprise") is None:
             return [f"the channel {channel.name} needs Apprise: pip install 'certctl-mcp[apprise]'"]

@@ -3,21 +3,18 @@
 from certctl_mcp.config.destinations import SlackDestination
 from certctl_mcp.notifiers.http import Endpoint, HttpClient
 from certctl_mcp.notifiers.http_notifier import IDEMPOTENCY_HEADER, HttpNotifier, Post
-from certctl_mcp.notifiers.http_response import PERMANENT
 from certctl_mcp.notifiers.idempotency import idempotency_key
 from certctl_mcp.notifiers.json_body import Json, encode
 from storage.models import Notification
 
 _LONGEST_TEXT = 40_000
-"""Slack cuts what is longer."""
-
-_VERDICTS = PERMANENT | {400: "Slack refuses the message as it is"}
+"""Slack truncates longer texts."""
 
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
 class SlackNotifier(HttpNotifier):
-    """Shows the message as it is: no mention, link or emphasis can be written into it.
+    """Shows the message verbatim: it can't contain a mention, a link or emphasis.
 
     Slack has no idempotency key; `Idempotency-Key` is sent for a proxy that knows it.
     """
@@ -28,12 +25,11 @@ class SlackNotifier(HttpNotifier):
                 client,
                 destination.webhook_url.get_secret_value(),
                 destination.confidential,
-                verdicts=_VERDICTS,
             )
         )
         overrides = {"channel": destination.channel, "username": destination.username}
         self._fixed: dict[str, Json] = {
-            # Certificate names hold asterisks and underscores, which would be taken for emphasis.
+            # Certificate names contain asterisks and underscores, which would become emphasis.
             "mrkdwn": False,
             "parse": "none",
             "link_names": False,

@@ -1,7 +1,9 @@
-"""Why was a mail not taken, and can it ever be? Each way an SMTP session can break."""
+"""Why a mail was not accepted: one sentence and one kind for each way in which an SMTP session can break."""
 
+import socket
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from aiosmtplib import (
     SMTPAuthenticationError,
@@ -18,85 +20,98 @@ from aiosmtplib import (
     SMTPStatus,
 )
 
+from certctl_mcp.notifiers.base import DeliveryFailedError, delivery_failed
 from certctl_mcp.notifiers.excerpt import excerpt
+from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.notifiers.os_errors import os_reason
+from certctl_mcp.notifiers.smtp_refusals import Step, asks_to_wait, smtp_failure_kind
 
 SessionError = (SMTPException, OSError)
-"""What a session can raise; time-outs and TLS failures are OSErrors."""
+"""What a session can raise; timeouts and TLS failures are OSErrors."""
 
-_NEVER_FOR_THE_RECIPIENT = frozenset({550, 551, 553, 556})
-"""No such mailbox, not here, not a name, no mail at that domain. A full mailbox (552) may be emptied, and a
-refusal by policy (554) be lifted."""
-
-# The first type that fits counts, so the particular ones stand before the general.
-_SENTENCES: tuple[tuple[type[Exception], str], ...] = (
-    (SMTPAuthenticationError, "{relay} refused the login: {reply}"),
-    (SMTPSenderRefused, "{relay} refused the sender: {reply}"),
-    (SMTPDataError, "{relay} refused the message: {reply}"),
-    (SMTPConnectResponseError, "{relay} refused the session: {reply}"),
-    (SMTPConnectTimeoutError, "no connection to {relay} within {connect:g} s"),
-    (SMTPReadTimeoutError, "no answer from {relay} within {total:g} s"),
-    (TimeoutError, "no answer from {relay} within {total:g} s"),
-    (SMTPServerDisconnected, "{relay} closed the connection"),
-    (SMTPResponseException, "{relay} answered {reply}"),
-    (ssl.SSLCertVerificationError, "the TLS certificate of {relay} is not trusted: {reason}"),
-    (ssl.SSLError, "TLS with {relay} failed: {reason}"),
-    (OSError, "the connection to {relay} failed: {reason}"),
-    (SMTPException, "{relay} can't be used as it is set up: {reply}"),
+# The first type that matches counts, so special cases stand before general ones.
+_SENTENCES: tuple[tuple[type[Exception], str, FailureKind | Step], ...] = (
+    (SMTPAuthenticationError, "{relay} refused the login: {reply}", FailureKind.CREDENTIALS),
+    (SMTPSenderRefused, "{relay} refused the sender: {reply}", Step.SENDER),
+    (SMTPDataError, "{relay} refused the message: {reply}", Step.MESSAGE),
+    (SMTPConnectResponseError, "{relay} refused the session: {reply}", Step.SESSION),
+    (SMTPConnectTimeoutError, "no connection to {relay} within {connect:g} s", FailureKind.TIMEOUT),
+    (SMTPReadTimeoutError, "no answer from {relay} within {total:g} s", FailureKind.TIMEOUT),
+    (TimeoutError, "no answer from {relay} within {total:g} s", FailureKind.TIMEOUT),
+    (SMTPServerDisconnected, "{relay} closed the connection", FailureKind.CONNECTION),
+    (SMTPResponseException, "{relay} answered {reply}", Step.SESSION),
+    (
+        ssl.SSLCertVerificationError,
+        "the TLS certificate of {relay} is not trusted: {reason}",
+        FailureKind.TLS,
+    ),
+    (ssl.SSLError, "TLS with {relay} failed: {reason}", FailureKind.TLS),
+    (socket.gaierror, "the name of {relay} could not be resolved: {reason}", FailureKind.DNS),
+    (OSError, "the connection to {relay} failed: {reason}", FailureKind.CONNECTION),
+    (SMTPException, "{relay} can't be used as it is set up: {reply}", FailureKind.SETUP),
 )
+"""Each with its kind, or with the step of which the reply decides the kind."""
 
 
-def explain(
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A recipient that was not accepted, and why."""
+
+    address: str
+    code: int
+    text: str
+
+    @property
+    def kind(self) -> FailureKind:
+        return smtp_failure_kind(Step.RECIPIENT, self.code, self.text)
+
+
+def session_failed(
     error: Exception, relay: str, confidential: Iterable[str], *, connect: float, total: float
-) -> str:
-    """A sentence for a person; `connect` and `total` are the time-outs in seconds."""
+) -> DeliveryFailedError:
+    """The failure of a session that raised `error`; `connect` and `total` are the timeouts in seconds."""
+    confidential = tuple(confidential)
     if isinstance(error, SMTPRecipientsRefused):
-        refusals = {refused.recipient: (refused.code, refused.message) for refused in error.recipients}
-        return f"{relay} refused {list_refusals(refusals, confidential)}"
+        refusals = [Refusal(refused.recipient, refused.code, refused.message) for refused in error.recipients]
+        return recipients_refused(relay, refusals, confidential)
+    code, said = 0, str(error)
     if isinstance(error, SMTPResponseException):
         if error.code == SMTPStatus.invalid_response:
-            return f"{relay} answered something that is not SMTP"
-        said = f"{error.code} {error.message}"
-    else:
-        said = str(error)
+            text = f"{relay} answered something that is not SMTP"
+            return delivery_failed(text, confidential, kind=FailureKind.SETUP)
+        code, said = error.code, error.message
     root = _root(error)
-    template = next(sentence for kind, sentence in _SENTENCES if isinstance(root, kind))
-    return template.format(
-        relay=relay,
-        reply=excerpt(said, confidential),
-        reason=os_reason(root),
-        connect=connect,
-        total=total,
-    )
+    template, fate = next((sentence, fate) for type_, sentence, fate in _SENTENCES if isinstance(root, type_))
+    reply = excerpt(f"{code} {said}" if code else said, confidential)
+    text = template.format(relay=relay, reply=reply, reason=os_reason(root), connect=connect, total=total)
+    kind = smtp_failure_kind(fate, code, said) if isinstance(fate, Step) else fate
+    return delivery_failed(text, confidential, kind=kind, told_to_wait=asks_to_wait(code, said))
 
 
-def is_permanent(error: Exception) -> bool:
-    """Whether the same mail can never be taken.
+def recipients_refused(
+    relay: str, refusals: Iterable[Refusal], confidential: Iterable[str], accepted: Iterable[str] = ()
+) -> DeliveryFailedError:
+    """The failure of a mail that was refused for some of its recipients, or for all.
 
-    That is so for a message refused as such, and for recipients of whom none exists. A 4xx says itself
-    that it will pass; a login, a sender or a missing capability is for the operator to put right.
+    It is permanent if none of them can ever be reached. Otherwise its kind is that of a refusal that may
+    pass, which is listed first: the error text alone tells the kind.
     """
-    if isinstance(error, SMTPDataError):
-        return error.code >= 500
-    if isinstance(error, SMTPRecipientsRefused):
-        return all(is_permanent_for_recipient(refused.code) for refused in error.recipients)
-    return False
-
-
-def is_permanent_for_recipient(code: int) -> bool:
-    return code in _NEVER_FOR_THE_RECIPIENT
-
-
-def list_refusals(refusals: Mapping[str, tuple[int, str]], confidential: Iterable[str]) -> str:
-    """Such as `a@example.com (550 no such user), b@example.com (451 try later)`."""
-    return ", ".join(
-        f"{address} ({code} {excerpt(message, confidential)})"
-        for address, (code, message) in refusals.items()
+    confidential = tuple(confidential)
+    ordered = sorted(refusals, key=lambda refusal: refusal.kind.is_permanent)
+    listed = ", ".join(
+        f"{refusal.address} ({refusal.code} {excerpt(refusal.text, confidential)})" for refusal in ordered
+    )
+    taken = ", ".join(accepted)
+    return delivery_failed(
+        f"{relay} took the mail for {taken} and refused {listed}" if taken else f"{relay} refused {listed}",
+        confidential,
+        kind=ordered[0].kind,
+        told_to_wait=not taken and all(asks_to_wait(refusal.code, refusal.text) for refusal in ordered),
     )
 
 
 def _root(error: Exception) -> BaseException:
-    """What is behind the library's word for a connection that did not come about."""
+    """The cause of a connection that could not be established, which the library wraps."""
     if isinstance(error, SMTPConnectError) and not isinstance(error, SMTPConnectTimeoutError):
         return error.__cause__ or error
     return error

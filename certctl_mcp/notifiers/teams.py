@@ -1,4 +1,4 @@
-"""Teams: an Adaptive Card to a Workflows webhook, which answers 202 as soon as it has taken the card."""
+"""Teams: an Adaptive Card to a Workflows webhook, which answers 202 as soon as it has the card."""
 
 from certctl_mcp.config.destinations import TeamsDestination
 from certctl_mcp.notifiers.http import Endpoint, HttpClient
@@ -13,7 +13,7 @@ _LONGEST_TEXT_BYTES = 12 * 1024
 
 
 class TeamsNotifier(HttpNotifier):
-    """Shows the message as it is: a card's rich text, unlike its text block, reads no Markdown.
+    """Shows the message verbatim: a card's rich text, unlike its text block, ignores Markdown.
 
     Teams has no idempotency key; `Idempotency-Key` is sent for a flow that reads it.
     """

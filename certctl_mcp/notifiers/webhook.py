@@ -14,9 +14,9 @@ from storage.models import Notification
 
 
 class WebhookNotifier(HttpNotifier):
-    """Posts `{"type", "timestamp", "data"}`; the receiver knows a repeat by the header `webhook-id`.
+    """Posts `{"type", "timestamp", "data"}`; the receiver recognises a repeat by the header `webhook-id`.
 
-    With several secrets there is a signature by each, so a receiver that has any one of them can verify.
+    With several secrets each signs, so a receiver that has any one of them can verify.
     """
 
     def __init__(self, destination: WebhookDestination, client: HttpClient) -> None:
@@ -26,6 +26,7 @@ class WebhookNotifier(HttpNotifier):
                 destination.url.get_secret_value(),
                 destination.confidential,
                 headers={name: value.get_secret_value() for name, value in destination.headers.items()},
+                gone_is_permanent=True,
                 tls=ssl.create_default_context(cafile=destination.ca_file) if destination.ca_file else True,
             )
         )
@@ -51,7 +52,7 @@ class WebhookNotifier(HttpNotifier):
         return Post(body, self._headers(idempotency_key(notification), body))
 
     def _headers(self, key: str, body: bytes) -> dict[str, str]:
-        # The library takes the digits of a time for UTC, whatever its zone.
+        # The library reads the digits of a time as UTC, whatever its zone.
         now = self._clock().astimezone(UTC)
         headers = {"webhook-id": key, "webhook-timestamp": str(int(now.timestamp()))}
         if self._signers:

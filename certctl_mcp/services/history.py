@@ -11,8 +11,9 @@ from itertools import groupby
 
 from certctl_mcp.config.durations import format_duration
 from certctl_mcp.config.tool_groups import ToolGroup
+from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.services.diagnosis.classifying import classify, http_status
-from certctl_mcp.services.diagnosis.kinds import REMEDIES, FailureKind
+from certctl_mcp.services.diagnosis.kinds import REMEDIES
 from storage.models import Attempt, AttemptOutcome, Notification, NotificationStatus
 
 MOST_RUNS = 6

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from certctl_mcp.services.diagnosis.kinds import REMEDIES, FailureKind
+from certctl_mcp.notifiers.failure_kinds import FailureKind
+from certctl_mcp.services.diagnosis.kinds import REMEDIES
 from certctl_mcp.services.diagnosis.spans import Span
 
 
@@ -34,18 +35,18 @@ def advise(span: Span, standing: Standing) -> Advice:
 def _action(span: Span, standing: Standing) -> tuple[str, bool]:
     remedy = REMEDIES[span.kind]
     delivers_again = (
-        remedy.of_channel and standing.delivered_at is not None and standing.delivered_at > span.last_at
+        span.kind.of_channel and standing.delivered_at is not None and standing.delivered_at > span.last_at
     )
     if not standing.configured:
         return "no such channel is configured now: requeued, they would not be delivered", False
     if span.dead == 0:
-        return _while_retried(remedy.mend, remedy.passes or delivers_again), False
+        return _while_retried(remedy.fix, remedy.passes or delivers_again), False
     if span.kind is FailureKind.NO_NOTIFIER:
         return "it is configured now: requeue", True
     if delivers_again:
-        return "it delivers again since: requeue now", True
-    return remedy.mend, remedy.of_channel or span.kind is FailureKind.ABANDONED
+        return "it delivers again: requeue now", True
+    return remedy.fix, not span.kind.is_permanent
 
 
-def _while_retried(mend: str, passes: bool) -> str:
-    return "retried by themselves" if passes else f"{mend}, before their retries are spent"
+def _while_retried(fix: str, passes: bool) -> str:
+    return "retried by themselves" if passes else f"{fix}, before their retries are spent"

@@ -1,49 +1,24 @@
-"""What kind of failure does a stored error tell of? Read from the sentences of this program and of certctl's.
+"""The kind of failure that a stored error stands for, read from this program's sentences and certctl's.
 
-A sentence is recognised from its beginning, which is ours: what a receiver said stands behind it and decides
-nothing. Where no sentence is known, the text is searched for what systems and libraries say.
+A sentence is recognised by its beginning, which is ours. Where the answer of a receiver decides the kind, it
+is looked up in the tables that deliveries use. Other texts are searched for what systems and libraries say.
 """
 
 import re
 from collections.abc import Callable
 
-from certctl_mcp.services.diagnosis.kinds import FailureKind
-
-_BY_HTTP_STATUS = {
-    **dict.fromkeys((401, 402, 403, 407), FailureKind.CREDENTIALS),
-    **dict.fromkeys((404, 405, 410), FailureKind.GONE),
-    **dict.fromkeys((408, 504), FailureKind.TIMEOUT),
-    **dict.fromkeys((425, 429), FailureKind.RATE_LIMITED),
-    **dict.fromkeys((400, 406, 411, 413, 414, 415, 422, 431), FailureKind.REFUSED),
-    421: FailureKind.OUTAGE,
-}
-
-_LOGIN_REPLIES = frozenset({530, 534, 535, 538})
+from certctl_mcp.notifiers.failure_kinds import FailureKind
+from certctl_mcp.notifiers.http_refusals import http_failure_kind
+from certctl_mcp.notifiers.smtp_refusals import Step, smtp_failure_kind
 
 _SMTP_ONLY = frozenset({432, *range(450, 460), *range(531, 560)})
-"""Replies of a relay that are no answers of an HTTP server, so that their sentences are told apart."""
-
-
-def of_http_status(status: int) -> FailureKind:
-    """What an answer other than 2xx tells."""
-    if status in _BY_HTTP_STATUS:
-        return _BY_HTTP_STATUS[status]
-    if status >= 500:
-        return FailureKind.OUTAGE
-    return FailureKind.GONE if 300 <= status < 400 else FailureKind.UNKNOWN
-
-
-def of_smtp_reply(code: int, for_good: FailureKind) -> FailureKind:
-    """What a relay's reply tells; `for_good` is what a refusal for good of that step means."""
-    if code in _LOGIN_REPLIES:
-        return FailureKind.CREDENTIALS
-    return FailureKind.OUTAGE if 400 <= code < 500 else for_good
+"""Replies that only an SMTP relay gives, never an HTTP server."""
 
 
 def classify(error: str | None, *, abandoned: bool = False) -> FailureKind:
-    """The kind of failure that `error`, or its first few hundred characters, tells of.
+    """The kind of failure that `error`, or its first few hundred characters, stands for.
 
-    `abandoned`: some attempt was never answered, which explains a failure for which no error is recorded.
+    `abandoned`: some attempt was never answered, which explains a failure without a recorded error.
     """
     if not error and abandoned:
         return FailureKind.ABANDONED
@@ -56,7 +31,7 @@ def classify(error: str | None, *, abandoned: bool = False) -> FailureKind:
 
 
 def http_status(error: str | None) -> int | None:
-    """The status of the answer that `error` tells of."""
+    """The HTTP status in `error`; None if it has none."""
     text = _unwrapped(error)
     found = next(
         (found for sentence, kind in _SENTENCES if kind is _answered and (found := sentence.match(text))),
@@ -71,13 +46,17 @@ def _unwrapped(error: str | None) -> str:
 
 
 def _answered(found: re.Match[str]) -> FailureKind:
-    code = int(found["code"])
-    return of_smtp_reply(code, FailureKind.SENDER) if code in _SMTP_ONLY else of_http_status(code)
+    code, said = int(found["code"]), found.string[found.end() :]
+    if code in _SMTP_ONLY:
+        return smtp_failure_kind(Step.SESSION, code, said)
+    return http_failure_kind(code, said)
 
 
-def _replied(for_good: FailureKind) -> Callable[[re.Match[str]], FailureKind]:
+def _replied(step: Step, otherwise: FailureKind) -> Callable[[re.Match[str]], FailureKind]:
     def kind(found: re.Match[str]) -> FailureKind:
-        return of_smtp_reply(int(found["code"]), for_good) if found["code"] else for_good
+        if not found["code"]:
+            return otherwise
+        return smtp_failure_kind(step, int(found["code"]), found.string[found.end() :])
 
     return kind
 
@@ -89,10 +68,10 @@ def _phrased(otherwise: FailureKind) -> Callable[[re.Match[str]], FailureKind]:
     return kind
 
 
-def _apprised(found: re.Match[str]) -> FailureKind:
+def _apprise_failure(found: re.Match[str]) -> FailureKind:
     said = found.string[found.end() :]
     status = _APPRISE_STATUS.search(said)
-    return of_http_status(int(status[1])) if status else _by_phrase(said, FailureKind.UNKNOWN)
+    return http_failure_kind(int(status[1]), said) if status else _by_phrase(said, FailureKind.UNKNOWN)
 
 
 def _by_phrase(text: str, otherwise: FailureKind) -> FailureKind:
@@ -119,14 +98,21 @@ _SENTENCES: tuple[tuple[re.Pattern[str], FailureKind | Callable[[re.Match[str]],
         (r"the connection to \S+ (?:failed|broke): ", _phrased(FailureKind.CONNECTION)),
         (r"\S+ closed the connection", FailureKind.CONNECTION),
         (r"\S+ refused the login: ", FailureKind.CREDENTIALS),
-        (r"\S+ refused the (?:sender|session): (?P<code>[0-9]{3})?", _replied(FailureKind.SENDER)),
-        (r"\S+ refused the message: (?P<code>[0-9]{3})?", _replied(FailureKind.REFUSED)),
-        (r"\S+ (?:refused \S+@\S+ \([0-9]|took the mail for )", FailureKind.RECIPIENT),
+        (
+            r"\S+ refused the (?:sender|session): (?P<code>[0-9]{3})?",
+            _replied(Step.SESSION, FailureKind.SENDER),
+        ),
+        (r"\S+ refused the message: (?P<code>[0-9]{3})?", _replied(Step.MESSAGE, FailureKind.REFUSED)),
+        (
+            r"\S+ (?:took the mail for .{1,200} and )?refused .{0,200}?@\S{1,255} \((?P<code>[0-9]{3}) ",
+            _replied(Step.RECIPIENT, FailureKind.RECIPIENT),
+        ),
+        (r"\S+ (?:took the mail for|refused) ", FailureKind.RECIPIENT),
         (r"the notification has no recipient|[\"'].{0,2600} is no e-mail address$", FailureKind.RECIPIENT),
         (r"no notifier configured for channel ", FailureKind.NO_NOTIFIER),
         (r"abandoned [0-9]+ times: |broken off before it was answered", FailureKind.ABANDONED),
         (r"the notifier failed: ", _phrased(FailureKind.DEFECT)),
-        (r"Apprise could not deliver: ", _apprised),
+        (r"Apprise could not deliver: ", _apprise_failure),
         (r".{1,400}? can't be used(?: as it is set up)?: ", FailureKind.SETUP),
         # certctl's server, and notifiers of other packages that say it as briefly.
         (r"(?:[a-z]+: (?:webhook|API) returned )?HTTP (?P<code>[1-9][0-9]{2})\b", _answered),
@@ -136,19 +122,20 @@ _SENTENCES: tuple[tuple[re.Pattern[str], FailureKind | Callable[[re.Match[str]],
             r"failed to (?:connect|connect via TLS|reach [^:]+(?::[0-9]+)?): ",
             _phrased(FailureKind.CONNECTION),
         ),
-        (r"failed to create SMTP client: (?P<code>[0-9]{3})?", _replied(FailureKind.SENDER)),
+        (r"failed to create SMTP client: (?P<code>[0-9]{3})?", _replied(Step.SESSION, FailureKind.SENDER)),
         (r"SMTP authentication failed: ", FailureKind.CREDENTIALS),
-        (r"failed to set sender: (?P<code>[0-9]{3})?", _replied(FailureKind.SENDER)),
+        (r"failed to set sender: (?P<code>[0-9]{3})?", _replied(Step.SESSION, FailureKind.SENDER)),
+        (r"failed to set recipient: (?P<code>[0-9]{3})?", _replied(Step.RECIPIENT, FailureKind.RECIPIENT)),
+        (r"invalid recipient: |recipient address is required", FailureKind.RECIPIENT),
         (
-            r"failed to set recipient: |invalid recipient: |recipient address is required",
-            FailureKind.RECIPIENT,
+            r"failed to (?:get data writer|write message): (?P<code>[0-9]{3})?",
+            _replied(Step.MESSAGE, FailureKind.REFUSED),
         ),
-        (r"failed to (?:get data writer|write message): (?P<code>[0-9]{3})?", _replied(FailureKind.REFUSED)),
         (r"failed to (?:format message|marshal payload): |invalid subject: ", FailureKind.REFUSED),
         (r"webhook url rejected: |failed to create request: |invalid sender: ", FailureKind.SETUP),
     )
 )
-"""How each sentence begins, and its kind. None begins like another, but for those that stand before it."""
+"""How each sentence begins, and its kind. The first that matches counts."""
 
 _PHRASES = tuple(
     (re.compile(phrase, re.IGNORECASE | re.ASCII), kind)
@@ -173,4 +160,4 @@ _PHRASES = tuple(
         ),
     )
 )
-"""In the order in which they count: a lookup that timed out is a failure of DNS."""
+"""The first that matches counts: a lookup that timed out is a DNS failure."""

@@ -9,7 +9,6 @@ import anyio.to_thread
 
 from certctl_mcp.services.diagnosis.advice import Advice, Standing, advise
 from certctl_mcp.services.diagnosis.classifying import classify
-from certctl_mcp.services.diagnosis.kinds import REMEDIES
 from certctl_mcp.services.diagnosis.spans import Span, spans
 from storage.models import ChannelRecord, NotificationFilter, NotificationStatus
 from storage.repository import NotificationRepository
@@ -99,4 +98,4 @@ def _failed_since(delivered_at: datetime, record: ChannelRecord) -> bool:
     """An alert that is refused for its own sake is no failure of the channel."""
     if record.last_failed_at is None or record.last_failed_at < delivered_at:
         return False
-    return REMEDIES[classify(record.last_error)].of_channel
+    return classify(record.last_error).of_channel

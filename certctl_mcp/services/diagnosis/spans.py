@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.services.diagnosis.classifying import classify
-from certctl_mcp.services.diagnosis.kinds import FailureKind
 from storage.models import FailureGroup, NotificationStatus
 
 PAUSES = (timedelta(hours=2), timedelta(hours=12), timedelta(days=2), timedelta.max)

@@ -121,8 +121,9 @@ async def test_a_malformed_recipient_is_named(relay: Relay) -> None:
     ("replies", "permanent"),
     [
         ({"ada@x.example": "550 no such user"}, True),
-        ({"ada@x.example": "551 not here"}, True),
-        ({"ada@x.example": "553 no name"}, True),
+        ({"ada@x.example": "551 not here"}, False),
+        ({"ada@x.example": "553 no name"}, False),
+        ({"ada@x.example": "553 5.1.3 no name"}, True),
         ({"ada@x.example": "552 mailbox full"}, False),
         ({"ada@x.example": "554 relay access denied"}, False),
         ({"ada@x.example": "450 greylisted"}, False),
@@ -179,7 +180,7 @@ async def test_once_everyone_has_the_mail_a_requeue_sends_it_to_all(relay: Relay
 
 @pytest.mark.parametrize(
     ("reply", "permanent"),
-    [("554 looks like spam", True), ("552 too large", True), ("451 disk full", False)],
+    [("554 looks like spam", False), ("552 too large", True), ("451 disk full", False)],
 )
 async def test_a_message_refused_as_such_is_final_unless_the_relay_says_later(
     relay: Relay, reply: str, permanent: bool

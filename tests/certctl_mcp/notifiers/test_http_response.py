@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from certctl_mcp.notifiers.http_response import retry_after
+from certctl_mcp.notifiers.http_response import parse_retry_after
 from tests.builders import NOON
 
 
@@ -27,4 +27,4 @@ from tests.builders import NOON
     ],
 )
 def test_a_wait_is_seconds_or_a_date_and_nonsense_is_none(value: str | None, wait: timedelta | None) -> None:
-    assert retry_after(value, NOON) == wait
+    assert parse_retry_after(value, NOON) == wait

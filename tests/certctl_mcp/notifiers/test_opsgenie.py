@@ -53,11 +53,12 @@ async def test_a_long_message_stays_within_opsgenies_limits(client: HttpClient, 
     ("status", "permanent"),
     [(400, True), (401, False), (403, False), (422, True), (429, False), (503, False)],
 )
-async def test_an_alert_that_opsgenie_calls_invalid_is_not_sent_again(
+async def test_an_alert_with_a_field_that_opsgenie_refuses_is_not_sent_again(
     client: HttpClient, receiver: Receiver, status: int, permanent: bool
 ) -> None:
     receiver.status = status
-    receiver.body = '{"message": "Request body is not processable.", "took": 0.1}'
+    receiver.body = '{"message": "Request body is not processable.", "took": 0.1, '
+    receiver.body += '"errors": {"message": "Message can not be empty."}}'
     failure = await failure_of(notifier(client, receiver))
     assert failure.permanent is permanent
     assert "Request body is not processable." in str(failure)

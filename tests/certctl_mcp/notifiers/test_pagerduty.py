@@ -56,11 +56,11 @@ async def test_a_long_message_stays_within_pagerdutys_limits(client: HttpClient,
 
 
 @pytest.mark.parametrize(("status", "permanent"), [(400, True), (403, False), (429, False), (500, False)])
-async def test_an_event_that_pagerduty_calls_invalid_is_not_sent_again(
+async def test_an_event_with_a_field_that_pagerduty_refuses_is_not_sent_again(
     client: HttpClient, receiver: Receiver, status: int, permanent: bool
 ) -> None:
     receiver.status = status
-    receiver.body = '{"status": "invalid event", "errors": ["Length of \'routing_key\' is incorrect"]}'
+    receiver.body = '{"status": "invalid event", "errors": ["\'payload.summary\' is missing or blank"]}'
     failure = await failure_of(notifier(client, receiver))
     assert failure.permanent is permanent
     assert "invalid event" in str(failure)

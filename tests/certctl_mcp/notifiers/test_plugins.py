@@ -110,7 +110,7 @@ def test_an_unknown_notifier_is_told_with_those_installed() -> None:
     ("name", "problem"),
     [
         ("refuse", "acme_pager:refuse failed: 'room'"),
-        ("nothing", "acme_pager:nothing gave no notifier: it needs send and aclose"),
+        ("nothing", "acme_pager:nothing did not return a notifier: send and aclose are required"),
         ("absent", "acme_absent:Pager failed: No module named 'acme_absent'"),
     ],
 )

@@ -47,7 +47,7 @@ async def test_like_failures_are_one_group(assistant: Assistant, queue: Queue, c
                 "first_at": "2026-01-01T12:00:00Z",
                 "last_at": "2026-01-01T13:00:00Z",
                 "cause": "receiver out of order",
-                "action": "see that it is up again",
+                "action": "check that it is up again",
                 "requeue": {"channel": "Webhook"},
                 "untrusted": {
                     "channel": "Webhook",
@@ -67,7 +67,7 @@ async def test_a_channel_that_delivers_again_is_to_be_requeued_now(
     clock.advance(30 * HOUR)
     await queue.sent()
     (group,) = (await assistant.call("diagnose_dead_letters"))["groups"]
-    assert group["action"] == "it delivers again since: requeue now"
+    assert group["action"] == "it delivers again: requeue now"
 
 
 async def test_a_channel_that_has_failed_again_delivers_no_more(
@@ -79,7 +79,7 @@ async def test_a_channel_that_has_failed_again_delivers_no_more(
     clock.advance(5 * HOUR)
     await dead(queue, 1, "hooks.example.com answered 503 Service Unavailable")
     groups = (await assistant.call("diagnose_dead_letters"))["groups"]
-    assert [group["action"] for group in groups] == ["see that it is up again"] * 2
+    assert [group["action"] for group in groups] == ["check that it is up again"] * 2
 
 
 async def test_an_alert_that_is_refused_for_its_own_sake_says_nothing_of_its_channel(
@@ -91,7 +91,7 @@ async def test_an_alert_that_is_refused_for_its_own_sake_says_nothing_of_its_cha
     clock.advance(HOUR)
     await dead(queue, 1, "mail.example.com refused nobody@example.com (550)")
     login, _ = (await assistant.call("diagnose_dead_letters"))["groups"]
-    assert login["action"] == "it delivers again since: requeue now"
+    assert login["action"] == "it delivers again: requeue now"
 
 
 async def test_a_delivery_before_the_failure_is_no_evidence(

@@ -5,8 +5,9 @@ from datetime import timedelta
 
 import pytest
 
+from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.services.diagnosis.advice import Standing, advise
-from certctl_mcp.services.diagnosis.kinds import REMEDIES, FailureKind
+from certctl_mcp.services.diagnosis.kinds import REMEDIES
 from certctl_mcp.services.diagnosis.spans import Span
 from tests.builders import NOON
 
@@ -25,7 +26,7 @@ SINCE = Standing(configured=True, delivered_at=NOON + timedelta(hours=2))
 NEVER = Standing(configured=True, delivered_at=None)
 NOT_CONFIGURED = Standing(configured=False, delivered_at=None)
 
-OF_ONE_ALERT = {FailureKind.RECIPIENT, FailureKind.REFUSED, FailureKind.ABANDONED}
+OF_ONE_ALERT = {FailureKind.RECIPIENT, FailureKind.REFUSED, FailureKind.MAILBOX, FailureKind.ABANDONED}
 OF_CHANNEL = [kind for kind in FailureKind if kind not in OF_ONE_ALERT | {FailureKind.NO_NOTIFIER}]
 
 
@@ -33,7 +34,7 @@ OF_CHANNEL = [kind for kind in FailureKind if kind not in OF_ONE_ALERT | {Failur
 def test_a_channel_that_delivers_again_is_to_be_requeued(kind: FailureKind) -> None:
     advice = advise(replace(SPAN, kind=kind), SINCE)
     assert advice.requeue
-    assert advice.action == "it delivers again since: requeue now"
+    assert advice.action == "it delivers again: requeue now"
 
 
 @pytest.mark.parametrize("kind", OF_CHANNEL)
@@ -41,14 +42,15 @@ def test_a_channel_that_delivers_again_is_to_be_requeued(kind: FailureKind) -> N
 def test_one_that_does_not_is_to_be_mended_first(kind: FailureKind, standing: Standing) -> None:
     advice = advise(replace(SPAN, kind=kind), standing)
     assert advice.requeue
-    assert advice.action == REMEDIES[kind].mend
+    assert advice.action == REMEDIES[kind].fix
 
 
 @pytest.mark.parametrize("kind", sorted(OF_ONE_ALERT))
 def test_that_others_are_delivered_does_not_help_an_alert_that_is_refused(kind: FailureKind) -> None:
     advice = advise(replace(SPAN, kind=kind), SINCE)
-    assert advice.action == REMEDIES[kind].mend
-    assert advice.requeue is (kind is FailureKind.ABANDONED)
+    assert advice.action == REMEDIES[kind].fix
+    assert advice.requeue is (kind in {FailureKind.ABANDONED, FailureKind.MAILBOX})
+    assert ("mark these read" in advice.action) is not advice.requeue
 
 
 @pytest.mark.parametrize("kind", FailureKind)

@@ -9,9 +9,9 @@ import pytest
 import trustme
 
 from certctl_mcp.config.destinations import Channel
+from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.notifiers.registry import NotifierRegistry
 from certctl_mcp.services.diagnosis.classifying import classify
-from certctl_mcp.services.diagnosis.kinds import FailureKind
 from storage.database import Database
 from storage.models import Notification, NotificationStatus
 from tests.builders import Queue
@@ -56,7 +56,7 @@ def email(address: tuple[str, int], **settings: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (400, FailureKind.REFUSED),
+        (400, FailureKind.REQUEST),
         (401, FailureKind.CREDENTIALS),
         (403, FailureKind.CREDENTIALS),
         (404, FailureKind.GONE),

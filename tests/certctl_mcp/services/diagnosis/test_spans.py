@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certctl_mcp.services.diagnosis.kinds import FailureKind
+from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.services.diagnosis.spans import Span, spans
 from storage.models import FailureGroup, NotificationStatus
 from tests.builders import NOON

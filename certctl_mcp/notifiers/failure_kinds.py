@@ -1,0 +1,41 @@
+"""The kinds of delivery failure: the one vocabulary that deliveries, retries and the diagnosis share."""
+
+from enum import StrEnum
+
+
+class FailureKind(StrEnum):
+    """Why a delivery failed, as far as someone would act on it differently."""
+
+    CREDENTIALS = "credentials"
+    GONE = "gone"
+    RATE_LIMITED = "rate_limited"
+    OUTAGE = "outage"
+    REFUSED = "refused"
+    REQUEST = "request"
+    TIMEOUT = "timeout"
+    CONNECTION = "connection"
+    DNS = "dns"
+    TLS = "tls"
+    PROXY = "proxy"
+    RECIPIENT = "recipient"
+    MAILBOX = "mailbox"
+    SENDER = "sender"
+    SETUP = "setup"
+    NO_NOTIFIER = "no_notifier"
+    ABANDONED = "abandoned"
+    DEFECT = "defect"
+    UNKNOWN = "unknown"
+
+    @property
+    def is_permanent(self) -> bool:
+        """Whether the answer speaks of this very alert, so that no later attempt can deliver it."""
+        return self in _OF_THE_ALERT
+
+    @property
+    def of_channel(self) -> bool:
+        """Whether the channel fails whatever is sent over it, rather than this one notification."""
+        return self not in _OF_ONE_NOTIFICATION
+
+
+_OF_THE_ALERT = frozenset({FailureKind.REFUSED, FailureKind.RECIPIENT})
+_OF_ONE_NOTIFICATION = _OF_THE_ALERT | {FailureKind.MAILBOX, FailureKind.ABANDONED}
