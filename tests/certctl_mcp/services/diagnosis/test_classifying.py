@@ -110,9 +110,9 @@ def test_why_there_was_no_http_answer(failure: tuple[Exception, FailureKind]) ->
 @pytest.mark.parametrize("failure", SMTP_FAILURES, ids=by_type)
 def test_why_a_mail_was_not_taken(failure: tuple[Exception, FailureKind]) -> None:
     error, kind = failure
-    failure = smtp_failures.session_failed(error, RELAY, (), connect=10, total=30)
-    assert failure.kind is kind
-    assert classify(str(failure)) is kind, failure
+    refused = smtp_failures.session_failed(error, RELAY, (), connect=10, total=30)
+    assert refused.kind is kind
+    assert classify(str(refused)) is kind, refused
 
 
 def first_fitting(error: BaseException, sentences: Sequence[tuple[type[Exception], str, object]]) -> str:
