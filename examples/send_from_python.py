@@ -37,7 +37,8 @@ async def main() -> None:
                         certificate_id="mc-api",
                         # Accepting it again, after a crash say, gives the same notification.
                         idempotency_key="mc-api expires 2026-12-01: 7 days",
-                    )
+                    ),
+                    actor="send_from_python",
                 )
                 print(f"accepted {accepted.notification.id}: from here on it is not lost")
                 await arrived.wait()

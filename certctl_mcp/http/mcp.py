@@ -12,8 +12,9 @@ from starlette.types import Receive, Scope, Send
 from certctl_mcp.config.api_keys import Role
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.http.api.problem_details import problem
-from certctl_mcp.http.auth.principal import caller_of, permitted
+from certctl_mcp.http.auth.principal import actor_of, caller_of, permitted
 from certctl_mcp.http.streams import EndingStreams
+from certctl_mcp.mcp_server.caller import HTTP_ACTOR
 from certctl_mcp.mcp_server.sdk_internals import lowlevel_server
 from certctl_mcp.mcp_server.server import server_beside
 from certctl_mcp.runtime.lifespan import Opening
@@ -40,6 +41,7 @@ class McpEndpoint:
         if "user" not in scope:
             token = AccessToken(token="", client_id=caller.name, scopes=[])
             scope["user"] = AuthenticatedUser(token)
+        scope[HTTP_ACTOR] = actor_of(scope)
         await app(scope, receive, send)
 
 

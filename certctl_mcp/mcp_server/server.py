@@ -7,7 +7,6 @@ from typing import Any
 
 import anyio
 from mcp.server.apps import Apps
-from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools import Tool
@@ -29,7 +28,6 @@ from certctl_mcp.mcp_server.tools.bulk import UNHURRIED
 from certctl_mcp.mcp_server.tools.catalog import TOOL_NAMES, catalog
 from certctl_mcp.mcp_server.tools.results import refusal
 from certctl_mcp.runtime.lifespan import Opener, Opening, opening
-from certctl_mcp.services.actor import acting, actor
 from certctl_mcp.services.explanations import arguments_explained, explained, unknown_name
 from storage.clock import Clock, utc_now
 from storage.errors import StorageError
@@ -78,7 +76,7 @@ class NotificationServer(MCPServer[Opening]):
             subscriptions=False,
             # The page is a resource, so it is available only where resources are.
             extensions=[Apps()] if "resources" in served else [],
-            middleware=[CapabilityFilter(frozenset(served)), identify_actor, translate_errors],
+            middleware=[CapabilityFilter(frozenset(served)), translate_errors],
         )
         lowlevel = lowlevel_server(self)
         prompts.register(lowlevel)
@@ -125,12 +123,3 @@ def _explained(failure: ToolError) -> str | None:
     if isinstance(failure.__cause__, ValidationError) and not isinstance(failure, UnexpectedToolError):
         return arguments_explained(failure.__cause__)
     return explained(failure.__cause__)
-
-
-async def identify_actor(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-    """Middleware that attributes what a request does to the client, unless a front has named the caller."""
-    if actor() is not None:
-        return await call_next(ctx)
-    client = ctx.session.client_params.client_info if ctx.session.client_params else None
-    with acting(f"stdio:{client.name} {client.version}" if client else "stdio"):
-        return await call_next(ctx)

@@ -1,23 +1,22 @@
-"""What is done to many notifications at once: seen before, done in batches, accounted for exactly.
+"""Bulk actions on the notifications that a filter selects: previewed, run in batches, reported exactly.
 
-The tools import it when the server starts, so it loads nothing of the database's.
+The tools import this module when the server starts, so it imports nothing of the database's.
 """
 
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import anyio
 import anyio.lowlevel
 
-from certctl_mcp.services.actor import actor
+from certctl_mcp.services.bulk_rules import ALLOWED
 from storage.clock import Clock, utc_now
 from storage.errors import ChangeUnknownError, StorageError
-from storage.models import BulkReport, NotificationFilter, NotificationStatus, Share
+from storage.models import AuditAction, BulkReport, NotificationFilter, NotificationStatus, Share
 
 if TYPE_CHECKING:
     from storage.repository import NotificationRepository
@@ -27,35 +26,19 @@ logger = logging.getLogger(__name__)
 SAMPLES = 3
 
 
-class Act(StrEnum):
-    """What is done, in the words of the log."""
-
-    REQUEUE = "requeue"
-    MARK_READ = "mark read"
-    PURGE = "purge"
-
-
-ALLOWED: Mapping[Act, tuple[NotificationStatus, ...]] = {
-    Act.REQUEUE: (NotificationStatus.DEAD, NotificationStatus.FAILED),
-    Act.MARK_READ: tuple(status for status in NotificationStatus if status is not NotificationStatus.READ),
-    Act.PURGE: (NotificationStatus.SENT, NotificationStatus.READ, NotificationStatus.DEAD),
-}
-"""The statuses in which each can be done, or does anything."""
-
-
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What an act would do at this moment."""
+    """What an action would do now."""
 
-    act: Act
+    action: AuditAction
     wanted: NotificationFilter
     shares: tuple[Share, ...]
-    """Of those that match, whether or not the act applies to them."""
+    """Of all matching notifications, whether or not the action applies to them."""
     sample_ids: tuple[str, ...]
     span: tuple[datetime, datetime] | None
-    """When the oldest and the newest of those that the act applies to were accepted; None without any."""
+    """When the oldest and the newest notification it applies to were accepted; None if there is none."""
     missing_ids: tuple[str, ...] = ()
-    """Those of the given ids that no notification has."""
+    """The given ids that no notification has."""
 
     @property
     def count(self) -> int:
@@ -64,18 +47,18 @@ class Preview:
 
     @property
     def changing(self) -> tuple[Share, ...]:
-        return tuple(share for share in self.shares if share.status in ALLOWED[self.act])
+        return tuple(share for share in self.shares if share.status in ALLOWED[self.action])
 
     @property
     def left_out(self) -> BulkReport:
-        """Those that would not change, by why."""
+        """Notifications that would not change, by reason."""
         under_way = sum(share.under_way for share in self.changing)
         other_status = sum(share.count for share in self.shares) - self.count - under_way
         return BulkReport(under_way=under_way, other_status=other_status, missing=len(self.missing_ids))
 
     @property
     def filtered_out(self) -> int:
-        """Notifications of the given ids that the rest of the filter does not match."""
+        """Notifications with one of the given ids that the rest of the filter does not match."""
         matching = sum(share.count for share in self.shares)
         return max(0, len(set(self.wanted.ids)) - len(self.missing_ids) - matching)
 
@@ -96,7 +79,7 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """An act that ended half-way. What its report counts was done, and no more."""
+    """A bulk action that was cancelled part-way. Exactly what its report counts was done."""
 
     at: datetime
     report: BulkReport
@@ -104,98 +87,99 @@ class Interrupted:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """An act that was gone through to its end."""
+class BulkResult:
+    """A bulk action that ran to its end."""
 
     report: BulkReport
     still_matching: int
-    """Those that the act would apply to now."""
+    """Notifications that it would apply to if it ran again."""
 
 
-class ActStoppedError(Exception):
-    """The database failed in the middle of an act. What the report counts was done, and no more."""
+class BulkActionStoppedError(Exception):
+    """The database failed part-way. Exactly what the report counts was done, apart from those in doubt."""
 
     def __init__(self, report: BulkReport, requested: int, in_doubt: int = 0) -> None:
-        doubt = f"Whether the next {in_doubt} were done too can't be known. " if in_doubt else ""
+        doubt = f"Whether the next {in_doubt} were done too is unknown. " if in_doubt else ""
         super().__init__(
-            f"The database could not be used any more when {report.changed} of {requested} were done. "
+            f"The database became unavailable after {report.changed} of {requested} were done. "
             f"{doubt}The server's log says why; call again for the rest."
         )
         self.report = report
         self.requested = requested
+        self.in_doubt = in_doubt
 
 
 Progress = Callable[[BulkReport], Awaitable[None]]
-"""Told after each batch what was done so far."""
+"""Called after each batch with the report so far."""
 
 
-class ManyNotifications:
-    """Acts on notifications chosen by a filter. All methods raise `StorageError` as it comes."""
+class BulkActions:
+    """Requeues, settles and purges what a filter selects. All methods let `StorageError` pass through."""
 
     def __init__(self, repository: "NotificationRepository", clock: Clock = utc_now) -> None:
         self._repository = repository
         self._clock = clock
-        self._interrupted: dict[tuple[str | None, Act], Interrupted] = {}
+        self._interrupted: dict[tuple[str, AuditAction], Interrupted] = {}
         self._batch = anyio.Lock()
 
-    def interrupted(self, act: Act) -> Interrupted | None:
-        """The newest of these acts of who acts now, if it was cancelled half-way."""
-        return self._interrupted.get((actor(), act))
+    def interrupted(self, action: AuditAction, *, actor: str) -> Interrupted | None:
+        """The newest `action` of `actor`, if it was cancelled part-way."""
+        return self._interrupted.get((actor, action))
 
-    async def preview(self, act: Act, wanted: NotificationFilter) -> Preview:
-        """What `act` would do to what is `wanted`."""
+    async def preview(self, action: AuditAction, wanted: NotificationFilter) -> Preview:
+        """What `action` would do to the notifications that match `wanted`."""
         async with self._batch:
-            # One that was cancelled and finishes its batch has its account after that.
+            # A cancelled action that is still finishing a batch reports only after that.
             pass
         shares = await self._repository.breakdown(wanted)
-        narrowed = _narrowed(act, wanted)
-        samples = await self._repository.matching_ids(narrowed, limit=SAMPLES)
-        span = await self._span(narrowed, samples.ids[:1])
-        return Preview(act, wanted, shares, samples.ids, span, await self._missing(wanted.ids))
+        applicable = _applicable(action, wanted)
+        samples = await self._repository.matching_ids(applicable, limit=SAMPLES)
+        span = await self._span(applicable, samples.ids[:1])
+        return Preview(action, wanted, shares, samples.ids, span, await self._missing(wanted.ids))
 
-    async def act(self, preview: Preview, progress: Progress) -> Account:
-        """Do it, oldest first, and say what became of each.
+    async def run(self, preview: Preview, progress: Progress, *, actor: str) -> BulkResult:
+        """Do what was previewed, oldest first, on behalf of `actor`.
 
-        Being cancelled ends it between two batches; `interrupted` then has the account.
+        Cancellation takes effect between two batches; `interrupted` then has the report.
 
         Raises:
-            ActStoppedError: the database failed when something was done already.
-            StorageError: it failed before anything was.
+            BulkActionStoppedError: the database failed after some were done.
+            StorageError: it failed before any were done.
         """
         from storage.operations.bulk import LARGEST_BULK
 
+        action = preview.action
+        wanted = _applicable(action, preview.wanted)
         report = BulkReport()
-        wanted = _narrowed(preview.act, preview.wanted)
-        mine = actor(), preview.act
-        self._interrupted.pop(mine, None)
+        self._interrupted.pop((actor, action), None)
         after: str | None = None
         try:
             while True:
                 async with self._batch:
-                    # A batch that was begun is waited for, so that the account is exact.
+                    # A batch that has begun is always finished, so that the report is exact.
                     with anyio.CancelScope(shield=True):
                         page = await self._repository.matching_ids(wanted, limit=LARGEST_BULK, after=after)
                         if page.ids:
-                            report += await self._apply(preview, page.ids)
+                            report += await self._apply(preview, page.ids, actor)
                     await anyio.lowlevel.checkpoint()
                 await progress(report)
                 if page.next is None:
                     break
                 after = page.next
-            account = Account(report, await self._repository.count(wanted))
+            result = BulkResult(report, await self._repository.count(wanted))
         except StorageError as failure:
             if not report.changed:
                 raise
-            logger.warning("%s: %d of %d done, then: %s", preview.act, report.changed, preview.count, failure)
+            logger.warning("%s: %d of %d done, then: %s", action, report.changed, preview.count, failure)
             in_doubt = len(page.ids) if isinstance(failure, ChangeUnknownError) else 0
-            raise ActStoppedError(report, preview.count, in_doubt) from failure
+            raise BulkActionStoppedError(report, preview.count, in_doubt) from failure
         except BaseException:
-            # Cancelled, or the client has gone: nobody hears how far it came.
-            self._interrupted[mine] = Interrupted(self._clock(), report, preview.count)
-            logger.warning("%s was cancelled: %d of %d done", preview.act, report.changed, preview.count)
+            # Cancelled, or the client is gone: the caller gets no report of how far it came.
+            self._interrupted[actor, action] = Interrupted(self._clock(), report, preview.count)
+            logger.warning("%s was cancelled: %d of %d done", action, report.changed, preview.count)
             raise
-        logger.info("%s: %d of %d done", preview.act, report.changed, preview.count)
-        return account
+        logger.info("%s: %d of %d done", action, report.changed, preview.count)
+        return result
 
     async def _span(
         self, wanted: NotificationFilter, oldest: tuple[str, ...]
@@ -214,22 +198,24 @@ class ManyNotifications:
         there = set(found.ids)
         return tuple(dict.fromkeys(each for each in ids if each not in there))
 
-    async def _apply(self, preview: Preview, ids: Sequence[str]) -> BulkReport:
-        match preview.act:
-            case Act.REQUEUE:
-                return await self._repository.requeue_all(ids, actor=actor())
-            case Act.MARK_READ:
-                return await self._repository.mark_all_read(ids, actor=actor())
-            case Act.PURGE:
+    async def _apply(self, preview: Preview, ids: Sequence[str], actor: str) -> BulkReport:
+        match preview.action:
+            case AuditAction.REQUEUE:
+                return await self._repository.requeue_all(ids, actor=actor)
+            case AuditAction.MARK_READ:
+                return await self._repository.mark_all_read(ids, actor=actor)
+            case AuditAction.PURGE:
                 until = preview.wanted.created_until or self._clock()
                 statuses = preview.wanted.statuses
                 return await self._repository.purge_all(
-                    ids, statuses=statuses, created_until=until, actor=actor()
+                    ids, statuses=statuses, created_until=until, actor=actor
                 )
+            case AuditAction.SEND:
+                raise ValueError("sending is no bulk action")
 
 
-def _narrowed(act: Act, wanted: NotificationFilter) -> NotificationFilter:
-    """Without what the act does not apply to."""
+def _applicable(action: AuditAction, wanted: NotificationFilter) -> NotificationFilter:
+    """`wanted`, narrowed to the statuses that the action applies to."""
     statuses = wanted.statuses or tuple(NotificationStatus)
-    allowed = tuple(status for status in statuses if status in ALLOWED[act])
+    allowed = tuple(status for status in statuses if status in ALLOWED[action])
     return wanted.model_copy(update={"statuses": allowed})

@@ -6,7 +6,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from certctl_mcp.services.bulk import ActStoppedError
+from certctl_mcp.services.bulk import BulkActionStoppedError
 from certctl_mcp.services.errors import LONGEST_GIVEN, RequestError, quoted
 from certctl_mcp.services.suggestions import nearest_name
 from certctl_mcp.text.untrusted import clean_excerpt, encode_id
@@ -77,7 +77,7 @@ def explained(failure: BaseException | None) -> str | None:
             return _told(
                 f"Notification {_id(failure.notification_id)} is {failure.status.value}: {failure.reason}."
             )
-        case NotificationError() | RequestError() | ActStoppedError():
+        case NotificationError() | RequestError() | BulkActionStoppedError():
             return _told(str(failure))
         case ToolError():
             # Only the SDK raises it, where what the user was asked for came back in another form.

@@ -9,8 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from certctl_mcp.delivery.attempt import failure_told
 from certctl_mcp.delivery.channel_probe import TrialResult, trial_notification
 from certctl_mcp.delivery.retry_loop import RetryLoop
-from certctl_mcp.services.actor import actor
-from certctl_mcp.services.bulk import ManyNotifications
+from certctl_mcp.services.bulk import BulkActions
 from certctl_mcp.services.diagnosis.diagnosing import Diagnosis, diagnose
 from certctl_mcp.services.errors import DeliveriesOffError, UnknownChannelError, UnknownTypeError
 from certctl_mcp.services.periods import Period, Timeline
@@ -72,7 +71,7 @@ class NotificationService:
         self._channels = channels
         self._clock = clock
         self._delivers = delivers
-        self.many = ManyNotifications(repository, clock)
+        self.bulk = BulkActions(repository, clock)
 
     @property
     def configured(self) -> tuple[str, ...]:
@@ -84,7 +83,7 @@ class NotificationService:
         """Tells when it may be worth asking again, also after what other processes did."""
         return self._repository.changes
 
-    async def send(self, new: NewNotification) -> Accepted:
+    async def send(self, new: NewNotification, *, actor: str | None) -> Accepted:
         """Accept an alert for delivery; it is durable when this returns, and delivered soon after.
 
         Raises:
@@ -94,7 +93,7 @@ class NotificationService:
         """
         if new.channel not in self._channels:
             raise UnknownChannelError(new.channel, tuple(self._channels))
-        return await self._repository.accept(new, actor=actor())
+        return await self._repository.accept(new, actor=actor)
 
     async def send_test(self, channel: str, recipient: str = "") -> TrialResult:
         """Try a channel with one attempt at once, of a text that says it is a test. It isn't kept.
@@ -171,23 +170,23 @@ class NotificationService:
         if not (type_ is None or type_ in _TYPES or await self._any(type=type_)):
             raise UnknownTypeError(type_, _TYPES, in_use=await self._repository.types_in_use())
 
-    async def requeue_notification(self, notification_id: str) -> Notification:
+    async def requeue_notification(self, notification_id: str, *, actor: str | None) -> Notification:
         """Give a dead or failed notification all its retries anew; it is attempted at once.
 
         Raises:
             NotificationNotFoundError: there is no such notification.
             NotificationConflictError: its status does not allow it, or an attempt is under way.
         """
-        return await self._of_id(partial(self._repository.requeue, actor=actor()), notification_id)
+        return await self._of_id(partial(self._repository.requeue, actor=actor), notification_id)
 
-    async def mark_as_read(self, notification_id: str) -> Notification:
+    async def mark_as_read(self, notification_id: str, *, actor: str | None) -> Notification:
         """Nothing is left to do about it; one not delivered yet is not delivered any more.
 
         Raises:
             NotificationNotFoundError: there is no such notification.
             NotificationConflictError: an attempt is under way.
         """
-        return await self._of_id(partial(self._repository.mark_read, actor=actor()), notification_id)
+        return await self._of_id(partial(self._repository.mark_read, actor=actor), notification_id)
 
     async def retry_failed_notifications(self) -> SweepReport:
         """Attempt everything due now, once, and say what came of it.

@@ -45,7 +45,7 @@ def refused_at_first(place: Path) -> Iterator[Refused]:
 async def _dead_letters(settings: dict[str, str]) -> list[str]:
     at_once = settings | {"CERTCTL_NOTIFICATION_MAX_ATTEMPTS": "1"}
     async with open_application(load_settings(None, at_once)) as application:
-        sent = [await application.notifications.send(new_notification()) for _ in range(DEAD)]
+        sent = [await application.notifications.send(new_notification(), actor=None) for _ in range(DEAD)]
         await application.notifications.retry_failed_notifications()
         ids = [accepted.notification.id for accepted in sent]
         for each in ids:

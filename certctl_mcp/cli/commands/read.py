@@ -1,5 +1,6 @@
 """`read`: take the matter as settled."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -21,7 +22,7 @@ def read(
     One not delivered yet is not delivered any more.
     """
     from certctl_mcp.cli.commands.batches import change_each
-    from certctl_mcp.cli.commands.running import with_application
+    from certctl_mcp.cli.commands.running import operator, with_application
     from certctl_mcp.cli.terminal.changes import tell_changes
     from certctl_mcp.cli.terminal.documents import Changes
     from certctl_mcp.cli.terminal.progress import progress_bar
@@ -31,6 +32,7 @@ def read(
 
     async def marked(application: Application) -> Changes:
         with progress_bar("Marking as read", len(wanted)) as advance:
-            return await change_each(wanted, application.notifications.mark_as_read, advance)
+            mark_as_read = partial(application.notifications.mark_as_read, actor=operator())
+            return await change_each(wanted, mark_as_read, advance)
 
     return tell_changes(with_application(config, marked), "marked as read", json=json)

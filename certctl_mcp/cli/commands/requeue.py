@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,12 +110,13 @@ def _ask(count: int) -> None:
 
 def _requeued(config: Path | None, ids: Sequence[str]) -> "Changes":
     from certctl_mcp.cli.commands.batches import change_each
-    from certctl_mcp.cli.commands.running import with_application
+    from certctl_mcp.cli.commands.running import operator, with_application
     from certctl_mcp.cli.terminal.progress import progress_bar
     from certctl_mcp.runtime.application import Application
 
     async def requeued(application: Application) -> "Changes":
         with progress_bar("Requeueing", len(ids)) as advance:
-            return await change_each(ids, application.notifications.requeue_notification, advance)
+            requeue = partial(application.notifications.requeue_notification, actor=operator())
+            return await change_each(ids, requeue, advance)
 
     return with_application(config, requeued)

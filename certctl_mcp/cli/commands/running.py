@@ -12,7 +12,7 @@ from certctl_mcp.cli.commands.exit_on_error import failures_told
 from certctl_mcp.config.settings import Settings, load_settings
 from certctl_mcp.runtime.application import Application, open_application
 from certctl_mcp.runtime.logs import log_to_stderr
-from certctl_mcp.services.actor import acting
+from certctl_mcp.services.actors import actor_name
 
 Result = TypeVar("Result")
 
@@ -26,13 +26,17 @@ def with_application(config: Path | None, action: Callable[[Application], Awaita
     with failures_told():
         settings = load_settings(config, os.environ)
         log_to_stderr("warning")
-        with acting(f"cli:{_user()}"):
-            return anyio.run(_run, settings, action)
+        return anyio.run(_run, settings, action)
 
 
 async def _run(settings: Settings, action: Callable[[Application], Awaitable[Result]]) -> Result:
     async with open_application(settings) as application:
         return await action(application)
+
+
+def operator() -> str:
+    """The name under which the audit log records what a command does."""
+    return actor_name("cli", _user())
 
 
 def _user() -> str:

@@ -36,7 +36,7 @@ def send(
     ends with 1 if it did not get through: it stays in the queue all the same.
     """
     from certctl_mcp.cli.commands.filters import refused_options
-    from certctl_mcp.cli.commands.running import with_application
+    from certctl_mcp.cli.commands.running import operator, with_application
     from certctl_mcp.cli.terminal.notifications import status_of
     from certctl_mcp.cli.terminal.output import identifier, output, print_json
     from certctl_mcp.runtime.application import Application
@@ -56,7 +56,7 @@ def send(
     async def sent(application: Application) -> Notification:
         if now and not application.delivers:
             raise DeliveriesOffError
-        accepted = await application.notifications.send(new)
+        accepted = await application.notifications.send(new, actor=operator())
         if not now:
             return accepted.notification
         await application.notifications.retry_failed_notifications()

@@ -24,7 +24,7 @@ from certctl_mcp.http.api.documents import (
     notification_detail,
     notification_document,
 )
-from certctl_mcp.http.auth.principal import caller_of, permitted
+from certctl_mcp.http.auth.principal import actor_of, caller_of, permitted
 from certctl_mcp.http.state import ServingState, state_of
 from certctl_mcp.runtime.application import Application
 from certctl_mcp.services.dashboard import DashboardSummary
@@ -49,6 +49,14 @@ async def _application(state: State) -> Application:
 
 
 Opened = Annotated[Application, Depends(_application)]
+
+
+async def _actor(request: Request) -> str:
+    return actor_of(request.scope)
+
+
+Actor = Annotated[str, Depends(_actor)]
+"""The caller's name for the audit log."""
 
 
 class _Allowed:
@@ -150,6 +158,7 @@ async def list_notifications(
 async def create_notification(
     new: CreateNotification,
     opened: Opened,
+    actor: Actor,
     idempotency_key: Annotated[
         str | None,
         Header(
@@ -162,7 +171,8 @@ async def create_notification(
 ) -> Response:
     """Accept an alert for delivery. It is durable when this is answered, and delivered soon after."""
     accepted = await opened.notifications.send(
-        NewNotification(**new.model_dump(), idempotency_key=_unquoted(idempotency_key))
+        NewNotification(**new.model_dump(), idempotency_key=_unquoted(idempotency_key)),
+        actor=actor,
     )
     notification = accepted.notification
     headers = {"Location": f"{NOTIFICATIONS}/{quote(notification.id, safe='')}"}
@@ -183,16 +193,16 @@ async def get_notification(
 
 
 @router.post("/notifications/{id}/requeue", response_model=Requeued, dependencies=[_may_requeue])
-async def requeue_notification(notification_id: Id, opened: Opened) -> Response:
+async def requeue_notification(notification_id: Id, opened: Opened, actor: Actor) -> Response:
     """Give a dead or failed notification all its attempts anew; the first is made at once."""
-    await opened.notifications.requeue_notification(_meant(notification_id))
+    await opened.notifications.requeue_notification(_meant(notification_id), actor=actor)
     return document(Requeued())
 
 
 @router.post("/notifications/{id}/read", response_model=MarkedAsRead, dependencies=[_may_settle])
-async def mark_notification_read(notification_id: Id, opened: Opened) -> Response:
+async def mark_notification_read(notification_id: Id, opened: Opened, actor: Actor) -> Response:
     """Nothing is left to do about it; one that was not delivered yet is not delivered any more."""
-    await opened.notifications.mark_as_read(_meant(notification_id))
+    await opened.notifications.mark_as_read(_meant(notification_id), actor=actor)
     return document(MarkedAsRead())
 
 

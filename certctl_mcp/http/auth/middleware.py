@@ -14,10 +14,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from certctl_mcp.config.api_keys import ApiKey, Role
 from certctl_mcp.http.api.problem_details import problem
 from certctl_mcp.http.auth.oauth import READ, SCOPES, IssuerUnavailableError, ProtectedResource, caller_by
-from certctl_mcp.http.auth.principal import Caller, name_of, set_caller
+from certctl_mcp.http.auth.principal import Caller, set_caller
 from certctl_mcp.http.client_address import address_of
 from certctl_mcp.http.limits import MOST_REMEMBERED, Buckets, retry_after
-from certctl_mcp.services.actor import acting
 
 logger = logging.getLogger(__name__)
 
@@ -106,8 +105,7 @@ class Authentication:
             if refused is not None:
                 await refused(scope, receive, send)
                 return
-        with acting(f"http:{name_of(scope)}"):
-            await self._app(scope, receive, send)
+        await self._app(scope, receive, send)
 
     async def _refusal(self, scope: Scope) -> ASGIApp | None:
         """None, with the caller made known, where they may come in."""

@@ -7,6 +7,7 @@ from typing import Any
 from certctl_mcp.config.api_keys import Role
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.config.tool_groups import ToolGroup
+from certctl_mcp.services.actors import actor_name
 
 _CALLER = "certctl_mcp.caller"
 
@@ -39,6 +40,11 @@ def caller_of(scope: MutableMapping[str, Any]) -> Caller:
     caller = scope[_CALLER]
     assert isinstance(caller, Caller)
     return caller
+
+
+def actor_of(scope: MutableMapping[str, Any]) -> str:
+    """The caller's name for the audit log."""
+    return actor_name("http", caller_of(scope).name)
 
 
 def name_of(scope: MutableMapping[str, Any]) -> str:

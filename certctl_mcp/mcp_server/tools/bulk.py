@@ -4,7 +4,7 @@ Where the client can ask its user, the user is asked. Elsewhere the preview carr
 with that token acts.
 """
 
-from collections.abc import Awaitable, Callable, Set
+from collections.abc import Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
@@ -14,38 +14,21 @@ from mcp.server.mcpserver.resolve import Elicit, Resolve
 from mcp_types import CallToolResult
 from pydantic import Field
 
-from certctl_mcp.mcp_server.tools.arguments import (
-    ArgumentError,
-    CertificateId,
-    Channel,
-    CreatedAfter,
-    CreatedBefore,
-    Ids,
-    Recipient,
-    Statuses,
-    Text,
-    Type,
-    notification_filter,
-)
+from certctl_mcp.mcp_server.caller import actor_of
+from certctl_mcp.mcp_server.tools.arguments import flatten_filter
 from certctl_mcp.mcp_server.tools.bulk_results import Outcome, account_of, besides, left_out_of, previewed
 from certctl_mcp.mcp_server.tools.elicitation import Consent, can_ask, question
 from certctl_mcp.mcp_server.tools.results import ToolContext, answer
 from certctl_mcp.runtime.confirmations import Confirmation, ConfirmationError, moment_of_preview, read_token
 from certctl_mcp.runtime.lifespan import Opening
-from certctl_mcp.services.bulk import ALLOWED, Act, Preview
+from certctl_mcp.services.bulk import Preview
+from certctl_mcp.services.bulk_rules import completed
 from certctl_mcp.services.explanations import explained
-from storage.models import BulkReport, NotificationFilter, NotificationStatus
+from certctl_mcp.services.filters import SelectionArguments
+from storage.models import AuditAction, BulkReport
 
 if TYPE_CHECKING:
     from certctl_mcp.services.notifications import NotificationService
-
-_NARROWING = frozenset(NotificationFilter.model_fields) - {"statuses"}
-
-_DEFAULT: dict[Act, tuple[NotificationStatus, ...]] = {
-    Act.REQUEUE: (NotificationStatus.DEAD,),
-    Act.MARK_READ: (NotificationStatus.DEAD,),
-    Act.PURGE: (NotificationStatus.SENT, NotificationStatus.READ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,142 +44,115 @@ class Plan:
 
 
 Token = Annotated[str | None, Field(description="From the preview, with otherwise the same arguments.")]
-_Tool = Callable[..., Awaitable[CallToolResult]]
 
 
-def _on_many(act: Act, name: str, description: str) -> _Tool:
-    """The tool that does `act`. The SDK fills in `plan` and `consent`, by asking the user if need be."""
-
-    async def planned(
-        ctx: ToolContext,
-        ids: tuple[str, ...],
-        status: tuple[NotificationStatus, ...],
-        channel: str | None,
-        type: str | None,
-        certificate_id: str | None,
-        recipient: str | None,
-        text: str | None,
-        created_after: str | None,
-        created_before: str | None,
-        confirmation: str | None,
-    ) -> Plan:
-        def wanted(moment: datetime) -> NotificationFilter:
-            found = notification_filter(
-                moment,
-                ids=ids,
-                status=status,
-                channel=channel,
-                type=type,
-                certificate_id=certificate_id,
-                recipient=recipient,
-                text=text,
-                created_after=created_after,
-                created_before=created_before,
-            )
-            return _completed(act, found, moment)
-
-        return await _plan(ctx, act, wanted, confirmation)
-
-    async def consented(ctx: ToolContext, plan: Annotated[Plan, Resolve(planned)]) -> Elicit[Consent] | None:
-        if not plan.preview.count or not can_ask(ctx):
-            return None
-        application = await ctx.request_context.lifespan_context.application()
-        return Elicit(question(plan.preview, frozenset(application.notifications.configured)), Consent)
-
-    async def tool(
-        ctx: ToolContext,
-        plan: Annotated[Plan, Resolve(planned)],
-        consent: Annotated[ElicitationResult[Consent], Resolve(consented)],
-        ids: Ids = (),
-        status: Statuses = (),
-        channel: Channel = None,
-        type: Type = None,
-        certificate_id: CertificateId = None,
-        recipient: Recipient = None,
-        text: Text = None,
-        created_after: CreatedAfter = None,
-        created_before: CreatedBefore = None,
-        confirmation: Token = None,
-    ) -> Annotated[CallToolResult, Outcome]:
-        return answer(await _outcome(ctx, plan, consent))
-
-    tool.__name__, tool.__doc__ = name, description
-    return tool
+@flatten_filter
+async def _requeue_plan(ctx: ToolContext, wanted: SelectionArguments, confirmation: str | None) -> Plan:
+    return await _plan(ctx, AuditAction.REQUEUE, wanted, confirmation)
 
 
-requeue_notifications = _on_many(
-    Act.REQUEUE,
-    "requeue_notifications",
-    """Give many dead (or failed) notifications all their attempts anew; every given filter must hold.
+async def _requeue_consent(
+    ctx: ToolContext, plan: Annotated[Plan, Resolve(_requeue_plan)]
+) -> Elicit[Consent] | None:
+    return await _consent(ctx, plan)
+
+
+@flatten_filter
+async def requeue_notifications(
+    ctx: ToolContext,
+    plan: Annotated[Plan, Resolve(_requeue_plan)],
+    consent: Annotated[ElicitationResult[Consent], Resolve(_requeue_consent)],
+    wanted: SelectionArguments,
+    confirmation: Token = None,
+) -> Annotated[CallToolResult, Outcome]:
+    """Retry many dead (or failed) notifications from scratch; every given filter must hold.
 
     status defaults to dead, with ids also failed. Without confirmation it changes nothing and previews,
     unless the user was asked.
-    """,
-)
-mark_notifications_read = _on_many(
-    Act.MARK_READ,
-    "mark_notifications_read",
+    """
+    return answer(await _outcome(ctx, plan, consent))
+
+
+@flatten_filter
+async def _mark_read_plan(ctx: ToolContext, wanted: SelectionArguments, confirmation: str | None) -> Plan:
+    return await _plan(ctx, AuditAction.MARK_READ, wanted, confirmation)
+
+
+async def _mark_read_consent(
+    ctx: ToolContext, plan: Annotated[Plan, Resolve(_mark_read_plan)]
+) -> Elicit[Consent] | None:
+    return await _consent(ctx, plan)
+
+
+@flatten_filter
+async def mark_notifications_read(
+    ctx: ToolContext,
+    plan: Annotated[Plan, Resolve(_mark_read_plan)],
+    consent: Annotated[ElicitationResult[Consent], Resolve(_mark_read_consent)],
+    wanted: SelectionArguments,
+    confirmation: Token = None,
+) -> Annotated[CallToolResult, Outcome]:
     """Settle many notifications; those not delivered yet are NOT delivered any more.
 
     status defaults to dead, with ids to any; another filter is required. Without confirmation it changes
     nothing and previews, unless the user was asked.
-    """,
-)
-purge_notifications = _on_many(
-    Act.PURGE,
-    "purge_notifications",
+    """
+    return answer(await _outcome(ctx, plan, consent))
+
+
+@flatten_filter
+async def _purge_plan(ctx: ToolContext, wanted: SelectionArguments, confirmation: str | None) -> Plan:
+    return await _plan(ctx, AuditAction.PURGE, wanted, confirmation)
+
+
+async def _purge_consent(
+    ctx: ToolContext, plan: Annotated[Plan, Resolve(_purge_plan)]
+) -> Elicit[Consent] | None:
+    return await _consent(ctx, plan)
+
+
+@flatten_filter
+async def purge_notifications(
+    ctx: ToolContext,
+    plan: Annotated[Plan, Resolve(_purge_plan)],
+    consent: Annotated[ElicitationResult[Consent], Resolve(_purge_consent)],
+    wanted: SelectionArguments,
+    confirmation: Token = None,
+) -> Annotated[CallToolResult, Outcome]:
     """Delete many notifications for good, with their attempts.
 
     status defaults to sent and read; dead only if named, pending and failed never. created_before or ids is
     required. Without confirmation it changes nothing and previews, unless the user was asked.
-    """,
-)
+    """
+    return answer(await _outcome(ctx, plan, consent))
 
 
 UNHURRIED = frozenset(
     tool.__name__ for tool in (requeue_notifications, mark_notifications_read, purge_notifications)
 )
-"""They wait for a person, and then act on any number: only the client knows how long that may take."""
+"""Tools without a time limit: they wait for a person, and then act on any number of notifications."""
 
 
-def _completed(act: Act, given: NotificationFilter, moment: datetime) -> NotificationFilter:
-    """With what is meant by what is not given, and nothing that is accepted from now on.
-
-    Raises:
-        ArgumentError: it asks for what can't or should not be done.
-    """
-    for status in given.statuses:
-        if status not in ALLOWED[act]:
-            raise ArgumentError(
-                f"status: {status.value} can't be meant by {act.value}; allowed: {', '.join(ALLOWED[act])}"
-            )
-    narrowed = {name for name in _NARROWING if getattr(given, name)}
-    if act is Act.MARK_READ and not narrowed:
-        raise ArgumentError(
-            "say which are meant: give ids, channel, type, text, created_before or another filter"
-        )
-    if act is Act.PURGE and not narrowed & {"created_until", "ids"}:
-        raise ArgumentError("created_before is required, such as 30d: what is accepted later is kept")
-    default = () if given.ids and act is not Act.PURGE else _DEFAULT[act]
-    return given.model_copy(
-        update={
-            "statuses": given.statuses or default,
-            "created_until": min(given.created_until or moment, moment),
-        }
-    )
+async def _consent(ctx: ToolContext, plan: Plan) -> Elicit[Consent] | None:
+    if not plan.preview.count or not can_ask(ctx):
+        return None
+    application = await ctx.request_context.lifespan_context.application()
+    return Elicit(question(plan.preview, frozenset(application.notifications.configured)), Consent)
 
 
-async def _plan(
-    ctx: ToolContext, act: Act, wanted: Callable[[datetime], NotificationFilter], token: str | None
-) -> Plan:
+async def _plan(ctx: ToolContext, action: AuditAction, given: SelectionArguments, token: str | None) -> Plan:
     opening = ctx.request_context.lifespan_context
     now = opening.clock()
-    service = (await opening.application()).notifications
+    bulk = (await opening.application()).notifications.bulk
+
+    async def previewed_at(moment: datetime) -> Preview:
+        return await bulk.preview(action, completed(action, given.filter(moment), moment))
+
     problem: str | None = None
     if token is not None:
         try:
             confirmation = read_token(token, now)
-            preview = await service.many.preview(act, wanted(confirmation.moment))
+            preview = await previewed_at(confirmation.moment)
             opening.confirmations.verify(confirmation, _subject(preview))
         except ConfirmationError as refused:
             problem = f"{refused}."
@@ -205,13 +161,16 @@ async def _plan(
                 return Plan(preview, confirmation.moment, confirmation)
             problem = f"{preview.count} would change now, and not the {confirmation.count} of the preview."
     moment = moment_of_preview(now)
-    return Plan(await service.many.preview(act, wanted(moment)), moment, problem=problem)
+    return Plan(await previewed_at(moment), moment, problem=problem)
 
 
 async def _outcome(ctx: ToolContext, plan: Plan, consent: ElicitationResult[Consent]) -> Outcome:
     opening = ctx.request_context.lifespan_context
     service = (await opening.application()).notifications
-    preview, before = plan.preview, account_of(service.many.interrupted(plan.preview.act))
+    preview, before = (
+        plan.preview,
+        account_of(service.bulk.interrupted(plan.preview.action, actor=actor_of(ctx))),
+    )
     before += await _of_ids(service, preview)
     if not preview.count:
         await service.check_names(preview.wanted)
@@ -225,7 +184,7 @@ async def _outcome(ctx: ToolContext, plan: Plan, consent: ElicitationResult[Cons
             return _to_be_confirmed(opening, plan, before, frozenset(service.configured))
     elif not consent.data.confirm:
         return previewed(preview, f"{before}The user did not confirm. Nothing was changed.")
-    elif (now := await service.many.preview(preview.act, preview.wanted)).count != preview.count:
+    elif (now := await service.bulk.preview(preview.action, preview.wanted)).count != preview.count:
         problem = f"{now.count} would change now, not the {preview.count} that the user agreed to."
         return previewed(now, f"{before}{problem} Nothing was changed; call again.")
 
@@ -235,11 +194,11 @@ async def _outcome(ctx: ToolContext, plan: Plan, consent: ElicitationResult[Cons
         come_to = done.changed + done.under_way + done.other_status + done.missing
         await ctx.report_progress(come_to, max(preview.count + preview.left_out.under_way, come_to), told)
 
-    account = await service.many.act(preview, progress)
+    account = await service.bulk.run(preview, progress, actor=actor_of(ctx))
     if plan.confirmation is not None:
         opening.confirmations.spend(plan.confirmation)
     changed = account.report.changed
-    participle, afterwards = _AFTERWARDS[preview.act]
+    participle, afterwards = _AFTERWARDS[preview.action]
     done = f"{changed} of {preview.count} {participle}; {account.still_matching} still match."
     outcome: Outcome = {"changed": changed, "next": f"{before}{done} {afterwards}"}
     if left_out := left_out_of(account.report):
@@ -258,9 +217,12 @@ async def _of_ids(service: "NotificationService", preview: Preview) -> str:
 
 
 _AFTERWARDS = {
-    Act.REQUEUE: ("requeued", "They are attempted by themselves, now; dashboard_summary shows how it goes."),
-    Act.MARK_READ: ("marked read", "Nothing more happens to them."),
-    Act.PURGE: ("deleted", "They are gone."),
+    AuditAction.REQUEUE: (
+        "requeued",
+        "They are attempted now; dashboard_summary shows how it goes.",
+    ),
+    AuditAction.MARK_READ: ("marked read", "Nothing more happens to them."),
+    AuditAction.PURGE: ("deleted", "They are gone."),
 }
 
 
@@ -277,4 +239,4 @@ def _to_be_confirmed(opening: Opening, plan: Plan, before: str, configured: Set[
 
 
 def _subject(preview: Preview) -> str:
-    return f"{preview.act.value} {preview.wanted.model_dump_json()}"
+    return f"{preview.action.value} {preview.wanted.model_dump_json()}"

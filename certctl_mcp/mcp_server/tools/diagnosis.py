@@ -6,16 +6,10 @@ from mcp_types import CallToolResult
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from certctl_mcp.mcp_server.tools.arguments import (
-    Channel,
-    CreatedAfter,
-    CreatedBefore,
-    Type,
-    notification_filter,
-)
 from certctl_mcp.mcp_server.tools.results import ToolContext, answer
 from certctl_mcp.mcp_server.tools.rows import Moment, exact, iso
 from certctl_mcp.runtime.lifespan import Opening
+from certctl_mcp.services.filters import Channel, CreatedAfter, CreatedBefore, FilterArguments, Type
 from certctl_mcp.text.untrusted import clean_excerpt, clean_name, encode_id, escape_hidden
 from storage.models import NotificationFilter
 
@@ -84,14 +78,10 @@ async def diagnose_dead_letters(
     Begin a triage here. Single ones are found with list_notifications.
     """
     opening = ctx.request_context.lifespan_context
-    wanted = notification_filter(
-        opening.clock(),
-        channel=channel,
-        type=type,
-        created_after=created_after,
-        created_before=created_before,
+    wanted = FilterArguments(
+        channel=channel, type=type, created_after=created_after, created_before=created_before
     )
-    found = await _diagnosis(opening, wanted, include_failing=include_failing)
+    found = await _diagnosis(opening, wanted.filter(opening.clock()), include_failing=include_failing)
     if any("requeue" in group for group in found["groups"]):
         # What isn't served isn't recommended.
         served = {tool.name for tool in await ctx.mcp_server.list_tools()}

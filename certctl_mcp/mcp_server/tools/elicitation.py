@@ -11,16 +11,17 @@ from pydantic import BaseModel, Field
 
 from certctl_mcp.mcp_server.tools.results import ToolContext
 from certctl_mcp.mcp_server.tools.rows import iso
-from certctl_mcp.services.bulk import Act, Preview
+from certctl_mcp.services.bulk import Preview
 from certctl_mcp.text.untrusted import escape_hidden
+from storage.models import AuditAction
 
 MOST_CHANNELS = 8
 """Channels that are named; the others are counted together."""
 
 _WORDS = {
-    Act.REQUEUE: ("Requeue", "They are attempted anew at once, and reach real people."),
-    Act.MARK_READ: ("Mark as read", "What was not delivered yet is not delivered any more."),
-    Act.PURGE: ("Delete", "They are gone for good, with the record of their attempts."),
+    AuditAction.REQUEUE: ("Requeue", "They are attempted anew at once, and reach real people."),
+    AuditAction.MARK_READ: ("Mark as read", "What was not delivered yet is not delivered any more."),
+    AuditAction.PURGE: ("Delete", "They are gone for good, with the record of their attempts."),
 }
 
 
@@ -44,7 +45,7 @@ def can_ask(ctx: ToolContext) -> bool:
 
 def question(preview: Preview, configured: Set[str]) -> str:
     """The same words as long as nothing has changed: an answer holds for the words that were shown."""
-    verb, consequence = _WORDS[preview.act]
+    verb, consequence = _WORDS[preview.action]
     noun = "notification" if preview.count == 1 else "notifications"
     statuses = ", ".join(f"{count:,} {status.value}" for status, count in preview.by_status.most_common())
     channels: Counter[str] = Counter()
@@ -62,7 +63,7 @@ def question(preview: Preview, configured: Set[str]) -> str:
 
 def going_nowhere(preview: Preview, configured: Set[str]) -> int:
     """How many would be requeued into channels that there are not."""
-    if preview.act is not Act.REQUEUE:
+    if preview.action is not AuditAction.REQUEUE:
         return 0
     return sum(count for channel, count in preview.by_channel.items() if channel not in configured)
 

@@ -6,20 +6,11 @@ from mcp_types import CallToolResult
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from certctl_mcp.mcp_server.tools.arguments import (
-    CertificateId,
-    Channel,
-    CreatedAfter,
-    CreatedBefore,
-    Recipient,
-    Statuses,
-    Text,
-    Type,
-    notification_filter,
-)
+from certctl_mcp.mcp_server.tools.arguments import flatten_filter
 from certctl_mcp.mcp_server.tools.results import ToolContext, answer
 from certctl_mcp.mcp_server.tools.rows import Row, concise_row, row
 from certctl_mcp.runtime.lifespan import Opening
+from certctl_mcp.services.filters import FilterArguments
 from storage.models import NotificationFilter
 
 Form = Literal["concise", "detailed"]
@@ -33,16 +24,10 @@ class NotificationList(TypedDict):
     next_cursor: Annotated[NotRequired[str], Field(description="Absent on the last page")]
 
 
+@flatten_filter
 async def list_notifications(
     ctx: ToolContext,
-    status: Statuses = (),
-    channel: Channel = None,
-    type: Type = None,
-    certificate_id: CertificateId = None,
-    recipient: Recipient = None,
-    text: Text = None,
-    created_after: CreatedAfter = None,
-    created_before: CreatedBefore = None,
+    wanted: FilterArguments,
     form: Annotated[
         Form, Field(description="detailed adds recipient, certificate_id, longer excerpts.")
     ] = "concise",
@@ -55,18 +40,8 @@ async def list_notifications(
     Example: {"status": ["dead"], "created_after": "12h"}: accepted since last night and dead.
     """
     opening = ctx.request_context.lifespan_context
-    wanted = notification_filter(
-        opening.clock(),
-        status=status,
-        channel=channel,
-        type=type,
-        certificate_id=certificate_id,
-        recipient=recipient,
-        text=text,
-        created_after=created_after,
-        created_before=created_before,
-    )
-    return answer(await page_of(opening, wanted, form=form, limit=limit, cursor=cursor))
+    matching = wanted.filter(opening.clock())
+    return answer(await page_of(opening, matching, form=form, limit=limit, cursor=cursor))
 
 
 async def page_of(

@@ -8,6 +8,7 @@ from mcp_types import CallToolResult
 from pydantic import Field, ValidationError
 from typing_extensions import TypedDict
 
+from certctl_mcp.mcp_server.caller import actor_of
 from certctl_mcp.mcp_server.tools.arguments import ArgumentError, NotificationId
 from certctl_mcp.mcp_server.tools.details import FULL_TEXT, UntrustedError
 from certctl_mcp.mcp_server.tools.results import ToolContext, answer
@@ -68,7 +69,7 @@ async def send_notification(
             idempotency_key=idempotency_key,
         )
     application = await ctx.request_context.lifespan_context.application()
-    accepted = await application.notifications.send(new)
+    accepted = await application.notifications.send(new, actor=actor_of(ctx))
     told: Accepted = {
         "id": encode_id(accepted.notification.id),
         "status": accepted.notification.status,
@@ -111,7 +112,7 @@ async def requeue_notification(ctx: ToolContext, id: NotificationId) -> Annotate
     Do it when the cause of its failures is gone. Other states are refused.
     """
     application = await ctx.request_context.lifespan_context.application()
-    requeued = await application.notifications.requeue_notification(id)
+    requeued = await application.notifications.requeue_notification(id, actor=actor_of(ctx))
     comes_next = f"Attempted at once, up to {application.settings.max_attempts} times before it is dead."
     if requeued.channel not in application.notifications.configured:
         comes_next = "Its channel is not configured here: from here it is not delivered."
@@ -124,7 +125,7 @@ async def mark_notification_read(ctx: ToolContext, id: NotificationId) -> Annota
     One that was not delivered yet is NOT delivered any more, and can't be requeued afterwards.
     """
     application = await ctx.request_context.lifespan_context.application()
-    read = await application.notifications.mark_as_read(id)
+    read = await application.notifications.mark_as_read(id, actor=actor_of(ctx))
     what = "It had been delivered." if read.delivered else "It is not delivered any more."
     return answer(_changed(read.id, read.status, f"Nothing more happens. {what}"))
 

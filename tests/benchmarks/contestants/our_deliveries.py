@@ -23,7 +23,7 @@ async def deliver(environment: dict[str, str], count: int) -> dict[str, float]:
     async with open_application(load_settings(None, environment)) as application:
         spare_the_start()
         # The HTTP client is imported for the first delivery.
-        await application.notifications.send(ALERT)
+        await application.notifications.send(ALERT, actor=None)
         await application.retry_loop.sweep(1, AT_MOST)
         begun = time.perf_counter()
         await _accept(application.notifications, count)
@@ -45,7 +45,7 @@ async def _accept(notifications: NotificationService, count: int) -> None:
         nonlocal left
         while left:
             left -= 1
-            await notifications.send(ALERT)
+            await notifications.send(ALERT, actor=None)
 
     async with asyncio.TaskGroup() as callers:
         for _ in range(CALLERS):

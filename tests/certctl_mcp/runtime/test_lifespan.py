@@ -65,7 +65,7 @@ async def test_who_asks_early_waits_until_it_is_open(settings: Settings) -> None
 async def test_its_retry_loop_runs(settings: Settings) -> None:
     async with opening(settings, open_application) as opened:
         application = await opened.application()
-        accepted = await application.notifications.send(new_notification())
+        accepted = await application.notifications.send(new_notification(), actor=None)
         with anyio.fail_after(20):
             attempts: tuple[Attempt, ...] = ()
             while not attempts:

@@ -1,68 +1,72 @@
 """Many notifications: what would be done, what was, and what was not when it was broken off."""
 
 from datetime import timedelta
+from functools import partial
 
 import anyio
 import pytest
 
-from certctl_mcp.services.bulk import Act, Interrupted, ManyNotifications
+from certctl_mcp.services.bulk import BulkActions, Interrupted
 from storage.errors import DatabaseBusyError
-from storage.models import BulkReport, NotificationFilter, NotificationStatus
+from storage.models import AuditAction, BulkReport, NotificationFilter, NotificationStatus
 from storage.operations.bulk import LARGEST_BULK
 from storage.repository import NotificationRepository
 from tests.builders import Queue, SettableClock
 
+ACTOR = "test"
 DEAD = NotificationFilter(statuses=(NotificationStatus.DEAD,))
 
 
 @pytest.fixture
-def many(queue: Queue, clock: SettableClock) -> ManyNotifications:
-    return ManyNotifications(queue.repository, clock)
+def bulk(queue: Queue, clock: SettableClock) -> BulkActions:
+    return BulkActions(queue.repository, clock)
 
 
 async def nothing(report: BulkReport) -> None:
     """Nobody follows."""
 
 
-async def test_a_preview_counts_what_would_change_and_what_not(many: ManyNotifications, queue: Queue) -> None:
+async def test_a_preview_counts_what_would_change_and_what_not(bulk: BulkActions, queue: Queue) -> None:
     dead = await queue.dead(channel="Slack")
     await queue.sent()
     failed = await queue.failed(wait=timedelta(0))
     await queue.claim(failed.id)
-    preview = await many.preview(Act.REQUEUE, NotificationFilter())
+    preview = await bulk.preview(AuditAction.REQUEUE, NotificationFilter())
     assert (preview.count, preview.sample_ids) == (1, (dead.id, failed.id))
     assert preview.left_out == BulkReport(under_way=1, other_status=1)
     assert (dict(preview.by_channel), dict(preview.by_status)) == ({"Slack": 1}, {NotificationStatus.DEAD: 1})
 
 
-async def test_broken_off_it_is_accounted_for_to_the_last_one(many: ManyNotifications, queue: Queue) -> None:
+async def test_broken_off_it_is_accounted_for_to_the_last_one(bulk: BulkActions, queue: Queue) -> None:
     number = 2 * LARGEST_BULK + 1
     async with anyio.create_task_group() as tasks:
         for _ in range(number):
             tasks.start_soon(queue.pending)
-    preview = await many.preview(Act.MARK_READ, NotificationFilter())
+    preview = await bulk.preview(AuditAction.MARK_READ, NotificationFilter())
     with anyio.CancelScope() as scope:
 
         async def break_off(report: BulkReport) -> None:
             scope.cancel()
 
-        await many.act(preview, break_off)
+        await bulk.run(preview, break_off, actor=ACTOR)
     assert scope.cancelled_caught
-    interrupted = many.interrupted(Act.MARK_READ)
+    interrupted = bulk.interrupted(AuditAction.MARK_READ, actor=ACTOR)
     assert interrupted is not None
     assert (interrupted.report, interrupted.requested) == (BulkReport(changed=LARGEST_BULK), number)
     read = NotificationFilter(statuses=(NotificationStatus.READ,))
     assert await queue.repository.count(read) == LARGEST_BULK
-    rest = await many.act(await many.preview(Act.MARK_READ, NotificationFilter()), nothing)
+    rest = await bulk.run(
+        await bulk.preview(AuditAction.MARK_READ, NotificationFilter()), nothing, actor=ACTOR
+    )
     assert rest.report.changed == number - LARGEST_BULK
-    assert many.interrupted(Act.MARK_READ) is None
+    assert bulk.interrupted(AuditAction.MARK_READ, actor=ACTOR) is None
 
 
 async def test_who_looks_while_a_cancelled_batch_ends_waits_for_its_account(
-    many: ManyNotifications, queue: Queue, monkeypatch: pytest.MonkeyPatch
+    bulk: BulkActions, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await queue.dead()
-    preview = await many.preview(Act.REQUEUE, NotificationFilter())
+    preview = await bulk.preview(AuditAction.REQUEUE, NotificationFilter())
     requeue_all = NotificationRepository.requeue_all
     begun, may_end = anyio.Event(), anyio.Event()
 
@@ -72,13 +76,13 @@ async def test_who_looks_while_a_cancelled_batch_ends_waits_for_its_account(
         return await requeue_all(self, ids, actor=actor)
 
     async def look() -> None:
-        assert (await many.preview(Act.REQUEUE, NotificationFilter())).count == 0
-        seen.append(many.interrupted(Act.REQUEUE))
+        assert (await bulk.preview(AuditAction.REQUEUE, NotificationFilter())).count == 0
+        seen.append(bulk.interrupted(AuditAction.REQUEUE, actor=ACTOR))
 
     monkeypatch.setattr(NotificationRepository, "requeue_all", slow)
     seen: list[Interrupted | None] = []
     async with anyio.create_task_group() as looking, anyio.create_task_group() as acting:
-        acting.start_soon(many.act, preview, nothing)
+        acting.start_soon(partial(bulk.run, preview, nothing, actor=ACTOR))
         await begun.wait()
         acting.cancel_scope.cancel()
         looking.start_soon(look)
@@ -89,39 +93,37 @@ async def test_who_looks_while_a_cancelled_batch_ends_waits_for_its_account(
 
 
 async def test_who_can_t_be_told_of_progress_any_more_has_broken_it_off(
-    many: ManyNotifications, queue: Queue
+    bulk: BulkActions, queue: Queue
 ) -> None:
     await queue.dead()
-    preview = await many.preview(Act.REQUEUE, NotificationFilter())
+    preview = await bulk.preview(AuditAction.REQUEUE, NotificationFilter())
 
     async def gone(report: BulkReport) -> None:
         raise anyio.BrokenResourceError
 
     with pytest.raises(anyio.BrokenResourceError):
-        await many.act(preview, gone)
-    interrupted = many.interrupted(Act.REQUEUE)
+        await bulk.run(preview, gone, actor=ACTOR)
+    interrupted = bulk.interrupted(AuditAction.REQUEUE, actor=ACTOR)
     assert interrupted is not None
     assert interrupted.report == BulkReport(changed=1)
 
 
 async def test_what_fails_before_anything_was_done_is_the_database_s_failure(
-    many: ManyNotifications, queue: Queue, monkeypatch: pytest.MonkeyPatch
+    bulk: BulkActions, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await queue.dead()
-    preview = await many.preview(Act.REQUEUE, NotificationFilter())
+    preview = await bulk.preview(AuditAction.REQUEUE, NotificationFilter())
 
     async def held(self: NotificationRepository, ids: tuple[str, ...], *, actor: str | None) -> BulkReport:
         raise DatabaseBusyError("held")
 
     monkeypatch.setattr(NotificationRepository, "requeue_all", held)
     with pytest.raises(DatabaseBusyError):
-        await many.act(preview, nothing)
+        await bulk.run(preview, nothing, actor=ACTOR)
 
 
-async def test_what_changed_since_the_preview_is_left_alone_and_told(
-    many: ManyNotifications, queue: Queue
-) -> None:
+async def test_what_changed_since_the_preview_is_left_alone_and_told(bulk: BulkActions, queue: Queue) -> None:
     dead = [await queue.dead() for _ in range(3)]
-    preview = await many.preview(Act.REQUEUE, NotificationFilter(ids=tuple(n.id for n in dead)))
+    preview = await bulk.preview(AuditAction.REQUEUE, NotificationFilter(ids=tuple(n.id for n in dead)))
     await queue.repository.mark_read(dead[0].id)
-    assert (await many.act(preview, nothing)).report.changed == 2
+    assert (await bulk.run(preview, nothing, actor=ACTOR)).report.changed == 2

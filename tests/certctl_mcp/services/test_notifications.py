@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 
 from certctl_mcp.services.errors import UnknownChannelError
@@ -24,22 +26,24 @@ def service(database: Database, queue: Queue) -> NotificationService:
 
 
 async def test_what_is_sent_is_accepted_and_waits(service: NotificationService, queue: Queue) -> None:
-    accepted = await service.send(new_notification(channel="Slack"))
+    accepted = await service.send(new_notification(channel="Slack"), actor="test")
     assert accepted.created
     assert accepted.notification.status is NotificationStatus.PENDING
     assert await queue.repository.get(accepted.notification.id) == accepted.notification
 
 
 async def test_a_repeated_key_gives_what_was_accepted_first(service: NotificationService) -> None:
-    first = await service.send(new_notification(idempotency_key="renewal-7"))
-    again = await service.send(new_notification(idempotency_key="renewal-7"))
+    first = await service.send(new_notification(idempotency_key="renewal-7"), actor="test")
+    again = await service.send(new_notification(idempotency_key="renewal-7"), actor="test")
     assert (again.created, again.notification) == (False, first.notification)
 
 
 async def test_a_repeated_key_with_other_contents_is_a_conflict(service: NotificationService) -> None:
-    first = await service.send(new_notification(idempotency_key="renewal-7"))
+    first = await service.send(new_notification(idempotency_key="renewal-7"), actor="test")
     with pytest.raises(IdempotencyConflictError) as refused:
-        await service.send(new_notification(idempotency_key="renewal-7", message="something else"))
+        await service.send(
+            new_notification(idempotency_key="renewal-7", message="something else"), actor="test"
+        )
     assert refused.value.notification_id == first.notification.id
 
 
@@ -55,7 +59,7 @@ async def test_an_unknown_channel_is_refused_with_the_nearest(
     service: NotificationService, channel: str, answer: str
 ) -> None:
     with pytest.raises(UnknownChannelError) as refused:
-        await service.send(new_notification(channel=channel))
+        await service.send(new_notification(channel=channel), actor="test")
     assert answer in str(refused.value)
     assert refused.value.configured == ("Webhook", "Slack")
     assert (await service.list(NotificationFilter())).items == ()
@@ -64,7 +68,7 @@ async def test_an_unknown_channel_is_refused_with_the_nearest(
 async def test_without_any_channel_the_refusal_says_so(database: Database, queue: Queue) -> None:
     unconfigured = NotificationService(queue.repository, retry_loop(database, {}), {})
     with pytest.raises(UnknownChannelError, match="none is"):
-        await unconfigured.send(new_notification())
+        await unconfigured.send(new_notification(), actor="test")
 
 
 async def test_a_notification_comes_with_its_attempts(service: NotificationService, queue: Queue) -> None:
@@ -75,7 +79,9 @@ async def test_a_notification_comes_with_its_attempts(service: NotificationServi
 
 
 async def test_an_unknown_id_is_not_found(service: NotificationService) -> None:
-    for ask in (service.get, service.requeue_notification, service.mark_as_read):
+    requeue = partial(service.requeue_notification, actor="test")
+    mark_as_read = partial(service.mark_as_read, actor="test")
+    for ask in (service.get, requeue, mark_as_read):
         with pytest.raises(NotificationNotFoundError) as refused:
             await ask("notif-unknown")
         assert refused.value.notification_id == "notif-unknown"
@@ -91,7 +97,7 @@ async def test_dead_and_failed_begin_a_new_life(
     service: NotificationService, queue: Queue, state: str
 ) -> None:
     notification = await getattr(queue, state)()
-    requeued = await service.requeue_notification(notification.id)
+    requeued = await service.requeue_notification(notification.id, actor="test")
     assert (requeued.status, requeued.retry_count) == (NotificationStatus.PENDING, 0)
 
 
@@ -102,7 +108,7 @@ async def test_others_can_t_be_requeued_and_stay_as_they_are(
     notification = await getattr(queue, state)()
     before = await queue.repository.get(notification.id)
     with pytest.raises(NotificationConflictError) as refused:
-        await service.requeue_notification(notification.id)
+        await service.requeue_notification(notification.id, actor="test")
     assert refused.value.status is before.status
     assert await queue.repository.get(notification.id) == before
 
@@ -111,12 +117,12 @@ async def test_during_an_attempt_nothing_can_be_decided(service: NotificationSer
     claim = await queue.claimed()
     for decide in (service.requeue_notification, service.mark_as_read):
         with pytest.raises(NotificationConflictError, match="an attempt is under way"):
-            await decide(claim.notification.id)
+            await decide(claim.notification.id, actor="test")
 
 
 async def test_what_is_read_is_not_delivered_any_more(service: NotificationService, queue: Queue) -> None:
     failed = await queue.failed()
-    read = await service.mark_as_read(failed.id)
+    read = await service.mark_as_read(failed.id, actor="test")
     assert (read.status, read.read_at, read.next_retry_at) == (NotificationStatus.READ, NOON, None)
 
 
@@ -125,7 +131,7 @@ async def test_a_retry_now_attempts_what_is_due(database: Database, queue: Queue
     loop = retry_loop(database, {"Webhook": Delivering()})
     service = NotificationService(queue.repository, loop, CHANNELS)
     async with loop:
-        await service.requeue_notification(requeued.id)
+        await service.requeue_notification(requeued.id, actor="test")
         assert (await service.retry_failed_notifications()).sent == 1
     assert (await queue.repository.get(requeued.id)).delivered
 

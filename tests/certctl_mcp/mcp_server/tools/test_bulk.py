@@ -239,16 +239,20 @@ async def test_purged_they_are_gone_but_never_what_is_to_be_delivered(
         (
             "requeue_notifications",
             {"status": ["sent"]},
-            "status: sent can't be meant by requeue; allowed: dead, failed",
+            "status: requeue does not apply to sent; allowed: dead, failed",
         ),
         ("purge_notifications", {"status": ["pending"], "created_before": "1d"}, "allowed: sent, read, dead"),
-        ("purge_notifications", {}, "created_before is required, such as 30d"),
-        ("purge_notifications", {"channel": "Webhook"}, "created_before is required, such as 30d"),
-        ("mark_notifications_read", {}, "say which are meant: give ids, channel"),
-        ("mark_notifications_read", {"status": ["dead"]}, "say which are meant: give ids, channel"),
+        ("purge_notifications", {}, "created_before: give one, such as 30d"),
+        ("purge_notifications", {"channel": "Webhook"}, "created_before: give one, such as 30d"),
+        ("mark_notifications_read", {}, "ids: give ids, or select by channel"),
+        ("mark_notifications_read", {"status": ["dead"]}, "ids: give ids, or select by channel"),
         ("mark_notifications_read", {"channel": "Webhok"}, "did you mean 'Webhook'?"),
         ("requeue_notifications", {"type": "Revocaton"}, "did you mean 'Revocation'?"),
-        ("requeue_notifications", {"created_after": "yesterday"}, "created_after: 'yesterday' is no moment"),
+        (
+            "requeue_notifications",
+            {"created_after": "last week"},
+            "'last week' is not a point in time",
+        ),
     ],
 )
 async def test_what_can_t_be_meant_is_refused(
@@ -506,7 +510,7 @@ async def test_progress_never_stands_still(
     ("failure", "in_doubt"),
     [
         (DatabaseBusyError, ""),
-        (ChangeUnknownError, "Whether the next 2 were done too can't be known. "),
+        (ChangeUnknownError, "Whether the next 2 were done too is unknown. "),
     ],
 )
 async def test_what_the_database_kept_from_being_done_is_told_exactly(
@@ -534,7 +538,7 @@ async def test_what_the_database_kept_from_being_done_is_told_exactly(
         result = await client.call_tool("requeue_notifications", {})
     assert result.is_error
     assert result.content[0].text == (
-        f"The database could not be used any more when 2 of 5 were done. {in_doubt}"
+        f"The database became unavailable after 2 of 5 were done. {in_doubt}"
         "The server's log says why; call again for the rest."
     )
     assert await repository.count(DEAD) == 3

@@ -131,14 +131,14 @@ async def test_what_is_no_period_is_refused_with_what_is_allowed(assistant: Assi
 @pytest.mark.parametrize(
     ("until", "why"),
     [
-        ("yesterday", "until: 'yesterday' is no moment; give ISO 8601 such as"),
+        ("last week", "until: 'last week' is not a point in time; give ISO 8601 such as"),
         (
             "2026-01-02T12:00:00Z",
             "until: the 1d before 2026-01-02T12:00:00Z lie in the future, it is 2026-01-01",
         ),
         ("9999-12-31", "lie in the future"),
         ("0001-01-01T00:00", "until: there is no moment 1d before 0001-01-01T00:00:00Z"),
-        ("0001-01-01T00:00+14:00", "is no moment"),
+        ("0001-01-01T00:00+14:00", "is not a point in time"),
     ],
 )
 async def test_an_end_that_leaves_nothing_to_report_is_refused(

@@ -210,7 +210,7 @@ async def test_of_very_many_groups_the_smaller_are_counted(assistant: Assistant,
     [
         ({"channel": "webhok"}, "did you mean 'Webhook'?"),
         ({"type": "Expirationwarning"}, "did you mean 'ExpirationWarning'?"),
-        ({"created_after": "yesterday"}, "is no moment"),
+        ({"created_after": "last week"}, "is not a point in time"),
     ],
 )
 async def test_a_slip_does_not_pass_for_good_news(

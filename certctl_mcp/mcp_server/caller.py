@@ -1,0 +1,18 @@
+"""The caller of a request: the client of a server on stdio, or whoever the HTTP front has authenticated."""
+
+from mcp.server.mcpserver import Context
+
+from certctl_mcp.runtime.lifespan import Opening
+from certctl_mcp.services.actors import actor_name
+
+HTTP_ACTOR = "certctl_mcp.actor"
+"""The key in an ASGI scope under which the HTTP front passes the name of its caller."""
+
+
+def actor_of(ctx: Context[Opening]) -> str:
+    """The caller's name for the audit log."""
+    request = ctx.request_context.request
+    if request is not None:
+        return str(request.scope[HTTP_ACTOR])
+    client = ctx.session.client_params.client_info if ctx.session.client_params else None
+    return actor_name("stdio", f"{client.name} {client.version}" if client else "")

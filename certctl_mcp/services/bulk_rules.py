@@ -1,0 +1,54 @@
+"""Which notifications a bulk action may be asked to change, and which it means where that is not said."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from certctl_mcp.services.filters import FilterError
+from storage.models import AuditAction, NotificationFilter, NotificationStatus
+
+ALLOWED: Mapping[AuditAction, tuple[NotificationStatus, ...]] = {
+    AuditAction.REQUEUE: (NotificationStatus.DEAD, NotificationStatus.FAILED),
+    AuditAction.MARK_READ: tuple(
+        status for status in NotificationStatus if status is not NotificationStatus.READ
+    ),
+    AuditAction.PURGE: (NotificationStatus.SENT, NotificationStatus.READ, NotificationStatus.DEAD),
+}
+"""The statuses that each action applies to."""
+
+DEFAULT: Mapping[AuditAction, tuple[NotificationStatus, ...]] = {
+    AuditAction.REQUEUE: (NotificationStatus.DEAD,),
+    AuditAction.MARK_READ: (NotificationStatus.DEAD,),
+    AuditAction.PURGE: (NotificationStatus.SENT, NotificationStatus.READ),
+}
+"""The statuses that each action selects by itself. Ids, except for a purge, select any status."""
+
+_CONDITIONS = frozenset(NotificationFilter.model_fields) - {"statuses"}
+
+
+def completed(action: AuditAction, wanted: NotificationFilter, now: datetime) -> NotificationFilter:
+    """`wanted` with the action's default statuses, and without what is accepted after `now`.
+
+    Raises:
+        FilterError: it selects a status that the action does not apply to, or more than should be changed
+            without naming it.
+    """
+    for status in wanted.statuses:
+        if status not in ALLOWED[action]:
+            allowed = ", ".join(ALLOWED[action])
+            raise FilterError(
+                "status", f"{action.value} does not apply to {status.value}; allowed: {allowed}"
+            )
+    given = {name for name in _CONDITIONS if getattr(wanted, name)}
+    if action is AuditAction.MARK_READ and not given:
+        raise FilterError(
+            "ids", "give ids, or select by channel, type, text, created_before or another filter"
+        )
+    if action is AuditAction.PURGE and not given & {"created_until", "ids"}:
+        raise FilterError("created_before", "give one, such as 30d; anything accepted later is kept")
+    default = () if wanted.ids and action is not AuditAction.PURGE else DEFAULT[action]
+    return wanted.model_copy(
+        update={
+            "statuses": wanted.statuses or default,
+            "created_until": min(wanted.created_until or now, now),
+        }
+    )

@@ -1,0 +1,112 @@
+"""The conditions that callers filter notifications by, as every front accepts them.
+
+A front translates its own parameters to these and turns a `FilterError` into its own kind of refusal.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from certctl_mcp.services.errors import RequestError, quoted
+from certctl_mcp.services.moments import EXAMPLES, parse_moment
+from certctl_mcp.text.untrusted import decode_id
+from storage.models import NotificationFilter, NotificationStatus
+
+
+class FilterError(RequestError):
+    """A condition can't be used as given. The message starts with its name and says what would be right."""
+
+    def __init__(self, argument: str, reason: str) -> None:
+        super().__init__(f"{argument}: {reason}")
+        self.argument = argument
+        self.reason = reason
+
+
+def _as_tuple(given: object) -> object:
+    return (given,) if isinstance(given, str) else given
+
+
+# The descriptions are for fronts that build a schema from them.
+Statuses = Annotated[
+    tuple[NotificationStatus, ...], BeforeValidator(_as_tuple), Field(description="Any of these.")
+]
+Channel = Annotated[str | None, Field(description="Exact; see list_channels.")]
+Type = Annotated[str | None, Field(description="Exact, such as ExpirationWarning.")]
+CertificateId = Annotated[str | None, Field(description="Exact.")]
+Recipient = Annotated[str | None, Field(description="Exact.")]
+Text = Annotated[
+    str | None, Field(min_length=1, max_length=255, description="Part of the message or error, any case.")
+]
+CreatedAfter = Annotated[
+    str | None, Field(description="Inclusive: ISO 8601 (UTC), or how long ago, such as 90m, 24h, 7d.")
+]
+CreatedBefore = Annotated[str | None, Field(description="Exclusive; likewise.")]
+Ids = Annotated[
+    tuple[Annotated[str, AfterValidator(decode_id)], ...],
+    BeforeValidator(_as_tuple),
+    Field(max_length=500, description="Just these."),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilterArguments:
+    """Conditions that must all hold. Those left out match everything."""
+
+    status: Statuses = ()
+    channel: Channel = None
+    type: Type = None
+    certificate_id: CertificateId = None
+    recipient: Recipient = None
+    text: Text = None
+    created_after: CreatedAfter = None
+    created_before: CreatedBefore = None
+
+    def filter(self, now: datetime) -> NotificationFilter:
+        """The filter they describe at `now`, which ages count back from.
+
+        Raises:
+            FilterError: a moment can't be read, or there is no time between the two.
+        """
+        begin = _moment("created_after", self.created_after, now)
+        end = _moment("created_before", self.created_before, now)
+        # An empty result would be mistaken for good news.
+        if begin is not None and begin > now:
+            raise FilterError("created_after", f"{_iso(begin)} lies in the future; it is {_iso(now)}")
+        if begin is not None and end is not None and begin >= end:
+            raise FilterError("created_after", f"{_iso(begin)} is not before created_before, {_iso(end)}")
+        return NotificationFilter(
+            statuses=self.status,
+            channel=self.channel,
+            type=self.type,
+            certificate_id=self.certificate_id,
+            recipient=self.recipient,
+            text=self.text,
+            created_from=begin,
+            created_until=end,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectionArguments(FilterArguments):
+    """Conditions, or a list of notifications, or both."""
+
+    ids: Ids = ()
+
+    def filter(self, now: datetime) -> NotificationFilter:
+        # `super()` without arguments does not work in a class that slots rebuilt.
+        return FilterArguments.filter(self, now).model_copy(update={"ids": self.ids})
+
+
+def _moment(argument: str, given: str | None, now: datetime) -> datetime | None:
+    if given is None:
+        return None
+    try:
+        return parse_moment(given, now)
+    except ValueError:
+        raise FilterError(argument, f"{quoted(given)} is not a point in time; give {EXAMPLES}") from None
+
+
+def _iso(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
