@@ -71,6 +71,7 @@ def opener(database: Database, clock: SettableClock, channels: Mapping[str, Noti
                 interval=settings.retry_interval,
                 concurrency=10,
                 room=Room(10),
+                channels=tuple(channels),
                 grace=timedelta(seconds=1),
                 clock=clock,
             )

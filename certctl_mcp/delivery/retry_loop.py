@@ -6,7 +6,7 @@ The scheduler decides when it looks, the slots how much it claims, and the pool 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
@@ -64,6 +64,7 @@ class RetryLoop:
         interval: timedelta,
         concurrency: int,
         room: Room,
+        channels: Collection[str],
         grace: timedelta,
         meter: AttemptMeter | None = None,
         clock: Clock = utc_now,
@@ -75,7 +76,7 @@ class RetryLoop:
         self.meter = meter or AttemptMeter()
         self._worker = worker
         self._lease = lease
-        self._slots = Slots(concurrency, room)
+        self._slots = Slots(concurrency, room, channels)
         self._scheduler = Scheduler(interval)
         self._attempts = AttemptPool(
             queue,
@@ -180,7 +181,7 @@ class RetryLoop:
         return not waiting.cancelled_caught
 
     async def _take_step(self) -> None:
-        can_claim = not self._attempting_suspect and self._slots.claimable()[0] > 0
+        can_claim = not self._attempting_suspect and self._slots.claimable(SWEEP_LIMIT)[0] > 0
         match self._scheduler.next_step(self._clock(), can_claim=can_claim):
             case Look(pause):
                 await asyncio.sleep(pause.total_seconds())
@@ -204,8 +205,7 @@ class RetryLoop:
         async with self._claiming:
             if not self._attempts.in_flight:
                 self._slots.forget_pace()
-            wanted, room = self._slots.claimable()
-            slots = min(limit, wanted)
+            slots, room = self._slots.claimable(limit)
             if slots <= 0 or self._stopped.is_set() or self._attempting_suspect:
                 return 0
             self._scheduler.look_began()

@@ -1,12 +1,16 @@
 """The slots of one process: which claimed attempts can start now, within the limits in all and per channel.
 
+The rule keeps channels that hang from delaying the others. Every channel has one slot that no other can take.
+It takes further slots, up to its own limit, only while it holds fewer than would remain free once every idle
+channel had taken its first. So however many channels hang, one that works starts an attempt at once.
+
 More is claimed than there are free slots, depending on how many attempts ended during the last claim: without
 that, slots would wait for the database as often as they work. What is held for a channel takes no slot from
-the others, so a channel that begins to hang delays no other.
+the others.
 """
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from storage.models import Claim, Room
@@ -16,26 +20,49 @@ CLAIM_AHEAD = 3
 More are claimed when a third of them is left."""
 
 
+def startable(in_flight: int, limit: int, free: int, idle_others: int) -> int:
+    """How many further attempts a channel can start, if it alone starts any.
+
+    `in_flight` are its own attempts and `limit` is the most that it may have. `free` is the number of free
+    slots in all, and `idle_others` how many other channels have nothing in flight.
+    """
+    if free <= 0:
+        return 0
+    # Each one that starts adds one to what it holds and takes one from what is free, so they meet halfway.
+    fair = -((in_flight + idle_others - free) // 2)
+    guaranteed = 1 if in_flight == 0 else 0
+    return max(0, min(max(fair, guaranteed), limit - in_flight))
+
+
 class Slots:
     """The slots, and the claims that wait for one."""
 
-    def __init__(self, limit: int, room: Room) -> None:
-        """`limit`: attempts in flight at once. `room`: those of each channel."""
-        self._limit = limit
+    def __init__(self, limit: int, room: Room, channels: Collection[str]) -> None:
+        """`limit`: the most attempts in flight, but at least one for each of `channels`. `room`: in each."""
+        self._limit = max(limit, len(channels))
         self._room = room
+        self._channels = frozenset(channels)
         self._in_flight: Counter[str] = Counter()
+        self._in_all = 0
+        self._busy = 0
         self._waiting: defaultdict[str, deque[Claim]] = defaultdict(deque)
         self._ended: Counter[str] = Counter()
         self._ended_during_claim: Counter[str] = Counter()
 
-    def claimable(self) -> tuple[int, Room]:
-        """How many notifications to claim, in all and in each channel."""
+    def claimable(self, limit: int) -> tuple[int, Room]:
+        """How many notifications to claim, at most `limit` in all, and how many in each channel."""
         ahead = self._claimable_ahead()
-        taken = {
-            channel: min(self._in_flight[channel] + len(waiting), self._room.of(channel)) - ahead[channel]
-            for channel, waiting in self._waiting.items()
+        room = {
+            channel: max(0, self._startable(channel) - len(self._waiting[channel]) + ahead[channel])
+            for channel in self._channels.union(self._in_flight, self._waiting)
         }
-        return self._free() + ahead.total(), self._room.without(taken)
+        others = startable(0, self._room.otherwise, self._limit - self._in_all, self._idle())
+        wanted = sum(room.values()) + others
+        if wanted > limit and room:
+            # The claim takes the oldest in all: no channel's backlog may keep the others out.
+            share = max(1, limit // len(room))
+            room = {channel: min(number, share) for channel, number in room.items()}
+        return min(wanted, limit), Room(others, room)
 
     @contextmanager
     def claiming(self) -> Iterator[None]:
@@ -54,29 +81,48 @@ class Slots:
 
     def start_ready(self) -> Iterator[Claim]:
         """Take a slot for each claim that can have one, and return these claims."""
-        for channel in self._waiting:
-            yield from self._start_in(channel)
+        # In turns, so that the first channel does not take what the rule would divide among all.
+        started = True
+        while started:
+            started = False
+            for channel, waiting in self._waiting.items():
+                if waiting and self._startable(channel):
+                    started = True
+                    yield self._start(channel)
 
     def free(self, channel: str) -> Iterator[Claim]:
         """An attempt in the channel has ended. Returns the claims that take a slot now."""
-        self._in_flight[channel] -= 1
         self._ended[channel] += 1
-        yield from self._start_in(channel)
-        if self._free() > 0:
-            yield from self.start_ready()
+        self._in_all -= 1
+        self._in_flight[channel] -= 1
+        if not self._in_flight[channel]:
+            del self._in_flight[channel]
+            self._busy -= channel in self._channels
+        waiting = self._waiting[channel]
+        while waiting and self._startable(channel):
+            yield self._start(channel)
+        yield from self.start_ready()
 
     def start_all(self) -> Iterator[Claim]:
         """Every waiting claim, whatever the limits: they are about to be given back."""
         for channel, waiting in self._waiting.items():
             while waiting:
-                self._in_flight[channel] += 1
-                yield waiting.popleft()
+                yield self._start(channel)
 
-    def _start_in(self, channel: str) -> Iterator[Claim]:
-        waiting = self._waiting[channel]
-        while waiting and self._free() > 0 and self._in_flight[channel] < self._room.of(channel):
-            self._in_flight[channel] += 1
-            yield waiting.popleft()
+    def _start(self, channel: str) -> Claim:
+        if channel not in self._in_flight:
+            self._busy += channel in self._channels
+        self._in_flight[channel] += 1
+        self._in_all += 1
+        return self._waiting[channel].popleft()
+
+    def _startable(self, channel: str) -> int:
+        in_flight = self._in_flight.get(channel, 0)
+        idle_others = self._idle() - (in_flight == 0 and channel in self._channels)
+        return startable(in_flight, self._room.of(channel), self._limit - self._in_all, idle_others)
+
+    def _idle(self) -> int:
+        return len(self._channels) - self._busy
 
     def _claimable_ahead(self) -> Counter[str]:
         """How many to claim in each channel beyond its free slots."""
@@ -86,6 +132,3 @@ class Slots:
             if held <= ended:
                 ahead[channel] = CLAIM_AHEAD * min(ended, self._room.of(channel)) - held
         return +ahead
-
-    def _free(self) -> int:
-        return self._limit - self._in_flight.total()

@@ -75,10 +75,19 @@ async def open_application(settings: Settings) -> AsyncIterator[Application]:
             interval=settings.retry_interval,
             concurrency=settings.concurrency,
             room=_room(settings),
+            channels=[channel.name for channel in settings.channels],
             grace=settings.shutdown_grace,
             meter=AttemptMeter([channel.name for channel in settings.channels]),
             clock=database.clock,
         )
+        if len(settings.channels) > settings.concurrency:
+            logger.warning(
+                "%d channels are configured, but the concurrency is %d; each channel has one slot of its own, "
+                "so up to %d attempts run at once",
+                len(settings.channels),
+                settings.concurrency,
+                len(settings.channels),
+            )
         async with retry_loop:
             limitation = _limitation(settings, database)
             if limitation is not None:

@@ -101,6 +101,7 @@ def _loop(here: Database, notifier: _Clocked, worker: str) -> RetryLoop:
         interval=NEVER,
         concurrency=50,
         room=Room(10),
+        channels=("Webhook",),
         grace=timedelta(seconds=1),
         clock=here.clock,
     )

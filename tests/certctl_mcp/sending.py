@@ -138,6 +138,7 @@ def retry_loop(
         "interval": INTERVAL,
         "concurrency": 50,
         "room": Room(channel_limit),
+        "channels": tuple(notifiers),
         "grace": PATIENCE,
         "clock": database.clock,
     }

@@ -1,15 +1,18 @@
-"""What can one channel, or one notification, do to the others? Nothing."""
+"""One channel, or one notification, does not delay or harm the others."""
 
 import asyncio
 from collections import Counter
 from datetime import timedelta
+from time import monotonic
 from typing import Any
+
+import pytest
 
 from certctl_mcp.delivery.scheduler import QUIET
 from storage.database import Database
 from storage.models import Claim, Notification, NotificationStatus, Room
 from storage.repository import NotificationRepository
-from tests.builders import LEASE, Queue
+from tests.builders import LEASE, Queue, new_notification
 from tests.certctl_mcp.sending import Acting, Delivering, Hanging, retry_loop, running
 
 
@@ -27,6 +30,31 @@ async def test_a_channel_that_hangs_holds_its_own_places_and_no_others(
         assert len(hanging.received) == 10
         hanging.release()
         await hanging.receives(15)
+
+
+@pytest.mark.parametrize("hanging_channels", [5, 9, 60])
+async def test_however_many_channels_hang_a_working_one_delivers_at_once(
+    database: Database, queue: Queue, hanging_channels: int
+) -> None:
+    hanging, delivering = Hanging(), Delivering()
+    names = [f"hanging {number}" for number in range(hanging_channels)]
+    backlog = [new_notification(channel=name) for name in names for _ in range(30)]
+    await asyncio.gather(*(queue.repository.accept(new) for new in backlog))
+    await queue.pending(channel="working")
+    notifiers = {**dict.fromkeys(names, hanging), "working": delivering}
+    async with running(retry_loop(database, notifiers)):
+        await delivering.receives()
+        await hanging.receives(min(hanging_channels * 5, 60))
+        for number in range(2, 5):
+            # All that hang have what they can get.
+            await queue.pending(channel="working")
+            begun = monotonic()
+            await delivering.receives(number)
+            assert monotonic() - begun < 1
+        assert hanging.most_in_all < max(50, len(notifiers))
+        assert max(hanging.most.values()) <= 10
+        hanging.release()
+        await hanging.receives(len(backlog))
 
 
 async def test_what_comes_while_a_channel_hangs_is_delivered_at_once(
@@ -115,10 +143,23 @@ async def test_no_more_is_sent_at_once_than_the_limits_allow(database: Database,
     hanging = Hanging()
     notifiers = dict.fromkeys(limits, hanging)
     async with running(retry_loop(database, notifiers, concurrency=12, room=Room(0, limits))):
-        await hanging.receives(12)
+        await hanging.receives(9)
         hanging.release()
         await hanging.receives(200)
     assert hanging.most <= Counter(limits)
+    assert 9 <= hanging.most_in_all <= 12
+
+
+async def test_as_much_is_sent_at_once_as_the_limits_allow(database: Database, queue: Queue) -> None:
+    channels = [f"channel {number}" for number in range(12)]
+    for number in range(48):
+        await queue.pending(channel=channels[number % 12])
+    hanging = Hanging()
+    notifiers = dict.fromkeys(channels, hanging)
+    async with running(retry_loop(database, notifiers, concurrency=12)):
+        await hanging.receives(12)
+        hanging.release()
+        await hanging.receives(48)
     assert hanging.most_in_all == 12
 
 

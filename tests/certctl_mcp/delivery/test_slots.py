@@ -1,0 +1,129 @@
+"""The slot rule over its domain: any limits, any channels, any order of starts and ends."""
+
+from collections import Counter
+from itertools import count
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from certctl_mcp.delivery.slots import Slots, startable
+from storage.models import Claim, Room
+from tests.builders import LEASE, NOON, notification
+
+MANY = 10_000
+
+numbers = count()
+
+
+def claim(channel: str) -> Claim:
+    row = notification(id=f"notif-{next(numbers)}", channel=channel)
+    return Claim(row, "worker-1", 1, NOON, NOON + LEASE)
+
+
+def names(number: int) -> list[str]:
+    return [f"channel {index}" for index in range(number)]
+
+
+def saturate(slots: Slots, channels: list[str], backlog: int = MANY) -> Counter[str]:
+    """Claim and start for these channels until no more can start; what is in flight then."""
+    in_flight: Counter[str] = Counter()
+    for _ in range(MANY):
+        _, room = slots.claimable(MANY)
+        for channel in channels:
+            for _ in range(min(backlog, room.of(channel))):
+                slots.hold(claim(channel))
+        started = Counter(held.notification.channel for held in slots.start_ready())
+        if not started:
+            return in_flight
+        in_flight += started
+    raise AssertionError("it never ends")
+
+
+@pytest.mark.parametrize(
+    ("hanging", "each", "left"),
+    [(1, {10}, 10), (2, {10}, 10), (3, {10}, 10), (4, {10}, 5), (5, {8, 9}, 5), (9, {5}, 3), (49, {1}, 1)],
+)
+def test_hanging_channels_leave_slots_to_one_that_works(hanging: int, each: set[int], left: int) -> None:
+    channels = names(hanging + 1)
+    slots = Slots(50, Room(10), channels)
+    assert set(saturate(slots, channels[:-1]).values()) == each
+    assert saturate(slots, channels[-1:]) == {channels[-1]: left}
+
+
+def test_with_more_channels_than_slots_each_has_one() -> None:
+    channels = names(60)
+    slots = Slots(50, Room(10), channels)
+    assert saturate(slots, channels[:-1]) == Counter(channels[:-1])
+    assert saturate(slots, channels) == Counter(channels[-1:])
+
+
+def test_one_busy_channel_has_all_that_its_limit_allows() -> None:
+    channels = names(10)
+    assert saturate(Slots(50, Room(10), channels), channels[:1]) == {channels[0]: 10}
+
+
+@given(
+    in_flight=st.integers(0, 1000),
+    limit=st.integers(1, 1000),
+    free=st.integers(0, 1000),
+    idle_others=st.integers(0, 1000),
+)
+def test_as_many_can_start_as_could_one_after_the_other(
+    in_flight: int, limit: int, free: int, idle_others: int
+) -> None:
+    started = 0
+    while startable(in_flight + started, limit, free - started, idle_others):
+        started += 1
+    assert startable(in_flight, limit, free, idle_others) == started
+
+
+@given(
+    limit=st.integers(1, 60),
+    limits=st.lists(st.integers(1, 12), min_size=1, max_size=70),
+    events=st.lists(st.tuples(st.booleans(), st.integers(0, 69), st.integers(1, 30)), max_size=60),
+)
+def test_an_idle_channel_can_always_start_and_no_limit_is_passed(
+    limit: int, limits: list[int], events: list[tuple[bool, int, int]]
+) -> None:
+    channels = names(len(limits))
+    own = dict(zip(channels, limits, strict=True))
+    slots = Slots(limit, Room(0, own), channels)
+    in_flight: Counter[str] = Counter()
+    for begins, index, number in events:
+        channel = channels[index % len(channels)]
+        if begins:
+            for _ in range(number):
+                slots.hold(claim(channel))
+            started = slots.start_ready()
+        elif in_flight[channel]:
+            in_flight[channel] -= 1
+            started = slots.free(channel)
+        else:
+            continue
+        in_flight.update(held.notification.channel for held in started)
+        assert in_flight <= Counter(own)
+        assert in_flight.total() <= max(limit, len(channels))
+        _, room = slots.claimable(MANY)
+        for idle in set(channels) - set(+in_flight):
+            assert room.of(idle) >= 1
+
+
+@given(
+    limit=st.integers(1, 100),
+    number=st.integers(1, 100),
+    busy=st.sets(st.integers(0, 99)),
+    at_most=st.integers(100, 1000),
+)
+def test_one_claim_has_room_for_every_channel_that_can_start(
+    limit: int, number: int, busy: set[int], at_most: int
+) -> None:
+    channels = names(number)
+    slots = Slots(limit, Room(10), channels)
+    saturate(slots, [channels[index] for index in busy if index < number])
+    wanted, room = slots.claimable(at_most)
+    assert wanted <= at_most
+    for channel in channels:
+        if room.of(channel):
+            # Even if everything in the other channels is older, this one gets something.
+            assert sum(room.of(other) for other in channels if other != channel) < wanted
