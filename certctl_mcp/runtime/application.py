@@ -82,8 +82,8 @@ async def open_application(settings: Settings) -> AsyncIterator[Application]:
         )
         if len(settings.channels) > settings.concurrency:
             logger.warning(
-                "%d channels are configured, but the concurrency is %d; each channel has one slot of its own, "
-                "so up to %d attempts run at once",
+                "%d channels are configured but the concurrency is %d: each channel has its own slot, so "
+                "up to %d attempts run at once",
                 len(settings.channels),
                 settings.concurrency,
                 len(settings.channels),
