@@ -43,6 +43,15 @@ class AttemptOutcome(StrEnum):
     ABANDONED = "abandoned"
 
 
+class AuditAction(StrEnum):
+    """What somebody does to a notification."""
+
+    SEND = "send"
+    REQUEUE = "requeue"
+    MARK_READ = "mark read"
+    PURGE = "purge"
+
+
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -100,6 +109,11 @@ class Notification:
     @property
     def delivered(self) -> bool:
         return self.sent_at is not None
+
+    @property
+    def undelivered(self) -> bool:
+        """It counts as sent though nothing was delivered."""
+        return self.status is NotificationStatus.SENT and self.sent_at is None
 
 
 class Accepted(_Record):
@@ -172,6 +186,8 @@ class NotificationFilter(_Record):
     """Inclusive."""
     created_until: AwareDatetime | None = None
     """Exclusive."""
+    eligible_for: AuditAction | None = None
+    """Only those that the action applies to, by their status."""
 
 
 class NotificationPage(_Record):
@@ -193,6 +209,8 @@ class Share(_Record):
 
     channel: str
     status: NotificationStatus
+    undelivered: bool
+    """They count as sent though nothing was delivered."""
     count: int
     under_way: int
     """Those of them that a worker is attempting."""
@@ -216,15 +234,6 @@ class BulkReport(_Record):
             other_status=self.other_status + other.other_status,
             missing=self.missing + other.missing,
         )
-
-
-class AuditAction(StrEnum):
-    """What somebody did to a notification."""
-
-    SEND = "send"
-    REQUEUE = "requeue"
-    MARK_READ = "mark read"
-    PURGE = "purge"
 
 
 class AuditEntry(_Record):

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.lowlevel
 
-from certctl_mcp.services.bulk_rules import ALLOWED
 from storage.clock import Clock, utc_now
 from storage.errors import ChangeUnknownError, StorageError
 from storage.models import AuditAction, BulkReport, NotificationFilter, NotificationStatus, Share
+from storage.operations.actions import ELIGIBLE
 
 if TYPE_CHECKING:
     from storage.repository import NotificationRepository
@@ -47,7 +47,8 @@ class Preview:
 
     @property
     def changing(self) -> tuple[Share, ...]:
-        return tuple(share for share in self.shares if share.status in ALLOWED[self.action])
+        rule = ELIGIBLE[self.action]
+        return tuple(s for s in self.shares if rule.includes(s.status, undelivered=s.undelivered))
 
     @property
     def left_out(self) -> BulkReport:
@@ -215,7 +216,5 @@ class BulkActions:
 
 
 def _applicable(action: AuditAction, wanted: NotificationFilter) -> NotificationFilter:
-    """`wanted`, narrowed to the statuses that the action applies to."""
-    statuses = wanted.statuses or tuple(NotificationStatus)
-    allowed = tuple(status for status in statuses if status in ALLOWED[action])
-    return wanted.model_copy(update={"statuses": allowed})
+    """`wanted`, narrowed to what the action applies to."""
+    return wanted.model_copy(update={"eligible_for": action})

@@ -5,15 +5,7 @@ from datetime import datetime
 
 from certctl_mcp.services.filters import FilterError
 from storage.models import AuditAction, NotificationFilter, NotificationStatus
-
-ALLOWED: Mapping[AuditAction, tuple[NotificationStatus, ...]] = {
-    AuditAction.REQUEUE: (NotificationStatus.DEAD, NotificationStatus.FAILED),
-    AuditAction.MARK_READ: tuple(
-        status for status in NotificationStatus if status is not NotificationStatus.READ
-    ),
-    AuditAction.PURGE: (NotificationStatus.SENT, NotificationStatus.READ, NotificationStatus.DEAD),
-}
-"""The statuses that each action applies to."""
+from storage.operations.actions import ELIGIBLE
 
 DEFAULT: Mapping[AuditAction, tuple[NotificationStatus, ...]] = {
     AuditAction.REQUEUE: (NotificationStatus.DEAD,),
@@ -33,10 +25,9 @@ def completed(action: AuditAction, wanted: NotificationFilter, now: datetime) ->
             without naming it.
     """
     for status in wanted.statuses:
-        if status not in ALLOWED[action]:
-            allowed = ", ".join(ALLOWED[action])
+        if status not in (allowed := ELIGIBLE[action].possible_statuses):
             raise FilterError(
-                "status", f"{action.value} does not apply to {status.value}; allowed: {allowed}"
+                "status", f"{action.value} does not apply to {status.value}; allowed: {', '.join(allowed)}"
             )
     given = {name for name in _CONDITIONS if getattr(wanted, name)}
     if action is AuditAction.MARK_READ and not given:

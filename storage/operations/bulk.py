@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Executable, bindparam, delete, func, literal_column, select
+from sqlalchemy import Executable, bindparam, delete, func, select
 
 from storage.engine.transaction import Transaction
 from storage.models import AuditAction, BulkReport, NotificationStatus
 from storage.operations.audit import record
+from storage.operations.eligible import eligible_by_id
 from storage.operations.leases import end_expired_leases
 from storage.operations.requeue import MARK_READ, REQUEUE, lock
 from storage.schema.rows import READABLE
@@ -25,9 +26,6 @@ from storage.sql.types import UtcDateTime
 LARGEST_BULK = 500
 """Ids that one transaction takes."""
 
-SETTLED = (NotificationStatus.SENT, NotificationStatus.READ, NotificationStatus.DEAD)
-"""What may be purged: nothing is left to be delivered."""
-
 _n = notification_events.c
 _ids = select(Batch("ids").values)
 
@@ -37,7 +35,7 @@ _PURGE = (
     delete(notification_events)
     .where(
         _n.id.in_(_ids),
-        unindexed(_n.status).in_([literal_column(f"'{status.value}'") for status in SETTLED]),
+        eligible_by_id(AuditAction.PURGE),
         unindexed(_n.status).in_(select(Batch("statuses").values)),
         _n.created_at < bindparam("until", type_=UtcDateTime),
         _n.lease_owner.is_(None),

@@ -3,17 +3,18 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, func, literal_column, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from storage.engine.transaction import Refused, Transaction
 from storage.errors import NotificationConflictError, NotificationError, NotificationNotFoundError
 from storage.models import AuditAction, Notification, NotificationStatus
+from storage.operations.actions import ELIGIBLE
 from storage.operations.audit import record
+from storage.operations.eligible import eligible_by_id
 from storage.operations.leases import end_expired_leases
 from storage.schema.rows import NOTIFICATION, READABLE, notification_of
 from storage.schema.tables import notification_events
-from storage.sql.dialects import unindexed
 from storage.sql.json_rows import Batch, encoded
 from storage.sql.notify import notify_due
 from storage.sql.text import is_storable
@@ -42,8 +43,7 @@ REQUEUE = (
     update(notification_events)
     .where(
         _n.id.in_(_ids),
-        # SQLite would else go through all that are dead or failed instead of to the ids.
-        unindexed(_n.status).in_([literal_column("'dead'"), literal_column("'failed'")]),
+        eligible_by_id(AuditAction.REQUEUE),
         _n.lease_owner.is_(None),
     )
     .values(
@@ -57,7 +57,7 @@ REQUEUE = (
 )
 MARK_READ = (
     update(notification_events)
-    .where(_n.id.in_(_ids), READABLE, _n.lease_owner.is_(None))
+    .where(_n.id.in_(_ids), eligible_by_id(AuditAction.MARK_READ), _n.lease_owner.is_(None))
     .values(
         status=NotificationStatus.READ.value,
         read_at=func.coalesce(_n.read_at, bindparam("now", type_=UtcDateTime)),
@@ -101,24 +101,32 @@ def _each(
     lock(connection, possible)
     rows = connection.execute(statement, {"ids": encoded(possible), "now": now})
     changed = {n.id: n for n in map(notification_of, rows)}
-    done = [(r.notification_id, now, r.actor) for r in requests if r.notification_id in changed]
-    record(connection, action, done)
-    refused: dict[str, Notification] = {}
+    left: dict[str, Notification] = {}
     if missing := possible - changed.keys():
         rows = connection.execute(_BY_IDS, {"ids": encoded(missing)})
-        refused = {n.id: n for n in map(notification_of, rows)}
-    return [
+        left = {n.id: n for n in map(notification_of, rows)}
+    answers = [
         changed.get(request.notification_id)
-        or Refused(_refusal(request.notification_id, refused.get(request.notification_id)))
+        or _unchanged(action, request.notification_id, left.get(request.notification_id))
         for request in requests
     ]
+    done = [answer for answer in zip(requests, answers, strict=True) if isinstance(answer[1], Notification)]
+    record(connection, action, [(request.notification_id, now, request.actor) for request, _ in done])
+    return answers
 
 
-def _refusal(notification_id: str, found: Notification | None) -> NotificationError:
+def _unchanged(
+    action: AuditAction, notification_id: str, found: Notification | None
+) -> Notification | Refused:
+    """What to answer for a notification that the statement left alone."""
+    if found is not None and found.lease_owner is None and found.status is ELIGIBLE[action].done_already:
+        return found
+    return Refused(_refusal(action, notification_id, found))
+
+
+def _refusal(action: AuditAction, notification_id: str, found: Notification | None) -> NotificationError:
     if found is None:
         return NotificationNotFoundError(notification_id)
     if found.lease_owner is not None:
         return NotificationConflictError(notification_id, found.status, UNDER_WAY)
-    return NotificationConflictError(
-        notification_id, found.status, "only dead and failed notifications can be requeued"
-    )
+    return NotificationConflictError(notification_id, found.status, ELIGIBLE[action].refusal)

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.errors import InvalidCursorError
 from storage.models import IdPage, NotificationFilter, NotificationPage, NotificationStatus, Share
+from storage.operations.eligible import eligible, has_status, undelivered
 from storage.schema.rows import NOTIFICATION, READABLE, notification_of
 from storage.schema.tables import notification_events
 from storage.sql.dialects import unindexed
@@ -23,16 +24,20 @@ _FEW = {NotificationStatus.PENDING, NotificationStatus.FAILED, NotificationStatu
 """Statuses that a row leaves: fewer rows are in them than in any one channel or of any one type."""
 
 
+_UNDELIVERED = undelivered().label("undelivered")
+
+
 def conditions(wanted: NotificationFilter) -> list[ColumnElement[bool]]:
     """The filter as SQL; every condition must hold."""
     found: list[ColumnElement[bool]] = []
     leading = _leading(wanted)
     if wanted.ids:
         found.append(_n.id.in_(wanted.ids))
-    if wanted.statuses:
-        # A list of one would keep SQLite from reading the index in the order of the rows asked for.
-        status, values = _asked(_n.status, leading), [status.value for status in wanted.statuses]
-        found.append(status == values[0] if len(values) == 1 else status.in_(values))
+    if wanted.eligible_for is not None:
+        among = wanted.statuses or tuple(NotificationStatus)
+        found.append(eligible(wanted.eligible_for, among, _looked_up(_n.status, leading)))
+    elif wanted.statuses:
+        found.append(has_status(wanted.statuses, _looked_up(_n.status, leading)))
     for column, value in (
         (_n.channel, wanted.channel),
         (_n.type, wanted.type),
@@ -40,7 +45,7 @@ def conditions(wanted: NotificationFilter) -> list[ColumnElement[bool]]:
         (_n.recipient, wanted.recipient),
     ):
         if value is not None:
-            found.append(_asked(column, leading) == value)
+            found.append(_looked_up(column, leading) == value)
     if wanted.text is not None:
         places = (_n.message, _n.last_error, _n.error)
         found.append(or_(*(place.icontains(wanted.text, autoescape=True) for place in places)))
@@ -63,7 +68,8 @@ def _leading(wanted: NotificationFilter) -> set[ColumnElement[str]]:
     return {_n.status}
 
 
-def _asked(column: "Column[str]", leading: set[ColumnElement[str]]) -> ColumnElement[str]:
+def _looked_up(column: "Column[str]", leading: set[ColumnElement[str]]) -> ColumnElement[str]:
+    """The column; kept from being looked up in an index unless it is one of the leading ones."""
     return column if column in leading else unindexed(column)
 
 
@@ -84,14 +90,20 @@ async def breakdown(connection: AsyncConnection, wanted: NotificationFilter) -> 
     """The largest share first."""
     number = func.count()
     query = (
-        select(_n.channel, _n.status, number, func.count(_n.lease_owner))
+        select(_n.channel, _n.status, _UNDELIVERED, number, func.count(_n.lease_owner))
         .where(READABLE, *conditions(wanted))
-        .group_by(_n.channel, _n.status)
-        .order_by(number.desc(), _n.channel, _n.status)
+        .group_by(_n.channel, _n.status, _UNDELIVERED)
+        .order_by(number.desc(), _n.channel, _n.status, _UNDELIVERED)
     )
     return tuple(
-        Share(channel=channel, status=NotificationStatus(status), count=held, under_way=under_way)
-        for channel, status, held, under_way in await connection.execute(query)
+        Share(
+            channel=channel,
+            status=NotificationStatus(status),
+            undelivered=bool(undelivered),
+            count=held,
+            under_way=under_way,
+        )
+        for channel, status, undelivered, held, under_way in await connection.execute(query)
     )
 
 

@@ -2,10 +2,11 @@
 
 from datetime import UTC, datetime
 
-from sqlalchemy import Select, and_, bindparam, func, literal_column, select
+from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.models import AttemptOutcome, ChannelRecord, NotificationStatus, QueueCounts
+from storage.operations.eligible import undelivered
 from storage.operations.waiting import FAILED, channels
 from storage.schema.tables import notification_attempts, notification_events
 from storage.sql.dialects import later_within
@@ -16,9 +17,6 @@ _BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 _n = notification_events.c
 _a = notification_attempts.c
-
-# Literal, not bound: a partial index serves only a query that repeats its predicate.
-_UNDELIVERED = and_(_n.status == literal_column("'sent'"), _n.sent_at.is_(None))
 
 
 def _first_retry() -> Select[datetime | None]:
@@ -39,7 +37,7 @@ def _first_retry() -> Select[datetime | None]:
 
 
 COUNT_BY_STATUS = select(_n.status, func.count()).group_by(_n.status)
-COUNT_UNDELIVERED = select(func.count()).select_from(notification_events).where(_UNDELIVERED)
+COUNT_UNDELIVERED = select(func.count()).select_from(notification_events).where(undelivered())
 OLDEST_DEAD = select(func.min(_n.created_at)).where(_n.status == NotificationStatus.DEAD.value)
 NEXT_RETRY_AFTER = _first_retry()
 NEXT_LEASE_END = (

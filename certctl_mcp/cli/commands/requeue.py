@@ -52,7 +52,8 @@ def requeue(
     """
     from certctl_mcp.cli.commands.filters import notification_filter
     from certctl_mcp.cli.terminal.changes import tell_changes
-    from storage.models import NotificationFilter, NotificationStatus
+    from storage.models import AuditAction, NotificationFilter, NotificationStatus
+    from storage.operations.actions import ELIGIBLE
 
     wanted = notification_filter(
         statuses=status or (),
@@ -70,10 +71,13 @@ def requeue(
     if ids:
         chosen: Sequence[str] = list(dict.fromkeys(ids))
     else:
-        if not set(wanted.statuses) <= {NotificationStatus.DEAD, NotificationStatus.FAILED}:
-            raise typer.BadParameter("only dead and failed can be requeued", param_hint="--status")
-        dead = wanted.model_copy(update={"statuses": wanted.statuses or (NotificationStatus.DEAD,)})
-        chosen = _chosen(config, dead)
+        rule = ELIGIBLE[AuditAction.REQUEUE]
+        if not set(wanted.statuses) <= set(rule.possible_statuses):
+            raise typer.BadParameter(rule.refusal, param_hint="--status")
+        statuses = wanted.statuses or (NotificationStatus.DEAD,)
+        chosen = _chosen(
+            config, wanted.model_copy(update={"statuses": statuses, "eligible_for": AuditAction.REQUEUE})
+        )
         if chosen and not yes:
             _ask(len(chosen))
     return tell_changes(_requeued(config, chosen), "requeued", json=json)

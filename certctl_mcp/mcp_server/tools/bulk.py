@@ -65,10 +65,10 @@ async def requeue_notifications(
     wanted: SelectionArguments,
     confirmation: Token = None,
 ) -> Annotated[CallToolResult, Outcome]:
-    """Retry many dead (or failed) notifications from scratch; every given filter must hold.
+    """Retry many dead, failed or undelivered notifications from scratch; every given filter must hold.
 
-    status defaults to dead, with ids also failed. Without confirmation it changes nothing and previews,
-    unless the user was asked.
+    status defaults to dead, with ids to any; sent means sent but not delivered. Without confirmation it
+    changes nothing and previews, unless the user was asked.
     """
     return answer(await _outcome(ctx, plan, consent))
 

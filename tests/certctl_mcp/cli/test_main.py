@@ -40,7 +40,10 @@ def test_help_names_every_command_and_exit_code(command_line: CommandLine) -> No
         (["send", "", "--channel", "Webhook", "--type", "X"], "--message"),
         (["requeue"], "by their ids, or choose them by a filter"),
         (["requeue", "notif-1", "--channel", "Webhook"], "not both"),
-        (["requeue", "--status", "sent"], "only dead and failed can be requeued"),
+        (
+            ["requeue", "--status", "pending"],
+            "only dead, failed and undelivered notifications can be requeued",
+        ),
         (["--tools", "triag"], "--tools='triag': there is no group of tools 'triag'; did you mean triage?"),
         (["--tools"], "'--tools' requires an argument"),
         (["--read-only", "list"], "--read-only, --tools and --no-migrate are for serving, not for a command"),

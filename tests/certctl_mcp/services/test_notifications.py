@@ -101,7 +101,7 @@ async def test_dead_and_failed_begin_a_new_life(
     assert (requeued.status, requeued.retry_count) == (NotificationStatus.PENDING, 0)
 
 
-@pytest.mark.parametrize("state", ["pending", "sent", "skipped", "read"])
+@pytest.mark.parametrize("state", ["pending", "sent", "read"])
 async def test_others_can_t_be_requeued_and_stay_as_they_are(
     service: NotificationService, queue: Queue, state: str
 ) -> None:

@@ -18,11 +18,12 @@ async def status(queue: Queue, notification_id: str) -> NotificationStatus:
 
 async def test_what_can_be_requeued_is_and_the_rest_is_told_by_why(queue: Queue) -> None:
     sent, read = await queue.sent(), await queue.read()
-    dead, failed = await queue.dead(), await queue.failed()
+    dead, failed, undelivered = await queue.dead(), await queue.failed(), await queue.skipped()
     held = await queue.claimed()
-    ids = [sent.id, read.id, dead.id, failed.id, held.notification.id, "notif-unknown"]
+    ids = [sent.id, read.id, dead.id, failed.id, undelivered.id, held.notification.id, "notif-unknown"]
     report = await queue.repository.requeue_all(ids)
-    assert report == BulkReport(changed=2, under_way=1, other_status=2, missing=1)
+    assert report == BulkReport(changed=3, under_way=1, other_status=2, missing=1)
+    assert await status(queue, undelivered.id) is NotificationStatus.PENDING
     requeued = await queue.repository.get(dead.id)
     assert (requeued.status, requeued.retry_count, requeued.last_error) == (
         NotificationStatus.PENDING,

@@ -36,13 +36,24 @@ async def test_a_requeue_keeps_the_earlier_attempts(queue: Queue) -> None:
     assert [attempt.number for attempt in await queue.repository.attempts(dead.id)] == [1, 2]
 
 
-@pytest.mark.parametrize("state", ["pending", "sent", "read", "skipped"])
+async def test_what_counts_as_sent_but_was_not_delivered_can_be_requeued(queue: Queue) -> None:
+    undelivered = await queue.skipped()
+    requeued = await queue.repository.requeue(undelivered.id)
+    assert (requeued.status, requeued.error, requeued.sent_at) == (NotificationStatus.PENDING, None, None)
+    (claim,) = await queue.claim_due()
+    assert claim.notification.id == undelivered.id
+
+
+@pytest.mark.parametrize("state", ["pending", "sent", "read"])
 async def test_what_is_neither_dead_nor_failed_can_t_be_requeued(queue: Queue, state: str) -> None:
     before = await getattr(queue, state)()
     with pytest.raises(NotificationConflictError) as conflict:
         await queue.repository.requeue(before.id)
     assert conflict.value.status is before.status
-    assert f"is {before.status.value}: only dead and failed" in str(conflict.value)
+    assert (
+        f"is {before.status.value}: only dead, failed and undelivered notifications can be requeued"
+        in str(conflict.value)
+    )
     assert await queue.repository.get(before.id) == before
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
-from storage.models import NotificationFilter, NotificationStatus, Room
+from storage.models import AuditAction, NotificationFilter, NotificationStatus, Room
 from tests.builders import NOON, TOOK, WAIT, Queue, new_notification
 
 Operation = Callable[[Queue], Awaitable[object]]
@@ -26,6 +26,7 @@ NAMED = NotificationFilter(
     channel="Slack",
     created_until=NOON,
 )
+REQUEUEABLE = NAMED.model_copy(update={"statuses": (), "eligible_for": AuditAction.REQUEUE})
 DUE = {"events_pending", "events_failed", "events_lease"}
 
 
@@ -129,6 +130,10 @@ QUESTIONS: dict[str, tuple[Operation, set[str]]] = {
     "ids of dead letters": (
         lambda queue: queue.repository.matching_ids(DEAD, limit=500),
         {"events_newest_by_status"},
+    ),
+    "named ids that can be requeued": (
+        lambda queue: queue.repository.matching_ids(REQUEUEABLE, limit=500),
+        {"primary key"},
     ),
     "failures": (
         lambda queue: queue.repository.failure_groups(NotificationFilter(), limit=100),

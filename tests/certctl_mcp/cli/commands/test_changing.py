@@ -51,7 +51,7 @@ def test_requeue_by_id_tells_each_refusal_and_requeues_the_others(command_line: 
     sent = command_line.having(lambda queue: queue.sent())
     code, out, err = command_line("requeue", dead.id, dead.id, sent.id, "notif-nowhere")
     assert (code, out) == (1, "1 requeued, 2 refused\n")
-    assert f"notification '{sent.id}' is sent: only dead and failed" in err
+    assert f"notification '{sent.id}' is sent: only dead, failed and undelivered" in err
     assert "'notif-nowhere'" in err
     assert command_line.stored(dead.id).status is NotificationStatus.PENDING
 

@@ -65,7 +65,7 @@ async def test_requeued_into_a_channel_that_there_is_not_it_is_said_not_to_be_de
 async def test_a_conflict_names_the_status(assistant: Assistant, queue: Queue) -> None:
     sent = await queue.sent()
     why = await assistant.refused("requeue_notification", id=sent.id)
-    assert f"{sent.id!r} is sent: only dead and failed notifications can be requeued" in why
+    assert f"{sent.id!r} is sent: only dead, failed and undelivered notifications can be requeued" in why
 
 
 async def test_read_says_whether_it_had_been_delivered(
