@@ -238,8 +238,8 @@ async def test_purged_they_are_gone_but_never_what_is_to_be_delivered(
     [
         (
             "requeue_notifications",
-            {"status": ["sent"]},
-            "status: requeue does not apply to sent; allowed: dead, failed",
+            {"status": ["pending"]},
+            "status: requeue does not apply to pending; allowed: dead, failed, sent",
         ),
         ("purge_notifications", {"status": ["pending"], "created_before": "1d"}, "allowed: sent, read, dead"),
         ("purge_notifications", {}, "created_before: give one, such as 30d"),
