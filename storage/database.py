@@ -125,7 +125,7 @@ def backend_for(url: str) -> Backend:
                 "a PostgreSQL database needs the package asyncpg: install certctl-mcp[postgres]"
             ) from None
         return Backend(
-            address.shown, partial(postgresql.opened, address), partial(postgresql.schema_state, address)
+            address.location, partial(postgresql.opened, address), partial(postgresql.schema_state, address)
         )
     if kind != "sqlite":
         raise StorageError(f"databases of the kind {kind!r} are not supported; {_ALLOWED}")

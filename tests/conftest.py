@@ -124,7 +124,7 @@ async def line(postgresql_url: str) -> AsyncIterator[Line]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server is not waited for as long as it deserves."""
-    monkeypatch.setattr("storage.engine.postgresql.backend.UNANSWERED", SOON)
-    monkeypatch.setattr("storage.engine.postgresql.connections.ANSWERED_WITHIN", SOON)
-    monkeypatch.setattr("storage.engine.postgresql.listener.ANSWERED_WITHIN", SOON)
-    monkeypatch.setattr("storage.engine.postgresql.url.PATIENCE", SOON)
+    monkeypatch.setattr("storage.engine.postgresql.backend.RESPONSE_TIMEOUT", SOON)
+    monkeypatch.setattr("storage.engine.postgresql.connections.CHECK_TIMEOUT", SOON)
+    monkeypatch.setattr("storage.engine.postgresql.listener.CHECK_TIMEOUT", SOON)
+    monkeypatch.setattr("storage.engine.postgresql.url.CONNECT_TIMEOUT", SOON)

@@ -1,11 +1,11 @@
-"""Has anything changed? A signal for those who wait, also for what another process committed."""
+"""Signals for tasks that wait until something has changed, also by a commit of another process."""
 
 import asyncio
 from abc import ABC, abstractmethod
 
 
 class Signal:
-    """Counts up whenever what it stands for may have happened."""
+    """A counter that goes up whenever the event it stands for may have happened."""
 
     def __init__(self) -> None:
         self._version = 0
@@ -13,40 +13,40 @@ class Signal:
 
     @property
     def version(self) -> int:
-        """Take it before reading; `wait_beyond` it then misses nothing that came after."""
+        """Take it before reading; then `wait_beyond` misses nothing that happens after."""
         return self._version
 
     async def wait_beyond(self, version: int) -> int:
-        """Return the present version as soon as it is later than `version`."""
+        """Return the current version as soon as it is later than `version`."""
         while self._version <= version:
             await self._next.wait()
         return self._version
 
     def announce(self) -> None:
-        """It may have happened in this process: no need to wait for word of it."""
+        """Report that the event may have happened in this process."""
         self._version += 1
         self._next.set()
         self._next = asyncio.Event()
 
 
 class Changes(Signal, ABC):
-    """Anything may have changed. `watch` must be running to notice other processes."""
+    """Announces that anything may have changed. `watch` must be running to notice other processes."""
 
     def __init__(self) -> None:
         super().__init__()
         self.due = Signal()
-        """Something may be due that was not."""
-        self.own: int | None = None
-        """The number that the database gave the connection on which this process writes."""
+        """Announces that something may have become due."""
+        self.writer_id: int | None = None
+        """The database's number for the connection on which this process writes."""
         self._closed = asyncio.Event()
 
     def announce(self) -> None:
-        """Anything may have changed, and something may be due."""
+        """Report that anything may have changed, and something may have become due."""
         self.due.announce()
         super().announce()
 
     def committed(self) -> None:
-        """This process has changed something after which nothing more is due than before."""
+        """Report a commit of this process that made nothing due."""
 
     def close(self) -> None:
         """Let `watch` return."""
@@ -54,8 +54,8 @@ class Changes(Signal, ABC):
 
     @abstractmethod
     async def watch(self) -> None:
-        """Announce what other processes commit, until closed."""
+        """Announce the commits of other processes until closed."""
 
     async def data_version(self) -> int | None:
-        """Another one whenever anything was committed, by whomever; None where that can't be told."""
+        """A number that differs after every commit of any process; None if the database has none."""
         return None

@@ -1,4 +1,4 @@
-"""Why can't the database be used? Turns a driver's error into one that a person can act on."""
+"""Driver errors translated into errors that a person can act on."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,11 +36,11 @@ _UNKNOWN = (
 )
 
 LOST = "08"
-"""The class of the SQLSTATEs of connection exceptions."""
+"""The SQLSTATE class of connection exceptions."""
 
 BEHIND_POOLER = (
     "is behind a pooler, which may run each transaction on another connection: add ?pgbouncer=true to "
-    "CERTCTL_DATABASE_URL (pgbouncer=false where it keeps a session on one)"
+    "CERTCTL_DATABASE_URL (pgbouncer=false if it keeps each session on one)"
 )
 
 _KNOWN: tuple[tuple[str, type[StorageError], str], ...] = (
@@ -53,7 +53,7 @@ _KNOWN: tuple[tuple[str, type[StorageError], str], ...] = (
     (
         "SQLITE_READONLY",
         DatabaseReadOnlyError,
-        "can't be written; give this user the right to write the file and its directory",
+        "can't be written; allow this user to write the file and its directory",
     ),
     (
         "SQLITE_CANTOPEN",
@@ -83,29 +83,29 @@ _KNOWN: tuple[tuple[str, type[StorageError], str], ...] = (
     ("53100", DiskFullError, "can't grow: the disk is full; free some room, nothing was written"),
     ("57P", DatabaseUnreachableError, "is starting up or shutting down"),
     ("08", DatabaseUnreachableError, "can't be reached: the connection was lost"),
-    ("22021", StorageError, "can't hold the character NUL, which a text has"),
-    ("22P05", StorageError, "can't hold the character NUL, which a text has"),
+    ("22021", StorageError, "can't store the character NUL, which a text contains"),
+    ("22P05", StorageError, "can't store the character NUL, which a text contains"),
     ("55P03", DatabaseBusyError, "is locked by another process for longer than the busy timeout; try again"),
     ("57014", DatabaseBusyError, "took too long to answer; try again, or ask for less"),
-    ("25P03", DatabaseBusyError, "gave up waiting for this process; try again"),
-    # A statement that another session has prepared under its name, or that none has.
+    ("25P03", DatabaseBusyError, "ended a transaction that this process left idle; try again"),
+    # The name of a prepared statement that another session uses, or that does not exist.
     ("42P05", StorageError, BEHIND_POOLER),
     ("26000", StorageError, BEHIND_POOLER),
-    ("40", DatabaseBusyError, "is at work on the same rows for others; try again"),
+    ("40", DatabaseBusyError, "is changing the same rows for other clients; try again"),
     ("42501", DatabaseReadOnlyError, "does not allow this user to do that; grant it, or use another user"),
     ("25006", DatabaseReadOnlyError, "is read-only: perhaps a standby; name the primary"),
     (
         "42P01",
         StorageError,
-        "has not the tables of this program; run certctl-mcp migrate with a user that may create them",
+        "lacks the tables of this program; run certctl-mcp migrate with a user that may create them",
     ),
     (
         "42703",
         StorageError,
-        "has not the columns of this program; run certctl-mcp migrate with a user that may add them",
+        "lacks columns of this program; run certctl-mcp migrate with a user that may add them",
     ),
 )
-"""By the beginning of SQLite's name of an error, or of a SQLSTATE (PostgreSQL documents them)."""
+"""By the first characters of SQLite's name for an error, or of a SQLSTATE."""
 
 
 @contextmanager
@@ -157,6 +157,6 @@ def _explanation_by_code(failure: DBAPIError, location: str) -> StorageError:
 
 
 def code_of(failure: DBAPIError) -> str:
-    """SQLite's name of the error, or the SQLSTATE."""
+    """SQLite's name for the error, or the SQLSTATE."""
     named = getattr(failure.orig, "sqlite_errorname", None) or getattr(failure.orig, "sqlstate", None)
     return str(named or (LOST if failure.connection_invalidated else ""))

@@ -1,4 +1,4 @@
-"""How does a process hear, on PostgreSQL, of what others commit? It listens, on a connection of its own."""
+"""Notifications of other processes' commits on PostgreSQL, received on a connection of their own."""
 
 import asyncio
 import logging
@@ -13,121 +13,121 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from storage.engine.changes import Changes, Signal
-from storage.engine.postgresql.connections import ANSWERED_WITHIN
+from storage.engine.postgresql.connections import CHECK_TIMEOUT
 from storage.sql.notify import CHANGED, DUE
 
 logger = logging.getLogger(__name__)
 
-TELL_EVERY = timedelta(milliseconds=500)
-"""Others are told at most this often that something has changed: every message is one for all who listen,
-and the server lets transactions that send one commit one after the other."""
+NOTIFY_INTERVAL = timedelta(milliseconds=500)
+"""Changes that make nothing due are sent at most this often: each wakes every listener, and the server
+serializes the commits of transactions that send a notification."""
 
-ASK_AFTER = timedelta(seconds=15)
-"""A connection that was quiet for so long is asked whether it is still there."""
+CHECK_INTERVAL = timedelta(seconds=15)
+"""A connection that was silent for this long is checked."""
 
 LONGEST_PAUSE = timedelta(seconds=10)
 
-_LOST = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
-"""What can be raised where nobody can be heard at this moment: also by the driver itself, and by a pool whose
-connections all wait for a server that does not answer."""
+_CONNECTION_ERRORS = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+"""Raised by SQLAlchemy, by the driver itself, and by a pool all of whose connections wait for a server that
+does not answer."""
 
 
-class Listening(Changes):
-    """Announces what others tell. While nobody can be heard it announces each try to listen again, so that
-    those who wait go and look."""
+class NotifiedChanges(Changes):
+    """Announces what other processes notify. While there is no connection, it announces every attempt to
+    connect again, so that waiting tasks look by themselves."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         super().__init__()
         self._engine = engine
         self._watched = asyncio.Event()
-        self._wanted = asyncio.Event()
-        self._told = True
-        self._untold = asyncio.Event()
+        self._wake_listener = asyncio.Event()
+        self._sent = True
+        self._unsent = asyncio.Event()
 
     async def wait_beyond(self, version: int) -> int:
-        # Who only waits for work need not hear of every outcome on every host.
+        # A process that only waits for work does not listen to every outcome on every host.
         if not self._watched.is_set():
             self._watched.set()
-            self._wanted.set()
+            self._wake_listener.set()
         return await super().wait_beyond(version)
 
     def committed(self) -> None:
         Signal.announce(self)
-        self._told = False
-        self._untold.set()
+        self._sent = False
+        self._unsent.set()
 
     def close(self) -> None:
         super().close()
-        self._wanted.set()
-        self._untold.set()
+        self._wake_listener.set()
+        self._unsent.set()
 
     async def watch(self) -> None:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._tell)
-            pause = TELL_EVERY
+            tasks.start_soon(self._send)
+            pause = NOTIFY_INTERVAL
             while not self._closed.is_set():
                 try:
                     async with self._engine.connect() as connection:
-                        pause = TELL_EVERY
+                        pause = NOTIFY_INTERVAL
                         await self._listen(connection)
-                except _LOST as failure:
+                except _CONNECTION_ERRORS as failure:
                     logger.warning("can't listen to the database: %s", _reason(failure))
                 self.announce()
                 await self._wait(self._closed, pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _listen(self, connection: AsyncConnection) -> None:
-        """Returns when it is closed or can't be heard any more."""
+        """Return when this is closed or the connection is lost."""
         driver = (await connection.get_raw_connection()).driver_connection
         assert driver is not None
-        driver.add_termination_listener(lambda _connection: self._wanted.set())
-        await driver.add_listener(DUE, self._hear)
-        # What was told before anybody listened.
+        driver.add_termination_listener(lambda _connection: self._wake_listener.set())
+        await driver.add_listener(DUE, self._receive)
+        # What was sent before this process listened.
         self.announce()
         listening_to_all = False
         try:
             while not self._closed.is_set() and not driver.is_closed():
-                self._wanted.clear()
+                self._wake_listener.clear()
                 if self._watched.is_set() and not listening_to_all:
-                    await driver.add_listener(CHANGED, self._hear)
+                    await driver.add_listener(CHANGED, self._receive)
                     listening_to_all = True
                     self.announce()
-                if not await self._wait(self._wanted, ASK_AFTER):
-                    async with asyncio.timeout(ANSWERED_WITHIN.total_seconds()):
+                if not await self._wait(self._wake_listener, CHECK_INTERVAL):
+                    async with asyncio.timeout(CHECK_TIMEOUT.total_seconds()):
                         await connection.execute(text("SELECT 1"))
         finally:
-            # Nobody else is to have it: it listens.
+            # It must not return to the pool: it listens.
             await connection.invalidate()
 
-    def _hear(self, _connection: Any, sender: int, channel: str, _payload: object) -> None:
-        if sender == self.own:
+    def _receive(self, _connection: Any, sender: int, channel: str, _payload: object) -> None:
+        if sender == self.writer_id:
             return
         if channel == DUE:
             self.announce()
         else:
             Signal.announce(self)
 
-    async def _tell(self) -> None:
-        """That something has changed here, to those who watch elsewhere."""
-        while not (self._closed.is_set() and self._told):
-            await self._untold.wait()
-            self._untold.clear()
-            if not self._told:
-                self._told = True
-                # Where it can't be told, they look by themselves once they can be reached again.
-                with suppress(*_LOST), anyio.move_on_after(ANSWERED_WITHIN.total_seconds()):
+    async def _send(self) -> None:
+        """Notify other processes that something has changed here."""
+        while not (self._closed.is_set() and self._sent):
+            await self._unsent.wait()
+            self._unsent.clear()
+            if not self._sent:
+                self._sent = True
+                # If it can't be sent, the others look by themselves once they have a connection again.
+                with suppress(*_CONNECTION_ERRORS), anyio.move_on_after(CHECK_TIMEOUT.total_seconds()):
                     async with self._engine.connect() as connection:
                         await connection.execute(select(func.pg_notify(literal(CHANGED), literal(""))))
-            await self._wait(self._closed, TELL_EVERY)
+            await self._wait(self._closed, NOTIFY_INTERVAL)
 
     @staticmethod
-    async def _wait(event: asyncio.Event, longest: timedelta) -> bool:
-        """Whether it is set now."""
-        with anyio.move_on_after(longest.total_seconds()):
+    async def _wait(event: asyncio.Event, at_most: timedelta) -> bool:
+        """Whether the event is set."""
+        with anyio.move_on_after(at_most.total_seconds()):
             await event.wait()
         return event.is_set()
 
 
 def _reason(failure: Exception) -> object:
-    told = failure.orig if isinstance(failure, DBAPIError) else failure
-    return str(told) or "no answer in time"
+    cause = failure.orig if isinstance(failure, DBAPIError) else failure
+    return str(cause) or "no answer in time"

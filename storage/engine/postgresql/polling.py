@@ -1,20 +1,20 @@
-"""How is a change noticed where no message comes through? By taking it that there may have been one."""
+"""Changes behind a pooler, where no notification arrives: assumed once a second."""
 
 import asyncio
 from datetime import timedelta
 
 from storage.engine.changes import Changes
 
-EVERY = timedelta(seconds=1)
+POLL_INTERVAL = timedelta(seconds=1)
 
 
-class Polling(Changes):
-    """Behind a pooler that gives every transaction another connection nobody can listen."""
+class AssumedChanges(Changes):
+    """A pooler that moves every transaction to another connection does not support LISTEN."""
 
     async def watch(self) -> None:
         while not self._closed.is_set():
             try:
-                await asyncio.wait_for(self._closed.wait(), EVERY.total_seconds())
+                await asyncio.wait_for(self._closed.wait(), POLL_INTERVAL.total_seconds())
             except TimeoutError:
                 self.announce()
 

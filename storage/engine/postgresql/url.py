@@ -1,4 +1,4 @@
-"""Where is a PostgreSQL database? URLs as people write them, made into what its driver takes."""
+"""PostgreSQL URLs as people write them, translated for the driver."""
 
 import re
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ from storage.errors import StorageError
 
 SCHEMES = ("postgresql", "postgres")
 
-PATIENCE = timedelta(seconds=10)
-"""How long a connection may take, where the URL says nothing of it."""
+CONNECT_TIMEOUT = timedelta(seconds=10)
+"""How long connecting may take if the URL does not say."""
 
 _OF_OTHER_CLIENTS = frozenset(
     {
-        # libpq's, which the driver here has no use for
+        # libpq's, which our driver does not use
         "channel_binding",
         "client_encoding",
         "fallback_application_name",
@@ -36,7 +36,7 @@ _OF_OTHER_CLIENTS = frozenset(
         "sslnegotiation",
         "sslsni",
         "tcp_user_timeout",
-        # Go's, as certctl may have them
+        # Go's, which certctl's URL may have
         "binary_parameters",
         "default_query_exec_mode",
         "description_cache_capacity",
@@ -51,11 +51,11 @@ _OF_OTHER_CLIENTS = frozenset(
         "statement_cache_capacity",
     }
 )
-"""Parameters that mean something to another client; the driver would send them to the server, which refuses
-what it does not know. All others are passed on."""
+"""Parameters for other clients. The driver would send them to the server, which refuses unknown parameters.
+All others are passed on."""
 
 _OF_OURS = {"application_name": "certctl-mcp"}
-"""Settings with which a connection begins where the URL has none. A pooler refuses most others."""
+"""Settings in the startup message if the URL has none. A pooler refuses most others."""
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+(%25\w+)?\]|[^][:@/]*)(:(?P<port>\d{1,5}))?")
 _LAST_PORT = 65535
@@ -65,30 +65,30 @@ _TRUE = frozenset({"1", "on", "true", "yes"})
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A database and how to get there."""
+    """The address of a database."""
 
     dsn: str = field(repr=False)
     """For the driver. May hold a password."""
-    shown: str
+    location: str
     """For people, without secrets."""
-    patience: timedelta = PATIENCE
-    """How long a connection may take."""
+    connect_timeout: timedelta = CONNECT_TIMEOUT
+    """How long connecting may take."""
     behind_pooler: bool | None = None
-    """Each transaction may run on another of the server's connections (PgBouncer in transaction mode). None
-    where the URL says nothing of it: then there is to be no pooler."""
+    """Whether each transaction may run on another server connection (PgBouncer in transaction mode). None if
+    the URL does not say: then a pooler is an error."""
     settings: Mapping[str, str] = field(default_factory=dict)
-    """Of the session, beside those in the dsn."""
+    """Of the session, in addition to those in the dsn."""
 
     @classmethod
     def of(cls, url: str) -> "Address":
-        """Raises: StorageError, which repeats no password."""
+        """Raises: StorageError, whose message contains no password."""
         try:
             parts = urlsplit(url.strip())
             account, at, hosts = parts.netloc.rpartition("@")
             _check(hosts, parts.path + parts.fragment + ("" if at else parts.query))
-            asked = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
-            parameters = dict(asked)
-            patience = timedelta(seconds=int(parameters.pop("connect_timeout", 0)))
+            pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+            parameters = dict(pairs)
+            timeout = timedelta(seconds=int(parameters.pop("connect_timeout", 0)))
         except (ValueError, OverflowError):
             raise StorageError(
                 "the database URL can't be read; use postgresql://user:password@host:5432/database, with "
@@ -101,13 +101,15 @@ class Address:
         user, colon, password = (quote(unquote(part), safe="") for part in account.partition(":"))
         netloc = f"{user}{unquote(colon)}{password}{at}{hosts}"
         dsn = urlunsplit(("postgresql", netloc, parts.path, urlencode(kept), ""))
-        shown = _shown(unquote(user), hosts, parts.path, kept)
-        # None and less mean no end to other clients, which nobody wants who waits for a start.
-        return cls(dsn, shown, patience if patience > timedelta(0) else PATIENCE, behind_pooler, settings)
+        location = _location(unquote(user), hosts, parts.path, kept)
+        # To other clients zero and less mean no limit, but a start must not wait for ever.
+        return cls(
+            dsn, location, timeout if timeout > timedelta(0) else CONNECT_TIMEOUT, behind_pooler, settings
+        )
 
 
 def _check(hosts: str, rest: str) -> None:
-    """Raises: ValueError, where they may be part of a password, with signs that mean something in a URL."""
+    """Raises: ValueError: they may be part of a password with characters that should have been encoded."""
     if "@" in rest:
         raise ValueError
     for host in hosts.split(","):
@@ -116,7 +118,7 @@ def _check(hosts: str, rest: str) -> None:
             raise ValueError
 
 
-def _shown(user: str, hosts: str, path: str, parameters: Mapping[str, str]) -> str:
+def _location(user: str, hosts: str, path: str, parameters: Mapping[str, str]) -> str:
     user = parameters.get("user") or user
     where = hosts or parameters.get("host", "")
     database = parameters.get("dbname") or parameters.get("database") or path.lstrip("/")

@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from storage.clock import Clock, utc_now
 from storage.engine.backend import OpenBackend
-from storage.engine.sqlite.data_version import DataVersion
+from storage.engine.sqlite.data_version import PolledChanges
 from storage.engine.sqlite.reader import reader
 from storage.engine.transaction import Transaction, TransactionFailedError
 from storage.errors import StorageError
@@ -69,8 +69,8 @@ async def opened(
             else:
                 read_only = await watching.run_sync(read_incomplete_schema, readers, location)
         connection = opening.enter_context(await anyio.to_thread.run_sync(writing.connect))
-        changes = DataVersion(watching)
-        await changes.look()
+        changes = PolledChanges(watching)
+        await changes.poll()
         transact = _Transactions(connection, clock)
         yield OpenBackend(location, found, readers, transact, changes, clock, read_only)
     finally:

@@ -1,6 +1,6 @@
-"""How does a process notice, on SQLite, that another one has committed? It looks at a number, often.
+"""Commits of other processes on SQLite, noticed by polling `data_version`.
 
-SQLite has no message between processes. Its `data_version` costs no I/O to look at.
+SQLite has no notifications between processes; reading `data_version` costs no I/O.
 """
 
 import asyncio
@@ -13,37 +13,37 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.engine.changes import Changes
 
-LOOK_EVERY = timedelta(milliseconds=500)
+POLL_INTERVAL = timedelta(milliseconds=500)
 
 
-class DataVersion(Changes):
-    """Announces what other connections commit after the first look."""
+class PolledChanges(Changes):
+    """Announces what other connections commit after the first poll."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         super().__init__()
         self._connection = connection
         self._seen: int | None = None
-        self._looking = asyncio.Lock()
+        self._polling = asyncio.Lock()
 
     async def watch(self) -> None:
         while not self._closed.is_set():
             try:
-                await asyncio.wait_for(self._closed.wait(), LOOK_EVERY.total_seconds())
+                await asyncio.wait_for(self._closed.wait(), POLL_INTERVAL.total_seconds())
             except TimeoutError:
-                await self.look()
+                await self.poll()
 
-    async def look(self) -> None:
-        """Announce what other connections have committed since the last look."""
+    async def poll(self) -> None:
+        """Announce it if other connections have committed since the last poll."""
         found = await self.data_version()
         if found != self._seen:
             self._seen = found
             self.announce()
 
     async def data_version(self) -> int | None:
-        """None while the database can't be read: those who wait go and look, and are told the reason."""
+        """None while the database can't be read: waiting tasks then look, and get the reason."""
         version: int | None = None
-        async with self._looking:
-            # Who asks may be cancelled; a connection given up amid a statement could never be asked again.
+        async with self._polling:
+            # The caller may be cancelled, and a connection left in the middle of a statement is unusable.
             with suppress(DBAPIError), anyio.CancelScope(shield=True):
                 result = await self._connection.exec_driver_sql("PRAGMA data_version")
                 version = result.scalar_one()

@@ -1,4 +1,4 @@
-"""How is SQLite read without waiting for the disk? On a connection with a thread of its own."""
+"""SQLite connections for reading, each with its own thread, so that no read blocks the event loop."""
 
 import asyncio
 import sqlite3
@@ -10,24 +10,24 @@ _ROWS_AT_ONCE = 64
 
 
 class Reader(aiosqlite.Connection):
-    """It is told to stop once.
+    """Stops at most once.
 
-    SQLAlchemy closes a connection whose statement was cancelled in two ways at once. Told to stop a second
-    time, after its thread has ended, it would wait for ever for word from it.
+    SQLAlchemy closes a connection whose statement was cancelled in two ways at once. The second `stop`,
+    after the thread has ended, would wait for ever for its answer.
     """
 
-    _told = False
+    _stopped = False
 
     def stop(self) -> asyncio.Future[None] | None:
-        if self._told:
+        if self._stopped:
             return None
-        self._told = True
+        self._stopped = True
         return super().stop()
 
 
 def reader(location: str, **options: float | None) -> Reader:
-    """One that is not connected yet; `options` are those of `sqlite3.connect`."""
+    """A connection that is not open yet; `options` are those of `sqlite3.connect`."""
     made = Reader(partial(sqlite3.connect, location, **options), _ROWS_AT_ONCE)
-    # Whatever a statement does, it does not hold up the end of the process.
+    # A running statement must not keep the process from ending.
     made._thread.daemon = True
     return made

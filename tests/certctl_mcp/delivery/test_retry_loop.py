@@ -29,7 +29,7 @@ def minutes_from_noon(notifier: Failing) -> list[float]:
 @pytest.fixture
 def deaf(monkeypatch: pytest.MonkeyPatch) -> None:
     """What others commit goes unnoticed."""
-    monkeypatch.setattr("storage.engine.sqlite.data_version.LOOK_EVERY", DAY)
+    monkeypatch.setattr("storage.engine.sqlite.data_version.POLL_INTERVAL", DAY)
 
 
 async def test_a_day_of_backoff_passes_in_a_test_without_waiting(database: Database, queue: Queue) -> None:

@@ -37,7 +37,7 @@ DASHBOARD = "certctl://dashboard"
 
 @pytest.fixture(autouse=True)
 def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data_version, "LOOK_EVERY", timedelta(milliseconds=20))
+    monkeypatch.setattr(data_version, "POLL_INTERVAL", timedelta(milliseconds=20))
     monkeypatch.setattr("certctl_mcp.runtime.watch.LEAST_PAUSE", timedelta(milliseconds=10))
 
 

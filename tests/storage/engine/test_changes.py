@@ -5,7 +5,7 @@ import anyio
 import pytest
 
 from storage.database import Database
-from storage.engine.sqlite.data_version import LOOK_EVERY, DataVersion
+from storage.engine.sqlite.data_version import POLL_INTERVAL, PolledChanges
 from storage.repository import NotificationRepository
 from tests.builders import Queue, new_notification
 from tests.processes import processes
@@ -21,7 +21,7 @@ def accept_one(database_url: str) -> None:
 
 
 def test_looks_often_enough_to_notice_within_a_second() -> None:
-    assert timedelta(0) < LOOK_EVERY < timedelta(seconds=1)
+    assert timedelta(0) < POLL_INTERVAL < timedelta(seconds=1)
 
 
 async def test_what_another_process_accepts_is_noticed(
@@ -63,8 +63,8 @@ async def test_a_claim_that_finds_nothing_wakes_nobody(
     async with Database.open(database_url) as other:
         version = other.changes.version
         assert await queue.claim_due() == ()
-        assert isinstance(other.changes, DataVersion)
-        await other.changes.look()
+        assert isinstance(other.changes, PolledChanges)
+        await other.changes.poll()
         assert other.changes.version == version
 
 

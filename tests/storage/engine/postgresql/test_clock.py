@@ -8,7 +8,7 @@ import pytest
 
 from storage.clock import utc_now
 from storage.database import Database
-from storage.engine.postgresql import backend
+from storage.engine.postgresql import database_clock, transactions
 from storage.repository import NotificationRepository
 from tests.builders import LEASE, TOOK, UNLIMITED, WAIT, new_notification
 
@@ -37,7 +37,8 @@ def wrong(request: pytest.FixtureRequest, database_url: str, monkeypatch: pytest
     @asynccontextmanager
     async def opened() -> AsyncIterator[NotificationRepository]:
         with monkeypatch.context() as patch:
-            patch.setattr(backend, "utc_now", lambda: utc_now() + request.param)
+            for module in (database_clock, transactions):
+                patch.setattr(module, "utc_now", lambda: utc_now() + request.param)
             async with Database.open(database_url) as database:
                 yield NotificationRepository(database)
 

@@ -10,7 +10,8 @@ import pytest
 
 from storage.clock import utc_now
 from storage.database import Database
-from storage.engine.postgresql.backend import READERS, DatabaseClock
+from storage.engine.postgresql.backend import READERS
+from storage.engine.postgresql.database_clock import DatabaseClock
 from storage.errors import ChangeUnknownError, DatabaseReadOnlyError, DatabaseUnreachableError
 from storage.models import AttemptOutcome
 from storage.repository import NotificationRepository
@@ -59,7 +60,7 @@ async def test_a_connection_that_was_idle_is_asked_whether_it_is_still_there(
 ) -> None:
     with monkeypatch.context() as earlier:
         earlier.setattr(
-            "storage.engine.postgresql.backend.monotonic", lambda: monotonic() - PATIENCE.total_seconds()
+            "storage.engine.postgresql.transactions.monotonic", lambda: monotonic() - PATIENCE.total_seconds()
         )
         await repository.accept(new_notification())
     line.cut_once_before(b"SELECT\0")
@@ -154,8 +155,8 @@ async def test_deliveries_wait_no_longer_for_the_next_moment_than_it_takes_to_fi
 async def test_it_listens_again_once_the_server_can_be_reached(
     impatient: None, line: Line, postgresql_url: str, monkeypatch: pytest.MonkeyPatch, silent: bool
 ) -> None:
-    monkeypatch.setattr("storage.engine.postgresql.listener.ASK_AFTER", SOON)
-    monkeypatch.setattr("storage.engine.postgresql.listener.TELL_EVERY", SOON / 10)
+    monkeypatch.setattr("storage.engine.postgresql.listener.CHECK_INTERVAL", SOON)
+    monkeypatch.setattr("storage.engine.postgresql.listener.NOTIFY_INTERVAL", SOON / 10)
     async with Database.open(line.url) as here, Database.open(postgresql_url) as elsewhere:
         version = await here.changes.due.wait_beyond(0)
         (line.stall if silent else line.cut)()
@@ -215,7 +216,7 @@ async def test_no_connection_is_left_behind_by_a_line_that_comes_and_goes(
 async def test_closing_waits_for_no_server_that_is_silent(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("storage.engine.postgresql.connections.LET_GO_AFTER", SOON)
+    monkeypatch.setattr("storage.engine.postgresql.connections.CLOSE_TIMEOUT", SOON)
     async with AsyncExitStack() as open_:
         repository = NotificationRepository(await open_.enter_async_context(Database.open(line.url)))
         await asyncio.gather(*(repository.next_due_at() for _ in range(4)))
@@ -246,9 +247,9 @@ async def test_after_a_failover_the_primary_is_looked_for_again(
 
 def test_what_a_silent_server_says_of_the_time_in_the_end_puts_no_clock_wrong() -> None:
     hour, clock = timedelta(hours=1), DatabaseClock()
-    clock.set(utc_now() + hour, asked=utc_now())
+    clock.set(utc_now() + hour, asked_at=utc_now())
     # Whether it said so at the beginning of the silence or at its end can't be known.
-    clock.set(utc_now() + hour, asked=utc_now() - PATIENCE)
+    clock.set(utc_now() + hour, asked_at=utc_now() - PATIENCE)
     assert abs(clock() - utc_now() - hour) < timedelta(seconds=1)
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from storage.database import Database
-from storage.engine.postgresql.polling import EVERY
+from storage.engine.postgresql.polling import POLL_INTERVAL
 from storage.engine.transaction import Transaction
 from storage.errors import StorageError
 from storage.models import NotificationFilter, NotificationStatus
@@ -51,7 +51,7 @@ async def test_all_works_through_a_pooler_for_two_processes_at_once(pooled_url: 
 
 
 async def test_what_others_commit_is_noticed_without_a_message(pooled_url: str) -> None:
-    assert timedelta(0) < EVERY <= timedelta(seconds=1)
+    assert timedelta(0) < POLL_INTERVAL <= timedelta(seconds=1)
     async with Database.open(f"{pooled_url}?pgbouncer=true") as database:
         repository = NotificationRepository(database)
         version = database.changes.due.version

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.engine.postgresql.url import PATIENCE, Address
+from storage.engine.postgresql.url import CONNECT_TIMEOUT, Address
 from storage.errors import StorageError
 
 PASSWORD = "hunter2"
@@ -41,7 +41,7 @@ SHOWN = {
 @pytest.mark.parametrize("url", SHOWN)
 def test_people_are_shown_where_it_is_and_no_password(url: str) -> None:
     address = Address.of(url)
-    assert address.shown == SHOWN[url]
+    assert address.location == SHOWN[url]
     assert PASSWORD not in repr(address)
 
 
@@ -61,7 +61,7 @@ def test_whatever_the_password_is_it_reaches_the_driver_or_is_refused_and_is_nev
         assert "percent-encoded" in str(refused)
         return
     assert "s3cr3t" not in repr(address)
-    assert address.shown == "postgresql://certctl@db:5432/certctl"
+    assert address.location == "postgresql://certctl@db:5432/certctl"
     account, _, hosts = urlsplit(address.dsn).netloc.partition("@")
     assert hosts == "db:5432"
     assert unquote(account.partition(":")[2]) == unquote(urlsplit(url).netloc.rpartition("@")[0][8:])
@@ -102,15 +102,15 @@ def test_what_leads_nowhere_is_refused(url: str) -> None:
 @pytest.mark.parametrize(
     ("timeout", "patience"),
     [
-        ("", PATIENCE),
+        ("", CONNECT_TIMEOUT),
         ("?connect_timeout=3", timedelta(seconds=3)),
         # Without end, to libpq.
-        ("?connect_timeout=0", PATIENCE),
-        ("?connect_timeout=-1", PATIENCE),
+        ("?connect_timeout=0", CONNECT_TIMEOUT),
+        ("?connect_timeout=-1", CONNECT_TIMEOUT),
     ],
 )
 def test_a_start_waits_as_long_as_the_url_says_but_not_for_ever(timeout: str, patience: timedelta) -> None:
-    assert Address.of(f"postgresql://db/certctl{timeout}").patience == patience
+    assert Address.of(f"postgresql://db/certctl{timeout}").connect_timeout == patience
 
 
 def passed_on(parameters: str) -> dict[str, str]:

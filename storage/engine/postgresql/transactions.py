@@ -1,0 +1,184 @@
+"""Transactions on PostgreSQL: one at a time, on a connection that is replaced when it is lost."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from math import inf
+from time import monotonic
+from typing import TypeVar
+
+from sqlalchemy import Connection, RootTransaction, func, literal, select, text
+from sqlalchemy.engine.interfaces import IsolationLevel
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from storage.clock import Clock, utc_now
+from storage.engine.changes import Changes
+from storage.engine.postgresql import durability
+from storage.engine.postgresql.connections import CHECK_AFTER_IDLE, IDLE_SINCE
+from storage.engine.postgresql.database_clock import DatabaseClock
+from storage.engine.transaction import CommitUnansweredError, Transaction, TransactionFailedError
+
+Result = TypeVar("Result")
+
+TRIES = 4
+"""How often a transaction that collides with others is started before its callers get the error."""
+
+STANDBY = "25006"
+"""read_only_sql_transaction: the server is no longer the primary, or not yet."""
+
+_COLLISIONS = frozenset({"40001", "40P01"})
+"""serialization_failure and deadlock_detected: the same transaction succeeds at another moment."""
+
+CLOCK_INTERVAL = timedelta(seconds=1)
+"""How often the database is asked for its time."""
+
+REPLAN_INTERVAL = timedelta(seconds=10)
+"""How often statements are planned again: the best index for an empty table need not be the best for a large
+one."""
+
+_REPLAN = text("DISCARD PLANS")
+
+_ASKED_AT = "certctl_mcp_asked_at"
+_PLANNED_AT = "certctl_mcp_planned_at"
+
+
+class Transactions:
+    """Runs work in transactions; see `Transact`."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        clock: Clock | None,
+        database_clock: DatabaseClock,
+        changes: Changes,
+        settings: Mapping[str, str],
+    ) -> None:
+        """`settings` are those that every transaction needs, if its connection does not have them."""
+        self._engine = engine
+        self._connection: AsyncConnection | None = None
+        self._level: IsolationLevel | None = None
+        self._used_at = -inf
+        self._clock = clock
+        self._has_settings = bool(settings)
+        self._database_clock = database_clock
+        self._changes = changes
+        self._ask = select(
+            func.clock_timestamp(),
+            func.pg_backend_pid(),
+            *(func.set_config(literal(name), literal(value), True) for name, value in settings.items()),
+            *([durability.for_transaction()] if settings else ()),
+        )
+
+    async def __call__(self, work: Callable[[Transaction], Result], *, repeatable: bool) -> Result:
+        # Settings of a transaction would be lost between statements that are not in one.
+        repeatable = repeatable and not self._has_settings
+        tries = 1
+        while True:
+            try:
+                return await self._once(work, repeatable)
+            except DBAPIError as failure:
+                collided = sqlstate(failure) in _COLLISIONS
+                lost = failure.connection_invalidated
+                # Nothing of it was committed, or what was may be done again.
+                if tries >= (TRIES if collided else 2) or not (collided or lost):
+                    if lost:
+                        raise _failed(failure, changed=repeatable) from failure
+                    raise
+                tries += 1
+
+    async def close(self) -> None:
+        """Return the connection to its pool."""
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
+
+    async def _once(self, work: Callable[[Transaction], Result], repeatable: bool) -> Result:
+        try:
+            connection = await self._connected("AUTOCOMMIT" if repeatable else "READ COMMITTED")
+        except (DBAPIError, OSError) as failure:
+            raise TransactionFailedError(failure) from failure
+        try:
+            return await connection.run_sync(self._do, work, repeatable)
+        finally:
+            self._used_at = monotonic()
+
+    async def _connected(self, level: IsolationLevel) -> AsyncConnection:
+        """The connection that is kept: to take it from the pool takes as long as several statements. After a
+        pause it does go through the pool, which checks it."""
+        if self._connection is not None and self._connection.invalidated:
+            await self.close()
+        elif self._connection is not None and monotonic() - self._used_at > CHECK_AFTER_IDLE.total_seconds():
+            self._connection.info[IDLE_SINCE] = self._used_at
+            await self.close()
+        if self._connection is None:
+            self._connection = await self._engine.connect()
+            self._level = None
+        if self._level != level:
+            await self._connection.execution_options(isolation_level=level)
+            self._level = level
+        return self._connection
+
+    def _do(self, connection: Connection, work: Callable[[Transaction], Result], repeatable: bool) -> Result:
+        transaction = connection.begin()
+        try:
+            self._prepare(connection)
+            result = work(Transaction(connection, self._clock))
+        except TimeoutError as failure:
+            # The server may be cut off: a rollback would wait for it again.
+            _abandon(connection, transaction)
+            raise _failed(failure, changed=repeatable) from failure
+        except BaseException as failure:
+            if sqlstate(failure) == STANDBY:
+                # The host name may lead to another server by the next time.
+                _abandon(connection, transaction)
+            else:
+                _roll_back(connection, transaction)
+            raise
+        try:
+            transaction.commit()
+        except (DBAPIError, OSError) as failure:
+            if isinstance(failure, DBAPIError) and not failure.connection_invalidated:
+                raise
+            _abandon(connection, transaction)
+            raise _failed(failure, changed=True) from failure
+        return result
+
+    def _prepare(self, connection: Connection) -> None:
+        """Apply the settings, and keep the time and the statements' plans fresh."""
+        now = monotonic()
+        if not self._has_settings and now - connection.info.get(_ASKED_AT, -inf) < _CLOCK_SECONDS:
+            return
+        asked_at = utc_now()
+        reported, pid, *_ = connection.execute(self._ask).one()
+        self._database_clock.set(reported, asked_at)
+        self._changes.writer_id = pid
+        connection.info[_ASKED_AT] = now
+        if now - connection.info.setdefault(_PLANNED_AT, now) >= REPLAN_INTERVAL.total_seconds():
+            connection.execute(_REPLAN)
+            connection.info[_PLANNED_AT] = now
+
+
+_CLOCK_SECONDS = CLOCK_INTERVAL.total_seconds()
+
+
+def _roll_back(connection: Connection, transaction: RootTransaction) -> None:
+    """A server that can't be reached rolls back by itself."""
+    try:
+        transaction.rollback()
+    except (DBAPIError, OSError):
+        _abandon(connection, transaction)
+
+
+def _abandon(connection: Connection, transaction: RootTransaction) -> None:
+    """Drop both without a word to the server."""
+    connection.invalidate()
+    transaction.close()
+
+
+def _failed(failure: Exception, *, changed: bool) -> TransactionFailedError:
+    """`changed`: the database may have made the change before the connection was lost."""
+    return TransactionFailedError(CommitUnansweredError() if changed else failure)
+
+
+def sqlstate(failure: BaseException) -> str | None:
+    return getattr(failure.orig, "sqlstate", None) if isinstance(failure, DBAPIError) else None

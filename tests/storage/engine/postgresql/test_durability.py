@@ -1,0 +1,63 @@
+"""Where an operator has made commits fast and unsafe, an accepted alert survives a crash all the same."""
+
+import asyncio
+import logging
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from storage.database import Database
+from storage.engine.transaction import Transaction
+from storage.repository import NotificationRepository
+from tests import postgresql
+from tests.builders import new_notification
+from tests.postgresql import Server
+from tests.storage.foreign import rows
+
+pytestmark = pytest.mark.postgresql
+
+
+@pytest.fixture
+def unsafe_server() -> Iterator[Server]:
+    """Commits without waiting, and writes its log as late as it can."""
+    unsafe = {"synchronous_commit": "off", "wal_writer_delay": "10s", "wal_writer_flush_after": "1GB"}
+    with postgresql.skipped_where_there_is_none(), postgresql.serving(settings=unsafe) as server:
+        yield server
+
+
+async def accept_many(url: str) -> list[str]:
+    async with Database.open(url) as database:
+        repository = NotificationRepository(database)
+        return [(await repository.accept(new_notification())).notification.id for _ in range(100)]
+
+
+def test_what_was_accepted_is_there_after_the_server_crashed(unsafe_server: Server) -> None:
+    accepted = asyncio.run(accept_many(unsafe_server.url()))
+    unsafe_server.stop("immediate")
+    unsafe_server.start()
+    assert {id for (id,) in rows(unsafe_server.url(), "SELECT id FROM notification_events")} == set(accepted)
+
+
+def synchronous_commit(transaction: Transaction, items: Sequence[None]) -> list[str]:
+    shown = transaction.connection.exec_driver_sql("SHOW synchronous_commit").scalar_one()
+    return [shown for _ in items]
+
+
+@pytest.mark.parametrize(
+    ("configured", "used"), [("off", "on"), ("local", "local"), ("remote_apply", "remote_apply")]
+)
+@pytest.mark.parametrize("pooler", ["", "&pgbouncer=true"], ids=["", "pooler"])
+async def test_only_a_setting_that_loses_commits_is_overridden(
+    postgresql_url: str, configured: str, used: str, pooler: str
+) -> None:
+    async with Database.open(f"{postgresql_url}?synchronous_commit={configured}{pooler}") as database:
+        assert await database.write(synchronous_commit, None) == used
+
+
+async def test_what_no_session_can_set_is_warned_of(
+    postgresql_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        async with Database.open(postgresql_url):
+            pass
+    assert "runs with fsync=off: accepted alerts can be lost if its machine crashes" in caplog.text
