@@ -50,9 +50,9 @@ async def run_worker(settings: Settings, with_metrics: bool = False) -> None:
 def _watched(application: Application, with_metrics: bool) -> AbstractAsyncContextManager[None]:
     if not with_metrics:
         return nullcontext()
-    from certctl_mcp.http.monitoring.worker import metrics_served
+    from certctl_mcp.http.monitoring.worker import serve_metrics
 
-    return metrics_served(application)
+    return serve_metrics(application)
 
 
 async def _stop_when_told(told: anyio.Event, retry_loop: RetryLoop) -> None:

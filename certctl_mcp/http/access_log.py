@@ -1,4 +1,4 @@
-"""What is told of every request? To the client its id, to the log who asked for what and what came of it."""
+"""The access log: one line per request, and the request id that the response and the log share."""
 
 import logging
 import time
@@ -7,16 +7,16 @@ from collections.abc import Callable
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from certctl_mcp.http.api.problem_details import new_request_id, problem
-from certctl_mcp.http.auth.principal import name_of
-from certctl_mcp.http.client_address import address_of
+from certctl_mcp.http.auth.principal import caller_name
+from certctl_mcp.http.client_address import client_address
+from certctl_mcp.http.problem_details import new_request_id, problem_response
 from certctl_mcp.text.untrusted import clean_excerpt
 
 logger = logging.getLogger(__name__)
 
 _LONGEST_PATH = 200
 _PROBES = frozenset({"/health", "/ready", "/metrics", "/api/v1/metrics/prometheus"})
-"""Asked for every few seconds by machines, and of no interest while they are answered."""
+"""Polled every few seconds by monitoring; logged at debug level while they succeed."""
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -26,11 +26,11 @@ _HEADERS = {
 }
 
 Observe = Callable[[Scope, int, float], None]
-"""Told of each request: its scope, the status of the answer, and the seconds it took."""
+"""Called after each request with its scope, the response status and the seconds it took."""
 
 
-class Access:
-    """The outermost middleware: names requests, logs them, and answers for defects of what is inside."""
+class AccessLog:
+    """The outermost middleware: assigns request ids, logs requests and turns uncaught exceptions into 500."""
 
     def __init__(self, app: ASGIApp, observe: Observe) -> None:
         self._app = app
@@ -40,7 +40,7 @@ class Access:
         if scope["type"] != "http":
             return
         request_id = new_request_id(scope)
-        begun = time.perf_counter()
+        started = time.perf_counter()
         status = 0
 
         async def send_on(message: Message) -> None:
@@ -56,13 +56,13 @@ class Access:
         try:
             await self._app(scope, receive, send_on)
         except Exception:
-            # The outermost edge: the client gets an answer, and the operator all there is to know.
+            # The outermost edge: the client gets a response, the operator the traceback.
             logger.exception("request %s failed", request_id)
             if not status:
-                failed = problem(scope, 500, "The server has failed at this; its log says why.")
-                await failed(scope, receive, send_on)
+                response = problem_response(scope, 500, "Internal error; the server's log has the details.")
+                await response(scope, receive, send_on)
         finally:
-            took = time.perf_counter() - begun
+            took = time.perf_counter() - started
             self._observe(scope, status, took)
             _log(scope, request_id, status, took)
 
@@ -71,16 +71,16 @@ def _log(scope: Scope, request_id: str, status: int, took: float) -> None:
     quiet = scope["path"] in _PROBES and status < 400
     level = logging.DEBUG if quiet else logging.INFO
     if logger.isEnabledFor(level):
-        # Without the query, which may hold what somebody searched for.
+        # Without the query string, which may hold search terms.
         path = clean_excerpt(scope["path"], _LONGEST_PATH).text
         logger.log(
             level,
             "%s %s %s in %.0f ms, key %s, request %s, from %s",
             scope["method"],
             path,
-            status or "unanswered",
+            status or "no response",
             took * 1000,
-            name_of(scope),
+            caller_name(scope),
             request_id,
-            address_of(scope),
+            client_address(scope),
         )

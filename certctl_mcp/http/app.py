@@ -1,4 +1,4 @@
-"""How do the parts of the HTTP server fit together? One ASGI application around what the process has open."""
+"""The ASGI application of the HTTP server: routes inside, middleware around them."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,18 +12,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from certctl_mcp import __version__
 from certctl_mcp.config.api_keys import Role
 from certctl_mcp.config.settings import Settings
-from certctl_mcp.http.access_log import Access
-from certctl_mcp.http.api.exception_handlers import explain_failures
-from certctl_mcp.http.api.openapi import describe
+from certctl_mcp.http.access_log import AccessLog
+from certctl_mcp.http.api.exception_handlers import add_exception_handlers
+from certctl_mcp.http.api.openapi import customize_openapi
 from certctl_mcp.http.api.routes import NOTIFICATIONS
 from certctl_mcp.http.api.routes import router as rest
-from certctl_mcp.http.auth.middleware import ANYBODY, Authentication, Keys
+from certctl_mcp.http.auth.middleware import ANONYMOUS, Authentication, Keys
 from certctl_mcp.http.auth.oauth import ProtectedResource, protected_resource
-from certctl_mcp.http.limits import LimitedBodies, LimitedRates
+from certctl_mcp.http.limits import BodyLimit, RateLimit
 from certctl_mcp.http.mcp import McpEndpoint, mcp_endpoint
 from certctl_mcp.http.monitoring.health import router as health
-from certctl_mcp.http.monitoring.route import Readings, metrics_router
-from certctl_mcp.http.origins import KnownOrigins
+from certctl_mcp.http.monitoring.route import metrics_router
+from certctl_mcp.http.monitoring.snapshots import Snapshots
+from certctl_mcp.http.origins import OriginCheck
 from certctl_mcp.http.page import page_router
 from certctl_mcp.http.state import ServingState
 from certctl_mcp.runtime.lifespan import Opener, opening
@@ -34,7 +35,7 @@ _TITLE = "certctl notifications"
 
 @dataclass(frozen=True, slots=True)
 class HttpServer:
-    """What a web server runs, and how it is told that the end is near."""
+    """The ASGI application and the state with which to shut it down."""
 
     app: ASGIApp
     state: ServingState
@@ -44,7 +45,7 @@ class HttpServer:
 async def http_server(
     settings: Settings, *, open_application: Opener | None = None, clock: Clock = utc_now
 ) -> AsyncIterator[HttpServer]:
-    """Everything is open, and notifications are delivered, until the context is left.
+    """Serve and deliver until the context exits.
 
     Raises:
         SettingsError: a channel can't be built as it is configured.
@@ -52,12 +53,12 @@ async def http_server(
     async with opening(settings, open_application, clock) as opened:
         state = ServingState(opened, settings)
         resource = protected_resource(settings.http)
-        async with mcp_endpoint(opened, settings, _roles(settings), state.leaving) as endpoint:
-            yield HttpServer(_guarded(_routes(state, endpoint, resource), state, resource), state)
+        async with mcp_endpoint(opened, settings, _roles(settings), state.shutting_down) as endpoint:
+            yield HttpServer(_with_middleware(_routes(state, endpoint, resource), state, resource), state)
 
 
 def _routes(state: ServingState, endpoint: McpEndpoint, resource: ProtectedResource | None) -> FastAPI:
-    # Its pages of documentation need scripts of others.
+    # FastAPI's documentation pages load scripts from other sites.
     app = FastAPI(
         title=_TITLE,
         version=__version__,
@@ -69,18 +70,20 @@ def _routes(state: ServingState, endpoint: McpEndpoint, resource: ProtectedResou
     app.state.serving = state
     app.include_router(health)
     app.include_router(rest)
-    app.include_router(metrics_router(Readings(state.opened.application, state.traffic, state.opened.clock)))
+    app.include_router(
+        metrics_router(Snapshots(state.opened.application, state.requests, state.opened.clock))
+    )
     app.include_router(page_router())
     app.router.routes.append(Route("/mcp", endpoint))
     app.router.routes.extend(() if resource is None else resource.routes)
-    explain_failures(app)
+    add_exception_handlers(app)
     channels = [channel.name for channel in state.settings.channels]
-    describe(app, channels, with_keys=state.settings.http.authenticates)
+    customize_openapi(app, channels, with_keys=state.settings.http.authenticates)
     return app
 
 
 class _EncodedIds:
-    """Leaves ids in paths as the client encoded them: decoded, one with a slash would be several parts."""
+    """Keeps ids in paths percent-encoded: decoded, one with a slash would be several path segments."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -91,11 +94,11 @@ class _EncodedIds:
         await self._app(scope, receive, send)
 
 
-def _guarded(app: ASGIApp, state: ServingState, resource: ProtectedResource | None) -> ASGIApp:
-    """What a request passes before it is served; the last one named here is met first."""
+def _with_middleware(app: ASGIApp, state: ServingState, resource: ProtectedResource | None) -> ASGIApp:
+    """The middleware around `app`; the last one applied here is the outermost."""
     http = state.settings.http
-    app = LimitedBodies(_EncodedIds(app), http.max_body_size)
-    app = LimitedRates(app, http) if http.rate_limit_enabled else app
+    app = BodyLimit(_EncodedIds(app), http.max_body_size)
+    app = RateLimit(app, http) if http.rate_limit_enabled else app
     app = Authentication(app, Keys(http.keys), resource)
     if http.allowed_origins:
         app = CORSMiddleware(
@@ -105,10 +108,10 @@ def _guarded(app: ASGIApp, state: ServingState, resource: ProtectedResource | No
             allow_headers=("*",),
             expose_headers=("ETag", "Mcp-Session-Id", "X-Request-ID"),
         )
-    return Access(KnownOrigins(app, http), state.traffic.observe)
+    return AccessLog(OriginCheck(app, http), state.requests.observe)
 
 
 def _roles(settings: Settings) -> frozenset[Role]:
     if settings.http.oauth_issuer is not None:
         return frozenset(Role)
-    return frozenset(key.role for key in settings.http.keys) or frozenset({ANYBODY.role})
+    return frozenset(key.role for key in settings.http.keys) or frozenset({ANONYMOUS.role})

@@ -1,15 +1,15 @@
-"""Where does a request come from? The address that counts for limits and the log."""
+"""The client address that limits and the log use."""
 
 import ipaddress
 from collections.abc import MutableMapping
 from typing import Any
 
-_ONE_SITE = 64
-"""Bits of an IPv6 address that one site has; the rest it may choose at will."""
+_IPV6_PREFIX = 64
+"""Bits of an IPv6 address that identify a site, which may choose the others freely."""
 
 
-def address_of(scope: MutableMapping[str, Any]) -> str:
-    """The peer's; of IPv6 the network, for one peer has as many addresses as it likes."""
+def client_address(scope: MutableMapping[str, Any]) -> str:
+    """The peer's IPv4 address, or the /64 network of its IPv6 address."""
     client = scope.get("client")
     if not client:
         return "unknown"
@@ -21,5 +21,5 @@ def address_of(scope: MutableMapping[str, Any]) -> str:
         if address.ipv4_mapped is not None:
             return str(address.ipv4_mapped)
         if not address.is_loopback:
-            return str(ipaddress.ip_network((address, _ONE_SITE), strict=False))
+            return str(ipaddress.ip_network((address, _IPV6_PREFIX), strict=False))
     return str(address)

@@ -1,4 +1,4 @@
-"""How much may a client ask for? Sizes of requests, time to send them, and rates."""
+"""Limits on requests: size, time to send the body, and rate."""
 
 import math
 import time
@@ -12,15 +12,15 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from certctl_mcp.config.http_settings import HttpSettings
-from certctl_mcp.http.api.problem_details import problem
-from certctl_mcp.http.auth.principal import name_of
-from certctl_mcp.http.client_address import address_of
+from certctl_mcp.http.auth.principal import caller_name
+from certctl_mcp.http.client_address import client_address
+from certctl_mcp.http.problem_details import problem_response
 
-BODY_WITHIN = timedelta(seconds=30)
+BODY_TIMEOUT = timedelta(seconds=30)
 """How long a client may take to send the body of a request."""
 
-MOST_REMEMBERED = 10_000
-"""Buckets; the one unused for longest is forgotten first."""
+MAX_KEYS = 10_000
+"""TokenBuckets; the one unused for longest is forgotten first."""
 
 
 @dataclass(slots=True)
@@ -29,8 +29,8 @@ class _Bucket:
     filled_at: float
 
 
-class Buckets:
-    """Token buckets by key: `burst` at once, and `rate` a second in the long run."""
+class TokenBuckets:
+    """Token buckets by key: `burst` at once and `rate` per second on average."""
 
     def __init__(self, rate: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._rate = rate
@@ -39,12 +39,12 @@ class Buckets:
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
 
     def wait(self, key: str) -> float:
-        """Seconds until there is something to take; 0 if there is now."""
+        """Seconds until a token is available; 0 if one is."""
         bucket = self._filled(key)
         return 0 if bucket.tokens >= 1 else (1 - bucket.tokens) / self._rate
 
     def take(self, key: str) -> float:
-        """As `wait`, and take it if it is there."""
+        """Take a token if one is available; otherwise return the seconds to wait."""
         wait = self.wait(key)
         if not wait:
             self._buckets[key].tokens -= 1
@@ -56,53 +56,55 @@ class Buckets:
         self._buckets.move_to_end(key)
         bucket.tokens = min(self._burst, bucket.tokens + (now - bucket.filled_at) * self._rate)
         bucket.filled_at = now
-        if len(self._buckets) > MOST_REMEMBERED:
+        if len(self._buckets) > MAX_KEYS:
             self._buckets.popitem(last=False)
         return bucket
 
 
-class LimitedRates:
-    """Middleware that refuses what comes too fast: from one caller, or from one address without a key."""
+class RateLimit:
+    """Middleware that limits the request rate of each caller, or of each address where there are no keys."""
 
     def __init__(self, app: ASGIApp, settings: HttpSettings) -> None:
         self._app = app
-        self._buckets = Buckets(settings.rate_limit_rps, settings.rate_limit_burst)
+        self._buckets = TokenBuckets(settings.rate_limit_rps, settings.rate_limit_burst)
         self._keyed = settings.authenticates
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        name = name_of(scope) if self._keyed else "-"
-        wait = self._buckets.take(address_of(scope) if name == "-" else f"key {name}")
+        name = caller_name(scope) if self._keyed else "-"
+        wait = self._buckets.take(client_address(scope) if name == "-" else f"key {name}")
         if wait:
-            refused = problem(scope, 429, "Too many requests at once; slow down.", retry_after(wait))
-            await refused(scope, receive, send)
+            response = problem_response(scope, 429, "Too many requests; slow down.", retry_after(wait))
+            await response(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
 
-class LimitedBodies:
-    """Middleware that reads the body of a request before anything is done, and refuses one too large."""
+class BodyLimit:
+    """Middleware that reads the whole body before anything else and refuses one that is too large."""
 
-    def __init__(self, app: ASGIApp, most_bytes: int, within: timedelta = BODY_WITHIN) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int, timeout: timedelta = BODY_TIMEOUT) -> None:
         self._app = app
-        self._most_bytes = most_bytes
-        self._within = within.total_seconds()
+        self._max_bytes = max_bytes
+        self._timeout = timeout.total_seconds()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body: bytes | None = None
         try:
-            with anyio.fail_after(self._within):
-                if self._declared(scope) <= self._most_bytes:
+            with anyio.fail_after(self._timeout):
+                if self._declared(scope) <= self._max_bytes:
                     body = await self._read(receive)
         except TimeoutError:
-            refused = problem(scope, 408, f"The body did not arrive within {self._within:g} s.", _CLOSE)
-            await refused(scope, receive, send)
+            response = problem_response(
+                scope, 408, f"The body did not arrive within {self._timeout:g} s.", _CLOSE
+            )
+            await response(scope, receive, send)
             return
         except _DisconnectedError:
             return
         if body is None:
-            message = f"The body of a request may have {self._most_bytes} bytes."
-            refused = problem(scope, 413, message, _CLOSE)
-            await refused(scope, receive, send)
+            message = f"The body is too large; the limit is {self._max_bytes} bytes."
+            response = problem_response(scope, 413, message, _CLOSE)
+            await response(scope, receive, send)
             return
         await self._app(scope, _Replay(body, receive), send)
 
@@ -111,25 +113,25 @@ class LimitedBodies:
         return int(declared) if declared.isdecimal() else 0
 
     async def _read(self, receive: Receive) -> bytes | None:
-        """None where it is too large."""
+        """None if it is too large."""
         body = bytearray()
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise _DisconnectedError
             body += message.get("body", b"")
-            if len(body) > self._most_bytes:
+            if len(body) > self._max_bytes:
                 return None
             if not message.get("more_body", False):
                 return bytes(body)
 
 
 class _DisconnectedError(Exception):
-    """Nobody waits for an answer."""
+    """The client is gone."""
 
 
 class _Replay:
-    """Gives the body that was read, and then what comes after it."""
+    """A `receive` that returns the body already read, and then what follows it."""
 
     def __init__(self, body: bytes, receive: Receive) -> None:
         self._body: bytes | None = body
@@ -143,7 +145,7 @@ class _Replay:
 
 
 _CLOSE = {"Connection": "close"}
-"""What is still to come of the body is not waited for."""
+"""The rest of the body is not read."""
 
 
 def retry_after(seconds: float) -> dict[str, str]:

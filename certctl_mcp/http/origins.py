@@ -1,20 +1,20 @@
-"""Which pages and names may requests come by? A browser must not be made to call for a stranger's page.
+"""Protection against DNS rebinding and cross-origin calls: checks the Host and Origin headers.
 
-A name that a stranger points at this machine shows in the header Host, and the page that calls in Origin.
+A name that an attacker points at this machine shows up in Host, the page that calls in Origin.
 """
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from certctl_mcp.config.http_settings import HttpSettings
-from certctl_mcp.http.api.problem_details import problem
+from certctl_mcp.http.problem_details import problem_response
 from certctl_mcp.text.untrusted import clean_name
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
-class KnownOrigins:
-    """Middleware that refuses what comes by a name or from a page that is not known here."""
+class OriginCheck:
+    """Middleware that refuses unknown host names and origins."""
 
     def __init__(self, app: ASGIApp, settings: HttpSettings) -> None:
         self._app = app
@@ -25,10 +25,19 @@ class KnownOrigins:
         headers = Headers(scope=scope)
         host, origin = headers.get("host", "").lower(), headers.get("origin")
         if self._hosts is not None and not {host, _without_port(host)} & self._hosts:
-            known = ", ".join(sorted(self._hosts))
-            refused = problem(scope, 421, f"This server is not called {clean_name(host)!r}, but {known}.")
-        elif origin is not None and origin not in self._origins and not _is_same(origin, host):
-            refused = problem(scope, 403, f"Pages of {clean_name(origin)!r} may not call this server.")
+            allowed = ", ".join(sorted(self._hosts))
+            refused = problem_response(
+                scope,
+                421,
+                f"Host {clean_name(host)!r} is not allowed; allowed: {allowed}. "
+                "To allow it, add it to CERTCTL_SERVER_ALLOWED_HOSTS.",
+            )
+        elif origin is not None and origin not in self._origins and not _same_origin(origin, host):
+            refused = problem_response(
+                scope,
+                403,
+                f"Origin {clean_name(origin)!r} is not allowed. To allow it, add it to CERTCTL_CORS_ORIGINS.",
+            )
         else:
             await self._app(scope, receive, send)
             return
@@ -36,7 +45,7 @@ class KnownOrigins:
 
 
 def _hosts(settings: HttpSettings) -> frozenset[str] | None:
-    """None: any. Beyond loopback a caller shows a key, which no stranger's page has."""
+    """None: any. Beyond loopback every caller needs a key, which an attacker's page does not have."""
     configured = frozenset(name.lower() for name in settings.allowed_hosts)
     if not configured and not settings.on_loopback:
         return None
@@ -49,6 +58,6 @@ def _without_port(host: str) -> str:
     return name if colon and port.isdecimal() else host
 
 
-def _is_same(origin: str, host: str) -> bool:
+def _same_origin(origin: str, host: str) -> bool:
     scheme, separator, name = origin.partition("://")
     return bool(separator) and scheme in ("http", "https") and name.lower() == host

@@ -1,4 +1,4 @@
-"""What does a browser get at `/`? The page's files, under a policy that lets nothing else run."""
+"""The web page at `/` and its files, under a content security policy that lets nothing else run."""
 
 from hashlib import sha256
 from typing import Annotated
@@ -12,7 +12,7 @@ from certctl_mcp.ui.document import HEADERS, page_files
 
 
 def page_router() -> APIRouter:
-    """Serves the page at `/`, and the files beside it under `/ui/`."""
+    """Serves the page at `/` and its files under `/ui/`."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/")
@@ -30,7 +30,7 @@ def page_router() -> APIRouter:
         if found is None:
             raise HTTPException(404, "There is no such file.")
         tag = f'"{sha256(found.content).hexdigest()[:20]}"'
-        # Another version is served under the same names, so each time it is asked whether there is one.
+        # Another version has the same file names, so the browser revalidates each time.
         headers = {**HEADERS, "Cache-Control": "no-cache", "ETag": tag}
         if tag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)

@@ -1,33 +1,33 @@
-"""What do the parts of the HTTP server share? What is open, what is configured, and whether it is to end."""
+"""The state that the parts of the HTTP server share."""
 
 from dataclasses import dataclass, field
 
 import anyio
-from fastapi import Request
+from starlette.requests import Request
 
 from certctl_mcp.config.settings import Settings
-from certctl_mcp.http.monitoring.requests import Traffic
+from certctl_mcp.http.monitoring.requests import RequestMetrics
 from certctl_mcp.runtime.lifespan import Opening
 
 
 @dataclass(frozen=True, slots=True)
 class ServingState:
-    """One for a process."""
+    """One per process."""
 
     opened: Opening
     settings: Settings
-    leaving: anyio.Event = field(default_factory=anyio.Event)
-    """Set when the server is to end."""
-    traffic: Traffic = field(default_factory=Traffic)
+    shutting_down: anyio.Event = field(default_factory=anyio.Event)
+    """Set when shutdown begins."""
+    requests: RequestMetrics = field(default_factory=RequestMetrics)
 
-    def leave(self) -> None:
-        """Begin to end: claim nothing, tell probes, end the streams of events. Answers under way go on."""
-        self.leaving.set()
+    def begin_shutdown(self) -> None:
+        """Claim nothing more, fail readiness probes and end event streams. Requests in flight go on."""
+        self.shutting_down.set()
         self.opened.leave()
 
 
 async def state_of(request: Request) -> ServingState:
-    """For routes, as a dependency; one that is no coroutine would be run in a thread."""
+    """A dependency of routes; async, because FastAPI runs other dependencies in a thread."""
     state = request.app.state.serving
     assert isinstance(state, ServingState)
     return state

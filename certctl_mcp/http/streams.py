@@ -1,4 +1,4 @@
-"""What ends the event streams of clients with sessions? The server's leaving, or they would hold it up."""
+"""Ends open event streams on shutdown, which would otherwise wait for their clients."""
 
 from collections.abc import Awaitable, Callable
 
@@ -6,46 +6,46 @@ import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
-class EndingStreams:
-    """Middleware that ends, when `leaving` is set, the answers that have no end of their own."""
+class EndStreamsOnShutdown:
+    """Middleware that ends GET responses, which are event streams, once `shutting_down` is set."""
 
-    def __init__(self, app: ASGIApp, leaving: anyio.Event) -> None:
+    def __init__(self, app: ASGIApp, shutting_down: anyio.Event) -> None:
         self._app = app
-        self._leaving = leaving
+        self._shutting_down = shutting_down
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "GET":
             await self._app(scope, receive, send)
             return
-        answer = _Answer(send)
+        response = _Response(send)
         async with anyio.create_task_group() as tasks:
 
             async def serve() -> None:
-                await self._app(scope, receive, answer.send)
+                await self._app(scope, receive, response.send)
                 tasks.cancel_scope.cancel()
 
             tasks.start_soon(serve)
-            await self._leaving.wait()
+            await self._shutting_down.wait()
             tasks.cancel_scope.cancel()
-        await answer.end()
+        await response.end()
 
 
-class _Answer:
-    """Knows what is missing of it."""
+class _Response:
+    """Tracks how much of a response has been sent."""
 
     def __init__(self, send: Callable[[Message], Awaitable[None]]) -> None:
         self._send = send
-        self._begun = False
+        self._started = False
         self._ended = False
 
     async def send(self, message: Message) -> None:
-        # What has been begun to be sent counts as sent: it must not be sent twice.
-        self._begun = True
+        # Set before sending: if sending is cancelled, the message must not be sent twice.
+        self._started = True
         self._ended = message["type"] == "http.response.body" and not message.get("more_body", False)
         await self._send(message)
 
     async def end(self) -> None:
-        if not self._begun:
+        if not self._started:
             await self.send({"type": "http.response.start", "status": 503, "headers": []})
         if not self._ended:
             await self.send({"type": "http.response.body", "body": b"", "more_body": False})

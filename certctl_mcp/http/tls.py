@@ -1,6 +1,6 @@
-"""How does a new certificate come into use? Its files are looked at, and read when they have changed.
+"""TLS with certificate reload: the files are checked periodically and loaded when they change.
 
-Connections made from then on get it; those that there are go on as they are.
+New connections use the new certificate; existing ones are unaffected.
 """
 
 import logging
@@ -15,39 +15,39 @@ from certctl_mcp.config.errors import SettingsError
 
 logger = logging.getLogger(__name__)
 
-LOOK_EVERY = timedelta(seconds=5)
+RELOAD_INTERVAL = timedelta(seconds=5)
 
 _State = tuple[tuple[int, int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateFiles:
-    """A certificate with what vouches for it, and its key, as PEM."""
+    """The PEM files of a certificate chain and its private key."""
 
     certificate: Path
     key: Path
 
     def context(self) -> ssl.SSLContext:
-        """For serving with what they hold.
+        """A server context with the contents of the files.
 
         Raises:
-            OSError: they can't be read, or don't belong together. `ssl.SSLError` is one.
+            OSError: the files can't be read or don't match. `ssl.SSLError` is a subclass.
         """
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["http/1.1"])
-        # Without a password one would be asked for on the terminal.
+        # Without a password argument OpenSSL prompts for one on the terminal.
         context.load_cert_chain(self.certificate, self.key, password="")
         return context
 
     def state(self) -> _State:
-        """Differs from an earlier one when the files have changed. Raises: OSError."""
+        """Changes when the files do. Raises: OSError."""
         found = (path.stat() for path in (self.certificate, self.key))
         return tuple((stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in found)
 
 
 class ReloadingContext:
-    """TLS 1.2 and up with the certificate that the files hold. `watch` must be running to notice another."""
+    """A TLS 1.2+ server context that follows the certificate files while `watch` runs."""
 
     def __init__(self, files: CertificateFiles) -> None:
         """Raises: SettingsError: the files can't be used."""
@@ -57,32 +57,32 @@ class ReloadingContext:
             self._newest = self.context = files.context()
         except OSError as failure:
             raise SettingsError(
-                [f"TLS with {files.certificate} and {files.key} is not possible: {_reason(failure)}"]
+                [f"can't use {files.certificate} and {files.key} for TLS: {_reason(failure)}"]
             ) from None
-        # A context that is in use can't be given another pair in one step: a handshake might find half of it.
-        self.context.sni_callback = self._choose
+        # Loading a pair into a context in use is not atomic: a handshake could see half of it.
+        self.context.sni_callback = self._use_newest
 
-    async def watch(self, every: timedelta = LOOK_EVERY) -> None:
-        """Look again and again, until cancelled."""
+    async def watch(self, every: timedelta = RELOAD_INTERVAL) -> None:
+        """Check the files periodically until cancelled."""
         while True:
             await anyio.sleep(every.total_seconds())
-            self.look()
+            self.reload()
 
-    def look(self) -> None:
-        """Use what the files hold now, if they have changed. What can't be used changes nothing."""
+    def reload(self) -> None:
+        """Use the files' contents if they have changed. Files that can't be used are ignored."""
         try:
             state = self._files.state()
             if state == self._state:
                 return
             self._newest = self._files.context()
         except OSError as failure:
-            logger.warning("the certificate in use stays: the new one can't be used: %s", _reason(failure))
+            logger.warning("keeping the current certificate: the new one can't be used: %s", _reason(failure))
             return
         self._state = state
-        logger.info("a new certificate is in use: %s", self._files.certificate)
+        logger.info("reloaded the certificate: %s", self._files.certificate)
 
-    def _choose(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
-        """Called in each handshake, whether or not the client names the server."""
+    def _use_newest(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        """Called in each handshake, with or without SNI."""
         connection.context = self._newest
 
 

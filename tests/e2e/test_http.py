@@ -129,7 +129,7 @@ async def test_told_to_end_it_answers_what_was_asked_delivers_and_ends_the_strea
             await client.call_tool("send_notification", NEW)
             assert await anyio.to_thread.run_sync(receiver.asked.wait, PATIENCE)
             server.process.send_signal(signal.SIGTERM)
-            await anyio.to_thread.run_sync(server.wait_until, "SIGTERM: claiming nothing more")
+            await anyio.to_thread.run_sync(server.wait_until, "SIGTERM: shutting down")
             with anyio.fail_after(5):
                 async for _ in told:
                     pass
@@ -162,7 +162,7 @@ def test_told_twice_it_ends_at_once(environment: dict[str, str], receiver: Recei
     with serving(environment) as server:
         assert receiver.asked.wait(PATIENCE)
         server.process.terminate()
-        server.wait_until("SIGTERM: claiming nothing more")
+        server.wait_until("SIGTERM: shutting down")
         server.process.terminate()
         code, _ = server.ends()
     assert code == -signal.SIGTERM
@@ -172,7 +172,7 @@ def test_told_twice_it_ends_at_once(environment: dict[str, str], receiver: Recei
 def test_without_keys_it_listens_to_this_machine_alone(environment: dict[str, str], host: str) -> None:
     ended = certctl(environment, "serve", "--http", "--host", host)
     assert ended.returncode == 2
-    assert "nothing would ask who they are: set CERTCTL_API_KEYS_NAMED" in ended.stderr
+    assert "without a key: set CERTCTL_API_KEYS_NAMED" in ended.stderr
 
 
 def test_a_port_that_is_taken_is_told_on_one_line(environment: dict[str, str]) -> None:

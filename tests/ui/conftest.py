@@ -133,7 +133,7 @@ async def site_of(database: Path, receiver: Receiver, environment: dict[str, str
             web.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
             serving = asyncio.create_task(web.serve(sockets=[listener]))
             yield Site(f"http://127.0.0.1:{listener.getsockname()[1]}/", database, receiver)
-            server.state.leave()
+            server.state.begin_shutdown()
             web.should_exit = True
             await serving
 

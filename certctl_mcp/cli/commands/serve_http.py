@@ -52,13 +52,13 @@ def serve(
 
     from certctl_mcp.cli.commands.exit_on_error import failures_told
     from certctl_mcp.config.settings import load_settings
-    from certctl_mcp.http.exposure import check_reach
+    from certctl_mcp.http.exposure import require_keys_beyond_loopback
     from certctl_mcp.runtime.logs import log_to_stderr
 
     with failures_told():
         of_settings = stdio.options_of_settings(read_only, tools, no_migrate)
         settings = load_settings(config, os.environ, http=options, **of_settings)
-        check_reach(settings.http)
+        require_keys_beyond_loopback(settings.http)
         # Only now: importing the server takes a second or two, and what forbids to serve is told at once.
         from certctl_mcp.http.serving import serve_http
 

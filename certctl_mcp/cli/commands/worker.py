@@ -30,7 +30,7 @@ def worker(
 
     from certctl_mcp.cli.commands.exit_on_error import failures_told
     from certctl_mcp.config.settings import load_settings
-    from certctl_mcp.http.exposure import check_reach
+    from certctl_mcp.http.exposure import require_keys_beyond_loopback
     from certctl_mcp.runtime.logs import log_to_stderr
 
     with failures_told():
@@ -38,7 +38,7 @@ def worker(
         options = {} if metrics_port is None else {"http": given}
         settings = load_settings(config, os.environ, **options)
         if metrics_port is not None:
-            check_reach(settings.http)
+            require_keys_beyond_loopback(settings.http)
         # Only now: importing the worker takes a second, and what forbids to work is told at once.
         from certctl_mcp.cli.worker import run_worker
 

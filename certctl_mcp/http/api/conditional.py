@@ -1,4 +1,4 @@
-"""How is a document answered? As JSON without what is not there, and only if the client has not got it."""
+"""JSON responses with an ETag: absent fields are left out, and an unchanged document is 304 Not Modified."""
 
 import hashlib
 from collections.abc import Mapping
@@ -7,26 +7,26 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 
-def document(
+def json_response(
     content: BaseModel,
     status: int = 200,
     headers: Mapping[str, str] | None = None,
     *,
     if_none_match: str | None = None,
-    momentary: frozenset[str] = frozenset(),
+    volatile: frozenset[str] = frozenset(),
 ) -> Response:
-    """The answer, or 304 where `if_none_match` holds its ETag.
+    """`content` as JSON, or 304 where `if_none_match` holds its ETag.
 
-    `momentary` fields differ each time though nothing has changed.
+    The ETag does not cover `volatile` fields, which differ each time even though nothing has changed.
     """
-    body = lasting = content.model_dump_json(exclude_none=True).encode()
-    if momentary:
-        lasting = content.model_dump_json(exclude_none=True, exclude=set(momentary)).encode()
-    etag = f'W/"{hashlib.sha256(lasting).hexdigest()[:32]}"'
-    told = {"ETag": etag, "Cache-Control": "private, no-cache", **(headers or {})}
+    body = stable = content.model_dump_json(exclude_none=True).encode()
+    if volatile:
+        stable = content.model_dump_json(exclude_none=True, exclude=set(volatile)).encode()
+    etag = f'W/"{hashlib.sha256(stable).hexdigest()[:32]}"'
+    all_headers = {"ETag": etag, "Cache-Control": "private, no-cache", **(headers or {})}
     if if_none_match is not None and _matches(if_none_match, etag):
-        return Response(status_code=304, headers=told)
-    return Response(body, status, told, media_type="application/json")
+        return Response(status_code=304, headers=all_headers)
+    return Response(body, status, all_headers, media_type="application/json")
 
 
 def _matches(if_none_match: str, etag: str) -> bool:

@@ -1,6 +1,6 @@
-"""What do clients of REST send and read? certctl's documents, to the field, and what this program adds.
+"""The request and response bodies of the REST API: certctl's own fields, and the ones added here.
 
-Texts from outside are strings like others: without their secrets, and otherwise as they came.
+Untrusted text is redacted and otherwise unchanged; escaping it is up to the client that displays it.
 """
 
 from datetime import datetime
@@ -19,21 +19,21 @@ from storage.models import (
     NotificationStatus,
 )
 
-LONGEST_IN_LIST = 2000
-"""Characters of a text in a list; the notification itself has the whole of it."""
+MAX_TEXT_IN_LIST = 2000
+"""Characters of a text in a list; the notification itself has the full text."""
 
-LONGEST_MESSAGE = 1_000_000
+MAX_MESSAGE = 1_000_000
 
-_LONGEST_REMEMBERED = 2100
+_MAX_CACHED = 2100
 
 _NO_NUL = r"^[^\x00]*$"
 Name = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=_NO_NUL)]
 
 
-def _of_allowed_length(message: str) -> str:
-    # Told in words and not in the schema, where programs that make examples of it choke on such a number.
-    if len(message) > LONGEST_MESSAGE:
-        raise ValueError(f"must have at most {LONGEST_MESSAGE} characters")
+def _within_max_length(message: str) -> str:
+    # Checked here and not in the schema: tools that generate examples from the schema choke on such a number.
+    if len(message) > MAX_MESSAGE:
+        raise ValueError(f"must have at most {MAX_MESSAGE} characters")
     return message
 
 
@@ -42,25 +42,25 @@ class _Document(BaseModel):
 
 
 class CreateNotification(BaseModel):
-    """An alert to be delivered."""
+    """An alert to deliver."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     type: Name
-    """Serves as the subject, such as ExpirationWarning."""
+    """Used as the subject, such as ExpirationWarning."""
     channel: Name
-    """A configured channel's name."""
+    """The name of a configured channel."""
     message: Annotated[
-        str, StringConstraints(min_length=1, pattern=_NO_NUL), AfterValidator(_of_allowed_length)
+        str, StringConstraints(min_length=1, pattern=_NO_NUL), AfterValidator(_within_max_length)
     ]
     """At most 1,000,000 characters."""
     recipient: Annotated[str, StringConstraints(max_length=255, pattern=_NO_NUL)] = ""
-    """Address within the channel, where it takes one."""
+    """The address within the channel, if the channel takes one."""
     certificate_id: Name | None = None
 
 
 class NotificationDocument(_Document):
-    """A notification. What is not there is left out."""
+    """A notification. Absent values are left out."""
 
     id: str
     type: str
@@ -70,9 +70,9 @@ class NotificationDocument(_Document):
     message: str
     status: NotificationStatus
     sent_at: datetime | None = None
-    """When a delivery succeeded, and only that."""
+    """When it was delivered; absent if it was not."""
     error: str | None = None
-    """Why it counts as done though nothing was delivered."""
+    """Why it counts as done although nothing was delivered."""
     retry_count: int
     """Failed attempts since it was accepted or requeued."""
     next_retry_at: datetime | None = None
@@ -80,75 +80,75 @@ class NotificationDocument(_Document):
     created_at: datetime
     read_at: datetime | None = None
     cut: int | None = None
-    """Characters left out of its texts."""
+    """Number of characters cut from its texts."""
 
 
 class AttemptDocument(_Document):
-    """One attempt to deliver."""
+    """One delivery attempt."""
 
     number: int
     started_at: datetime
     seconds: float | None = None
-    """Left out where it was never answered."""
+    """Absent if the attempt never finished."""
     outcome: AttemptOutcome
     error: str | None = None
     late: bool
-    """Its outcome came too late and was refused."""
+    """The outcome arrived after the lease had expired and was rejected."""
 
 
 class AuditDocument(_Document):
-    """What somebody did to a notification."""
+    """One change that someone made to a notification."""
 
     at: datetime
     actor: str
-    """`http:` and the name of a key or `oauth:` and a client, `cli:` and a user, `stdio:` and a client."""
+    """`http:` and a key name or `oauth:` client, `cli:` and a user, or `stdio:` and a client."""
     action: AuditAction
 
 
 class NotificationDetail(NotificationDocument):
-    """A notification, its newest attempts, and who did what to it, oldest first."""
+    """A notification, its newest attempts and its audit log, oldest first."""
 
     attempts: tuple[AttemptDocument, ...]
     attempts_before: int
-    """How many there were before these."""
+    """Number of older attempts."""
     audit: tuple[AuditDocument, ...]
-    """The newest entries."""
+    """The newest audit entries."""
 
 
 class NotificationList(_Document):
-    """A page, newest first."""
+    """One page of notifications, newest first."""
 
     data: tuple[NotificationDocument, ...]
     total: int
-    """How many match in all."""
+    """Number of matches on all pages."""
     page: int | None = None
-    """Left out where a cursor was given."""
+    """Absent if a cursor was given."""
     per_page: int
     next_cursor: str | None = None
-    """Goes on after this page, whatever arrives meanwhile. Left out at the end."""
+    """Continues after this page even if notifications arrive in between. Absent on the last page."""
 
 
 class Requeued(_Document):
-    """It is attempted at once."""
+    """The notification is attempted immediately."""
 
     status: Literal["requeued"] = "requeued"
 
 
 class MarkedAsRead(_Document):
-    """Nothing is left to do about it."""
+    """The notification needs no delivery any more."""
 
     status: Literal["marked_as_read"] = "marked_as_read"
 
 
 class AuthInfo(_Document):
-    """Whether a key is needed."""
+    """Whether an API key is required."""
 
     auth_type: Literal["api-key", "none"]
     required: bool
 
 
 class AuthCheck(_Document):
-    """Whose key it is."""
+    """The caller that the key belongs to."""
 
     status: Literal["authenticated"] = "authenticated"
     user: str
@@ -157,22 +157,22 @@ class AuthCheck(_Document):
 
 
 def notification_document(notification: Notification) -> NotificationDocument:
-    """As a list shows it."""
+    """`notification` as a list item, with long texts cut."""
     texts = (notification.message, notification.last_error, notification.error)
-    cut = sum(max(0, len(text) - LONGEST_IN_LIST) for text in texts if text is not None)
+    cut = sum(max(0, len(text) - MAX_TEXT_IN_LIST) for text in texts if text is not None)
     return NotificationDocument(
         id=notification.id,
-        type=_clean(notification.type),
-        certificate_id=_cleaned(notification.certificate_id),
-        channel=_clean(notification.channel),
-        recipient=_clean(notification.recipient),
-        message=_beginning(notification.message),
+        type=_redacted(notification.type),
+        certificate_id=_redacted_or_none(notification.certificate_id),
+        channel=_redacted(notification.channel),
+        recipient=_redacted(notification.recipient),
+        message=_cut(notification.message),
         status=notification.status,
         sent_at=notification.sent_at,
-        error=None if notification.error is None else _beginning(notification.error),
+        error=None if notification.error is None else _cut(notification.error),
         retry_count=notification.retry_count,
         next_retry_at=notification.next_retry_at,
-        last_error=None if notification.last_error is None else _beginning(notification.last_error),
+        last_error=None if notification.last_error is None else _cut(notification.last_error),
         created_at=notification.created_at,
         read_at=notification.read_at,
         cut=cut or None,
@@ -185,42 +185,42 @@ def notification_detail(
     attempts_before: int,
     audit: tuple[AuditEntry, ...],
 ) -> NotificationDetail:
-    """The whole of it."""
+    """`notification` with its full texts, attempts and audit log."""
     return NotificationDetail(
         **notification_document(notification).model_dump(exclude={"message", "error", "last_error", "cut"}),
-        message=_clean(notification.message),
-        error=_cleaned(notification.error),
-        last_error=_cleaned(notification.last_error),
+        message=_redacted(notification.message),
+        error=_redacted_or_none(notification.error),
+        last_error=_redacted_or_none(notification.last_error),
         attempts=tuple(
             AttemptDocument(
                 number=attempt.number,
                 started_at=attempt.started_at,
                 seconds=None if attempt.duration is None else round(attempt.duration.total_seconds(), 3),
                 outcome=attempt.outcome,
-                error=_cleaned(attempt.error),
+                error=_redacted_or_none(attempt.error),
                 late=attempt.late,
             )
             for attempt in attempts
         ),
         attempts_before=attempts_before,
         audit=tuple(
-            AuditDocument(at=entry.at, actor=_clean(entry.actor), action=entry.action) for entry in audit
+            AuditDocument(at=entry.at, actor=_redacted(entry.actor), action=entry.action) for entry in audit
         ),
     )
 
 
-def _beginning(text: str) -> str:
-    # Cut last: half a secret would no longer be recognised.
-    return _clean(text[:_LONGEST_REMEMBERED])[:LONGEST_IN_LIST]
+def _cut(text: str) -> str:
+    # Cut after redacting: half a secret would not be recognised.
+    return _redacted(text[:_MAX_CACHED])[:MAX_TEXT_IN_LIST]
 
 
-def _cleaned(text: str | None) -> str | None:
-    return None if text is None else _clean(text)
+def _redacted_or_none(text: str | None) -> str | None:
+    return None if text is None else _redacted(text)
 
 
-def _clean(text: str) -> str:
-    return _remembered(text) if len(text) <= _LONGEST_REMEMBERED else redact(text)
+def _redacted(text: str) -> str:
+    return _redact_cached(text) if len(text) <= _MAX_CACHED else redact(text)
 
 
-# Lists are asked for again and again, and recognising secrets costs more than all else in a row.
-_remembered = lru_cache(maxsize=4096)(redact)
+# The same rows are listed again and again.
+_redact_cached = lru_cache(maxsize=4096)(redact)

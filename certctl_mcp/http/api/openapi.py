@@ -1,4 +1,4 @@
-"""What do clients read of the interface before they call? The OpenAPI document, true for this very server."""
+"""The OpenAPI document, completed with what FastAPI can't know: error responses, keys and channel names."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,31 +6,31 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from certctl_mcp.http.api.problem_details import MEDIA_TYPE, Problem
+from certctl_mcp.http.problem_details import MEDIA_TYPE, Problem
 
 _ALWAYS = {
     "400": "The request is malformed; the message says what is allowed.",
-    "429": "Too many requests; wait for as long as Retry-After says.",
-    "503": "The database can't be used now.",
+    "429": "Too many requests; retry after the seconds in Retry-After.",
+    "503": "The database is unavailable.",
 }
-_WITH_A_KEY = {"401": "No key, or one that is not known.", "403": "The key does not allow it."}
+_WITH_KEY = {"401": "The key is missing or unknown.", "403": "The key does not allow this."}
 _ADDRESSED = {"404": "There is no such notification."}
 _CHANGING = {
     "408": "The body did not arrive in time.",
-    "409": "Its state does not allow it.",
+    "409": "Its status does not allow this.",
     "413": "The body is too large.",
 }
-_SENDING = {"422": "The channel is not configured, or the Idempotency-Key came before with other contents."}
-_LISTING = {"422": "The cursor is none that a page gave, or came with a page."}
+_SENDING = {"422": "The channel is not configured, or the Idempotency-Key was used with different contents."}
+_LISTING = {"422": "The cursor is invalid, or was given together with a page."}
 
 _OPEN = frozenset({"/health", "/ready", "/api/v1/auth/info"})
 
 Document = dict[str, Any]
-"""JSON, of a shape that the specification of OpenAPI gives."""
+"""JSON in the shape that the OpenAPI specification defines."""
 
 
-def describe(app: FastAPI, channels: Sequence[str], *, with_keys: bool) -> None:
-    """Have `app` tell the problems that can come of each call, and the channels there are."""
+def customize_openapi(app: FastAPI, channels: Sequence[str], *, with_keys: bool) -> None:
+    """Add the error responses of each operation and the configured channels to the document of `app`."""
 
     def openapi() -> Document:
         if app.openapi_schema is None:
@@ -58,27 +58,27 @@ def _completed(app: FastAPI, channels: Sequence[str], with_keys: bool) -> Docume
 
 def _complete(path: str, method: str, operation: Document, *, with_keys: bool) -> None:
     responses = operation["responses"]
-    # FastAPI's own, for what is told here with 400.
+    # FastAPI's own validation error, which is 400 here.
     responses.pop("422", None)
-    told = dict(_ALWAYS)
+    described = dict(_ALWAYS)
     if with_keys:
         operation["security"] = [{"key": []}]
-        told |= _WITH_A_KEY
-    told |= _ADDRESSED if "{id}" in path else {}
-    told |= _CHANGING if method == "post" else {}
+        described |= _WITH_KEY
+    described |= _ADDRESSED if "{id}" in path else {}
+    described |= _CHANGING if method == "post" else {}
     if path.endswith("/notifications"):
-        told |= _SENDING if method == "post" else _LISTING
+        described |= _SENDING if method == "post" else _LISTING
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    for status, description in told.items():
+    for status, description in described.items():
         responses.setdefault(status, {"description": description}).setdefault("content", {}).update(content)
     for parameter in operation.get("parameters", ()):
         _without_null(parameter["schema"])
         if parameter["name"] == "if-none-match":
-            responses["304"] = {"description": "Nothing has changed."}
+            responses["304"] = {"description": "Not modified."}
 
 
 def _without_null(schema: Document) -> None:
-    """A parameter that is not given has no value, not one of a type of its own."""
+    """Drop `null`: a query parameter or header is absent, never null."""
     some = [kind for kind in schema.get("anyOf", ()) if kind.get("type") != "null"]
     if len(some) == 1:
         del schema["anyOf"]

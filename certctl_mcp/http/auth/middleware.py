@@ -1,4 +1,4 @@
-"""Who is calling? Told by the key in the Authorization header, before anything else is done for them."""
+"""Authentication: identifies the caller by the bearer token in the Authorization header."""
 
 import hashlib
 import hmac
@@ -12,34 +12,40 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from certctl_mcp.config.api_keys import ApiKey, Role
-from certctl_mcp.http.api.problem_details import problem
-from certctl_mcp.http.auth.oauth import READ, SCOPES, IssuerUnavailableError, ProtectedResource, caller_by
+from certctl_mcp.http.auth.oauth import (
+    READ,
+    SCOPES,
+    IssuerUnavailableError,
+    ProtectedResource,
+    caller_from_token,
+)
 from certctl_mcp.http.auth.principal import Caller, set_caller
-from certctl_mcp.http.client_address import address_of
-from certctl_mcp.http.limits import MOST_REMEMBERED, Buckets, retry_after
+from certctl_mcp.http.client_address import client_address
+from certctl_mcp.http.limits import MAX_KEYS, TokenBuckets, retry_after
+from certctl_mcp.http.problem_details import problem_response
 
 logger = logging.getLogger(__name__)
 
-ANYBODY = Caller("anonymous", Role.OPERATOR)
-"""Where there are no keys, which is on loopback only. What can't be undone is for named people."""
+ANONYMOUS = Caller("anonymous", Role.OPERATOR)
+"""The caller where there are no keys, which is on loopback only. Deleting needs a named key."""
 
 FAILURES_AT_ONCE = 10
 FAILURES_A_SECOND = 1 / 6
-"""Wrong keys from one address."""
+"""Wrong keys from one address before it gets 429."""
 
-_UNAVAILABLE_FOR = 5
-"""Seconds after which to try again."""
+_RETRY_AFTER = 5
+"""Seconds, while the issuer's keys can't be fetched."""
 
-_OPEN = frozenset({"/", "/health", "/ready", "/api/v1/auth/info"})
-_OPEN_BELOW = ("/ui/", "/.well-known/oauth-protected-resource")
-"""Hold nothing that is not everybody's."""
+_PUBLIC = frozenset({"/", "/health", "/ready", "/api/v1/auth/info"})
+_PUBLIC_PREFIXES = ("/ui/", "/.well-known/oauth-protected-resource")
+"""Paths that need no key: nothing there is confidential."""
 
-TOKENS_FOR = "/mcp"
-"""Access tokens are issued for MCP, and open nothing else."""
+MCP_PATH = "/mcp"
+"""The only path that OAuth access tokens are valid for."""
 
 
 class Keys:
-    """The keys, of which only digests are kept."""
+    """The API keys; only their digests are kept."""
 
     def __init__(self, keys: Sequence[ApiKey]) -> None:
         self._callers = [(_digest(key.key.get_secret_value()), Caller(key.name, key.role)) for key in keys]
@@ -47,8 +53,8 @@ class Keys:
     def __bool__(self) -> bool:
         return bool(self._callers)
 
-    def owner(self, given: str) -> Caller | None:
-        """Whose key it is. Takes as long whichever key it is, or none."""
+    def find_caller(self, given: str) -> Caller | None:
+        """The caller that the key belongs to, found in constant time."""
         digest = _digest(given)
         found: Caller | None = None
         for known, caller in self._callers:
@@ -64,7 +70,7 @@ class Logins:
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._failures = Buckets(FAILURES_A_SECOND, FAILURES_AT_ONCE, clock)
+        self._failures = TokenBuckets(FAILURES_A_SECOND, FAILURES_AT_ONCE, clock)
         self._let_in: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def wait(self, address: str, caller: Caller | None) -> float:
@@ -76,7 +82,7 @@ class Logins:
     def succeeded(self, address: str, caller: Caller) -> None:
         self._let_in[address, caller.name] = None
         self._let_in.move_to_end((address, caller.name))
-        if len(self._let_in) > MOST_REMEMBERED:
+        if len(self._let_in) > MAX_KEYS:
             self._let_in.popitem(last=False)
 
     def failed(self, address: str) -> None:
@@ -84,7 +90,7 @@ class Logins:
 
 
 class Authentication:
-    """Middleware that lets nobody in but callers it knows, and tells what is inside who it is."""
+    """Middleware that authenticates the caller and records it in the scope."""
 
     def __init__(
         self,
@@ -99,61 +105,61 @@ class Authentication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not self._keys and self._resource is None:
-            set_caller(scope, ANYBODY)
-        elif not _is_open(scope["path"]):
-            refused = await self._refusal(scope)
-            if refused is not None:
-                await refused(scope, receive, send)
+            set_caller(scope, ANONYMOUS)
+        elif not _is_public(scope["path"]):
+            response = await self._refusal(scope)
+            if response is not None:
+                await response(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
     async def _refusal(self, scope: Scope) -> ASGIApp | None:
-        """None, with the caller made known, where they may come in."""
+        """The response that refuses the request; None if the caller is authenticated."""
         given = Headers(scope=scope).get("authorization")
         if given is None:
-            return self._who(scope, "Authorization header required: Bearer and a key.")
+            return self._challenge(scope, "Authorization header required: Bearer <key>.")
         scheme, _, token = given.partition(" ")
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
-            return self._who(scope, "Invalid Authorization header, expected: Bearer and a key.")
-        caller, verified = self._keys.owner(token), None
-        if caller is None and self._resource is not None and scope["path"] == TOKENS_FOR:
+            return self._challenge(scope, "Invalid Authorization header; expected: Bearer <key>.")
+        caller, verified = self._keys.find_caller(token), None
+        if caller is None and self._resource is not None and scope["path"] == MCP_PATH:
             try:
                 verified = await self._resource.tokens.verify_token(token)
             except IssuerUnavailableError:
-                message = "Who issued the token can't be asked now."
-                return problem(scope, 503, message, retry_after(_UNAVAILABLE_FOR))
-            caller = None if verified is None else caller_by(verified)
-        address = address_of(scope)
+                message = "The keys of the token's issuer can't be fetched."
+                return problem_response(scope, 503, message, retry_after(_RETRY_AFTER))
+            caller = None if verified is None else caller_from_token(verified)
+        address = client_address(scope)
         wait = self._logins.wait(address, caller)
         if wait:
-            message = "Too many wrong keys came from your address; wait."
-            return problem(scope, 429, message, retry_after(wait))
+            message = "Too many wrong keys from your address; wait."
+            return problem_response(scope, 429, message, retry_after(wait))
         if verified is not None and caller is None:
-            message = f"The token allows nothing here: it must have one of the scopes {', '.join(SCOPES)}."
-            return self._who(scope, message, "insufficient_scope", 403)
+            message = f"Insufficient scope: the token needs one of {', '.join(SCOPES)}."
+            return self._challenge(scope, message, "insufficient_scope", 403)
         if caller is None:
             self._logins.failed(address)
             logger.info("a wrong key came from %s", address)
-            return self._who(scope, "Invalid API key.", "invalid_token")
+            return self._challenge(scope, "Invalid API key.", "invalid_token")
         self._logins.succeeded(address, caller)
         set_caller(scope, caller)
         if verified is not None:
-            # By this the SDK knows whose a session is.
+            # The SDK binds sessions to this user.
             scope["user"] = AuthenticatedUser(verified)
         return None
 
-    def _who(self, scope: Scope, message: str, error: str | None = None, status: int = 401) -> ASGIApp:
+    def _challenge(self, scope: Scope, message: str, error: str | None = None, status: int = 401) -> ASGIApp:
         challenge = 'Bearer realm="certctl"'
         if error is not None:
             challenge += f', error="{error}"'
-        if self._resource is not None and scope["path"] == TOKENS_FOR:
+        if self._resource is not None and scope["path"] == MCP_PATH:
             challenge += f', resource_metadata="{self._resource.metadata_url}", scope="{READ}"'
-        return problem(scope, status, message, {"WWW-Authenticate": challenge})
+        return problem_response(scope, status, message, {"WWW-Authenticate": challenge})
 
 
-def _is_open(path: str) -> bool:
-    return path in _OPEN or path.startswith(_OPEN_BELOW)
+def _is_public(path: str) -> bool:
+    return path in _PUBLIC or path.startswith(_PUBLIC_PREFIXES)
 
 
 def _digest(key: str) -> bytes:

@@ -1,7 +1,7 @@
-"""Whose is an access token? An issuer's keys tell, which are fetched from where its metadata say.
+"""OAuth 2.1 access tokens for MCP, verified with the issuer's published keys.
 
-The server is a resource server of OAuth 2.1: it verifies tokens for MCP and issues none. A token must have
-been issued for this very resource, and what its caller may do is what its scopes say.
+This is a resource server: it verifies tokens and issues none. A token must have been issued for this
+resource, and its scopes decide what its caller may do.
 """
 
 import logging
@@ -30,20 +30,20 @@ READ, WRITE, ADMIN = "notifications:read", "notifications:write", "notifications
 SCOPES = (READ, WRITE, ADMIN)
 
 _ROLES = ((ADMIN, Role.ADMIN), (WRITE, Role.OPERATOR), (READ, Role.READER))
-"""The first scope that a token has tells."""
+"""The first scope in this order that a token has decides its role."""
 
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-"""Those with a public key. With a shared secret, the key that everybody may fetch would sign too."""
+"""Asymmetric ones only: with HS256 the public key, which anyone can fetch, would be the signing secret."""
 
-_CLOCKS_DIFFER_BY = 30
-_ANSWERS_WITHIN = 10
-_WAITED_FOR = 15
-_LONGEST_TOKEN = 16_384
-_LONGEST_NAME = 100
+_CLOCK_SKEW = 30
+_REQUEST_TIMEOUT = 10
+_FETCH_TIMEOUT = 15
+_MAX_TOKEN = 16_384
+_MAX_NAME = 100
 
 
 class IssuerUnavailableError(Exception):
-    """Its keys can't be had now, so that nobody knows whether the token is good."""
+    """The issuer's keys can't be fetched, so the token can't be verified."""
 
 
 class IssuedTokens(TokenVerifier):
@@ -57,18 +57,18 @@ class IssuedTokens(TokenVerifier):
         self._fetching = anyio.Lock()
 
     async def verify_token(self, token: str) -> AccessToken | None:
-        """The token with what it says, or None where it is good for nothing here.
+        """The verified token, or None if it is not valid here.
 
         Raises:
-            IssuerUnavailableError: the issuer's keys can't be had.
+            IssuerUnavailableError: the issuer's keys can't be fetched.
         """
-        if len(token) > _LONGEST_TOKEN or token.count(".") != 2:
+        if len(token) > _MAX_TOKEN or token.count(".") != 2:
             return None
         try:
             # An unknown key has the keys fetched, which is to happen once for all who wait for it.
-            with anyio.fail_after(_WAITED_FOR):
+            with anyio.fail_after(_FETCH_TIMEOUT):
                 async with self._fetching:
-                    keys = await self._issuer_s_keys()
+                    keys = await self._jwks_client()
                     key = await anyio.to_thread.run_sync(
                         keys.get_signing_key_from_jwt, token, abandon_on_cancel=True
                     )
@@ -78,53 +78,53 @@ class IssuedTokens(TokenVerifier):
                 algorithms=list(_ALGORITHMS),
                 audience=self._resource,
                 issuer=self._issuer,
-                leeway=_CLOCKS_DIFFER_BY,
+                leeway=_CLOCK_SKEW,
                 options={"require": ["exp", "iss", "aud"]},
             )
         except (jwt.PyJWKClientConnectionError, TimeoutError) as failure:
-            logger.warning("the keys of %s can't be fetched: %s", self._issuer, failure)
+            logger.warning("can't fetch the keys of %s: %s", self._issuer, failure)
             raise IssuerUnavailableError from failure
-        except (jwt.PyJWTError, ValueError) as refused:
-            logger.info("an access token is refused: %s", refused)
+        except (jwt.PyJWTError, ValueError) as error:
+            logger.info("rejected an access token: %s", error)
             return None
-        return self._told_by(token, claims)
+        return self._access_token(token, claims)
 
-    def _told_by(self, token: str, claims: dict[str, Any]) -> AccessToken:
+    def _access_token(self, token: str, claims: dict[str, Any]) -> AccessToken:
         subject = claims.get("sub")
         client = claims.get("client_id") or claims.get("azp") or subject or "unknown"
         return AccessToken(
             token=token,
             client_id=str(client),
             scopes=_scopes(claims),
-            # Within what clocks may differ by it counts as good, also for the SDK.
-            expires_at=int(claims["exp"]) + _CLOCKS_DIFFER_BY,
+            # The SDK checks the expiry again, without leeway.
+            expires_at=int(claims["exp"]) + _CLOCK_SKEW,
             resource=self._resource,
             subject=None if subject is None else str(subject),
             claims={"iss": self._issuer},
         )
 
-    async def _issuer_s_keys(self) -> jwt.PyJWKClient:
+    async def _jwks_client(self) -> jwt.PyJWKClient:
         if self._keys is None:
             url = self._jwks_url or await _discovered(self._issuer)
-            self._keys = jwt.PyJWKClient(url, timeout=_ANSWERS_WITHIN)
+            self._keys = jwt.PyJWKClient(url, timeout=_REQUEST_TIMEOUT)
         return self._keys
 
 
-def caller_by(token: AccessToken) -> Caller | None:
-    """Who calls; None where no scope of ours allows anything."""
+def caller_from_token(token: AccessToken) -> Caller | None:
+    """The caller; None if the token has none of our scopes."""
     role = next((role for scope, role in _ROLES if scope in token.scopes), None)
     if role is None:
         return None
     who = (
         token.client_id if token.subject in (None, token.client_id) else f"{token.client_id}/{token.subject}"
     )
-    # No key's name has a colon.
-    return Caller(f"oauth:{who}"[:_LONGEST_NAME], role)
+    # Key names have no colon, so this can't be one.
+    return Caller(f"oauth:{who}"[:_MAX_NAME], role)
 
 
 @dataclass(frozen=True, slots=True)
 class ProtectedResource:
-    """`/mcp`, as clients learn of it that look for somebody who gives them a token."""
+    """`/mcp` as a protected resource (RFC 9728): its verifier, metadata URL and metadata routes."""
 
     tokens: TokenVerifier
     metadata_url: str
@@ -132,14 +132,14 @@ class ProtectedResource:
 
 
 def protected_resource(http: HttpSettings) -> ProtectedResource | None:
-    """None where no issuer is configured."""
+    """None if no issuer is configured."""
     if http.oauth_issuer is None or http.oauth_resource is None:
         return None
     settings = AuthSettings.model_validate(
         {
             "issuer_url": http.oauth_issuer,
             "resource_server_url": http.oauth_resource,
-            # Whom a token was issued for is looked at with all else in it.
+            # `IssuedTokens` checks the audience.
             "validate_token_resource": False,
         }
     )
@@ -158,22 +158,22 @@ def protected_resource(http: HttpSettings) -> ProtectedResource | None:
 
 
 def _scopes(claims: dict[str, Any]) -> list[str]:
-    """As the standard has them, or as some issuers write them."""
+    """From `scope` as the standard says, or from `scp` as some issuers write it."""
     found = claims.get("scope", claims.get("scp", ""))
     names = found.split() if isinstance(found, str) else found
     return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
 class _Metadata(BaseModel):
-    """Of an issuer's metadata what is asked here."""
+    """The part of the issuer's metadata that is used here."""
 
     issuer: str
     jwks_uri: str
 
 
 async def _discovered(issuer: str) -> str:
-    """Where the issuer's metadata say its keys are. Raises: IssuerUnavailableError."""
-    timeout = aiohttp.ClientTimeout(total=_ANSWERS_WITHIN)
+    """The JWKS URL from the issuer's metadata. Raises: IssuerUnavailableError."""
+    timeout = aiohttp.ClientTimeout(total=_REQUEST_TIMEOUT)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         for url in build_oauth_authorization_server_metadata_discovery_urls(issuer, issuer):
             try:
@@ -182,9 +182,9 @@ async def _discovered(issuer: str) -> str:
                         continue
                     metadata = _Metadata.model_validate_json(await answer.read())
             except (aiohttp.ClientError, TimeoutError, ValidationError) as failure:
-                logger.warning("the metadata at %s can't be used: %s", url, type(failure).__name__)
+                logger.warning("can't use the metadata at %s: %s", url, type(failure).__name__)
                 continue
             if metadata.issuer == issuer:
                 return metadata.jwks_uri
-            logger.warning("the metadata at %s are not those of %s", url, issuer)
+            logger.warning("the metadata at %s name another issuer than %s", url, issuer)
     raise IssuerUnavailableError

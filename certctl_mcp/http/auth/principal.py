@@ -1,4 +1,4 @@
-"""Who is calling, and what may they do? Found out once for a request, and asked for by whatever serves it."""
+"""The authenticated caller of a request and the tool groups that it may use."""
 
 from collections.abc import MutableMapping
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ _CALLER = "certctl_mcp.caller"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody who may call."""
+    """An authenticated caller."""
 
     name: str
-    """The name of a key, or the client of an access token."""
+    """The name of its key, or `oauth:` and the client of its access token."""
     role: Role
 
 
 def permitted(role: Role, settings: Settings) -> frozenset[ToolGroup]:
-    """What a caller may do: what the role allows, of what the operator lets be served at all."""
+    """The groups that both the role and the server's settings allow."""
     allowed = {
         Role.READER: frozenset({ToolGroup.TRIAGE}),
         Role.OPERATOR: frozenset(ToolGroup) - {ToolGroup.PURGE},
@@ -36,7 +36,7 @@ def set_caller(scope: MutableMapping[str, Any], caller: Caller) -> None:
 
 
 def caller_of(scope: MutableMapping[str, Any]) -> Caller:
-    """Who calls; only where it is known."""
+    """The caller of an authenticated request."""
     caller = scope[_CALLER]
     assert isinstance(caller, Caller)
     return caller
@@ -47,6 +47,6 @@ def actor_of(scope: MutableMapping[str, Any]) -> str:
     return actor_name("http", caller_of(scope).name)
 
 
-def name_of(scope: MutableMapping[str, Any]) -> str:
-    """Who calls, for the log; a hyphen where that is not known."""
+def caller_name(scope: MutableMapping[str, Any]) -> str:
+    """The caller's name for the log; a hyphen before authentication."""
     return caller_of(scope).name if _CALLER in scope else "-"

@@ -1,4 +1,4 @@
-"""Is the process alive, and can it do its work? What probes ask, in certctl's words, without a key."""
+"""Liveness and readiness probes, in certctl's format. They need no key."""
 
 from typing import Annotated, Literal
 
@@ -9,20 +9,20 @@ from pydantic import BaseModel
 from certctl_mcp.http.state import ServingState, state_of
 from storage.errors import StorageError
 
-READY_WITHIN = 2.0
+READY_TIMEOUT = 2.0
 """Seconds."""
 
 router = APIRouter(tags=["Health"])
 
 
 class Health(BaseModel):
-    """The process answers."""
+    """The process is alive."""
 
     status: Literal["healthy"] = "healthy"
 
 
 class Readiness(BaseModel):
-    """Whether requests can be served now."""
+    """Whether requests can be served."""
 
     status: Literal["ready", "db_unavailable", "draining"]
     db: Literal["reachable"] | None = None
@@ -30,17 +30,22 @@ class Readiness(BaseModel):
 
 @router.get("/health")
 async def health() -> Health:
-    """Whether the process is alive, whatever the database does."""
+    """Say whether the process is alive, even if the database is not."""
     return Health()
 
 
 @router.get(
     "/ready",
     response_model_exclude_none=True,
-    responses={503: {"model": Readiness, "description": "The database can't be used, or the server ends."}},
+    responses={
+        503: {
+            "model": Readiness,
+            "description": "The database is unavailable, or the server is shutting down.",
+        }
+    },
 )
 async def ready(response: Response, state: Annotated[ServingState, Depends(state_of)]) -> Readiness:
-    """Whether requests can be served: the database answers, and the server is not about to end."""
+    """Say whether requests can be served: the database answers and the server is not shutting down."""
     readiness = await _readiness(state)
     if readiness.status != "ready":
         response.status_code = 503
@@ -48,10 +53,10 @@ async def ready(response: Response, state: Annotated[ServingState, Depends(state
 
 
 async def _readiness(state: ServingState) -> Readiness:
-    if state.leaving.is_set():
+    if state.shutting_down.is_set():
         return Readiness(status="draining")
     try:
-        with anyio.fail_after(READY_WITHIN):
+        with anyio.fail_after(READY_TIMEOUT):
             application = await state.opened.application()
             await application.notifications.ids_beginning("", 1)
     except (StorageError, TimeoutError):

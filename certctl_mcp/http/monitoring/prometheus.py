@@ -1,4 +1,4 @@
-"""Under which names and types does Prometheus see a reading? certctl's, and correctly typed ones beside them.
+"""The Prometheus exposition of a snapshot: certctl's metric names, and correctly typed ones beside them.
 
 What could not be read is left out: a zero would look like good news.
 """
@@ -23,31 +23,31 @@ from prometheus_client.registry import Collector
 
 from certctl_mcp import __version__
 from certctl_mcp.delivery.metrics import AttemptMeter, Durations
-from certctl_mcp.http.monitoring.requests import Traffic
+from certctl_mcp.http.monitoring.requests import RequestMetrics
 from certctl_mcp.services.dashboard import DashboardSummary
 from storage.models import AttemptOutcome
 from storage.queries.backlog import Backlog
 
 UNRECORDED = "unrecorded"
-"""The outcome of attempts whose outcome came too late or could not be written."""
+"""The label for attempts whose outcome came too late or could not be written."""
 
 _OUTCOMES: Mapping[str, AttemptOutcome | None] = {
-    # A worker that never answers counts nothing.
+    # Abandoned attempts are found by another process, which did not make them.
     **{outcome.value: outcome for outcome in AttemptOutcome if outcome is not AttemptOutcome.ABANDONED},
     UNRECORDED: None,
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What a process knows at one moment; None of what it could not find out."""
+class Snapshot:
+    """What a process knows at one moment; None where it could not be read."""
 
     at: datetime
     uptime_seconds: float
     summary: DashboardSummary | None = None
     backlog: Backlog | None = None
     attempts: AttemptMeter | None = None
-    traffic: Traffic | None = None
+    requests: RequestMetrics | None = None
 
     def could_read(self, part: str) -> bool:
         return self.summary is not None and part not in self.summary.unreadable
@@ -55,48 +55,48 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Exposition:
-    """A scrape's answer."""
+    """The response to a scrape."""
 
     body: bytes
     content_type: str
 
 
-def expose(reading: Reading, accept: str) -> Exposition:
-    """The reading in the format that the header `Accept` asks for, or else as plain text."""
+def expose(snapshot: Snapshot, accept: str) -> Exposition:
+    """The snapshot in the format that the `Accept` header asks for, or as plain text."""
     try:
         encode, content_type = choose_encoder(accept)
     except (TypeError, ValueError):
-        # The version that the client wants is none.
+        # The Accept header names an invalid version.
         encode, content_type = choose_encoder("")
-    return Exposition(encode(_Collected(reading)), content_type)
+    return Exposition(encode(_Collected(snapshot)), content_type)
 
 
 class _Collected(Collector):
-    def __init__(self, reading: Reading) -> None:
-        self._reading = reading
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
 
     def collect(self) -> Iterable[Metric]:
-        for part in (_process, _fleet, _queue, _backlog, _attempts, _traffic):
-            yield from part(self._reading)
+        for part in (_process, _fleet, _queue, _backlog, _attempts, _requests):
+            yield from part(self._snapshot)
         yield from _PROCESS.collect()
 
 
 _PROCESS = ProcessCollector(registry=None)
 
 
-def _process(reading: Reading) -> Iterator[Metric]:
+def _process(snapshot: Snapshot) -> Iterator[Metric]:
     build = {"version": __version__, "python": platform.python_version()}
-    yield InfoMetricFamily("certctl_build", "What this process runs.", value=build)
-    yield GaugeMetricFamily("certctl_uptime_seconds", "Server uptime in seconds.", reading.uptime_seconds)
-    up = reading.could_read("notifications")
+    yield InfoMetricFamily("certctl_build", "The version of this process.", value=build)
+    yield GaugeMetricFamily("certctl_uptime_seconds", "Server uptime in seconds.", snapshot.uptime_seconds)
+    up = snapshot.could_read("notifications")
     yield GaugeMetricFamily(
-        "certctl_database_up", "Whether this process could read the queue for this scrape: 1, or else 0.", up
+        "certctl_database_up", "1 if this process could read the queue for this scrape, otherwise 0.", up
     )
 
 
 _Typed = Callable[[str, str, float], Metric]
 
-# certctl calls the first and the last of these gauges, which by Prometheus' rules must not end in _total.
+# certctl declares the first of each group as a gauge, whose name must not end in _total in OpenMetrics.
 _CERTIFICATES: tuple[tuple[_Typed, str, str, Callable[[DashboardSummary], int]], ...] = (
     (
         UnknownMetricFamily,
@@ -168,17 +168,17 @@ _JOBS: tuple[tuple[_Typed, str, str, Callable[[DashboardSummary], int]], ...] = 
 _FLEET = {"certificates": _CERTIFICATES, "agents": _AGENTS, "jobs": _JOBS}
 
 
-def _fleet(reading: Reading) -> Iterator[Metric]:
-    """What certctl's own endpoint says of it, from certctl's own tables where they are."""
+def _fleet(snapshot: Snapshot) -> Iterator[Metric]:
+    """What certctl's own endpoint exposes, if the database has certctl's tables."""
     for part, families in _FLEET.items():
-        if reading.summary is not None and reading.could_read(part):
-            for typed, name, told, value in families:
-                yield typed(name, told, value(reading.summary))
+        if snapshot.summary is not None and snapshot.could_read(part):
+            for typed, name, description, value in families:
+                yield typed(name, description, value(snapshot.summary))
 
 
-def _queue(reading: Reading) -> Iterator[Metric]:
-    summary = reading.summary
-    if summary is None or not reading.could_read("notifications"):
+def _queue(snapshot: Snapshot) -> Iterator[Metric]:
+    summary = snapshot.summary
+    if summary is None or not snapshot.could_read("notifications"):
         return
     yield CounterMetricFamily(
         "certctl_notification_dead_total",
@@ -192,44 +192,44 @@ def _queue(reading: Reading) -> Iterator[Metric]:
     yield by_status
     yield GaugeMetricFamily(
         "certctl_notifications_undelivered",
-        "Notifications that count as done though nothing was delivered, for want of a notifier.",
+        "Notifications that count as done although nothing was delivered: their channel had no notifier.",
         summary.notifications_undelivered,
     )
     yield GaugeMetricFamily(
         "certctl_notification_oldest_dead_age_seconds",
-        "Time since the oldest dead letter was accepted; 0 where there is none.",
-        _age(summary.oldest_dead_at, reading.at),
+        "Time since the oldest dead letter was accepted; 0 if there is none.",
+        _age(summary.oldest_dead_at, snapshot.at),
     )
 
 
-def _backlog(reading: Reading) -> Iterator[Metric]:
-    if reading.backlog is not None:
+def _backlog(snapshot: Snapshot) -> Iterator[Metric]:
+    if snapshot.backlog is not None:
         yield GaugeMetricFamily(
             "certctl_notification_oldest_due_age_seconds",
-            "How long the notification that waits longest has been due; 0 where none is due.",
-            _age(reading.backlog.oldest_due_at, reading.at),
+            "How long the oldest due notification has been due; 0 if none is due.",
+            _age(snapshot.backlog.oldest_due_at, snapshot.at),
         )
         yield GaugeMetricFamily(
             "certctl_notification_leases_held",
-            "Notifications whose attempt is under way, in any process that shares the database.",
-            reading.backlog.leases_held,
+            "Notifications being attempted, in any process that shares the database.",
+            snapshot.backlog.leases_held,
         )
 
 
-def _attempts(reading: Reading) -> Iterator[Metric]:
-    meter = reading.attempts
+def _attempts(snapshot: Snapshot) -> Iterator[Metric]:
+    meter = snapshot.attempts
     if meter is None:
         return
     ended = CounterMetricFamily(
         "certctl_notification_attempts",
-        "Attempts that have ended in this process. failed: is tried again; dead: was the last; skipped: "
-        "no notifier for the channel; unrecorded: answered, but too late to count. Channels that are not "
-        "configured are counted as other.",
+        "Attempts that have ended in this process. failed: will be retried; dead: was the last one; skipped: "
+        "the channel has no notifier; unrecorded: the outcome came too late or could not be written. "
+        "Channels that are not configured count as other.",
         labels=["channel", "outcome"],
     )
     took = HistogramMetricFamily(
         "certctl_notification_attempt_duration_seconds",
-        "How long receivers took, whatever they answered.",
+        "Duration of attempts, successful or not.",
         labels=["channel"],
     )
     for channel, durations in meter.durations.items():
@@ -240,24 +240,24 @@ def _attempts(reading: Reading) -> Iterator[Metric]:
     yield took
 
 
-def _traffic(reading: Reading) -> Iterator[Metric]:
-    if reading.traffic is None:
+def _requests(snapshot: Snapshot) -> Iterator[Metric]:
+    if snapshot.requests is None:
         return
-    answered = CounterMetricFamily(
+    responses = CounterMetricFamily(
         "certctl_http_requests",
-        "Requests that this process has answered; code 0: the client went away before.",
+        "Requests that this process has answered; code 0: the client disconnected first.",
         labels=["route", "method", "code"],
     )
-    for (route, method, status), count in sorted(reading.traffic.answered.items()):
-        answered.add_metric([route, method, str(status)], count)
+    for (route, method, status), count in sorted(snapshot.requests.responses.items()):
+        responses.add_metric([route, method, str(status)], count)
     took = HistogramMetricFamily(
         "certctl_http_request_duration_seconds",
-        "Time from a request to the end of its answer; at /mcp, some answers are streams of events.",
+        "Time from a request to the end of its response; at /mcp, some responses are event streams.",
         labels=["route"],
     )
-    for route, durations in sorted(reading.traffic.durations.items()):
+    for route, durations in sorted(snapshot.requests.durations.items()):
         _add(took, route, durations)
-    yield answered
+    yield responses
     yield took
 
 

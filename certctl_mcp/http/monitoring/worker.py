@@ -1,23 +1,27 @@
-"""How is a worker watched, which serves nothing else? Its metrics have a small server of their own."""
+"""A small HTTP server for the metrics of a worker, which serves nothing else."""
 
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio
-from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from certctl_mcp.config.http_settings import HttpSettings
-from certctl_mcp.http.access_log import Access
-from certctl_mcp.http.api.exception_handlers import explain_failures
+from certctl_mcp.http.access_log import AccessLog
 from certctl_mcp.http.auth.middleware import Authentication, Keys
 from certctl_mcp.http.auth.oauth import protected_resource
-from certctl_mcp.http.exposure import check_reach
-from certctl_mcp.http.monitoring.requests import Traffic
-from certctl_mcp.http.monitoring.route import Readings, metrics_router
-from certctl_mcp.http.origins import KnownOrigins
-from certctl_mcp.http.serving import listening, quieten_libraries, tls_of, url_of, web_server
+from certctl_mcp.http.exposure import require_keys_beyond_loopback
+from certctl_mcp.http.monitoring.requests import RequestMetrics
+from certctl_mcp.http.monitoring.snapshots import Snapshots, metrics_response
+from certctl_mcp.http.origins import OriginCheck
+from certctl_mcp.http.problem_details import http_error_response
+from certctl_mcp.http.serving import listening, silence_libraries, tls_of, url_of, web_server
 from certctl_mcp.runtime.application import Application
 from storage.clock import utc_now
 
@@ -25,15 +29,15 @@ logger = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def metrics_served(application: Application) -> AsyncIterator[None]:
-    """They can be read until the context is left.
+async def serve_metrics(application: Application) -> AsyncIterator[None]:
+    """Serve metrics until the context exits.
 
     Raises:
         SettingsError: it can't listen where the settings say, or must not.
     """
     settings = application.settings
-    check_reach(settings.http)
-    quieten_libraries()
+    require_keys_beyond_loopback(settings.http)
+    silence_libraries()
     tls = tls_of(settings.http)
     with listening(settings.http) as listener:
         web = web_server(_app(application, settings.http), settings, tls)
@@ -53,9 +57,17 @@ def _app(application: Application, http: HttpSettings) -> ASGIApp:
     async def opened() -> Application:
         return application
 
-    traffic = Traffic()
-    app = FastAPI(openapi_url=None, redirect_slashes=False)
-    app.include_router(metrics_router(Readings(opened, traffic, utc_now)))
-    explain_failures(app)
+    requests = RequestMetrics()
+    snapshots = Snapshots(opened, requests, utc_now)
+
+    async def get_metrics(request: Request) -> Response:
+        return await metrics_response(snapshots, request.headers.get("accept", ""))
+
+    # Plain Starlette: importing FastAPI would double the start time for a single route.
+    app = Starlette(
+        routes=[Route(path, get_metrics) for path in ("/metrics", "/api/v1/metrics/prometheus")],
+        exception_handlers={HTTPException: http_error_response},
+    )
+    app.router.redirect_slashes = False
     guarded = Authentication(app, Keys(http.keys), protected_resource(http))
-    return Access(KnownOrigins(guarded, http), traffic.observe)
+    return AccessLog(OriginCheck(guarded, http), requests.observe)

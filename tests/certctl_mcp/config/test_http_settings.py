@@ -6,7 +6,7 @@ import pytest
 
 from certctl_mcp.config.errors import SettingsError
 from certctl_mcp.config.settings import load_settings
-from certctl_mcp.http.exposure import check_reach
+from certctl_mcp.http.exposure import require_keys_beyond_loopback
 from tests.certctl_mcp.http.conftest import KEYS
 
 
@@ -60,11 +60,13 @@ def test_printing_them_shows_no_key() -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
 def test_on_loopback_no_key_is_needed(host: str) -> None:
-    check_reach(load_settings(None, {"CERTCTL_SERVER_HOST": host}).http)
+    require_keys_beyond_loopback(load_settings(None, {"CERTCTL_SERVER_HOST": host}).http)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "2001:db8::1", "certctl.example.com"])
 def test_beyond_it_one_is(host: str) -> None:
     with pytest.raises(SettingsError, match="set CERTCTL_API_KEYS_NAMED"):
-        check_reach(load_settings(None, {"CERTCTL_SERVER_HOST": host}).http)
-    check_reach(load_settings(None, {"CERTCTL_SERVER_HOST": host, "CERTCTL_API_KEYS_NAMED": KEYS}).http)
+        require_keys_beyond_loopback(load_settings(None, {"CERTCTL_SERVER_HOST": host}).http)
+    require_keys_beyond_loopback(
+        load_settings(None, {"CERTCTL_SERVER_HOST": host, "CERTCTL_API_KEYS_NAMED": KEYS}).http
+    )

@@ -7,8 +7,8 @@ import anyio
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from certctl_mcp.http.api.problem_details import new_request_id
-from certctl_mcp.http.limits import MOST_REMEMBERED, Buckets, LimitedBodies
+from certctl_mcp.http.limits import MAX_KEYS, BodyLimit, TokenBuckets
+from certctl_mcp.http.problem_details import new_request_id
 from tests.certctl_mcp.http.conftest import KEYS, OPERATOR, READER, Serve, Served
 
 LIST = "/api/v1/notifications"
@@ -19,7 +19,7 @@ async def test_a_body_that_says_it_is_too_large_is_refused(serve: Serve) -> None
     async with served.client() as client:
         refused = await client.post(LIST, json={"message": "x" * 3000})
         assert refused.status_code == 413
-        assert refused.json()["message"] == "The body of a request may have 2048 bytes."
+        assert refused.json()["message"] == "The body is too large; the limit is 2048 bytes."
         at_mcp = await client.post("/mcp", json={"message": "x" * 3000})
         assert at_mcp.status_code == 413
 
@@ -56,7 +56,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
 
     scope: dict[str, object] = {"type": "http", "method": "POST", "path": LIST, "headers": []}
     new_request_id(scope)
-    await LimitedBodies(app, 2048, timedelta(milliseconds=10))(scope, receive, send)
+    await BodyLimit(app, 2048, timedelta(milliseconds=10))(scope, receive, send)
     assert sent[0]["status"] == 408
 
 
@@ -84,7 +84,7 @@ async def test_without_keys_it_is_the_address_that_counts(serve: Serve) -> None:
 
 def test_a_bucket_fills_again_up_to_its_size() -> None:
     now = 0.0
-    buckets = Buckets(2, 3, lambda: now)
+    buckets = TokenBuckets(2, 3, lambda: now)
     assert [buckets.take("a") for _ in range(4)] == [0, 0, 0, 0.5]
     now += 0.5
     assert [buckets.take("a"), buckets.take("a")] == [0, 0.5]
@@ -93,9 +93,9 @@ def test_a_bucket_fills_again_up_to_its_size() -> None:
 
 
 def test_only_so_many_are_remembered() -> None:
-    buckets = Buckets(0.001, 1, lambda: 0.0)
+    buckets = TokenBuckets(0.001, 1, lambda: 0.0)
     buckets.take("first")
-    for number in range(MOST_REMEMBERED - 1):
+    for number in range(MAX_KEYS - 1):
         buckets.take(str(number))
     assert buckets.wait("first") > 0
     buckets.take("one more")

@@ -58,10 +58,10 @@ async def test_a_new_certificate_is_in_use_once_it_was_looked_at(issued: Issued)
     before = await serial(tls, issued)
     issued.issue()
     assert await serial(tls, issued) == before
-    tls.look()
+    tls.reload()
     after = await serial(tls, issued)
     assert after != before
-    tls.look()
+    tls.reload()
     assert await serial(tls, issued) == after
 
 
@@ -88,10 +88,10 @@ async def test_what_can_t_be_used_leaves_the_certificate_in_use(issued: Issued, 
             issued.files.key.unlink()
         case _:
             issued.authority.issue_cert(NAME).private_key_pem.write_to_path(issued.files.key)
-    tls.look()
+    tls.reload()
     assert await serial(tls, issued) == before
     issued.issue()
-    tls.look()
+    tls.reload()
     assert await serial(tls, issued) != before
 
 
@@ -107,7 +107,7 @@ async def test_a_link_that_is_moved_to_another_directory_is_noticed(issued: Issu
     before = await serial(tls, issued)
     link.unlink()
     link.symlink_to(tmp_path / "2")
-    tls.look()
+    tls.reload()
     assert await serial(tls, issued) != before
 
 
@@ -119,7 +119,7 @@ async def test_tls_1_1_is_refused_and_1_2_is_not(issued: Issued) -> None:
 
 def test_files_that_can_t_be_used_stop_the_start(issued: Issued) -> None:
     issued.files.key.write_text("no key")
-    with pytest.raises(SettingsError, match="is not possible"):
+    with pytest.raises(SettingsError, match=r"can.t use .* for TLS"):
         ReloadingContext(issued.files)
 
 
@@ -132,5 +132,5 @@ def test_a_key_with_a_passphrase_is_refused_instead_of_asked_for(issued: Issued)
             serialization.BestAvailableEncryption(b"passphrase"),
         )
     )
-    with pytest.raises(SettingsError, match="is not possible"):
+    with pytest.raises(SettingsError, match=r"can.t use .* for TLS"):
         ReloadingContext(issued.files)

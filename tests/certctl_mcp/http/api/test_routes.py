@@ -195,8 +195,8 @@ async def test_other_methods_are_405(served: Served, method: str, path: str, all
         ("page=0", "page: must be greater than or equal to 1"),
         ("per_page=501", "per_page: must be less than or equal to 500"),
         ("per_page=ten", "per_page: must be a valid integer"),
-        ("created_from=2026-01-01T12:00", "created_from: must be a moment with its time zone"),
-        ("created_until=0.5", "created_until: must be a moment with its time zone"),
+        ("created_from=2026-01-01T12:00", "created_from: must be a timestamp with a time zone"),
+        ("created_until=0.5", "created_until: must be a timestamp with a time zone"),
         ("stauts=dead", "stauts: Extra inputs are not permitted"),
         ("text=%00", "text: String should match"),
     ],
@@ -340,7 +340,7 @@ async def test_an_id_with_a_slash_is_one_id(served: Served) -> None:
 async def test_an_unknown_address_is_a_problem_too(served: Served) -> None:
     async with served.client(OPERATOR) as client:
         refused = await client.get("/api/v2/notifications")
-    assert (refused.status_code, refused.json()["message"]) == (404, "There is nothing at this address.")
+    assert (refused.status_code, refused.json()["message"]) == (404, "Nothing is at this path.")
 
 
 async def test_the_audit_knows_whose_key_it_was(served: Served, queue: Queue) -> None:

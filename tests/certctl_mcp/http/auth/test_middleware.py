@@ -75,7 +75,7 @@ async def test_a_reader_changes_nothing(served: Served, queue: Queue) -> None:
         for path in (f"{address}/requeue", f"{address}/read", "/api/v1/notifications"):
             refused = await client.post(path, json=new)
             assert refused.status_code == 403
-            assert "'rita' may only read" in refused.json()["message"]
+            assert "'rita' is read-only" in refused.json()["message"]
     assert (await queue.repository.get(dead.id)) == dead
 
 
@@ -145,8 +145,10 @@ async def test_the_log_names_the_caller_and_shows_no_key(
 
 def test_keys_are_compared_whole() -> None:
     keys = Keys(parse_named_keys("a:KEY-ONE,b:KEY-TWO:read-only"))
-    assert keys.owner("KEY-TWO") == Caller("b", Role.READER)
-    assert [keys.owner(given) for given in ("KEY", "KEY-ONE ", "key-one", "", "KEY-ONEKEY-ONE")] == [None] * 5
+    assert keys.find_caller("KEY-TWO") == Caller("b", Role.READER)
+    assert [keys.find_caller(given) for given in ("KEY", "KEY-ONE ", "key-one", "", "KEY-ONEKEY-ONE")] == [
+        None
+    ] * 5
 
 
 @pytest.mark.parametrize(

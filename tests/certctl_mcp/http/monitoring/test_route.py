@@ -12,9 +12,9 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from certctl_mcp.config.settings import load_settings
 from certctl_mcp.delivery.metrics import AttemptMeter
 from certctl_mcp.http.app import http_server
-from certctl_mcp.http.monitoring.prometheus import Reading, expose
-from certctl_mcp.http.monitoring.requests import Traffic
-from certctl_mcp.http.monitoring.route import Readings
+from certctl_mcp.http.monitoring.prometheus import Snapshot, expose
+from certctl_mcp.http.monitoring.requests import RequestMetrics
+from certctl_mcp.http.monitoring.snapshots import Snapshots
 from certctl_mcp.runtime.application import Application
 from storage.errors import StorageError
 from storage.models import AttemptOutcome
@@ -126,7 +126,7 @@ async def test_a_database_that_takes_too_long_is_not_waited_for(clock: SettableC
         raise StorageError("the database /x.db can't be opened")
 
     for find in (never, broken):
-        reading = await Readings(find, Traffic(), clock).take(within=timedelta(milliseconds=10))
+        reading = await Snapshots(find, RequestMetrics(), clock).take(within=timedelta(milliseconds=10))
         found = Scrape(expose(reading, "").body.decode())
         assert found("certctl_database_up") == 0
         assert ATTEMPTS not in found.names
@@ -179,7 +179,7 @@ def test_attempts_are_in_each_bucket_that_they_fit_in() -> None:
     for milliseconds in (40, 200, 30_001):
         meter.ended("Webhook", AttemptOutcome.SENT, timedelta(milliseconds=milliseconds))
     meter.ended("Webhook", None, None)
-    found = Scrape(expose(Reading(NOON, 1, attempts=meter), "").body.decode())
+    found = Scrape(expose(Snapshot(NOON, 1, attempts=meter), "").body.decode())
     buckets = {
         le: found(f"{TOOK}_bucket", channel="Webhook", le=le)
         for le in ("0.05", "0.1", "0.25", "30.0", "60.0", "+Inf")
