@@ -39,7 +39,7 @@ from storage.operations.bulk import Bulk
 from storage.operations.claim import claim
 from storage.operations.claim_postgresql import take_what_is_left
 from storage.operations.claim_request import ClaimRequest
-from storage.operations.leases import release, take_back
+from storage.operations.leases import Held, release, take_back
 from storage.operations.outcomes import Finished, Transition, finish
 from storage.operations.requeue import Request, mark_read, requeue
 from storage.queries import delivery_stats, failure_groups, listing, lookups, queue_stats
@@ -136,16 +136,18 @@ class NotificationRepository:
         room: Room,
         *,
         suspects: bool = False,
+        held: Sequence[Claim] = (),
     ) -> tuple[Claim, ...]:
         """Take up to `slots` due notifications, oldest first, as many of each channel as it has room for.
 
         No other worker gets them while the lease lasts. `suspects` takes those abandoned so often that
-        they may be what kills their workers; all other calls leave them alone.
+        they may be what kills their workers; all other calls leave them alone. `held` are the claims that
+        this process still works on: if their leases have expired, they are renewed and not taken back.
         """
         request = ClaimRequest(worker, lease, slots, room, suspects)
         found = await self._database.write(claim, request, repeatable=True)
         if found.lapsed:
-            await self._database.write(take_back, None)
+            await self._database.write(take_back, Held(tuple(held), lease))
             request = replace(request, heed_lapsed=False)
             found = await self._database.write(claim, request, repeatable=True)
         self._looked_at, claims = found.at, found.claims

@@ -1,6 +1,6 @@
-"""One claimed notification, one attempt, one outcome, written down.
+"""One attempt of one notification, and its outcome.
 
-The attempt can end in every way a remote end can misbehave; here each becomes an outcome of the contract.
+A receiver can misbehave in any way; here each way becomes an outcome of the contract.
 """
 
 import asyncio
@@ -13,25 +13,26 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
+from certctl_mcp.delivery.outcome_writer import OutcomeWriter, Write
 from certctl_mcp.delivery.queue import DeliveryQueue
 from certctl_mcp.delivery.retry_policy import Dead, RetryPolicy
 from certctl_mcp.notifiers.base import DeliveryFailedError, Notifier
 from certctl_mcp.text.redaction import redact, truncate
 from storage.clock import Clock, utc_now
-from storage.errors import StorageError
 from storage.models import AttemptOutcome, Claim, Notification
 from storage.sql.text import storable
 
 logger = logging.getLogger(__name__)
 
-RECORD_AGAIN_AFTER = timedelta(milliseconds=500)
+CLEAN_UP = timedelta(seconds=2)
+"""How long a cancelled attempt may take to record what is known of it."""
 
 BROKEN_OFF = "broken off before it was answered: the server was told to stop"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How an attempt went, before anything is written."""
+    """How an attempt ended, before anything is written."""
 
     duration: timedelta
     failure: DeliveryFailedError | None
@@ -39,7 +40,7 @@ class Answer:
 
 
 class Delivery:
-    """Attempts claims through the notifiers and records what came of it."""
+    """Attempts notifications through the notifiers and records the outcomes."""
 
     def __init__(
         self,
@@ -60,18 +61,18 @@ class Delivery:
         self._missing_notifier = missing_notifier
         self._clock = clock
         self._chance = chance
-        self._sleep = sleep
+        self._writer = OutcomeWriter(sleep)
 
     async def attempt(self, claim: Claim) -> Answer:
-        """Send what is claimed once, within the send timeout. Never raises for what a notifier does."""
+        """Send the claimed notification once, within the send timeout. Nothing a notifier does raises."""
         return await self.try_once(claim.notification)
 
     async def try_once(self, notification: Notification) -> Answer:
-        """As `attempt`, for a notification that need not be in the queue."""
+        """Like `attempt`, for a notification that need not be in the queue."""
         try:
-            # Not within the send timeout: the first of a kind is imported, which costs no receiver's time.
+            # Outside the send timeout: importing the first notifier of a kind must not shorten its send.
             notifier = await self._find_notifier(notification.channel)
-        except Exception as error:  # noqa: BLE001 - told to the operator as its failure
+        except Exception as error:  # noqa: BLE001 - recorded as the failure
             return Answer(timedelta(0), _defect(notification.channel, error))
         if notifier is None:
             reason = f"no notifier configured for channel {notification.channel}; not delivered"
@@ -80,43 +81,35 @@ class Delivery:
         failure = await self._send(notifier, notification)
         return Answer(timedelta(seconds=time.monotonic() - begun), failure)
 
-    async def record(self, claim: Claim, answer: Answer) -> AttemptOutcome | None:
-        """Write the outcome; None if it was refused or could not be written.
+    @property
+    def can_record(self) -> bool:
+        """False while outcomes can't be written; see `OutcomeWriter.can_write`."""
+        return self._writer.can_write
 
-        While the database can't be written it tries again until the lease ends. After that another
-        worker attempts the notification anew, as it must: nobody knows then that it was answered.
-        """
+    async def record(self, claim: Claim, answer: Answer) -> AttemptOutcome | None:
+        """Write the outcome, as soon as the database can be written; None if the claim was lost."""
         outcome, write = self._outcome(claim, answer)
-        while True:
-            try:
-                on_time = await write()
-            except StorageError as error:
-                if self._clock() >= claim.expires_at:
-                    logger.error("the outcome of %s can't be recorded: %s", claim.notification.id, error)
-                    return None
-                await self._sleep(RECORD_AGAIN_AFTER.total_seconds())
-            else:
-                if not on_time:
-                    logger.warning(
-                        "the outcome of %s, attempt %d, came after its lease was lost and is refused: %s",
-                        claim.notification.id,
-                        claim.number,
-                        outcome.value,
-                    )
-                return outcome if on_time else None
+        if await self._writer.write(claim, outcome, write):
+            return outcome
+        logger.warning(
+            "the outcome of %s, attempt %d, came after its lease was lost and is refused: %s",
+            claim.notification.id,
+            claim.number,
+            outcome.value,
+        )
+        return None
 
     async def record_cancelled(self, claim: Claim, answer: Answer | None) -> None:
-        """Write what is known of an attempt that was cancelled: its answer, or else that it is due again."""
-        try:
-            if answer is not None:
-                await self._outcome(claim, answer)[1]()
-            else:
-                await self._queue.record_abandoned(claim, self._clock() - claim.started_at, BROKEN_OFF)
-        except StorageError as error:
-            logger.warning("%s is attempted again when its lease ends: %s", claim.notification.id, error)
+        """Write what is known of a cancelled attempt: its outcome, or that it is due again at once."""
+        outcome, write = self._abandoned(claim) if answer is None else self._outcome(claim, answer)
+        await self._writer.write_last(claim, outcome, write, CLEAN_UP)
+
+    def _abandoned(self, claim: Claim) -> tuple[AttemptOutcome, Write]:
+        duration = self._clock() - claim.started_at
+        return AttemptOutcome.ABANDONED, lambda: self._queue.record_abandoned(claim, duration, BROKEN_OFF)
 
     async def _send(self, notifier: Notifier, notification: Notification) -> DeliveryFailedError | None:
-        """Why it was not delivered; None if it was."""
+        """Returns why it was not delivered; None if it was."""
         seconds = self.send_timeout.total_seconds()
         try:
             async with asyncio.timeout(seconds) as limit:
@@ -131,16 +124,16 @@ class Delivery:
             if _is_being_cancelled():
                 raise
             return _defect(notification.channel, error)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - told to the operator as its failure
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - recorded as the failure
             return _defect(notification.channel, error)
         return None
 
-    def _outcome(self, claim: Claim, answer: Answer) -> tuple[AttemptOutcome, Callable[[], Awaitable[bool]]]:
+    def _outcome(self, claim: Claim, answer: Answer) -> tuple[AttemptOutcome, Write]:
         """The transition that follows from the answer: the retry rule of the contract."""
         queue, failure = self._queue, answer.failure
         if failure is None:
             return AttemptOutcome.SENT, lambda: queue.record_sent(claim, answer.duration)
-        error = failure_told(failure)
+        error = error_text(failure)
         if answer.skipped and self._missing_notifier == "sent":
             return AttemptOutcome.SKIPPED, lambda: queue.record_skipped(claim, error)
         fate = self._policy.after_failure(
@@ -152,22 +145,22 @@ class Delivery:
         return AttemptOutcome.FAILED, lambda: queue.record_failed_attempt(claim, answer.duration, error, wait)
 
 
-def failure_told(failure: DeliveryFailedError) -> str:
-    """The failure as it is stored and shown: bounded, and without secrets."""
-    # Made storable first: what can't be stored is replaced by something longer.
+def error_text(failure: DeliveryFailedError) -> str:
+    """The error text to store and show: bounded, and without secrets."""
+    # Made storable first: replacing what can't be stored makes the text longer.
     return truncate(redact(storable(str(failure))))
 
 
 def _defect(channel: str, error: BaseException) -> DeliveryFailedError:
-    """What a notifier should not raise: a defect of one must not stop the others."""
-    # The trace may show what is secret.
+    """For what a notifier should not raise: a defect in one must not stop the others."""
+    # The traceback may show secrets.
     logger.error("the notifier of channel %r raised %s", channel, type(error).__name__)
     logger.debug("the notifier of channel %r", channel, exc_info=error)
-    told = "".join(traceback.format_exception_only(error)).strip()
-    return DeliveryFailedError(f"the notifier failed: {told}")
+    description = "".join(traceback.format_exception_only(error)).strip()
+    return DeliveryFailedError(f"the notifier failed: {description}")
 
 
 def _is_being_cancelled() -> bool:
-    """Else the cancellation is one that a notifier made for a task of its own and let escape."""
+    """If not, a notifier cancelled a task of its own and let the cancellation escape."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 import anyio
 from anyio.abc import TaskGroup
@@ -19,9 +18,6 @@ from storage.clock import Clock
 from storage.models import AttemptOutcome, Claim
 
 logger = logging.getLogger(__name__)
-
-CLEAN_UP = timedelta(seconds=2)
-"""How long a cancelled attempt may take to record what is known of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +68,23 @@ class AttemptPool:
         self._clock = clock
         self._slot_freed = slot_freed
         self._attempt_ended = attempt_ended
+        self._held: dict[tuple[str, int], Claim] = {}
+        self._attempting: dict[str, asyncio.Event] = {}
         self._ready: asyncio.Queue[Claim] = asyncio.Queue()
         self._workers = 0
         self._stopped = False
         self._watchers: list[Progress] = []
 
+    @property
+    def held(self) -> tuple[Claim, ...]:
+        """The claims that have not ended."""
+        return tuple(self._held.values())
+
     def add(self, claims: Sequence[Claim], tasks: TaskGroup) -> None:
         """Attempt each of these as soon as it has a slot."""
         self.in_flight += len(claims)
         for claim in claims:
+            self._held[_token(claim)] = claim
             self._slots.hold(claim)
         self._start(self._slots.start_all() if self._stopped else self._slots.start_ready())
         # A worker stays for later claims: starting a task for each would cost as much as claiming it.
@@ -124,20 +128,32 @@ class AttemptPool:
                 outcome = await self._delivery.record(claim, answer)
                 self._count(claim, answer, outcome)
         except anyio.get_cancelled_exc_class():
-            with anyio.move_on_after(CLEAN_UP.total_seconds(), shield=True):
-                await self._delivery.record_cancelled(claim, answer)
+            await self._delivery.record_cancelled(claim, answer)
             raise
         except Exception:
             # The supervised edge: the lease expires and the notification is attempted again.
             logger.exception("the attempt of %s failed unexpectedly", claim.notification.id)
         finally:
             self.in_flight -= 1
+            del self._held[_token(claim)]
             self._attempt_ended(AttemptEnd(begun=answer is not None, outcome=outcome))
             for progress in self._watchers:
                 progress.changed.set()
 
     async def _answer(self, claim: Claim) -> Answer | None:
         """The result of the attempt; None if it was not begun and the claim was given back."""
+        notification_id = claim.notification.id
+        while (earlier := self._attempting.get(notification_id)) is not None:
+            # Its lease was lost, but it goes on: one notification is never attempted twice at a time.
+            await earlier.wait()
+        self._attempting[notification_id] = ended = asyncio.Event()
+        try:
+            return await self._attempt_or_release(claim)
+        finally:
+            del self._attempting[notification_id]
+            ended.set()
+
+    async def _attempt_or_release(self, claim: Claim) -> Answer | None:
         # If the lease could expire during the attempt, another worker could attempt it at the same time.
         if self._stopped or self._clock() + self._delivery.send_timeout > claim.expires_at:
             await self._queue.release(claim)
@@ -149,3 +165,7 @@ class AttemptPool:
         if outcome is not None:
             for progress in self._watchers:
                 progress.outcomes[outcome] += 1
+
+
+def _token(claim: Claim) -> tuple[str, int]:
+    return claim.notification.id, claim.number

@@ -1,5 +1,6 @@
 """The queue as a worker needs it: claims, outcomes, and when the next notification becomes due."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -10,7 +11,14 @@ class DeliveryQueue(Protocol):
     """The part of `NotificationRepository` that attempts use. Each method raises `StorageError`."""
 
     async def claim(
-        self, worker: str, lease: timedelta, slots: int, room: Room, *, suspects: bool = False
+        self,
+        worker: str,
+        lease: timedelta,
+        slots: int,
+        room: Room,
+        *,
+        suspects: bool = False,
+        held: Sequence[Claim] = (),
     ) -> tuple[Claim, ...]: ...
 
     async def release(self, claim: Claim) -> bool: ...

@@ -181,7 +181,7 @@ class RetryLoop:
         return not waiting.cancelled_caught
 
     async def _take_step(self) -> None:
-        can_claim = not self._attempting_suspect and self._slots.claimable(SWEEP_LIMIT)[0] > 0
+        can_claim = self._may_claim() and self._slots.claimable(SWEEP_LIMIT)[0] > 0
         match self._scheduler.next_step(self._clock(), can_claim=can_claim):
             case Look(pause):
                 await asyncio.sleep(pause.total_seconds())
@@ -206,7 +206,7 @@ class RetryLoop:
             if not self._attempts.in_flight:
                 self._slots.forget_pace()
             slots, room = self._slots.claimable(limit)
-            if slots <= 0 or self._stopped.is_set() or self._attempting_suspect:
+            if slots <= 0 or not self._may_claim():
                 return 0
             self._scheduler.look_began()
             with self._slots.claiming():
@@ -221,16 +221,21 @@ class RetryLoop:
 
     async def _look_for_suspect(self, limit: int) -> int:
         async with self._claiming:
-            if limit <= 0 or self._stopped.is_set() or self._attempts.in_flight:
+            if limit <= 0 or not self._may_claim() or self._attempts.in_flight:
                 return 0
             claims = await self._claim(1, Room(1), suspects=True)
             self._attempting_suspect = bool(claims)
             return len(claims)
 
+    def _may_claim(self) -> bool:
+        return not (self._stopped.is_set() or self._attempting_suspect) and self._delivery.can_record
+
     async def _claim(self, slots: int, room: Room, *, suspects: bool) -> tuple[Claim, ...]:
         # Cancelled in the middle, it would leave leases that this process does not know of.
         with anyio.CancelScope(shield=True):
-            claims = await self._queue.claim(self._worker, self._lease, slots, room, suspects=suspects)
+            claims = await self._queue.claim(
+                self._worker, self._lease, slots, room, suspects=suspects, held=self._attempts.held
+            )
         self._attempts.add(claims, self._tasks)
         return claims
 
@@ -245,7 +250,7 @@ class RetryLoop:
         else:
             self._wake_if(
                 self._scheduler.attempt_ended(
-                    will_be_due=end.will_be_due, none_in_flight=not self._attempts.in_flight
+                    self._clock(), will_be_due=end.will_be_due, none_in_flight=not self._attempts.in_flight
                 )
             )
 

@@ -104,8 +104,11 @@ class Scheduler:
         """Another attempt can begin."""
         return (self._more_may_be_due or self._look_at <= now) and self.news()
 
-    def attempt_ended(self, *, will_be_due: bool, none_in_flight: bool) -> bool:
+    def attempt_ended(self, now: datetime, *, will_be_due: bool, none_in_flight: bool) -> bool:
         """An outcome was recorded. `will_be_due`: the notification is to be attempted again later."""
+        if self._look_at <= now:
+            # What kept the loop from claiming may be over.
+            return True
         if self._phase is _Phase.BUSY or not (will_be_due or none_in_flight):
             return False
         self._phase = _Phase.QUIET

@@ -6,7 +6,7 @@ from functools import partial
 
 from pydantic import BaseModel, ConfigDict
 
-from certctl_mcp.delivery.attempt import failure_told
+from certctl_mcp.delivery.attempt import error_text
 from certctl_mcp.delivery.channel_probe import TrialResult, trial_notification
 from certctl_mcp.delivery.retry_loop import RetryLoop
 from certctl_mcp.services.bulk import BulkActions
@@ -104,7 +104,7 @@ class NotificationService:
         if channel not in self._channels:
             raise UnknownChannelError(channel, tuple(self._channels))
         answer = await self._retry_loop.try_once(trial_notification(channel, recipient, self._clock()))
-        failure = None if answer.failure is None else failure_told(answer.failure)
+        failure = None if answer.failure is None else error_text(answer.failure)
         return TrialResult(duration=answer.duration, failure=failure)
 
     async def get(self, notification_id: str) -> tuple[Notification, tuple[Attempt, ...]]:

@@ -5,14 +5,17 @@ its retries, but one that kills every worker that attempts it must not do so for
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 
-from sqlalchemy import ColumnElement, and_, case, insert, literal, null, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, insert, literal, null, select, update
 
 from storage.engine.transaction import NOW, Transaction
 from storage.models import AttemptOutcome, Claim, NotificationStatus
 from storage.schema.tables import notification_attempts, notification_events
 from storage.sql.json_rows import Batch, Value, encoded
 from storage.sql.notify import notify_due
+from storage.sql.types import UtcDateTime
 
 ABANDONED_AT_MOST = 10
 """Abandoned this often, a notification goes to the dead letters."""
@@ -65,6 +68,11 @@ _END = (
 )
 
 _claims = Batch("claims")
+_RENEW = (
+    update(notification_events)
+    .where(held_by(_claims))
+    .values(lease_expires_at=bindparam("expires_at", type_=UtcDateTime))
+)
 _RELEASE = (
     update(notification_events)
     .where(held_by(_claims))
@@ -84,18 +92,37 @@ def end_expired_leases(transaction: Transaction) -> None:
         notify_due(connection)
 
 
-def take_back(transaction: Transaction, asked: Sequence[None]) -> Sequence[None]:
-    """End every lease that has run out, as if by the worker that never answered."""
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The claims that this process is attempting, or whose outcomes it has yet to record."""
+
+    claims: tuple[Claim, ...]
+    lease: timedelta
+
+
+def take_back(transaction: Transaction, held: Sequence[Held]) -> list[None]:
+    """End every expired lease, but renew those of claims that this process still works on.
+
+    Their leases expire when the clock jumps, or when the database can't be written for a long time. Taking
+    them back would attempt their notifications a second time, beside the first attempt or after it succeeded.
+    """
+    for one in held:
+        renewed = {"claims": _tokens(one.claims), "expires_at": transaction.now + one.lease}
+        transaction.connection.execute(_RENEW, renewed)
     end_expired_leases(transaction)
-    return asked
+    return [None for _ in held]
 
 
 def release(transaction: Transaction, claims: Sequence[Claim]) -> list[bool]:
     """End the lease of claims that were never begun; False where it was lost already."""
-    held: list[dict[str, Value]] = [
-        {"id": c.notification.id, "worker": c.worker, "number": c.number} for c in claims
-    ]
-    rows = transaction.connection.execute(_RELEASE, {"claims": encoded(held)})
+    rows = transaction.connection.execute(_RELEASE, {"claims": _tokens(claims)})
     released = {(notification_id, number) for notification_id, number in rows}
     notify_due(transaction.connection)
     return [(claim.notification.id, claim.number) in released for claim in claims]
+
+
+def _tokens(claims: Sequence[Claim]) -> str:
+    tokens: list[dict[str, Value]] = [
+        {"id": c.notification.id, "worker": c.worker, "number": c.number} for c in claims
+    ]
+    return encoded(tokens)

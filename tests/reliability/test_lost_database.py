@@ -24,7 +24,7 @@ def soon(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is tried again is tried soon."""
     monkeypatch.setattr("certctl_mcp.delivery.retry_loop.FIRST_PAUSE", SOON)
     monkeypatch.setattr("certctl_mcp.delivery.retry_loop.LONGEST_PAUSE", SOON)
-    monkeypatch.setattr("certctl_mcp.delivery.attempt.RECORD_AGAIN_AFTER", SOON)
+    monkeypatch.setattr("certctl_mcp.delivery.outcome_writer.FIRST_PAUSE", SOON)
 
 
 @pytest.fixture
@@ -92,7 +92,12 @@ async def test_the_loop_goes_on_once_the_server_is_back_and_records_what_was_sen
         await wait_at_most(event, longest)
 
     notifier, repository = Acting(lose_the_server), NotificationRepository(elsewhere)
-    async with running(retry_loop(here, {"Webhook": notifier}, wait=wait)):
+
+    async def sleep(seconds: float) -> None:
+        trying_again.set()
+        await asyncio.sleep(seconds)
+
+    async with running(retry_loop(here, {"Webhook": notifier}, wait=wait, sleep=sleep)):
         await repository.accept(new_notification())
         async with asyncio.timeout(PATIENCE.total_seconds()):
             await lost.wait()

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import sqlite3
+import threading
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -30,11 +31,42 @@ def connected(path: Path | str) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def locked(path: Path | str) -> Iterator[None]:
-    """The file while another program writes to it and does not come to an end."""
-    with connected(path) as other:
+    """The database while another program writes to it and does not come to an end."""
+    file = _file(path)
+    if file is None:
+        with _locked_table(str(path)):
+            yield
+        return
+    with connected(file) as other:
         other.execute("BEGIN EXCLUSIVE")
         yield
         other.execute("ROLLBACK")
+
+
+@contextmanager
+def _locked_table(url: str) -> Iterator[None]:
+    taken, ended = threading.Event(), threading.Event()
+
+    async def hold() -> None:
+        connection = await asyncpg.connect(url)
+        try:
+            async with connection.transaction():
+                await connection.execute("LOCK TABLE notification_events")
+                taken.set()
+                await asyncio.to_thread(ended.wait)
+        finally:
+            await connection.close()
+
+    # A loop may be running here.
+    with ThreadPoolExecutor(1) as thread:
+        holding = thread.submit(asyncio.run, hold())
+        holding.add_done_callback(lambda _: taken.set())
+        taken.wait()
+        try:
+            yield
+        finally:
+            ended.set()
+            holding.result()
 
 
 def run(database: Path | str, statement: str, *values: Any) -> None:

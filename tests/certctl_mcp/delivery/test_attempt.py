@@ -239,20 +239,25 @@ async def test_an_outcome_is_recorded_when_the_database_can_be_written_again(
         lock.enter_context(locked(database_path))
         delivering = delivery(impatient, {"Webhook": Delivering()}, sleep=sleep)
         assert await deliver(delivering, claim) is AttemptOutcome.SENT
-    assert waits == [0.5, 0.5, 0.5]
+    assert waits == [0.5, 1, 2]
     assert (await after(queue, claim)).delivered
 
 
-async def test_an_outcome_that_can_t_be_recorded_while_the_lease_lasts_is_given_up(
+async def test_an_outcome_is_kept_beyond_its_lease_as_long_as_nobody_took_the_notification(
     impatient: Database, queue: Queue, database_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def sleep(_: float) -> None:
-        queue.clock.advance(LEASE / 3)
+    with ExitStack() as lock:
 
-    claim = await queue.claimed()
-    with locked(database_path):
-        assert await deliver(delivery(impatient, {"Webhook": Delivering()}, sleep=sleep), claim) is None
-    assert queue.clock.now == claim.expires_at
-    assert f"the outcome of {claim.notification.id} can't be recorded: the database" in caplog.text
-    (again,) = await queue.claim_due()
-    assert again.notification.id == claim.notification.id
+        async def sleep(_: float) -> None:
+            queue.clock.advance(LEASE)
+            if queue.clock.now > NOON + 5 * LEASE:
+                lock.close()
+
+        claim = await queue.claimed()
+        lock.enter_context(locked(database_path))
+        delivering = delivery(impatient, {"Webhook": Delivering()}, sleep=sleep)
+        assert await deliver(delivering, claim) is AttemptOutcome.SENT
+    assert f"the outcome of {claim.notification.id}, attempt 1 (sent), is kept" in caplog.text
+    (attempt,) = await queue.repository.attempts(claim.notification.id)
+    assert (attempt.outcome, attempt.late) == (AttemptOutcome.SENT, False)
+    assert await queue.claim_due() == ()

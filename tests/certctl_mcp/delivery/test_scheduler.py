@@ -67,7 +67,7 @@ def slot_freed(wakes: bool) -> Event:
 
 def attempt_ends(*, wakes: bool, will_be_due: bool = False, none_in_flight: bool = False) -> Event:
     def event(scheduler: Scheduler) -> None:
-        assert scheduler.attempt_ended(will_be_due=will_be_due, none_in_flight=none_in_flight) is wakes
+        assert scheduler.attempt_ended(NOON, will_be_due=will_be_due, none_in_flight=none_in_flight) is wakes
 
     return event
 
@@ -159,8 +159,8 @@ EVENTS: tuple[Event, ...] = (
     looks_ahead(SOON),
     looks_ahead(),
     lambda scheduler: scheduler.slot_freed(NOON),
-    lambda scheduler: scheduler.attempt_ended(will_be_due=True, none_in_flight=False),
-    lambda scheduler: scheduler.attempt_ended(will_be_due=False, none_in_flight=True),
+    lambda scheduler: scheduler.attempt_ended(NOON, will_be_due=True, none_in_flight=False),
+    lambda scheduler: scheduler.attempt_ended(NOON, will_be_due=False, none_in_flight=True),
 )
 
 

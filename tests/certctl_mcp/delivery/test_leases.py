@@ -1,0 +1,162 @@
+"""What a process is attempting stays its own, whatever the clock or a locked database does to the leases."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from storage.database import Database
+from storage.models import AttemptOutcome, Notification, NotificationFilter, NotificationStatus
+from storage.repository import NotificationRepository
+from tests.builders import LEASE, UNLIMITED, Queue, SettableClock, new_notification
+from tests.certctl_mcp.sending import PATIENCE, Acting, Delivering, Hanging, retry_loop, running
+from tests.holding import Held
+from tests.reliability.progress import until
+from tests.storage.foreign import locked
+
+ALERTS = 10
+
+
+@pytest.fixture
+async def impatient(fresh_url: str, clock: SettableClock) -> AsyncIterator[Database]:
+    """A database that hardly waits for other programs."""
+    held = Held(Database.open(fresh_url, clock=clock, busy_timeout=timedelta(milliseconds=50)))
+    yield await held.enter()
+    await held.leave()
+
+
+async def ids(queue: Queue, channel: str = "Webhook") -> list[str]:
+    return [(await queue.pending(channel=channel)).id for _ in range(ALERTS)]
+
+
+async def all_sent_once(repository: NotificationRepository, sent: list[str]) -> bool:
+    attempts = [await repository.attempts(notification_id) for notification_id in sent]
+    return [[(a.outcome, a.late) for a in of_one] for of_one in attempts] == [
+        [(AttemptOutcome.SENT, False)]
+    ] * len(sent)
+
+
+@pytest.mark.both_databases
+async def test_a_database_locked_for_longer_than_the_lease_causes_no_second_delivery(
+    impatient: Database, fresh_url: str, clock: SettableClock
+) -> None:
+    repository = NotificationRepository(impatient)
+    accepted = [
+        (await repository.accept(new_notification(channel="Webhook"))).notification.id for _ in range(ALERTS)
+    ]
+    all_begun, unlocked = asyncio.Event(), asyncio.Event()
+    begun: list[str] = []
+
+    async def answer_while_locked(notification: Notification) -> None:
+        begun.append(notification.id)
+        if len(begun) == ALERTS:
+            lock.enter_context(locked(fresh_url))
+            all_begun.set()
+        await all_begun.wait()
+
+    async def sleep(_: float) -> None:
+        # Time passes for leases, and news comes that makes the loop want to claim.
+        clock.advance(LEASE)
+        impatient.changes.due.announce()
+        if clock.now >= deadline:
+            lock.close()
+            unlocked.set()
+        await asyncio.sleep(0.02)
+
+    deadline = clock.now + 20 * LEASE
+    with ExitStack() as lock:
+        loop = retry_loop(impatient, {"Webhook": Acting(answer_while_locked)}, sleep=sleep)
+        async with running(loop):
+            async with asyncio.timeout(PATIENCE.total_seconds()):
+                await unlocked.wait()
+            assert await loop.wait_for_completion(PATIENCE)
+            await loop.sweep()
+    assert sorted(begun) == sorted(accepted)
+    assert await all_sent_once(repository, accepted)
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize("jump", [timedelta(minutes=5), timedelta(days=365)])
+async def test_a_clock_that_jumps_ahead_causes_no_second_attempt_beside_the_first(
+    database: Database, queue: Queue, jump: timedelta
+) -> None:
+    hanging, delivering = Hanging(), Delivering()
+    hung = await ids(queue, "Slack")
+    loop = retry_loop(database, {"Slack": hanging, "Teams": delivering})
+    async with running(loop):
+        await hanging.receives(ALERTS)
+        for number in range(1, 4):
+            queue.clock.advance(jump)
+            await queue.pending(channel="Teams")
+            await delivering.receives(number)
+        # Their leases were renewed, so no other process takes them either.
+        assert await queue.claim_due(worker="worker-2") == ()
+        hanging.release()
+    assert len(hanging.received) == ALERTS
+    assert await all_sent_once(queue.repository, hung)
+
+
+async def test_what_another_process_took_over_is_attempted_again_only_when_the_first_attempt_has_ended(
+    database: Database, queue: Queue
+) -> None:
+    hanging = Hanging()
+    notification = await queue.pending()
+    loop = retry_loop(database, {"Webhook": hanging})
+    async with running(loop):
+        await hanging.receives()
+        queue.clock.advance(LEASE)
+        (theirs,) = await queue.repository.claim("worker-2", LEASE, 10, UNLIMITED)
+        await queue.repository.record_failed_attempt(theirs, timedelta(0), "HTTP 503", timedelta(0))
+        sweep = asyncio.create_task(loop.sweep())
+
+        async def claimed_again() -> bool:
+            return (await queue.repository.get(notification.id)).attempt_count == 3
+
+        await until(database, claimed_again)
+        assert len(hanging.received) == 1
+        hanging.release()
+        await hanging.receives(2)
+        await sweep
+    assert hanging.most_in_all == 1
+    outcomes = [(a.outcome, a.late) for a in await queue.repository.attempts(notification.id)]
+    assert outcomes == [
+        (AttemptOutcome.SENT, True),
+        (AttemptOutcome.FAILED, False),
+        (AttemptOutcome.SENT, False),
+    ]
+
+
+async def test_a_process_that_ends_with_unwritten_outcomes_logs_each(
+    impatient: Database, database_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    repository = NotificationRepository(impatient)
+    accepted = [(await repository.accept(new_notification())).notification.id for _ in range(3)]
+    with ExitStack() as lock:
+        begun: list[str] = []
+        kept = asyncio.Semaphore(0)
+
+        async def lock_out(notification: Notification) -> None:
+            begun.append(notification.id)
+            if len(begun) == len(accepted):
+                lock.enter_context(locked(database_path))
+
+        async def wait_for_ever(_: float) -> None:
+            kept.release()
+            await asyncio.Event().wait()
+
+        notifiers = {"Webhook": Acting(lock_out)}
+        loop = retry_loop(impatient, notifiers, grace=timedelta(0), sleep=wait_for_ever)
+        async with running(loop):
+            await kept.acquire()
+    lost = [record.getMessage() for record in caplog.records if "is lost" in record.getMessage()]
+    written = await repository.list(NotificationFilter(statuses=(NotificationStatus.SENT,)))
+    unwritten = set(accepted) - {sent.id for sent in written.items}
+    assert unwritten
+    assert len(lost) == len(unwritten)
+    for notification_id in unwritten:
+        assert any(f"the outcome of {notification_id}, attempt 1 (sent), is lost" in line for line in lost)
