@@ -1,7 +1,7 @@
-"""How does a server live and die on stdio? It serves until there is no reason to, then ends in order.
+"""Serves MCP on stdin and stdout until there is a reason to end, then ends gracefully.
 
-The reasons to end: stdin ends, a signal comes, the parent dies, nobody reads stdout. Each closes the
-server's side of the conversation, so that its lifespan exits as at any other end and can drain.
+The reasons: stdin ends, a signal arrives, the parent dies, or nobody reads stdout. Each of them closes the
+server's input, so that its lifespan exits as usual and deliveries can finish.
 """
 
 import logging
@@ -12,35 +12,30 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.server.mcpserver import MCPServer
 from mcp.shared.message import SessionMessage
-from mcp_types import (
-    JSONRPCError,
-    JSONRPCMessage,
-    JSONRPCNotification,
-    JSONRPCRequest,
-    JSONRPCResponse,
-    jsonrpc_message_adapter,
-)
-from pydantic import ValidationError
+from mcp_types import JSONRPCMessage
 
+from certctl_mcp.mcp_server.jsonrpc_lines import Batch, Entry, Rejection, encoded, oversized, read_message
+from certctl_mcp.mcp_server.pending_requests import PendingRequests
 from certctl_mcp.mcp_server.sdk_internals import lowlevel_server
-from certctl_mcp.mcp_server.standard_streams import claim_standard_streams, read_lines, write_line
+from certctl_mcp.mcp_server.standard_streams import MAX_LINE, read_lines, write_line
+from certctl_mcp.runtime.platform import claim_standard_streams
 from certctl_mcp.runtime.signals import leave_on_signal, leave_with_parent
 
 logger = logging.getLogger(__name__)
 
-ANSWERS_WITHIN = timedelta(seconds=5)
-"""How long the answers to what was asked before stdin ended are waited for."""
+ANSWER_TIMEOUT = timedelta(seconds=5)
+"""How long answers to requests from before the end of stdin are waited for."""
 
-_LAST_LINE = timedelta(seconds=1)
-"""How long a peer may take to read what was answered last."""
+_LAST_WRITE_TIMEOUT = timedelta(seconds=1)
+"""How long a peer may take to read the last answers."""
 
 
 async def serve_stdio(server: MCPServer, *, end_within: timedelta) -> None:
     """Serve `server` on this process's stdin and stdout until there is a reason to end; then return.
 
-    What was asked before stdin ended is answered; after any other reason calls in flight are cancelled.
-    The server's lifespan then exits normally. When that is not done `end_within` after the reason came, it
-    is cancelled. A second signal ends the process at once.
+    Requests from before the end of stdin are answered; after any other reason calls in progress are
+    cancelled. The server's lifespan then exits normally. If that takes longer than `end_within`, it is
+    cancelled. A second signal ends the process at once.
 
     Raises what the lifespan raises.
     """
@@ -54,14 +49,14 @@ async def serve_stdio(server: MCPServer, *, end_within: timedelta) -> None:
         async with anyio.create_task_group() as tasks:
             await tasks.start(leave_on_signal, conversation.leave)
             tasks.start_soon(leave_with_parent, conversation.leave, parent)
-            tasks.start_soon(conversation.listen)
-            tasks.start_soon(conversation.speak)
+            tasks.start_soon(conversation.receive)
+            tasks.start_soon(conversation.send)
             with conversation.serving:
                 await lowlevel.run(incoming, outgoing, lowlevel.create_initialization_options())
             if conversation.serving.cancelled_caught:
                 logger.warning("cut off: the server was not done after %s", end_within)
-            with anyio.move_on_after(_LAST_LINE.total_seconds()):
-                await conversation.spoken.wait()
+            with anyio.move_on_after(_LAST_WRITE_TIMEOUT.total_seconds()):
+                await conversation.all_sent.wait()
             tasks.cancel_scope.cancel()
     except BaseExceptionGroup as failures:
         if len(failures.exceptions) == 1:
@@ -70,7 +65,7 @@ async def serve_stdio(server: MCPServer, *, end_within: timedelta) -> None:
 
 
 class _Conversation:
-    """One client's lines on one side, the server's streams on the other."""
+    """Carries one client's lines to the server, and the server's messages back."""
 
     def __init__(
         self,
@@ -85,80 +80,83 @@ class _Conversation:
         self._to_server = to_server
         self._from_server = from_server
         self._end_within = end_within.total_seconds()
-        self._listening = anyio.CancelScope()
-        self._unanswered = _Unanswered()
+        self._receiving = anyio.CancelScope()
+        self._writing = anyio.Lock()
+        self._pending = PendingRequests()
         self.serving = anyio.CancelScope()
-        self.spoken = anyio.Event()
-        """Set when the server has said its last and the client has read it."""
+        self.all_sent = anyio.Event()
+        """Set once the client has read the server's last message."""
 
     def leave(self, reason: str) -> None:
-        """Hear no more. The server finds its input closed, and ends."""
+        """Stop reading. The server finds its input closed, and ends."""
         self._begin_to_end(reason)
-        self._listening.cancel()
+        self._receiving.cancel()
 
-    async def listen(self) -> None:
-        """Pass on what the client says; at its end, wait for the answers and then let the server end."""
+    async def receive(self) -> None:
+        """Pass on the client's messages; at the end of stdin, wait for the answers and let the server end."""
         async with self._to_server:
-            with self._listening:
+            with self._receiving:
                 async for line in read_lines(self._stdin):
-                    await self._hear(line)
+                    await self._receive_line(line)
                 self._begin_to_end("stdin ended")
-                with anyio.move_on_after(ANSWERS_WITHIN.total_seconds()):
-                    await self._unanswered.none_left()
+                with anyio.move_on_after(ANSWER_TIMEOUT.total_seconds()):
+                    await self._pending.none_left()
 
-    async def speak(self) -> None:
-        """Write what the server says. When nobody reads, it goes nowhere, and the server is to end."""
+    async def send(self) -> None:
+        """Write the server's messages. Once nobody reads them, discard the rest and end."""
         async with self._from_server:
             try:
                 async for message in self._from_server:
-                    line = message.message.model_dump_json(by_alias=True, exclude_unset=True)
-                    await write_line(self._stdout, line.encode())
-                    self._unanswered.answered(message.message)
+                    await self._send_message(message.message)
             except OSError:
                 self.leave("nobody reads stdout")
                 async for _ in self._from_server:
                     pass
-        self.spoken.set()
+        self.all_sent.set()
 
-    async def _hear(self, line: bytes) -> None:
-        try:
-            message = jsonrpc_message_adapter.validate_json(line.decode(errors="replace"), by_name=False)
-        except ValidationError as malformed:
-            await self._to_server.send(malformed)
+    async def _receive_line(self, line: bytes | None) -> None:
+        read = oversized(MAX_LINE) if line is None else read_message(line, batches=self._pending.batches)
+        match read:
+            case None:
+                return
+            case Batch(entries, answered_together=True):
+                batch = self._pending.open_batch(entries)
+                for entry in entries:
+                    await self._receive_entry(entry, answer=not isinstance(entry, Rejection))
+                batch.received = True
+            case Batch(entries):
+                for entry in entries:
+                    await self._receive_entry(entry)
+            case entry:
+                await self._receive_entry(entry)
+        await self._write_batches()
+
+    async def _receive_entry(self, entry: Entry, *, answer: bool = True) -> None:
+        if isinstance(entry, Rejection):
+            logger.warning("rejected a message from the client: %s", entry.reason)
+            if answer and entry.reply is not None:
+                await self._write(encoded(entry.reply))
             return
-        self._unanswered.asked(message)
-        await self._to_server.send(SessionMessage(message))
+        # Holds stdin back while many requests are unanswered, such as when the client doesn't read stdout.
+        await self._pending.wait_for_room()
+        self._pending.received(entry)
+        await self._to_server.send(SessionMessage(entry))
+
+    async def _send_message(self, message: JSONRPCMessage) -> None:
+        if not self._pending.joins_batch(message):
+            await self._write(message.model_dump_json(by_alias=True, exclude_unset=True).encode())
+        self._pending.sent(message)
+        await self._write_batches()
+
+    async def _write_batches(self) -> None:
+        for line in self._pending.take_answered_batches():
+            await self._write(line)
+
+    async def _write(self, line: bytes) -> None:
+        async with self._writing:
+            await write_line(self._stdout, line)
 
     def _begin_to_end(self, reason: str) -> None:
         logger.info("ending: %s", reason)
         if self.serving.deadline == float("inf"):
             self.serving.deadline = anyio.current_time() + self._end_within
-
-
-class _Unanswered:
-    """The requests that the client waits for."""
-
-    def __init__(self) -> None:
-        self._ids: set[str] = set()
-        self._changed = anyio.Event()
-
-    def asked(self, message: JSONRPCMessage) -> None:
-        match message:
-            # A subscription is answered when it ends, and it ends with the conversation.
-            case JSONRPCRequest(id=request) if message.method != "subscriptions/listen":
-                self._ids.add(str(request))
-            case JSONRPCNotification(method="notifications/cancelled", params={"requestId": request}):
-                self._settle(request)
-
-    def answered(self, message: JSONRPCMessage) -> None:
-        if isinstance(message, JSONRPCResponse | JSONRPCError):
-            self._settle(message.id)
-
-    async def none_left(self) -> None:
-        while self._ids:
-            self._changed = anyio.Event()
-            await self._changed.wait()
-
-    def _settle(self, request: object) -> None:
-        self._ids.discard(str(request))
-        self._changed.set()

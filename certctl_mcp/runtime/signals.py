@@ -1,57 +1,35 @@
-"""When must a process of ours leave? When it is told to by a signal, or when its parent has died."""
+"""When a process should end: on a signal, or when its parent has died."""
 
-import os
 import signal
 from collections.abc import Callable
-from datetime import timedelta
 
 import anyio
 from anyio.abc import TaskStatus
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+from certctl_mcp.runtime.platform import ENDING_SIGNALS, receive_signals, wait_for_parent_exit
 
-_LOOK_FOR_PARENT = timedelta(seconds=1)
-"""How often, where the kernel can't tell of its death."""
+SIGNALS = ENDING_SIGNALS
 
 
 async def leave_on_signal(
     leave: Callable[[str], None], *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
 ) -> None:
-    """Call `leave` with the name of the first of `SIGNALS` to come; the next one ends the process at once.
+    """Call `leave` with the name of the first of `SIGNALS` to arrive; the next one ends the process at once.
 
-    Runs until cancelled; the signals are held from `task_status.started()` on. Main thread only.
+    Runs until cancelled; signals are received from `task_status.started()` on. Main thread only.
     """
-    told = False
-    with anyio.open_signal_receiver(*SIGNALS) as signals:
+    leaving = False
+    with receive_signals() as signals:
         task_status.started()
         async for number in signals:
-            if told:
+            if leaving:
                 signal.signal(number, signal.SIG_DFL)
                 signal.raise_signal(number)
-            told = True
+            leaving = True
             leave(number.name)
 
 
 async def leave_with_parent(leave: Callable[[str], None], parent: int) -> None:
-    """Call `leave` once `parent`, as `os.getppid()` gave it, has died."""
-    await _death_of_parent(parent)
+    """Call `leave` once `parent`, as `os.getppid()` returned it, has died."""
+    await wait_for_parent_exit(parent)
     leave("the parent process died")
-
-
-async def _death_of_parent(parent: int) -> None:
-    try:
-        handle = os.pidfd_open(parent)
-    except (AttributeError, OSError):
-        await _adoption(parent)
-        return
-    try:
-        # The number may have gone to another process before the handle was open; being adopted tells.
-        if os.getppid() == parent:
-            await anyio.wait_readable(handle)
-    finally:
-        os.close(handle)
-
-
-async def _adoption(parent: int) -> None:
-    while os.getppid() == parent:  # noqa: ASYNC110 (there is no event to wait for)
-        await anyio.sleep(_LOOK_FOR_PARENT.total_seconds())

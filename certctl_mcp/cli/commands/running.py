@@ -12,6 +12,7 @@ from certctl_mcp.cli.commands.exit_on_error import failures_told
 from certctl_mcp.config.settings import Settings, load_settings
 from certctl_mcp.runtime.application import Application, open_application
 from certctl_mcp.runtime.logs import log_to_stderr
+from certctl_mcp.runtime.platform import user_id
 from certctl_mcp.services.actors import actor_name
 
 Result = TypeVar("Result")
@@ -42,6 +43,5 @@ def operator() -> str:
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):
-        # A container may run under a number that has no name.
-        return str(os.getuid())
+    except (KeyError, OSError, ImportError):
+        return user_id()

@@ -1,0 +1,224 @@
+"""Everything that differs between operating systems, with a POSIX and a Windows side.
+
+No other module imports `fcntl`, `select.poll` or a signal that only some systems have. mypy checks both sides
+(`--platform win32`, `--platform darwin`).
+"""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import anyio
+import anyio.from_thread
+import anyio.lowlevel
+import anyio.to_thread
+
+READ_SIZE = 64 * 1024
+"""Bytes that are read at once."""
+
+_PIPE_WRITE_SIZE = 4096
+"""Bytes that a writable pipe takes without blocking (POSIX's PIPE_BUF on Linux)."""
+
+_PARENT_CHECK_INTERVAL = timedelta(seconds=1)
+"""How often the parent is checked for where the kernel can't report its death."""
+
+
+class ThreadedReader:
+    """Reads a file descriptor in a daemon thread, for systems that can't wait for one to become readable.
+
+    A daemon thread that is still blocked in a read doesn't keep the process from exiting. It holds at most
+    one chunk that nobody has taken yet.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._send, self._receive = anyio.create_memory_object_stream[bytes](0)
+        self._started = False
+
+    async def read(self) -> bytes:
+        """The next bytes; empty at the end of the input."""
+        if not self._started:
+            self._started = True
+            token = anyio.lowlevel.current_token()
+            threading.Thread(target=self._run, args=(token,), daemon=True, name="stdin reader").start()
+        try:
+            return await self._receive.receive()
+        except (anyio.EndOfStream, anyio.ClosedResourceError):
+            self._receive.close()
+            return b""
+
+    def _run(self, token: anyio.lowlevel.EventLoopToken) -> None:
+        try:
+            while chunk := self._read_chunk():
+                anyio.from_thread.run(self._send.send, chunk, token=token)
+            anyio.from_thread.run_sync(self._send.close, token=token)
+        except (RuntimeError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.RunFinishedError):
+            # The event loop has ended, or nobody reads any more.
+            return
+
+    def _read_chunk(self) -> bytes:
+        try:
+            return os.read(self._fd, READ_SIZE)
+        except OSError:
+            return b""
+
+
+async def write_in_thread(fd: int, data: bytes) -> None:
+    """Write all of `data` in a thread, for systems that can't wait for a descriptor to become writable.
+
+    Raises:
+        OSError: the other end is closed.
+    """
+    rest = memoryview(data)
+    while rest:
+        written = await anyio.to_thread.run_sync(os.write, fd, rest[:READ_SIZE], abandon_on_cancel=True)
+        rest = rest[written:]
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGBREAK)
+    """The signals that ask a process to end."""
+
+    @contextmanager
+    def receive_signals() -> Iterator[AsyncIterator[signal.Signals]]:
+        """The ending signals as they arrive. Windows' event loop has no signal handlers of its own."""
+        send, receive = anyio.create_memory_object_stream[signal.Signals](10)
+        token = anyio.lowlevel.current_token()
+
+        def handle(number: int, _: object) -> None:
+            anyio.from_thread.run_sync(send.send_nowait, signal.Signals(number), token=token)
+
+        earlier = {number: signal.signal(number, handle) for number in ENDING_SIGNALS}
+        try:
+            yield receive
+        finally:
+            for number, handler in earlier.items():
+                signal.signal(number, handler)
+
+    async def wait_for_parent_exit(parent: int) -> None:
+        """Never returns: on Windows a host that dies closes the server's stdin, which ends it."""
+        await anyio.sleep_forever()
+
+    def claim_standard_streams() -> tuple[int, int]:
+        """See the POSIX side."""
+        stdin, stdout = os.dup(0), os.dup(1)
+        for fd in (stdin, stdout):
+            os.set_inheritable(fd, False)
+            # Text mode would turn every line feed into two characters.
+            msvcrt.setmode(fd, os.O_BINARY)
+        _redirect_standard_streams()
+        return stdin, stdout
+
+    def chunks_of(fd: int) -> Callable[[], Awaitable[bytes]]:
+        """A function that returns the next bytes of `fd`, and no bytes at its end."""
+        return ThreadedReader(fd).read
+
+    async def write_all(fd: int, data: bytes) -> None:
+        """Write all of `data`. Raises: OSError: the other end is closed."""
+        await write_in_thread(fd, data)
+
+    def user_id() -> str:
+        """Stands for a user whose name is unknown."""
+        return "unknown"
+
+else:
+    import fcntl
+    import select
+
+    ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    """The signals that ask a process to end."""
+
+    @contextmanager
+    def receive_signals() -> Iterator[AsyncIterator[signal.Signals]]:
+        """The ending signals as they arrive. Main thread only."""
+        with anyio.open_signal_receiver(*ENDING_SIGNALS) as signals:
+            yield signals
+
+    async def wait_for_parent_exit(parent: int) -> None:
+        """Return once `parent`, as `os.getppid()` returned it, has died."""
+        if sys.platform == "linux":
+            try:
+                handle = os.pidfd_open(parent)
+            except (AttributeError, OSError):
+                # An old kernel, or a Python that was built for one.
+                await _wait_for_adoption(parent)
+                return
+            try:
+                # The id may have been reused before the handle was open; a new parent id shows that.
+                if os.getppid() == parent:
+                    await anyio.wait_readable(handle)
+            finally:
+                os.close(handle)
+        else:
+            await _wait_for_adoption(parent)
+
+    async def _wait_for_adoption(parent: int) -> None:
+        while os.getppid() == parent:  # noqa: ASYNC110 (there is no event to wait for)
+            await anyio.sleep(_PARENT_CHECK_INTERVAL.total_seconds())
+
+    def claim_standard_streams() -> tuple[int, int]:
+        """Take stdin and stdout for a protocol until the process exits, and return their new descriptors.
+
+        From here on `print` writes to stderr and `input` finds nothing, in this process and in its children.
+        """
+        stdin, stdout = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3) for fd in (0, 1))
+        _redirect_standard_streams()
+        return stdin, stdout
+
+    def chunks_of(fd: int) -> Callable[[], Awaitable[bytes]]:
+        """A function that returns the next bytes of `fd`, and no bytes at its end.
+
+        It waits until the descriptor is readable. Nothing is made non-blocking: that would change the
+        terminal or socket for every process that shares it. No thread waits in a read either, so that a
+        process whose peer is silent can exit.
+        """
+
+        async def read() -> bytes:
+            try:
+                await _when_ready(anyio.wait_readable, fd)
+                return os.read(fd, READ_SIZE)
+            except OSError:
+                # A socket reset by its peer or a terminal that hung up: nothing more will come.
+                return b""
+
+        return read
+
+    async def write_all(fd: int, data: bytes) -> None:
+        """Write all of `data`, waiting while the other end is full. Raises: OSError: it is closed."""
+        rest = memoryview(data)
+        writable = select.poll()
+        writable.register(fd, select.POLLOUT)
+        while rest:
+            # Polled first: a turn of the event loop for every piece costs more than writing it.
+            if not writable.poll(0):
+                await _when_ready(anyio.wait_writable, fd)
+            rest = rest[os.write(fd, rest[:_PIPE_WRITE_SIZE]) :]
+
+    async def _when_ready(wait: Callable[[int], Awaitable[None]], fd: int) -> None:
+        try:
+            await wait(fd)
+        except PermissionError:
+            # A regular file can't be waited for, and is always ready.
+            await anyio.lowlevel.checkpoint()
+
+    def user_id() -> str:
+        """Stands for a user whose name is unknown: a container may run under an id without a name."""
+        return str(os.getuid())
+
+
+def _redirect_standard_streams() -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    try:
+        os.dup2(2, 1)
+    except OSError:
+        # Started without a stderr.
+        os.dup2(null, 1)
+    os.close(null)
+    sys.stdout.flush()

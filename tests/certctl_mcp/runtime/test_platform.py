@@ -1,0 +1,134 @@
+"""Platform-dependent code: both sides load, and streams work also where descriptors can't be waited for."""
+
+import ast
+import os
+import subprocess
+import sys
+
+import anyio
+import pytest
+
+from certctl_mcp.runtime.platform import ThreadedReader, write_in_thread
+from tests.processes import ROOT
+
+POSIX_MODULES = {"fcntl", "termios", "pwd", "grp", "resource", "tty", "pty", "readline", "select"}
+POSIX_NAMES = {
+    "SIGHUP",
+    "SIGKILL",
+    "SIGSTOP",
+    "SIGCONT",
+    "SIGALRM",
+    "SIGUSR1",
+    "SIGUSR2",
+    "SIGCHLD",
+    "poll",
+    "epoll",
+    "getuid",
+    "geteuid",
+    "fork",
+    "pidfd_open",
+    "chown",
+    "mkfifo",
+    "add_signal_handler",
+}
+
+ON_STDIO = (
+    "certctl_mcp.cli.commands.serve",
+    "certctl_mcp.mcp_server.stdio",
+    "certctl_mcp.mcp_server.server",
+    "certctl_mcp.runtime.application",
+)
+"""What is imported on the way to serving stdio."""
+
+WITHOUT_POSIX = f"""
+import importlib, os, select, signal, sys, types
+import anyio, anyio._backends._asyncio, aiosqlite, getpass, mcp.server.mcpserver, sqlalchemy, typer
+import aiohttp, alembic.command
+for name in {sorted(POSIX_MODULES - {"select"})}:
+    sys.modules[name] = None
+for module in (signal, select, os):
+    for name in {sorted(POSIX_NAMES)}:
+        if hasattr(module, name):
+            delattr(module, name)
+import certctl_mcp.runtime
+windows = types.ModuleType("certctl_mcp.runtime.platform")
+windows.__getattr__ = lambda name: (signal.SIGTERM,) if name == "ENDING_SIGNALS" else name
+sys.modules["certctl_mcp.runtime.platform"] = windows
+for name in {ON_STDIO}:
+    importlib.import_module(name)
+"""
+"""Takes away what Windows doesn't have, once the libraries are loaded, and puts a stand-in for its side."""
+
+
+def test_a_stdio_server_loads_where_posix_is_absent() -> None:
+    """Stands in for Windows, which can't be tried here."""
+    done = subprocess.run([sys.executable, "-c", WITHOUT_POSIX], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def test_only_the_platform_module_uses_what_some_systems_lack() -> None:
+    users = {
+        path.relative_to(ROOT).as_posix()
+        for package in ("certctl_mcp", "storage")
+        for path in (ROOT / package).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (isinstance(node, ast.Import) and POSIX_MODULES & {alias.name for alias in node.names})
+        or (isinstance(node, ast.ImportFrom) and node.module in POSIX_MODULES)
+        or (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id in {"os", "signal", "select", "loop"}
+            and node.attr in POSIX_NAMES
+        )
+    }
+    assert users == {"certctl_mcp/runtime/platform.py"}
+
+
+async def test_a_thread_reads_what_arrives_and_the_end() -> None:
+    readable, writable = os.pipe()
+    reader = ThreadedReader(readable)
+    await write_in_thread(writable, b"x" * 1000)
+    with anyio.fail_after(10):
+        assert await reader.read() == b"x" * 1000
+        os.close(writable)
+        assert await reader.read() == b""
+        assert await reader.read() == b""
+    os.close(readable)
+
+
+async def test_more_than_a_pipe_holds_is_written_while_it_is_read() -> None:
+    readable, writable = os.pipe()
+    reader = ThreadedReader(readable)
+    received = b""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(write_in_thread, writable, b"y" * 300_000)
+        with anyio.fail_after(10):
+            while len(received) < 300_000:
+                received += await reader.read()
+    assert received == b"y" * 300_000
+    os.close(writable)
+    assert await reader.read() == b""
+    os.close(readable)
+
+
+async def test_a_closed_peer_is_an_error_for_the_writer() -> None:
+    readable, writable = os.pipe()
+    os.close(readable)
+    with pytest.raises(BrokenPipeError):
+        await write_in_thread(writable, b"x")
+    os.close(writable)
+
+
+def test_a_blocked_read_does_not_keep_the_process_from_exiting() -> None:
+    program = """
+import os, anyio
+from certctl_mcp.runtime.platform import ThreadedReader
+readable, writable = os.pipe()
+async def main():
+    with anyio.move_on_after(0.1):
+        await ThreadedReader(readable).read()
+anyio.run(main)
+print("done")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
