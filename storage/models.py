@@ -216,6 +216,17 @@ class Share(_Record):
     """Those of them that a worker is attempting."""
 
 
+class NotificationState(_Record):
+    """Where a notification stands, without its texts."""
+
+    id: str
+    status: NotificationStatus
+    undelivered: bool
+    """It counts as sent though nothing was delivered."""
+    under_way: bool
+    """A worker is attempting it."""
+
+
 class BulkReport(_Record):
     """What became of the notifications that one statement was to change."""
 

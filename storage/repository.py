@@ -28,6 +28,7 @@ from storage.models import (
     Notification,
     NotificationFilter,
     NotificationPage,
+    NotificationState,
     NotificationStatus,
     QueueCounts,
     Room,
@@ -245,6 +246,16 @@ class NotificationRepository:
         """
         async with self._database.read() as connection:
             return await listing.matching_ids(connection, wanted, limit, after)
+
+    async def accepted_span(self, wanted: NotificationFilter) -> tuple[datetime, datetime] | None:
+        """When the oldest and the newest of those that match were accepted; None if there are none."""
+        async with self._database.read() as connection:
+            return await listing.accepted_span(connection, wanted)
+
+    async def states(self, ids: Sequence[str]) -> tuple[NotificationState, ...]:
+        """Where those of up to 500 ids that exist stand, in any order."""
+        async with self._database.read() as connection:
+            return await listing.states(connection, ids)
 
     async def requeue_all(self, ids: Sequence[str], *, actor: str | None = None) -> BulkReport:
         """`requeue` for up to 500, in one transaction."""

@@ -79,7 +79,9 @@ def _command(arguments: Sequence[str]) -> int:
         # A command gives its exit code; the program's own options end without one.
         return app(arguments, prog_name=PROGRAM, standalone_mode=False) or ExitCode.DONE
     except typer.TyperException as refused:
-        tell(f"{refused.format_message().removesuffix('.')}; see {PROGRAM} --help")
+        context = getattr(refused, "ctx", None)
+        command = PROGRAM if context is None else context.command_path
+        tell(f"{refused.format_message().removesuffix('.')}; see {command} --help")
         return ExitCode.USAGE
     except typer.Abort:
         return ExitCode.INTERRUPTED

@@ -135,7 +135,7 @@ class BulkActions:
         shares = await self._repository.breakdown(wanted)
         applicable = _applicable(action, wanted)
         samples = await self._repository.matching_ids(applicable, limit=SAMPLES)
-        span = await self._span(applicable, samples.ids[:1])
+        span = await self._repository.accepted_span(applicable)
         return Preview(action, wanted, shares, samples.ids, span, await self._missing(wanted.ids))
 
     async def run(self, preview: Preview, progress: Progress, *, actor: str) -> BulkResult:
@@ -181,16 +181,6 @@ class BulkActions:
             raise
         logger.info("%s: %d of %d done", action, report.changed, preview.count)
         return result
-
-    async def _span(
-        self, wanted: NotificationFilter, oldest: tuple[str, ...]
-    ) -> tuple[datetime, datetime] | None:
-        if not oldest:
-            return None
-        first = await self._repository.list(wanted.model_copy(update={"ids": oldest}), limit=1)
-        last = await self._repository.list(wanted, limit=1)
-        ends = [notification.created_at for page in (first, last) for notification in page.items]
-        return (min(ends), max(ends)) if ends else None
 
     async def _missing(self, ids: Sequence[str]) -> tuple[str, ...]:
         if not ids:

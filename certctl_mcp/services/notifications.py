@@ -1,6 +1,6 @@
 """What every front asks for: alerts accepted, found, explained, and given a new life."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -16,10 +16,11 @@ from certctl_mcp.services.periods import Period, Timeline
 from certctl_mcp.services.suggestions import LONGEST, nearest_id
 from storage.clock import Clock, utc_now
 from storage.engine.changes import Changes
-from storage.errors import NotificationNotFoundError
+from storage.errors import NotificationConflictError, NotificationNotFoundError
 from storage.models import (
     Accepted,
     Attempt,
+    AuditAction,
     AuditEntry,
     ChannelRecord,
     Deliveries,
@@ -27,15 +28,24 @@ from storage.models import (
     Notification,
     NotificationFilter,
     NotificationPage,
+    NotificationState,
     NotificationType,
     SweepReport,
 )
+from storage.operations.actions import ELIGIBLE
+from storage.operations.requeue import UNDER_WAY
 from storage.repository import NotificationRepository
 
 LATELY = timedelta(days=1)
 """The period over which a channel's doings are told."""
 
+Refusal = NotificationConflictError | NotificationNotFoundError
+
 _TYPES = tuple(known.value for known in NotificationType)
+
+
+MOST_SUGGESTIONS = 20
+"""Unknown ids for which the nearest one is looked for: each costs a query."""
 
 
 class ChannelHealth(BaseModel):
@@ -188,6 +198,21 @@ class NotificationService:
         """
         return await self._of_id(partial(self._repository.mark_read, actor=actor), notification_id)
 
+    async def refusals(self, action: AuditAction, ids: Sequence[str]) -> tuple[Refusal, ...]:
+        """Why `action` can't be done to some of up to 500 notifications, in the order of `ids`."""
+        states = {state.id: state for state in await self._repository.states(ids)}
+        found: list[Refusal] = []
+        missing = 0
+        for each in ids:
+            state = states.get(each)
+            if state is not None:
+                found += filter(None, [_conflict(action, state)])
+            elif (missing := missing + 1) <= MOST_SUGGESTIONS:
+                found.append(await self.not_found(each))
+            else:
+                found.append(NotificationNotFoundError(each))
+        return tuple(found)
+
     async def retry_failed_notifications(self) -> SweepReport:
         """Attempt everything due now, once, and say what came of it.
 
@@ -246,3 +271,14 @@ class NotificationService:
             period.since, period.until, beginning=period.beginning, step=period.step
         )
         return Timeline(period, steps)
+
+
+def _conflict(action: AuditAction, state: NotificationState) -> NotificationConflictError | None:
+    rule = ELIGIBLE[action]
+    if state.status is rule.done_already:
+        return None
+    if state.under_way:
+        return NotificationConflictError(state.id, state.status, UNDER_WAY)
+    if rule.includes(state.status, undelivered=state.undelivered):
+        return None
+    return NotificationConflictError(state.id, state.status, rule.refusal)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +10,14 @@ from sqlalchemy import Column, ColumnElement, Select, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.errors import InvalidCursorError
-from storage.models import IdPage, NotificationFilter, NotificationPage, NotificationStatus, Share
+from storage.models import (
+    IdPage,
+    NotificationFilter,
+    NotificationPage,
+    NotificationState,
+    NotificationStatus,
+    Share,
+)
 from storage.operations.eligible import eligible, has_status, undelivered
 from storage.schema.rows import NOTIFICATION, READABLE, notification_of
 from storage.schema.tables import notification_events
@@ -104,6 +112,30 @@ async def breakdown(connection: AsyncConnection, wanted: NotificationFilter) -> 
             under_way=under_way,
         )
         for channel, status, undelivered, held, under_way in await connection.execute(query)
+    )
+
+
+async def accepted_span(
+    connection: AsyncConnection, wanted: NotificationFilter
+) -> tuple[datetime, datetime] | None:
+    """When the oldest and the newest were accepted."""
+    query = select(_n.created_at).where(READABLE, *conditions(wanted)).limit(1)
+    oldest = (await connection.execute(query.order_by(_n.created_at, _n.id))).scalar()
+    newest = (await connection.execute(query.order_by(_n.created_at.desc(), _n.id.desc()))).scalar()
+    return None if oldest is None or newest is None else (oldest, newest)
+
+
+async def states(connection: AsyncConnection, ids: Sequence[str]) -> tuple[NotificationState, ...]:
+    """Those of the ids that are there."""
+    query = select(_n.id, _n.status, _UNDELIVERED, _n.lease_owner).where(READABLE, _n.id.in_(ids))
+    return tuple(
+        NotificationState(
+            id=row.id,
+            status=NotificationStatus(row.status),
+            undelivered=bool(row.undelivered),
+            under_way=row.lease_owner is not None,
+        )
+        for row in await connection.execute(query)
     )
 
 

@@ -31,6 +31,8 @@ def failures_told() -> Iterator[None]:
         first: Exception = failures
         while isinstance(first, ExceptionGroup):
             first = first.exceptions[0]
+        if isinstance(first, CommandFailedError):
+            raise first from failures
         if not isinstance(first, _TOLD):
             raise
         raise _told(first) from failures

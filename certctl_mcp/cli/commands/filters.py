@@ -1,80 +1,135 @@
-"""Which notifications does the operator mean? The filter that the options of a command describe."""
+"""The options by which commands filter notifications, and what is wrong with them in the options' names."""
 
-from collections.abc import Iterator, Sequence
+import inspect
+import re
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from functools import wraps
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
-from pydantic import ValidationError
 
-from certctl_mcp.config.durations import parse_duration
-from storage.clock import utc_now
-from storage.models import NotificationFilter, NotificationStatus
+from certctl_mcp.cli.commands.completion import complete_channel, complete_status, complete_type
+
+if TYPE_CHECKING:
+    from certctl_mcp.services.filters import FilterArguments
+    from storage.models import NotificationStatus
+
+Result = TypeVar("Result")
+
+_OPTIONS: dict[str, object] = {
+    "status": Annotated[
+        list[str] | None,
+        typer.Option(
+            "--status",
+            metavar="STATUS",
+            help="pending, sent, failed, dead or read; several with commas, or repeat it.",
+            autocompletion=complete_status,
+        ),
+    ],
+    "channel": Annotated[
+        str | None,
+        typer.Option("--channel", metavar="NAME", help="On this channel.", autocompletion=complete_channel),
+    ],
+    "type": Annotated[
+        str | None,
+        typer.Option("--type", metavar="TYPE", help="Of this type.", autocompletion=complete_type),
+    ],
+    "certificate_id": Annotated[
+        str | None, typer.Option("--certificate", metavar="ID", help="About this certificate.")
+    ],
+    "recipient": Annotated[
+        str | None, typer.Option("--recipient", metavar="ADDRESS", help="To this recipient.")
+    ],
+    "text": Annotated[
+        str | None,
+        typer.Option("--text", metavar="PART", help="With this in the message or the error, in any case."),
+    ],
+    "created_after": Annotated[
+        str | None,
+        typer.Option(
+            "--since",
+            metavar="WHEN",
+            help="Accepted since then: 24h, yesterday, 2026-01-31 or 2026-01-31T08:00 (UTC).",
+        ),
+    ],
+    "created_before": Annotated[
+        str | None, typer.Option("--until", metavar="WHEN", help="Accepted before then.")
+    ],
+}
+"""The option for each field of `FilterArguments`."""
+
+_NAMES = {
+    "certificate_id": "--certificate",
+    "created_after": "--since",
+    "created_before": "--until",
+    "created_from": "--since",
+    "created_until": "--until",
+    "idempotency_key": "--idempotency-key",
+    "ids": "ID",
+}
 
 
-def notification_filter(
-    *,
-    statuses: Sequence[str],
-    channel: str | None,
-    type_: str | None,
-    certificate: str | None,
-    recipient: str | None,
-    text: str | None,
-    since: str | None,
-    until: str | None,
-) -> NotificationFilter:
-    """What the options say. Raises: typer.BadParameter, which names the option and what is allowed."""
-    with refused_options():
-        return NotificationFilter(
-            statuses=tuple(parse_status(status) for status in statuses),
-            channel=channel,
-            type=type_,
-            certificate_id=certificate,
-            recipient=recipient,
-            text=text,
-            created_from=parse_moment("--since", since),
-            created_until=parse_moment("--until", until),
-        )
+def filter_options(command: Callable[..., Result]) -> Callable[..., Result]:
+    """Give `command` the options that filter notifications, in place of its parameter `wanted`."""
+    signature = inspect.signature(command)
+    given = [parameter for parameter in signature.parameters.values() if parameter.name != "wanted"]
+    required = [parameter for parameter in given if parameter.default is parameter.empty]
+    optional = [parameter for parameter in given if parameter.default is not parameter.empty]
+    options = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option)
+        for name, option in _OPTIONS.items()
+    ]
+
+    @wraps(command)
+    def flat(**values: object) -> Result:
+        from certctl_mcp.services.filters import FilterArguments
+
+        filters = {name: values.pop(name) for name in _OPTIONS}
+        with option_errors():
+            filters["status"] = parse_statuses(filters["status"] or ())  # type: ignore[arg-type]
+            return command(wanted=FilterArguments(**filters), **values)  # type: ignore[arg-type]
+
+    keywords = [parameter.replace(kind=parameter.KEYWORD_ONLY) for parameter in (*required, *optional)]
+    flat.__signature__ = signature.replace(parameters=[*options, *keywords])  # type: ignore[attr-defined]
+    flat.__annotations__ = {name: kind for name, kind in command.__annotations__.items() if name != "wanted"}
+    return flat
 
 
-def parse_status(given: str) -> NotificationStatus:
+def is_empty(wanted: "FilterArguments") -> bool:
+    """No option is given."""
+    return not any(getattr(wanted, name) for name in _OPTIONS)
+
+
+def parse_statuses(given: Sequence[str]) -> "tuple[NotificationStatus, ...]":
     """Raises: typer.BadParameter."""
-    try:
-        return NotificationStatus(given.strip().lower())
-    except ValueError:
-        allowed = ", ".join(status.value for status in NotificationStatus)
-        raise typer.BadParameter(f"{given!r} is not one of {allowed}", param_hint="--status") from None
+    from storage.models import NotificationStatus
 
-
-def parse_moment(option: str, given: str | None) -> datetime | None:
-    """A moment as ISO 8601 writes it, in UTC unless it says otherwise, or so long ago as a duration says.
-
-    Raises: typer.BadParameter.
-    """
-    if given is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(given.strip())
-    except ValueError:
-        try:
-            return utc_now() - parse_duration(given)
-        except ValueError:
-            expected = "a date or time such as 2026-01-31 or 2026-01-31T08:00, or how long ago, such as 24h"
-            raise typer.BadParameter(f"{given!r} is not {expected}", param_hint=option) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-_OPTIONS = {"certificate_id": "--certificate", "created_from": "--since", "created_until": "--until"}
+    names = [name.strip().lower() for each in given for name in each.split(",")]
+    for name in names:
+        if name not in set(NotificationStatus):
+            allowed = ", ".join(NotificationStatus)
+            raise typer.BadParameter(f"{name!r} is not one of {allowed}", param_hint="--status")
+    return tuple(dict.fromkeys(NotificationStatus(name) for name in names))
 
 
 @contextmanager
-def refused_options() -> Iterator[None]:
-    """Raise a typer.BadParameter for the first value that a model refuses, under its option's name."""
+def option_errors() -> Iterator[None]:
+    """Raise a typer.BadParameter, under its option's name, for the first value that a model refuses."""
+    from pydantic import ValidationError
+
+    from certctl_mcp.services.filters import FilterError
+
     try:
         yield
     except ValidationError as refused:
         problem = refused.errors(include_url=False)[0]
-        field = str(problem["loc"][0])
-        option = _OPTIONS.get(field, f"--{field.replace('_', '-')}")
         reason = problem["msg"].removeprefix("Value error, ").replace("String should", "must")
-        raise typer.BadParameter(reason, param_hint=option) from None
+        raise typer.BadParameter(reason, param_hint=_option(str(problem["loc"][0]))) from None
+    except FilterError as refused:
+        reason = re.sub(r"\w+_\w+", lambda name: _option(name[0]), refused.reason, flags=re.ASCII)
+        raise typer.BadParameter(reason, param_hint=_option(refused.argument)) from None
+
+
+def _option(field: str) -> str:
+    return _NAMES.get(field, f"--{field.replace('_', '-')}")

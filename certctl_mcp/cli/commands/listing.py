@@ -1,33 +1,20 @@
 """`list`: which notifications are there?"""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from certctl_mcp.cli.commands.options import (
-    AsJson,
-    Certificate,
-    Channel,
-    ConfigFile,
-    Recipient,
-    Since,
-    Statuses,
-    TextPart,
-    Type,
-    Until,
-)
+from certctl_mcp.cli.commands.filters import filter_options, option_errors
+from certctl_mcp.cli.commands.options import AsJson, ConfigFile
 from certctl_mcp.cli.terminal.exit_codes import ExitCode
 
+if TYPE_CHECKING:
+    from certctl_mcp.services.filters import FilterArguments
 
+
+@filter_options
 def list_(
-    status: Statuses = None,
-    channel: Channel = None,
-    type_: Type = None,
-    certificate: Certificate = None,
-    recipient: Recipient = None,
-    text: TextPart = None,
-    since: Since = None,
-    until: Until = None,
+    wanted: "FilterArguments",
     limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many.")] = 50,
     cursor: Annotated[
         str | None, typer.Option(metavar="CURSOR", help="Go on after a page: its next_cursor.")
@@ -37,7 +24,6 @@ def list_(
     config: ConfigFile = None,
 ) -> int:
     """List notifications, newest first. All conditions given must hold."""
-    from certctl_mcp.cli.commands.filters import notification_filter
     from certctl_mcp.cli.commands.running import with_application
     from certctl_mcp.cli.terminal.documents import Listing
     from certctl_mcp.cli.terminal.notifications import notification_rows
@@ -46,22 +32,14 @@ def list_(
     from storage.clock import utc_now
     from storage.models import NotificationPage
 
-    wanted = notification_filter(
-        statuses=status or (),
-        channel=channel,
-        type_=type_,
-        certificate=certificate,
-        recipient=recipient,
-        text=text,
-        since=since,
-        until=until,
-    )
+    with option_errors():
+        selected = wanted.filter(utc_now())
 
     async def pages(application: Application) -> NotificationPage:
-        page = await application.notifications.list(wanted, limit=limit, cursor=cursor)
+        page = await application.notifications.list(selected, limit=limit, cursor=cursor)
         items = list(page.items)
         while every and page.next_cursor is not None:
-            page = await application.notifications.list(wanted, limit=limit, cursor=page.next_cursor)
+            page = await application.notifications.list(selected, limit=limit, cursor=page.next_cursor)
             items += page.items
         return NotificationPage(items=tuple(items), next_cursor=page.next_cursor)
 

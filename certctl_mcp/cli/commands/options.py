@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from certctl_mcp.cli.commands.completion import complete_channel, complete_id, complete_status, complete_type
+from certctl_mcp.cli.commands.completion import complete_id
 
 
 def _config_of_program(context: typer.Context, config: Path | None) -> Path | None:
@@ -38,31 +38,7 @@ Ids = Annotated[
 ]
 Id = Annotated[str, typer.Argument(metavar="ID", help="The notification.", autocompletion=complete_id)]
 
-Statuses = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--status",
-        metavar="STATUS",
-        help="pending, sent, failed, dead or read; may be repeated.",
-        autocompletion=complete_status,
-    ),
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show how many would be changed, and change nothing.")
 ]
-Channel = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="Addressed to this channel.", autocompletion=complete_channel),
-]
-Type = Annotated[
-    str | None,
-    typer.Option("--type", metavar="TYPE", help="Of this type.", autocompletion=complete_type),
-]
-Certificate = Annotated[str | None, typer.Option(metavar="ID", help="About this certificate.")]
-Recipient = Annotated[str | None, typer.Option(metavar="ADDRESS", help="Addressed to this recipient.")]
-TextPart = Annotated[
-    str | None, typer.Option("--text", metavar="PART", help="With this in the message or the error.")
-]
-Since = Annotated[
-    str | None,
-    typer.Option(metavar="WHEN", help="Accepted since: 24h, 7d, 2026-01-31 or 2026-01-31T08:00 (UTC)."),
-]
-Until = Annotated[str | None, typer.Option(metavar="WHEN", help="Accepted before.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

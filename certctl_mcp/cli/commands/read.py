@@ -1,38 +1,32 @@
-"""`read`: take the matter as settled."""
+"""`read`: mark notifications as read, chosen by id or by a filter."""
 
-from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from certctl_mcp.cli.commands.completion import complete_id
-from certctl_mcp.cli.commands.options import AsJson, ConfigFile
+from certctl_mcp.cli.commands.filters import filter_options
+from certctl_mcp.cli.commands.options import AsJson, ConfigFile, DryRun, Ids, Yes
 from certctl_mcp.cli.terminal.exit_codes import ExitCode
 
+if TYPE_CHECKING:
+    from certctl_mcp.services.filters import FilterArguments
 
+
+@filter_options
 def read(
-    ids: Annotated[
-        list[str], typer.Argument(metavar="ID...", help="Notifications.", autocompletion=complete_id)
-    ],
+    wanted: "FilterArguments",
+    ids: Ids = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
     json: AsJson = False,
     config: ConfigFile = None,
 ) -> ExitCode:
-    """Mark notifications as read: nothing is left to do.
+    """Mark notifications as read, which settles them.
 
-    One not delivered yet is not delivered any more.
+    Those not delivered yet will not be delivered any more. Give ids, or a filter. A filter without --status
+    selects dead letters; you are shown how many and asked before anything is changed.
     """
-    from certctl_mcp.cli.commands.batches import change_each
-    from certctl_mcp.cli.commands.running import operator, with_application
-    from certctl_mcp.cli.terminal.changes import tell_changes
-    from certctl_mcp.cli.terminal.documents import Changes
-    from certctl_mcp.cli.terminal.progress import progress_bar
-    from certctl_mcp.runtime.application import Application
+    from certctl_mcp.cli.commands.bulk import run_bulk
+    from storage.models import AuditAction
 
-    wanted = list(dict.fromkeys(ids))
-
-    async def marked(application: Application) -> Changes:
-        with progress_bar("Marking as read", len(wanted)) as advance:
-            mark_as_read = partial(application.notifications.mark_as_read, actor=operator())
-            return await change_each(wanted, mark_as_read, advance)
-
-    return tell_changes(with_application(config, marked), "marked as read", json=json)
+    return run_bulk(
+        AuditAction.MARK_READ, ids or (), wanted, yes=yes, dry_run=dry_run, json=json, config=config
+    )

@@ -35,7 +35,7 @@ def send(
     Once its id is printed it survives a crash. A running worker or server delivers it, or --now does, which
     ends with 1 if it did not get through: it stays in the queue all the same.
     """
-    from certctl_mcp.cli.commands.filters import refused_options
+    from certctl_mcp.cli.commands.filters import option_errors
     from certctl_mcp.cli.commands.running import operator, with_application
     from certctl_mcp.cli.terminal.notifications import status_of
     from certctl_mcp.cli.terminal.output import identifier, output, print_json
@@ -43,7 +43,7 @@ def send(
     from certctl_mcp.services.errors import DeliveriesOffError
     from storage.models import NewNotification, Notification
 
-    with refused_options():
+    with option_errors():
         new = NewNotification(
             type=type_,
             channel=channel,

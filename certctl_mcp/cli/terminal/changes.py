@@ -1,37 +1,83 @@
-"""What is said after several notifications were to be changed? How many were, and why each other was not."""
+"""What a bulk action would change, what it has changed, and why it left others alone."""
 
 import sys
 
-from certctl_mcp.cli.terminal.documents import Changes
+from certctl_mcp.cli.terminal.documents import BulkPreview, Changes
 from certctl_mcp.cli.terminal.exit_codes import ExitCode
 from certctl_mcp.cli.terminal.output import print_json
-from certctl_mcp.text.untrusted import escape_hidden
+from certctl_mcp.services.bulk import Preview
+from certctl_mcp.services.history import moment
+from certctl_mcp.text.untrusted import clean_name, escape_hidden
+from storage.models import AuditAction
+from storage.operations.actions import ELIGIBLE
 
 MOST_REASONS = 20
+MOST_CHANNELS = 8
+
+_VERBS = {AuditAction.REQUEUE: "Requeue", AuditAction.MARK_READ: "Mark as read", AuditAction.PURGE: "Delete"}
 
 
-def tell_changes(changes: Changes, done: str, *, json: bool) -> ExitCode:
-    """Print the account, where `done` is the participle of the change, and give the command's exit code."""
+def question(preview: Preview) -> str:
+    """Such as `Requeue 3 notifications?`"""
+    return f"{_VERBS[preview.action]} {_notifications(preview.count)}?"
+
+
+def print_preview(preview: Preview, *, json: bool) -> None:
+    """What would change, by status and channel, and what would be left alone."""
+    if json:
+        print_json(
+            BulkPreview(
+                would_change=preview.count,
+                by_status=dict(preview.by_status),
+                by_channel=dict(preview.by_channel.most_common()),
+                sample_ids=preview.sample_ids,
+                under_way=preview.left_out.under_way,
+                other_status=preview.left_out.other_status,
+            )
+        )
+        return
+    print(f"{_notifications(preview.count)} would be {ELIGIBLE[preview.action].done}")
+    if preview.span is not None:
+        oldest, newest = preview.span
+        print(f"  accepted {moment(oldest)} to {moment(newest)}")
+    for status, count in preview.by_status.most_common():
+        print(f"  {count} {status.value}")
+    for channel, count in preview.by_channel.most_common(MOST_CHANNELS):
+        print(f"  {count} over {clean_name(' '.join(channel.split()))}")
+    if others := preview.by_channel.most_common()[MOST_CHANNELS:]:
+        print(f"  {sum(count for _, count in others)} over {len(others)} other channels")
+    if preview.left_out.under_way:
+        print(f"  {preview.left_out.under_way} more are being attempted now and would be left alone")
+
+
+def print_changes(changes: Changes, action: AuditAction, *, json: bool) -> ExitCode:
+    """Print the report and return the command's exit code."""
     if json:
         print_json(changes)
     else:
-        print(f"{changes.changed} {done}" + "".join(f", {part}" for part in _others(changes)))
+        counts = [f"{changes.changed} {ELIGIBLE[action].done}"]
+        counts += [f"{count} {what}" for count, what in _others(changes) if count]
+        print(", ".join(counts))
         for refusal in changes.refused[:MOST_REASONS]:
             print(f"  {escape_hidden(refusal.reason)}", file=sys.stderr)
         if len(changes.refused) > MOST_REASONS:
             print(f"  and {len(changes.refused) - MOST_REASONS} more; --json has them all", file=sys.stderr)
     if changes.failure is not None:
-        print(f"certctl-mcp: {changes.failure}", file=sys.stderr)
+        print(f"certctl-mcp: {escape_hidden(changes.failure)}", file=sys.stderr)
         return ExitCode.DATABASE
     if changes.untouched:
         return ExitCode.INTERRUPTED
     return ExitCode.NOT_DONE if changes.refused else ExitCode.DONE
 
 
-def _others(changes: Changes) -> list[str]:
-    counts = (
+def _others(changes: Changes) -> tuple[tuple[int, str], ...]:
+    return (
         (len(changes.refused), "refused"),
-        (changes.unknown, "perhaps, for the database failed meanwhile"),
-        (changes.untouched, "not come to"),
+        (changes.skipped, "left alone, because they are being attempted or have changed"),
+        (changes.unknown, "possibly, because the database failed meanwhile"),
+        (changes.untouched, "not reached"),
     )
-    return [f"{count} {what}" for count, what in counts if count]
+
+
+def _notifications(count: int) -> str:
+    return f"{count} notification{'' if count == 1 else 's'}"

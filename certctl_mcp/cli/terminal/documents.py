@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict
 
 from certctl_mcp.services.notifications import ChannelHealth
-from storage.models import Attempt, Notification
+from storage.models import Attempt, Notification, NotificationStatus
 
 
 class _Document(BaseModel):
@@ -50,16 +50,40 @@ class Refusal(_Document):
 
 
 class Changes(_Document):
-    """What became of several notifications; every one of them is counted once."""
+    """What was done to several notifications; each is counted once."""
 
-    changed: int
-    refused: tuple[Refusal, ...]
-    untouched: int
-    """Not come to: the operator interrupted, or the database failed."""
-    unknown: int
+    changed: int = 0
+    refused: tuple[Refusal, ...] = ()
+    """Of the notifications given by their ids."""
+    skipped: int = 0
+    """Selected by a filter, but being attempted now, or changed since they were counted."""
+    untouched: int = 0
+    """Not reached: the operator interrupted, or the database failed."""
+    unknown: int = 0
     """The database failed while they were being changed."""
-    failure: str | None
+    failure: str | None = None
     """Why the database could not go on."""
+
+    def plus(self, more: "Changes", refused: tuple[Refusal, ...]) -> "Changes":
+        """With another batch of ids, of which some are `refused`."""
+        return Changes(
+            changed=self.changed + more.changed,
+            refused=self.refused + refused,
+            untouched=self.untouched + more.untouched,
+            unknown=self.unknown + more.unknown,
+            failure=more.failure,
+        )
+
+
+class BulkPreview(_Document):
+    """What a bulk action would change, and what it would leave alone."""
+
+    would_change: int
+    by_status: dict[NotificationStatus, int]
+    by_channel: dict[str, int]
+    sample_ids: tuple[str, ...]
+    under_way: int
+    other_status: int
 
 
 class Copy(_Document):

@@ -31,18 +31,23 @@ def test_help_names_every_command_and_exit_code(command_line: CommandLine) -> No
         (["list", "--limit", "many"], "--limit"),
         (["list", "--limit", "501"], "500"),
         (["list", "--status", "gone"], "'gone' is not one of pending, sent, failed, dead, read"),
-        (["list", "--since", "yesterday"], "--since: 'yesterday' is not a date or time such as 2026-01-31"),
+        (
+            ["list", "--since", "last week"],
+            "--since: 'last week' is not a point in time; give ISO 8601",
+        ),
+        (["list", "--since", "1h", "--until", "2h"], "is not before --until"),
+        (["list", "--status", "dead,gone"], "'gone' is not one of"),
         (["list", "--text", ""], "--text"),
         (["list", "--cursor", "x"], "'x' is not a page cursor"),
         (["show"], "ID"),
         (["send", "text", "--channel", "Webhook"], "--type"),
         (["send", "text", "--channel", "Webhok", "--type", "X"], "did you mean 'Webhook'?"),
         (["send", "", "--channel", "Webhook", "--type", "X"], "--message"),
-        (["requeue"], "by their ids, or choose them by a filter"),
+        (["requeue"], "by their ids or select them with a filter"),
         (["requeue", "notif-1", "--channel", "Webhook"], "not both"),
         (
             ["requeue", "--status", "pending"],
-            "only dead, failed and undelivered notifications can be requeued",
+            "requeue does not apply to pending; allowed: dead, failed, sent",
         ),
         (["--tools", "triag"], "--tools='triag': there is no group of tools 'triag'; did you mean triage?"),
         (["--tools"], "'--tools' requires an argument"),
@@ -57,6 +62,11 @@ def test_a_wrong_argument_is_told_on_one_line(
     assert err.startswith("certctl-mcp: ")
     assert wrong in err
     assert err.count("\n") == 1
+
+
+def test_a_wrong_argument_is_told_with_the_help_of_its_command(command_line: CommandLine) -> None:
+    assert command_line("list", "--stauts", "dead").err.endswith("see certctl-mcp list --help\n")
+    assert command_line("lst").err.endswith("see certctl-mcp --help\n")
 
 
 def test_a_wrong_setting_is_told_with_its_name(

@@ -61,7 +61,14 @@ def test_requeue_by_filter_takes_dead_letters_only(command_line: CommandLine) ->
     failed = command_line.having(lambda queue: queue.failed())
     code, out, _ = command_line("requeue", "--channel", "Webhook", "--yes", "--json")
     assert code == 0
-    assert json.loads(out) == {"changed": 2, "refused": [], "untouched": 0, "unknown": 0, "failure": None}
+    assert json.loads(out) == {
+        "changed": 2,
+        "refused": [],
+        "skipped": 0,
+        "untouched": 0,
+        "unknown": 0,
+        "failure": None,
+    }
     assert command_line.stored(failed.id) == failed
     assert dead_letters(command_line) == 1
 

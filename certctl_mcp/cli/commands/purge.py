@@ -1,0 +1,29 @@
+"""`purge`: delete notifications that nobody needs any more."""
+
+from typing import TYPE_CHECKING
+
+from certctl_mcp.cli.commands.filters import filter_options
+from certctl_mcp.cli.commands.options import AsJson, ConfigFile, DryRun, Yes
+from certctl_mcp.cli.terminal.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from certctl_mcp.services.filters import FilterArguments
+
+
+@filter_options
+def purge(
+    wanted: "FilterArguments",
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    json: AsJson = False,
+    config: ConfigFile = None,
+) -> ExitCode:
+    """Delete notifications for good, with their attempts.
+
+    --until is required, such as --until 90d. Without --status, what was sent or read is deleted; dead letters
+    only with --status dead, and never what is still to be delivered. You are shown how many and asked first.
+    """
+    from certctl_mcp.cli.commands.bulk import run_bulk
+    from storage.models import AuditAction
+
+    return run_bulk(AuditAction.PURGE, None, wanted, yes=yes, dry_run=dry_run, json=json, config=config)
