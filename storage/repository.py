@@ -1,7 +1,7 @@
 """The repository: every step of a notification's way through the database, under its name in the contract."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -31,16 +31,15 @@ from storage.models import (
     NotificationState,
     NotificationStatus,
     QueueCounts,
-    Room,
     Share,
 )
 from storage.operations import audit, bulk
 from storage.operations.accept import Offer, accept, pending
 from storage.operations.bulk import Bulk
 from storage.operations.claim import claim
-from storage.operations.claim_postgresql import take_what_is_left
-from storage.operations.claim_request import ClaimRequest
-from storage.operations.leases import Held, release, take_back
+from storage.operations.claim_postgresql import claim_rest
+from storage.operations.claim_request import ClaimRequest, Claims
+from storage.operations.leases import Held, end_leases, release
 from storage.operations.outcomes import Finished, Transition, finish
 from storage.operations.requeue import Request, mark_read, requeue
 from storage.queries import delivery_stats, failure_groups, listing, lookups, queue_stats
@@ -49,8 +48,8 @@ from storage.queries.listing import list_page
 from storage.schema.rows import ATTEMPT, NOTIFICATION, READABLE, attempt_of, notification_of
 from storage.schema.tables import notification_attempts, notification_events
 
-ANSWERED_WITHIN = timedelta(seconds=10)
-"""When the next one is due is an index's first entry."""
+NEXT_DUE_TIMEOUT = timedelta(seconds=10)
+"""When the next notification becomes due is the first entry of an index."""
 
 
 class NotificationRepository:
@@ -63,7 +62,6 @@ class NotificationRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._counting = Counting(database)
-        self._looked_at: datetime | None = None
 
     @property
     def changes(self) -> Changes:
@@ -129,34 +127,19 @@ class NotificationRepository:
         async with self._database.read() as connection:
             return await list_page(connection, wanted, limit, cursor, skip)
 
-    async def claim(
-        self,
-        worker: str,
-        lease: timedelta,
-        slots: int,
-        room: Room,
-        *,
-        suspects: bool = False,
-        held: Sequence[Claim] = (),
-    ) -> tuple[Claim, ...]:
-        """Take up to `slots` due notifications, oldest first, as many of each channel as it has room for.
-
-        No other worker gets them while the lease lasts. `suspects` takes those abandoned so often that
-        they may be what kills their workers; all other calls leave them alone. `held` are the claims that
-        this process still works on: if their leases have expired, they are renewed and not taken back.
-        """
-        request = ClaimRequest(worker, lease, slots, room, suspects)
+    async def claim(self, request: ClaimRequest) -> Claims:
+        """Claim due notifications, oldest first. No other worker gets them while the lease lasts."""
         found = await self._database.write(claim, request, repeatable=True)
-        if found.lapsed:
-            await self._database.write(take_back, Held(tuple(held), lease))
-            request = replace(request, heed_lapsed=False)
+        if found.lease_expired:
+            await self._database.write(end_leases, Held(request.held, request.lease))
+            request = replace(request, stop_at_expired_lease=False)
             found = await self._database.write(claim, request, repeatable=True)
-        self._looked_at, claims = found.at, found.claims
         if found.contended:
-            # What was taken is held by now, and is to be attempted whatever becomes of the rest.
+            # What was claimed is leased, and is attempted even if claiming the rest fails.
             with suppress(StorageError):
-                claims += await self._database.write(take_what_is_left, request.without(claims))
-        return claims
+                rest = await self._database.write(claim_rest, request.without(found.claims))
+                found = replace(found, claims=found.claims + rest)
+        return found
 
     async def record_sent(self, claim: Claim, duration: timedelta) -> bool:
         """The attempt delivered. Like every outcome: False if the lease was lost and the outcome refused."""
@@ -315,15 +298,15 @@ class NotificationRepository:
     def _bulk(self, ids: Sequence[str], actor: str | None) -> Bulk:
         return Bulk(tuple(ids), actor)
 
-    async def next_due_at(self) -> datetime | None:
-        """When something will be due that was not when this process last claimed: a retry, or a notification
-        whose worker never answers.
+    async def next_due_at(self, *, after: datetime, channels: Collection[str]) -> datetime | None:
+        """When something next becomes due later than `after`: a retry of one of the channels, or any lease
+        that expires.
 
-        What became due since then is told too, for nobody has looked at it.
+        With the time of a claim's look, what became due since then is included: nobody has looked at it.
         """
-        # Deliveries wait for it: one that is not answered must not hold them up as long as a count may.
-        async with self._database.read() as connection, asyncio.timeout(ANSWERED_WITHIN.total_seconds()):
-            return await queue_stats.next_due_at(connection, self._looked_at or self._database.clock())
+        # Deliveries wait for the answer, so the limit is shorter than that of other queries.
+        async with self._database.read() as connection, asyncio.timeout(NEXT_DUE_TIMEOUT.total_seconds()):
+            return await queue_stats.next_due_at(connection, after, channels)
 
     async def count_by_status(self) -> dict[NotificationStatus, int]:
         """The number of notifications in each status."""

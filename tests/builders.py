@@ -1,11 +1,13 @@
 """Notifications for tests: one line makes one, in memory or in the database, in any state."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from certctl_mcp.delivery.retry_policy import RetryPolicy
 from storage.models import Claim, NewNotification, Notification, NotificationStatus, Room
+from storage.operations.claim_request import ClaimRequest
 from storage.repository import NotificationRepository
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -66,6 +68,26 @@ def notification(**overrides: Any) -> Notification:
 
 
 UNLIMITED = Room(1000)
+CHANNELS = frozenset({"Email", "OpsGenie", "PagerDuty", "Slack", "Teams", "Webhook"})
+
+
+def request(
+    worker: str = "worker-1",
+    lease: timedelta = LEASE,
+    slots: int = 1000,
+    room: Room = UNLIMITED,
+    *,
+    suspects: bool = False,
+    channels: Collection[str] = CHANNELS,
+) -> ClaimRequest:
+    """What a worker asks for when it claims."""
+    return ClaimRequest(worker, lease, slots, room, frozenset(channels), suspects)
+
+
+async def next_due_at(repository: NotificationRepository, after: datetime | None = None) -> datetime | None:
+    """When something of the usual channels becomes due; without `after`, what is due already counts too."""
+    beginning = datetime.min.replace(tzinfo=UTC)
+    return await repository.next_due_at(after=after or beginning, channels=CHANNELS)
 
 
 @dataclass
@@ -114,7 +136,7 @@ class Queue:
         for earlier in range(times):
             await self.claim(notification.id, suspects=earlier >= TIMES_TO_BE_SUSPECT)
             self.clock.advance(LEASE)
-        await self.repository.claim("sweeper", LEASE, 0, UNLIMITED)
+        await self.repository.claim(request("sweeper", slots=0))
         return await self.repository.get(notification.id)
 
     async def claim(
@@ -136,5 +158,10 @@ class Queue:
         lease: timedelta = LEASE,
         suspects: bool = False,
         worker: str = "",
+        channels: Collection[str] | None = None,
     ) -> tuple[Claim, ...]:
-        return await self.repository.claim(worker or self.worker, lease, slots, room, suspects=suspects)
+        """Without `channels`, the worker has every channel that a notification has."""
+        if channels is None:
+            channels = await self.repository.channels_in_use()
+        wanted = request(worker or self.worker, lease, slots, room, suspects=suspects, channels=channels)
+        return (await self.repository.claim(wanted)).claims

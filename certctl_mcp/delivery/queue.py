@@ -1,25 +1,17 @@
 """The queue as a worker needs it: claims, outcomes, and when the next notification becomes due."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from storage.models import Claim, Room
+from storage.models import Claim
+from storage.operations.claim_request import ClaimRequest, Claims
 
 
 class DeliveryQueue(Protocol):
     """The part of `NotificationRepository` that attempts use. Each method raises `StorageError`."""
 
-    async def claim(
-        self,
-        worker: str,
-        lease: timedelta,
-        slots: int,
-        room: Room,
-        *,
-        suspects: bool = False,
-        held: Sequence[Claim] = (),
-    ) -> tuple[Claim, ...]: ...
+    async def claim(self, request: ClaimRequest) -> Claims: ...
 
     async def release(self, claim: Claim) -> bool: ...
 
@@ -35,4 +27,4 @@ class DeliveryQueue(Protocol):
 
     async def record_abandoned(self, claim: Claim, duration: timedelta, reason: str) -> bool: ...
 
-    async def next_due_at(self) -> datetime | None: ...
+    async def next_due_at(self, *, after: datetime, channels: Collection[str]) -> datetime | None: ...

@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
@@ -24,6 +24,7 @@ from storage.clock import Clock, utc_now
 from storage.engine.changes import Signal
 from storage.errors import StorageError
 from storage.models import AttemptOutcome, Claim, Notification, Room, SweepReport
+from storage.operations.claim_request import ClaimRequest
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +77,8 @@ class RetryLoop:
         self.meter = meter or AttemptMeter()
         self._worker = worker
         self._lease = lease
+        self._channels = frozenset(channels)
+        self._looked_at: datetime | None = None
         self._slots = Slots(concurrency, room, channels)
         self._scheduler = Scheduler(interval)
         self._attempts = AttemptPool(
@@ -190,7 +193,9 @@ class RetryLoop:
                 if not await self._look_for_suspect(1):
                     self._scheduler.no_suspects()
             case LookAhead():
-                self._scheduler.looked_ahead(await self._queue.next_due_at())
+                after = self._looked_at or self._clock()
+                due_at = await self._queue.next_due_at(after=after, channels=self._channels)
+                self._scheduler.looked_ahead(due_at)
             case Wait(longest):
                 await self._wait(self._wake, longest)
                 if not self._wake.is_set():
@@ -233,11 +238,14 @@ class RetryLoop:
     async def _claim(self, slots: int, room: Room, *, suspects: bool) -> tuple[Claim, ...]:
         # Cancelled in the middle, it would leave leases that this process does not know of.
         with anyio.CancelScope(shield=True):
-            claims = await self._queue.claim(
-                self._worker, self._lease, slots, room, suspects=suspects, held=self._attempts.held
+            found = await self._queue.claim(
+                ClaimRequest(
+                    self._worker, self._lease, slots, room, self._channels, suspects, self._attempts.held
+                )
             )
-        self._attempts.add(claims, self._tasks)
-        return claims
+        self._looked_at = found.looked_at
+        self._attempts.add(found.claims, self._tasks)
+        return found.claims
 
     def _slot_freed(self) -> None:
         self._wake_if(self._scheduler.slot_freed(self._clock()))

@@ -9,6 +9,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, bindparam, func, select
 
 from storage.clock import Clock
+from storage.engine.per_database import Choose
 from storage.errors import NotificationError
 from storage.sql.dialects import current_time
 from storage.sql.types import UtcDateTime
@@ -26,8 +27,10 @@ class Transaction:
     database's.
     """
 
-    def __init__(self, connection: Connection, clock: Clock | None) -> None:
+    def __init__(self, connection: Connection, clock: Clock | None, choose: Choose) -> None:
         self.connection = connection
+        self.choose = choose
+        """Returns the statement or function for this database."""
         self._clock = clock
 
     @cached_property

@@ -1,14 +1,16 @@
 """First step on a notification's way: it is accepted, and from then on durable."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Executable, Row, Select, select, true
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.sql.dml import ReturningInsert
 
 from storage.engine.driver_errors import code_of
+from storage.engine.per_database import PerDatabase
 from storage.engine.transaction import Refused, Transaction
 from storage.errors import IdempotencyConflictError, UnknownCertificateError
 from storage.models import Accepted, AuditAction, NewNotification, Notification, NotificationStatus
@@ -36,30 +38,27 @@ _NOT_THERE = frozenset({"23503", "SQLITE_CONSTRAINT_FOREIGNKEY"})
 _STATUSES = frozenset(status.value for status in NotificationStatus)
 
 _batch = Batch("rows")
-_INSERT_UNLESS_KNOWN = {
-    dialect: insert(notification_events)
-    .from_select(
-        list(_FIELDS),
-        select(*_batch.fields(notification_events.c[name] for name in _FIELDS))
-        .select_from(_batch.rows)
-        .where(true()),
-    )
-    .on_conflict_do_nothing()
-    for dialect, insert in INSERTS.items()
-}
-"""Known by its key, or by its id: then this very one was accepted before, and nobody was told so."""
 
 
-def _told(insert: Insert) -> Select[str, str]:
-    """On PostgreSQL those who deliver are told in the same statement."""
-    accepted = insert.returning(notification_events.c.id).cte("accepted")
+def _insert_unless_known(insert: Insert) -> ReturningInsert[str]:
+    """Insert the rows whose key and id are new. A known id is this very notification: its caller was not
+    answered, and repeats the call."""
+    fields = select(*_batch.fields(notification_events.c[name] for name in _FIELDS))
+    rows = fields.select_from(_batch.rows).where(true())
+    insert = insert.from_select(list(_FIELDS), rows).on_conflict_do_nothing()
+    return insert.returning(notification_events.c.id)
+
+
+def _notifying(insert: ReturningInsert[str]) -> Select[str, str]:
+    """The same statement also wakes the processes that deliver."""
+    accepted = insert.cte("accepted")
     return select(accepted.c.id, NOTIFY_DUE.scalar_subquery())
 
 
-_ACCEPT: Mapping[str, Executable] = {
-    "sqlite": _INSERT_UNLESS_KNOWN["sqlite"].returning(notification_events.c.id),
-    "postgresql": _told(_INSERT_UNLESS_KNOWN["postgresql"]),
-}
+_ACCEPT: PerDatabase[Executable] = PerDatabase(
+    sqlite=_insert_unless_known(INSERTS["sqlite"](notification_events)),
+    postgresql=_notifying(_insert_unless_known(INSERTS["postgresql"](notification_events))),
+)
 
 _BY_KEYS = select(*NOTIFICATION).where(
     notification_events.c.idempotency_key.in_(select(Batch("keys").values))
@@ -106,7 +105,7 @@ def accept(transaction: Transaction, offers: Sequence[Offer]) -> list[Accepted |
     connection = transaction.connection
     notifications = [offer.notification for offer in offers]
     try:
-        answers = _accept(connection, notifications)
+        answers = _accept(transaction, notifications)
     except IntegrityError as failure:
         if len(offers) == 1 and code_of(failure) in _NOT_THERE:
             raise UnknownCertificateError(str(notifications[0].certificate_id)) from failure
@@ -120,14 +119,15 @@ def accept(transaction: Transaction, offers: Sequence[Offer]) -> list[Accepted |
     return answers
 
 
-def _accept(connection: Connection, notifications: Sequence[Notification]) -> list[Accepted | Refused]:
+def _accept(transaction: Transaction, notifications: Sequence[Notification]) -> list[Accepted | Refused]:
+    connection, insert = transaction.connection, transaction.choose(_ACCEPT)
     # Two processes that offer the same keys must not each wait for the other's.
     left = sorted(notifications, key=lambda n: n.idempotency_key or "")
     created: set[str] = set()
     first: dict[str | None, Row[Any]] = {}
     # Whoever has the key may be purged before he is looked for; then it is free.
     while left:
-        accepted = connection.execute(_ACCEPT[connection.dialect.name], {"rows": _rows(left)}).scalars()
+        accepted = connection.execute(insert, {"rows": _rows(left)}).scalars()
         created.update(accepted, (n.id for n in left if n.idempotency_key is None))
         first |= _first_with_keys(connection, [n for n in left if n.id not in created])
         left = [n for n in left if n.id not in created and n.idempotency_key not in first]

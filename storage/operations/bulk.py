@@ -14,12 +14,12 @@ from storage.models import AuditAction, BulkReport, NotificationStatus
 from storage.operations.audit import record
 from storage.operations.eligible import eligible_by_id
 from storage.operations.leases import end_expired_leases
+from storage.operations.notify import notify_due
 from storage.operations.requeue import MARK_READ, REQUEUE, lock
 from storage.schema.rows import READABLE
 from storage.schema.tables import notification_events
 from storage.sql.dialects import unindexed
 from storage.sql.json_rows import Batch, encoded
-from storage.sql.notify import notify_due
 from storage.sql.text import is_storable
 from storage.sql.types import UtcDateTime
 
@@ -86,11 +86,11 @@ def _apply(transaction: Transaction, bulk: Bulk, statement: Executable, action: 
         "statuses": encoded(status.value for status in bulk.statuses),
         "until": bulk.created_until or now,
     }
-    lock(connection, possible)
+    lock(transaction, possible)
     changed = {row.id for row in connection.execute(statement, values)}
     record(connection, action, [(changed_id, now, bulk.actor) for changed_id in changed])
     if action is AuditAction.REQUEUE:
-        notify_due(connection)
+        notify_due(transaction)
     there, under_way = connection.execute(_LEFT, {"ids": encoded(possible - changed)}).one()
     return BulkReport(
         changed=len(changed),

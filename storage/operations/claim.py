@@ -1,16 +1,16 @@
-"""Second step on a notification's way: a worker takes what is due under a lease; no other may attempt it."""
+"""Second step on a notification's way: a worker claims what is due, and no other may attempt it meanwhile."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import CompoundSelect, Integer, Row, bindparam, exists, func, null, select, union_all
 
+from storage.engine.per_database import PerDatabase
 from storage.engine.transaction import Transaction
-from storage.operations.claim_postgresql import take_beside_others
+from storage.operations.claim_postgresql import claim_in_one_statement
 from storage.operations.claim_request import ClaimRequest, Claims, claims_of
-from storage.operations.due import leasing, oldest
+from storage.operations.due import FAILED, PENDING, WAYS, channels, leasing, oldest
 from storage.operations.leases import EXPIRED
-from storage.operations.waiting import FAILED, PENDING, WAYS, channels
 from storage.schema.rows import notification_of
 from storage.schema.tables import notification_events
 from storage.sql.json_rows import Batch, encoded
@@ -20,7 +20,7 @@ _n = notification_events.c
 
 
 def _work() -> CompoundSelect[str | None]:
-    """Each channel with something due, and a row without channel if a lease ran out."""
+    """Each channel with something due, and a row without a channel if a lease has expired."""
     pending = channels(PENDING).subquery()
     failed = channels(FAILED).subquery()
     due = (
@@ -34,36 +34,32 @@ def _work() -> CompoundSelect[str | None]:
     )
 
 
-def _looking(suspects: bool) -> CompoundSelect[str, datetime, str]:
-    """What could be taken in a channel."""
+def _due(suspects: bool) -> CompoundSelect[str, datetime, str]:
+    """What can be claimed in a channel."""
     channel, room = bindparam("in_channel", type_=_n.channel.type), bindparam("room", type_=Integer)
     return union_all(*(select(oldest(way, channel, suspects, room).subquery()) for way in WAYS))
 
 
 _WORK = _work()
-_LOOK = {suspects: _looking(suspects) for suspects in (True, False)}
+_DUE = {suspects: _due(suspects) for suspects in (True, False)}
 _TAKE = leasing(
     select(Batch("ids").values.label("id")).cte("taken"), bindparam("expires_at", type_=UtcDateTime)
 )
 
 
 def claim(transaction: Transaction, requests: Sequence[ClaimRequest]) -> list[Claims]:
-    """Take the oldest due notifications that fit, and for each a claim with a number of its own.
-
-    On PostgreSQL a claim is one statement.
-    """
-    postgresql = transaction.connection.dialect.name == "postgresql"
-    take = take_beside_others if postgresql else _take_alone
-    return [take(transaction, request) for request in requests]
+    """Claim the oldest due notifications that fit. Each claim has a number of its own."""
+    claim_one = transaction.choose(_CLAIM)
+    return [claim_one(transaction, request) for request in requests]
 
 
-def _take_alone(transaction: Transaction, request: ClaimRequest) -> Claims:
-    """On SQLite, where a transaction keeps all others out."""
+def _claim_alone(transaction: Transaction, request: ClaimRequest) -> Claims:
+    """On SQLite, where a transaction has the database to itself."""
     now = transaction.now
     work = set(transaction.connection.execute(_WORK, {"now": now}).scalars())
-    if None in work and request.heed_lapsed:
-        return Claims(now, lapsed=True)
-    due = [row for channel in work if channel is not None for row in _due_in(transaction, request, channel)]
+    if None in work and request.stop_at_expired_lease:
+        return Claims(now, lease_expired=True)
+    due = [row for channel in request.channels & work for row in _due_in(transaction, request, channel)]
     first = sorted(due, key=lambda row: row.since)[: request.slots]
     if not first:
         return Claims(now)
@@ -76,6 +72,9 @@ def _due_in(transaction: Transaction, request: ClaimRequest, channel: str) -> li
     room = min(request.room.of(channel), request.slots)
     if room <= 0:
         return []
-    asked = {"now": transaction.now, "in_channel": channel, "room": room}
-    rows = transaction.connection.execute(_LOOK[request.suspects], asked)
+    parameters = {"now": transaction.now, "in_channel": channel, "room": room}
+    rows = transaction.connection.execute(_DUE[request.suspects], parameters)
     return sorted(rows, key=lambda row: row.since)[:room]
+
+
+_CLAIM = PerDatabase(sqlite=_claim_alone, postgresql=claim_in_one_statement)

@@ -1,8 +1,8 @@
-"""How does a worker claim while others claim at the same moment? On PostgreSQL, where no lock keeps them out.
+"""Claiming on PostgreSQL, where several workers claim at the same time.
 
-In one statement it looks and takes: as many of the oldest as it has slots for, and in each channel as it has
-room for. What it takes is past what another worker is taking, so it may be others, or fewer, than were seen
-to be due. Only what is taken is locked: what another worker passes by is never left behind.
+One statement finds what is due and leases it: the oldest notifications, as many as the worker has slots for,
+and of each channel as many as it has room for. It skips rows that another worker is leasing, so it may lease
+others, or fewer, than it found to be due. It locks only the rows that it leases.
 """
 
 from collections.abc import Sequence
@@ -30,9 +30,8 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from storage.engine.transaction import NOW, Transaction
 from storage.models import Claim
 from storage.operations.claim_request import ClaimRequest, Claims, claims_of
-from storage.operations.due import leasing, oldest
+from storage.operations.due import FAILED, PENDING, WAYS, channels, leasing, oldest
 from storage.operations.leases import EXPIRED
-from storage.operations.waiting import FAILED, PENDING, WAYS, channels
 from storage.schema.rows import NOTIFICATION, notification_of
 from storage.schema.tables import notification_events
 from storage.sql.json_rows import Batch, encoded
@@ -45,32 +44,37 @@ _WAITING = union(channels(PENDING), channels(FAILED))
 """The channels with something that is due, or will be."""
 
 
-def _taking(suspects: bool) -> Select[tuple[object, ...]]:
-    """What was taken and, in columns more, how many were seen to be due, the moment, and whether a lease has
-    run out; a row of these alone if none was taken."""
-    lapsed = and_(bindparam("heed_lapsed", type_=Boolean), exists().where(EXPIRED))
-    state = select(NOW.label("at"), lapsed.label("lapsed")).cte("state")
+def _claiming(suspects: bool) -> Select[tuple[object, ...]]:
+    """The notifications that were leased, each with how many were wanted, the time, and whether a lease has
+    expired; one row of only these if none was leased. `claim_postgresql.sql`, beside the tests, shows it."""
+    # state: the time of the look, and whether an expired lease stops it.
+    expired = and_(bindparam("stop_at_expired_lease", type_=Boolean), exists().where(EXPIRED))
+    state = select(NOW.label("at"), expired.label("expired")).cte("state")
 
-    told = Batch("rooms")
+    # rooms: the worker's channels in which something waits, with the room that it has for each.
+    given = Batch("rooms")
     waiting = _WAITING.subquery()
-    room = func.coalesce(told.field("room", Integer()), bindparam("otherwise", type_=Integer))
+    room = given.field("room", Integer())
     rooms = (
         select(waiting.c.name.label("channel"), func.least(room, _SLOTS).label("room"))
-        .select_from(waiting.outerjoin(told.rows, told.field("channel") == waiting.c.name))
-        .where(room > 0, not_(select(state.c.lapsed).scalar_subquery()))
+        .select_from(waiting.join(given.rows, given.field("channel") == waiting.c.name))
+        .where(room > 0, not_(select(state.c.expired).scalar_subquery()))
         .cte("rooms")
     )
 
     def oldest_of(way: str, of: CTE, at_most: ColumnElement[int]) -> Select[str, object, str]:
         return oldest(way, of.c.channel, suspects, at_most).correlate(of)
 
+    # seen: the oldest due notifications of each channel and way, up to its room.
     seen = union_all(*(select(oldest_of(way, rooms, rooms.c.room).lateral()) for way in WAYS)).lateral("seen")
+    # due: their place within the channel, whose room is for all ways together.
     place = func.row_number().over(partition_by=rooms.c.channel, order_by=seen.c.since)
     due = (
         select(rooms, seen.c.since, seen.c.way, place.label("place"))
         .select_from(rooms.join(seen, true()))
         .subquery()
     )
+    # first: the oldest of all that fit, as many as there are slots.
     first = (
         select(due.c.channel, due.c.way)
         .where(due.c.place <= due.c.room)
@@ -78,66 +82,67 @@ def _taking(suspects: bool) -> Select[tuple[object, ...]]:
         .limit(_SLOTS)
         .subquery()
     )
+    # wanted: how many of each channel and way that makes.
     wanted = (
         select(first.c.channel, first.c.way, func.count().label("number"))
         .group_by(first.c.channel, first.c.way)
         .cte("wanted")
     )
 
+    # locked: the oldest of each channel and way that no other worker holds at this moment, that many.
     def locked(way: str) -> Select[str]:
         rows = oldest_of(way, wanted, wanted.c.number).with_for_update(skip_locked=True).lateral()
         return select(rows.c.id).select_from(wanted.join(rows, true())).where(wanted.c.way == way)
 
+    # taken: these, leased.
     taken = leasing(union_all(*(locked(way) for way in WAYS)).cte("taken"), _UNTIL).cte("leased")
     number = select(func.coalesce(func.sum(wanted.c.number), 0).cast(Integer).label("wanted")).subquery()
     columns = (taken.c[column.name] for column in NOTIFICATION)
-    return select(*columns, number.c.wanted, state.c.at, state.c.lapsed).select_from(
+    return select(*columns, number.c.wanted, state.c.at, state.c.expired).select_from(
         state.join(number, true()).outerjoin(taken, true())
     )
 
 
-def _taking_what_is_left(way: str, suspects: bool) -> ReturningUpdate[tuple[object, ...]]:
+def _claiming_rest(way: str, suspects: bool) -> ReturningUpdate[tuple[object, ...]]:
     channel, room = bindparam("in_channel", type_=_n.channel.type), bindparam("room", type_=Integer)
     rows = oldest(way, channel, suspects, room).with_for_update(skip_locked=True).subquery()
     return leasing(select(rows.c.id).cte("taken"), _UNTIL)
 
 
-_TAKE = {suspects: _taking(suspects) for suspects in (True, False)}
-_TAKE_LEFT = {
-    (way, suspects): _taking_what_is_left(way, suspects) for way in WAYS for suspects in (True, False)
-}
+CLAIM = {suspects: _claiming(suspects) for suspects in (True, False)}
+_CLAIM_REST = {(way, suspects): _claiming_rest(way, suspects) for way in WAYS for suspects in (True, False)}
 
 
-def take_beside_others(transaction: Transaction, request: ClaimRequest) -> Claims:
-    """Put the oldest due notifications that fit under the lease."""
-    asked = {
+def claim_in_one_statement(transaction: Transaction, request: ClaimRequest) -> Claims:
+    """Lease the oldest due notifications that fit."""
+    parameters = {
         "now": transaction.client_time,
         "worker": request.worker,
         "lease": request.lease,
         "slots": max(0, request.slots),
-        "otherwise": request.room.otherwise,
-        "rooms": encoded({"channel": name, "room": room} for name, room in request.room.named.items()),
-        "heed_lapsed": request.heed_lapsed,
+        "rooms": encoded({"channel": name, "room": request.room.of(name)} for name in request.channels),
+        "stop_at_expired_lease": request.stop_at_expired_lease,
     }
-    rows = transaction.connection.execute(_TAKE[request.suspects], asked).all()
+    rows = transaction.connection.execute(CLAIM[request.suspects], parameters).all()
     width = len(NOTIFICATION)
     claims = claims_of(request.worker, (notification_of(row[:width]) for row in rows if row.id is not None))
-    seen = rows[0]
-    return Claims(seen.at, claims, lapsed=seen.lapsed, contended=len(claims) < seen.wanted)
+    first = rows[0]
+    return Claims(first.at, claims, lease_expired=first.expired, contended=len(claims) < first.wanted)
 
 
-def take_what_is_left(transaction: Transaction, requests: Sequence[ClaimRequest]) -> list[tuple[Claim, ...]]:
-    """For those whose claims were contended: whatever is due besides and fits."""
-    return [_take_what_is_left(transaction, request) for request in requests]
+def claim_rest(transaction: Transaction, requests: Sequence[ClaimRequest]) -> list[tuple[Claim, ...]]:
+    """After a contended claim: what else is due and fits."""
+    return [_claim_rest(transaction, request) for request in requests]
 
 
-def _take_what_is_left(transaction: Transaction, request: ClaimRequest) -> tuple[Claim, ...]:
+def _claim_rest(transaction: Transaction, request: ClaimRequest) -> tuple[Claim, ...]:
     lease = {"now": transaction.client_time, "worker": request.worker, "lease": request.lease}
     claims: tuple[Claim, ...] = ()
-    for channel, way in product(transaction.connection.execute(_WAITING).scalars().all(), WAYS):
+    waiting = transaction.connection.execute(_WAITING).scalars().all()
+    for channel, way in product(request.channels.intersection(waiting), WAYS):
         left = request.without(claims)
         if (room := min(left.room.of(channel), left.slots)) > 0:
-            asked = {**lease, "in_channel": channel, "room": room}
-            rows = transaction.connection.execute(_TAKE_LEFT[way, request.suspects], asked)
+            parameters = {**lease, "in_channel": channel, "room": room}
+            rows = transaction.connection.execute(_CLAIM_REST[way, request.suspects], parameters)
             claims += claims_of(request.worker, map(notification_of, rows))
     return claims

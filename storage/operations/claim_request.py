@@ -1,4 +1,4 @@
-"""What does a worker ask for when it claims, and what is it given?"""
+"""A worker's claim: what it can start now, and what it gets."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -15,33 +15,39 @@ class ClaimRequest:
     worker: str
     lease: timedelta
     slots: int
+    """The most notifications to claim."""
     room: Room
+    """The most of each channel."""
+    channels: frozenset[str]
+    """The channels that the worker has; no others are claimed."""
     suspects: bool = False
-    """Take only those abandoned so often that they may kill their worker."""
-    heed_lapsed: bool = True
-    """Take nothing while a lease has run out: what it held may be older than anything else."""
+    """Claim only notifications abandoned so often that they may crash their worker. Otherwise claim none."""
+    held: tuple[Claim, ...] = ()
+    """Claims that the worker still works on. If their leases have expired, they are renewed."""
+    stop_at_expired_lease: bool = True
+    """Claim nothing while a lease has expired: its notification may be older than any other."""
 
     def without(self, claims: Iterable[Claim]) -> "ClaimRequest":
-        """What is left of it when it was given these."""
+        """The rest of the request, once these claims were taken."""
         taken = Counter(claim.notification.channel for claim in claims)
         return replace(self, slots=self.slots - taken.total(), room=self.room.without(taken))
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a worker was given."""
+    """The answer to a claim."""
 
-    at: datetime
-    """What was due later than at this moment was not looked at."""
+    looked_at: datetime
+    """What becomes due after this moment was not considered."""
     claims: tuple[Claim, ...] = ()
-    lapsed: bool = False
-    """A lease had run out, so nothing was taken."""
+    lease_expired: bool = False
+    """Nothing was claimed, because a lease had expired."""
     contended: bool = False
-    """Others took what was seen to be due. They may have no room for the rest, and nobody is told of it."""
+    """Others claimed some of what was due. They may have no room for the rest, and nobody is woken for it."""
 
 
 def claims_of(worker: str, leased: Iterable[Notification]) -> tuple[Claim, ...]:
-    """Notifications just put under the worker's lease, as claims, what has been due for longest first."""
+    """The claims on notifications that the worker has just leased, the one due for longest first."""
     return tuple(_claim(worker, notification) for notification in sorted(leased, key=_due_since))
 
 

@@ -1,20 +1,64 @@
-"""What is due in a channel, and how is it put under a lease? The words that all claims are made of."""
+"""What is due in a channel, and the lease that a claim puts on it, in the form that the indexes serve."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import CTE, ColumnElement, Select, bindparam, literal_column, select, update
+from sqlalchemy import CTE, ColumnElement, Select, and_, bindparam, literal_column, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from storage.engine.transaction import NOW
-from storage.operations.waiting import WAYS
 from storage.schema.rows import NOTIFICATION
 from storage.schema.tables import notification_events
+from storage.sql.dialects import has_status, no_later_within
+from storage.sql.distinct import distinct
 
 SUSPECT_AFTER = 3
-"""Abandoned this often, a notification may be what kills its workers, and is only attempted alone."""
+"""A notification abandoned this often may be what crashes its workers, so it is only attempted alone."""
 
 _n = notification_events.c
+
+PENDING = has_status(_n.status, "pending")
+FAILED = has_status(_n.status, "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way of being due. Each has an index of its own."""
+
+    waiting: ColumnElement[bool]
+    """The notifications that are due in this way, or will be."""
+    due_in: Callable[[ColumnElement[str]], ColumnElement[bool]]
+    """Those of a channel that are due now."""
+    since: ColumnElement[datetime]
+    oldest_first: tuple[ColumnElement[datetime], ...]
+    """The order, spelled as in the index."""
+
+
+def _pending(channel: ColumnElement[str]) -> ColumnElement[bool]:
+    return and_(PENDING, _n.channel == channel)
+
+
+def _scheduled(channel: ColumnElement[str]) -> ColumnElement[bool]:
+    return and_(FAILED, _n.channel == channel, no_later_within(_n.channel, channel, _n.next_retry_at, NOW))
+
+
+def _unscheduled(channel: ColumnElement[str]) -> ColumnElement[bool]:
+    return and_(FAILED, _n.channel == channel, _n.next_retry_at.is_(None))
+
+
+WAYS: Mapping[str, Way] = {
+    "pending": Way(PENDING, _pending, _n.created_at, (_n.created_at,)),
+    "scheduled": Way(FAILED, _scheduled, _n.next_retry_at, (_n.next_retry_at,)),
+    # `next_retry_at` is null in all of them, but PostgreSQL recognizes the index's order only by its name.
+    "unscheduled": Way(FAILED, _unscheduled, _n.created_at, (_n.next_retry_at, _n.created_at)),
+}
+
+
+def channels(waiting: ColumnElement[bool]) -> Select[str]:
+    """The channels of the waiting notifications."""
+    return distinct(_n.channel, waiting)
+
 
 SUSPECTED: Mapping[bool, ColumnElement[bool]] = {
     True: _n.abandoned_count >= SUSPECT_AFTER,
@@ -25,7 +69,7 @@ SUSPECTED: Mapping[bool, ColumnElement[bool]] = {
 def oldest(
     name: str, channel: ColumnElement[str], suspects: bool, at_most: ColumnElement[int]
 ) -> Select[str, datetime, str]:
-    """The oldest notifications of a channel that are due in one way, each with the moment since when."""
+    """The oldest notifications of a channel that are due in the named way, and since when."""
     way = WAYS[name]
     return (
         select(_n.id, way.since.label("since"), literal_column(f"'{name}'").label("way"))
@@ -36,7 +80,7 @@ def oldest(
 
 
 def leasing(taken: CTE, until: ColumnElement[datetime]) -> ReturningUpdate[tuple[object, ...]]:
-    """Put those with the ids of `taken` under a lease, and give them as they are then."""
+    """Lease the notifications whose ids are in `taken`, and return them as they are then."""
     return (
         update(notification_events)
         .where(_n.id == taken.c.id)

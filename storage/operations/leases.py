@@ -12,9 +12,9 @@ from sqlalchemy import ColumnElement, and_, bindparam, case, insert, literal, nu
 
 from storage.engine.transaction import NOW, Transaction
 from storage.models import AttemptOutcome, Claim, NotificationStatus
+from storage.operations.notify import notify_due
 from storage.schema.tables import notification_attempts, notification_events
 from storage.sql.json_rows import Batch, Value, encoded
-from storage.sql.notify import notify_due
 from storage.sql.types import UtcDateTime
 
 ABANDONED_AT_MOST = 10
@@ -89,7 +89,7 @@ def end_expired_leases(transaction: Transaction) -> None:
         connection.execute(_RECORD_ABANDONED, rows)
         connection.execute(_END, rows)
         # Whoever passed them by while they were taken back may be the only one with room for them.
-        notify_due(connection)
+        notify_due(transaction)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class Held:
     lease: timedelta
 
 
-def take_back(transaction: Transaction, held: Sequence[Held]) -> list[None]:
+def end_leases(transaction: Transaction, held: Sequence[Held]) -> list[None]:
     """End every expired lease, but renew those of claims that this process still works on.
 
     Their leases expire when the clock jumps, or when the database can't be written for a long time. Taking
@@ -117,7 +117,7 @@ def release(transaction: Transaction, claims: Sequence[Claim]) -> list[bool]:
     """End the lease of claims that were never begun; False where it was lost already."""
     rows = transaction.connection.execute(_RELEASE, {"claims": _tokens(claims)})
     released = {(notification_id, number) for notification_id, number in rows}
-    notify_due(transaction.connection)
+    notify_due(transaction)
     return [(claim.notification.id, claim.number) in released for claim in claims]
 
 

@@ -3,21 +3,25 @@
 The outcome of a lease that was lost is refused: it changes nothing but the record of that attempt.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import itemgetter
 
-from sqlalchemy import Connection, Select, and_, not_, select, tuple_, union_all, update
+from sqlalchemy import Connection, Row, Select, and_, not_, select, tuple_, union_all, update
 
+from storage.engine.per_database import PerDatabase
 from storage.engine.transaction import Transaction
 from storage.models import AttemptOutcome, Claim, NotificationStatus
 from storage.operations.leases import held_by
+from storage.operations.notify import notify_due
 from storage.schema.tables import notification_attempts, notification_events
 from storage.sql.dialects import INSERTS, Insert
 from storage.sql.json_rows import Batch, Value, encoded
-from storage.sql.notify import notify_due
 from storage.sql.text import storable
+
+Token = tuple[str, int]
+"""A notification's id and the number of the claim. The number is given out once in a row's life."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,7 @@ def _finishing_at_once() -> Select[str, int]:
     return select(held.c.id, held.c.attempt_count).add_cte(recorded.cte("recorded"))
 
 
-_FINISH_AND_RECORD = _finishing_at_once()
+FINISH_AND_RECORD = _finishing_at_once()
 
 _RECORDED_BEFORE = select(_a.notification_id, _a.number).join_from(
     _batch.rows,
@@ -139,34 +143,46 @@ def finish(transaction: Transaction, attempts: Sequence[Finished]) -> list[bool]
     Repeated, the outcome that a claim has recorded changes nothing more and is no other's.
     """
     connection = transaction.connection
-    first: dict[tuple[str, int], Finished] = {}
+    first: dict[Token, Finished] = {}
     for attempt in attempts:
         first.setdefault(_token(attempt), attempt)
     # In one order, whoever writes some of the same: then nobody waits for who waits for him.
     rows = [_row(attempt) for _, attempt in sorted(first.items(), key=itemgetter(0))]
-    at_once = connection.dialect.name == "postgresql"
-    # The rows are locked by being written, so what is recorded of each is what was decided.
-    answers = connection.execute(_FINISH_AND_RECORD if at_once else _FINISH, {"finished": encoded(rows)})
-    held = {(notification_id, number) for notification_id, number in answers}
-    if not at_once:
-        recorded = encoded(row | {"late": (row["id"], row["number"]) not in held} for row in rows)
-        connection.execute(_RECORD, {"finished": recorded})
+    held = transaction.choose(_WRITE)(connection, rows)
     ours = held | _recorded_before(
         connection, [row for row in rows if (row["id"], row["number"]) not in held]
     )
     if any(attempt.outcome is AttemptOutcome.ABANDONED for attempt in attempts):
-        notify_due(connection)
+        notify_due(transaction)
     return [_token(attempt) in ours and first[_token(attempt)] is attempt for attempt in attempts]
 
 
-def _recorded_before(connection: Connection, rows: Sequence[dict[str, Value]]) -> set[tuple[str, int]]:
+def _write_in_two_statements(connection: Connection, rows: Sequence[dict[str, Value]]) -> set[Token]:
+    held = _tokens(connection.execute(_FINISH, {"finished": encoded(rows)}))
+    recorded = encoded(row | {"late": (row["id"], row["number"]) not in held} for row in rows)
+    connection.execute(_RECORD, {"finished": recorded})
+    return held
+
+
+def _write_at_once(connection: Connection, rows: Sequence[dict[str, Value]]) -> set[Token]:
+    return _tokens(connection.execute(FINISH_AND_RECORD, {"finished": encoded(rows)}))
+
+
+_WRITE = PerDatabase(sqlite=_write_in_two_statements, postgresql=_write_at_once)
+"""Writes the outcomes and the attempts, and returns the tokens that held their rows."""
+
+
+def _recorded_before(connection: Connection, rows: Sequence[dict[str, Value]]) -> set[Token]:
     if not rows:
         return set()
-    answers = connection.execute(_RECORDED_BEFORE, {"finished": encoded(rows)})
-    return {(notification_id, number) for notification_id, number in answers}
+    return _tokens(connection.execute(_RECORDED_BEFORE, {"finished": encoded(rows)}))
 
 
-def _token(attempt: Finished) -> tuple[str, int]:
+def _tokens(rows: Iterable[Row[str, int]]) -> set[Token]:
+    return {(notification_id, number) for notification_id, number in rows}
+
+
+def _token(attempt: Finished) -> Token:
     return attempt.claim.notification.id, attempt.claim.number
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
+from storage.engine.per_database import PerDatabase
 from storage.engine.transaction import Refused, Transaction
 from storage.errors import NotificationConflictError, NotificationError, NotificationNotFoundError
 from storage.models import AuditAction, Notification, NotificationStatus
@@ -13,10 +14,10 @@ from storage.operations.actions import ELIGIBLE
 from storage.operations.audit import record
 from storage.operations.eligible import eligible_by_id
 from storage.operations.leases import end_expired_leases
+from storage.operations.notify import notify_due
 from storage.schema.rows import NOTIFICATION, READABLE, notification_of
 from storage.schema.tables import notification_events
 from storage.sql.json_rows import Batch, encoded
-from storage.sql.notify import notify_due
 from storage.sql.text import is_storable
 from storage.sql.types import UtcDateTime
 
@@ -69,17 +70,26 @@ _MARK_ONE_READ = MARK_READ.returning(*NOTIFICATION)
 _BY_IDS = select(*NOTIFICATION).where(_n.id.in_(_ids), READABLE)
 
 
-def lock(connection: Connection, ids: Iterable[str]) -> None:
-    """Have those who act on the same notifications do so one after the other, and not each wait for the
-    other. On SQLite all do."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(_LOCKED_IN_ORDER, {"ids": encoded(ids)})
+def lock(transaction: Transaction, ids: Iterable[str]) -> None:
+    """Lock the notifications, so that transactions on the same ones don't wait for each other in a circle."""
+    transaction.choose(_LOCK)(transaction, ids)
+
+
+def _locked_already(transaction: Transaction, ids: Iterable[str]) -> None:
+    """On SQLite the transaction has the whole database to itself."""
+
+
+def _lock_in_order(transaction: Transaction, ids: Iterable[str]) -> None:
+    transaction.connection.execute(_LOCKED_IN_ORDER, {"ids": encoded(ids)})
+
+
+_LOCK = PerDatabase(sqlite=_locked_already, postgresql=_lock_in_order)
 
 
 def requeue(transaction: Transaction, requests: Sequence[Request]) -> list[Notification | Refused]:
     """Dead or failed become pending, with all retries before them."""
     answers = _each(transaction, requests, _REQUEUE_ONE, AuditAction.REQUEUE)
-    notify_due(transaction.connection)
+    notify_due(transaction)
     return answers
 
 
@@ -98,7 +108,7 @@ def _each(
     connection, now = transaction.connection, transaction.now
     ids = {request.notification_id for request in requests}
     possible = {each for each in ids if is_storable(each)}
-    lock(connection, possible)
+    lock(transaction, possible)
     rows = connection.execute(statement, {"ids": encoded(possible), "now": now})
     changed = {n.id: n for n in map(notification_of, rows)}
     left: dict[str, Notification] = {}

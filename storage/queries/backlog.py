@@ -6,8 +6,8 @@ from datetime import datetime
 from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from storage.operations.due import WAYS, Way, channels
 from storage.operations.leases import EXPIRED
-from storage.operations.waiting import WAYS, Way, channels
 from storage.schema.tables import notification_events
 from storage.sql.types import UtcDateTime
 

@@ -1,15 +1,17 @@
 """How does the queue stand? Counts for summaries, and how each channel has done lately."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 
-from sqlalchemy import Select, bindparam, func, select
+from sqlalchemy import ColumnElement, Select, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.models import AttemptOutcome, ChannelRecord, NotificationStatus, QueueCounts
+from storage.operations.due import FAILED, channels
 from storage.operations.eligible import undelivered
-from storage.operations.waiting import FAILED, channels
 from storage.schema.tables import notification_attempts, notification_events
 from storage.sql.dialects import later_within
+from storage.sql.json_rows import Batch, encoded
 from storage.sql.types import UtcDateTime
 
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
@@ -19,27 +21,30 @@ _n = notification_events.c
 _a = notification_attempts.c
 
 
-def _first_retry() -> Select[datetime | None]:
-    """The first after `now` of each channel's first: one seek a channel, however many have failed."""
-    failed = channels(FAILED).subquery()
+_failed = channels(FAILED).subquery()
+
+
+def _first_retry(*of_channel: ColumnElement[bool]) -> Select[datetime | None]:
+    """The earliest retry after `now`: one seek a channel, however many notifications have failed."""
     now = bindparam("now", type_=UtcDateTime)
     first = (
         select(_n.next_retry_at)
         .where(
             FAILED,
-            _n.channel == failed.c.name,
-            later_within(_n.channel, failed.c.name, _n.next_retry_at, now),
+            _n.channel == _failed.c.name,
+            later_within(_n.channel, _failed.c.name, _n.next_retry_at, now),
         )
         .order_by(_n.next_retry_at)
         .limit(1)
     )
-    return select(func.min(first.scalar_subquery())).select_from(failed)
+    return select(func.min(first.scalar_subquery())).select_from(_failed).where(*of_channel)
 
 
 COUNT_BY_STATUS = select(_n.status, func.count()).group_by(_n.status)
 COUNT_UNDELIVERED = select(func.count()).select_from(notification_events).where(undelivered())
 OLDEST_DEAD = select(func.min(_n.created_at)).where(_n.status == NotificationStatus.DEAD.value)
-NEXT_RETRY_AFTER = _first_retry()
+NEXT_RETRY = _first_retry()
+NEXT_RETRY_OF_CHANNELS = _first_retry(_failed.c.name.in_(select(Batch("channels").values)))
 NEXT_LEASE_END = (
     select(_n.lease_expires_at).where(_n.lease_expires_at.is_not(None)).order_by(_n.lease_expires_at).limit(1)
 )
@@ -56,7 +61,7 @@ async def queue_counts(connection: AsyncConnection) -> QueueCounts:
         by_status=await count_by_status(connection),
         undelivered=(await connection.execute(COUNT_UNDELIVERED)).scalar_one(),
         oldest_dead_at=(await connection.execute(OLDEST_DEAD)).scalar_one(),
-        next_retry_at=(await connection.execute(NEXT_RETRY_AFTER, {"now": _BEGINNING})).scalar_one(),
+        next_retry_at=(await connection.execute(NEXT_RETRY, {"now": _BEGINNING})).scalar_one(),
     )
 
 
@@ -73,9 +78,12 @@ _FAILURE_AT = select(_a.error).where(
 )
 
 
-async def next_due_at(connection: AsyncConnection, now: datetime) -> datetime | None:
-    """When something becomes due that is not due at `now`: a retry, or a row whose lease runs out."""
-    retry: datetime | None = (await connection.execute(NEXT_RETRY_AFTER, {"now": now})).scalar_one()
+async def next_due_at(
+    connection: AsyncConnection, after: datetime, channels: Collection[str]
+) -> datetime | None:
+    """When something of these channels next becomes due later than `after`, or any lease expires."""
+    parameters = {"now": after, "channels": encoded(channels)}
+    retry: datetime | None = (await connection.execute(NEXT_RETRY_OF_CHANNELS, parameters)).scalar_one()
     lease_end: datetime | None = (await connection.execute(NEXT_LEASE_END)).scalar()
     return min((moment for moment in (retry, lease_end) if moment is not None), default=None)
 

@@ -3,7 +3,7 @@
 SQLite has no notifications; processes poll its `data_version` instead.
 """
 
-from sqlalchemy import Connection, func, literal, select
+from sqlalchemy import func, literal, select
 
 DUE = "certctl_mcp_due"
 """The channel for: something may have become due. Sent in the transaction that made it due."""
@@ -42,9 +42,3 @@ TRIGGERS = {
 
 NOTIFY_DUE = select(func.pg_notify(literal(DUE), literal("")))
 """Wakes the processes that deliver, once the transaction is committed."""
-
-
-def notify_due(connection: Connection) -> None:
-    """Wake the processes that deliver, once this transaction is committed."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(NOTIFY_DUE)

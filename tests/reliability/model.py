@@ -143,7 +143,10 @@ class Queue:
     def requeue(self, notification_id: str) -> bool:
         self.end_leases()
         row = self.rows.get(notification_id)
-        if row is None or row.lease or row.status not in (NotificationStatus.DEAD, NotificationStatus.FAILED):
+        if row is None or row.lease:
+            return False
+        undelivered = row.status is NotificationStatus.SENT and row.sent_at is None
+        if row.status not in (NotificationStatus.DEAD, NotificationStatus.FAILED) and not undelivered:
             return False
         row.status = NotificationStatus.PENDING
         row.retry_count = row.abandoned_count = 0
@@ -159,6 +162,12 @@ class Queue:
         row.read_at = row.read_at or self.now
         row.next_retry_at = None
         return True
+
+    def mark_unread_read(self, notification_id: str) -> bool:
+        """Of several, those that are read already are left alone."""
+        row = self.rows.get(notification_id)
+        already = row is not None and row.status is NotificationStatus.READ
+        return not already and self.mark_read(notification_id)
 
     def purge(self, notification_id: str, statuses: Collection[NotificationStatus], until: datetime) -> bool:
         self.end_leases()

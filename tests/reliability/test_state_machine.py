@@ -37,7 +37,7 @@ from storage.models import (
 )
 from storage.repository import NotificationRepository
 from tests import postgresql
-from tests.builders import LEASE, NOON, RETRY_POLICY, TOOK, SettableClock, new_notification
+from tests.builders import LEASE, NOON, RETRY_POLICY, TOOK, SettableClock, new_notification, request
 from tests.holding import Held
 from tests.postgresql import Server
 from tests.reliability import model
@@ -189,7 +189,7 @@ class NotificationQueue(RuleBasedStateMachine):
     @rule(side=sides, notification=notifications, others=others)
     def mark_several_read(self, side: int, notification: str, others: list[str]) -> None:
         ids = [notification, *others]
-        report = self.model.each(ids, self.model.mark_read)
+        report = self.model.each(ids, self.model.mark_unread_read)
         assert self.run(self.sides[side].mark_all_read(ids)) == report
 
     @rule(
@@ -244,7 +244,9 @@ class NotificationQueue(RuleBasedStateMachine):
     @invariant()
     def it_is_known_when_something_becomes_due(self) -> None:
         for side, looked_at in zip(self.sides, self.looked_at, strict=True):
-            assert self.run(side.next_due_at()) == self.model.next_due_at(looked_at or self.model.now)
+            after = looked_at or self.model.now
+            due_at = side.next_due_at(after=after, channels=CHANNELS)
+            assert self.run(due_at) == self.model.next_due_at(after)
 
     def _claim(
         self, side: int, worker: str, slots: int, room: int, *, suspects: bool, lease: timedelta
@@ -252,8 +254,10 @@ class NotificationQueue(RuleBasedStateMachine):
         self.model.end_leases()
         due = self.model.due(slots, room, suspects=suspects)
         repository = self.sides[side]
-        claims = self.run(repository.claim(worker, lease, slots, Room(room), suspects=suspects))
-        self.looked_at[side] = self.model.now
+        wanted = request(worker, lease, slots, Room(room), suspects=suspects, channels=CHANNELS)
+        found = self.run(repository.claim(wanted))
+        self.looked_at[side] = found.looked_at
+        claims = found.claims
         assert [self.model.claim(claim) for claim in claims] == due
         for claim in claims:
             assert claim.notification == expected(self.model.rows[claim.notification.id])

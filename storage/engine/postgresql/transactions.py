@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from storage.clock import Clock, utc_now
 from storage.engine.changes import Changes
+from storage.engine.per_database import for_postgresql
 from storage.engine.postgresql import durability
 from storage.engine.postgresql.connections import CHECK_AFTER_IDLE, IDLE_SINCE
 from storage.engine.postgresql.database_clock import DatabaseClock
@@ -122,7 +123,7 @@ class Transactions:
         transaction = connection.begin()
         try:
             self._prepare(connection)
-            result = work(Transaction(connection, self._clock))
+            result = work(Transaction(connection, self._clock, for_postgresql))
         except TimeoutError as failure:
             # The server may be cut off: a rollback would wait for it again.
             _abandon(connection, transaction)

@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from storage.clock import Clock, utc_now
 from storage.engine.backend import OpenBackend
+from storage.engine.per_database import for_sqlite
 from storage.engine.sqlite.data_version import PolledChanges
 from storage.engine.sqlite.reader import reader
 from storage.engine.transaction import Transaction, TransactionFailedError
@@ -106,7 +107,7 @@ class _Transactions:
         except DBAPIError as failure:
             raise TransactionFailedError(failure) from failure
         with begun:
-            return work(Transaction(self._connection, self._clock))
+            return work(Transaction(self._connection, self._clock, for_sqlite))
 
 
 def _make_sure_of(path: Path) -> None:

@@ -10,12 +10,11 @@ import sys
 import time
 from datetime import timedelta
 from statistics import quantiles
-from typing import Any
 
 from certctl_mcp.config.settings import load_settings
 from certctl_mcp.runtime.application import open_application
 from certctl_mcp.runtime.gc_tuning import spare_start_and_end, spare_the_start
-from storage.models import Claim
+from storage.operations.claim_request import ClaimRequest, Claims
 from storage.repository import NotificationRepository
 
 AT_MOST = timedelta(minutes=10)
@@ -26,12 +25,12 @@ def time_claims() -> list[float]:
     took: list[float] = []
     claim = NotificationRepository.claim
 
-    async def timed(repository: NotificationRepository, *request: Any, **options: Any) -> tuple[Claim, ...]:
+    async def timed(repository: NotificationRepository, request: ClaimRequest) -> Claims:
         begun = time.perf_counter()
-        claims = await claim(repository, *request, **options)
-        if claims:
+        found = await claim(repository, request)
+        if found.claims:
             took.append(time.perf_counter() - begun)
-        return claims
+        return found
 
     NotificationRepository.claim = timed  # type: ignore[method-assign,assignment]
     return took

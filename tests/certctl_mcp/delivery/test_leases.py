@@ -12,7 +12,7 @@ import pytest
 from storage.database import Database
 from storage.models import AttemptOutcome, Notification, NotificationFilter, NotificationStatus
 from storage.repository import NotificationRepository
-from tests.builders import LEASE, UNLIMITED, Queue, SettableClock, new_notification
+from tests.builders import LEASE, UNLIMITED, Queue, SettableClock, new_notification, request
 from tests.certctl_mcp.sending import PATIENCE, Acting, Delivering, Hanging, retry_loop, running
 from tests.holding import Held
 from tests.reliability.progress import until
@@ -109,7 +109,7 @@ async def test_what_another_process_took_over_is_attempted_again_only_when_the_f
     async with running(loop):
         await hanging.receives()
         queue.clock.advance(LEASE)
-        (theirs,) = await queue.repository.claim("worker-2", LEASE, 10, UNLIMITED)
+        (theirs,) = (await queue.repository.claim(request("worker-2", LEASE, 10, UNLIMITED))).claims
         await queue.repository.record_failed_attempt(theirs, timedelta(0), "HTTP 503", timedelta(0))
         sweep = asyncio.create_task(loop.sweep())
 

@@ -6,16 +6,15 @@ Nothing else would wake it: its interval is an hour, and it is at rest when the 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
 from certctl_mcp.delivery.retry_loop import wait_at_most
 from storage.database import Database
-from storage.models import Claim
+from storage.operations.claim_request import ClaimRequest, Claims
 from storage.repository import NotificationRepository
 from storage.sql.notify import DUE
-from tests.builders import TOOK, UNLIMITED, new_notification
+from tests.builders import TOOK, new_notification, request
 from tests.certctl_mcp.sending import INTERVAL, Delivering, retry_loop, running
 from tests.holding import Held
 from tests.storage.foreign import insert_row, run
@@ -94,7 +93,7 @@ async def test_the_outcomes_of_others_wake_no_idle_worker(
 ) -> None:
     await here.changes.due.wait_beyond(0)
     await elsewhere.accept(new_notification())
-    (claim,) = await elsewhere.claim("other", timedelta(minutes=1), 1, UNLIMITED)
+    (claim,) = (await elsewhere.claim(request("other", timedelta(minutes=1), 1))).claims
     insert_row(postgresql_url, id="first")
     # Messages come in the order of their commits.
     await here.changes.due.wait_beyond(2)
@@ -112,10 +111,10 @@ async def test_who_looks_in_vain_looks_again_only_after_a_while(
     looks = 0
     claim = NotificationRepository.claim
 
-    async def counted(*request: Any, **options: Any) -> tuple[Claim, ...]:
+    async def counted(repository: NotificationRepository, request: ClaimRequest) -> Claims:
         nonlocal looks
-        looks += not options["suspects"]
-        return await claim(*request, **options)
+        looks += not request.suspects
+        return await claim(repository, request)
 
     monkeypatch.setattr(NotificationRepository, "claim", counted)
     heard = await here.changes.due.wait_beyond(0)

@@ -21,7 +21,7 @@ from storage.maintenance.migrate import migrated, planned
 from storage.models import NotificationStatus
 from storage.repository import NotificationRepository
 from tests import certctl_schema, postgresql
-from tests.builders import LEASE, TOOK, UNLIMITED, WAIT
+from tests.builders import LEASE, TOOK, UNLIMITED, WAIT, request
 from tests.postgresql import Server
 from tests.storage.foreign import rows
 
@@ -155,7 +155,10 @@ async def test_who_may_not_migrate_says_so(reader: str) -> None:
 async def test_what_certctl_left_without_a_time_is_picked_up(certctl: Certctl) -> None:
     async with Database.open(certctl.url) as database:
         repository = NotificationRepository(database)
-        claims = {claim.notification.id: claim for claim in await repository.claim("w", LEASE, 10, UNLIMITED)}
+        claims = {
+            claim.notification.id: claim
+            for claim in (await repository.claim(request("w", LEASE, 10, UNLIMITED))).claims
+        }
         assert claims.keys() == {"n-waiting", "n-failed"}
         assert not claims["n-failed"].notification.delivered
         await repository.record_failed_attempt(claims["n-failed"], TOOK, "HTTP 503", WAIT)
@@ -173,7 +176,7 @@ async def test_certctl_goes_on_writing(certctl: Certctl) -> None:
         "DELETE FROM managed_certificates WHERE id = 'mc-soon'",
     )
     async with Database.open(certctl.url) as database:
-        claims = await NotificationRepository(database).claim("w", LEASE, 10, UNLIMITED)
+        claims = (await NotificationRepository(database).claim(request("w", LEASE, 10, UNLIMITED))).claims
     assert {claim.notification.id for claim in claims} == {"n-new", "n-failed"}
 
 

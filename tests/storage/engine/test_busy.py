@@ -8,7 +8,7 @@ from pathlib import Path
 from storage.database import Database
 from storage.errors import DatabaseBusyError
 from storage.repository import NotificationRepository
-from tests.builders import LEASE, UNLIMITED, Queue, SettableClock, new_notification
+from tests.builders import LEASE, UNLIMITED, Queue, SettableClock, new_notification, request
 from tests.storage.foreign import locked
 
 BUSY_TIMEOUT = timedelta(milliseconds=300)
@@ -25,7 +25,7 @@ async def test_all_that_wait_hear_of_it_after_one_timeout(
             begun = time.monotonic()
             answers = await asyncio.gather(
                 repository.accept(new_notification()),
-                repository.claim("worker-2", LEASE, 1, UNLIMITED),
+                repository.claim(request("worker-2", LEASE, 1, UNLIMITED)),
                 repository.record_sent(claim, timedelta(0)),
                 repository.requeue(dead.id),
                 repository.mark_read(dead.id),

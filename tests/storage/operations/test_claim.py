@@ -6,7 +6,7 @@ import pytest
 from storage.database import Database
 from storage.models import Room
 from storage.repository import NotificationRepository
-from tests.builders import LEASE, NOON, TOOK, UNLIMITED, Queue, SettableClock
+from tests.builders import LEASE, NOON, TOOK, UNLIMITED, Queue, SettableClock, request
 from tests.storage.foreign import insert_row
 
 
@@ -34,9 +34,9 @@ async def test_workers_of_two_processes_never_get_the_same(queue: Queue, databas
     async with Database.open(database_url, clock=queue.clock) as other:
         sides = [queue.repository, NotificationRepository(other)]
         answers = await asyncio.gather(
-            *(sides[turn % 2].claim(f"worker-{turn}", LEASE, 5, UNLIMITED) for turn in range(12))
+            *(sides[turn % 2].claim(request(f"worker-{turn}", LEASE, 5, UNLIMITED)) for turn in range(12))
         )
-    claimed = [claim.notification.id for claims in answers for claim in claims]
+    claimed = [claim.notification.id for found in answers for claim in found.claims]
     assert len(claimed) == len(set(claimed)) == 40
 
 

@@ -14,7 +14,7 @@ from storage.database import Database
 from storage.models import AttemptOutcome, NotificationFilter, NotificationStatus, Room
 from storage.repository import NotificationRepository
 from storage.sql.notify import DUE
-from tests.builders import LEASE, TOOK, UNLIMITED, Queue, SettableClock, new_notification
+from tests.builders import LEASE, TOOK, UNLIMITED, Queue, SettableClock, new_notification, request
 from tests.processes import processes
 from tests.storage.foreign import rows, run
 
@@ -47,7 +47,7 @@ async def fill(queue: Queue, number: int = ROWS) -> list[str]:
 async def claim_all(repository: NotificationRepository, worker: str) -> list[str]:
     """What a worker gets that claims until there is nothing left for it."""
     claimed: list[str] = []
-    while claims := await repository.claim(worker, LEASE, SLOTS, UNLIMITED):
+    while claims := (await repository.claim(request(worker, slots=SLOTS))).claims:
         claimed += [claim.notification.id for claim in claims]
     return claimed
 
@@ -98,7 +98,7 @@ async def test_a_lease_that_ended_is_taken_back_once(
     assert len(await queue.claim_due()) == len(made)
     clock.advance(LEASE)
     async with opened(database_url, clock, SIDES) as sides:
-        await asyncio.gather(*(side.claim("another", LEASE, 0, UNLIMITED) for side in sides))
+        await asyncio.gather(*(side.claim(request("another", LEASE, 0, UNLIMITED)) for side in sides))
     for notification_id in made:
         (attempt,) = await queue.repository.attempts(notification_id)
         assert (attempt.number, attempt.outcome) == (1, AttemptOutcome.ABANDONED)

@@ -2,7 +2,7 @@ from datetime import timedelta
 
 from storage.models import AttemptOutcome, NotificationStatus
 from storage.repository import NotificationRepository
-from tests.builders import LEASE, NOON, TOOK, WAIT, Queue, SettableClock
+from tests.builders import LEASE, NOON, TOOK, WAIT, Queue, SettableClock, next_due_at, request
 
 
 async def test_every_status_is_counted_also_without_a_notification(
@@ -49,21 +49,21 @@ async def test_the_summary_tells_when_the_next_retry_is_due(queue: Queue, clock:
 async def test_nothing_becomes_due_in_an_idle_queue(queue: Queue) -> None:
     await queue.sent()
     await queue.pending()
-    assert await queue.repository.next_due_at() is None
+    assert await next_due_at(queue.repository, NOON) is None
 
 
 async def test_the_earliest_retry_becomes_due_next(queue: Queue) -> None:
     await queue.failed(wait=timedelta(minutes=8))
     await queue.failed(wait=timedelta(minutes=2))
-    assert await queue.repository.next_due_at() == NOON + timedelta(minutes=2)
+    assert await next_due_at(queue.repository, NOON) == NOON + timedelta(minutes=2)
 
 
 async def test_what_is_due_already_does_not_become_due(queue: Queue, clock: SettableClock) -> None:
     await queue.failed(wait=timedelta(minutes=2))
     await queue.failed(wait=timedelta(minutes=8))
     clock.advance(timedelta(minutes=2))
-    await queue.claim_due(slots=0)
-    assert await queue.repository.next_due_at() == NOON + timedelta(minutes=8)
+    looked_at = (await queue.repository.claim(request(slots=0))).looked_at
+    assert await next_due_at(queue.repository, looked_at) == NOON + timedelta(minutes=8)
 
 
 async def test_what_became_due_since_the_last_claim_is_not_passed_over(
@@ -71,15 +71,25 @@ async def test_what_became_due_since_the_last_claim_is_not_passed_over(
 ) -> None:
     await queue.failed(wait=timedelta(minutes=2))
     clock.advance(timedelta(minutes=2, microseconds=-1))
-    assert await queue.claim_due() == ()
+    found = await queue.repository.claim(request())
+    assert found.claims == ()
     clock.advance(timedelta(milliseconds=1))
-    assert await queue.repository.next_due_at() == NOON + timedelta(minutes=2)
+    assert await next_due_at(queue.repository, found.looked_at) == NOON + timedelta(minutes=2)
+
+
+async def test_only_retries_of_the_channels_asked_for_become_due(queue: Queue) -> None:
+    await queue.failed(wait=timedelta(minutes=2), channel="Slack")
+    await queue.failed(wait=timedelta(minutes=8), channel="Email")
+    find = queue.repository.next_due_at
+    assert await find(after=NOON, channels=["Email"]) == NOON + timedelta(minutes=8)
+    assert await find(after=NOON, channels=["Slack", "Email"]) == NOON + timedelta(minutes=2)
+    assert await find(after=NOON, channels=["Teams"]) is None
 
 
 async def test_a_claim_becomes_due_when_its_lease_ends(queue: Queue) -> None:
     await queue.failed(wait=timedelta(minutes=8))
     claim = await queue.claimed(lease=LEASE)
-    assert await queue.repository.next_due_at() == claim.expires_at
+    assert await next_due_at(queue.repository, NOON) == claim.expires_at
 
 
 async def test_a_channel_s_record_tells_how_its_attempts_ended(queue: Queue, clock: SettableClock) -> None:

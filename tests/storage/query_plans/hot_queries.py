@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from storage.models import AuditAction, NotificationFilter, NotificationStatus, Room
-from tests.builders import NOON, TOOK, WAIT, Queue, new_notification
+from tests.builders import NOON, TOOK, WAIT, Queue, new_notification, next_due_at
 
 Operation = Callable[[Queue], Awaitable[object]]
 
@@ -89,7 +89,7 @@ QUESTIONS: dict[str, tuple[Operation, set[str]]] = {
         lambda queue: queue.repository.audit("notif-00000009", limit=10),
         {"audit_notification"},
     ),
-    "next due": (lambda queue: queue.repository.next_due_at(), {"events_failed", "events_lease"}),
+    "next due": (lambda queue: next_due_at(queue.repository), {"events_failed", "events_lease"}),
     "channels' records": (
         lambda queue: queue.repository.channel_records(timedelta(days=1)),
         {"attempts_recent"},

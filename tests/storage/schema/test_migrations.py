@@ -15,7 +15,7 @@ from storage.repository import NotificationRepository
 from storage.schema.migrations import REVISIONS
 from storage.schema.tables import notification_events
 from storage.sql.types import sortable
-from tests.builders import LEASE, UNLIMITED, SettableClock, new_notification
+from tests.builders import LEASE, UNLIMITED, SettableClock, new_notification, next_due_at, request
 from tests.processes import processes
 from tests.storage.foreign import connected, insert_row
 
@@ -125,7 +125,9 @@ async def test_certctl_s_rows_are_kept_and_what_is_due_can_be_claimed(
         "n-3": NotificationStatus.SENT,
     }
     async with Database.open(f"sqlite:///{database_path}", clock=clock) as database:
-        claims = await NotificationRepository(database).claim("worker-1", LEASE, 10, UNLIMITED)
+        claims = (
+            await NotificationRepository(database).claim(request("worker-1", LEASE, 10, UNLIMITED))
+        ).claims
     assert {claim.notification.id for claim in claims} == {"n-1", "n-2"}
 
 
@@ -161,7 +163,7 @@ async def test_times_of_another_writing_are_read_and_compared_as_ours(
     async with Database.open(f"sqlite:///{database_path}", clock=clock) as database:
         repository = NotificationRepository(database)
         arrived = await repository.get("n-3")
-        due = await repository.next_due_at()
+        due = await next_due_at(repository)
     assert arrived.sent_at is not None
     assert sortable(arrived.sent_at) == "2025-12-24T17:00:00.000000+00:00"
     assert arrived.created_at == arrived.sent_at

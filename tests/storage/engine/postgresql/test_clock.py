@@ -10,7 +10,7 @@ from storage.clock import utc_now
 from storage.database import Database
 from storage.engine.postgresql import database_clock, transactions
 from storage.repository import NotificationRepository
-from tests.builders import LEASE, TOOK, UNLIMITED, WAIT, new_notification
+from tests.builders import LEASE, TOOK, UNLIMITED, WAIT, new_notification, next_due_at, request
 
 pytestmark = pytest.mark.postgresql
 
@@ -52,18 +52,18 @@ def soon(moment: datetime | None) -> bool:
 async def test_it_takes_no_lease_of_another(honest: Open, wrong: Open) -> None:
     async with honest() as repository:
         await repository.accept(new_notification())
-        assert len(await repository.claim("honest", LEASE, 1, UNLIMITED)) == 1
+        assert len((await repository.claim(request("honest", LEASE, 1, UNLIMITED))).claims) == 1
     async with wrong() as repository:
-        assert await repository.claim("wrong", LEASE, 1, UNLIMITED) == ()
+        assert (await repository.claim(request("wrong", LEASE, 1, UNLIMITED))).claims == ()
 
 
 async def test_it_keeps_no_lease_longer_than_it_may(honest: Open, wrong: Open) -> None:
     async with wrong() as repository:
         await repository.accept(new_notification())
-        (lost,) = await repository.claim("wrong", timedelta(0), 1, UNLIMITED)
+        (lost,) = (await repository.claim(request("wrong", timedelta(0), 1))).claims
         assert soon(lost.expires_at)
     async with honest() as repository:
-        (taken,) = await repository.claim("honest", LEASE, 1, UNLIMITED)
+        (taken,) = (await repository.claim(request("honest", LEASE, 1, UNLIMITED))).claims
         assert taken.number == lost.number + 1
     async with wrong() as repository:
         assert not await repository.record_sent(lost, TOOK)
@@ -76,21 +76,21 @@ async def test_what_it_accepts_is_due_at_once_and_its_retries_when_they_are(
         accepted = (await repository.accept(new_notification())).notification
         assert soon(accepted.created_at)
     async with honest() as repository:
-        (claim,) = await repository.claim("honest", LEASE, 1, UNLIMITED)
+        (claim,) = (await repository.claim(request("honest", LEASE, 1, UNLIMITED))).claims
         await repository.release(claim)
     async with wrong() as repository:
-        (claim,) = await repository.claim("wrong", LEASE, 1, UNLIMITED)
+        (claim,) = (await repository.claim(request("wrong", LEASE, 1, UNLIMITED))).claims
         await repository.record_failed_attempt(claim, TOOK, "HTTP 503", WAIT * 60)
         failed = await repository.get(accepted.id)
         assert failed.next_retry_at is not None
         assert soon(failed.next_retry_at - WAIT * 60)
-        assert await repository.next_due_at() == failed.next_retry_at
+        assert await next_due_at(repository) == failed.next_retry_at
 
 
 async def test_what_it_says_of_time_is_right(wrong: Open) -> None:
     async with wrong() as repository:
         accepted = (await repository.accept(new_notification())).notification
-        (claim,) = await repository.claim("wrong", LEASE, 1, UNLIMITED)
+        (claim,) = (await repository.claim(request("wrong", LEASE, 1, UNLIMITED))).claims
         await repository.record_sent(claim, TOOK)
         sent = await repository.get(accepted.id)
         read = await repository.mark_read(accepted.id, actor="operator")

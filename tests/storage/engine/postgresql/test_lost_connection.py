@@ -15,7 +15,7 @@ from storage.engine.postgresql.database_clock import DatabaseClock
 from storage.errors import ChangeUnknownError, DatabaseReadOnlyError, DatabaseUnreachableError
 from storage.models import AttemptOutcome
 from storage.repository import NotificationRepository
-from tests.builders import LEASE, TOOK, UNLIMITED, new_notification
+from tests.builders import LEASE, TOOK, UNLIMITED, new_notification, next_due_at, request
 from tests.holding import Held
 from tests.line import COMMIT, SOON, Line
 from tests.postgresql import execute
@@ -96,7 +96,7 @@ async def test_an_outcome_is_recorded_once_though_it_was_not_answered(
 ) -> None:
     for _ in range(2):
         await repository.accept(new_notification())
-    first, claim = await repository.claim("worker-1", LEASE, 2, UNLIMITED)
+    first, claim = (await repository.claim(request("worker-1", LEASE, 2, UNLIMITED))).claims
     assert await repository.record_sent(first, TOOK)
     line.cut_once_after(claim.notification.id.encode())
     assert await repository.record_sent(claim, TOOK)
@@ -108,27 +108,27 @@ async def test_an_outcome_is_recorded_once_though_it_was_not_answered(
 async def test_what_was_claimed_without_an_answer_is_due_again_when_its_lease_ends(
     repository: NotificationRepository, line: Line
 ) -> None:
-    assert await repository.claim("worker-1", LEASE, 1, UNLIMITED) == ()
+    assert (await repository.claim(request("worker-1", LEASE, 1, UNLIMITED))).claims == ()
     accepted = await repository.accept(new_notification())
     line.cut_once_after(b"worker-2")
-    assert await repository.claim("worker-2", LEASE, 1, UNLIMITED) == ()
+    assert (await repository.claim(request("worker-2", LEASE, 1, UNLIMITED))).claims == ()
     assert not line.cuts.locked()
     held = await repository.get(accepted.notification.id)
     assert held.lease_owner == "worker-2"
-    assert await repository.next_due_at() == held.lease_expires_at
+    assert await next_due_at(repository) == held.lease_expires_at
 
 
 async def test_all_that_wait_for_a_silent_server_are_told_and_served_again_once_it_speaks(
     repository: NotificationRepository, line: Line
 ) -> None:
     accepted = await repository.accept(new_notification())
-    (claim,) = await repository.claim("worker-1", LEASE, 1, UNLIMITED)
+    (claim,) = (await repository.claim(request("worker-1", LEASE, 1, UNLIMITED))).claims
     line.stall()
     failures = await asyncio.gather(
         repository.accept(new_notification()),
         repository.record_sent(claim, TOOK),
-        repository.claim("worker-1", LEASE, 1, UNLIMITED),
-        repository.next_due_at(),
+        repository.claim(request("worker-1", LEASE, 1, UNLIMITED)),
+        next_due_at(repository),
         return_exceptions=True,
     )
     line.heal()
@@ -141,14 +141,14 @@ async def test_all_that_wait_for_a_silent_server_are_told_and_served_again_once_
 async def test_deliveries_wait_no_longer_for_the_next_moment_than_it_takes_to_find_the_server_lost(
     repository: NotificationRepository, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("storage.repository.ANSWERED_WITHIN", SOON)
-    await repository.next_due_at()
+    monkeypatch.setattr("storage.repository.NEXT_DUE_TIMEOUT", SOON)
+    await next_due_at(repository)
     line.stall()
     async with asyncio.timeout(PATIENCE.total_seconds()):
         with pytest.raises(DatabaseUnreachableError):
-            await repository.next_due_at()
+            await next_due_at(repository)
     line.heal()
-    assert await repository.next_due_at() is None
+    assert await next_due_at(repository) is None
 
 
 @pytest.mark.parametrize("silent", [True, False])
@@ -199,7 +199,7 @@ async def test_no_connection_is_left_behind_by_a_line_that_comes_and_goes(
     for disturb in (line.stall, line.cut) * 3:
         disturb()
         await asyncio.gather(
-            *(repository.next_due_at() for _ in range(8)),
+            *(next_due_at(repository) for _ in range(8)),
             repository.accept(new_notification()),
             return_exceptions=True,
         )
@@ -219,10 +219,10 @@ async def test_closing_waits_for_no_server_that_is_silent(
     monkeypatch.setattr("storage.engine.postgresql.connections.CLOSE_TIMEOUT", SOON)
     async with AsyncExitStack() as open_:
         repository = NotificationRepository(await open_.enter_async_context(Database.open(line.url)))
-        await asyncio.gather(*(repository.next_due_at() for _ in range(4)))
+        await asyncio.gather(*(next_due_at(repository) for _ in range(4)))
         line.stall()
         accepting = asyncio.create_task(repository.accept(new_notification()))
-        reading = asyncio.create_task(repository.next_due_at())
+        reading = asyncio.create_task(next_due_at(repository))
         await asyncio.sleep(0)
         async with asyncio.timeout(PATIENCE.total_seconds() / 5):
             await open_.aclose()

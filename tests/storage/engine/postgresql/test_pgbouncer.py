@@ -12,7 +12,7 @@ from storage.engine.transaction import Transaction
 from storage.errors import StorageError
 from storage.models import NotificationFilter, NotificationStatus
 from storage.repository import NotificationRepository
-from tests.builders import LEASE, TOOK, UNLIMITED, new_notification
+from tests.builders import LEASE, TOOK, UNLIMITED, new_notification, next_due_at, request
 from tests.pgbouncer import pooled
 from tests.postgresql import skipped_where_there_is_none
 from tests.storage.foreign import insert_row
@@ -36,12 +36,12 @@ async def test_all_works_through_a_pooler_for_two_processes_at_once(pooled_url: 
             """From its acceptance to its end, with readers beside it."""
             repository = repositories[number % 2]
             await repository.accept(new_notification(message=str(number)))
-            claims, _, _ = await asyncio.gather(
-                repository.claim(f"worker-{number}", LEASE, 1, UNLIMITED),
+            found, _, _ = await asyncio.gather(
+                repository.claim(request(f"worker-{number}", LEASE, 1, UNLIMITED)),
                 repository.queue_counts(),
-                repository.next_due_at(),
+                next_due_at(repository),
             )
-            for claim in claims:
+            for claim in found.claims:
                 assert await repository.record_sent(claim, TOOK)
 
         await asyncio.gather(*(live(number) for number in range(MANY)))
@@ -57,7 +57,7 @@ async def test_what_others_commit_is_noticed_without_a_message(pooled_url: str) 
         version = database.changes.due.version
         insert_row(pooled_url)
         async with asyncio.timeout(30):
-            while not await repository.claim("worker-1", LEASE, 1, UNLIMITED):
+            while not (await repository.claim(request("worker-1", LEASE, 1, UNLIMITED))).claims:
                 version = await database.changes.due.wait_beyond(version)
 
 
