@@ -82,6 +82,6 @@ def opener(database: Database, clock: SettableClock, channels: Mapping[str, Noti
             described = {name: f"{name.lower()} at receiver.example" for name in channels}
             service = NotificationService(repository, sweeping, described, clock)
             stats = StatsService(database, repository)
-            yield Application(service, stats, stopped, settings, database.location)
+            yield Application(service, stats, repository, stopped, settings, database.location)
 
     return open_application

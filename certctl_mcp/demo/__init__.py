@@ -1,51 +1,60 @@
-"""Can it be seen working before it is trusted? Alerts past receivers that misbehave, all on this machine.
+"""A demonstration of the queue at work: alerts sent to misbehaving receivers, all on this machine.
 
-The server and its database, the SMTP server, the HTTP receivers and the MCP client are real. They talk over
-loopback and pipes; what is kept lies in a temporary directory that is removed at the end.
+The server and its database, the SMTP server, the HTTP receivers and the MCP client are real. They communicate
+over loopback and pipes; their files are in a temporary directory that is removed at the end.
 """
 
+from enum import Enum
 from importlib.util import find_spec
 
 import anyio
 from anyio.abc import TaskStatus
 
-from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode
 from certctl_mcp.runtime.signals import SIGNALS
 
 
-def run_demo() -> int:
-    """Tell the story on stdout, and give 0 if the receivers confirm it.
+class DemoUnavailableError(Exception):
+    """The extra `demo` is not installed."""
 
-    Raises:
-        CommandFailedError: the extra `demo` is not installed.
-    """
+    def __init__(self) -> None:
+        super().__init__("the demo's SMTP server is missing: pip install 'certctl-mcp[demo]'")
+
+
+class DemoResult(Enum):
+    """How the demo ended."""
+
+    PROVEN = "the receivers confirm every delivery"
+    DISPROVEN = "the receivers' records differ from what was expected"
+    INTERRUPTED = "a signal stopped it"
+
+
+def run_demo() -> DemoResult:
+    """Run the demo and report on stdout. Raises: DemoUnavailableError."""
     if find_spec("aiosmtpd") is None:
-        raise CommandFailedError(
-            ExitCode.NOT_DONE, "the demo's SMTP server is missing: pip install 'certctl-mcp[demo]'"
-        )
-    return anyio.run(_play_until_told_to_leave)
+        raise DemoUnavailableError
+    return anyio.run(_play_until_signalled)
 
 
-async def _play_until_told_to_leave() -> int:
+async def _play_until_signalled() -> DemoResult:
     from certctl_mcp.demo.play import play
     from certctl_mcp.demo.story import Story
 
     story = Story()
     proven: bool | None = None
     async with anyio.create_task_group() as tasks:
-        await tasks.start(_leave_on_signal, tasks.cancel_scope)
+        await tasks.start(_cancel_on_signal, tasks.cancel_scope)
         proven = await play(story)
         tasks.cancel_scope.cancel()
     if proven is None:
-        story.title("Stopped. The server has ended, and nothing is left on disk.")
-        return ExitCode.INTERRUPTED
-    return ExitCode.DONE if proven else ExitCode.NOT_DONE
+        story.title("Stopped. The server has ended, and no files are left.")
+        return DemoResult.INTERRUPTED
+    return DemoResult.PROVEN if proven else DemoResult.DISPROVEN
 
 
-async def _leave_on_signal(
+async def _cancel_on_signal(
     playing: anyio.CancelScope, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
 ) -> None:
-    """Cancel on any of the signals; a second one changes nothing, so that cleaning up is always finished."""
+    """Cancel on the first signal. Later ones change nothing, so that the clean-up always finishes."""
     with anyio.open_signal_receiver(*SIGNALS) as signals:
         task_status.started()
         async for _ in signals:

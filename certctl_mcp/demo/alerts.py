@@ -1,4 +1,4 @@
-"""Which alerts are sent, and what is to become of each? The proof holds the receivers' records to it."""
+"""The alerts that the demo sends, and the outcome that its proof expects of each."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,7 +12,7 @@ RETRY_AFTER = timedelta(seconds=2)
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One alert. Its message is contained in no other's, so that receivers' records tell them apart."""
+    """One alert. No message contains another, so that the receivers' records can be told apart."""
 
     channel: str
     type: str
@@ -20,18 +20,18 @@ class Alert:
     certificate_id: str
     recipient: str = ""
     delivered: bool = True
-    """Whether its receiver takes it in the end."""
+    """Whether its receiver accepts it in the end."""
     requests: int = 1
-    """How often its receiver must have been asked at least; a delivery is at least once."""
+    """The least number of requests to its receiver. Delivery is at least once, so there may be more."""
     spacing: timedelta = timedelta(0)
-    """The least time between two requests, as the receiver has asked for."""
+    """The least time between two requests, as the receiver requires."""
 
     @property
     def label(self) -> str:
         return f"{self.certificate_id} over {self.channel}"
 
     def is_in(self, content: str) -> bool:
-        """Whether what a receiver has read is this alert; of a mail it may have been the address alone."""
+        """Whether a receiver got this alert. A refused mail may consist of its address alone."""
         return self.message in content or content == self.recipient
 
 
@@ -86,7 +86,7 @@ REDIRECTED_MAIL = Alert(
     channel="Email",
     recipient=MAILBOX,
     type="PolicyViolation",
-    message="intranet.example.com has a 1024-bit key (first sent to a mailbox that is gone)",
+    message="intranet.example.com has a 1024-bit key (first sent to a mailbox that no longer exists)",
     certificate_id="mc-intranet",
 )
-"""What the assistant sends in place of the mail to the wrong recipient."""
+"""What the assistant sends instead of the mail to the wrong recipient."""

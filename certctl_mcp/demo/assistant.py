@@ -1,4 +1,4 @@
-"""What does an assistant call, and what does it read? The server's tools over MCP, told as they are used."""
+"""The assistant of the demo: calls the server's tools over MCP and prints what it does."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -25,18 +25,18 @@ _DETAILS = TypeAdapter(NotificationDetails)
 
 
 class ToolRefusedError(Exception):
-    """A tool did not do what the demo asks of it."""
+    """A tool call of the demo failed."""
 
 
 class Assistant:
-    """A client of the server that shows what it calls and an excerpt of each answer."""
+    """A client of the server that prints its calls and an excerpt of each result."""
 
     def __init__(self, client: Client, story: Story) -> None:
         self._client = client
         self._story = story
 
     async def send(self, alert: Alert, *, shown: bool) -> str:
-        """The id under which the alert is accepted."""
+        """The id of the accepted alert."""
         arguments = {
             "channel": alert.channel,
             "type": alert.type,
@@ -50,7 +50,7 @@ class Assistant:
         return accepted["id"]
 
     async def look(self) -> Sequence[Row]:
-        """Everything in the queue. Untold: it is asked for often."""
+        """Everything in the queue. Not printed, because it is called often."""
         return (await self._call("list_notifications", {"form": "detailed"}, _LIST, shown=False))[
             "notifications"
         ]

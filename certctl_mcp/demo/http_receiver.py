@@ -1,4 +1,4 @@
-"""Who receives over HTTP, and how does it misbehave? A service on loopback with a script of faults."""
+"""An HTTP receiver on loopback that misbehaves as scripted."""
 
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a receiver does with a request. Without a status it takes it and never answers."""
+    """The response to a request. Without a status, the receiver hangs."""
 
     status: int | None
     words: str
@@ -23,19 +23,19 @@ class Answer:
 
 
 class ForgedRequestError(Exception):
-    """Somebody else than the queue has sent it."""
+    """The request does not come from the queue."""
 
 
 ReadKey = Callable[[Mapping[str, str], str], str]
-"""Takes the idempotency key from headers and body. Raises: ForgedRequestError."""
+"""Reads the idempotency key from headers and body. Raises: ForgedRequestError."""
 
 _FORGED = Answer(401, "401 Unauthorized: the signature is wrong")
 
 
 class HttpReceiver:
-    """Answers the first requests by the script, one answer each, and all later ones as usual.
+    """Answers the first requests from a script, one answer each, and all later ones as usual.
 
-    Its port is its own from the beginning, but refuses connections until `listen`.
+    Its port is reserved from the start, but refuses connections until `listen`.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class HttpReceiver:
         return "{}:{}".format(*self._socket.getsockname())
 
     async def listen(self) -> None:
-        # With cancellation, a request that is never answered ends when its sender gives up.
+        # With cancellation, a request that hangs ends when its sender gives up.
         server = web.Server(self._receive, handler_cancellation=True, access_log=None)
         self._runner = web.ServerRunner(server, shutdown_timeout=0)
         await self._runner.setup()
@@ -88,7 +88,7 @@ class HttpReceiver:
             key, answer = "", _FORGED
         words = answer.words
         if key in self._read:
-            words += f"; this {self._key_name} it has read before, so it acts once"
+            words += f"; a repeat of this {self._key_name}, so it is ignored"
         accepted = answer.status is not None and 200 <= answer.status < 300
         if accepted or answer.status is None:
             self._read.add(key)
@@ -99,7 +99,7 @@ class HttpReceiver:
 
 
 def bound_socket() -> socket.socket:
-    """A socket with a free port of loopback. Nobody else gets the port, and connections to it are refused."""
+    """A socket that reserves a free port on loopback. Connections to it are refused until it listens."""
     bound = socket.socket()
     bound.bind((LOOPBACK, 0))
     return bound

@@ -1,4 +1,4 @@
-"""What arrived, by the receivers' own records? The evidence that the proof at the end rests on."""
+"""The receivers' own records of what arrived, on which the proof at the end is based."""
 
 import time
 from collections.abc import Callable
@@ -7,26 +7,26 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One request or mail as the receiver that got it wrote it down."""
+    """One request or mail, as its receiver recorded it."""
 
     receiver: str
     content: str
-    """What could be read of the alert; of a mail refused at its envelope, the recipient's address alone."""
+    """The alert as received. For a mail refused at its envelope, only the recipient's address."""
     answer: str
     """What the receiver did, in words."""
     accepted: bool
     key_name: str = ""
     key: str = ""
-    """The idempotency key, and what it is called in this receiver's protocol; empty where none came along."""
+    """The idempotency key and its name in the receiver's protocol; empty if there was none."""
     at: float = field(default_factory=time.monotonic)
     """Seconds on the monotonic clock."""
 
 
 class Ledger:
-    """Every arrival in its order. `told` hears of each as it is written down."""
+    """All arrivals in order. `on_arrival` is called for each as it is recorded."""
 
-    def __init__(self, told: Callable[[Arrival], None]) -> None:
-        self._told = told
+    def __init__(self, on_arrival: Callable[[Arrival], None]) -> None:
+        self._on_arrival = on_arrival
         self._arrivals: list[Arrival] = []
 
     @property
@@ -35,4 +35,4 @@ class Ledger:
 
     def write(self, arrival: Arrival) -> None:
         self._arrivals.append(arrival)
-        self._told(arrival)
+        self._on_arrival(arrival)

@@ -1,4 +1,4 @@
-"""Who receives mail? An SMTP server on loopback, which has some mailboxes and refuses mail for others."""
+"""An SMTP server on loopback that has some mailboxes and refuses mail for all others."""
 
 import asyncio
 from collections.abc import Collection
@@ -16,7 +16,7 @@ KEY_NAME = "Message-ID"
 
 
 class MailReceiver:
-    """Takes mails for `mailboxes`. It is what aiosmtpd calls a handler."""
+    """Accepts mail for `mailboxes`. A handler, in aiosmtpd's terms."""
 
     def __init__(self, name: str, ledger: Ledger, mailboxes: Collection[str]) -> None:
         self._name = name
@@ -32,7 +32,7 @@ class MailReceiver:
 
     async def listen(self) -> None:
         self._server = await asyncio.get_running_loop().create_server(
-            # The name is given because looking it up may need a network.
+            # An explicit name, because looking it up may need a network.
             lambda: SMTP(self, hostname="mail.example.com"),
             sock=self._socket,
         )

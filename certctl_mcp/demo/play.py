@@ -1,4 +1,4 @@
-"""What happens, and in which order? The acts of the demo."""
+"""The acts of the demo, in order."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,25 +17,25 @@ from certctl_mcp.demo.server_process import LOG, serving
 from certctl_mcp.demo.story import Story
 
 PATIENCE = 60.0
-"""Seconds; fewer than twenty are enough on a machine with nothing else to do."""
+"""Seconds. An idle machine needs fewer than twenty."""
 
 _INTRODUCTION = """\
 A real certctl-mcp server, as a process of its own with its database on disk, delivers alerts to an SMTP \
-server and four HTTP receivers on this machine. They misbehave. One minute of the usual retry schedule \
-takes half a second here: after a failure the queue waits 0.5 s, then 1, 2 and 4 s. The fifth failure makes \
-a dead letter."""
+server and four HTTP receivers on this machine. They misbehave. The retry schedule is \
+sped up so that one minute takes half a second: the queue waits 0.5 s after the first failure, then 1, 2 \
+and 4 s. After the fifth failure an alert is a dead letter."""
 
 _FAULTS = """\
-Slack has a bad spell and asks for 2 s of rest. The webhook hangs, and the queue gives an attempt 2 s. \
-PagerDuty is down: its port refuses connections. One mailbox and one endpoint are gone for good."""
+Slack is overloaded and asks to be retried after 2 s. The webhook hangs, and an attempt times out after 2 s. \
+PagerDuty is down: its port refuses connections. One mailbox and one endpoint no longer exist."""
 
 _PROVEN = """\
-Every alert reached whoever could take it, and none was lost. However often a receiver was asked, the alert \
-came under the same idempotency key. The server has ended, and nothing is left on disk."""
+Every alert that could be delivered was delivered, and none was lost. Every attempt of an alert carried the \
+same idempotency key. The server has ended, and no files are left."""
 
 
 async def play(story: Story) -> bool:
-    """Tell the story, and whether the receivers confirm it. Nothing is left of it, also when cancelled."""
+    """Run the demo. Returns whether the receivers' records confirm it. Cleans up even when cancelled."""
     story.title("certctl-mcp demo")
     story.narrate(_INTRODUCTION)
     with TemporaryDirectory(prefix="certctl-mcp-demo-") as name:
@@ -45,7 +45,7 @@ async def play(story: Story) -> bool:
             with anyio.move_on_after(PATIENCE) as patience:
                 problems += await _perform(directory, story)
             if patience.cancelled_caught:
-                problems.append(f"the story did not end within {PATIENCE:g} s")
+                problems.append(f"the demo did not end within {PATIENCE:g} s")
         except* (MCPError, OSError, ToolRefusedError) as failures:
             problems += _causes(failures)
         if problems:
@@ -57,7 +57,7 @@ async def play(story: Story) -> bool:
 
 
 async def _perform(directory: Path, story: Story) -> Sequence[str]:
-    """The whole story; what is not as it should be, by the receivers' records."""
+    """All acts. Returns what the receivers' records show to be wrong."""
     ledger = Ledger(story.arrival)
     sent: dict[str, Alert] = {}
     async with open_receivers(ledger) as receivers, serving(directory, receivers) as client:
@@ -72,20 +72,20 @@ async def _perform(directory: Path, story: Story) -> Sequence[str]:
 
 async def _accept(assistant: Assistant, story: Story, sent: dict[str, Alert]) -> None:
     story.title("1. Six alerts are accepted")
-    story.narrate("Each is safe on disk when the call returns. The first, as an MCP client sends it:")
+    story.narrate("Each is durable when the call returns. This is how an MCP client sends the first:")
     for alert in ALERTS:
         sent[await assistant.send(alert, shown=alert is ALERTS[0])] = alert
     story.narrate("Five more follow.")
 
 
 async def _misbehave(watch: QueueWatch, story: Story) -> None:
-    story.title("2. The receivers misbehave, and the queue tries again")
+    story.title("2. The receivers misbehave, and the queue retries")
     story.narrate(_FAULTS)
     await watch.until_none_is_due()
 
 
 async def _triage(assistant: Assistant, story: Story, sent: Mapping[str, Alert]) -> None:
-    story.title("3. An assistant looks at what needs a decision")
+    story.title("3. An assistant looks at the dead letters")
     await assistant.summarize()
     await assistant.list_dead()
     await assistant.explain(_id_of(PAGERDUTY, sent))
@@ -94,13 +94,13 @@ async def _triage(assistant: Assistant, story: Story, sent: Mapping[str, Alert])
 async def _repair(
     assistant: Assistant, watch: QueueWatch, receivers: Receivers, story: Story, sent: dict[str, Alert]
 ) -> None:
-    story.title("4. PagerDuty is repaired, and its alert requeued")
+    story.title("4. PagerDuty is repaired, and its alert is requeued")
     await receivers.pagerduty.listen()
     await assistant.requeue(_id_of(PAGERDUTY, sent))
     await watch.until_none_is_due()
     await assistant.explain(_id_of(PAGERDUTY, sent))
-    story.title("5. What can't be delivered is settled")
-    story.narrate("The mail goes to an address that there is; both hopeless dead letters are marked read.")
+    story.title("5. Alerts that can't be delivered are settled")
+    story.narrate("The mail is sent to a working address instead; both dead letters are marked as read.")
     sent[await assistant.send(REDIRECTED_MAIL, shown=True)] = REDIRECTED_MAIL
     await watch.until_none_is_due()
     await assistant.settle(_id_of(BAD_MAIL, sent))
@@ -110,7 +110,7 @@ async def _repair(
 
 def _confirm(story: Story, sent: Mapping[str, Alert], ledger: Ledger) -> Sequence[str]:
     story.title("6. The proof, from the receivers' own records")
-    story.narrate("How often each receiver was asked, and how often it took the alert:")
+    story.narrate("How many requests each receiver got, and how many it accepted:")
     findings = prove(sent, ledger.arrivals)
     story.findings(findings)
     return [f"{finding.alert.label}: {finding.problem}" for finding in findings if finding.problem]
@@ -121,7 +121,7 @@ def _id_of(alert: Alert, sent: Mapping[str, Alert]) -> str:
 
 
 def _causes(failure: BaseException) -> list[str]:
-    """What went wrong, without the task groups that it came through."""
+    """The errors inside nested exception groups."""
     if isinstance(failure, BaseExceptionGroup):
         return [cause for inner in failure.exceptions for cause in _causes(inner)]
     return [f"{type(failure).__name__}: {failure}"]

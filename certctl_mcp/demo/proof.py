@@ -1,4 +1,4 @@
-"""Did every alert arrive as it should? Judged by the receivers' records alone."""
+"""The proof: whether every alert arrived as expected, judged by the receivers' records alone."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from certctl_mcp.demo.ledger import Arrival
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the receivers say of one alert."""
+    """What the receivers recorded of one alert."""
 
     alert: Alert
     arrivals: tuple[Arrival, ...]
     keys: frozenset[str]
-    """The distinct idempotency keys that came with it."""
+    """The distinct idempotency keys it was sent with."""
     accepted: int
     problem: str
-    """What is not as it should be; empty if nothing."""
+    """What differs from the expected; empty if nothing does."""
 
 
 def prove(sent: Mapping[str, Alert], arrivals: Sequence[Arrival]) -> tuple[Finding, ...]:
-    """A finding for each alert of `sent`, which are by the ids under which the queue accepted them."""
+    """A finding for each alert of `sent`, a mapping from the ids that the queue gave them."""
     return tuple(_finding(expected_key, alert, arrivals) for expected_key, alert in sent.items())
 
 
@@ -39,15 +39,15 @@ def _problem(
     spacing = alert.spacing.total_seconds()
     gaps = [later.at - earlier.at for earlier, later in pairwise(arrivals)]
     if len(arrivals) < alert.requests:
-        return f"asked {len(arrivals)} times, not {alert.requests}"
+        return f"{len(arrivals)} requests instead of {alert.requests}"
     if alert.delivered and not accepted:
         return "never accepted"
     if accepted and not alert.delivered:
-        return "accepted, though it had to be refused"
+        return "accepted, but should have been refused"
     if keys - {expected_key}:
-        return f"came with other keys than its id: {', '.join(sorted(keys - {expected_key}))}"
+        return f"sent with keys other than its id: {', '.join(sorted(keys - {expected_key}))}"
     if any(arrival.accepted and not arrival.key for arrival in arrivals):
         return "accepted without a key"
     if any(gap < spacing for gap in gaps):
-        return f"asked again after {min(gaps):.1f} s instead of {spacing:g} s"
+        return f"retried after {min(gaps):.1f} s instead of {spacing:g} s"
     return ""

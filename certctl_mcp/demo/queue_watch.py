@@ -1,4 +1,4 @@
-"""How does it look from inside the queue? Tells each change of a notification once."""
+"""The queue from the inside: reports each change of a notification once."""
 
 from collections.abc import Collection, Mapping
 
@@ -12,23 +12,23 @@ from certctl_mcp.mcp_server.tools.rows import Row
 from storage.models import NotificationStatus
 
 _PAUSE = 0.25
-"""Seconds between two looks; the shortest wait for a retry is twice as long."""
+"""Seconds between two polls; the shortest wait for a retry is twice as long."""
 
 _DUE = (NotificationStatus.PENDING, NotificationStatus.FAILED)
 
 
 class QueueWatch:
-    """Looks at the queue with the assistant's eyes. `sent` are the alerts by their ids."""
+    """Polls the queue through the assistant. `sent` maps ids to alerts."""
 
     def __init__(self, assistant: Assistant, story: Story, sent: Mapping[str, Alert]) -> None:
         self._assistant = assistant
         self._story = story
         self._sent = sent
-        self._told: dict[str, tuple[NotificationStatus, int]] = {}
+        self._reported: dict[str, tuple[NotificationStatus, int]] = {}
         self._errors: dict[str, str] = {}
 
     async def until_none_is_due(self) -> None:
-        """Tell what changes until every notification is delivered, dead or settled."""
+        """Report changes until every notification is delivered, dead or settled."""
         while True:
             rows = await self._look()
             if not any(row["status"] in _DUE for row in rows):
@@ -36,16 +36,16 @@ class QueueWatch:
             await anyio.sleep(_PAUSE)
 
     async def _look(self) -> Collection[Row]:
-        # Listed newest first, told in the order in which they were sent.
+        # Listed newest first, reported in the order in which they were sent.
         rows = tuple(reversed(await self._assistant.look()))
         for row in rows:
             state = row["status"], row.get("retry_count", 0)
-            if self._told.get(row["id"]) != state:
-                self._told[row["id"]] = state
-                self._tell(row)
+            if self._reported.get(row["id"]) != state:
+                self._reported[row["id"]] = state
+                self._report(row)
         return rows
 
-    def _tell(self, row: Row) -> None:
+    def _report(self, row: Row) -> None:
         label = self._sent[row["id"]].label
         match row["status"]:
             case NotificationStatus.FAILED:
@@ -59,9 +59,13 @@ class QueueWatch:
                 pass
 
     def _reason(self, row: Row) -> str:
-        """The error, unless it is the one told before."""
+        """The error, unless it was the last one reported."""
         error = row["untrusted"].get("last_error", "")
         if self._errors.get(row["id"]) == error:
-            return " likewise" if row["status"] == NotificationStatus.FAILED else ", no attempt is left"
+            return (
+                " again with the same error"
+                if row["status"] == NotificationStatus.FAILED
+                else ", no attempts are left"
+            )
         self._errors[row["id"]] = error
         return f": {error}"

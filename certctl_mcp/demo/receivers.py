@@ -1,4 +1,4 @@
-"""Who plays which receiver, and what goes wrong there? The cast of the demo, and its faults."""
+"""The receivers of the demo, and what goes wrong at each."""
 
 import base64
 import json
@@ -22,7 +22,7 @@ _UNAVAILABLE = Answer(
 
 @dataclass(frozen=True, slots=True)
 class Receivers:
-    """Everybody that alerts go to. All of them listen, except PagerDuty."""
+    """All receivers. Every one but PagerDuty listens."""
 
     mail: MailReceiver
     slack: HttpReceiver
@@ -50,7 +50,7 @@ async def open_receivers(ledger: Ledger) -> AsyncIterator[Receivers]:
             ledger,
             key_name="webhook-id",
             read_key=_signed_key(webhook_secret),
-            script=(Answer(None, "reads the signed request, and hangs"),),
+            script=(Answer(None, "reads the signed request, then hangs"),),
             usual=Answer(200, "200 OK, signature verified"),
         ) as webhook,
         HttpReceiver(

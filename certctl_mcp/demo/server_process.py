@@ -1,4 +1,4 @@
-"""How is the real server started? As MCP hosts start it: a process of its own, talked to over its pipes."""
+"""The server of the demo: a child process that communicates over stdio, as MCP hosts start it."""
 
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -20,7 +20,7 @@ _CONFIG = "settings.toml"
 
 @asynccontextmanager
 async def serving(directory: Path, receivers: Receivers) -> AsyncIterator[Client]:
-    """A client of a server that keeps everything in `directory`. Leaving ends the process."""
+    """A client of a server that keeps its files in `directory`. Leaving the context ends the process."""
     config = directory / _CONFIG
     config.write_text(_settings_file(receivers))
     server = StdioServerParameters(
@@ -36,7 +36,7 @@ async def serving(directory: Path, receivers: Receivers) -> AsyncIterator[Client
 
 def _environment(directory: Path, receivers: Receivers) -> Mapping[str, str]:
     return {
-        # The same code as the demo's, whether it is installed or a checkout.
+        # Runs the demo's own code, whether it is installed or a checkout.
         "PYTHONPATH": str(Path(certctl_mcp.__file__).parents[1]),
         "CERTCTL_DATABASE_URL": f"sqlite:///{directory / 'notifications.db'}",
         "CERTCTL_NOTIFICATION_MAX_ATTEMPTS": str(MAX_ATTEMPTS),
@@ -56,7 +56,7 @@ def _environment(directory: Path, receivers: Receivers) -> Mapping[str, str]:
 
 
 def _settings_file(receivers: Receivers) -> str:
-    """Destinations beyond one for each kind have names, and are configured in a file."""
+    """A second destination of the same kind needs a name, and so a settings file."""
     return f"""\
 [channels.{GONE_CHANNEL}]
 kind = "webhook"

@@ -1,4 +1,4 @@
-"""How is it told? Line by line as it happens, in a terminal or a pipe, 80 columns wide."""
+"""The demo's output: line by line as it happens, at most 80 columns wide."""
 
 import os
 import sys
@@ -17,18 +17,18 @@ from certctl_mcp.demo.proof import Finding
 _WIDEST, _NARROWEST = 80, 40
 _INDENT = "  "
 _BREATH = 0.5
-"""Seconds for a reader before each call of the assistant; a pipe needs none."""
+"""Seconds of pause for a reader before each call, on a terminal only."""
 
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Who read has seen enough; the exit code still tells what was proven."""
+        """The reader has closed the pipe; the exit code still reports the result."""
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Story:
-    """Moments are told in seconds since the story began."""
+    """Prints what happens, with the seconds since the start."""
 
     def __init__(self) -> None:
         self._console = _Console(highlight=False, markup=False)
@@ -61,7 +61,7 @@ class Story:
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
         table.add_column("alert")
         table.add_column("receiver")
-        table.add_column("asked", justify="right")
+        table.add_column("tries", justify="right")
         table.add_column("taken", justify="right")
         table.add_column("idempotency key")
         table.add_column("result")
@@ -77,8 +77,8 @@ class Story:
         self._console.print(table)
 
     def failure(self, problems: Sequence[str], log: str) -> None:
-        """That the story did not go as it should, and what the server had to say."""
-        self.title("Not as it should be")
+        """Report what went wrong, and the server's log."""
+        self.title("The demo failed")
         for problem in problems:
             self.narrate(problem, "red")
         if log:
@@ -91,7 +91,7 @@ class Story:
         self._tell(Text.assemble((f"{seconds:>7}  ", "dim"), (f"{who:<10} ", "bold")), Text(what, style))
 
     def _tell(self, start: Text, text: Text) -> None:
-        """Below `start` the lines are indented by its width."""
+        """Wrapped, with every line after the first indented by the width of `start`."""
         for line in text.wrap(self._console, self._console.width - len(start)):
             line.rstrip()
             self._console.print(Text.assemble(start, line), soft_wrap=True)
@@ -99,9 +99,9 @@ class Story:
 
 
 def _key(finding: Finding) -> str:
-    """Its name and its end; keys begin alike, for they are ordered by time."""
+    """Its name and its last characters; keys begin alike, because they are ordered by time."""
     if not finding.keys:
-        return "(refused before it)"
+        return "(none sent)"
     name = next(arrival.key_name for arrival in finding.arrivals if arrival.key)
     return f"{name} {' '.join(f'..{key[-6:]}' for key in sorted(finding.keys))}"
 

@@ -63,8 +63,8 @@ def _check(what: str, given: str, allowed: tuple[str, ...]) -> None:
 
 
 async def _ids(opening: Opening, typed: str) -> CompleteResult:
-    service = (await opening.application()).notifications
-    found = await service.ids_beginning(decode_id(typed), MAX_VALUES + 1)
+    repository = (await opening.application()).repository
+    found = await repository.ids_beginning(decode_id(typed), MAX_VALUES + 1)
     more = len(found) > MAX_VALUES
     # One that is too long or holds a secret is shown otherwise, and can't be passed on.
     values = [word for one in found[:MAX_VALUES] if decode_id(word := encode_id(one)) == one]
@@ -80,7 +80,7 @@ async def _channels(opening: Opening) -> Iterable[str]:
 
 
 async def _types(opening: Opening) -> Iterable[str]:
-    in_use = await (await opening.application()).notifications.types_in_use()
+    in_use = await (await opening.application()).repository.types_in_use()
     return (*NotificationType, *in_use)
 
 

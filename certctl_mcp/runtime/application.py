@@ -31,6 +31,8 @@ class Application:
 
     notifications: NotificationService
     stats: StatsService
+    repository: NotificationRepository
+    """For reading what no rule applies to."""
     retry_loop: RetryLoop
     settings: Settings
     location: str
@@ -97,7 +99,7 @@ async def open_application(settings: Settings) -> AsyncIterator[Application]:
                 repository, retry_loop, notifiers.descriptions, database.clock, delivers=delivers
             )
             stats = StatsService(database, repository, limitation=limitation)
-            yield Application(service, stats, retry_loop, settings, database.location, delivers)
+            yield Application(service, stats, repository, retry_loop, settings, database.location, delivers)
 
 
 def _room(settings: Settings) -> Room:

@@ -118,7 +118,7 @@ class Opening:
             if application.delivers:
                 tasks.start_soon(application.retry_loop.run)
             async with anyio.create_task_group() as watching:
-                watching.start_soon(self.watch.run, application.notifications.changes)
+                watching.start_soon(self.watch.run, application.repository.changes)
                 self._application = application
                 self._settled.set()
                 spare_the_start()

@@ -1,4 +1,4 @@
-"""What a request to the services can get wrong, beside what the storage refuses."""
+"""Errors in a request to the services, besides those that the storage raises."""
 
 import re
 from collections.abc import Sequence
@@ -7,20 +7,20 @@ from certctl_mcp.services.suggestions import nearest_name
 from certctl_mcp.text.untrusted import clean_excerpt
 
 _PLAIN = re.compile(r"[A-Za-z0-9._-]{1,40}", re.ASCII)
-"""Names from outside of which one may stand in a sentence of ours: they hold no sentence of their own."""
+"""Names from outside that are safe to quote in our own sentences, because they can't hold a sentence."""
 
 LONGEST_GIVEN = 60
-"""Characters of what was given that a message repeats."""
+"""Characters of a given value that a message quotes."""
 
 
 class RequestError(Exception):
-    """A request that can't be met; nothing was changed. The message says what would be right."""
+    """A request that can't be met; nothing was changed. The message says what would be valid."""
 
 
 class UnknownTypeError(RequestError):
-    """No notification has this type, and certctl knows none of that name.
+    """No notification has this type, and it is not one of certctl's.
 
-    One of `in_use` may be offered as what was meant.
+    The suggestion may also come from `in_use`, the types of notifications.
     """
 
     def __init__(self, type: str, known: Sequence[str], *, in_use: Sequence[str] = ()) -> None:
@@ -31,15 +31,15 @@ class UnknownTypeError(RequestError):
 
 
 class UnknownChannelError(RequestError):
-    """No destination is configured under this name.
+    """No channel of this name is configured.
 
-    One of `in_use`, the channels of notifications, may be offered as what was meant.
+    The suggestion may also come from `in_use`, the channels of notifications.
     """
 
     def __init__(self, channel: str, configured: Sequence[str], *, in_use: Sequence[str] = ()) -> None:
         message = f"no channel named {quoted(channel)} is configured"
         if not configured and not in_use:
-            message += "; none is. Configure one first."
+            message += ", nor any other. Configure one first."
         else:
             message += f"{_meant(channel, configured, in_use)} Configured: {', '.join(configured) or 'none'}."
         super().__init__(message)
@@ -48,7 +48,7 @@ class UnknownChannelError(RequestError):
 
 
 class DeliveriesOffError(RequestError):
-    """This process attempts no deliveries; what is due waits for another."""
+    """This process delivers nothing; due notifications wait for another one."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -58,13 +58,13 @@ class DeliveriesOffError(RequestError):
 
 
 def quoted(given: str) -> str:
-    """The beginning of what was given, with no secret in it, as a message repeats it."""
-    # Before the cut: half a secret would no longer be recognised.
+    """The beginning of `given` without secrets, in quotes."""
+    # Redacted before it is cut: half a secret would not be recognized.
     begins = clean_excerpt(given, LONGEST_GIVEN)
     return f"{begins.text!r}..." if begins.cut else repr(begins.text)
 
 
 def _meant(given: str, ours: Sequence[str], in_use: Sequence[str]) -> str:
-    """The end of a sentence about a name that there is not."""
+    """The end of a sentence about an unknown name, with a suggestion if there is one."""
     nearest = nearest_name(given, [*(name for name in in_use if _PLAIN.fullmatch(name)), *ours])
     return "." if nearest is None else f"; did you mean {nearest!r}?"

@@ -1,4 +1,4 @@
-"""What every front asks for: alerts accepted, found, explained, and given a new life."""
+"""The rules of the operations that every front offers: send, test, requeue, settle, diagnose."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -12,22 +12,17 @@ from certctl_mcp.delivery.retry_loop import RetryLoop
 from certctl_mcp.services.bulk import BulkActions
 from certctl_mcp.services.diagnosis.diagnosing import Diagnosis, diagnose
 from certctl_mcp.services.errors import DeliveriesOffError, UnknownChannelError, UnknownTypeError
-from certctl_mcp.services.periods import Period, Timeline
 from certctl_mcp.services.suggestions import LONGEST, nearest_id
 from storage.clock import Clock, utc_now
-from storage.engine.changes import Changes
 from storage.errors import NotificationConflictError, NotificationNotFoundError
 from storage.models import (
     Accepted,
     Attempt,
     AuditAction,
-    AuditEntry,
     ChannelRecord,
-    Deliveries,
     NewNotification,
     Notification,
     NotificationFilter,
-    NotificationPage,
     NotificationState,
     NotificationType,
     SweepReport,
@@ -37,7 +32,7 @@ from storage.operations.requeue import UNDER_WAY
 from storage.repository import NotificationRepository
 
 LATELY = timedelta(days=1)
-"""The period over which a channel's doings are told."""
+"""The period over which a channel's attempts are summarized."""
 
 Refusal = NotificationConflictError | NotificationNotFoundError
 
@@ -45,23 +40,26 @@ _TYPES = tuple(known.value for known in NotificationType)
 
 
 MOST_SUGGESTIONS = 20
-"""Unknown ids for which the nearest one is looked for: each costs a query."""
+"""The number of unknown ids to suggest another for: each costs a query."""
 
 
 class ChannelHealth(BaseModel):
-    """A configured channel and how it has done lately."""
+    """A configured channel and how its recent attempts went."""
 
     model_config = ConfigDict(frozen=True)
 
     name: str
     destination: str
-    """What and where it is, without secrets."""
+    """Its kind and address, without secrets."""
     record: ChannelRecord | None
-    """None where nothing was attempted lately."""
+    """None if nothing was attempted recently."""
 
 
 class NotificationService:
-    """Notifications as people and programs handle them. All methods raise `StorageError` as it comes."""
+    """Operations on notifications. All methods let `StorageError` pass through.
+
+    Plain reads have no rule and go to the repository directly.
+    """
 
     def __init__(
         self,
@@ -72,9 +70,9 @@ class NotificationService:
         *,
         delivers: bool = True,
     ) -> None:
-        """`channels` are the configured ones, each with its description.
+        """`channels` maps the name of each configured channel to its description.
 
-        `delivers`: due notifications are attempted by this process.
+        `delivers` is whether this process attempts due notifications.
         """
         self._repository = repository
         self._retry_loop = retry_loop
@@ -85,31 +83,26 @@ class NotificationService:
 
     @property
     def configured(self) -> tuple[str, ...]:
-        """The names of the channels that can be sent over."""
+        """The names of the configured channels."""
         return tuple(self._channels)
 
-    @property
-    def changes(self) -> Changes:
-        """Tells when it may be worth asking again, also after what other processes did."""
-        return self._repository.changes
-
     async def send(self, new: NewNotification, *, actor: str | None) -> Accepted:
-        """Accept an alert for delivery; it is durable when this returns, and delivered soon after.
+        """Store an alert durably for delivery, on behalf of `actor`. Without one, nothing is audited.
 
         Raises:
-            UnknownChannelError: nothing is configured under the channel's name.
-            IdempotencyConflictError: its key was accepted before with other contents.
-            UnknownCertificateError: it is about a certificate that is not there, where the database knows.
+            UnknownChannelError: no channel of this name is configured.
+            IdempotencyConflictError: its key was accepted before with different contents.
+            UnknownCertificateError: certctl's database has no such certificate.
         """
         if new.channel not in self._channels:
             raise UnknownChannelError(new.channel, tuple(self._channels))
         return await self._repository.accept(new, actor=actor)
 
     async def send_test(self, channel: str, recipient: str = "") -> TrialResult:
-        """Try a channel with one attempt at once, of a text that says it is a test. It isn't kept.
+        """Try a channel with one immediate attempt of a test message, which is not stored.
 
         Raises:
-            UnknownChannelError: nothing is configured under the channel's name.
+            UnknownChannelError: no channel of this name is configured.
         """
         if channel not in self._channels:
             raise UnknownChannelError(channel, tuple(self._channels))
@@ -129,7 +122,7 @@ class NotificationService:
     async def newest_attempts(
         self, notification_id: str, limit: int
     ) -> tuple[Notification, tuple[Attempt, ...], int]:
-        """A notification, its newest attempts, and how many there were before these.
+        """A notification, its newest attempts, and the number of earlier ones.
 
         Raises:
             NotificationNotFoundError: there is no such notification.
@@ -141,36 +134,18 @@ class NotificationService:
         in_all = await self._repository.count_attempts(notification_id)
         return notification, attempts, max(0, in_all - len(attempts))
 
-    async def audit(self, notification_id: str, *, limit: int) -> tuple[AuditEntry, ...]:
-        """Who did what to a notification: the newest entries, oldest first."""
-        return await self._repository.audit(notification_id, limit=limit)
-
-    async def list(
-        self, wanted: NotificationFilter, *, limit: int = 50, cursor: str | None = None, skip: int = 0
-    ) -> NotificationPage:
-        """A page, newest first, that leaves out the first `skip`.
-
-        Raises:
-            InvalidCursorError: `cursor` is not one that a page gave.
-        """
-        return await self._repository.list(wanted, limit=limit, cursor=cursor, skip=skip)
-
-    async def count(self, wanted: NotificationFilter) -> int:
-        """How many match, exactly."""
-        return await self._repository.count(wanted)
-
     async def diagnose(
         self, wanted: NotificationFilter, now: datetime, *, include_failing: bool = True
     ) -> Diagnosis:
-        """Why the dead letters that match died, by channel, kind of failure and time, and what helps."""
+        """Why the matching dead letters died, by channel, kind of failure and time, and what to do."""
         return await diagnose(self._repository, wanted, self._channels, now, include_failing=include_failing)
 
     async def check_names(self, wanted: NotificationFilter) -> None:
-        """Tell a filter that matches nothing from a slip of the pen, which would pass for good news.
+        """Refuse a filter that matches nothing only because a name in it is misspelt.
 
         Raises:
             UnknownChannelError: its channel is not configured and no notification has it.
-            UnknownTypeError: its type is none of certctl's and no notification has it.
+            UnknownTypeError: its type is not one of certctl's and no notification has it.
         """
         channel, type_ = wanted.channel, wanted.type
         if not (channel is None or channel in self._channels or await self._any(channel=channel)):
@@ -181,7 +156,7 @@ class NotificationService:
             raise UnknownTypeError(type_, _TYPES, in_use=await self._repository.types_in_use())
 
     async def requeue_notification(self, notification_id: str, *, actor: str | None) -> Notification:
-        """Give a dead or failed notification all its retries anew; it is attempted at once.
+        """Retry a dead, failed or undelivered notification from scratch; it is attempted at once.
 
         Raises:
             NotificationNotFoundError: there is no such notification.
@@ -190,7 +165,7 @@ class NotificationService:
         return await self._of_id(partial(self._repository.requeue, actor=actor), notification_id)
 
     async def mark_as_read(self, notification_id: str, *, actor: str | None) -> Notification:
-        """Nothing is left to do about it; one not delivered yet is not delivered any more.
+        """Settle a notification. If it has not been delivered yet, it will not be.
 
         Raises:
             NotificationNotFoundError: there is no such notification.
@@ -214,17 +189,17 @@ class NotificationService:
         return tuple(found)
 
     async def retry_failed_notifications(self) -> SweepReport:
-        """Attempt everything due now, once, and say what came of it.
+        """Attempt everything that is due now, once, and return the outcomes.
 
         Raises:
-            DeliveriesOffError: this process attempts none.
+            DeliveriesOffError: this process delivers nothing.
         """
         if not self._delivers:
             raise DeliveriesOffError
         return await self._retry_loop.sweep()
 
     async def channels(self) -> tuple[ChannelHealth, ...]:
-        """The configured channels in their configured order."""
+        """The configured channels, in the order of the settings."""
         records = {record.channel: record for record in await self._repository.channel_records(LATELY)}
         return tuple(
             ChannelHealth(name=name, destination=destination, record=records.get(name))
@@ -232,14 +207,14 @@ class NotificationService:
         )
 
     async def not_found(self, notification_id: str) -> NotificationNotFoundError:
-        """That there is no such notification, and which one may have been meant."""
+        """An error that says so and suggests the id that was probably meant."""
         alike = await self._repository.similar_ids(notification_id[:LONGEST])
         return NotificationNotFoundError(notification_id, nearest_id(notification_id, alike))
 
     async def _of_id(
         self, step: Callable[[str], Awaitable[Notification]], notification_id: str
     ) -> Notification:
-        """Take `step`."""
+        """What `step` returns; an error for an unknown id suggests another."""
         try:
             return await step(notification_id)
         except NotificationNotFoundError:
@@ -249,28 +224,9 @@ class NotificationService:
         wanted = NotificationFilter(channel=channel, type=type)
         return bool((await self._repository.list(wanted, limit=1)).items)
 
-    async def ids_beginning(self, prefix: str, limit: int) -> tuple[str, ...]:
-        """Ids of notifications, at most `limit`."""
-        return await self._repository.ids_beginning(prefix, limit)
-
     async def channel_names(self) -> tuple[str, ...]:
-        """The configured channels, and after them others that notifications have."""
+        """The configured channels, followed by others that notifications have."""
         return tuple(dict.fromkeys((*self._channels, *await self._repository.channels_in_use())))
-
-    async def types_in_use(self) -> tuple[str, ...]:
-        """Those that notifications have."""
-        return await self._repository.types_in_use()
-
-    async def delivery_report(self, period: Period) -> Deliveries:
-        """How deliveries went over a period, in all and over each channel."""
-        return await self._repository.delivery_figures(period.since, period.until)
-
-    async def deliveries_over_time(self, period: Period) -> Timeline:
-        """The attempts of a period by outcome, in at most some two dozen steps."""
-        steps = await self._repository.deliveries_over_time(
-            period.since, period.until, beginning=period.beginning, step=period.step
-        )
-        return Timeline(period, steps)
 
 
 def _conflict(action: AuditAction, state: NotificationState) -> NotificationConflictError | None:

@@ -1,9 +1,13 @@
-"""Of which period is told how deliveries went, and in which steps?"""
+"""The period that a delivery report covers, and the steps that it is divided into."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from storage.models import DeliveryStep
+
+if TYPE_CHECKING:
+    from storage.repository import NotificationRepository
 
 LONGEST_PERIOD = timedelta(days=366)
 MOST_STEPS = 24
@@ -42,3 +46,11 @@ class Timeline:
 
     period: Period
     steps: tuple[DeliveryStep, ...]
+
+
+async def timeline_of(repository: "NotificationRepository", period: Period) -> Timeline:
+    """The attempts of `period` by outcome, in at most about two dozen steps."""
+    steps = await repository.deliveries_over_time(
+        period.since, period.until, beginning=period.beginning, step=period.step
+    )
+    return Timeline(period, steps)

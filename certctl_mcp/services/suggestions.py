@@ -1,20 +1,20 @@
-"""Which name was meant by one that there is not? The nearest, if near enough: a slip, or an abbreviation."""
+"""Suggestions for a name or id that does not exist: the nearest one, for a typo or an abbreviation."""
 
 import difflib
 from collections.abc import Iterable, Sequence
 
 LONGEST = 300
-"""Characters; what is longer is no slip."""
+"""Characters; anything longer is no typo."""
 
 _LIKE_ID = 0.85
-"""Ids made at about the same time are alike by themselves, which is below this."""
+"""Ids made at about the same time resemble each other less than this."""
 
 _SHORTEST_BEGINNING = 8
 _SHORTEST_PART = 4
 
 
 def nearest_name(given: str, names: Iterable[str]) -> str | None:
-    """One that `given` differs from in few places, or the shortest that it is a part of, in any case."""
+    """The name that `given` is a typo of, or the shortest that contains it, ignoring case."""
     if len(given) > LONGEST:
         return None
     wanted, by_lower = given.lower(), {name.lower(): name for name in names}
@@ -25,7 +25,7 @@ def nearest_name(given: str, names: Iterable[str]) -> str | None:
 
 
 def nearest_id(given: str, ids: Sequence[str]) -> str | None:
-    """One that `given` differs from in few places, or the only one that begins with it."""
+    """The id that `given` is a typo of, or the only one that begins with it."""
     if len(given) > LONGEST:
         return None
     begun = [each for each in ids if each.startswith(given)] if len(given) >= _SHORTEST_BEGINNING else []

@@ -19,14 +19,14 @@ ACTS = {
     "1. Six alerts are accepted": ("> send_notification", '"status": "pending"'),
     "2. The receivers misbehave": (
         "503 Service Unavailable, Retry-After: 2",
-        "reads the signed request, and hangs",
-        "this webhook-id it has read before, so it acts once",
+        "reads the signed request, then hangs",
+        "a repeat of this webhook-id, so it is ignored",
         "410 Gone",
         "550 no such mailbox",
         "Connection refused",
         "mc-shop over Slack: delivered",
         "mc-cdn over Webhook: delivered",
-        "mc-pay over PagerDuty: dead letter, no attempt is left",
+        "mc-pay over PagerDuty: dead letter, no attempts are left",
     ),
     "3. An assistant looks": (
         '{"notifications_dead": 3',

@@ -36,10 +36,10 @@ def list_(
         selected = wanted.filter(utc_now())
 
     async def pages(application: Application) -> NotificationPage:
-        page = await application.notifications.list(selected, limit=limit, cursor=cursor)
+        page = await application.repository.list(selected, limit=limit, cursor=cursor)
         items = list(page.items)
         while every and page.next_cursor is not None:
-            page = await application.notifications.list(selected, limit=limit, cursor=page.next_cursor)
+            page = await application.repository.list(selected, limit=limit, cursor=page.next_cursor)
             items += page.items
         return NotificationPage(items=tuple(items), next_cursor=page.next_cursor)
 

@@ -141,12 +141,12 @@ async def list_notifications(
     if query.cursor and query.page:
         raise HTTPException(422, "page and cursor exclude each other: give one of them")
     per_page, page = query.per_page or PER_PAGE, query.page or 1
-    found = await opened.notifications.list(
+    found = await opened.repository.list(
         query.filter(), limit=per_page, cursor=query.cursor or None, skip=(page - 1) * per_page
     )
     answer = NotificationList(
         data=tuple(notification_document(notification) for notification in found.items),
-        total=await opened.notifications.count(query.filter()),
+        total=await opened.repository.count(query.filter()),
         page=None if query.cursor else page,
         per_page=per_page,
         next_cursor=found.next_cursor,
@@ -188,7 +188,7 @@ async def get_notification(
     """Get a notification with its newest attempts and its audit log."""
     decoded_id = _decoded(notification_id)
     found = await opened.notifications.newest_attempts(decoded_id, MAX_ATTEMPTS)
-    audit = await opened.notifications.audit(decoded_id, limit=MAX_AUDIT_ENTRIES)
+    audit = await opened.repository.audit(decoded_id, limit=MAX_AUDIT_ENTRIES)
     return json_response(notification_detail(*found, audit), if_none_match=if_none_match)
 
 

@@ -58,7 +58,7 @@ async def _readiness(state: ServingState) -> Readiness:
     try:
         with anyio.fail_after(READY_TIMEOUT):
             application = await state.opened.application()
-            await application.notifications.ids_beginning("", 1)
+            await application.repository.ids_beginning("", 1)
     except (StorageError, TimeoutError):
         return Readiness(status="db_unavailable")
     return Readiness(status="ready", db="reachable")

@@ -14,7 +14,7 @@ from certctl_mcp.mcp_server.tools.arguments import ArgumentError, moment_argumen
 from certctl_mcp.mcp_server.tools.results import ToolContext, answer
 from certctl_mcp.mcp_server.tools.rows import Moment, UntrustedChannel, iso
 from certctl_mcp.services.errors import quoted
-from certctl_mcp.services.periods import LONGEST_PERIOD, Period, Timeline
+from certctl_mcp.services.periods import LONGEST_PERIOD, Period, Timeline, timeline_of
 from certctl_mcp.text.untrusted import clean_name
 from storage.models import Deliveries, DeliveryFigures
 
@@ -88,11 +88,11 @@ async def delivery_report(
     """
     opening = ctx.request_context.lifespan_context
     wanted = _period(period, until, opening.clock())
-    service = (await opening.application()).notifications
-    deliveries = await service.delivery_report(wanted)
+    repository = (await opening.application()).repository
+    deliveries = await repository.delivery_figures(wanted.since, wanted.until)
     reported = answer(_report(wanted, deliveries))
     if chart and deliveries.overall.attempts:
-        timeline = await service.deliveries_over_time(wanted)
+        timeline = await timeline_of(repository, wanted)
         picture = await anyio.to_thread.run_sync(_drawn, timeline)
         reported.content.append(ImageContent(data=picture, mime_type="image/png"))
     return reported

@@ -108,7 +108,7 @@ async def notification_details(opening: Opening, id: str) -> NotificationDetails
     }
     if earlier:
         details["earlier_attempts"] = earlier
-    if audit := await application.notifications.audit(id, limit=MOST_DONE):
+    if audit := await application.repository.audit(id, limit=MOST_DONE):
         details["done"] = [
             {"at": iso(entry.at), "action": entry.action, "untrusted": {"actor": clean_name(entry.actor)}}
             for entry in audit

@@ -53,13 +53,13 @@ async def page_of(
     cursor: str | None = None,
 ) -> NotificationList:
     """Raises: InvalidCursorError, UnknownChannelError, UnknownTypeError."""
-    service = (await opening.application()).notifications
-    page = await service.list(wanted, limit=limit, cursor=cursor)
+    application = await opening.application()
+    page = await application.repository.list(wanted, limit=limit, cursor=cursor)
     if not page.items and cursor is None:
-        await service.check_names(wanted)
+        await application.notifications.check_names(wanted)
     shown_row = concise_row if form == "concise" else row
     found: NotificationList = {
-        "total": await service.count(wanted),
+        "total": await application.repository.count(wanted),
         "notifications": [shown_row(notification) for notification in page.items],
     }
     if page.next_cursor is not None:

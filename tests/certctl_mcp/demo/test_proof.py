@@ -33,12 +33,12 @@ def test_one_delivered_twice_under_its_key_is_as_it_should_be() -> None:
 @pytest.mark.parametrize(
     ("arrivals", "expected"),
     [
-        ((), "asked 0 times, not 2"),
+        ((), "0 requests instead of 2"),
         ((REFUSED, replace(REFUSED, at=12.5)), "never accepted"),
-        ((REFUSED, replace(TAKEN, at=11.0)), "asked again after 1.0 s instead of 2 s"),
-        ((REFUSED, replace(TAKEN, key="notif-2")), "came with other keys than its id: notif-2"),
+        ((REFUSED, replace(TAKEN, at=11.0)), "retried after 1.0 s instead of 2 s"),
+        ((REFUSED, replace(TAKEN, key="notif-2")), "sent with keys other than its id: notif-2"),
         ((REFUSED, replace(TAKEN, key="")), "accepted without a key"),
-        ((REFUSED, replace(TAKEN, content="another alert")), "asked 1 times, not 2"),
+        ((REFUSED, replace(TAKEN, content="another alert")), "1 requests instead of 2"),
     ],
 )
 def test_what_is_wrong_is_said(arrivals: tuple[Arrival, ...], expected: str) -> None:
@@ -47,7 +47,7 @@ def test_what_is_wrong_is_said(arrivals: tuple[Arrival, ...], expected: str) -> 
 
 def test_what_had_to_be_refused_and_was_accepted_is_wrong() -> None:
     refused = replace(ALERT, delivered=False, requests=1)
-    assert problem(refused, TAKEN) == "accepted, though it had to be refused"
+    assert problem(refused, TAKEN) == "accepted, but should have been refused"
 
 
 def test_a_mail_refused_at_its_envelope_is_known_by_its_recipient() -> None:
