@@ -30,6 +30,7 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
     "CERTCTL_SERVER_TLS_CERT_PATH": ("http", "tls_cert"),
     "CERTCTL_SERVER_TLS_KEY_PATH": ("http", "tls_key"),
     "CERTCTL_SERVER_ALLOWED_HOSTS": ("http", "allowed_hosts"),
+    "CERTCTL_SERVER_TRUSTED_PROXIES": ("http", "trusted_proxies"),
     "CERTCTL_API_KEYS_NAMED": ("http", "api_keys_named"),
     "CERTCTL_AUTH_SECRET": ("http", "auth_secret"),
     "CERTCTL_CORS_ORIGINS": ("http", "allowed_origins"),

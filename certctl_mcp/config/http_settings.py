@@ -46,6 +46,8 @@ class HttpSettings(BaseModel):
     """The names under which clients reach the server, where it has others than the one it listens on."""
     allowed_origins: Names = ()
     """Web pages of other origins that may call."""
+    trusted_proxies: Names = ()
+    """Addresses or CIDR blocks of reverse proxies whose X-Forwarded-For names the client."""
     max_body_size: int = Field(default=1024 * 1024, ge=1024)
     """Bytes of one request."""
     rate_limit_enabled: bool = True
@@ -101,6 +103,18 @@ class HttpSettings(BaseModel):
             if not parts.netloc or origin != f"{parts.scheme}://{parts.netloc}":
                 raise ValueError(f"{origin!r} is no origin such as https://console.example.com")
         return origins
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for network in networks:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError:
+                raise ValueError(
+                    f"{network!r} must be an address such as 10.0.0.1 or a network such as 10.0.0.0/24"
+                ) from None
+        return networks
 
     @field_validator("oauth_issuer", "oauth_resource", "oauth_jwks_url")
     @classmethod

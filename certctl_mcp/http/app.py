@@ -3,11 +3,13 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any, cast
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from certctl_mcp import __version__
 from certctl_mcp.config.api_keys import Role
@@ -108,7 +110,11 @@ def _with_middleware(app: ASGIApp, state: ServingState, resource: ProtectedResou
             allow_headers=("*",),
             expose_headers=("ETag", "Mcp-Session-Id", "X-Request-ID"),
         )
-    return AccessLog(OriginCheck(app, http), state.requests.observe)
+    app = AccessLog(OriginCheck(app, http), state.requests.observe)
+    if http.trusted_proxies:
+        # uvicorn declares ASGI in types of its own.
+        app = cast(ASGIApp, ProxyHeadersMiddleware(cast(Any, app), list(http.trusted_proxies)))
+    return app
 
 
 def _roles(settings: Settings) -> frozenset[Role]:

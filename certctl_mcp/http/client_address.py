@@ -1,7 +1,7 @@
 """The client address that limits and the log use."""
 
 import ipaddress
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any
 
 _IPV6_PREFIX = 64
@@ -9,12 +9,15 @@ _IPV6_PREFIX = 64
 
 
 def client_address(scope: MutableMapping[str, Any]) -> str:
-    """The peer's IPv4 address, or the /64 network of its IPv6 address."""
+    """The group of the address that a request came from."""
     client = scope.get("client")
-    if not client:
-        return "unknown"
+    return address_group(client[0]) if client else "unknown"
+
+
+def address_group(host: str) -> str:
+    """An IPv4 address, or the /64 network of an IPv6 address."""
     try:
-        address = ipaddress.ip_address(client[0])
+        address = ipaddress.ip_address(host)
     except ValueError:
         return "unknown"
     if isinstance(address, ipaddress.IPv6Address):
@@ -23,3 +26,17 @@ def client_address(scope: MutableMapping[str, Any]) -> str:
         if not address.is_loopback:
             return str(ipaddress.ip_network((address, _IPV6_PREFIX), strict=False))
     return str(address)
+
+
+def in_networks(networks: Sequence[str]) -> Callable[[str], bool]:
+    """A test whether an address is in one of `networks`, each an address or a CIDR block."""
+    parsed = [ipaddress.ip_network(network) for network in networks]
+
+    def contains(host: str) -> bool:
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            return False
+        return any(address in network for network in parsed)
+
+    return contains if parsed else lambda _: False

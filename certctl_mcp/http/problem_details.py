@@ -55,17 +55,17 @@ def problem_response(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """The response to a request that is refused."""
+    body = problem_body(status, message, request_id_of(scope))
+    return Response(body, status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
+
+
+def problem_body(status: int, message: str, request_id: str) -> bytes:
+    """The JSON of a problem document."""
     title = HTTPStatus(status).phrase
     document = Problem(
-        title=title,
-        status=status,
-        detail=message,
-        error=title,
-        message=message,
-        request_id=request_id_of(scope),
+        title=title, status=status, detail=message, error=title, message=message, request_id=request_id
     )
-    body = json.dumps(document.model_dump()).encode()
-    return Response(body, status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
+    return json.dumps(document.model_dump()).encode()
 
 
 async def http_error_response(request: Request, failure: Exception) -> Response:

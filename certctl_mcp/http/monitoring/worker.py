@@ -21,7 +21,7 @@ from certctl_mcp.http.monitoring.requests import RequestMetrics
 from certctl_mcp.http.monitoring.snapshots import Snapshots, metrics_response
 from certctl_mcp.http.origins import OriginCheck
 from certctl_mcp.http.problem_details import http_error_response
-from certctl_mcp.http.serving import listening, silence_libraries, tls_of, url_of, web_server
+from certctl_mcp.http.web_server import WebServer, listening, silence_libraries, tls_of, url_of
 from certctl_mcp.runtime.application import Application
 from storage.clock import utc_now
 
@@ -40,7 +40,7 @@ async def serve_metrics(application: Application) -> AsyncIterator[None]:
     silence_libraries()
     tls = tls_of(settings.http)
     with listening(settings.http) as listener:
-        web = web_server(_app(application, settings.http), settings, tls)
+        web = WebServer(_app(application, settings.http), settings, tls)
         async with anyio.create_task_group() as serving, anyio.create_task_group() as watching:
             if tls is not None:
                 watching.start_soon(tls.watch)
