@@ -12,14 +12,19 @@ from tests.builders import Queue, SettableClock
 from tests.databases import parametrize_as_marked
 from tests.holding import Held
 from tests.line import SOON, Line, line_to
-from tests.longest_first import keep_order, order
 from tests.memory import keep_files_in_memory
 from tests.postgresql import Server
+from tests.scheduling import keep_order, order, workers
+from tests.shared_postgresql import Databases, run_directory, shared_server
 
 
 def pytest_configure(config: pytest.Config) -> None:
     keep_files_in_memory()
     keep_order(config)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    return workers()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -91,10 +96,15 @@ def queue(repository: NotificationRepository, clock: SettableClock) -> Queue:
 
 
 @pytest.fixture(scope="session")
-def postgresql_server() -> Iterator[Server]:
-    with postgresql.skipped_where_there_is_none(), postgresql.serving() as server:
-        asyncio.run(postgresql.prepare(server))
+def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    directory = run_directory(tmp_path_factory.getbasetemp())
+    with postgresql.skipped_where_there_is_none(), shared_server(directory) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql_databases(postgresql_server: Server) -> Databases:
+    return Databases(postgresql_server)
 
 
 @pytest.fixture
@@ -106,11 +116,11 @@ def empty_database(postgresql_server: Server) -> Iterator[str]:
 
 
 @pytest.fixture
-def postgresql_url(postgresql_server: Server) -> Iterator[str]:
-    """Of a new database that is ready, for what only PostgreSQL does."""
-    url = asyncio.run(postgresql.create_database(postgresql_server))
+def postgresql_url(postgresql_databases: Databases) -> Iterator[str]:
+    """The URL of an empty database that has the schema."""
+    url = asyncio.run(postgresql_databases.take())
     yield url
-    asyncio.run(postgresql.drop_database(postgresql_server, url))
+    asyncio.run(postgresql_databases.give_back(url))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A webhook's other end, which refuses everything until it is mended."""
+"""A webhook's receiver that refuses everything until it is repaired."""
 
 import threading
 from collections import defaultdict
@@ -8,15 +8,26 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Receiver(ThreadingHTTPServer):
-    """Keeps the ids of the notifications that it took, by the path that they were posted to."""
+    """Keeps the ids of the notifications that it accepted, by the path that they were posted to."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.mended = False
-        self.taken: defaultdict[str, list[str]] = defaultdict(list)
+        self.repaired = False
+        self.accepted: defaultdict[str, list[str]] = defaultdict(list)
+        self._arrived = threading.Condition()
 
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.server_port}{path}"
+
+    def accept(self, path: str, notification_id: str) -> None:
+        with self._arrived:
+            self.accepted[path].append(notification_id)
+            self._arrived.notify_all()
+
+    def has_accepted(self, path: str, number: int, within: float) -> bool:
+        """Whether so many have come to this path; waits for them for `within` seconds."""
+        with self._arrived:
+            return self._arrived.wait_for(lambda: len(self.accepted[path]) >= number, within)
 
 
 @contextmanager
@@ -36,9 +47,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["content-length"]))
-        if self.server.mended:
-            self.server.taken[self.path].append(self.headers["webhook-id"])
-        self.send_response(204 if self.server.mended else 503)
+        if self.server.repaired:
+            self.server.accept(self.path, self.headers["webhook-id"])
+        self.send_response(204 if self.server.repaired else 503)
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None: ...

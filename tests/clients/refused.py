@@ -1,4 +1,4 @@
-"""What is there to triage? Alerts that a receiver refused, so that they died. By now it would take them."""
+"""Dead letters to triage: alerts that a receiver refused and would accept now."""
 
 import asyncio
 from collections.abc import Iterator
@@ -18,19 +18,23 @@ DEAD = 2
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The dead letters, in a database that is there to be copied."""
+    """The dead letters, in a database that each client gets a copy of."""
 
     ids: list[str]
     database: Path
     receiver: Receiver
 
     def copied_to(self, place: Path) -> dict[str, str]:
-        """The settings of a server that has its own copy, and delivers to a path named like the place."""
+        """The settings of a server that has its own copy and delivers to a path named like the directory."""
         return _settings(Path(copy(self.database, place)), self.receiver.url(f"/{place.name}"))
 
-    def taken_from(self, place: Path) -> list[str]:
+    def delivered_from(self, place: Path) -> list[str]:
         """The ids of what such a server has delivered."""
-        return self.receiver.taken[f"/{place.name}"]
+        return self.receiver.accepted[f"/{place.name}"]
+
+    def wait_for_deliveries(self, place: Path, within: float) -> None:
+        """Return once all are delivered, or after `within` seconds."""
+        self.receiver.has_accepted(f"/{place.name}", len(self.ids), within)
 
 
 @contextmanager
@@ -38,7 +42,7 @@ def refused_at_first(place: Path) -> Iterator[Refused]:
     database = place / "notifications.db"
     with receiving() as receiver:
         ids = asyncio.run(_dead_letters(_settings(database, receiver.url("/"))))
-        receiver.mended = True
+        receiver.repaired = True
         yield Refused(ids, database, receiver)
 
 

@@ -42,7 +42,7 @@ _PROMPTS = {"test_simple_prompt": "triage_dead_letters", "test_prompt_with_argum
 _ARGUMENTS = {"arg1": "channel", "arg2": "since"}
 
 _THEIR_QUESTION = "user_name"
-_OUR_QUESTION = "certctl_mcp.mcp_server.tools.bulk:_on_many.<locals>.consented"
+_OUR_QUESTION = "certctl_mcp.mcp_server.tools.bulk:_requeue_consent"
 
 
 async def translated(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:

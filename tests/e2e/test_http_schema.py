@@ -6,10 +6,14 @@ import sys
 from pathlib import Path
 
 from tests.e2e.http_server import ADMIN, KEYS, serving
+from tests.exploration import size
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
-EXAMPLES = 5
+EXAMPLES = size(short=5, long=200)
 """For each call; the cases at the bounds of the schema come in addition."""
+
+PATIENCE = size(short=110, long=3600)
+"""Seconds."""
 
 
 def test_schemathesis_finds_nothing(environment: dict[str, str], tmp_path: Path) -> None:
@@ -24,7 +28,7 @@ def test_schemathesis_finds_nothing(environment: dict[str, str], tmp_path: Path)
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=110,
+            timeout=PATIENCE,
         )
     assert found.returncode == 0, found.stdout + found.stderr
     assert re.search(r"(\d{3,}) generated, \1 passed", found.stdout), found.stdout

@@ -2,7 +2,6 @@
 purging keeps every promise of the contract. Two processes share the database; a model says what it holds."""
 
 import asyncio
-import os
 from collections import Counter
 from collections.abc import Coroutine
 from datetime import datetime, timedelta
@@ -38,13 +37,15 @@ from storage.models import (
 from storage.repository import NotificationRepository
 from tests import postgresql
 from tests.builders import LEASE, NOON, RETRY_POLICY, TOOK, SettableClock, new_notification, request
+from tests.exploration import size
 from tests.holding import Held
 from tests.postgresql import Server
 from tests.reliability import model
 
 T = TypeVar("T")
 
-EXAMPLES = int(os.environ.get("EXAMPLES", "15"))
+EXAMPLES = size(short=15, long=500)
+EXAMPLES_ON_POSTGRESQL = size(short=5, long=100)
 """More find more: some hundreds are for who has changed what they are about."""
 
 CHANNELS = ("Slack", "Email")
@@ -362,7 +363,7 @@ def test_notification_queue_on_postgresql(postgresql_server: Server) -> None:
         def drop(self) -> None:
             self.run(postgresql.drop_database(postgresql_server, self.url))
 
-    few = settings(max_examples=5, stateful_step_count=30, deadline=None)
+    few = settings(max_examples=EXAMPLES_ON_POSTGRESQL, stateful_step_count=30, deadline=None)
     run_state_machine_as_test(QueueOnPostgreSQL, settings=few)
 
 

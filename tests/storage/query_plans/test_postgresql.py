@@ -17,7 +17,7 @@ from tests import postgresql
 from tests.builders import NOON, Queue, next_due_at
 from tests.postgresql import Server
 from tests.storage.query_plans.hot_queries import CHANGES, DUE, FILTERS, QUESTIONS, Operation
-from tests.storage.query_plans.million_rows import fill_postgresql
+from tests.storage.query_plans.large_tables import fill_postgresql
 from tests.storage.query_plans.plans import recorded
 from tests.storage.query_plans.postgresql_plans import Scan, scans
 

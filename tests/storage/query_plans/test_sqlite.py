@@ -1,4 +1,4 @@
-"""Every hot statement finds its rows through its index, on a table of a million rows.
+"""Every hot statement finds its rows through its index, on a large table.
 
 The plans are those of the statements as they ran: a predicate that is bound where it should be literal
 loses its partial index, and the test.
@@ -13,21 +13,21 @@ import pytest
 from storage.models import NotificationFilter
 from tests.builders import NOON, Queue
 from tests.storage.query_plans.hot_queries import CHANGES, FILTERS, QUESTIONS, Operation
-from tests.storage.query_plans.million_rows import ROWS, fill
+from tests.storage.query_plans.large_tables import ROWS, fill
 from tests.storage.query_plans.plans import Step, instructions, plan, recorded
 
 
 @pytest.fixture(scope="module")
-def million(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    path = tmp_path_factory.mktemp("million") / "notifications.db"
+def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    path = tmp_path_factory.mktemp("large") / "notifications.db"
     fill(path)
     yield path
     path.unlink()
 
 
 @pytest.fixture
-def database_path(million: Path) -> Path:
-    return million
+def database_path(large: Path) -> Path:
+    return large
 
 
 async def steps(queue: Queue, database_path: Path, operation: Operation) -> list[Step]:

@@ -1,4 +1,4 @@
-"""A queue with very many notifications, most of them long sent."""
+"""A queue with very many notifications, most of them sent long ago."""
 
 import asyncio
 from datetime import timedelta
@@ -9,13 +9,22 @@ import asyncpg
 from storage.database import Database
 from storage.sql.types import sortable
 from tests.builders import NOON
+from tests.exploration import size
 from tests.storage.foreign import connected
 
-ROWS = 1_000_000
-ROWS_IN_POSTGRESQL = 300_000
-"""They take it as long, and it plans no otherwise for ten million."""
+ROWS = size(short=200_000, long=1_000_000)
+"""SQLite plans without regard to how many there are; what a plan costs is asserted in instructions."""
+
+ROWS_IN_POSTGRESQL = size(short=300_000, long=3_000_000)
+"""Fewer would be read without an index here and there; more change no plan."""
 
 BEGINNING = NOON - timedelta(days=365)
+
+
+def _seconds_apart(rows: int) -> int:
+    """Between two of so many rows, so that they fill the year."""
+    return timedelta(days=360) // rows // timedelta(seconds=1)
+
 
 # Of a thousand: 2 pending, 3 failed (one of them unscheduled), 5 dead, 10 read, 5 skipped, the rest sent.
 _FILL = f"""
@@ -26,7 +35,7 @@ WITH RECURSIVE
   counter(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM counter WHERE n < {ROWS - 1}),
   numbered AS (
     SELECT n, n % 1000 AS k,
-      strftime('%Y-%m-%dT%H:%M:%f000+00:00', {BEGINNING.timestamp()} + n * 31, 'unixepoch') AS at
+      strftime('%Y-%m-%dT%H:%M:%f000+00:00', {BEGINNING.timestamp()} + n * {_seconds_apart(ROWS)}, 'unixepoch') AS at
     FROM counter
   )
 SELECT
@@ -109,7 +118,7 @@ SELECT
   CASE WHEN n % 100000 = 1 THEN timestamptz '{NOON + timedelta(seconds=45)}' END,
   CASE WHEN n % 100000 = 1 THEN timestamptz '{NOON}' END
 FROM (
-  SELECT n, n % 1000 AS k, timestamptz '{BEGINNING}' + n * interval '104 s' AS at
+  SELECT n, n % 1000 AS k, timestamptz '{BEGINNING}' + n * interval '{_seconds_apart(ROWS_IN_POSTGRESQL)} s' AS at
   FROM generate_series(0, {ROWS_IN_POSTGRESQL - 1}) AS n
 ) AS numbered
 """
