@@ -35,7 +35,9 @@ WITH RECURSIVE
   counter(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM counter WHERE n < {ROWS - 1}),
   numbered AS (
     SELECT n, n % 1000 AS k,
-      strftime('%Y-%m-%dT%H:%M:%f000+00:00', {BEGINNING.timestamp()} + n * {_seconds_apart(ROWS)}, 'unixepoch') AS at
+      strftime(
+        '%Y-%m-%dT%H:%M:%f000+00:00', {BEGINNING.timestamp()} + n * {_seconds_apart(ROWS)}, 'unixepoch'
+      ) AS at
     FROM counter
   )
 SELECT
@@ -118,7 +120,8 @@ SELECT
   CASE WHEN n % 100000 = 1 THEN timestamptz '{NOON + timedelta(seconds=45)}' END,
   CASE WHEN n % 100000 = 1 THEN timestamptz '{NOON}' END
 FROM (
-  SELECT n, n % 1000 AS k, timestamptz '{BEGINNING}' + n * interval '{_seconds_apart(ROWS_IN_POSTGRESQL)} s' AS at
+  SELECT n, n % 1000 AS k,
+    timestamptz '{BEGINNING}' + n * interval '{_seconds_apart(ROWS_IN_POSTGRESQL)} s' AS at
   FROM generate_series(0, {ROWS_IN_POSTGRESQL - 1}) AS n
 ) AS numbered
 """
