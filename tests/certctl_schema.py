@@ -8,7 +8,7 @@ TABLES = (
       expires_at TIMESTAMPTZ
     )
     """,
-    "CREATE TABLE agents (id TEXT PRIMARY KEY, last_heartbeat_at TIMESTAMPTZ)",
+    "CREATE TABLE agents (id TEXT PRIMARY KEY, last_heartbeat_at TIMESTAMPTZ, retired_at TIMESTAMPTZ)",
     "CREATE TABLE jobs (id TEXT PRIMARY KEY, status VARCHAR(50) NOT NULL DEFAULT 'pending')",
     """
     CREATE TABLE notification_events (
@@ -42,7 +42,11 @@ ROWS = (
       ('mc-late', 'web', 'Active', now() - interval '1 day'),
       ('mc-fine', 'mail', 'Active', now() + interval '90 days'), ('mc-gone', 'old', 'Revoked', now())
     """,
-    "INSERT INTO agents VALUES ('a-1', now()), ('a-2', now() - interval '1 hour'), ('a-3', NULL)",
+    """
+    INSERT INTO agents VALUES
+      ('a-1', now(), NULL), ('a-2', now() - interval '1 hour', NULL), ('a-3', NULL, NULL),
+      ('a-retired', now(), now())
+    """,
     "INSERT INTO jobs VALUES ('j-1', 'Running'), ('j-2', 'Failed'), ('j-3', 'Completed')",
     # Go's zero time stands where certctl's server means none.
     """

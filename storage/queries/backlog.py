@@ -1,4 +1,4 @@
-"""Is what is due being attempted? What has waited longest for an attempt, and how much is under way."""
+"""The backlog: how long due notifications have waited for an attempt, and how many are being attempted."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,12 +14,12 @@ from storage.sql.types import UtcDateTime
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """At one moment, over all processes that share the database."""
+    """At one moment, across all processes that share the database."""
 
     oldest_due_at: datetime | None
-    """Since when something has been due that nobody attempts; None where there is no such thing."""
+    """When the oldest due notification that nobody is attempting became due; None if there is none."""
     leases_held: int
-    """Notifications that some worker attempts, or is about to."""
+    """Notifications that a worker is attempting, or is about to attempt."""
 
 
 _n = notification_events.c
@@ -27,7 +27,7 @@ _now = bindparam("now", type_=UtcDateTime)
 
 
 def _oldest(way: Way) -> Select[datetime]:
-    """The oldest of each channel's oldest: one seek a channel, past those under way."""
+    """The oldest of each channel's oldest: one index seek per channel, past those being attempted."""
     found = channels(way.waiting).subquery()
     first = (
         select(way.since)

@@ -1,6 +1,6 @@
-"""How do the certificates, agents and jobs stand? Counts over certctl's own tables, where they are.
+"""Counts of certificates, agents and jobs from certctl's own tables, which only certctl writes.
 
-They are certctl's to write; a database of ours alone has none of them.
+A database of this program alone has none of these tables.
 """
 
 from collections.abc import Mapping
@@ -37,11 +37,18 @@ async def count_certificates(connection: AsyncConnection, now: datetime) -> Mapp
 
 
 async def count_agents(connection: AsyncConnection, now: datetime) -> Mapping[str, int] | None:
-    """Counts by their field in the dashboard summary; None where certctl's table can't be read."""
+    """Counts by their field in the dashboard summary; None where certctl's table can't be read.
+
+    Agents that were retired are not counted, as in certctl.
+    """
     alive = func.coalesce(agents.c.last_heartbeat_at > now - ALIVE_WITHIN, False)
-    return await _counts(
-        connection, agents, "total_agents", {"active_agents": alive, "offline_agents": not_(alive)}
-    )
+    kinds = {"active_agents": alive, "offline_agents": not_(alive)}
+    counts = await _counts(connection, agents, "total_agents", kinds, agents.c.retired_at.is_(None))
+    if counts is None:
+        # Early versions of certctl have no such column. Nothing more is read after an error until a rollback.
+        await connection.rollback()
+        counts = await _counts(connection, agents, "total_agents", kinds)
+    return counts
 
 
 async def count_jobs(connection: AsyncConnection, now: datetime) -> Mapping[str, int] | None:
@@ -64,6 +71,7 @@ async def _counts(
     rows: TableClause,
     total: str | None,
     kinds: Mapping[str, ColumnElement[bool]],
+    *of: ColumnElement[bool],
 ) -> Mapping[str, int] | None:
     counts = [
         func.coalesce(func.sum(case((kind, 1), else_=0)), 0).label(name) for name, kind in kinds.items()
@@ -71,7 +79,7 @@ async def _counts(
     if total is not None:
         counts.append(func.count().label(total))
     try:
-        result = await connection.execute(select(*counts).select_from(rows))
+        result = await connection.execute(select(*counts).select_from(rows).where(*of))
     except DBAPIError:
         return None
     return dict(result.mappings().one())

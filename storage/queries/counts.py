@@ -1,4 +1,4 @@
-"""How many match? Every page of a list asks anew: counted once, and remembered while nothing has changed."""
+"""Counts of matching notifications. Every page of a list needs one, so they are cached until data changes."""
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -10,40 +10,40 @@ from storage.queries.lookups import MOST_NAMES
 from storage.schema.tables import notification_events
 from storage.sql.distinct import distinct
 
-MOST_REMEMBERED = 64
+MOST_CACHED = 64
 
 _n = notification_events.c
 _STATUSES = distinct(_n.status).limit(MOST_NAMES)
 
 
 class Counting:
-    """Counts, of which the newest are remembered until anything is committed by anyone."""
+    """Counts, the newest of which are cached until any process commits a change."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._version: int | None = None
-        self._counted: dict[NotificationFilter, int] = {}
+        self._cache: dict[NotificationFilter, int] = {}
 
     async def count(self, wanted: NotificationFilter) -> int:
-        # Looked at before counting: what is committed meanwhile makes the count forgotten, not wrong.
+        # Read before counting, so that a commit in between drops the count instead of making it wrong.
         version = await self._database.changes.data_version()
         if version is None or version != self._version:
             self._version = version
-            self._counted.clear()
-        if wanted in self._counted:
-            return self._counted[wanted]
+            self._cache.clear()
+        if wanted in self._cache:
+            return self._cache[wanted]
         async with self._database.read() as connection:
             found = await count(connection, wanted)
         if version is not None and version == self._version:
-            if len(self._counted) >= MOST_REMEMBERED:
-                del self._counted[next(iter(self._counted))]
-            self._counted[wanted] = found
+            if len(self._cache) >= MOST_CACHED:
+                del self._cache[next(iter(self._cache))]
+            self._cache[wanted] = found
         return found
 
 
 async def count(connection: AsyncConnection, wanted: NotificationFilter) -> int:
-    """Rows in statuses of other programs, of which there are hardly ever any, are taken off again: to look
-    at the status of every row costs ten times as much as to count an index."""
+    """The exact number. Rows with another program's status are rare and are subtracted afterwards: checking
+    the status of every row costs ten times as much as counting index entries."""
     matching = select(func.count()).select_from(notification_events).where(*conditions(wanted))
     found: int = (await connection.execute(matching)).scalar_one()
     if not wanted.statuses:

@@ -1,6 +1,6 @@
-"""How did deliveries go over a period? What came of the attempts begun in it, and how long delivery took.
+"""Delivery statistics of a period: the outcomes of the attempts begun in it, and the times to deliver.
 
-An answer that was refused because it came late counts as what the queue took the attempt for: abandoned.
+An outcome that was refused because it came too late counts as abandoned, which is how the queue treated it.
 """
 
 from collections import Counter, defaultdict
@@ -43,11 +43,11 @@ _WITHIN = and_(
 _MADE = _a.notification_id == _n.id
 _NO_FLAG = type_coerce(null(), Boolean)
 _UNANSWERED = or_(_a.late, _a.outcome == AttemptOutcome.ABANDONED.value)
-# Nothing but the row itself tells of the death of what no worker ever answered for.
+# That a notification died of abandoned attempts is recorded only in its own row.
 _HOPELESS = and_(_n.attempt_count == _a.number, _n.abandoned_count >= ABANDONED_AT_MOST)
 
-# All attempts as the index has them, and beside them the few of which it does not tell all: one statement,
-# as an answer that comes in between two would be counted wrongly.
+# All attempts, counted from the index, and the few for which the index does not hold everything. One
+# statement, because an outcome recorded between two would be counted wrongly.
 OUTCOMES = union_all(
     select(_a.channel, _a.outcome, _NO_FLAG.label("late"), _NO_FLAG.label("hopeless"), func.count())
     .where(_WITHIN)
@@ -58,7 +58,7 @@ OUTCOMES = union_all(
 )
 
 _earlier = notification_attempts.alias("earlier").c
-# Claims that were given back leave gaps, so a first attempt may have any number.
+# Released claims leave gaps in the numbers, so a first attempt may have any number.
 RETRIES = (
     select(_a.channel, func.count())
     .where(
@@ -69,7 +69,7 @@ RETRIES = (
     .group_by(_a.channel)
 )
 
-# Equal times are put together first: ranking a few thousand of them costs far less than ranking every row.
+# Equal times are grouped first: ranking a few thousand groups costs far less than ranking every row.
 _took = milliseconds_between(_n.created_at, _n.sent_at)
 _times = (
     select(_took.label("took"), _a.channel, func.count().label("count"))
@@ -88,7 +88,7 @@ _ranked = select(
 
 
 def _percentile(percent: int, rank: ColumnElement[int], of: ColumnElement[int]) -> ColumnElement[int | None]:
-    """The nearest rank: the least time within which so many percent were delivered."""
+    """By nearest rank: the shortest time within which `percent` of them were delivered."""
     return func.min(case((rank * 100 >= of * percent, _ranked.c.took)))
 
 

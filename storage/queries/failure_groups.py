@@ -1,4 +1,4 @@
-"""What has died or is failing, and how alike is it? Thousands of failures are read as a few groups."""
+"""Dead and failing notifications in groups with the same error, so that thousands are read as a few."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from storage.sql.dialects import hour_of
 from storage.sql.types import UtcDateTime
 
 ERROR = 300
-"""Characters of an error by which groups are told apart."""
+"""How many characters of an error distinguish one group from another."""
 
 FAILING = (NotificationStatus.DEAD, NotificationStatus.FAILED)
 
@@ -21,7 +21,7 @@ _a = notification_attempts.c
 
 
 def failure_query(wanted: NotificationFilter, limit: int) -> Select[Any]:
-    """The largest groups first. `wanted` names statuses of `FAILING` and no other."""
+    """The largest groups first. `wanted` names only statuses of `FAILING`."""
     newest = (
         select(_a.started_at)
         .where(_a.notification_id == _n.id)
@@ -40,7 +40,7 @@ def failure_query(wanted: NotificationFilter, limit: int) -> Select[Any]:
         )
         .where(*conditions(wanted))
         .cte("failing")
-        # PostgreSQL would else look for the newest attempt again wherever it is spoken of.
+        # Otherwise PostgreSQL would look up the newest attempt wherever it is mentioned.
         .prefix_with("MATERIALIZED", dialect="postgresql")
     )
     f = failing.c

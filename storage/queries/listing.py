@@ -1,4 +1,4 @@
-"""Which notifications are there? Pages by key, newest first, that stay whole while rows arrive."""
+"""Pages of notifications, newest first. Keyset pagination keeps them stable while rows arrive."""
 
 import base64
 import json
@@ -29,7 +29,7 @@ LARGEST_PAGE = 500
 _n = notification_events.c
 
 _FEW = {NotificationStatus.PENDING, NotificationStatus.FAILED, NotificationStatus.DEAD}
-"""Statuses that a row leaves: fewer rows are in them than in any one channel or of any one type."""
+"""Statuses that rows leave again, so they hold fewer rows than any one channel or type."""
 
 
 _UNDELIVERED = undelivered().label("undelivered")
@@ -65,7 +65,7 @@ def conditions(wanted: NotificationFilter) -> list[ColumnElement[bool]]:
 
 
 def _leading(wanted: NotificationFilter) -> set[ColumnElement[str]]:
-    """The columns by which the fewest rows are found: of all that have an index, SQLite would guess."""
+    """The columns that select the fewest rows. SQLite would pick any that has an index."""
     if wanted.ids:
         return {_n.id}
     if wanted.certificate_id is not None:
@@ -77,19 +77,19 @@ def _leading(wanted: NotificationFilter) -> set[ColumnElement[str]]:
 
 
 def _looked_up(column: "Column[str]", leading: set[ColumnElement[str]]) -> ColumnElement[str]:
-    """The column; kept from being looked up in an index unless it is one of the leading ones."""
+    """The column, kept from an index unless it is one of the leading ones."""
     return column if column in leading else unindexed(column)
 
 
 def page_query(wanted: NotificationFilter, limit: int, cursor: str | None) -> Select[Any]:
-    """One row more than the page holds, which tells whether another page follows."""
+    """One row more than the page holds, to know whether another page follows."""
     query = select(*NOTIFICATION).where(READABLE)
     if cursor is not None:
         moment, notification_id = _decoded(cursor)
         last = tuple_(literal(moment, UtcDateTime), literal(notification_id, _n.id.type))
         query = query.where(tuple_(_n.created_at, _n.id) < last)
         if wanted.created_until is not None and moment < wanted.created_until:
-            # The cursor says more, and SQLite would begin at the weaker of the two.
+            # The cursor is the stricter condition, and SQLite would start its scan at the other one.
             wanted = wanted.model_copy(update={"created_until": None})
     return query.where(*conditions(wanted)).order_by(_n.created_at.desc(), _n.id.desc()).limit(limit + 1)
 
@@ -126,7 +126,7 @@ async def accepted_span(
 
 
 async def states(connection: AsyncConnection, ids: Sequence[str]) -> tuple[NotificationState, ...]:
-    """Those of the ids that are there."""
+    """The state of each of these notifications that exists."""
     query = select(_n.id, _n.status, _UNDELIVERED, _n.lease_owner).where(READABLE, _n.id.in_(ids))
     return tuple(
         NotificationState(

@@ -1,4 +1,4 @@
-"""Which ids, channels and types are there? For those who complete, or mend, what somebody began to write."""
+"""Ids, channels and types in use, for completions and for suggestions when a name was mistyped."""
 
 from itertools import chain
 
@@ -12,27 +12,27 @@ from storage.sql.distinct import distinct
 _n = notification_events.c
 
 _LAST = "\U0010ffff"
-"""Sorts after every character that text holds."""
+"""Sorts after every character of a text."""
 
 ENDING = 8
-"""Characters by which ids made at the same time are told apart, for their ends are chance."""
+"""How many last characters distinguish ids that were made at the same time: their ends are random."""
 
 NEWEST = 500_000
-"""As many are looked at for how they end: of those that somebody may mean, these are the most likely."""
+"""How many ids are compared by their last characters. The newest are the likeliest to be meant."""
 
 MOST_NAMES = 200
-"""Names of one kind that are found; there are more only where a name holds what it should not."""
+"""The most names of one kind to return. There are more only if something else was stored as a name."""
 
 
 async def ids_beginning(connection: AsyncConnection, prefix: str, limit: int) -> tuple[str, ...]:
-    """The greatest first: ids of ours hold their time."""
+    """The greatest first, which for our ids is the newest."""
     beginning = starts_with(_n.id, literal(prefix, _n.id.type), literal(prefix + _LAST, _n.id.type))
     query = select(_n.id).where(beginning).order_by(_n.id.desc()).limit(limit)
     return tuple((await connection.execute(query)).scalars())
 
 
 async def similar_ids(connection: AsyncConnection, given: str, limit: int) -> tuple[str, ...]:
-    """Those that end like `given`, and its neighbours: no id begins more like it than they do."""
+    """Ids that end like `given`, and its neighbours in order, which share the longest beginning with it."""
     last = given[-ENDING:]
     newest = select(_n.id).order_by(_n.created_at.desc(), _n.id.desc()).limit(NEWEST).subquery().c
     alike = (

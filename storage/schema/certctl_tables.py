@@ -7,5 +7,5 @@ from storage.sql.types import UtcDateTime
 CERTIFICATES = "managed_certificates"
 
 certificates = table(CERTIFICATES, column("status"), column("expires_at", UtcDateTime))
-agents = table("agents", column("last_heartbeat_at", UtcDateTime))
+agents = table("agents", column("last_heartbeat_at", UtcDateTime), column("retired_at", UtcDateTime))
 jobs = table("jobs", column("status"))

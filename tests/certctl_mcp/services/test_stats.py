@@ -91,6 +91,13 @@ async def test_agents_are_active_when_heard_of_within_five_minutes(
     assert (summary.total_agents, summary.active_agents, summary.offline_agents) == (4, 2, 2)
 
 
+async def test_retired_agents_are_not_counted(stats: StatsService, database_url: str) -> None:
+    agents: list[Row] = [(NOON, None), (NOON, NOON - DAY), (NOON - DAY, None), (NOON - DAY, NOON - DAY)]
+    write_table(database_url, "agents", ("last_heartbeat_at", "retired_at"), agents)
+    summary = await stats.dashboard_summary()
+    assert (summary.total_agents, summary.active_agents, summary.offline_agents) == (2, 1, 1)
+
+
 async def test_jobs_are_pending_until_they_failed_or_completed(
     stats: StatsService, database_url: str
 ) -> None:

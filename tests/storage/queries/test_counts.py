@@ -3,7 +3,7 @@
 import pytest
 
 from storage.models import NotificationFilter, NotificationStatus
-from storage.queries.counts import MOST_REMEMBERED
+from storage.queries.counts import MOST_CACHED
 from storage.repository import NotificationRepository
 from tests.builders import Queue
 from tests.storage.foreign import insert_row, run
@@ -47,7 +47,7 @@ async def test_what_has_not_changed_is_not_counted_again(queue: Queue) -> None:
 
 @pytest.mark.sqlite
 async def test_only_so_many_counts_are_remembered_the_oldest_least(queue: Queue) -> None:
-    filters = [NotificationFilter(channel=f"channel-{number}") for number in range(MOST_REMEMBERED + 1)]
+    filters = [NotificationFilter(channel=f"channel-{number}") for number in range(MOST_CACHED + 1)]
     await counting(queue.repository, *filters)
     assert await counting(queue.repository, *filters[1:]) == 0
     assert await counting(queue.repository, filters[0]) > 0
