@@ -17,7 +17,7 @@ from storage.engine.group_commit import Writer
 from storage.engine.postgresql.url import SCHEMES, Address
 from storage.engine.sqlite import backend as sqlite
 from storage.engine.transaction import Item, Operation, Result
-from storage.errors import StorageError
+from storage.errors import DiskFullError, StorageError
 
 BUSY_TIMEOUT = timedelta(seconds=5)
 
@@ -39,6 +39,7 @@ class Database:
         self.changes = backend.changes
         self.clock = backend.clock
         """The database's time, as far as it is known here."""
+        self._has_room = backend.has_room
         self._readers = backend.readers
         self._writer = writer
 
@@ -73,9 +74,17 @@ class Database:
                     backend.prepare_to_close()
 
     async def write(
-        self, operation: Operation[Item, Result], item: Item, *, repeatable: bool = False
+        self,
+        operation: Operation[Item, Result],
+        item: Item,
+        *,
+        repeatable: bool = False,
+        adds: bool = False,
     ) -> Result:
         """Change the database; see `Writer.write`.
+
+        `adds` means that the change adds to the backlog. While the disk is nearly full such changes are
+        refused, so that there is room for the outcomes of deliveries.
 
         Raises:
             NotificationError: the operation refused this item.
@@ -84,6 +93,11 @@ class Database:
         """
         if self.read_only is not None:
             raise self.read_only.error(self.location)
+        if adds and not self._has_room():
+            raise DiskFullError(
+                f"the database {self.location} can't grow: the disk is full, except for the room that "
+                "deliveries need to go on; free some room, nothing was written"
+            )
         with explained(self.location):
             return await self._writer.write(operation, item, repeatable=repeatable)
 

@@ -80,7 +80,7 @@ class NotificationRepository:
         notification = pending(new, new_notification_id(), self._database.clock())
         # Its id is its own, so it is not accepted twice; only the audit's entry has to come with it.
         offer = Offer(notification, actor)
-        accepted = await self._database.write(accept, offer, repeatable=actor is None)
+        accepted = await self._database.write(accept, offer, repeatable=actor is None, adds=True)
         self._database.changes.announce()
         return accepted
 

@@ -59,5 +59,7 @@ class OpenBackend:
     """Why nothing can be changed; None if it can."""
     shared_with_certctl: bool = False
     """Whether certctl's server uses the same tables."""
+    has_room: Callable[[], bool] = lambda: True
+    """Whether the disk, if it is ours to look at, has room for more notifications."""
     prepare_to_close: Callable[[], None] = lambda: None
     """Called when the process starts to close it: what is still running after a short time is to fail."""

@@ -8,11 +8,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from storage.engine.group_commit import WriteFailedError
+from storage.engine.sqlite.database_file import DatabaseFileError, FileProblem
 from storage.engine.transaction import CommitUnansweredError, TransactionFailedError
 from storage.errors import (
     ChangeUnknownError,
     DatabaseBusyError,
     DatabaseReadOnlyError,
+    DatabaseTooNewError,
     DatabaseUnreachableError,
     DiskFullError,
     NotADatabaseError,
@@ -24,11 +26,18 @@ LONGEST_STATEMENT = 120
 _EXPLAINED = (
     TransactionFailedError,
     CommitUnansweredError,
+    DatabaseFileError,
     DBAPIError,
     PoolTimeoutError,
     TimeoutError,
     OSError,
 )
+
+_FILE_PROBLEMS = {
+    FileProblem.MISSING: "is gone: its file was removed or moved away; put it back, or restart this program "
+    "to begin with an empty one",
+    FileProblem.REPLACED: "was replaced by another file, which is being opened; try again",
+}
 
 _UNKNOWN = (
     "the connection to the database was lost before it answered: whether the change was made can't be known; "
@@ -127,6 +136,10 @@ def _explanation(failure: Exception, location: str) -> StorageError | None:
     """A new error for each caller; None for a failure that is not the database's."""
     if isinstance(failure, TransactionFailedError):
         return _explanation(failure.cause, location)
+    if isinstance(failure, DatabaseTooNewError):
+        return DatabaseTooNewError(str(failure))
+    if isinstance(failure, DatabaseFileError):
+        return DatabaseUnreachableError(f"the database {location} {_FILE_PROBLEMS[failure.problem]}")
     if isinstance(failure, CommitUnansweredError):
         return ChangeUnknownError(_UNKNOWN)
     if isinstance(failure, DBAPIError):

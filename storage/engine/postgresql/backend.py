@@ -121,7 +121,7 @@ async def opened(
             clock or database_clock,
             read_only,
             shared_with_certctl,
-            connections.prepare_to_close,
+            prepare_to_close=connections.prepare_to_close,
         )
 
 

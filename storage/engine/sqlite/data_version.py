@@ -4,24 +4,38 @@ SQLite has no notifications between processes; reading `data_version` costs no I
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 
 import anyio
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from storage.engine.changes import Changes
+from storage.engine.sqlite.database_file import DatabaseFile, DatabaseFileError, FileProblem, Identity
+from storage.engine.transaction import TransactionFailedError
 
 POLL_INTERVAL = timedelta(milliseconds=500)
 
+_GENERATION = 1 << 32
+"""Versions of another file never equal those of the one before."""
+
 
 class PolledChanges(Changes):
-    """Announces what other connections commit after the first poll."""
+    """Announces what other connections commit after the first poll, and that the file was replaced."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(
+        self, readers: AsyncEngine, file: DatabaseFile, open_replacement: Callable[[], Awaitable[None]]
+    ) -> None:
+        """`open_replacement` opens the file that has replaced the one in use."""
         super().__init__()
-        self._connection = connection
+        self._readers = readers
+        self._file = file
+        self._open_replacement = open_replacement
+        self._connection: AsyncConnection | None = None
+        self._connected_to: Identity | None = None
+        self._generation = 0
         self._seen: int | None = None
         self._polling = asyncio.Lock()
 
@@ -44,7 +58,29 @@ class PolledChanges(Changes):
         version: int | None = None
         async with self._polling:
             # The caller may be cancelled, and a connection left in the middle of a statement is unusable.
-            with suppress(DBAPIError), anyio.CancelScope(shield=True):
-                result = await self._connection.exec_driver_sql("PRAGMA data_version")
-                version = result.scalar_one()
+            with (
+                suppress(DBAPIError, DatabaseFileError, TransactionFailedError),
+                anyio.CancelScope(shield=True),
+            ):
+                connection = await self._connected()
+                result = await connection.exec_driver_sql("PRAGMA data_version")
+                version = self._generation * _GENERATION + int(result.scalar_one())
         return version
+
+    async def disconnect(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
+
+    async def _connected(self) -> AsyncConnection:
+        """A connection that is kept: versions of different connections say nothing about each other."""
+        if self._file.problem() is FileProblem.REPLACED:
+            await self._open_replacement()
+        self._file.check()
+        if self._connected_to != self._file.identity:
+            await self.disconnect()
+        if self._connection is None:
+            self._connected_to = self._file.identity
+            self._connection = await self._readers.connect()
+            self._generation += 1
+        return self._connection

@@ -1,0 +1,119 @@
+"""SQLite connections: several that read beside one that writes, all of them to the file at the path.
+
+None of them creates a file: one that was removed must be missed, not replaced by an empty one.
+"""
+
+import sqlite3
+import time
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import quote
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
+from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from storage.engine.sqlite.database_file import DatabaseFile
+from storage.engine.sqlite.reader import reader
+
+READERS = 4
+
+_READS = "certctl_mcp_reads"
+"""The execution option of connections that only read."""
+
+_FILE = "certctl_mcp_file"
+"""The key in a connection's info for the identity of its file."""
+
+
+def reading_engine(file: DatabaseFile, busy_timeout: timedelta) -> AsyncEngine:
+    engine = create_async_engine(
+        _url("sqlite+aiosqlite", file.path),
+        connect_args={**_connect_args(busy_timeout), "async_creator_fn": reader},
+        pool_size=READERS,
+        isolation_level="AUTOCOMMIT",
+        skip_autocommit_rollback=True,
+    )
+
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def expect_file(*_: object) -> None:
+        file.check()
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def remember(_connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+        record.info[_FILE] = file.identity
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def check(_connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object) -> None:
+        file.check()
+        if record.info[_FILE] != file.identity:
+            raise InvalidatePoolError("the file was replaced")
+
+    return engine
+
+
+def writing_engine(file: DatabaseFile, busy_timeout: timedelta) -> Engine:
+    engine = create_engine(
+        _url("sqlite+pysqlite", file.path),
+        connect_args=_connect_args(busy_timeout) | {"check_same_thread": False},
+    )
+    event.listen(engine, "connect", lambda connection, _record: _prepare(connection, busy_timeout))
+    event.listen(engine, "begin", _begin_immediately)
+    return engine
+
+
+def data_version(connection: Connection) -> int:
+    """Read without the transaction that SQLAlchemy would start."""
+    driver = connection.connection.dbapi_connection
+    assert isinstance(driver, sqlite3.Connection)
+    ((version,),) = driver.execute("PRAGMA data_version").fetchall()
+    return int(version)
+
+
+def _url(driver: str, path: Path) -> URL:
+    query = {"uri": "true", "mode": "rw"}
+    return URL.create(driver, database=f"file:{quote(str(path.absolute()))}", query=query)
+
+
+def _connect_args(busy_timeout: timedelta) -> dict[str, float | None]:
+    return {"timeout": busy_timeout.total_seconds(), "isolation_level": None}
+
+
+def _prepare(connection: DBAPIConnection, busy_timeout: timedelta) -> None:
+    try:
+        cursor = connection.cursor()
+        _switch_to_wal(cursor, time.monotonic() + busy_timeout.total_seconds())
+        for pragma in ("synchronous = FULL", "foreign_keys = ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+    except sqlite3.Error:
+        # The pool does not know it yet.
+        connection.close()
+        raise
+
+
+def _switch_to_wal(cursor: DBAPICursor, until: float) -> None:
+    # Of several connections that switch at once SQLite refuses all but one, whatever the busy timeout.
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as failure:
+            if failure.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def reading(connection: Connection) -> Connection:
+    """A connection of the writing engine that takes no lock for what it executes."""
+    return connection.execution_options(**{_READS: True})
+
+
+def _begin_immediately(connection: Connection) -> None:
+    if connection.get_execution_options().get(_READS):
+        return
+    # A deferred transaction that reads first and then writes fails at once if another process wrote in
+    # between, whatever the busy timeout.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

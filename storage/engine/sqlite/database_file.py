@@ -1,0 +1,149 @@
+"""The file of a SQLite database: whether its path still leads to it, and how much room its disk has.
+
+A file that was removed or moved away can still be written through an open connection, and all of that is
+lost with the connection. So the path is checked before a commit is acknowledged, and before each read.
+"""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum, auto
+from pathlib import Path
+
+LOW_ROOM = 16 << 20
+"""With less free space in bytes, the write-ahead log is kept short: it must not fill the disk."""
+
+LARGEST_RESERVE = 4 << 20
+"""This much free space in bytes, or a 16th of a small disk, is kept for the outcomes of deliveries."""
+
+_SIDE_FILES = ("-wal", "-shm")
+
+Identity = tuple[int, int]
+"""Device and inode, which a file keeps when it is moved."""
+
+
+class FileProblem(Enum):
+    MISSING = auto()
+    """The path leads nowhere."""
+    REPLACED = auto()
+    """The path leads to another file, which this process has not opened yet."""
+
+
+class DatabaseFileError(Exception):
+    """The path does not lead to the file that is open."""
+
+    def __init__(self, problem: FileProblem) -> None:
+        super().__init__(problem.name.lower())
+        self.problem = problem
+
+
+class DatabaseFile:
+    """The path of a database, and the file there that this process uses."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.identity: Identity | None = None
+        """Of the file in use; None before the first `adopt`."""
+        self._log_identity: Identity | None = None
+
+    def create(self) -> None:
+        """Create the file unless it is there.
+
+        Raises: OSError: it can't be there, or this user may not write it.
+        """
+        path = self.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not path.exists():
+            with self._locked():
+                if not path.exists():
+                    # Left by a database that was removed; SQLite would take them for the new one's.
+                    for suffix in _SIDE_FILES:
+                        self._side_file(suffix).unlink(missing_ok=True)
+                    # Alerts name people and hosts: only the owner may read the file.
+                    path.touch(mode=0o600)
+        if not os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+            # SQLite would open it for reading, and refuse the first write.
+            raise PermissionError(errno.EACCES, "this user may not write it", str(path))
+
+    def adopt(self) -> None:
+        """Use the file that is at the path now; all connections to the one before must be closed.
+
+        Raises: DatabaseFileError: there is none.
+        """
+        found = _identity(self.path)
+        if found is None:
+            raise DatabaseFileError(FileProblem.MISSING)
+        if self.identity is not None and found != self.identity:
+            with self._locked():
+                # The log of the file before, if no process has removed it yet: SQLite would apply it to
+                # this one. Processes that still use it keep it open.
+                if self._log_identity is not None and _identity(self._log) == self._log_identity:
+                    for suffix in _SIDE_FILES:
+                        self._side_file(suffix).unlink(missing_ok=True)
+        self.identity = found
+
+    def note_log(self) -> None:
+        """Remember which write-ahead log belongs to the file in use, once a connection is open."""
+        self._log_identity = _identity(self._log)
+
+    def problem(self) -> FileProblem | None:
+        found = _identity(self.path)
+        if found is None:
+            return FileProblem.MISSING
+        return None if found == self.identity else FileProblem.REPLACED
+
+    def check(self) -> None:
+        """Raises: DatabaseFileError: the path does not lead to the file in use."""
+        if (problem := self.problem()) is not None:
+            raise DatabaseFileError(problem)
+
+    def room_is_low(self) -> bool:
+        return _free_space(self.path)[0] < LOW_ROOM
+
+    def has_room(self) -> bool:
+        """Whether there is room for more notifications, beside that for the outcomes of their deliveries."""
+        free, total = _free_space(self.path)
+        return free >= min(LARGEST_RESERVE, total // 16)
+
+    @property
+    def _log(self) -> Path:
+        return self._side_file("-wal")
+
+    def _side_file(self, suffix: str) -> Path:
+        return self.path.with_name(self.path.name + suffix)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Exclude other processes that adopt or create a file in this directory."""
+        try:
+            import fcntl
+        except ImportError:
+            # Windows neither moves nor removes a file that is open.
+            yield
+            return
+        directory = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(directory)
+
+
+def _identity(path: Path) -> Identity | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _free_space(path: Path) -> tuple[int, int]:
+    """Free and total bytes of the disk; unlimited if that is unknown."""
+    try:
+        disk = os.statvfs(path)
+    except (OSError, AttributeError):
+        return LOW_ROOM, 0
+    return disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
