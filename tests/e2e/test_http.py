@@ -204,6 +204,24 @@ async def test_a_database_that_can_t_be_used_is_unready_and_not_unhealthy(
     assert "/dev/null" not in refused.text
 
 
+async def test_a_database_that_is_moved_away_is_missed_at_once_and_used_again_when_it_is_back(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    path, away = tmp_path / "notifications.db", tmp_path / "away.db"
+    with serving(environment | {"CERTCTL_DATABASE_URL": f"sqlite:///{path}"}) as server:
+        async with server.client(None) as client:
+            assert (await client.post(LIST, json=NEW)).status_code == 201
+            path.rename(away)
+            refused = await client.post(LIST, json=NEW)
+            assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+            assert (await client.get("/ready")).json() == {"status": "db_unavailable"}
+            away.rename(path)
+            assert (await client.post(LIST, json=NEW)).status_code == 201
+            assert (await client.get("/ready")).json()["status"] == "ready"
+            assert (await client.get(LIST)).json()["total"] == 2
+        assert "its file was removed or moved away; put it back" in "".join(server.log)
+
+
 async def test_a_read_only_server_changes_nothing(environment: dict[str, str]) -> None:
     with serving(environment | KEYS, "--read-only") as server:
         async with server.client(ADMIN) as client:

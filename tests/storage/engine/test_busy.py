@@ -1,6 +1,7 @@
 """Another process keeps the file to itself for longer than the busy timeout."""
 
 import asyncio
+import threading
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -9,9 +10,9 @@ from storage.database import Database
 from storage.errors import DatabaseBusyError
 from storage.repository import NotificationRepository
 from tests.builders import LEASE, UNLIMITED, Queue, SettableClock, new_notification, request
-from tests.storage.foreign import locked
+from tests.storage.foreign import connected, locked
 
-BUSY_TIMEOUT = timedelta(milliseconds=300)
+BUSY_TIMEOUT = timedelta(milliseconds=500)
 
 
 async def test_all_that_wait_hear_of_it_after_one_timeout(
@@ -44,3 +45,25 @@ async def test_a_wait_shorter_than_the_timeout_goes_unnoticed(queue: Queue, data
         assert not done
     accepted = await accepting
     assert await queue.repository.get(accepted.id) == accepted
+
+
+def make_progress(path: Path, holding: threading.Event) -> None:
+    """Write one transaction after the other, and leave no moment between them."""
+    with connected(path) as other:
+        for _ in range(5):
+            other.execute("BEGIN IMMEDIATE")
+            other.execute("UPDATE certctl_mcp_version SET version_num = version_num")
+            holding.set()
+            time.sleep(0.6 * BUSY_TIMEOUT.total_seconds())
+            other.execute("COMMIT")
+
+
+async def test_a_writer_waits_longer_than_the_timeout_while_others_make_progress(
+    database_url: str, database_path: Path
+) -> None:
+    holding = threading.Event()
+    async with Database.open(database_url, busy_timeout=BUSY_TIMEOUT) as database:
+        others = asyncio.create_task(asyncio.to_thread(make_progress, database_path, holding))
+        await asyncio.to_thread(holding.wait)
+        assert (await NotificationRepository(database).accept(new_notification())).created
+        await others

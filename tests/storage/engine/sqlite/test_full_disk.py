@@ -8,7 +8,7 @@ from storage.database import Database
 from storage.errors import DiskFullError
 from storage.models import NotificationFilter
 from storage.repository import NotificationRepository
-from tests.builders import LEASE, TOOK, UNLIMITED, new_notification
+from tests.builders import TOOK, new_notification, request
 from tests.storage.foreign import integrity, run
 
 MANY = 150
@@ -35,7 +35,7 @@ async def accept_without_end(repository: NotificationRepository) -> None:
 
 async def deliver_one_by_one(repository: NotificationRepository) -> int:
     delivered = 0
-    while claims := await repository.claim("worker-1", LEASE, 1, UNLIMITED):
+    while claims := (await repository.claim(request(slots=1))).claims:
         assert await repository.record_sent(claims[0], TOOK)
         delivered += 1
     return delivered
