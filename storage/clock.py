@@ -1,4 +1,4 @@
-"""What time is it? Passed in wherever time decides something, so that a day of backoff passes in a test."""
+"""The clock, passed in wherever time decides something, so that a test can let a day of backoff pass."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What can go wrong below the services, each with the fields that a front needs to answer well."""
+"""The errors raised below the services, each with the fields that a front needs for a good answer."""
 
 from storage.models import NotificationStatus
 

@@ -1,4 +1,4 @@
-"""What is a new notification called? `notif-` and a UUID of version 7, which sorts by time of acceptance."""
+"""Ids of new notifications: `notif-` and a UUID of version 7, which sorts by time of acceptance."""
 
 import os
 import time

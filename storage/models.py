@@ -1,6 +1,6 @@
-"""What is a notification, and what can become of it? The one set of types that every layer speaks.
+"""The models that every layer uses: notifications, their statuses and attempts, claims and counts.
 
-States and columns follow certctl's `notification_events` table; what each means is said at the field.
+Statuses and columns follow certctl's `notification_events` table; each field documents its meaning.
 """
 
 from collections.abc import Mapping

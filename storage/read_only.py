@@ -1,4 +1,4 @@
-"""Why a database can be read but not changed, and the error for callers that try."""
+"""The reasons why a database can be read but not changed, and the error for callers that try."""
 
 from dataclasses import dataclass
 from enum import Enum, auto

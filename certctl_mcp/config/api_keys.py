@@ -1,6 +1,6 @@
-"""Who may call, and how much may they do? API keys in the forms that certctl's server reads.
+"""API keys and what each may do, in the formats that certctl's server reads.
 
-Several keys may share a name: both are good while one replaces the other.
+Several keys may share a name: both work while one replaces the other.
 """
 
 import re

@@ -1,6 +1,6 @@
-"""What may an operator write in a destination? The types of its fields, each with its own check.
+"""The types of a destination's fields, each with its own check.
 
-A message that refuses a value says what it must be and never repeats it: it may hold a secret.
+A message that refuses a value says what it must be and never repeats it, because it may hold a secret.
 """
 
 import base64

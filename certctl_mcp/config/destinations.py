@@ -1,6 +1,6 @@
-"""Where may notifications go? One model for each kind of destination an operator can configure.
+"""Destinations of notifications, a model for each kind that an operator can configure.
 
-Only these are ever sent to: an assistant picks among channel names, never a URL or a host.
+Nothing is ever sent anywhere else: an assistant chooses among channel names, never a URL or a host.
 """
 
 import base64

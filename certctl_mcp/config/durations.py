@@ -1,4 +1,4 @@
-"""How does an operator write a span of time? `90s`, `2m`, `1h30m`, `500ms`, or a number of seconds."""
+"""Durations as operators write them: `90s`, `2m`, `1h30m`, `500ms`, or a number of seconds."""
 
 import math
 import re

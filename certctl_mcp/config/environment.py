@@ -1,4 +1,4 @@
-"""Which setting does each environment variable hold? The names are certctl's where it has one."""
+"""The environment variables and the setting that each one holds. The names are certctl's where it has one."""
 
 from collections.abc import Collection, Mapping
 

@@ -1,6 +1,6 @@
-"""What does the operator read when a setting is wrong? One line that names it, its value and what is allowed.
+"""Errors in the settings: one line that names the setting, its value and what is allowed.
 
-A value is shown only where the field is known and holds no secret: a key typed wrongly may hold a password.
+A value is shown only if the field is known and holds no secret: a misspelled key may hold a password.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What did the operator configure for serving HTTP? The table `http` of the settings."""
+"""The settings for serving HTTP: the table `http` of the settings file."""
 
 import ipaddress
 from pathlib import Path

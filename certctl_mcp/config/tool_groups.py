@@ -1,4 +1,4 @@
-"""How much may an assistant do here? The operator picks groups of tools, or reading alone."""
+"""Groups of tools, from which the operator picks what an assistant may do, and read-only mode."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches

@@ -1,4 +1,4 @@
-"""Does a channel work? A test notification, which leaves no trace in the queue."""
+"""A test of a channel: a notification that is sent once and never enters the queue."""
 
 from datetime import datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""How have the attempts of this process gone? Counted as they end, for whoever watches it."""
+"""Metrics of this process's attempts, counted as they end."""
 
 import math
 from bisect import bisect_left

@@ -1,4 +1,4 @@
-"""Why a request got no HTTP answer: one sentence and one kind for each way in which it can break."""
+"""Failures of requests that got no HTTP response: a sentence and a kind for each."""
 
 from dataclasses import dataclass
 

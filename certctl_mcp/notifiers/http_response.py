@@ -1,4 +1,4 @@
-"""What an HTTP answer says about a notification: the error text of a refusal, and the wait it asks for."""
+"""HTTP responses to a notification: the error text of a refusal, and the wait that it asks for."""
 
 import re
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Why a mail was not accepted: one sentence and one kind for each way in which an SMTP session can break."""
+"""Failures of mail: a sentence and a kind for each way in which an SMTP session can break."""
 
 import socket
 import ssl

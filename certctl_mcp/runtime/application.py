@@ -1,4 +1,4 @@
-"""How do the parts fit together? Builds them from the settings, and takes them down in order."""
+"""The application: its parts, built from the settings and closed in order."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""What does the garbage collector go through? Not what the start of the process left behind, which stays."""
+"""Garbage collection tuned for start-up: objects that live as long as the process are never scanned again."""
 
 import atexit
 import gc

@@ -1,7 +1,7 @@
-"""How does a server answer at once though its database takes a while? The application opens beside it.
+"""The lifespan of a server, which answers while its application is still opening.
 
-Importing the database's libraries costs as much as starting a whole small server, and a database may be
-locked, so neither is waited for: requests that need the application wait for it, or hear why it isn't there.
+Importing the database libraries takes as long as starting a small server, and a database may be locked, so
+the start waits for neither: a request that needs the application waits for it, or fails with the reason.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""What does a log line look like? When, how grave, who, what; on stderr, for stdout may be a protocol's."""
+"""Log lines: time, level, logger, message. They go to stderr, because stdout may belong to a protocol."""
 
 import logging
 import time

@@ -1,4 +1,4 @@
-"""When a process should end: on a signal, or when its parent has died."""
+"""The events that end a process: a signal, or the death of its parent."""
 
 import signal
 from collections.abc import Callable

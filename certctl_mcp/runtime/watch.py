@@ -1,4 +1,5 @@
-"""Has what somebody watches changed? It is looked at when the database has, and those who watch are told."""
+"""Subscriptions to things that change: each is read again when the database has changed, and its subscribers
+are notified if it differs."""
 
 import logging
 from collections.abc import Awaitable, Callable

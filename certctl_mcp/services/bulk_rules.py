@@ -1,4 +1,4 @@
-"""Which notifications a bulk action may be asked to change, and which it means where that is not said."""
+"""The statuses that each bulk action may be asked for, and its default."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What the dashboard says of everything at one moment: certctl's fields, and the queue's beside them."""
+"""The dashboard summary at one moment: certctl's fields, and beside them the queue's."""
 
 from collections.abc import Mapping
 from typing import Annotated

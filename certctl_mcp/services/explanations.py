@@ -1,4 +1,4 @@
-"""What went wrong, what is allowed, what to do? A sentence for an assistant; the details stay in the log."""
+"""Errors as an assistant reads them: what went wrong, what is allowed, what to do. Details are logged."""
 
 from collections.abc import Iterable, Sequence
 

@@ -1,7 +1,7 @@
-"""What happened to a notification, and what comes next? Told in plain words.
+"""The history of a notification in plain English: what happened to it and what happens next.
 
-The account is ours alone: moments, numbers, an HTTP status, and our own words for a kind of failure. What
-receivers and senders wrote is not repeated in it, so that it can be believed where their words can't.
+It consists of times, numbers, HTTP statuses and our own words for each kind of failure. Text from senders and
+receivers is not repeated in it, so it can be trusted where theirs can't.
 """
 
 from collections.abc import Collection, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What a process can't do with its database, and how that is put into words."""
+"""Limitations of a process: the reasons why it can't do everything, and their wording."""
 
 from collections.abc import Mapping
 from enum import StrEnum

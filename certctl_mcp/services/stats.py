@@ -1,4 +1,4 @@
-"""How does everything stand? The dashboard summary: certctl's fields, and the queue's beside them."""
+"""Statistics for people and monitors: the dashboard summary and the backlog."""
 
 from certctl_mcp.services.dashboard import DashboardSummary
 from certctl_mcp.services.limitations import Limitation

@@ -1,6 +1,6 @@
-"""What does a text say to who decodes it? Beneath URL, JSON and HTML encodings, and without what is hidden.
+"""The readings of a text: beneath URL, JSON and HTML encodings, and without invisible characters.
 
-Whoever shows a text decodes some of this, so what must not be shown is looked for in every reading of it.
+Programs that show a text decode some of this, so what must not be shown is searched for in every reading.
 """
 
 import html

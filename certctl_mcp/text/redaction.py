@@ -1,4 +1,4 @@
-"""What may be stored and shown of a text that came from outside? Everything but the secrets, up to a bound.
+"""Redaction: text from outside without its secrets, cut to a bound, as it is stored and shown.
 
 Every pattern runs in linear time on any text: runs are either bounded, or start at one place only, or always
 match once begun.

@@ -1,7 +1,7 @@
-"""How is text from outside shown to an assistant? Without secrets, within a bound, with nothing invisible.
+"""Untrusted text as an assistant sees it: without secrets, bounded, with nothing invisible.
 
-Whatever programs, remote ends or other people wrote is a JSON string in an object under the key `untrusted`.
-The encoder escapes quotes, so no content can end its string and speak from outside the object.
+Text from other programs, remote ends or people is a JSON string in an object under the key `untrusted`. The
+encoder escapes quotes, so no content can end its string and continue outside the object.
 """
 
 import re

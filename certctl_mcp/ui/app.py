@@ -1,4 +1,4 @@
-"""Where does a host of MCP Apps find the page? At one address, which the tool that it is for carries."""
+"""The page as an MCP App: the resource that a host fetches, at the address that its tool names."""
 
 from collections.abc import Mapping
 from typing import Any, Final

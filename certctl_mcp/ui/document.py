@@ -1,7 +1,7 @@
-"""What is the page made of? Files for a browser, and the same as one document for a host of MCP Apps.
+"""The page's files for a browser, and the same as a single document for a host of MCP Apps.
 
-The script is written as modules, each one idea. They are put together as they are read: an import becomes a
-look at what the module before it gives.
+The script consists of modules. For the single document they are joined in order, and each import becomes a
+reference to what an earlier module exports.
 """
 
 import re

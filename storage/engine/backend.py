@@ -1,4 +1,4 @@
-"""What each kind of database provides: a way to open it, and the parts that `Database` works with."""
+"""The backend of a database: a way to open it, and the parts that `Database` works with."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager

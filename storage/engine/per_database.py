@@ -1,4 +1,4 @@
-"""What differs between the databases: each backend chooses its own, so that operations need not ask."""
+"""Variants for each database: the backend chooses its own, so operations need no condition."""
 
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar

@@ -1,4 +1,4 @@
-"""How does a queue move to another database? Copied in batches that can be taken up again, then compared.
+"""Moving a queue to another database: copied in batches, resumable, then compared.
 
 Every row is copied as it is, also what other programs wrote: a notification and its attempts in one
 transaction, then the audit. What the other database has already is passed over.

@@ -1,4 +1,4 @@
-"""Who did what to a notification? Written in the transaction that did it: neither is without the other."""
+"""The audit log of who did what to a notification, written in the same transaction as the change itself."""
 
 from collections.abc import Iterable
 from datetime import datetime

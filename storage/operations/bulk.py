@@ -1,6 +1,6 @@
-"""What an operator may do to many notifications at once: the same transitions, each guarded by the same rule.
+"""Bulk actions on notifications: the same transitions, each guarded by the same rule.
 
-One call is one transaction, for as many ids as one should hold. Who acts on more makes more calls.
+A call is one transaction, for as many ids as one should hold. Acting on more takes several calls.
 """
 
 from collections.abc import Sequence

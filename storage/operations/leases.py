@@ -1,7 +1,7 @@
-"""What becomes of a claim that was never answered? Its worker died, or is slower than its lease.
+"""Leases, and their end when a worker dies or is slower than its lease.
 
-The lease ends, the claim is recorded as abandoned, and the notification is due again. That costs none of
-its retries, but one that kills every worker that attempts it must not do so for ever.
+An expired lease is recorded as an abandoned attempt, and the notification is due again. That spends none of
+its retries, but a notification that crashes every worker must not do so for ever.
 """
 
 from collections.abc import Sequence

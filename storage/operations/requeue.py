@@ -1,4 +1,4 @@
-"""What an operator may do to a notification: give it a new life, or take the matter as settled."""
+"""An operator's actions on one notification: requeue it, or mark it as read."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How does the queue stand? Counts for summaries, and how each channel has done lately."""
+"""Statistics of the queue: counts for summaries, and the recent record of each channel."""
 
 from collections.abc import Collection
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What part of our schema a database lacks. A database of certctl's has most of it already."""
+"""Inspection of a database for missing parts of the schema. A certctl database already has most of it."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Which commands are there? Each is declared in a file of its own; the program's own options are here."""
+"""The commands, each declared in a file of its own, and the options of the program itself."""
 
 from typing import Annotated
 

@@ -1,6 +1,6 @@
-"""What does the Tab key offer? Completions come from the settings and the database, or there are none.
+"""Shell completion, from the settings and the database.
 
-A shell has no place for an error message, so whatever is wrong just leaves nothing to offer.
+A shell has no place for an error message, so a problem just leaves nothing to offer.
 """
 
 import os

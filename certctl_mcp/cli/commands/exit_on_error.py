@@ -1,4 +1,4 @@
-"""Which exit code belongs to what goes wrong below the commands?"""
+"""The exit code of each error that a command can meet."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Which options do commands share? Each is declared once, with its help and its completion."""
+"""The options that commands share, each declared once with its help and its completion."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""What every command with a database does: read the settings, open the application, act, close it."""
+"""The steps of every command that uses the database: read settings, open the application, act, close it."""
 
 import getpass
 import os

@@ -1,4 +1,4 @@
-"""What a bulk action would change, what it has changed, and why it left others alone."""
+"""The output of bulk actions: what would change, what has changed, and why the rest was left alone."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""How is one notification laid out? What it is, what it says, how its attempts went, what comes next."""
+"""The output for one notification: its facts, its message, its attempts and what happens next."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""What do programs read? One model for each JSON document that a command prints."""
+"""The JSON documents that commands print for programs, a model for each."""
 
 from pydantic import BaseModel, ConfigDict
 

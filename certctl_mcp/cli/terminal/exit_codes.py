@@ -1,4 +1,4 @@
-"""How does a command end that could not do what it was asked? With an exit code and a line a problem."""
+"""The exit codes, and the error that ends a command with one of them and a line for each problem."""
 
 from enum import IntEnum
 

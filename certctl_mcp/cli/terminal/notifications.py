@@ -1,4 +1,4 @@
-"""How is a list of notifications laid out? One row each; two lines where the terminal is narrow."""
+"""The list of notifications: a row for each, on two lines where the terminal is narrow."""
 
 from collections.abc import Sequence
 from datetime import datetime

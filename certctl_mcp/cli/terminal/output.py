@@ -1,7 +1,7 @@
-"""How is something printed? Tables as wide as the terminal, JSON for programs, outside text made harmless.
+"""Printing: tables that fit the terminal, JSON for programs, and untrusted text made harmless.
 
-What senders and receivers wrote could steer the terminal or pass for another row: it is shown escaped, on
-one line, and never read as markup.
+Text from senders and receivers could control the terminal or imitate another row, so it is escaped, kept on
+one line, and never interpreted as markup.
 """
 
 import sys

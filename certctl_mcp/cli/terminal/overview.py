@@ -1,4 +1,4 @@
-"""How do the queue, the fleet and the channels look on one screen?"""
+"""The summary and the list of channels, each on one screen."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""How far is it? A bar on stderr while something takes its time, and none where nobody watches."""
+"""A progress bar on stderr for slow commands, shown only in a terminal."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,6 +1,6 @@
-"""What can be done to many notifications at once: shown first, then confirmed, then done.
+"""The tools that act on many notifications: previewed first, then confirmed, then done.
 
-Where the client can ask its user, the user is asked. Elsewhere the preview carries a token, and only a call
+Where the client can ask its user, the user confirms. Elsewhere the preview carries a token, and only a call
 with that token acts.
 """
 

@@ -1,4 +1,4 @@
-"""What is an assistant told of an act on many? What was done, or would be, and what comes next."""
+"""The results of bulk tools: what was or would be changed, and what to do next."""
 
 from collections.abc import Set
 from typing import Annotated, NotRequired

@@ -1,4 +1,4 @@
-"""Which tools are there, and what does a client know of each before it calls?"""
+"""The catalog of tools: their groups, and what a client knows of each before it calls."""
 
 from collections.abc import Awaitable, Callable, Collection
 from functools import cache

@@ -1,4 +1,4 @@
-"""How did deliveries go over a period? As numbers, and as a picture for who asks for one."""
+"""The tool that reports on the deliveries of a period, as numbers and on request as a chart."""
 
 import base64
 from datetime import datetime, timedelta

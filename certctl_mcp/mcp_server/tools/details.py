@@ -1,4 +1,4 @@
-"""What happened to one notification, and what comes next?"""
+"""The tool that shows one notification: what happened to it and what happens next."""
 
 from typing import Annotated, NotRequired
 

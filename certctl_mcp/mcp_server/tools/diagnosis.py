@@ -1,4 +1,4 @@
-"""Why did alerts die, and what is to be done? Any number of dead letters as one short answer."""
+"""The tool that explains why alerts died and what to do, however many dead letters there are."""
 
 from typing import TYPE_CHECKING, Annotated, NotRequired
 

@@ -1,6 +1,6 @@
-"""How is a person asked before many notifications are changed? In words of ours, about numbers and names.
+"""The question to the user before many notifications are changed.
 
-Nothing in a question comes from outside: counts, statuses, times, and channels by the operator's names.
+Nothing in it comes from outside: counts, statuses, times, and channels by the operator's names.
 """
 
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Which notifications are there? The tool that a triage begins with."""
+"""The tool that lists notifications, with which a triage begins."""
 
 from typing import Annotated, Literal, NotRequired
 

@@ -1,4 +1,4 @@
-"""How does everything stand, and how has each channel done?"""
+"""The tools for an overview: the dashboard summary and the channels."""
 
 from typing import TYPE_CHECKING, Annotated, NotRequired
 

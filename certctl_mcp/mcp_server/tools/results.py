@@ -1,4 +1,4 @@
-"""How is an answer given? As structured content, and as the same JSON in text for clients without that."""
+"""Tool results: structured content, and the same JSON as text for clients that don't read it."""
 
 from collections.abc import Mapping
 

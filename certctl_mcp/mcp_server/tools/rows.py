@@ -1,4 +1,4 @@
-"""What of a notification does an assistant see? The facts, and apart from them the words of others."""
+"""Notifications as an assistant sees them: the facts, and apart from them the untrusted text."""
 
 from datetime import UTC, datetime
 from typing import Annotated, NotRequired

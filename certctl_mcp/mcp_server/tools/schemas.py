@@ -1,4 +1,4 @@
-"""What does a client learn of a tool's arguments and answer? A schema that every client takes, no more."""
+"""Schemas of tool arguments and results, reduced to what every client accepts."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""What can be done: send, give a new life, settle, and not wait for the next retry."""
+"""The tools that act on one notification, and the one that retries what is due at once."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

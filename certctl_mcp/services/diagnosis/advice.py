@@ -1,4 +1,4 @@
-"""What is to be done about failures of one kind, given how the channel stands by now?"""
+"""Advice for failures of one kind, given the present state of the channel."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,5 @@
-"""What failed, why, and what helps? Groups of like errors, brought together with how their channels stand."""
+"""The diagnosis: what failed, why, and what helps. It joins groups of like errors with the state of their
+channels."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence

@@ -1,4 +1,4 @@
-"""What helps against each kind of failure, in our own words, never in a receiver's."""
+"""Remedies for each kind of failure, in our own words, never a receiver's."""
 
 from dataclasses import dataclass
 

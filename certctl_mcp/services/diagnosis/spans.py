@@ -1,4 +1,4 @@
-"""Which failures belong together? Those of one channel and one kind, as long as no long pause parts them."""
+"""Spans of failures: those of one channel and one kind, without a long pause between them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What "accepted" needs from a PostgreSQL server: a commit that is on the disk before it returns."""
+"""Durable commits on PostgreSQL: a commit must be on the disk before it returns."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""What this user may do with a PostgreSQL database, and whether certctl's server uses it."""
+"""The privileges of a user in a PostgreSQL database, and whether certctl's server uses that database."""
 
 from sqlalchemy import Select, Table, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
