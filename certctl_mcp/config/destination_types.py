@@ -8,7 +8,7 @@ import binascii
 import re
 from email.utils import parseaddr
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo
 
@@ -35,6 +35,8 @@ def _http_url(url: SecretStr) -> SecretStr:
         raise ValueError("must be a URL of printable ASCII, the rest percent-encoded")
     if not _is_http_url(text):
         raise ValueError("must be a URL such as https://host/path")
+    if ":" in unquote(urlsplit(text).username or ""):
+        raise ValueError("must have no colon in its user name, not even as %3A: HTTP can't send one")
     return url
 
 

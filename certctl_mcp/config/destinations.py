@@ -7,7 +7,7 @@ import base64
 import re
 from abc import abstractmethod
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, NonNegativeInt, SecretStr, model_validator
 
@@ -22,6 +22,7 @@ from certctl_mcp.config.destination_types import (
     SigningSecret,
     signing_key,
 )
+from certctl_mcp.config.network import NetworkSettings
 from certctl_mcp.text.redaction import url_secrets
 
 _SECRET_OPTION = re.compile(r"pass|secret|token|key|auth|credential", re.IGNORECASE)
@@ -45,7 +46,11 @@ class _Destination(_Configured):
         """Every text that must not appear in an error."""
 
 
-class EmailDestination(_Destination):
+class _NetworkDestination(NetworkSettings, _Destination):
+    """A destination reached over connections of our own."""
+
+
+class EmailDestination(_NetworkDestination):
     """An SMTP relay. The recipient of each notification is one address or several, separated by commas."""
 
     kind: Literal["email"] = "email"
@@ -57,8 +62,6 @@ class EmailDestination(_Destination):
     security: Security = Field(default=True, validate_default=True)
     """`tls` speaks TLS from the first byte. True, the default, is what is usual on the port: `tls` on 465,
     else `starttls`. False is `none`."""
-    ca_file: str | None = None
-    """PEM file of the authorities to trust instead of the system's."""
     html: bool = True
     """Send a simple HTML form of the text beside it."""
 
@@ -78,14 +81,14 @@ class EmailDestination(_Destination):
     @property
     def confidential(self) -> tuple[str, ...]:
         if self.username is None or self.password is None:
-            return ()
+            return self.network_secrets
         password = self.password.get_secret_value()
         # AUTH PLAIN and LOGIN, as a server may repeat them.
         plain = base64.b64encode(f"\0{self.username}\0{password}".encode()).decode()
-        return (password, plain, base64.b64encode(password.encode()).decode())
+        return (password, plain, base64.b64encode(password.encode()).decode(), *self.network_secrets)
 
 
-class WebhookDestination(_Destination):
+class WebhookDestination(_NetworkDestination):
     """An HTTP receiver of JSON bodies, signed by the Standard Webhooks specification when secrets are set."""
 
     kind: Literal["webhook"] = "webhook"
@@ -94,8 +97,10 @@ class WebhookDestination(_Destination):
     """As a Standard Webhooks library takes them: `whsec_` and base64, or base64; any other text signs by its
     own bytes. While rotating, every secret signs."""
     headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
-    ca_file: str | None = None
-    """PEM file of the authorities to trust instead of the system's."""
+    success_status: tuple[Annotated[int, Field(ge=200, le=299)], ...] = ()
+    """The statuses that mean success; none given, every 2xx does."""
+    success_json: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    """Fields that the answer, a JSON object, must have with these values to be a success."""
 
     @model_validator(mode="after")
     def _credentials_are_in_one_place(self) -> "WebhookDestination":
@@ -116,10 +121,12 @@ class WebhookDestination(_Destination):
     @property
     def confidential(self) -> tuple[str, ...]:
         secrets = [secret.get_secret_value() for secret in (*self.secrets, *self.headers.values())]
-        return (*url_secrets(self.url.get_secret_value()), *secrets)
+        # A header such as `Authorization: Basic ...` may be repeated without its scheme.
+        bare = [secret.partition(" ")[2].strip() for secret in secrets if " " in secret]
+        return (*_url_secrets(self.url), *secrets, *bare, *self.network_secrets)
 
 
-class SlackDestination(_Destination):
+class SlackDestination(_NetworkDestination):
     """A Slack incoming webhook."""
 
     kind: Literal["slack"] = "slack"
@@ -135,10 +142,10 @@ class SlackDestination(_Destination):
 
     @property
     def confidential(self) -> tuple[str, ...]:
-        return url_secrets(self.webhook_url.get_secret_value())
+        return (*_url_secrets(self.webhook_url), *self.network_secrets)
 
 
-class TeamsDestination(_Destination):
+class TeamsDestination(_NetworkDestination):
     """A Microsoft Teams Workflows webhook."""
 
     kind: Literal["teams"] = "teams"
@@ -150,10 +157,10 @@ class TeamsDestination(_Destination):
 
     @property
     def confidential(self) -> tuple[str, ...]:
-        return url_secrets(self.webhook_url.get_secret_value())
+        return (*_url_secrets(self.webhook_url), *self.network_secrets)
 
 
-class PagerDutyDestination(_Destination):
+class PagerDutyDestination(_NetworkDestination):
     """A PagerDuty service, by its Events API v2 routing key."""
 
     kind: Literal["pagerduty"] = "pagerduty"
@@ -167,10 +174,10 @@ class PagerDutyDestination(_Destination):
 
     @property
     def confidential(self) -> tuple[str, ...]:
-        return (self.routing_key.get_secret_value(),)
+        return (self.routing_key.get_secret_value(), *self.network_secrets)
 
 
-class OpsGenieDestination(_Destination):
+class OpsGenieDestination(_NetworkDestination):
     """An OpsGenie account, by an Alert API key."""
 
     kind: Literal["opsgenie"] = "opsgenie"
@@ -184,7 +191,7 @@ class OpsGenieDestination(_Destination):
 
     @property
     def confidential(self) -> tuple[str, ...]:
-        return (self.api_key.get_secret_value(),)
+        return (self.api_key.get_secret_value(), *self.network_secrets)
 
 
 class AppriseDestination(_Destination):
@@ -248,6 +255,14 @@ class Channel(_Configured):
     destination: Destination
     concurrency: NonNegativeInt = 0
     """Attempts under way at once; 0 takes the setting for all channels."""
+
+
+def _url_secrets(url: SecretStr) -> tuple[str, ...]:
+    """The secret parts of a webhook's URL, its credentials also as an Authorization header repeats them."""
+    text = url.get_secret_value()
+    credentials = urlsplit(text).netloc.rpartition("@")[0]
+    encoded = base64.b64encode(unquote(credentials).encode()).decode()
+    return (*url_secrets(text), *([encoded] if credentials else []))
 
 
 def _place(url: SecretStr | HttpUrl) -> str:

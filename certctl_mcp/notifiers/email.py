@@ -15,6 +15,7 @@ from certctl_mcp.notifiers.mail import compose
 from certctl_mcp.notifiers.partial_deliveries import PartialDeliveries
 from certctl_mcp.notifiers.recipients import MalformedRecipientError, parse_recipients
 from certctl_mcp.notifiers.smtp_failures import Refusal, SessionError, recipients_refused, session_failed
+from certctl_mcp.notifiers.tls import client_context
 from storage.clock import Clock, utc_now
 from storage.models import Notification
 
@@ -48,7 +49,7 @@ class EmailNotifier:
         self._local_hostname: str | None = None
         self._tls: ssl.SSLContext | None = None
         if destination.security != "none":
-            self._tls = ssl.create_default_context(cafile=destination.ca_file)
+            self._tls = client_context(destination)
 
     async def send(self, notification: Notification) -> None:
         try:

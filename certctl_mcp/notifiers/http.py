@@ -5,79 +5,37 @@ secret into an error text.
 """
 
 import asyncio
-import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from datetime import timedelta
 
 import aiohttp
 from yarl import URL
 
-import certctl_mcp
+from certctl_mcp.config.network import NetworkSettings
 from certctl_mcp.notifiers.base import DeliveryFailedError, delivery_failed
 from certctl_mcp.notifiers.failure_kinds import FailureKind
+from certctl_mcp.notifiers.http_client import HttpClient
 from certctl_mcp.notifiers.http_failures import RequestError, Timeouts, explain
 from certctl_mcp.notifiers.http_response import HttpResponse, parse_retry_after
-from storage.clock import Clock, utc_now
+from certctl_mcp.notifiers.observed_connection import Exchange, current_exchange
+from certctl_mcp.notifiers.tls import client_context
 
-_ANSWER_BYTES = 16 * 1024
+_BODY_BYTES = 16 * 1024
 """Of an answer this much is read; a connection with more to come is closed."""
 
-_ANSWER_SECONDS = 1.0
-"""The status has decided; for the rest of the answer an attempt waits no longer."""
+_BODY_SECONDS = 1.0
+"""The status has decided; an attempt does not wait longer for the rest of the answer."""
 
 _MAX_REDIRECTS = 3
 _REDIRECTS = {301: False, 302: False, 303: False, 307: True, 308: True}
-"""Whether the same request is meant to be sent again; after the others a POST would become a GET."""
+"""Whether the same request is to be repeated; with the others a POST would become a GET."""
 
-_KEEP_ALIVE_SECONDS = 30
-_DNS_CACHE_SECONDS = 30
-
-
-class HttpClient:
-    """The connections that all HTTP channels of the process share, opened at the first request."""
-
-    def __init__(
-        self,
-        *,
-        connections: int,
-        connect_timeout: timedelta,
-        send_timeout: timedelta,
-        clock: Clock = utc_now,
-    ) -> None:
-        self.timeouts = Timeouts(connect_timeout.total_seconds(), send_timeout.total_seconds())
-        self.clock = clock
-        self._connections = connections
-        self._session: aiohttp.ClientSession | None = None
-
-    @property
-    def session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=self._connections,
-                    keepalive_timeout=_KEEP_ALIVE_SECONDS,
-                    ttl_dns_cache=_DNS_CACHE_SECONDS,
-                ),
-                timeout=aiohttp.ClientTimeout(total=self.timeouts.total, sock_connect=self.timeouts.connect),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                # A few bytes may unpack to gigabytes; errors are short enough to come as they are.
-                auto_decompress=False,
-                headers={
-                    "Accept-Encoding": "identity",
-                    "User-Agent": f"certctl-mcp/{certctl_mcp.__version__}",
-                },
-            )
-        return self._session
-
-    async def aclose(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+SuccessCheck = Callable[[HttpResponse], str | None]
+"""Why a 2xx answer is not a success after all; None if it is one."""
 
 
 class Endpoint:
-    """One URL that JSON bodies are posted to. Everything that is the same for every post is made once."""
+    """One URL that JSON bodies are posted to. What is the same for every post is prepared once."""
 
     def __init__(
         self,
@@ -86,50 +44,119 @@ class Endpoint:
         confidential: Iterable[str],
         *,
         headers: Mapping[str, str] | None = None,
+        network: NetworkSettings | None = None,
+        check: SuccessCheck | None = None,
         gone_is_permanent: bool = False,
-        tls: ssl.SSLContext | bool = True,
     ) -> None:
+        """`check` examines 2xx answers; without one each of them is a success.
+
+        Raises:
+            OSError: a certificate file of `network` can't be used.
+        """
+        network = network or NetworkSettings()
         self._client = client
-        # Sent as it was configured: a signature in a query must not be encoded anew.
+        # Sent as it was configured: a signature in a query must not be encoded again.
         self._url = URL(url, encoded=True)
-        self._host = _shown(self._url)
+        self._host = _display_host(self._url)
         self._address = f"{self._url.host_subcomponent}:{self._url.port}"
         self._confidential = tuple(confidential)
         self._headers = {"Content-Type": "application/json", **(headers or {})}
+        self._check = check
         self._gone_is_permanent = gone_is_permanent
-        self._tls = tls
+        # Without settings of its own, a channel shares the default context, and with it connections.
+        self._tls = client_context(network) if network.ca_file or network.client_cert else True
+        self._proxy = URL(network.proxy_url) if network.proxy_url else None
+        connect = client.timeouts.connect
+        if "connect_timeout" in network.model_fields_set:
+            connect = min(network.connect_timeout.total_seconds(), client.timeouts.total)
+        self._timeouts = Timeouts(connect, client.timeouts.total)
 
-    async def post(self, body: bytes, headers: Mapping[str, str]) -> None:
-        """Deliver `body`; any 2xx is a success.
+    async def post(self, body: bytes, headers: Mapping[str, str], *, path: str = "") -> None:
+        """Deliver `body`; the receiver's 2xx is a success, however its answer goes on.
+
+        `path` is appended to the URL's.
 
         Raises:
-            DeliveryFailedError: refused, redirected elsewhere, or no answer.
+            DeliveryFailedError: refused, redirected elsewhere, or not answered.
         """
-        url = self._url
+        exchange = Exchange()
+        current_exchange.set(exchange)
+        url = self._url if not path else self._url.with_path(self._url.path.rstrip("/") + path)
+        try:
+            async with asyncio.timeout(self._timeouts.deadline):
+                await self._post_to(url, exchange, body, {**self._headers, **headers})
+        except TimeoutError as error:
+            if exchange.status is None:
+                raise self._unanswered(error) from None
+            if not _is_success(exchange.status):
+                raise self._refusal(HttpResponse(exchange.status)) from None
+
+    async def _post_to(self, url: URL, exchange: Exchange, body: bytes, headers: Mapping[str, str]) -> None:
         for _ in range(_MAX_REDIRECTS + 1):
-            onward = await self._request(url, body, headers)
-            if onward is None:
+            redirect = await self._request(url, exchange, body, headers)
+            if redirect is None:
                 return
-            url = onward
+            url = redirect
         raise self._failed(f"{self._host} redirected more than {_MAX_REDIRECTS} times")
 
-    async def _request(self, url: URL, body: bytes, headers: Mapping[str, str]) -> URL | None:
-        """Post once. None: delivered. A URL: where the receiver wants it posted instead."""
+    async def _request(
+        self,
+        url: URL,
+        exchange: Exchange,
+        body: bytes,
+        headers: Mapping[str, str],
+        *,
+        fresh: bool = False,
+    ) -> URL | None:
+        """Post once. None: delivered. A URL: the receiver wants the body posted there instead."""
+        exchange.begin(None)
         try:
-            async with self._client.session.post(
-                url, data=body, headers={**self._headers, **headers}, allow_redirects=False, ssl=self._tls
+            async with self._client.session(fresh=fresh).post(
+                url,
+                data=body,
+                headers=headers,
+                allow_redirects=False,
+                ssl=self._tls,
+                proxy=self._proxy,
+                timeout=aiohttp.ClientTimeout(sock_connect=self._timeouts.connect),
             ) as response:
-                if 200 <= response.status < 300:
-                    # A connection whose answer was read whole serves the next post.
-                    if not response.content.is_eof():
-                        await _start_of_body(response)
-                    return None
-                if response.status in _REDIRECTS:
-                    return self._redirect(url, response)
-                raise await self._refused(response)
+                try:
+                    return await self._outcome(url, response, exchange)
+                finally:
+                    exchange.end()
         except RequestError as error:
-            message, kind = explain(error, self._address, self._client.timeouts)
-            raise self._failed(message, kind) from None
+            if exchange.status is not None:
+                # Nothing but the status could be read.
+                if not _is_success(exchange.status):
+                    raise self._refusal(HttpResponse(exchange.status)) from None
+                return None
+            if exchange.was_dropped and not fresh and not isinstance(error, TimeoutError):
+                # The receiver closed an idle connection just as we used it, or what it sends belongs to an
+                # earlier request. If it did read this one, it recognises the repeat by its key.
+                return await self._request(url, exchange, body, headers, fresh=True)
+            raise self._unanswered(error) from None
+
+    async def _outcome(self, url: URL, response: aiohttp.ClientResponse, exchange: Exchange) -> URL | None:
+        if response.status in _REDIRECTS:
+            return self._redirect(url, response)
+        if _is_success(response.status) and self._check is None:
+            # A connection whose answer was read to its end serves the next post.
+            if not response.content.is_eof():
+                await _start_of_body(response, exchange)
+            return None
+        answer = HttpResponse(
+            status=response.status,
+            content_type=response.content_type,
+            compressed=response.headers.get("Content-Encoding", "identity").lower() != "identity",
+            body=await _start_of_body(response, exchange),
+            retry_after=parse_retry_after(response.headers.get("Retry-After"), self._client.clock()),
+        )
+        if not _is_success(answer.status):
+            raise self._refusal(answer)
+        objection = self._check(answer) if self._check else None
+        if objection is not None:
+            raise answer.unsuccessful(self._host, objection, self._confidential)
+        return None
 
     def _redirect(self, url: URL, response: aiohttp.ClientResponse) -> URL:
         location = response.headers.get("Location", "")
@@ -137,41 +164,46 @@ class Endpoint:
             target = url.join(URL(location))
             same_origin = target.origin() == url.origin()
         except ValueError:
-            raise self._failed(f"{self._host} redirected to what is no URL") from None
+            raise self._failed(f"{self._host} redirected to something that is not a URL") from None
         if not same_origin:
-            raise self._failed(f"{self._host} redirected to {_shown(target)}, which is not followed")
+            source, destination = self._host, _display_host(target)
+            if target.scheme != url.scheme:
+                source, destination = f"{url.scheme}://{source}", f"{target.scheme}://{destination}"
+            raise self._failed(f"{source} redirected to {destination}, which is not followed")
         if not _REDIRECTS[response.status]:
             raise self._failed(f"{self._host} redirected with {response.status}, which can't repeat a POST")
         return target
 
-    async def _refused(self, response: aiohttp.ClientResponse) -> DeliveryFailedError:
-        answer = HttpResponse(
-            status=response.status,
-            content_type=response.content_type,
-            compressed=response.headers.get("Content-Encoding", "identity").lower() != "identity",
-            body=await _start_of_body(response),
-            retry_after=parse_retry_after(response.headers.get("Retry-After"), self._client.clock()),
-        )
+    def _refusal(self, answer: HttpResponse) -> DeliveryFailedError:
         return answer.failure(self._host, self._confidential, gone_is_permanent=self._gone_is_permanent)
 
-    def _failed(self, message: str, kind: FailureKind = FailureKind.GONE) -> DeliveryFailedError:
+    def _unanswered(self, error: Exception) -> DeliveryFailedError:
+        proxy = f"{self._proxy.host}:{self._proxy.port}" if self._proxy else None
+        message, kind = explain(error, self._address, self._timeouts, proxy)
         return delivery_failed(message, self._confidential, kind=kind)
 
+    def _failed(self, message: str) -> DeliveryFailedError:
+        return delivery_failed(message, self._confidential, kind=FailureKind.GONE)
 
-async def _start_of_body(response: aiohttp.ClientResponse) -> bytes:
-    """At most the bound, and what has arrived in time: the status counts whatever becomes of the body."""
+
+async def _start_of_body(response: aiohttp.ClientResponse, exchange: Exchange) -> bytes:
+    """At most the limit, and what has arrived in time; nothing of a body that can't be parsed."""
     body = bytearray()
     with suppress(*RequestError):
-        async with asyncio.timeout(_ANSWER_SECONDS):
-            while len(body) < _ANSWER_BYTES:
-                chunk = await response.content.read(_ANSWER_BYTES - len(body))
+        async with asyncio.timeout(_BODY_SECONDS):
+            while len(body) < _BODY_BYTES:
+                chunk = await response.content.read(_BODY_BYTES - len(body))
                 if not chunk:
                     break
                 body += chunk
-    return bytes(body)
+    return b"" if exchange.malformed else bytes(body)
 
 
-def _shown(url: URL) -> str:
-    """The host, with its port where that is not the usual one. The rest of a webhook's URL is a secret."""
+def _is_success(status: int) -> bool:
+    return 200 <= status < 300
+
+
+def _display_host(url: URL) -> str:
+    """The host, with its port unless that is the default. The rest of a webhook's URL is a secret."""
     host = url.host_subcomponent or "nowhere"
     return host if url.is_default_port() else f"{host}:{url.explicit_port}"

@@ -15,6 +15,11 @@ class Timeouts:
     connect: float
     total: float
 
+    @property
+    def deadline(self) -> float:
+        """When to give up: just before the caller, who limits an attempt to the same time, would."""
+        return self.total * 0.98
+
 
 # The first type that matches counts, so special cases stand before general ones. No sentence quotes the
 # library's own text for an error: that repeats the URL.
@@ -25,6 +30,16 @@ _SENTENCES: tuple[tuple[type[Exception], str, FailureKind], ...] = (
         FailureKind.TLS,
     ),
     (aiohttp.ClientConnectorSSLError, "TLS with {address} failed: {reason}", FailureKind.TLS),
+    (
+        aiohttp.ClientHttpProxyError,
+        "the proxy {proxy} answered {status} when asked to connect to {address}",
+        FailureKind.PROXY,
+    ),
+    (
+        aiohttp.ClientProxyConnectionError,
+        "the connection to the proxy {proxy} failed: {reason}",
+        FailureKind.PROXY,
+    ),
     (
         aiohttp.ClientConnectorDNSError,
         "the name of {address} could not be resolved: {reason}",
@@ -59,8 +74,10 @@ RequestError = (aiohttp.ClientError, OSError)
 """What a request can raise; timeouts are OSErrors."""
 
 
-def explain(error: Exception, address: str, timeouts: Timeouts) -> tuple[str, FailureKind]:
-    """A sentence for a person, and the kind of failure. `address` is host and port."""
+def explain(
+    error: Exception, address: str, timeouts: Timeouts, proxy: str | None = None
+) -> tuple[str, FailureKind]:
+    """A sentence for a person, and the kind of failure. `address` and `proxy` are host and port."""
     template, kind = next(
         (sentence, kind) for type_, sentence, kind in _SENTENCES if isinstance(error, type_)
     )
@@ -68,6 +85,8 @@ def explain(error: Exception, address: str, timeouts: Timeouts) -> tuple[str, Fa
         address=address,
         reason=_reason(error),
         type=type(error).__name__,
+        proxy=proxy,
+        status=error.status if isinstance(error, aiohttp.ClientResponseError) else None,
         connect=timeouts.connect,
         total=timeouts.total,
     )

@@ -43,6 +43,10 @@ class HttpResponse:
             ("<!doctype", "<html")
         )
 
+    def unsuccessful(self, host: str, objection: str, confidential: Iterable[str]) -> DeliveryFailedError:
+        """The failure of a 2xx answer that the receiver's API does not give to an accepted message."""
+        return self._described(host, confidential, f" {objection}")
+
     def failure(
         self, host: str, confidential: Iterable[str], *, gone_is_permanent: bool = False
     ) -> DeliveryFailedError:
@@ -51,8 +55,15 @@ class HttpResponse:
         `gone_is_permanent`: the receiver follows the Standard Webhooks specification, where 410 says that no
         message will ever be taken.
         """
+        return self._described(
+            host, confidential, permanent=gone_is_permanent and self.status == HTTPStatus.GONE
+        )
+
+    def _described(
+        self, host: str, confidential: Iterable[str], remark: str = "", *, permanent: bool = False
+    ) -> DeliveryFailedError:
         confidential = tuple(confidential)
-        rest = _PHRASES.get(self.status, "")
+        rest = _PHRASES.get(self.status, "") + remark
         if self.retry_after is not None:
             rest += f", retry after {self.retry_after.total_seconds():g} s"
         said = excerpt(without_markup(self.text) if self.is_page else self.text, confidential)
@@ -63,7 +74,7 @@ class HttpResponse:
             f"{host} answered {self.status} {rest}".rstrip(),
             confidential,
             kind=kind,
-            permanent=kind.is_permanent or (gone_is_permanent and self.status == HTTPStatus.GONE),
+            permanent=permanent or kind.is_permanent,
             retry_after=self.retry_after,
             told_to_wait=self.status == HTTPStatus.TOO_MANY_REQUESTS
             or (self.retry_after is not None and self.status in _LIMITS),

@@ -1,10 +1,12 @@
 """OpsGenie: an alert through the Alert API, which answers 202 as soon as it has the request."""
 
 from certctl_mcp.config.destinations import OpsGenieDestination
-from certctl_mcp.notifiers.http import Endpoint, HttpClient
+from certctl_mcp.notifiers.http import Endpoint
+from certctl_mcp.notifiers.http_client import HttpClient
 from certctl_mcp.notifiers.http_notifier import HttpNotifier, Post
 from certctl_mcp.notifiers.idempotency import idempotency_key
 from certctl_mcp.notifiers.json_body import Json, encode
+from certctl_mcp.notifiers.success import opsgenie_objection
 from storage.models import Notification
 
 _LONGEST_MESSAGE = 130
@@ -23,6 +25,8 @@ class OpsGenieNotifier(HttpNotifier):
                 client,
                 str(destination.api_url),
                 destination.confidential,
+                network=destination,
+                check=opsgenie_objection,
                 headers={"Authorization": f"GenieKey {destination.api_key.get_secret_value()}"},
             )
         )

@@ -1,10 +1,12 @@
 """PagerDuty: a trigger event to the Events API v2."""
 
 from certctl_mcp.config.destinations import PagerDutyDestination
-from certctl_mcp.notifiers.http import Endpoint, HttpClient
+from certctl_mcp.notifiers.http import Endpoint
+from certctl_mcp.notifiers.http_client import HttpClient
 from certctl_mcp.notifiers.http_notifier import HttpNotifier, Post
 from certctl_mcp.notifiers.idempotency import idempotency_key
 from certctl_mcp.notifiers.json_body import encode
+from certctl_mcp.notifiers.success import pagerduty_objection
 from certctl_mcp.text.redaction import truncate
 from storage.models import Notification
 
@@ -19,7 +21,15 @@ class PagerDutyNotifier(HttpNotifier):
     """Opens an incident; a repeat has the same `dedup_key` and is folded into it."""
 
     def __init__(self, destination: PagerDutyDestination, client: HttpClient) -> None:
-        super().__init__(Endpoint(client, str(destination.api_url), destination.confidential))
+        super().__init__(
+            Endpoint(
+                client,
+                str(destination.api_url),
+                destination.confidential,
+                network=destination,
+                check=pagerduty_objection,
+            )
+        )
         self._routing_key = destination.routing_key.get_secret_value()
         self._severity = destination.severity
 

@@ -26,12 +26,13 @@ from certctl_mcp.config.destinations import (
 )
 from certctl_mcp.config.errors import SettingsError
 from certctl_mcp.notifiers.base import Notifier, delivery_failed
+from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.notifiers.plugins import PluginNotifier, UnusablePluginError, check_installed
 from storage.clock import Clock, utc_now
 from storage.models import Notification
 
 if TYPE_CHECKING:
-    from certctl_mcp.notifiers.http import HttpClient
+    from certctl_mcp.notifiers.http_client import HttpClient
 
 _CONNECT_TIMEOUT = timedelta(seconds=10)
 _SEND_TIMEOUT = timedelta(seconds=30)
@@ -96,7 +97,8 @@ class NotifierRegistry:
         """The notifier of this channel; None if no such channel is configured.
 
         The first call for a kind imports it, which takes up to half a second, in a thread. A destination that
-        turns out to be unusable gives a notifier whose sends fail and say why, so the other channels go on.
+        can't be used now (a missing file, no free file descriptor) gets a notifier whose sends fail and
+        explain why; the next call tries to build it again.
         """
         notifier = self._notifiers.get(channel)
         if notifier is None and channel in self._channels:
@@ -113,16 +115,15 @@ class NotifierRegistry:
         self._notifiers.clear()
 
     def _built(self, channel: str) -> Notifier:
+        destination = self._channels[channel].destination
         with self._building:
-            notifier = self._notifiers.get(channel) or self._build(self._channels[channel].destination)
-            self._notifiers[channel] = notifier
+            notifier = self._notifiers.get(channel)
+            if notifier is None:
+                try:
+                    notifier = self._notifiers[channel] = self._import(destination)
+                except Exception as error:  # noqa: BLE001 - whatever it is, only this channel fails
+                    return _Unusable(destination, error)
         return notifier
-
-    def _build(self, destination: Destination) -> Notifier:
-        try:
-            return self._import(destination)
-        except (UnusablePluginError, OSError, ValueError) as error:
-            return _Unusable(f"{destination.description} can't be used: {error}", destination.confidential)
 
     def _import(self, destination: Destination) -> Notifier:
         match destination:
@@ -165,7 +166,7 @@ class NotifierRegistry:
                 assert_never(destination)
 
     def _http_client(self) -> "HttpClient":
-        from certctl_mcp.notifiers.http import HttpClient
+        from certctl_mcp.notifiers.http_client import HttpClient
 
         if self._http is None:
             self._http = HttpClient(
@@ -180,12 +181,12 @@ class NotifierRegistry:
 class _Unusable:
     """Takes the place of a destination that can't be set up."""
 
-    def __init__(self, reason: str, confidential: Iterable[str]) -> None:
-        self._reason = reason
-        self._confidential = tuple(confidential)
+    def __init__(self, destination: Destination, error: Exception) -> None:
+        self._reason = f"{destination.description} can't be used: {error}"
+        self._confidential = destination.confidential
 
     async def send(self, notification: Notification) -> None:
-        raise delivery_failed(self._reason, self._confidential)
+        raise delivery_failed(self._reason, self._confidential, kind=FailureKind.SETUP)
 
     async def aclose(self) -> None:
         """Nothing was opened."""

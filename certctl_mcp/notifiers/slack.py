@@ -1,10 +1,12 @@
 """Slack: a plain text to an incoming webhook."""
 
 from certctl_mcp.config.destinations import SlackDestination
-from certctl_mcp.notifiers.http import Endpoint, HttpClient
+from certctl_mcp.notifiers.http import Endpoint
+from certctl_mcp.notifiers.http_client import HttpClient
 from certctl_mcp.notifiers.http_notifier import IDEMPOTENCY_HEADER, HttpNotifier, Post
 from certctl_mcp.notifiers.idempotency import idempotency_key
 from certctl_mcp.notifiers.json_body import Json, encode
+from certctl_mcp.notifiers.success import slack_objection
 from storage.models import Notification
 
 _LONGEST_TEXT = 40_000
@@ -25,6 +27,8 @@ class SlackNotifier(HttpNotifier):
                 client,
                 destination.webhook_url.get_secret_value(),
                 destination.confidential,
+                network=destination,
+                check=slack_objection,
             )
         )
         overrides = {"channel": destination.channel, "username": destination.username}

@@ -1,10 +1,12 @@
 """Teams: an Adaptive Card to a Workflows webhook, which answers 202 as soon as it has the card."""
 
 from certctl_mcp.config.destinations import TeamsDestination
-from certctl_mcp.notifiers.http import Endpoint, HttpClient
+from certctl_mcp.notifiers.http import Endpoint
+from certctl_mcp.notifiers.http_client import HttpClient
 from certctl_mcp.notifiers.http_notifier import IDEMPOTENCY_HEADER, HttpNotifier, Post
 from certctl_mcp.notifiers.idempotency import idempotency_key
 from certctl_mcp.notifiers.json_body import Json, encode
+from certctl_mcp.notifiers.success import teams_objection
 from certctl_mcp.text.redaction import truncate
 from storage.models import Notification
 
@@ -20,7 +22,13 @@ class TeamsNotifier(HttpNotifier):
 
     def __init__(self, destination: TeamsDestination, client: HttpClient) -> None:
         super().__init__(
-            Endpoint(client, destination.webhook_url.get_secret_value(), destination.confidential)
+            Endpoint(
+                client,
+                destination.webhook_url.get_secret_value(),
+                destination.confidential,
+                network=destination,
+                check=teams_objection,
+            )
         )
 
     def write(self, notification: Notification) -> Post:

@@ -1,15 +1,17 @@
 """Webhook: a JSON body to the operator's receiver, signed by the Standard Webhooks specification."""
 
-import ssl
 from datetime import UTC
+from functools import partial
 
 from standardwebhooks import Webhook
 
 from certctl_mcp.config.destinations import WebhookDestination
-from certctl_mcp.notifiers.http import Endpoint, HttpClient
+from certctl_mcp.notifiers.http import Endpoint, SuccessCheck
+from certctl_mcp.notifiers.http_client import HttpClient
 from certctl_mcp.notifiers.http_notifier import HttpNotifier, Post
 from certctl_mcp.notifiers.idempotency import idempotency_key
 from certctl_mcp.notifiers.json_body import encode
+from certctl_mcp.notifiers.success import configured_objection
 from storage.models import Notification
 
 
@@ -27,7 +29,12 @@ class WebhookNotifier(HttpNotifier):
                 destination.confidential,
                 headers={name: value.get_secret_value() for name, value in destination.headers.items()},
                 gone_is_permanent=True,
-                tls=ssl.create_default_context(cafile=destination.ca_file) if destination.ca_file else True,
+                network=destination,
+                check=partial(
+                    configured_objection, statuses=destination.success_status, fields=destination.success_json
+                )
+                if destination.success_status or destination.success_json
+                else None,
             )
         )
         self._clock = client.clock
@@ -60,3 +67,9 @@ class WebhookNotifier(HttpNotifier):
             signatures = (signer.sign(msg_id=key, timestamp=now, data=text) for signer in self._signers)
             headers["webhook-signature"] = " ".join(signatures)
         return headers
+
+
+def _success_check(destination: WebhookDestination) -> SuccessCheck | None:
+    if not destination.success_status and not destination.success_json:
+        return None
+    return partial(configured_objection, statuses=destination.success_status, fields=destination.success_json)

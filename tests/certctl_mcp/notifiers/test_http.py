@@ -9,7 +9,8 @@ import pytest
 import trustme
 
 from certctl_mcp.notifiers.base import DeliveryFailedError
-from certctl_mcp.notifiers.http import Endpoint, HttpClient
+from certctl_mcp.notifiers.http import Endpoint
+from certctl_mcp.notifiers.http_client import HttpClient
 from tests.builders import NOON, SettableClock
 from tests.certctl_mcp.notifiers.receiver import Receiver, serve
 from tests.certctl_mcp.notifiers.scripted_server import FOREVER, Conversation, serving, silence
@@ -135,7 +136,7 @@ async def test_an_endless_answer_is_left(client: HttpClient) -> None:
 async def test_the_status_counts_though_the_body_never_comes(
     client: HttpClient, monkeypatch: pytest.MonkeyPatch, status: int, delivered: bool
 ) -> None:
-    monkeypatch.setattr("certctl_mcp.notifiers.http._ANSWER_SECONDS", 0.02)
+    monkeypatch.setattr("certctl_mcp.notifiers.http._BODY_SECONDS", 0.02)
     head = f"HTTP/1.1 {status} X\r\nContent-Length: 100\r\n\r\nbusy"
     async with serving(answering(head.encode())) as address:
         if delivered:
@@ -214,6 +215,45 @@ async def test_a_redirect_that_would_drop_the_body_is_no_success(
     assert len(receiver.received) == 1
 
 
+async def test_a_redirect_to_another_scheme_shows_both(client: HttpClient, receiver: Receiver) -> None:
+    host = receiver.host.partition(":")[0]
+    receiver.status, receiver.headers = 308, {"Location": f"https://{host}/secret-path"}
+    failure = await refusal(endpoint(client, receiver.url))
+    assert str(failure) == f"http://{receiver.host} redirected to https://{host}, which is not followed"
+
+
+async def test_a_post_on_a_connection_that_was_just_closed_is_repeated_at_once(client: HttpClient) -> None:
+    served = 0
+
+    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal served
+        await reader.readuntil(b'{"a": 1}')
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        served += 1
+        # The next post arrives on the same connection and meets its end.
+        await reader.readuntil(b'{"a": 1}')
+        writer.transport.abort()
+
+    async with serving(once) as address:
+        for _ in range(3):
+            await post(endpoint(client, f"http://{address}/"))
+    assert served == 3
+
+
+async def test_a_post_on_a_new_connection_is_not_repeated(client: HttpClient) -> None:
+    requests = 0
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal requests
+        await reader.readuntil(b'{"a": 1}')
+        requests += 1
+        writer.transport.abort()
+
+    async with serving(hang_up) as address:
+        await refusal(endpoint(client, f"http://{address}/"))
+    assert requests == 1
+
+
 async def test_redirects_in_a_circle_end(client: HttpClient, receiver: Receiver) -> None:
     receiver.status, receiver.headers = 308, {"Location": "/"}
     failure = await refusal(endpoint(client, receiver.url))
@@ -258,7 +298,7 @@ async def test_a_receiver_that_speaks_no_tls_is_told(client: HttpClient, receive
     ("answer", "sentence"),
     [
         (b"SSH-2.0-OpenSSH_9.9\r\n", "answered something that is not HTTP"),
-        (b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100_000 + b"\r\n\r\n", "answered something that is not HTTP"),
+        (b"HTTP/1.1 2 OK\r\n\r\n", "answered something that is not HTTP"),
     ],
 )
 async def test_an_answer_that_is_no_http_is_told(client: HttpClient, answer: bytes, sentence: str) -> None:

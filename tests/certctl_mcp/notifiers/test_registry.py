@@ -1,13 +1,17 @@
+import errno
 import subprocess
 import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from certctl_mcp.config.destinations import Channel
 from certctl_mcp.config.errors import SettingsError
 from certctl_mcp.notifiers.base import Notifier
+from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.notifiers.registry import NotifierRegistry
 from tests.builders import notification
 from tests.certctl_mcp.notifiers.failing import failure_of
@@ -107,6 +111,42 @@ async def test_a_destination_that_can_not_be_set_up_fails_its_own_sends_only(rec
         await sound.send(notification())
     assert "can't be used" in str(failure)
     assert not failure.permanent
+
+
+async def test_what_can_not_be_built_now_is_built_later(receiver: Receiver, tmp_path: Path) -> None:
+    ca_file = tmp_path / "ca.pem"
+    late = webhook(receiver.url, ca_file=str(ca_file))
+    async with NotifierRegistry.open([late], 10) as registry:
+        for _ in range(2):
+            notifier = await registry.find("Webhook")
+            assert notifier is not None
+            failure = await failure_of(notifier)
+            assert failure.kind is FailureKind.SETUP
+            assert failure.of_channel
+            assert not failure.permanent
+        trustme.CA().cert_pem.write_to_path(str(ca_file))
+        sound = await registry.find("Webhook")
+        assert sound is not None
+        await sound.send(notification())
+
+
+@pytest.mark.parametrize("name", [*DESTINATIONS])
+async def test_without_a_free_file_descriptor_every_channel_waits(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def exhausted(self: NotifierRegistry, destination: object) -> Notifier:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async with NotifierRegistry.open(channels(), 10) as registry:
+        with monkeypatch.context() as patch:
+            patch.setattr(NotifierRegistry, "_import", exhausted)
+            notifier = await registry.find(name)
+            assert notifier is not None
+            failure = await failure_of(notifier)
+        assert "Too many open files" in str(failure)
+        assert failure.of_channel
+        assert not failure.permanent
+        assert type(await registry.find(name)).__name__.endswith("Notifier")
 
 
 def test_an_unknown_notifier_of_another_package_stops_the_start() -> None:

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from certctl_mcp.config.destinations import SlackDestination
-from certctl_mcp.notifiers.http import HttpClient
+from certctl_mcp.notifiers.http_client import HttpClient
 from certctl_mcp.notifiers.slack import SlackNotifier
 from tests.builders import notification
 from tests.certctl_mcp.notifiers.failing import assert_leaks_no_secret, failure_of

@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestServer
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from certctl_mcp.config.destinations import WebhookDestination
-from certctl_mcp.notifiers.http import HttpClient
+from certctl_mcp.notifiers.http_client import HttpClient
 from certctl_mcp.notifiers.webhook import WebhookNotifier
 from tests.builders import SettableClock, notification
 from tests.certctl_mcp.notifiers.failing import assert_leaks_no_secret, failure_of
