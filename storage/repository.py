@@ -39,7 +39,7 @@ from storage.operations.bulk import Bulk
 from storage.operations.claim import claim
 from storage.operations.claim_postgresql import claim_rest
 from storage.operations.claim_request import ClaimRequest, Claims
-from storage.operations.leases import Held, end_leases, release
+from storage.operations.leases import ABANDONED_AT_MOST, Held, end_leases, release
 from storage.operations.outcomes import Finished, Transition, finish
 from storage.operations.requeue import Request, mark_read, requeue
 from storage.queries import delivery_stats, failure_groups, listing, lookups, queue_stats
@@ -181,6 +181,24 @@ class NotificationRepository:
     async def record_abandoned(self, claim: Claim, duration: timedelta, reason: str) -> bool:
         """The attempt was broken off without an answer; the notification is due again at once."""
         return await self._finish(claim, duration, AttemptOutcome.ABANDONED, reason, _unchanged(claim))
+
+    async def record_crash(self, claim: Claim, duration: timedelta, reason: str, wait: timedelta) -> bool:
+        """The process that made the attempt died: an abandoned attempt; the next one is due after `wait`."""
+        n = claim.notification
+        if n.abandoned_count + 1 >= ABANDONED_AT_MOST:
+            last_error = f"abandoned {ABANDONED_AT_MOST} times: {reason}"
+            transition = Transition(
+                NotificationStatus.DEAD, n.retry_count, last_error=last_error, abandoned=1
+            )
+        else:
+            transition = Transition(
+                NotificationStatus.FAILED,
+                n.retry_count,
+                next_retry_at=self._database.clock() + wait,
+                last_error=reason,
+                abandoned=1,
+            )
+        return await self._finish(claim, duration, AttemptOutcome.ABANDONED, reason, transition)
 
     async def release(self, claim: Claim) -> bool:
         """Give back a claim whose attempt was never begun, as if it had not been taken."""

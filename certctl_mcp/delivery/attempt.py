@@ -6,20 +6,20 @@ A receiver can misbehave in any way; here each way becomes an outcome of the con
 import asyncio
 import logging
 import random
-import time
-import traceback
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
 from certctl_mcp.delivery.outcome_writer import OutcomeWriter, Write
 from certctl_mcp.delivery.queue import DeliveryQueue
 from certctl_mcp.delivery.retry_policy import Dead, RetryPolicy
+from certctl_mcp.delivery.sending import Answer, Sender
+from certctl_mcp.delivery.suspects import START_UP, is_suspect
 from certctl_mcp.notifiers.base import DeliveryFailedError, Notifier
 from certctl_mcp.text.redaction import redact, truncate
 from storage.clock import Clock, utc_now
 from storage.models import AttemptOutcome, Claim, Notification
+from storage.operations.due import SUSPECT_AFTER
 from storage.sql.text import storable
 
 logger = logging.getLogger(__name__)
@@ -30,13 +30,8 @@ CLEAN_UP = timedelta(seconds=2)
 BROKEN_OFF = "broken off before it was answered: the server was told to stop"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """How an attempt ended, before anything is written."""
-
-    duration: timedelta
-    failure: DeliveryFailedError | None
-    skipped: bool = False
+Send = Callable[[Notification], Awaitable[Answer]]
+"""Sends a notification once; see `Sender.send`."""
 
 
 class Delivery:
@@ -49,37 +44,35 @@ class Delivery:
         policy: RetryPolicy,
         *,
         send_timeout: timedelta,
+        send_isolated: Send | None = None,
         missing_notifier: Literal["sent", "dead"] = "sent",
         clock: Clock = utc_now,
         chance: Callable[[], float] = random.random,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self.send_timeout = send_timeout
+        """`send_isolated` sends what may crash the process; without it, that is sent like everything else."""
+        self._send_timeout = send_timeout
+        self._send = Sender(find_notifier, send_timeout).send
+        self._send_isolated = send_isolated or self._send
         self._queue = queue
-        self._find_notifier = find_notifier
         self._policy = policy
         self._missing_notifier = missing_notifier
         self._clock = clock
         self._chance = chance
         self._writer = OutcomeWriter(sleep)
 
+    def longest_attempt(self, claim: Claim) -> timedelta:
+        """How long the attempt of this claim takes at most."""
+        return self._send_timeout + START_UP if is_suspect(claim) else self._send_timeout
+
     async def attempt(self, claim: Claim) -> Answer:
-        """Send the claimed notification once, within the send timeout. Nothing a notifier does raises."""
-        return await self.try_once(claim.notification)
+        """Send the claimed notification once. Nothing a notifier does raises."""
+        send = self._send_isolated if is_suspect(claim) else self._send
+        return await send(claim.notification)
 
     async def try_once(self, notification: Notification) -> Answer:
-        """Like `attempt`, for a notification that need not be in the queue."""
-        try:
-            # Outside the send timeout: importing the first notifier of a kind must not shorten its send.
-            notifier = await self._find_notifier(notification.channel)
-        except Exception as error:  # noqa: BLE001 - recorded as the failure
-            return Answer(timedelta(0), _defect(notification.channel, error))
-        if notifier is None:
-            reason = f"no notifier configured for channel {notification.channel}; not delivered"
-            return Answer(timedelta(0), DeliveryFailedError(reason, permanent=True), skipped=True)
-        begun = time.monotonic()
-        failure = await self._send(notifier, notification)
-        return Answer(timedelta(seconds=time.monotonic() - begun), failure)
+        """Send a notification that need not be in the queue."""
+        return await self._send(notification)
 
     @property
     def can_record(self) -> bool:
@@ -108,32 +101,16 @@ class Delivery:
         duration = self._clock() - claim.started_at
         return AttemptOutcome.ABANDONED, lambda: self._queue.record_abandoned(claim, duration, BROKEN_OFF)
 
-    async def _send(self, notifier: Notifier, notification: Notification) -> DeliveryFailedError | None:
-        """Returns why it was not delivered; None if it was."""
-        seconds = self.send_timeout.total_seconds()
-        try:
-            async with asyncio.timeout(seconds) as limit:
-                await notifier.send(notification)
-        except DeliveryFailedError as failure:
-            return failure
-        except TimeoutError as error:
-            if limit.expired():
-                return DeliveryFailedError(f"no answer within the send timeout of {seconds:g} s")
-            return _defect(notification.channel, error)
-        except asyncio.CancelledError as error:
-            if _is_being_cancelled():
-                raise
-            return _defect(notification.channel, error)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - recorded as the failure
-            return _defect(notification.channel, error)
-        return None
-
     def _outcome(self, claim: Claim, answer: Answer) -> tuple[AttemptOutcome, Write]:
         """The transition that follows from the answer: the retry rule of the contract."""
         queue, failure = self._queue, answer.failure
         if failure is None:
             return AttemptOutcome.SENT, lambda: queue.record_sent(claim, answer.duration)
         error = error_text(failure)
+        if answer.crashed:
+            # The backoff grows with each crash, and no retry is spent.
+            pause = self._policy.wait(claim.notification.abandoned_count - SUSPECT_AFTER)
+            return AttemptOutcome.ABANDONED, lambda: queue.record_crash(claim, answer.duration, error, pause)
         if answer.skipped and self._missing_notifier == "sent":
             return AttemptOutcome.SKIPPED, lambda: queue.record_skipped(claim, error)
         fate = self._policy.after_failure(
@@ -149,18 +126,3 @@ def error_text(failure: DeliveryFailedError) -> str:
     """The error text to store and show: bounded, and without secrets."""
     # Made storable first: replacing what can't be stored makes the text longer.
     return truncate(redact(storable(str(failure))))
-
-
-def _defect(channel: str, error: BaseException) -> DeliveryFailedError:
-    """For what a notifier should not raise: a defect in one must not stop the others."""
-    # The traceback may show secrets.
-    logger.error("the notifier of channel %r raised %s", channel, type(error).__name__)
-    logger.debug("the notifier of channel %r", channel, exc_info=error)
-    description = "".join(traceback.format_exception_only(error)).strip()
-    return DeliveryFailedError(f"the notifier failed: {description}")
-
-
-def _is_being_cancelled() -> bool:
-    """If not, a notifier cancelled a task of its own and let the cancellation escape."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 import anyio
 from anyio.abc import TaskGroup
 
-from certctl_mcp.delivery.attempt import Answer, Delivery
+from certctl_mcp.delivery.attempt import Delivery
 from certctl_mcp.delivery.metrics import AttemptMeter
 from certctl_mcp.delivery.queue import DeliveryQueue
+from certctl_mcp.delivery.sending import Answer
 from certctl_mcp.delivery.slots import Slots
+from certctl_mcp.delivery.suspects import is_suspect
 from storage.clock import Clock
 from storage.models import AttemptOutcome, Claim
 
@@ -28,10 +30,11 @@ class AttemptEnd:
     """False if the claim was given back, or nothing is known of its attempt."""
     outcome: AttemptOutcome | None
     """None if it could not be recorded."""
+    suspect: bool
 
     @property
     def will_be_due(self) -> bool:
-        return self.outcome in (AttemptOutcome.FAILED, None)
+        return self.outcome in (AttemptOutcome.FAILED, AttemptOutcome.ABANDONED, None)
 
 
 @dataclass(eq=False, slots=True)
@@ -122,7 +125,7 @@ class AttemptPool:
                 answer = await self._answer(claim)
             finally:
                 # The slot is free before the outcome is written: both can share a transaction.
-                self._start(self._slots.free(claim.notification.channel))
+                self._start(self._slots.free(claim))
                 self._slot_freed()
             if answer is not None:
                 outcome = await self._delivery.record(claim, answer)
@@ -136,7 +139,7 @@ class AttemptPool:
         finally:
             self.in_flight -= 1
             del self._held[_token(claim)]
-            self._attempt_ended(AttemptEnd(begun=answer is not None, outcome=outcome))
+            self._attempt_ended(AttemptEnd(answer is not None, outcome, is_suspect(claim)))
             for progress in self._watchers:
                 progress.changed.set()
 
@@ -155,7 +158,7 @@ class AttemptPool:
 
     async def _attempt_or_release(self, claim: Claim) -> Answer | None:
         # If the lease could expire during the attempt, another worker could attempt it at the same time.
-        if self._stopped or self._clock() + self._delivery.send_timeout > claim.expires_at:
+        if self._stopped or self._clock() + self._delivery.longest_attempt(claim) > claim.expires_at:
             await self._queue.release(claim)
             return None
         return await self._delivery.attempt(claim)

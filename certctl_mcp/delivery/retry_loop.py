@@ -14,12 +14,14 @@ from typing import Self
 import anyio
 from anyio.abc import TaskGroup
 
-from certctl_mcp.delivery.attempt import Answer, Delivery
+from certctl_mcp.delivery.attempt import Delivery
 from certctl_mcp.delivery.attempt_pool import AttemptEnd, AttemptPool
 from certctl_mcp.delivery.metrics import AttemptMeter
 from certctl_mcp.delivery.queue import DeliveryQueue
 from certctl_mcp.delivery.scheduler import Look, LookAhead, LookForSuspects, Scheduler, Wait
+from certctl_mcp.delivery.sending import Answer
 from certctl_mcp.delivery.slots import Slots
+from certctl_mcp.delivery.suspects import START_UP
 from storage.clock import Clock, utc_now
 from storage.engine.changes import Signal
 from storage.errors import StorageError
@@ -98,7 +100,6 @@ class RetryLoop:
         self._sweeping = asyncio.Lock()
         self._wake = asyncio.Event()
         self._stopped = asyncio.Event()
-        self._attempting_suspect = False
 
     async def __aenter__(self) -> Self:
         self._tasks = anyio.create_task_group()
@@ -190,8 +191,7 @@ class RetryLoop:
                 await asyncio.sleep(pause.total_seconds())
                 await self._look(SWEEP_LIMIT)
             case LookForSuspects():
-                if not await self._look_for_suspect(1):
-                    self._scheduler.no_suspects()
+                await self._look_for_suspects(SWEEP_LIMIT)
             case LookAhead():
                 after = self._looked_at or self._clock()
                 due_at = await self._queue.next_due_at(after=after, channels=self._channels)
@@ -203,8 +203,8 @@ class RetryLoop:
 
     async def _claim_due(self, limit: int) -> int:
         """Claim what is due and can start now; how many."""
-        # A notification that may crash its worker is attempted when nothing else is.
-        return await self._look(limit) or await self._look_for_suspect(limit)
+        claimed = await self._look(limit)
+        return claimed + await self._look_for_suspects(limit - claimed)
 
     async def _look(self, limit: int) -> int:
         async with self._claiming:
@@ -224,26 +224,30 @@ class RetryLoop:
             )
             return len(claims)
 
-    async def _look_for_suspect(self, limit: int) -> int:
+    async def _look_for_suspects(self, limit: int) -> int:
+        """Claim notifications that may crash the process; each is attempted in a process of its own."""
         async with self._claiming:
-            if limit <= 0 or not self._may_claim() or self._attempts.in_flight:
-                return 0
-            claims = await self._claim(1, Room(1), suspects=True)
-            self._attempting_suspect = bool(claims)
+            slots, room = self._slots.claimable_suspects()
+            slots = min(limit, slots)
+            self._scheduler.look_for_suspects_began()
+            claims: tuple[Claim, ...] = ()
+            if slots > 0 and self._may_claim():
+                claims = await self._claim(slots, room, suspects=True)
+            self._scheduler.looked_for_suspects(self._clock())
             return len(claims)
 
     def _may_claim(self) -> bool:
-        return not (self._stopped.is_set() or self._attempting_suspect) and self._delivery.can_record
+        return not self._stopped.is_set() and self._delivery.can_record
 
     async def _claim(self, slots: int, room: Room, *, suspects: bool) -> tuple[Claim, ...]:
+        lease = self._lease + START_UP if suspects else self._lease
         # Cancelled in the middle, it would leave leases that this process does not know of.
         with anyio.CancelScope(shield=True):
             found = await self._queue.claim(
-                ClaimRequest(
-                    self._worker, self._lease, slots, room, self._channels, suspects, self._attempts.held
-                )
+                ClaimRequest(self._worker, lease, slots, room, self._channels, suspects, self._attempts.held)
             )
-        self._looked_at = found.looked_at
+        if not suspects:
+            self._looked_at = found.looked_at
         self._attempts.add(found.claims, self._tasks)
         return found.claims
 
@@ -251,16 +255,17 @@ class RetryLoop:
         self._wake_if(self._scheduler.slot_freed(self._clock()))
 
     def _attempt_ended(self, end: AttemptEnd) -> None:
-        if self._attempting_suspect or not end.begun:
-            # The others have waited for its end, or it is due again.
-            self._attempting_suspect = False
-            self._wake_if(self._scheduler.news())
-        else:
+        if end.suspect:
+            self._wake_if(self._scheduler.suspect_ended())
+        if end.begun:
             self._wake_if(
                 self._scheduler.attempt_ended(
                     self._clock(), will_be_due=end.will_be_due, none_in_flight=not self._attempts.in_flight
                 )
             )
+        else:
+            # What was given back is due again.
+            self._wake_if(self._scheduler.news())
 
     def _wake_if(self, needed: bool) -> None:
         if needed:

@@ -16,6 +16,9 @@ EMPTY_LOOK_PAUSE = timedelta(milliseconds=10)
 """The shortest time between a look that found nothing and the next one. When something becomes due, every
 process looks for it, and most find that another one has claimed it."""
 
+SUSPECTS_INTERVAL = timedelta(seconds=1)
+"""While it is never quiet, how often the loop looks for suspects."""
+
 _NOW = datetime.min.replace(tzinfo=UTC)
 
 
@@ -28,7 +31,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class LookForSuspects:
-    """Claim a notification that may crash its worker."""
+    """Claim notifications that may crash the process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,8 @@ class _Phase(Enum):
     """There was news since the last time it was quiet."""
     QUIET = auto()
     """No news for a while: time for what must wait for that."""
-    NO_SUSPECTS = auto()
-    """And there is no suspect to attempt."""
+    LOOKING_AHEAD = auto()
+    """And suspects have been looked for."""
     IDLE = auto()
     """It is known when the next notification becomes due."""
 
@@ -68,17 +71,21 @@ class Scheduler:
         self._news_during_look = False
         self._more_may_be_due = False
         self._earliest_look: datetime | None = None
+        self._suspects_at: datetime | None = None
+        self._suspect_ended = False
 
     def next_step(self, now: datetime, *, can_claim: bool) -> Step:
         """What the loop does at `now`. `can_claim`: there is a free slot."""
+        if self._suspect_ended or self._until_suspects(now) == timedelta(0):
+            return LookForSuspects()
         if self._look_at <= now:
-            return Look(self._pause(now)) if can_claim else Wait(self._interval)
+            return Look(self._pause(now)) if can_claim else Wait(self._until_suspects(now))
         match self._phase:
             case _Phase.BUSY:
                 return Wait(QUIET)
             case _Phase.QUIET:
                 return LookForSuspects()
-            case _Phase.NO_SUSPECTS:
+            case _Phase.LOOKING_AHEAD:
                 return LookAhead()
             case _Phase.IDLE:
                 return Wait(self._look_at - now)
@@ -91,11 +98,14 @@ class Scheduler:
 
     def look_began(self) -> None:
         self._news_during_look = False
-        self._phase = _Phase.BUSY
+        if self._phase is not _Phase.BUSY:
+            self._phase = _Phase.BUSY
+            self._suspects_at = None
 
     def look_ended(self, now: datetime, *, found: int, more_may_be_due: bool) -> None:
         """`more_may_be_due`: what was claimed filled the slots that there were, in all or in a channel."""
         self._more_may_be_due = more_may_be_due
+        self._suspects_at = self._suspects_at or now + SUSPECTS_INTERVAL
         self._earliest_look = None if found else now + EMPTY_LOOK_PAUSE
         if not self._news_during_look:
             self._look_at = now + self._interval
@@ -119,17 +129,32 @@ class Scheduler:
         if self._phase is _Phase.BUSY:
             self._phase = _Phase.QUIET
 
-    def no_suspects(self) -> None:
-        """There is none, or none can be attempted now."""
+    def suspect_ended(self) -> bool:
+        """The attempt of a suspect has ended: the next one of its channel can begin."""
+        self._suspect_ended = True
+        return True
+
+    def look_for_suspects_began(self) -> None:
+        self._suspect_ended = False
+
+    def looked_for_suspects(self, now: datetime) -> None:
+        self._suspects_at = now + SUSPECTS_INTERVAL
         if self._phase is _Phase.QUIET:
-            self._phase = _Phase.NO_SUSPECTS
+            self._phase = _Phase.LOOKING_AHEAD
 
     def looked_ahead(self, next_due_at: datetime | None) -> None:
         """When the next notification becomes due, if any will."""
         if next_due_at is not None:
             self._look_at = min(self._look_at, next_due_at)
-        if self._phase is _Phase.NO_SUSPECTS:
+        if self._phase is _Phase.LOOKING_AHEAD:
             self._phase = _Phase.IDLE
+
+    def _until_suspects(self, now: datetime) -> timedelta:
+        """How long until suspects are looked for. When it is quiet, that is done anyway."""
+        if self._suspects_at is None or self._phase is not _Phase.BUSY:
+            return self._interval
+        # A clock that was set back must not put it off.
+        return min(max(timedelta(0), self._suspects_at - now), SUSPECTS_INTERVAL)
 
     def _pause(self, now: datetime) -> timedelta:
         if self._earliest_look is None:

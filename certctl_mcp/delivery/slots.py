@@ -13,6 +13,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
+from certctl_mcp.delivery.suspects import MOST_PROCESSES, is_suspect
 from storage.models import Claim, Room
 
 CLAIM_AHEAD = 3
@@ -44,8 +45,8 @@ class Slots:
         self._channels = frozenset(channels)
         self._in_flight: Counter[str] = Counter()
         self._in_all = 0
-        self._busy = 0
         self._waiting: defaultdict[str, deque[Claim]] = defaultdict(deque)
+        self._suspects: set[str] = set()
         self._ended: Counter[str] = Counter()
         self._ended_during_claim: Counter[str] = Counter()
 
@@ -54,15 +55,14 @@ class Slots:
         ahead = self._claimable_ahead()
         room = {
             channel: max(0, self._startable(channel) - len(self._waiting[channel]) + ahead[channel])
-            for channel in self._channels.union(self._in_flight, self._waiting)
+            for channel in self._channels
         }
-        others = startable(0, self._room.otherwise, self._limit - self._in_all, self._idle())
-        wanted = sum(room.values()) + others
-        if wanted > limit and room:
+        wanted = sum(room.values())
+        if wanted > limit:
             # The claim takes the oldest in all: no channel's backlog may keep the others out.
             share = max(1, limit // len(room))
             room = {channel: min(number, share) for channel, number in room.items()}
-        return min(wanted, limit), Room(others, room)
+        return min(wanted, limit), Room(0, room)
 
     @contextmanager
     def claiming(self) -> Iterator[None]:
@@ -75,9 +75,25 @@ class Slots:
         """Nothing is in flight, so the pace of earlier attempts says nothing about the next ones."""
         self._ended_during_claim.clear()
 
+    def claimable_suspects(self) -> tuple[int, Room]:
+        """How many suspects to claim, in all and in each channel.
+
+        A channel attempts one at a time. One that hangs gets none, for it would only wait.
+        """
+        room = {
+            channel: int(channel not in self._suspects and self._flows(channel)) for channel in self._channels
+        }
+        return min(sum(room.values()), MOST_PROCESSES - len(self._suspects)), Room(0, room)
+
     def hold(self, claim: Claim) -> None:
         """Keep a claim until it has a slot."""
-        self._waiting[claim.notification.channel].append(claim)
+        channel = claim.notification.channel
+        if is_suspect(claim):
+            # First in line: in a busy channel it would wait for ever.
+            self._waiting[channel].appendleft(claim)
+            self._suspects.add(channel)
+        else:
+            self._waiting[channel].append(claim)
 
     def start_ready(self) -> Iterator[Claim]:
         """Take a slot for each claim that can have one, and return these claims."""
@@ -90,14 +106,16 @@ class Slots:
                     started = True
                     yield self._start(channel)
 
-    def free(self, channel: str) -> Iterator[Claim]:
-        """An attempt in the channel has ended. Returns the claims that take a slot now."""
+    def free(self, claim: Claim) -> Iterator[Claim]:
+        """The attempt of this claim has ended. Returns the claims that take a slot now."""
+        channel = claim.notification.channel
+        if is_suspect(claim):
+            self._suspects.discard(channel)
         self._ended[channel] += 1
         self._in_all -= 1
         self._in_flight[channel] -= 1
         if not self._in_flight[channel]:
             del self._in_flight[channel]
-            self._busy -= channel in self._channels
         waiting = self._waiting[channel]
         while waiting and self._startable(channel):
             yield self._start(channel)
@@ -110,19 +128,18 @@ class Slots:
                 yield self._start(channel)
 
     def _start(self, channel: str) -> Claim:
-        if channel not in self._in_flight:
-            self._busy += channel in self._channels
         self._in_flight[channel] += 1
         self._in_all += 1
         return self._waiting[channel].popleft()
 
     def _startable(self, channel: str) -> int:
         in_flight = self._in_flight.get(channel, 0)
-        idle_others = self._idle() - (in_flight == 0 and channel in self._channels)
+        idle_others = len(self._channels) - len(self._in_flight) - (in_flight == 0)
         return startable(in_flight, self._room.of(channel), self._limit - self._in_all, idle_others)
 
-    def _idle(self) -> int:
-        return len(self._channels) - self._busy
+    def _flows(self, channel: str) -> bool:
+        """A claim of the channel can start now or soon."""
+        return self._startable(channel) > 0 or self._ended_during_claim[channel] > 0
 
     def _claimable_ahead(self) -> Counter[str]:
         """How many to claim in each channel beyond its free slots."""

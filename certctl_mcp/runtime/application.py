@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.delivery.attempt import Delivery
+from certctl_mcp.delivery.isolation import IsolatedAttempts
 from certctl_mcp.delivery.metrics import AttemptMeter
 from certctl_mcp.delivery.retry_loop import RetryLoop
 from certctl_mcp.delivery.retry_policy import RetryPolicy
@@ -65,6 +66,7 @@ async def open_application(settings: Settings) -> AsyncIterator[Application]:
             notifiers.find,
             RetryPolicy.of(settings),
             send_timeout=settings.send_timeout,
+            send_isolated=IsolatedAttempts(settings.channels, settings.send_timeout).send,
             missing_notifier=settings.missing_notifier,
             clock=database.clock,
         )

@@ -34,6 +34,8 @@ class Transition:
     next_retry_at: datetime | None = None
     error: str | None = None
     last_error: str | None = None
+    abandoned: int = 0
+    """Added to how often it was abandoned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,15 @@ class Finished:
 
 _n = notification_events.c
 _a = notification_attempts.c
-_WRITTEN = (_n.status, _n.retry_count, _n.sent_at, _n.next_retry_at, _n.error, _n.last_error)
+_WRITTEN = (
+    _n.status,
+    _n.retry_count,
+    _n.sent_at,
+    _n.next_retry_at,
+    _n.error,
+    _n.last_error,
+    _n.abandoned_count,
+)
 _RECORDED = (_a.number, _a.started_at, _a.duration, _a.outcome, _a.worker, _a.channel)
 _RECORDED_AS = ["notification_id", "error", "late", *(column.name for column in _RECORDED)]
 
@@ -202,6 +212,7 @@ def _row(attempt: Finished) -> dict[str, Value]:
         "next_retry_at": transition.next_retry_at,
         "error": _stored(transition.error),
         "last_error": _stored(transition.last_error),
+        "abandoned_count": claim.notification.abandoned_count + transition.abandoned,
         "started_at": claim.started_at,
         "duration": attempt.duration.total_seconds(),
         "outcome": attempt.outcome,

@@ -145,7 +145,15 @@ def retry_loop(
     return RetryLoop(**settings | overrides)
 
 
-_OF_DELIVERY = {"policy", "send_timeout", "missing_notifier", "chance", "sleep", "find_notifier"}
+_OF_DELIVERY = {
+    "policy",
+    "send_timeout",
+    "missing_notifier",
+    "chance",
+    "sleep",
+    "find_notifier",
+    "send_isolated",
+}
 
 
 @asynccontextmanager

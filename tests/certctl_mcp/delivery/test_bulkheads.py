@@ -2,18 +2,21 @@
 
 import asyncio
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from time import monotonic
 
 import pytest
 
 from certctl_mcp.delivery.scheduler import QUIET
+from certctl_mcp.delivery.sending import Answer
 from storage.database import Database
 from storage.models import Notification, Room
 from storage.operations.claim_request import ClaimRequest, Claims
 from storage.repository import NotificationRepository
-from tests.builders import LEASE, Queue, new_notification
-from tests.certctl_mcp.sending import Acting, Delivering, Hanging, retry_loop, running
+from tests.builders import Queue, new_notification
+from tests.certctl_mcp.sending import PATIENCE, Acting, Delivering, Hanging, retry_loop, running
+from tests.storage.foreign import run
 
 
 async def test_a_channel_that_hangs_holds_its_own_places_and_no_others(
@@ -163,32 +166,71 @@ async def test_as_much_is_sent_at_once_as_the_limits_allow(database: Database, q
     assert hanging.most_in_all == 12
 
 
-async def test_what_may_kill_its_worker_is_attempted_when_nothing_else_is(
-    database: Database, queue: Queue
+async def test_suspects_are_attempted_beside_the_others_whatever_hangs(
+    database: Database, database_path: Path, queue: Queue
 ) -> None:
-    told: list[str] = []
-    looked = asyncio.Event()
+    hanging, delivering, isolated = Hanging(), Delivering(), Delivering()
 
-    async def wait(wake: asyncio.Event, longest: timedelta) -> None:
-        if longest > QUIET:
-            looked.set()
-            await wake.wait()
+    async def send_isolated(notification: Notification) -> Answer:
+        await (hanging if notification.channel.startswith("hanging") else isolated).send(notification)
+        return Answer(timedelta(0), None)
 
-    async def tell(notification: Notification) -> None:
-        told.append(f"{notification.message} begins")
-        if notification.message == "suspect":
-            await queue.pending(message="newcomer")
-            looked.clear()
-            await looked.wait()
-        told.append(f"{notification.message} ends")
+    names = [f"hanging {number}" for number in range(5)]
+    for name in (*names, "working"):
+        for _ in range(3):
+            await queue.pending(channel=name, message="suspect")
+    run(database_path, "UPDATE notification_events SET abandoned_count = 3")
+    for name in (*names, "working"):
+        for _ in range(30):
+            await queue.pending(channel=name)
+    notifiers = {**dict.fromkeys(names, hanging), "working": delivering}
+    loop = retry_loop(database, notifiers, send_isolated=send_isolated, worker="worker-2")
+    async with running(loop):
+        begun = monotonic()
+        await isolated.receives(3)
+        await delivering.receives(30)
+        assert monotonic() - begun < 10
+        await queue.pending(channel="working")
+        begun = monotonic()
+        await delivering.receives(31)
+        assert monotonic() - begun < 1
+        # Never more than one of a channel at once.
+        assert Counter(n.channel for n in hanging.received if n.message == "suspect") <= Counter(names)
+        hanging.release()
+        await hanging.receives(5 * 33)
+    assert {notification.message for notification in isolated.received} == {"suspect"}
+    assert "suspect" not in delivering.messages
+
+
+async def test_a_suspect_is_attempted_though_its_channel_is_never_quiet(
+    database: Database, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("certctl_mcp.delivery.scheduler.SUSPECTS_INTERVAL", timedelta(milliseconds=250))
+    isolated = asyncio.Event()
+
+    async def send_isolated(_: Notification) -> Answer:
+        isolated.set()
+        return Answer(timedelta(0), None)
+
+    async def send_another(_: Notification) -> None:
+        if not isolated.is_set():
+            await queue.pending(message="never quiet")
+            await asyncio.sleep(0.02)
 
     await queue.abandoned(times=3, message="suspect")
-    await queue.pending(message="innocent")
-    notifier = Acting(tell)
-    async with running(retry_loop(database, {"Webhook": notifier}, wait=wait)):
-        await notifier.receives(3)
-    names = ("innocent", "suspect", "newcomer")
-    assert told == [f"{name} {what}" for name in names for what in ("begins", "ends")]
+    for _ in range(30):
+        await queue.pending()
+    notifiers = {"Webhook": Acting(send_another)}
+    queue.clock.now = datetime.now(UTC)
+    loop = retry_loop(
+        database,
+        notifiers,
+        send_isolated=send_isolated,
+        clock=lambda: datetime.now(UTC),
+        worker="worker-2",
+    )
+    async with running(loop), asyncio.timeout(PATIENCE.total_seconds()):
+        await isolated.wait()
 
 
 async def test_one_suspect_is_attempted_after_the_other(database: Database, queue: Queue) -> None:
@@ -202,27 +244,34 @@ async def test_one_suspect_is_attempted_after_the_other(database: Database, queu
     assert hanging.most_in_all == 1
 
 
-async def test_a_lease_that_ends_beside_a_suspect_is_waited_for_in_peace(
+async def test_a_lease_that_ends_while_a_suspect_hangs_is_waited_for_without_polling(
     database: Database, queue: Queue
 ) -> None:
-    await queue.abandoned(times=3)
-    held = await queue.pending()
+    await queue.abandoned(times=3, message="suspect")
+    held = await queue.pending(message="held")
     await queue.claim(held.id)
-    hanging = Hanging()
+    suspect, others = Hanging(), Delivering()
     waits: list[timedelta] = []
+
+    async def send_isolated(notification: Notification) -> Answer:
+        await suspect.send(notification)
+        return Answer(timedelta(0), None)
 
     async def wait(wake: asyncio.Event, longest: timedelta) -> None:
         if longest == QUIET:
             return
         waits.append(longest)
-        if hanging.received and len(waits) < 10:
-            queue.clock.advance(LEASE)
+        if suspect.received and not others.received:
+            queue.clock.advance(longest)
             return
-        hanging.release()
         await wake.wait()
 
-    async with running(retry_loop(database, {"Webhook": hanging}, wait=wait, worker="worker-2")):
-        await hanging.receives(2)
+    notifiers = {"Webhook": others}
+    loop = retry_loop(database, notifiers, send_isolated=send_isolated, wait=wait, worker="worker-2")
+    async with running(loop):
+        await others.receives()
+        suspect.release()
+    assert (suspect.messages, others.messages) == (["suspect"], ["held"])
     assert timedelta(0) not in waits
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from certctl_mcp.delivery.scheduler import (
     EMPTY_LOOK_PAUSE,
     QUIET,
+    SUSPECTS_INTERVAL,
     Look,
     LookAhead,
     LookForSuspects,
@@ -50,8 +51,13 @@ def wait_passes(scheduler: Scheduler) -> None:
     scheduler.wait_passed()
 
 
-def no_suspects(scheduler: Scheduler) -> None:
-    scheduler.no_suspects()
+def looks_for_suspects(scheduler: Scheduler) -> None:
+    scheduler.look_for_suspects_began()
+    scheduler.looked_for_suspects(NOON)
+
+
+def suspect_ends(scheduler: Scheduler) -> None:
+    assert scheduler.suspect_ended()
 
 
 def looks_ahead(next_due: timedelta | None = None) -> Event:
@@ -73,7 +79,7 @@ def attempt_ends(*, wakes: bool, will_be_due: bool = False, none_in_flight: bool
 
 
 LOOK = Look(AT_ONCE)
-IDLE = (looks(), wait_passes, no_suspects, looks_ahead())
+IDLE = (looks(), wait_passes, looks_for_suspects, looks_ahead())
 
 
 def name(case: object) -> str | None:
@@ -91,7 +97,7 @@ def name(case: object) -> str | None:
         ("news came after an empty look", (looks(found=0), news), Look(EMPTY_LOOK_PAUSE)),
         ("a look failed", (looks(), news, look_begins), LOOK),
         ("it is quiet", (looks(), wait_passes), LookForSuspects()),
-        ("there are no suspects", (looks(), wait_passes, no_suspects), LookAhead()),
+        ("suspects were looked for", (looks(), wait_passes, looks_for_suspects), LookAhead()),
         ("nothing will be due", IDLE, Wait(INTERVAL)),
         ("a retry will be due", (*IDLE[:3], looks_ahead(SOON)), Wait(SOON)),
         ("a retry will be due late", (*IDLE[:3], looks_ahead(2 * INTERVAL)), Wait(INTERVAL)),
@@ -109,7 +115,7 @@ def name(case: object) -> str | None:
         ),
         (
             "a failure while idle will be due again",
-            (*IDLE, attempt_ends(wakes=True, will_be_due=True), no_suspects),
+            (*IDLE, attempt_ends(wakes=True, will_be_due=True), looks_for_suspects),
             LookAhead(),
         ),
         (
@@ -117,6 +123,9 @@ def name(case: object) -> str | None:
             (*IDLE[:3], attempt_ends(wakes=True, will_be_due=True), looks_ahead(SOON)),
             LookForSuspects(),
         ),
+        ("a suspect ends while idle", (*IDLE, suspect_ends), LookForSuspects()),
+        ("a suspect ends while busy", (looks(), suspect_ends), LookForSuspects()),
+        ("the next suspect was looked for", (looks(), suspect_ends, looks_for_suspects), Wait(QUIET)),
         (
             "a failure while busy is found when it is quiet",
             (looks(), attempt_ends(wakes=False, will_be_due=True)),
@@ -140,6 +149,30 @@ def test_without_a_free_slot_it_waits_for_one() -> None:
     assert scheduler.next_step(NOON, can_claim=True) == LOOK
 
 
+def test_while_it_is_never_quiet_it_looks_for_suspects_every_second() -> None:
+    scheduler = Scheduler(INTERVAL)
+    looked: list[float] = []
+    for tenths in range(40):
+        now = NOON + timedelta(seconds=tenths / 10)
+        scheduler.news()
+        if scheduler.next_step(now, can_claim=True) == LookForSuspects():
+            looked.append(tenths / 10)
+            scheduler.look_for_suspects_began()
+            scheduler.looked_for_suspects(now)
+        assert isinstance(scheduler.next_step(now, can_claim=True), Look)
+        scheduler.look_began()
+        scheduler.look_ended(now, found=1, more_may_be_due=False)
+    assert looked == [1, 2, 3]
+
+
+def test_while_all_slots_are_taken_it_looks_for_suspects_every_second() -> None:
+    scheduler = Scheduler(INTERVAL)
+    looks(more=True)(scheduler)
+    scheduler.news()
+    assert scheduler.next_step(NOON, can_claim=False) == Wait(SUSPECTS_INTERVAL)
+    assert scheduler.next_step(NOON + SUSPECTS_INTERVAL, can_claim=False) == LookForSuspects()
+
+
 @pytest.mark.parametrize("set_back", [timedelta(days=365), timedelta(seconds=1)])
 def test_a_clock_that_is_set_back_does_not_lengthen_the_pause(set_back: timedelta) -> None:
     scheduler = Scheduler(INTERVAL)
@@ -155,7 +188,7 @@ EVENTS: tuple[Event, ...] = (
     looks(),
     looks(found=0, more=True),
     Scheduler.wait_passed,
-    Scheduler.no_suspects,
+    looks_for_suspects,
     looks_ahead(SOON),
     looks_ahead(),
     lambda scheduler: scheduler.slot_freed(NOON),
@@ -173,6 +206,9 @@ def test_whatever_happened_it_looks_again_within_the_interval(events: list[Event
     step = scheduler.next_step(now, can_claim=True)
     if isinstance(step, Wait):
         assert timedelta(0) < step.longest <= INTERVAL
-    # News is always followed by a look.
+    # News is always followed by a look, if need be after one for suspects.
     scheduler.news()
+    if scheduler.next_step(now, can_claim=True) == LookForSuspects():
+        scheduler.look_for_suspects_began()
+        scheduler.looked_for_suspects(now)
     assert isinstance(scheduler.next_step(now, can_claim=True), Look)

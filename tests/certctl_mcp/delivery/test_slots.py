@@ -98,7 +98,7 @@ def test_an_idle_channel_can_always_start_and_no_limit_is_passed(
             started = slots.start_ready()
         elif in_flight[channel]:
             in_flight[channel] -= 1
-            started = slots.free(channel)
+            started = slots.free(claim(channel))
         else:
             continue
         in_flight.update(held.notification.channel for held in started)

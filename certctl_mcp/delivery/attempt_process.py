@@ -1,0 +1,95 @@
+"""The process that makes one attempt in isolation: `python -m certctl_mcp.delivery.attempt_process`.
+
+It reads the attempt from stdin and writes how it ended to stdout. Its parent starts it for a notification
+that may crash the process, so that nothing else ends with it.
+"""
+
+import asyncio
+import faulthandler
+import os
+import pickle
+import signal
+import sys
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pydantic import BaseModel
+
+from certctl_mcp.config.destinations import Channel
+from certctl_mcp.delivery.sending import Answer, Sender
+from certctl_mcp.notifiers.base import DeliveryFailedError
+from certctl_mcp.notifiers.failure_kinds import FailureKind
+from certctl_mcp.notifiers.registry import NotifierRegistry
+from storage.models import Notification
+
+
+@dataclass(frozen=True, slots=True)
+class IsolatedAttempt:
+    """What the process is given: of all settings, only those of the notification's channel."""
+
+    notification: Notification
+    channel: Channel
+    send_timeout: timedelta
+    killed_after: timedelta
+    """When the kernel ends the process, in case its parent has died."""
+
+
+class Result(BaseModel):
+    """What the process answers."""
+
+    duration: timedelta
+    failure: str | None = None
+    permanent: bool = False
+    retry_after: timedelta | None = None
+    told_to_wait: bool = False
+    kind: FailureKind | None = None
+
+    @classmethod
+    def of(cls, answer: Answer) -> "Result":
+        failure = answer.failure
+        if failure is None:
+            return cls(duration=answer.duration)
+        return cls(
+            duration=answer.duration,
+            failure=str(failure),
+            permanent=failure.permanent,
+            retry_after=failure.retry_after,
+            told_to_wait=failure.told_to_wait,
+            kind=failure.kind,
+        )
+
+    def answer(self) -> Answer:
+        if self.failure is None:
+            return Answer(self.duration, None)
+        failure = DeliveryFailedError(
+            self.failure,
+            permanent=self.permanent,
+            retry_after=self.retry_after,
+            told_to_wait=self.told_to_wait,
+            kind=self.kind,
+        )
+        return Answer(self.duration, failure)
+
+
+async def _attempt(attempt: IsolatedAttempt) -> Answer:
+    async with NotifierRegistry.open([attempt.channel], 1, send_timeout=attempt.send_timeout) as notifiers:
+        sender = Sender(notifiers.find, attempt.send_timeout)
+        return await sender.send(attempt.notification)
+
+
+def main() -> None:
+    faulthandler.enable()
+    # What a notifier prints must not mix with the answer.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    # The parent, which alone writes here, is trusted.
+    attempt: IsolatedAttempt = pickle.load(sys.stdin.buffer)
+    signal.setitimer(signal.ITIMER_REAL, attempt.killed_after.total_seconds())
+    with answers:
+        answers.write(Result.of(asyncio.run(_attempt(attempt))).model_dump_json())
+    # Threads that a notifier left behind must not keep the answer from being read.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""One send through a notifier, within the send timeout: every way it can end becomes an answer."""
+
+import asyncio
+import logging
+import time
+import traceback
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from certctl_mcp.notifiers.base import DeliveryFailedError, Notifier
+from certctl_mcp.notifiers.failure_kinds import FailureKind
+from storage.models import Notification
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How an attempt ended, before anything is written."""
+
+    duration: timedelta
+    failure: DeliveryFailedError | None
+    skipped: bool = False
+    """Nothing was sent, because the channel has no notifier here."""
+    crashed: bool = False
+    """The process that made the attempt died."""
+
+
+class Sender:
+    """Sends notifications through their channels' notifiers."""
+
+    def __init__(
+        self, find_notifier: Callable[[str], Awaitable[Notifier | None]], send_timeout: timedelta
+    ) -> None:
+        self._find_notifier = find_notifier
+        self._send_timeout = send_timeout
+
+    async def send(self, notification: Notification) -> Answer:
+        """Send once. Nothing that a notifier does raises."""
+        try:
+            # Outside the send timeout: importing the first notifier of a kind must not shorten its send.
+            notifier = await self._find_notifier(notification.channel)
+        except Exception as error:  # noqa: BLE001 - recorded as the failure
+            return Answer(timedelta(0), _defect(notification.channel, error))
+        if notifier is None:
+            return no_notifier(notification.channel)
+        begun = time.monotonic()
+        failure = await self._send(notifier, notification)
+        return Answer(timedelta(seconds=time.monotonic() - begun), failure)
+
+    async def _send(self, notifier: Notifier, notification: Notification) -> DeliveryFailedError | None:
+        """Returns why it was not delivered; None if it was."""
+        try:
+            async with asyncio.timeout(self._send_timeout.total_seconds()) as limit:
+                await notifier.send(notification)
+        except DeliveryFailedError as failure:
+            return failure
+        except TimeoutError as error:
+            if limit.expired():
+                return timed_out(self._send_timeout)
+            return _defect(notification.channel, error)
+        except asyncio.CancelledError as error:
+            if _is_being_cancelled():
+                raise
+            return _defect(notification.channel, error)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - recorded as the failure
+            return _defect(notification.channel, error)
+        return None
+
+
+def no_notifier(channel: str) -> Answer:
+    reason = f"no notifier configured for channel {channel}; not delivered"
+    failure = DeliveryFailedError(reason, permanent=True, kind=FailureKind.NO_NOTIFIER)
+    return Answer(timedelta(0), failure, skipped=True)
+
+
+def timed_out(send_timeout: timedelta) -> DeliveryFailedError:
+    return DeliveryFailedError(
+        f"no answer within the send timeout of {send_timeout.total_seconds():g} s", kind=FailureKind.TIMEOUT
+    )
+
+
+def _defect(channel: str, error: BaseException) -> DeliveryFailedError:
+    """For what a notifier should not raise: a defect in one must not stop the others."""
+    # The traceback may show secrets.
+    logger.error("the notifier of channel %r raised %s", channel, type(error).__name__)
+    logger.debug("the notifier of channel %r", channel, exc_info=error)
+    description = "".join(traceback.format_exception_only(error)).strip()
+    return DeliveryFailedError(f"the notifier failed: {description}")
+
+
+def _is_being_cancelled() -> bool:
+    """If not, a notifier cancelled a task of its own and let the cancellation escape."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
