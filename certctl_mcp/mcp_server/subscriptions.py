@@ -26,7 +26,7 @@ from certctl_mcp.mcp_server.errors import CALL_TIMEOUT
 from certctl_mcp.mcp_server.resources import find
 from certctl_mcp.mcp_server.sdk_internals import connection_of
 from certctl_mcp.runtime.lifespan import Opening
-from certctl_mcp.runtime.watch import Stop
+from certctl_mcp.runtime.watch import Unsubscribe
 
 Context = ServerRequestContext[Opening, Any]
 
@@ -44,7 +44,7 @@ async def _subscribe(ctx: Context, params: SubscribeRequestParams) -> EmptyResul
     opening, connection = ctx.lifespan_context, connection_of(ctx.session)
     resource = find(params.uri)
     subscribed = _subscriptions(connection)
-    stop = await opening.watch.add(
+    unsubscribe = await opening.watch.subscribe(
         resource.uri,
         partial(resource.fingerprint, opening),
         partial(connection.send_resource_updated, params.uri),
@@ -53,7 +53,7 @@ async def _subscribe(ctx: Context, params: SubscribeRequestParams) -> EmptyResul
     earlier = subscribed.pop(params.uri, None)
     if earlier is not None:
         earlier()
-    subscribed[params.uri] = stop
+    subscribed[params.uri] = unsubscribe
     return EmptyResult()
 
 
@@ -79,22 +79,22 @@ async def _listen(ctx: Context, params: SubscriptionsListenRequestParams) -> Sub
             return await listening(ctx, params.model_copy(update={"notifications": honored}))
 
 
-async def _watch(opening: Opening, uri: str, bus: InMemorySubscriptionBus) -> Stop:
+async def _watch(opening: Opening, uri: str, bus: InMemorySubscriptionBus) -> Unsubscribe:
     resource = find(uri)
-    return await opening.watch.add(
+    return await opening.watch.subscribe(
         resource.uri, partial(resource.fingerprint, opening), partial(bus.publish, ResourceUpdated(uri))
     )
 
 
-def _subscriptions(connection: Connection) -> dict[str, Stop]:
+def _subscriptions(connection: Connection) -> dict[str, Unsubscribe]:
     """The session's subscriptions, by the URI as the client spelt it."""
-    subscribed: dict[str, Stop] | None = connection.state.get(_STATE)
+    subscribed: dict[str, Unsubscribe] | None = connection.state.get(_STATE)
     if subscribed is None:
         subscribed = connection.state[_STATE] = {}
         connection.exit_stack.callback(_end_all, subscribed)
     return subscribed
 
 
-def _end_all(subscribed: dict[str, Stop]) -> None:
+def _end_all(subscribed: dict[str, Unsubscribe]) -> None:
     while subscribed:
         subscribed.popitem()[1]()

@@ -18,145 +18,147 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MOST_WATCHERS = 1000
-"""In all. Each costs a read, at worst, whenever something changed."""
+MAX_SUBSCRIPTIONS = 1000
+"""Of all clients. Each may cost a read whenever the database changes."""
 
 LEAST_PAUSE = timedelta(milliseconds=200)
-"""Between two rounds of looking, however busy the queue."""
+"""The shortest pause between two rounds of reads, however busy the queue is."""
 
 LONGEST_PAUSE = timedelta(seconds=30)
-"""The pauses while the database can't be read double up to this."""
+"""While the database can't be read, the pause between two tries doubles up to this."""
 
-_REST = 4
-"""Times as long as a round of looking took, nothing is looked at."""
+_PAUSE_FACTOR = 4
+"""A pause lasts this many times as long as the round of reads before it."""
 
-Look = Callable[[], Awaitable[bytes]]
-"""Gives a fingerprint: equal as long as nothing has changed. Raises `NotificationError` where it is gone."""
+Read = Callable[[], Awaitable[bytes]]
+"""Returns a fingerprint, which is equal until something changes. Raises `NotificationError` if it is gone."""
 
-Tell = Callable[[], Awaitable[None]]
-Stop = Callable[[], None]
+Notify = Callable[[], Awaitable[None]]
+Unsubscribe = Callable[[], None]
 
 _GONE = b"gone"
 _BROKEN = b"broken"
 
 
-class TooManyWatchersError(RequestError):
-    """As much is watched as may be."""
+class TooManySubscriptionsError(RequestError):
+    """The limit on subscriptions is reached."""
 
     def __init__(self) -> None:
-        super().__init__(
-            f"{MOST_WATCHERS} subscriptions are open, which is as many as may be; end some first"
-        )
+        super().__init__(f"{MAX_SUBSCRIPTIONS} subscriptions are open, which is the limit; end some first")
 
 
 @dataclass(eq=False, slots=True)
-class _Watcher:
-    """Told one change at a time; changes that come meanwhile are told as one."""
+class _Subscriber:
+    """Notified of one change at a time. Changes that arrive meanwhile become one notification."""
 
-    tell: Tell
-    untold: bool = False
-    listening: bool = False
+    notify: Notify
+    pending: bool = False
+    notifying: bool = False
 
-    async def hear(self) -> None:
+    async def deliver(self) -> None:
         try:
-            while self.untold:
-                self.untold = False
-                await self.tell()
+            while self.pending:
+                self.pending = False
+                await self.notify()
         except Exception:
-            # The supervised edge: one who can't be told keeps nobody else from being told.
-            logger.exception("a change could not be told")
+            # The supervised edge: a subscriber that can't be notified must not affect the others.
+            logger.exception("a subscriber could not be notified")
         finally:
-            self.listening = False
+            self.notifying = False
 
 
 @dataclass(eq=False, slots=True)
 class _Subject:
-    look: Look
+    read: Read
     seen: bytes | None = None
-    """None until it is looked at for the first time."""
-    watchers: set[_Watcher] = field(default_factory=set)
+    """The last fingerprint; None until it is read for the first time."""
+    subscribers: set[_Subscriber] = field(default_factory=set)
 
 
 class Watch:
-    """What is watched, and by whom. `run` must be running for anybody to be told."""
+    """The subscriptions of a process. `run` must be running for subscribers to be notified."""
 
     def __init__(self) -> None:
         self._subjects: dict[str, _Subject] = {}
-        self._watchers = 0
+        self._subscriptions = 0
 
-    async def add(self, key: str, look: Look, tell: Tell) -> Stop:
-        """Have `tell` called when what `key` names differs from now, until the answer is called.
+    async def subscribe(self, key: str, read: Read, notify: Notify) -> Unsubscribe:
+        """Call `notify` whenever the subject named `key` changes, until the returned function is called.
 
         Raises:
-            TooManyWatchersError: there are as many as may be.
-            And what `look` raises.
+            TooManySubscriptionsError: the limit is reached.
+            And what `read` raises.
         """
-        if self._watchers >= MOST_WATCHERS:
-            raise TooManyWatchersError
-        watcher = _Watcher(tell)
-        # Before the first look: a change that comes while it is made is then found by the next round.
-        subject = self._subjects.setdefault(key, _Subject(look))
-        subject.watchers.add(watcher)
-        self._watchers += 1
+        if self._subscriptions >= MAX_SUBSCRIPTIONS:
+            raise TooManySubscriptionsError
+        subscriber = _Subscriber(notify)
+        # Before the first read: the next round then finds a change that happens during it.
+        subject = self._subjects.setdefault(key, _Subject(read))
+        subject.subscribers.add(subscriber)
+        self._subscriptions += 1
 
-        def stop() -> None:
-            if watcher in subject.watchers:
-                subject.watchers.remove(watcher)
-                watcher.untold = False
-                self._watchers -= 1
-                if not subject.watchers:
+        def unsubscribe() -> None:
+            if subscriber in subject.subscribers:
+                subject.subscribers.remove(subscriber)
+                subscriber.pending = False
+                self._subscriptions -= 1
+                if not subject.subscribers:
                     del self._subjects[key]
 
         try:
-            found = await look()
+            found = await read()
         except BaseException:
-            stop()
+            unsubscribe()
             raise
         if subject.seen is None:
             subject.seen = found
-        return stop
+        return unsubscribe
 
     async def run(self, changes: "Changes") -> None:
-        """Tell what changes, until cancelled. A database that can't be read only delays it."""
+        """Notify subscribers of changes until cancelled. A database that can't be read only delays it."""
         version = -1
         pause = LEAST_PAUSE.total_seconds()
-        async with anyio.create_task_group() as telling:
+        async with anyio.create_task_group() as notifying:
             while True:
                 found = await changes.wait_beyond(version)
                 started = anyio.current_time()
                 try:
-                    await self._look_at_everything(telling)
+                    await self._read_all(notifying)
                 except StorageError as failure:
                     pause = min(pause * 2, LONGEST_PAUSE.total_seconds())
-                    logger.warning("what is watched can't be read: %s; trying again in %g s", failure, pause)
+                    logger.warning(
+                        "the subjects of subscriptions can't be read: %s; trying again in %g s",
+                        failure,
+                        pause,
+                    )
                 else:
                     version = found
                     took = anyio.current_time() - started
-                    pause = max(LEAST_PAUSE.total_seconds(), took * _REST)
+                    pause = max(LEAST_PAUSE.total_seconds(), took * _PAUSE_FACTOR)
                 await anyio.sleep(pause)
 
-    async def _look_at_everything(self, telling: TaskGroup) -> None:
+    async def _read_all(self, notifying: TaskGroup) -> None:
         for key, subject in list(self._subjects.items()):
-            found = await self._look(key, subject)
-            # Compared with what was seen last by now: somebody may have begun to watch meanwhile.
+            found = await self._read(key, subject)
+            # Compared with the newest fingerprint: a subscriber may have been added meanwhile.
             before, subject.seen = subject.seen, found
             if before is None or before == found:
                 continue
-            for watcher in subject.watchers:
-                watcher.untold = True
-                if not watcher.listening:
-                    watcher.listening = True
-                    telling.start_soon(watcher.hear)
+            for subscriber in subject.subscribers:
+                subscriber.pending = True
+                if not subscriber.notifying:
+                    subscriber.notifying = True
+                    notifying.start_soon(subscriber.deliver)
 
-    async def _look(self, key: str, subject: _Subject) -> bytes:
+    async def _read(self, key: str, subject: _Subject) -> bytes:
         try:
-            return await subject.look()
+            return await subject.read()
         except StorageError:
             raise
         except (NotificationError, RequestError):
             return _GONE
         except Exception:
-            # The supervised edge: who reads it is told; the others are looked at all the same.
+            # The supervised edge: a defect in one subject must not stop the others.
             if subject.seen != _BROKEN:
-                logger.exception("%s can't be looked at", key)
+                logger.exception("%s can't be read", key)
             return _BROKEN

@@ -248,7 +248,7 @@ async def test_nobody_waits_for_what_is_not_there(connect: Connect, uri: str) ->
 async def test_a_subscription_ends_with_its_stream_or_session(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("certctl_mcp.runtime.watch.MOST_WATCHERS", 1)
+    monkeypatch.setattr("certctl_mcp.runtime.watch.MAX_SUBSCRIPTIONS", 1)
     async with connect(MODERN) as client:
         for _ in range(2):
             async with client.listen(resource_subscriptions=[DEAD]):
@@ -264,7 +264,7 @@ async def test_a_subscription_ends_with_its_stream_or_session(
 async def test_a_session_that_ends_leaves_no_subscription(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("certctl_mcp.runtime.watch.MOST_WATCHERS", 1)
+    monkeypatch.setattr("certctl_mcp.runtime.watch.MAX_SUBSCRIPTIONS", 1)
     settings = load_settings(None, {"CERTCTL_DATABASE_URL": database_url})
     server = lowlevel_server(build_server(settings))
     async with opening(settings) as opened:

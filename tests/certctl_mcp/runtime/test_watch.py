@@ -8,7 +8,7 @@ from datetime import timedelta
 import anyio
 import pytest
 
-from certctl_mcp.runtime.watch import TooManyWatchersError, Watch
+from certctl_mcp.runtime.watch import TooManySubscriptionsError, Watch
 from storage.database import Database
 from storage.errors import NotificationNotFoundError, StorageError
 
@@ -77,7 +77,7 @@ async def look_again(database: Database, thing: Thing) -> None:
 async def test_a_change_is_told(database: Database) -> None:
     thing, ear = Thing(), Ear()
     async with running(database) as watch:
-        await watch.add("thing", thing.look, ear.tell)
+        await watch.subscribe("thing", thing.look, ear.tell)
         thing.content = b"second"
         database.changes.announce()
         await ear.until_told()
@@ -86,7 +86,7 @@ async def test_a_change_is_told(database: Database) -> None:
 async def test_what_is_looked_at_and_found_unchanged_is_not_told(database: Database) -> None:
     thing, ear = Thing(), Ear()
     async with running(database) as watch:
-        await watch.add("thing", thing.look, ear.tell)
+        await watch.subscribe("thing", thing.look, ear.tell)
         await look_again(database, thing)
         assert ear.told == 0
 
@@ -94,8 +94,8 @@ async def test_what_is_looked_at_and_found_unchanged_is_not_told(database: Datab
 async def test_who_has_stopped_is_told_nothing_and_costs_no_look(database: Database) -> None:
     thing, left, other, ear = Thing(), Ear(), Thing(), Ear()
     async with running(database) as watch:
-        stop = await watch.add("thing", thing.look, left.tell)
-        await watch.add("other", other.look, ear.tell)
+        stop = await watch.subscribe("thing", thing.look, left.tell)
+        await watch.subscribe("other", other.look, ear.tell)
         stop()
         stop()
         looks = thing.looks
@@ -128,7 +128,7 @@ async def test_nothing_is_looked_at_until_something_may_have_changed(
 async def test_what_is_gone_has_changed_once(database: Database, caplog: pytest.LogCaptureFixture) -> None:
     thing, ear = Thing(), Ear()
     async with running(database) as watch:
-        await watch.add("thing", thing.look, ear.tell)
+        await watch.subscribe("thing", thing.look, ear.tell)
         thing.content = NotificationNotFoundError("notif-1")
         database.changes.announce()
         await ear.until_told()
@@ -141,8 +141,8 @@ async def test_what_is_not_there_is_not_watched(database: Database) -> None:
     missing, other, ear = Thing(NotificationNotFoundError("notif-1")), Thing(), Ear()
     async with running(database) as watch:
         with pytest.raises(NotificationNotFoundError):
-            await watch.add("missing", missing.look, ear.tell)
-        await watch.add("other", other.look, ear.tell)
+            await watch.subscribe("missing", missing.look, ear.tell)
+        await watch.subscribe("other", other.look, ear.tell)
         await look_again(database, other)
         assert missing.looks == 1
 
@@ -150,7 +150,7 @@ async def test_what_is_not_there_is_not_watched(database: Database) -> None:
 async def test_a_database_that_is_away_delays_it_only(database: Database) -> None:
     thing, ear = Thing(), Ear()
     async with running(database) as watch:
-        await watch.add("thing", thing.look, ear.tell)
+        await watch.subscribe("thing", thing.look, ear.tell)
         thing.content = StorageError("away")
         database.changes.announce()
         await thing.until_looked_at()
@@ -163,15 +163,15 @@ async def test_a_defect_in_one_look_keeps_no_other_from_being_told(
 ) -> None:
     broken, sound, ear, other = Thing(), Thing(), Ear(), Ear()
     async with running(database) as watch:
-        await watch.add("broken", broken.look, ear.tell)
-        await watch.add("sound", sound.look, other.tell)
+        await watch.subscribe("broken", broken.look, ear.tell)
+        await watch.subscribe("sound", sound.look, other.tell)
         broken.content, sound.content = ValueError("a defect"), b"second"
         database.changes.announce()
         await ear.until_told()
         await other.until_told()
         await look_again(database, sound)
     assert ear.told == 1
-    assert sum("broken can't be looked at" in message for message in caplog.messages) == 1
+    assert sum("broken can't be read" in message for message in caplog.messages) == 1
 
 
 async def test_one_who_does_not_listen_keeps_no_other_from_being_told(database: Database) -> None:
@@ -183,8 +183,8 @@ async def test_one_who_does_not_listen_keeps_no_other_from_being_told(database: 
         await anyio.sleep_forever()
 
     async with running(database) as watch:
-        await watch.add("thing", thing.look, never)
-        await watch.add("thing", thing.look, ear.tell)
+        await watch.subscribe("thing", thing.look, never)
+        await watch.subscribe("thing", thing.look, ear.tell)
         for content in (b"second", b"third"):
             thing.content = content
             database.changes.announce()
@@ -203,20 +203,20 @@ async def test_one_who_can_not_be_told_is_told_the_next_time(
             raise ConnectionError("gone")
 
     async with running(database) as watch:
-        await watch.add("thing", thing.look, refuse_once)
+        await watch.subscribe("thing", thing.look, refuse_once)
         for content in (b"second", b"third"):
             thing.content = content
             database.changes.announce()
             await ear.until_told()
-    assert "a change could not be told" in caplog.messages
+    assert "a subscriber could not be notified" in caplog.messages
 
 
 async def test_no_more_watch_than_may_be(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("certctl_mcp.runtime.watch.MOST_WATCHERS", 1)
+    monkeypatch.setattr("certctl_mcp.runtime.watch.MAX_SUBSCRIPTIONS", 1)
     thing, ear = Thing(), Ear()
     watch = Watch()
-    stop = await watch.add("thing", thing.look, ear.tell)
-    with pytest.raises(TooManyWatchersError):
-        await watch.add("thing", thing.look, ear.tell)
+    stop = await watch.subscribe("thing", thing.look, ear.tell)
+    with pytest.raises(TooManySubscriptionsError):
+        await watch.subscribe("thing", thing.look, ear.tell)
     stop()
-    await watch.add("thing", thing.look, ear.tell)
+    await watch.subscribe("thing", thing.look, ear.tell)
