@@ -24,7 +24,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """One key and whose it is."""
+    """A key, its name and its role."""
 
     name: str
     key: SecretStr
@@ -32,7 +32,7 @@ class ApiKey:
 
 
 def parse_named_keys(written: str) -> tuple[ApiKey, ...]:
-    """Keys as `CERTCTL_API_KEYS_NAMED` holds them, with commas between them. What is raised shows no key.
+    """Comma-separated keys, as `CERTCTL_API_KEYS_NAMED` holds them. Errors never show a key.
 
     Raises:
         ValueError: an entry is malformed, or two contradict each other.
@@ -46,7 +46,7 @@ def parse_named_keys(written: str) -> tuple[ApiKey, ...]:
 
 
 def parse_secret(written: str) -> tuple[ApiKey, ...]:
-    """Keys as `CERTCTL_AUTH_SECRET` holds them: without names, with commas between them."""
+    """Comma-separated keys without names, as `CERTCTL_AUTH_SECRET` holds them."""
     keys = dict.fromkeys(part.strip() for part in written.split(",") if part.strip())
     return tuple(
         ApiKey(f"legacy-key-{number}", SecretStr(key), Role.OPERATOR) for number, key in enumerate(keys)
@@ -57,14 +57,14 @@ def _parsed(number: int, entry: str) -> ApiKey:
     name, *rest = (part.strip() for part in entry.split(":"))
     if not 1 <= len(rest) <= 2:
         raise ValueError(f"entry {number} must be {_FORMS}")
-    # Whatever stands where a name should may be a key.
+    # What stands in place of a name may be a key, so it is not shown.
     if not _NAME.fullmatch(name):
-        raise ValueError(f"the name of entry {number} must be of letters, digits, hyphens and underscores")
+        raise ValueError(f"the name of entry {number} must be letters, digits, hyphens and underscores")
     key, flag = rest[0], rest[1] if len(rest) == 2 else ""
     if not key:
         raise ValueError(f"the key of {name} is empty")
     if not (key.isascii() and key.isprintable()) or " " in key:
-        raise ValueError(f"the key of {name} must be of visible ASCII characters")
+        raise ValueError(f"the key of {name} must be visible ASCII characters")
     if flag not in ("", Role.ADMIN, Role.READER):
         raise ValueError(f"what follows the key of {name} must be {Role.ADMIN} or {Role.READER}")
     return ApiKey(name, SecretStr(key), Role(flag or Role.OPERATOR))

@@ -26,7 +26,7 @@ _SECURITIES = {
     **dict.fromkeys(("true", "yes", "on", "1"), None),
     **dict.fromkeys(("false", "no", "off", "0"), "none"),
 }
-"""None stands for what is usual on the port."""
+"""None stands for what is usual for the port."""
 
 
 def _http_url(url: SecretStr) -> SecretStr:
@@ -45,7 +45,7 @@ def _is_http_url(text: str) -> bool:
         parts = urlsplit(text)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        # The parser's own words would repeat a part of the URL.
+        # The parser's own message would repeat part of the URL.
         return False
 
 
@@ -57,7 +57,7 @@ def _header_value(value: SecretStr) -> SecretStr:
 
 def _header_name(name: str) -> str:
     if not _HEADER_NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is no name of a header")
+        raise ValueError(f"{name!r} is not a header name")
     if name.lower() in _OUR_HEADERS or name.lower().startswith(_SIGNATURE_HEADERS):
         raise ValueError(f"{name} is set by the notifier itself")
     return name
@@ -69,12 +69,12 @@ def _signing_secret(secret: SecretStr) -> SecretStr:
 
 
 def signing_key(secret: str) -> bytes:
-    """The key that a Standard Webhooks library takes from the same text: base64, `whsec_` before it or not.
+    """The key that a Standard Webhooks library reads from the same text: base64, with or without `whsec_`.
 
-    A text that is no base64 stands for its own bytes.
+    A text that is not base64 is used as it is.
 
     Raises:
-        ValueError: nothing is left of it, or there is no base64 after `whsec_`.
+        ValueError: it is empty, or `whsec_` is not followed by base64.
     """
     encoded = secret.removeprefix(_SIGNING_SECRET_PREFIX)
     try:
@@ -102,7 +102,7 @@ def _apprise_url(url: SecretStr) -> SecretStr:
 
 
 def _security(value: object, info: ValidationInfo) -> object:
-    """certctl's `USE_TLS` is a switch; which kind of TLS it means follows the port."""
+    """certctl's `USE_TLS` is a switch; the port decides which kind of TLS it means."""
     if isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str) or (security := value.strip().lower()) not in _SECURITIES:

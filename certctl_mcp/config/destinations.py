@@ -26,7 +26,7 @@ from certctl_mcp.config.network import NetworkSettings
 from certctl_mcp.text.redaction import url_secrets
 
 _SECRET_OPTION = re.compile(r"pass|secret|token|key|auth|credential", re.IGNORECASE)
-"""By its name: what the options of another package's notifier mean is not known here."""
+"""An option is judged by its name, because another package defines what it means."""
 
 
 class _Configured(BaseModel):
@@ -38,12 +38,12 @@ class _Destination(_Configured):
     @property
     @abstractmethod
     def description(self) -> str:
-        """What an assistant and a log may read: the kind and the host, nothing secret."""
+        """The kind and the host, without secrets, for assistants and logs."""
 
     @property
     @abstractmethod
     def confidential(self) -> tuple[str, ...]:
-        """Every text that must not appear in an error."""
+        """Every text that must not appear in an error message."""
 
 
 class _NetworkDestination(NetworkSettings, _Destination):
@@ -60,10 +60,10 @@ class EmailDestination(_NetworkDestination):
     password: SecretStr | None = None
     from_address: MailAddress
     security: Security = Field(default=True, validate_default=True)
-    """`tls` speaks TLS from the first byte. True, the default, is what is usual on the port: `tls` on 465,
-    else `starttls`. False is `none`."""
+    """`tls` is TLS from the first byte. True, the default, means what is usual for the port: `tls` on 465,
+    otherwise `starttls`. False means `none`."""
     html: bool = True
-    """Send a simple HTML form of the text beside it."""
+    """Whether to send a simple HTML version beside the text."""
 
     @model_validator(mode="after")
     def _credentials_are_whole(self) -> "EmailDestination":
@@ -94,8 +94,8 @@ class WebhookDestination(_NetworkDestination):
     kind: Literal["webhook"] = "webhook"
     url: HttpUrlSecret
     secrets: tuple[SigningSecret, ...] = ()
-    """As a Standard Webhooks library takes them: `whsec_` and base64, or base64; any other text signs by its
-    own bytes. While rotating, every secret signs."""
+    """In the formats of Standard Webhooks libraries: base64, with or without `whsec_`; any other text is used
+    as it is. Every secret signs, so that secrets can be rotated."""
     headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
     success_status: tuple[Annotated[int, Field(ge=200, le=299)], ...] = ()
     """The statuses that mean success; none given, every 2xx does."""
@@ -132,7 +132,7 @@ class SlackDestination(_NetworkDestination):
     kind: Literal["slack"] = "slack"
     webhook_url: HttpUrlSecret
     channel: str | None = None
-    """Instead of the webhook's own, where Slack still allows it."""
+    """Overrides the webhook's own channel, where Slack still allows it."""
     username: str | None = None
     """Shown as the sender, where Slack still allows it."""
 
@@ -208,7 +208,7 @@ class AppriseDestination(_Destination):
     @property
     def confidential(self) -> tuple[str, ...]:
         url = self.url.get_secret_value()
-        # Apprise puts tokens wherever a URL has room, also in the place of the host.
+        # Apprise puts tokens anywhere in a URL, even in place of the host.
         parts = re.split(r"[/:@?&=]+", url.partition("://")[2])
         return (*url_secrets(url), *parts)
 
@@ -254,7 +254,7 @@ class Channel(_Configured):
     name: str = Field(min_length=1, max_length=255)
     destination: Destination
     concurrency: NonNegativeInt = 0
-    """Attempts under way at once; 0 takes the setting for all channels."""
+    """The most attempts in flight; 0 means the setting for all channels."""
 
 
 def _url_secrets(url: SecretStr) -> tuple[str, ...]:

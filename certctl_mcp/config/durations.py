@@ -18,16 +18,15 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[dhms])", re.ASCII)
 _PARTS = re.compile(rf"(?:{_PART.pattern})+", re.ASCII)
 _SECONDS = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 
-# Every duration is added to a clock's reading at some point; this keeps the sum within the calendar.
+# Durations are added to times; this limit keeps the sum within the calendar.
 _LONGEST = timedelta(days=365)
 
 
 def parse_duration(written: object, *, longest: timedelta = _LONGEST) -> timedelta:
-    """The span of time that `written` says; a timedelta is taken as it is.
+    """The duration that `written` stands for; a timedelta is returned unchanged.
 
     Raises:
-        ValueError: it is no duration, is negative, or is longer than `longest`, which is 365 days or a little
-            more.
+        ValueError: it is not a duration, or is negative or longer than `longest`.
     """
     duration = _read(written)
     if duration is None:
@@ -56,7 +55,7 @@ def _read(written: object) -> timedelta | None:
             return None
         case str():
             return _text(written.strip())
-        # True is an int to Python, and one second to nobody.
+        # In Python True is an int, but nobody means one second by it.
         case int() | float() if not isinstance(written, bool):
             return _scaled(written, _UNITS["s"])
     return None
@@ -71,9 +70,9 @@ def _text(written: str) -> timedelta | None:
 
 
 def _scaled(count: float, unit: timedelta) -> timedelta:
-    # What lies outside is refused by the caller; the bounds keep infinities out of the arithmetic.
+    # The caller refuses what is out of range; the bounds keep infinities out of the arithmetic.
     return unit * min(max(count, -1), 2 * _LONGEST / unit)
 
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
-"""A field that reads what `parse_duration` reads."""
+"""A field that accepts what `parse_duration` accepts."""

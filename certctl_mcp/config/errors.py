@@ -22,20 +22,20 @@ from certctl_mcp.config.environment import VARIABLES, Table
 from certctl_mcp.config.http_settings import HttpSettings
 
 Key = tuple[str, ...]
-"""Where a setting stands in the settings file, such as `("channels", "Email", "host")`."""
+"""A setting's path in the settings file, such as `("channels", "Email", "host")`."""
 
 _DESTINATIONS: Mapping[str, type[BaseModel]] = {
     model.model_fields["kind"].default: model for model in get_args(get_args(Destination)[0])
 }
 
 _DEPTHS = {"channels": 3, "http": 2}
-"""How many parts the key of a setting has that is in a table."""
+"""How many parts the key of a setting in a table has."""
 
 _VALUE_LIMIT = 80
 
 
 class SettingsError(Exception):
-    """The configuration can't be used. `problems` has one line for each thing to put right."""
+    """The configuration can't be used. `problems` has a line for each error to correct."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))
@@ -44,7 +44,7 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the settings were read, so that a problem is told in the words the operator wrote."""
+    """Where the settings were read, so that errors use the names that the operator wrote."""
 
     environ: Mapping[str, str]
     file: Table
@@ -55,7 +55,7 @@ class Origin:
         return self._variable(key) or ".".join(_toml_key(part) for part in key)
 
     def place(self, key: Key) -> str:
-        """`name`, with the file where it is none of the environment's."""
+        """`name`, and the file unless it comes from the environment."""
         return self.name(key) if self._variable(key) else f"{self.path}: {self.name(key)}"
 
     def _variable(self, key: Key) -> str | None:
@@ -65,7 +65,7 @@ class Origin:
         return None
 
     def _table_in_file(self, key: Key) -> bool:
-        """Whether the file has the table of `key`, which makes the file the place to put it right."""
+        """Whether the file has the table of `key`, which makes the file the place to correct it."""
         table: object = self.file
         for part in key[:-1] or key:
             if not isinstance(table, dict) or part not in table:
@@ -75,10 +75,10 @@ class Origin:
 
 
 def explain(error: ValidationError, settings: type[BaseModel], origin: Origin) -> list[str]:
-    """One line for each setting that was read as `settings` and is wrong."""
+    """A line for each wrong setting of the model `settings`."""
     lines: dict[Key, str] = {}
     for details in error.errors(include_url=False):
-        # It follows from another problem, which has a line of its own.
+        # It follows from another error, which has a line of its own.
         if details["type"] != "default_factory_not_called":
             field = _field(details["loc"], settings)
             lines.setdefault(field.key, _line(details, field, origin))
@@ -87,14 +87,14 @@ def explain(error: ValidationError, settings: type[BaseModel], origin: Origin) -
 
 @dataclass(frozen=True)
 class _Field:
-    """The key a problem is at, and the model that says which keys are allowed beside it."""
+    """The key of an error, and the model that defines the keys beside it."""
 
     key: Key
     model: type[BaseModel]
 
     @property
     def info(self) -> FieldInfo | None:
-        """None where the model has no such field, or the problem is deeper than a field."""
+        """None if the model has no such field, or the error is inside a field."""
         depth = _DEPTHS.get(self.key[0], 1)
         return self.model.model_fields.get(self.key[-1]) if len(self.key) == depth else None
 
@@ -107,7 +107,7 @@ class _Field:
 def _field(loc: tuple[int | str, ...], settings: type[BaseModel]) -> _Field:
     match tuple(str(part) for part in loc):
         case ("channels", name, "destination", kind, *rest):
-            # Below a key of a key stand the members of a union, which are none of the operator's words.
+            # Deeper parts are the members of a union, which the operator never wrote.
             return _Field(("channels", name, *rest[:2]), _DESTINATIONS[kind])
         case ("channels", name, "destination"):
             return _Field(("channels", name, "kind"), Channel)
@@ -123,9 +123,9 @@ def _line(details: ErrorDetails, field: _Field, origin: Origin) -> str:
     place = origin.place(field.key)
     match details["type"]:
         case "missing":
-            return f"{place} is missing: the channel {_toml_key(field.key[1])} can't do without it"
+            return f"{place} is missing: the channel {_toml_key(field.key[1])} needs it"
         case "extra_forbidden":
-            return f"{place} is no setting: {_nearest(field)}"
+            return f"{place} is not a setting: {_nearest(field)}"
         case "union_tag_not_found":
             return f"{place} is missing: must be one of {', '.join(_DESTINATIONS)}"
         case "union_tag_invalid":
@@ -172,13 +172,13 @@ def _nearest(field: _Field) -> str:
 
 
 def _in_operators_words(rule: str, field: _Field, origin: Origin) -> str:
-    """`rule`, which is about several fields, with each of them named as the operator writes it."""
+    """`rule`, which concerns several fields, with each named as the operator writes it."""
     fields = "|".join(field.model.model_fields)
     return re.sub(rf"\b({fields})\b", lambda name: origin.name((*field.key, name[0])), rule)
 
 
 def _quoted(value: object) -> str:
-    """`value` on one line, and no longer than a line."""
+    """`value` on a single line, cut to a bound."""
     written = repr(format_duration(value) if isinstance(value, timedelta) else value)
     return written if len(written) <= _VALUE_LIMIT else f"{written[:_VALUE_LIMIT]}..."
 

@@ -24,7 +24,7 @@ def _listed(value: object) -> object:
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
-"""In the environment with commas between them."""
+"""Comma-separated in the environment."""
 
 
 class HttpSettings(BaseModel):
@@ -34,32 +34,32 @@ class HttpSettings(BaseModel):
 
     host: str = Field(default="127.0.0.1", min_length=1)
     port: int = Field(default=8080, ge=0, le=65535)
-    """0: any that is free."""
+    """0 picks a free port."""
     tls_cert: Path | None = None
-    """A PEM file with the certificate and those that vouch for it."""
+    """A PEM file with the certificate and its chain."""
     tls_key: Path | None = None
     api_keys_named: SecretStr | None = None
-    """`name:key`, `name:key:admin` or `name:key:read-only`, with commas between them."""
+    """`name:key`, `name:key:admin` or `name:key:read-only`, comma-separated."""
     auth_secret: SecretStr | None = None
-    """Keys without names; they count only where none has a name."""
+    """Keys without names; ignored if there are named ones."""
     allowed_hosts: Names = ()
-    """The names under which clients reach the server, where it has others than the one it listens on."""
+    """Host names under which clients reach the server, besides the one it listens on."""
     allowed_origins: Names = ()
-    """Web pages of other origins that may call."""
+    """Other origins whose web pages may call."""
     trusted_proxies: Names = ()
     """Addresses or CIDR blocks of reverse proxies whose X-Forwarded-For names the client."""
     max_body_size: int = Field(default=1024 * 1024, ge=1024)
-    """Bytes of one request."""
+    """The largest body of a request, in bytes."""
     rate_limit_enabled: bool = True
     rate_limit_rps: float = Field(default=50, gt=0)
-    """Requests a second by one key, or from one address where there are no keys."""
+    """Requests per second for each key, or for each address if there are no keys."""
     rate_limit_burst: int = Field(default=100, ge=1)
     oauth_issuer: str | None = None
-    """The authorization server whose access tokens are good for MCP."""
+    """The authorization server whose access tokens are accepted for MCP."""
     oauth_resource: str | None = None
-    """The URL that clients reach `/mcp` under; tokens must be issued for it."""
+    """The URL of `/mcp` as clients see it; tokens must be issued for it."""
     oauth_jwks_url: str | None = None
-    """Where the issuer's keys are; its metadata tell where none is given."""
+    """The URL of the issuer's keys; by default the one in its metadata."""
 
     @property
     def keys(self) -> tuple[ApiKey, ...]:

@@ -36,10 +36,10 @@ _KINDS = {
 """The channels certctl has; a table of one of these names needs no `kind`."""
 
 _LEASE_MARGIN = timedelta(seconds=15)
-"""Time for recording an outcome after the longest attempt."""
+"""Time to record the outcome of the longest attempt."""
 
 _LEAST_LEASE_MARGIN = timedelta(seconds=1)
-"""Less would be used up before an attempt begins, and the claim given back for want of time."""
+"""With less, the time could run out before an attempt begins, and its claim would be released."""
 
 
 def load_settings(config: Path | None, environ: Mapping[str, str], **options: object) -> "Settings":
@@ -74,11 +74,11 @@ class Settings(BaseModel):
     """May hold a password. `sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite:///~/in/home.db`, or
     `postgresql://user:password@host:5432/database` with what libpq allows after a question mark."""
     database_migrate: bool = True
-    """Whether the database may be given what it lacks of the schema. Where not, it is read at least."""
+    """Whether missing parts of the schema may be added to the database. If not, it can still be read."""
     deliver: bool | None = None
-    """Whether this process attempts deliveries. One that does not still accepts, requeues and tells.
+    """Whether this process attempts deliveries. If not, it still accepts, requeues and reports.
 
-    None: unless the database is certctl's own, whose server delivers and knows nothing of leases.
+    None means yes, except on certctl's own database: its server delivers and ignores leases.
     """
     retry_interval: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(minutes=2)
     """The longest sleep between two looks at the queue."""
@@ -87,22 +87,22 @@ class Settings(BaseModel):
     backoff_cap: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(hours=1)
     retry_jitter: float = Field(default=0, ge=0, le=1)
     missing_notifier: Literal["sent", "dead"] = "sent"
-    """What becomes of a notification whose channel has no notifier: counted as done, or a dead letter."""
+    """Where a notification ends whose channel has no notifier: done but undelivered, or a dead letter."""
     send_timeout: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(seconds=30)
-    """How long one attempt may take."""
+    """The longest that one attempt may take."""
     lease: Duration = Field(default_factory=lambda data: data["send_timeout"] + _LEASE_MARGIN)
-    """How long a claim holds; longer than any attempt."""
+    """How long a claim lasts, which must be longer than any attempt."""
     concurrency: int = Field(default=50, ge=1, le=1000)
-    """Attempts under way at once."""
+    """The most attempts in flight at once."""
     channel_concurrency: int = Field(default=10, ge=1, le=1000)
-    """Attempts under way at once to a channel that has no limit of its own."""
+    """The most attempts in flight in a channel without a limit of its own."""
     shutdown_grace: Duration = timedelta(seconds=10)
-    """How long attempts in flight may take to finish once the process is to end."""
+    """How long attempts in flight may take to finish during shutdown."""
     log_level: LogLevel = "info"
     read_only: bool = False
-    """Whether an assistant is kept from everything that changes something. Deliveries go on all the same."""
+    """Whether an assistant gets only the tools that change nothing. Deliveries continue."""
     tools: tuple[ToolGroup, ...] = tuple(ToolGroup)
-    """What an assistant may do: groups of tools, in the environment with commas between them."""
+    """The groups of tools that an assistant gets; comma-separated in the environment."""
     http: HttpSettings = HttpSettings()
     named_channels: dict[str, Channel] = Field(default={}, validation_alias="channels")
 
@@ -120,7 +120,7 @@ class Settings(BaseModel):
         scheme, separator, rest = url.get_secret_value().strip().partition("://")
         if not separator or not rest:
             raise ValueError("must be a URL such as sqlite:////var/lib/certctl-mcp/notifications.db")
-        # MCP hosts start servers without a shell, so nobody else expands the home directory.
+        # MCP hosts start servers without a shell, so nothing else expands the home directory.
         if scheme.startswith("sqlite") and rest.startswith("/~/"):
             rest = f"/{Path(rest[1:]).expanduser()}"
         return SecretStr(f"{scheme}://{rest}")
@@ -167,7 +167,7 @@ class Settings(BaseModel):
 
 
 def _channel_from_table(name: str, table: object) -> object:
-    """One flat table as the nested input of `Channel`; what is no table is left for validation to refuse."""
+    """A flat table as the nested input of `Channel`; validation refuses what is not a table."""
     if not isinstance(table, dict):
         return table
     channel: Table = {"name": name}

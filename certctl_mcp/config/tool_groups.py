@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class ToolGroup(StrEnum):
-    """Tools that are served together. Only those of `triage` change nothing."""
+    """Tools that are served together. Only the tools of `triage` change nothing."""
 
     TRIAGE = "triage"
     SEND = "send"
@@ -16,10 +16,10 @@ class ToolGroup(StrEnum):
 
 
 def parse_groups(text: str) -> tuple[ToolGroup, ...]:
-    """Names of groups with commas between them.
+    """Comma-separated names of groups.
 
     Raises:
-        ValueError: there is no such group, or none is named.
+        ValueError: a name is unknown, or there is none.
     """
     names = [name.strip().lower() for name in text.split(",") if name.strip()]
     if not names:
@@ -33,8 +33,8 @@ def parse_groups(text: str) -> tuple[ToolGroup, ...]:
 
 
 def served_groups(groups: Sequence[ToolGroup], *, read_only: bool) -> frozenset[ToolGroup]:
-    """Those that are served. Raises: ValueError: none is."""
+    """The groups that are served. Raises: ValueError: there is none."""
     served = frozenset(groups) & {ToolGroup.TRIAGE} if read_only else frozenset(groups)
     if not served:
-        raise ValueError(f"a read-only server serves the group {ToolGroup.TRIAGE} alone, which is not picked")
+        raise ValueError(f"a read-only server serves only {ToolGroup.TRIAGE}, which is not selected")
     return served

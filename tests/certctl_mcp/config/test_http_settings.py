@@ -49,7 +49,7 @@ def test_the_file_has_a_table_for_them(tmp_path: Path) -> None:
     settings = load_settings(file, {"CERTCTL_SERVER_HOST": "::1"}, http={"port": 2})
     assert (settings.http.host, settings.http.port, settings.http.allowed_hosts) == ("::1", 2, ("a.example",))
     file.write_text("[http]\nprot = 1\n")
-    with pytest.raises(SettingsError, match=r"http\.prot is no setting: did you mean port\?"):
+    with pytest.raises(SettingsError, match=r"http\.prot is not a setting: did you mean port\?"):
         load_settings(file, {})
 
 

@@ -444,19 +444,19 @@ def test_a_file_that_is_no_toml_stops_the_start(file: Path, text: bytes) -> None
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ('databse_url = "correct-horse-battery"', "databse_url is no setting: did you mean database_url?"),
-        ("chanels = {}", "chanels is no setting: did you mean channels?"),
+        ('databse_url = "correct-horse-battery"', "databse_url is not a setting: did you mean database_url?"),
+        ("chanels = {}", "chanels is not a setting: did you mean channels?"),
         (
             '[channels.ops]\nkind = "teams"\nwebhook_url = "https://a.example"\nwebhok_url = 1',
-            "channels.ops.webhok_url is no setting: did you mean webhook_url?",
+            "channels.ops.webhok_url is not a setting: did you mean webhook_url?",
         ),
         (
             '[channels.ops]\nkind = "teams"\nwebhook_url = "https://a.example"\nconcurency = 1',
-            "channels.ops.concurency is no setting: did you mean concurrency?",
+            "channels.ops.concurency is not a setting: did you mean concurrency?",
         ),
         (
             '[channels.ops]\nkind = "teams"\nwebhook_url = "https://a.example"\nzzz = 1',
-            "channels.ops.zzz is no setting: must be one of proxy, ca_file, client_cert, "
+            "channels.ops.zzz is not a setting: must be one of proxy, ca_file, client_cert, "
             "client_key, connect_timeout, kind, webhook_url, concurrency",
         ),
     ],
@@ -479,11 +479,11 @@ KINDS = "email, webhook, slack, teams, pagerduty, opsgenie, apprise, plugin"
         ('[channels."my ops"]\n', f'channels."my ops".kind is missing: must be one of {KINDS}'),
         (
             '[channels.ops]\nkind = "slack"',
-            "channels.ops.webhook_url is missing: the channel ops can't do without it",
+            "channels.ops.webhook_url is missing: the channel ops needs it",
         ),
         (
             '[channels.Email]\nhost = "a"',
-            "channels.Email.from_address is missing: the channel Email can't do without it",
+            "channels.Email.from_address is missing: the channel Email needs it",
         ),
         (
             '[channels.ops]\nkind = "email"\nhost = "a"\nfrom_address = "a@b.example"\nusername = "a"',
@@ -516,7 +516,7 @@ def test_a_problem_in_the_file_names_the_file(file: Path) -> None:
 def test_a_variable_that_does_not_fit_the_kind_of_the_file_is_named(file: Path) -> None:
     text = '[channels.Webhook]\nkind = "plugin"\nnotifier = "x"'
     (problem,) = problems_in(file, text, {"CERTCTL_WEBHOOK_URL": f"https://{SECRET}.example"})
-    assert problem.startswith("CERTCTL_WEBHOOK_URL is no setting")
+    assert problem.startswith("CERTCTL_WEBHOOK_URL is not a setting")
     assert SECRET not in problem
 
 

@@ -72,7 +72,7 @@ async def test_the_instructions_recommend_only_what_is_served(database_url: str,
         ({"CERTCTL_MCP_READ_ONLY": "perhaps"}, "CERTCTL_MCP_READ_ONLY='perhaps': must be true or false"),
         (
             {"CERTCTL_MCP_READ_ONLY": "1", "CERTCTL_MCP_TOOLS": "send"},
-            "a read-only server serves the group triage alone",
+            "a read-only server serves only triage, which is not selected",
         ),
     ],
 )

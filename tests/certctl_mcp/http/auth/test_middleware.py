@@ -156,13 +156,13 @@ def test_keys_are_compared_whole() -> None:
     [
         ("sesame", "entry 1 must be name:key"),
         ("ada:sesame:admin:x", "entry 1 must be name:key"),
-        ("ada:ok,o p:sesame", "the name of entry 2 must be of letters"),
+        ("ada:ok,o p:sesame", "the name of entry 2 must be letters"),
         ("ada:", "the key of ada is empty"),
         ("ada:sesame:root", "what follows the key of ada must be admin or read-only"),
         ("ada:sesame,ada:sesame", "ada has the same key twice"),
         ("ada:sesame,bob:sesame", "ada and bob have the same key"),
         ("ada:sesame,ada:b:admin", "the keys of ada differ in what they may do"),
-        ("ada:ses ame", "the key of ada must be of visible ASCII characters"),
+        ("ada:ses ame", "the key of ada must be visible ASCII characters"),
     ],
 )
 def test_a_malformed_key_is_told_and_not_shown(written: str, problem: str) -> None:
