@@ -293,6 +293,11 @@ class NotificationRepository:
         async with self._database.read() as connection:
             return await lookups.ids_beginning(connection, prefix, limit)
 
+    async def ids_ending(self, suffix: str, limit: int) -> tuple[str, ...]:
+        """At most `limit` ids among those of the newest notifications."""
+        async with self._database.read() as connection:
+            return await lookups.ids_ending(connection, suffix, limit)
+
     async def similar_ids(self, given: str, limit: int = 200) -> tuple[str, ...]:
         """Ids among which may be the one that somebody meant by `given`."""
         async with self._database.read() as connection:

@@ -1,4 +1,4 @@
-"""The retry loop as a process of its own, for systemd or a container, beside servers or without any."""
+"""A process that only delivers, for systemd or a container, with or without servers beside it."""
 
 import logging
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -17,37 +17,41 @@ from storage.models import AttemptOutcome
 logger = logging.getLogger(__name__)
 
 
-async def run_worker(settings: Settings, with_metrics: bool = False) -> None:
-    """Deliver until SIGTERM, SIGINT or SIGHUP, then drain and return; a second signal ends at once.
+async def run_worker(settings: Settings, with_metrics: bool = False) -> str | None:
+    """Deliver until SIGTERM, SIGINT or SIGHUP, then drain and return its name; a second signal ends at once.
 
-    `with_metrics` lets Prometheus read them where the settings for HTTP say.
+    `with_metrics` serves metrics at the address of the HTTP settings.
 
     Raises:
         StorageError: the database can't be used.
         SettingsError: a channel can't be built as it is configured, or metrics can't be served there.
-        DeliveriesOffError: it is not to deliver, or can't.
+        DeliveriesOffError: it must not deliver, or can't.
     """
-    told = anyio.Event()
+    stopping = anyio.Event()
+    reason: str | None = None
 
     def leave(signal_name: str) -> None:
+        nonlocal reason
         grace = format_duration(settings.shutdown_grace)
-        logger.info("%s: claiming nothing more, attempts under way have %s to end", signal_name, grace)
-        told.set()
+        logger.info("%s: claiming nothing more; attempts in progress have %s to finish", signal_name, grace)
+        reason = signal_name
+        stopping.set()
 
     async with anyio.create_task_group() as tasks:
         await tasks.start(leave_on_signal, leave)
-        async with open_application(settings) as application, _watched(application, with_metrics):
+        async with open_application(settings) as application, _with_metrics(application, with_metrics):
             if not application.delivers:
                 raise DeliveriesOffError
-            _tell_start(application.location, settings)
+            _log_start(application.location, settings)
             spare_the_start()
-            tasks.start_soon(_stop_when_told, told, application.retry_loop)
+            tasks.start_soon(_stop_after, stopping, application.retry_loop)
             await application.retry_loop.run()
-        _tell_end(application.retry_loop)
+        _log_end(application.retry_loop)
         tasks.cancel_scope.cancel()
+    return reason
 
 
-def _watched(application: Application, with_metrics: bool) -> AbstractAsyncContextManager[None]:
+def _with_metrics(application: Application, with_metrics: bool) -> AbstractAsyncContextManager[None]:
     if not with_metrics:
         return nullcontext()
     from certctl_mcp.http.monitoring.worker import serve_metrics
@@ -55,12 +59,12 @@ def _watched(application: Application, with_metrics: bool) -> AbstractAsyncConte
     return serve_metrics(application)
 
 
-async def _stop_when_told(told: anyio.Event, retry_loop: RetryLoop) -> None:
-    await told.wait()
+async def _stop_after(stopping: anyio.Event, retry_loop: RetryLoop) -> None:
+    await stopping.wait()
     retry_loop.stop()
 
 
-def _tell_start(location: str, settings: Settings) -> None:
+def _log_start(location: str, settings: Settings) -> None:
     logger.info("delivering from the database %s", location)
     for channel in settings.channels:
         logger.info("channel %s: %s", channel.name, channel.destination.description)
@@ -68,6 +72,6 @@ def _tell_start(location: str, settings: Settings) -> None:
         logger.warning("no channel is configured, so nothing can be delivered")
 
 
-def _tell_end(retry_loop: RetryLoop) -> None:
+def _log_end(retry_loop: RetryLoop) -> None:
     counts = (f"{retry_loop.meter.total(outcome)} {outcome.value}" for outcome in AttemptOutcome)
     logger.info("ended; attempts: %s", ", ".join(counts))

@@ -39,7 +39,7 @@ class QueueWatch:
         # Listed newest first, reported in the order in which they were sent.
         rows = tuple(reversed(await self._assistant.look()))
         for row in rows:
-            state = row["status"], row.get("retry_count", 0)
+            state = row["status"], row.get("attempts", 0)
             if self._reported.get(row["id"]) != state:
                 self._reported[row["id"]] = state
                 self._report(row)

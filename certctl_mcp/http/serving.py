@@ -16,8 +16,8 @@ from certctl_mcp.runtime.signals import leave_on_signal
 logger = logging.getLogger(__name__)
 
 
-async def serve_http(settings: Settings) -> None:
-    """Serve until SIGTERM, SIGINT or SIGHUP, then drain and return; a second signal ends at once.
+async def serve_http(settings: Settings) -> str | None:
+    """Serve until SIGTERM, SIGINT or SIGHUP, then drain and return its name; a second signal ends at once.
 
     Requests and attempts in flight have the grace period to finish; event streams are ended at once.
 
@@ -39,6 +39,7 @@ async def serve_http(settings: Settings) -> None:
                 _log_start(settings, listener)
                 await web.serve(sockets=[listener])
             tasks.cancel_scope.cancel()
+        return shutdown.reason
 
 
 @dataclass

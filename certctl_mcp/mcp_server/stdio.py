@@ -30,8 +30,8 @@ _LAST_WRITE_TIMEOUT = timedelta(seconds=1)
 """How long a peer may take to read the last answers."""
 
 
-async def serve_stdio(server: MCPServer, *, end_within: timedelta) -> None:
-    """Serve `server` on this process's stdin and stdout until there is a reason to end; then return.
+async def serve_stdio(server: MCPServer, *, end_within: timedelta) -> str | None:
+    """Serve `server` on this process's stdin and stdout until there is a reason to end; then return it.
 
     Requests from before the end of stdin are answered; after any other reason calls in progress are
     cancelled. The server's lifespan then exits normally. If that takes longer than `end_within`, it is
@@ -58,6 +58,7 @@ async def serve_stdio(server: MCPServer, *, end_within: timedelta) -> None:
             with anyio.move_on_after(_LAST_WRITE_TIMEOUT.total_seconds()):
                 await conversation.all_sent.wait()
             tasks.cancel_scope.cancel()
+        return conversation.reason
     except BaseExceptionGroup as failures:
         if len(failures.exceptions) == 1:
             raise failures.exceptions[0] from None
@@ -84,6 +85,8 @@ class _Conversation:
         self._writing = anyio.Lock()
         self._pending = PendingRequests()
         self.serving = anyio.CancelScope()
+        self.reason: str | None = None
+        """Why it ends, such as the name of a signal."""
         self.all_sent = anyio.Event()
         """Set once the client has read the server's last message."""
 
@@ -158,5 +161,6 @@ class _Conversation:
 
     def _begin_to_end(self, reason: str) -> None:
         logger.info("ending: %s", reason)
+        self.reason = self.reason or reason
         if self.serving.deadline == float("inf"):
             self.serving.deadline = anyio.current_time() + self._end_within

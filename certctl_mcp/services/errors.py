@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from certctl_mcp.services.suggestions import nearest_name
-from certctl_mcp.text.untrusted import clean_excerpt
+from certctl_mcp.text.untrusted import clean_excerpt, encode_id
 
 _PLAIN = re.compile(r"[A-Za-z0-9._-]{1,40}", re.ASCII)
 """Names from outside that are safe to quote in our own sentences, because they can't hold a sentence."""
@@ -45,6 +45,15 @@ class UnknownChannelError(RequestError):
         super().__init__(message)
         self.channel = channel
         self.configured = tuple(configured)
+
+
+class AmbiguousIdError(RequestError):
+    """Several ids begin or end with what was given."""
+
+    def __init__(self, given: str, candidates: Sequence[str]) -> None:
+        listed = ", ".join(map(encode_id, candidates))
+        super().__init__(f"{quoted(given)} is part of several ids: {listed}; give more of it")
+        self.candidates = tuple(candidates)
 
 
 class DeliveriesOffError(RequestError):

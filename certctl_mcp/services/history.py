@@ -17,7 +17,7 @@ from certctl_mcp.services.diagnosis.kinds import REMEDIES
 from storage.models import Attempt, AttemptOutcome, Notification, NotificationStatus
 
 MOST_RUNS = 6
-"""Runs of like attempts that are told; there are more only after many requeues."""
+"""Runs of similar attempts that are described; there are more only after many requeues."""
 
 _FAILED = (AttemptOutcome.FAILED, AttemptOutcome.DEAD)
 
@@ -26,13 +26,13 @@ _ENDED = {
     AttemptOutcome.FAILED: "failed",
     AttemptOutcome.DEAD: "failed for good",
     AttemptOutcome.SKIPPED: "found no notifier for the channel",
-    AttemptOutcome.ABANDONED: "never answered",
+    AttemptOutcome.ABANDONED: "never finished",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Remedies:
-    """What the reader calls when there is something to do about a notification; None for what it can't."""
+    """The tools or commands that the reader can act with; None where there is none."""
 
     requeue: str | None
     mark_read: str | None
@@ -40,7 +40,7 @@ class Remedies:
 
 
 def tools(served: Collection[ToolGroup]) -> Remedies:
-    """Those of a server with these tools: what isn't served isn't recommended."""
+    """Those of a server with these tools: only what is served is recommended."""
     return Remedies(
         "requeue_notification" if ToolGroup.REQUEUE in served else None,
         "mark_notification_read" if ToolGroup.SETTLE in served else None,
@@ -61,16 +61,35 @@ def account(
     earlier: int = 0,
     remedies: Remedies = TOOLS,
 ) -> str:
-    """A few sentences: accepted, attempted, where it stands at `now`, what comes next and what can be done.
+    """A few sentences: acceptance, attempts, state at `now`, what comes next and what can be done.
 
-    `attempts` are those that have ended, oldest first, but for `earlier` ones; `max_attempts` is the retry
+    `attempts` are finished ones, oldest first, without `earlier` older ones; `max_attempts` is the retry
     policy's.
     """
     sentences = [f"Accepted {moment(notification.created_at)}.", *_attempts(attempts, earlier)]
     if notification.retry_count and not attempts:
-        sentences.append(f"{notification.retry_count} failed attempts are counted, with no record of each.")
+        sentences.append(
+            f"{notification.retry_count} failed attempts are counted but not recorded one by one."
+        )
     sentences.append(_standing(notification, attempts, now, max_attempts, remedies))
     return " ".join(sentences)
+
+
+def attempts_summary(notification: Notification, max_attempts: int) -> str | None:
+    """Such as `5 of 5 attempts`, for one that has failed since acceptance or the newest requeue."""
+    failed = failed_attempts(notification)
+    if notification.status is NotificationStatus.DEAD and failed < max_attempts:
+        if notification.abandoned_count:
+            return f"{notification.abandoned_count} attempts that never finished"
+        return f"refused for good at attempt {failed}"
+    if notification.status in (NotificationStatus.DEAD, NotificationStatus.FAILED) and failed:
+        return f"{failed} of {max_attempts} attempts"
+    return None
+
+
+def failed_attempts(notification: Notification) -> int:
+    """Those since acceptance or the newest requeue. The stored count leaves out the one it died of."""
+    return notification.retry_count + (notification.status is NotificationStatus.DEAD)
 
 
 def moment(when: datetime) -> str:
@@ -79,7 +98,7 @@ def moment(when: datetime) -> str:
 
 
 def under_way(notification: Notification, now: datetime) -> bool:
-    """Whether a worker holds the notification and may still answer."""
+    """Whether a worker holds the notification's lease and may still finish."""
     return notification.lease_expires_at is not None and notification.lease_expires_at > now
 
 
@@ -87,7 +106,7 @@ def _attempts(attempts: Sequence[Attempt], earlier: int) -> Iterator[str]:
     runs = [tuple(run) for _, run in groupby(attempts, key=lambda a: (a.outcome, a.late, _cause(a)))]
     untold = earlier + sum(len(run) for run in runs[:-MOST_RUNS])
     if untold:
-        yield f"{untold} earlier attempts are in the record."
+        yield f"{untold} earlier attempts are recorded."
     for run in runs[-MOST_RUNS:]:
         yield _run(run)
 
@@ -102,12 +121,12 @@ def _run(run: Sequence[Attempt]) -> str:
     cause = _cause(first)
     told = f"{subject} ({when}) {_ENDED[first.outcome]}{cause}"
     if first.late:
-        return f"{told}, but answered after the lease was lost, so this changed nothing."
+        return f"{told}, but only after the lease was lost, so this changed nothing."
     return f"{told}."
 
 
 def _cause(attempt: Attempt) -> str:
-    """Why it failed, as far as that is recognised."""
+    """Why it failed, if that is recognized."""
     if attempt.outcome not in _FAILED:
         return ""
     status = http_status(attempt.error)
@@ -121,9 +140,7 @@ def _standing(
     n: Notification, attempts: Sequence[Attempt], now: datetime, max_attempts: int, remedies: Remedies
 ) -> str:
     if under_way(n, now):
-        return (
-            f"Attempt {n.attempt_count} is under way; its outcome is known by {_lease_end(n)} at the latest."
-        )
+        return f"Attempt {n.attempt_count} is in progress; its outcome is known by {_lease_end(n)}."
     match n.status:
         case NotificationStatus.PENDING:
             return _pending(n, attempts)
@@ -143,31 +160,34 @@ def _lease_end(n: Notification) -> str:
 
 def _pending(n: Notification, attempts: Sequence[Attempt]) -> str:
     if n.lease_expires_at is not None:
-        return f"The worker of attempt {n.attempt_count} never answered: it is due again and attempted next."
+        return f"The worker of attempt {n.attempt_count} never finished, so it is due again."
     if any(attempt.outcome in _FAILED for attempt in attempts):
-        return "It was requeued since, is due now, and is attempted by itself."
-    return "It is due now and is attempted by itself."
+        return "It has been requeued since, is due now, and will be attempted automatically."
+    return "It is due now and will be attempted automatically."
 
 
 def _failed(n: Notification, now: datetime, max_attempts: int) -> str:
     left = max(1, max_attempts - n.retry_count)
-    count = f"{left} more attempt{'s' if left > 1 else ''} before it is a dead letter"
+    count = f"{left} more attempt{'s' if left > 1 else ''} before it becomes a dead letter"
     if n.next_retry_at is None or n.next_retry_at <= now:
-        return f"The next attempt is due now and happens by itself; {count}."
+        return f"The next attempt is due now and is automatic; {count}."
     wait = format_duration(timedelta(seconds=round((n.next_retry_at - now).total_seconds())))
-    return f"The next attempt is due {moment(n.next_retry_at)}, in {wait}, and happens by itself; {count}."
+    return f"The next attempt is due {moment(n.next_retry_at)}, in {wait}, and is automatic; {count}."
 
 
 def _dead(n: Notification, max_attempts: int, remedies: Remedies) -> str:
     if n.retry_count < max_attempts - 1 and n.abandoned_count == 0:
-        why = "It is a dead letter: the failure is one that trying again can't mend."
+        why = "It is a dead letter: the receiver refused it for good."
     elif n.abandoned_count > 0 and n.retry_count < max_attempts - 1:
-        why = f"It is a dead letter: {n.abandoned_count} of its attempts were never answered."
+        why = f"It is a dead letter: {n.abandoned_count} of its attempts never finished."
     else:
-        why = "It is a dead letter: its attempts are spent."
-    told = [f"{why} Nothing more happens by itself."]
+        why = f"It is a dead letter: {max_attempts} of {max_attempts} attempts failed."
+    told = [f"{why} It will not be retried automatically."]
     if remedies.requeue is not None:
-        told.append(f"Once the cause is gone, {remedies.requeue} gives it {max_attempts} new attempts.")
+        told.append(
+            f"Once the cause is fixed, {remedies.requeue} retries it from scratch, "
+            f"with up to {max_attempts} attempts."
+        )
     if remedies.mark_read is not None:
         told.append(f"{remedies.mark_read} settles it without delivery.")
     return " ".join(told)
@@ -175,15 +195,16 @@ def _dead(n: Notification, max_attempts: int, remedies: Remedies) -> str:
 
 def _sent(n: Notification, remedies: Remedies) -> str:
     if n.sent_at is None:
-        told = "It counts as done but was NOT delivered: its channel had no notifier. It can't be requeued"
-        anew = f"; {remedies.send} sends the alert anew over a configured channel" if remedies.send else ""
-        return f"{told}{anew}."
+        told = "It counts as sent but was NOT delivered: its channel had no notifier."
+        if remedies.requeue is None:
+            return told
+        return f"{told} Once the channel is configured, {remedies.requeue} delivers it."
     failures = f" after {n.retry_count} failed attempt{'s' if n.retry_count > 1 else ''}"
-    return f"Delivered {moment(n.sent_at)}{failures if n.retry_count else ''}. Nothing is left to do."
+    return f"Delivered {moment(n.sent_at)}{failures if n.retry_count else ''}."
 
 
 def _read(n: Notification) -> str:
     when = f"Marked read {moment(n.read_at)}" if n.read_at else "Marked read"
     if n.sent_at is None:
-        return f"{when} without having been delivered: no delivery follows."
-    return f"Delivered {moment(n.sent_at)}. {when}: nothing is left to do."
+        return f"{when} before it was delivered, so it will not be delivered."
+    return f"Delivered {moment(n.sent_at)}. {when}."

@@ -11,7 +11,12 @@ from certctl_mcp.delivery.channel_probe import TrialResult, trial_notification
 from certctl_mcp.delivery.retry_loop import RetryLoop
 from certctl_mcp.services.bulk import BulkActions
 from certctl_mcp.services.diagnosis.diagnosing import Diagnosis, diagnose
-from certctl_mcp.services.errors import DeliveriesOffError, UnknownChannelError, UnknownTypeError
+from certctl_mcp.services.errors import (
+    AmbiguousIdError,
+    DeliveriesOffError,
+    UnknownChannelError,
+    UnknownTypeError,
+)
 from certctl_mcp.services.suggestions import LONGEST, nearest_id
 from storage.clock import Clock, utc_now
 from storage.errors import NotificationConflictError, NotificationNotFoundError
@@ -38,6 +43,14 @@ Refusal = NotificationConflictError | NotificationNotFoundError
 
 _TYPES = tuple(known.value for known in NotificationType)
 
+
+SHORTEST_PART = 4
+"""Characters of an id that may stand for the whole."""
+
+MOST_CANDIDATES = 5
+
+MOST_STATES = 500
+"""Ids that are looked up at once."""
 
 MOST_SUGGESTIONS = 20
 """The number of unknown ids to suggest another for: each costs a query."""
@@ -210,6 +223,37 @@ class NotificationService:
         """An error that says so and suggests the id that was probably meant."""
         alike = await self._repository.similar_ids(notification_id[:LONGEST])
         return NotificationNotFoundError(notification_id, nearest_id(notification_id, alike))
+
+    async def complete_id(self, given: str) -> str:
+        """The only id that is, begins with or ends with `given`.
+
+        An id that nothing matches is returned as it is, to be refused where it is used.
+
+        Raises:
+            AmbiguousIdError: several match.
+        """
+        if await self._repository.states((given,)) or len(given) < SHORTEST_PART:
+            return given
+        beginning = await self._repository.ids_beginning(given, MOST_CANDIDATES)
+        ending = await self._repository.ids_ending(given, MOST_CANDIDATES)
+        candidates = tuple(dict.fromkeys((*beginning, *ending)))
+        if len(candidates) > 1:
+            raise AmbiguousIdError(given, candidates[:MOST_CANDIDATES])
+        return candidates[0] if candidates else given
+
+    async def complete_ids(self, given: Sequence[str]) -> tuple[str, ...]:
+        """`complete_id` for each, without repetitions. Only the first few unknown ones are completed."""
+        found: dict[str, None] = {}
+        completed = 0
+        for start in range(0, len(given), MOST_STATES):
+            batch = given[start : start + MOST_STATES]
+            known = {state.id for state in await self._repository.states(batch)}
+            for each in batch:
+                if each not in known and (completed := completed + 1) <= MOST_SUGGESTIONS:
+                    found[await self.complete_id(each)] = None
+                else:
+                    found[each] = None
+        return tuple(found)
 
     async def _of_id(
         self, step: Callable[[str], Awaitable[Notification]], notification_id: str

@@ -78,7 +78,10 @@ export class RowMaker {
 
   #standing(row) {
     if (!requeueable(row)) return [];
-    const retries = element("span.retries", {}, `Retry ${row.retry_count ?? 0}/${ATTEMPTS}`);
+    // The REST interface has the stored count, which leaves out the attempt that a dead letter died of.
+    const made = row.attempts ?? (row.retry_count ?? 0) + (row.status === "dead" ? 1 : 0);
+    const refused = row.status === "dead" && made < ATTEMPTS;
+    const retries = element("span.retries", {}, refused ? "Refused for good" : `${made} of ${ATTEMPTS} attempts`);
     if (row.status === "dead") return [retries];
     return [retries, element("span.next", {}, row.next_retry_at ? time(row.next_retry_at, "next ") : "due now")];
   }

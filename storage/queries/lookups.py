@@ -31,6 +31,13 @@ async def ids_beginning(connection: AsyncConnection, prefix: str, limit: int) ->
     return tuple((await connection.execute(query)).scalars())
 
 
+async def ids_ending(connection: AsyncConnection, suffix: str, limit: int) -> tuple[str, ...]:
+    """Among the newest notifications, the newest first."""
+    newest = select(_n.id).order_by(_n.created_at.desc(), _n.id.desc()).limit(NEWEST).subquery().c
+    query = select(newest.id).where(last_characters(newest.id, len(suffix)) == suffix).limit(limit)
+    return tuple((await connection.execute(query)).scalars())
+
+
 async def similar_ids(connection: AsyncConnection, given: str, limit: int) -> tuple[str, ...]:
     """Ids that end like `given`, and its neighbours in order, which share the longest beginning with it."""
     last = given[-ENDING:]

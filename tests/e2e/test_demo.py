@@ -31,14 +31,14 @@ ACTS = {
     "3. An assistant looks": (
         '{"notifications_dead": 3',
         '> list_notifications {"status": ["dead"]}',
-        "its attempts are spent",
+        "5 of 5 attempts failed",
     ),
     "4. PagerDuty is repaired": (
         "> requeue_notification",
         "202 Accepted, incident opened",
         "mc-pay over PagerDuty: delivered",
     ),
-    "5. What can't be delivered": ("> mark_notification_read", '{"notifications_dead": 0'),
+    "5. Alerts that can't be delivered": ("> mark_notification_read", '{"notifications_dead": 0'),
     "6. The proof": ("mc-shop Slack 3 1 Idempotency-Key", "mc-vpn Old-CMDB 1 0", "none was lost"),
 }
 """What is told in each act. Within one the order is up to the receivers."""

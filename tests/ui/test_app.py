@@ -72,7 +72,7 @@ async def test_a_dead_letter_is_found_read_requeued_and_seen_to_be_sent(
     app = await converse(page, site, packages, status=["dead"])
     await expect(app.get_by_role("tab", name="Dead letter")).to_have_attribute("aria-selected", "true")
     row = app.locator(f'.list tr[data-id="{dead}"]')
-    await expect(row).to_contain_text("Retry 4/5")
+    await expect(row).to_contain_text("5 of 5 attempts")
     await expect(app.locator(".list tr[data-id]")).to_have_count(1)
     await row.get_by_role("button", name="HTTP 503").hover()
     await expect(app.get_by_role("tooltip")).to_have_text(LONG)

@@ -34,7 +34,7 @@ async def test_a_dead_letter_is_found_read_requeued_and_seen_to_be_sent(site: Si
     site.receiver.answers.clear()
     page = visit.page
     await open_dead(page, site)
-    await expect(row(page, wanted)).to_contain_text("Retry 4/5")
+    await expect(row(page, wanted)).to_contain_text("5 of 5 attempts")
 
     error = row(page, wanted).get_by_role("button", name="HTTP 503")
     assert "the end of it" not in await error.inner_text()

@@ -21,6 +21,7 @@ from certctl_mcp.cli.commands import (
     worker,
 )
 from certctl_mcp.cli.commands.options import ConfigFile, NoMigrate
+from certctl_mcp.cli.commands.output import output_options
 from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode
 from certctl_mcp.config.tool_groups import ToolGroup
 
@@ -61,7 +62,7 @@ for command in (
     copy.copy,
     demo.demo,
 ):
-    app.command(command.__name__.rstrip("_"))(command)
+    app.command(command.__name__.rstrip("_"))(output_options(command))
 
 
 def _tell_version(wanted: bool) -> None:

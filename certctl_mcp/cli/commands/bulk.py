@@ -16,6 +16,7 @@ from certctl_mcp.cli.commands.running import operator, with_application
 from certctl_mcp.cli.terminal.changes import print_changes, print_preview, question
 from certctl_mcp.cli.terminal.documents import Changes, Refusal
 from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode
+from certctl_mcp.cli.terminal.formats import Format
 from certctl_mcp.cli.terminal.progress import progress_bar
 from certctl_mcp.cli.terminal.questions import confirmed
 from certctl_mcp.services.bulk import BulkActions, BulkActionStoppedError, Preview
@@ -39,7 +40,7 @@ def run_bulk(
     *,
     yes: bool,
     dry_run: bool,
-    json: bool,
+    json: Format,
     config: Path | None,
 ) -> ExitCode:
     """Run `action` on the notifications with `ids`, or else on those that match `wanted`.
@@ -110,11 +111,11 @@ async def _change_selected(bulk: BulkActions, preview: Preview) -> Changes:
 async def _change_by_ids(application: "Application", action: AuditAction, ids: Sequence[str]) -> Changes:
     """Each id once, in batches; what is refused is refused by its id."""
     bulk = application.notifications.bulk
-    distinct = list(dict.fromkeys(ids))
+    distinct = await application.notifications.complete_ids(ids)
     total = Changes()
     with progress_bar(action.value.capitalize(), len(distinct)) as advance:
         for start in range(0, len(distinct), BATCH):
-            batch = tuple(distinct[start : start + BATCH])
+            batch = distinct[start : start + BATCH]
             refused = await application.notifications.refusals(action, batch)
             preview = await bulk.preview(action, NotificationFilter(ids=batch))
             changes, to_its_end = await _run(bulk, preview, advance)

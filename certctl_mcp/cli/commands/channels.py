@@ -2,11 +2,12 @@
 
 import typer
 
-from certctl_mcp.cli.commands.options import AsJson, ConfigFile
+from certctl_mcp.cli.commands.options import ConfigFile
 from certctl_mcp.cli.terminal.exit_codes import ExitCode
+from certctl_mcp.cli.terminal.formats import Format
 
 
-def channels(json: AsJson = False, config: ConfigFile = None) -> int:
+def channels(json: Format = Format.TEXT, config: ConfigFile = None) -> int:
     """List the channels and how they did lately."""
     from certctl_mcp.cli.commands.running import with_application
     from certctl_mcp.cli.terminal.documents import Channels
@@ -21,7 +22,7 @@ def channels(json: AsJson = False, config: ConfigFile = None) -> int:
 
     configured = with_application(config, found)
     if json:
-        print_json(Channels(data=configured))
+        print_json(Channels(data=configured), json)
     elif configured:
         print_all(channel_table(configured, utc_now()))
     else:

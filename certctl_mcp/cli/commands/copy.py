@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from certctl_mcp.cli.commands.options import AsJson
 from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode
+from certctl_mcp.cli.terminal.formats import Format
 
 MOST_NAMED = 10
 """Differences that are named."""
@@ -16,7 +16,7 @@ def copy(
         str, typer.Option("--from", metavar="URL", help="The database to copy; it stays as it is.")
     ],
     target: Annotated[str, typer.Option("--to", metavar="URL", help="The one to copy to, made as needed.")],
-    json: AsJson = False,
+    json: Format = Format.TEXT,
 ) -> int:
     """Copy all notifications, attempts and the audit to another database, and compare them.
 
@@ -53,7 +53,8 @@ def copy(
                 passed_over=done.passed_over,
                 checksum=done.checksum,
                 differing=done.differing,
-            )
+            ),
+            json,
         )
     else:
         before = f", of which {done.passed_over} were there already" if done.passed_over else ""

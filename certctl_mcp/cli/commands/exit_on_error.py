@@ -5,12 +5,13 @@ from contextlib import contextmanager
 
 from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode
 from certctl_mcp.config.errors import SettingsError
-from certctl_mcp.services.errors import RequestError, UnknownChannelError
+from certctl_mcp.services.errors import AmbiguousIdError, RequestError, UnknownChannelError
 from storage.errors import InvalidCursorError, NotificationError, StorageError
 
 _CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
     (SettingsError, ExitCode.USAGE),
     (UnknownChannelError, ExitCode.USAGE),
+    (AmbiguousIdError, ExitCode.USAGE),
     (InvalidCursorError, ExitCode.USAGE),
     (RequestError, ExitCode.NOT_DONE),
     (NotificationError, ExitCode.NOT_DONE),

@@ -5,15 +5,16 @@ from typing import Annotated
 
 import typer
 
-from certctl_mcp.cli.commands.options import AsJson, ConfigFile
+from certctl_mcp.cli.commands.options import ConfigFile
 from certctl_mcp.cli.terminal.exit_codes import ExitCode
+from certctl_mcp.cli.terminal.formats import Format
 
 
 def migrate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be added; add nothing.")
     ] = False,
-    json: AsJson = False,
+    json: Format = Format.TEXT,
     config: ConfigFile = None,
 ) -> int:
     """Add to the database what it lacks of the schema. Run twice, it does nothing the second time.
@@ -40,7 +41,7 @@ def migrate(
             added=() if dry_run else done.added,
             missing=done.added if dry_run else (),
         )
-        print_json(document)
+        print_json(document, json)
         return ExitCode.DONE
     if done.found_revision == REVISIONS[-1] and not done.added:
         print(f"{done.location} is up to date: revision {done.found_revision}")

@@ -31,7 +31,6 @@ NoMigrate = Annotated[
         "--no-migrate", help="Leave the database's schema as it is; what is there is read at least."
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
 Ids = Annotated[
     list[str] | None,
     typer.Argument(metavar="[ID]...", help="Notifications.", autocompletion=complete_id),

@@ -3,8 +3,9 @@
 from typing import TYPE_CHECKING
 
 from certctl_mcp.cli.commands.filters import filter_options
-from certctl_mcp.cli.commands.options import AsJson, ConfigFile, DryRun, Ids, Yes
+from certctl_mcp.cli.commands.options import ConfigFile, DryRun, Ids, Yes
 from certctl_mcp.cli.terminal.exit_codes import ExitCode
+from certctl_mcp.cli.terminal.formats import Format
 
 if TYPE_CHECKING:
     from certctl_mcp.services.filters import FilterArguments
@@ -16,7 +17,7 @@ def read(
     ids: Ids = None,
     dry_run: DryRun = False,
     yes: Yes = False,
-    json: AsJson = False,
+    json: Format = Format.TEXT,
     config: ConfigFile = None,
 ) -> ExitCode:
     """Mark notifications as read, which settles them.

@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from certctl_mcp.cli.commands.completion import complete_channel, complete_type
-from certctl_mcp.cli.commands.options import AsJson, ConfigFile
+from certctl_mcp.cli.commands.options import ConfigFile
 from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode
+from certctl_mcp.cli.terminal.formats import Format
 
 
 def send(
@@ -27,7 +28,7 @@ def send(
     now: Annotated[
         bool, typer.Option("--now", help="Attempt in this process what is due, and tell the outcome.")
     ] = False,
-    json: AsJson = False,
+    json: Format = Format.TEXT,
     config: ConfigFile = None,
 ) -> ExitCode:
     """Put an alert into the queue.
@@ -35,10 +36,12 @@ def send(
     Once its id is printed it survives a crash. A running worker or server delivers it, or --now does, which
     ends with 1 if it did not get through: it stays in the queue all the same.
     """
+    from rich.text import Text
+
     from certctl_mcp.cli.commands.filters import option_errors
     from certctl_mcp.cli.commands.running import operator, with_application
     from certctl_mcp.cli.terminal.notifications import status_of
-    from certctl_mcp.cli.terminal.output import identifier, output, print_json
+    from certctl_mcp.cli.terminal.output import identifier, print_all, print_json
     from certctl_mcp.runtime.application import Application
     from certctl_mcp.services.errors import DeliveriesOffError
     from storage.models import NewNotification, Notification
@@ -65,9 +68,9 @@ def send(
 
     notification = with_application(config, sent)
     if json:
-        print_json(notification)
+        print_json(notification, json)
     else:
-        output().print(identifier(notification.id), status_of(notification))
+        print_all(Text("  ").join((identifier(notification.id), status_of(notification))))
     if not now:
         if sys.stderr.isatty():
             typer.echo("A running worker or server delivers it.", err=True)

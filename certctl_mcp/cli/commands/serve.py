@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 
 from certctl_mcp.cli.commands.exit_on_error import failures_told
-from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode
+from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode, exit_code_after
 from certctl_mcp.config.settings import load_settings
 from certctl_mcp.config.tool_groups import parse_groups
 from certctl_mcp.runtime.logs import log_to_stderr
@@ -35,10 +35,11 @@ def serve(config: Path | None, read_only: bool, tools: str | None, no_migrate: b
     Raises:
         CommandFailedError: the settings can't be used.
     """
+    on_terminal = os.isatty(0)
     with failures_told():
         options = options_of_settings(read_only, tools, no_migrate)
         settings = load_settings(config, os.environ, **options)
-        if os.isatty(0):
+        if on_terminal:
             print(_WAITING, file=sys.stderr)
         # Only now: importing the server takes most of a second, and wrong settings are told at once.
         from certctl_mcp.mcp_server.server import build_server
@@ -46,8 +47,8 @@ def serve(config: Path | None, read_only: bool, tools: str | None, no_migrate: b
 
         log_to_stderr(settings.log_level)
         server = build_server(settings)
-        anyio.run(partial(serve_stdio, server, end_within=settings.shutdown_grace + _CLEAN_UP))
-    return ExitCode.DONE
+        reason = anyio.run(partial(serve_stdio, server, end_within=settings.shutdown_grace + _CLEAN_UP))
+    return exit_code_after(reason, on_terminal=on_terminal)
 
 
 def options_of_settings(read_only: bool, tools: str | None, no_migrate: bool) -> dict[str, object]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from certctl_mcp.cli.commands.options import ConfigFile, NoMigrate
-from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode
+from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode, exit_code_after
 from certctl_mcp.config.tool_groups import ToolGroup
 
 
@@ -55,6 +55,7 @@ def serve(
     from certctl_mcp.http.exposure import require_keys_beyond_loopback
     from certctl_mcp.runtime.logs import log_to_stderr
 
+    on_terminal = os.isatty(0)
     with failures_told():
         of_settings = stdio.options_of_settings(read_only, tools, no_migrate)
         settings = load_settings(config, os.environ, http=options, **of_settings)
@@ -63,5 +64,5 @@ def serve(
         from certctl_mcp.http.serving import serve_http
 
         log_to_stderr(settings.log_level)
-        anyio.run(serve_http, settings)
-    return ExitCode.DONE
+        reason = anyio.run(serve_http, settings)
+    return exit_code_after(reason, on_terminal=on_terminal)

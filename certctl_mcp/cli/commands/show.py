@@ -1,10 +1,11 @@
 """`show`: all about one notification."""
 
-from certctl_mcp.cli.commands.options import AsJson, ConfigFile, Id
+from certctl_mcp.cli.commands.options import ConfigFile, Id
 from certctl_mcp.cli.terminal.exit_codes import ExitCode
+from certctl_mcp.cli.terminal.formats import Format
 
 
-def show(id_: Id, json: AsJson = False, config: ConfigFile = None) -> int:
+def show(id_: Id, json: Format = Format.TEXT, config: ConfigFile = None) -> int:
     """Show a notification, its attempts, and what comes next."""
     from certctl_mcp.cli.commands.running import with_application
     from certctl_mcp.cli.terminal.detail import notification_detail
@@ -16,15 +17,16 @@ def show(id_: Id, json: AsJson = False, config: ConfigFile = None) -> int:
 
     now = utc_now()
 
-    async def found(application: Application) -> Detail:
-        notification, attempts = await application.notifications.get(id_)
-        attempts_in_all = application.settings.max_attempts
-        told = account(notification, attempts, now, max_attempts=attempts_in_all, remedies=COMMANDS)
-        return Detail(notification=notification, attempts=attempts, account=told)
+    async def shown(application: Application) -> int:
+        notification_id = await application.notifications.complete_id(id_)
+        notification, attempts = await application.notifications.get(notification_id)
+        limit = application.settings.max_attempts
+        text = account(notification, attempts, now, max_attempts=limit, remedies=COMMANDS)
+        detail = Detail(notification=notification, attempts=attempts, account=text)
+        if json:
+            print_json(detail, json)
+        else:
+            print_all(notification_detail(detail, now, limit))
+        return ExitCode.DONE
 
-    detail = with_application(config, found)
-    if json:
-        print_json(detail)
-    else:
-        print_all(notification_detail(detail, now))
-    return ExitCode.DONE
+    return with_application(config, shown)

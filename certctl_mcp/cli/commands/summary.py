@@ -1,10 +1,11 @@
 """`summary`: how does everything stand?"""
 
-from certctl_mcp.cli.commands.options import AsJson, ConfigFile
+from certctl_mcp.cli.commands.options import ConfigFile
 from certctl_mcp.cli.terminal.exit_codes import ExitCode
+from certctl_mcp.cli.terminal.formats import Format
 
 
-def summary(json: AsJson = False, config: ConfigFile = None) -> int:
+def summary(json: Format = Format.TEXT, config: ConfigFile = None) -> int:
     """Count notifications, certificates, agents and jobs."""
     from certctl_mcp.cli.commands.running import with_application
     from certctl_mcp.cli.terminal.output import print_all, print_json
@@ -17,7 +18,7 @@ def summary(json: AsJson = False, config: ConfigFile = None) -> int:
 
     found = with_application(config, counted)
     if json:
-        print_json(found)
+        print_json(found, json)
     else:
         print_all(summary_tables(found))
     return ExitCode.DONE

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from certctl_mcp.cli.commands.options import ConfigFile
-from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode
+from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode, exit_code_after
 
 
 def worker(
@@ -43,5 +43,5 @@ def worker(
         from certctl_mcp.cli.worker import run_worker
 
         log_to_stderr(settings.log_level)
-        anyio.run(run_worker, settings, metrics_port is not None)
-    return ExitCode.DONE
+        reason = anyio.run(run_worker, settings, metrics_port is not None)
+    return exit_code_after(reason, on_terminal=os.isatty(0))

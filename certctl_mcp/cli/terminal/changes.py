@@ -4,6 +4,7 @@ import sys
 
 from certctl_mcp.cli.terminal.documents import BulkPreview, Changes
 from certctl_mcp.cli.terminal.exit_codes import ExitCode
+from certctl_mcp.cli.terminal.formats import Format
 from certctl_mcp.cli.terminal.output import print_json
 from certctl_mcp.services.bulk import Preview
 from certctl_mcp.services.history import moment
@@ -22,7 +23,7 @@ def question(preview: Preview) -> str:
     return f"{_VERBS[preview.action]} {_notifications(preview.count)}?"
 
 
-def print_preview(preview: Preview, *, json: bool) -> None:
+def print_preview(preview: Preview, *, json: Format) -> None:
     """What would change, by status and channel, and what would be left alone."""
     if json:
         print_json(
@@ -33,7 +34,8 @@ def print_preview(preview: Preview, *, json: bool) -> None:
                 sample_ids=preview.sample_ids,
                 under_way=preview.left_out.under_way,
                 other_status=preview.left_out.other_status,
-            )
+            ),
+            json,
         )
         return
     print(f"{_notifications(preview.count)} would be {ELIGIBLE[preview.action].done}")
@@ -50,10 +52,10 @@ def print_preview(preview: Preview, *, json: bool) -> None:
         print(f"  {preview.left_out.under_way} more are being attempted now and would be left alone")
 
 
-def print_changes(changes: Changes, action: AuditAction, *, json: bool) -> ExitCode:
+def print_changes(changes: Changes, action: AuditAction, *, json: Format) -> ExitCode:
     """Print the report and return the command's exit code."""
     if json:
-        print_json(changes)
+        print_json(changes, json)
     else:
         counts = [f"{changes.changed} {ELIGIBLE[action].done}"]
         counts += [f"{count} {what}" for count, what in _others(changes) if count]

@@ -11,14 +11,19 @@ from rich.text import Text
 from certctl_mcp.cli.terminal.documents import Detail
 from certctl_mcp.cli.terminal.notifications import status_of
 from certctl_mcp.cli.terminal.output import identifier, one_line, pairs, table, when, whole
-from certctl_mcp.services.history import moment
+from certctl_mcp.services.history import attempts_summary, moment
 from certctl_mcp.text.untrusted import EXCERPT_LENGTH
 from storage.models import Attempt, Notification
 
 
-def notification_detail(detail: Detail, now: datetime) -> RenderableType:
+def notification_detail(detail: Detail, now: datetime, max_attempts: int) -> RenderableType:
     n = detail.notification
-    parts: list[RenderableType] = [_facts(n, now), "", _heading("Message"), _indented(whole(n.message))]
+    parts: list[RenderableType] = [
+        _facts(n, now, max_attempts),
+        "",
+        _heading("Message"),
+        _indented(whole(n.message)),
+    ]
     if n.last_error:
         parts += ["", _heading("Last error"), _indented(whole(n.last_error))]
     if detail.attempts:
@@ -26,7 +31,7 @@ def notification_detail(detail: Detail, now: datetime) -> RenderableType:
     return Group(*parts, "", Text(detail.account))
 
 
-def _facts(n: Notification, now: datetime) -> Table:
+def _facts(n: Notification, now: datetime, max_attempts: int) -> Table:
     facts = pairs()
     facts.add_row("ID", identifier(n.id))
     facts.add_row("Status", status_of(n))
@@ -41,8 +46,8 @@ def _facts(n: Notification, now: datetime) -> Table:
             facts.add_row(name, when(then, now))
     if n.error is not None:
         facts.add_row("Why", one_line(n.error))
-    if n.retry_count:
-        facts.add_row("Failed attempts", Text(str(n.retry_count)))
+    if (attempts := attempts_summary(n, max_attempts)) is not None:
+        facts.add_row("Attempts", Text(attempts))
     return facts
 
 
@@ -68,4 +73,4 @@ def _heading(text: str) -> Text:
 
 
 def _indented(part: RenderableType) -> Padding:
-    return Padding(part, (0, 0, 0, 2))
+    return Padding(part, (0, 0, 0, 2), expand=False)

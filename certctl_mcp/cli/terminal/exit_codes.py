@@ -4,11 +4,11 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What a script learns; `certctl-mcp --help` says the same."""
+    """The exit codes that `certctl-mcp --help` documents."""
 
     DONE = 0
     NOT_DONE = 1
-    """The notification is not there, its state does not allow it, or the operator declined."""
+    """There is no such notification, its state does not allow the action, or the operator declined."""
     USAGE = 2
     """An argument or a setting is wrong."""
     DATABASE = 3
@@ -17,9 +17,14 @@ class ExitCode(IntEnum):
 
 
 class CommandFailedError(Exception):
-    """Ends the command. `problems` are told to the operator, a line each."""
+    """Ends the command. Each of `problems` is printed on a line."""
 
     def __init__(self, code: ExitCode, *problems: str) -> None:
         super().__init__("; ".join(problems))
         self.code = code
         self.problems = problems
+
+
+def exit_code_after(reason: str | None, *, on_terminal: bool) -> ExitCode:
+    """That of a server which has shut down in order. Only Ctrl-C in a terminal counts as an interruption."""
+    return ExitCode.INTERRUPTED if reason == "SIGINT" and on_terminal else ExitCode.DONE

@@ -4,56 +4,100 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
-from certctl_mcp.cli.terminal.output import distance, identifier, one_line, status_text, table, when
+from certctl_mcp.cli.terminal.output import distance, identifier, one_line, status_text, when
 from certctl_mcp.text.untrusted import EXCERPT_LENGTH
 from storage.models import Notification, NotificationStatus
 
 WIDE = 165
-"""Columns from which on a row fits on one line: an id alone takes 42."""
+MEDIUM = 110
+"""Columns from which a row fits on one line; from the first on, with its type and the whole date."""
+
+_NAME = 30
+_SHORT_NAME = 20
 
 
-def notification_rows(found: Sequence[Notification], now: datetime, width: int) -> RenderableType:
+def notification_rows(
+    found: Sequence[Notification], now: datetime, width: int, *, headings: bool = True
+) -> RenderableType:
     """The notifications for an output of `width` columns."""
     if width >= WIDE:
-        return _one_line_each(found, now)
-    return Group(*(_two_lines(notification, now, width) for notification in found))
+        lines = _columns(
+            ("ID", "STATUS", "CHANNEL", "CERTIFICATE", "TYPE", "ACCEPTED", "WHAT"),
+            [
+                (
+                    identifier(n.id),
+                    status_of(n),
+                    one_line(n.channel, _NAME),
+                    one_line(n.certificate_id, _NAME),
+                    one_line(n.type, _NAME),
+                    when(n.created_at, now),
+                    _what(n),
+                )
+                for n in found
+            ],
+        )
+    elif width >= MEDIUM:
+        lines = _columns(
+            ("ID", "STATUS", "CHANNEL", "CERTIFICATE", "AGE", "WHAT"),
+            [
+                (
+                    identifier(n.id),
+                    status_of(n),
+                    one_line(n.channel, _SHORT_NAME),
+                    one_line(n.certificate_id, _SHORT_NAME),
+                    Text(distance(n.created_at, now)),
+                    _what(n),
+                )
+                for n in found
+            ],
+        )
+    else:
+        return _on_two_lines(found, now, width, headings)
+    for line in lines:
+        line.truncate(width, overflow="ellipsis")
+    return Group(*lines[not headings :])
 
 
 def status_of(notification: Notification) -> Text:
-    """The status, which alone would let a notification that reached nobody pass for delivered."""
+    """The status, which alone would make an undelivered notification look delivered."""
     if notification.status is NotificationStatus.SENT and not notification.delivered:
         return Text("sent (not delivered)", style="yellow")
     return status_text(notification.status.value)
 
 
-def _one_line_each(found: Sequence[Notification], now: datetime) -> Table:
-    rows = table("ID", "STATUS", "CHANNEL", "TYPE", "ACCEPTED", "WHAT")
-    for n in found:
-        rows.add_row(
-            identifier(n.id),
-            status_of(n),
-            one_line(n.channel, 30),
-            one_line(n.type, 30),
-            when(n.created_at, now),
-            _what(n),
-        )
-    return rows
+def _on_two_lines(found: Sequence[Notification], now: datetime, width: int, headings: bool) -> RenderableType:
+    """What identifies a notification, and below it what it is about."""
+    cells = [
+        (identifier(n.id), status_of(n), one_line(n.channel, _SHORT_NAME), Text(distance(n.created_at, now)))
+        for n in found
+    ]
+    heading, *firsts = _columns(("ID", "STATUS", "CHANNEL", "AGE"), cells)
+    lines = [heading, Text("  CERTIFICATE  TYPE: WHAT", style="bold")] if headings else []
+    for n, first in zip(found, firsts, strict=True):
+        about = Text(": ").join((one_line(n.type, _NAME), _what(n)))
+        second = Text("  ").join((Text(), one_line(n.certificate_id, _NAME), about))
+        second.stylize("dim")
+        second.truncate(width, overflow="ellipsis")
+        lines += [first, second]
+    return Group(*lines)
 
 
-def _two_lines(n: Notification, now: datetime, width: int) -> RenderableType:
-    first = Text("  ").join(
-        (identifier(n.id), status_of(n), one_line(n.channel, 30), Text(distance(n.created_at, now)))
-    )
-    second = Text(": ").join((one_line(n.type, 30), _what(n)))
-    second.truncate(width - 2, overflow="ellipsis")
-    return Group(first, Padding(second, (0, 0, 0, 2), style="dim"))
+def _columns(headings: Sequence[str], rows: Sequence[Sequence[Text]]) -> list[Text]:
+    """The headings and the rows, each on a line. Every column but the last is as wide as its widest cell."""
+    table = [[Text(heading) for heading in headings], *rows]
+    widths = [max(row[column].cell_len for row in table) for column in range(len(headings) - 1)]
+    lines: list[Text] = []
+    for row in table:
+        for cell, width in zip(row, widths, strict=False):
+            cell.pad_right(width - cell.cell_len)
+        lines.append(Text("  ").join(row))
+    lines[0].stylize("bold")
+    return lines
 
 
 def _what(n: Notification) -> Text:
-    """Why it is not delivered, if something is known of that, or else what it says."""
+    """Why it is not delivered, if that is known, or else its message."""
     undelivered = n.status in (NotificationStatus.FAILED, NotificationStatus.DEAD)
     return one_line(n.error or (n.last_error if undelivered else None) or n.message, EXCERPT_LENGTH)

@@ -13,12 +13,13 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from certctl_mcp.cli.terminal.formats import Format
 from certctl_mcp.services.history import moment
 from certctl_mcp.text.untrusted import NAME_LENGTH, clean_excerpt, escape_hidden
 from storage.models import Notification
 
 UNCUT = 100_000
-"""Columns of an output that is no terminal: a row is one line, whatever its length."""
+"""Columns of an output that is not a terminal: a row is one line of any length."""
 
 STATUS_STYLES = {"pending": "cyan", "sent": "green", "failed": "yellow", "dead": "red", "read": "dim"}
 
@@ -26,23 +27,31 @@ _UNITS = (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("m", timedelta(m
 
 
 def output() -> Console:
-    """stdout. Where it is no terminal nothing is cut or wrapped."""
+    """stdout. Unless it is a terminal, nothing is cut or wrapped."""
     return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else UNCUT)
 
 
-def print_json(document: BaseModel | Notification) -> None:
-    """The whole truth in ASCII: a program reads it as it is, and on a terminal it steers nothing."""
-    print(RootModel(document).model_dump_json(indent=2, ensure_ascii=True))
+def print_json(document: BaseModel | Notification, form: Format = Format.JSON) -> None:
+    """A complete document in ASCII, so that it can't control a terminal either."""
+    indent = None if form is Format.NDJSON else 2
+    print(RootModel(document).model_dump_json(indent=indent, ensure_ascii=True))
 
 
 def print_all(*parts: RenderableType) -> None:
+    """Print to stdout. In a pipe or a file, no line ends with blanks."""
     console = output()
-    for part in parts:
-        console.print(part)
+    if console.is_terminal:
+        for part in parts:
+            console.print(part)
+        return
+    with console.capture() as printed:
+        for part in parts:
+            console.print(part)
+    print("\n".join(line.rstrip() for line in printed.get().splitlines()))
 
 
 def table(*headings: str) -> Table:
-    """Headed columns, of which the last gives way when the terminal is narrow."""
+    """Columns with headings. On a narrow terminal the last one is shortened."""
     terminal = sys.stdout.isatty()
     box = SIMPLE_HEAD if terminal else None
     made = Table(box=box, show_edge=False, pad_edge=False, header_style="bold", expand=terminal)
@@ -53,7 +62,7 @@ def table(*headings: str) -> Table:
 
 
 def pairs() -> Table:
-    """Two columns without headings: a name, and what it is."""
+    """Two columns without headings: a name and its value."""
     made = Table.grid(padding=(0, 2))
     made.add_column(style="bold", no_wrap=True)
     made.add_column(overflow="fold")
@@ -69,7 +78,7 @@ def one_line(text: str | None, limit: int = NAME_LENGTH) -> Text:
 
 
 def whole(text: str) -> Text:
-    """A text from outside with its lines."""
+    """A text from outside with its line breaks."""
     return Text(clean_excerpt(text, len(text)).text)
 
 
@@ -83,7 +92,7 @@ def status_text(status: str) -> Text:
 
 
 def when(then: datetime | None, now: datetime) -> Text:
-    """A moment, and how far it is from `now`."""
+    """A point in time and its distance from `now`."""
     if then is None:
         return Text("-", style="dim")
     return Text(f"{moment(then)} ({distance(then, now)})")

@@ -6,6 +6,7 @@ from typing import Annotated, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from certctl_mcp.services.history import failed_attempts
 from certctl_mcp.text.untrusted import EXCERPT_LENGTH, clean_excerpt, clean_name, encode_id
 from storage.models import Notification, NotificationStatus
 
@@ -41,7 +42,7 @@ class Row(TypedDict):
     id: Annotated[str, Field(description="Pass it on as it is")]
     status: NotificationStatus
     created_at: Moment
-    retry_count: Annotated[NotRequired[int], Field(description="Failed attempts; 0 if absent")]
+    attempts: Annotated[NotRequired[int], Field(description="Failed attempts; 0 if absent")]
     sent_at: Annotated[NotRequired[Moment], Field(description="Absent: not delivered")]
     next_retry_at: NotRequired[Moment]
     read_at: NotRequired[Moment]
@@ -77,8 +78,8 @@ def _row(notification: Notification) -> Row:
         "created_at": iso(notification.created_at),
         "untrusted": {"type": clean_name(notification.type), "channel": clean_name(notification.channel)},
     }
-    if notification.retry_count:
-        shown_row["retry_count"] = notification.retry_count
+    if failed := failed_attempts(notification):
+        shown_row["attempts"] = failed
     if notification.sent_at is not None:
         shown_row["sent_at"] = iso(notification.sent_at)
     if notification.next_retry_at is not None:

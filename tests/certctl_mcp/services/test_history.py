@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from certctl_mcp.config.tool_groups import ToolGroup
-from certctl_mcp.services.history import account, tools
+from certctl_mcp.services.history import account, attempts_summary, tools
 from storage.models import Attempt, AttemptOutcome, Notification, NotificationStatus
 from tests.builders import NOON, TOOK, notification
 
@@ -37,7 +37,7 @@ def in_state(status: NotificationStatus, **overrides: Any) -> Notification:
 
 def test_a_new_one_is_attempted_by_itself() -> None:
     assert told(notification()) == (
-        "Accepted 2026-01-01 12:00:00 UTC. It is due now and is attempted by itself."
+        "Accepted 2026-01-01 12:00:00 UTC. It is due now and will be attempted automatically."
     )
 
 
@@ -48,8 +48,8 @@ def test_a_failed_one_tells_when_the_next_attempt_is_due_and_how_many_are_left()
     assert told(waiting, attempt(1), attempt(2)) == (
         "Accepted 2026-01-01 12:00:00 UTC. "
         "Attempts 1 to 2 (2026-01-01 12:01:00 UTC to 2026-01-01 12:02:00 UTC) failed with HTTP 503. "
-        "The next attempt is due 2026-01-01 12:31:40 UTC, in 1m40s, and happens by itself; "
-        "3 more attempts before it is a dead letter."
+        "The next attempt is due 2026-01-01 12:31:40 UTC, in 1m40s, and is automatic; "
+        "3 more attempts before it becomes a dead letter."
     )
 
 
@@ -68,23 +68,23 @@ def test_a_dead_letter_tells_what_can_be_done() -> None:
     assert "Attempts 1 to 4 (" in story
     assert "Attempt 5 (2026-01-01 12:05:00 UTC) failed for good with HTTP 502." in story
     assert story.endswith(
-        "It is a dead letter: its attempts are spent. Nothing more happens by itself. "
-        "Once the cause is gone, requeue_notification gives it 5 new attempts. "
+        "It is a dead letter: 5 of 5 attempts failed. It will not be retried automatically. "
+        "Once the cause is fixed, requeue_notification retries it from scratch, with up to 5 attempts. "
         "mark_notification_read settles it without delivery."
     )
 
 
 def test_a_final_failure_is_told_apart_from_spent_attempts() -> None:
     dead = in_state(NotificationStatus.DEAD, attempt_count=1)
-    assert "trying again can't mend" in told(dead, attempt(1, AttemptOutcome.DEAD, error="HTTP 410"))
+    assert "the receiver refused it for good" in told(dead, attempt(1, AttemptOutcome.DEAD, error="HTTP 410"))
 
 
 def test_one_that_its_workers_never_answered_is_told_so() -> None:
     dead = in_state(NotificationStatus.DEAD, attempt_count=10, abandoned_count=10)
     story = told(dead, *(attempt(n, AttemptOutcome.ABANDONED, duration=None) for n in range(1, 11)))
     assert "Attempts 1 to 10 (" in story
-    assert "never answered." in story
-    assert "10 of its attempts were never answered" in story
+    assert "never finished." in story
+    assert "10 of its attempts never finished" in story
 
 
 def test_a_delivery_tells_after_how_many_failures() -> None:
@@ -92,7 +92,7 @@ def test_a_delivery_tells_after_how_many_failures() -> None:
         NotificationStatus.SENT, sent_at=NOON + timedelta(minutes=3), retry_count=1, attempt_count=2
     )
     assert told(sent, attempt(1), attempt(2, AttemptOutcome.SENT)).endswith(
-        "Delivered 2026-01-01 12:03:00 UTC after 1 failed attempt. Nothing is left to do."
+        "Delivered 2026-01-01 12:03:00 UTC after 1 failed attempt."
     )
 
 
@@ -100,7 +100,7 @@ def test_one_that_counts_as_done_undelivered_does_not_pass_for_delivered() -> No
     skipped = in_state(NotificationStatus.SENT, error="no notifier configured for channel X")
     story = told(skipped, attempt(1, AttemptOutcome.SKIPPED, error="no notifier configured for channel X"))
     assert "NOT delivered" in story
-    assert "Nothing is left to do" not in story
+    assert story.endswith("Once the channel is configured, requeue_notification delivers it.")
 
 
 def test_an_attempt_under_way_is_told_with_its_end() -> None:
@@ -110,22 +110,20 @@ def test_an_attempt_under_way_is_told_with_its_end() -> None:
         claimed_at=NOW,
         attempt_count=1,
     )
-    assert "Attempt 1 is under way; its outcome is known by 2026-01-01 12:30:30 UTC at the latest." in told(
-        claimed
-    )
+    assert "Attempt 1 is in progress; its outcome is known by 2026-01-01 12:30:30 UTC." in told(claimed)
 
 
 def test_a_lease_that_ran_out_is_no_attempt_under_way() -> None:
     lost = notification(
         lease_owner="worker-1", lease_expires_at=NOW - timedelta(seconds=1), claimed_at=NOON, attempt_count=1
     )
-    assert "The worker of attempt 1 never answered" in told(lost)
+    assert "The worker of attempt 1 never finished" in told(lost)
 
 
 def test_a_requeued_one_keeps_its_earlier_life() -> None:
     story = told(notification(attempt_count=1), attempt(1, AttemptOutcome.DEAD, error="HTTP 410"))
     assert "failed for good with HTTP 410" in story
-    assert story.endswith("It was requeued since, is due now, and is attempted by itself.")
+    assert story.endswith("It has been requeued since, is due now, and will be attempted automatically.")
 
 
 @pytest.mark.parametrize(
@@ -147,24 +145,24 @@ def test_why_an_attempt_failed_is_told_in_words_of_our_own(error: str, why: str)
 def test_attempts_that_are_not_given_are_counted() -> None:
     dead = in_state(NotificationStatus.DEAD, retry_count=4, attempt_count=30)
     story = account(dead, [attempt(29), attempt(30)], NOW, max_attempts=5, earlier=28)
-    assert "28 earlier attempts are in the record. Attempts 29 to 30" in story
+    assert "28 earlier attempts are recorded. Attempts 29 to 30" in story
 
 
 def test_read_says_whether_it_was_delivered() -> None:
     settled = in_state(NotificationStatus.READ, read_at=NOW)
-    assert "without having been delivered: no delivery follows" in told(settled)
+    assert "before it was delivered, so it will not be delivered" in told(settled)
     seen = in_state(NotificationStatus.READ, read_at=NOW, sent_at=NOON)
     assert "Delivered 2026-01-01 12:00:00 UTC. Marked read" in told(seen)
 
 
 def test_a_late_outcome_changed_nothing() -> None:
-    assert "answered after the lease was lost, so this changed nothing" in told(
+    assert "only after the lease was lost, so this changed nothing" in told(
         notification(attempt_count=1), attempt(1, AttemptOutcome.SENT, late=True)
     )
 
 
 def test_failures_of_another_program_are_counted_without_a_record() -> None:
-    assert "3 failed attempts are counted, with no record of each." in told(
+    assert "3 failed attempts are counted but not recorded one by one." in told(
         in_state(NotificationStatus.FAILED, retry_count=3)
     )
 
@@ -173,7 +171,7 @@ def test_many_lives_are_told_in_short() -> None:
     outcomes = [AttemptOutcome.FAILED, AttemptOutcome.DEAD]
     attempts = [attempt(n, outcomes[n % 2], error=None) for n in range(1, 101)]
     story = told(in_state(NotificationStatus.DEAD, retry_count=4), *attempts)
-    assert "94 earlier attempts are in the record." in story
+    assert "94 earlier attempts are recorded." in story
     assert len(story) < 1000
 
 
@@ -193,7 +191,7 @@ def test_no_word_of_others_is_in_it(status: NotificationStatus) -> None:
 @pytest.mark.parametrize(
     ("served", "end"),
     [
-        (ToolGroup.TRIAGE, "Nothing more happens by itself."),
+        (ToolGroup.TRIAGE, "It will not be retried automatically."),
         (ToolGroup.SETTLE, "mark_notification_read settles it without delivery."),
     ],
 )
@@ -202,3 +200,22 @@ def test_no_remedy_is_named_that_is_not_served(served: ToolGroup, end: str) -> N
     said = account(dead, (), NOON, max_attempts=5, remedies=tools({served}))
     assert said.endswith(end)
     assert "requeue" not in said
+
+
+@pytest.mark.parametrize(
+    ("status", "overrides", "expected"),
+    [
+        (NotificationStatus.PENDING, {}, None),
+        (NotificationStatus.FAILED, {"retry_count": 0}, None),
+        (NotificationStatus.FAILED, {"retry_count": 3}, "3 of 5 attempts"),
+        (NotificationStatus.DEAD, {"retry_count": 4}, "5 of 5 attempts"),
+        (NotificationStatus.DEAD, {"retry_count": 0}, "refused for good at attempt 1"),
+        (NotificationStatus.DEAD, {"retry_count": 2}, "refused for good at attempt 3"),
+        (NotificationStatus.DEAD, {"abandoned_count": 10}, "10 attempts that never finished"),
+        (NotificationStatus.SENT, {"retry_count": 2, "sent_at": NOON}, None),
+    ],
+)
+def test_attempts_are_counted_as_a_reader_would(
+    status: NotificationStatus, overrides: dict[str, Any], expected: str | None
+) -> None:
+    assert attempts_summary(in_state(status, **overrides), 5) == expected

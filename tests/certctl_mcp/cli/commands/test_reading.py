@@ -1,11 +1,16 @@
 """list, show, summary and channels: what is there, for people and for programs."""
 
 import json
+from io import StringIO
 
+import anyio
 import pytest
+from rich.console import Console
 
-from storage.models import Notification, NotificationFilter
-from tests.builders import Queue
+from certctl_mcp.cli.commands.following import follow_matches
+from certctl_mcp.cli.terminal.notifications import notification_rows
+from storage.models import Notification, NotificationFilter, NotificationStatus
+from tests.builders import NOON, Queue, notification
 from tests.certctl_mcp.cli.conftest import CommandLine
 
 
@@ -14,7 +19,7 @@ def ids(printed: str) -> list[str]:
 
 
 def test_an_empty_queue_lists_nothing_and_says_so(command_line: CommandLine) -> None:
-    assert command_line("list") == (0, "", "No notification matches.\n")
+    assert command_line("list") == (0, "", f"No notification in {command_line.database} matches.\n")
     assert json.loads(command_line("list", "--json").out) == {"data": [], "next_cursor": None}
 
 
@@ -25,7 +30,7 @@ def test_a_row_is_one_line_with_the_whole_id_where_the_output_is_no_terminal(
         lambda queue: queue.dead("HTTP 410: gone\nfor good", type="Renewal" + "x" * 20)
     )
     heading, row = command_line("list").out.splitlines()
-    assert heading.split() == ["ID", "STATUS", "CHANNEL", "TYPE", "ACCEPTED", "WHAT"]
+    assert heading.split() == ["ID", "STATUS", "CHANNEL", "CERTIFICATE", "TYPE", "ACCEPTED", "WHAT"]
     assert row.startswith(dead.id)
     assert "HTTP 410: gone for good" in row
 
@@ -94,7 +99,7 @@ def test_show_tells_the_attempts_and_what_can_be_done(command_line: CommandLine)
     dead = command_line.having(lambda queue: queue.dead("HTTP 410: gone"))
     printed = command_line("show", dead.id).out
     assert "0.25 s" in printed
-    assert "certctl-mcp requeue gives it 5 new attempts" in printed
+    assert "certctl-mcp requeue retries it from scratch" in printed
     document = json.loads(command_line("show", dead.id, "--json").out)
     assert document["notification"]["id"] == dead.id
     assert [attempt["outcome"] for attempt in document["attempts"]] == ["dead"]
@@ -137,3 +142,114 @@ def test_looking_changes_nothing(command_line: CommandLine) -> None:
         command_line(*arguments)
     page = command_line.having(lambda queue: queue.repository.list(NotificationFilter()))
     assert page.items == (failed,)
+
+
+def test_no_line_of_a_pipe_ends_with_a_blank(command_line: CommandLine) -> None:
+    async def some(queue: Queue) -> Notification:
+        await queue.failed("timeout", certificate_id="cert-7")
+        await queue.skipped()
+        return await queue.dead("HTTP 410: gone\n  for good  ", message="two\n\nlines  \n")
+
+    dead = command_line.having(some)
+    for arguments in (
+        ["list"],
+        ["show", dead.id],
+        ["summary"],
+        ["channels"],
+        ["send", "it expires", "--channel", "Webhook", "--type", "X"],
+        ["migrate"],
+        ["requeue", "--status", "dead", "--dry-run"],
+        ["--help"],
+        ["list", "--help"],
+    ):
+        ended = command_line(*arguments)
+        assert ended.code == 0
+        assert [line for line in ended.out.splitlines() if line != line.rstrip()] == []
+        assert len(ended.out) < 20_000
+
+
+def test_attempts_are_counted_as_a_reader_would(command_line: CommandLine) -> None:
+    async def five(queue: Queue) -> str:
+        notification = await queue.pending()
+        for number in range(5):
+            (claim,) = await queue.claim_due()
+            took = claim.expires_at - claim.started_at
+            if number == 4:
+                await queue.repository.mark_as_dead(claim, took, "HTTP 503")
+            else:
+                await queue.repository.record_failed_attempt(claim, took, "HTTP 503", took * 0)
+        return notification.id
+
+    shown = command_line("show", command_line.having(five)).out
+    assert "Attempts 5 of 5 attempts" in " ".join(shown.split())
+    refused = command_line.having(lambda queue: queue.dead("HTTP 410"))
+    assert "refused for good at attempt 1" in command_line("show", refused.id).out
+
+
+def test_an_id_may_be_given_by_its_beginning_or_its_end(command_line: CommandLine) -> None:
+    async def some(queue: Queue) -> list[str]:
+        return [(await queue.dead()).id for _ in range(3)]
+
+    first, second, third = command_line.having(some)
+    assert first in command_line("show", first[-10:]).out
+    assert command_line("requeue", first[-10:], first, second[:-1]).out == "2 requeued\n"
+    ambiguous = command_line("show", "notif-")
+    assert ambiguous.code == 2
+    assert "'notif-' is part of several ids: " in ambiguous.err
+    assert all(each in ambiguous.err for each in (first, second, third))
+    assert "no notification has the id 'x'" in command_line("show", "x").err
+
+
+def test_formats_for_programs(command_line: CommandLine) -> None:
+    async def three(queue: Queue) -> list[str]:
+        return [(await queue.pending()).id for _ in range(3)]
+
+    newest_first = command_line.having(three)[::-1]
+    assert command_line("list", "-o", "json").out == command_line("list", "--json").out
+    lines = command_line("list", "-o", "ndjson", "-n", "2", "--all").out.splitlines()
+    assert [json.loads(line)["id"] for line in lines] == newest_first
+    assert len(command_line("summary", "-o", "ndjson").out.splitlines()) == 1
+    assert command_line("list", "-o", "text").out == command_line("list").out
+    for arguments, wrong in (
+        (["-o", "yaml"], "for --output: 'yaml' is not one of text, json, ndjson"),
+        (["--json", "-o", "ndjson"], "--json and -o ndjson contradict each other"),
+        (["--follow", "--json"], "for --follow: goes with text or -o ndjson"),
+    ):
+        refused = command_line("list", *arguments)
+        assert refused.code == 2
+        assert wrong in refused.err
+
+
+@pytest.mark.parametrize(
+    ("width", "headings"),
+    [
+        (80, "ID STATUS CHANNEL AGE CERTIFICATE TYPE: WHAT"),
+        (140, "ID STATUS CHANNEL CERTIFICATE AGE WHAT"),
+        (170, "ID STATUS CHANNEL CERTIFICATE TYPE ACCEPTED WHAT"),
+    ],
+)
+def test_a_list_has_headings_and_fits_every_width(width: int, headings: str) -> None:
+    rows = [notification(certificate_id="mc-api", message="it expires " * 50), notification(channel="x" * 99)]
+    console = Console(width=width, file=StringIO())
+    console.print(notification_rows(rows, NOON, width))
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert all(len(line.rstrip()) <= width for line in lines)
+    assert " ".join(" ".join(lines).split()).startswith(headings)
+    assert any("mc-api" in line for line in lines)
+
+
+def test_list_names_the_database_it_found_nothing_in(command_line: CommandLine) -> None:
+    command_line("migrate")
+    assert command_line("list").err == f"No notification in {command_line.database} matches.\n"
+    assert "did you mean 'Webhook'?" in command_line("list", "--channel", "webhok").err
+
+
+async def test_following_finds_what_comes_and_what_changes(queue: Queue) -> None:
+    shown = [await queue.pending() for _ in range(2)][::-1]
+    followed = follow_matches(queue.repository, NotificationFilter(), shown[:1])
+    with anyio.fail_after(10):
+        new = await queue.dead()
+        assert [each.id for each in await anext(followed)] == [new.id]
+        await queue.repository.requeue(new.id)
+        (requeued,) = await anext(followed)
+    assert (requeued.id, requeued.status) == (new.id, NotificationStatus.PENDING)

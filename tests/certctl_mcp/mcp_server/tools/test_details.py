@@ -12,7 +12,7 @@ async def test_it_tells_what_happened_and_what_comes_next(assistant: Assistant, 
     failed = await queue.failed("HTTP 503 from receiver.example")
     details = await assistant.call("get_notification", id=failed.id)
     assert details["account"].startswith("Accepted 2026-01-01 12:00:00 UTC. Attempt 1 (")
-    assert "in 1m, and happens by itself" in details["account"]
+    assert "in 1m, and is automatic" in details["account"]
     assert details["under_way"] is False
     assert details["attempts"] == [
         {

@@ -27,7 +27,7 @@ async def test_a_row_holds_the_facts_and_apart_from_them_the_words_of_others(
                 "id": failed.id,
                 "status": "failed",
                 "created_at": "2026-01-01T12:00:00Z",
-                "retry_count": 1,
+                "attempts": 1,
                 "next_retry_at": "2026-01-01T12:01:00Z",
                 "untrusted": {
                     "type": "ExpirationWarning",
@@ -54,7 +54,7 @@ async def test_a_concise_row_tells_what_failed_and_why_in_few_words(
                 "id": failed.id,
                 "status": "failed",
                 "created_at": "2026-01-01T12:00:00Z",
-                "retry_count": 1,
+                "attempts": 1,
                 "next_retry_at": "2026-01-01T12:01:00Z",
                 "untrusted": {
                     "type": "ExpirationWarning",
