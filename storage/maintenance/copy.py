@@ -1,44 +1,51 @@
 """Moving a queue to another database: copied in batches, resumable, then compared.
 
-Every row is copied as it is, also what other programs wrote: a notification and its attempts in one
-transaction, then the audit. What the other database has already is passed over.
+Every row is copied as it is, also what other programs wrote: each notification with its attempts in one
+transaction, then the audit log. A copy can be resumed after the source went on: rows that have changed since
+are updated. Rows that the target has changed by itself are left alone, and reported.
 """
 
-import hashlib
-import json
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from sqlalchemy import Integer, Select, Table, func, select, true
+from sqlalchemy import Table, func, select, true
 
 from storage.database import Database
 from storage.engine.transaction import Transaction
 from storage.errors import StorageError
+from storage.maintenance.comparison import Comparison, contents, key
+from storage.maintenance.row_batches import (
+    Row,
+    attempts_of,
+    audit_batches,
+    audit_of,
+    notification_batches,
+    same_audit_entries,
+    same_notifications,
+    undelivered_batches,
+    with_same_keys,
+)
 from storage.schema.tables import notification_attempts, notification_audit, notification_events
-from storage.sql.dialects import INSERTS
-from storage.sql.json_rows import Batch, Value, encoded
-from storage.sql.types import sortable
+from storage.sql.dialects import INSERTS, Insert
+from storage.sql.json_rows import Batch, encoded
 
-BATCH = 500
-"""Notifications, with their attempts, that a transaction takes."""
-
-Row = dict[str, Value]
 Rows = Sequence[tuple[Table, Sequence[Row]]]
 """Of several tables, in an order in which they can be inserted."""
 
 _events = notification_events.c
-_attempts = notification_attempts.c
 _audit = notification_audit.c
 
-_INSERT = {
-    (dialect, table.name): insert(table)
-    .from_select(
-        [column.name for column in table.columns],
-        select(*Batch("rows").fields(table.columns)).where(true()),
-    )
-    .on_conflict_do_nothing(index_elements=list(table.primary_key.columns))
+
+def _upsert(insert: Insert, table: Table) -> Insert:
+    values = select(*Batch("rows").fields(table.columns)).where(true())
+    insert = insert.from_select([column.name for column in table.columns], values)
+    keys = list(table.primary_key.columns)
+    changed = {column.name: insert.excluded[column.name] for column in table.columns if column not in keys}
+    return insert.on_conflict_do_update(index_elements=keys, set_=changed)
+
+
+_UPSERT: Mapping[tuple[str, str], Insert] = {
+    (dialect, table.name): _upsert(insert(table), table)
     for dialect, insert in INSERTS.items()
     for table in (notification_events, notification_attempts, notification_audit)
 }
@@ -46,121 +53,150 @@ _INSERT = {
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """What the other database now has of this one."""
+    """What the target has of the source."""
 
     notifications: int
     attempts: int
     audit_entries: int
     passed_over: int
-    """Notifications that were there already."""
+    """Notifications that the target had already, as they are in the source or changed by itself."""
+    updated: int
+    """Notifications that the target had as they were in the source at an earlier copy."""
     checksum: str
-    """The sum of the SHA-256 of all rows of the source, in whatever order."""
+    """The sum of the SHA-256 of all rows of the source, in any order."""
     differing: tuple[str, ...]
-    """What is not there as it is here, each row by its table and key."""
+    """The rows that differ in the target, each by its table and key."""
 
 
 async def copy(source: Database, target: Database, advance: Callable[[int], None]) -> Copied:
-    """Copy everything, then compare everything. `advance` is told of notifications, each twice.
+    """Copy everything, then compare everything. `advance` gets the notifications of each batch, twice.
 
     Raises:
-        StorageError: one of them can't be used, or deliveries are under way in the source.
+        StorageError: one of them can't be used or is delivering, or the target has alerts or idempotency
+            keys of its own that a copy can't be mixed with.
     """
-    await _see_that_nobody_delivers(source)
-    passed_over = 0
-    async for notifications, attempts in _batches(source):
-        there = await _there(target, [str(row["id"]) for row in notifications])
-        passed_over += len(there)
-        new = [row for row in notifications if row["id"] not in there]
-        attempts = [row for row in attempts if row["notification_id"] not in there]
-        await target.write(_insert, ((notification_events, new), (notification_attempts, attempts)))
+    for database in (source, target):
+        await _expect_no_deliveries(database)
+    await _expect_nothing_else_to_deliver(source, target)
+    passed_over = updated = 0
+    async for notifications, attempts in notification_batches(source):
+        plan = await _plan(source, target, notifications, attempts)
+        passed_over += len(plan.left)
+        updated += len(plan.updated)
+        wanted = [row for row in notifications if row["id"] not in plan.left]
+        theirs = [row for row in attempts if row["notification_id"] not in plan.left]
+        await target.write(_write, ((notification_events, wanted), (notification_attempts, theirs)))
         advance(len(notifications))
-    async for entries in _audit_batches(source):
-        await target.write(_insert, ((notification_audit, entries),))
-    await target.write(_go_on_counting, None)
-    return await _compared(source, target, passed_over, advance)
+    async for entries in audit_batches(source):
+        known = {row["id"] for row in await same_audit_entries(target, entries)}
+        await target.write(
+            _write, ((notification_audit, [entry for entry in entries if entry["id"] not in known]),)
+        )
+    await target.write(_continue_numbering, None)
+    return await _compared(source, target, passed_over, updated, advance)
 
 
-async def count_notifications(database: Database) -> int:
-    async with database.read() as connection:
-        number = await connection.execute(select(func.count()).select_from(notification_events))
-        found: int = number.scalar_one()
-    return found
-
-
-async def _see_that_nobody_delivers(source: Database) -> None:
-    held = select(func.count()).where(
-        _events.lease_expires_at.is_not(None), _events.lease_expires_at > source.clock()
+async def _expect_no_deliveries(database: Database) -> None:
+    leased = select(func.count()).where(
+        _events.lease_expires_at.is_not(None), _events.lease_expires_at > database.clock()
     )
-    async with source.read() as connection:
-        under_way = (await connection.execute(held)).scalar_one()
-    if under_way:
+    async with database.read() as connection:
+        delivering = (await connection.execute(leased)).scalar_one()
+    if delivering:
         raise StorageError(
-            f"{under_way} notifications are being delivered from {source.location}: copied now they would be "
-            "delivered twice; end the servers and workers on it, and try again when their leases have run out"
+            f"{delivering} notifications are being delivered from {database.location}: they would be "
+            "delivered twice if they were copied now; stop the servers and workers on it, and try again when "
+            "their leases have expired"
         )
 
 
-async def _batches(database: Database) -> AsyncIterator[tuple[list[Row], list[Row]]]:
-    """All notifications, and with them their attempts."""
-    last: str | None = None
-    while True:
-        query = select(notification_events).order_by(_events.id).limit(BATCH)
-        if last is not None:
-            query = query.where(_events.id > last)
-        notifications = await _rows(database, query)
-        if not notifications:
-            return
-        last = str(notifications[-1]["id"])
-        yield notifications, await _rows(database, _ATTEMPTS_OF, _ids(notifications))
+async def _expect_nothing_else_to_deliver(source: Database, target: Database) -> None:
+    """Alerts that only the target has may have been purged from the source after an earlier copy."""
+    others = 0
+    async for rows in undelivered_batches(target):
+        others += len(rows) - len(await same_notifications(source, rows))
+    if others:
+        raise StorageError(
+            f"{target.location} holds {others} undelivered notifications that {source.location} does not "
+            "have. If they come from an earlier copy, they were purged since and would be sent again: copy "
+            "to a new database. If they are its own, have it deliver them first, or mark them as read"
+        )
 
 
-async def _audit_batches(database: Database) -> AsyncIterator[list[Row]]:
-    last = -1
-    while entries := await _rows(
-        database, select(notification_audit).where(_audit.id > last).order_by(_audit.id).limit(BATCH)
-    ):
-        yield entries
-        last = int(str(entries[-1]["id"]))
+@dataclass(slots=True)
+class _Plan:
+    """What becomes of the notifications of a batch that the target has already."""
+
+    left: set[object] = field(default_factory=set)
+    updated: set[object] = field(default_factory=set)
 
 
-_those = select(Batch("ids").values)
-_EVENTS_OF = select(notification_events).where(_events.id.in_(_those))
-_ATTEMPTS_OF = select(notification_attempts).where(_attempts.notification_id.in_(_those))
-_AUDIT_OF = select(notification_audit).where(_audit.id.in_(select(Batch("ids").field("id", Integer()))))
+async def _plan(
+    source: Database, target: Database, notifications: Sequence[Row], attempts: Sequence[Row]
+) -> _Plan:
+    """Raises: StorageError: an idempotency key belongs to another notification in the target."""
+    existing = {row["id"]: row for row in await same_notifications(target, notifications)}
+    await _expect_free_keys(target, [row for row in notifications if row["id"] not in existing])
+    plan = _Plan()
+    if not existing:
+        return plan
+    ours = _histories(attempts, await audit_of(source, list(existing.values())))
+    theirs = _histories(
+        await attempts_of(target, list(existing.values())), await audit_of(target, list(existing.values()))
+    )
+    for row in notifications:
+        id, found = row["id"], existing.get(row["id"])
+        if found is None:
+            continue
+        here, there = ours.get(id, _History()), theirs.get(id, _History())
+        same = contents(row) == contents(found) and here.attempts == there.attempts
+        # What happened in the target and not in the source makes its row the later one.
+        went_on = not (there.attempts.keys() <= here.attempts.keys() and there.acts <= here.acts)
+        (plan.left if same or went_on else plan.updated).add(id)
+    return plan
 
 
-def _ids(notifications: Iterable[Row]) -> dict[str, str]:
-    return {"ids": encoded(str(row["id"]) for row in notifications)}
+@dataclass(slots=True)
+class _History:
+    """What happened to one notification."""
+
+    attempts: dict[str, bytes] = field(default_factory=dict)
+    acts: set[bytes] = field(default_factory=set)
 
 
-async def _rows(database: Database, query: Select[Any], bound: Mapping[str, str] | None = None) -> list[Row]:
-    async with database.read() as connection:
-        found = (await connection.execute(query, bound or {})).mappings().all()
-    return [{name: _value(value) for name, value in row.items()} for row in found]
+def _histories(attempts: Iterable[Row], audit: Iterable[Row]) -> dict[object, _History]:
+    histories: dict[object, _History] = {}
+    for row in attempts:
+        history = histories.setdefault(row["notification_id"], _History())
+        history.attempts[key(notification_attempts, row)] = contents(row)
+    for entry in audit:
+        history = histories.setdefault(entry["notification_id"], _History())
+        history.acts.add(contents({name: value for name, value in entry.items() if name != "id"}))
+    return histories
 
 
-def _value(value: Any) -> Value:
-    return value.total_seconds() if isinstance(value, timedelta) else value
+async def _expect_free_keys(target: Database, new: Sequence[Row]) -> None:
+    ids = {row["idempotency_key"]: row["id"] for row in new}
+    for taken in await with_same_keys(target, new):
+        key = taken["idempotency_key"]
+        raise StorageError(
+            f"the idempotency key {key!r} of notification {ids[key]!r} "
+            f"belongs to notification {taken['id']!r} in {target.location}, so one of the two would be lost: "
+            "copy to a new database, or purge the one that is not needed"
+        )
 
 
-async def _there(database: Database, ids: list[str]) -> set[str]:
-    async with database.read() as connection:
-        query = select(_events.id).where(_events.id.in_(_those))
-        return set((await connection.execute(query, {"ids": encoded(ids)})).scalars())
-
-
-def _insert(transaction: Transaction, batches: Sequence[Rows]) -> list[None]:
+def _write(transaction: Transaction, batches: Sequence[Rows]) -> list[None]:
     connection = transaction.connection
     for batch in batches:
         for table, rows in batch:
             if rows:
-                statement = _INSERT[connection.dialect.name, table.name]
-                connection.execute(statement, {"rows": encoded(rows)})
+                connection.execute(_UPSERT[connection.dialect.name, table.name], {"rows": encoded(rows)})
     return [None] * len(batches)
 
 
-def _go_on_counting(transaction: Transaction, items: Sequence[None]) -> list[None]:
-    """The audit's numbers were copied; PostgreSQL's sequence knows nothing of them."""
+def _continue_numbering(transaction: Transaction, items: Sequence[None]) -> list[None]:
+    """The audit's numbers were copied, which does not advance PostgreSQL's sequence."""
     if transaction.connection.dialect.name == "postgresql":
         sequence = func.pg_get_serial_sequence(notification_audit.name, _audit.id.name)
         newest = func.coalesce(func.max(_audit.id), 0) + 1
@@ -168,54 +204,22 @@ def _go_on_counting(transaction: Transaction, items: Sequence[None]) -> list[Non
     return list(items)
 
 
-class _Comparison:
-    def __init__(self) -> None:
-        self.counts: dict[str, int] = {}
-        self.differing: list[str] = []
-        self._sum = 0
-
-    def compare(self, table: Table, here: Sequence[Row], there: Sequence[Row]) -> None:
-        """Rows of the one, and those that the other has under their keys."""
-        theirs = {self._key(table, row): self._written(row) for row in there}
-        for row in here:
-            key, written = self._key(table, row), self._written(row)
-            # A sum: the databases need not agree on the order of the rows.
-            self._sum += int.from_bytes(hashlib.sha256(written).digest())
-            if theirs.get(key) != written:
-                self.differing.append(f"{table.name} {key}")
-        self.counts[table.name] = self.counts.get(table.name, 0) + len(here)
-
-    @property
-    def checksum(self) -> str:
-        return f"{self._sum % (1 << 256):064x}"
-
-    @staticmethod
-    def _key(table: Table, row: Row) -> str:
-        return " ".join(str(row[column.name]) for column in table.primary_key.columns)
-
-    @staticmethod
-    def _written(row: Row) -> bytes:
-        values = {name: sortable(v) if isinstance(v, datetime) else v for name, v in row.items()}
-        return json.dumps(values, sort_keys=True).encode()
-
-
 async def _compared(
-    source: Database, target: Database, passed_over: int, advance: Callable[[int], None]
+    source: Database, target: Database, passed_over: int, updated: int, advance: Callable[[int], None]
 ) -> Copied:
-    found = _Comparison()
-    async for notifications, attempts in _batches(source):
-        ids = _ids(notifications)
-        found.compare(notification_events, notifications, await _rows(target, _EVENTS_OF, ids))
-        found.compare(notification_attempts, attempts, await _rows(target, _ATTEMPTS_OF, ids))
+    found = Comparison()
+    async for notifications, attempts in notification_batches(source):
+        found.compare(notification_events, notifications, await same_notifications(target, notifications))
+        found.compare(notification_attempts, attempts, await attempts_of(target, notifications))
         advance(len(notifications))
-    async for entries in _audit_batches(source):
-        those = {"ids": encoded({"id": entry["id"]} for entry in entries)}
-        found.compare(notification_audit, entries, await _rows(target, _AUDIT_OF, those))
+    async for entries in audit_batches(source):
+        found.compare(notification_audit, entries, await same_audit_entries(target, entries))
     return Copied(
         notifications=found.counts.get(notification_events.name, 0),
         attempts=found.counts.get(notification_attempts.name, 0),
         audit_entries=found.counts.get(notification_audit.name, 0),
         passed_over=passed_over,
+        updated=updated,
         checksum=found.checksum,
         differing=tuple(found.differing),
     )

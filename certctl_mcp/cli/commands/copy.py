@@ -18,10 +18,10 @@ def copy(
     target: Annotated[str, typer.Option("--to", metavar="URL", help="The one to copy to, made as needed.")],
     json: Format = Format.TEXT,
 ) -> int:
-    """Copy all notifications, attempts and the audit to another database, and compare them.
+    """Copy all notifications, attempts and the audit log to another database, and compare them.
 
-    End the servers and workers on both first. One that was interrupted goes on where it was when it is run
-    again: what is there already is passed over. The URLs are those of CERTCTL_DATABASE_URL.
+    Stop the servers and workers on both first. A copy that was interrupted, or whose source went on, is
+    resumed by running it again: rows that have changed are updated. The URLs are as in CERTCTL_DATABASE_URL.
     """
     import anyio
 
@@ -30,7 +30,8 @@ def copy(
     from certctl_mcp.cli.terminal.output import print_json
     from certctl_mcp.cli.terminal.progress import progress_bar
     from storage.database import Database
-    from storage.maintenance.copy import Copied, copy, count_notifications
+    from storage.maintenance.copy import Copied, copy
+    from storage.maintenance.row_batches import count_notifications
 
     async def copied() -> tuple[Copied, str, str]:
         async with Database.open(source, migrate=False) as here, Database.open(target) as there:
@@ -51,22 +52,24 @@ def copy(
                 attempts=done.attempts,
                 audit_entries=done.audit_entries,
                 passed_over=done.passed_over,
+                updated=done.updated,
                 checksum=done.checksum,
                 differing=done.differing,
             ),
             json,
         )
     else:
-        before = f", of which {done.passed_over} were there already" if done.passed_over else ""
+        before = f", {done.passed_over} of them already there" if done.passed_over else ""
+        before += f", {done.updated} of them updated" if done.updated else ""
         print(f"notifications: {done.notifications}{before}")
         print(f"attempts: {done.attempts}")
         print(f"audit entries: {done.audit_entries}")
         if not done.differing:
-            print(f"{here} and {there} have the same; checksum {done.checksum}")
+            print(f"{here} and {there} hold the same; checksum {done.checksum}")
     if done.differing:
         named = ", ".join(done.differing[:MOST_NAMED])
         raise CommandFailedError(
             ExitCode.NOT_DONE,
-            f"rows that {there} has otherwise, from before or changed since: {len(done.differing)}, {named}",
+            f"{len(done.differing)} rows differ in {there}, because it has changed them by itself: {named}",
         )
     return ExitCode.DONE

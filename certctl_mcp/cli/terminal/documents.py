@@ -87,7 +87,7 @@ class BulkPreview(_Document):
 
 
 class Copy(_Document):
-    """What a database has of another. `differing` names what it has otherwise."""
+    """What a database has of another. `differing` names the rows that differ."""
 
     source: str
     target: str
@@ -95,5 +95,6 @@ class Copy(_Document):
     attempts: int
     audit_entries: int
     passed_over: int
+    updated: int
     checksum: str
     differing: tuple[str, ...]

@@ -8,14 +8,15 @@ import pytest
 
 from storage.database import Database
 from storage.errors import StorageError
-from storage.maintenance.copy import Copied, copy, count_notifications
-from storage.models import NotificationFilter
+from storage.maintenance.copy import Copied, copy
+from storage.maintenance.row_batches import count_notifications
+from storage.models import NotificationFilter, NotificationStatus
 from storage.repository import NotificationRepository
 from tests import postgresql
-from tests.builders import LEASE, Queue, SettableClock, new_notification
+from tests.builders import LEASE, NOON, TOOK, Queue, SettableClock, new_notification, request
 from tests.holding import Held
 from tests.postgresql import Server
-from tests.storage.foreign import insert_row, rows, run
+from tests.storage.foreign import insert_row, run
 
 STATES = ("pending", "failed", "dead", "sent", "skipped", "read")
 
@@ -73,7 +74,7 @@ async def test_the_audit_goes_on_where_it_was(full: Queue, database: Database, t
 async def test_what_was_interrupted_is_taken_up_again(
     full: Queue, database: Database, target: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("storage.maintenance.copy.BATCH", 2)
+    monkeypatch.setattr("storage.maintenance.row_batches.BATCH", 2)
 
     def interrupt(_count: int) -> None:
         raise KeyboardInterrupt
@@ -87,14 +88,58 @@ async def test_what_was_interrupted_is_taken_up_again(
     assert sum(advanced) == 2 * copied.notifications
 
 
-async def test_what_is_there_otherwise_is_named_and_left(
-    full: Queue, database: Database, database_path: Path, target: Database
+async def test_what_has_changed_in_the_source_since_is_updated(
+    full: Queue, database: Database, target: Database, database_path: Path, clock: SettableClock
 ) -> None:
     await moved(database, target)
     run(database_path, "UPDATE notification_events SET message = 'changed since' WHERE id = 'theirs'")
-    copied = await moved(database, target)
-    assert copied.differing == ("notification_events theirs",)
-    assert rows(database_path, "SELECT count(*) FROM notification_events WHERE message = 'changed since'")
+    clock.advance(timedelta(days=1))
+    claims = (await full.repository.claim(request())).claims
+    for claim in claims:
+        await full.repository.record_sent(claim, TOOK)
+    dead = (await full.repository.list(NotificationFilter(statuses=(NotificationStatus.DEAD,)))).items
+    await full.repository.requeue(dead[0].id, actor="alice")
+    again = await moved(database, target)
+    assert (again.differing, again.updated) == ((), len(claims) + 2)
+    assert await contents(target) == await contents(database)
+
+
+async def test_what_the_target_has_changed_by_itself_is_named_and_left(
+    full: Queue, database: Database, target: Database
+) -> None:
+    await moved(database, target)
+    theirs = NotificationRepository(target)
+    claim, *_ = (await theirs.claim(request(slots=1))).claims
+    await theirs.record_sent(claim, TOOK)
+    (dead,) = (await theirs.list(NotificationFilter(statuses=(NotificationStatus.DEAD,)))).items
+    await theirs.mark_read(dead.id, actor="bob")
+    before = await contents(target)
+    again = await moved(database, target)
+    assert set(again.differing) == {f"notification_events {n}" for n in (claim.notification.id, dead.id)}
+    assert await contents(target) == before
+
+
+async def test_an_alert_purged_after_an_earlier_copy_is_not_sent_from_there(
+    queue: Queue, database: Database, target: Database
+) -> None:
+    accepted = await queue.pending()
+    await moved(database, target)
+    await queue.repository.mark_read(accepted.id)
+    await queue.repository.purge_all(
+        [accepted.id], statuses=(NotificationStatus.READ,), created_until=NOON + timedelta(days=1)
+    )
+    with pytest.raises(StorageError, match=r"holds 1 undelivered .* copy to a new database"):
+        await moved(database, target)
+
+
+async def test_a_clash_of_idempotency_keys_is_explained(
+    queue: Queue, database: Database, target: Database
+) -> None:
+    await queue.sent(idempotency_key="once")
+    other = await NotificationRepository(target).accept(new_notification(idempotency_key="once"))
+    await NotificationRepository(target).mark_read(other.notification.id)
+    with pytest.raises(StorageError, match=r"key 'once' of .* belongs to .* copy to a new database"):
+        await moved(database, target)
 
 
 async def test_nothing_is_copied_while_deliveries_are_under_way(
@@ -112,6 +157,6 @@ async def test_what_only_one_side_can_hold_is_refused_and_nothing_is_lost(
     queue: Queue, database: Database, database_path: Path, target: Database
 ) -> None:
     insert_row(database_path, message="not for PostgreSQL: \0")
-    with pytest.raises(StorageError, match="can't hold the character NUL"):
+    with pytest.raises(StorageError, match="can't store the character NUL"):
         await moved(database, target)
     assert (await count_notifications(database), await count_notifications(target)) == (1, 0)
