@@ -313,6 +313,11 @@ class NotificationRepository:
         async with self._database.read() as connection:
             return await lookups.types_in_use(connection)
 
+    async def recent_values(self, field: lookups.ComparedField, *, limit: int) -> tuple[str, ...]:
+        """The different recipients or certificates of the newest `limit` notifications."""
+        async with self._database.read() as connection:
+            return await lookups.recent_values(connection, field, limit)
+
     async def failure_groups(self, wanted: NotificationFilter, *, limit: int) -> tuple[FailureGroup, ...]:
         """The dead and failing that match, in groups alike, the largest first, at most `limit` groups."""
         async with self._database.read() as connection:

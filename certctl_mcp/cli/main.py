@@ -47,6 +47,7 @@ class _ServerOptions(argparse.Namespace):
     config: Path | None
     read_only: bool
     tools: str | None
+    exclude: str | None
     no_migrate: bool
 
 
@@ -56,6 +57,7 @@ def _server_options(arguments: Sequence[str]) -> _ServerOptions | None:
     parser.add_argument("--config", type=Path)
     parser.add_argument("--read-only", action="store_true")
     parser.add_argument("--tools")
+    parser.add_argument("--exclude")
     parser.add_argument("--no-migrate", action="store_true")
     try:
         options, others = parser.parse_known_args(arguments, _ServerOptions())
@@ -65,9 +67,10 @@ def _server_options(arguments: Sequence[str]) -> _ServerOptions | None:
 
 
 def _serve(options: _ServerOptions) -> int:
-    from certctl_mcp.cli.commands.serve import serve
+    from certctl_mcp.cli.commands.serve import ServeOptions, serve
 
-    return serve(options.config, options.read_only, options.tools, options.no_migrate)
+    chosen = ServeOptions(options.read_only, options.tools, options.exclude, options.no_migrate)
+    return serve(options.config, chosen)
 
 
 def _command(arguments: Sequence[str]) -> int:

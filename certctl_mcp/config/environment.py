@@ -13,6 +13,8 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
     "CERTCTL_LOG_LEVEL": ("log_level",),
     "CERTCTL_MCP_READ_ONLY": ("read_only",),
     "CERTCTL_MCP_TOOLS": ("tools",),
+    "CERTCTL_MCP_EXCLUDE": ("exclude",),
+    "CERTCTL_MCP_ELICITATION": ("elicitation",),
     "CERTCTL_NOTIFICATION_DELIVER": ("deliver",),
     "CERTCTL_NOTIFICATION_RETRY_INTERVAL": ("retry_interval",),
     "CERTCTL_NOTIFICATION_MAX_ATTEMPTS": ("max_attempts",),

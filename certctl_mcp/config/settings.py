@@ -21,7 +21,7 @@ from certctl_mcp.config.durations import Duration, format_duration
 from certctl_mcp.config.environment import CONFIG_VARIABLE, Table, read_environment
 from certctl_mcp.config.errors import Origin, SettingsError, explain
 from certctl_mcp.config.http_settings import HttpSettings
-from certctl_mcp.config.tool_groups import ToolGroup, parse_groups, served_groups
+from certctl_mcp.config.tool_groups import DEFAULT_TOOLS, ToolGroup, groups_of, parse_tools, served_tools
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -101,8 +101,16 @@ class Settings(BaseModel):
     log_level: LogLevel = "info"
     read_only: bool = False
     """Whether an assistant gets only the tools that change nothing. Deliveries continue."""
-    tools: tuple[ToolGroup, ...] = tuple(ToolGroup)
-    """The groups of tools that an assistant gets; comma-separated in the environment."""
+    exclude: tuple[str, ...] = ()
+    """Tools or groups of tools that an assistant is not offered, although `tools` has them."""
+    tools: tuple[str, ...] = DEFAULT_TOOLS
+    """The tools that an assistant is offered: groups or single names, in the environment separated by commas.
+
+    The default is everything except `purge`, which deletes permanently and has to be named.
+    """
+    elicitation: bool = True
+    """Whether bulk actions ask the user directly, where the client supports that. Otherwise they are
+    previewed and confirmed by a second call."""
     http: HttpSettings = HttpSettings()
     named_channels: dict[str, Channel] = Field(default={}, validation_alias="channels")
 
@@ -111,8 +119,13 @@ class Settings(BaseModel):
         return tuple(self.named_channels.values())
 
     @property
+    def served_tools(self) -> frozenset[str]:
+        return served_tools(self.tools, self.exclude, read_only=self.read_only)
+
+    @property
     def tool_groups(self) -> frozenset[ToolGroup]:
-        return served_groups(self.tools, read_only=self.read_only)
+        """What fronts without tools of their own may do."""
+        return groups_of(self.served_tools)
 
     @field_validator("database_url")
     @classmethod
@@ -142,21 +155,19 @@ class Settings(BaseModel):
         # certctl's spelling of it.
         return "warning" if level == "warn" else level
 
-    @field_validator("tools", mode="before")
+    @field_validator("tools", "exclude", mode="before")
     @classmethod
-    def _groups_by_name(cls, groups: object) -> object:
-        names = [groups] if isinstance(groups, str) else groups
+    def _tools_by_name(cls, selection: object, info: ValidationInfo) -> object:
+        names = [selection] if isinstance(selection, str) else selection
         if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
-            return parse_groups(",".join(names))
-        return groups
+            return () if info.field_name == "exclude" and not names else parse_tools(",".join(names))
+        return selection
 
     @field_validator("tools")
     @classmethod
-    def _something_is_served(
-        cls, groups: tuple[ToolGroup, ...], info: ValidationInfo
-    ) -> tuple[ToolGroup, ...]:
-        served_groups(groups, read_only=info.data.get("read_only", False))
-        return groups
+    def _something_is_served(cls, tools: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        served_tools(tools, info.data.get("exclude", ()), read_only=info.data.get("read_only", False))
+        return tools
 
     @field_validator("named_channels", mode="before")
     @classmethod

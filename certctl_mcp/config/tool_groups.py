@@ -1,12 +1,15 @@
-"""Groups of tools, from which the operator picks what an assistant may do, and read-only mode."""
+"""The tools that an assistant is offered: groups or single tools, some excluded, or only those for reading.
 
-from collections.abc import Sequence
+Tools that delete permanently are offered only where the operator names them.
+"""
+
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from enum import StrEnum
 
 
 class ToolGroup(StrEnum):
-    """Tools that are served together. Only the tools of `triage` change nothing."""
+    """Tools that belong together. Only those of `triage` change nothing."""
 
     TRIAGE = "triage"
     SEND = "send"
@@ -15,26 +18,62 @@ class ToolGroup(StrEnum):
     PURGE = "purge"
 
 
-def parse_groups(text: str) -> tuple[ToolGroup, ...]:
-    """Comma-separated names of groups.
+TOOLS: Mapping[ToolGroup, tuple[str, ...]] = {
+    ToolGroup.TRIAGE: (
+        "list_notifications",
+        "get_notification",
+        "delivery_report",
+        "diagnose_dead_letters",
+        "dashboard_summary",
+        "list_channels",
+    ),
+    ToolGroup.SEND: ("send_notification", "send_test_notification"),
+    ToolGroup.REQUEUE: ("requeue_notification", "requeue_notifications", "retry_due_notifications"),
+    ToolGroup.SETTLE: ("mark_notification_read", "mark_notifications_read"),
+    ToolGroup.PURGE: ("purge_notifications",),
+}
+"""The tools of each group. The first one does what the REST API offers under the group's name."""
+
+DEFAULT_TOOLS = tuple(
+    name for group, names in TOOLS.items() if group is not ToolGroup.PURGE for name in names
+)
+
+_ALL_TOOLS = tuple(name for names in TOOLS.values() for name in names)
+
+
+def parse_tools(text: str) -> tuple[str, ...]:
+    """The tools that `text` names, by group or one by one, with commas between the names.
 
     Raises:
-        ValueError: a name is unknown, or there is none.
+        ValueError: there is no such group or tool, or none is named.
     """
     names = [name.strip().lower() for name in text.split(",") if name.strip()]
+    choices = f"the groups are {', '.join(ToolGroup)}; a single tool is named as the server lists it"
     if not names:
-        raise ValueError(f"names no group of tools; there are {', '.join(ToolGroup)}")
+        raise ValueError(f"names no group of tools and no tool; {choices}")
     for name in names:
-        if name not in set(ToolGroup):
-            nearest = get_close_matches(name, list(ToolGroup), n=1)
-            meant = f"; did you mean {nearest[0]}?" if nearest else "."
-            raise ValueError(f"there is no group of tools {name!r}{meant} There are {', '.join(ToolGroup)}")
-    return tuple(group for group in ToolGroup if group in names)
+        if name not in set(ToolGroup) and name not in _ALL_TOOLS:
+            nearest = get_close_matches(name, [*ToolGroup, *_ALL_TOOLS], n=1)
+            suggestion = f"; did you mean {nearest[0]}? Otherwise" if nearest else ":"
+            raise ValueError(f"there is no group of tools and no tool {name!r}{suggestion} {choices}")
+    picked = {
+        tool for name in names for tool in (TOOLS[ToolGroup(name)] if name in set(ToolGroup) else (name,))
+    }
+    return tuple(tool for tool in _ALL_TOOLS if tool in picked)
 
 
-def served_groups(groups: Sequence[ToolGroup], *, read_only: bool) -> frozenset[ToolGroup]:
-    """The groups that are served. Raises: ValueError: there is none."""
-    served = frozenset(groups) & {ToolGroup.TRIAGE} if read_only else frozenset(groups)
+def served_tools(tools: Sequence[str], exclude: Sequence[str], *, read_only: bool) -> frozenset[str]:
+    """The tools that are served. Raises: ValueError: none is."""
+    served = frozenset(tools) - frozenset(exclude)
     if not served:
-        raise ValueError(f"a read-only server serves only {ToolGroup.TRIAGE}, which is not selected")
+        raise ValueError("every tool is excluded; leave at least one")
+    if read_only:
+        served &= frozenset(TOOLS[ToolGroup.TRIAGE])
+    if not served:
+        raise ValueError(f"a read-only server serves tools of the group {ToolGroup.TRIAGE} only; pick one")
     return served
+
+
+def groups_of(tools: frozenset[str]) -> frozenset[ToolGroup]:
+    """The groups whose main tool is among `tools`: what other fronts than MCP may do."""
+    return frozenset(group for group, names in TOOLS.items() if names[0] in tools)

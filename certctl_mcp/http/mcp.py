@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from certctl_mcp.config.api_keys import Role
 from certctl_mcp.config.settings import Settings
-from certctl_mcp.http.auth.principal import actor_of, caller_of, permitted
+from certctl_mcp.http.auth.principal import actor_of, caller_of, permitted_tools
 from certctl_mcp.http.problem_details import problem_response
 from certctl_mcp.http.streams import EndStreamsOnShutdown
 from certctl_mcp.mcp_server.caller import HTTP_ACTOR
@@ -58,9 +58,9 @@ async def mcp_endpoint(
     async with AsyncExitStack() as stack:
         managers: dict[Role, StreamableHTTPSessionManager] = {}
         for role in roles:
-            groups = permitted(role, settings)
-            if groups:
-                server = server_beside(opened, settings, groups)
+            tools = permitted_tools(role, settings)
+            if tools:
+                server = server_beside(opened, settings, tools)
                 managers[role] = StreamableHTTPSessionManager(
                     lowlevel_server(server),
                     max_request_body_size=settings.http.max_body_size,

@@ -15,7 +15,6 @@ from pydantic import ValidationError
 
 from certctl_mcp import __version__
 from certctl_mcp.config.settings import Settings
-from certctl_mcp.config.tool_groups import ToolGroup
 from certctl_mcp.mcp_server.capabilities import CACHE_HINTS, CapabilityFilter
 from certctl_mcp.mcp_server.completions import Completions
 from certctl_mcp.mcp_server.errors import CALL_TIMEOUT, translate_errors
@@ -24,11 +23,18 @@ from certctl_mcp.mcp_server.prompts import Prompts
 from certctl_mcp.mcp_server.resources import SAME_AS_TOOLS, register_resources
 from certctl_mcp.mcp_server.sdk_internals import lowlevel_server
 from certctl_mcp.mcp_server.subscriptions import register_subscriptions
-from certctl_mcp.mcp_server.tools.bulk import UNHURRIED
+from certctl_mcp.mcp_server.tools.bulk import WITHOUT_TIMEOUT
+from certctl_mcp.mcp_server.tools.call_arguments import read_arguments
 from certctl_mcp.mcp_server.tools.catalog import TOOL_NAMES, catalog
+from certctl_mcp.mcp_server.tools.elicitation import without_asking
 from certctl_mcp.mcp_server.tools.results import refusal
 from certctl_mcp.runtime.lifespan import Opener, Opening, opening
-from certctl_mcp.services.explanations import arguments_explained, explained, unknown_name
+from certctl_mcp.services.explanations import (
+    arguments_explained,
+    explained,
+    unknown_name,
+    unknown_names,
+)
 from storage.clock import Clock, utc_now
 from storage.errors import StorageError
 
@@ -46,13 +52,13 @@ def build_server(
     imported only once the server is up.
     """
     return NotificationServer(
-        catalog(settings.tool_groups), settings, lambda _: opening(settings, open_application, clock)
+        catalog(settings.served_tools), settings, lambda _: opening(settings, open_application, clock)
     )
 
 
-def server_beside(opened: Opening, settings: Settings, groups: Collection[ToolGroup]) -> "NotificationServer":
-    """One of several servers in a process that share an open application, with the tools of `groups`."""
-    return NotificationServer(catalog(groups), settings, lambda _: nullcontext(opened))
+def server_beside(opened: Opening, settings: Settings, tools: Collection[str]) -> "NotificationServer":
+    """One of several servers in a process that share an open application, with these tools."""
+    return NotificationServer(catalog(tools), settings, lambda _: nullcontext(opened))
 
 
 class NotificationServer(MCPServer[Opening]):
@@ -83,7 +89,7 @@ class NotificationServer(MCPServer[Opening]):
         register_resources(lowlevel, max_attempts=settings.max_attempts)
         register_subscriptions(lowlevel)
         Completions(prompts).register(lowlevel)
-        self._arguments = {tool.name: tuple(tool.parameters["properties"]) for tool in tools}
+        self._schemas = {tool.name: tool.parameters for tool in tools}
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Opening, Any] | None = None
@@ -93,21 +99,23 @@ class NotificationServer(MCPServer[Opening]):
         Raises:
             UnexpectedToolError: the tool has a bug.
         """
-        known = self._arguments.get(name)
-        if known is None and name in TOOL_NAMES:
-            return refusal(
-                f"{name} is not served here: the operator allows only {', '.join(self._arguments)}."
-            )
-        if known is None:
-            return refusal(unknown_name("tool", name, tuple(self._arguments)))
-        for unknown in arguments.keys() - set(known):
-            return refusal(unknown_name(f"argument of {name}", unknown, known))
+        schema = self._schemas.get(name)
+        if schema is None and name in TOOL_NAMES:
+            return refusal(f"{name} is not served here: the operator allows only {', '.join(self._schemas)}.")
+        if schema is None:
+            return refusal(unknown_name("tool", name, tuple(self._schemas)))
+        arguments = read_arguments(arguments, schema)
+        known = tuple(schema["properties"])
+        if unknown := sorted(arguments.keys() - set(known)):
+            return refusal(unknown_names(f"argument of {name}", unknown, known))
         try:
-            with anyio.fail_after(None if name in UNHURRIED else CALL_TIMEOUT.total_seconds()):
-                return await super().call_tool(name, arguments, context)
+            with anyio.fail_after(None if name in WITHOUT_TIMEOUT else CALL_TIMEOUT.total_seconds()):
+                return await self._call(name, arguments, context)
         except TimeoutError:
             seconds = CALL_TIMEOUT.total_seconds()
-            return refusal(f"No answer within {seconds:g} s. Look what was done before calling {name} again.")
+            return refusal(
+                f"No answer within {seconds:g} s. Check what was done before calling {name} again."
+            )
         except ToolError as failure:
             explanation = _explained(failure)
             if explanation is None:
@@ -117,6 +125,19 @@ class NotificationServer(MCPServer[Opening]):
             else:
                 logger.info("%s: %s", name, explanation)
             return refusal(explanation)
+
+    async def _call(
+        self, name: str, arguments: dict[str, Any], context: Context[Opening, Any] | None
+    ) -> CallToolResult | InputRequiredResult:
+        try:
+            return await super().call_tool(name, arguments, context)
+        except ToolError as failure:
+            # Only the SDK raises it as a cause: the client's answer to a question could not be read.
+            if not isinstance(failure.__cause__, ToolError):
+                raise
+            logger.warning("%s: the client's answer to an elicitation could not be read", name)
+        with without_asking():
+            return await super().call_tool(name, arguments, context)
 
 
 def _explained(failure: ToolError) -> str | None:

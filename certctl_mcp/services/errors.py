@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from certctl_mcp.services.suggestions import nearest_name
 from certctl_mcp.text.untrusted import clean_excerpt, encode_id
 
-_PLAIN = re.compile(r"[A-Za-z0-9._-]{1,40}", re.ASCII)
+_PLAIN = re.compile(r"[A-Za-z0-9._@+-]{1,60}", re.ASCII)
 """Names from outside that are safe to quote in our own sentences, because they can't hold a sentence."""
 
 LONGEST_GIVEN = 60
@@ -54,6 +54,15 @@ class AmbiguousIdError(RequestError):
         listed = ", ".join(map(encode_id, candidates))
         super().__init__(f"{quoted(given)} is part of several ids: {listed}; give more of it")
         self.candidates = tuple(candidates)
+
+
+class UnknownValueError(RequestError):
+    """No notification has this recipient or certificate; one of `in_use` may have been meant."""
+
+    def __init__(self, field: str, value: str, *, in_use: Sequence[str]) -> None:
+        super().__init__(f"no notification has the {field} {quoted(value)}{_meant(value, (), in_use)}")
+        self.field = field
+        self.value = value
 
 
 class DeliveriesOffError(RequestError):

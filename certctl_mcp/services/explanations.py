@@ -91,6 +91,17 @@ def arguments_explained(invalid: ValidationError) -> str:
     return _told(" ".join(_argument(error) for error in invalid.errors(include_url=False)))
 
 
+def unknown_names(what: str, given: Sequence[str], allowed: Sequence[str]) -> str:
+    """That none of these tools or arguments exists, which may have been meant, and which there are."""
+    if len(given) == 1:
+        return unknown_name(what, given[0], allowed)
+    listed = ", ".join(
+        _given(name) + _meant(name, allowed).rstrip("?.").replace(";", ":") for name in given[:5]
+    )
+    more = f" and {len(given) - 5} more" if len(given) > 5 else ""
+    return _told(f"There is no {what} {listed}{more}. There are: {', '.join(allowed) or 'none'}.")
+
+
 def unknown_name(what: str, given: str, allowed: Sequence[str]) -> str:
     """That there is no such tool or argument, which may have been meant, and which there are."""
     return _told(

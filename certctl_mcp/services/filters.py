@@ -10,8 +10,8 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from certctl_mcp.services.errors import RequestError, quoted
+from certctl_mcp.services.ids import parse_id
 from certctl_mcp.services.moments import EXAMPLES, parse_moment
-from certctl_mcp.text.untrusted import decode_id
 from storage.models import NotificationFilter, NotificationStatus
 
 
@@ -44,7 +44,7 @@ CreatedAfter = Annotated[
 ]
 CreatedBefore = Annotated[str | None, Field(description="Exclusive; likewise.")]
 Ids = Annotated[
-    tuple[Annotated[str, AfterValidator(decode_id)], ...],
+    tuple[Annotated[str, AfterValidator(parse_id)], ...],
     BeforeValidator(_as_tuple),
     Field(max_length=500, description="Just these."),
 ]

@@ -1,12 +1,56 @@
-"""Points in time as people write them: ISO 8601, an age such as `24h`, or `yesterday`."""
+"""Points in time and ages as people and models write them: ISO 8601, `24h`, `7 days ago`, `yesterday`."""
 
+import re
 from datetime import UTC, datetime, timedelta
-
-from certctl_mcp.config.durations import parse_duration
 
 EXAMPLES = "ISO 8601 such as 2026-11-22 or 2026-11-22T23:00Z, or how long ago, such as 90m, 24h or yesterday"
 
 _DAYS = {"today": 0, "yesterday": 1}
+
+_UNITS = {
+    timedelta(weeks=1): ("w", "wk", "wks", "week", "weeks"),
+    timedelta(days=1): ("d", "day", "days"),
+    timedelta(hours=1): ("h", "hr", "hrs", "hour", "hours"),
+    timedelta(minutes=1): ("m", "min", "mins", "minute", "minutes"),
+    timedelta(seconds=1): ("s", "sec", "secs", "second", "seconds"),
+    timedelta(milliseconds=1): ("ms",),
+}
+_BY_NAME = {name: unit for unit, names in _UNITS.items() for name in names}
+_PART = re.compile(r"(\d{1,9}(?:\.\d{1,9})?) ?([a-z]{1,7})(?: |,|and )*", re.ASCII)
+_ISO_DURATION = re.compile(
+    r"p(?:(\d{1,9})w)?(?:(\d{1,9})d)?(?:t(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?)?", re.ASCII
+)
+_LONGEST_AGE = timedelta(days=3660)
+_LONGEST_TEXT = 60
+"""Characters of an age; no age is longer."""
+
+
+def parse_age(given: str) -> timedelta:
+    """An age or a length of time: `90m`, `24H`, `7 d`, `1 week`, `2 hours ago`, `1d12h` or ISO 8601's
+    `PT24H`.
+
+    Raises:
+        ValueError: it is none of these. A bare number is none either: its unit can't be guessed.
+    """
+    text = " ".join(given.lower().split())
+    if len(text) > _LONGEST_TEXT:
+        raise ValueError("too long for an age")
+    text = text.removeprefix("the ").removeprefix("last ").removeprefix("past ").removesuffix(" ago")
+    iso = _ISO_DURATION.fullmatch(text)
+    if iso is not None and any(iso.groups()):
+        weeks, days, hours, minutes, seconds = (int(part or 0) for part in iso.groups())
+        text = f"{weeks}w{days}d{hours}h{minutes}m{seconds}s"
+    age, end = timedelta(0), 0
+    while end < len(text):
+        part = _PART.match(text, end)
+        unit = _BY_NAME.get(part[2]) if part is not None else None
+        if part is None or unit is None:
+            raise ValueError("not an age")
+        age += unit * float(part[1])
+        end = part.end()
+    if not text or age > _LONGEST_AGE:
+        raise ValueError("not an age")
+    return age
 
 
 def parse_moment(given: str, now: datetime) -> datetime:
@@ -18,6 +62,8 @@ def parse_moment(given: str, now: datetime) -> datetime:
         ValueError: it is none of these.
     """
     given = given.strip()
+    if given.lower() == "now":
+        return now.astimezone(UTC)
     if given.lower() in _DAYS:
         midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         return midnight - timedelta(days=_DAYS[given.lower()])
@@ -26,8 +72,8 @@ def parse_moment(given: str, now: datetime) -> datetime:
         if not (given.isascii() and given.isprintable()):
             raise ValueError
         # A bare number is half a date more often than it is a number of seconds.
-        absolute = given[-1:].isdecimal() or given[-1:] in "Zz"
-        moment = datetime.fromisoformat(given) if absolute else now - parse_duration(given)
+        absolute = given[-1:].isdecimal() or (given[-1:] in "Zz" and given[:1].isdecimal())
+        moment = datetime.fromisoformat(given) if absolute else now - parse_age(given)
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise ValueError("not a point in time") from None

@@ -16,7 +16,9 @@ from certctl_mcp.services.errors import (
     DeliveriesOffError,
     UnknownChannelError,
     UnknownTypeError,
+    UnknownValueError,
 )
+from certctl_mcp.services.ids import may_be_shortened
 from certctl_mcp.services.suggestions import LONGEST, nearest_id
 from storage.clock import Clock, utc_now
 from storage.errors import NotificationConflictError, NotificationNotFoundError
@@ -34,7 +36,11 @@ from storage.models import (
 )
 from storage.operations.actions import ELIGIBLE
 from storage.operations.requeue import UNDER_WAY
+from storage.queries.lookups import ComparedField
 from storage.repository import NotificationRepository
+
+MAX_COMPARED = 500
+"""The newest notifications among whose values a similar one is looked for."""
 
 LATELY = timedelta(days=1)
 """The period over which a channel's attempts are summarized."""
@@ -159,6 +165,7 @@ class NotificationService:
         Raises:
             UnknownChannelError: its channel is not configured and no notification has it.
             UnknownTypeError: its type is not one of certctl's and no notification has it.
+            UnknownValueError: no notification has its recipient or certificate.
         """
         channel, type_ = wanted.channel, wanted.type
         if not (channel is None or channel in self._channels or await self._any(channel=channel)):
@@ -167,6 +174,20 @@ class NotificationService:
             )
         if not (type_ is None or type_ in _TYPES or await self._any(type=type_)):
             raise UnknownTypeError(type_, _TYPES, in_use=await self._repository.types_in_use())
+        await self._check_values(wanted)
+
+    async def _check_values(self, wanted: NotificationFilter) -> None:
+        """Raises: UnknownValueError: no notification has the recipient or the certificate of the filter."""
+        fields: tuple[ComparedField, ...] = ("recipient", "certificate_id")
+        for field in fields:
+            value: str | None = getattr(wanted, field)
+            if value is None:
+                continue
+            one = NotificationFilter.model_validate({field: value})
+            if (await self._repository.list(one, limit=1)).items:
+                continue
+            in_use = await self._repository.recent_values(field, limit=MAX_COMPARED)
+            raise UnknownValueError(field, value, in_use=in_use)
 
     async def requeue_notification(self, notification_id: str, *, actor: str | None) -> Notification:
         """Retry a dead, failed or undelivered notification from scratch; it is attempted at once.
@@ -258,11 +279,15 @@ class NotificationService:
     async def _of_id(
         self, step: Callable[[str], Awaitable[Notification]], notification_id: str
     ) -> Notification:
-        """What `step` returns; an error for an unknown id suggests another."""
+        """What `step` returns for the id, or for the only one that it is short for; else a suggestion."""
         try:
             return await step(notification_id)
         except NotificationNotFoundError:
-            raise await self.not_found(notification_id) from None
+            short = may_be_shortened(notification_id)
+            full = await self.complete_id(notification_id) if short else notification_id
+            if full == notification_id:
+                raise await self.not_found(notification_id) from None
+            return await step(full)
 
     async def _any(self, *, channel: str | None = None, type: str | None = None) -> bool:
         wanted = NotificationFilter(channel=channel, type=type)

@@ -17,7 +17,7 @@ def nearest_name(given: str, names: Iterable[str]) -> str | None:
     """The name that `given` is a typo of, or the shortest that contains it, ignoring case."""
     if len(given) > LONGEST:
         return None
-    wanted, by_lower = given.lower(), {name.lower(): name for name in names}
+    wanted, by_lower = given.strip().lower(), {name.lower(): name for name in names}
     found = difflib.get_close_matches(wanted, by_lower, n=1)
     if not found and len(wanted) >= _SHORTEST_PART:
         found = sorted((name for name in by_lower if wanted in name), key=len)

@@ -1,6 +1,7 @@
 """Ids, channels and types in use, for completions and for suggestions when a name was mistyped."""
 
 from itertools import chain
+from typing import Literal
 
 from sqlalchemy import literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -57,6 +58,16 @@ async def channels_in_use(connection: AsyncConnection) -> tuple[str, ...]:
 
 async def types_in_use(connection: AsyncConnection) -> tuple[str, ...]:
     return tuple((await connection.execute(TYPES)).scalars())
+
+
+ComparedField = Literal["recipient", "certificate_id"]
+
+
+async def recent_values(connection: AsyncConnection, field: ComparedField, limit: int) -> tuple[str, ...]:
+    """The different values of `field` in the newest `limit` notifications, the newest value first."""
+    column = {"recipient": _n.recipient, "certificate_id": _n.certificate_id}[field]
+    query = select(column).order_by(_n.created_at.desc(), _n.id.desc()).limit(limit)
+    return tuple(dict.fromkeys(filter(None, (await connection.execute(query)).scalars())))
 
 
 CHANNELS = distinct(_n.channel).limit(MOST_NAMES)

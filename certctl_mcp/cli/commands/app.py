@@ -20,10 +20,9 @@ from certctl_mcp.cli.commands import (
     summary,
     worker,
 )
-from certctl_mcp.cli.commands.options import ConfigFile, NoMigrate
+from certctl_mcp.cli.commands.options import ConfigFile, Exclude, NoMigrate, Tools
 from certctl_mcp.cli.commands.output import output_options
 from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode
-from certctl_mcp.config.tool_groups import ToolGroup
 
 _EPILOG = """\
 \b
@@ -78,10 +77,8 @@ def program(
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Serve no tool that changes anything.")
     ] = False,
-    tools: Annotated[
-        str | None,
-        typer.Option(metavar="GROUPS", help=f"Serve only these groups of tools: {', '.join(ToolGroup)}."),
-    ] = None,
+    tools: Tools = None,
+    exclude: Exclude = None,
     no_migrate: NoMigrate = False,
     version: Annotated[
         bool, typer.Option("--version", help="Show the version.", callback=_tell_version, is_eager=True)
@@ -90,9 +87,10 @@ def program(
     if context.invoked_subcommand is None:
         from certctl_mcp.cli.commands import serve
 
-        return serve.serve(config, read_only, tools, no_migrate)
-    if read_only or tools is not None or no_migrate:
+        return serve.serve(config, serve.ServeOptions(read_only, tools, exclude, no_migrate))
+    if read_only or tools is not None or exclude is not None or no_migrate:
         raise CommandFailedError(
-            ExitCode.USAGE, "--read-only, --tools and --no-migrate are for serving, not for a command"
+            ExitCode.USAGE,
+            "--read-only, --tools, --exclude and --no-migrate are for serving, not for a command",
         )
     return None

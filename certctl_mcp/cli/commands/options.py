@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from certctl_mcp.cli.commands.completion import complete_id
+from certctl_mcp.config.tool_groups import ToolGroup
 
 
 def _config_of_program(context: typer.Context, config: Path | None) -> Path | None:
@@ -30,6 +31,16 @@ NoMigrate = Annotated[
     typer.Option(
         "--no-migrate", help="Leave the database's schema as it is; what is there is read at least."
     ),
+]
+Tools = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAMES",
+        help=f"Serve only these tools, by name or group ({', '.join(ToolGroup)}), separated by commas.",
+    ),
+]
+Exclude = Annotated[
+    str | None, typer.Option(metavar="NAMES", help="Don't serve these tools or groups of tools.")
 ]
 Ids = Annotated[
     list[str] | None,

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ import anyio
 from certctl_mcp.cli.commands.exit_on_error import failures_told
 from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode, exit_code_after
 from certctl_mcp.config.settings import load_settings
-from certctl_mcp.config.tool_groups import parse_groups
+from certctl_mcp.config.tool_groups import parse_tools
 from certctl_mcp.runtime.logs import log_to_stderr
 
 _CLEAN_UP = timedelta(seconds=5)
@@ -26,19 +27,38 @@ Desktop or VS Code start it themselves; add this to the host's configuration:
 For use in a terminal see certctl-mcp --help. Ctrl-C ends."""
 
 
-def serve(config: Path | None, read_only: bool, tools: str | None, no_migrate: bool) -> int:
-    """Serve until the host is done. stdout belongs to the protocol; all else goes to stderr.
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """What the command line says about serving. It overrides the settings."""
 
-    `tools` names groups of tools, with commas between them. It, `read_only` and `no_migrate` come before the
-    settings.
+    read_only: bool = False
+    tools: str | None = None
+    exclude: str | None = None
+    no_migrate: bool = False
+
+    def settings(self) -> dict[str, object]:
+        """The settings that they stand for. Raises: CommandFailedError: a tool or group is unknown."""
+        options: dict[str, object] = {"read_only": True} if self.read_only else {}
+        if self.no_migrate:
+            options["database_migrate"] = False
+        for name, names in (("tools", self.tools), ("exclude", self.exclude)):
+            if names is not None:
+                try:
+                    options[name] = parse_tools(names)
+                except ValueError as wrong:
+                    raise CommandFailedError(ExitCode.USAGE, f"--{name}={names!r}: {wrong}") from None
+        return options
+
+
+def serve(config: Path | None, chosen: ServeOptions) -> int:
+    """Serve until the host is done. stdout belongs to the protocol; everything else goes to stderr.
 
     Raises:
         CommandFailedError: the settings can't be used.
     """
     on_terminal = os.isatty(0)
     with failures_told():
-        options = options_of_settings(read_only, tools, no_migrate)
-        settings = load_settings(config, os.environ, **options)
+        settings = load_settings(config, os.environ, **chosen.settings())
         if on_terminal:
             print(_WAITING, file=sys.stderr)
         # Only now: importing the server takes most of a second, and wrong settings are told at once.
@@ -49,16 +69,3 @@ def serve(config: Path | None, read_only: bool, tools: str | None, no_migrate: b
         server = build_server(settings)
         reason = anyio.run(partial(serve_stdio, server, end_within=settings.shutdown_grace + _CLEAN_UP))
     return exit_code_after(reason, on_terminal=on_terminal)
-
-
-def options_of_settings(read_only: bool, tools: str | None, no_migrate: bool) -> dict[str, object]:
-    """The settings that options of the command line give. Raises: CommandFailedError."""
-    options: dict[str, object] = {"read_only": True} if read_only else {}
-    if no_migrate:
-        options["database_migrate"] = False
-    if tools is not None:
-        try:
-            options["tools"] = parse_groups(tools)
-        except ValueError as wrong:
-            raise CommandFailedError(ExitCode.USAGE, f"--tools={tools!r}: {wrong}") from None
-    return options

@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from certctl_mcp.cli.commands.options import ConfigFile, NoMigrate
+from certctl_mcp.cli.commands.options import ConfigFile, Exclude, NoMigrate, Tools
 from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode, exit_code_after
-from certctl_mcp.config.tool_groups import ToolGroup
 
 
 def serve(
@@ -26,10 +25,8 @@ def serve(
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Serve nothing that changes anything.")
     ] = False,
-    tools: Annotated[
-        str | None,
-        typer.Option(metavar="GROUPS", help=f"Serve only these groups of tools: {', '.join(ToolGroup)}."),
-    ] = None,
+    tools: Tools = None,
+    exclude: Exclude = None,
     no_migrate: NoMigrate = False,
     config: ConfigFile = None,
 ) -> int:
@@ -40,13 +37,14 @@ def serve(
     """
     from certctl_mcp.cli.commands import serve as stdio
 
+    chosen = stdio.ServeOptions(read_only, tools, exclude, no_migrate)
     given = {"host": host, "port": port, "tls_cert": tls_cert, "tls_key": tls_key}
     options = {name: value for name, value in given.items() if value is not None}
     if not http:
         for name in options:
             option = f"--{name.replace('_', '-')}"
             raise CommandFailedError(ExitCode.USAGE, f"{option} is for serving HTTP: add --http")
-        return stdio.serve(config, read_only, tools, no_migrate)
+        return stdio.serve(config, chosen)
 
     import anyio
 
@@ -57,8 +55,7 @@ def serve(
 
     on_terminal = os.isatty(0)
     with failures_told():
-        of_settings = stdio.options_of_settings(read_only, tools, no_migrate)
-        settings = load_settings(config, os.environ, http=options, **of_settings)
+        settings = load_settings(config, os.environ, http=options, **chosen.settings())
         require_keys_beyond_loopback(settings.http)
         # Only now: importing the server takes a second or two, and what forbids to serve is told at once.
         from certctl_mcp.http.serving import serve_http

@@ -6,7 +6,7 @@ from typing import Any
 
 from certctl_mcp.config.api_keys import Role
 from certctl_mcp.config.settings import Settings
-from certctl_mcp.config.tool_groups import ToolGroup
+from certctl_mcp.config.tool_groups import TOOLS, ToolGroup
 from certctl_mcp.services.actors import actor_name
 
 _CALLER = "certctl_mcp.caller"
@@ -21,14 +21,21 @@ class Caller:
     role: Role
 
 
+_ALLOWED = {
+    Role.READER: frozenset({ToolGroup.TRIAGE}),
+    Role.OPERATOR: frozenset(ToolGroup) - {ToolGroup.PURGE},
+    Role.ADMIN: frozenset(ToolGroup),
+}
+
+
+def permitted_tools(role: Role, settings: Settings) -> frozenset[str]:
+    """The tools that a caller may use: those of the role, as far as the operator lets them be served."""
+    return settings.served_tools & {name for group in _ALLOWED[role] for name in TOOLS[group]}
+
+
 def permitted(role: Role, settings: Settings) -> frozenset[ToolGroup]:
     """The groups that both the role and the server's settings allow."""
-    allowed = {
-        Role.READER: frozenset({ToolGroup.TRIAGE}),
-        Role.OPERATOR: frozenset(ToolGroup) - {ToolGroup.PURGE},
-        Role.ADMIN: frozenset(ToolGroup),
-    }
-    return allowed[role] & settings.tool_groups
+    return _ALLOWED[role] & settings.tool_groups
 
 
 def set_caller(scope: MutableMapping[str, Any], caller: Caller) -> None:

@@ -10,13 +10,13 @@ from pydantic import AfterValidator, Field
 
 from certctl_mcp.services.errors import RequestError, quoted
 from certctl_mcp.services.filters import FilterArguments
+from certctl_mcp.services.ids import parse_id
 from certctl_mcp.services.moments import EXAMPLES, parse_moment
-from certctl_mcp.text.untrusted import decode_id
 
 Result = TypeVar("Result")
 
 NotificationId = Annotated[
-    str, Field(min_length=1, description="As list_notifications gives it."), AfterValidator(decode_id)
+    str, Field(min_length=1, description="As list_notifications returns it."), AfterValidator(parse_id)
 ]
 
 

@@ -1,25 +1,37 @@
-"""The tools that act on many notifications: previewed first, then confirmed, then done.
+"""The tools that change many notifications at once: previewed first, then confirmed, then done.
 
-Where the client can ask its user, the user confirms. Elsewhere the preview carries a token, and only a call
-with that token acts.
+Where the client can ask its user, the user is asked. Otherwise the preview carries a confirmation, and only a
+call with that confirmation changes anything.
 """
 
 from collections.abc import Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
-from mcp.server.elicitation import AcceptedElicitation, ElicitationResult
+from mcp.server.elicitation import ElicitationResult
 from mcp.server.mcpserver.resolve import Elicit, Resolve
 from mcp_types import CallToolResult
 from pydantic import Field
 
 from certctl_mcp.mcp_server.caller import actor_of
 from certctl_mcp.mcp_server.tools.arguments import flatten_filter
-from certctl_mcp.mcp_server.tools.bulk_results import Outcome, account_of, besides, left_out_of, previewed
-from certctl_mcp.mcp_server.tools.elicitation import Consent, can_ask, question
+from certctl_mcp.mcp_server.tools.bulk_results import (
+    Outcome,
+    interruption_notice,
+    left_out_of,
+    preview_result,
+    remarks,
+)
+from certctl_mcp.mcp_server.tools.elicitation import Consent, Reply, ask, question, reply_in
 from certctl_mcp.mcp_server.tools.results import ToolContext, answer
-from certctl_mcp.runtime.confirmations import Confirmation, ConfirmationError, moment_of_preview, read_token
+from certctl_mcp.runtime.confirmations import (
+    Confirmation,
+    ConfirmationError,
+    Purpose,
+    moment_of_preview,
+    read_token,
+)
 from certctl_mcp.runtime.lifespan import Opening
 from certctl_mcp.services.bulk import Preview
 from certctl_mcp.services.bulk_rules import completed
@@ -38,9 +50,11 @@ class Plan:
     preview: Preview
     moment: datetime
     confirmation: Confirmation | None = None
-    """One that holds for just this."""
+    """The caller's, if it is valid for exactly this."""
+    replaces_question: bool = False
+    """The confirmation was issued because the user could not be asked, so no question is asked now either."""
     problem: str | None = None
-    """Why the confirmation that was given does not hold."""
+    """Why the caller's confirmation is not valid."""
 
 
 Token = Annotated[str | None, Field(description="From the preview, with otherwise the same arguments.")]
@@ -53,7 +67,7 @@ async def _requeue_plan(ctx: ToolContext, wanted: SelectionArguments, confirmati
 
 async def _requeue_consent(
     ctx: ToolContext, plan: Annotated[Plan, Resolve(_requeue_plan)]
-) -> Elicit[Consent] | None:
+) -> Elicit[Consent] | Reply:
     return await _consent(ctx, plan)
 
 
@@ -68,7 +82,7 @@ async def requeue_notifications(
     """Retry many dead, failed or undelivered notifications from scratch; every given filter must hold.
 
     status defaults to dead, with ids to any; sent means sent but not delivered. Without confirmation it
-    changes nothing and previews, unless the user was asked.
+    changes nothing and returns a preview, unless the user was asked.
     """
     return answer(await _outcome(ctx, plan, consent))
 
@@ -80,7 +94,7 @@ async def _mark_read_plan(ctx: ToolContext, wanted: SelectionArguments, confirma
 
 async def _mark_read_consent(
     ctx: ToolContext, plan: Annotated[Plan, Resolve(_mark_read_plan)]
-) -> Elicit[Consent] | None:
+) -> Elicit[Consent] | Reply:
     return await _consent(ctx, plan)
 
 
@@ -92,10 +106,10 @@ async def mark_notifications_read(
     wanted: SelectionArguments,
     confirmation: Token = None,
 ) -> Annotated[CallToolResult, Outcome]:
-    """Settle many notifications; those not delivered yet are NOT delivered any more.
+    """Settle many notifications; those not delivered yet will NOT be delivered.
 
     status defaults to dead, with ids to any; another filter is required. Without confirmation it changes
-    nothing and previews, unless the user was asked.
+    nothing and returns a preview, unless the user was asked.
     """
     return answer(await _outcome(ctx, plan, consent))
 
@@ -107,7 +121,7 @@ async def _purge_plan(ctx: ToolContext, wanted: SelectionArguments, confirmation
 
 async def _purge_consent(
     ctx: ToolContext, plan: Annotated[Plan, Resolve(_purge_plan)]
-) -> Elicit[Consent] | None:
+) -> Elicit[Consent] | Reply:
     return await _consent(ctx, plan)
 
 
@@ -119,31 +133,35 @@ async def purge_notifications(
     wanted: SelectionArguments,
     confirmation: Token = None,
 ) -> Annotated[CallToolResult, Outcome]:
-    """Delete many notifications for good, with their attempts.
+    """Permanently delete many notifications, with their attempts.
 
     status defaults to sent and read; dead only if named, pending and failed never. created_before or ids is
-    required. Without confirmation it changes nothing and previews, unless the user was asked.
+    required. Without confirmation it changes nothing and returns a preview, unless the user was asked.
     """
     return answer(await _outcome(ctx, plan, consent))
 
 
-UNHURRIED = frozenset(
+WITHOUT_TIMEOUT = frozenset(
     tool.__name__ for tool in (requeue_notifications, mark_notifications_read, purge_notifications)
 )
 """Tools without a time limit: they wait for a person, and then act on any number of notifications."""
 
 
-async def _consent(ctx: ToolContext, plan: Plan) -> Elicit[Consent] | None:
-    if not plan.preview.count or not can_ask(ctx):
-        return None
+async def _consent(ctx: ToolContext, plan: Plan) -> Elicit[Consent] | Reply:
     application = await ctx.request_context.lifespan_context.application()
-    return Elicit(question(plan.preview, frozenset(application.notifications.configured)), Consent)
+    if not plan.preview.count or not application.settings.elicitation:
+        return Reply.NOT_ASKED
+    if plan.replaces_question:
+        return Reply.UNREACHABLE
+    return await ask(ctx, question(plan.preview, frozenset(application.notifications.configured)))
 
 
 async def _plan(ctx: ToolContext, action: AuditAction, given: SelectionArguments, token: str | None) -> Plan:
     opening = ctx.request_context.lifespan_context
     now = opening.clock()
-    bulk = (await opening.application()).notifications.bulk
+    service = (await opening.application()).notifications
+    bulk = service.bulk
+    given = replace(given, ids=await service.complete_ids(given.ids))
 
     async def previewed_at(moment: datetime) -> Preview:
         return await bulk.preview(action, completed(action, given.filter(moment), moment))
@@ -153,13 +171,14 @@ async def _plan(ctx: ToolContext, action: AuditAction, given: SelectionArguments
         try:
             confirmation = read_token(token, now)
             preview = await previewed_at(confirmation.moment)
-            opening.confirmations.verify(confirmation, _subject(preview))
+            purpose = opening.confirmations.verify(confirmation, _subject(preview), caller=actor_of(ctx))
         except ConfirmationError as refused:
             problem = f"{refused}."
         else:
             if preview.count == confirmation.count:
-                return Plan(preview, confirmation.moment, confirmation)
-            problem = f"{preview.count} would change now, and not the {confirmation.count} of the preview."
+                unreachable = purpose is Purpose.REPLACES_QUESTION
+                return Plan(preview, confirmation.moment, confirmation, replaces_question=unreachable)
+            problem = f"{preview.count} would change now, not the {confirmation.count} of the preview."
     moment = moment_of_preview(now)
     return Plan(await previewed_at(moment), moment, problem=problem)
 
@@ -167,32 +186,33 @@ async def _plan(ctx: ToolContext, action: AuditAction, given: SelectionArguments
 async def _outcome(ctx: ToolContext, plan: Plan, consent: ElicitationResult[Consent]) -> Outcome:
     opening = ctx.request_context.lifespan_context
     service = (await opening.application()).notifications
-    preview, before = (
-        plan.preview,
-        account_of(service.bulk.interrupted(plan.preview.action, actor=actor_of(ctx))),
-    )
-    before += await _of_ids(service, preview)
+    preview, reply = plan.preview, reply_in(consent)
+    before = interruption_notice(service.bulk.interrupted(preview.action, actor=actor_of(ctx)))
+    before += await _unmatched_ids(service, preview)
     if not preview.count:
         await service.check_names(preview.wanted)
         problem = f"Not done: {plan.problem} " if plan.problem else ""
-        return previewed(preview, f"{problem}{before}Nothing to change matches.")
-    if not isinstance(consent, AcceptedElicitation):
-        said = "said no" if consent.action == "decline" else "dismissed the question"
-        return previewed(preview, f"{before}The user {said}. Nothing was changed.")
-    if not can_ask(ctx):
-        if plan.confirmation is None:
-            return _to_be_confirmed(opening, plan, before, frozenset(service.configured))
-    elif not consent.data.confirm:
-        return previewed(preview, f"{before}The user did not confirm. Nothing was changed.")
-    elif (now := await service.bulk.preview(preview.action, preview.wanted)).count != preview.count:
-        problem = f"{now.count} would change now, not the {preview.count} that the user agreed to."
-        return previewed(now, f"{before}{problem} Nothing was changed; call again.")
+        return preview_result(preview, f"{problem}{before}Nothing to change matches.")
+    match reply:
+        case Reply.DISAGREED:
+            return preview_result(preview, f"{before}The user did not confirm. Nothing was changed.")
+        case Reply.DECLINED:
+            return preview_result(preview, f"{before}{_DECLINED}")
+        case Reply.NOT_ASKED | Reply.UNREACHABLE:
+            if plan.confirmation is None:
+                configured = frozenset(service.configured)
+                return _to_be_confirmed(opening, plan, before, configured, reply, caller=actor_of(ctx))
+        case Reply.AGREED:
+            now = await service.bulk.preview(preview.action, preview.wanted)
+            if now.count != preview.count:
+                problem = f"{now.count} would change now, not the {preview.count} that the user agreed to."
+                return preview_result(now, f"{before}{problem} Nothing was changed; call again.")
 
     async def progress(done: BulkReport) -> None:
-        told = f"{done.changed:,} of {preview.count:,} done"
-        # What is left alone counts too: progress that is told never stands still.
-        come_to = done.changed + done.under_way + done.other_status + done.missing
-        await ctx.report_progress(come_to, max(preview.count + preview.left_out.under_way, come_to), told)
+        # Those left alone count too, so that every report is an advance.
+        processed = done.changed + done.under_way + done.other_status + done.missing
+        total = max(preview.count + preview.left_out.under_way, processed)
+        await ctx.report_progress(processed, total, f"{done.changed:,} of {preview.count:,} done")
 
     account = await service.bulk.run(preview, progress, actor=actor_of(ctx))
     if plan.confirmation is not None:
@@ -206,15 +226,21 @@ async def _outcome(ctx: ToolContext, plan: Plan, consent: ElicitationResult[Cons
     return outcome
 
 
-async def _of_ids(service: "NotificationService", preview: Preview) -> str:
-    """What became of ids that were given and are not among those that match."""
-    told = ""
+async def _unmatched_ids(service: "NotificationService", preview: Preview) -> str:
+    """Why some of the given ids are not among the notifications that match."""
+    notice = ""
     if preview.missing_ids:
-        told = f"{explained(await service.not_found(preview.missing_ids[0]))} "
+        notice = f"{explained(await service.not_found(preview.missing_ids[0]))} "
     if preview.filtered_out:
-        told += f"{preview.filtered_out} of the ids are left out by status or another filter. "
-    return told
+        notice += f"{preview.filtered_out} of the ids are left out by status or another filter. "
+    return notice
 
+
+_DECLINED = (
+    "The client declined the question on behalf of its user; whether a person saw it is unknown. Nothing was "
+    "changed. If the user was asked, respect the answer. If not, the operator can turn questions off with "
+    "CERTCTL_MCP_ELICITATION=false; the call then returns a preview with a confirmation."
+)
 
 _AFTERWARDS = {
     AuditAction.REQUEUE: (
@@ -226,15 +252,25 @@ _AFTERWARDS = {
 }
 
 
-def _to_be_confirmed(opening: Opening, plan: Plan, before: str, configured: Set[str]) -> Outcome:
+def _to_be_confirmed(
+    opening: Opening, plan: Plan, before: str, configured: Set[str], reply: Reply, *, caller: str
+) -> Outcome:
     preview = plan.preview
     problem = f"Not done: {plan.problem} " if plan.problem else ""
-    outcome = previewed(
+    unreachable = reply is Reply.UNREACHABLE
+    asked = "The client could not put the question to its user. " if unreachable else ""
+    outcome = preview_result(
         preview,
-        f"{problem}{before}Nothing was changed yet. {besides(preview, configured)}Show the user; if they "
-        "agree, call again with the same arguments and this confirmation, within 10 minutes.",
+        f"{problem}{before}{asked}Nothing was changed yet. {remarks(preview, configured)}Show the user; if "
+        "they agree, call again with the same arguments and this confirmation, within 10 minutes.",
     )
-    outcome["confirmation"] = opening.confirmations.token(_subject(preview), preview.count, plan.moment)
+    outcome["confirmation"] = opening.confirmations.token(
+        _subject(preview),
+        preview.count,
+        plan.moment,
+        caller=caller,
+        purpose=Purpose.REPLACES_QUESTION if unreachable else Purpose.PREVIEW,
+    )
     return outcome
 
 

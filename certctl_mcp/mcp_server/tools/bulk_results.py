@@ -1,4 +1,4 @@
-"""The results of bulk tools: what was or would be changed, and what to do next."""
+"""The answers of the bulk tools: what was done or would be done, and what to do next."""
 
 from collections.abc import Set
 from typing import Annotated, NotRequired
@@ -6,22 +6,22 @@ from typing import Annotated, NotRequired
 from pydantic import Field, WithJsonSchema
 from typing_extensions import TypedDict
 
-from certctl_mcp.mcp_server.tools.elicitation import MOST_CHANNELS, accepted_when, going_nowhere
+from certctl_mcp.mcp_server.tools.elicitation import MAX_CHANNELS, acceptance_span, undeliverable_count
 from certctl_mcp.mcp_server.tools.rows import UntrustedChannel, iso
 from certctl_mcp.services.bulk import Interrupted, Preview
 from certctl_mcp.text.untrusted import clean_name, encode_id
-from storage.models import BulkReport, NotificationStatus
+from storage.models import BulkReport, NotificationFilter, NotificationStatus
 
 
 class ChannelShare(TypedDict):
-    """How many of one channel."""
+    """The number of notifications of one channel."""
 
     count: int
     untrusted: UntrustedChannel
 
 
 class LeftOut(TypedDict):
-    """Matching, but not changed."""
+    """Notifications that match, but would not change."""
 
     under_way: NotRequired[int]
     other_status: NotRequired[int]
@@ -29,56 +29,81 @@ class LeftOut(TypedDict):
 
 
 class Outcome(TypedDict):
-    """What was or would be done."""
+    """What was done, or would be done."""
 
     changed: Annotated[int, Field(description="0 for a preview")]
     next: str
     would_change: NotRequired[int]
-    # Three tools answer so: what explains itself in the answer is not paid for three times beforehand.
+    # Three tools return this. Fields that explain themselves are not worth their tokens in three schemas.
     by_status: NotRequired[Annotated[dict[NotificationStatus, int], WithJsonSchema({"type": "object"})]]
     by_channel: NotRequired[
         Annotated[list[ChannelShare], WithJsonSchema({"type": "array", "items": {"type": "object"}})]
     ]
     sample_ids: NotRequired[list[str]]
     left_out: NotRequired[Annotated[LeftOut, WithJsonSchema({"type": "object"})]]
+    selection: NotRequired[Annotated[dict[str, object], WithJsonSchema({"type": "object"})]]
     confirmation: NotRequired[str]
 
 
-def account_of(earlier: Interrupted | None) -> str:
-    """What became of an earlier call that could not be answered."""
+def interruption_notice(earlier: Interrupted | None) -> str:
+    """What an earlier call did that was cancelled before it could answer."""
     if earlier is None:
         return ""
     done = f"{earlier.report.changed} of {earlier.requested}"
-    return f"The call before was cancelled at {iso(earlier.at)} when {done} were done. "
+    return f"The previous call was cancelled at {iso(earlier.at)} when {done} were done. "
 
 
-def previewed(preview: Preview, comes_next: str) -> Outcome:
-    """Nothing was changed."""
-    outcome: Outcome = {"changed": 0, "next": comes_next, "would_change": preview.count}
+def preview_result(preview: Preview, next_step: str) -> Outcome:
+    """The answer of a call that changed nothing."""
+    outcome: Outcome = {"changed": 0, "next": next_step, "would_change": preview.count}
     if preview.count:
         outcome["by_status"] = dict(preview.by_status)
         outcome["by_channel"] = [
             {"count": count, "untrusted": {"channel": clean_name(channel)}}
-            for channel, count in preview.by_channel.most_common(MOST_CHANNELS)
+            for channel, count in preview.by_channel.most_common(MAX_CHANNELS)
         ]
         outcome["sample_ids"] = [encode_id(sample) for sample in preview.sample_ids]
+        outcome["selection"] = selection_of(preview.wanted)
     if left_out := left_out_of(preview.left_out):
         outcome["left_out"] = left_out
     return outcome
 
 
-def besides(preview: Preview, configured: Set[str]) -> str:
-    """What the fields have no place for."""
-    told = f"They were accepted {span}. " if (span := accepted_when(preview)) else ""
-    if others := preview.by_channel.most_common()[MOST_CHANNELS:]:
-        told += f"{sum(count for _, count in others)} are of {len(others)} channels that are not named here. "
-    if nowhere := going_nowhere(preview, configured):
-        told += f"{nowhere} are of channels that are not configured: requeued, they are not delivered. "
-    return told
+def selection_of(wanted: NotificationFilter) -> dict[str, object]:
+    """The filter as it was understood, so that a condition that was lost or misread is noticed."""
+    selection: dict[str, object] = {}
+    if wanted.statuses:
+        selection["status"] = [status.value for status in wanted.statuses]
+    if wanted.ids:
+        selection["ids"] = len(wanted.ids)
+    texts = {
+        "channel": wanted.channel,
+        "type": wanted.type,
+        "certificate_id": wanted.certificate_id,
+        "recipient": wanted.recipient,
+        "text": wanted.text,
+    }
+    if given := {name: clean_name(text) for name, text in texts.items() if text is not None}:
+        selection["untrusted"] = given
+    if wanted.created_from is not None:
+        selection["accepted_from"] = iso(wanted.created_from)
+    if wanted.created_until is not None:
+        selection["accepted_before"] = iso(wanted.created_until)
+    return selection
+
+
+def remarks(preview: Preview, configured: Set[str]) -> str:
+    """What the fields of a preview don't say."""
+    text = f"They were accepted {span}. " if (span := acceptance_span(preview)) else ""
+    if others := preview.by_channel.most_common()[MAX_CHANNELS:]:
+        text += f"{sum(count for _, count in others)} are on {len(others)} channels not listed here. "
+    if undeliverable := undeliverable_count(preview, configured):
+        text += f"{undeliverable} are on channels that are not configured: requeued, they are not delivered. "
+    return text
 
 
 def left_out_of(report: BulkReport) -> LeftOut:
-    """Why others were not changed; what is 0 is not there."""
+    """The numbers of notifications that were not changed, by reason; without zeros."""
     found: LeftOut = {}
     if report.under_way:
         found["under_way"] = report.under_way

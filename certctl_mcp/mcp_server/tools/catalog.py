@@ -1,4 +1,4 @@
-"""The catalog of tools: their groups, and what a client knows of each before it calls."""
+"""The catalog of tools: names, titles, annotations and schemas, as a client sees them before it calls."""
 
 from collections.abc import Awaitable, Callable, Collection
 from functools import cache
@@ -6,7 +6,6 @@ from functools import cache
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult, ToolAnnotations
 
-from certctl_mcp.config.tool_groups import ToolGroup
 from certctl_mcp.mcp_server.tools.bulk import (
     mark_notifications_read,
     purge_notifications,
@@ -25,9 +24,12 @@ from certctl_mcp.mcp_server.tools.single import (
     send_notification,
     send_test_notification,
 )
+from certctl_mcp.mcp_server.tools.tool_metadata import with_plain_arguments
 from certctl_mcp.ui.app import TOOL_META
 
 _READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
+_READS_OTHERS_TEXT = ToolAnnotations(read_only_hint=True, open_world_hint=True)
+"""The answer holds text from outside: messages, errors, recipients, names."""
 _DELIVERS = ToolAnnotations(
     read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True
 )
@@ -37,36 +39,35 @@ _SETTLES = ToolAnnotations(
 
 _Function = Callable[..., Awaitable[CallToolResult]]
 
-_TOOLS: dict[_Function, tuple[ToolGroup, str, ToolAnnotations]] = {
-    list_notifications: (ToolGroup.TRIAGE, "List notifications", _READS),
-    get_notification: (ToolGroup.TRIAGE, "Explain a notification", _READS),
-    delivery_report: (ToolGroup.TRIAGE, "Report on deliveries", _READS),
-    diagnose_dead_letters: (ToolGroup.TRIAGE, "Diagnose dead letters", _READS),
-    dashboard_summary: (ToolGroup.TRIAGE, "Dashboard summary", _READS),
-    list_channels: (ToolGroup.TRIAGE, "List channels", _READS),
-    send_notification: (ToolGroup.SEND, "Send a notification", _DELIVERS),
-    send_test_notification: (ToolGroup.SEND, "Test a channel", _DELIVERS),
-    requeue_notification: (ToolGroup.REQUEUE, "Requeue a notification", _DELIVERS),
-    requeue_notifications: (ToolGroup.REQUEUE, "Requeue many notifications", _DELIVERS),
-    retry_due_notifications: (ToolGroup.REQUEUE, "Retry what is due", _DELIVERS),
-    mark_notification_read: (ToolGroup.SETTLE, "Mark a notification read", _SETTLES),
-    mark_notifications_read: (ToolGroup.SETTLE, "Mark many notifications read", _SETTLES),
-    purge_notifications: (ToolGroup.PURGE, "Delete old notifications", _SETTLES),
+_TOOLS: dict[_Function, tuple[str, ToolAnnotations]] = {
+    list_notifications: ("List notifications", _READS_OTHERS_TEXT),
+    get_notification: ("Explain a notification", _READS_OTHERS_TEXT),
+    delivery_report: ("Report on deliveries", _READS_OTHERS_TEXT),
+    diagnose_dead_letters: ("Diagnose dead letters", _READS_OTHERS_TEXT),
+    dashboard_summary: ("Dashboard summary", _READS),
+    list_channels: ("List channels", _READS_OTHERS_TEXT),
+    send_notification: ("Send a notification", _DELIVERS),
+    send_test_notification: ("Test a channel", _DELIVERS),
+    requeue_notification: ("Requeue a notification", _DELIVERS),
+    requeue_notifications: ("Requeue many notifications", _DELIVERS),
+    retry_due_notifications: ("Retry what is due", _DELIVERS),
+    mark_notification_read: ("Mark a notification read", _SETTLES),
+    mark_notifications_read: ("Mark many notifications read", _SETTLES),
+    purge_notifications: ("Delete old notifications", _SETTLES),
 }
 
 TOOL_NAMES = frozenset(function.__name__ for function in _TOOLS)
 
 
-def catalog(groups: Collection[ToolGroup] = frozenset(ToolGroup)) -> list[Tool]:
-    """The tools of `groups`, ready to be served, by several servers of a process too."""
-    return [_tool(function) for function, (group, _, _) in _TOOLS.items() if group in groups]
+def catalog(names: Collection[str] = TOOL_NAMES) -> list[Tool]:
+    """The tools with these names, ready to be served, also by several servers of a process."""
+    return [_tool(function) for function in _TOOLS if function.__name__ in names]
 
 
-# Its schemas take longer to build than all the rest of a server.
+# Building the schemas takes longer than everything else in a server.
 @cache
 def _tool(function: _Function) -> Tool:
-    _, title, annotations = _TOOLS[function]
-    # The line ends of a docstring are nobody's business.
+    title, annotations = _TOOLS[function]
     description = " ".join((function.__doc__ or "").split())
     tool = Tool.from_function(
         function,
@@ -76,6 +77,7 @@ def _tool(function: _Function) -> Tool:
         meta=dict(TOOL_META) if function is list_notifications else None,
     )
     tool.parameters = arguments_schema(tool.parameters)
+    tool.fn_metadata = with_plain_arguments(tool.fn_metadata)
     if tool.fn_metadata.output_schema is not None:
         tool.fn_metadata.output_schema = lean(tool.fn_metadata.output_schema)
     return tool

@@ -9,11 +9,12 @@ from mcp_types import CallToolResult, ImageContent
 from pydantic import Field, WithJsonSchema
 from typing_extensions import TypedDict
 
-from certctl_mcp.config.durations import format_duration, parse_duration
+from certctl_mcp.config.durations import format_duration
 from certctl_mcp.mcp_server.tools.arguments import ArgumentError, moment_argument
 from certctl_mcp.mcp_server.tools.results import ToolContext, answer
 from certctl_mcp.mcp_server.tools.rows import Moment, UntrustedChannel, iso
 from certctl_mcp.services.errors import quoted
+from certctl_mcp.services.moments import parse_age
 from certctl_mcp.services.periods import LONGEST_PERIOD, Period, Timeline, timeline_of
 from certctl_mcp.text.untrusted import clean_name
 from storage.models import Deliveries, DeliveryFigures
@@ -103,11 +104,10 @@ def _period(given: str, until: str | None, now: datetime) -> Period:
     end = now if until is None else moment_argument("until", until, now)
     written = given.strip()
     try:
-        # Elsewhere a bare number is a duration in seconds; here it is more likely meant as hours.
-        length = parse_duration("" if written[-1:].isdecimal() else written, longest=LONGEST_PERIOD)
-        if length < _SHORTEST_PERIOD:
+        length = parse_age(written)
+        if not _SHORTEST_PERIOD <= length <= LONGEST_PERIOD:
             raise ValueError
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ArgumentError(
             f"period: {quoted(given)} is no period; give a duration such as 90m, 24h or 7d, "
             f"from {format_duration(_SHORTEST_PERIOD)} to {format_duration(LONGEST_PERIOD)}"

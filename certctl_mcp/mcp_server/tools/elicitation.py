@@ -1,75 +1,152 @@
-"""The question to the user before many notifications are changed.
+"""Asks the user before many notifications are changed, where the client can put a question to its user.
 
-Nothing in it comes from outside: counts, statuses, times, and channels by the operator's names.
+A question contains nothing from outside: counts, statuses, times, and the operator's names of channels.
+
+Some hosts declare elicitation and then fail it, dismiss it themselves, or never answer. A question that could
+not be put to the user is therefore not a refusal: the caller gets a preview with a confirmation instead, and
+the client isn't asked again on this connection.
 """
 
+import logging
 from collections import Counter
-from collections.abc import Set
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import timedelta
+from enum import Enum, auto
 
+import anyio
+from mcp.server.elicitation import AcceptedElicitation, ElicitationResult
+from mcp.server.mcpserver.resolve import Elicit
+from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel, Field
 
+from certctl_mcp.mcp_server.sdk_internals import connection_state
 from certctl_mcp.mcp_server.tools.results import ToolContext
 from certctl_mcp.mcp_server.tools.rows import iso
 from certctl_mcp.services.bulk import Preview
 from certctl_mcp.text.untrusted import escape_hidden
 from storage.models import AuditAction
 
-MOST_CHANNELS = 8
+logger = logging.getLogger(__name__)
+
+MAX_CHANNELS = 8
 """Channels that are named; the others are counted together."""
 
+ANSWER_TIMEOUT = timedelta(seconds=50)
+"""How long the user's answer is waited for: many hosts give up on a call after a minute."""
+
+_UNREACHABLE = "certctl_mcp.user_unreachable"
+
 _WORDS = {
-    AuditAction.REQUEUE: ("Requeue", "They are attempted anew at once, and reach real people."),
-    AuditAction.MARK_READ: ("Mark as read", "What was not delivered yet is not delivered any more."),
-    AuditAction.PURGE: ("Delete", "They are gone for good, with the record of their attempts."),
+    AuditAction.REQUEUE: ("Requeue", "They are sent again right away, and reach real people."),
+    AuditAction.MARK_READ: ("Mark as read", "Those that were not delivered yet never will be."),
+    AuditAction.PURGE: ("Delete", "They are deleted permanently, with the record of their attempts."),
 }
 
-
-NOWHERE = "Over channels that are not configured nothing is delivered."
+UNDELIVERABLE = "Over channels that are not configured nothing is delivered."
 
 
 class Consent(BaseModel):
     """What the user answers."""
 
-    confirm: bool = Field(title="Yes, do it", description="Nothing is changed otherwise.")
+    confirm: bool = Field(title="Yes, do it", description="Otherwise nothing is changed.")
+
+
+class Reply(Enum):
+    """What is known of the user's will."""
+
+    NOT_ASKED = auto()
+    AGREED = auto()
+    DISAGREED = auto()
+    """The form came back with the box unchecked, so a person has seen it."""
+    DECLINED = auto()
+    """The client says so. Whether a person saw the question is unknown."""
+    UNREACHABLE = auto()
+    """The question could not be put to the user: an error, a dismissal, no answer in time."""
+
+
+_asking_disabled: ContextVar[bool] = ContextVar("asking_disabled", default=False)
+
+
+@contextmanager
+def without_asking() -> Iterator[None]:
+    """No question is asked in the body: `ask` replies that the user is unreachable."""
+    token = _asking_disabled.set(True)
+    try:
+        yield
+    finally:
+        _asking_disabled.reset(token)
 
 
 def can_ask(ctx: ToolContext) -> bool:
-    """Does the client put a form before its user, and can it be sent one during this call?"""
+    """Whether the client shows forms to its user, and can be sent one during this call."""
     capabilities = ctx.client_capabilities
     elicitation = capabilities.elicitation if capabilities is not None else None
-    # Without a mode it is the form, the only one there was when modes were not.
-    by_form = elicitation is not None and (elicitation.form is not None or elicitation.url is None)
-    return by_form and (ctx.protocol_version in MODERN_PROTOCOL_VERSIONS or ctx.session.can_send_request)
+    # A client without modes supports forms: they were all there was before modes.
+    forms = elicitation is not None and (elicitation.form is not None or elicitation.url is None)
+    return forms and (ctx.protocol_version in MODERN_PROTOCOL_VERSIONS or ctx.session.can_send_request)
+
+
+async def ask(ctx: ToolContext, message: str) -> Elicit[Consent] | Reply:
+    """Ask the user, or have the SDK ask, which it does by a second round of the call from 2026-07-28 on."""
+    if not can_ask(ctx):
+        return Reply.NOT_ASKED
+    if _asking_disabled.get() or connection_state(ctx.session).get(_UNREACHABLE):
+        return Reply.UNREACHABLE
+    if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
+        return Elicit(message, Consent)
+    reply = Reply.UNREACHABLE
+    try:
+        with anyio.move_on_after(ANSWER_TIMEOUT.total_seconds()) as timeout:
+            reply = reply_in(await ctx.elicit(message, Consent))
+        if timeout.cancelled_caught:
+            logger.warning("the client did not answer an elicitation within %s", ANSWER_TIMEOUT)
+    except (MCPError, ValueError) as failure:
+        logger.warning("the client failed an elicitation: %s", failure)
+    if reply is Reply.UNREACHABLE:
+        connection_state(ctx.session)[_UNREACHABLE] = True
+    return reply
+
+
+def reply_in(outcome: ElicitationResult[Consent]) -> Reply:
+    """The reply in what the SDK returns for a question, or for a reply that `ask` returned itself."""
+    if isinstance(outcome, AcceptedElicitation):
+        # Typed as the answer's model, but holds whatever the resolver returned.
+        data: object = outcome.data
+        if isinstance(data, Reply):
+            return data
+        return Reply.AGREED if outcome.data.confirm else Reply.DISAGREED
+    return Reply.DECLINED if outcome.action == "decline" else Reply.UNREACHABLE
 
 
 def question(preview: Preview, configured: Set[str]) -> str:
-    """The same words as long as nothing has changed: an answer holds for the words that were shown."""
+    """Always the same words while nothing changes: an answer is valid only for the words it was given to."""
     verb, consequence = _WORDS[preview.action]
     noun = "notification" if preview.count == 1 else "notifications"
     statuses = ", ".join(f"{count:,} {status.value}" for status, count in preview.by_status.most_common())
     channels: Counter[str] = Counter()
     for channel, count in preview.by_channel.items():
-        channels[escape_hidden(channel) if channel in configured else "channels that are not configured"] += (
-            count
-        )
-    over = [f"{count:,} over {channel}" for channel, count in channels.most_common(MOST_CHANNELS)]
-    if others := sum(count for _, count in channels.most_common()[MOST_CHANNELS:]):
-        over.append(f"{others:,} over {len(channels) - MOST_CHANNELS} other channels")
-    accepted = f", accepted {span}" if (span := accepted_when(preview)) else ""
-    told = f"{verb} {preview.count:,} {noun} ({statuses}){accepted}? {', '.join(over)}. {consequence}"
-    return f"{told} {NOWHERE}" if going_nowhere(preview, configured) else told
+        name = escape_hidden(channel) if channel in configured else "channels that are not configured"
+        channels[name] += count
+    over = [f"{count:,} over {channel}" for channel, count in channels.most_common(MAX_CHANNELS)]
+    if others := sum(count for _, count in channels.most_common()[MAX_CHANNELS:]):
+        over.append(f"{others:,} over {len(channels) - MAX_CHANNELS} other channels")
+    accepted = f", accepted {span}" if (span := acceptance_span(preview)) else ""
+    text = f"{verb} {preview.count:,} {noun} ({statuses}){accepted}? {', '.join(over)}. {consequence}"
+    return f"{text} {UNDELIVERABLE}" if undeliverable_count(preview, configured) else text
 
 
-def going_nowhere(preview: Preview, configured: Set[str]) -> int:
-    """How many would be requeued into channels that there are not."""
+def undeliverable_count(preview: Preview, configured: Set[str]) -> int:
+    """How many would be requeued on channels that are not configured."""
     if preview.action is not AuditAction.REQUEUE:
         return 0
     return sum(count for channel, count in preview.by_channel.items() if channel not in configured)
 
 
-def accepted_when(preview: Preview) -> str:
-    """Over which time they were accepted; nothing where there are none."""
+def acceptance_span(preview: Preview) -> str:
+    """When the notifications were accepted; empty if there are none."""
     if preview.span is None:
         return ""
     oldest, newest = map(iso, preview.span)

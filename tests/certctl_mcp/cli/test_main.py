@@ -49,7 +49,10 @@ def test_help_names_every_command_and_exit_code(command_line: CommandLine) -> No
             ["requeue", "--status", "pending"],
             "requeue does not apply to pending; allowed: dead, failed, sent",
         ),
-        (["--tools", "triag"], "--tools='triag': there is no group of tools 'triag'; did you mean triage?"),
+        (
+            ["--tools", "triag"],
+            "--tools='triag': there is no group of tools and no tool 'triag'; did you mean triage?",
+        ),
         (["--tools"], "'--tools' requires an argument"),
         (["--read-only", "list"], "--read-only, --tools and --no-migrate are for serving, not for a command"),
     ],

@@ -10,6 +10,7 @@ from certctl_mcp.runtime.confirmations import (
     LIFETIME,
     ConfirmationError,
     Confirmations,
+    Purpose,
     moment_of_preview,
     read_token,
 )
@@ -28,36 +29,52 @@ def test_a_token_says_what_it_was_given_for(count: int, naive: datetime, subject
     confirmations = Confirmations()
     moment = moment_of_preview(now)
     assert timedelta(0) < moment - now <= timedelta(milliseconds=1)
-    confirmation = read_token(confirmations.token(subject, count, moment), now)
+    confirmation = read_token(confirmations.token(subject, count, moment, caller="ops"), now)
     assert (confirmation.count, confirmation.moment) == (count, moment)
-    confirmations.verify(confirmation, subject)
+    confirmations.verify(confirmation, subject, caller="ops")
 
 
 def test_it_confirms_nothing_else() -> None:
     confirmations, moment = Confirmations(), moment_of_preview(NOON)
-    token = confirmations.token(SUBJECT, 3, moment)
+    token = confirmations.token(SUBJECT, 3, moment, caller="ops")
     for other, subject in (
         (token, SUBJECT + " "),
         (token.replace("3-", "4-", 1), SUBJECT),
-        (Confirmations().token(SUBJECT, 3, moment), SUBJECT),
-        (confirmations.token(SUBJECT, 3, moment)[:-1] + ("a" if token[-1] != "a" else "b"), SUBJECT),
+        (Confirmations().token(SUBJECT, 3, moment, caller="ops"), SUBJECT),
+        (
+            confirmations.token(SUBJECT, 3, moment, caller="ops")[:-1] + ("a" if token[-1] != "a" else "b"),
+            SUBJECT,
+        ),
     ):
-        with pytest.raises(ConfirmationError, match="other arguments, or by an earlier server"):
-            confirmations.verify(read_token(other, NOON), subject)
+        with pytest.raises(ConfirmationError, match="other arguments, to another caller, or by an"):
+            confirmations.verify(read_token(other, NOON), subject, caller="ops")
+
+
+@pytest.mark.parametrize("purpose", Purpose)
+def test_only_the_caller_that_it_was_issued_to_can_use_it(purpose: Purpose) -> None:
+    confirmations, moment = Confirmations(), moment_of_preview(NOON)
+    token = confirmations.token(SUBJECT, 3, moment, caller="http:ops", purpose=purpose)
+    confirmation = read_token(token, NOON)
+    assert confirmations.verify(confirmation, SUBJECT, caller="http:ops") is purpose
+    for other in ("http:board", "http:ops ", "", "stdio"):
+        with pytest.raises(ConfirmationError, match="to another caller"):
+            confirmations.verify(confirmation, SUBJECT, caller=other)
 
 
 def test_it_holds_once() -> None:
     confirmations, moment = Confirmations(), moment_of_preview(NOON)
-    spent, other = (read_token(confirmations.token(SUBJECT, count, moment), NOON) for count in (3, 4))
+    spent, other = (
+        read_token(confirmations.token(SUBJECT, count, moment, caller="ops"), NOON) for count in (3, 4)
+    )
     confirmations.spend(spent)
     with pytest.raises(ConfirmationError, match="has been used"):
-        confirmations.verify(spent, SUBJECT)
-    confirmations.verify(other, SUBJECT)
+        confirmations.verify(spent, SUBJECT, caller="ops")
+    confirmations.verify(other, SUBJECT, caller="ops")
 
 
 def test_it_ends_after_its_lifetime_and_is_none_before_its_time() -> None:
     moment = moment_of_preview(NOON)
-    token = Confirmations().token(SUBJECT, 3, moment)
+    token = Confirmations().token(SUBJECT, 3, moment, caller="ops")
     assert read_token(token, moment + LIFETIME - timedelta(milliseconds=1)).count == 3
     for when in (moment + LIFETIME, NOON - timedelta(seconds=1)):
         with pytest.raises(ConfirmationError, match="older than 10 minutes"):

@@ -9,6 +9,7 @@ from mcp import Client
 from mcp_types import CallToolResult, TextContent
 
 from certctl_mcp.config.settings import Settings, load_settings
+from certctl_mcp.config.tool_groups import ToolGroup
 from storage.database import Database
 from tests.builders import SettableClock
 from tests.holding import Held
@@ -56,7 +57,8 @@ def webhook() -> Destination:
 
 @pytest.fixture
 def settings(database_url: str) -> Settings:
-    return load_settings(None, {"CERTCTL_DATABASE_URL": database_url})
+    """Serves every tool, also those that an operator has to name."""
+    return load_settings(None, {"CERTCTL_DATABASE_URL": database_url}, tools=tuple(ToolGroup))
 
 
 @pytest.fixture

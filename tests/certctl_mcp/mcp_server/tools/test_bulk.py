@@ -10,7 +10,7 @@ import pytest
 from mcp import Client
 from mcp.client import ClientRequestContext
 from mcp.client.client import ConnectMode
-from mcp_types import ElicitRequestParams, ElicitResult
+from mcp_types import METHOD_NOT_FOUND, ElicitRequestParams, ElicitResult, ErrorData
 
 from certctl_mcp.config.settings import Settings
 from storage.database import Database
@@ -59,7 +59,7 @@ async def test_a_preview_tells_of_those_that_would_be_requeued_into_no_channel(
     await dead(queue, 1, channel="Webhook")
     assert "not configured" not in (await assistant.call("requeue_notifications"))["next"]
     await dead(queue, 2, channel="Fax")
-    told = "2 are of channels that are not configured: requeued, they are not delivered."
+    told = "2 are on channels that are not configured: requeued, they are not delivered."
     assert told in (await assistant.call("requeue_notifications"))["next"]
     assert told not in (await assistant.call("mark_notifications_read", text="api"))["next"]
 
@@ -107,7 +107,7 @@ async def test_a_number_that_has_changed_is_shown_again(
     again = await assistant.call("requeue_notifications", confirmation=preview["confirmation"])
     assert again["changed"] == 0
     now = 1 if change == "one less" else 3
-    assert f"{now} would change now, and not the 2 of the preview." in again["next"]
+    assert f"{now} would change now, not the 2 of the preview." in again["next"]
     done = await assistant.call("requeue_notifications", confirmation=again["confirmation"])
     assert done["changed"] == now
 
@@ -184,11 +184,12 @@ async def test_of_mistyped_ids_the_first_is_told_and_what_may_have_been_meant(
     connected: Any, queue: Queue, mode: ConnectMode
 ) -> None:
     first, second = await dead(queue, 2)
-    ids = [first, second[:-1], "notif-nowhere"]
+    slip = second[:-1] + ("0" if second[-1] != "0" else "1")
+    ids = [first, slip, "notif-nowhere"]
     async with connected(mode) as client:
         preview = (await client.call_tool("requeue_notifications", {"ids": ids})).structured_content
     assert (preview["would_change"], preview["left_out"]) == (1, {"missing": 2})
-    assert f"There is no notification '{second[:-1]}'; did you mean '{second}'?" in preview["next"]
+    assert f"There is no notification '{slip}'; did you mean '{second}'?" in preview["next"]
 
 
 async def test_ids_that_another_filter_leaves_out_are_not_said_to_be_missing(
@@ -309,7 +310,7 @@ async def test_a_person_who_can_be_asked_is_asked_and_what_they_agree_to_is_done
     assert result.structured_content["changed"] == 4
     assert person.asked == [
         "Requeue 4 notifications (4 dead), accepted 2026-01-01T12:00:00Z? 2 over Webhook, 1 over Slack, "
-        "1 over channels that are not configured. They are attempted anew at once, and reach real people. "
+        "1 over channels that are not configured. They are sent again right away, and reach real people. "
         "Over channels that are not configured nothing is delivered."
     ]
     assert await repository.count(DEAD) == 0
@@ -319,11 +320,13 @@ async def test_a_person_who_can_be_asked_is_asked_and_what_they_agree_to_is_done
 @pytest.mark.parametrize(
     ("person", "told"),
     [
-        (Person("decline"), "The user said no."),
-        (Person("cancel"), "The user dismissed the question."),
-        (Person("accept", confirm=False), "The user did not confirm."),
+        (
+            Person("decline"),
+            "The client declined the question on behalf of its user; whether a person saw it",
+        ),
+        (Person("accept", confirm=False), "The user did not confirm. Nothing was changed."),
     ],
-    ids=["decline", "cancel", "unconfirmed"],
+    ids=["decline", "unconfirmed"],
 )
 async def test_without_their_consent_nothing_is_changed(
     connected: Any,
@@ -336,9 +339,89 @@ async def test_without_their_consent_nothing_is_changed(
     await dead(queue, 2)
     async with connected(mode, elicitation_callback=person) as client:
         result = await client.call_tool("requeue_notifications", {})
-    assert result.structured_content["next"] == f"{told} Nothing was changed."
+    assert result.structured_content["next"].startswith(told)
+    assert "Nothing was changed." in result.structured_content["next"]
     assert "confirmation" not in result.structured_content
     assert await repository.count(DEAD) == 2
+
+
+async def failing(context: ClientRequestContext, params: ElicitRequestParams) -> ErrorData:
+    return ErrorData(code=METHOD_NOT_FOUND, message="Method not found")
+
+
+async def unreadable(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+    return ElicitResult(action="accept", content={"confirm": "as you like"})
+
+
+async def empty(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+    return ElicitResult(action="accept", content=None)
+
+
+@pytest.mark.parametrize(
+    ("mode", "answer"),
+    [
+        ("legacy", failing),
+        *((mode, answer) for mode in MODES for answer in (Person("cancel"), unreadable, empty)),
+    ],
+)
+async def test_a_question_that_could_not_be_put_gives_a_confirmation_instead(
+    connected: Any, queue: Queue, repository: NotificationRepository, mode: ConnectMode, answer: Any
+) -> None:
+    await dead(queue, 2)
+    async with connected(mode, elicitation_callback=answer) as client:
+        preview = (await client.call_tool("requeue_notifications", {})).structured_content
+        assert preview["changed"] == 0
+        assert "The client could not put the question to its user." in preview["next"]
+        assert await repository.count(DEAD) == 2
+        token = preview["confirmation"]
+        done = (await client.call_tool("requeue_notifications", {"confirmation": token})).structured_content
+        assert done["changed"] == 2
+
+
+async def test_a_client_that_never_answers_is_asked_once(
+    connected: Any, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("certctl_mcp.mcp_server.tools.elicitation.ANSWER_TIMEOUT", timedelta(seconds=0.2))
+    await dead(queue, 2)
+    asked: list[str] = []
+
+    async def silent(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        asked.append(params.message)
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async with connected("legacy", elicitation_callback=silent) as client:
+        for _ in range(2):
+            preview = (await client.call_tool("requeue_notifications", {})).structured_content
+            assert "confirmation" in preview
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_an_operator_can_turn_questions_off(
+    database: Database, clock: SettableClock, settings: Settings, queue: Queue, mode: ConnectMode
+) -> None:
+    await dead(queue, 1)
+    person = Person("accept")
+    quiet = settings.model_copy(update={"elicitation": False})
+    served = server(database, clock, quiet, {"Webhook": Destination()})
+    async with Client(served, mode=mode, elicitation_callback=person) as client:
+        result = await client.call_tool("requeue_notifications", {})
+    assert "confirmation" in (result.structured_content or {})
+    assert person.asked == []
+
+
+async def test_a_preview_repeats_the_filter_as_it_was_understood(assistant: Assistant, queue: Queue) -> None:
+    await dead(queue, 1, channel="Webhook", message="api.example.com expires")
+    preview = await assistant.call(
+        "requeue_notifications", text="api.example.com", created_after="2 days ago"
+    )
+    assert preview["selection"] == {
+        "status": ["dead"],
+        "untrusted": {"text": "api.example.com"},
+        "accepted_from": "2025-12-30T12:00:00Z",
+        "accepted_before": "2026-01-01T12:00:00Z",
+    }
 
 
 async def test_a_token_does_not_get_round_the_person(
@@ -429,7 +512,7 @@ async def test_who_is_asked_hears_of_a_call_that_was_cancelled(
         after = (await client.call_tool("requeue_notifications", {})).structured_content
     assert rest["changed"] == 3
     assert rest["next"].startswith(
-        "The call before was cancelled at 2026-01-01T12:00:00Z when 2 of 5 were done. "
+        "The previous call was cancelled at 2026-01-01T12:00:00Z when 2 of 5 were done. "
         "3 of 3 requeued; 0 still match."
     )
     assert "cancelled" not in after["next"]
@@ -460,10 +543,8 @@ async def test_an_answer_that_is_none_changes_nothing(
 
     async with connected(mode, elicitation_callback=astray) as client:
         result = await client.call_tool("requeue_notifications", {})
-    assert result.is_error
-    assert result.content[0].text == (
-        "The user's answer could not be read. Nothing was changed; call again to ask anew."
-    )
+    assert result.structured_content["changed"] == 0
+    assert "confirmation" in result.structured_content
     assert await repository.count(DEAD) == 1
 
 
@@ -480,7 +561,7 @@ async def test_channels_beyond_those_named_are_counted(
     preview = await assistant.call("requeue_notifications")
     assert len(preview["by_channel"]) == 8
     assert preview["by_channel"][0]["untrusted"]["channel"].startswith("gone\\u{202e}-")
-    assert "2 are of 2 channels that are not named here." in preview["next"]
+    assert "2 are on 2 channels not listed here." in preview["next"]
 
 
 async def test_progress_never_stands_still(

@@ -118,9 +118,7 @@ async def test_periods_from_a_second_to_a_year_are_reported(assistant: Assistant
     assert (await assistant.call("delivery_report", period=period))["all"] == {"attempts": 0}
 
 
-@pytest.mark.parametrize(
-    "period", ["", "24", "0s", "-1h", "367d", "a day", "1w", "9" * 5000 + "d", "24h ago"]
-)
+@pytest.mark.parametrize("period", ["24", "0s", "-1h", "367d", "a day", "1y", "9" * 5000 + "d", "24h later"])
 async def test_what_is_no_period_is_refused_with_what_is_allowed(assistant: Assistant, period: str) -> None:
     why = await assistant.refused("delivery_report", period=period)
     assert why.startswith(f"period: '{period[:60]}'")
