@@ -59,4 +59,8 @@ async def _dead_letters(settings: dict[str, str]) -> list[str]:
 
 
 def _settings(database: Path, webhook: str) -> dict[str, str]:
-    return {"CERTCTL_DATABASE_URL": f"sqlite:///{database}", "CERTCTL_WEBHOOK_URL": webhook}
+    return {
+        "CERTCTL_DATABASE_URL": f"sqlite:///{database}",
+        "CERTCTL_WEBHOOK_URL": webhook,
+        "CERTCTL_MCP_TOOLS": "triage,send,requeue,settle,purge",
+    }

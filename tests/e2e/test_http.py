@@ -44,6 +44,9 @@ async def connected(server: HttpProcess, key: str | None, mode: ConnectMode) -> 
             yield client
 
 
+EVERY_TOOL = {"CERTCTL_MCP_TOOLS": "triage,send,requeue,settle,purge"}
+
+
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_client_works_over_http_as_on_stdio(
     environment: dict[str, str], receiver: Receiver, mode: ConnectMode
@@ -61,7 +64,7 @@ async def test_a_client_works_over_http_as_on_stdio(
 @pytest.mark.parametrize("mode", MODES)
 async def test_each_role_has_its_tools(environment: dict[str, str], mode: ConnectMode) -> None:
     offered: dict[str, set[str]] = {}
-    with serving(environment | KEYS) as server:
+    with serving(environment | KEYS | EVERY_TOOL) as server:
         for key in (READER, OPERATOR, ADMIN):
             async with connected(server, key, mode) as client:
                 offered[key] = {tool.name for tool in (await client.list_tools()).tools}

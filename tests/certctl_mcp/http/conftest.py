@@ -48,6 +48,8 @@ async def serve(database: Database, database_url: str, clock: SettableClock) -> 
             "CERTCTL_DATABASE_URL": database_url,
             "CERTCTL_WEBHOOK_URL": "http://127.0.0.1:9/",
             "CERTCTL_SLACK_WEBHOOK_URL": "http://127.0.0.1:9/slack",
+            # Every tool, also those that an operator has to name.
+            "CERTCTL_MCP_TOOLS": "triage,send,requeue,settle,purge",
         }
         settings = load_settings(None, given | environ)
         open_application = opener(database, clock, {"Webhook": Destination(), "Slack": Destination()})

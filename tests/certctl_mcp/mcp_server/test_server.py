@@ -8,8 +8,8 @@ from mcp import Client
 from mcp.client.client import ConnectMode
 
 from certctl_mcp.config.settings import Settings, load_settings
+from certctl_mcp.config.tool_groups import DEFAULT_TOOLS
 from certctl_mcp.mcp_server.server import build_server
-from certctl_mcp.mcp_server.tools.catalog import TOOL_NAMES
 from certctl_mcp.runtime.application import Application
 from storage.errors import StorageError
 from tests.certctl_mcp.conftest import Connect
@@ -33,7 +33,7 @@ async def test_it_answers_without_a_database_and_tells_what_is_missing(
     settings: Settings, mode: ConnectMode
 ) -> None:
     async with Client(build_server(settings, open_application=never), mode=mode) as client:
-        assert {tool.name for tool in (await client.list_tools()).tools} == TOOL_NAMES
+        assert {tool.name for tool in (await client.list_tools()).tools} == set(DEFAULT_TOOLS)
         result = await client.call_tool("list_channels", {})
         assert result.is_error
         (content,) = result.content

@@ -131,7 +131,11 @@ def meet(database: Database, database_url: str, clock: SettableClock, webhook: D
     """A server that serves everything over the channel `Webhook`."""
 
     def met(mode: ConnectMode, *, asks: bool = False) -> AbstractAsyncContextManager[Overheard]:
-        environ = {"CERTCTL_DATABASE_URL": database_url, "CERTCTL_WEBHOOK_URL": "http://127.0.0.1:9/"}
+        environ = {
+            "CERTCTL_DATABASE_URL": database_url,
+            "CERTCTL_WEBHOOK_URL": "http://127.0.0.1:9/",
+            "CERTCTL_MCP_TOOLS": "triage,send,requeue,settle,purge",
+        }
         serving = server(database, clock, load_settings(None, environ), {"Webhook": webhook})
         return overheard(serving, mode, asks=asks)
 
