@@ -8,9 +8,10 @@ import anyio
 from certctl_mcp.config.durations import format_duration
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.delivery.retry_loop import RetryLoop
-from certctl_mcp.runtime.application import Application, open_application
+from certctl_mcp.runtime.application import Application
 from certctl_mcp.runtime.gc_tuning import spare_the_start
 from certctl_mcp.runtime.signals import leave_on_signal
+from certctl_mcp.runtime.wait_for_database import open_application_once_reachable
 from certctl_mcp.services.errors import DeliveriesOffError
 from storage.models import AttemptOutcome
 
@@ -39,14 +40,17 @@ async def run_worker(settings: Settings, with_metrics: bool = False) -> str | No
 
     async with anyio.create_task_group() as tasks:
         await tasks.start(leave_on_signal, leave)
-        async with open_application(settings) as application, _with_metrics(application, with_metrics):
-            if not application.delivers:
-                raise DeliveriesOffError
-            _log_start(application.location, settings)
-            spare_the_start()
-            tasks.start_soon(_stop_after, stopping, application.retry_loop)
-            await application.retry_loop.run()
-        _log_end(application.retry_loop)
+        async with open_application_once_reachable(settings, stopping) as application:
+            if application is not None:
+                async with _with_metrics(application, with_metrics):
+                    if not application.delivers:
+                        raise DeliveriesOffError
+                    _log_start(application.location, settings)
+                    spare_the_start()
+                    tasks.start_soon(_stop_after, stopping, application.retry_loop)
+                    await application.retry_loop.run()
+        if application is not None:
+            _log_end(application.retry_loop)
         tasks.cancel_scope.cancel()
     return reason
 
