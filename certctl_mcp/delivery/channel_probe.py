@@ -12,7 +12,7 @@ TYPE = "ChannelTest"
 
 
 class TrialResult(BaseModel):
-    """What came of a test notification."""
+    """The result of a test notification."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -22,7 +22,7 @@ class TrialResult(BaseModel):
 
 
 def trial_notification(channel: str, recipient: str, now: datetime) -> Notification:
-    """One that says what it is. Nobody chooses its words, so it can't be made to carry others."""
+    """A notification that says what it is. Its text is fixed, so it can't be used to send another message."""
     message = (
         f"This is a test of the channel {channel} by certctl-mcp, sent {now:%Y-%m-%d %H:%M:%S} UTC. "
         "Nothing has happened, and nothing needs to be done."

@@ -10,14 +10,14 @@ from itertools import accumulate
 from storage.models import AttemptOutcome
 
 OTHER = "other"
-"""Channels that are not configured. Their names are text from outside, of any number."""
+"""Stands for channels that are not configured: their names are untrusted and their number is unlimited."""
 
 ATTEMPT_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60)
-"""The default send timeout has a bound above it, so that what ran into it shows."""
+"""One bound lies above the default send timeout, so that attempts that ran into it are visible."""
 
 
 class Durations:
-    """How many took at most how long."""
+    """A histogram of durations."""
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self.total_seconds = 0.0
@@ -29,7 +29,7 @@ class Durations:
         self.total_seconds += seconds
 
     def cumulative(self) -> Iterator[tuple[float, int]]:
-        """Each bound in seconds, with how many took no longer; the last one is infinite."""
+        """Each bound in seconds, with the number of durations up to it. The last bound is infinite."""
         return zip(self._bounds, accumulate(self._counts), strict=True)
 
 
@@ -38,11 +38,11 @@ class AttemptMeter:
 
     def __init__(self, channels: Collection[str] = ()) -> None:
         self.durations = {channel: Durations(ATTEMPT_SECONDS) for channel in (*channels, OTHER)}
-        """Of those that were really made."""
+        """Of the attempts that reached a receiver."""
         self._ended: Counter[tuple[str, AttemptOutcome | None]] = Counter()
 
     def ended(self, channel: str, outcome: AttemptOutcome | None, duration: timedelta | None) -> None:
-        """An outcome of None could not be recorded; a duration of None was no attempt on any receiver."""
+        """`outcome` is None if it was refused; `duration` is None if the attempt reached no receiver."""
         known = channel if channel in self.durations else OTHER
         self._ended[known, outcome] += 1
         if duration is not None:

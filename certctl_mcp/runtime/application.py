@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """What the fronts work with."""
+    """What the command line, MCP, HTTP and the worker use."""
 
     notifications: NotificationService
     stats: StatsService
@@ -37,16 +37,16 @@ class Application:
     retry_loop: RetryLoop
     settings: Settings
     location: str
-    """Where the queue is kept, without secrets."""
+    """The database, without secrets."""
     delivers: bool = True
-    """Whether due notifications are attempted here: then `retry_loop.run` is to run."""
+    """Whether this process attempts due notifications: if so, `retry_loop.run` must be running."""
 
 
 @asynccontextmanager
 async def open_application(settings: Settings) -> AsyncIterator[Application]:
-    """Everything but the loop runs; where it `delivers`, `retry_loop.run` is for a task of its own.
+    """Start everything except the loop: if it `delivers`, the caller runs `retry_loop.run` in a task.
 
-    Leaving drains: claiming stops, attempts under way end within the grace time.
+    Leaving drains: claiming stops, and attempts in flight have the grace time to finish.
 
     Raises:
         StorageError: the database can't be used.
@@ -121,5 +121,5 @@ def _limitation(settings: Settings, database: Database) -> Limitation | None:
 
 
 def worker_name() -> str:
-    """One that no other process has had: where it runs, and a part by chance."""
+    """A name that no other process has had: host, process id and a random part."""
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"

@@ -27,22 +27,22 @@ logger = logging.getLogger(__name__)
 
 FIRST_PAUSE = timedelta(seconds=1)
 LONGEST_PAUSE = timedelta(seconds=30)
-"""The pauses between tries to open double from the first to the longest; a request ends one early."""
+"""The pause between two tries to open doubles from the first to the longest. A request ends it early."""
 
 Opener = Callable[[Settings], AbstractAsyncContextManager["Application"]]
 
 
 class Opening:
-    """The application of one server process: on its way, open, or kept from opening for now.
+    """The application of one server process: opening, open, or failing to open for now.
 
-    `run` keeps it open, with its retry loop running, until `close`.
+    `run` opens it and keeps it open, with its retry loop running, until `close`.
     """
 
     def __init__(self, settings: Settings, open_application: Opener, clock: Clock) -> None:
         self.clock = clock
         self.confirmations = Confirmations()
         self.watch = Watch()
-        """Tells of changes while the application is open."""
+        """Notifies subscribers while the application is open."""
         self._settings = settings
         self._open_application = open_application
         self._application: Application | None = None
@@ -56,7 +56,7 @@ class Opening:
         self._leaving = False
 
     async def application(self) -> "Application":
-        """The open application; waits while it is being opened, and has that tried now if it had failed.
+        """The open application. Waits while it opens; if the last try failed, the next one starts at once.
 
         Raises:
             StorageError: the database can't be used.
@@ -69,7 +69,7 @@ class Opening:
         return self._application
 
     async def run(self) -> None:
-        """Open, again and again if need be, and stay open until closed. Raises: SettingsError."""
+        """Open, trying again as long as it takes, and stay open until closed. Raises: SettingsError."""
         pause = FIRST_PAUSE
         try:
             with self._running:
@@ -88,7 +88,7 @@ class Opening:
             self._closed.set()
 
     def leave(self) -> None:
-        """Begin no attempt from here on, and end what else would not end. The rest goes on until `close`."""
+        """Begin no further attempt, and end what runs without end. Everything else goes on until `close`."""
         self._leaving = True
         if self._application is not None:
             self._application.retry_loop.stop()
@@ -97,7 +97,7 @@ class Opening:
 
     @contextmanager
     def endless(self, end: Callable[[], None]) -> Iterator[None]:
-        """Have `end` called when the process is to end: the body would not come to an end by itself."""
+        """Call `end` when the process must stop: the body would not end by itself."""
         self._endless.add(end)
         try:
             if self._leaving:
@@ -107,7 +107,7 @@ class Opening:
             self._endless.discard(end)
 
     async def close(self) -> None:
-        """Claim nothing more, let the attempts in flight end, and close the database."""
+        """Claim nothing more, let the attempts in flight finish, and close the database."""
         self._closing.set()
         if self._application is None:
             self._running.cancel()
@@ -141,9 +141,9 @@ class Opening:
 async def opening(
     settings: Settings, open_application: Opener | None = None, clock: Clock = utc_now
 ) -> AsyncIterator[Opening]:
-    """Opens the application beside the body, and closes it in order when the body ends.
+    """Open the application in the background, and close it in order when the body ends.
 
-    Being cancelled is no order: attempts in flight are then broken off.
+    If the body is cancelled, attempts in flight are cancelled too.
 
     Raises:
         SettingsError: a channel can't be built as it is configured.

@@ -13,18 +13,18 @@ _ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 
 def log_to_stderr(level: str) -> None:
-    """Write a line for every event from `level` on. A server's and a worker's first step."""
+    """Log every event of `level` and above. The first step of a server and of a worker."""
     handler = logging.StreamHandler()
     handler.setFormatter(_LineFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # Alembic tells of its own set-up as if it were an event.
+    # Alembic logs its own set-up at info level.
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 class _LineFormatter(logging.Formatter):
-    """Events hold text from outside, which must not steer a terminal or pass for an event of its own.
+    """One line for each event. Events hold untrusted text, which must not control a terminal or forge a line.
 
-    Only a defect's traceback takes more lines than one.
+    Only the traceback of a defect takes more than one line.
     """
 
     converter = staticmethod(time.gmtime)
