@@ -328,6 +328,24 @@ class DeliveryStep(_Record):
     outcomes: dict[AttemptOutcome, int]
 
 
+class DeliveringProcess(_Record):
+    """A live process that delivers, and the channels that it has."""
+
+    name: str
+    host: str
+    version: str
+    channels: tuple[str, ...]
+    started_at: AwareDatetime
+    seen_at: AwareDatetime
+
+
+class UnservedChannel(_Record):
+    """A channel that no live process has, though notifications wait for it."""
+
+    channel: str
+    waiting: int
+
+
 class SweepReport(_Record):
     """What came of the attempts that ended during one sweep."""
 

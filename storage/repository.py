@@ -21,6 +21,7 @@ from storage.models import (
     ChannelRecord,
     Claim,
     Deliveries,
+    DeliveringProcess,
     DeliveryStep,
     FailureGroup,
     IdPage,
@@ -32,6 +33,7 @@ from storage.models import (
     NotificationStatus,
     QueueCounts,
     Share,
+    UnservedChannel,
 )
 from storage.operations import audit, bulk
 from storage.operations.accept import Offer, accept, pending
@@ -41,8 +43,9 @@ from storage.operations.claim_postgresql import claim_rest
 from storage.operations.claim_request import ClaimRequest, Claims
 from storage.operations.leases import ABANDONED_AT_MOST, Held, end_leases, release
 from storage.operations.outcomes import Finished, Transition, finish
+from storage.operations.processes import Heartbeat, heartbeat, leave
 from storage.operations.requeue import Request, mark_read, requeue
-from storage.queries import delivery_stats, failure_groups, listing, lookups, queue_stats
+from storage.queries import delivery_stats, failure_groups, listing, lookups, processes, queue_stats
 from storage.queries.counts import Counting
 from storage.queries.listing import list_page
 from storage.schema.rows import ATTEMPT, NOTIFICATION, READABLE, attempt_of, notification_of
@@ -335,6 +338,35 @@ class NotificationRepository:
         # Deliveries wait for the answer, so the limit is shorter than that of other queries.
         async with self._database.read() as connection, asyncio.timeout(NEXT_DUE_TIMEOUT.total_seconds()):
             return await queue_stats.next_due_at(connection, after, channels)
+
+    async def heartbeat(self, process: Heartbeat) -> datetime:
+        """Register a process that delivers, or say that it is still alive.
+
+        Returns since when it has been alive without a gap.
+        """
+        return await self._database.write(heartbeat, process)
+
+    async def leave(self, process: str) -> None:
+        """The process of this name delivers nothing more."""
+        await self._database.write(leave, process)
+
+    async def processes(self) -> tuple[DeliveringProcess, ...]:
+        """The live processes that deliver."""
+        async with self._database.read() as connection:
+            return await processes.live_processes(connection, self._database.clock())
+
+    async def unserved_channels(self) -> tuple[UnservedChannel, ...]:
+        """The channels that no live process has, though notifications wait for them."""
+        async with self._database.read() as connection:
+            live = await processes.live_processes(connection, self._database.clock())
+            served = {channel for process in live for channel in process.channels}
+            return await processes.unserved_channels(connection, served)
+
+    async def undeliverable_channels(self, after: timedelta) -> frozenset[str]:
+        """The channels that no live process has had for `after`, with something due accepted before that."""
+        now = self._database.clock()
+        async with self._database.read() as connection:
+            return await processes.undeliverable_channels(connection, now, now - after)
 
     async def count_by_status(self) -> dict[NotificationStatus, int]:
         """The number of notifications in each status."""

@@ -48,7 +48,7 @@ async def run_worker(settings: Settings, with_metrics: bool = False) -> str | No
                     _log_start(application.location, settings)
                     spare_the_start()
                     tasks.start_soon(_stop_after, stopping, application.retry_loop)
-                    await application.retry_loop.run()
+                    await application.deliver()
         if application is not None:
             _log_end(application.retry_loop)
         tasks.cancel_scope.cancel()

@@ -78,7 +78,8 @@ class Settings(BaseModel):
     deliver: bool | None = None
     """Whether this process attempts deliveries. If not, it still accepts, requeues and reports.
 
-    None means yes, except on certctl's own database: its server delivers and ignores leases.
+    None means yes, except in a read-only process and on certctl's own database, whose server delivers and
+    ignores leases.
     """
     retry_interval: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(minutes=2)
     """The longest sleep between two looks at the queue."""
@@ -88,6 +89,10 @@ class Settings(BaseModel):
     retry_jitter: float = Field(default=0, ge=0, le=1)
     missing_notifier: Literal["sent", "dead"] = "sent"
     """Where a notification ends whose channel has no notifier: done but undelivered, or a dead letter."""
+    missing_notifier_after: Annotated[Duration, Field(gt=timedelta(0), le=timedelta(days=7))] = timedelta(
+        minutes=15
+    )
+    """How long no live process must have had a channel before `missing_notifier` applies."""
     send_timeout: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(seconds=30)
     """The longest that one attempt may take."""
     lease: Duration = Field(default_factory=lambda data: data["send_timeout"] + _LEASE_MARGIN)
@@ -100,7 +105,8 @@ class Settings(BaseModel):
     """How long attempts in flight may take to finish during shutdown."""
     log_level: LogLevel = "info"
     read_only: bool = False
-    """Whether an assistant gets only the tools that change nothing. Deliveries continue."""
+    """Whether an assistant gets only the tools that change nothing. Such a process delivers nothing, unless
+    `deliver` is true."""
     exclude: tuple[str, ...] = ()
     """Tools or groups of tools that an assistant is not offered, although `tools` has them."""
     tools: tuple[str, ...] = DEFAULT_TOOLS

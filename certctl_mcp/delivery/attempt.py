@@ -8,7 +8,6 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Literal
 
 from certctl_mcp.delivery.outcome_writer import OutcomeWriter, Write
 from certctl_mcp.delivery.queue import DeliveryQueue
@@ -45,7 +44,6 @@ class Delivery:
         *,
         send_timeout: timedelta,
         send_isolated: Send | None = None,
-        missing_notifier: Literal["sent", "dead"] = "sent",
         clock: Clock = utc_now,
         chance: Callable[[], float] = random.random,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -56,7 +54,6 @@ class Delivery:
         self._send_isolated = send_isolated or self._send
         self._queue = queue
         self._policy = policy
-        self._missing_notifier = missing_notifier
         self._clock = clock
         self._chance = chance
         self._writer = OutcomeWriter(sleep)
@@ -111,8 +108,6 @@ class Delivery:
             # The backoff grows with each crash, and no retry is spent.
             pause = self._policy.wait(claim.notification.abandoned_count - SUSPECT_AFTER)
             return AttemptOutcome.ABANDONED, lambda: queue.record_crash(claim, answer.duration, error, pause)
-        if answer.skipped and self._missing_notifier == "sent":
-            return AttemptOutcome.SKIPPED, lambda: queue.record_skipped(claim, error)
         fate = self._policy.after_failure(
             claim.notification.retry_count, retry_after=failure.retry_after, random=self._chance()
         )

@@ -164,7 +164,7 @@ class AttemptPool:
         return await self._delivery.attempt(claim)
 
     def _count(self, claim: Claim, answer: Answer, outcome: AttemptOutcome | None) -> None:
-        self._meter.ended(claim.notification.channel, outcome, None if answer.skipped else answer.duration)
+        self._meter.ended(claim.notification.channel, outcome, answer.duration)
         if outcome is not None:
             for progress in self._watchers:
                 progress.outcomes[outcome] += 1

@@ -21,8 +21,6 @@ class Answer:
 
     duration: timedelta
     failure: DeliveryFailedError | None
-    skipped: bool = False
-    """Nothing was sent, because the channel has no notifier here."""
     crashed: bool = False
     """The process that made the attempt died."""
 
@@ -70,9 +68,9 @@ class Sender:
 
 
 def no_notifier(channel: str) -> Answer:
-    reason = f"no notifier configured for channel {channel}; not delivered"
-    failure = DeliveryFailedError(reason, permanent=True, kind=FailureKind.NO_NOTIFIER)
-    return Answer(timedelta(0), failure, skipped=True)
+    """Claims are only for channels of this process, so nothing of the queue is answered like this."""
+    reason = f"this process has no notifier for channel {channel}"
+    return Answer(timedelta(0), DeliveryFailedError(reason, kind=FailureKind.NO_NOTIFIER))
 
 
 def timed_out(send_timeout: timedelta) -> DeliveryFailedError:

@@ -8,10 +8,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import anyio
+
+from certctl_mcp import __version__
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.delivery.attempt import Delivery
 from certctl_mcp.delivery.isolation import IsolatedAttempts
 from certctl_mcp.delivery.metrics import AttemptMeter
+from certctl_mcp.delivery.presence import Presence
 from certctl_mcp.delivery.retry_loop import RetryLoop
 from certctl_mcp.delivery.retry_policy import RetryPolicy
 from certctl_mcp.notifiers.registry import NotifierRegistry
@@ -20,6 +24,7 @@ from certctl_mcp.services.notifications import NotificationService
 from certctl_mcp.services.stats import StatsService
 from storage.database import Database
 from storage.models import Room
+from storage.operations.processes import Heartbeat
 from storage.read_only import ReadOnlyReason
 from storage.repository import NotificationRepository
 
@@ -39,12 +44,22 @@ class Application:
     location: str
     """The database, without secrets."""
     delivers: bool = True
-    """Whether this process attempts due notifications: if so, `retry_loop.run` must be running."""
+    """Whether this process attempts due notifications: if so, `deliver` must be running."""
+    presence: Presence | None = None
+    """None where this process has no channel."""
+
+    async def deliver(self) -> None:
+        """Attempt what becomes due, as a registered process, until the retry loop is stopped."""
+        async with anyio.create_task_group() as tasks:
+            if self.presence is not None:
+                tasks.start_soon(self.presence.run)
+            await self.retry_loop.run()
+            tasks.cancel_scope.cancel()
 
 
 @asynccontextmanager
 async def open_application(settings: Settings) -> AsyncIterator[Application]:
-    """Start everything except the loop: if it `delivers`, the caller runs `retry_loop.run` in a task.
+    """Start everything except the loop: if it `delivers`, the caller runs `deliver` in a task.
 
     Leaving drains: claiming stops, and attempts in flight have the grace time to finish.
 
@@ -67,21 +82,23 @@ async def open_application(settings: Settings) -> AsyncIterator[Application]:
             RetryPolicy.of(settings),
             send_timeout=settings.send_timeout,
             send_isolated=IsolatedAttempts(settings.channels, settings.send_timeout).send,
-            missing_notifier=settings.missing_notifier,
             clock=database.clock,
         )
+        worker = worker_name()
+        channels = tuple(channel.name for channel in settings.channels)
+        meter = AttemptMeter(channels)
         retry_loop = RetryLoop(
             repository,
             database.changes.due,
             delivery,
-            worker=worker_name(),
+            worker=worker,
             lease=settings.lease,
             interval=settings.retry_interval,
             concurrency=settings.concurrency,
             room=_room(settings),
-            channels=[channel.name for channel in settings.channels],
+            channels=channels,
             grace=settings.shutdown_grace,
-            meter=AttemptMeter([channel.name for channel in settings.channels]),
+            meter=meter,
             clock=database.clock,
         )
         if len(settings.channels) > settings.concurrency:
@@ -101,7 +118,19 @@ async def open_application(settings: Settings) -> AsyncIterator[Application]:
                 repository, retry_loop, notifiers.descriptions, database.clock, delivers=delivers
             )
             stats = StatsService(database, repository, limitation=limitation)
-            yield Application(service, stats, repository, retry_loop, settings, database.location, delivers)
+            presence = None
+            if channels:
+                presence = Presence(
+                    repository,
+                    Heartbeat(worker, socket.gethostname(), __version__, channels),
+                    missing_after=settings.missing_notifier_after,
+                    missing_notifier=settings.missing_notifier,
+                    meter=meter,
+                    clock=database.clock,
+                )
+            yield Application(
+                service, stats, repository, retry_loop, settings, database.location, delivers, presence
+            )
 
 
 def _room(settings: Settings) -> Room:
@@ -115,6 +144,8 @@ def _limitation(settings: Settings, database: Database) -> Limitation | None:
         if database.read_only.reason is ReadOnlyReason.SCHEMA_INCOMPLETE:
             return Limitation.SCHEMA_INCOMPLETE
         return Limitation.DATABASE_READ_ONLY
+    if settings.deliver is None and settings.read_only:
+        return Limitation.OBSERVER
     if settings.deliver is None:
         return Limitation.CERTCTL_DELIVERS if database.shared_with_certctl else None
     return None if settings.deliver else Limitation.DELIVERY_DISABLED

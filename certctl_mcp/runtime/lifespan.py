@@ -116,7 +116,7 @@ class Opening:
     async def _serve(self, application: "Application") -> None:
         async with anyio.create_task_group() as tasks:
             if application.delivers:
-                tasks.start_soon(application.retry_loop.run)
+                tasks.start_soon(application.deliver)
             async with anyio.create_task_group() as watching:
                 watching.start_soon(self.watch.run, application.repository.changes)
                 self._application = application

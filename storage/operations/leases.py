@@ -8,12 +8,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, insert, literal, null, select, update
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    bindparam,
+    case,
+    exists,
+    insert,
+    literal,
+    not_,
+    null,
+    or_,
+    select,
+    update,
+)
 
 from storage.engine.transaction import NOW, Transaction
 from storage.models import AttemptOutcome, Claim, NotificationStatus
 from storage.operations.notify import notify_due
 from storage.schema.tables import notification_attempts, notification_events
+from storage.sql.dialects import has_status, unindexed
 from storage.sql.json_rows import Batch, Value, encoded
 from storage.sql.types import UtcDateTime
 
@@ -21,6 +35,7 @@ ABANDONED_AT_MOST = 10
 """Abandoned this often, a notification goes to the dead letters."""
 
 _n = notification_events.c
+_a = notification_attempts.c
 
 EXPIRED = and_(_n.lease_expires_at.is_not(None), _n.lease_expires_at <= NOW)
 
@@ -34,8 +49,14 @@ def held_by(claims: Batch) -> ColumnElement[bool]:
     )
 
 
+WAITING = or_(*(has_status(unindexed(_n.status), status) for status in ("pending", "failed")))
+"""Another program may give a leased row another status. Then no outcome of ours may overwrite that. The row
+is found by its id, and no index of the status may be used instead."""
+
 _ENDED = select(_n.id).where(EXPIRED).order_by(_n.id).with_for_update(skip_locked=True)
 _ended = _n.id.in_(select(Batch("ended").values))
+# A refused outcome is recorded too, and leaves the lease until it expires.
+_recorded = exists().where(_a.notification_id == _n.id, _a.number == _n.attempt_count)
 _RECORD_ABANDONED = insert(notification_attempts).from_select(
     ["notification_id", "number", "started_at", "outcome", "error", "worker", "channel"],
     select(
@@ -46,10 +67,10 @@ _RECORD_ABANDONED = insert(notification_attempts).from_select(
         literal("the worker never answered; its lease ran out"),
         _n.lease_owner,
         _n.channel,
-    ).where(_ended),
+    ).where(_ended, WAITING, not_(_recorded)),
 )
 
-_hopeless = _n.abandoned_count + 1 >= ABANDONED_AT_MOST
+_hopeless = and_(WAITING, _n.abandoned_count + 1 >= ABANDONED_AT_MOST)
 _END = (
     update(notification_events)
     .where(_ended)
@@ -57,7 +78,7 @@ _END = (
         lease_owner=None,
         lease_expires_at=None,
         claimed_at=None,
-        abandoned_count=_n.abandoned_count + 1,
+        abandoned_count=case((WAITING, _n.abandoned_count + 1), else_=_n.abandoned_count),
         status=case((_hopeless, NotificationStatus.DEAD.value), else_=_n.status),
         next_retry_at=case((_hopeless, null()), else_=_n.next_retry_at),
         last_error=case(

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, Select, and_, not_, select, tuple_, unio
 from storage.engine.per_database import PerDatabase
 from storage.engine.transaction import Transaction
 from storage.models import AttemptOutcome, Claim, NotificationStatus
-from storage.operations.leases import held_by
+from storage.operations.leases import WAITING, held_by
 from storage.operations.notify import notify_due
 from storage.schema.tables import notification_attempts, notification_events
 from storage.sql.dialects import INSERTS, Insert
@@ -68,7 +68,7 @@ _ENDED = {"lease_owner": None, "lease_expires_at": None, "claimed_at": None}
 _batch = Batch("finished")
 _FINISH = (
     update(notification_events)
-    .where(held_by(_batch))
+    .where(held_by(_batch), WAITING)
     .values({column.name: _batch.field(column.name, column.type) for column in _WRITTEN} | _ENDED)
     .returning(_n.id, _n.attempt_count)
 )
@@ -100,7 +100,7 @@ def _finishing_at_once() -> Select[str, int]:
     told = select(*texts, *_batch.fields(named.values())).select_from(_batch.rows).cte("told").c
     held = (
         update(notification_events)
-        .where(_n.id == told.id, _n.lease_owner == told.worker, _n.attempt_count == told.number)
+        .where(_n.id == told.id, _n.lease_owner == told.worker, _n.attempt_count == told.number, WAITING)
         .values({column.name: told[column.name] for column in _WRITTEN} | _ENDED)
         .returning(_n.id, _n.attempt_count)
         .cte("held")

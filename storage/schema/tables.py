@@ -76,6 +76,21 @@ notification_audit = Table(
 )
 
 
+notification_processes = Table(
+    "notification_processes",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    # The names of its channels, as a JSON array.
+    Column("channels", Text, nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("alive_since", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Column("left_at", UtcDateTime),
+)
+
+
 DIALECT = "dialect"
 """The key in `Index.info` of an index that only one kind of database has."""
 
@@ -130,9 +145,10 @@ _partial(
     unique=True,
 )
 _partial(
-    "idx_notification_events_undelivered",
+    "idx_notification_events_newest_undelivered",
     _n.status,
-    _n.sent_at,
+    _n.created_at,
+    _n.id,
     where="status = 'sent' AND sent_at IS NULL",
 )
 
@@ -160,3 +176,6 @@ Index(
 )
 
 Index("idx_notification_audit_notification", notification_audit.c.notification_id)
+
+# Rows of processes that are gone are kept for a while; the live ones are those seen last.
+Index("idx_notification_processes_seen", notification_processes.c.seen_at)

@@ -93,26 +93,6 @@ async def test_jitter_lengthens_the_wait_by_chance(database: Database, queue: Qu
     assert (await after(queue, claim)).next_retry_at == NOON + timedelta(seconds=75)
 
 
-async def test_without_a_notifier_it_counts_as_done_but_not_as_delivered(
-    database: Database, queue: Queue
-) -> None:
-    claim = await queue.claimed(channel="Pigeon")
-    assert await deliver(delivery(database, {}), claim) is AttemptOutcome.SKIPPED
-    skipped = await after(queue, claim)
-    assert (skipped.status, skipped.delivered) == (NotificationStatus.SENT, False)
-    assert skipped.error == "no notifier configured for channel Pigeon; not delivered"
-
-
-async def test_without_a_notifier_it_is_dead_where_the_operator_wants_that(
-    database: Database, queue: Queue
-) -> None:
-    claim = await queue.claimed(channel="Pigeon")
-    await deliver(delivery(database, {}, missing_notifier="dead"), claim)
-    dead = await after(queue, claim)
-    assert dead.status is NotificationStatus.DEAD
-    assert dead.last_error == "no notifier configured for channel Pigeon; not delivered"
-
-
 async def test_no_answer_within_the_send_timeout_is_a_failure(database: Database, queue: Queue) -> None:
     claim = await queue.claimed()
     impatient = delivery(database, {"Webhook": Hanging()}, send_timeout=timedelta(milliseconds=20))

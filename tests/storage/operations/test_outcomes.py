@@ -8,6 +8,7 @@ import pytest
 from storage.models import AttemptOutcome, Claim, Notification, NotificationStatus
 from storage.repository import NotificationRepository
 from tests.builders import LEASE, NOON, TOOK, WAIT, Queue, SettableClock
+from tests.storage.foreign import run
 
 Record = Callable[[NotificationRepository, Claim], Awaitable[bool]]
 
@@ -61,6 +62,25 @@ async def test_dead_keeps_the_retry_count_as_evidence(queue: Queue, clock: Setta
     dead = await queue.repository.get(failed.id)
     assert (dead.status, dead.retry_count) == (NotificationStatus.DEAD, 1)
     assert (dead.last_error, dead.next_retry_at) == ("HTTP 410", None)
+
+
+@pytest.mark.parametrize("outcome", list(OUTCOMES))
+@pytest.mark.parametrize("status", ["sent", "read", "dead"])
+async def test_an_outcome_does_not_overwrite_what_another_program_decided(
+    queue: Queue, database_url: str, outcome: AttemptOutcome, status: str
+) -> None:
+    claim = await queue.claimed()
+    run(database_url, f"UPDATE notification_events SET status = '{status}', error = 'decided elsewhere'")
+    assert not await OUTCOMES[outcome](queue.repository, claim)
+    found = await queue.repository.get(claim.notification.id)
+    assert (found.status, found.error, found.sent_at) == (status, "decided elsewhere", None)
+    (attempt,) = await queue.repository.attempts(found.id)
+    assert (attempt.outcome, attempt.late) == (outcome, True)
+    queue.clock.advance(LEASE)
+    assert await queue.claim_due() == ()
+    found = await queue.repository.get(claim.notification.id)
+    assert (found.status, found.lease_owner, found.abandoned_count) == (status, None, 0)
+    assert await queue.repository.attempts(found.id) == (attempt,)
 
 
 async def test_skipped_counts_as_done_but_not_as_delivered(queue: Queue) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from storage.models import AuditAction, NotificationFilter, NotificationStatus, Room
-from tests.builders import NOON, TOOK, WAIT, Queue, new_notification, next_due_at
+from tests.builders import CHANNELS, NOON, TOOK, WAIT, Queue, new_notification, next_due_at
 
 Operation = Callable[[Queue], Awaitable[object]]
 
@@ -27,25 +27,26 @@ NAMED = NotificationFilter(
     created_until=NOON,
 )
 REQUEUEABLE = NAMED.model_copy(update={"statuses": (), "eligible_for": AuditAction.REQUEUE})
+UNDELIVERED = NotificationFilter(statuses=(NotificationStatus.SENT,), eligible_for=AuditAction.REQUEUE)
 DUE = {"events_pending", "events_failed", "events_lease"}
 
 
 async def claim(queue: Queue) -> None:
-    assert len(await queue.claim_due(slots=20, room=Room(10))) == 20
+    assert len(await queue.claim_due(channels=CHANNELS, slots=20, room=Room(10))) == 20
 
 
 async def claim_suspects(queue: Queue) -> None:
-    await queue.claim_due(slots=1, suspects=True)
+    await queue.claim_due(channels=CHANNELS, slots=1, suspects=True)
 
 
 async def claim_after_leases_ended(queue: Queue) -> None:
-    await queue.claim_due(slots=1, lease=timedelta(0))
-    await queue.claim_due(slots=1)
+    await queue.claim_due(channels=CHANNELS, slots=1, lease=timedelta(0))
+    await queue.claim_due(channels=CHANNELS, slots=1)
 
 
 def outcome(record: str, *arguments: object) -> Operation:
     async def operation(queue: Queue) -> None:
-        (claim,) = await queue.claim_due(slots=1)
+        (claim,) = await queue.claim_due(channels=CHANNELS, slots=1)
         assert await getattr(queue.repository, record)(claim, *arguments)
 
     return operation
@@ -134,6 +135,19 @@ QUESTIONS: dict[str, tuple[Operation, set[str]]] = {
     "named ids that can be requeued": (
         lambda queue: queue.repository.matching_ids(REQUEUEABLE, limit=500),
         {"primary key"},
+    ),
+    "undelivered ids that can be requeued": (
+        lambda queue: queue.repository.matching_ids(UNDELIVERED, limit=500),
+        {"events_newest_undelivered"},
+    ),
+    "live processes": (lambda queue: queue.repository.processes(), {"processes_seen"}),
+    "channels that nobody has": (
+        lambda queue: queue.repository.unserved_channels(),
+        {"processes_seen", "events_pending", "events_failed"},
+    ),
+    "channels that nobody has had for long": (
+        lambda queue: queue.repository.undeliverable_channels(timedelta(minutes=15)),
+        {"processes_seen", "events_pending", "events_failed"},
     ),
     "failures": (
         lambda queue: queue.repository.failure_groups(NotificationFilter(), limit=100),

@@ -136,6 +136,11 @@ _AUDIT_POSTGRESQL = """
 INSERT INTO notification_audit (at, actor, action, notification_id)
 SELECT created_at, 'operator', 'send', id FROM notification_events WHERE id LIKE '%9'
 """
+_PROCESSES_POSTGRESQL = """
+INSERT INTO notification_processes (name, host, version, channels, started_at, alive_since, seen_at)
+SELECT 'process-' || n, 'host', '1.0', '["Fax"]', at, at, at
+FROM (SELECT n, now() - n * interval '10 min' AS at FROM generate_series(1, 4000) AS n) AS numbered
+"""
 
 
 async def fill_postgresql(url: str) -> None:
@@ -148,7 +153,7 @@ async def fill_postgresql(url: str) -> None:
     await connection.execute("SET session_replication_role = replica")
     for index in indexes:
         await connection.execute(f"DROP INDEX {index['indexname']}")
-    for statement in (_FILL_POSTGRESQL, _ATTEMPTS_POSTGRESQL, _AUDIT_POSTGRESQL):
+    for statement in (_FILL_POSTGRESQL, _ATTEMPTS_POSTGRESQL, _AUDIT_POSTGRESQL, _PROCESSES_POSTGRESQL):
         await connection.execute(statement)
     for index in indexes:
         await connection.execute(index["indexdef"])

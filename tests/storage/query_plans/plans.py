@@ -11,7 +11,9 @@ from sqlalchemy import Connection, Engine, event
 from tests.storage.foreign import connected
 
 READING = tuple(
-    f"{verb} notification_{table}" for verb in ("SCAN", "SEARCH") for table in ("events", "attempts", "audit")
+    f"{verb} notification_{table}"
+    for verb in ("SCAN", "SEARCH")
+    for table in ("events", "attempts", "audit", "processes")
 )
 
 Statement = tuple[str, Any]

@@ -7,7 +7,7 @@ import asyncpg
 from storage.database import Database
 from storage.engine.postgresql.backend import BY_INDEX
 from storage.repository import NotificationRepository
-from tests.builders import TOOK, WAIT, Queue, SettableClock
+from tests.builders import CHANNELS, TOOK, WAIT, Queue, SettableClock
 from tests.storage.query_plans.plans import Statement, recorded
 
 USED = {"pending", "failed", "lease", "pkey"}
@@ -38,7 +38,7 @@ async def test_what_claims_and_records_reads_the_indexes_made_for_it(
         for _ in range(2):
             await queue.pending()
         with recorded() as statements:
-            sent, failed = await queue.claim_due()
+            sent, failed = await queue.claim_due(channels=CHANNELS)
             await queue.repository.record_sent(sent, TOOK)
             await queue.repository.record_failed_attempt(failed, TOOK, "HTTP 503", WAIT)
     changing = [each for each in statements if "notification_events" in each[0]]

@@ -14,7 +14,7 @@ from storage.database import Database
 from storage.models import NotificationFilter, Room
 from storage.queries.backlog import backlog
 from tests import postgresql
-from tests.builders import NOON, Queue, next_due_at
+from tests.builders import CHANNELS, NOON, Queue, next_due_at
 from tests.postgresql import Server
 from tests.storage.query_plans.hot_queries import CHANGES, DUE, FILTERS, QUESTIONS, Operation
 from tests.storage.query_plans.large_tables import fill_postgresql
@@ -125,7 +125,7 @@ async def test_what_waits_is_found_also_where_statistics_tell_of_nothing_that_do
 
     async def look(queue: Queue) -> None:
         queue.clock.now = NOON + timedelta(days=365 * 20)
-        await queue.claim_due(slots=20, room=Room(10))
+        await queue.claim_due(channels=CHANNELS, slots=20, room=Room(10))
         await next_due_at(queue.repository)
         async with database.read() as connection:
             await backlog(connection, queue.clock())

@@ -112,7 +112,7 @@ async def test_counts_read_nothing_but_indexes(queue: Queue, database_path: Path
     scanned = [step.index for step in read if step.reads_a_table and not step.searches]
     assert scanned == ["events_newest_by_status"]
     assert {step.index for step in read if step.reads_a_table and step.searches} == {
-        "events_undelivered",
+        "events_newest_undelivered",
         "events_newest_by_status",
         "events_failed",
     }

@@ -1,0 +1,152 @@
+"""The registration of this process among those that deliver, and the settling of what none can deliver.
+
+Another process may have a channel that this one lacks. So a notification is settled only if no process has
+had its channel for a long time, and only by a process that was alive all that time to see it.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Literal, Protocol
+
+import anyio
+import anyio.lowlevel
+
+from certctl_mcp.delivery.metrics import AttemptMeter
+from storage.clock import Clock, utc_now
+from storage.errors import StorageError
+from storage.models import AttemptOutcome, Claim, Room
+from storage.operations.claim_request import ClaimRequest, Claims
+from storage.operations.processes import HEARTBEAT_INTERVAL, Heartbeat
+
+logger = logging.getLogger(__name__)
+
+LEAVE_TIMEOUT = timedelta(seconds=2)
+"""How long a process that ends tries to say so. Otherwise it counts as alive for a minute more."""
+
+BATCH = 100
+"""Notifications that are settled at once."""
+
+LEASE = timedelta(seconds=30)
+"""Far longer than it takes to settle a batch."""
+
+
+class ProcessRegistry(Protocol):
+    """The part of `NotificationRepository` that a process needs for it. Each method raises `StorageError`."""
+
+    async def heartbeat(self, process: Heartbeat) -> datetime: ...
+
+    async def leave(self, process: str) -> None: ...
+
+    async def undeliverable_channels(self, after: timedelta) -> frozenset[str]: ...
+
+    async def claim(self, request: ClaimRequest) -> Claims: ...
+
+    async def release(self, claim: Claim) -> bool: ...
+
+    async def record_skipped(self, claim: Claim, reason: str) -> bool: ...
+
+    async def mark_as_dead(self, claim: Claim, duration: timedelta, error: str) -> bool: ...
+
+
+class Presence:
+    """Keeps one process registered while `run` runs."""
+
+    def __init__(
+        self,
+        registry: ProcessRegistry,
+        process: Heartbeat,
+        *,
+        missing_after: timedelta,
+        missing_notifier: Literal["sent", "dead"],
+        meter: AttemptMeter,
+        clock: Clock = utc_now,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+    ) -> None:
+        """`missing_after`: how long nobody must have had a channel before its notifications are settled."""
+        self._registry = registry
+        self._process = process
+        self._missing_after = missing_after
+        self._missing_notifier = missing_notifier
+        self._meter = meter
+        self._clock = clock
+        self._sleep = sleep
+        self._alive_since: datetime | None = None
+
+    async def run(self) -> None:
+        """Register and say that the process is alive until cancelled; then leave."""
+        # Settling looks more often only where that is to happen within less than a heartbeat.
+        pause = min(HEARTBEAT_INTERVAL, max(self._missing_after / 2, timedelta(seconds=0.5)))
+        since_heartbeat = HEARTBEAT_INTERVAL
+        try:
+            while True:
+                try:
+                    if since_heartbeat >= HEARTBEAT_INTERVAL:
+                        self._alive_since = await self._registry.heartbeat(self._process)
+                        since_heartbeat = timedelta(0)
+                    await self.settle()
+                except StorageError as failure:
+                    logger.warning("this process can't say that it is alive: %s", failure)
+                except Exception:
+                    # The supervised edge: a process that no longer says that it is alive seems dead.
+                    logger.exception("saying that this process is alive failed")
+                await self._sleep(pause.total_seconds())
+                since_heartbeat += pause
+        finally:
+            await self._leave()
+
+    async def settle(self) -> int:
+        """Settle what no process has been able to deliver for long enough; how many notifications."""
+        if self._alive_since is None or self._clock() - self._alive_since < self._missing_after:
+            return 0
+        settled = 0
+        for channel in sorted(await self._registry.undeliverable_channels(self._missing_after)):
+            settled += await self._settle(channel)
+        return settled
+
+    async def _settle(self, channel: str) -> int:
+        settled = 0
+        reason = f"no notifier configured for channel {channel}; not delivered"
+        accepted_before = self._clock() - self._missing_after
+        for suspects in (False, True):
+            request = ClaimRequest(
+                self._process.name, LEASE, BATCH, Room(BATCH), frozenset({channel}), suspects
+            )
+            found = BATCH
+            while found == BATCH:
+                # Cancelled in the middle, it would leave leases behind.
+                with anyio.CancelScope(shield=True):
+                    claims = (await self._registry.claim(request)).claims
+                    found = 0
+                    for claim in claims:
+                        if claim.notification.created_at > accepted_before:
+                            await self._registry.release(claim)
+                        else:
+                            found += 1
+                            await self._record(claim, reason)
+                await anyio.lowlevel.checkpoint()
+                settled += found
+        if settled:
+            logger.warning(
+                "%d notifications were not delivered: no process has had the channel %r for %s",
+                settled,
+                channel,
+                self._missing_after,
+            )
+        return settled
+
+    async def _record(self, claim: Claim, reason: str) -> None:
+        if self._missing_notifier == "dead":
+            outcome = AttemptOutcome.DEAD
+            recorded = await self._registry.mark_as_dead(claim, timedelta(0), reason)
+        else:
+            outcome = AttemptOutcome.SKIPPED
+            recorded = await self._registry.record_skipped(claim, reason)
+        self._meter.ended(claim.notification.channel, outcome if recorded else None, None)
+
+    async def _leave(self) -> None:
+        with anyio.move_on_after(LEAVE_TIMEOUT.total_seconds(), shield=True):
+            try:
+                await self._registry.leave(self._process.name)
+            except StorageError as failure:
+                logger.warning("this process counts as alive for a minute more: %s", failure)

@@ -1,0 +1,103 @@
+"""The processes that deliver: each registers with its channels, is seen every few seconds, and leaves.
+
+Who has a channel decides who may claim its notifications, and when nobody can deliver them. The database's
+time decides who is alive, so it is the same for all.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import bindparam, case, delete, or_, update
+
+from storage.engine.per_database import PerDatabase
+from storage.engine.transaction import Transaction
+from storage.schema.tables import notification_processes
+from storage.sql.dialects import INSERTS, Insert
+from storage.sql.text import storable
+from storage.sql.types import UtcDateTime
+
+HEARTBEAT_INTERVAL = timedelta(seconds=20)
+"""How often a process that delivers says that it is alive."""
+
+ALIVE_WITHIN = timedelta(seconds=60)
+"""A process is alive while it was seen within this time."""
+
+KEPT_FOR = timedelta(days=30)
+"""How long it is remembered which channels a process had."""
+
+_p = notification_processes.c
+_now = bindparam("now", type_=UtcDateTime)
+_dead_before = bindparam("dead_before", type_=UtcDateTime)
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """A process that delivers is alive, and has these channels."""
+
+    name: str
+    host: str
+    version: str
+    channels: tuple[str, ...]
+
+
+def _register(insert: Insert) -> Insert:
+    row = insert.values(
+        name=bindparam("name"),
+        host=bindparam("host"),
+        version=bindparam("version"),
+        channels=bindparam("channels"),
+        started_at=_now,
+        alive_since=_now,
+        seen_at=_now,
+    )
+    # A process that was suspended, or could not write, has not seen what happened meanwhile.
+    interrupted = or_(_p.seen_at < _dead_before, _p.alive_since > _now)
+    return row.on_conflict_do_update(
+        index_elements=["name"],
+        set_={
+            "seen_at": row.excluded.seen_at,
+            "channels": row.excluded.channels,
+            "left_at": None,
+            "alive_since": case((interrupted, row.excluded.seen_at), else_=_p.alive_since),
+        },
+    )
+
+
+_REGISTER = PerDatabase(
+    sqlite=_register(INSERTS["sqlite"](notification_processes)).returning(_p.alive_since),
+    postgresql=_register(INSERTS["postgresql"](notification_processes)).returning(_p.alive_since),
+)
+# On SQLite a process whose clock was ahead would otherwise seem alive until that time has come.
+_CORRECT = update(notification_processes).where(_p.seen_at > _now).values(seen_at=_now)
+_FORGET = delete(notification_processes).where(_p.seen_at < bindparam("forget_before", type_=UtcDateTime))
+_LEAVE = update(notification_processes).where(_p.name == bindparam("left")).values(seen_at=_now, left_at=_now)
+
+
+def heartbeat(transaction: Transaction, heartbeats: Sequence[Heartbeat]) -> list[datetime]:
+    """Register each process, or say that it is still alive. Returns since when it has been without a gap."""
+    connection, now = transaction.connection, transaction.now
+    times = {"now": now, "dead_before": now - ALIVE_WITHIN}
+    connection.execute(_CORRECT, {"now": now})
+    connection.execute(_FORGET, {"forget_before": now - KEPT_FOR})
+    return [
+        connection.execute(
+            transaction.choose(_REGISTER),
+            {
+                **times,
+                "name": one.name,
+                "host": storable(one.host),
+                "version": one.version,
+                "channels": json.dumps(one.channels),
+            },
+        ).scalar_one()
+        for one in heartbeats
+    ]
+
+
+def leave(transaction: Transaction, names: Sequence[str]) -> list[None]:
+    """These processes deliver nothing more."""
+    for name in names:
+        transaction.connection.execute(_LEAVE, {"left": name, "now": transaction.now})
+    return [None for _ in names]

@@ -1,0 +1,81 @@
+"""Who delivers what: the live processes, the channels that none of them has, and what waits for those."""
+
+import json
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import Select, bindparam, func, select, union
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.models import DeliveringProcess, UnservedChannel
+from storage.operations.due import FAILED, PENDING, WAYS, channels
+from storage.operations.processes import ALIVE_WITHIN
+from storage.schema.tables import notification_events, notification_processes
+from storage.sql.types import UtcDateTime
+
+_n = notification_events.c
+_p = notification_processes.c
+_channel = bindparam("in_channel", type_=_n.channel.type)
+
+LIVE = (
+    select(_p.name, _p.host, _p.version, _p.channels, _p.started_at, _p.seen_at)
+    .where(_p.seen_at > bindparam("since", type_=UtcDateTime), _p.left_at.is_(None))
+    .order_by(_p.started_at, _p.name)
+)
+HAD = select(_p.channels).where(_p.seen_at > bindparam("since", type_=UtcDateTime))
+WAITING = union(channels(PENDING), channels(FAILED))
+COUNTS = tuple(
+    select(func.count()).select_from(notification_events).where(waiting, _n.channel == _channel)
+    for waiting in (PENDING, FAILED)
+)
+
+
+def _oldest(way_name: str) -> Select[datetime]:
+    way = WAYS[way_name]
+    due = select(_n.created_at).where(way.due_in(_channel), _n.lease_owner.is_(None))
+    return due.order_by(*way.oldest_first).limit(1)
+
+
+OLDEST = tuple(map(_oldest, WAYS))
+
+
+async def live_processes(connection: AsyncConnection, now: datetime) -> tuple[DeliveringProcess, ...]:
+    """The processes that deliver, the oldest first."""
+    rows = await connection.execute(LIVE, {"since": now - ALIVE_WITHIN})
+    return tuple(
+        DeliveringProcess(
+            name=row.name,
+            host=row.host,
+            version=row.version,
+            channels=tuple(json.loads(row.channels)),
+            started_at=row.started_at,
+            seen_at=row.seen_at,
+        )
+        for row in rows
+    )
+
+
+async def unserved_channels(
+    connection: AsyncConnection, served: Collection[str]
+) -> tuple[UnservedChannel, ...]:
+    """The channels for which notifications wait, other than those `served`."""
+    found = []
+    for channel in sorted(set((await connection.execute(WAITING)).scalars()).difference(served)):
+        counts = [(await connection.execute(count, {"in_channel": channel})).scalar_one() for count in COUNTS]
+        found.append(UnservedChannel(channel=channel, waiting=sum(counts)))
+    return tuple(found)
+
+
+async def undeliverable_channels(
+    connection: AsyncConnection, now: datetime, not_since: datetime
+) -> frozenset[str]:
+    """The channels that no live process has had since `not_since`, with something due accepted before."""
+    rows = (await connection.execute(HAD, {"since": not_since})).scalars()
+    had = {channel for row in rows for channel in json.loads(row)}
+    undeliverable = set()
+    for channel in set((await connection.execute(WAITING)).scalars()) - had:
+        parameters = {"in_channel": channel, "now": now}
+        accepted = [(await connection.execute(oldest, parameters)).scalar() for oldest in OLDEST]
+        if any(moment is not None and moment <= not_since for moment in accepted):
+            undeliverable.add(channel)
+    return frozenset(undeliverable)

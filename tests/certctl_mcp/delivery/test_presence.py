@@ -1,0 +1,163 @@
+"""When a notification counts as undeliverable: nobody has had its channel for long, and somebody saw that."""
+
+from datetime import timedelta
+from typing import Literal
+
+import anyio
+import pytest
+
+from certctl_mcp.delivery.metrics import OTHER, AttemptMeter
+from certctl_mcp.delivery.presence import Presence
+from storage.database import Database
+from storage.models import AttemptOutcome, Notification, NotificationStatus
+from storage.operations.processes import ALIVE_WITHIN, HEARTBEAT_INTERVAL, Heartbeat
+from storage.repository import NotificationRepository
+from tests.builders import NOON, Queue, SettableClock
+from tests.storage.foreign import locked
+
+AFTER = timedelta(minutes=15)
+
+
+class Life:
+    """A process whose time passes only as the test says."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: SettableClock,
+        *channels: str,
+        missing_notifier: Literal["sent", "dead"] = "sent",
+        name: str = "here",
+    ) -> None:
+        self.meter = AttemptMeter(channels)
+        self._clock = clock
+        self._until = clock.now
+        self._alive = anyio.Event()
+        self._repository = NotificationRepository(database)
+        self._presence = Presence(
+            self._repository,
+            Heartbeat(name, "host", "1.0", channels),
+            missing_after=AFTER,
+            missing_notifier=missing_notifier,
+            meter=self.meter,
+            clock=clock,
+            sleep=self._sleep,
+        )
+
+    async def lasts(self, duration: timedelta) -> None:
+        """Run it for so long; then it leaves."""
+        self._until = self._clock.now + duration
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._presence.run)
+            await self._alive.wait()
+            tasks.cancel_scope.cancel()
+
+    async def _sleep(self, seconds: float) -> None:
+        if self._clock.now >= self._until:
+            self._alive.set()
+            await anyio.sleep_forever()
+        self._clock.advance(timedelta(seconds=seconds))
+        await anyio.lowlevel.checkpoint()
+
+
+async def settled(queue: Queue, notification: Notification) -> Notification:
+    return await queue.repository.get(notification.id)
+
+
+async def test_what_nobody_could_deliver_for_long_counts_as_done_and_undelivered(
+    database: Database, queue: Queue
+) -> None:
+    fax, slack = await queue.pending(channel="Fax"), await queue.pending(channel="Slack")
+    life = Life(database, queue.clock, "Slack")
+    await life.lasts(AFTER - HEARTBEAT_INTERVAL)
+    assert await settled(queue, fax) == fax
+    life = Life(database, queue.clock, "Slack")
+    await life.lasts(AFTER + HEARTBEAT_INTERVAL)
+    found = await settled(queue, fax)
+    assert (found.status, found.sent_at) == (NotificationStatus.SENT, None)
+    assert found.error == "no notifier configured for channel Fax; not delivered"
+    (attempt,) = await queue.repository.attempts(fax.id)
+    assert (attempt.outcome, attempt.late) == (AttemptOutcome.SKIPPED, False)
+    assert life.meter.count(OTHER, AttemptOutcome.SKIPPED) == 1
+    assert (await queue.repository.queue_counts()).undelivered == 1
+    assert await settled(queue, slack) == slack
+
+
+async def test_it_goes_to_the_dead_letters_where_the_operator_wants_that(
+    database: Database, queue: Queue
+) -> None:
+    fax = await queue.pending(channel="Fax")
+    await Life(database, queue.clock, "Slack", missing_notifier="dead").lasts(AFTER * 2)
+    found = await settled(queue, fax)
+    assert (found.status, found.error) == (NotificationStatus.DEAD, None)
+    assert found.last_error == "no notifier configured for channel Fax; not delivered"
+
+
+async def test_a_notification_younger_than_that_waits(database: Database, queue: Queue) -> None:
+    old = await queue.pending(channel="Fax")
+    await Life(database, queue.clock, "Slack").lasts(AFTER / 2)
+    young = await queue.pending(channel="Fax")
+    await Life(database, queue.clock, "Slack").lasts(AFTER / 2 + HEARTBEAT_INTERVAL)
+    assert (await settled(queue, old)).status is NotificationStatus.SENT
+    waiting = await settled(queue, young)
+    assert (waiting.status, waiting.lease_owner) == (NotificationStatus.PENDING, None)
+    await Life(database, queue.clock, "Slack").lasts(AFTER / 2)
+    assert (await settled(queue, young)).status is NotificationStatus.SENT
+
+
+async def test_what_a_live_process_has_is_never_settled(database: Database, queue: Queue) -> None:
+    fax = await queue.pending(channel="Fax")
+    life, other = Life(database, queue.clock, "Slack"), Heartbeat("other", "host", "1.0", ("Fax",))
+    for _ in range(10):
+        await queue.repository.heartbeat(other)
+        await life.lasts(AFTER / 3)
+        life = Life(database, queue.clock, "Slack")
+    assert await settled(queue, fax) == fax
+
+
+async def test_a_process_that_was_just_started_settles_nothing(database: Database, queue: Queue) -> None:
+    """After a night in which all were off, the first to start must not judge before the others have come."""
+    fax = await queue.pending(channel="Fax")
+    queue.clock.advance(timedelta(days=1))
+    await Life(database, queue.clock, "Slack").lasts(AFTER - HEARTBEAT_INTERVAL)
+    assert await settled(queue, fax) == fax
+
+
+async def test_a_machine_that_was_suspended_settles_nothing_when_it_wakes(
+    database: Database, queue: Queue
+) -> None:
+    fax = await queue.pending(channel="Fax")
+    await queue.repository.heartbeat(Heartbeat("here", "host", "1.0", ("Slack",)))
+    queue.clock.advance(timedelta(hours=8))
+    await Life(database, queue.clock, "Slack").lasts(AFTER - HEARTBEAT_INTERVAL)
+    assert await settled(queue, fax) == fax
+
+
+async def test_more_than_one_batch_is_settled(
+    database: Database, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("certctl_mcp.delivery.presence.BATCH", 3)
+    for _ in range(7):
+        await queue.pending(channel="Fax")
+    await Life(database, queue.clock, "Slack").lasts(AFTER * 2)
+    assert (await queue.repository.queue_counts()).undelivered == 7
+
+
+async def test_it_is_registered_while_it_runs(database: Database, queue: Queue) -> None:
+    life = Life(database, queue.clock, "Slack")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(life.lasts, ALIVE_WITHIN * 3)
+        with anyio.fail_after(20):
+            while queue.clock.now < NOON + ALIVE_WITHIN * 3:
+                await anyio.sleep(0.001)
+                assert len(await queue.repository.processes()) <= 1
+    assert await queue.repository.processes() == ()
+
+
+@pytest.mark.sqlite
+async def test_a_database_that_can_t_be_written_only_delays_it(
+    database: Database, queue: Queue, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with locked(database_url):
+        await Life(database, queue.clock, "Slack").lasts(timedelta(seconds=1))
+    assert "can't say that it is alive" in caplog.text

@@ -1,0 +1,109 @@
+"""Who is alive and has which channels: by the database's time, and correct again after a clock was wrong."""
+
+from datetime import timedelta
+
+from storage.models import UnservedChannel
+from storage.operations.processes import ALIVE_WITHIN, HEARTBEAT_INTERVAL, KEPT_FOR, Heartbeat
+from tests.builders import NOON, Queue
+from tests.storage.foreign import rows
+
+A_QUARTER = timedelta(minutes=15)
+
+
+def process(name: str = "p-1", *channels: str) -> Heartbeat:
+    return Heartbeat(name, "host-1", "1.2.3", channels)
+
+
+async def names(queue: Queue) -> list[str]:
+    return [live.name for live in await queue.repository.processes()]
+
+
+async def test_a_process_is_alive_while_it_was_seen_within_a_minute(queue: Queue) -> None:
+    assert await queue.repository.heartbeat(process("p-1", "Slack", "Email")) == NOON
+    (live,) = await queue.repository.processes()
+    assert (live.name, live.host, live.version) == ("p-1", "host-1", "1.2.3")
+    assert (live.channels, live.started_at, live.seen_at) == (("Slack", "Email"), NOON, NOON)
+    queue.clock.advance(ALIVE_WITHIN - timedelta(microseconds=1))
+    assert await names(queue) == ["p-1"]
+    queue.clock.advance(timedelta(microseconds=1))
+    assert await names(queue) == []
+
+
+async def test_heartbeats_keep_it_alive_and_carry_its_present_channels(queue: Queue) -> None:
+    await queue.repository.heartbeat(process("p-1", "Slack"))
+    for _ in range(5):
+        queue.clock.advance(HEARTBEAT_INTERVAL)
+        assert await queue.repository.heartbeat(process("p-1", "Email")) == NOON
+    (live,) = await queue.repository.processes()
+    assert (live.channels, live.started_at, live.seen_at) == (("Email",), NOON, queue.clock())
+
+
+async def test_a_process_that_leaves_is_gone_at_once_and_may_come_back(queue: Queue) -> None:
+    await queue.repository.heartbeat(process("p-1"))
+    await queue.repository.heartbeat(process("p-2"))
+    await queue.repository.leave("p-1")
+    assert await names(queue) == ["p-2"]
+    await queue.repository.heartbeat(process("p-1"))
+    assert await names(queue) == ["p-1", "p-2"]
+
+
+async def test_after_a_gap_its_life_begins_again(queue: Queue) -> None:
+    await queue.repository.heartbeat(process())
+    queue.clock.advance(ALIVE_WITHIN + timedelta(seconds=1))
+    assert await queue.repository.heartbeat(process()) == queue.clock()
+
+
+async def test_a_clock_that_was_ahead_makes_nobody_immortal(queue: Queue) -> None:
+    queue.clock.advance(timedelta(days=365))
+    await queue.repository.heartbeat(process("ahead", "Slack"))
+    queue.clock.now = NOON
+    assert await queue.repository.heartbeat(process("right")) == NOON
+    queue.clock.advance(ALIVE_WITHIN)
+    await queue.repository.heartbeat(process("right"))
+    assert await names(queue) == ["right"]
+
+
+async def test_who_was_here_long_ago_is_forgotten(queue: Queue, database_url: str) -> None:
+    await queue.repository.heartbeat(process("old"))
+    queue.clock.advance(KEPT_FOR + timedelta(seconds=1))
+    await queue.repository.heartbeat(process("new"))
+    assert rows(database_url, "SELECT name FROM notification_processes") == [("new",)]
+
+
+async def test_what_waits_for_a_channel_that_nobody_has_is_counted(queue: Queue) -> None:
+    await queue.repository.heartbeat(process("p-1", "Slack"))
+    for channel in ("Slack", "Teams", "Teams", "Fax"):
+        await queue.pending(channel=channel)
+    await queue.failed(channel="Fax")
+    await queue.sent(channel="Email")
+    assert await queue.repository.unserved_channels() == (
+        UnservedChannel(channel="Fax", waiting=2),
+        UnservedChannel(channel="Teams", waiting=2),
+    )
+
+
+async def test_a_channel_is_undeliverable_once_nobody_has_had_it_for_long(queue: Queue) -> None:
+    await queue.repository.heartbeat(process("p-1", "Slack"))
+    await queue.repository.heartbeat(process("p-2", "Teams"))
+    await queue.pending(channel="Teams")
+    await queue.repository.leave("p-2")
+    queue.clock.advance(A_QUARTER - timedelta(seconds=1))
+    assert await queue.repository.undeliverable_channels(A_QUARTER) == frozenset()
+    queue.clock.advance(timedelta(seconds=1))
+    assert await queue.repository.undeliverable_channels(A_QUARTER) == {"Teams"}
+
+
+async def test_a_notification_waits_as_long_even_if_nobody_ever_had_its_channel(queue: Queue) -> None:
+    await queue.pending(channel="Fax")
+    queue.clock.advance(A_QUARTER - timedelta(seconds=1))
+    assert await queue.repository.undeliverable_channels(A_QUARTER) == frozenset()
+    queue.clock.advance(timedelta(seconds=1))
+    assert await queue.repository.undeliverable_channels(A_QUARTER) == {"Fax"}
+
+
+async def test_a_failed_one_is_undeliverable_only_when_it_is_due(queue: Queue) -> None:
+    await queue.failed(channel="Fax", wait=timedelta(hours=1))
+    queue.clock.advance(A_QUARTER)
+    assert await queue.repository.undeliverable_channels(A_QUARTER) == frozenset()
+    queue.clock.advance(timedelta(hours=1))
+    assert await queue.repository.undeliverable_channels(A_QUARTER) == {"Fax"}
