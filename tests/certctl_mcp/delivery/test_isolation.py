@@ -107,7 +107,7 @@ async def test_a_delivery_is_reported_whatever_the_notifier_prints_or_leaves_run
     attempts: IsolatedAttempts, message: str
 ) -> None:
     answer = await send(attempts, message)
-    assert (answer.failure, answer.skipped, answer.crashed) == (None, False, False)
+    assert (answer.failure, answer.crashed) == (None, False)
     assert answer.duration < TIMEOUT
 
 
@@ -170,9 +170,12 @@ async def test_a_cancelled_attempt_leaves_no_process_running(
         await anyio.to_thread.run_sync(wait_until_ended, pid)
 
 
-async def test_a_channel_without_a_notifier_is_skipped(attempts: IsolatedAttempts) -> None:
+async def test_a_channel_without_a_notifier_is_no_fault_of_the_notification(
+    attempts: IsolatedAttempts,
+) -> None:
     answer = await attempts.send(notification(channel="Pigeon"))
-    assert answer.skipped
+    assert answer.failure is not None
+    assert (answer.failure.permanent, answer.failure.kind) == (False, FailureKind.NO_NOTIFIER)
 
 
 def test_the_kernel_ends_a_process_whose_parent_has_died(attempts: IsolatedAttempts, tmp_path: Path) -> None:
