@@ -15,7 +15,7 @@ from certctl_mcp.delivery.retry_policy import Dead, RetryPolicy
 from certctl_mcp.delivery.sending import Answer, Sender
 from certctl_mcp.delivery.suspects import START_UP, is_suspect
 from certctl_mcp.notifiers.base import DeliveryFailedError, Notifier
-from certctl_mcp.text.redaction import redact, truncate
+from certctl_mcp.text.redaction import redact_error
 from storage.clock import Clock, utc_now
 from storage.models import AttemptOutcome, Claim, Notification
 from storage.operations.due import SUSPECT_AFTER
@@ -120,4 +120,4 @@ class Delivery:
 def error_text(failure: DeliveryFailedError) -> str:
     """The error text to store and show: bounded, and without secrets."""
     # Made storable first: replacing what can't be stored makes the text longer.
-    return truncate(redact(storable(str(failure))))
+    return redact_error(storable(str(failure)))

@@ -18,6 +18,8 @@ class ServingState:
     settings: Settings
     shutting_down: anyio.Event = field(default_factory=anyio.Event)
     """Set when shutdown begins."""
+    long_work: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
+    """For work on long texts in a thread. One at a time, so that the event loop gets its turn."""
     requests: RequestMetrics = field(default_factory=RequestMetrics)
 
     def begin_shutdown(self) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Protocol, runtime_checkable
 
 from certctl_mcp.notifiers.failure_kinds import FailureKind
-from certctl_mcp.text.redaction import redact, truncate
+from certctl_mcp.text.redaction import redact_error
 from storage.models import Notification
 
 
@@ -79,7 +79,7 @@ def delivery_failed(
     error may hold secrets, and a traceback would print them.
     """
     return DeliveryFailedError(
-        truncate(redact(message, confidential)),
+        redact_error(message, confidential),
         permanent=(kind is not None and kind.is_permanent) if permanent is None else permanent,
         retry_after=retry_after,
         told_to_wait=told_to_wait,

@@ -127,7 +127,9 @@ def option_errors() -> Iterator[None]:
         reason = problem["msg"].removeprefix("Value error, ").replace("String should", "must")
         raise typer.BadParameter(reason, param_hint=_option(str(problem["loc"][0]))) from None
     except FilterError as refused:
-        reason = re.sub(r"\w+_\w+", lambda name: _option(name[0]), refused.reason, flags=re.ASCII)
+        reason = re.sub(
+            r"\b[a-z]{1,30}_[a-z_]{1,60}", lambda name: _option(name[0]), refused.reason, flags=re.ASCII
+        )
         raise typer.BadParameter(reason, param_hint=_option(refused.argument)) from None
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
-from certctl_mcp.text.redaction import redact
+from certctl_mcp.text.redaction import LOOK_AHEAD, redact, redact_beginning
 from storage.models import (
     Attempt,
     AttemptOutcome,
@@ -24,7 +24,7 @@ MAX_TEXT_IN_LIST = 2000
 
 MAX_MESSAGE = 1_000_000
 
-_MAX_CACHED = 2100
+_MAX_CACHED = MAX_TEXT_IN_LIST + LOOK_AHEAD
 
 _NO_NUL = r"^[^\x00]*$"
 Name = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=_NO_NUL)]
@@ -210,8 +210,7 @@ def notification_detail(
 
 
 def _cut(text: str) -> str:
-    # Cut after redacting: half a secret would not be recognised.
-    return _redacted(text[:_MAX_CACHED])[:MAX_TEXT_IN_LIST]
+    return _cut_cached(text[:_MAX_CACHED])
 
 
 def _redacted_or_none(text: str | None) -> str | None:
@@ -224,3 +223,8 @@ def _redacted(text: str) -> str:
 
 # The same rows are listed again and again.
 _redact_cached = lru_cache(maxsize=4096)(redact)
+
+
+@lru_cache(maxsize=4096)
+def _cut_cached(beginning: str) -> str:
+    return redact_beginning(beginning, MAX_TEXT_IN_LIST)[:MAX_TEXT_IN_LIST]

@@ -4,6 +4,8 @@ import re
 from typing import Annotated, Literal
 from urllib.parse import quote, unquote
 
+import anyio
+import anyio.to_thread
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from starlette.exceptions import HTTPException
@@ -38,6 +40,9 @@ MAX_PER_PAGE = 500
 MAX_PAGE = 100_000
 MAX_ATTEMPTS = 100
 MAX_AUDIT_ENTRIES = 100
+
+LONG_TEXT = 20_000
+"""Characters from which redacting a message would hold up the event loop."""
 
 router = APIRouter(prefix=PREFIX)
 
@@ -183,13 +188,19 @@ async def create_notification(
 
 @router.get("/notifications/{id}", response_model=NotificationDetail, dependencies=[_may_read])
 async def get_notification(
-    notification_id: Id, opened: Opened, if_none_match: IfNoneMatch = None
+    notification_id: Id, opened: Opened, state: State, if_none_match: IfNoneMatch = None
 ) -> Response:
     """Get a notification with its newest attempts and its audit log."""
     decoded_id = _decoded(notification_id)
     found = await opened.notifications.newest_attempts(decoded_id, MAX_ATTEMPTS)
     audit = await opened.repository.audit(decoded_id, limit=MAX_AUDIT_ENTRIES)
-    return json_response(notification_detail(*found, audit), if_none_match=if_none_match)
+
+    def respond() -> Response:
+        return json_response(notification_detail(*found, audit), if_none_match=if_none_match)
+
+    if len(found[0].message) < LONG_TEXT:
+        return respond()
+    return await anyio.to_thread.run_sync(respond, limiter=state.long_work)
 
 
 @router.post("/notifications/{id}/requeue", response_model=Requeued, dependencies=[_may_requeue])
