@@ -12,6 +12,8 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo
 
+from certctl_mcp.config.domain_names import ascii_domain
+
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 
 _OUR_HEADERS = ("content-type", "content-length", "transfer-encoding", "host", "connection")
@@ -30,14 +32,38 @@ _SECURITIES = {
 
 
 def _http_url(url: SecretStr) -> SecretStr:
-    text = url.get_secret_value()
+    text = _with_ascii_host(url.get_secret_value())
     if not (text.isascii() and text.isprintable()) or " " in text:
         raise ValueError("must be a URL of printable ASCII, the rest percent-encoded")
     if not _is_http_url(text):
         raise ValueError("must be a URL such as https://host/path")
     if ":" in unquote(urlsplit(text).username or ""):
         raise ValueError("must have no colon in its user name, not even as %3A: HTTP can't send one")
-    return url
+    return SecretStr(text)
+
+
+def _with_ascii_host(url: str) -> str:
+    """Only the host may be international; the rest of a URL is percent-encoded."""
+    try:
+        parts = urlsplit(url)
+        credentials, at, place = parts.netloc.rpartition("@")
+        host, colon, port = place.partition(":")
+        if host.isascii():
+            return url
+        return parts._replace(netloc=f"{credentials}{at}{ascii_domain(host)}{colon}{port}").geturl()
+    except ValueError:
+        return url
+
+
+def _host_name(host: str) -> str:
+    """A name or an address, without brackets."""
+    try:
+        host = ascii_domain(host.strip())
+    except ValueError:
+        raise ValueError("must be a host name such as mail.example.com, or an IP address") from None
+    if not re.fullmatch(r"[A-Za-z0-9._:%-]+|\[[0-9A-Fa-f:.]+\]", host):
+        raise ValueError("must be a host name such as mail.example.com, or an IP address")
+    return host
 
 
 def _is_http_url(text: str) -> bool:
@@ -92,6 +118,7 @@ def _mail_address(text: str) -> str:
     _, address = parseaddr(text)
     if not text.isprintable() or not re.fullmatch(r"[^@\s]+@[^@\s]+", address):
         raise ValueError("must be an address such as alerts@example.com or Alerts <alerts@example.com>")
+    ascii_domain(address.rpartition("@")[2])
     return text
 
 
@@ -116,5 +143,6 @@ HeaderValue = Annotated[SecretStr, AfterValidator(_header_value)]
 SigningSecret = Annotated[SecretStr, AfterValidator(_signing_secret)]
 Key = Annotated[SecretStr, Field(min_length=1), AfterValidator(_header_value)]
 AppriseUrl = Annotated[SecretStr, AfterValidator(_apprise_url)]
+HostName = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_host_name)]
 MailAddress = Annotated[str, Field(max_length=320), AfterValidator(_mail_address)]
 Security = Annotated[Literal["starttls", "tls", "none"], BeforeValidator(_security)]

@@ -6,6 +6,8 @@ Nothing is ever sent anywhere else: an assistant chooses among channel names, ne
 import base64
 import re
 from abc import abstractmethod
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Annotated, Literal
 from urllib.parse import unquote, urlsplit
 
@@ -15,6 +17,7 @@ from certctl_mcp.config.destination_types import (
     AppriseUrl,
     HeaderName,
     HeaderValue,
+    HostName,
     HttpUrlSecret,
     Key,
     MailAddress,
@@ -22,7 +25,9 @@ from certctl_mcp.config.destination_types import (
     SigningSecret,
     signing_key,
 )
+from certctl_mcp.config.durations import Duration
 from certctl_mcp.config.network import NetworkSettings
+from certctl_mcp.config.proxies import environment_proxy
 from certctl_mcp.text.redaction import url_secrets
 
 _SECRET_OPTION = re.compile(r"pass|secret|token|key|auth|credential", re.IGNORECASE)
@@ -49,12 +54,17 @@ class _Destination(_Configured):
 class _NetworkDestination(NetworkSettings, _Destination):
     """A destination reached over connections of our own."""
 
+    @property
+    @abstractmethod
+    def address(self) -> str:
+        """The URL that is connected to; may hold secrets."""
+
 
 class EmailDestination(_NetworkDestination):
     """An SMTP relay. The recipient of each notification is one address or several, separated by commas."""
 
     kind: Literal["email"] = "email"
-    host: str = Field(min_length=1)
+    host: HostName
     port: int = Field(default=587, ge=1, le=65535)
     username: str | None = None
     password: SecretStr | None = None
@@ -62,6 +72,10 @@ class EmailDestination(_NetworkDestination):
     security: Security = Field(default=True, validate_default=True)
     """`tls` is TLS from the first byte. True, the default, means what is usual for the port: `tls` on 465,
     otherwise `starttls`. False means `none`."""
+    ehlo_name: HostName | None = None
+    """The name that we greet the relay with. None: this host's full name, or else its address."""
+    data_timeout: Annotated[Duration, Field(gt=timedelta(0), le=timedelta(minutes=10))] = timedelta(minutes=2)
+    """How long the relay may take to answer once it has the mail."""
     html: bool = True
     """Whether to send a simple HTML version beside the text."""
 
@@ -72,6 +86,10 @@ class EmailDestination(_NetworkDestination):
         if self.username is not None and self.security == "none":
             raise ValueError("a password is sent encrypted only: security must be starttls or tls")
         return self
+
+    @property
+    def address(self) -> str:
+        return f"smtp://{self.host}:{self.port}"
 
     @property
     def description(self) -> str:
@@ -114,6 +132,10 @@ class WebhookDestination(_NetworkDestination):
         return tuple(signing_key(secret.get_secret_value()) for secret in self.secrets)
 
     @property
+    def address(self) -> str:
+        return self.url.get_secret_value()
+
+    @property
     def description(self) -> str:
         signed = "signed" if self.secrets else "not signed"
         return f"webhook at {_place(self.url)} ({signed})"
@@ -137,6 +159,10 @@ class SlackDestination(_NetworkDestination):
     """Shown as the sender, where Slack still allows it."""
 
     @property
+    def address(self) -> str:
+        return self.webhook_url.get_secret_value()
+
+    @property
     def description(self) -> str:
         return f"Slack incoming webhook at {_place(self.webhook_url)}"
 
@@ -150,6 +176,10 @@ class TeamsDestination(_NetworkDestination):
 
     kind: Literal["teams"] = "teams"
     webhook_url: HttpUrlSecret
+
+    @property
+    def address(self) -> str:
+        return self.webhook_url.get_secret_value()
 
     @property
     def description(self) -> str:
@@ -169,6 +199,10 @@ class PagerDutyDestination(_NetworkDestination):
     api_url: HttpUrl = HttpUrl("https://events.pagerduty.com/v2/enqueue")
 
     @property
+    def address(self) -> str:
+        return str(self.api_url)
+
+    @property
     def description(self) -> str:
         return f"PagerDuty service at {_place(self.api_url)} (severity {self.severity})"
 
@@ -184,6 +218,10 @@ class OpsGenieDestination(_NetworkDestination):
     api_key: Key
     priority: Literal["P1", "P2", "P3", "P4", "P5"] = "P3"
     api_url: HttpUrl = HttpUrl("https://api.opsgenie.com/v2/alerts")
+
+    @property
+    def address(self) -> str:
+        return str(self.api_url)
 
     @property
     def description(self) -> str:
@@ -255,6 +293,22 @@ class Channel(_Configured):
     destination: Destination
     concurrency: NonNegativeInt = 0
     """The most attempts in flight; 0 means the setting for all channels."""
+
+    def behind(self, environ: Mapping[str, str]) -> "Channel":
+        """The channel with the proxy that the proxy variables name, where its settings say nothing of one."""
+        if not isinstance(self.destination, _NetworkDestination) or self.destination.proxy is not None:
+            return self
+        proxy = environment_proxy(environ, self.destination.address)
+        if proxy is None:
+            return self
+        destination = self.destination.model_copy(update={"proxy": SecretStr(proxy)})
+        return self.model_copy(update={"destination": destination})
+
+    def longest_attempt(self, send_timeout: timedelta) -> timedelta:
+        """How long an attempt over this channel takes at most, where others are limited to `send_timeout`."""
+        if isinstance(self.destination, EmailDestination):
+            return send_timeout + max(send_timeout, self.destination.data_timeout) + timedelta(seconds=1)
+        return send_timeout
 
 
 def _url_secrets(url: SecretStr) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Mapping
 
+from certctl_mcp.config.network import NetworkSettings
+
 Table = dict[str, object]
 """Settings as they are written: a TOML table, or the same shape made from variables."""
 
@@ -62,10 +64,26 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
     "CERTCTL_OPSGENIE_API_KEY": ("channels", "OpsGenie", "api_key"),
     "CERTCTL_OPSGENIE_PRIORITY": ("channels", "OpsGenie", "priority"),
     "CERTCTL_OPSGENIE_API_URL": ("channels", "OpsGenie", "api_url"),
+    "CERTCTL_SMTP_EHLO_NAME": ("channels", "Email", "ehlo_name"),
+    "CERTCTL_SMTP_DATA_TIMEOUT": ("channels", "Email", "data_timeout"),
+    **{
+        f"CERTCTL_{prefix}_{setting.upper()}": ("channels", channel, setting)
+        for prefix, channel in (
+            ("SMTP", "Email"),
+            ("WEBHOOK", "Webhook"),
+            ("SLACK", "Slack"),
+            ("TEAMS", "Teams"),
+            ("PAGERDUTY", "PagerDuty"),
+            ("OPSGENIE", "OpsGenie"),
+        )
+        for setting in NetworkSettings.model_fields
+    },
 }
 
 # Deployments set these to their defaults without meaning the channel; they only refine one that is there.
-_REFINEMENTS = frozenset({"port", "security", "severity", "priority", "api_url"})
+_REFINEMENTS = frozenset(
+    {"port", "security", "severity", "priority", "api_url", "ehlo_name", "data_timeout"}
+).union(NetworkSettings.model_fields)
 
 
 def read_environment(environ: Mapping[str, str], configured: Collection[str]) -> Table:

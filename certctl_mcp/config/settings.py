@@ -4,7 +4,7 @@ import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -57,9 +57,11 @@ def load_settings(config: Path | None, environ: Mapping[str, str], **options: ob
     channels = file.get("channels")
     environment = read_environment(environ, channels if isinstance(channels, dict) else ())
     try:
-        return Settings.model_validate(_merged(_merged(file, environment), options))
+        settings = Settings.model_validate(_merged(_merged(file, environment), options))
     except ValidationError as error:
         raise SettingsError(explain(error, Settings, Origin(environ, file, path))) from None
+    reached = {name: channel.behind(environ) for name, channel in settings.named_channels.items()}
+    return settings.model_copy(update={"named_channels": reached})
 
 
 class Settings(BaseModel):
@@ -95,8 +97,6 @@ class Settings(BaseModel):
     """How long no live process must have had a channel before `missing_notifier` applies."""
     send_timeout: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(seconds=30)
     """The longest that one attempt may take."""
-    lease: Duration = Field(default_factory=lambda data: data["send_timeout"] + _LEASE_MARGIN)
-    """How long a claim lasts, which must be longer than any attempt."""
     concurrency: int = Field(default=50, ge=1, le=1000)
     """The most attempts in flight at once."""
     channel_concurrency: int = Field(default=10, ge=1, le=1000)
@@ -119,6 +119,8 @@ class Settings(BaseModel):
     previewed and confirmed by a second call."""
     http: HttpSettings = HttpSettings()
     named_channels: dict[str, Channel] = Field(default={}, validation_alias="channels")
+    lease: Duration = Field(default_factory=lambda data: _longest_attempt(data) + _LEASE_MARGIN)
+    """How long a claim lasts, which must be longer than any attempt."""
 
     @property
     def channels(self) -> tuple[Channel, ...]:
@@ -147,9 +149,11 @@ class Settings(BaseModel):
     @field_validator("lease")
     @classmethod
     def _outlives_an_attempt(cls, lease: timedelta, info: ValidationInfo) -> timedelta:
-        timeout = info.data.get("send_timeout")
-        if timeout is not None and lease < timeout + _LEAST_LEASE_MARGIN:
-            raise ValueError(f"must be at least 1s longer than the send timeout ({format_duration(timeout)})")
+        longest = _longest_attempt(info.data)
+        if lease < longest + _LEAST_LEASE_MARGIN:
+            raise ValueError(
+                f"must be at least 1s longer than the longest attempt ({format_duration(longest)})"
+            )
         return lease
 
     @field_validator("log_level", mode="before")
@@ -181,6 +185,13 @@ class Settings(BaseModel):
         if not isinstance(tables, dict):
             return tables
         return {name: _channel_from_table(name, table) for name, table in tables.items()}
+
+
+def _longest_attempt(settings: Mapping[str, Any]) -> timedelta:
+    """By the settings validated so far; those that are wrong are missing."""
+    timeout: timedelta = settings.get("send_timeout", timedelta(0))
+    channels: Mapping[str, Channel] = settings.get("named_channels", {})
+    return max((channel.longest_attempt(timeout) for channel in channels.values()), default=timeout)
 
 
 def _channel_from_table(name: str, table: object) -> object:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from certctl_mcp.notifiers.base import DeliveryFailedError, Notifier
+from certctl_mcp.notifiers.base import DeliveryFailedError, Notifier, SlowNotifier
 from certctl_mcp.notifiers.failure_kinds import FailureKind
 from storage.models import Notification
 
@@ -49,14 +49,17 @@ class Sender:
 
     async def _send(self, notifier: Notifier, notification: Notification) -> DeliveryFailedError | None:
         """Returns why it was not delivered; None if it was."""
+        timeout = self._send_timeout
+        if isinstance(notifier, SlowNotifier):
+            timeout = max(timeout, notifier.attempt_timeout)
         try:
-            async with asyncio.timeout(self._send_timeout.total_seconds()) as limit:
+            async with asyncio.timeout(timeout.total_seconds()) as limit:
                 await notifier.send(notification)
         except DeliveryFailedError as failure:
             return failure
         except TimeoutError as error:
             if limit.expired():
-                return timed_out(self._send_timeout)
+                return timed_out(timeout)
             return _defect(notification.channel, error)
         except asyncio.CancelledError as error:
             if _is_being_cancelled():

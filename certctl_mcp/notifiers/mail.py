@@ -8,8 +8,10 @@ from email.policy import SMTP
 from email.utils import parseaddr
 from html import escape
 
+from certctl_mcp.config.domain_names import ascii_domain
 from certctl_mcp.notifiers.excerpt import single_line
 from certctl_mcp.notifiers.idempotency import idempotency_key
+from certctl_mcp.notifiers.recipients import split_address
 from storage.models import Notification
 
 
@@ -25,11 +27,11 @@ def compose(
     if notification.certificate_id:
         text += f"\n\nCertificate: {single_line(notification.certificate_id)}"
     mail = EmailMessage(policy=SMTP)
-    mail["From"] = sender
-    mail["To"] = [_addressee(recipient) for recipient in recipients]
+    mail["From"] = _sender(sender)
+    mail["To"] = [_recipient(recipient) for recipient in recipients]
     mail["Subject"] = single_line(notification.type)
     mail["Date"] = date
-    mail["Message-ID"] = f"<{idempotency_key(notification)}@{_domain(sender)}>"
+    mail["Message-ID"] = f"<{idempotency_key(notification)}@{sender_address(sender).rpartition('@')[2]}>"
     # Keeps out-of-office notices from being sent back (RFC 3834).
     mail["Auto-Submitted"] = "auto-generated"
     mail.set_content(text)
@@ -38,13 +40,20 @@ def compose(
     return mail
 
 
-def _addressee(address: str) -> Address:
-    local, _, domain = address.rpartition("@")
+def sender_address(from_address: str) -> str:
+    """The bare address of the sender, with its domain in ASCII."""
+    local, _, domain = parseaddr(from_address)[1].rpartition("@")
+    return f"{local}@{ascii_domain(domain)}"
+
+
+def _sender(from_address: str) -> Address:
+    local, _, domain = sender_address(from_address).rpartition("@")
+    return Address(parseaddr(from_address)[0], local, domain)
+
+
+def _recipient(address: str) -> Address:
+    local, domain = split_address(address)
     return Address(username=local, domain=domain)
-
-
-def _domain(sender: str) -> str:
-    return parseaddr(sender)[1].rpartition("@")[2]
 
 
 def _page(subject: str, text: str) -> str:

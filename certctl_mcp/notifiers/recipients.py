@@ -1,39 +1,101 @@
 """The e-mail addresses in a notification's recipient."""
 
+import ipaddress
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-_LOCAL = r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}"
+from certctl_mcp.config.domain_names import ascii_domain
+
+_LOCAL = r"[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*"
+_QUOTED_LOCAL = r'"(?:[^"\\]|\\.)*"'
 _LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
-_ADDRESS = re.compile(rf"(?P<local>{_LOCAL})@(?P<domain>{_LABEL}(?:\.{_LABEL})*)")
+_ADDRESS = re.compile(
+    rf"(?P<local>{_LOCAL}|{_QUOTED_LOCAL})@(?:(?P<domain>{_LABEL}(?:\.{_LABEL})*)|\[(?P<literal>[0-9A-Za-z:.]+)\])"
+)
+_NAMED = re.compile(r"[^<>]*<\s*(?P<address>[^<>]*?)\s*>")
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|<[^<>]*>|[,;]|[^",;<>]+|.', re.DOTALL)
 
+_LONGEST_LOCAL = 64
 _LONGEST_ADDRESS = 254
 
 
 class MalformedRecipientError(ValueError):
-    """A recipient that is not an address. The message names it."""
+    """No part of the recipient is an address. The message quotes them."""
 
 
-def parse_recipients(recipient: str) -> tuple[str, ...]:
-    """The addresses in `recipient`, which is one address or several separated by commas, without duplicates.
+@dataclass(frozen=True, slots=True)
+class Recipients:
+    """What a notification's recipient consists of, each part once."""
 
-    An international domain is returned in its ASCII form.
+    addresses: tuple[str, ...]
+    """International domains are in their ASCII form."""
+    malformed: tuple[str, ...]
+    """The parts that are not addresses, as they were written."""
+
+
+def parse_recipients(recipient: str) -> Recipients:
+    """One address or several, separated by commas or semicolons, with or without a display name.
 
     Raises:
-        MalformedRecipientError: one of them is not an address, or there is none.
+        MalformedRecipientError: there is no address in it.
     """
-    written = [part.strip() for part in recipient.split(",")]
-    addresses = tuple(dict.fromkeys(_address(part) for part in written if part))
-    if not addresses:
-        raise MalformedRecipientError("the notification has no recipient")
-    return addresses
+    addresses: list[str] = []
+    malformed: list[str] = []
+    for part in _parts(recipient):
+        address = _address(part)
+        if address is None:
+            malformed.append(part)
+        else:
+            addresses.append(address)
+    if addresses:
+        return Recipients(tuple(dict.fromkeys(addresses)), tuple(dict.fromkeys(malformed)))
+    if malformed:
+        raise MalformedRecipientError(f"not an e-mail address: {', '.join(map(repr, malformed))}")
+    raise MalformedRecipientError("the notification has no recipient")
 
 
-def _address(text: str) -> str:
-    match = _ADDRESS.fullmatch(text)
-    if match is None or len(text) > _LONGEST_ADDRESS:
-        raise MalformedRecipientError(f"{text!r} is no e-mail address")
+def split_address(address: str) -> tuple[str, str]:
+    """The local part, without quotes, and the domain of a parsed address."""
+    local, _, domain = address.rpartition("@")
+    if local.startswith('"'):
+        local = re.sub(r"\\(.)", r"\1", local[1:-1])
+    return local, domain
+
+
+def _parts(recipient: str) -> Iterator[str]:
+    part = ""
+    for token in _TOKEN.findall(recipient):
+        if token in (",", ";"):
+            yield from _nonblank(part)
+            part = ""
+        else:
+            part += token
+    yield from _nonblank(part)
+
+
+def _nonblank(part: str) -> Iterator[str]:
+    if part := part.strip(" \t"):
+        yield part
+
+
+def _address(text: str) -> str | None:
+    if not text.isprintable() or len(text) > 4 * _LONGEST_ADDRESS:
+        return None
+    named = _NAMED.fullmatch(text)
+    address = named["address"] if named else text
+    match = _ADDRESS.fullmatch(address)
+    if match is None or len(match["local"]) > _LONGEST_LOCAL or len(address) > _LONGEST_ADDRESS:
+        return None
     try:
-        domain = match["domain"].encode("idna").decode("ascii")
-    except UnicodeError:
-        raise MalformedRecipientError(f"{text!r} is no e-mail address") from None
+        domain = f"[{_literal(match['literal'])}]" if match["literal"] else ascii_domain(match["domain"])
+    except ValueError:
+        return None
     return f"{match['local']}@{domain}"
+
+
+def _literal(text: str) -> str:
+    """An IP address as it stands in an address literal, such as `192.0.2.1` or `IPv6:2001:db8::1`."""
+    if text.startswith("IPv6:"):
+        return f"IPv6:{ipaddress.IPv6Address(text.removeprefix('IPv6:'))}"
+    return str(ipaddress.IPv4Address(text))

@@ -6,6 +6,7 @@ A process that only answers questions never imports an HTTP or SMTP client.
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import cached_property
 from importlib.util import find_spec
 from threading import Lock
 from typing import TYPE_CHECKING, Self, assert_never
@@ -33,6 +34,7 @@ from storage.models import Notification
 
 if TYPE_CHECKING:
     from certctl_mcp.notifiers.http_client import HttpClient
+    from certctl_mcp.notifiers.name_resolution import Resolver
 
 _CONNECT_TIMEOUT = timedelta(seconds=10)
 _SEND_TIMEOUT = timedelta(seconds=30)
@@ -154,6 +156,7 @@ class NotifierRegistry:
                     destination,
                     connect_timeout=self._connect_timeout,
                     send_timeout=self._send_timeout,
+                    resolver=self._resolver,
                     clock=self._clock,
                 )
             case AppriseDestination():
@@ -165,6 +168,12 @@ class NotifierRegistry:
             case _:
                 assert_never(destination)
 
+    @cached_property
+    def _resolver(self) -> "Resolver":
+        from certctl_mcp.notifiers.name_resolution import Resolver
+
+        return Resolver(self._connect_timeout.total_seconds())
+
     def _http_client(self) -> "HttpClient":
         from certctl_mcp.notifiers.http_client import HttpClient
 
@@ -173,6 +182,7 @@ class NotifierRegistry:
                 connections=self._connections,
                 connect_timeout=self._connect_timeout,
                 send_timeout=self._send_timeout,
+                resolver=self._resolver,
                 clock=self._clock,
             )
         return self._http

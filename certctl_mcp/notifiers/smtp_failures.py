@@ -59,10 +59,17 @@ class Refusal:
 
     address: str
     code: int
+    """0: we refused it, without asking the relay."""
     text: str
 
     @property
+    def reply(self) -> str:
+        return f"{self.code} {self.text}" if self.code else self.text
+
+    @property
     def kind(self) -> FailureKind:
+        if self.code == 0:
+            return FailureKind.RECIPIENT
         return smtp_failure_kind(Step.RECIPIENT, self.code, self.text)
 
 
@@ -98,9 +105,7 @@ def recipients_refused(
     """
     confidential = tuple(confidential)
     ordered = sorted(refusals, key=lambda refusal: refusal.kind.is_permanent)
-    listed = ", ".join(
-        f"{refusal.address} ({refusal.code} {excerpt(refusal.text, confidential)})" for refusal in ordered
-    )
+    listed = ", ".join(f"{refusal.address} ({excerpt(refusal.reply, confidential)})" for refusal in ordered)
     taken = ", ".join(accepted)
     return delivery_failed(
         f"{relay} took the mail for {taken} and refused {listed}" if taken else f"{relay} refused {listed}",

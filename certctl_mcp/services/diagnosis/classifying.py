@@ -86,6 +86,7 @@ _WRAPPED = re.compile(r"failed to send (?:alert|event) (?:email|via webhook): |e
 _SENTENCES: tuple[tuple[re.Pattern[str], FailureKind | Callable[[re.Match[str]], FailureKind]], ...] = tuple(
     (re.compile(beginning, re.ASCII | re.DOTALL), kind)
     for beginning, kind in (
+        (r"the proxy \S+ |no connection to the proxy |the connection to the proxy ", FailureKind.PROXY),
         (r"\S+ answered (?P<code>[1-9][0-9]{2})\b", _answered),
         (r"\S+ answered something that is not ", FailureKind.SETUP),
         (r"\S+ redirected ", FailureKind.GONE),
@@ -108,7 +109,10 @@ _SENTENCES: tuple[tuple[re.Pattern[str], FailureKind | Callable[[re.Match[str]],
             _replied(Step.RECIPIENT, FailureKind.RECIPIENT),
         ),
         (r"\S+ (?:took the mail for|refused) ", FailureKind.RECIPIENT),
-        (r"the notification has no recipient|[\"'].{0,2600} is no e-mail address$", FailureKind.RECIPIENT),
+        (
+            r"the notification has no recipient|not an e-mail address: |[\"'].{0,2600} is no e-mail address$",
+            FailureKind.RECIPIENT,
+        ),
         (r"no notifier configured for channel ", FailureKind.NO_NOTIFIER),
         (r"abandoned [0-9]+ times: |broken off before it was answered", FailureKind.ABANDONED),
         (r"the notifier failed: ", _phrased(FailureKind.DEFECT)),

@@ -25,6 +25,7 @@ class Taken:
     mail: EmailMessage
     encrypted: bool
     authenticated: bool
+    greeting: str
 
 
 @dataclass
@@ -35,6 +36,8 @@ class Relay:
     sender_reply: str = ""
     recipient_replies: dict[str, str] = field(default_factory=dict)
     data_reply: str = ""
+    data_seconds: float = 0
+    """How long it thinks about a mail."""
     taken: list[Taken] = field(default_factory=list)
     sessions: int = 0
 
@@ -71,6 +74,7 @@ class _Steps:
         return "250 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        await asyncio.sleep(self._relay.data_seconds)
         if self._relay.data_reply:
             return self._relay.data_reply
         assert isinstance(envelope.content, bytes)
@@ -84,6 +88,7 @@ class _Steps:
             mail,
             encrypted=transport.get_extra_info("sslcontext") is not None,
             authenticated=bool(session.authenticated),
+            greeting=str(session.host_name),
         )
         self._relay.taken.append(taken)
         return "250 OK"
@@ -102,6 +107,7 @@ async def relaying(
     starttls: ssl.SSLContext | None = None,
     tls: ssl.SSLContext | None = None,
     login: bool = False,
+    smtputf8: bool = True,
 ) -> AsyncIterator[Relay]:
     """`starttls`: required before anything else. `tls`: from the first byte. `login`: required."""
     relay = Relay()
@@ -116,7 +122,7 @@ async def relaying(
             return SMTP(
                 _Steps(relay),
                 hostname="relay.example.com",
-                enable_SMTPUTF8=True,
+                enable_SMTPUTF8=smtputf8,
                 tls_context=starttls,
                 require_starttls=starttls is not None,
                 auth_require_tls=tls is None,

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import threading
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,8 @@ import trustme
 
 from certctl_mcp.config.destinations import EmailDestination
 from certctl_mcp.notifiers.email import EmailNotifier
+from certctl_mcp.notifiers.failure_kinds import FailureKind
+from certctl_mcp.services.diagnosis.classifying import classify
 from storage.models import Notification
 from tests.builders import NOON, SettableClock, notification
 from tests.certctl_mcp.notifiers.failing import assert_leaks_no_secret, failure_of
@@ -105,7 +108,7 @@ async def test_every_attempt_has_the_message_id_made_of_the_id(relay: Relay) -> 
     assert [taken.mail["Message-ID"] for taken in relay.taken] == ["<notif-17@example.com>"] * 2
 
 
-@pytest.mark.parametrize("recipient", ["", " , ", "on-call", "ada@example.com, bob", "a@b\r\nRCPT TO:<c@d>"])
+@pytest.mark.parametrize("recipient", ["", " , ", "on-call", "a@b\r\nRCPT TO:<c@d>"])
 async def test_a_malformed_recipient_is_final_and_nothing_is_sent(relay: Relay, recipient: str) -> None:
     failure = await failure_of(notifier(relay.address), to(recipient))
     assert failure.permanent
@@ -113,8 +116,8 @@ async def test_a_malformed_recipient_is_final_and_nothing_is_sent(relay: Relay, 
 
 
 async def test_a_malformed_recipient_is_named(relay: Relay) -> None:
-    failure = await failure_of(notifier(relay.address), to("ada@example.com", "bob at example.com"))
-    assert str(failure) == "'bob at example.com' is no e-mail address"
+    failure = await failure_of(notifier(relay.address), to("bob at example.com"))
+    assert str(failure) == "not an e-mail address: 'bob at example.com'"
 
 
 @pytest.mark.parametrize(
@@ -299,3 +302,91 @@ async def test_no_secret_leaks(authority: Authority) -> None:
         mails = notifier(relay.address, **authority.trusted("tls"), **LOGIN)
         secrets = [PASSWORD, "AGFkYQBjb3JyZWN0LWhvcnNl", "Y29ycmVjdC1ob3JzZQ"]
         await assert_leaks_no_secret(mails, secrets, to("ada@x.example"))
+
+
+async def test_a_malformed_address_does_not_keep_the_others_from_being_told(relay: Relay) -> None:
+    failure = await failure_of(notifier(relay.address), to("ada@x.example", "bogus", "bob@x.example"))
+    assert relay.only.recipients == ("ada@x.example", "bob@x.example")
+    assert str(failure) == (
+        f"{relay.name} took the mail for ada@x.example, bob@x.example "
+        "and refused 'bogus' (not an e-mail address)"
+    )
+    assert failure.kind is classify(str(failure)) is FailureKind.RECIPIENT
+    assert failure.permanent
+
+
+async def test_a_malformed_address_is_not_final_while_another_may_still_be_reached(relay: Relay) -> None:
+    relay.recipient_replies = {"bob@x.example": "450 later"}
+    failure = await failure_of(notifier(relay.address), to("ada@x.example", "bogus", "bob@x.example"))
+    assert failure.kind is classify(str(failure)) is FailureKind.OUTAGE
+    assert not failure.permanent
+
+
+async def test_a_relay_without_smtputf8_takes_the_mail_for_the_others() -> None:
+    async with relaying(smtputf8=False) as relay:
+        failure = await failure_of(notifier(relay.address), to("jürgen@x.example", "bob@x.example"))
+        assert relay.only.recipients == ("bob@x.example",)
+        assert relay.only.mail["To"] == "bob@x.example"
+    assert "refused jürgen@x.example (553 5.6.7 " in str(failure)
+    assert failure.kind is classify(str(failure)) is FailureKind.SETUP
+    assert not failure.permanent
+
+
+@pytest.mark.parametrize(
+    ("recipient", "address"),
+    [
+        ("Ops Team <ops@example.com>", "ops@example.com"),
+        ('"a b"@x.example', '"a b"@x.example'),
+        ("ops@[192.0.2.1]", "ops@[192.0.2.1]"),
+        ("ops@straße.de", "ops@xn--strae-oqa.de"),
+    ],
+)
+async def test_every_form_of_an_address_arrives(relay: Relay, recipient: str, address: str) -> None:
+    await notifier(relay.address).send(to(recipient))
+    assert relay.only.recipients == (address,)
+    assert relay.only.mail["To"].addresses[0].addr_spec == address
+
+
+async def test_the_senders_domain_is_converted_as_a_recipients_is(relay: Relay) -> None:
+    await notifier(relay.address, from_address="Büro <ops@straße.de>").send(to("ada@x.example"))
+    assert relay.only.sender == "ops@xn--strae-oqa.de"
+    assert relay.only.mail["From"].addresses[0].addr_spec == "ops@xn--strae-oqa.de"
+    assert relay.only.mail["Message-ID"].endswith("@xn--strae-oqa.de>")
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "greeting"),
+    [
+        ("host.example.com", {}, "host.example.com"),
+        ("localhost", {}, "[127.0.0.1]"),
+        ("bare", {}, "[127.0.0.1]"),
+        ("host.example.com", {"ehlo_name": "mx.example.org"}, "mx.example.org"),
+    ],
+)
+async def test_the_relay_is_greeted_with_a_full_name_or_an_address(
+    monkeypatch: pytest.MonkeyPatch, relay: Relay, name: str, settings: dict[str, Any], greeting: str
+) -> None:
+    monkeypatch.setattr("socket.getfqdn", lambda: name)
+    await notifier(relay.address, **settings).send(to("ada@x.example"))
+    assert relay.only.greeting == greeting
+
+
+async def test_a_name_of_our_own_that_can_not_be_found_holds_nothing_up(
+    monkeypatch: pytest.MonkeyPatch, relay: Relay
+) -> None:
+    released = threading.Event()
+    monkeypatch.setattr("socket.getfqdn", lambda: str(released.wait(30)))
+    monkeypatch.setattr("certctl_mcp.notifiers.local_hostname._LOOK_UP_SECONDS", 0.01)
+    try:
+        await notifier(relay.address).send(to("ada@x.example"))
+    finally:
+        released.set()
+    assert relay.only.greeting == "[127.0.0.1]"
+
+
+async def test_a_relay_may_take_longer_to_answer_the_mail_than_anything_else(relay: Relay) -> None:
+    relay.data_seconds = 0.4
+    mails = notifier(relay.address, seconds=0.3, data_timeout="5s")
+    await mails.send(to("ada@x.example"))
+    assert len(relay.taken) == 1
+    assert mails.attempt_timeout >= timedelta(seconds=5.3)

@@ -1,6 +1,6 @@
 import pytest
 
-from certctl_mcp.notifiers.recipients import MalformedRecipientError, parse_recipients
+from certctl_mcp.notifiers.recipients import MalformedRecipientError, Recipients, parse_recipients
 
 
 @pytest.mark.parametrize(
@@ -13,10 +13,18 @@ from certctl_mcp.notifiers.recipients import MalformedRecipientError, parse_reci
         ("o'neill+certs@mail-1.example.co.uk", ("o'neill+certs@mail-1.example.co.uk",)),
         ("root@localhost", ("root@localhost",)),
         ("jürgen@bücher.example", ("jürgen@xn--bcher-kva.example",)),
+        ("ops@straße.de", ("ops@xn--strae-oqa.de",)),
+        ("Ops Team <ops@example.com>", ("ops@example.com",)),
+        ('"Team, Ops; all" <ops@example.com>, b@x', ("ops@example.com", "b@x")),
+        ("a@x;b@x", ("a@x", "b@x")),
+        ('"a b"@x', ('"a b"@x',)),
+        ('"a,b"@x;c@x', ('"a,b"@x', "c@x")),
+        ("ops@[192.0.2.1]", ("ops@[192.0.2.1]",)),
+        ("ops@[IPv6:2001:db8::1]", ("ops@[IPv6:2001:db8::1]",)),
     ],
 )
 def test_addresses_are_separated_by_commas(recipient: str, addresses: tuple[str, ...]) -> None:
-    assert parse_recipients(recipient) == addresses
+    assert parse_recipients(recipient) == Recipients(addresses, ())
 
 
 @pytest.mark.parametrize(
@@ -30,10 +38,10 @@ def test_addresses_are_separated_by_commas(recipient: str, addresses: tuple[str,
         "ada@example..com",
         "ada@example.com.",
         "ada example@example.com",
-        "Ada <ada@example.com>",
+        "Ada <ada>",
         "ada@example.com\r\nDATA",
         "ada@exam\x00ple.com",
-        "ada@[127.0.0.1]",
+        "ada@[127.0.0.256]",
         "a" * 65 + "@example.com",
         "a@" + "b" * 64,
         "a@" + "b." * 130 + "c",
@@ -41,9 +49,10 @@ def test_addresses_are_separated_by_commas(recipient: str, addresses: tuple[str,
     ],
 )
 def test_what_is_no_address_is_named(malformed: str) -> None:
+    assert parse_recipients(f"ada@example.com,{malformed}") == Recipients(("ada@example.com",), (malformed,))
     with pytest.raises(MalformedRecipientError) as caught:
-        parse_recipients(f"ada@example.com,{malformed}")
-    assert str(caught.value) == f"{malformed!r} is no e-mail address"
+        parse_recipients(malformed)
+    assert str(caught.value) == f"not an e-mail address: {malformed!r}"
 
 
 @pytest.mark.parametrize("empty", ["", " ", ",", " , ,"])

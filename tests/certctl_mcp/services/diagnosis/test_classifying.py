@@ -137,7 +137,7 @@ def test_what_the_statuses_of_http_tell(status: int, kind: FailureKind) -> None:
         assert classify(str(failure)) is kind
 
 
-@pytest.mark.parametrize("recipient", ["", "nobody", "'; drop", "a@b@c", "ada@example.com, nobody", "\n\t@"])
+@pytest.mark.parametrize("recipient", ["", "nobody", "'; drop", "a@b@c", "ada, nobody", "\n\t@"])
 def test_a_malformed_recipient(recipient: str) -> None:
     with pytest.raises(MalformedRecipientError) as malformed:
         parse_recipients(recipient)

@@ -1,0 +1,24 @@
+"""Domain names in their ASCII form, for every address and host, configured or mailed to.
+
+IDNA 2008: the older rules turn `straße.de` into `strasse.de`, which is somebody else's domain.
+"""
+
+import idna
+
+
+def ascii_domain(name: str) -> str:
+    """`name` with its international labels encoded; what is ASCII already stays as it is.
+
+    Raises:
+        ValueError: it is not a domain name, or would be read back as another one.
+    """
+    if name.isascii():
+        return name
+    try:
+        meant = idna.uts46_remap(name, std3_rules=True, transitional=False)
+        encoded = idna.encode(meant, std3_rules=True, transitional=False).decode("ascii")
+        if idna.decode(encoded) == meant:
+            return encoded
+    except UnicodeError:
+        pass
+    raise ValueError("must be a domain name")

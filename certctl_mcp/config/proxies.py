@@ -1,0 +1,43 @@
+"""The usual proxy variables, for channels that have no proxy setting of their own."""
+
+import ipaddress
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+
+def environment_proxy(environ: Mapping[str, str], url: str) -> str | None:
+    """The HTTP proxy that `environ` names for connections to `url`; None for a direct connection.
+
+    HTTP and HTTPS channels follow HTTP_PROXY and HTTPS_PROXY, every channel ALL_PROXY; NO_PROXY lists hosts,
+    domains, networks, or `*`. Proxies that don't speak HTTP are passed over.
+    """
+    target = urlsplit(url)
+    if _is_exempt(target.hostname or "", target.port, _variable(environ, "no_proxy")):
+        return None
+    for name in (f"{target.scheme}_proxy", "all_proxy"):
+        proxy = _variable(environ, name)
+        if proxy and "://" not in proxy:
+            proxy = f"http://{proxy}"
+        if proxy.startswith("http://"):
+            return proxy
+    return None
+
+
+def _variable(environ: Mapping[str, str], name: str) -> str:
+    return (environ.get(name) or environ.get(name.upper()) or "").strip()
+
+
+def _is_exempt(host: str, port: int | None, no_proxy: str) -> bool:
+    host = host.lower()
+    for entry in (part.strip().lower() for part in no_proxy.split(",")):
+        name = entry.removesuffix(f":{port}").removeprefix("*.").lstrip(".")
+        if entry == "*" or (name and (host == name or host.endswith(f".{name}"))) or _holds(name, host):
+            return True
+    return False
+
+
+def _holds(network: str, host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(network, strict=False)
+    except ValueError:
+        return False

@@ -1,0 +1,45 @@
+import pytest
+
+from certctl_mcp.config.proxies import environment_proxy
+from certctl_mcp.config.settings import load_settings
+
+PROXY = "http://proxy.example.com:3128"
+
+
+@pytest.mark.parametrize(
+    ("environ", "url", "proxy"),
+    [
+        ({}, "https://a.example/", None),
+        ({"HTTPS_PROXY": PROXY}, "https://a.example/", PROXY),
+        ({"https_proxy": PROXY, "HTTPS_PROXY": "http://other:1"}, "https://a.example/", PROXY),
+        ({"HTTPS_PROXY": PROXY}, "http://a.example/", None),
+        ({"HTTP_PROXY": "proxy.example.com:3128"}, "http://a.example/", PROXY),
+        ({"ALL_PROXY": PROXY}, "smtp://mail.example.com:587", PROXY),
+        ({"HTTPS_PROXY": PROXY}, "smtp://mail.example.com:587", None),
+        ({"ALL_PROXY": "socks5://proxy.example.com"}, "https://a.example/", None),
+        ({"HTTPS_PROXY": PROXY, "NO_PROXY": "a.example"}, "https://a.example/", None),
+        ({"HTTPS_PROXY": PROXY, "NO_PROXY": ".example"}, "https://a.example/", None),
+        ({"HTTPS_PROXY": PROXY, "NO_PROXY": "b.example, *"}, "https://a.example/", None),
+        ({"HTTPS_PROXY": PROXY, "NO_PROXY": "ample"}, "https://a.example/", PROXY),
+        ({"HTTPS_PROXY": PROXY, "NO_PROXY": "10.0.0.0/8"}, "https://10.1.2.3/", None),
+        ({"HTTPS_PROXY": PROXY, "NO_PROXY": "a.example:8443"}, "https://a.example:8443/", None),
+        ({"HTTPS_PROXY": PROXY, "NO_PROXY": "a.example:8443"}, "https://a.example/", PROXY),
+    ],
+)
+def test_the_variables_name_the_proxy(environ: dict[str, str], url: str, proxy: str | None) -> None:
+    assert environment_proxy(environ, url) == proxy
+
+
+@pytest.mark.parametrize(
+    ("own", "proxy"),
+    [
+        ({}, PROXY),
+        ({"CERTCTL_SLACK_PROXY": "direct"}, None),
+        ({"CERTCTL_SLACK_PROXY": "http://b:1"}, "http://b:1"),
+    ],
+)
+def test_a_channels_own_setting_counts_more(own: dict[str, str], proxy: str | None) -> None:
+    environ = {"HTTPS_PROXY": PROXY, "CERTCTL_SLACK_WEBHOOK_URL": "https://hooks.example.com/x", **own}
+    (channel,) = load_settings(None, environ).channels
+    assert channel.destination.kind == "slack"
+    assert channel.destination.proxy_url == proxy

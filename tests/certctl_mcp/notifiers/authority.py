@@ -1,0 +1,26 @@
+"""A certificate authority of the operator's own, with certificates for a server and for a client."""
+
+import ssl
+from pathlib import Path
+
+import trustme
+
+
+class Authority:
+    """Its files, and the TLS settings of a server that has a certificate from it."""
+
+    def __init__(self, directory: Path) -> None:
+        self._authority = trustme.CA()
+        self.ca_file = str(directory / "ca.pem")
+        self.client_cert = str(directory / "client.pem")
+        self._authority.cert_pem.write_to_path(self.ca_file)
+        self._authority.issue_cert("client").private_key_and_cert_chain_pem.write_to_path(self.client_cert)
+
+    def server(self, *, asks_client: bool = False) -> ssl.SSLContext:
+        """`asks_client`: only clients with a certificate of the authority may connect."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self._authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
+        if asks_client:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(self.ca_file)
+        return context

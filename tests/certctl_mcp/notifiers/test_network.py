@@ -1,0 +1,248 @@
+"""The operator's network, as every channel meets it: authorities, client certificates, proxies, addresses."""
+
+import asyncio
+import socket
+import ssl
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from certctl_mcp.config.destinations import Channel
+from certctl_mcp.notifiers.base import DeliveryFailedError
+from certctl_mcp.notifiers.failure_kinds import FailureKind
+from certctl_mcp.notifiers.name_resolution import Resolver
+from certctl_mcp.notifiers.registry import NotifierRegistry
+from certctl_mcp.services.diagnosis.classifying import classify
+from tests.builders import notification
+from tests.certctl_mcp.notifiers.authority import Authority
+from tests.certctl_mcp.notifiers.proxy import Proxy, proxying
+from tests.certctl_mcp.notifiers.relay import relaying
+from tests.certctl_mcp.notifiers.test_refusals import HTTP_CHANNELS
+
+CHANNELS = ["email", *HTTP_CHANNELS]
+
+
+@asynccontextmanager
+async def receiving(
+    channel: str, tls: ssl.SSLContext | None
+) -> AsyncIterator[tuple[dict[str, Any], list[str]]]:
+    """The settings of a channel to a real receiver, and what has arrived there."""
+    arrived: list[str] = []
+    if channel == "email":
+        async with relaying(tls=tls) as relay:
+            host, port = relay.address
+            yield (
+                {
+                    "kind": "email",
+                    "host": host,
+                    "port": port,
+                    "from_address": "certs@example.com",
+                    "security": "none" if tls is None else "tls",
+                },
+                arrived,
+            )
+            arrived += [taken.sender for taken in relay.taken]
+        return
+
+    async def take(request: web.Request) -> web.Response:
+        arrived.append(request.path)
+        return web.Response()
+
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", take)
+    server = TestServer(application, scheme="http" if tls is None else "https")
+    await server.start_server(ssl=tls)
+    try:
+        yield HTTP_CHANNELS[channel](str(server.make_url("/"))), arrived
+    finally:
+        await server.close()
+
+
+async def sent(destination: dict[str, Any]) -> DeliveryFailedError | None:
+    channel = Channel.model_validate({"name": "Alerts", "destination": destination})
+    async with NotifierRegistry.open([channel], 10) as registry:
+        notifier = await registry.find("Alerts")
+        assert notifier is not None
+        try:
+            await notifier.send(notification(recipient="ada@example.com"))
+        except DeliveryFailedError as raised:
+            failure = raised
+        else:
+            return None
+    assert classify(str(failure)) is failure.kind
+    assert failure.of_channel
+    assert not failure.permanent
+    return failure
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+async def test_a_private_authority_is_trusted_where_it_is_configured(
+    authority: Authority, channel: str
+) -> None:
+    async with receiving(channel, authority.server()) as (destination, _):
+        refused = await sent(destination)
+        assert refused is not None
+        assert refused.kind is FailureKind.TLS
+        assert await sent(destination | {"ca_file": authority.ca_file}) is None
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+async def test_a_receiver_that_asks_for_a_client_certificate_gets_it(
+    authority: Authority, channel: str
+) -> None:
+    async with receiving(channel, authority.server(asks_client=True)) as (destination, _):
+        trusting = destination | {"ca_file": authority.ca_file}
+        assert await sent(trusting) is not None
+        assert await sent(trusting | {"client_cert": authority.client_cert}) is None
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+async def test_an_authority_without_key_identifiers_is_trusted_on_every_python(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch, channel: str
+) -> None:
+    usual = ssl.create_default_context
+    contexts: list[ssl.SSLContext] = []
+
+    def strict(*arguments: Any, **options: Any) -> ssl.SSLContext:
+        context = usual(*arguments, **options)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        contexts.append(context)
+        return context
+
+    async with receiving(channel, authority.server()) as (destination, _):
+        monkeypatch.setattr(ssl, "create_default_context", strict)
+        assert await sent(destination | {"ca_file": authority.ca_file}) is None
+    assert not any(context.verify_flags & ssl.VERIFY_X509_STRICT for context in contexts)
+    assert contexts
+
+
+@pytest.fixture
+async def proxy() -> AsyncIterator[Proxy]:
+    async with proxying() as proxy:
+        yield proxy
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+@pytest.mark.parametrize("encrypted", [False, True])
+async def test_every_channel_goes_through_its_proxy(
+    authority: Authority, proxy: Proxy, channel: str, encrypted: bool
+) -> None:
+    tls = authority.server() if encrypted else None
+    async with receiving(channel, tls) as (destination, _):
+        destination |= {"ca_file": authority.ca_file}
+        with_user = proxy.url.replace("://", "://ada:correct-horse@")
+        assert await sent(destination | {"proxy": with_user}) is None
+        assert len(proxy.requests) == 1
+        assert "proxy-authorization: basic ywrhomnvcnjly3qtag9yc2u=" in proxy.heads[0].lower()
+        assert await sent(destination | {"proxy": "direct"}) is None
+        assert len(proxy.requests) == 1
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+async def test_a_proxy_that_refuses_is_named(authority: Authority, proxy: Proxy, channel: str) -> None:
+    proxy.refuses = 407
+    async with receiving(channel, authority.server()) as (destination, arrived):
+        failure = await sent(destination | {"ca_file": authority.ca_file, "proxy": proxy.url})
+    assert failure is not None
+    assert str(failure).startswith(
+        f"the proxy {proxy.place} answered 407 when asked to connect to 127.0.0.1:"
+    )
+    assert failure.kind is FailureKind.PROXY
+    assert arrived == []
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+async def test_a_proxy_that_is_not_there_is_named(closed_port: int, channel: str) -> None:
+    async with receiving(channel, None) as (destination, _):
+        failure = await sent(destination | {"proxy": f"http://127.0.0.1:{closed_port}"})
+    assert failure is not None
+    assert str(failure) == f"the connection to the proxy 127.0.0.1:{closed_port} failed: Connection refused"
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+async def test_the_next_address_of_a_receiver_is_tried(
+    monkeypatch: pytest.MonkeyPatch, channel: str, closed_port: int
+) -> None:
+    async with receiving(channel, None) as (destination, _):
+        usual = socket.getaddrinfo
+
+        def both(host: str, port: int, *arguments: Any, **options: Any) -> list[Any]:
+            if host != "two.example":
+                return usual(host, port, *arguments, **options)
+            good = usual("127.0.0.1", port, *arguments, **options)
+            # Reserved for documentation: nothing answers there.
+            return [(socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("2001:db8::1", port, 0, 0)), *good]
+
+        monkeypatch.setattr(socket, "getaddrinfo", both)
+        moved = {
+            name: value.replace("127.0.0.1", "two.example") if isinstance(value, str) else value
+            for name, value in destination.items()
+        }
+        assert await sent(moved) is None
+
+
+async def test_a_silent_name_server_holds_up_its_own_name_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+    looked_up: list[str] = []
+    usual = socket.getaddrinfo
+
+    def silent(host: str, *arguments: Any, **options: Any) -> Any:
+        looked_up.append(host)
+        if host.endswith("silent.example"):
+            released.wait(30)
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return usual(host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
+    resolver = Resolver(0.05)
+    try:
+        hanging = [asyncio.ensure_future(resolver.addresses("mail.silent.example", 25)) for _ in range(60)]
+        await asyncio.sleep(0)
+        async with asyncio.timeout(1):
+            assert await resolver.addresses("localhost", 80)
+        outcomes = await asyncio.gather(*hanging, return_exceptions=True)
+        assert {str(outcome) for outcome in outcomes} == {
+            f"[Errno {socket.EAI_AGAIN}] no answer from the name servers within 0.05 s"
+        }
+        assert looked_up.count("mail.silent.example") == 1
+    finally:
+        released.set()
+
+
+async def test_a_time_out_of_a_name_server_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+
+    def silent(host: str, *arguments: Any, **options: Any) -> Any:
+        released.wait(30)
+        raise socket.gaierror(socket.EAI_AGAIN, "later")
+
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
+    try:
+        for destination in (
+            HTTP_CHANNELS["webhook"]("http://hooks.silent.example/"),
+            {"kind": "email", "host": "mail.silent.example", "from_address": "a@b.c", "security": "none"},
+        ):
+            channel = Channel.model_validate({"name": "Alerts", "destination": destination})
+            async with NotifierRegistry.open(
+                [channel], 10, connect_timeout=timedelta(milliseconds=50)
+            ) as registry:
+                notifier = await registry.find("Alerts")
+                assert notifier is not None
+                with pytest.raises(DeliveryFailedError) as caught:
+                    await notifier.send(notification(recipient="ada@example.com"))
+            assert "could not be resolved: no answer from the name servers within 0.05 s" in str(caught.value)
+            assert caught.value.kind is classify(str(caught.value)) is FailureKind.DNS
+    finally:
+        released.set()
