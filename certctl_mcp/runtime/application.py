@@ -23,6 +23,7 @@ from certctl_mcp.services.limitations import LIMITATION_TEXTS, Limitation
 from certctl_mcp.services.notifications import NotificationService
 from certctl_mcp.services.stats import StatsService
 from storage.database import Database
+from storage.maintenance.queue_state import queue_state
 from storage.models import Room
 from storage.operations.processes import Heartbeat
 from storage.read_only import ReadOnlyReason
@@ -67,13 +68,14 @@ async def open_application(settings: Settings) -> AsyncIterator[Application]:
         StorageError: the database can't be used.
         SettingsError: a channel can't be built as it is configured.
     """
+    url = settings.database_url.get_secret_value()
+    # An assistant that may only look must not change the schema of another program either.
+    migrate = settings.database_migrate and not (settings.read_only and (await queue_state(url)).is_foreign)
     async with (
         NotifierRegistry.open(
             settings.channels, settings.concurrency, send_timeout=settings.send_timeout
         ) as notifiers,
-        Database.open(
-            settings.database_url.get_secret_value(), migrate=settings.database_migrate
-        ) as database,
+        Database.open(url, migrate=migrate) as database,
     ):
         repository = NotificationRepository(database)
         delivery = Delivery(

@@ -88,9 +88,9 @@ def program(
         from certctl_mcp.cli.commands import serve
 
         return serve.serve(config, serve.ServeOptions(read_only, tools, exclude, no_migrate))
-    if read_only or tools is not None or exclude is not None or no_migrate:
+    if read_only or tools is not None or exclude is not None:
         raise CommandFailedError(
             ExitCode.USAGE,
-            "--read-only, --tools, --exclude and --no-migrate are for serving, not for a command",
+            "--read-only, --tools and --exclude are for serving, not for a command",
         )
     return None

@@ -12,7 +12,7 @@ import typer
 
 from certctl_mcp.cli.commands.filters import is_empty, option_errors
 from certctl_mcp.cli.commands.interruptible import unless_interrupted
-from certctl_mcp.cli.commands.running import operator, with_application
+from certctl_mcp.cli.commands.running import Access, operator, with_application
 from certctl_mcp.cli.terminal.changes import print_changes, print_preview, question
 from certctl_mcp.cli.terminal.documents import Changes, Refusal
 from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode
@@ -41,6 +41,7 @@ def run_bulk(
     yes: bool,
     dry_run: bool,
     json: Format,
+    no_migrate: bool,
     config: Path | None,
 ) -> ExitCode:
     """Run `action` on the notifications with `ids`, or else on those that match `wanted`.
@@ -60,7 +61,12 @@ def run_bulk(
         raise typer.BadParameter("is for a filter, not for ids", param_hint="--dry-run")
 
     if ids:
-        changes = with_application(config, lambda application: _change_by_ids(application, action, ids))
+        changes = with_application(
+            config,
+            lambda application: _change_by_ids(application, action, ids),
+            Access.CHANGE,
+            no_migrate=no_migrate,
+        )
         return print_changes(changes, action, json=json)
     now = utc_now()
     with option_errors():
@@ -79,7 +85,8 @@ def run_bulk(
             await _ask(bulk, preview)
         return print_changes(await _change_selected(bulk, preview), action, json=json)
 
-    return with_application(config, act)
+    access = Access.READ if dry_run else Access.CHANGE
+    return with_application(config, act, access, no_migrate=no_migrate)
 
 
 async def _ask(bulk: BulkActions, preview: Preview) -> None:

@@ -1,4 +1,6 @@
-"""`channels`: where can notifications go, and do they get there?"""
+"""`channels`: the configured channels, and how their attempts went."""
+
+import os
 
 import typer
 
@@ -8,11 +10,12 @@ from certctl_mcp.cli.terminal.formats import Format
 
 
 def channels(json: Format = Format.TEXT, config: ConfigFile = None) -> int:
-    """List the channels and how they did lately."""
-    from certctl_mcp.cli.commands.running import with_application
+    """List the channels and how their attempts went in the last 24 hours."""
+    from certctl_mcp.cli.commands.running import NoQueueError, with_application
     from certctl_mcp.cli.terminal.documents import Channels
     from certctl_mcp.cli.terminal.output import print_all, print_json
     from certctl_mcp.cli.terminal.overview import channel_table
+    from certctl_mcp.config.settings import load_settings
     from certctl_mcp.runtime.application import Application
     from certctl_mcp.services.notifications import ChannelHealth
     from storage.clock import utc_now
@@ -20,7 +23,14 @@ def channels(json: Format = Format.TEXT, config: ConfigFile = None) -> int:
     async def found(application: Application) -> tuple[ChannelHealth, ...]:
         return await application.notifications.channels()
 
-    configured = with_application(config, found)
+    try:
+        configured = with_application(config, found)
+    except NoQueueError:
+        # What is configured can be shown before the first notification.
+        configured = tuple(
+            ChannelHealth(name=channel.name, destination=channel.destination.description, record=None)
+            for channel in load_settings(config, os.environ).channels
+        )
     if json:
         print_json(Channels(data=configured), json)
     elif configured:

@@ -1,5 +1,6 @@
 """`list`: the notifications there are, and with --follow those that come."""
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -28,6 +29,9 @@ def list_(
     config: ConfigFile = None,
 ) -> int:
     """List notifications, newest first. Every given filter must match."""
+    from rich.console import Console
+    from rich.text import Text
+
     from certctl_mcp.cli.commands.running import with_application
     from certctl_mcp.cli.terminal.documents import Listing
     from certctl_mcp.cli.terminal.notifications import notification_rows
@@ -59,7 +63,9 @@ def list_(
             while every and page.next_cursor is not None:
                 page = await application.repository.list(selected, limit=limit, cursor=page.next_cursor)
                 items += page.items
-            print_json(Listing(data=tuple(items), next_cursor=page.next_cursor))
+            print_json(
+                Listing(database=application.location, data=tuple(items), next_cursor=page.next_cursor)
+            )
             return ExitCode.DONE
         print_rows(list(page.items), headings=True)
         while every and page.next_cursor is not None:
@@ -80,6 +86,8 @@ def list_(
     def _tell_rest(page: NotificationPage, location: str) -> None:
         if not page.items and json is Format.TEXT:
             typer.echo(f"No notification in {location} matches.", err=True)
+        elif sys.stderr.isatty():
+            Console(stderr=True, highlight=False).print(Text(f"Database: {location}", style="dim"))
         if page.next_cursor is not None:
             typer.echo(f"There are more: add --cursor {page.next_cursor}, or --all.", err=True)
 

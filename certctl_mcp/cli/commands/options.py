@@ -17,6 +17,11 @@ def _config_of_program(context: typer.Context, config: Path | None) -> Path | No
     return config
 
 
+def _no_migrate_of_program(context: typer.Context, no_migrate: bool) -> bool:
+    """Given for the command, or before it."""
+    return no_migrate or (context.parent is not None and bool(context.parent.params.get("no_migrate")))
+
+
 ConfigFile = Annotated[
     Path | None,
     typer.Option(
@@ -29,7 +34,9 @@ ConfigFile = Annotated[
 NoMigrate = Annotated[
     bool,
     typer.Option(
-        "--no-migrate", help="Leave the database's schema as it is; what is there is read at least."
+        "--no-migrate",
+        help="Leave the database's schema as it is. Without a complete schema, the queue can only be read.",
+        callback=_no_migrate_of_program,
     ),
 ]
 Tools = Annotated[

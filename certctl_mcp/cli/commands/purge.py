@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from certctl_mcp.cli.commands.filters import filter_options
-from certctl_mcp.cli.commands.options import ConfigFile, DryRun, Yes
+from certctl_mcp.cli.commands.options import ConfigFile, DryRun, NoMigrate, Yes
 from certctl_mcp.cli.terminal.exit_codes import ExitCode
 from certctl_mcp.cli.terminal.formats import Format
 
@@ -17,6 +17,7 @@ def purge(
     dry_run: DryRun = False,
     yes: Yes = False,
     json: Format = Format.TEXT,
+    no_migrate: NoMigrate = False,
     config: ConfigFile = None,
 ) -> ExitCode:
     """Delete notifications for good, with their attempts.
@@ -27,4 +28,13 @@ def purge(
     from certctl_mcp.cli.commands.bulk import run_bulk
     from storage.models import AuditAction
 
-    return run_bulk(AuditAction.PURGE, None, wanted, yes=yes, dry_run=dry_run, json=json, config=config)
+    return run_bulk(
+        AuditAction.PURGE,
+        None,
+        wanted,
+        yes=yes,
+        dry_run=dry_run,
+        json=json,
+        no_migrate=no_migrate,
+        config=config,
+    )

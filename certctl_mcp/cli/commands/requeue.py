@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from certctl_mcp.cli.commands.filters import filter_options
-from certctl_mcp.cli.commands.options import ConfigFile, DryRun, Ids, Yes
+from certctl_mcp.cli.commands.options import ConfigFile, DryRun, Ids, NoMigrate, Yes
 from certctl_mcp.cli.terminal.exit_codes import ExitCode
 from certctl_mcp.cli.terminal.formats import Format
 
@@ -18,6 +18,7 @@ def requeue(
     dry_run: DryRun = False,
     yes: Yes = False,
     json: Format = Format.TEXT,
+    no_migrate: NoMigrate = False,
     config: ConfigFile = None,
 ) -> ExitCode:
     """Retry dead letters from scratch.
@@ -29,5 +30,12 @@ def requeue(
     from storage.models import AuditAction
 
     return run_bulk(
-        AuditAction.REQUEUE, ids or (), wanted, yes=yes, dry_run=dry_run, json=json, config=config
+        AuditAction.REQUEUE,
+        ids or (),
+        wanted,
+        yes=yes,
+        dry_run=dry_run,
+        json=json,
+        no_migrate=no_migrate,
+        config=config,
     )

@@ -1,43 +1,93 @@
-"""The steps of every command that uses the database: read settings, open the application, act, close it."""
+"""The steps of every command that uses the queue: read settings, open the application, act, close it."""
 
 import getpass
 import os
 from collections.abc import Awaitable, Callable
+from enum import Enum, auto
 from pathlib import Path
 from typing import TypeVar
 
 import anyio
 
 from certctl_mcp.cli.commands.exit_on_error import failures_told
+from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode
 from certctl_mcp.config.settings import Settings, load_settings
 from certctl_mcp.runtime.application import Application, open_application
 from certctl_mcp.runtime.logs import log_to_stderr
 from certctl_mcp.runtime.platform import user_id
 from certctl_mcp.services.actors import actor_name
+from storage.maintenance.queue_state import queue_state
 
 Result = TypeVar("Result")
 
+_URL = "CERTCTL_DATABASE_URL"
 
-def with_application(config: Path | None, action: Callable[[Application], Awaitable[Result]]) -> Result:
-    """What `action` gives. The loop does not run: nothing is delivered unless `action` asks for it.
+
+class NoQueueError(CommandFailedError):
+    """The place that the settings name holds no queue."""
+
+
+class Access(Enum):
+    """What a command may do to the database."""
+
+    READ = auto()
+    """The queue must exist; its schema is left as it is."""
+    CHANGE = auto()
+    """The queue must exist; its schema is migrated as the settings say."""
+    CREATE = auto()
+    """The queue is created if there is none."""
+
+
+def with_application(
+    config: Path | None,
+    action: Callable[[Application], Awaitable[Result]],
+    access: Access = Access.READ,
+    *,
+    no_migrate: bool = False,
+) -> Result:
+    """The result of `action`. The loop does not run: nothing is delivered unless `action` asks for it.
 
     Raises:
-        CommandFailedError: the settings are wrong, the database can't be used, or the action was refused.
+        CommandFailedError: the settings are wrong, there is no queue, the database can't be used, or the
+            action was refused.
     """
     with failures_told():
         settings = load_settings(config, os.environ)
         log_to_stderr("warning")
-        return anyio.run(_run, settings, action)
+        if no_migrate or access is Access.READ:
+            settings = settings.model_copy(update={"database_migrate": False})
+        return anyio.run(_run, settings, action, access)
 
 
-async def _run(settings: Settings, action: Callable[[Application], Awaitable[Result]]) -> Result:
+async def _run(
+    settings: Settings, action: Callable[[Application], Awaitable[Result]], access: Access
+) -> Result:
+    if access is not Access.CREATE:
+        await require_queue(settings)
     async with open_application(settings) as application:
         return await action(application)
+
+
+async def require_queue(settings: Settings) -> None:
+    """Raises: NoQueueError: there is none at the place that the settings name."""
+    found = await queue_state(settings.database_url.get_secret_value())
+    if not found.has_queue:
+        raise NoQueueError(
+            ExitCode.DATABASE, f"no queue at {found.location} ({_source(settings)}); nothing was created"
+        )
 
 
 def operator() -> str:
     """The name under which the audit log records what a command does."""
     return actor_name("cli", _user())
+
+
+def _source(settings: Settings) -> str:
+    if os.environ.get(_URL):
+        return f"from {_URL}"
+    if "database_url" in settings.model_fields_set:
+        return "from the settings file"
+    return f"the default; {_URL} names another"
 
 
 def _user() -> str:

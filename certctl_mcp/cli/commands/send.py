@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from certctl_mcp.cli.commands.completion import complete_channel, complete_type
-from certctl_mcp.cli.commands.options import ConfigFile
+from certctl_mcp.cli.commands.options import ConfigFile, NoMigrate
 from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode
 from certctl_mcp.cli.terminal.formats import Format
 
@@ -29,6 +29,7 @@ def send(
         bool, typer.Option("--now", help="Attempt in this process what is due, and tell the outcome.")
     ] = False,
     json: Format = Format.TEXT,
+    no_migrate: NoMigrate = False,
     config: ConfigFile = None,
 ) -> ExitCode:
     """Put an alert into the queue.
@@ -39,7 +40,7 @@ def send(
     from rich.text import Text
 
     from certctl_mcp.cli.commands.filters import option_errors
-    from certctl_mcp.cli.commands.running import operator, with_application
+    from certctl_mcp.cli.commands.running import Access, operator, with_application
     from certctl_mcp.cli.terminal.notifications import status_of
     from certctl_mcp.cli.terminal.output import identifier, print_all, print_json
     from certctl_mcp.runtime.application import Application
@@ -66,7 +67,7 @@ def send(
         notification, _ = await application.notifications.get(accepted.notification.id)
         return notification
 
-    notification = with_application(config, sent)
+    notification = with_application(config, sent, Access.CREATE, no_migrate=no_migrate)
     if json:
         print_json(notification, json)
     else:

@@ -1,4 +1,4 @@
-"""`summary`: how does everything stand?"""
+"""`summary`: the state of the queue and of the fleet."""
 
 from certctl_mcp.cli.commands.options import ConfigFile
 from certctl_mcp.cli.terminal.exit_codes import ExitCode
@@ -8,13 +8,14 @@ from certctl_mcp.cli.terminal.formats import Format
 def summary(json: Format = Format.TEXT, config: ConfigFile = None) -> int:
     """Count notifications, certificates, agents and jobs."""
     from certctl_mcp.cli.commands.running import with_application
+    from certctl_mcp.cli.terminal.documents import Summary
     from certctl_mcp.cli.terminal.output import print_all, print_json
     from certctl_mcp.cli.terminal.overview import summary_tables
     from certctl_mcp.runtime.application import Application
-    from certctl_mcp.services.dashboard import DashboardSummary
 
-    async def counted(application: Application) -> DashboardSummary:
-        return await application.stats.dashboard_summary()
+    async def counted(application: Application) -> Summary:
+        counts = await application.stats.dashboard_summary()
+        return Summary(**dict(counts), database=application.location)
 
     found = with_application(config, counted)
     if json:

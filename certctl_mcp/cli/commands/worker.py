@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from certctl_mcp.cli.commands.options import ConfigFile
+from certctl_mcp.cli.commands.options import ConfigFile, NoMigrate
 from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode, exit_code_after
 
 
@@ -17,6 +17,7 @@ def worker(
     metrics_host: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="At this address instead of 127.0.0.1.")
     ] = None,
+    no_migrate: NoMigrate = False,
     config: ConfigFile = None,
 ) -> int:
     """Deliver what is due, until SIGTERM or Ctrl-C. For systemd or a container.
@@ -35,7 +36,9 @@ def worker(
 
     with failures_told():
         given = {"host": metrics_host or "127.0.0.1", "port": metrics_port}
-        options = {} if metrics_port is None else {"http": given}
+        options: dict[str, object] = {} if metrics_port is None else {"http": given}
+        if no_migrate:
+            options["database_migrate"] = False
         settings = load_settings(config, os.environ, **options)
         if metrics_port is not None:
             require_keys_beyond_loopback(settings.http)

@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
+from certctl_mcp.services.dashboard import DashboardSummary
 from certctl_mcp.services.notifications import ChannelHealth
 from storage.models import Attempt, Notification, NotificationStatus
 
@@ -13,6 +14,8 @@ class _Document(BaseModel):
 class Listing(_Document):
     """A list, in the shape of the HTTP interface. `next_cursor` is None at the end."""
 
+    database: str
+
     data: tuple[Notification, ...]
     next_cursor: str | None
 
@@ -23,6 +26,12 @@ class Detail(_Document):
     notification: Notification
     attempts: tuple[Attempt, ...]
     account: str
+
+
+class Summary(DashboardSummary):
+    """The dashboard summary, and the database it describes."""
+
+    database: str
 
 
 class Channels(_Document):

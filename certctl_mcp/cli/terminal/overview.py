@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from certctl_mcp.cli.terminal.documents import Summary
 from certctl_mcp.cli.terminal.output import distance, one_line, pairs, status_text, when
 from certctl_mcp.services.dashboard import DashboardSummary
 from certctl_mcp.services.limitations import LIMITATION_TEXTS
@@ -15,9 +16,11 @@ from certctl_mcp.text.untrusted import EXCERPT_LENGTH
 from storage.models import ChannelRecord, NotificationStatus
 
 
-def summary_tables(summary: DashboardSummary) -> RenderableType:
+def summary_tables(summary: Summary) -> RenderableType:
     off = (Text(f"Off: {LIMITATION_TEXTS[reason]}", style="yellow") for reason in summary.off)
-    return Group(_queue(summary), "", _fleet(summary), *off)
+    place = pairs()
+    place.add_row("Database", one_line(summary.database))
+    return Group(place, "", _queue(summary), "", _fleet(summary), *off)
 
 
 def channel_table(channels: Sequence[ChannelHealth], now: datetime) -> Table:

@@ -110,6 +110,24 @@ async def test_without_leave_to_add_anything_it_is_read_and_what_is_off_is_told(
     assert (rows(certctl.url, EVERYTHING), rows(certctl.url, SCHEMA)) == before
 
 
+async def test_a_read_only_server_leaves_its_schema_alone(certctl: Certctl) -> None:
+    before = rows(certctl.url, EVERYTHING), rows(certctl.url, SCHEMA)
+    async with assistant(certctl.url, read_only=True) as client:
+        assert (await answer(client, "list_notifications"))["total"] == 4
+    assert (rows(certctl.url, EVERYTHING), rows(certctl.url, SCHEMA)) == before
+
+
+def test_commands_that_read_leave_its_schema_alone(
+    certctl: Certctl, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CERTCTL_DATABASE_URL", certctl.url)
+    before = rows(certctl.url, EVERYTHING), rows(certctl.url, SCHEMA)
+    for arguments in (["list"], ["summary"], ["show", "n-dead"], ["channels"]):
+        assert run(arguments) == 0
+    assert "n-failed" in capsys.readouterr().out
+    assert (rows(certctl.url, EVERYTHING), rows(certctl.url, SCHEMA)) == before
+
+
 async def test_its_certificates_agents_and_jobs_are_counted(certctl: Certctl) -> None:
     async with opened(certctl.url) as application:
         summary = await application.stats.dashboard_summary()

@@ -85,6 +85,7 @@ def test_requeue_by_filter_is_not_done_unasked(command_line: CommandLine) -> Non
 
 
 def test_requeueing_none_is_no_failure(command_line: CommandLine) -> None:
+    command_line("migrate")
     assert command_line("requeue", "--status", "dead") == (0, "0 requeued\n", "")
 
 

@@ -19,8 +19,13 @@ def ids(printed: str) -> list[str]:
 
 
 def test_an_empty_queue_lists_nothing_and_says_so(command_line: CommandLine) -> None:
+    command_line("migrate")
     assert command_line("list") == (0, "", f"No notification in {command_line.database} matches.\n")
-    assert json.loads(command_line("list", "--json").out) == {"data": [], "next_cursor": None}
+    assert json.loads(command_line("list", "--json").out) == {
+        "database": str(command_line.database),
+        "data": [],
+        "next_cursor": None,
+    }
 
 
 def test_a_row_is_one_line_with_the_whole_id_where_the_output_is_no_terminal(
@@ -87,6 +92,9 @@ def test_pages_go_on_after_their_cursor_and_all_takes_every_page(command_line: C
     rest = command_line("list", "--json", "--cursor", cursor).out
     assert ids(first) + ids(rest) == newest_first
     assert ids(command_line("list", "--json", "--limit", "2", "--all").out) == newest_first
+    refused = command_line("list", "--cursor", "x")
+    assert refused.code == 2
+    assert "'x' is not a page cursor" in refused.err
 
 
 def test_undelivered_does_not_pass_for_delivered(command_line: CommandLine) -> None:
@@ -107,6 +115,7 @@ def test_show_tells_the_attempts_and_what_can_be_done(command_line: CommandLine)
 
 @pytest.mark.parametrize("command", ["show", "read", "requeue"])
 def test_an_unknown_id_is_told(command_line: CommandLine, command: str) -> None:
+    command_line("migrate")
     code, _, err = command_line(command, "notif-nowhere")
     assert code == 1
     assert "no notification has the id 'notif-nowhere'" in err

@@ -1,0 +1,28 @@
+"""Whether a database has a queue, and whether the queue is ours: found out by reading alone."""
+
+from dataclasses import dataclass
+
+from storage.database import backend_for
+from storage.engine.driver_errors import explained
+from storage.schema.tables import notification_events
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """What a database holds. Nothing was created or changed to find out."""
+
+    location: str
+    """Without secrets."""
+    has_queue: bool
+    """There is a table of notifications."""
+    is_foreign: bool
+    """The table was made by another program, such as certctl, and this one has never migrated it."""
+
+
+async def queue_state(url: str) -> QueueState:
+    """Raises: StorageError: the database can't be read."""
+    backend = backend_for(url)
+    with explained(backend.location):
+        state = await backend.inspect()
+    has_queue = notification_events not in state.missing.tables
+    return QueueState(backend.location, has_queue, has_queue and state.revision is None)
