@@ -6,6 +6,7 @@ import typer
 
 from certctl_mcp import __version__
 from certctl_mcp.cli.commands import (
+    backup,
     channels,
     copy,
     demo,
@@ -30,7 +31,8 @@ Exit codes:
     0  done
     1  something could not be done: not found, not in that state, declined
     2  an argument or a setting is wrong; nothing was changed
-    3  the database can't be used
+    3  the database can't be used now
+    4  the database needs a newer version of this program
   130  interrupted
 
 \b
@@ -58,6 +60,7 @@ for command in (
     summary.summary,
     channels.channels,
     migrate.migrate,
+    backup.backup,
     copy.copy,
     demo.demo,
 ):

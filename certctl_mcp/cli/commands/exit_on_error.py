@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode
 from certctl_mcp.config.errors import SettingsError
 from certctl_mcp.services.errors import AmbiguousIdError, RequestError, UnknownChannelError
-from storage.errors import InvalidCursorError, NotificationError, StorageError
+from storage.errors import DatabaseTooNewError, InvalidCursorError, NotificationError, StorageError
 
 _CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
     (SettingsError, ExitCode.USAGE),
@@ -15,6 +15,7 @@ _CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
     (InvalidCursorError, ExitCode.USAGE),
     (RequestError, ExitCode.NOT_DONE),
     (NotificationError, ExitCode.NOT_DONE),
+    (DatabaseTooNewError, ExitCode.OUTDATED),
     (StorageError, ExitCode.DATABASE),
 )
 _TOLD = tuple(kind for kind, _ in _CODES)

@@ -95,6 +95,15 @@ class BulkPreview(_Document):
     other_status: int
 
 
+class Backup(_Document):
+    """A backup that was made."""
+
+    database: str
+    file: str
+    notifications: int
+    bytes: int
+
+
 class Copy(_Document):
     """What a database has of another. `differing` names the rows that differ."""
 

@@ -13,6 +13,8 @@ class ExitCode(IntEnum):
     """An argument or a setting is wrong."""
     DATABASE = 3
     """The database can't be used; the same call may succeed later."""
+    OUTDATED = 4
+    """The database was migrated by a newer version of this program, so only an upgrade helps."""
     INTERRUPTED = 130
 
 

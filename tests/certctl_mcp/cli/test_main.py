@@ -124,5 +124,5 @@ def test_migrate_refuses_a_later_schema(command_line: CommandLine) -> None:
         connection.execute("UPDATE certctl_mcp_version SET version_num = '9999'")
     connection.close()
     code, _, err = command_line("migrate")
-    assert code == 3
+    assert code == 4
     assert "upgrade certctl-mcp" in err
