@@ -25,6 +25,7 @@ from mcp_types import Resource as ListedResource
 from mcp_types import ResourceTemplate as ListedTemplate
 from pydantic_core import to_json
 
+from certctl_mcp.mcp_server.answer_budget import fitted
 from certctl_mcp.mcp_server.tools.arguments import ArgumentError
 from certctl_mcp.mcp_server.tools.details import notification_details
 from certctl_mcp.mcp_server.tools.listing import page_of
@@ -68,7 +69,7 @@ class Resource:
     """Keys of the content that differ between reads although nothing has changed."""
 
     async def text(self, opening: Opening) -> str:
-        return to_json(await self.content(opening)).decode()
+        return to_json(fitted(await self.content(opening))).decode()
 
     async def fingerprint(self, opening: Opening) -> bytes:
         """A hash of the content, equal as long as nothing has changed."""

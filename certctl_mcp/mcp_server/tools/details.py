@@ -1,21 +1,33 @@
 """The tool that shows one notification: what happened to it and what happens next."""
 
-from typing import Annotated, NotRequired
+from typing import Annotated, NotRequired, cast
 
+import anyio.to_thread
 from mcp_types import CallToolResult
 from pydantic import Field, WithJsonSchema
 from typing_extensions import TypedDict
 
+from certctl_mcp.mcp_server.answer_budget import BUDGET, TextPage, cost, fitted, text_page
 from certctl_mcp.mcp_server.tools.arguments import NotificationId
 from certctl_mcp.mcp_server.tools.results import ToolContext, answer
 from certctl_mcp.mcp_server.tools.rows import Moment, Row, iso, row
 from certctl_mcp.runtime.lifespan import Opening
 from certctl_mcp.services.history import account, tools, under_way
-from certctl_mcp.text.untrusted import clean_excerpt, clean_name
-from storage.models import Attempt, AttemptOutcome, AuditAction
+from certctl_mcp.text.redaction import redact
+from certctl_mcp.text.untrusted import clean_excerpt, clean_name, escape_hidden
+from storage.models import Attempt, AttemptOutcome, AuditAction, Notification
 
 FULL_TEXT = 16_000
-"""Characters of a message or error that are shown in full."""
+"""Characters of a message or error in one answer, if its tokens allow."""
+
+_SHARE_OF_THE_REST = 0.75
+"""Of the budget, for attempts and everything else besides the texts."""
+
+_MARGIN = 200
+"""Tokens for the keys of the texts."""
+
+_REDACTED_AT_ONCE = 64 * 1024
+"""Characters; longer texts are redacted in a thread, off the event loop."""
 
 MOST_ATTEMPTS = 20
 MOST_DONE = 10
@@ -63,6 +75,7 @@ class NotificationDetails(TypedDict):
     under_way: bool
     notification: Row
     attempts: Annotated[list[AttemptRow], Field(description=f"The newest {MOST_ATTEMPTS}, oldest first")]
+    next_offset: Annotated[NotRequired[int], Field(description="The texts go on there")]
     earlier_attempts: NotRequired[int]
     done: NotRequired[
         Annotated[
@@ -79,16 +92,20 @@ class NotificationDetails(TypedDict):
 
 
 async def get_notification(
-    ctx: ToolContext, id: NotificationId
+    ctx: ToolContext,
+    id: NotificationId,
+    offset: Annotated[
+        int, Field(ge=0, le=10_000_000, description="Continue long texts: next_offset of the answer before.")
+    ] = 0,
 ) -> Annotated[CallToolResult, NotificationDetails]:
     """One notification in full: an account of what happened and what comes next, its texts, its attempts.
 
     To find ids use list_notifications.
     """
-    return answer(await notification_details(ctx.request_context.lifespan_context, id))
+    return answer(await notification_details(ctx.request_context.lifespan_context, id, offset))
 
 
-async def notification_details(opening: Opening, id: str) -> NotificationDetails:
+async def notification_details(opening: Opening, id: str, offset: int = 0) -> NotificationDetails:
     """Raises: NotificationNotFoundError."""
     application = await opening.application()
     notification, attempts, earlier = await application.notifications.newest_attempts(id, MOST_ATTEMPTS)
@@ -103,17 +120,58 @@ async def notification_details(opening: Opening, id: str) -> NotificationDetails
             remedies=tools(application.settings.tool_groups),
         ),
         "under_way": under_way(notification, now),
-        "notification": row(notification, FULL_TEXT),
-        "attempts": [_attempt_row(attempt) for attempt in attempts],
+        "notification": row(notification, 0),
+        "attempts": [],
     }
-    if earlier:
-        details["earlier_attempts"] = earlier
-    if audit := await application.repository.audit(id, limit=MOST_DONE):
-        details["done"] = [
-            {"at": iso(entry.at), "action": entry.action, "untrusted": {"actor": clean_name(entry.actor)}}
-            for entry in audit
-        ]
-    return details
+    if offset == 0:
+        details["attempts"] = [_attempt_row(attempt) for attempt in attempts]
+        if earlier:
+            details["earlier_attempts"] = earlier
+        if audit := await application.repository.audit(notification.id, limit=MOST_DONE):
+            details["done"] = [
+                {"at": iso(entry.at), "action": entry.action, "untrusted": {"actor": clean_name(entry.actor)}}
+                for entry in audit
+            ]
+    return await _with_long_texts(details, notification, offset)
+
+
+async def _with_long_texts(
+    details: NotificationDetails, notification: Notification, offset: int
+) -> NotificationDetails:
+    """`details` with as much of the message and the error from `offset` on as an answer has room for."""
+    texts: dict[str, str] = {"message": notification.message}
+    if notification.last_error:
+        texts["last_error"] = notification.last_error
+    texts = {name: await _redacted(text) for name, text in texts.items()}
+    rest = fitted(details, BUDGET * _SHARE_OF_THE_REST)
+    left = BUDGET - _MARGIN - cost(rest)
+    pages: dict[str, TextPage] = {}
+    # The shorter text first: what it leaves over goes to the longer one.
+    for number, (name, text) in enumerate(sorted(texts.items(), key=lambda item: len(item[1]))):
+        page = text_page(text, offset, limit=left / (len(texts) - number), longest=FULL_TEXT)
+        pages[name] = page
+        left -= cost(page.text)
+    cut_at = [page.end for name, page in pages.items() if page.end < len(texts[name])]
+    result = cast("NotificationDetails", rest)
+    untrusted, shown = result["notification"]["untrusted"], min(cut_at, default=None)
+    result["notification"].pop("cut", None)
+    for name, text in texts.items():
+        # Where one text is cut, the other ends at the same place, so that one offset continues both.
+        part = pages[name].text if shown is None or pages[name].end <= shown else ""
+        part = part or escape_hidden(text[offset : min(shown or len(text), offset + FULL_TEXT)])
+        if part or name == "message":
+            untrusted[name] = part  # type: ignore[literal-required]
+    if shown is not None:
+        result["next_offset"] = shown
+        result["notification"]["cut"] = sum(max(0, len(text) - shown) for text in texts.values())
+    return result
+
+
+async def _redacted(text: str) -> str:
+    """The whole text without its secrets: a part of it could begin or end in the middle of one."""
+    if len(text) <= _REDACTED_AT_ONCE:
+        return redact(text)
+    return await anyio.to_thread.run_sync(redact, text)
 
 
 def _attempt_row(attempt: Attempt) -> AttemptRow:

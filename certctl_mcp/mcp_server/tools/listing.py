@@ -6,6 +6,7 @@ from mcp_types import CallToolResult
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from certctl_mcp.mcp_server.answer_budget import rows_within
 from certctl_mcp.mcp_server.tools.arguments import flatten_filter
 from certctl_mcp.mcp_server.tools.results import ToolContext, answer
 from certctl_mcp.mcp_server.tools.rows import Row, concise_row, row
@@ -31,7 +32,7 @@ async def list_notifications(
     form: Annotated[
         Form, Field(description="detailed adds recipient, certificate_id, longer excerpts.")
     ] = "concise",
-    limit: Annotated[int, Field(ge=1, le=100, description="Page size.")] = 20,
+    limit: Annotated[int, Field(ge=1, le=100, description="At most; a page of long rows is shorter.")] = 20,
     cursor: Annotated[str | None, Field(description="next_cursor of the page before.")] = None,
 ) -> Annotated[CallToolResult, NotificationList]:
     """Find notifications, newest first; every given filter must hold.
@@ -58,9 +59,13 @@ async def page_of(
     if not page.items and cursor is None:
         await application.notifications.check_names(wanted)
     shown_row = concise_row if form == "concise" else row
+    rows = [shown_row(notification) for notification in page.items]
+    if (fitting := rows_within(rows)) < len(rows):
+        page = await application.repository.list(wanted, limit=fitting, cursor=cursor)
+        rows = [shown_row(notification) for notification in page.items]
     found: NotificationList = {
         "total": await application.repository.count(wanted),
-        "notifications": [shown_row(notification) for notification in page.items],
+        "notifications": rows,
     }
     if page.next_cursor is not None:
         found["next_cursor"] = page.next_cursor

@@ -6,18 +6,20 @@ from mcp.server.mcpserver import Context
 from mcp_types import CallToolResult, TextContent
 from pydantic_core import to_json
 
+from certctl_mcp.mcp_server.answer_budget import fitted
 from certctl_mcp.runtime.lifespan import Opening
 
 ToolContext = Context[Opening]
-"""Gives a tool its way to the application."""
+"""The context of a call, through which a tool reaches the application."""
 
 
 def answer(content: Mapping[str, object]) -> CallToolResult:
-    """`content` holds JSON values only."""
-    text = TextContent(text=to_json(content).decode())
-    return CallToolResult(content=[text], structured_content=dict(content))
+    """The result of a call, cut to the budget of an answer. `content` holds JSON values only."""
+    bounded = fitted(content)
+    text = TextContent(text=to_json(bounded).decode())
+    return CallToolResult(content=[text], structured_content=bounded)
 
 
 def refusal(explanation: str) -> CallToolResult:
-    """A call that did nothing, and what would be right."""
+    """The result of a call that did nothing, with what would be right."""
     return CallToolResult(content=[TextContent(text=explanation)], is_error=True)

@@ -1,0 +1,215 @@
+"""Keeps every answer within a number of tokens, however its texts were written.
+
+The number of characters says little: a text of invisible characters, emoji or base64 costs many times the
+tokens of prose of the same length, and whoever sends an alert chooses. Tokens are estimated from above
+without a tokenizer, since every model has another one, and for everything that goes out: the structured
+content and the same as text.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from pydantic_core import to_json
+
+from certctl_mcp.text.untrusted import escape_hidden
+
+MAX_TOKENS = 8_000
+"""The limit of an answer. Many hosts cut or refuse answers of more than 25,000."""
+
+BUDGET = 7_500
+"""What an answer may cost by the estimate, which contrived words can exceed a little."""
+
+MIN_TEXT_TOKENS = 24
+"""A text is not cut shorter than this; if that isn't enough, the end of the longest list is left out."""
+
+_ROW_TEXT_TOKENS = 60
+"""What a text in a list may always take, so that a page gets shorter before its rows can't be told apart."""
+
+_PAGE_OVERHEAD = 400
+"""For what a page holds besides its rows."""
+
+CUT = " ...[cut]"
+"""At the end of a text that was cut to fit."""
+
+_ORDINARY_WORD = 6
+"""Letters of a word that is likely to be a token of its own."""
+
+_RARE_LETTER = re.compile(r"[jqxz]")
+_VOWEL = re.compile(r"[aeiouy]")
+
+_NEWEST_LAST = frozenset({"attempts", "done"})
+"""Lists of which the beginning is left out, and not the end."""
+
+_CHUNK = 256
+_PIECE = re.compile(r"[a-z]+|[A-Z]+|[0-9]+| +|[^\x00-\x7f]+|.", re.DOTALL)
+
+Content = dict[str, object]
+_Path = tuple[str | int, ...]
+
+
+def estimated_tokens(text: str) -> float:
+    """At least as many tokens as a current tokenizer makes of `text`, for all but contrived words.
+
+    Prose takes about half of the estimate; random letters, digits, base64, emoji and escapes most of it.
+    """
+    tokens = 0.0
+    for piece in _PIECE.finditer(text):
+        length = piece.end() - piece.start()
+        first = text[piece.start()]
+        if not first.isascii():
+            # No byte-level tokenizer makes more than a token of a byte.
+            tokens += len(piece[0].encode("utf-8", "surrogatepass"))
+        elif first.islower():
+            tokens += _word_tokens(piece[0])
+        elif first.isupper():
+            tokens += max(1.0, 0.8 * length)
+        elif first.isdigit():
+            tokens += max(1.0, 0.6 * length)
+        elif first == " ":
+            tokens += 0.1 if length == 1 else 1 + length / 64
+        else:
+            tokens += 1
+    return tokens
+
+
+def _word_tokens(word: str) -> float:
+    """Words of ordinary letters are mostly one token; random letters make up to one each."""
+    if len(word) > _ORDINARY_WORD:
+        return 0.6 * len(word)
+    is_ordinary = _RARE_LETTER.search(word) is None and _VOWEL.search(word) is not None
+    return 1 + 0.2 * len(word) if is_ordinary else max(1.0, 0.9 * len(word))
+
+
+def cost(value: object) -> float:
+    """The tokens of `value` as structured content and once more as a JSON text."""
+    written = to_json(value)
+    return estimated_tokens(written.decode()) + estimated_tokens(to_json(written.decode()).decode())
+
+
+def fitted(content: Mapping[str, object], budget: float = BUDGET) -> Content:
+    """`content` with its untrusted texts, and if need be its longest list, cut so that it fits.
+
+    Texts are cut to one common limit, so that short ones stay whole beside a huge one.
+    """
+    whole = dict(content)
+    if (total := cost(whole)) <= budget:
+        return whole
+    leaves = dict(_untrusted_texts(whole, ()))
+    costs = {path: cost(text) for path, text in leaves.items()}
+    fixed = total - sum(costs.values())
+    while fixed + MIN_TEXT_TOKENS * len(leaves) > budget and (shorter := _shortened(whole)) is not None:
+        whole = shorter
+        leaves = dict(_untrusted_texts(whole, ()))
+        costs = {path: each for path, each in costs.items() if path in leaves}
+        fixed = cost(whole) - sum(costs.values())
+    limit = max(float(MIN_TEXT_TOKENS), _common_limit(list(costs.values()), budget - fixed))
+    return _rebuilt(whole, {path: clipped(leaves[path], limit) for path in leaves if costs[path] > limit})
+
+
+def rows_within(rows: Sequence[Mapping[str, object]], budget: float = BUDGET) -> int:
+    """How many of the first rows fit, at least one, if their texts are cut to what tells them apart."""
+    left = budget - _PAGE_OVERHEAD
+    for number, row in enumerate(rows):
+        costs = [cost(text) for _, text in _untrusted_texts(row, ())]
+        left -= cost(row) - sum(costs) + sum(min(each, _ROW_TEXT_TOKENS) for each in costs)
+        if left < 0:
+            return max(1, number)
+    return len(rows)
+
+
+def clipped(text: str, limit: float) -> str:
+    """The beginning of `text` that costs at most `limit`, with a mark if it is not all."""
+    if cost(text) <= limit:
+        return text
+    return text[: _length_within(text, limit - cost(CUT))] + CUT
+
+
+class TextPage(NamedTuple):
+    """A part of a long text, with hidden characters written out."""
+
+    text: str
+    end: int
+    """Where the next part begins, in characters of the whole text."""
+
+
+def text_page(text: str, begin: int, *, limit: float, longest: int) -> TextPage:
+    """As much of `text` from `begin` on as costs at most `limit`, and at most `longest` characters."""
+    window = text[begin : begin + longest]
+    used = 0.0
+    for start in range(0, len(window), _CHUNK):
+        chunk = window[start : start + _CHUNK]
+        used += cost(escape_hidden(chunk))
+        if used > limit:
+            room = limit - used + cost(escape_hidden(chunk))
+            end = start + max(0 if start else 1, _length_within(chunk, room, escaped=True))
+            return TextPage(escape_hidden(window[:end]), begin + end)
+    return TextPage(escape_hidden(window), begin + len(window))
+
+
+def _length_within(text: str, limit: float, *, escaped: bool = False) -> int:
+    """The most characters of `text` whose cost is within `limit`."""
+    shortest, longest = 0, len(text)
+    while shortest < longest:
+        middle = (shortest + longest + 1) // 2
+        part = text[:middle]
+        if cost(escape_hidden(part) if escaped else part) <= limit:
+            shortest = middle
+        else:
+            longest = middle - 1
+    return shortest
+
+
+def _common_limit(costs: list[float], budget: float) -> float:
+    """The limit for each at which all together are within `budget`."""
+    left = budget
+    for number, each in enumerate(sorted(costs)):
+        share = left / (len(costs) - number)
+        if each > share:
+            return share
+        left -= each
+    return max(costs, default=0.0)
+
+
+def _untrusted_texts(value: object, path: _Path, *, inside: bool = False) -> Iterator[tuple[_Path, str]]:
+    match value:
+        case str():
+            if inside:
+                yield path, value
+        case Mapping():
+            for key, item in value.items():
+                yield from _untrusted_texts(item, (*path, key), inside=inside or key == "untrusted")
+        case list() | tuple():
+            for number, item in enumerate(value):
+                yield from _untrusted_texts(item, (*path, number), inside=inside)
+
+
+def _shortened(content: Content) -> Content | None:
+    """`content` without a tenth of its longest list, the least important; None if nothing can be left out."""
+    lists = {key: value for key, value in content.items() if isinstance(value, list) and len(value) > 1}
+    if not lists:
+        return None
+    longest = max(lists, key=lambda key: len(lists[key]))
+    rows = lists[longest]
+    dropped = max(1, len(rows) // 10)
+    kept = rows[dropped:] if longest in _NEWEST_LAST else rows[:-dropped]
+    left_out = content.get("left_out_to_fit", 0)
+    assert isinstance(left_out, int)
+    return {**content, longest: kept, "left_out_to_fit": left_out + len(rows) - len(kept)}
+
+
+def _rebuilt(content: Content, replaced: Mapping[_Path, str]) -> Content:
+    def rebuild(value: object, path: _Path) -> object:
+        if path in replaced:
+            return replaced[path]
+        match value:
+            case Mapping():
+                return {key: rebuild(item, (*path, key)) for key, item in value.items()}
+            case list() | tuple():
+                return [rebuild(item, (*path, number)) for number, item in enumerate(value)]
+            case _:
+                return value
+
+    rebuilt = rebuild(content, ())
+    assert isinstance(rebuilt, dict)
+    return rebuilt
