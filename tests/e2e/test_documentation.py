@@ -66,6 +66,9 @@ def test_the_settings_table_names_every_variable_and_no_other() -> None:
         named.add(full)
         stem = next((s for s in STEMS if full.startswith(s)), full)
         named.update(ending if ending.startswith("CERTCTL_") else stem + ending for ending in endings)
+    section = PAGES["docs/settings.md"].split("\n## Network\n")[1].split("\n| ending")[0]
+    for cell, *_ in table_under("docs/settings.md", "Network"):
+        named.update(channel + cell.strip("`") for channel in re.findall(r"`(CERTCTL_\w+)`", section))
     assert named == set(VARIABLES)
 
 
@@ -100,7 +103,8 @@ def test_the_variable_for_the_settings_file_is_the_one_it_names() -> None:
 
 def test_every_variable_named_anywhere_exists() -> None:
     certctls_own = {"CERTCTL_SCHEDULER_NOTIFICATION_PROCESS_INTERVAL"}
-    known = {*VARIABLES, CONFIG_VARIABLE, *certctls_own}
+    channels = {"_".join(name.split("_")[:2]) for name in VARIABLES}
+    known = {*VARIABLES, CONFIG_VARIABLE, *certctls_own, *channels}
     for page, text in PAGES.items():
         assert set(re.findall(r"\bCERTCTL_[A-Z_]+[A-Z]\b", text)) <= known, page
 

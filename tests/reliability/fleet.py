@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from subprocess import PIPE, Popen
 
@@ -18,8 +19,8 @@ PATIENCE = timedelta(seconds=60)
 """How long a test waits for what must come, with the machine busy."""
 
 
-class ProgramElsewhere(Popen[bytes]):
-    """In a network namespace of its own; used as a `Program` is."""
+class FreshProgram(Popen[bytes]):
+    """One that is started and not forked, as by a shell; used as a `Program` is."""
 
     def close(self) -> None:
         self.kill()
@@ -29,15 +30,25 @@ class ProgramElsewhere(Popen[bytes]):
                 stream.close()
 
 
-class Member:
-    """One process, and what it tells on stderr."""
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How a process is started."""
 
-    def __init__(
-        self, process: Program | ProgramElsewhere, command: tuple[str, ...], within: str | None
-    ) -> None:
+    command: tuple[str, ...]
+    within: str | None = None
+    """The network namespace that it lives in."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Variables of its own, besides those of the fleet."""
+    fresh: bool = False
+    """Started by itself, for variables that only count at the start of a program, such as LD_PRELOAD."""
+
+
+class Member:
+    """One process, and what it writes to stderr."""
+
+    def __init__(self, process: Program | FreshProgram, launch: Launch) -> None:
         self.process = process
-        self.command = command
-        self.within = within
+        self.launch = launch
         self.told = ""
         self._more = asyncio.Condition()
         self._listening = asyncio.create_task(self._listen())
@@ -83,16 +94,21 @@ class Fleet:
         return "".join(member.told for member in (*self._gone, *self.members))
 
     async def start(self, *command: str, within: str | None = None) -> Member:
-        """`within` is the network namespace that it lives in."""
+        return await self.launch(Launch(command, within))
+
+    async def launch(self, launch: Launch) -> Member:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("CERTCTL_")}
-        environment = inherited | self.settings
-        process: Program | ProgramElsewhere
-        if within is None:
-            process = Program("certctl_mcp", *command, environment=environment, stdin=PIPE, stderr=PIPE)
+        environment = {**inherited, **self.settings, **launch.settings}
+        process: Program | FreshProgram
+        if launch.within is None and not launch.fresh:
+            process = Program(
+                "certctl_mcp", *launch.command, environment=environment, stdin=PIPE, stderr=PIPE
+            )
         else:
-            entering = ("ip", "netns", "exec", within, sys.executable, "-m", "certctl_mcp", *command)
-            process = ProgramElsewhere(entering, cwd=ROOT, env=environment, stdin=PIPE, stderr=PIPE)
-        member = Member(process, command, within)
+            entering = ("ip", "netns", "exec", launch.within) if launch.within else ()
+            command = (*entering, sys.executable, "-m", "certctl_mcp", *launch.command)
+            process = FreshProgram(command, cwd=ROOT, env=environment, stdin=PIPE, stderr=PIPE)
+        member = Member(process, launch)
         self.members.append(member)
         return member
 
@@ -103,7 +119,7 @@ class Fleet:
         await member.ends()
         self.members.remove(member)
         self._gone.append(member)
-        return await self.start(*member.command, within=member.within)
+        return await self.launch(member.launch)
 
     async def end(self) -> list[int]:
         """Tell all to leave; their exit codes."""

@@ -1,0 +1,85 @@
+"""A short run of chaos: `python -m tests.reliability` goes on for longer, and repeats the run of a seed."""
+
+import random
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.exploration import size
+from tests.reliability.chaos.checker import Pause, Record, violations
+from tests.reliability.chaos.receiver import Request
+from tests.reliability.chaos.run import run
+from tests.reliability.chaos.schedule import Behaviour, behaviour, schedule
+from tests.reliability.chaos.stored import Attempt, Row, Stored
+
+SECONDS = size(short=5, long=300)
+
+
+@pytest.mark.both_databases
+async def test_every_promise_is_kept(database_url: str, chance: random.Random, tmp_path: Path) -> None:
+    seed = chance.randrange(2**32)
+    if database_url.startswith("sqlite"):
+        # Without a clock that jumps, which excuses overlaps there.
+        seed &= ~1
+    report = await run(database_url, seed, SECONDS, tmp_path)
+    again = f"python -m tests.reliability --seed {report.seed} --minutes {SECONDS / 60:g}"
+    assert report.violations == [], f"{again}\n" + "\n".join(map(str, report.events))
+
+
+def test_a_seed_decides_what_happens() -> None:
+    where = (60.0, ["worker"], ["Alpha", "Beta"], ["worker"])
+    assert schedule(7, *where) == schedule(7, *where) != schedule(8, *where)
+    tried = [[behaviour(seed, "alert 1", number) for number in range(40)] for seed in (7, 7, 8)]
+    assert tried[0] == tried[1] != tried[2]
+
+
+ROW = Row("n-1", "alert 1", "Alpha", "sent", "2026-01-01", None, 0, None, None, 1, None)
+DEAD = Row("n-1", "alert 1", "Alpha", "dead", None, None, 4, None, "answered 503", 5, None)
+DELIVERED = Request("Alpha", "worker-1", "n-1", "alert 1", Behaviour.ACCEPT, 1, 2, 204)
+FAILED = Request("Alpha", "worker-1", "n-1", "alert 1", Behaviour.REFUSE, 1, 2, 503)
+SENT = Attempt("n-1", 1, "sent", None, late=False)
+OUTCOMES = ("failed", "failed", "failed", "failed", "dead")
+FAILURES = [Attempt("n-1", number, outcome, "503", late=False) for number, outcome in enumerate(OUTCOMES, 1)]
+REPEATED = replace(ROW, attempt_count=2)
+
+
+OTHER = Request("Alpha", "worker-2", "n-1", "alert 1", Behaviour.ACCEPT, 1.5, 3, 204)
+TWICE = [SENT, Attempt("n-1", 2, "sent", None, late=False)]
+
+
+def accepted(*pauses: Pause, jumps: Iterable[str] = ()) -> Record:
+    return Record({"alert 1": "n-1"}, pauses=list(pauses), wrong_clocks=set(jumps))
+
+
+@pytest.mark.parametrize(
+    ("record", "requests", "stored", "found"),
+    [
+        (accepted(), [DELIVERED], Stored([ROW], [SENT], []), []),
+        (accepted(), [FAILED] * 5, Stored([DEAD], FAILURES, []), ["two live"] * 4),
+        (accepted(), [], Stored([], [], []), ["not stored"]),
+        (Record(), [DELIVERED], Stored([ROW], [SENT], []), ["never accepted"]),
+        (Record(unanswered={"alert 1"}), [DELIVERED], Stored([ROW], [SENT], []), []),
+        (accepted(), [], Stored([ROW], [SENT], []), ["no receiver accepted it"]),
+        (accepted(), [DELIVERED], Stored([replace(ROW, sent_at=None)], [SENT], []), ["without a delivery"]),
+        (accepted(), [DELIVERED], Stored([replace(ROW, status="failed")], [SENT], []), ["not settled"]),
+        (accepted(), [DELIVERED], Stored([replace(ROW, lease_owner="w")], [SENT], []), ["still leased"]),
+        (accepted(), [DELIVERED], Stored([ROW], [], []), ["0 attempts are recorded"]),
+        (accepted(), [DELIVERED], Stored([ROW], [SENT], ["page 3"]), ["integrity"]),
+        (accepted(), [DELIVERED, OTHER], Stored([REPEATED], TWICE, []), ["two live attempts"]),
+        (accepted(Pause("worker-1", 1.2, 4)), [DELIVERED, OTHER], Stored([REPEATED], TWICE, []), []),
+        (accepted(jumps={"worker-2"}), [DELIVERED, OTHER], Stored([REPEATED], TWICE, []), []),
+        (
+            accepted(jumps={"worker-1"}),
+            [DELIVERED, replace(OTHER, sender="worker-1")],
+            Stored([REPEATED], TWICE, []),
+            ["two live attempts"],
+        ),
+        (accepted(), [DELIVERED], Stored([replace(DEAD, retry_count=4)], FAILURES, []), ["dead because of"]),
+    ],
+)
+def test_the_checker_finds(record: Record, requests: list[Request], stored: Stored, found: list[str]) -> None:
+    broken = violations(record, requests, stored)
+    assert len(broken) == len(found), broken
+    assert all(expected in one for one, expected in zip(broken, found, strict=True)), broken
