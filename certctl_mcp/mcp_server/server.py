@@ -18,6 +18,7 @@ from certctl_mcp.config.settings import Settings
 from certctl_mcp.mcp_server.capabilities import CACHE_HINTS, CapabilityFilter
 from certctl_mcp.mcp_server.completions import Completions
 from certctl_mcp.mcp_server.errors import CALL_TIMEOUT, translate_errors
+from certctl_mcp.mcp_server.icon import ICON
 from certctl_mcp.mcp_server.instructions import instructions
 from certctl_mcp.mcp_server.prompts import Prompts
 from certctl_mcp.mcp_server.resources import SAME_AS_TOOLS, register_resources
@@ -74,6 +75,9 @@ class NotificationServer(MCPServer[Opening]):
         super().__init__(
             "certctl-mcp",
             title="certctl notifications",
+            description="Durable certificate alerts: delivery, dead letters, requeueing.",
+            website_url="https://github.com/certctl-io/certctl",
+            icons=[ICON],
             version=__version__,
             instructions=instructions(names),
             tools=list(tools),

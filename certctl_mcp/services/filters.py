@@ -32,17 +32,15 @@ def _as_tuple(given: object) -> object:
 Statuses = Annotated[
     tuple[NotificationStatus, ...], BeforeValidator(_as_tuple), Field(description="Any of these.")
 ]
-Channel = Annotated[str | None, Field(description="Exact; see list_channels.")]
-Type = Annotated[str | None, Field(description="Exact, such as ExpirationWarning.")]
+Channel = Annotated[str | None, Field(description="See list_channels.")]
+Type = Annotated[str | None, Field(description="Such as ExpirationWarning.")]
 CertificateId = Annotated[str | None, Field(description="Exact.")]
 Recipient = Annotated[str | None, Field(description="Exact.")]
 Text = Annotated[
-    str | None, Field(min_length=1, max_length=255, description="Part of the message or error, any case.")
+    str | None, Field(min_length=1, max_length=255, description="Part of message or error, any case.")
 ]
-CreatedAfter = Annotated[
-    str | None, Field(description="Inclusive: ISO 8601 (UTC), or how long ago, such as 90m, 24h, 7d.")
-]
-CreatedBefore = Annotated[str | None, Field(description="Exclusive; likewise.")]
+CreatedAfter = Annotated[str | None, Field(description="From then on: ISO 8601 (UTC) or an age: 24h, 7d.")]
+CreatedBefore = Annotated[str | None, Field(description="Before; likewise.")]
 Ids = Annotated[
     tuple[Annotated[str, AfterValidator(parse_id)], ...],
     BeforeValidator(_as_tuple),

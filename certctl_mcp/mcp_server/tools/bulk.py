@@ -82,7 +82,7 @@ async def requeue_notifications(
     """Retry many dead, failed or undelivered notifications from scratch; every given filter must hold.
 
     status defaults to dead, with ids to any; sent means sent but not delivered. Without confirmation it
-    changes nothing and returns a preview, unless the user was asked.
+    only previews, unless the user was asked.
     """
     return answer(await _outcome(ctx, plan, consent))
 
@@ -108,8 +108,8 @@ async def mark_notifications_read(
 ) -> Annotated[CallToolResult, Outcome]:
     """Settle many notifications; those not delivered yet will NOT be delivered.
 
-    status defaults to dead, with ids to any; another filter is required. Without confirmation it changes
-    nothing and returns a preview, unless the user was asked.
+    status defaults to dead, with ids to any; another filter is required. Without confirmation it only
+    previews, unless the user was asked.
     """
     return answer(await _outcome(ctx, plan, consent))
 
@@ -136,7 +136,8 @@ async def purge_notifications(
     """Permanently delete many notifications, with their attempts.
 
     status defaults to sent and read; dead only if named, pending and failed never. created_before or ids is
-    required. Without confirmation it changes nothing and returns a preview, unless the user was asked.
+    required. Without confirmation it
+    only previews, unless the user was asked.
     """
     return answer(await _outcome(ctx, plan, consent))
 

@@ -1,6 +1,7 @@
 """The tool that reports on the deliveries of a period, as numbers and on request as a chart."""
 
 import base64
+import importlib.util
 from datetime import datetime, timedelta
 from typing import Annotated, NotRequired
 
@@ -13,6 +14,7 @@ from certctl_mcp.config.durations import format_duration
 from certctl_mcp.mcp_server.tools.arguments import ArgumentError, moment_argument
 from certctl_mcp.mcp_server.tools.results import ToolContext, answer
 from certctl_mcp.mcp_server.tools.rows import Moment, UntrustedChannel, iso
+from certctl_mcp.mcp_server.tools.text_chart import text_chart
 from certctl_mcp.services.errors import quoted
 from certctl_mcp.services.moments import parse_age
 from certctl_mcp.services.periods import LONGEST_PERIOD, Period, Timeline, timeline_of
@@ -73,6 +75,7 @@ class DeliveryReport(TypedDict):
         ),
     ]
     more_channels: Annotated[NotRequired[int], Field(description="Not shown")]
+    chart: NotRequired[str]
 
 
 async def delivery_report(
@@ -81,7 +84,7 @@ async def delivery_report(
     until: Annotated[
         str | None, Field(description="Its end: ISO 8601 (UTC), or how long ago; default now.")
     ] = None,
-    chart: Annotated[bool, Field(description="Also a PNG of attempts over time.")] = False,
+    chart: Annotated[bool, Field(description="Also a text chart.")] = False,
 ) -> Annotated[CallToolResult, DeliveryReport]:
     """How deliveries went over a period, in all and per channel: success rate, time to delivery, retries.
 
@@ -91,12 +94,15 @@ async def delivery_report(
     wanted = _period(period, until, opening.clock())
     repository = (await opening.application()).repository
     deliveries = await repository.delivery_figures(wanted.since, wanted.until)
-    reported = answer(_report(wanted, deliveries))
-    if chart and deliveries.overall.attempts:
-        timeline = await timeline_of(repository, wanted)
-        picture = await anyio.to_thread.run_sync(_drawn, timeline)
-        reported.content.append(ImageContent(data=picture, mime_type="image/png"))
-    return reported
+    report = _report(wanted, deliveries)
+    if not chart or not deliveries.overall.attempts:
+        return answer(report)
+    timeline = await timeline_of(repository, wanted)
+    report["chart"] = text_chart(timeline)
+    result = answer(report)
+    if (image := await anyio.to_thread.run_sync(_image, timeline)) is not None:
+        result.content.append(ImageContent(data=image, mime_type="image/png"))
+    return result
 
 
 def _period(given: str, until: str | None, now: datetime) -> Period:
@@ -172,7 +178,10 @@ def _seconds(duration: timedelta) -> float:
     return float(f"{duration.total_seconds():.3g}")
 
 
-def _drawn(timeline: Timeline) -> str:
+def _image(timeline: Timeline) -> str | None:
+    """The chart as an image too, where the extra `chart` is installed."""
+    if importlib.util.find_spec("PIL") is None:
+        return None
     from certctl_mcp.mcp_server.tools.chart import chart
 
     return base64.b64encode(chart(timeline)).decode()

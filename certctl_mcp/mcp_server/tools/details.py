@@ -75,7 +75,7 @@ class NotificationDetails(TypedDict):
     under_way: bool
     notification: Row
     attempts: Annotated[list[AttemptRow], Field(description=f"The newest {MOST_ATTEMPTS}, oldest first")]
-    next_offset: Annotated[NotRequired[int], Field(description="The texts go on there")]
+    next_offset: NotRequired[int]
     earlier_attempts: NotRequired[int]
     done: NotRequired[
         Annotated[
@@ -94,9 +94,7 @@ class NotificationDetails(TypedDict):
 async def get_notification(
     ctx: ToolContext,
     id: NotificationId,
-    offset: Annotated[
-        int, Field(ge=0, le=10_000_000, description="Continue long texts: next_offset of the answer before.")
-    ] = 0,
+    offset: Annotated[int, Field(ge=0, description="next_offset of the answer before.")] = 0,
 ) -> Annotated[CallToolResult, NotificationDetails]:
     """One notification in full: an account of what happened and what comes next, its texts, its attempts.
 

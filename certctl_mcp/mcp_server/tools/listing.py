@@ -32,7 +32,7 @@ async def list_notifications(
     form: Annotated[
         Form, Field(description="detailed adds recipient, certificate_id, longer excerpts.")
     ] = "concise",
-    limit: Annotated[int, Field(ge=1, le=100, description="At most; a page of long rows is shorter.")] = 20,
+    limit: Annotated[int, Field(ge=1, le=100, description="Page size at most.")] = 20,
     cursor: Annotated[str | None, Field(description="next_cursor of the page before.")] = None,
 ) -> Annotated[CallToolResult, NotificationList]:
     """Find notifications, newest first; every given filter must hold.

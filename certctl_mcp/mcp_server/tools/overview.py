@@ -36,15 +36,30 @@ class ChannelRow(TypedDict):
 
 
 class Channels(TypedDict):
-    """The configured channels."""
+    """The configured channels, and the database that this server uses."""
 
     channels: list[ChannelRow]
+    database: str
+
+
+_FIELDS_OF = {
+    "certificates": (
+        "total_certificates",
+        "expiring_certificates",
+        "expired_certificates",
+        "revoked_certificates",
+    ),
+    "agents": ("active_agents", "offline_agents", "total_agents"),
+    "jobs": ("pending_jobs", "failed_jobs", "complete_jobs"),
+    "notifications": ("notifications_dead", "notifications", "notifications_undelivered"),
+}
+"""The counts of each part of the summary. A count that could not be read is not shown as zero."""
 
 
 async def dashboard_summary(ctx: ToolContext) -> Annotated[CallToolResult, DashboardSummary]:
     """Counts of certificates, agents, jobs and notifications at this moment: a first look.
 
-    What could not be read is zero and named in `unreadable`. For the notifications themselves use
+    Counts that could not be read are missing; `unreadable` names them. For the notifications themselves use
     list_notifications.
     """
     return answer(await summary_now(ctx.request_context.lifespan_context))
@@ -53,7 +68,8 @@ async def dashboard_summary(ctx: ToolContext) -> Annotated[CallToolResult, Dashb
 async def summary_now(opening: Opening) -> dict[str, object]:
     """The fields of `DashboardSummary` as JSON."""
     summary = await (await opening.application()).stats.dashboard_summary()
-    return summary.model_dump(mode="json", exclude_none=True)
+    unread = {field for part in summary.unreadable for field in _FIELDS_OF[part]}
+    return summary.model_dump(mode="json", exclude_none=True, exclude=unread)
 
 
 async def list_channels(ctx: ToolContext) -> Annotated[CallToolResult, Channels]:
@@ -65,8 +81,12 @@ async def list_channels(ctx: ToolContext) -> Annotated[CallToolResult, Channels]
 
 
 async def channels_now(opening: Opening) -> Channels:
-    configured = await (await opening.application()).notifications.channels()
-    return {"channels": [_channel(channel) for channel in configured]}
+    application = await opening.application()
+    configured = await application.notifications.channels()
+    return {
+        "channels": [_channel(channel) for channel in configured],
+        "database": escape_hidden(application.location),
+    }
 
 
 def _channel(health: "ChannelHealth") -> ChannelRow:

@@ -89,3 +89,15 @@ async def test_it_teaches_the_life_of_a_notification(settings: Settings) -> None
             r"\u{202e}",
         ):
             assert word in instructions
+
+
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+async def test_it_introduces_itself_with_what_a_host_shows(settings: Settings, mode: ConnectMode) -> None:
+    async with Client(build_server(settings, open_application=never), mode=mode) as client:
+        info = client.server_info
+    assert info is not None
+    assert (info.name, info.title) == ("certctl-mcp", "certctl notifications")
+    assert info.description
+    assert info.website_url
+    assert info.icons
+    assert info.icons[0].src.startswith("data:image/svg+xml,")

@@ -187,11 +187,27 @@ async def test_who_asks_for_a_chart_gets_the_numbers_and_one_small_picture(
     text, picture = result.content
     assert isinstance(text, TextContent)
     assert isinstance(picture, ImageContent)
-    assert json.loads(text.text) == result.structured_content == await assistant.call("delivery_report")
+    assert json.loads(text.text) == result.structured_content
+    structured = dict(result.structured_content or {})
+    lines = structured.pop("chart").splitlines()
+    assert structured == await assistant.call("delivery_report")
+    assert lines[0] == "Attempts per 1h by start, UTC: # delivered, D dead"
+    assert sum("#" in line and "D" in line for line in lines[1:]) == 1
     assert picture.mime_type == "image/png"
     png = base64.b64decode(picture.data)
     assert len(png) < 20_000
     assert Image.open(io.BytesIO(png)).format == "PNG"
+
+
+async def test_without_the_extra_the_chart_is_text_alone(
+    assistant: Assistant, queue: Queue, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    await queue.sent()
+    clock.advance(WAIT)
+    result = await drawn(assistant)
+    assert len(result.content) == 1
+    assert "# delivered" in (result.structured_content or {})["chart"]
 
 
 async def test_of_nothing_no_picture_is_drawn(assistant: Assistant) -> None:

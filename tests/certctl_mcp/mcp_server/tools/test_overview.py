@@ -1,5 +1,6 @@
 """`dashboard_summary` and `list_channels`: a first look."""
 
+from storage.database import Database
 from tests.builders import Queue
 from tests.certctl_mcp.mcp_server.tools.conftest import Assistant
 
@@ -10,20 +11,23 @@ async def test_the_summary_counts_and_says_what_it_could_not_read(assistant: Ass
     summary = await assistant.call("dashboard_summary")
     assert summary["notifications_dead"] == 1
     assert summary["notifications"] == {"pending": 0, "sent": 1, "failed": 0, "dead": 1, "read": 0}
-    assert summary["total_certificates"] == 0
-    assert "certificates" in summary["unreadable"]
+    assert set(summary["unreadable"]) == {"certificates", "agents", "jobs"}
+    assert not {field for field in summary if "certificates" in field or "agents" in field or "jobs" in field}
 
 
 async def test_a_channel_without_attempts_has_no_last_day(assistant: Assistant) -> None:
-    assert await assistant.call("list_channels") == {
-        "channels": [{"name": "Webhook", "destination": "webhook at receiver.example"}]
-    }
+    listed = await assistant.call("list_channels")
+    assert listed["channels"] == [{"name": "Webhook", "destination": "webhook at receiver.example"}]
+
+
+async def test_the_channels_say_which_database_is_used(assistant: Assistant, database: Database) -> None:
+    assert (await assistant.call("list_channels"))["database"] == database.location
 
 
 async def test_a_channel_tells_how_it_has_done_lately(assistant: Assistant, queue: Queue) -> None:
     await queue.sent()
     await queue.dead("HTTP 410 gone")
-    ((channel,),) = (await assistant.call("list_channels")).values()
+    (channel,) = (await assistant.call("list_channels"))["channels"]
     assert channel["last_day"] == {
         "outcomes": {"sent": 1, "dead": 1},
         "last_sent_at": "2026-01-01T12:00:00Z",

@@ -1,0 +1,13 @@
+"""The server's icon: a bell, as a data URI, so that a host shows it without a request to anywhere.
+
+It is as small as it can be, because the SDK sends the server's description with every answer.
+"""
+
+from mcp_types import Icon
+
+_SVG = (
+    "%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 9 9'%3E"
+    "%3Cpath d='M2 6V4a2 2 0 0 1 5 0v2l1 1H1z'/%3E%3C/svg%3E"
+)
+
+ICON = Icon(src=f"data:image/svg+xml,{_SVG}")
