@@ -256,6 +256,12 @@ class AuditEntry(_Record):
     action: AuditAction
 
 
+class AuditRecord(AuditEntry):
+    """An entry, and the notification it is about."""
+
+    notification_id: str
+
+
 class FailureGroup(_Record):
     """Dead or failing notifications of one channel whose newest attempts ended alike within one hour."""
 

@@ -17,6 +17,7 @@ from storage.models import (
     Attempt,
     AttemptOutcome,
     AuditEntry,
+    AuditRecord,
     BulkReport,
     ChannelRecord,
     Claim,
@@ -118,6 +119,11 @@ class NotificationRepository:
         """Who did what to a notification, also to one that is gone: the newest entries, oldest first."""
         async with self._database.read() as connection:
             return await audit.audit(connection, notification_id, limit)
+
+    async def audit_log(self, notification_id: str | None = None, *, limit: int) -> tuple[AuditRecord, ...]:
+        """The newest entries of the audit log, newest first: all, or those of one notification."""
+        async with self._database.read() as connection:
+            return await audit.audit_log(connection, notification_id, limit)
 
     async def list(
         self, wanted: NotificationFilter, *, limit: int = 50, cursor: str | None = None, skip: int = 0

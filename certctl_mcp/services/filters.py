@@ -97,13 +97,16 @@ class SelectionArguments(FilterArguments):
         return FilterArguments.filter(self, now).model_copy(update={"ids": self.ids})
 
 
-def _moment(argument: str, given: str | None, now: datetime) -> datetime | None:
-    if given is None:
-        return None
+def parse_argument(argument: str, given: str, now: datetime) -> datetime:
+    """A point in time. Raises: FilterError: `given` is none."""
     try:
         return parse_moment(given, now)
     except ValueError:
         raise FilterError(argument, f"{quoted(given)} is not a point in time; give {EXAMPLES}") from None
+
+
+def _moment(argument: str, given: str | None, now: datetime) -> datetime | None:
+    return None if given is None else parse_argument(argument, given, now)
 
 
 def _iso(moment: datetime) -> str:

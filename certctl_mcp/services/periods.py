@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from certctl_mcp.config.durations import format_duration
+from certctl_mcp.services.filters import FilterError, parse_argument
 from storage.models import DeliveryStep
 
 if TYPE_CHECKING:
@@ -46,6 +48,21 @@ class Timeline:
 
     period: Period
     steps: tuple[DeliveryStep, ...]
+
+
+def period_between(since: str, until: str | None, now: datetime) -> Period:
+    """The period between two points in time; `until` is now where it is None.
+
+    Raises:
+        FilterError: one is no point in time, or there is no time between them, or too much.
+    """
+    begin = parse_argument("since", since, now)
+    end = now if until is None else parse_argument("until", until, now)
+    if begin >= end:
+        raise FilterError("since", "must be before --until" if until else "must be in the past")
+    if end - begin > LONGEST_PERIOD:
+        raise FilterError("since", f"must be at most {format_duration(LONGEST_PERIOD)} before the end")
+    return Period(begin, end)
 
 
 async def timeline_of(repository: "NotificationRepository", period: Period) -> Timeline:

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Select, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.models import AuditAction, AuditEntry
+from storage.models import AuditAction, AuditEntry, AuditRecord
 from storage.schema.tables import notification_audit
 from storage.sql.json_rows import Batch, encoded
 from storage.sql.text import storable
@@ -43,3 +43,21 @@ async def audit(connection: AsyncConnection, notification_id: str, limit: int) -
     return tuple(
         AuditEntry(at=row.at, actor=row.actor, action=AuditAction(row.action)) for row in reversed(rows)
     )
+
+
+async def audit_log(
+    connection: AsyncConnection, notification_id: str | None, limit: int
+) -> tuple[AuditRecord, ...]:
+    """The newest entries, newest first."""
+    rows = await connection.execute(audit_log_query(notification_id, limit))
+    return tuple(
+        AuditRecord(
+            at=row.at, actor=row.actor, action=AuditAction(row.action), notification_id=row.notification_id
+        )
+        for row in rows
+    )
+
+
+def audit_log_query(notification_id: str | None, limit: int) -> Select[tuple[object, ...]]:
+    query = select(_t.at, _t.actor, _t.action, _t.notification_id).order_by(_t.id.desc()).limit(limit)
+    return query if notification_id is None else query.where(_t.notification_id == notification_id)

@@ -6,19 +6,24 @@ import typer
 
 from certctl_mcp import __version__
 from certctl_mcp.cli.commands import (
+    audit,
     backup,
     channels,
     copy,
     demo,
+    diagnose,
     listing,
     migrate,
     purge,
     read,
+    report,
     requeue,
     send,
     serve_http,
     show,
     summary,
+    try_channel,
+    watch,
     worker,
 )
 from certctl_mcp.cli.commands.options import ConfigFile, Exclude, NoMigrate, Tools
@@ -59,12 +64,17 @@ for command in (
     purge.purge,
     summary.summary,
     channels.channels,
+    diagnose.diagnose,
+    report.report,
+    audit.audit,
+    watch.watch,
     migrate.migrate,
     backup.backup,
     copy.copy,
     demo.demo,
 ):
     app.command(command.__name__.rstrip("_"))(output_options(command))
+app.command("test")(output_options(try_channel.try_channel))
 
 
 def _tell_version(wanted: bool) -> None:

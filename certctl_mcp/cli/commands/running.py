@@ -2,12 +2,15 @@
 
 import getpass
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from enum import Enum, auto
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 import anyio
+from pydantic import SecretStr
 
 from certctl_mcp.cli.commands.exit_on_error import failures_told
 from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode
@@ -66,6 +69,20 @@ async def _run(
         await require_queue(settings)
     async with open_application(settings) as application:
         return await action(application)
+
+
+def settings_of(config: Path | None) -> Settings:
+    """The settings of a command that does not need the queue. Raises: SettingsError."""
+    log_to_stderr("warning")
+    return load_settings(config, os.environ)
+
+
+@asynccontextmanager
+async def without_queue(settings: Settings) -> AsyncIterator[Settings]:
+    """Settings for what stores nothing: with a temporary database in place of the configured one."""
+    with TemporaryDirectory(prefix="certctl-mcp-") as directory:
+        url = SecretStr(f"sqlite:///{Path(directory) / 'empty.db'}")
+        yield settings.model_copy(update={"database_url": url, "database_migrate": True})
 
 
 async def require_queue(settings: Settings) -> None:

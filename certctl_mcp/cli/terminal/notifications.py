@@ -6,6 +6,7 @@ from datetime import datetime
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from certctl_mcp.cli.terminal.columns import columns
 from certctl_mcp.cli.terminal.output import distance, identifier, one_line, status_text, when
 from certctl_mcp.text.untrusted import EXCERPT_LENGTH
 from storage.models import Notification, NotificationStatus
@@ -23,7 +24,7 @@ def notification_rows(
 ) -> RenderableType:
     """The notifications for an output of `width` columns."""
     if width >= WIDE:
-        lines = _columns(
+        lines = columns(
             ("ID", "STATUS", "CHANNEL", "CERTIFICATE", "TYPE", "ACCEPTED", "WHAT"),
             [
                 (
@@ -39,7 +40,7 @@ def notification_rows(
             ],
         )
     elif width >= MEDIUM:
-        lines = _columns(
+        lines = columns(
             ("ID", "STATUS", "CHANNEL", "CERTIFICATE", "AGE", "WHAT"),
             [
                 (
@@ -73,7 +74,7 @@ def _on_two_lines(found: Sequence[Notification], now: datetime, width: int, head
         (identifier(n.id), status_of(n), one_line(n.channel, _SHORT_NAME), Text(distance(n.created_at, now)))
         for n in found
     ]
-    heading, *firsts = _columns(("ID", "STATUS", "CHANNEL", "AGE"), cells)
+    heading, *firsts = columns(("ID", "STATUS", "CHANNEL", "AGE"), cells)
     lines = [heading, Text("  CERTIFICATE  TYPE: WHAT", style="bold")] if headings else []
     for n, first in zip(found, firsts, strict=True):
         about = Text(": ").join((one_line(n.type, _NAME), _what(n)))
@@ -82,19 +83,6 @@ def _on_two_lines(found: Sequence[Notification], now: datetime, width: int, head
         second.truncate(width, overflow="ellipsis")
         lines += [first, second]
     return Group(*lines)
-
-
-def _columns(headings: Sequence[str], rows: Sequence[Sequence[Text]]) -> list[Text]:
-    """The headings and the rows, each on a line. Every column but the last is as wide as its widest cell."""
-    table = [[Text(heading) for heading in headings], *rows]
-    widths = [max(row[column].cell_len for row in table) for column in range(len(headings) - 1)]
-    lines: list[Text] = []
-    for row in table:
-        for cell, width in zip(row, widths, strict=False):
-            cell.pad_right(width - cell.cell_len)
-        lines.append(Text("  ").join(row))
-    lines[0].stylize("bold")
-    return lines
 
 
 def _what(n: Notification) -> Text:

@@ -1,0 +1,114 @@
+"""diagnose, report, test, audit and watch: what an operator on call does at a terminal."""
+
+import json
+import os
+import signal
+
+import pytest
+from pydantic import BaseModel
+
+from certctl_mcp.cli.terminal.formats import Format
+from certctl_mcp.cli.terminal.output import print_json
+from storage.models import Notification
+from tests.builders import Queue
+from tests.certctl_mcp.cli.conftest import CommandLine
+
+
+async def a_bad_night(queue: Queue) -> list[Notification]:
+    dead = [await queue.dead("hooks.example.com answered 503 Service Unavailable") for _ in range(3)]
+    await queue.dead("mail.example.com:587 refused the login: 535 obey\x1b[2J", channel="Email")
+    await queue.failed("no answer from hooks.example.com:443 within 30 s")
+    return dead
+
+
+def test_diagnose_tells_each_cause_and_what_to_do(command_line: CommandLine) -> None:
+    command_line.having(a_bad_night)
+    code, out, _ = command_line("diagnose")
+    assert code == 0
+    assert out.startswith("4 dead, 1 still being retried\n")
+    assert "\nWebhook: " in out
+    assert "(3 dead)" in out
+    assert "  then: certctl-mcp requeue --channel Webhook\n" in out
+    assert "\x1b" not in out
+    document = json.loads(command_line("diagnose", "--channel", "Webhook", "--dead-only", "--json").out)
+    assert (document["dead"], [cause["dead"] for cause in document["causes"]]) == (3, [3])
+    assert document["causes"][0]["requeue"] is True
+
+
+def test_diagnose_finds_nothing_in_an_orderly_queue(command_line: CommandLine) -> None:
+    command_line("migrate")
+    assert command_line("diagnose").out == "0 dead, 0 still being retried\n"
+    assert "did you mean 'Webhook'?" in command_line("diagnose", "--channel", "webhok").err
+
+
+def test_report_counts_attempts_by_channel(command_line: CommandLine) -> None:
+    command_line.having(a_bad_night)
+    lines = command_line("report", "--since", "1h").out.splitlines()
+    assert lines[1].split() == [
+        *("CHANNEL", "ATTEMPTS", "DELIVERED", "RETRIED", "DIED"),
+        *("SKIPPED", "ABANDONED", "MEDIAN", "P95"),
+    ]
+    assert lines[2].split() == ["Webhook", "4", "0", "1", "3", "0", "0", "-", "-"]
+    assert lines[-1].split()[:2] == ["all", "5"]
+    document = json.loads(command_line("report", "--json").out)
+    assert document["overall"]["died"] == 4
+    assert command_line("report", "--since", "2h", "--until", "1h").out.endswith("none\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wrong"),
+    [
+        (["report", "--since", "last week"], "for --since: 'last week' is not a point in time"),
+        (["report", "--since", "1h", "--until", "2h"], "for --since: must be before --until"),
+        (["report", "--since", "2020-01-01"], "for --since: must be at most 366d before the end"),
+        (["diagnose", "--status", "dead"], "for --status: is not for diagnose"),
+    ],
+)
+def test_a_wrong_period_is_refused(command_line: CommandLine, arguments: list[str], wrong: str) -> None:
+    code, out, err = command_line(*arguments)
+    assert (code, out) == (2, "")
+    assert wrong in err
+
+
+def test_test_says_why_a_channel_does_not_deliver_and_stores_nothing(command_line: CommandLine) -> None:
+    code, out, err = command_line("test", "Webhook")
+    assert (code, out) == (1, "")
+    assert err.startswith("certctl-mcp: not delivered: the connection to 127.0.0.1:9 failed")
+    assert not command_line.database.exists()
+    misspelt = command_line("test", "webhok")
+    assert misspelt.code == 2
+    assert "did you mean 'Webhook'?" in misspelt.err
+    assert json.loads(command_line("test", "Webhook", "--json").out)["failure"] is not None
+
+
+def test_the_audit_log_tells_who_did_what_even_to_what_is_gone(command_line: CommandLine) -> None:
+    first, second, _ = command_line.having(a_bad_night)
+    command_line("requeue", first.id)
+    command_line("read", second.id)
+    command_line("purge", "--until", "0s", "--yes")
+    rows = [line.split() for line in command_line("audit").out.splitlines()]
+    assert rows[0] == ["WHEN", "WHO", "WHAT", "ID"]
+    assert [(row[-2], row[-1]) for row in rows[1:]] == [
+        ("purge", second.id),
+        ("read", second.id),
+        ("requeue", first.id),
+    ]
+    assert all(row[3].startswith("cli:") for row in rows[1:])
+    entries = json.loads(command_line("audit", first.id, "--json").out)["data"]
+    assert [entry["action"] for entry in entries] == ["requeue"]
+    assert len(command_line("audit", "-n", "2", "-o", "ndjson").out.splitlines()) == 2
+
+
+def test_watch_shows_the_queue_until_it_is_interrupted(
+    command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command_line.having(a_bad_night)
+
+    def interrupted(document: BaseModel, form: Format) -> None:
+        print_json(document, form)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr("certctl_mcp.cli.terminal.output.print_json", interrupted)
+    code, out, _ = command_line("watch", "-o", "ndjson")
+    assert code == 130
+    assert json.loads(out.splitlines()[0])["notifications_dead"] == 4

@@ -1,0 +1,69 @@
+"""Every front offers every operation: one table, which a new tool, command or route has to enter."""
+
+from dataclasses import dataclass
+
+import pytest
+from fastapi.routing import APIRoute
+
+from certctl_mcp.cli.commands.app import app
+from certctl_mcp.http.api.routes import router
+from certctl_mcp.mcp_server.tools.catalog import TOOL_NAMES
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What each front calls it; None where it does not offer it yet."""
+
+    tool: str | None
+    command: str | None
+    route: str | None
+
+
+OPERATIONS = {
+    "find": Operation("list_notifications", "list", "GET /api/v1/notifications"),
+    "explain": Operation("get_notification", "show", "GET /api/v1/notifications/{id}"),
+    "summarize": Operation("dashboard_summary", "summary", "GET /api/v1/stats/summary"),
+    "channels": Operation("list_channels", "channels", None),
+    "diagnose": Operation("diagnose_dead_letters", "diagnose", None),
+    "report": Operation("delivery_report", "report", None),
+    "send": Operation("send_notification", "send", "POST /api/v1/notifications"),
+    "test a channel": Operation("send_test_notification", "test", None),
+    "requeue": Operation("requeue_notification", "requeue", "POST /api/v1/notifications/{id}/requeue"),
+    "requeue by filter": Operation("requeue_notifications", "requeue", None),
+    "settle": Operation("mark_notification_read", "read", "POST /api/v1/notifications/{id}/read"),
+    "settle by filter": Operation("mark_notifications_read", "read", None),
+    "purge": Operation("purge_notifications", "purge", None),
+    "attempt what is due": Operation("retry_due_notifications", None, None),
+    "look up who did what": Operation(None, "audit", None),
+}
+
+OF_THE_PROGRAM = {"serve", "worker", "watch", "migrate", "backup", "copy", "demo"}
+"""Commands that start something or look after the database."""
+
+OF_THE_INTERFACE = {"GET /api/v1/auth/info", "GET /api/v1/auth/check"}
+"""Routes that are about the caller."""
+
+
+def commands() -> set[str]:
+    return {str(command.name) for command in app.registered_commands}
+
+
+def routes() -> set[str]:
+    api = [route for route in router.routes if isinstance(route, APIRoute)]
+    return {f"{method} {route.path}" for route in api for method in route.methods or ()}
+
+
+@pytest.mark.parametrize(
+    ("offered", "column", "others"),
+    [
+        (set(TOOL_NAMES), "tool", set()),
+        (commands(), "command", OF_THE_PROGRAM),
+        (routes(), "route", OF_THE_INTERFACE),
+    ],
+    ids=["tools", "commands", "routes"],
+)
+def test_what_a_front_offers_is_in_the_table_and_the_other_way_round(
+    offered: set[str], column: str, others: set[str]
+) -> None:
+    named = {getattr(operation, column) for operation in OPERATIONS.values()} - {None}
+    assert offered - others == named
