@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import Select, bindparam, func, select, union
+from sqlalchemy import Select, bindparam, func, or_, select, union
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.models import DeliveringProcess, UnservedChannel
@@ -22,7 +22,11 @@ LIVE = (
     .where(_p.seen_at > bindparam("since", type_=UtcDateTime), _p.left_at.is_(None))
     .order_by(_p.started_at, _p.name)
 )
-HAD = select(_p.channels).where(_p.seen_at > bindparam("since", type_=UtcDateTime))
+# A process that did not leave had its channels for as long as it counts as alive.
+HAD = select(_p.channels).where(
+    _p.seen_at > bindparam("alive_since", type_=UtcDateTime),
+    or_(_p.left_at.is_(None), _p.left_at > bindparam("since", type_=UtcDateTime)),
+)
 WAITING = union(channels(PENDING), channels(FAILED))
 COUNTS = tuple(
     select(func.count()).select_from(notification_events).where(waiting, _n.channel == _channel)
@@ -70,7 +74,8 @@ async def undeliverable_channels(
     connection: AsyncConnection, now: datetime, not_since: datetime
 ) -> frozenset[str]:
     """The channels that no live process has had since `not_since`, with something due accepted before."""
-    rows = (await connection.execute(HAD, {"since": not_since})).scalars()
+    since = {"since": not_since, "alive_since": min(not_since, now - ALIVE_WITHIN)}
+    rows = (await connection.execute(HAD, since)).scalars()
     had = {channel for row in rows for channel in json.loads(row)}
     undeliverable = set()
     for channel in set((await connection.execute(WAITING)).scalars()) - had:

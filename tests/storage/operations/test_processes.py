@@ -93,6 +93,15 @@ async def test_a_channel_is_undeliverable_once_nobody_has_had_it_for_long(queue:
     assert await queue.repository.undeliverable_channels(A_QUARTER) == {"Teams"}
 
 
+async def test_a_live_process_has_its_channels_between_two_heartbeats(queue: Queue) -> None:
+    await queue.pending(channel="Teams")
+    await queue.repository.heartbeat(process("p-2", "Teams"))
+    queue.clock.advance(HEARTBEAT_INTERVAL)
+    assert await queue.repository.undeliverable_channels(timedelta(seconds=1)) == frozenset()
+    queue.clock.advance(ALIVE_WITHIN)
+    assert await queue.repository.undeliverable_channels(timedelta(seconds=1)) == {"Teams"}
+
+
 async def test_a_notification_waits_as_long_even_if_nobody_ever_had_its_channel(queue: Queue) -> None:
     await queue.pending(channel="Fax")
     queue.clock.advance(A_QUARTER - timedelta(seconds=1))

@@ -191,8 +191,8 @@ async def test_a_destination_that_cannot_be_used(database: Database, queue: Queu
     assert classify(error) is FailureKind.SETUP, error
 
 
-async def test_no_notifier(database: Database, queue: Queue) -> None:
-    stored = await after_attempt(database, queue, missing_notifier="dead")
+async def test_no_notifier(queue: Queue) -> None:
+    stored = await queue.dead("no notifier configured for channel Alerts; not delivered")
     assert classify(stored.last_error) is FailureKind.NO_NOTIFIER
 
 
