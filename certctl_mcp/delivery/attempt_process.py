@@ -8,7 +8,6 @@ import asyncio
 import faulthandler
 import os
 import pickle
-import signal
 import sys
 from dataclasses import dataclass
 from datetime import timedelta
@@ -30,8 +29,8 @@ class IsolatedAttempt:
     notification: Notification
     channel: Channel
     send_timeout: timedelta
-    killed_after: timedelta
-    """When the kernel ends the process, in case its parent has died."""
+    ends_after: timedelta
+    """When the process ends itself, in case its parent has died."""
 
 
 class Result(BaseModel):
@@ -84,7 +83,8 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     # The parent, which alone writes here, is trusted.
     attempt: IsolatedAttempt = pickle.load(sys.stdin.buffer)
-    signal.setitimer(signal.ITIMER_REAL, attempt.killed_after.total_seconds())
+    # It needs neither the event loop nor the interpreter's lock, which a send that hangs may hold.
+    faulthandler.dump_traceback_later(attempt.ends_after.total_seconds(), exit=True)
     with answers:
         answers.write(Result.of(asyncio.run(_attempt(attempt))).model_dump_json())
     # Threads that a notifier left behind must not keep the answer from being read.

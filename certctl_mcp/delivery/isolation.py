@@ -11,8 +11,8 @@ import pickle
 import signal
 import sys
 import time
-from asyncio.subprocess import PIPE, Process
-from collections.abc import Iterable, Mapping
+from asyncio.subprocess import PIPE
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 
@@ -30,7 +30,7 @@ from storage.models import Notification
 logger = logging.getLogger(__name__)
 
 _SPARE = timedelta(seconds=5)
-"""The kernel ends the process so much later than its parent would."""
+"""The process ends itself so much later than its parent would kill it."""
 
 _LONGEST_ANSWER = 100_000
 """Characters; longer ones are not ours."""
@@ -43,10 +43,16 @@ class IsolatedAttempts:
     """Starts a process for each attempt, and ends it with the attempt."""
 
     def __init__(
-        self, channels: Iterable[Channel], send_timeout: timedelta, environ: Mapping[str, str] = os.environ
+        self,
+        channels: Iterable[Channel],
+        send_timeout: timedelta,
+        kill_group: Callable[[int], None],
+        environ: Mapping[str, str] = os.environ,
     ) -> None:
+        """`kill_group` kills the group of processes that the process of this id leads."""
         self._channels = {channel.name: channel for channel in channels}
         self._send_timeout = send_timeout
+        self._kill_group = kill_group
         self._environ = {
             name: value for name, value in environ.items() if not name.upper().startswith(_SETTINGS)
         }
@@ -58,7 +64,7 @@ class IsolatedAttempts:
             return no_notifier(notification.channel)
         limit = START_UP + self._send_timeout
         attempt = pickle.dumps(
-            IsolatedAttempt(notification, channel, self._send_timeout, killed_after=limit + _SPARE)
+            IsolatedAttempt(notification, channel, self._send_timeout, ends_after=limit + _SPARE)
         )
         begun = time.monotonic()
         try:
@@ -80,15 +86,10 @@ class IsolatedAttempts:
                 return _answer(output, await process.wait(), timedelta(seconds=time.monotonic() - begun))
             return Answer(timedelta(seconds=time.monotonic() - begun), timed_out(self._send_timeout))
         finally:
-            await _end(process)
-
-
-async def _end(process: Process) -> None:
-    """Kill the process and whatever it started."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    with anyio.CancelScope(shield=True):
-        await process.wait()
+            # The process, and what it may have started.
+            self._kill_group(process.pid)
+            with anyio.CancelScope(shield=True):
+                await process.wait()
 
 
 def _answer(output: bytes, code: int, duration: timedelta) -> Answer:

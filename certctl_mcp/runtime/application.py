@@ -19,6 +19,7 @@ from certctl_mcp.delivery.presence import Presence
 from certctl_mcp.delivery.retry_loop import RetryLoop
 from certctl_mcp.delivery.retry_policy import RetryPolicy
 from certctl_mcp.notifiers.registry import NotifierRegistry
+from certctl_mcp.runtime.platform import kill_group
 from certctl_mcp.services.limitations import LIMITATION_TEXTS, Limitation
 from certctl_mcp.services.notifications import NotificationService
 from certctl_mcp.services.stats import StatsService
@@ -83,7 +84,7 @@ async def open_application(settings: Settings) -> AsyncIterator[Application]:
             notifiers.find,
             RetryPolicy.of(settings),
             send_timeout=settings.send_timeout,
-            send_isolated=IsolatedAttempts(settings.channels, settings.send_timeout).send,
+            send_isolated=IsolatedAttempts(settings.channels, settings.send_timeout, kill_group).send,
             clock=database.clock,
         )
         worker = worker_name()

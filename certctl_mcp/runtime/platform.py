@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 import anyio
@@ -101,6 +101,11 @@ if sys.platform == "win32":
             for number, handler in earlier.items():
                 signal.signal(number, handler)
 
+    def kill_group(leader: int) -> None:
+        """Kill this process. Windows has no groups of processes: what it started goes on."""
+        with suppress(OSError):
+            os.kill(leader, signal.SIGTERM)
+
     async def wait_for_parent_exit(parent: int) -> None:
         """Never returns: on Windows a host that dies closes the server's stdin, which ends it."""
         await anyio.sleep_forever()
@@ -139,6 +144,11 @@ else:
         """The ending signals as they arrive. Main thread only."""
         with anyio.open_signal_receiver(*ENDING_SIGNALS) as signals:
             yield signals
+
+    def kill_group(leader: int) -> None:
+        """Kill the process that leads a group, and all others of the group."""
+        with suppress(ProcessLookupError):
+            os.killpg(leader, signal.SIGKILL)
 
     async def wait_for_parent_exit(parent: int) -> None:
         """Return once `parent`, as `os.getppid()` returned it, has died."""
