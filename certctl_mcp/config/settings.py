@@ -22,6 +22,7 @@ from certctl_mcp.config.environment import CONFIG_VARIABLE, Table, read_environm
 from certctl_mcp.config.errors import Origin, SettingsError, explain
 from certctl_mcp.config.http_settings import HttpSettings
 from certctl_mcp.config.tool_groups import DEFAULT_TOOLS, ToolGroup, groups_of, parse_tools, served_tools
+from storage.limits import LONGEST_BACKOFF, LONGEST_LEASE
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -87,7 +88,7 @@ class Settings(BaseModel):
     """The longest sleep between two looks at the queue."""
     max_attempts: int = Field(default=5, ge=1, le=100)
     backoff_base: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(minutes=1)
-    backoff_cap: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(hours=1)
+    backoff_cap: Annotated[Duration, Field(gt=timedelta(0), le=LONGEST_BACKOFF)] = timedelta(hours=1)
     retry_jitter: float = Field(default=0, ge=0, le=1)
     missing_notifier: Literal["sent", "dead"] = "sent"
     """Where a notification ends whose channel has no notifier: done but undelivered, or a dead letter."""
@@ -95,7 +96,9 @@ class Settings(BaseModel):
         minutes=15
     )
     """How long no live process must have had a channel before `missing_notifier` applies."""
-    send_timeout: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(seconds=30)
+    send_timeout: Annotated[Duration, Field(gt=timedelta(0), le=timedelta(minutes=30))] = timedelta(
+        seconds=30
+    )
     """The longest that one attempt may take."""
     concurrency: int = Field(default=50, ge=1, le=1000)
     """The most attempts in flight at once."""
@@ -154,6 +157,8 @@ class Settings(BaseModel):
             raise ValueError(
                 f"must be at least 1s longer than the longest attempt ({format_duration(longest)})"
             )
+        if lease > LONGEST_LEASE:
+            raise ValueError(f"must be at most {format_duration(LONGEST_LEASE)}")
         return lease
 
     @field_validator("log_level", mode="before")

@@ -10,7 +10,7 @@ from storage.engine.transaction import Transaction
 from storage.operations.claim_postgresql import claim_in_one_statement
 from storage.operations.claim_request import ClaimRequest, Claims, claims_of
 from storage.operations.due import FAILED, PENDING, WAYS, channels, leasing, oldest
-from storage.operations.leases import EXPIRED
+from storage.operations.leases import EXPIRED, UNREACHABLE
 from storage.schema.rows import notification_of
 from storage.schema.tables import notification_events
 from storage.sql.json_rows import Batch, encoded
@@ -20,7 +20,8 @@ _n = notification_events.c
 
 
 def _work() -> CompoundSelect[str | None]:
-    """Each channel with something due, and a row without a channel if a lease has expired."""
+    """Each channel with something due, and a row without a channel if a lease or a retry time is over that
+    `end_leases` has to deal with first."""
     pending = channels(PENDING).subquery()
     failed = channels(FAILED).subquery()
     due = (
@@ -31,6 +32,7 @@ def _work() -> CompoundSelect[str | None]:
         select(pending.c.name),
         select(failed.c.name).where(func.coalesce(*due).is_not(None)),
         select(null()).where(exists().where(EXPIRED)),
+        select(null()).where(UNREACHABLE),
     )
 
 

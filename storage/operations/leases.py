@@ -16,6 +16,7 @@ from sqlalchemy import (
     exists,
     insert,
     literal,
+    literal_column,
     not_,
     null,
     or_,
@@ -23,11 +24,14 @@ from sqlalchemy import (
     update,
 )
 
+from storage.engine.per_database import PerDatabase
 from storage.engine.transaction import NOW, Transaction
+from storage.limits import LONGEST_LEASE, LONGEST_WAIT
 from storage.models import AttemptOutcome, Claim, NotificationStatus
+from storage.operations.due import FAILED, channels
 from storage.operations.notify import notify_due
 from storage.schema.tables import notification_attempts, notification_events
-from storage.sql.dialects import has_status, unindexed
+from storage.sql.dialects import beyond, has_status, over, unindexed
 from storage.sql.json_rows import Batch, Value, encoded
 from storage.sql.types import UtcDateTime
 
@@ -37,7 +41,20 @@ ABANDONED_AT_MOST = 10
 _n = notification_events.c
 _a = notification_attempts.c
 
-EXPIRED = and_(_n.lease_expires_at.is_not(None), _n.lease_expires_at <= NOW)
+
+def _ahead(duration: timedelta) -> ColumnElement[str]:
+    """As SQLite adds it to a time. Its sums have milliseconds, so a second is added to keep the duration."""
+    return literal_column(f"'+{duration // timedelta(seconds=1) + 1} seconds'")
+
+
+EXPIRED = and_(_n.lease_expires_at.is_not(None), over(_n.lease_expires_at, NOW, _ahead(LONGEST_LEASE)))
+
+_failing = channels(FAILED).subquery()
+_scheduled_beyond = and_(
+    FAILED, _n.channel == _failing.c.name, beyond(_n.next_retry_at, NOW, _ahead(LONGEST_WAIT))
+)
+UNREACHABLE = exists(select(_failing.c.name).where(exists(select(_n.id).where(_scheduled_beyond))))
+"""On SQLite, whether there is a retry that no clock of ours can have scheduled: one seek for each channel."""
 
 
 def held_by(claims: Batch) -> ColumnElement[bool]:
@@ -53,7 +70,7 @@ WAITING = or_(*(has_status(unindexed(_n.status), status) for status in ("pending
 """Another program may give a leased row another status. Then no outcome of ours may overwrite that. The row
 is found by its id, and no index of the status may be used instead."""
 
-_ENDED = select(_n.id).where(EXPIRED).order_by(_n.id).with_for_update(skip_locked=True)
+_ENDED = select(_n.id).where(EXPIRED).order_by(unindexed(_n.id)).with_for_update(skip_locked=True)
 _ended = _n.id.in_(select(Batch("ended").values))
 # A refused outcome is recorded too, and leaves the lease until it expires.
 _recorded = exists().where(_a.notification_id == _n.id, _a.number == _n.attempt_count)
@@ -102,8 +119,26 @@ _RELEASE = (
 )
 
 
+_RESCHEDULE = (
+    update(notification_events)
+    .where(FAILED, beyond(_n.next_retry_at, NOW, _ahead(LONGEST_WAIT)))
+    .values(next_retry_at=bindparam("now", type_=UtcDateTime))
+)
+
+
+def _reschedule_unreachable(transaction: Transaction) -> None:
+    transaction.connection.execute(_RESCHEDULE, {"now": transaction.now})
+
+
+def _trust(_transaction: Transaction) -> None:
+    """The database's own clock has set all times."""
+
+
+_RESCHEDULE_UNREACHABLE = PerDatabase(sqlite=_reschedule_unreachable, postgresql=_trust)
+
+
 def end_expired_leases(transaction: Transaction) -> None:
-    """Take back every lease that has run out, but for those that another process is taking back."""
+    """End every lease that is over, except those that another process is ending."""
     connection = transaction.connection
     if ended := connection.execute(_ENDED, {"now": transaction.client_time}).scalars().all():
         rows = {"ended": encoded(ended)}
@@ -122,7 +157,8 @@ class Held:
 
 
 def end_leases(transaction: Transaction, held: Sequence[Held]) -> list[None]:
-    """End every expired lease, but renew those of claims that this process still works on.
+    """End every expired lease, but renew those of claims that this process still works on. On SQLite, retries
+    that no clock of ours can have scheduled become due.
 
     Their leases expire when the clock jumps, or when the database can't be written for a long time. Taking
     them back would attempt their notifications a second time, beside the first attempt or after it succeeded.
@@ -131,6 +167,7 @@ def end_leases(transaction: Transaction, held: Sequence[Held]) -> list[None]:
         renewed = {"claims": _tokens(one.claims), "expires_at": transaction.now + one.lease}
         transaction.connection.execute(_RENEW, renewed)
     end_expired_leases(transaction)
+    transaction.choose(_RESCHEDULE_UNREACHABLE)(transaction)
     return [None for _ in held]
 
 

@@ -154,6 +154,23 @@ class current_time(_Templated):  # noqa: N801
     on_postgresql = "COALESCE({0}, statement_timestamp())"
 
 
+class beyond(_Templated):  # noqa: N801
+    """On SQLite, whether a time is later than another by more than the third argument, an interval in
+    SQLite's words. False on PostgreSQL, whose times all come from one clock."""
+
+    inherit_cache = True
+    on_sqlite = "{0} > strftime('%Y-%m-%dT%H:%M:%f', {1}, {2})"
+    on_postgresql = "false"
+
+
+class over(_Templated):  # noqa: N801
+    """A time has passed or, on SQLite, is `beyond` what can be true."""
+
+    inherit_cache = True
+    on_sqlite = f"({{0}} <= {{1}} OR {beyond.on_sqlite})"
+    on_postgresql = "{0} <= {1}"
+
+
 class hour_of(_Templated):  # noqa: N801
     """The time, truncated to the hour."""
 

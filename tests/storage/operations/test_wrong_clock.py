@@ -1,0 +1,66 @@
+"""What a process whose clock was wrong has written holds no alert up, and no claim of another is taken."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from storage.clock import Clock
+from storage.database import Database
+from storage.limits import LONGEST_LEASE, LONGEST_WAIT
+from storage.models import AttemptOutcome, NotificationStatus
+from storage.repository import NotificationRepository
+from tests.builders import LEASE, TOOK, Queue, SettableClock, request
+
+pytestmark = pytest.mark.sqlite
+
+YEAR = timedelta(days=365)
+
+
+def ahead(clock: SettableClock, by: timedelta = YEAR) -> Clock:
+    def wrong() -> datetime:
+        return clock() + by
+
+    return wrong
+
+
+async def claimed_ahead(queue: Queue, url: str, clock: SettableClock) -> str:
+    """An alert that was claimed by a process whose clock was a year ahead, and which was killed then."""
+    notification = await queue.pending()
+    async with Database.open(url, clock=ahead(clock)) as database:
+        assert (await NotificationRepository(database).claim(request("killed"))).claims
+    return notification.id
+
+
+async def test_its_lease_is_over(queue: Queue, database_url: str, clock: SettableClock) -> None:
+    id = await claimed_ahead(queue, database_url, clock)
+    (claim,) = await queue.claim_due()
+    assert claim.notification.id == id
+    assert await queue.repository.record_sent(claim, TOOK)
+    abandoned, sent = await queue.repository.attempts(id)
+    assert (abandoned.outcome, sent.outcome) == (AttemptOutcome.ABANDONED, AttemptOutcome.SENT)
+
+
+async def test_its_lease_stops_no_operator(queue: Queue, database_url: str, clock: SettableClock) -> None:
+    id = await claimed_ahead(queue, database_url, clock)
+    assert (await queue.repository.mark_read(id)).status is NotificationStatus.READ
+
+
+async def test_a_retry_that_it_scheduled_is_due_now(
+    queue: Queue, database_url: str, clock: SettableClock
+) -> None:
+    notification = await queue.pending()
+    async with Database.open(database_url, clock=ahead(clock)) as database:
+        repository = NotificationRepository(database)
+        (claim,) = (await repository.claim(request("wrong"))).claims
+        await repository.record_failed_attempt(claim, TOOK, "HTTP 503", timedelta(minutes=1))
+    (claim,) = await queue.claim_due()
+    assert claim.notification.id == notification.id
+    assert claim.notification.retry_count == 1
+
+
+async def test_the_longest_lease_and_the_longest_wait_are_kept(queue: Queue, clock: SettableClock) -> None:
+    await queue.claimed(lease=LONGEST_LEASE)
+    await queue.failed(wait=LONGEST_WAIT)
+    assert await queue.claim_due() == ()
+    clock.advance(LONGEST_WAIT + LEASE)
+    assert len(await queue.claim_due()) == 2
