@@ -1,5 +1,7 @@
 """The settings of one process: command line over environment variables over a TOML file over defaults."""
 
+import os
+import re
 import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
@@ -21,6 +23,7 @@ from certctl_mcp.config.durations import Duration, format_duration
 from certctl_mcp.config.environment import CONFIG_VARIABLE, Table, read_environment
 from certctl_mcp.config.errors import Origin, SettingsError, explain
 from certctl_mcp.config.http_settings import HttpSettings
+from certctl_mcp.config.placeholders import placeholders
 from certctl_mcp.config.tool_groups import DEFAULT_TOOLS, ToolGroup, groups_of, parse_tools, served_tools
 from storage.limits import LONGEST_BACKOFF, LONGEST_LEASE
 
@@ -35,6 +38,8 @@ _KINDS = {
     "OpsGenie": "opsgenie",
 }
 """The channels certctl has; a table of one of these names needs no `kind`."""
+
+_WINDOWS_PATH = re.compile(r"/{0,2}[A-Za-z]:[\\/]")
 
 _LEASE_MARGIN = timedelta(seconds=15)
 """Time to record the outcome of the longest attempt."""
@@ -54,13 +59,21 @@ def load_settings(config: Path | None, environ: Mapping[str, str], **options: ob
     """
     named = environ.get(CONFIG_VARIABLE, "").strip()
     path = config or (Path(named) if named else None)
-    file = _read_file(path.expanduser()) if path else {}
+    file = _read_file(_in_home(path)) if path else {}
     channels = file.get("channels")
     environment = read_environment(environ, channels if isinstance(channels, dict) else ())
+    origin = Origin(environ, file, path)
+    unexpanded = [
+        f"{origin.place(key)} holds an unexpanded placeholder ({form}): write the value itself; "
+        "nothing expands it, because MCP hosts start servers without a shell"
+        for key, form in placeholders(_merged(file, environment))
+    ]
+    if unexpanded:
+        raise SettingsError(unexpanded)
     try:
         settings = Settings.model_validate(_merged(_merged(file, environment), options))
     except ValidationError as error:
-        raise SettingsError(explain(error, Settings, Origin(environ, file, path))) from None
+        raise SettingsError(explain(error, Settings, origin)) from None
     reached = {name: channel.behind(environ) for name, channel in settings.named_channels.items()}
     return settings.model_copy(update={"named_channels": reached})
 
@@ -146,7 +159,12 @@ class Settings(BaseModel):
             raise ValueError("must be a URL such as sqlite:////var/lib/certctl-mcp/notifications.db")
         # MCP hosts start servers without a shell, so nothing else expands the home directory.
         if scheme.startswith("sqlite") and rest.startswith("/~/"):
-            rest = f"/{Path(rest[1:]).expanduser()}"
+            try:
+                rest = f"/{Path(rest[1:]).expanduser()}"
+            except RuntimeError:
+                raise ValueError("must not begin with ~, because this user has no home directory") from None
+        if scheme.startswith("sqlite") and _WINDOWS_PATH.match(rest) and os.name != "nt":
+            raise ValueError("must not be a Windows path, because this is not Windows")
         return SecretStr(f"{scheme}://{rest}")
 
     @field_validator("lease")
@@ -225,7 +243,25 @@ def _merged(base: Mapping[str, object], override: Mapping[str, object]) -> Table
 def _default_database_url() -> str:
     import platformdirs
 
-    return f"sqlite:///{platformdirs.user_data_path('certctl-mcp', appauthor=False) / 'notifications.db'}"
+    try:
+        directory = platformdirs.user_data_path("certctl-mcp", appauthor=False)
+    except RuntimeError:
+        problem = (
+            "CERTCTL_DATABASE_URL is missing: this user has no home directory for the default database; "
+            "set it, such as sqlite:////var/lib/certctl-mcp/notifications.db"
+        )
+        raise SettingsError([problem]) from None
+    return f"sqlite:///{directory / 'notifications.db'}"
+
+
+def _in_home(path: Path) -> Path:
+    """`path` with a leading `~` expanded. Raises: SettingsError: there is no home directory."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise SettingsError(
+            [f"the settings file {path} can't be found: there is no home directory"]
+        ) from None
 
 
 def _read_file(path: Path) -> Table:

@@ -10,10 +10,10 @@ from pathlib import Path
 import anyio
 
 from certctl_mcp.cli.commands.exit_on_error import failures_told
+from certctl_mcp.cli.commands.start_log import start_log
 from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode, exit_code_after
 from certctl_mcp.config.settings import load_settings
 from certctl_mcp.config.tool_groups import parse_tools
-from certctl_mcp.runtime.logs import log_to_stderr
 
 _CLEAN_UP = timedelta(seconds=5)
 """What closing the database may take after the grace time of the attempts under way."""
@@ -65,7 +65,7 @@ def serve(config: Path | None, chosen: ServeOptions) -> int:
         from certctl_mcp.mcp_server.server import build_server
         from certctl_mcp.mcp_server.stdio import serve_stdio
 
-        log_to_stderr(settings.log_level)
+        start_log(settings, os.environ)
         server = build_server(settings)
         reason = anyio.run(partial(serve_stdio, server, end_within=settings.shutdown_grace + _CLEAN_UP))
     return exit_code_after(reason, on_terminal=on_terminal)

@@ -49,9 +49,9 @@ def serve(
     import anyio
 
     from certctl_mcp.cli.commands.exit_on_error import failures_told
+    from certctl_mcp.cli.commands.start_log import start_log
     from certctl_mcp.config.settings import load_settings
     from certctl_mcp.http.exposure import require_keys_beyond_loopback
-    from certctl_mcp.runtime.logs import log_to_stderr
 
     on_terminal = os.isatty(0)
     with failures_told():
@@ -60,6 +60,6 @@ def serve(
         # Only now: importing the server takes a second or two, and what forbids to serve is told at once.
         from certctl_mcp.http.serving import serve_http
 
-        log_to_stderr(settings.log_level)
+        start_log(settings, os.environ)
         reason = anyio.run(serve_http, settings)
     return exit_code_after(reason, on_terminal=on_terminal)

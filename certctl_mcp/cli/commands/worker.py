@@ -30,9 +30,9 @@ def worker(
     import anyio
 
     from certctl_mcp.cli.commands.exit_on_error import failures_told
+    from certctl_mcp.cli.commands.start_log import start_log
     from certctl_mcp.config.settings import load_settings
     from certctl_mcp.http.exposure import require_keys_beyond_loopback
-    from certctl_mcp.runtime.logs import log_to_stderr
 
     with failures_told():
         given = {"host": metrics_host or "127.0.0.1", "port": metrics_port}
@@ -45,6 +45,6 @@ def worker(
         # Only now: importing the worker takes a second, and what forbids to work is told at once.
         from certctl_mcp.cli.worker import run_worker
 
-        log_to_stderr(settings.log_level)
+        start_log(settings, os.environ)
         reason = anyio.run(run_worker, settings, metrics_port is not None)
     return exit_code_after(reason, on_terminal=os.isatty(0))

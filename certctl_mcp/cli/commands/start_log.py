@@ -1,0 +1,18 @@
+"""The first lines in the log of a process: its database, and what is suspicious in its configuration."""
+
+import logging
+from collections.abc import Mapping
+
+from certctl_mcp.config.settings import Settings
+from certctl_mcp.config.warnings import configuration_warnings, database_description
+from certctl_mcp.runtime.logs import log_to_stderr
+
+logger = logging.getLogger(__name__)
+
+
+def start_log(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Begin to log to stderr."""
+    log_to_stderr(settings.log_level)
+    logger.info("database: %s", database_description(settings))
+    for warning in configuration_warnings(settings, environ):
+        logger.warning("%s", warning)
