@@ -26,6 +26,8 @@ from certctl_mcp.config.destination_types import (
     signing_key,
 )
 from certctl_mcp.config.durations import Duration
+from certctl_mcp.config.incidents import Dedup, IncidentRule, Priority, Severity
+from certctl_mcp.config.message_templates import MessageTemplate
 from certctl_mcp.config.network import NetworkSettings
 from certctl_mcp.config.proxies import environment_proxy
 from certctl_mcp.text.redaction import url_secrets
@@ -195,7 +197,10 @@ class PagerDutyDestination(_NetworkDestination):
 
     kind: Literal["pagerduty"] = "pagerduty"
     routing_key: Key
-    severity: Literal["critical", "error", "warning", "info"] = "warning"
+    severity: Severity = "warning"
+    dedup: Dedup = "notification"
+    types: dict[str, IncidentRule] = Field(default_factory=dict)
+    """By type of notification; successes resolve, everything else triggers, with the channel's severity."""
     api_url: HttpUrl = HttpUrl("https://events.pagerduty.com/v2/enqueue")
 
     @property
@@ -216,7 +221,10 @@ class OpsGenieDestination(_NetworkDestination):
 
     kind: Literal["opsgenie"] = "opsgenie"
     api_key: Key
-    priority: Literal["P1", "P2", "P3", "P4", "P5"] = "P3"
+    priority: Priority = "P3"
+    dedup: Dedup = "notification"
+    types: dict[str, IncidentRule] = Field(default_factory=dict)
+    """By type of notification; successes close, everything else opens, with the channel's priority."""
     api_url: HttpUrl = HttpUrl("https://api.opsgenie.com/v2/alerts")
 
     @property
@@ -293,6 +301,8 @@ class Channel(_Configured):
     destination: Destination
     concurrency: NonNegativeInt = 0
     """The most attempts in flight; 0 means the setting for all channels."""
+    templates: dict[str, MessageTemplate] = Field(default_factory=dict)
+    """The wording by type of notification, and `default` for the others."""
 
     def behind(self, environ: Mapping[str, str]) -> "Channel":
         """The channel with the proxy that the proxy variables name, where its settings say nothing of one."""

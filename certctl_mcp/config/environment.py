@@ -12,6 +12,7 @@ CONFIG_VARIABLE = "CERTCTL_CONFIG"
 VARIABLES: Mapping[str, tuple[str, ...]] = {
     "CERTCTL_DATABASE_URL": ("database_url",),
     "CERTCTL_DATABASE_MIGRATE": ("database_migrate",),
+    "CERTCTL_PUBLIC_URL": ("public_url",),
     "CERTCTL_LOG_LEVEL": ("log_level",),
     "CERTCTL_MCP_READ_ONLY": ("read_only",),
     "CERTCTL_MCP_TOOLS": ("tools",),
@@ -60,6 +61,8 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
     "CERTCTL_TEAMS_WEBHOOK_URL": ("channels", "Teams", "webhook_url"),
     "CERTCTL_PAGERDUTY_ROUTING_KEY": ("channels", "PagerDuty", "routing_key"),
     "CERTCTL_PAGERDUTY_SEVERITY": ("channels", "PagerDuty", "severity"),
+    "CERTCTL_PAGERDUTY_DEDUP": ("channels", "PagerDuty", "dedup"),
+    "CERTCTL_OPSGENIE_DEDUP": ("channels", "OpsGenie", "dedup"),
     "CERTCTL_PAGERDUTY_API_URL": ("channels", "PagerDuty", "api_url"),
     "CERTCTL_OPSGENIE_API_KEY": ("channels", "OpsGenie", "api_key"),
     "CERTCTL_OPSGENIE_PRIORITY": ("channels", "OpsGenie", "priority"),
@@ -82,7 +85,7 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
 
 # Deployments set these to their defaults without meaning the channel; they only refine one that is there.
 _REFINEMENTS = frozenset(
-    {"port", "security", "severity", "priority", "api_url", "ehlo_name", "data_timeout"}
+    {"port", "security", "severity", "priority", "api_url", "ehlo_name", "data_timeout", "dedup"}
 ).union(NetworkSettings.model_fields)
 
 

@@ -101,7 +101,7 @@ class _Field:
     @property
     def siblings(self) -> list[str]:
         names = [str(field.validation_alias or name) for name, field in self.model.model_fields.items()]
-        return [*names, "concurrency"] if self.key[0] == "channels" else names
+        return [*names, "concurrency", "templates"] if self.key[0] == "channels" else names
 
 
 def _field(loc: tuple[int | str, ...], settings: type[BaseModel]) -> _Field:

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -41,11 +43,23 @@ _KINDS = {
 
 _WINDOWS_PATH = re.compile(r"/{0,2}[A-Za-z]:[\\/]")
 
+_OF_THE_CHANNEL = frozenset({"concurrency", "templates"})
+"""Keys of a channel's table that don't describe its destination."""
+
 _LEASE_MARGIN = timedelta(seconds=15)
 """Time to record the outcome of the longest attempt."""
 
 _LEAST_LEASE_MARGIN = timedelta(seconds=1)
 """With less, the time could run out before an attempt begins, and its claim would be released."""
+
+
+def _public_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("must be a URL such as https://alerts.example.com, without a query")
+    if not (url.isascii() and url.isprintable()) or set(url) & set(' <>"|'):
+        raise ValueError("must be a URL of printable ASCII, the rest percent-encoded")
+    return url
 
 
 def load_settings(config: Path | None, environ: Mapping[str, str], **options: object) -> "Settings":
@@ -119,6 +133,8 @@ class Settings(BaseModel):
     """The most attempts in flight in a channel without a limit of its own."""
     shutdown_grace: Duration = timedelta(seconds=10)
     """How long attempts in flight may take to finish during shutdown."""
+    public_url: Annotated[str, AfterValidator(_public_url)] | None = None
+    """Where people reach the page of this server; messages link to it."""
     log_level: LogLevel = "info"
     read_only: bool = False
     """Whether an assistant gets only the tools that change nothing. Such a process delivers nothing, unless
@@ -224,7 +240,7 @@ def _channel_from_table(name: str, table: object) -> object:
     channel: Table = {"name": name}
     destination: Table = {"kind": _KINDS[name]} if name in _KINDS else {}
     for key, value in table.items():
-        (channel if key == "concurrency" else destination)[key] = value
+        (channel if key in _OF_THE_CHANNEL else destination)[key] = value
     return channel | {"destination": destination}
 
 

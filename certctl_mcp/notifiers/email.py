@@ -11,6 +11,7 @@ from aiosmtplib import SMTP, SMTPHeloError, SMTPRecipientRefused
 
 from certctl_mcp.config.destinations import EmailDestination
 from certctl_mcp.notifiers.base import delivery_failed
+from certctl_mcp.notifiers.content import ContentWriter
 from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.notifiers.local_hostname import LocalHostname
 from certctl_mcp.notifiers.mail import compose, sender_address
@@ -47,6 +48,7 @@ class EmailNotifier:
         connect_timeout: timedelta,
         send_timeout: timedelta,
         resolver: Resolver | None = None,
+        content: ContentWriter | None = None,
         clock: Clock = utc_now,
     ) -> None:
         self._destination = destination
@@ -59,6 +61,7 @@ class EmailNotifier:
         self._data_seconds = max(send_timeout, destination.data_timeout).total_seconds()
         self._resolver = resolver or Resolver(self._connect_seconds)
         self._hostname = LocalHostname()
+        self._content = content or ContentWriter()
         self._clock = clock
         self._partial = PartialDeliveries()
         self._tls = None if destination.security == "none" else client_context(destination)
@@ -135,7 +138,12 @@ class EmailNotifier:
     def _bytes(self, notification: Notification, recipients: Sequence[str], session: SMTP) -> bytes:
         destination = self._destination
         mail = compose(
-            notification, destination.from_address, recipients, self._clock(), html=destination.html
+            notification,
+            self._content.content(notification),
+            destination.from_address,
+            recipients,
+            self._clock(),
+            html=destination.html,
         )
         policy = SMTP_POLICY.clone(
             utf8=session.supports_extension("smtputf8")

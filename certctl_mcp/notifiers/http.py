@@ -71,17 +71,17 @@ class Endpoint:
             connect = min(network.connect_timeout.total_seconds(), client.timeouts.total)
         self._timeouts = Timeouts(connect, client.timeouts.total)
 
-    async def post(self, body: bytes, headers: Mapping[str, str], *, path: str = "") -> None:
+    async def post(self, body: bytes, headers: Mapping[str, str], *, suffix: str = "") -> None:
         """Deliver `body`; the receiver's 2xx is a success, however its answer goes on.
 
-        `path` is appended to the URL's.
+        `suffix` is appended to the URL, percent-encoded already.
 
         Raises:
             DeliveryFailedError: refused, redirected elsewhere, or not answered.
         """
         exchange = Exchange()
         current_exchange.set(exchange)
-        url = self._url if not path else self._url.with_path(self._url.path.rstrip("/") + path)
+        url = self._url if not suffix else URL(str(self._url).rstrip("/") + suffix, encoded=True)
         try:
             async with asyncio.timeout(self._timeouts.deadline):
                 await self._post_to(url, exchange, body, {**self._headers, **headers})

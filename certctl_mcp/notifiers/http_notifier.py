@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from certctl_mcp.notifiers.content import ContentWriter
 from certctl_mcp.notifiers.http import Endpoint
 from storage.models import Notification
 
@@ -17,13 +18,16 @@ class Post:
 
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
+    suffix: str = ""
+    """What is appended to the endpoint's URL."""
 
 
 class HttpNotifier(ABC):
     """Delivers by one POST to one endpoint."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, content: ContentWriter | None = None) -> None:
         self._endpoint = endpoint
+        self._content = content or ContentWriter()
 
     @abstractmethod
     def write(self, notification: Notification) -> Post:
@@ -31,7 +35,7 @@ class HttpNotifier(ABC):
 
     async def send(self, notification: Notification) -> None:
         post = self.write(notification)
-        await self._endpoint.post(post.body, post.headers)
+        await self._endpoint.post(post.body, post.headers, suffix=post.suffix)
 
     async def aclose(self) -> None:  # noqa: B027 - most channels have nothing to close
         """The HTTP client, which owns the connections, is shared and closed elsewhere."""

@@ -3,6 +3,7 @@
 import hashlib
 import re
 
+from certctl_mcp.config.incidents import Dedup
 from storage.models import Notification
 
 # Fits a header, a Message-ID, and the shortest limit among the receivers (255 characters at PagerDuty).
@@ -15,6 +16,18 @@ def idempotency_key(notification: Notification) -> str:
 
     Ids from elsewhere are arbitrary text; a line break in one must not become a header.
     """
-    if len(notification.id) <= _LONGEST and _PLAIN.fullmatch(notification.id):
-        return notification.id
-    return "notif-" + hashlib.sha256(notification.id.encode("utf-8", "surrogatepass")).hexdigest()
+    return _plain_key(notification.id, "notif-", notification.id)
+
+
+def incident_key(notification: Notification, dedup: Dedup) -> str:
+    """What an on-call provider recognises an incident by: the notification, or its certificate."""
+    certificate_id = notification.certificate_id
+    if dedup == "certificate" and certificate_id is not None:
+        return _plain_key(f"certificate-{certificate_id}", "certificate-", certificate_id)
+    return idempotency_key(notification)
+
+
+def _plain_key(key: str, prefix: str, id_: str) -> str:
+    if len(key) <= _LONGEST and _PLAIN.fullmatch(key):
+        return key
+    return prefix + hashlib.sha256(id_.encode("utf-8", "surrogatepass")).hexdigest()

@@ -9,6 +9,7 @@ from email.utils import parseaddr
 from html import escape
 
 from certctl_mcp.config.domain_names import ascii_domain
+from certctl_mcp.notifiers.content import Content
 from certctl_mcp.notifiers.excerpt import single_line
 from certctl_mcp.notifiers.idempotency import idempotency_key
 from certctl_mcp.notifiers.recipients import split_address
@@ -16,27 +17,35 @@ from storage.models import Notification
 
 
 def compose(
-    notification: Notification, sender: str, recipients: Sequence[str], date: datetime, *, html: bool
+    notification: Notification,
+    content: Content,
+    sender: str,
+    recipients: Sequence[str],
+    date: datetime,
+    *,
+    html: bool,
 ) -> EmailMessage:
-    """The type as subject, the message as text, and as simple HTML beside it if `html`.
+    """The content as text, and as simple HTML beside it if `html`.
 
     Its Message-ID is made of the notification's id, so that every attempt has the same. No text of the
     notification can add a header: subjects are one line, and addresses are checked before.
     """
-    text = notification.message.encode("utf-8", "replace").decode()
-    if notification.certificate_id:
-        text += f"\n\nCertificate: {single_line(notification.certificate_id)}"
+    text = content.body.encode("utf-8", "replace").decode()
+    if content.certificate_id:
+        text += f"\n\nCertificate: {single_line(content.certificate_id)}"
+    if content.link:
+        text += f"\n\n{content.link}"
     mail = EmailMessage(policy=SMTP)
     mail["From"] = _sender(sender)
     mail["To"] = [_recipient(recipient) for recipient in recipients]
-    mail["Subject"] = single_line(notification.type)
+    mail["Subject"] = single_line(content.subject)
     mail["Date"] = date
     mail["Message-ID"] = f"<{idempotency_key(notification)}@{sender_address(sender).rpartition('@')[2]}>"
     # Keeps out-of-office notices from being sent back (RFC 3834).
     mail["Auto-Submitted"] = "auto-generated"
     mail.set_content(text)
     if html:
-        mail.add_alternative(_page(notification.type, text), subtype="html")
+        mail.add_alternative(_page(content.title, text), subtype="html")
     return mail
 
 

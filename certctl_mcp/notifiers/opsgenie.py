@@ -1,10 +1,15 @@
 """OpsGenie: an alert through the Alert API, which answers 202 as soon as it has the request."""
 
+from urllib.parse import quote
+
 from certctl_mcp.config.destinations import OpsGenieDestination
+from certctl_mcp.config.incidents import IncidentRule, default_action
+from certctl_mcp.notifiers.content import ContentWriter, shorten
+from certctl_mcp.notifiers.fitting import fit
 from certctl_mcp.notifiers.http import Endpoint
 from certctl_mcp.notifiers.http_client import HttpClient
 from certctl_mcp.notifiers.http_notifier import HttpNotifier, Post
-from certctl_mcp.notifiers.idempotency import idempotency_key
+from certctl_mcp.notifiers.idempotency import incident_key
 from certctl_mcp.notifiers.json_body import Json, encode
 from certctl_mcp.notifiers.success import opsgenie_objection
 from storage.models import Notification
@@ -17,32 +22,46 @@ _SOURCE = "certctl"
 
 
 class OpsGenieNotifier(HttpNotifier):
-    """Opens an alert; a repeat has the same `alias` and is counted on the open alert."""
+    """A repeat has the same `alias` and is counted on the alert that the first attempt opened."""
 
-    def __init__(self, destination: OpsGenieDestination, client: HttpClient) -> None:
-        super().__init__(
-            Endpoint(
-                client,
-                str(destination.api_url),
-                destination.confidential,
-                network=destination,
-                check=opsgenie_objection,
-                headers={"Authorization": f"GenieKey {destination.api_key.get_secret_value()}"},
-            )
+    def __init__(
+        self, destination: OpsGenieDestination, client: HttpClient, content: ContentWriter | None = None
+    ) -> None:
+        endpoint = Endpoint(
+            client,
+            str(destination.api_url),
+            destination.confidential,
+            headers={"Authorization": f"GenieKey {destination.api_key.get_secret_value()}"},
+            network=destination,
+            check=opsgenie_objection,
         )
-        self._priority = destination.priority
+        super().__init__(endpoint, content)
+        self._destination = destination
 
     def write(self, notification: Notification) -> Post:
-        details: dict[str, Json] = {"notification_id": notification.id, "recipient": notification.recipient}
+        destination = self._destination
+        content = self._content.content(notification)
+        rule = destination.types.get(notification.type, IncidentRule())
+        alias = incident_key(notification, destination.dedup)
+        description = fit(content.body, str, len, _LONGEST_DESCRIPTION)
+        if (rule.action or default_action(notification.type)) == "resolve":
+            note = shorten(f"{content.title}: {content.body}", _LONGEST_DESCRIPTION)
+            return Post(
+                encode({"source": _SOURCE, "note": note}),
+                suffix=f"/{quote(alias, safe='')}/close?identifierType=alias",
+            )
+        details: dict[str, Json] = {"notification_id": notification.id, "recipient": content.recipient}
         alert: dict[str, Json] = {
-            "message": f"{notification.type}: {notification.message}"[:_LONGEST_MESSAGE],
-            "alias": idempotency_key(notification),
-            "description": notification.message[:_LONGEST_DESCRIPTION],
-            "priority": self._priority,
+            "message": shorten(f"{content.title}: {content.body}", _LONGEST_MESSAGE),
+            "alias": alias,
+            "description": description,
+            "priority": rule.priority or destination.priority,
             "source": _SOURCE,
             "details": details,
         }
-        if notification.certificate_id:
-            alert["entity"] = notification.certificate_id[:_LONGEST_ENTITY]
-            details["certificate_id"] = notification.certificate_id
+        if content.link:
+            details["link"] = content.link
+        if content.certificate_id:
+            alert["entity"] = shorten(content.certificate_id, _LONGEST_ENTITY)
+            details["certificate_id"] = content.certificate_id
         return Post(encode(alert))

@@ -1,58 +1,68 @@
-"""PagerDuty: a trigger event to the Events API v2."""
+"""PagerDuty: an event to the Events API v2, which opens an incident or resolves one."""
 
 from certctl_mcp.config.destinations import PagerDutyDestination
+from certctl_mcp.config.incidents import IncidentRule, default_action
+from certctl_mcp.notifiers.content import ContentWriter, shorten
+from certctl_mcp.notifiers.fitting import fit
 from certctl_mcp.notifiers.http import Endpoint
 from certctl_mcp.notifiers.http_client import HttpClient
 from certctl_mcp.notifiers.http_notifier import HttpNotifier, Post
-from certctl_mcp.notifiers.idempotency import idempotency_key
-from certctl_mcp.notifiers.json_body import encode
+from certctl_mcp.notifiers.idempotency import incident_key
+from certctl_mcp.notifiers.json_body import Json, encode
 from certctl_mcp.notifiers.success import pagerduty_objection
-from certctl_mcp.text.redaction import truncate
 from storage.models import Notification
 
 _LONGEST_SUMMARY = 1024
-_LONGEST_MESSAGE_BYTES = 200 * 1024
-"""An event may have 512 KB in all; JSON may double the message."""
+_LONGEST_EVENT = 500 * 1024
+"""PagerDuty accepts 512 KB."""
 
 _SOURCE = "certctl"
 
 
 class PagerDutyNotifier(HttpNotifier):
-    """Opens an incident; a repeat has the same `dedup_key` and is folded into it."""
+    """A repeat has the same `dedup_key` and joins the incident that the first attempt opened."""
 
-    def __init__(self, destination: PagerDutyDestination, client: HttpClient) -> None:
-        super().__init__(
-            Endpoint(
-                client,
-                str(destination.api_url),
-                destination.confidential,
-                network=destination,
-                check=pagerduty_objection,
-            )
+    def __init__(
+        self, destination: PagerDutyDestination, client: HttpClient, content: ContentWriter | None = None
+    ) -> None:
+        endpoint = Endpoint(
+            client,
+            str(destination.api_url),
+            destination.confidential,
+            network=destination,
+            check=pagerduty_objection,
         )
-        self._routing_key = destination.routing_key.get_secret_value()
-        self._severity = destination.severity
+        super().__init__(endpoint, content)
+        self._destination = destination
 
     def write(self, notification: Notification) -> Post:
-        return Post(
-            encode(
-                {
-                    "routing_key": self._routing_key,
-                    "event_action": "trigger",
-                    "dedup_key": idempotency_key(notification),
-                    "payload": {
-                        "summary": f"{notification.type}: {notification.message}"[:_LONGEST_SUMMARY],
-                        "severity": self._severity,
-                        "source": notification.certificate_id or _SOURCE,
-                        "timestamp": notification.created_at.isoformat(),
-                        "class": notification.type,
-                        "custom_details": {
-                            "notification_id": notification.id,
-                            "certificate_id": notification.certificate_id,
-                            "recipient": notification.recipient,
-                            "message": truncate(notification.message, _LONGEST_MESSAGE_BYTES),
-                        },
-                    },
-                }
-            )
-        )
+        destination = self._destination
+        content = self._content.content(notification)
+        rule = destination.types.get(notification.type, IncidentRule())
+        event: dict[str, Json] = {
+            "routing_key": destination.routing_key.get_secret_value(),
+            "event_action": rule.action or default_action(notification.type),
+            "dedup_key": incident_key(notification, destination.dedup),
+        }
+        if event["event_action"] == "resolve":
+            return Post(encode(event))
+        if content.link:
+            event["links"] = [{"href": content.link, "text": "Notification"}]
+
+        def write(message: str) -> bytes:
+            event["payload"] = {
+                "summary": shorten(f"{content.title}: {content.body}", _LONGEST_SUMMARY),
+                "severity": rule.severity or destination.severity,
+                "source": content.certificate_id or _SOURCE,
+                "timestamp": notification.created_at.isoformat(),
+                "class": notification.type,
+                "custom_details": {
+                    "notification_id": notification.id,
+                    "certificate_id": content.certificate_id,
+                    "recipient": content.recipient,
+                    "message": message,
+                },
+            }
+            return encode(event)
+
+        return Post(fit(content.body, write, len, _LONGEST_EVENT))

@@ -27,6 +27,7 @@ from certctl_mcp.config.destinations import (
 )
 from certctl_mcp.config.errors import SettingsError
 from certctl_mcp.notifiers.base import Notifier, delivery_failed
+from certctl_mcp.notifiers.content import ContentWriter
 from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.notifiers.plugins import PluginNotifier, UnusablePluginError, check_installed
 from storage.clock import Clock, utc_now
@@ -52,6 +53,7 @@ class NotifierRegistry:
         *,
         connect_timeout: timedelta = _CONNECT_TIMEOUT,
         send_timeout: timedelta = _SEND_TIMEOUT,
+        public_url: str | None = None,
         clock: Clock = utc_now,
     ) -> AsyncIterator[Self]:
         """Leaving closes every connection; no send may be in progress then.
@@ -62,7 +64,12 @@ class NotifierRegistry:
             SettingsError: a channel needs a package that is not installed.
         """
         registry = cls(
-            channels, connections, connect_timeout=connect_timeout, send_timeout=send_timeout, clock=clock
+            channels,
+            connections,
+            connect_timeout=connect_timeout,
+            send_timeout=send_timeout,
+            public_url=public_url,
+            clock=clock,
         )
         try:
             yield registry
@@ -76,12 +83,14 @@ class NotifierRegistry:
         *,
         connect_timeout: timedelta = _CONNECT_TIMEOUT,
         send_timeout: timedelta = _SEND_TIMEOUT,
+        public_url: str | None = None,
         clock: Clock = utc_now,
     ) -> None:
         self._channels = {channel.name: channel for channel in channels}
         self._connections = connections
         self._connect_timeout = min(connect_timeout, send_timeout)
         self._send_timeout = send_timeout
+        self._public_url = public_url
         self._clock = clock
         self._notifiers: dict[str, Notifier] = {}
         self._http: HttpClient | None = None
@@ -117,38 +126,40 @@ class NotifierRegistry:
         self._notifiers.clear()
 
     def _built(self, channel: str) -> Notifier:
-        destination = self._channels[channel].destination
+        configured = self._channels[channel]
         with self._building:
             notifier = self._notifiers.get(channel)
             if notifier is None:
                 try:
-                    notifier = self._notifiers[channel] = self._import(destination)
+                    notifier = self._notifiers[channel] = self._import(configured)
                 except Exception as error:  # noqa: BLE001 - whatever it is, only this channel fails
-                    return _Unusable(destination, error)
+                    return _Unusable(configured.destination, error)
         return notifier
 
-    def _import(self, destination: Destination) -> Notifier:
+    def _import(self, channel: Channel) -> Notifier:
+        destination = channel.destination
+        content = ContentWriter(channel.templates, self._public_url)
         match destination:
             case WebhookDestination():
                 from certctl_mcp.notifiers.webhook import WebhookNotifier
 
-                return WebhookNotifier(destination, self._http_client())
+                return WebhookNotifier(destination, self._http_client(), content)
             case SlackDestination():
                 from certctl_mcp.notifiers.slack import SlackNotifier
 
-                return SlackNotifier(destination, self._http_client())
+                return SlackNotifier(destination, self._http_client(), content)
             case TeamsDestination():
                 from certctl_mcp.notifiers.teams import TeamsNotifier
 
-                return TeamsNotifier(destination, self._http_client())
+                return TeamsNotifier(destination, self._http_client(), content)
             case PagerDutyDestination():
                 from certctl_mcp.notifiers.pagerduty import PagerDutyNotifier
 
-                return PagerDutyNotifier(destination, self._http_client())
+                return PagerDutyNotifier(destination, self._http_client(), content)
             case OpsGenieDestination():
                 from certctl_mcp.notifiers.opsgenie import OpsGenieNotifier
 
-                return OpsGenieNotifier(destination, self._http_client())
+                return OpsGenieNotifier(destination, self._http_client(), content)
             case EmailDestination():
                 from certctl_mcp.notifiers.email import EmailNotifier
 
@@ -157,6 +168,7 @@ class NotifierRegistry:
                     connect_timeout=self._connect_timeout,
                     send_timeout=self._send_timeout,
                     resolver=self._resolver,
+                    content=content,
                     clock=self._clock,
                 )
             case AppriseDestination():

@@ -1,6 +1,8 @@
 """Slack: a plain text to an incoming webhook."""
 
 from certctl_mcp.config.destinations import SlackDestination
+from certctl_mcp.notifiers.content import ContentWriter
+from certctl_mcp.notifiers.fitting import fit
 from certctl_mcp.notifiers.http import Endpoint
 from certctl_mcp.notifiers.http_client import HttpClient
 from certctl_mcp.notifiers.http_notifier import IDEMPOTENCY_HEADER, HttpNotifier, Post
@@ -10,7 +12,7 @@ from certctl_mcp.notifiers.success import slack_objection
 from storage.models import Notification
 
 _LONGEST_TEXT = 40_000
-"""Slack truncates longer texts."""
+"""Slack truncates longer texts, escapes included."""
 
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
@@ -21,16 +23,17 @@ class SlackNotifier(HttpNotifier):
     Slack has no idempotency key; `Idempotency-Key` is sent for a proxy that knows it.
     """
 
-    def __init__(self, destination: SlackDestination, client: HttpClient) -> None:
-        super().__init__(
-            Endpoint(
-                client,
-                destination.webhook_url.get_secret_value(),
-                destination.confidential,
-                network=destination,
-                check=slack_objection,
-            )
+    def __init__(
+        self, destination: SlackDestination, client: HttpClient, content: ContentWriter | None = None
+    ) -> None:
+        endpoint = Endpoint(
+            client,
+            destination.webhook_url.get_secret_value(),
+            destination.confidential,
+            network=destination,
+            check=slack_objection,
         )
+        super().__init__(endpoint, content)
         overrides = {"channel": destination.channel, "username": destination.username}
         self._fixed: dict[str, Json] = {
             # Certificate names contain asterisks and underscores, which would become emphasis.
@@ -43,10 +46,15 @@ class SlackNotifier(HttpNotifier):
         }
 
     def write(self, notification: Notification) -> Post:
-        text = f"{notification.type}: {notification.message}"
-        if notification.certificate_id:
-            text += f"\nCertificate: {notification.certificate_id}"
-        # `<!channel>` and `<@user>` are commands only as long as their brackets are not escaped.
-        escaped = text[:_LONGEST_TEXT].translate(_ESCAPES)
-        body = encode({"text": escaped, **self._fixed})
+        content = self._content.content(notification)
+        end = f"\nCertificate: {content.certificate_id}" if content.certificate_id else ""
+        # `<!channel>` and `<@user>` are commands only while their brackets are not escaped.
+        end = end.translate(_ESCAPES) + (f"\n<{content.link}>" if content.link else "")
+        text = fit(
+            f"{content.title}: {content.body}",
+            lambda kept: kept.translate(_ESCAPES) + end,
+            len,
+            _LONGEST_TEXT,
+        )
+        body = encode({"text": text, **self._fixed})
         return Post(body, {IDEMPOTENCY_HEADER: idempotency_key(notification)})

@@ -6,6 +6,7 @@ from functools import partial
 from standardwebhooks import Webhook
 
 from certctl_mcp.config.destinations import WebhookDestination
+from certctl_mcp.notifiers.content import ContentWriter
 from certctl_mcp.notifiers.http import Endpoint, SuccessCheck
 from certctl_mcp.notifiers.http_client import HttpClient
 from certctl_mcp.notifiers.http_notifier import HttpNotifier, Post
@@ -21,26 +22,28 @@ class WebhookNotifier(HttpNotifier):
     With several secrets each signs, so a receiver that has any one of them can verify.
     """
 
-    def __init__(self, destination: WebhookDestination, client: HttpClient) -> None:
-        super().__init__(
-            Endpoint(
-                client,
-                destination.url.get_secret_value(),
-                destination.confidential,
-                headers={name: value.get_secret_value() for name, value in destination.headers.items()},
-                gone_is_permanent=True,
-                network=destination,
-                check=partial(
-                    configured_objection, statuses=destination.success_status, fields=destination.success_json
-                )
-                if destination.success_status or destination.success_json
-                else None,
+    def __init__(
+        self, destination: WebhookDestination, client: HttpClient, content: ContentWriter | None = None
+    ) -> None:
+        endpoint = Endpoint(
+            client,
+            destination.url.get_secret_value(),
+            destination.confidential,
+            headers={name: value.get_secret_value() for name, value in destination.headers.items()},
+            gone_is_permanent=True,
+            network=destination,
+            check=partial(
+                configured_objection, statuses=destination.success_status, fields=destination.success_json
             )
+            if destination.success_status or destination.success_json
+            else None,
         )
+        super().__init__(endpoint, content)
         self._clock = client.clock
         self._signers = tuple(Webhook(key) for key in destination.signing_keys)
 
     def write(self, notification: Notification) -> Post:
+        content = self._content.content(notification)
         body = encode(
             {
                 "type": notification.type,
@@ -51,8 +54,9 @@ class WebhookNotifier(HttpNotifier):
                     "certificate_id": notification.certificate_id,
                     "channel": notification.channel,
                     "recipient": notification.recipient,
-                    "message": notification.message,
+                    "message": content.body,
                     "created_at": notification.created_at.isoformat(),
+                    **({"link": content.link} if content.link else {}),
                 },
             }
         )

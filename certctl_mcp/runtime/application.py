@@ -74,7 +74,10 @@ async def open_application(settings: Settings) -> AsyncIterator[Application]:
     migrate = settings.database_migrate and not (settings.read_only and (await queue_state(url)).is_foreign)
     async with (
         NotifierRegistry.open(
-            settings.channels, settings.concurrency, send_timeout=settings.send_timeout
+            settings.channels,
+            settings.concurrency,
+            send_timeout=settings.send_timeout,
+            public_url=settings.public_url,
         ) as notifiers,
         Database.open(url, migrate=migrate) as database,
     ):

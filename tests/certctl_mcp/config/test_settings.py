@@ -460,7 +460,7 @@ def test_a_file_that_is_no_toml_stops_the_start(file: Path, text: bytes) -> None
         (
             '[channels.ops]\nkind = "teams"\nwebhook_url = "https://a.example"\nzzz = 1',
             "channels.ops.zzz is not a setting: must be one of proxy, ca_file, client_cert, "
-            "client_key, connect_timeout, kind, webhook_url, concurrency",
+            "client_key, connect_timeout, kind, webhook_url, concurrency, templates",
         ),
     ],
 )

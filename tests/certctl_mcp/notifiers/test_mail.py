@@ -6,13 +6,16 @@ from typing import Any
 
 import pytest
 
+from certctl_mcp.notifiers.content import ContentWriter
 from certctl_mcp.notifiers.mail import compose
 from tests.builders import NOON, notification
 
 
 def mail(*, html: bool = True, sender: str = "alerts@example.com", **contents: Any) -> EmailMessage:
     """What a reader gets: composed, sent as bytes and read again."""
-    composed = compose(notification(**contents), sender, ("ada@example.com",), NOON, html=html)
+    sent = notification(**contents)
+    content = ContentWriter().content(sent)
+    composed = compose(sent, content, sender, ("ada@example.com",), NOON, html=html)
     read = email.message_from_bytes(composed.as_bytes(), policy=default)
     assert isinstance(read, EmailMessage)
     assert read.defects == []
@@ -29,7 +32,7 @@ def text(read: EmailMessage, kind: str) -> str:
 
 def test_the_type_is_the_subject_and_the_message_the_text() -> None:
     read = mail(html=False, certificate_id="mc-api")
-    assert read["Subject"] == "ExpirationWarning"
+    assert read["Subject"] == "ExpirationWarning: api.example.com expires in 7 days"
     assert read["Date"].datetime == NOON
     assert read["Auto-Submitted"] == "auto-generated"
     assert read.get_content_type() == "text/plain"
@@ -43,7 +46,8 @@ def test_the_text_arrives_whatever_it_holds(message: str) -> None:
 
 
 def test_half_a_surrogate_pair_does_not_stop_a_mail() -> None:
-    composed = compose(replace(notification(), message="a\ud800b"), "a@b", ("c@d",), NOON, html=True)
+    sent = replace(notification(), message="a\ud800b")
+    composed = compose(sent, ContentWriter().content(sent), "a@b", ("c@d",), NOON, html=True)
     assert b"a?b" in composed.as_bytes()
 
 
@@ -57,7 +61,7 @@ def test_the_html_form_shows_the_text_as_it_is() -> None:
 def test_no_text_of_a_notification_adds_a_header(evil: str) -> None:
     read = mail(type=evil, certificate_id=evil, id=evil)
     assert read["Bcc"] is None
-    assert read["Subject"] == " ".join(evil.split())
+    assert read["Subject"].startswith(" ".join(evil.split()) + ": ")
     assert len(read["Message-ID"].splitlines()) == 1
 
 

@@ -1,0 +1,82 @@
+"""What a notification says on its channel: subject, body and link, before the channel's own format."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from string import Template
+from urllib.parse import quote
+
+from certctl_mcp.config.message_templates import DEFAULT, MessageTemplate
+from certctl_mcp.notifiers.excerpt import single_line
+from storage.models import Notification
+
+_LONGEST_NAME = 500
+"""Of a certificate or recipient; ids from elsewhere are arbitrary text."""
+
+_LONGEST_SUMMARY = 120
+
+_CUT = "..."
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Texts from outside, not yet escaped for any channel."""
+
+    title: str
+    """The type, unless a template says otherwise."""
+    body: str
+    subject: str
+    """One line that tells notifications apart in a list."""
+    certificate_id: str | None
+    recipient: str
+    link: str | None
+
+
+class ContentWriter:
+    """Applies the operator's templates; substitution only, so that a message can't run anything."""
+
+    def __init__(
+        self, templates: Mapping[str, MessageTemplate] | None = None, public_url: str | None = None
+    ) -> None:
+        self._templates = templates or {}
+        self._public_url = public_url
+
+    def content(self, notification: Notification) -> Content:
+        link = None
+        if self._public_url is not None:
+            link = f"{self._public_url.rstrip('/')}/?notification={quote(notification.id, safe='')}"
+        values = {
+            "type": notification.type,
+            "message": notification.message,
+            "certificate_id": notification.certificate_id or "",
+            "recipient": notification.recipient,
+            "channel": notification.channel,
+            "id": notification.id,
+            "created_at": notification.created_at.isoformat(),
+            "link": link or "",
+        }
+        template = self._templates.get(notification.type) or self._templates.get(DEFAULT) or MessageTemplate()
+        body = notification.message
+        if template.body is not None:
+            body = Template(template.body).substitute(values)
+        if template.subject is not None:
+            title = subject = shorten(
+                single_line(Template(template.subject).substitute(values)), _LONGEST_NAME
+            )
+        else:
+            title = shorten(notification.type, _LONGEST_NAME)
+            subject = f"{single_line(title)}: {single_line(body[: 4 * _LONGEST_SUMMARY])}"
+        return Content(
+            title=title,
+            body=body,
+            subject=shorten(subject, _LONGEST_SUMMARY + len(title)),
+            certificate_id=shorten(notification.certificate_id, _LONGEST_NAME)
+            if notification.certificate_id
+            else None,
+            recipient=shorten(notification.recipient, _LONGEST_NAME),
+            link=link,
+        )
+
+
+def shorten(text: str, characters: int) -> str:
+    """At most so many characters; a longer text ends in dots."""
+    return text if len(text) <= characters else text[: characters - len(_CUT)] + _CUT

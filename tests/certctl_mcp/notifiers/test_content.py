@@ -1,0 +1,182 @@
+"""What goes out over every channel: within the provider's limits, every cut marked, with its link."""
+
+import json
+from typing import Any
+
+import pytest
+
+from certctl_mcp.config.destinations import Channel
+from certctl_mcp.config.errors import SettingsError
+from certctl_mcp.config.settings import load_settings
+from certctl_mcp.notifiers.registry import NotifierRegistry
+from storage.models import Notification
+from tests.builders import notification
+from tests.certctl_mcp.notifiers.receiver import Received, Receiver
+from tests.certctl_mcp.notifiers.relay import relaying
+from tests.certctl_mcp.notifiers.test_refusals import HTTP_CHANNELS
+
+BOUNDED = ["slack", "teams", "pagerduty", "opsgenie"]
+HARD_TO_ENCODE = ["x", "&", "<", '"', "\\", "\n", "\x01", "ü", "\U0001f512", "\u2028"]
+
+
+async def received(
+    receiver: Receiver, channel: str, sent: Notification, public_url: str | None = None, **settings: Any
+) -> Received:
+    """The request that the notification becomes."""
+    templates = settings.pop("templates", {})
+    destination = HTTP_CHANNELS[channel](receiver.url) | settings
+    configured = Channel.model_validate(
+        {"name": "Alerts", "destination": destination, "templates": templates}
+    )
+    receiver.received.clear()
+    async with NotifierRegistry.open([configured], 10, public_url=public_url) as registry:
+        notifier = await registry.find("Alerts")
+        assert notifier is not None
+        await notifier.send(sent)
+    return receiver.only
+
+
+def size_at_provider(channel: str, body: bytes) -> tuple[int, int]:
+    """What the provider measures, and its limit."""
+    match channel:
+        case "slack":
+            return len(json.loads(body)["text"]), 40_000
+        case "teams":
+            # The flow encodes the card once more.
+            return len(json.dumps(body.decode(), ensure_ascii=False).encode()), 28 * 1024
+        case "pagerduty":
+            return len(body), 512 * 1024
+        case _:
+            return len(json.loads(body)["description"]), 15_000
+
+
+@pytest.mark.parametrize("channel", BOUNDED)
+@pytest.mark.parametrize("character", HARD_TO_ENCODE)
+async def test_a_finished_body_is_within_the_providers_limit_and_says_what_was_cut(
+    receiver: Receiver, channel: str, character: str
+) -> None:
+    for length in (7_100, 12_288, 40_000, 200_000, 600_000):
+        sent = notification(message=character * length, certificate_id="mc-api")
+        body = (await received(receiver, channel, sent)).body
+        size, limit = size_at_provider(channel, body)
+        assert size <= limit
+        text = json.dumps(json.loads(body), ensure_ascii=False)
+        assert "mc-api" in text
+        whole = json.dumps(character * length, ensure_ascii=False)[1:-1]
+        escaped = whole.replace("&", "&amp;").replace("<", "&lt;")
+        assert "more bytes cut]" in text or whole in text or escaped in text
+        if length == 600_000:
+            assert "more bytes cut]" in text
+
+
+@pytest.mark.parametrize("channel", BOUNDED)
+async def test_a_long_name_is_cut_with_a_mark(receiver: Receiver, channel: str) -> None:
+    sent = notification(certificate_id="c" * 100_000, recipient="r" * 100_000)
+    body = (await received(receiver, channel, sent)).body
+    assert size_at_provider(channel, body)[0] <= size_at_provider(channel, body)[1]
+    assert "ccc..." in body.decode()
+
+
+@pytest.mark.parametrize("channel", sorted(HTTP_CHANNELS))
+async def test_a_public_url_links_to_the_notification(receiver: Receiver, channel: str) -> None:
+    link = "https://alerts.example.com/?notification=notif-17%2F%3Cx%3E"
+    sent = notification(id="notif-17/<x>")
+    body = (await received(receiver, channel, sent, "https://alerts.example.com/")).body
+    assert link in body.decode()
+    assert "alerts.example.com" not in (await received(receiver, channel, sent)).body.decode()
+
+
+async def test_mails_have_subjects_that_tell_them_apart_and_the_link() -> None:
+    async with relaying() as relay:
+        host, port = relay.address
+        destination = {
+            "kind": "email",
+            "host": host,
+            "port": port,
+            "from_address": "certs@example.com",
+            "security": "none",
+        }
+        channel = Channel.model_validate({"name": "Alerts", "destination": destination})
+        async with NotifierRegistry.open([channel], 10, public_url="https://a.example") as registry:
+            notifier = await registry.find("Alerts")
+            assert notifier is not None
+            for message in ("api.example.com expires\nin 7 days", "x" * 5_000):
+                await notifier.send(notification(id="n1", recipient="ada@example.com", message=message))
+        first, second = relay.taken
+    assert first.mail["Subject"] == "ExpirationWarning: api.example.com expires in 7 days"
+    assert second.mail["Subject"].endswith("x...")
+    assert len(second.mail["Subject"]) < 200
+    plain = first.mail.get_body(("plain",))
+    assert plain is not None
+    assert "https://a.example/?notification=n1" in plain.get_content()
+
+
+@pytest.mark.parametrize(
+    ("type_", "settings", "action", "severity"),
+    [
+        ("ExpirationWarning", {}, "trigger", "warning"),
+        ("RenewalSuccess", {}, "resolve", None),
+        ("DeploymentSuccess", {}, "resolve", None),
+        ("Revocation", {"types": {"Revocation": {"severity": "critical"}}}, "trigger", "critical"),
+        ("RenewalSuccess", {"types": {"RenewalSuccess": {"action": "trigger"}}}, "trigger", "warning"),
+    ],
+)
+async def test_what_a_type_does_at_pagerduty(
+    receiver: Receiver, type_: str, settings: dict[str, Any], action: str, severity: str | None
+) -> None:
+    event = (await received(receiver, "pagerduty", notification(type=type_), **settings)).json
+    assert event["event_action"] == action
+    assert event.get("payload", {}).get("severity") == severity
+
+
+async def test_with_one_incident_a_certificate_a_success_resolves_what_the_warning_opened(
+    receiver: Receiver,
+) -> None:
+    for certificate in ("mc-api", "mc/<api>"):
+        keys, paths = set(), []
+        for type_ in ("ExpirationWarning", "RenewalFailure", "RenewalSuccess"):
+            sent = notification(id=f"n-{type_}", type=type_, certificate_id=certificate)
+            keys.add((await received(receiver, "pagerduty", sent, dedup="certificate")).json["dedup_key"])
+            request = await received(receiver, "opsgenie", sent, dedup="certificate")
+            paths.append((request.path, request.json.get("alias")))
+        assert len(keys) == 1
+        (opened, alias), (_, again), (closed, none) = paths
+        assert (opened, again, none) == ("/", alias, None)
+        assert closed == f"/{alias}/close?identifierType=alias"
+
+
+async def test_without_it_every_notification_has_an_incident_of_its_own(receiver: Receiver) -> None:
+    sent = notification(id="notif-17", certificate_id="mc-api")
+    assert (await received(receiver, "pagerduty", sent)).json["dedup_key"] == "notif-17"
+    assert (await received(receiver, "opsgenie", sent)).json["alias"] == "notif-17"
+
+
+@pytest.mark.parametrize("channel", sorted(HTTP_CHANNELS))
+async def test_templates_give_title_and_text_by_type(receiver: Receiver, channel: str) -> None:
+    templates = {
+        "ExpirationWarning": {
+            "subject": "$$ $type for $certificate_id",
+            "body": "Hear, $recipient: $message",
+        },
+        "default": {"body": "something else"},
+    }
+    sent = notification(certificate_id="mc-api", message="$recipient ${x} <!channel>", recipient="ops")
+    text = (await received(receiver, channel, sent, templates=templates)).body.decode()
+    assert "For ops: $recipient ${x}" in text
+    if channel != "webhook":
+        assert "$ ExpirationWarning for mc-api" in text
+    if channel == "slack":
+        assert "<!channel>" not in text
+    other = (await received(receiver, channel, notification(type="Revocation"), templates=templates)).body
+    assert b"something else" in other
+
+
+@pytest.mark.parametrize("template", ["$unknown", "${type", "100 $"])
+def test_a_template_with_a_mistake_stops_the_start(tmp_path: Any, template: str) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text(
+        '[channels.Slack]\nwebhook_url = "https://a.example"\n'
+        f'[channels.Slack.templates.default]\nbody = "{template}"\n'
+    )
+    with pytest.raises(SettingsError, match=r"may use \$type, \$message, .* and \$\$ for a dollar sign"):
+        load_settings(file, {})
