@@ -156,7 +156,7 @@ async def test_templates_give_title_and_text_by_type(receiver: Receiver, channel
     templates = {
         "ExpirationWarning": {
             "subject": "$$ $type for $certificate_id",
-            "body": "Hear, $recipient: $message",
+            "body": "For $recipient: $message",
         },
         "default": {"body": "something else"},
     }
