@@ -12,6 +12,7 @@ from certctl_mcp.cli.commands import (
     copy,
     demo,
     diagnose,
+    install,
     listing,
     migrate,
     purge,
@@ -72,6 +73,7 @@ for command in (
     backup.backup,
     copy.copy,
     demo.demo,
+    install.install,
 ):
     app.command(command.__name__.rstrip("_"))(output_options(command))
 app.command("test")(output_options(try_channel.try_channel))
