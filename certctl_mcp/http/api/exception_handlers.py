@@ -11,7 +11,7 @@ from starlette.responses import Response
 from certctl_mcp.http.problem_details import http_error_response, problem_response, request_id_of
 from certctl_mcp.services.errors import RequestError
 from certctl_mcp.services.explanations import explained
-from certctl_mcp.text.untrusted import encode_id
+from certctl_mcp.text.untrusted import clean_name, encode_id
 from storage.errors import (
     NotificationConflictError,
     NotificationError,
@@ -31,6 +31,9 @@ _STATUSES: tuple[tuple[type[Exception], int], ...] = (
 )
 _RETRY_AFTER = "5"
 """Seconds."""
+
+_MAX_LINES = 10
+"""Errors of one request that are listed."""
 
 
 def add_exception_handlers(app: FastAPI) -> None:
@@ -65,11 +68,14 @@ async def _validation_error(request: Request, failure: Exception) -> Response:
         # A parameter may also be blank, which is no helpful advice.
         if error.get("ctx", {}).get("expected") != "''"
     )
-    return problem_response(request.scope, 400, "; ".join(lines))
+    shown = list(lines)[:_MAX_LINES]
+    if len(lines) > len(shown):
+        shown.append(f"and {len(lines) - len(shown)} more")
+    return problem_response(request.scope, 400, "; ".join(shown))
 
 
 def _line(location: Sequence[object], message: str) -> str:
     source, *rest = location
     # Below the name of a parameter comes the type that was tried.
-    name = rest[0] if rest and isinstance(rest[0], str) else source
+    name = clean_name(rest[0]) if rest and isinstance(rest[0], str) else source
     return f"{name}: {message.removeprefix('Value error, ').replace('Input should', 'must', 1)}"

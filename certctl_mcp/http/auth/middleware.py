@@ -3,25 +3,23 @@
 import hashlib
 import hmac
 import logging
-import time
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from certctl_mcp.config.api_keys import ApiKey, Role
+from certctl_mcp.http.auth.issuer_keys import IssuerUnavailableError
 from certctl_mcp.http.auth.oauth import (
     READ,
     SCOPES,
-    IssuerUnavailableError,
     ProtectedResource,
     caller_from_token,
 )
 from certctl_mcp.http.auth.principal import Caller, set_caller
 from certctl_mcp.http.client_address import client_address
-from certctl_mcp.http.limits import MAX_KEYS, TokenBuckets, retry_after
+from certctl_mcp.http.limits import TokenBuckets, retry_after
 from certctl_mcp.http.problem_details import problem_response
 
 logger = logging.getLogger(__name__)
@@ -63,32 +61,6 @@ class Keys:
         return found
 
 
-class Logins:
-    """Addresses that gave wrong keys too often are not listened to for a while.
-
-    But for callers who have been let in from there before: a whole site may be behind one address.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._failures = TokenBuckets(FAILURES_A_SECOND, FAILURES_AT_ONCE, clock)
-        self._let_in: OrderedDict[tuple[str, str], None] = OrderedDict()
-
-    def wait(self, address: str, caller: Caller | None) -> float:
-        """Seconds until what `address` gives is looked at again; 0 if it is now."""
-        if caller is not None and (address, caller.name) in self._let_in:
-            return 0
-        return self._failures.wait(address)
-
-    def succeeded(self, address: str, caller: Caller) -> None:
-        self._let_in[address, caller.name] = None
-        self._let_in.move_to_end((address, caller.name))
-        if len(self._let_in) > MAX_KEYS:
-            self._let_in.popitem(last=False)
-
-    def failed(self, address: str) -> None:
-        self._failures.take(address)
-
-
 class Authentication:
     """Middleware that authenticates the caller and records it in the scope."""
 
@@ -101,7 +73,7 @@ class Authentication:
         self._app = app
         self._keys = keys
         self._resource = resource
-        self._logins = Logins()
+        self._failures = TokenBuckets(FAILURES_A_SECOND, FAILURES_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not self._keys and self._resource is None:
@@ -123,26 +95,28 @@ class Authentication:
         if scheme.lower() != "bearer" or not token:
             return self._challenge(scope, "Invalid Authorization header; expected: Bearer <key>.")
         caller, verified = self._keys.find_caller(token), None
+        address = client_address(scope)
         if caller is None and self._resource is not None and scope["path"] == MCP_PATH:
+            # Fetching keys for a token is work that only an address in good standing may cause.
+            may_fetch = not self._failures.wait(address)
             try:
-                verified = await self._resource.tokens.verify_token(token)
+                verified = await self._resource.tokens.verify(token, may_fetch=may_fetch)
             except IssuerUnavailableError:
+                self._failures.take(address)
                 message = "The keys of the token's issuer can't be fetched."
                 return problem_response(scope, 503, message, retry_after(_RETRY_AFTER))
             caller = None if verified is None else caller_from_token(verified)
-        address = client_address(scope)
-        wait = self._logins.wait(address, caller)
-        if wait:
-            message = "Too many wrong keys from your address; wait."
-            return problem_response(scope, 429, message, retry_after(wait))
         if verified is not None and caller is None:
             message = f"Insufficient scope: the token needs one of {', '.join(SCOPES)}."
             return self._challenge(scope, message, "insufficient_scope", 403)
         if caller is None:
-            self._logins.failed(address)
+            # Right keys are let in from such an address too: many callers may share it.
+            wait = self._failures.take(address)
+            if wait:
+                message = "Too many wrong keys from your address; wait."
+                return problem_response(scope, 429, message, retry_after(wait))
             logger.info("a wrong key came from %s", address)
             return self._challenge(scope, "Invalid API key.", "invalid_token")
-        self._logins.succeeded(address, caller)
         set_caller(scope, caller)
         if verified is not None:
             # The SDK binds sessions to this user.

@@ -9,19 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
-import anyio
-import anyio.to_thread
 import jwt
-from mcp.client.auth.utils import build_oauth_authorization_server_metadata_discovery_urls
 from mcp.server.auth.provider import AccessToken, TokenVerifier
 from mcp.server.auth.routes import build_resource_metadata_url, create_protected_resource_routes
 from mcp.server.auth.settings import AuthSettings
-from pydantic import BaseModel, ValidationError
 from starlette.routing import Route
 
 from certctl_mcp.config.api_keys import Role
 from certctl_mcp.config.http_settings import HttpSettings
+from certctl_mcp.http.auth.issuer_keys import IssuerKeys
 from certctl_mcp.http.auth.principal import Caller
 
 logger = logging.getLogger(__name__)
@@ -36,14 +32,8 @@ _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "E
 """Asymmetric ones only: with HS256 the public key, which anyone can fetch, would be the signing secret."""
 
 _CLOCK_SKEW = 30
-_REQUEST_TIMEOUT = 10
-_FETCH_TIMEOUT = 15
 _MAX_TOKEN = 16_384
 _MAX_NAME = 100
-
-
-class IssuerUnavailableError(Exception):
-    """The issuer's keys can't be fetched, so the token can't be verified."""
 
 
 class IssuedTokens(TokenVerifier):
@@ -52,12 +42,15 @@ class IssuedTokens(TokenVerifier):
     def __init__(self, issuer: str, resource: str, jwks_url: str | None) -> None:
         self._issuer = issuer
         self._resource = resource
-        self._jwks_url = jwks_url
-        self._keys: jwt.PyJWKClient | None = None
-        self._fetching = anyio.Lock()
+        self._keys = IssuerKeys(issuer, jwks_url)
 
     async def verify_token(self, token: str) -> AccessToken | None:
+        return await self.verify(token)
+
+    async def verify(self, token: str, *, may_fetch: bool = True) -> AccessToken | None:
         """The verified token, or None if it is not valid here.
+
+        `may_fetch`: whether keys may be fetched for a token that names an unknown one.
 
         Raises:
             IssuerUnavailableError: the issuer's keys can't be fetched.
@@ -65,13 +58,11 @@ class IssuedTokens(TokenVerifier):
         if len(token) > _MAX_TOKEN or token.count(".") != 2:
             return None
         try:
-            # An unknown key has the keys fetched, which is to happen once for all who wait for it.
-            with anyio.fail_after(_FETCH_TIMEOUT):
-                async with self._fetching:
-                    keys = await self._jwks_client()
-                    key = await anyio.to_thread.run_sync(
-                        keys.get_signing_key_from_jwt, token, abandon_on_cancel=True
-                    )
+            named = jwt.get_unverified_header(token).get("kid")
+            key = await self._keys.find(named, may_fetch=may_fetch) if isinstance(named, str) else None
+            if key is None:
+                logger.info("rejected an access token: it names no key of the issuer")
+                return None
             claims = jwt.decode(
                 token,
                 key,
@@ -81,9 +72,6 @@ class IssuedTokens(TokenVerifier):
                 leeway=_CLOCK_SKEW,
                 options={"require": ["exp", "iss", "aud"]},
             )
-        except (jwt.PyJWKClientConnectionError, TimeoutError) as failure:
-            logger.warning("can't fetch the keys of %s: %s", self._issuer, failure)
-            raise IssuerUnavailableError from failure
         except (jwt.PyJWTError, ValueError) as error:
             logger.info("rejected an access token: %s", error)
             return None
@@ -103,12 +91,6 @@ class IssuedTokens(TokenVerifier):
             claims={"iss": self._issuer},
         )
 
-    async def _jwks_client(self) -> jwt.PyJWKClient:
-        if self._keys is None:
-            url = self._jwks_url or await _discovered(self._issuer)
-            self._keys = jwt.PyJWKClient(url, timeout=_REQUEST_TIMEOUT)
-        return self._keys
-
 
 def caller_from_token(token: AccessToken) -> Caller | None:
     """The caller; None if the token has none of our scopes."""
@@ -126,7 +108,7 @@ def caller_from_token(token: AccessToken) -> Caller | None:
 class ProtectedResource:
     """`/mcp` as a protected resource (RFC 9728): its verifier, metadata URL and metadata routes."""
 
-    tokens: TokenVerifier
+    tokens: IssuedTokens
     metadata_url: str
     routes: Sequence[Route]
 
@@ -162,29 +144,3 @@ def _scopes(claims: dict[str, Any]) -> list[str]:
     found = claims.get("scope", claims.get("scp", ""))
     names = found.split() if isinstance(found, str) else found
     return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
-
-
-class _Metadata(BaseModel):
-    """The part of the issuer's metadata that is used here."""
-
-    issuer: str
-    jwks_uri: str
-
-
-async def _discovered(issuer: str) -> str:
-    """The JWKS URL from the issuer's metadata. Raises: IssuerUnavailableError."""
-    timeout = aiohttp.ClientTimeout(total=_REQUEST_TIMEOUT)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
-        for url in build_oauth_authorization_server_metadata_discovery_urls(issuer, issuer):
-            try:
-                async with session.get(url, allow_redirects=False) as answer:
-                    if answer.status != 200:
-                        continue
-                    metadata = _Metadata.model_validate_json(await answer.read())
-            except (aiohttp.ClientError, TimeoutError, ValidationError) as failure:
-                logger.warning("can't use the metadata at %s: %s", url, type(failure).__name__)
-                continue
-            if metadata.issuer == issuer:
-                return metadata.jwks_uri
-            logger.warning("the metadata at %s name another issuer than %s", url, issuer)
-    raise IssuerUnavailableError

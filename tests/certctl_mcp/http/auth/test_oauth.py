@@ -1,5 +1,6 @@
 """Access tokens open MCP if their issuer signed them for this very resource, and what their scopes say."""
 
+import asyncio
 import base64
 import hmac
 import json
@@ -14,6 +15,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from certctl_mcp.http.auth.issuer_keys import COOLDOWN
 from certctl_mcp.http.auth.middleware import FAILURES_AT_ONCE
 from certctl_mcp.http.auth.oauth import ADMIN, READ, WRITE
 from tests.certctl_mcp.http.conftest import KEYS, OPERATOR, Serve, Served
@@ -48,6 +50,9 @@ class Issuer(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.keys = {"k1": ec.generate_private_key(ec.SECP256R1())}
         self.fetched = 0
+        self.answers = threading.Event()
+        self.answers.set()
+        self.asked = threading.Event()
 
     def token(self, kid: str = "k1", signed_by: Any = None, algorithm: str = "ES256", **claims: Any) -> str:
         said = {
@@ -77,6 +82,9 @@ class _Answers(BaseHTTPRequestHandler):
             }
         elif self.path == "/keys":
             issuer.fetched += 1
+            if not issuer.answers.is_set():
+                issuer.asked.set()
+                issuer.answers.wait(20)
             answer = {
                 "keys": [
                     jwt.algorithms.ECAlgorithm.to_jwk(key.public_key(), as_dict=True) | {"kid": kid}
@@ -100,6 +108,7 @@ def issuer() -> Iterator[Issuer]:
         serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         serving.start()
         yield server
+        server.answers.set()
         server.shutdown()
         serving.join()
 
@@ -198,6 +207,33 @@ async def test_a_new_key_of_the_issuer_is_fetched_and_asking_for_unknown_ones_is
     monkeypatch.setattr("time.monotonic", lambda: now + 31)
     await tools(served, issuer.token(kid="k2", signed_by=issuer.keys["k2"]))
     assert issuer.fetched == 2
+
+
+async def test_while_the_issuer_hangs_tokens_with_a_known_key_are_accepted_at_once(
+    served: Served, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = issuer.token()
+    await tools(served, good)
+    issuer.answers.clear()
+    now = time.monotonic()
+    monkeypatch.setattr("certctl_mcp.http.auth.issuer_keys.time.monotonic", lambda: now + COOLDOWN + 1)
+    async with served.client(issuer.token(kid="unknown")) as client:
+        forged = asyncio.create_task(client.post("/mcp", json=PING, headers=HEADERS))
+        assert await asyncio.to_thread(issuer.asked.wait, 10)
+        began = time.perf_counter()
+        await tools(served, good)
+        assert time.perf_counter() - began < 1
+        assert not forged.done()
+        issuer.answers.set()
+        assert (await forged).status_code == 401
+
+
+async def test_wrong_tokens_count_like_wrong_keys(served: Served, issuer: Issuer) -> None:
+    for _ in range(FAILURES_AT_ONCE):
+        await refused(served, issuer.token(kid="unknown"))
+    async with served.client(issuer.token(kid="unknown")) as client:
+        assert (await client.post("/mcp", json=PING, headers=HEADERS)).status_code == 429
+    await tools(served, issuer.token())
 
 
 async def test_a_client_learns_where_to_get_a_token(served: Served, issuer: Issuer) -> None:
