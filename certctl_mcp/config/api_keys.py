@@ -4,12 +4,17 @@ Several keys may share a name: both work while one replaces the other.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from pydantic import SecretStr
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+
+MIN_LENGTH = 8
+GOOD_LENGTH = 16
+"""Characters of a key."""
 
 _FORMS = "name:key, name:key:admin or name:key:read-only"
 
@@ -51,6 +56,22 @@ def parse_secret(written: str) -> tuple[ApiKey, ...]:
     return tuple(
         ApiKey(f"legacy-key-{number}", SecretStr(key), Role.OPERATOR) for number, key in enumerate(keys)
     )
+
+
+def check_strength(keys: Sequence[ApiKey]) -> None:
+    """Raises: ValueError: a key is so short that it can be guessed."""
+    for key in keys:
+        if len(key.key.get_secret_value()) < MIN_LENGTH:
+            raise ValueError(
+                f"the key of {key.name} is too short: at least {MIN_LENGTH} characters, better {GOOD_LENGTH} "
+                "or more of `openssl rand -hex 32`"
+            )
+
+
+def is_weak(key: ApiKey) -> bool:
+    """Whether a key is accepted but should be replaced: it is short or repeats few characters."""
+    text = key.key.get_secret_value()
+    return len(text) < GOOD_LENGTH or len(set(text)) < GOOD_LENGTH // 2
 
 
 def _parsed(number: int, entry: str) -> ApiKey:

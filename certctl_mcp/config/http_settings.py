@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from certctl_mcp.config.api_keys import ApiKey, parse_named_keys, parse_secret
+from certctl_mcp.config.api_keys import ApiKey, check_strength, parse_named_keys, parse_secret
 
 
 def _listed(value: object) -> object:
@@ -84,15 +84,21 @@ class HttpSettings(BaseModel):
     @field_validator("api_keys_named")
     @classmethod
     def _is_readable(cls, written: SecretStr | None) -> SecretStr | None:
-        if written is not None and not parse_named_keys(written.get_secret_value()):
-            raise ValueError("must hold a key, such as alice:KEY")
+        if written is not None:
+            keys = parse_named_keys(written.get_secret_value())
+            if not keys:
+                raise ValueError("must hold a key, such as alice:KEY")
+            check_strength(keys)
         return written
 
     @field_validator("auth_secret")
     @classmethod
     def _holds_a_key(cls, written: SecretStr | None) -> SecretStr | None:
-        if written is not None and not parse_secret(written.get_secret_value()):
-            raise ValueError("must hold a key")
+        if written is not None:
+            keys = parse_secret(written.get_secret_value())
+            if not keys:
+                raise ValueError("must hold a key")
+            check_strength(keys)
         return written
 
     @field_validator("allowed_origins")

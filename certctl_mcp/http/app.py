@@ -19,7 +19,7 @@ from certctl_mcp.http.api.exception_handlers import add_exception_handlers
 from certctl_mcp.http.api.openapi import customize_openapi
 from certctl_mcp.http.api.routes import NOTIFICATIONS
 from certctl_mcp.http.api.routes import router as rest
-from certctl_mcp.http.auth.middleware import ANONYMOUS, Authentication, Keys
+from certctl_mcp.http.auth.middleware import ANONYMOUS, MCP_PATH, Authentication, Keys
 from certctl_mcp.http.auth.oauth import ProtectedResource, protected_resource
 from certctl_mcp.http.limits import BodyLimit, RateLimit
 from certctl_mcp.http.mcp import McpEndpoint, mcp_endpoint
@@ -76,12 +76,24 @@ def _routes(state: ServingState, endpoint: McpEndpoint, resource: ProtectedResou
         metrics_router(Snapshots(state.opened.application, state.requests, state.opened.clock))
     )
     app.include_router(page_router())
-    app.router.routes.append(Route("/mcp", endpoint))
+    app.router.routes.append(Route(MCP_PATH, endpoint))
     app.router.routes.extend(() if resource is None else resource.routes)
     add_exception_handlers(app)
     channels = [channel.name for channel in state.settings.channels]
     customize_openapi(app, channels, with_keys=state.settings.http.authenticates)
     return app
+
+
+class _McpPath:
+    """Serves `/mcp/` as `/mcp`: some clients add the slash, and a redirect would lose the body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == f"{MCP_PATH}/":
+            scope["path"], scope["raw_path"] = MCP_PATH, MCP_PATH.encode()
+        await self._app(scope, receive, send)
 
 
 class _EncodedIds:
@@ -110,7 +122,7 @@ def _with_middleware(app: ASGIApp, state: ServingState, resource: ProtectedResou
             allow_headers=("*",),
             expose_headers=("ETag", "Mcp-Session-Id", "X-Request-ID"),
         )
-    app = AccessLog(OriginCheck(app, http), state.requests.observe)
+    app = _McpPath(AccessLog(OriginCheck(app, http), state.requests.observe))
     if http.trusted_proxies:
         # uvicorn declares ASGI in types of its own.
         app = cast(ASGIApp, ProxyHeadersMiddleware(cast(Any, app), list(http.trusted_proxies)))

@@ -1,7 +1,12 @@
-"""The check that a server without keys listens on loopback only."""
+"""Checks at the start of a server: who can reach it, and who can read its files."""
 
+import logging
+
+from certctl_mcp.config.api_keys import GOOD_LENGTH, is_weak
 from certctl_mcp.config.errors import SettingsError
 from certctl_mcp.config.http_settings import HttpSettings
+
+logger = logging.getLogger(__name__)
 
 
 def require_keys_beyond_loopback(http: HttpSettings) -> None:
@@ -13,3 +18,20 @@ def require_keys_beyond_loopback(http: HttpSettings) -> None:
                 "set CERTCTL_API_KEYS_NAMED, or listen on 127.0.0.1"
             ]
         )
+
+
+def warn_of_weak_keys(http: HttpSettings) -> None:
+    """Log a warning for each key that is easy to guess, or if there are none."""
+    if not http.authenticates:
+        logger.warning(
+            "serving without keys: every program and user of this machine can read and change the queue; "
+            "set CERTCTL_API_KEYS_NAMED"
+        )
+    for key in http.keys:
+        if is_weak(key):
+            logger.warning(
+                "the key of %s is weak: use at least %d random characters, such as those of "
+                "`openssl rand -hex 32`",
+                key.name,
+                GOOD_LENGTH,
+            )

@@ -9,7 +9,7 @@ import anyio
 from certctl_mcp.config.durations import format_duration
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.http.app import HttpServer, http_server
-from certctl_mcp.http.exposure import require_keys_beyond_loopback
+from certctl_mcp.http.exposure import require_keys_beyond_loopback, warn_of_weak_keys
 from certctl_mcp.http.web_server import WebServer, listening, silence_libraries, tls_of, url_of
 from certctl_mcp.runtime.signals import leave_on_signal
 
@@ -37,6 +37,7 @@ async def serve_http(settings: Settings) -> str | None:
                 if tls is not None:
                     tasks.start_soon(tls.watch)
                 _log_start(settings, listener)
+                warn_of_weak_keys(settings.http)
                 await web.serve(sockets=[listener])
             tasks.cancel_scope.cancel()
         return shutdown.reason

@@ -95,8 +95,8 @@ async def test_what_is_done_over_mcp_is_kept_under_the_caller_s_name(
 
 async def test_a_session_is_its_owner_s_alone(environment: dict[str, str]) -> None:
     accept = {"Accept": "application/json, text/event-stream"}
-    with serving(environment | {"CERTCTL_API_KEYS_NAMED": "ada:A,bob:B"}) as server:
-        async with server.client("A") as ada, server.client("B") as bob:
+    with serving(environment | {"CERTCTL_API_KEYS_NAMED": "ada:key-of-ada,bob:key-of-bob"}) as server:
+        async with server.client("key-of-ada") as ada, server.client("key-of-bob") as bob:
             opened = await ada.post("/mcp", json=GREETING, headers=accept)
             session = accept | {"Mcp-Session-Id": opened.headers["Mcp-Session-Id"]}
             ping = {"jsonrpc": "2.0", "id": 2, "method": "ping"}

@@ -88,9 +88,8 @@ class IssuerKeys:
         except IssuerUnavailableError:
             return
         except (aiohttp.ClientError, TimeoutError, jwt.PyJWTError, ValueError) as failure:
-            logger.warning(
-                "can't fetch the keys of %s: %s", self._issuer, str(failure) or type(failure).__name__
-            )
+            reason = str(failure) or type(failure).__name__
+            logger.warning("can't fetch the keys of %s: %s", self._issuer, reason)
             return
         usable = {key.key_id: key for key in keys.keys if key.public_key_use in ("sig", None)}
         self._keys = {kid: key for kid, key in usable.items() if kid is not None}

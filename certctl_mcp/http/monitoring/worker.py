@@ -16,7 +16,7 @@ from certctl_mcp.config.http_settings import HttpSettings
 from certctl_mcp.http.access_log import AccessLog
 from certctl_mcp.http.auth.middleware import Authentication, Keys
 from certctl_mcp.http.auth.oauth import protected_resource
-from certctl_mcp.http.exposure import require_keys_beyond_loopback
+from certctl_mcp.http.exposure import require_keys_beyond_loopback, warn_of_weak_keys
 from certctl_mcp.http.monitoring.requests import RequestMetrics
 from certctl_mcp.http.monitoring.snapshots import Snapshots, metrics_response
 from certctl_mcp.http.origins import OriginCheck
@@ -45,6 +45,7 @@ async def serve_metrics(application: Application) -> AsyncIterator[None]:
             if tls is not None:
                 watching.start_soon(tls.watch)
             serving.start_soon(web.serve, [listener])
+            warn_of_weak_keys(settings.http)
             logger.info("metrics at %s/metrics", url_of(listener, settings.http))
             try:
                 yield

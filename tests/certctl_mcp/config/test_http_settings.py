@@ -6,7 +6,7 @@ import pytest
 
 from certctl_mcp.config.errors import SettingsError
 from certctl_mcp.config.settings import load_settings
-from certctl_mcp.http.exposure import require_keys_beyond_loopback
+from certctl_mcp.http.exposure import require_keys_beyond_loopback, warn_of_weak_keys
 from tests.certctl_mcp.http.conftest import KEYS
 
 
@@ -34,6 +34,10 @@ def problems(**environ: str) -> tuple[str, ...]:
         ),
         ("CERTCTL_API_KEYS_NAMED", "sesame", "CERTCTL_API_KEYS_NAMED (value not shown): entry 1 must be"),
         ("CERTCTL_API_KEYS_NAMED", ",", "must hold a key"),
+        ("CERTCTL_API_KEYS_NAMED", "ada:x", "the key of ada is too short: at least 8 characters"),
+        ("CERTCTL_AUTH_SECRET", "long-enough,1234567", "the key of legacy-key-1 is too short"),
+        ("CERTCTL_SERVER_TRUSTED_PROXIES", "10.0.0.1/8", "must be an address such as 10.0.0.1"),
+        ("CERTCTL_SERVER_TRUSTED_PROXIES", "proxy", "'proxy' must be an address such as 10.0.0.1"),
         ("CERTCTL_AUTH_SECRET", ", ,", "CERTCTL_AUTH_SECRET (value not shown): must hold a key"),
     ],
 )
@@ -70,3 +74,14 @@ def test_beyond_it_one_is(host: str) -> None:
     require_keys_beyond_loopback(
         load_settings(None, {"CERTCTL_SERVER_HOST": host, "CERTCTL_API_KEYS_NAMED": KEYS}).http
     )
+
+
+def test_weak_keys_and_none_at_all_are_warned_about(caplog: pytest.LogCaptureFixture) -> None:
+    good = "0123456789abcdef0123456789abcdef"
+    warn_of_weak_keys(load_settings(None, {"CERTCTL_API_KEYS_NAMED": f"ada:{good}"}).http)
+    assert not caplog.records
+    warn_of_weak_keys(load_settings(None, {"CERTCTL_API_KEYS_NAMED": f"ada:{good},bob:{'ab' * 9}"}).http)
+    warn_of_weak_keys(load_settings(None, {}).http)
+    weak, none = (record.getMessage() for record in caplog.records)
+    assert weak.startswith("the key of bob is weak")
+    assert none.startswith("serving without keys")

@@ -131,22 +131,30 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
 
 @asynccontextmanager
 async def neighbour_is_served(server: Server) -> AsyncIterator[None]:
-    """While the body attacks, another client is answered, by the 99th percentile within 100 ms."""
-    took: list[float] = []
+    """While the body attacks, another client is answered: 99 of 100 times within 100 ms.
+
+    Where other processes take the processor, even a server that nobody attacks is slower than that: then it may
+    take three times as long as before the attack.
+    """
     done = asyncio.Event()
 
-    async def look() -> None:
-        while not done.is_set() or len(took) < 100:
+    async def look(least: int) -> float:
+        took: list[float] = []
+        while len(took) < least or not done.is_set():
             started = time.perf_counter()
             assert (await server.ask(HEALTH, NEIGHBOUR)).status == 200
             took.append(time.perf_counter() - started)
             await asyncio.sleep(0)
+        return quantiles(took, n=100)[98]
 
+    done.set()
+    before = await look(100)
+    done.clear()
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(look())
+        looking = tasks.create_task(look(100))
         yield
         done.set()
-    assert quantiles(took, n=100)[98] < 0.1
+    assert looking.result() < max(0.1, 3 * before)
 
 
 def request(method: str, path: str, body: bytes = b"", **headers: str) -> bytes:

@@ -50,19 +50,19 @@ async def test_a_key_says_who_calls(served: Served) -> None:
 
 
 async def test_both_keys_of_a_rotation_are_good_and_count_as_one_caller(serve: Serve) -> None:
-    served = await serve(CERTCTL_API_KEYS_NAMED="ada:OLD:admin,ada:NEW:admin")
-    for key in ("OLD", "NEW"):
+    served = await serve(CERTCTL_API_KEYS_NAMED="ada:key-before:admin,ada:key-after:admin")
+    for key in ("key-before", "key-after"):
         async with served.client(key) as client:
             assert (await client.get("/api/v1/auth/check")).json()["user"] == "ada"
 
 
 async def test_keys_without_names_count_where_none_has_a_name(serve: Serve) -> None:
-    served = await serve(CERTCTL_AUTH_SECRET="first, second")
-    async with served.client("second") as client:
+    served = await serve(CERTCTL_AUTH_SECRET="first-key, second-key")
+    async with served.client("second-key") as client:
         told = (await client.get("/api/v1/auth/check")).json()
     assert (told["user"], told["admin"]) == ("legacy-key-1", False)
-    named = await serve(CERTCTL_AUTH_SECRET="first", CERTCTL_API_KEYS_NAMED=KEYS)
-    async with named.client("first") as client:
+    named = await serve(CERTCTL_AUTH_SECRET="first-key", CERTCTL_API_KEYS_NAMED=KEYS)
+    async with named.client("first-key") as client:
         assert (await client.get("/api/v1/auth/check")).status_code == 401
 
 
