@@ -133,8 +133,8 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
 async def neighbour_is_served(server: Server) -> AsyncIterator[None]:
     """While the body attacks, another client is answered: 99 of 100 times within 100 ms.
 
-    Where other processes take the processor, even a server that nobody attacks is slower than that: then it may
-    take three times as long as before the attack.
+    On a busy machine even a server that nobody attacks is slower than that; then it may take three times as
+    long as before the attack.
     """
     done = asyncio.Event()
 
