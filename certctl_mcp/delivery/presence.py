@@ -100,11 +100,18 @@ class Presence:
         if self._alive_since is None or self._clock() - self._alive_since < self._missing_after:
             return 0
         settled = 0
-        for channel in sorted(await self._registry.undeliverable_channels(self._missing_after)):
-            settled += await self._settle(channel)
+        # Looked up again for each batch: meanwhile a process that has the channel may have started.
+        while channels := await self._registry.undeliverable_channels(self._missing_after):
+            batch = 0
+            for channel in sorted(channels):
+                batch += await self._settle_batch(channel)
+            if not batch:
+                break
+            settled += batch
+            await anyio.lowlevel.checkpoint()
         return settled
 
-    async def _settle(self, channel: str) -> int:
+    async def _settle_batch(self, channel: str) -> int:
         settled = 0
         reason = f"no notifier configured for channel {channel}; not delivered"
         accepted_before = self._clock() - self._missing_after
@@ -112,20 +119,14 @@ class Presence:
             request = ClaimRequest(
                 self._process.name, LEASE, BATCH, Room(BATCH), frozenset({channel}), suspects
             )
-            found = BATCH
-            while found == BATCH:
-                # Cancelled in the middle, it would leave leases behind.
-                with anyio.CancelScope(shield=True):
-                    claims = (await self._registry.claim(request)).claims
-                    found = 0
-                    for claim in claims:
-                        if claim.notification.created_at > accepted_before:
-                            await self._registry.release(claim)
-                        else:
-                            found += 1
-                            await self._record(claim, reason)
-                await anyio.lowlevel.checkpoint()
-                settled += found
+            # Cancelled in the middle, it would leave leases behind.
+            with anyio.CancelScope(shield=True):
+                for claim in (await self._registry.claim(request)).claims:
+                    if claim.notification.created_at > accepted_before:
+                        await self._registry.release(claim)
+                    else:
+                        settled += 1
+                        await self._record(claim, reason)
         if settled:
             logger.warning(
                 "%d notifications were not delivered: no process has had the channel %r for %s",
