@@ -155,7 +155,6 @@ async def test_attempts_are_counted_and_timed_by_configured_channels(
             "CERTCTL_DATABASE_URL": database_url,
             "CERTCTL_WEBHOOK_URL": f"http://127.0.0.1:{receiver.server_port}/",
             "CERTCTL_SLACK_WEBHOOK_URL": "http://127.0.0.1:9/",
-            "CERTCTL_NOTIFICATION_MISSING_NOTIFIER_AFTER": "1ms",
         },
     )
     held = Held(http_server(settings))
