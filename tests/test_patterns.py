@@ -46,6 +46,7 @@ BUILT_IN_FUNCTIONS = {
 ANCHORED = {
     "certctl_mcp.config.destination_types": ("_HEADER_NAME",),
     "certctl_mcp.config.durations": ("_PARTS", "_SECONDS"),
+    "certctl_mcp.notifiers.recipients": ("_ADDRESS", "_NAMED"),
     "certctl_mcp.notifiers.observed_connection": ("_STATUS_LINE",),
     "certctl_mcp.services.diagnosis.classifying": ("_SENTENCES",),
 }

@@ -9,6 +9,9 @@ from collections.abc import Iterator, Mapping
 
 Key = tuple[str, ...]
 
+TEMPLATES = "templates"
+"""The table of a channel whose texts have placeholders of their own."""
+
 _FORMS = (
     (re.compile(r"\$\{[^{}]*\}"), "${NAME}"),
     (re.compile(r"(?:^|:///?)\$[A-Za-z_]\w*", re.ASCII), "$NAME"),
@@ -36,7 +39,7 @@ def placeholders(settings: Mapping[str, object], key: Key = ()) -> Iterator[tupl
         match value:
             case str() if (form := placeholder_in(value)) is not None:
                 yield (*key, name), form
-            case Mapping():
+            case Mapping() if name != TEMPLATES:
                 yield from placeholders(value, (*key, name))
             case list() | tuple():
                 for item in value:

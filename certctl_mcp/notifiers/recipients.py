@@ -13,8 +13,8 @@ _LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
 _ADDRESS = re.compile(
     rf"(?P<local>{_LOCAL}|{_QUOTED_LOCAL})@(?:(?P<domain>{_LABEL}(?:\.{_LABEL})*)|\[(?P<literal>[0-9A-Za-z:.]+)\])"
 )
-_NAMED = re.compile(r"[^<>]*<\s*(?P<address>[^<>]*?)\s*>")
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|<[^<>]*>|[,;]|[^",;<>]+|.', re.DOTALL)
+_NAMED = re.compile(r"[^<>]*<(?P<address>[^<>]*)>")
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.){0,254}"|<[^<>]*>|[,;]|[^",;<>]+|.', re.DOTALL)
 
 _LONGEST_LOCAL = 64
 _LONGEST_ADDRESS = 254
@@ -83,7 +83,7 @@ def _address(text: str) -> str | None:
     if not text.isprintable() or len(text) > 4 * _LONGEST_ADDRESS:
         return None
     named = _NAMED.fullmatch(text)
-    address = named["address"] if named else text
+    address = named["address"].strip() if named else text
     match = _ADDRESS.fullmatch(address)
     if match is None or len(match["local"]) > _LONGEST_LOCAL or len(address) > _LONGEST_ADDRESS:
         return None
