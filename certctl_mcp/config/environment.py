@@ -14,6 +14,7 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
     "CERTCTL_DATABASE_MIGRATE": ("database_migrate",),
     "CERTCTL_PUBLIC_URL": ("public_url",),
     "CERTCTL_LOG_LEVEL": ("log_level",),
+    "CERTCTL_LOG_FORMAT": ("log_format",),
     "CERTCTL_MCP_READ_ONLY": ("read_only",),
     "CERTCTL_MCP_TOOLS": ("tools",),
     "CERTCTL_MCP_EXCLUDE": ("exclude",),

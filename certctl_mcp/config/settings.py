@@ -136,6 +136,7 @@ class Settings(BaseModel):
     public_url: Annotated[str, AfterValidator(_public_url)] | None = None
     """Where people reach the page of this server; messages link to it."""
     log_level: LogLevel = "info"
+    log_format: Literal["text", "json"] = "text"
     read_only: bool = False
     """Whether an assistant gets only the tools that change nothing. Such a process delivers nothing, unless
     `deliver` is true."""

@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 def start_log(settings: Settings, environ: Mapping[str, str]) -> None:
     """Begin to log to stderr."""
-    log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level, settings.log_format)
     logger.info("database: %s", database_description(settings))
     for warning in configuration_warnings(settings, environ):
         logger.warning("%s", warning)

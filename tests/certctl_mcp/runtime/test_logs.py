@@ -1,10 +1,11 @@
+import json
 import logging
 import re
 from collections.abc import Iterator
 
 import pytest
 
-from certctl_mcp.runtime.logs import log_to_stderr
+from certctl_mcp.runtime.logs import LINES_AT_ONCE, MAX_MESSAGE, LogFormat, RateLimit, log_to_stderr
 
 LINE = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (?P<level>[A-Z]+) (?P<name>\S+): (?P<message>.*)\n"
@@ -58,3 +59,51 @@ def test_a_traceback_is_indented_and_steers_nothing(capsys: pytest.CaptureFixtur
     assert first.endswith("a sweep failed")
     assert trace[0] == "Traceback (most recent call last):"
     assert trace[-1] == r"  RuntimeError: a defect \u{1b}[2J"
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_whoever_logs_no_secret_is_written(capsys: pytest.CaptureFixture[str], log_format: LogFormat) -> None:
+    log_to_stderr("debug", log_format)
+    logging.getLogger("aiohttp.client").debug("POST %s", "https://hooks.slack.com/services/T0/B0/unguessable")
+    try:
+        raise RuntimeError("Authorization: Bearer unguessable")
+    except RuntimeError:
+        logging.getLogger("asyncio").exception("password=unguessable")
+    written = capsys.readouterr().err
+    assert "unguessable" not in written
+    assert written.count("[redacted]") >= 3
+
+
+def test_a_json_line_holds_one_object(capsys: pytest.CaptureFixture[str]) -> None:
+    log_to_stderr("info", "json")
+    try:
+        raise RuntimeError("a defect")
+    except RuntimeError:
+        logging.getLogger("certctl_mcp").exception("a sweep\nfailed: %s", "\x1b[2J \udc80")
+    (line,) = capsys.readouterr().err.splitlines()
+    found = json.loads(line)
+    assert found["message"] == "a sweep\nfailed: \\u{1b}[2J \\u{dc80}"
+    assert (found["level"], found["logger"]) == ("error", "certctl_mcp")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", found["time"])
+    assert found["exception"].endswith("RuntimeError: a defect")
+
+
+def test_lines_of_one_kind_are_limited_and_others_are_not(capsys: pytest.CaptureFixture[str]) -> None:
+    now = 0.0
+    log_to_stderr("info")
+    (handler,) = logging.getLogger().handlers
+    handler.filters[:] = [RateLimit(lambda: now)]
+    log = logging.getLogger("certctl_mcp")
+    for number in range(LINES_AT_ONCE + 10):
+        log.warning("can't accept connection %d", number)
+    log.warning("something else")
+    assert len(capsys.readouterr().err.splitlines()) == LINES_AT_ONCE + 1
+    now += 1
+    log.warning("can't accept connection %d", 999)
+    assert "connection 999 (10 more lines like this were dropped)" in capsys.readouterr().err
+
+
+def test_a_long_line_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    log_to_stderr("info")
+    logging.getLogger("certctl_mcp").info("%s", "x" * (MAX_MESSAGE + 7))
+    assert capsys.readouterr().err.endswith("x [7 more characters cut]\n")
