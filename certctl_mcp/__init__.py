@@ -1,3 +1,68 @@
-"""A durable notification queue with retries and dead letters, triaged through the Model Context Protocol."""
+"""A durable notification queue with retries and dead letters, triaged through the Model Context Protocol.
+
+`Queue` and the other names below are the Python API; see docs/python.md. They are imported on first use, so
+that `import certctl_mcp` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from certctl_mcp.queue import Queue, SyncQueue
+    from certctl_mcp.services.errors import RequestError, UnknownChannelError
+    from storage.errors import NotificationConflictError, NotificationNotFoundError, StorageError
+    from storage.models import (
+        Accepted,
+        Attempt,
+        NewNotification,
+        Notification,
+        NotificationFilter,
+        NotificationStatus,
+        SweepReport,
+    )
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Accepted",
+    "Attempt",
+    "NewNotification",
+    "Notification",
+    "NotificationConflictError",
+    "NotificationFilter",
+    "NotificationNotFoundError",
+    "NotificationStatus",
+    "Queue",
+    "RequestError",
+    "StorageError",
+    "SweepReport",
+    "SyncQueue",
+    "UnknownChannelError",
+    "__version__",
+]
+
+_MODULES = {
+    "certctl_mcp.queue": ("Queue", "SyncQueue"),
+    "certctl_mcp.services.errors": ("RequestError", "UnknownChannelError"),
+    "storage.errors": ("NotificationConflictError", "NotificationNotFoundError", "StorageError"),
+    "storage.models": (
+        "Accepted",
+        "Attempt",
+        "NewNotification",
+        "Notification",
+        "NotificationFilter",
+        "NotificationStatus",
+        "SweepReport",
+    ),
+}
+
+
+def __getattr__(name: str) -> object:
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(import_module(module), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

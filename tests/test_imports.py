@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PACKAGES = [path for package in ("certctl_mcp", "storage") for path in (ROOT / package).rglob("__init__.py")]
 NOT_EMPTY = {
-    "certctl_mcp/__init__.py": "holds the version",
+    "certctl_mcp/__init__.py": "holds the version, and the Python API, imported on first use",
     "certctl_mcp/demo/__init__.py": "holds the entry point of the demo",
     "certctl_mcp/notifiers/__init__.py": "exports what a plugin needs",
     "storage/schema/migrations/__init__.py": "Alembic's script location",

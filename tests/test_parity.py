@@ -37,7 +37,7 @@ OPERATIONS = {
     "look up who did what": Operation(None, "audit", None),
 }
 
-OF_THE_PROGRAM = {"serve", "worker", "watch", "migrate", "backup", "copy", "demo"}
+OF_THE_PROGRAM = {"serve", "worker", "watch", "install", "migrate", "backup", "copy", "demo"}
 """Commands that start something or look after the database."""
 
 OF_THE_INTERFACE = {"GET /api/v1/auth/info", "GET /api/v1/auth/check"}

@@ -62,17 +62,17 @@ def _public_url(url: str) -> str:
     return url
 
 
-def load_settings(config: Path | None, environ: Mapping[str, str], **options: object) -> "Settings":
+def load_settings(config: Path | str | None, environ: Mapping[str, str], **options: object) -> "Settings":
     """Read the settings once, at the start of the process.
 
-    `config` is a TOML file; without one, the file that `CERTCTL_CONFIG` names, if any. `options` are fields
-    given on the command line, which override both.
+    `config` is the path of a TOML file; without one, the file that `CERTCTL_CONFIG` names, if any. `options`
+    are fields given on the command line, which override both.
 
     Raises:
         SettingsError: the file can't be read, or a setting is wrong, missing or unknown.
     """
     named = environ.get(CONFIG_VARIABLE, "").strip()
-    path = config or (Path(named) if named else None)
+    path = Path(config) if config else Path(named) if named else None
     file = _read_file(_in_home(path)) if path else {}
     channels = file.get("channels")
     environment = read_environment(environ, channels if isinstance(channels, dict) else ())

@@ -4,9 +4,10 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Protocol
 
 import anyio
 
@@ -18,6 +19,7 @@ from certctl_mcp.delivery.metrics import AttemptMeter
 from certctl_mcp.delivery.presence import Presence
 from certctl_mcp.delivery.retry_loop import RetryLoop
 from certctl_mcp.delivery.retry_policy import RetryPolicy
+from certctl_mcp.notifiers.base import Notifier
 from certctl_mcp.notifiers.registry import NotifierRegistry
 from certctl_mcp.runtime.platform import kill_group
 from certctl_mcp.services.limitations import LIMITATION_TEXTS, Limitation
@@ -31,6 +33,19 @@ from storage.read_only import ReadOnlyReason
 from storage.repository import NotificationRepository
 
 logger = logging.getLogger(__name__)
+
+
+class Notifiers(Protocol):
+    """The channels that can be sent over."""
+
+    @property
+    def descriptions(self) -> Mapping[str, str]:
+        """What each channel is, without secrets."""
+        ...
+
+    async def find(self, channel: str) -> Notifier | None:
+        """The notifier of this channel; None if there is no such channel."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +75,12 @@ class Application:
 
 
 @asynccontextmanager
-async def open_application(settings: Settings) -> AsyncIterator[Application]:
+async def open_application(
+    settings: Settings, *, notifiers: Notifiers | None = None
+) -> AsyncIterator[Application]:
     """Start everything except the loop: if it `delivers`, the caller runs `deliver` in a task.
+
+    `notifiers` stand in for those of the configured channels.
 
     Leaving drains: claiming stops, and attempts in flight have the grace time to finish.
 
@@ -73,12 +92,7 @@ async def open_application(settings: Settings) -> AsyncIterator[Application]:
     # An assistant that may only look must not change the schema of another program either.
     migrate = settings.database_migrate and not (settings.read_only and (await queue_state(url)).is_foreign)
     async with (
-        NotifierRegistry.open(
-            settings.channels,
-            settings.concurrency,
-            send_timeout=settings.send_timeout,
-            public_url=settings.public_url,
-        ) as notifiers,
+        _notifiers(settings, notifiers) as notifiers,
         Database.open(url, migrate=migrate) as database,
     ):
         repository = NotificationRepository(database)
@@ -91,7 +105,7 @@ async def open_application(settings: Settings) -> AsyncIterator[Application]:
             clock=database.clock,
         )
         worker = worker_name()
-        channels = tuple(channel.name for channel in settings.channels)
+        channels = tuple(notifiers.descriptions)
         meter = AttemptMeter(channels)
         retry_loop = RetryLoop(
             repository,
@@ -137,6 +151,17 @@ async def open_application(settings: Settings) -> AsyncIterator[Application]:
             yield Application(
                 service, stats, repository, retry_loop, settings, database.location, delivers, presence
             )
+
+
+def _notifiers(settings: Settings, given: Notifiers | None) -> AbstractAsyncContextManager[Notifiers]:
+    if given is not None:
+        return nullcontext(given)
+    return NotifierRegistry.open(
+        settings.channels,
+        settings.concurrency,
+        send_timeout=settings.send_timeout,
+        public_url=settings.public_url,
+    )
 
 
 def _room(settings: Settings) -> Room:
