@@ -6,7 +6,7 @@ A receiver can misbehave in any way; here each way becomes an outcome of the con
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 
 from certctl_mcp.delivery.outcome_writer import OutcomeWriter, Write
@@ -43,14 +43,15 @@ class Delivery:
         policy: RetryPolicy,
         *,
         send_timeout: timedelta,
+        longer_timeouts: Mapping[str, timedelta] | None = None,
         send_isolated: Send | None = None,
         clock: Clock = utc_now,
         chance: Callable[[], float] = random.random,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """`send_isolated` sends what may crash the process; without it, that is sent like everything else."""
-        self._send_timeout = send_timeout
-        self._send = Sender(find_notifier, send_timeout).send
+        self._sender = Sender(find_notifier, send_timeout, longer_timeouts)
+        self._send = self._sender.send
         self._send_isolated = send_isolated or self._send
         self._queue = queue
         self._policy = policy
@@ -60,7 +61,8 @@ class Delivery:
 
     def longest_attempt(self, claim: Claim) -> timedelta:
         """How long the attempt of this claim takes at most."""
-        return self._send_timeout + START_UP if is_suspect(claim) else self._send_timeout
+        timeout = self._sender.timeout(claim.notification.channel)
+        return timeout + START_UP if is_suspect(claim) else timeout
 
     async def attempt(self, claim: Claim) -> Answer:
         """Send the claimed notification once. Nothing a notifier does raises."""

@@ -72,7 +72,7 @@ class Result(BaseModel):
 
 async def _attempt(attempt: IsolatedAttempt) -> Answer:
     async with NotifierRegistry.open([attempt.channel], 1, send_timeout=attempt.send_timeout) as notifiers:
-        sender = Sender(notifiers.find, attempt.send_timeout)
+        sender = Sender(notifiers.find, attempt.channel.longest_attempt(attempt.send_timeout))
         return await sender.send(attempt.notification)
 
 

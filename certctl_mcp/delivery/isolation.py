@@ -62,7 +62,8 @@ class IsolatedAttempts:
         channel = self._channels.get(notification.channel)
         if channel is None:
             return no_notifier(notification.channel)
-        limit = START_UP + self._send_timeout
+        timeout = channel.longest_attempt(self._send_timeout)
+        limit = START_UP + timeout
         attempt = pickle.dumps(
             IsolatedAttempt(notification, channel, self._send_timeout, ends_after=limit + _SPARE)
         )
@@ -84,7 +85,7 @@ class IsolatedAttempts:
             with anyio.move_on_after(limit.total_seconds()):
                 output, _ = await process.communicate(attempt)
                 return _answer(output, await process.wait(), timedelta(seconds=time.monotonic() - begun))
-            return Answer(timedelta(seconds=time.monotonic() - begun), timed_out(self._send_timeout))
+            return Answer(timedelta(seconds=time.monotonic() - begun), timed_out(timeout))
         finally:
             # The process, and what it may have started.
             self._kill_group(process.pid)

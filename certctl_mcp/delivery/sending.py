@@ -4,11 +4,11 @@ import asyncio
 import logging
 import time
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from certctl_mcp.notifiers.base import DeliveryFailedError, Notifier, SlowNotifier
+from certctl_mcp.notifiers.base import DeliveryFailedError, Notifier
 from certctl_mcp.notifiers.failure_kinds import FailureKind
 from storage.models import Notification
 
@@ -29,10 +29,19 @@ class Sender:
     """Sends notifications through their channels' notifiers."""
 
     def __init__(
-        self, find_notifier: Callable[[str], Awaitable[Notifier | None]], send_timeout: timedelta
+        self,
+        find_notifier: Callable[[str], Awaitable[Notifier | None]],
+        send_timeout: timedelta,
+        longer: Mapping[str, timedelta] | None = None,
     ) -> None:
+        """`longer`: channels in which a send may take another time, and how long."""
         self._find_notifier = find_notifier
         self._send_timeout = send_timeout
+        self._longer = longer or {}
+
+    def timeout(self, channel: str) -> timedelta:
+        """How long a send over the channel takes at most."""
+        return self._longer.get(channel, self._send_timeout)
 
     async def send(self, notification: Notification) -> Answer:
         """Send once. Nothing that a notifier does raises."""
@@ -49,9 +58,7 @@ class Sender:
 
     async def _send(self, notifier: Notifier, notification: Notification) -> DeliveryFailedError | None:
         """Returns why it was not delivered; None if it was."""
-        timeout = self._send_timeout
-        if isinstance(notifier, SlowNotifier):
-            timeout = max(timeout, notifier.attempt_timeout)
+        timeout = self.timeout(notification.channel)
         try:
             async with asyncio.timeout(timeout.total_seconds()) as limit:
                 await notifier.send(notification)

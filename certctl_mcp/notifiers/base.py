@@ -64,16 +64,6 @@ class Notifier(Protocol):
         ...
 
 
-@runtime_checkable
-class SlowNotifier(Notifier, Protocol):
-    """A notifier with a time limit of its own, where the send timeout would repeat what was delivered."""
-
-    @property
-    def attempt_timeout(self) -> timedelta:
-        """The longest that a send takes."""
-        ...
-
-
 def delivery_failed(
     message: str,
     confidential: Iterable[str],

@@ -66,11 +66,6 @@ class EmailNotifier:
         self._partial = PartialDeliveries()
         self._tls = None if destination.security == "none" else client_context(destination)
 
-    @property
-    def attempt_timeout(self) -> timedelta:
-        """The longest that a send takes."""
-        return timedelta(seconds=self._send_seconds + self._data_seconds + _QUIT_SECONDS)
-
     async def send(self, notification: Notification) -> None:
         try:
             recipients = parse_recipients(notification.recipient)

@@ -101,6 +101,7 @@ async def open_application(
             notifiers.find,
             RetryPolicy.of(settings),
             send_timeout=settings.send_timeout,
+            longer_timeouts={c.name: c.longest_attempt(settings.send_timeout) for c in settings.channels},
             send_isolated=IsolatedAttempts(settings.channels, settings.send_timeout, kill_group).send,
             clock=database.clock,
         )

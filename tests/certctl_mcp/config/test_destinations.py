@@ -1,3 +1,4 @@
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -133,3 +134,12 @@ def test_an_option_that_is_no_secret_may_be_shown() -> None:
     options = {"room": "operations", "level": 3}
     destination = PluginDestination.model_validate({"notifier": "x", "options": options})
     assert destination.confidential == ()
+
+
+def test_only_mail_may_take_longer_than_the_send_timeout() -> None:
+    mail = {"kind": "email", "host": "relay.example.com", "from_address": "a@example.com"}
+    slack = {"kind": "slack", "webhook_url": "https://hooks.slack.com/services/x"}
+    timeout = timedelta(seconds=0.3)
+    slow = Channel.model_validate({"name": "Email", "destination": mail | {"data_timeout": "5s"}})
+    assert slow.longest_attempt(timeout) >= timedelta(seconds=5.3)
+    assert Channel.model_validate({"name": "S", "destination": slack}).longest_attempt(timeout) == timeout

@@ -103,6 +103,21 @@ async def test_no_answer_within_the_send_timeout_is_a_failure(database: Database
     assert attempt.duration >= timedelta(milliseconds=20)
 
 
+async def test_a_channel_may_take_longer_than_the_send_timeout(database: Database, queue: Queue) -> None:
+    async def slow(_: Notification) -> None:
+        await asyncio.sleep(0.1)
+
+    claim = await queue.claimed()
+    delivering = delivery(
+        database,
+        {"Webhook": Acting(slow)},
+        send_timeout=timedelta(milliseconds=20),
+        longer_timeouts={"Webhook": timedelta(seconds=20)},
+    )
+    assert delivering.longest_attempt(claim) == timedelta(seconds=20)
+    assert await deliver(delivering, claim) is AttemptOutcome.SENT
+
+
 class UnprintableError(Exception):
     def __str__(self) -> str:
         raise ValueError("no words for it")

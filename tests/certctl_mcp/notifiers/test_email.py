@@ -389,4 +389,3 @@ async def test_a_relay_may_take_longer_to_answer_the_mail_than_anything_else(rel
     mails = notifier(relay.address, seconds=0.3, data_timeout="5s")
     await mails.send(to("ada@x.example"))
     assert len(relay.taken) == 1
-    assert mails.attempt_timeout >= timedelta(seconds=5.3)
