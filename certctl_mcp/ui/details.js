@@ -1,7 +1,7 @@
 // What happened to one notification? Its texts in full, and its attempts as a line in time.
 
-import { aborted } from "./answers.js";
-import { arrange, byId, counted, element, spaced } from "./elements.js";
+import { aborted } from "./results.js";
+import { arrange, byId, counted, element, spaced } from "./dom.js";
 import { badge, requeueable } from "./rows.js";
 import { duration, exactly, time } from "./times.js";
 

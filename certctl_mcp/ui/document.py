@@ -11,19 +11,19 @@ from importlib.resources import files
 from typing import Final
 
 MODULES: Final = (
-    "elements.js",
-    "answers.js",
+    "dom.js",
+    "results.js",
     "times.js",
-    "tip.js",
+    "tooltip.js",
     "rows.js",
-    "over_http.js",
-    "in_host.js",
-    "listing.js",
+    "http_client.js",
+    "host_client.js",
+    "notification_list.js",
     "table.js",
     "details.js",
-    "requeueing.js",
+    "requeue.js",
     "overview.js",
-    "news.js",
+    "toasts.js",
     "filters.js",
     "main.js",
 )

@@ -1,6 +1,6 @@
 // Which notifications are wanted? What the person set, and what the assistant asked for, as a tool's arguments.
 
-import { byId, element, spaced } from "./elements.js";
+import { byId, element, spaced } from "./dom.js";
 
 const STATUSES = ["pending", "failed", "dead", "sent", "read"];
 const TYPES = ["ExpirationWarning", "RenewalSuccess", "RenewalFailure", "DeploymentSuccess", "DeploymentFailure", "PolicyViolation", "Revocation"];

@@ -1,19 +1,19 @@
 // What does the page do? It ties what is shown to what is asked for, and both to the tab that is open.
 
-import { Refusal, Unauthorized, aborted, facts } from "./answers.js";
+import { Refusal, Unauthorized, aborted, facts } from "./results.js";
 import { Details } from "./details.js";
-import { arrange, byId, counted, element, grouped } from "./elements.js";
+import { arrange, byId, counted, element, grouped } from "./dom.js";
 import { Filters } from "./filters.js";
-import { InHost, keepAnEyeOnView } from "./in_host.js";
-import { Listing } from "./listing.js";
-import { Followed, tell } from "./news.js";
-import { OverHttp, passing } from "./over_http.js";
+import { InHost, keepAnEyeOnView } from "./host_client.js";
+import { Listing } from "./notification_list.js";
+import { Followed, tell } from "./toasts.js";
+import { OverHttp, passing } from "./http_client.js";
 import { Overview } from "./overview.js";
-import { Requeueing } from "./requeueing.js";
+import { Requeueing } from "./requeue.js";
 import { RowMaker, requeueable } from "./rows.js";
 import { NotificationTable } from "./table.js";
 import { keepTimes, useTimeZone } from "./times.js";
-import { close as closeTip, prepareTip } from "./tip.js";
+import { close as closeTip, prepareTip } from "./tooltip.js";
 
 const LEAST_PAUSE = 600;
 /** Milliseconds between two looks at everything, however many changes come. */

@@ -1,7 +1,7 @@
 // How does everything stand? The dashboard's numbers, and how deliveries went over a period.
 
-import { aborted, picture } from "./answers.js";
-import { byId, counted, element, grouped } from "./elements.js";
+import { aborted, picture } from "./results.js";
+import { byId, counted, element, grouped } from "./dom.js";
 import { duration, time } from "./times.js";
 
 const REPORT_AGE = 15_000;

@@ -1,8 +1,8 @@
 // How does one notification look in a list?
 
-import { element, spaced } from "./elements.js";
+import { element, spaced } from "./dom.js";
 import { time } from "./times.js";
-import { tipOf } from "./tip.js";
+import { tipOf } from "./tooltip.js";
 
 /** The statuses from which a notification can be given a new life. */
 const REQUEUEABLE = new Set(["dead", "failed"]);

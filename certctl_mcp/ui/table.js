@@ -1,6 +1,6 @@
 // How is a listing laid out? As one table, in parts that the browser draws only while they are in sight.
 
-import { arrange, counted, element } from "./elements.js";
+import { arrange, counted, element } from "./dom.js";
 import { requeueable } from "./rows.js";
 
 const COLUMNS = [

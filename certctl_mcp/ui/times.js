@@ -1,6 +1,6 @@
 // When was it? Told as a distance, which keeps up with the clock, with the moment itself on hover.
 
-import { element } from "./elements.js";
+import { element } from "./dom.js";
 
 const STEPS = [
   [60, "second", 1],

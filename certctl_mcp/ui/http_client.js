@@ -1,6 +1,6 @@
 // How does the page in a browser speak to its server? Over MCP, each request for itself, and one that listens.
 
-import { Refusal, Unauthorized, Unreachable } from "./answers.js";
+import { Refusal, Unauthorized, Unreachable } from "./results.js";
 
 const VERSION = "2026-07-28";
 const KEY = "certctl-api-key";

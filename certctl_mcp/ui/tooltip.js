@@ -1,7 +1,7 @@
 // How is the whole of an error read where only its beginning fits? It comes up on hover and on focus.
 
-import { aborted } from "./answers.js";
-import { byId } from "./elements.js";
+import { aborted } from "./results.js";
+import { byId } from "./dom.js";
 
 const MARGIN = 8;
 const LEAVING = 120;

@@ -1,7 +1,7 @@
 // How are notifications given a new life? One by its id and nothing else; many after a look at what would change.
 
-import { aborted } from "./answers.js";
-import { byId, counted, element, grouped } from "./elements.js";
+import { aborted } from "./results.js";
+import { byId, counted, element, grouped } from "./dom.js";
 
 const MOST_IDS = 500;
 

@@ -1,7 +1,7 @@
 // How does the page in an MCP host speak to its server? Through the host, in messages between windows.
 
-import { Refusal, Unreachable } from "./answers.js";
-import { passing } from "./over_http.js";
+import { Refusal, Unreachable } from "./results.js";
+import { passing } from "./http_client.js";
 
 const VERSION = "2026-01-26";
 const EAGER = 1_000;

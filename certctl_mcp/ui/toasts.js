@@ -1,7 +1,7 @@
 // What has just happened? Said once, where it is seen and heard, and gone again by itself.
 
-import { aborted } from "./answers.js";
-import { arrange, byId, element, spaced } from "./elements.js";
+import { aborted } from "./results.js";
+import { arrange, byId, element, spaced } from "./dom.js";
 import { badge } from "./rows.js";
 
 const STAYS = 7_000;
