@@ -1,7 +1,7 @@
-// What happened to one notification? Its texts in full, and its attempts as a line in time.
+// The details dialog: one notification's texts in full, and its attempts as a timeline.
 
 import { aborted } from "./results.js";
-import { arrange, byId, counted, element, spaced } from "./dom.js";
+import { arrange, byId, counted, element, words } from "./dom.js";
 import { badge, requeueable } from "./rows.js";
 import { duration, exactly, time } from "./times.js";
 
@@ -13,47 +13,47 @@ const OUTCOMES = {
   abandoned: "Never answered",
 };
 
-/** What somebody did, but for sending it, which is told with the first step. */
+/** What somebody did; sending is shown with the first step. */
 const ACTIONS = { requeue: "Requeued", "mark read": "Marked as read" };
 
 export class Details {
   #call;
-  #doing;
+  #actions;
   #id = null;
-  #asking = null;
+  #request = null;
   #dialog = byId("details");
   #written = "";
 
-  /** `doing` has `requeue(row, button)` and `requeues`. */
-  constructor(call, doing) {
+  /** `actions` has `requeue(row, button)` and `requeues`. */
+  constructor(call, actions) {
     this.#call = call;
-    this.#doing = doing;
+    this.#actions = actions;
     this.#dialog.addEventListener("close", () => {
-      this.#asking?.abort();
+      this.#request?.abort();
       this.#id = null;
       delete document.body.dataset.dialog;
     });
-    // A click beside the sheet lands on the dialog itself.
+    // A click on the backdrop has the dialog itself as its target.
     this.#dialog.addEventListener("click", (event) => event.target === this.#dialog && this.#dialog.close());
   }
 
   open(row) {
     this.#id = row.id;
     this.#written = "";
-    this.#show(this.#head(row), element("p.account", { "aria-busy": "true" }, "Looking it up…"));
+    this.#show(this.#head(row), element("p.account", { "aria-busy": "true" }, "Loading…"));
     document.body.dataset.dialog = "";
     if (!this.#dialog.open) this.#dialog.showModal();
     this.#dialog.querySelector("[data-control=close]").focus();
     return this.refresh();
   }
 
-  /** Looks anew at what is open. */
+  /** Fetch what is open again. */
   async refresh() {
     const id = this.#id;
     if (id === null) return;
-    this.#asking?.abort();
-    this.#asking = new AbortController();
-    const { signal } = this.#asking;
+    this.#request?.abort();
+    this.#request = new AbortController();
+    const { signal } = this.#request;
     try {
       const found = await this.#call("get_notification", { id }, signal);
       if (signal.aborted || this.#id !== id) return;
@@ -64,7 +64,7 @@ export class Details {
     } catch (failure) {
       if (aborted(failure) || this.#id !== id) return;
       const known = this.#dialog.querySelector(".account");
-      if (!this.#written) known.replaceChildren(`It can't be looked up: ${failure.message}`);
+      if (!this.#written) known.replaceChildren(`Could not load: ${failure.message}`);
     }
   }
 
@@ -75,17 +75,17 @@ export class Details {
   }
 
   #head(row) {
-    const can = this.#doing.requeues && requeueable(row);
+    const can = this.#actions.requeues && requeueable(row);
     return element(
       "header.sheet-head",
       {},
-      element("h2", { id: "details-title" }, spaced(row.untrusted.type)),
+      element("h2", { id: "details-title" }, words(row.untrusted.type)),
       badge(row),
       element("span.grow"),
       can &&
         element(
           "button.primary",
-          { type: "button", "data-control": "requeue", click: (event) => this.#doing.requeue(row, event.currentTarget) },
+          { type: "button", "data-control": "requeue", click: (event) => this.#actions.requeue(row, event.currentTarget) },
           "Requeue",
         ),
       element("button.quiet", { type: "button", "data-control": "close", click: () => this.#dialog.close() }, "Close"),
@@ -117,7 +117,7 @@ export class Details {
   }
 }
 
-/** The account names tools, as an assistant calls them. */
+/** The account names tools; people see buttons. */
 function inWordsOfThePage(account) {
   return account.replace("requeue_notification", "Requeue").replace("mark_notification_read", "marking it read");
 }
@@ -159,7 +159,7 @@ function timeline(found, row, attempts) {
 
 function inOrder(attempts, done) {
   const when = (one) => Date.parse(one.started_at ?? one.at);
-  // Moments are told to the second; what is requeued is attempted within it.
+  // Times are rounded to seconds, and a requeued notification is attempted within one.
   return [...done, ...attempts].sort((one, other) => when(one) - when(other));
 }
 

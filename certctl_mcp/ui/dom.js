@@ -1,6 +1,6 @@
-// How is an element made? From names and texts: there is no way in for markup, whoever wrote the text.
+// Creating elements from names and text. Text is never parsed as markup.
 
-/** `what` is a tag and its classes, such as "span.badge". A string among `children` becomes a text. */
+/** `what` is a tag and its classes, such as "span.badge". A string among `children` becomes a text node. */
 export function element(what, attributes = {}, ...children) {
   const [tag, ...classes] = what.split(".");
   const made = document.createElement(tag);
@@ -14,12 +14,12 @@ export function element(what, attributes = {}, ...children) {
   return made;
 }
 
-/** The element of this id, which the page is known to have. */
+/** The element with this id, which must exist. */
 export function byId(id) {
   return document.getElementById(id);
 }
 
-/** Makes `parent` hold just these children, touching only what differs, so that focus stays where it is. */
+/** Replace the children of `parent`, moving only what differs, so that focus is kept. */
 export function arrange(parent, children) {
   const wanted = new Set(children);
   for (const child of [...parent.children]) {
@@ -39,8 +39,8 @@ export function grouped(number) {
   return number.toLocaleString("en");
 }
 
-/** ExpirationWarning as words: Expiration warning. What is no such name stays as it is. */
-export function spaced(name) {
+/** ExpirationWarning as words: Expiration warning. Other names stay as they are. */
+export function words(name) {
   if (!/^[A-Z][a-z]+(?:[A-Z][a-z]+)+$/.test(name)) return name;
   const words = name.split(/(?=[A-Z])/);
   return [words[0], ...words.slice(1).map((word) => word.toLowerCase())].join(" ");

@@ -1,11 +1,11 @@
-// Which notifications are wanted? What the person set, and what the assistant asked for, as a tool's arguments.
+// The filters that a person has set, or an assistant's call brought along, as a tool's arguments.
 
-import { byId, element, spaced } from "./dom.js";
+import { byId, element, words } from "./dom.js";
 
 const STATUSES = ["pending", "failed", "dead", "sent", "read"];
 const TYPES = ["ExpirationWarning", "RenewalSuccess", "RenewalFailure", "DeploymentSuccess", "DeploymentFailure", "PolicyViolation", "Revocation"];
 const PAUSE = 250;
-/** Milliseconds without a further letter before a text is looked for. */
+/** Milliseconds without another keystroke before a search starts. */
 const FURTHER = {
   certificate_id: "Certificate",
   recipient: "Recipient",
@@ -24,7 +24,7 @@ export class Filters {
 
   constructor(changed) {
     this.#changed = changed;
-    for (const type of TYPES) this.#type.append(element("option", { value: type }, spaced(type)));
+    for (const type of TYPES) this.#type.append(element("option", { value: type }, words(type)));
     for (const status of STATUSES) {
       byId("filter-status").append(
         element("button.chip", { type: "button", "data-status": status, "aria-pressed": "false", click: () => this.#toggle(status) }, status),
@@ -65,7 +65,7 @@ export class Filters {
     return Object.keys(rest).length > 0;
   }
 
-  /** What an assistant's call asked for. The tab on which it is to be seen. */
+  /** Take over the filters of an assistant's call. Returns the tab that shows them. */
   adopt(given) {
     this.#clear();
     this.#text.value = given.text ?? "";
@@ -80,9 +80,9 @@ export class Filters {
     return dead ? "dead" : "all";
   }
 
-  /** Names to choose from, beside those already there. */
+  /** Add names to choose from. */
   offer(channels, types) {
-    for (const [select, names, shown] of [[this.#channel, channels, String], [this.#type, types, spaced]]) {
+    for (const [select, names, shown] of [[this.#channel, channels, String], [this.#type, types, words]]) {
       const known = new Set([...select.options].map((option) => option.value));
       for (const name of new Set(names)) if (name && !known.has(name)) select.append(element("option", { value: name }, shown(name)));
     }

@@ -1,104 +1,104 @@
-// How does the page in an MCP host speak to its server? Through the host, in messages between windows.
+// The connection to the server of a page in an MCP host: through the host, by messages between windows.
 
-import { Refusal, Unreachable } from "./results.js";
-import { passing } from "./http_client.js";
+import { ToolError, UnreachableError } from "./results.js";
+import { sleep } from "./http_client.js";
 
 const VERSION = "2026-01-26";
-const EAGER = 1_000;
-const CALM = 4_000;
-const IDLE = 15_000;
-/** Milliseconds between two looks: after something was done, while somebody is there, and otherwise. */
-const EAGER_FOR = 20_000;
-const CALM_FOR = 180_000;
+const ACTIVE_INTERVAL = 1_000;
+const ATTENTIVE_INTERVAL = 4_000;
+const IDLE_INTERVAL = 15_000;
+/** Milliseconds between two polls: after an action, while a person is there, and otherwise. */
+const ACTIVE_FOR = 20_000;
+const ATTENTIVE_FOR = 180_000;
 
-export class InHost {
+export class HostClient {
   #last = 0;
   #waiting = new Map();
-  #told;
-  #acted = 0;
-  #touched = Date.now();
-  #hurry = null;
+  #onNotification;
+  #lastAction = 0;
+  #lastInput = Date.now();
+  #wake = null;
 
-  /** `told` is called with a method and its params for what the host says of itself. */
-  constructor(told) {
-    this.#told = told;
+  /** `onNotification` is called with the method and the params of each notification from the host. */
+  constructor(onNotification) {
+    this.#onNotification = onNotification;
     window.addEventListener("message", (event) => {
-      if (event.source === window.parent && event.data?.jsonrpc === "2.0") this.#hear(event.data);
+      if (event.source === window.parent && event.data?.jsonrpc === "2.0") this.#receive(event.data);
     });
     for (const kind of ["pointerdown", "keydown"]) {
-      window.addEventListener(kind, () => (this.#touched = Date.now()), { passive: true });
+      window.addEventListener(kind, () => (this.#lastInput = Date.now()), { passive: true });
     }
   }
 
-  /** What the host says of itself: its capabilities and its context. */
+  /** Initialize. Returns the host's capabilities and context. */
   async start() {
     const greeting = await this.#ask("ui/initialize", {
       appInfo: { name: "certctl-notifications", title: "certctl notifications", version: "1" },
       appCapabilities: { availableDisplayModes: ["inline", "fullscreen"] },
       protocolVersion: VERSION,
     });
-    this.#say({ method: "ui/notifications/initialized", params: {} });
+    this.#send({ method: "ui/notifications/initialized", params: {} });
     return greeting;
   }
 
   async call(tool, given, signal) {
-    if (!READING.has(tool)) {
-      this.#acted = Date.now();
-      this.#hurry?.();
+    if (!READ_ONLY_TOOLS.has(tool)) {
+      this.#lastAction = Date.now();
+      this.#wake?.();
     }
     return this.#ask("tools/call", { name: tool, arguments: given }, signal);
   }
 
-  /** Nobody tells: the host would have to ask. */
+  /** Unknown: the protocol for apps has no request for it. */
   async tools() {
     return null;
   }
 
-  /** As in a browser, but by looking at the numbers now and then, since nobody tells. */
-  async watch(changed, linked, signal) {
+  /** As in a browser, but by polling the summary, because a host forwards no notifications. */
+  async watch(changed, connected, signal) {
     let before;
     while (!signal.aborted) {
-      if (inView()) {
+      if (isVisible()) {
         try {
           const answer = await this.call("dashboard_summary", {}, signal);
           const { completed_at: _, ...numbers } = answer.structuredContent ?? {};
           const now = JSON.stringify(numbers);
-          linked(true);
-          if (now !== before || this.#eager) changed();
+          connected(true);
+          if (now !== before || this.#active) changed();
           before = now;
         } catch {
           if (signal.aborted) return;
-          linked(false);
+          connected(false);
         }
       }
       const hurried = new AbortController();
-      this.#hurry = () => hurried.abort();
-      await passing(this.#pause, AbortSignal.any([signal, hurried.signal]));
+      this.#wake = () => hurried.abort();
+      await sleep(this.#pause, AbortSignal.any([signal, hurried.signal]));
     }
   }
 
-  /** Tells the host how high the page is, whenever that changes. */
-  keepHeight() {
+  /** Report the page's height to the host whenever it changes. */
+  reportHeight() {
     let told = 0;
     new ResizeObserver(() => {
       const height = Math.ceil(document.body.getBoundingClientRect().height);
       if (height === told) return;
       told = height;
-      this.#say({ method: "ui/notifications/size-changed", params: { height } });
+      this.#send({ method: "ui/notifications/size-changed", params: { height } });
     }).observe(document.body);
   }
 
-  async showLarge() {
+  async showFullscreen() {
     await this.#ask("ui/request-display-mode", { mode: "fullscreen" });
   }
 
-  get #eager() {
-    return Date.now() - this.#acted < EAGER_FOR;
+  get #active() {
+    return Date.now() - this.#lastAction < ACTIVE_FOR;
   }
 
   get #pause() {
-    if (this.#eager) return EAGER;
-    return Date.now() - this.#touched < CALM_FOR ? CALM : IDLE;
+    if (this.#active) return ACTIVE_INTERVAL;
+    return Date.now() - this.#lastInput < ATTENTIVE_FOR ? ATTENTIVE_INTERVAL : IDLE_INTERVAL;
   }
 
   #ask(method, params, signal) {
@@ -107,50 +107,50 @@ export class InHost {
     return new Promise((resolve, reject) => {
       const abort = () => {
         this.#waiting.delete(id);
-        this.#say({ method: "notifications/cancelled", params: { requestId: id } });
+        this.#send({ method: "notifications/cancelled", params: { requestId: id } });
         reject(signal.reason);
       };
       signal?.addEventListener("abort", abort, { once: true });
       this.#waiting.set(id, (message) => {
         signal?.removeEventListener("abort", abort);
-        if (message.error) reject(new Refusal(message.error.message));
+        if (message.error) reject(new ToolError(message.error.message));
         else if (message.result) resolve(message.result);
-        else reject(new Unreachable("the host gave no answer"));
+        else reject(new UnreachableError("the host did not answer"));
       });
-      this.#say({ id, method, params });
+      this.#send({ id, method, params });
     });
   }
 
-  #hear(message) {
+  #receive(message) {
     if (message.method === undefined) {
       const settle = this.#waiting.get(message.id);
       this.#waiting.delete(message.id);
       settle?.(message);
     } else if (message.id === undefined) {
-      this.#told(message.method, message.params ?? {});
+      this.#onNotification(message.method, message.params ?? {});
     } else if (message.method === "ping" || message.method === "ui/resource-teardown") {
-      if (message.method !== "ping") this.#told(message.method, {});
-      this.#say({ id: message.id, result: {} });
+      if (message.method !== "ping") this.#onNotification(message.method, {});
+      this.#send({ id: message.id, result: {} });
     } else {
-      this.#say({ id: message.id, error: { code: -32601, message: "Method not found" } });
+      this.#send({ id: message.id, error: { code: -32601, message: "Method not found" } });
     }
   }
 
-  #say(message) {
-    // The host's origin is not known to a document without one of its own; nothing secret is said.
+  #send(message) {
+    // A sandboxed document can't know the host's origin; nothing secret is sent.
     window.parent.postMessage({ jsonrpc: "2.0", ...message }, "*");
   }
 }
 
-const READING = new Set(["list_notifications", "get_notification", "dashboard_summary", "delivery_report", "list_channels"]);
+const READ_ONLY_TOOLS = new Set(["list_notifications", "get_notification", "dashboard_summary", "delivery_report", "list_channels"]);
 
-let onScreen = true;
+let inViewport = true;
 
-/** Whether anybody can see the page: a conversation goes on, and the page scrolls out of it. */
-function inView() {
-  return onScreen && document.visibilityState === "visible";
+/** Whether the page can be seen: a conversation goes on, and the page scrolls out of view. */
+function isVisible() {
+  return inViewport && document.visibilityState === "visible";
 }
 
-export function keepAnEyeOnView() {
-  new IntersectionObserver((entries) => (onScreen = entries.at(-1).isIntersecting)).observe(document.body);
+export function observeVisibility() {
+  new IntersectionObserver((entries) => (inViewport = entries.at(-1).isIntersecting)).observe(document.body);
 }

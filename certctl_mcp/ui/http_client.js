@@ -1,19 +1,19 @@
-// How does the page in a browser speak to its server? Over MCP, each request for itself, and one that listens.
+// The connection to the server of a page in a browser: MCP over HTTP, and a subscription.
 
-import { Refusal, Unauthorized, Unreachable } from "./results.js";
+import { ToolError, UnauthorizedError, UnreachableError } from "./results.js";
 
 const VERSION = "2026-07-28";
 const KEY = "certctl-api-key";
-const ABOUT = {
+const REQUEST_META = {
   "io.modelcontextprotocol/protocolVersion": VERSION,
   "io.modelcontextprotocol/clientInfo": { name: "certctl-page", version: "1" },
   "io.modelcontextprotocol/clientCapabilities": {},
 };
-const WATCHED = ["certctl://dashboard", "certctl://notifications/dead", "certctl://notifications"];
-const FIRST_PAUSE = 1_000;
-const LONGEST_PAUSE = 30_000;
+const SUBSCRIBED = ["certctl://dashboard", "certctl://notifications/dead", "certctl://notifications"];
+const MIN_BACKOFF = 1_000;
+const MAX_BACKOFF = 30_000;
 
-export class OverHttp {
+export class HttpClient {
   #last = 0;
   #endpoint = new URL("mcp", document.baseURI);
 
@@ -26,42 +26,42 @@ export class OverHttp {
     else sessionStorage.removeItem(KEY);
   }
 
-  /** The answer of a tool. */
+  /** The result of a tool call. */
   async call(tool, given, signal) {
     return this.#ask("tools/call", { name: tool, arguments: given }, signal, { "Mcp-Name": tool });
   }
 
-  /** The names of the tools there are. */
+  /** The names of the available tools. */
   async tools(signal) {
     return (await this.#ask("tools/list", {}, signal)).tools.map((tool) => tool.name);
   }
 
   /**
-   * Calls `changed` whenever something has changed, until `signal` is aborted. `linked` is told whether
-   * changes arrive, and `changed` is called each time they begin to, for what was missed before.
+   * Call `changed` after every change until `signal` is aborted, and `connected` with whether changes
+   * arrive. `changed` is also called on each reconnection, for what was missed meanwhile.
    */
-  async watch(changed, linked, signal) {
-    let pause = FIRST_PAUSE;
+  async watch(changed, connected, signal) {
+    let pause = MIN_BACKOFF;
     while (!signal.aborted) {
       try {
-        const params = { notifications: { resourceSubscriptions: WATCHED } };
+        const params = { notifications: { resourceSubscriptions: SUBSCRIBED } };
         const response = await this.#post("subscriptions/listen", params, signal);
         for await (const message of messages(response.body)) {
-          if (message.error) throw new Refusal(message.error.message);
+          if (message.error) throw new ToolError(message.error.message);
           if (message.method === "notifications/subscriptions/acknowledged") {
-            pause = FIRST_PAUSE;
-            linked(true);
+            pause = MIN_BACKOFF;
+            connected(true);
             changed();
           } else if (message.method === "notifications/resources/updated") {
             changed();
           }
         }
       } catch (failure) {
-        if (signal.aborted || failure instanceof Unauthorized) return;
+        if (signal.aborted || failure instanceof UnauthorizedError) return;
       }
-      linked(false);
-      await passing(pause, signal);
-      pause = Math.min(pause * 2, LONGEST_PAUSE);
+      connected(false);
+      await sleep(pause, signal);
+      pause = Math.min(pause * 2, MAX_BACKOFF);
     }
   }
 
@@ -69,14 +69,14 @@ export class OverHttp {
     const response = await this.#post(method, params, signal, headers);
     const events = response.headers.get("content-type")?.startsWith("text/event-stream");
     const message = events ? await answerIn(response.body) : await response.json().catch(() => null);
-    if (message?.error) throw new Refusal(message.error.message);
-    if (!message?.result) throw new Unreachable(`the server answered ${response.status} and nothing more`);
+    if (message?.error) throw new ToolError(message.error.message);
+    if (!message?.result) throw new UnreachableError(`the server answered ${response.status} without a result`);
     return message.result;
   }
 
   async #post(method, params, signal, headers = {}) {
     const id = ++this.#last;
-    const body = { jsonrpc: "2.0", id, method, params: { ...params, _meta: ABOUT } };
+    const body = { jsonrpc: "2.0", id, method, params: { ...params, _meta: REQUEST_META } };
     let response;
     try {
       response = await fetch(this.#endpoint, {
@@ -95,15 +95,15 @@ export class OverHttp {
       });
     } catch (failure) {
       if (signal?.aborted) throw failure;
-      throw new Unreachable("the server can't be reached");
+      throw new UnreachableError("the server can't be reached");
     }
-    if (response.status === 401) throw new Unauthorized(this.key ? "This key is not accepted." : "");
-    if (response.status === 403) throw new Refusal("This key does not allow that.");
+    if (response.status === 401) throw new UnauthorizedError(this.key ? "This key is not accepted." : "");
+    if (response.status === 403) throw new ToolError("This key does not allow that.");
     if (response.status === 429) {
       const wait = response.headers.get("retry-after");
-      throw new Refusal(`Too many requests; try again ${wait ? `in ${wait} s` : "later"}.`);
+      throw new ToolError(`Too many requests; try again ${wait ? `in ${wait} s` : "later"}.`);
     }
-    if (response.status >= 500) throw new Unreachable(`the server answered ${response.status}`);
+    if (response.status >= 500) throw new UnreachableError(`the server answered ${response.status}`);
     return response;
   }
 }
@@ -138,8 +138,8 @@ async function* messages(body) {
   }
 }
 
-/** After so many milliseconds, or at once when nobody waits any more. */
-export function passing(milliseconds, signal) {
+/** Resolves after so many milliseconds, or as soon as `signal` is aborted. */
+export function sleep(milliseconds, signal) {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, milliseconds);
     signal?.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });

@@ -1,33 +1,33 @@
-// What does the page do? It ties what is shown to what is asked for, and both to the tab that is open.
+// The page: connects the parts of the screen, the server and the open tab.
 
-import { Refusal, Unauthorized, aborted, facts } from "./results.js";
+import { ToolError, UnauthorizedError, aborted, facts } from "./results.js";
 import { Details } from "./details.js";
 import { arrange, byId, counted, element, grouped } from "./dom.js";
 import { Filters } from "./filters.js";
-import { InHost, keepAnEyeOnView } from "./host_client.js";
-import { Listing } from "./notification_list.js";
-import { Followed, tell } from "./toasts.js";
-import { OverHttp, passing } from "./http_client.js";
+import { HostClient, observeVisibility } from "./host_client.js";
+import { NotificationList } from "./notification_list.js";
+import { RequeueTracker, toast } from "./toasts.js";
+import { HttpClient, sleep } from "./http_client.js";
 import { Overview } from "./overview.js";
-import { Requeueing } from "./requeue.js";
+import { Requeuer } from "./requeue.js";
 import { RowMaker, requeueable } from "./rows.js";
 import { NotificationTable } from "./table.js";
-import { keepTimes, useTimeZone } from "./times.js";
-import { close as closeTip, prepareTip } from "./tooltip.js";
+import { updateTimes, setTimeZone } from "./times.js";
+import { close as closeTooltip, setUpTooltip } from "./tooltip.js";
 
-const LEAST_PAUSE = 600;
-/** Milliseconds between two looks at everything, however many changes come. */
+const MIN_INTERVAL = 600;
+/** Milliseconds between two refreshes of everything, however many changes arrive. */
 
 class Page {
   #hosted = document.documentElement.dataset.host === "app";
-  #server = this.#hosted ? new InHost((method, params) => this.#fromHost(method, params)) : new OverHttp();
+  #server = this.#hosted ? new HostClient((method, params) => this.#fromHost(method, params)) : new HttpClient();
   #tab = "all";
   #grouped = false;
   #listings = new Map();
   #dead = null;
   #session = new AbortController();
   #dirty = false;
-  #looking = false;
+  #refreshing = false;
   #silent = false;
   #requeues = true;
   #details;
@@ -39,19 +39,19 @@ class Page {
     try {
       return await this.#server.call(tool, given, signal);
     } catch (failure) {
-      if (failure instanceof Unauthorized) this.#signIn(failure.message);
+      if (failure instanceof UnauthorizedError) this.#signIn(failure.message);
       throw failure;
     }
   };
 
   constructor() {
     const page = this;
-    const doing = {
+    const actions = {
       get requeues() {
         return page.#requeues;
       },
       open: (row) => {
-        closeTip();
+        closeTooltip();
         this.#details.open(row);
       },
       requeue: (row, button) => this.#requeue(row, button),
@@ -66,10 +66,10 @@ class Page {
     };
     this.filters = new Filters(() => this.#open(this.#tab));
     this.overview = new Overview(this.#ask);
-    this.requeueing = new Requeueing(this.#call);
-    this.followed = new Followed(this.#call, (row) => this.#details.open(row));
-    this.#details = new Details(this.#call, doing);
-    this.table = new NotificationTable(new RowMaker(doing), doing);
+    this.requeuer = new Requeuer(this.#call);
+    this.tracker = new RequeueTracker(this.#call, (row) => this.#details.open(row));
+    this.#details = new Details(this.#call, actions);
+    this.table = new NotificationTable(new RowMaker(actions), actions);
     this.#bind();
     this.#server.key !== undefined && (byId("sign-out").hidden = !this.#server.key);
   }
@@ -79,25 +79,25 @@ class Page {
   }
 
   async start() {
-    keepTimes();
-    prepareTip();
+    updateTimes();
+    setUpTooltip();
     if (this.#hosted) {
-      keepAnEyeOnView();
+      observeVisibility();
       const greeting = await this.#server.start();
-      this.#wear(greeting.hostContext ?? {});
-      this.#server.keepHeight();
+      this.#applyContext(greeting.hostContext ?? {});
+      this.#server.reportHeight();
       this.#silent = !greeting.hostCapabilities?.serverTools;
     }
     this.#open(this.#tab);
-    if (!this.#silent) this.#begin();
+    if (!this.#silent) this.#startSession();
   }
 
-  /** Everything that goes on until the person signs out. */
-  #begin() {
+  /** Start everything that runs until the person signs out. */
+  #startSession() {
     this.#session = new AbortController();
     const { signal } = this.#session;
     this.#changed();
-    this.#server.watch(() => this.#changed(), (linked) => this.#linked(linked), signal);
+    this.#server.watch(() => this.#changed(), (connected) => this.#setConnected(connected), signal);
     this.#server.tools(signal).then(
       (names) => {
         this.#requeues = names === null || names.includes("requeue_notification");
@@ -111,18 +111,18 @@ class Page {
     );
   }
 
-  #linked(linked) {
+  #setConnected(connected) {
     const words = this.#hosted ? "Up to date" : "Live";
-    byId("link-state").dataset.state = linked ? "linked" : "lost";
-    byId("link-text").textContent = linked ? words : "Not connected, trying again";
-    if (!linked) this.#changed();
+    byId("link-state").dataset.state = connected ? "linked" : "lost";
+    byId("link-text").textContent = connected ? words : "Disconnected, reconnecting";
+    if (!connected) this.#changed();
   }
 
   // ---- Tabs and filters
 
-  /** Shows a tab with the filters as they are: what is known of it at once, and what is new when it comes. */
+  /** Show a tab with the current filters: what is known at once, and updates when they arrive. */
   #open(tab) {
-    closeTip();
+    closeTooltip();
     if (tab !== this.#tab) this.#listing?.drop();
     this.#tab = tab;
     const filter = this.filters.for(tab);
@@ -145,7 +145,7 @@ class Page {
   }
 
   #newListing(tab, filter) {
-    const listing = new Listing(this.#call, filter, () => this.#listing === listing && this.#render());
+    const listing = new NotificationList(this.#call, filter, () => this.#listing === listing && this.#render());
     return listing;
   }
 
@@ -197,7 +197,7 @@ class Page {
       byId("sign-out").hidden = false;
       this.#listings.clear();
       this.#open(this.#tab);
-      this.#begin();
+      this.#startSession();
     });
     byId("sign-in").addEventListener("cancel", (event) => event.preventDefault());
   }
@@ -206,17 +206,17 @@ class Page {
     const listing = this.#listing;
     if (this.#silent || !listing?.continues || listing.failure) return;
     await listing.more();
-    // Only coming into sight is told: what has stayed there must come anew.
+    // The observer only reports changes: what stayed in view must be observed again.
     this.#end.unobserve(this.#foot);
     this.#end.observe(this.#foot);
   }
 
-  // ---- What has changed
+  // ---- Changes
 
   async #changed() {
     this.#dirty = true;
-    if (this.#looking || this.#silent) return;
-    this.#looking = true;
+    if (this.#refreshing || this.#silent) return;
+    this.#refreshing = true;
     const { signal } = this.#session;
     while (this.#dirty && !signal.aborted) {
       this.#dirty = false;
@@ -224,13 +224,13 @@ class Page {
       await Promise.allSettled([
         this.#listing.refresh((segment) => this.#grouped || this.table.shows(segment.rows)),
         this.#summarize(signal),
-        this.followed.refresh(),
+        this.tracker.refresh(),
         this.#details.refresh(),
         this.overview.report(),
       ]);
-      await passing(LEAST_PAUSE, signal);
+      await sleep(MIN_INTERVAL, signal);
     }
-    this.#looking = false;
+    this.#refreshing = false;
   }
 
   async #summarize(signal) {
@@ -240,7 +240,7 @@ class Page {
     byId("count-all").textContent = grouped(counts.reduce((sum, count) => sum + count, 0));
     const dead = summary.notifications_dead;
     byId("count-dead").textContent = grouped(dead);
-    if (this.#dead !== null && dead > this.#dead) tell(`${counted(dead - this.#dead, "new dead letter")}.`, "bad");
+    if (this.#dead !== null && dead > this.#dead) toast(`${counted(dead - this.#dead, "new dead letter")}.`, "bad");
     this.#dead = dead;
   }
 
@@ -250,7 +250,7 @@ class Page {
     listing.refresh((segment) => this.table.shows(segment.rows));
   }
 
-  // ---- What is done
+  // ---- Actions
 
   #choose(rows, yes) {
     this.#listing.choose(rows, yes);
@@ -262,13 +262,13 @@ class Page {
     button.setAttribute("aria-busy", "true");
     const next = button.closest("tr")?.nextElementSibling;
     try {
-      await this.requeueing.one(row.id);
-      this.followed.add(row);
+      await this.requeuer.one(row.id);
+      this.tracker.add(row);
       this.#listing.choose([row], false);
-      tell("Requeued. It is attempted at once.", "good");
+      toast("Requeued. The first attempt is made at once.", "good");
       if (button.closest(".list")) (next?.querySelector("[data-control]") ?? byId("list")).focus({ preventScroll: true });
     } catch (failure) {
-      if (!aborted(failure)) tell(failure.message, "bad");
+      if (!aborted(failure)) toast(failure.message, "bad");
       button.disabled = false;
       button.removeAttribute("aria-busy");
     }
@@ -279,19 +279,19 @@ class Page {
     const listing = this.#listing;
     const which = listing.everything ? listing.filter : { ids: [...listing.chosen] };
     try {
-      const told = await this.requeueing.many(which);
+      const told = await this.requeuer.many(which);
       if (told === null) return;
       listing.choose(null, false);
-      tell(told, "good");
+      toast(told, "good");
       this.#render();
       byId("list").focus({ preventScroll: true });
     } catch (failure) {
-      tell(failure.message, "bad");
+      toast(failure.message, "bad");
     }
     this.#changed();
   }
 
-  // ---- What is shown
+  // ---- Rendering
 
   #render() {
     const listing = this.#listing;
@@ -305,15 +305,15 @@ class Page {
   }
 
   #notice(listing) {
-    if (listing.failure && !(listing.failure instanceof Unauthorized)) {
-      const refused = listing.failure instanceof Refusal;
+    if (listing.failure && !(listing.failure instanceof UnauthorizedError)) {
+      const refused = listing.failure instanceof ToolError;
       return element("p.notice.bad", { role: "alert" }, refused ? listing.failure.message : `No answer: ${listing.failure.message}.`);
     }
     if (listing.unknown) return element("p.notice.waiting", {}, "Loading…");
     if (listing.loaded) return null;
     const narrowed = this.filters.any || (this.#tab === "all" && listing.filter.status);
     if (narrowed) return element("p.notice", {}, "Nothing matches these filters.");
-    return element("p.notice", {}, this.#tab === "dead" ? "No dead letters. Everything was delivered, is being tried, or was settled." : "No notifications yet.");
+    return element("p.notice", {}, this.#tab === "dead" ? "No dead letters. Everything was delivered, is being retried, or was settled." : "No notifications yet.");
   }
 
   #renderSelection(listing) {
@@ -342,7 +342,7 @@ class Page {
     if (!byId("sign-in").open) byId("sign-in").showModal();
   }
 
-  // ---- What a host says
+  // ---- The host
 
   #fromHost(method, params) {
     if (method === "ui/notifications/tool-input") {
@@ -350,13 +350,13 @@ class Page {
     } else if (method === "ui/notifications/tool-result") {
       if (this.#silent && params.structuredContent?.notifications) this.#listing.adopt(params.structuredContent);
     } else if (method === "ui/notifications/host-context-changed") {
-      this.#wear(params);
+      this.#applyContext(params);
     } else if (method === "ui/resource-teardown") {
       this.#session.abort();
     }
   }
 
-  #wear(context) {
+  #applyContext(context) {
     const root = document.documentElement;
     if (context.theme) root.dataset.theme = context.theme === "dark" ? "dark" : "light";
     for (const [name, value] of Object.entries(context.styles?.variables ?? {})) {
@@ -365,7 +365,7 @@ class Page {
     if (context.displayMode) root.dataset.display = context.displayMode;
     const { height, maxHeight } = context.containerDimensions ?? {};
     if (height || maxHeight) root.style.setProperty("--room", `${height ?? maxHeight}px`);
-    useTimeZone(context.timeZone);
+    setTimeZone(context.timeZone);
   }
 }
 

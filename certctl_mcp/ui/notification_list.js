@@ -1,23 +1,23 @@
-// Which notifications does a tab hold? Those that one filter finds, page by page, kept as they change.
+// The notifications of a tab: what one filter matches, page by page, kept up to date.
 
 const PAGE = 100;
 const MOST_PAGES_AT_ONCE = 5;
 
 /**
- * Ends what is asked for when it is dropped: a late answer changes nothing and shows nowhere.
+ * Dropping it aborts its requests: a late answer changes nothing.
  *
- * A segment is what one page brought. It begins behind a fixed place, so that it can be looked at anew for
- * itself, however much has come before it since.
+ * A segment holds one page. It begins at a fixed cursor, so it can be refreshed by itself, however much has
+ * been added before it.
  */
-export class Listing {
+export class NotificationList {
   segments = [];
   total = null;
   failure = null;
-  /** Ids that are chosen, of the rows that are here. */
+  /** The selected ids of loaded rows. */
   chosen = new Set();
-  /** Everything that matches is chosen, whether it is here or not. */
+  /** Everything that matches is selected, loaded or not. */
   everything = false;
-  /** Another one whenever something else is chosen. */
+  /** Changes with every change of the selection. */
   choice = 0;
   #next;
   #begun = false;
@@ -26,7 +26,7 @@ export class Listing {
   #call;
   #changed;
 
-  /** `call` asks a tool; `changed` is called when there is something else to be shown. */
+  /** `call` calls a tool; `changed` is called when there is something new to show. */
   constructor(call, filter, changed) {
     this.#call = call;
     this.filter = filter;
@@ -41,17 +41,17 @@ export class Listing {
     return this.segments.reduce((sum, segment) => sum + segment.rows.length, 0);
   }
 
-  /** There are more behind the last. */
+  /** There are more pages. */
   get continues() {
     return this.#next !== undefined;
   }
 
-  /** Nothing is known yet. */
+  /** Nothing is loaded yet. */
   get unknown() {
     return !this.#begun;
   }
 
-  /** Choose or leave these, or everything that matches, or, without rows, nothing. */
+  /** Select or deselect these rows, or everything that matches, or, without rows, nothing. */
   choose(rows, yes) {
     this.everything = rows === "everything";
     this.choice += 1;
@@ -63,12 +63,12 @@ export class Listing {
     this.#dropped.abort();
   }
 
-  /** It is looked at again. */
+  /** Show it again. */
   revive() {
     if (this.#dropped.signal.aborted) this.#dropped = new AbortController();
   }
 
-  /** Rows from elsewhere, where nothing can be asked. */
+  /** Rows that the host brought, where no tool can be called. */
   adopt(answer) {
     this.segments = [{ cursor: undefined, rows: answer.notifications, stale: false }];
     this.total = answer.total;
@@ -90,12 +90,12 @@ export class Listing {
     });
   }
 
-  /** Everything that is here may have changed. */
+  /** Mark everything as possibly changed. */
   spoil() {
     for (const segment of this.segments) segment.stale = true;
   }
 
-  /** Looks anew at those segments that may have changed and for which `wanted` holds; at least at the first. */
+  /** Refresh the segments that may have changed and for which `wanted` holds; at least the first. */
   refresh(wanted) {
     return this.#inTurn(async (signal) => {
       if (!this.#begun) {
@@ -128,7 +128,7 @@ export class Listing {
       cursor = page.next_cursor;
       const last = at === this.segments.length - 1;
       if (cursor === undefined || pages === MOST_PAGES_AT_ONCE || (last && rows.length >= enough)) {
-        // What was here behind it has gone, or lies too far behind all that is new.
+        // What followed it is gone, or too far behind what is new.
         this.segments.length = at + 1;
         this.#next = cursor;
         break;
@@ -146,7 +146,7 @@ export class Listing {
     return page;
   }
 
-  /** One after the other: each begins where the one before has ended. */
+  /** One after the other: each begins where the one before ended. */
   #inTurn(step) {
     const { signal } = this.#dropped;
     const turn = this.#turn.then(async () => {
@@ -159,7 +159,7 @@ export class Listing {
         this.failure = failure;
       }
       if (this.chosen.size) {
-        // What has gone can't be chosen any more.
+        // What is gone can't stay selected.
         this.chosen = this.chosen.intersection(new Set(this.rows.map((row) => row.id)));
         this.choice += 1;
       }

@@ -1,20 +1,20 @@
-// How does everything stand? The dashboard's numbers, and how deliveries went over a period.
+// The numbers of the dashboard, and a report of deliveries over a period.
 
-import { aborted, picture } from "./results.js";
+import { aborted, chartImage } from "./results.js";
 import { byId, counted, element, grouped } from "./dom.js";
 import { duration, time } from "./times.js";
 
 const REPORT_AGE = 15_000;
-/** Milliseconds for which a report is good, while changes come in. */
+/** Milliseconds for which a report is kept while changes arrive. */
 
 export class Overview {
   #ask;
   #period = "24h";
   #reported = 0;
-  #asking = null;
+  #request = null;
   #panel = byId("deliveries");
 
-  /** `ask` gives a tool's whole answer. */
+  /** `ask` returns a tool's whole result. */
   constructor(ask) {
     this.#ask = ask;
     this.#panel.addEventListener("toggle", () => this.report(true));
@@ -46,13 +46,13 @@ export class Overview {
     ].filter(Boolean).join(". ");
   }
 
-  /** Asks for the report if what is shown is too old, or `now`. */
+  /** Fetch the report if the shown one is too old, or `now`. */
   async report(now = false) {
     if (!now && Date.now() - this.#reported < REPORT_AGE) return;
     this.#reported = Date.now();
-    this.#asking?.abort();
-    this.#asking = new AbortController();
-    const { signal } = this.#asking;
+    this.#request?.abort();
+    this.#request = new AbortController();
+    const { signal } = this.#request;
     const { open } = this.#panel;
     if (open && now) byId("report").setAttribute("aria-busy", "true");
     try {
@@ -60,7 +60,7 @@ export class Overview {
       if (signal.aborted) return;
       const report = result.structuredContent;
       byId("deliveries-line").textContent = line(report, this.#period);
-      if (open) byId("report").replaceChildren(...body(report, picture(result), this.#period));
+      if (open) byId("report").replaceChildren(...body(report, chartImage(result), this.#period));
     } catch (failure) {
       if (aborted(failure)) return;
       byId("deliveries-line").textContent = "can't be told now";

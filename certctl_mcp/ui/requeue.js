@@ -1,11 +1,11 @@
-// How are notifications given a new life? One by its id and nothing else; many after a look at what would change.
+// Requeueing: one notification by its id; many after a preview of what would change.
 
 import { aborted } from "./results.js";
 import { byId, counted, element, grouped } from "./dom.js";
 
-const MOST_IDS = 500;
+const MAX_IDS = 500;
 
-export class Requeueing {
+export class Requeuer {
   #call;
   #dialog = byId("ask");
 
@@ -13,14 +13,14 @@ export class Requeueing {
     this.#call = call;
   }
 
-  /** Raises what the tool refuses. */
+  /** Throws the tool's error. */
   async one(id) {
     return this.#call("requeue_notification", { id });
   }
 
   /**
-   * Shows what would change, and does it when that is confirmed. `chosen` are arguments that say which:
-   * `ids`, or a filter. The sentence that tells what was done, or null where nothing was.
+   * Show what would change, and do it once confirmed. `chosen` are arguments that select: `ids`, or a
+   * filter. Returns a sentence about what was done, or null if nothing was.
    */
   async many(chosen) {
     const parts = chosen.ids ? batches(chosen.ids) : [chosen];
@@ -36,7 +36,7 @@ export class Requeueing {
       return null;
     }
     const done = previews.filter((preview) => preview.changed);
-    // A host may have asked its user itself.
+    // The host may have asked its user already.
     if (done.length) {
       this.#dialog.close();
       return outcome(previews);
@@ -53,7 +53,7 @@ export class Requeueing {
     return outcome(outcomes);
   }
 
-  /** Whether the person says yes. */
+  /** Whether the person confirms. */
   #ask(asking) {
     this.#dialog.returnValue = "";
     this.#dialog.replaceChildren(
@@ -89,7 +89,7 @@ export class Requeueing {
     const left = leftOut(previews);
     byId("ask-title").textContent = count ? `Requeue ${counted(count, "notification")}?` : "Nothing to requeue";
     byId("ask-text").replaceChildren(
-      element("p", {}, count ? "Each gets all its attempts anew, and the first is made at once." : "None of these is dead or failed any more."),
+      element("p", {}, count ? "Each is retried from scratch, and the first attempt is made at once." : "None of these is dead or failed any more."),
       ...(statuses.length ? [element("h3", {}, "By status"), element("ul.shares", {}, ...statuses)] : []),
       ...(channels.length ? [element("h3", {}, "By channel"), element("ul.shares", {}, ...channels)] : []),
       ...(left ? [element("p.note", {}, `Left out: ${left}.`)] : []),
@@ -99,7 +99,7 @@ export class Requeueing {
   }
 
   #refused(message) {
-    byId("ask-title").textContent = "That can't be done";
+    byId("ask-title").textContent = "This can't be done";
     byId("ask-text").replaceChildren(element("p.problem", {}, message));
   }
 
@@ -110,7 +110,7 @@ export class Requeueing {
 
 function batches(ids) {
   const parts = [];
-  for (let at = 0; at < ids.length; at += MOST_IDS) parts.push({ ids: ids.slice(at, at + MOST_IDS) });
+  for (let at = 0; at < ids.length; at += MAX_IDS) parts.push({ ids: ids.slice(at, at + MAX_IDS) });
   return parts;
 }
 

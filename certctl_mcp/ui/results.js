@@ -1,27 +1,27 @@
-// What does a tool's answer say, and how is it told that there is none?
+// The results of tool calls, and the errors where there is none.
 
-/** The server did nothing; the message says why and what would be right. */
-export class Refusal extends Error {}
+/** The server changed nothing; the message says why and what would be right. */
+export class ToolError extends Error {}
 
-/** The server wants to know who is there. */
-export class Unauthorized extends Error {}
+/** The server requires an API key. */
+export class UnauthorizedError extends Error {}
 
 /** There was no answer. */
-export class Unreachable extends Error {}
+export class UnreachableError extends Error {}
 
-/** The facts of an answer. */
+/** The structured content of a result. Throws ToolError. */
 export function facts(result) {
-  if (result.isError) throw new Refusal(textOf(result) || "The server refused without a reason.");
+  if (result.isError) throw new ToolError(textOf(result) || "The server gave no reason.");
   return result.structuredContent ?? {};
 }
 
-/** The first picture of an answer, as an address for <img>. */
-export function picture(result) {
+/** The first image of a result, as a URL for <img>. */
+export function chartImage(result) {
   const block = result.content?.find((one) => one.type === "image" && one.mimeType === "image/png");
   return block && /^[A-Za-z0-9+/=]+$/.test(block.data) ? `data:image/png;base64,${block.data}` : null;
 }
 
-/** Whether `failure` only says that nobody waits any more. */
+/** Whether `failure` is only that the caller no longer waits. */
 export function aborted(failure) {
   return failure?.name === "AbortError";
 }

@@ -1,19 +1,19 @@
-// How does one notification look in a list?
+// One notification as a row of the list.
 
-import { element, spaced } from "./dom.js";
+import { element, words } from "./dom.js";
 import { time } from "./times.js";
-import { tipOf } from "./tooltip.js";
+import { attachTooltip } from "./tooltip.js";
 
-/** The statuses from which a notification can be given a new life. */
+/** The statuses from which a notification can be requeued; one that was not delivered can be, too. */
 const REQUEUEABLE = new Set(["dead", "failed"]);
 
 const ATTEMPTS = document.documentElement.dataset.maxAttempts;
 
 export function requeueable(row) {
-  return REQUEUEABLE.has(row.status);
+  return REQUEUEABLE.has(row.status) || undelivered(row);
 }
 
-/** Sent, but to nobody. */
+/** Counts as sent, but was not delivered. */
 export function undelivered(row) {
   return row.status === "sent" && !row.sent_at;
 }
@@ -23,19 +23,19 @@ export function badge(row) {
   return element(`span.badge.${status}`, {}, status === "undelivered" ? "not delivered" : status);
 }
 
-/** What is done with rows by those who look at them. */
+/** Creates and keeps the elements of rows. */
 export class RowMaker {
   #made = new Map();
-  #doing;
+  #actions;
 
-  /** `doing` has `open(row)`, `requeue(row)`, `choose(row, yes)`, `whole(row, signal)`, and `requeues`. */
-  constructor(doing) {
-    this.#doing = doing;
+  /** `actions` has `open(row)`, `requeue(row)`, `choose(row, yes)`, `whole(row, signal)`, and `requeues`. */
+  constructor(actions) {
+    this.#actions = actions;
   }
 
-  /** The row's element; the same one again as long as nothing about the row has changed. */
+  /** The row's element; the same one as long as nothing about the row has changed. */
   of(row, chosen) {
-    const written = JSON.stringify(row) + this.#doing.requeues;
+    const written = JSON.stringify(row) + this.#actions.requeues;
     let known = this.#made.get(row.id);
     if (known?.written !== written) {
       const shown = this.#make(row);
@@ -58,10 +58,10 @@ export class RowMaker {
     const { type, channel, recipient, certificate_id: certificate, message } = row.untrusted;
     const heading = element(
       "button.link.type",
-      { type: "button", click: () => this.#doing.open(row), "data-control": "open" },
-      spaced(type),
+      { type: "button", click: () => this.#actions.open(row), "data-control": "open" },
+      words(type),
     );
-    const can = this.#doing.requeues && requeueable(row);
+    const can = this.#actions.requeues && requeueable(row);
     return element(
       "tr",
       { role: "row", "data-id": row.id, "data-status": row.status },
@@ -91,10 +91,10 @@ export class RowMaker {
     if (!error && !reason) return null;
     const shown = element(
       "button.error",
-      { type: "button", "data-control": "error", click: () => this.#doing.open(row) },
+      { type: "button", "data-control": "error", click: () => this.#actions.open(row) },
       error || reason,
     );
-    tipOf(shown, (signal) => (error ? this.#doing.whole(row, signal) : reason));
+    attachTooltip(shown, (signal) => (error ? this.#actions.whole(row, signal) : reason));
     return shown;
   }
 
@@ -102,8 +102,8 @@ export class RowMaker {
     return element("input", {
       type: "checkbox",
       "data-control": "choose",
-      "aria-label": `Choose ${spaced(row.untrusted.type)}, ${row.id}`,
-      change: (event) => this.#doing.choose(row, event.target.checked),
+      "aria-label": `Choose ${words(row.untrusted.type)}, ${row.id}`,
+      change: (event) => this.#actions.choose(row, event.target.checked),
     });
   }
 
@@ -113,8 +113,8 @@ export class RowMaker {
       {
         type: "button",
         "data-control": "requeue",
-        "aria-label": `Requeue ${spaced(row.untrusted.type)}, ${row.id}`,
-        click: (event) => this.#doing.requeue(row, event.currentTarget),
+        "aria-label": `Requeue ${words(row.untrusted.type)}, ${row.id}`,
+        click: (event) => this.#actions.requeue(row, event.currentTarget),
       },
       "Requeue",
     );

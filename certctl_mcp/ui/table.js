@@ -1,4 +1,4 @@
-// How is a listing laid out? As one table, in parts that the browser draws only while they are in sight.
+// The table of notifications, in parts that the browser renders only while they are in view.
 
 import { arrange, counted, element } from "./dom.js";
 import { requeueable } from "./rows.js";
@@ -18,7 +18,7 @@ const ROWS_A_PART = 50;
 
 export class NotificationTable {
   #maker;
-  #doing;
+  #actions;
   #all;
   #table;
   #head;
@@ -27,14 +27,14 @@ export class NotificationTable {
   #inSight = new Set();
   #watching;
 
-  /** `doing` has `chooseAll(rows, yes)` and `seen()`, called when other parts come into sight. */
-  constructor(maker, doing) {
+  /** `actions` has `chooseAll(rows, yes)` and `seen()`, called when other parts come into view. */
+  constructor(maker, actions) {
     this.#maker = maker;
-    this.#doing = doing;
+    this.#actions = actions;
     this.#all = element("input", {
       type: "checkbox",
       "aria-label": "Choose all that are shown and can be requeued",
-      change: (event) => doing.chooseAll(null, event.target.checked),
+      change: (event) => actions.chooseAll(null, event.target.checked),
     });
     const names = COLUMNS.map(([name, title]) => {
       const content = name === "choose" ? this.#all : title;
@@ -48,7 +48,7 @@ export class NotificationTable {
         if (isIntersecting) this.#inSight.add(target);
         else this.#inSight.delete(target);
       }
-      doing.seen();
+      actions.seen();
     });
   }
 
@@ -56,7 +56,7 @@ export class NotificationTable {
     return this.#table;
   }
 
-  /** Whether any of these rows is in sight. */
+  /** Whether any of these rows is in view. */
   shows(rows) {
     const ids = new Set(rows.map((row) => row.id));
     return [...this.#inSight].some((part) => this.#held.get(part).some((row) => ids.has(row.id)));
@@ -87,7 +87,7 @@ export class NotificationTable {
       const pieces = [];
       for (let at = 0; at < segment.rows.length; at += ROWS_A_PART) {
         const key = `${segment.cursor ?? ""} ${at}`;
-        const state = [segment.rows, listing.choice, this.#doing.requeues];
+        const state = [segment.rows, listing.choice, this.#actions.requeues];
         const known = this.#parts.get(key);
         if (known && known.state?.every((one, index) => one === state[index])) {
           pieces.push(known.part);
@@ -116,12 +116,12 @@ export class NotificationTable {
     const open = rows.filter(requeueable);
     const chosen = open.filter((row) => listing.chosen.has(row.id)).length;
     const box =
-      this.#doing.requeues &&
+      this.#actions.requeues &&
       open.length > 0 &&
       element("input", {
         type: "checkbox",
         "aria-label": `Choose all of ${certificate || "no certificate"} that can be requeued`,
-        change: (event) => this.#doing.chooseAll(open, event.target.checked),
+        change: (event) => this.#actions.chooseAll(open, event.target.checked),
       });
     if (box) {
       box.checked = chosen === open.length;

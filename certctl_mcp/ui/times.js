@@ -1,4 +1,4 @@
-// When was it? Told as a distance, which keeps up with the clock, with the moment itself on hover.
+// Times, shown relative to now and kept current, with the exact time on hover.
 
 import { element } from "./dom.js";
 
@@ -17,14 +17,14 @@ const EVERY = 15_000;
 let zone;
 let exact = new Intl.DateTimeFormat(undefined, EXACT);
 
-/** The host may know better than the browser which time zone its user lives in. */
-export function useTimeZone(name) {
+/** The host may know its user's time zone better than the browser. */
+export function setTimeZone(name) {
   if (!name || name === zone) return;
   try {
     exact = new Intl.DateTimeFormat(undefined, { ...EXACT, timeZone: name });
     zone = name;
   } catch {
-    // A name that the browser does not know changes nothing.
+    // An unknown name changes nothing.
   }
 }
 
@@ -46,7 +46,7 @@ export function time(moment, prefix = "") {
   return shown;
 }
 
-/** A duration in seconds, with as many digits as tell something. */
+/** A duration in seconds, with as many digits as are significant. */
 export function duration(seconds) {
   if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
   if (seconds < 100) return `${Number(seconds.toPrecision(3))} s`;
@@ -54,7 +54,7 @@ export function duration(seconds) {
   return `${Math.round(seconds / 3600)} h`;
 }
 
-export function keepTimes() {
+export function updateTimes() {
   setInterval(() => {
     for (const shown of document.querySelectorAll("time[datetime]:not([data-fixed])")) {
       const text = (shown.dataset.prefix ?? "") + distance(shown.dateTime);

@@ -1,25 +1,25 @@
-// What has just happened? Said once, where it is seen and heard, and gone again by itself.
+// Short messages about what just happened, and the notifications that were requeued here.
 
 import { aborted } from "./results.js";
-import { arrange, byId, element, spaced } from "./dom.js";
+import { arrange, byId, element, words } from "./dom.js";
 import { badge } from "./rows.js";
 
-const STAYS = 7_000;
-const MOST = 4;
-const MOST_FOLLOWED = 5;
+const VISIBLE_FOR = 7_000;
+const MAX_TOASTS = 4;
+const MAX_TRACKED = 5;
 const SETTLED = new Set(["sent", "dead", "read"]);
 
-/** Say something to whoever looks or listens. */
-export function tell(text, tone = "") {
-  const news = byId("news");
+/** Show a message for a few seconds, also to screen readers. */
+export function toast(text, tone = "") {
+  const list = byId("news");
   const said = element(`p${tone ? `.${tone}` : ""}`, {}, text);
-  news.append(said);
-  while (news.children.length > MOST) news.firstChild.remove();
-  setTimeout(() => said.remove(), STAYS);
+  list.append(said);
+  while (list.children.length > MAX_TOASTS) list.firstChild.remove();
+  setTimeout(() => said.remove(), VISIBLE_FOR);
 }
 
-/** Those that were requeued here are followed until it is known what came of them. */
-export class Followed {
+/** Shows what was requeued on this page until it is delivered or dead. */
+export class RequeueTracker {
   #call;
   #open;
   #rows = new Map();
@@ -34,7 +34,7 @@ export class Followed {
   add(row) {
     this.#rows.delete(row.id);
     this.#rows.set(row.id, { ...row, status: "pending" });
-    while (this.#rows.size > MOST_FOLLOWED) this.#rows.delete(this.#rows.keys().next().value);
+    while (this.#rows.size > MAX_TRACKED) this.#rows.delete(this.#rows.keys().next().value);
     this.#show();
   }
 
@@ -50,7 +50,7 @@ export class Followed {
         if (!this.#rows.has(row.id) || row.status === before.status) continue;
         this.#rows.set(row.id, row);
         this.#show();
-        if (SETTLED.has(row.status)) tell(`${spaced(row.untrusted.type)} to ${row.untrusted.channel}: ${row.status}.`, row.status === "dead" ? "bad" : "good");
+        if (SETTLED.has(row.status)) toast(`${words(row.untrusted.type)} to ${row.untrusted.channel}: ${row.status}.`, row.status === "dead" ? "bad" : "good");
       } catch (failure) {
         if (!aborted(failure)) return;
       }
@@ -65,10 +65,10 @@ export class Followed {
         { "data-id": row.id },
         element("span.requeued-word", {}, "Requeued"),
         badge(row),
-        element("button.link", { type: "button", click: () => this.#open(row) }, spaced(row.untrusted.type)),
+        element("button.link", { type: "button", click: () => this.#open(row) }, words(row.untrusted.type)),
         element("span.channel", {}, row.untrusted.channel),
         element("span.grow"),
-        element("button.quiet", { type: "button", "aria-label": `Follow ${row.id} no longer`, click: () => this.#forget(row.id) }, "Dismiss"),
+        element("button.quiet", { type: "button", "aria-label": `Stop showing ${row.id}`, click: () => this.#forget(row.id) }, "Dismiss"),
       ),
     );
     arrange(this.#shown, lines);

@@ -1,25 +1,25 @@
-// How is the whole of an error read where only its beginning fits? It comes up on hover and on focus.
+// A tooltip with the whole of an error where only its beginning fits, on hover and on focus.
 
 import { aborted } from "./results.js";
 import { byId } from "./dom.js";
 
 const MARGIN = 8;
-const LEAVING = 120;
-/** Milliseconds to get from the beginning to the whole with the pointer. */
+const CLOSE_DELAY = 120;
+/** Milliseconds to move the pointer from the text to the tooltip. */
 
 let owner = null;
 let asking = null;
 let leaving;
 
-/** Has `whole` come up beside `shown`; it may take a while, and the beginning is there until it comes. */
-export function tipOf(shown, whole) {
+/** Show what `whole` returns beside `shown`, and the beginning until it arrives. */
+export function attachTooltip(shown, whole) {
   shown.addEventListener("pointerenter", (event) => event.pointerType !== "touch" && open(shown, whole));
   shown.addEventListener("pointerleave", leave);
   shown.addEventListener("focus", () => shown.matches(":focus-visible") && open(shown, whole));
   shown.addEventListener("blur", close);
 }
 
-export function prepareTip() {
+export function setUpTooltip() {
   const tip = byId("tip");
   tip.addEventListener("pointerenter", () => clearTimeout(leaving));
   tip.addEventListener("pointerleave", leave);
@@ -50,13 +50,13 @@ async function open(shown, whole) {
     tip.textContent = text;
     place();
   } catch (failure) {
-    if (!aborted(failure)) tip.textContent = `${shown.textContent}\n(the rest can't be had: ${failure.message})`;
+    if (!aborted(failure)) tip.textContent = `${shown.textContent}\n(the rest could not be loaded: ${failure.message})`;
   }
 }
 
 function leave() {
   clearTimeout(leaving);
-  leaving = setTimeout(() => owner !== document.activeElement && close(), LEAVING);
+  leaving = setTimeout(() => owner !== document.activeElement && close(), CLOSE_DELAY);
 }
 
 export function close() {
