@@ -1,6 +1,6 @@
 // The connection to the server of a page in a browser: MCP over HTTP, and a subscription.
 
-import { ToolError, UnauthorizedError, UnreachableError } from "./results.js";
+import { RateLimitedError, ToolError, UnauthorizedError, UnreachableError } from "./results.js";
 
 const VERSION = "2026-07-28";
 const KEY = "certctl-api-key";
@@ -12,6 +12,8 @@ const REQUEST_META = {
 const SUBSCRIBED = ["certctl://dashboard", "certctl://notifications/dead", "certctl://notifications"];
 const MIN_BACKOFF = 1_000;
 const MAX_BACKOFF = 30_000;
+const MAX_WAIT = 5;
+/** Seconds that a call waits for when the server limits its rate; what takes longer is an error. */
 
 export class HttpClient {
   #last = 0;
@@ -75,6 +77,17 @@ export class HttpClient {
   }
 
   async #post(method, params, signal, headers = {}) {
+    for (;;) {
+      const response = await this.#postOnce(method, params, signal, headers);
+      if (response.status !== 429) return response;
+      const wait = Number(response.headers.get("retry-after"));
+      if (!(wait > 0 && wait <= MAX_WAIT)) throw new RateLimitedError(wait);
+      await sleep(wait * 1_000, signal);
+      signal?.throwIfAborted();
+    }
+  }
+
+  async #postOnce(method, params, signal, headers) {
     const id = ++this.#last;
     const body = { jsonrpc: "2.0", id, method, params: { ...params, _meta: REQUEST_META } };
     let response;
@@ -99,10 +112,6 @@ export class HttpClient {
     }
     if (response.status === 401) throw new UnauthorizedError(this.key ? "This key is not accepted." : "");
     if (response.status === 403) throw new ToolError("This key does not allow that.");
-    if (response.status === 429) {
-      const wait = response.headers.get("retry-after");
-      throw new ToolError(`Too many requests; try again ${wait ? `in ${wait} s` : "later"}.`);
-    }
     if (response.status >= 500) throw new UnreachableError(`the server answered ${response.status}`);
     return response;
   }

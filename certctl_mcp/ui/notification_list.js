@@ -138,12 +138,18 @@ export class NotificationList {
     segment.stale = false;
   }
 
+  /** A page of rows, in as many calls as it takes: a tool's answer has a limit of its own. */
   async #page(cursor, signal) {
-    const asked = { ...this.filter, form: "detailed", limit: PAGE, ...(cursor !== undefined && { cursor }) };
-    const page = await this.#call("list_notifications", asked, signal);
-    signal.throwIfAborted();
-    this.total = page.total;
-    return page;
+    const notifications = [];
+    do {
+      const wanted = { ...this.filter, form: "detailed", limit: PAGE - notifications.length };
+      const part = await this.#call("list_notifications", { ...wanted, ...(cursor !== undefined && { cursor }) }, signal);
+      signal.throwIfAborted();
+      this.total = part.total;
+      notifications.push(...part.notifications);
+      cursor = part.next_cursor;
+    } while (cursor !== undefined && notifications.length < PAGE);
+    return { notifications, next_cursor: cursor };
   }
 
   /** One after the other: each begins where the one before ended. */

@@ -3,6 +3,14 @@
 /** The server changed nothing; the message says why and what would be right. */
 export class ToolError extends Error {}
 
+/** The server limits how often it may be called; `seconds` is the wait it asked for, or 0. */
+export class RateLimitedError extends ToolError {
+  constructor(seconds) {
+    super(`Too many requests; try again ${seconds ? `in ${seconds} s` : "later"}.`);
+    this.seconds = seconds;
+  }
+}
+
 /** The server requires an API key. */
 export class UnauthorizedError extends Error {}
 
