@@ -1,0 +1,44 @@
+"""A worker whose clock is a year ahead claims an alert and is killed: a right one delivers it at once."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from storage.database import Database
+from storage.repository import NotificationRepository
+from tests.builders import new_notification
+from tests.reliability.fleet import READY, WORKER, Fleet, Launch
+from tests.reliability.progress import until_sent
+from tests.reliability.receiver import Arrival, Receiver
+
+LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+YEAR_AHEAD = {"FAKETIME": "+365d", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
+
+pytestmark = [
+    pytest.mark.both_databases,
+    pytest.mark.skipif(not LIBRARIES and not os.environ.get("CI"), reason="needs libfaketime"),
+]
+
+
+async def test_its_claim_holds_nothing_up(database: Database, receiver: Receiver, fleet: Fleet) -> None:
+    killed = asyncio.Event()
+
+    async def wait_for_the_kill(_: Arrival) -> None:
+        await killed.wait()
+
+    receiver.consider = wait_for_the_kill
+    ahead = Launch(WORKER, settings=YEAR_AHEAD | {"LD_PRELOAD": str(LIBRARIES[-1])}, fresh=True)
+    wrong = await fleet.launch(ahead)
+    await wrong.tells(READY)
+    accepted = await NotificationRepository(database).accept(new_notification())
+    await receiver.receives(1)
+    wrong.send_signal(signal.SIGKILL)
+    await wrong.ends()
+    killed.set()
+    await fleet.start(*WORKER)
+    await until_sent(database, 1)
+    assert {arrival.key for arrival in receiver.arrivals} == {accepted.notification.id}
+    assert len(receiver.arrivals) == 2
