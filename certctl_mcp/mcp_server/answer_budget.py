@@ -26,7 +26,10 @@ MIN_TEXT_TOKENS = 24
 _ROW_TEXT_TOKENS = 60
 """What a text in a list may always take, so that a page gets shorter before its rows can't be told apart."""
 
-_PAGE_OVERHEAD = 400
+_KNOWN_STRUCTURE = 0.65
+"""The share of its estimate that JSON with our own keys, ids and times costs at most."""
+
+_PAGE_OVERHEAD = 300
 """For what a page holds besides its rows."""
 
 CUT = " ...[cut]"
@@ -35,6 +38,8 @@ CUT = " ...[cut]"
 _ORDINARY_WORD = 6
 """Letters of a word that is likely to be a token of its own."""
 
+_JSON_PUNCTUATION = frozenset('{}[]:,"\\')
+
 _RARE_LETTER = re.compile(r"[jqxz]")
 _VOWEL = re.compile(r"[aeiouy]")
 
@@ -42,7 +47,7 @@ _NEWEST_LAST = frozenset({"attempts", "done"})
 """Lists of which the beginning is left out, and not the end."""
 
 _CHUNK = 256
-_PIECE = re.compile(r"[a-z]+|[A-Z]+|[0-9]+| +|[^\x00-\x7f]+|.", re.DOTALL)
+_PIECE = re.compile(r"[a-z]+|[A-Z]+|[0-9]+| +|[{}\[\]:,\"\\]+|[^\x00-\x7f]+|.", re.DOTALL)
 
 Content = dict[str, object]
 _Path = tuple[str | int, ...]
@@ -68,6 +73,8 @@ def estimated_tokens(text: str) -> float:
             tokens += max(1.0, 0.6 * length)
         elif first == " ":
             tokens += 0.1 if length == 1 else 1 + length / 64
+        elif first in _JSON_PUNCTUATION:
+            tokens += max(1.0, 0.62 * length)
         else:
             tokens += 1
     return tokens
@@ -93,18 +100,28 @@ def fitted(content: Mapping[str, object], budget: float = BUDGET) -> Content:
     Texts are cut to one common limit, so that short ones stay whole beside a huge one.
     """
     whole = dict(content)
-    if (total := cost(whole)) <= budget:
+    if cost(whole) <= budget:
         return whole
     leaves = dict(_untrusted_texts(whole, ()))
     costs = {path: cost(text) for path, text in leaves.items()}
-    fixed = total - sum(costs.values())
+    fixed = _structure_cost(whole, sum(costs.values()))
     while fixed + MIN_TEXT_TOKENS * len(leaves) > budget and (shorter := _shortened(whole)) is not None:
         whole = shorter
         leaves = dict(_untrusted_texts(whole, ()))
         costs = {path: each for path, each in costs.items() if path in leaves}
-        fixed = cost(whole) - sum(costs.values())
+        fixed = _structure_cost(whole, sum(costs.values()))
     limit = max(float(MIN_TEXT_TOKENS), _common_limit(list(costs.values()), budget - fixed))
     return _rebuilt(whole, {path: clipped(leaves[path], limit) for path in leaves if costs[path] > limit})
+
+
+def _structure_cost(content: Mapping[str, object], texts: float) -> float:
+    """The cost of `content` without its untrusted texts, which cost `texts`.
+
+    Keys, times and ids of our own are known to cost less than the estimate. Encoded ids from elsewhere are
+    not.
+    """
+    structure = cost(content) - texts
+    return structure if b"%" in to_json(content) else structure * _KNOWN_STRUCTURE
 
 
 def rows_within(rows: Sequence[Mapping[str, object]], budget: float = BUDGET) -> int:
@@ -112,7 +129,7 @@ def rows_within(rows: Sequence[Mapping[str, object]], budget: float = BUDGET) ->
     left = budget - _PAGE_OVERHEAD
     for number, row in enumerate(rows):
         costs = [cost(text) for _, text in _untrusted_texts(row, ())]
-        left -= cost(row) - sum(costs) + sum(min(each, _ROW_TEXT_TOKENS) for each in costs)
+        left -= _structure_cost(row, sum(costs)) + sum(min(each, _ROW_TEXT_TOKENS) for each in costs)
         if left < 0:
             return max(1, number)
     return len(rows)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from certctl_mcp.mcp_server.answer_budget import MAX_TOKENS, cost, fitted, text_page
+from certctl_mcp.mcp_server.answer_budget import MAX_TOKENS, fitted, text_page
 from tests.builders import Queue
 from tests.certctl_mcp.mcp_server.tools.conftest import Assistant
 from tests.storage.foreign import insert_row
@@ -126,7 +126,8 @@ def test_what_fits_is_left_as_it_is_and_short_texts_stay_whole() -> None:
     found = json.loads(json.dumps(cut))["rows"][0]["untrusted"]
     assert found["message"] == "short"
     assert found["error"].endswith("...[cut]")
-    assert cost(cut) <= 2000
+    written = json.dumps(cut)
+    assert tokens(written) + tokens(json.dumps(written)) <= 2000
 
 
 def test_a_page_of_a_text_always_advances() -> None:
