@@ -1,6 +1,6 @@
 """The program `certctl-mcp`: a server on stdio when no command is given, as MCP hosts launch it.
 
-A host waits for the server to start, so nothing that only commands need is imported on that way.
+A host waits for the server to start, so what only commands need is not imported before.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from certctl_mcp.runtime.gc_tuning import spare_start_and_end
 PROGRAM = "certctl-mcp"
 
 _COMPLETE = "_CERTCTL_MCP_COMPLETE"
-"""With it set, a shell calls the program without arguments and wants completions."""
+"""Set by a shell that calls the program, without arguments, for completions."""
 
 
 def main() -> None:
@@ -24,19 +24,19 @@ def main() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Do what `arguments` say and give the exit code. What goes wrong is told on stderr, a line each."""
+    """Run the command that `arguments` name and return its exit code. Problems go to stderr, one a line."""
     try:
         options = None if _COMPLETE in os.environ else _server_options(arguments)
         return _command(arguments) if options is None else _serve(options)
     except CommandFailedError as failure:
-        tell(*failure.problems)
+        print_problems(*failure.problems)
         return failure.code
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
 
 
-def tell(*problems: str) -> None:
-    """A line on stderr for each. They may quote what came from outside."""
+def print_problems(*problems: str) -> None:
+    """Print each on a line of stderr. They may quote text from outside."""
     from certctl_mcp.text.untrusted import escape_hidden
 
     for problem in problems:
@@ -52,7 +52,7 @@ class _ServerOptions(argparse.Namespace):
 
 
 def _server_options(arguments: Sequence[str]) -> _ServerOptions | None:
-    """None where there is a command, another option or a mistake: Typer knows those, and takes its time."""
+    """The server's options. None for anything else, which is left to Typer, as that is slow to import."""
     parser = argparse.ArgumentParser(add_help=False, exit_on_error=False, allow_abbrev=False)
     parser.add_argument("--config", type=Path)
     parser.add_argument("--read-only", action="store_true")
@@ -84,7 +84,7 @@ def _command(arguments: Sequence[str]) -> int:
     except typer.TyperException as refused:
         context = getattr(refused, "ctx", None)
         command = PROGRAM if context is None else context.command_path
-        tell(f"{refused.format_message().removesuffix('.')}; see {command} --help")
+        print_problems(f"{refused.format_message().removesuffix('.')}; see {command} --help")
         return ExitCode.USAGE
     except typer.Abort:
         return ExitCode.INTERRUPTED

@@ -202,7 +202,7 @@ class BulkActions:
                     ids, statuses=statuses, created_until=until, actor=actor
                 )
             case AuditAction.SEND:
-                raise ValueError("sending is no bulk action")
+                raise ValueError("sending is not a bulk action")
 
 
 def _applicable(action: AuditAction, wanted: NotificationFilter) -> NotificationFilter:

@@ -12,7 +12,7 @@ DEFAULT: Mapping[AuditAction, tuple[NotificationStatus, ...]] = {
     AuditAction.MARK_READ: (NotificationStatus.DEAD,),
     AuditAction.PURGE: (NotificationStatus.SENT, NotificationStatus.READ),
 }
-"""The statuses that each action selects by itself. Ids, except for a purge, select any status."""
+"""The statuses that each action selects if none is given. Ids select any status, except for a purge."""
 
 _CONDITIONS = frozenset(NotificationFilter.model_fields) - {"statuses"}
 

@@ -70,8 +70,8 @@ class DeliveriesOffError(RequestError):
 
     def __init__(self) -> None:
         super().__init__(
-            "this process attempts no deliveries: its operator set it so (CERTCTL_NOTIFICATION_DELIVER), or "
-            "the database may only be read, or is certctl's own, whose server delivers unless told otherwise"
+            "this process does not deliver: its operator disabled it (CERTCTL_NOTIFICATION_DELIVER), or "
+            "the database is read-only, or belongs to certctl, whose server delivers by default"
         )
 
 

@@ -32,12 +32,12 @@ LONGEST = 1000
 _STORAGE: tuple[tuple[type[StorageError], str], ...] = (
     (
         ChangeUnknownError,
-        "The connection to the database was lost before it answered: whether the change was made can't be "
-        "known. Look before trying again; sending again is safe only with the same idempotency key.",
+        "The connection to the database was lost before it answered: whether the change was made is "
+        "unknown. Check before trying again; sending again is safe only with the same idempotency key.",
     ),
     (
         DatabaseBusyError,
-        "The database is held by another process. Nothing was changed; try again in a few seconds.",
+        "The database is locked by another process. Nothing was changed; try again in a few seconds.",
     ),
     (
         SchemaIncompleteError,
@@ -46,65 +46,65 @@ _STORAGE: tuple[tuple[type[StorageError], str], ...] = (
     ),
     (
         DatabaseUnreachableError,
-        "The database can't be reached now. Look whether the change was made before you repeat it; the "
-        "server tries again by itself.",
+        "The database can't be reached now. Check whether the change was made before repeating it; the "
+        "server reconnects automatically.",
     ),
     (
         DatabaseReadOnlyError,
-        "The server may not write its database. Nothing was changed; the operator must see to it.",
+        "The server may not write its database. Nothing was changed; the operator must fix its permissions.",
     ),
     (
         DatabaseTooNewError,
         "The database was written by a newer version. The operator must upgrade this server.",
     ),
     (DiskFullError, "The disk with the database is full. Nothing was changed; the operator must make room."),
-    (NotADatabaseError, "The database is damaged or no database. The operator must restore it."),
+    (NotADatabaseError, "The database is damaged or not a database. The operator must restore it."),
     (StorageError, "The database can't be used now. Nothing was changed; the server's log says why."),
 )
 
 
 def explained(failure: BaseException | None) -> str | None:
-    """What an assistant is told of `failure`; None where it is a defect and nothing would help."""
+    """The explanation of `failure` for an assistant; None for a bug, which it can do nothing about."""
     match failure:
         case StorageError():
             return next(sentence for kind, sentence in _STORAGE if isinstance(failure, kind))
         case NotificationNotFoundError():
-            return _told(
+            return _bounded(
                 f"There is no notification {_id(failure.notification_id)}{_meant_id(failure.nearest)} "
-                "list_notifications gives the ids there are."
+                "list_notifications lists the ids."
             )
         case NotificationConflictError():
-            return _told(
+            return _bounded(
                 f"Notification {_id(failure.notification_id)} is {failure.status.value}: {failure.reason}."
             )
         case NotificationError() | RequestError() | BulkActionStoppedError():
-            return _told(str(failure))
+            return _bounded(str(failure))
         case ToolError():
-            # Only the SDK raises it, where what the user was asked for came back in another form.
-            return "The user's answer could not be read. Nothing was changed; call again to ask anew."
+            # Only the SDK raises it, for an answer of the user in an unexpected form.
+            return "The user's answer could not be read. Nothing was changed; call again to ask again."
         case _:
             return None
 
 
 def arguments_explained(invalid: ValidationError) -> str:
     """What is wrong with each argument."""
-    return _told(" ".join(_argument(error) for error in invalid.errors(include_url=False)))
+    return _bounded(" ".join(_argument(error) for error in invalid.errors(include_url=False)))
 
 
 def unknown_names(what: str, given: Sequence[str], allowed: Sequence[str]) -> str:
-    """That none of these tools or arguments exists, which may have been meant, and which there are."""
+    """That none of these tools or arguments exists, with suggestions and the ones there are."""
     if len(given) == 1:
         return unknown_name(what, given[0], allowed)
     listed = ", ".join(
         _given(name) + _meant(name, allowed).rstrip("?.").replace(";", ":") for name in given[:5]
     )
     more = f" and {len(given) - 5} more" if len(given) > 5 else ""
-    return _told(f"There is no {what} {listed}{more}. There are: {', '.join(allowed) or 'none'}.")
+    return _bounded(f"There is no {what} {listed}{more}. There are: {', '.join(allowed) or 'none'}.")
 
 
 def unknown_name(what: str, given: str, allowed: Sequence[str]) -> str:
-    """That there is no such tool or argument, which may have been meant, and which there are."""
-    return _told(
+    """That there is no such tool or argument, with a suggestion and the ones there are."""
+    return _bounded(
         f"There is no {what} {_given(given)}{_meant(given, allowed)} "
         f"There are: {', '.join(allowed) or 'none'}."
     )
@@ -117,8 +117,8 @@ def _argument(error: ErrorDetails) -> str:
     if error["type"] in ("enum", "literal_error"):
         expected = error.get("ctx", {}).get("expected", "")
         allowed = [value.strip("' ") for value in expected.replace(" or ", ", ").split(",")]
-        told = f"{_given(given)} is not allowed{_meant(str(given), allowed)}"
-        return f"{name}: {told} Allowed: {', '.join(allowed)}."
+        refusal = f"{_given(given)} is not allowed{_meant(str(given), allowed)}"
+        return f"{name}: {refusal} Allowed: {', '.join(allowed)}."
     message = error["msg"].removeprefix("Value error, ")
     return f"{name}: {message[:1].lower()}{message[1:]}, not {_given(given)}."
 
@@ -133,7 +133,7 @@ def _given(given: object) -> str:
 
 
 def _id(notification_id: str) -> str:
-    """As list_notifications gives it, so that no id can hold a sentence."""
+    """Encoded as in list_notifications, so that no id can contain a sentence."""
     begins = clean_excerpt(notification_id, LONGEST_GIVEN)
     return f"'{encode_id(begins.text)}'{'...' if begins.cut else ''}"
 
@@ -142,5 +142,5 @@ def _meant_id(nearest: str | None) -> str:
     return "." if nearest is None else f"; did you mean '{encode_id(nearest)}'?"
 
 
-def _told(text: str) -> str:
+def _bounded(text: str) -> str:
     return clean_excerpt(text, LONGEST).text

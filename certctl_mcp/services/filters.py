@@ -98,7 +98,7 @@ class SelectionArguments(FilterArguments):
 
 
 def parse_argument(argument: str, given: str, now: datetime) -> datetime:
-    """A point in time. Raises: FilterError: `given` is none."""
+    """A point in time. Raises: FilterError: it can't be read."""
     try:
         return parse_moment(given, now)
     except ValueError:

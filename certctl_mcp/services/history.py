@@ -104,9 +104,9 @@ def under_way(notification: Notification, now: datetime) -> bool:
 
 def _attempts(attempts: Sequence[Attempt], earlier: int) -> Iterator[str]:
     runs = [tuple(run) for _, run in groupby(attempts, key=lambda a: (a.outcome, a.late, _cause(a)))]
-    untold = earlier + sum(len(run) for run in runs[:-MOST_RUNS])
-    if untold:
-        yield f"{untold} earlier attempts are recorded."
+    omitted = earlier + sum(len(run) for run in runs[:-MOST_RUNS])
+    if omitted:
+        yield f"{omitted} earlier attempts are recorded."
     for run in runs[-MOST_RUNS:]:
         yield _run(run)
 
@@ -119,10 +119,10 @@ def _run(run: Sequence[Attempt]) -> str:
         subject = f"Attempts {first.number} to {last.number}"
         when = f"{moment(first.started_at)} to {moment(last.started_at)}"
     cause = _cause(first)
-    told = f"{subject} ({when}) {_ENDED[first.outcome]}{cause}"
+    text = f"{subject} ({when}) {_ENDED[first.outcome]}{cause}"
     if first.late:
-        return f"{told}, but only after the lease was lost, so this changed nothing."
-    return f"{told}."
+        return f"{text}, but only after the lease was lost, so this changed nothing."
+    return f"{text}."
 
 
 def _cause(attempt: Attempt) -> str:
@@ -182,23 +182,23 @@ def _dead(n: Notification, max_attempts: int, remedies: Remedies) -> str:
         why = f"It is a dead letter: {n.abandoned_count} of its attempts never finished."
     else:
         why = f"It is a dead letter: {max_attempts} of {max_attempts} attempts failed."
-    told = [f"{why} It will not be retried automatically."]
+    text = [f"{why} It will not be retried automatically."]
     if remedies.requeue is not None:
-        told.append(
+        text.append(
             f"Once the cause is fixed, {remedies.requeue} retries it from scratch, "
             f"with up to {max_attempts} attempts."
         )
     if remedies.mark_read is not None:
-        told.append(f"{remedies.mark_read} settles it without delivery.")
-    return " ".join(told)
+        text.append(f"{remedies.mark_read} settles it without delivery.")
+    return " ".join(text)
 
 
 def _sent(n: Notification, remedies: Remedies) -> str:
     if n.sent_at is None:
-        told = "It counts as sent but was NOT delivered: its channel had no notifier."
+        text = "It counts as sent but was NOT delivered: its channel had no notifier."
         if remedies.requeue is None:
-            return told
-        return f"{told} Once the channel is configured, {remedies.requeue} delivers it."
+            return text
+        return f"{text} Once the channel is configured, {remedies.requeue} delivers it."
     failures = f" after {n.retry_count} failed attempt{'s' if n.retry_count > 1 else ''}"
     return f"Delivered {moment(n.sent_at)}{failures if n.retry_count else ''}."
 

@@ -54,7 +54,7 @@ def period_between(since: str, until: str | None, now: datetime) -> Period:
     """The period between two points in time; `until` is now where it is None.
 
     Raises:
-        FilterError: one is no point in time, or there is no time between them, or too much.
+        FilterError: one can't be read, or the period is empty or too long.
     """
     begin = parse_argument("since", since, now)
     end = now if until is None else parse_argument("until", until, now)

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 
 LONGEST = 300
-"""Characters; anything longer is no typo."""
+"""Characters; anything longer is not a typo."""
 
 _LIKE_ID = 0.85
 """Ids made at about the same time resemble each other less than this."""

@@ -79,7 +79,7 @@ for command in (
 app.command("test")(output_options(try_channel.try_channel))
 
 
-def _tell_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"certctl-mcp {__version__}")
         raise typer.Exit
@@ -96,7 +96,7 @@ def program(
     exclude: Exclude = None,
     no_migrate: NoMigrate = False,
     version: Annotated[
-        bool, typer.Option("--version", help="Show the version.", callback=_tell_version, is_eager=True)
+        bool, typer.Option("--version", help="Show the version.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> int | None:
     if context.invoked_subcommand is None:

@@ -21,13 +21,13 @@ def backup(
     The backup holds everything that was accepted before it began. A restored backup sends again what was
     delivered after it was made: docs/backup.md says how to prevent that. For PostgreSQL, use pg_dump.
     """
-    from certctl_mcp.cli.commands.exit_on_error import failures_told
+    from certctl_mcp.cli.commands.exit_on_error import command_failures
     from certctl_mcp.cli.terminal.documents import Backup
     from certctl_mcp.cli.terminal.output import print_json
     from certctl_mcp.config.settings import load_settings
     from storage.maintenance import backup as maintenance
 
-    with failures_told():
+    with command_failures():
         url = load_settings(config, os.environ).database_url.get_secret_value()
         try:
             done = maintenance.backup(url, file)

@@ -91,12 +91,12 @@ def run_bulk(
 
 async def _ask(bulk: BulkActions, preview: Preview) -> None:
     """Returns once the operator has agreed to exactly what would change now."""
-    asked = question(preview)
+    prompt = question(preview)
     if not sys.stdin.isatty():
         raise CommandFailedError(
-            ExitCode.USAGE, f"{asked} There is no terminal to ask on: add --yes. Nothing was changed."
+            ExitCode.USAGE, f"{prompt} There is no terminal to ask on: add --yes. Nothing was changed."
         )
-    agreed = await unless_interrupted(lambda: confirmed(asked))
+    agreed = await unless_interrupted(lambda: confirmed(prompt))
     if agreed is None:
         raise CommandFailedError(ExitCode.INTERRUPTED, "interrupted; nothing was changed")
     if not agreed:

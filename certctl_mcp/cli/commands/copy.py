@@ -25,7 +25,7 @@ def copy(
     """
     import anyio
 
-    from certctl_mcp.cli.commands.exit_on_error import failures_told
+    from certctl_mcp.cli.commands.exit_on_error import command_failures
     from certctl_mcp.cli.terminal.documents import Copy
     from certctl_mcp.cli.terminal.output import print_json
     from certctl_mcp.cli.terminal.progress import progress_bar
@@ -41,7 +41,7 @@ def copy(
             with progress_bar("copying and comparing", total) as advance:
                 return await copy(here, there, advance), here.location, there.location
 
-    with failures_told():
+    with command_failures():
         done, here, there = anyio.run(copied)
     if json:
         print_json(

@@ -18,16 +18,16 @@ _CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
     (DatabaseTooNewError, ExitCode.OUTDATED),
     (StorageError, ExitCode.DATABASE),
 )
-_TOLD = tuple(kind for kind, _ in _CODES)
+_KNOWN = tuple(kind for kind, _ in _CODES)
 
 
 @contextmanager
-def failures_told() -> Iterator[None]:
+def command_failures() -> Iterator[None]:
     """Raise a CommandFailedError in place of what a command's user has to know of."""
     try:
         yield
-    except _TOLD as failure:
-        raise _told(failure) from failure
+    except _KNOWN as failure:
+        raise _command_failure(failure) from failure
     except ExceptionGroup as failures:
         # Task groups stand around the database and the loop.
         first: Exception = failures
@@ -35,12 +35,12 @@ def failures_told() -> Iterator[None]:
             first = first.exceptions[0]
         if isinstance(first, CommandFailedError):
             raise first from failures
-        if not isinstance(first, _TOLD):
+        if not isinstance(first, _KNOWN):
             raise
-        raise _told(first) from failures
+        raise _command_failure(first) from failures
 
 
-def _told(failure: Exception) -> CommandFailedError:
+def _command_failure(failure: Exception) -> CommandFailedError:
     code = next(code for kind, code in _CODES if isinstance(failure, kind))
     problems = failure.problems if isinstance(failure, SettingsError) else (str(failure),)
     return CommandFailedError(code, *problems)

@@ -73,7 +73,7 @@ def list_(
             print_rows(list(page.items), headings=False)
         if follow:
             return await _follow(application, page)
-        _tell_rest(page, application.location)
+        _print_rest(page, application.location)
         return ExitCode.DONE
 
     async def _follow(application: Application, page: NotificationPage) -> int:
@@ -83,7 +83,7 @@ def list_(
             print_rows(found, headings=False)
         return ExitCode.INTERRUPTED
 
-    def _tell_rest(page: NotificationPage, location: str) -> None:
+    def _print_rest(page: NotificationPage, location: str) -> None:
         if not page.items and json is Format.TEXT:
             typer.echo(f"No notification in {location} matches.", err=True)
         elif sys.stderr.isatty():

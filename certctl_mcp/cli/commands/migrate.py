@@ -23,14 +23,14 @@ def migrate(
     """
     import anyio
 
-    from certctl_mcp.cli.commands.exit_on_error import failures_told
+    from certctl_mcp.cli.commands.exit_on_error import command_failures
     from certctl_mcp.cli.terminal.documents import Migration
     from certctl_mcp.cli.terminal.output import print_json
     from certctl_mcp.config.settings import load_settings
     from storage.maintenance.migrate import migrated, planned
     from storage.schema.migrations import REVISIONS
 
-    with failures_told():
+    with command_failures():
         url = load_settings(config, os.environ).database_url.get_secret_value()
         done = anyio.run(planned if dry_run else migrated, url)
     if json:

@@ -12,7 +12,7 @@ from typing import TypeVar
 import anyio
 from pydantic import SecretStr
 
-from certctl_mcp.cli.commands.exit_on_error import failures_told
+from certctl_mcp.cli.commands.exit_on_error import command_failures
 from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode
 from certctl_mcp.config.settings import Settings, load_settings
 from certctl_mcp.runtime.application import Application, open_application
@@ -54,7 +54,7 @@ def with_application(
         CommandFailedError: the settings are wrong, there is no queue, the database can't be used, or the
             action was refused.
     """
-    with failures_told():
+    with command_failures():
         settings = load_settings(config, os.environ)
         log_to_stderr("warning")
         if no_migrate or access is Access.READ:

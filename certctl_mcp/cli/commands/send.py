@@ -23,10 +23,10 @@ def send(
     recipient: Annotated[str, typer.Option(metavar="ADDRESS", help="Address within the channel.")] = "",
     certificate: Annotated[str | None, typer.Option(metavar="ID", help="The certificate.")] = None,
     idempotency_key: Annotated[
-        str | None, typer.Option(metavar="KEY", help="Sent again with the same key, it is accepted once.")
+        str | None, typer.Option(metavar="KEY", help="Sending it again with the same key has no effect.")
     ] = None,
     now: Annotated[
-        bool, typer.Option("--now", help="Attempt in this process what is due, and tell the outcome.")
+        bool, typer.Option("--now", help="Attempt what is due in this process, and report the outcome.")
     ] = False,
     json: Format = Format.TEXT,
     no_migrate: NoMigrate = False,
@@ -34,8 +34,8 @@ def send(
 ) -> ExitCode:
     """Put an alert into the queue.
 
-    Once its id is printed it survives a crash. A running worker or server delivers it, or --now does, which
-    ends with 1 if it did not get through: it stays in the queue all the same.
+    Once its id is printed, it survives a crash. A running worker or server delivers it. With --now this
+    command does, and exits with 1 if that fails; the alert stays in the queue and is retried.
     """
     from rich.text import Text
 
@@ -78,5 +78,5 @@ def send(
         return ExitCode.DONE
     if notification.delivered:
         return ExitCode.DONE
-    why = notification.last_error or notification.error or "another process has it"
+    why = notification.last_error or notification.error or "another process is attempting it"
     raise CommandFailedError(ExitCode.NOT_DONE, f"not delivered yet: {why}")

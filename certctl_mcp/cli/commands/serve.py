@@ -9,14 +9,14 @@ from pathlib import Path
 
 import anyio
 
-from certctl_mcp.cli.commands.exit_on_error import failures_told
+from certctl_mcp.cli.commands.exit_on_error import command_failures
 from certctl_mcp.cli.commands.start_log import start_log
 from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode, exit_code_after
 from certctl_mcp.config.settings import load_settings
 from certctl_mcp.config.tool_groups import parse_tools
 
 _CLEAN_UP = timedelta(seconds=5)
-"""What closing the database may take after the grace time of the attempts under way."""
+"""The time to close the database after the grace time of attempts in progress."""
 
 _WAITING = """\
 certctl-mcp is waiting for an MCP client to speak on stdin. Hosts such as Claude
@@ -57,11 +57,11 @@ def serve(config: Path | None, chosen: ServeOptions) -> int:
         CommandFailedError: the settings can't be used.
     """
     on_terminal = os.isatty(0)
-    with failures_told():
+    with command_failures():
         settings = load_settings(config, os.environ, **chosen.settings())
         if on_terminal:
             print(_WAITING, file=sys.stderr)
-        # Only now: importing the server takes most of a second, and wrong settings are told at once.
+        # Imported last: it takes most of a second, and wrong settings are reported at once.
         from certctl_mcp.mcp_server.server import build_server
         from certctl_mcp.mcp_server.stdio import serve_stdio
 

@@ -32,8 +32,8 @@ def serve(
 ) -> int:
     """Serve MCP, and with --http also REST, metrics and the page, with the retry loop beside it.
 
-    Until SIGTERM or Ctrl-C; what is under way is then given the grace time to end. Beyond this machine it
-    listens only where keys are configured (CERTCTL_API_KEYS_NAMED).
+    Until SIGTERM or Ctrl-C; requests and attempts in progress then have the grace time to finish. It listens
+    beyond loopback only if keys are configured (CERTCTL_API_KEYS_NAMED).
     """
     from certctl_mcp.cli.commands import serve as stdio
 
@@ -48,16 +48,16 @@ def serve(
 
     import anyio
 
-    from certctl_mcp.cli.commands.exit_on_error import failures_told
+    from certctl_mcp.cli.commands.exit_on_error import command_failures
     from certctl_mcp.cli.commands.start_log import start_log
     from certctl_mcp.config.settings import load_settings
     from certctl_mcp.http.exposure import require_keys_beyond_loopback
 
     on_terminal = os.isatty(0)
-    with failures_told():
+    with command_failures():
         settings = load_settings(config, os.environ, http=options, **chosen.settings())
         require_keys_beyond_loopback(settings.http)
-        # Only now: importing the server takes a second or two, and what forbids to serve is told at once.
+        # Imported last: it takes a second or two, and wrong settings are reported at once.
         from certctl_mcp.http.serving import serve_http
 
         start_log(settings, os.environ)

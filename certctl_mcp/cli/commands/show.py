@@ -1,4 +1,4 @@
-"""`show`: all about one notification."""
+"""`show`: one notification in full."""
 
 from certctl_mcp.cli.commands.options import ConfigFile, Id
 from certctl_mcp.cli.terminal.exit_codes import ExitCode
@@ -6,7 +6,7 @@ from certctl_mcp.cli.terminal.formats import Format
 
 
 def show(id_: Id, json: Format = Format.TEXT, config: ConfigFile = None) -> int:
-    """Show a notification, its attempts, and what comes next."""
+    """Show a notification, its attempts, and what happens next."""
     from certctl_mcp.cli.commands.running import with_application
     from certctl_mcp.cli.terminal.detail import notification_detail
     from certctl_mcp.cli.terminal.documents import Detail

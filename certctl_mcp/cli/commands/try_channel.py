@@ -34,9 +34,9 @@ def try_channel(
         async with without_queue(settings_of(config)) as settings, open_application(settings) as application:
             return await application.notifications.send_test(channel, recipient)
 
-    from certctl_mcp.cli.commands.exit_on_error import failures_told
+    from certctl_mcp.cli.commands.exit_on_error import command_failures
 
-    with failures_told(), option_errors():
+    with command_failures(), option_errors():
         result = anyio.run(tried)
     if json:
         print_json(result, json)

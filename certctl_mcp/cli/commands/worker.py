@@ -1,4 +1,4 @@
-"""`worker`: the loop alone."""
+"""`worker`: deliver, and nothing else."""
 
 import os
 from typing import Annotated
@@ -12,29 +12,30 @@ from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode, ex
 def worker(
     metrics_port: Annotated[
         int | None,
-        typer.Option(min=0, max=65535, help="Let Prometheus read metrics at this port; 0: any."),
+        typer.Option(min=0, max=65535, help="Serve metrics for Prometheus on this port; 0: any."),
     ] = None,
     metrics_host: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="At this address instead of 127.0.0.1.")
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Serve metrics there instead of on 127.0.0.1."),
     ] = None,
     no_migrate: NoMigrate = False,
     config: ConfigFile = None,
 ) -> int:
     """Deliver what is due, until SIGTERM or Ctrl-C. For systemd or a container.
 
-    Attempts under way are then given the grace time to end; a second signal ends at once. Logs go to stderr.
-    Metrics are for those with a key, as over HTTP, and beyond this machine only where keys are configured.
+    Attempts in progress then have the grace time to finish; a second signal ends at once. Logs go to stderr.
+    Metrics need a key if keys are configured, as over HTTP; without keys they are served on loopback only.
     """
     if metrics_host is not None and metrics_port is None:
         raise CommandFailedError(ExitCode.USAGE, "--metrics-host goes with --metrics-port")
     import anyio
 
-    from certctl_mcp.cli.commands.exit_on_error import failures_told
+    from certctl_mcp.cli.commands.exit_on_error import command_failures
     from certctl_mcp.cli.commands.start_log import start_log
     from certctl_mcp.config.settings import load_settings
     from certctl_mcp.http.exposure import require_keys_beyond_loopback
 
-    with failures_told():
+    with command_failures():
         given = {"host": metrics_host or "127.0.0.1", "port": metrics_port}
         options: dict[str, object] = {} if metrics_port is None else {"http": given}
         if no_migrate:
@@ -42,7 +43,7 @@ def worker(
         settings = load_settings(config, os.environ, **options)
         if metrics_port is not None:
             require_keys_beyond_loopback(settings.http)
-        # Only now: importing the worker takes a second, and what forbids to work is told at once.
+        # Imported last: it takes a second, and wrong settings are reported at once.
         from certctl_mcp.cli.worker import run_worker
 
         start_log(settings, os.environ)

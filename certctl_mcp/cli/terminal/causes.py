@@ -51,7 +51,7 @@ def diagnosis_document(diagnosis: Diagnosis) -> DiagnosisDocument:
             first_at=finding.span.first_at,
             last_at=finding.span.last_at,
             cause=finding.advice.cause,
-            action=finding.advice.action,
+            action=finding.advice.action.replace("get_notification", "certctl-mcp show"),
             requeue=finding.advice.requeue,
             sample_id=finding.span.sample_id,
             sample_error=finding.span.error,

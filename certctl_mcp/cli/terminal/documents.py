@@ -21,7 +21,7 @@ class Listing(_Document):
 
 
 class Detail(_Document):
-    """One notification. The account tells in words what the rest says in numbers."""
+    """One notification. The account says in words what the rest says in numbers."""
 
     notification: Notification
     attempts: tuple[Attempt, ...]

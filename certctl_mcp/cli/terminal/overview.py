@@ -62,7 +62,7 @@ def _queue(summary: DashboardSummary) -> Table:
 
 def _fleet(summary: DashboardSummary) -> Table:
     facts = pairs()
-    for part, told in (
+    for part, counts in (
         (
             "certificates",
             f"{summary.total_certificates}: {summary.expiring_certificates} expiring within 30 days, "
@@ -78,5 +78,5 @@ def _fleet(summary: DashboardSummary) -> Table:
         ),
     ):
         unreadable = part in summary.unreadable
-        facts.add_row(part.capitalize(), Text("not in this database" if unreadable else told))
+        facts.add_row(part.capitalize(), Text("not in this database" if unreadable else counts))
     return facts

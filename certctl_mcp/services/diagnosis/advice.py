@@ -10,16 +10,16 @@ from certctl_mcp.services.diagnosis.spans import Span
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A channel by now."""
+    """The present state of a channel."""
 
     configured: bool
     delivered_at: datetime | None
-    """When the newest attempt that delivered began, as far as was looked back. None if it failed since."""
+    """When its newest successful attempt began, within the period looked at. None if it failed after that."""
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """The likely cause, what to do, and whether the dead letters are to be requeued in the end."""
+    """The likely cause, what to do, and whether to requeue the dead letters afterwards."""
 
     cause: str
     action: str
@@ -27,7 +27,7 @@ class Advice:
 
 
 def advise(span: Span, standing: Standing) -> Advice:
-    """What fits."""
+    """Advice for these failures."""
     action, requeue = _action(span, standing)
     return Advice(REMEDIES[span.kind].cause, action, requeue)
 
@@ -38,7 +38,7 @@ def _action(span: Span, standing: Standing) -> tuple[str, bool]:
         span.kind.of_channel and standing.delivered_at is not None and standing.delivered_at > span.last_at
     )
     if not standing.configured:
-        return "no such channel is configured now: requeued, they would not be delivered", False
+        return "this channel is not configured now, so they would not be delivered if requeued", False
     if span.dead == 0:
         return _while_retried(remedy.fix, remedy.passes or delivers_again), False
     if span.kind is FailureKind.NO_NOTIFIER:
@@ -49,4 +49,4 @@ def _action(span: Span, standing: Standing) -> tuple[str, bool]:
 
 
 def _while_retried(fix: str, passes: bool) -> str:
-    return "retried by themselves" if passes else f"{fix}, before their retries are spent"
+    return "retried automatically" if passes else f"{fix}, before they run out of retries"

@@ -96,7 +96,7 @@ async def _delivering(
 
 
 def _failed_since(delivered_at: datetime, record: ChannelRecord) -> bool:
-    """An alert that is refused for its own sake is no failure of the channel."""
+    """A refusal of one alert is not a failure of the channel."""
     if record.last_failed_at is None or record.last_failed_at < delivered_at:
         return False
     return classify(record.last_error).of_channel

@@ -12,14 +12,14 @@ class Remedy:
     cause: str
     fix: str
     passes: bool = False
-    """Whether it may pass by itself."""
+    """Whether it may go away without anyone's help."""
 
 
 REMEDIES: dict[FailureKind, Remedy] = {
     FailureKind.CREDENTIALS: Remedy("credentials refused", "renew them in the channel's settings"),
     FailureKind.GONE: Remedy("destination gone or moved", "correct it in the channel's settings"),
     FailureKind.RATE_LIMITED: Remedy("rate limit exceeded", "wait, or have the limit raised", passes=True),
-    FailureKind.OUTAGE: Remedy("receiver out of order", "check that it is up again", passes=True),
+    FailureKind.OUTAGE: Remedy("receiver unavailable", "check that it is up again", passes=True),
     FailureKind.REFUSED: Remedy(
         "content refused",
         "see why with get_notification, send a corrected alert, mark these read",
@@ -55,5 +55,5 @@ REMEDIES: dict[FailureKind, Remedy] = {
     FailureKind.DEFECT: Remedy(
         "bug in the channel's notifier", "see the server's log, fix or upgrade the notifier"
     ),
-    FailureKind.UNKNOWN: Remedy("not recognised", "see the sample with get_notification"),
+    FailureKind.UNKNOWN: Remedy("not recognized", "see the sample with get_notification"),
 }

@@ -86,7 +86,7 @@ async def test_of_many_attempts_the_newest_are_shown(
 
 async def test_an_unknown_id_says_where_ids_come_from(assistant: Assistant) -> None:
     assert await assistant.refused("get_notification", id="notif-none") == (
-        "There is no notification 'notif-none'. list_notifications gives the ids there are."
+        "There is no notification 'notif-none'. list_notifications lists the ids."
     )
 
 

@@ -46,7 +46,7 @@ async def test_like_failures_are_one_group(assistant: Assistant, queue: Queue, c
                 "failing": 1,
                 "first_at": "2026-01-01T12:00:00Z",
                 "last_at": "2026-01-01T13:00:00Z",
-                "cause": "receiver out of order",
+                "cause": "receiver unavailable",
                 "action": "check that it is up again",
                 "requeue": {"channel": "Webhook"},
                 "untrusted": {
@@ -148,7 +148,7 @@ async def test_nothing_is_offered_to_be_requeued_into_a_channel_that_there_is_no
     await dead(queue, 2, "fax.example.com answered 503 Service Unavailable", channel="Fax")
     (group,) = (await assistant.call("diagnose_dead_letters"))["groups"]
     assert "requeue" not in group
-    assert "no such channel is configured" in group["action"]
+    assert "this channel is not configured" in group["action"]
     assert group["untrusted"]["channel"] == "Fax"
 
 
