@@ -25,6 +25,7 @@ MODULES: Final = (
     "overview.js",
     "toasts.js",
     "filters.js",
+    "sign_in.js",
     "main.js",
 )
 """Each after those that it imports from."""

@@ -28,6 +28,18 @@ export class HttpClient {
     else sessionStorage.removeItem(KEY);
   }
 
+  /** Keep `key` if the server accepts it. Throws why not. */
+  async signIn(key) {
+    const before = this.key;
+    this.key = key;
+    try {
+      await this.tools();
+    } catch (failure) {
+      this.key = before;
+      throw failure;
+    }
+  }
+
   /** The result of a tool call. */
   async call(tool, given, signal) {
     return this.#ask("tools/call", { name: tool, arguments: given }, signal, { "Mcp-Name": tool });

@@ -11,6 +11,7 @@ import { HttpClient, sleep } from "./http_client.js";
 import { Overview } from "./overview.js";
 import { Requeuer } from "./requeue.js";
 import { RowMaker, requeueable } from "./rows.js";
+import { SignIn } from "./sign_in.js";
 import { NotificationTable } from "./table.js";
 import { updateTimes, setTimeZone } from "./times.js";
 import { close as closeTooltip, setUpTooltip } from "./tooltip.js";
@@ -39,7 +40,11 @@ class Page {
     try {
       return await this.#server.call(tool, given, signal);
     } catch (failure) {
-      if (failure instanceof UnauthorizedError) this.#signIn(failure.message);
+      if (failure instanceof UnauthorizedError) {
+        // A key that was revoked is not tried again by every request.
+        this.#server.key = null;
+        this.#signIn(failure.message);
+      }
       throw failure;
     }
   };
@@ -67,6 +72,10 @@ class Page {
     this.filters = new Filters(() => this.#open(this.#tab));
     this.overview = new Overview(this.#ask);
     this.requeuer = new Requeuer(this.#call);
+    this.signIn = new SignIn(
+      (key) => this.#server.signIn(key),
+      () => this.#signedIn(),
+    );
     this.tracker = new RequeueTracker(this.#call, (row) => this.#details.open(row));
     this.#details = new Details(this.#call, actions);
     this.table = new NotificationTable(new RowMaker(actions), actions);
@@ -191,15 +200,6 @@ class Page {
       this.#server.key = null;
       this.#signIn("");
     });
-    byId("sign-in-form").addEventListener("submit", () => {
-      this.#server.key = byId("api-key").value.trim();
-      byId("api-key").value = "";
-      byId("sign-out").hidden = false;
-      this.#listings.clear();
-      this.#open(this.#tab);
-      this.#startSession();
-    });
-    byId("sign-in").addEventListener("cancel", (event) => event.preventDefault());
   }
 
   async #more() {
@@ -327,6 +327,13 @@ class Page {
     byId("select-matching").textContent = `Choose all ${grouped(listing.total ?? 0)} that match`;
   }
 
+  #signedIn() {
+    byId("sign-out").hidden = false;
+    this.#listings.clear();
+    this.#open(this.#tab);
+    this.#startSession();
+  }
+
   #signIn(problem) {
     this.#session.abort();
     for (const listing of this.#listings.values()) listing.drop();
@@ -335,11 +342,10 @@ class Page {
     this.#render();
     byId("figures").replaceChildren();
     byId("uncounted").textContent = "";
-    byId("sign-in-problem").textContent = problem;
     byId("sign-out").hidden = true;
     byId("link-state").dataset.state = "lost";
     byId("link-text").textContent = "Signed out";
-    if (!byId("sign-in").open) byId("sign-in").showModal();
+    this.signIn.open(problem);
   }
 
   // ---- The host

@@ -63,7 +63,8 @@ export class Overview {
       if (open) byId("report").replaceChildren(...body(report, chartImage(result), this.#period));
     } catch (failure) {
       if (aborted(failure)) return;
-      byId("deliveries-line").textContent = "can't be told now";
+      byId("deliveries-line").textContent = "unavailable";
+      this.#reported = 0;
     }
     byId("report").removeAttribute("aria-busy");
   }

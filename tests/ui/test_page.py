@@ -332,12 +332,18 @@ async def test_who_has_a_key_signs_in(serve: Serve, visiting: Visiting) -> None:
     key = page.get_by_label("API key")
     await key.fill("wrong")
     await page.keyboard.press("Enter")
-    await expect(page.get_by_role("dialog").get_by_role("alert")).to_have_text("This key is not accepted.")
+    dialog = page.get_by_role("dialog", name="Sign in")
+    await expect(dialog.get_by_role("alert")).to_have_text("This key is not accepted.")
+    await expect(dialog).to_be_visible()
+    # A typo costs one request: ten of them shut an address out.
+    tried = [request.headers.get("authorization") for request in visit.asked]
+    assert tried.count("Bearer wrong") == 1
     await key.fill("key-of-alice")
     await page.keyboard.press("Enter")
     await expect(row(page, dead).locator(".badge")).to_have_text("dead")
     await page.get_by_role("tab", name="Dead letter").click()
     await expect(row(page, dead).get_by_role("button", name="Requeue")).to_be_visible()
+    await expect(page.locator("#deliveries-line")).to_contain_text("24 hours")
     await page.reload()
     await expect(row(page, dead)).to_be_visible()
     await page.get_by_role("button", name="Sign out").click()
@@ -349,6 +355,21 @@ async def test_who_has_a_key_signs_in(serve: Serve, visiting: Visiting) -> None:
     await expect(page.get_by_role("button", name="Requeue")).to_have_count(0)
     # What the browser itself says of the answers that ask for a key.
     visit.complaints[:] = [said for said in visit.complaints if "401" not in said]
+
+
+async def test_too_many_wrong_keys_are_waited_out(serve: Serve, visiting: Visiting) -> None:
+    site: Site = await serve(CERTCTL_API_KEYS_NAMED="alice:key-of-alice")
+    visit: Visit = await visiting()
+    page = visit.page
+    await open_dead_signed_out(page, site)
+    await page.route("**/mcp", lambda route: route.fulfill(status=429, headers={"Retry-After": "30"}))
+    await page.get_by_label("API key").fill("key-of-alice")
+    await page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="Sign in")
+    await expect(dialog.get_by_role("alert")).to_have_text("Too many attempts; try again in 30 s.")
+    await expect(dialog.get_by_role("button", name="Sign in")).to_be_disabled()
+    await expect(dialog.get_by_role("alert")).to_have_text("Too many attempts; try again in 29 s.")
+    visit.complaints[:] = [said for said in visit.complaints if "401" not in said and "429" not in said]
 
 
 async def open_dead_signed_out(page: Page, site: Site) -> None:
