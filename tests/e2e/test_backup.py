@@ -1,6 +1,7 @@
 """From a backup of a busy server to a restored one, step by step as docs/backup.md says."""
 
 import json
+import os
 import sqlite3
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.e2e.http_receiver import Receiver
 from tests.e2e.http_server import serving
 from tests.e2e.program import PATIENCE, certctl, working
 from tests.e2e.queue_file import statuses
+from tests.storage.foreign import integrity
 
 ALERTS = "/api/v1/notifications"
 NEW = {"type": "ExpirationWarning", "channel": "Webhook", "message": "it expires"}
@@ -77,6 +79,26 @@ async def test_a_backup_of_a_busy_server_is_restored_and_sends_only_what_it_is_l
         _, log = worker.ends()
     assert "1 sent" in log
     assert statuses(environment) == {"read", "sent"}
+
+
+async def test_a_backup_moved_over_the_database_of_a_running_server_is_used_and_stays_whole(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    undelivered = environment | {"CERTCTL_NOTIFICATION_DELIVER": "false"}
+    path, backup = tmp_path / "notifications.db", tmp_path / "backup.db"
+    with serving(undelivered) as server:
+        async with server.client(None) as client:
+            kept = await accept(client)
+            done = await anyio.to_thread.run_sync(certctl, undelivered, "backup", str(backup))
+            assert done.returncode == 0, done.stderr
+            lost = await accept(client)
+            os.replace(backup, path)
+            new = await accept(client)
+            listed = (await client.get(ALERTS)).json()["data"]
+            assert {row["id"] for row in listed} == {kept, new}
+            assert (await client.get(f"{ALERTS}/{lost}")).status_code == 404
+    assert integrity(path) == "ok"
+    assert certctl(environment, "show", new).returncode == 0
 
 
 def test_for_a_schema_of_a_newer_program_a_worker_ends_for_good(environment: dict[str, str]) -> None:

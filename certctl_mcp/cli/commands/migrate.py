@@ -1,4 +1,4 @@
-"""`migrate`: bring the database's schema up to date, before a server does so at its start."""
+"""`migrate`: bring the schema up to date now, instead of at a server's next start."""
 
 import os
 from typing import Annotated
@@ -17,9 +17,9 @@ def migrate(
     json: Format = Format.TEXT,
     config: ConfigFile = None,
 ) -> int:
-    """Add to the database what it lacks of the schema. Run twice, it does nothing the second time.
+    """Add what the database lacks of the schema. Running it again changes nothing.
 
-    Nothing that is there is changed or taken away: certctl's server goes on working on the same table.
+    Existing columns and rows stay as they are, so certctl's server goes on working on the same table.
     """
     import anyio
 
