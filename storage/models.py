@@ -50,6 +50,7 @@ class AuditAction(StrEnum):
     REQUEUE = "requeue"
     MARK_READ = "mark read"
     PURGE = "purge"
+    TEST = "test"
 
 
 class _Record(BaseModel):

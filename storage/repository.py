@@ -16,6 +16,7 @@ from storage.models import (
     Accepted,
     Attempt,
     AttemptOutcome,
+    AuditAction,
     AuditEntry,
     AuditRecord,
     BulkReport,
@@ -114,6 +115,11 @@ class NotificationRepository:
         async with self._database.read() as connection:
             found: int = (await connection.execute(query)).scalar_one()
         return found
+
+    async def record_test(self, notification_id: str, *, actor: str) -> None:
+        """Record in the audit log that `actor` tested a channel; the test itself is not stored."""
+        entry = audit.Entry(AuditAction.TEST, notification_id, self._database.clock(), actor)
+        await self._database.write(audit.append, entry)
 
     async def audit(self, notification_id: str, *, limit: int) -> tuple[AuditEntry, ...]:
         """Who did what to a notification, also to one that is gone: the newest entries, oldest first."""

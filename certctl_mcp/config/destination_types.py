@@ -137,6 +137,22 @@ def _security(value: object, info: ValidationInfo) -> object:
     return _SECURITIES[security] or ("tls" if info.data.get("port") == _IMPLICIT_TLS_PORT else "starttls")
 
 
+def _recipient_patterns(value: object) -> object:
+    """In the environment separated by commas."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _recipient_pattern(pattern: str) -> str:
+    local, at, domain = pattern.rpartition("@")
+    if not (local and at and re.fullmatch(r"[^\s@\[\]?]{1,255}", domain)) or set(local) & set("[]? "):
+        raise ValueError("must be a pattern such as *@example.com or ops@example.com")
+    return f"{local}@{domain if '*' in domain else ascii_domain(domain)}"
+
+
+RecipientPatterns = Annotated[
+    tuple[Annotated[str, Field(max_length=320), AfterValidator(_recipient_pattern)], ...],
+    BeforeValidator(_recipient_patterns),
+]
 HttpUrlSecret = Annotated[SecretStr, AfterValidator(_http_url)]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 HeaderValue = Annotated[SecretStr, AfterValidator(_header_value)]

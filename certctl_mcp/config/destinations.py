@@ -21,6 +21,7 @@ from certctl_mcp.config.destination_types import (
     HttpUrlSecret,
     Key,
     MailAddress,
+    RecipientPatterns,
     Security,
     SigningSecret,
     signing_key,
@@ -74,6 +75,9 @@ class EmailDestination(_NetworkDestination):
     security: Security = Field(default=True, validate_default=True)
     """`tls` is TLS from the first byte. True, the default, means what is usual for the port: `tls` on 465,
     otherwise `starttls`. False means `none`."""
+    recipients: RecipientPatterns = ()
+    """The addresses that mail may go to, such as `*@example.com`. None given: an assistant may write to the
+    sender's own domain, everyone else to any address."""
     ehlo_name: HostName | None = None
     """The name that we greet the relay with. None: this host's full name, or else its address."""
     data_timeout: Annotated[Duration, Field(gt=timedelta(0), le=timedelta(minutes=10))] = timedelta(minutes=2)

@@ -3,8 +3,6 @@
 IDNA 2008: the older rules turn `straße.de` into `strasse.de`, which is somebody else's domain.
 """
 
-import idna
-
 
 def ascii_domain(name: str) -> str:
     """`name` with its international labels encoded; what is ASCII already stays as it is.
@@ -14,6 +12,9 @@ def ascii_domain(name: str) -> str:
     """
     if name.isascii():
         return name
+    # Its tables take a while to load, and few names need them.
+    import idna
+
     try:
         meant = idna.uts46_remap(name, std3_rules=True, transitional=False)
         encoded = idna.encode(meant, std3_rules=True, transitional=False).decode("ascii")

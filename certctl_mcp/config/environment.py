@@ -68,6 +68,7 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
     "CERTCTL_OPSGENIE_API_KEY": ("channels", "OpsGenie", "api_key"),
     "CERTCTL_OPSGENIE_PRIORITY": ("channels", "OpsGenie", "priority"),
     "CERTCTL_OPSGENIE_API_URL": ("channels", "OpsGenie", "api_url"),
+    "CERTCTL_SMTP_RECIPIENTS": ("channels", "Email", "recipients"),
     "CERTCTL_SMTP_EHLO_NAME": ("channels", "Email", "ehlo_name"),
     "CERTCTL_SMTP_DATA_TIMEOUT": ("channels", "Email", "data_timeout"),
     **{
@@ -86,7 +87,17 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
 
 # Deployments set these to their defaults without meaning the channel; they only refine one that is there.
 _REFINEMENTS = frozenset(
-    {"port", "security", "severity", "priority", "api_url", "ehlo_name", "data_timeout", "dedup"}
+    {
+        "port",
+        "security",
+        "severity",
+        "priority",
+        "api_url",
+        "ehlo_name",
+        "data_timeout",
+        "dedup",
+        "recipients",
+    }
 ).union(NetworkSettings.model_fields)
 
 

@@ -14,10 +14,10 @@ from certctl_mcp.notifiers.base import delivery_failed
 from certctl_mcp.notifiers.content import ContentWriter
 from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.notifiers.local_hostname import LocalHostname
-from certctl_mcp.notifiers.mail import compose, sender_address
+from certctl_mcp.notifiers.mail import compose
 from certctl_mcp.notifiers.name_resolution import Resolver
 from certctl_mcp.notifiers.partial_deliveries import PartialDeliveries
-from certctl_mcp.notifiers.recipients import MalformedRecipientError, parse_recipients
+from certctl_mcp.notifiers.recipients import MalformedRecipientError, parse_recipients, sender_address
 from certctl_mcp.notifiers.smtp_failures import Refusal, SessionError, recipients_refused, session_failed
 from certctl_mcp.notifiers.tcp import ProxyError, connect
 from certctl_mcp.notifiers.tls import client_context

@@ -8,11 +8,10 @@ from email.policy import SMTP
 from email.utils import parseaddr
 from html import escape
 
-from certctl_mcp.config.domain_names import ascii_domain
 from certctl_mcp.notifiers.content import Content
 from certctl_mcp.notifiers.excerpt import single_line
 from certctl_mcp.notifiers.idempotency import idempotency_key
-from certctl_mcp.notifiers.recipients import split_address
+from certctl_mcp.notifiers.recipients import sender_address, split_address
 from storage.models import Notification
 
 
@@ -47,12 +46,6 @@ def compose(
     if html:
         mail.add_alternative(_page(content.title, text), subtype="html")
     return mail
-
-
-def sender_address(from_address: str) -> str:
-    """The bare address of the sender, with its domain in ASCII."""
-    local, _, domain = parseaddr(from_address)[1].rpartition("@")
-    return f"{local}@{ascii_domain(domain)}"
 
 
 def _sender(from_address: str) -> Address:

@@ -4,6 +4,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from email.utils import parseaddr
 
 from certctl_mcp.config.domain_names import ascii_domain
 
@@ -53,6 +54,12 @@ def parse_recipients(recipient: str) -> Recipients:
     if malformed:
         raise MalformedRecipientError(f"not an e-mail address: {', '.join(map(repr, malformed))}")
     raise MalformedRecipientError("the notification has no recipient")
+
+
+def sender_address(from_address: str) -> str:
+    """The bare address of the sender, with its domain in ASCII."""
+    local, _, domain = parseaddr(from_address)[1].rpartition("@")
+    return f"{local}@{ascii_domain(domain)}"
 
 
 def split_address(address: str) -> tuple[str, str]:

@@ -19,6 +19,7 @@ from certctl_mcp.delivery.metrics import AttemptMeter
 from certctl_mcp.delivery.presence import Presence
 from certctl_mcp.delivery.retry_loop import RetryLoop
 from certctl_mcp.delivery.retry_policy import RetryPolicy
+from certctl_mcp.notifiers.allowed_recipients import AllowedRecipients
 from certctl_mcp.notifiers.base import Notifier
 from certctl_mcp.notifiers.registry import NotifierRegistry
 from certctl_mcp.runtime.platform import kill_group
@@ -136,7 +137,12 @@ async def open_application(
                 logger.info("off: %s", LIMITATION_TEXTS[limitation])
             delivers = limitation is None
             service = NotificationService(
-                repository, retry_loop, notifiers.descriptions, database.clock, delivers=delivers
+                repository,
+                retry_loop,
+                notifiers.descriptions,
+                database.clock,
+                recipients=AllowedRecipients(settings.channels),
+                delivers=delivers,
             )
             stats = StatsService(database, repository, limitation=limitation)
             presence = None

@@ -201,7 +201,7 @@ class BulkActions:
                 return await self._repository.purge_all(
                     ids, statuses=statuses, created_until=until, actor=actor
                 )
-            case AuditAction.SEND:
+            case AuditAction.SEND | AuditAction.TEST:
                 raise ValueError("sending is not a bulk action")
 
 

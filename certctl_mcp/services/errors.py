@@ -47,6 +47,10 @@ class UnknownChannelError(RequestError):
         self.configured = tuple(configured)
 
 
+class RecipientRefusedError(RequestError):
+    """Mail to this recipient is not allowed by the channel's settings."""
+
+
 class AmbiguousIdError(RequestError):
     """Several ids begin or end with what was given."""
 

@@ -1,5 +1,6 @@
 """The rules of the operations that every front offers: send, test, requeue, settle, diagnose."""
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -9,11 +10,13 @@ from pydantic import BaseModel, ConfigDict
 from certctl_mcp.delivery.attempt import error_text
 from certctl_mcp.delivery.channel_probe import TrialResult, trial_notification
 from certctl_mcp.delivery.retry_loop import RetryLoop
+from certctl_mcp.notifiers.allowed_recipients import AllowedRecipients, RecipientNotAllowedError
 from certctl_mcp.services.bulk import BulkActions
 from certctl_mcp.services.diagnosis.diagnosing import Diagnosis, diagnose
 from certctl_mcp.services.errors import (
     AmbiguousIdError,
     DeliveriesOffError,
+    RecipientRefusedError,
     UnknownChannelError,
     UnknownTypeError,
     UnknownValueError,
@@ -62,6 +65,9 @@ MOST_SUGGESTIONS = 20
 """The number of unknown ids to suggest another for: each costs a query."""
 
 
+logger = logging.getLogger(__name__)
+
+
 class ChannelHealth(BaseModel):
     """A configured channel and how its recent attempts went."""
 
@@ -87,6 +93,7 @@ class NotificationService:
         channels: Mapping[str, str],
         clock: Clock = utc_now,
         *,
+        recipients: AllowedRecipients | None = None,
         delivers: bool = True,
     ) -> None:
         """`channels` maps the name of each configured channel to its description.
@@ -97,6 +104,7 @@ class NotificationService:
         self._retry_loop = retry_loop
         self._channels = channels
         self._clock = clock
+        self._recipients = recipients or AllowedRecipients(())
         self._delivers = delivers
         self.bulk = BulkActions(repository, clock)
 
@@ -105,29 +113,47 @@ class NotificationService:
         """The names of the configured channels."""
         return tuple(self._channels)
 
-    async def send(self, new: NewNotification, *, actor: str | None) -> Accepted:
+    async def send(self, new: NewNotification, *, actor: str | None, assistant: bool = False) -> Accepted:
         """Store an alert durably for delivery, on behalf of `actor`. Without one, nothing is audited.
+
+        `assistant`: an assistant sends it, and may not write to every address.
 
         Raises:
             UnknownChannelError: no channel of this name is configured.
+            RecipientRefusedError: mail to this recipient is not allowed.
             IdempotencyConflictError: its key was accepted before with different contents.
             UnknownCertificateError: certctl's database has no such certificate.
         """
         if new.channel not in self._channels:
             raise UnknownChannelError(new.channel, tuple(self._channels))
+        self._check_recipient(new.channel, new.recipient, assistant=assistant)
         return await self._repository.accept(new, actor=actor)
 
-    async def send_test(self, channel: str, recipient: str = "") -> TrialResult:
-        """Try a channel with one immediate attempt of a test message, which is not stored.
+    async def send_test(
+        self, channel: str, recipient: str = "", *, actor: str | None = None, assistant: bool = False
+    ) -> TrialResult:
+        """Try a channel with one immediate attempt of a test message, which is not stored but audited.
 
         Raises:
+            RecipientRefusedError: mail to this recipient is not allowed.
             UnknownChannelError: no channel of this name is configured.
         """
         if channel not in self._channels:
             raise UnknownChannelError(channel, tuple(self._channels))
-        answer = await self._retry_loop.try_once(trial_notification(channel, recipient, self._clock()))
+        self._check_recipient(channel, recipient, assistant=assistant)
+        trial = trial_notification(channel, recipient, self._clock())
+        if actor is not None:
+            await self._repository.record_test(trial.id, actor=actor)
+        logger.info("%s tests the channel %r with %s", actor or "the operator", channel, trial.id)
+        answer = await self._retry_loop.try_once(trial)
         failure = None if answer.failure is None else error_text(answer.failure)
         return TrialResult(duration=answer.duration, failure=failure)
+
+    def _check_recipient(self, channel: str, recipient: str, *, assistant: bool) -> None:
+        try:
+            self._recipients.check(channel, recipient, assistant=assistant)
+        except RecipientNotAllowedError as error:
+            raise RecipientRefusedError(str(error)) from None
 
     async def get(self, notification_id: str) -> tuple[Notification, tuple[Attempt, ...]]:
         """A notification and its attempts.

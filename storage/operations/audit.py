@@ -1,11 +1,13 @@
 """The audit log of who did what to a notification, written in the same transaction as the change itself."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, Select, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from storage.engine.transaction import Transaction
 from storage.models import AuditAction, AuditEntry, AuditRecord
 from storage.schema.tables import notification_audit
 from storage.sql.json_rows import Batch, encoded
@@ -30,6 +32,23 @@ def record(
     ]
     if entries:
         connection.execute(_INSERT, {"entries": encoded(entries)})
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Something that was done without changing a notification."""
+
+    action: AuditAction
+    notification_id: str
+    at: datetime
+    actor: str
+
+
+def append(transaction: Transaction, entries: Sequence[Entry]) -> list[None]:
+    """Record what changes nothing else, such as a test of a channel."""
+    for entry in entries:
+        record(transaction.connection, entry.action, [(entry.notification_id, entry.at, entry.actor)])
+    return [None] * len(entries)
 
 
 def audit_query(notification_id: str, limit: int) -> Select[tuple[object, ...]]:

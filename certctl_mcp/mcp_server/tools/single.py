@@ -69,7 +69,7 @@ async def send_notification(
             idempotency_key=idempotency_key,
         )
     application = await ctx.request_context.lifespan_context.application()
-    accepted = await application.notifications.send(new, actor=actor_of(ctx))
+    accepted = await application.notifications.send(new, actor=actor_of(ctx), assistant=True)
     told: Accepted = {
         "id": encode_id(accepted.notification.id),
         "status": accepted.notification.status,
@@ -96,7 +96,9 @@ async def send_test_notification(
     """Try a channel now: one attempt of a fixed text that says it is a test, without retries or a record."""
     application = await ctx.request_context.lifespan_context.application()
     with _refusals_named():
-        result = await application.notifications.send_test(channel, recipient)
+        result = await application.notifications.send_test(
+            channel, recipient, actor=actor_of(ctx), assistant=True
+        )
     tested: Tested = {
         "delivered": result.failure is None,
         "seconds": round(result.duration.total_seconds(), 3),

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from storage.models import NotificationStatus
+from storage.models import AuditAction, NotificationStatus
 from storage.repository import NotificationRepository
 from tests.builders import Queue, SettableClock
 from tests.certctl_mcp.mcp_server.tools.conftest import Assistant
@@ -104,6 +104,16 @@ async def test_a_test_is_delivered_at_once_and_kept_nowhere(
         "This is a test of the channel Webhook by certctl-mcp, sent 2026-01-01 12"
     )
     assert sum((await repository.count_by_status()).values()) == 0
+
+
+async def test_a_test_is_audited_as_a_send_is(
+    assistant: Assistant, repository: NotificationRepository
+) -> None:
+    await assistant.call("send_test_notification", channel="Webhook")
+    (entry,) = await repository.audit_log(limit=5)
+    assert entry.action is AuditAction.TEST
+    assert entry.notification_id.startswith("notif-")
+    assert entry.actor
 
 
 async def test_a_test_that_fails_says_why_and_is_not_retried(

@@ -45,6 +45,8 @@ NO_TLS = ssl.SSLError(1, "wrong version number")
 HTTP_FAILURES: list[tuple[Exception, FailureKind]] = [
     (aiohttp.ClientConnectorCertificateError(KEY, NOT_TRUSTED), FailureKind.TLS),
     (aiohttp.ClientConnectorSSLError(KEY, NO_TLS), FailureKind.TLS),
+    (aiohttp.ClientProxyConnectionError(KEY, REFUSED), FailureKind.PROXY),
+    (aiohttp.ClientHttpProxyError(None, (), status=407), FailureKind.PROXY),  # type: ignore[arg-type]
     (aiohttp.ClientConnectorDNSError(KEY, UNKNOWN_NAME), FailureKind.DNS),
     (aiohttp.ClientConnectorError(KEY, REFUSED), FailureKind.CONNECTION),
     (aiohttp.ClientConnectorError(KEY, OSError(110, "Connection timed out")), FailureKind.TIMEOUT),
@@ -102,7 +104,9 @@ def by_type(failure: tuple[Exception, FailureKind]) -> str:
 @pytest.mark.parametrize("failure", HTTP_FAILURES, ids=by_type)
 def test_why_there_was_no_http_answer(failure: tuple[Exception, FailureKind]) -> None:
     error, kind = failure
-    sentence, decided = http_failures.explain(error, "hooks.example.com:443", http_failures.Timeouts(10, 30))
+    sentence, decided = http_failures.explain(
+        error, "hooks.example.com:443", http_failures.Timeouts(10, 30), "proxy.example.com:3128"
+    )
     assert classify(sentence) is kind, sentence
     assert kind in (decided, FailureKind.TIMEOUT)
 
