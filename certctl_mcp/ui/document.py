@@ -25,6 +25,7 @@ MODULES: Final = (
     "overview.js",
     "toasts.js",
     "filters.js",
+    "address.js",
     "sign_in.js",
     "main.js",
 )

@@ -1,6 +1,7 @@
 // The page: connects the parts of the screen, the server and the open tab.
 
 import { ToolError, UnauthorizedError, aborted, facts } from "./results.js";
+import { filterOf, queryOf } from "./address.js";
 import { Details } from "./details.js";
 import { arrange, byId, counted, element, grouped } from "./dom.js";
 import { Filters } from "./filters.js";
@@ -97,7 +98,12 @@ class Page {
       this.#server.reportHeight();
       this.#silent = !greeting.hostCapabilities?.serverTools;
     }
-    this.#open(this.#tab);
+    if (this.#hosted) {
+      this.#open(this.#tab);
+    } else {
+      this.#restore();
+      window.addEventListener("popstate", () => this.#restore());
+    }
     if (!this.#silent) this.#startSession();
   }
 
@@ -129,9 +135,22 @@ class Page {
 
   // ---- Tabs and filters
 
+  /** Put the tab and the filters into the address. Back returns to the tab before, not to each keystroke. */
+  #remember(tab) {
+    const address = location.pathname + queryOf(tab, this.filters.for(tab));
+    if (address === location.pathname + location.search) return;
+    history[tab === this.#tab ? "replaceState" : "pushState"](null, "", address);
+  }
+
+  /** Show what the address says. */
+  #restore() {
+    this.#open(this.filters.adopt(filterOf(location.search)), { remember: false });
+  }
+
   /** Show a tab with the current filters: what is known at once, and updates when they arrive. */
-  #open(tab) {
+  #open(tab, { remember = !this.#hosted } = {}) {
     closeTooltip();
+    if (remember) this.#remember(tab);
     if (tab !== this.#tab) this.#listing?.drop();
     this.#tab = tab;
     const filter = this.filters.for(tab);

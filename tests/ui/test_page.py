@@ -218,6 +218,29 @@ async def test_filters_narrow_what_is_shown(site: Site, visit: Visit) -> None:
     await expect(page.get_by_text("Nothing matches these filters.")).to_be_visible()
 
 
+async def test_a_view_can_be_reloaded_linked_to_and_gone_back_to(site: Site, visit: Visit) -> None:
+    slack, webhook = site.store(Stored(channel="Slack"), Stored(channel="Webhook", status="sent"))
+    page = visit.page
+    await page.goto(site.url)
+    shown = page.locator(".list tr[data-id]")
+    await expect(shown).to_have_count(2)
+    await page.get_by_role("tab", name="Dead letter").click()
+    await page.get_by_label("Channel", exact=True).select_option("Slack")
+    await expect(page).to_have_url(f"{site.url}?view=dead&channel=Slack")
+    await page.reload()
+    await expect(page.get_by_role("tab", name="Dead letter")).to_have_attribute("aria-selected", "true")
+    await expect(page.get_by_label("Channel", exact=True)).to_have_value("Slack")
+    await expect(row(page, slack)).to_be_visible()
+    await page.go_back()
+    await expect(page).to_have_url(site.url)
+    await expect(page.get_by_role("tab", name="All")).to_have_attribute("aria-selected", "true")
+    await expect(shown).to_have_count(2)
+    await page.goto(f"{site.url}?status=sent&channel=Webhook&text=expires")
+    await expect(row(page, webhook)).to_be_visible()
+    await expect(shown).to_have_count(1)
+    await expect(page.get_by_role("searchbox")).to_have_value("expires")
+
+
 async def test_notifications_are_grouped_by_certificate(site: Site, visit: Visit) -> None:
     site.store(
         Stored(certificate_id="mc-api"),
