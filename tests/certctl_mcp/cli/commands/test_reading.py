@@ -218,7 +218,7 @@ def test_formats_for_programs(command_line: CommandLine) -> None:
     lines = command_line("list", "-o", "ndjson", "-n", "2", "--all").out.splitlines()
     assert [json.loads(line)["id"] for line in lines] == newest_first
     assert len(command_line("summary", "-o", "ndjson").out.splitlines()) == 1
-    assert command_line("list", "-o", "text").out == command_line("list").out
+    assert command_line("list", "-o", "text").out.startswith("ID ")
     for arguments, wrong in (
         (["-o", "yaml"], "for --output: 'yaml' is not one of text, json, ndjson"),
         (["--json", "-o", "ndjson"], "--json and -o ndjson contradict each other"),
