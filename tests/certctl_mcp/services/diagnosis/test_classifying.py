@@ -56,6 +56,8 @@ HTTP_FAILURES: list[tuple[Exception, FailureKind]] = [
     (ConnectionResetError(104, "Connection reset by peer"), FailureKind.CONNECTION),
     (aiohttp.ClientResponseError(None, ()), FailureKind.SETUP),  # type: ignore[arg-type]
     (aiohttp.ClientPayloadError(), FailureKind.UNKNOWN),
+    (aiohttp.ClientHttpProxyError(None, (), status=502), FailureKind.PROXY),  # type: ignore[arg-type]
+    (aiohttp.ClientProxyConnectionError(KEY, REFUSED), FailureKind.PROXY),
 ]
 
 SMTP_FAILURES: list[tuple[Exception, FailureKind]] = [
