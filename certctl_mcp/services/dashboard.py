@@ -48,6 +48,9 @@ class DashboardSummary(BaseModel):
     notifications: Mapping[NotificationStatus, int] = Field(default_factory=dict)
     notifications_undelivered: int = 0
     """Counted as done though nothing was delivered, for want of a notifier."""
+    # Running processes that deliver, and what waits for a channel that none of them has.
+    processes_alive: int = 0
+    waiting_unserved: int = 0
     oldest_dead_at: AwareDatetime | None = None
     next_retry_at: AwareDatetime | None = None
     unreadable: tuple[str, ...] = ()

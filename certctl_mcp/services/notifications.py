@@ -36,6 +36,7 @@ from storage.models import (
     NotificationState,
     NotificationType,
     SweepReport,
+    UnservedChannel,
 )
 from storage.operations.actions import ELIGIBLE
 from storage.operations.requeue import UNDER_WAY
@@ -78,6 +79,8 @@ class ChannelHealth(BaseModel):
     """Its kind and address, without secrets."""
     record: ChannelRecord | None
     """None if nothing was attempted recently."""
+    processes: int = 0
+    """Live processes that deliver over it."""
 
 
 class NotificationService:
@@ -119,13 +122,15 @@ class NotificationService:
         `assistant`: an assistant sends it, and may not write to every address.
 
         Raises:
-            UnknownChannelError: no channel of this name is configured.
+            UnknownChannelError: no channel of this name is configured here or in another live process.
             RecipientRefusedError: mail to this recipient is not allowed.
             IdempotencyConflictError: its key was accepted before with different contents.
             UnknownCertificateError: certctl's database has no such certificate.
         """
         if new.channel not in self._channels:
-            raise UnknownChannelError(new.channel, tuple(self._channels))
+            elsewhere = await self._channels_elsewhere()
+            if new.channel not in elsewhere:
+                raise UnknownChannelError(new.channel, (*self._channels, *elsewhere))
         self._check_recipient(new.channel, new.recipient, assistant=assistant)
         return await self._repository.accept(new, actor=actor)
 
@@ -183,7 +188,8 @@ class NotificationService:
         self, wanted: NotificationFilter, now: datetime, *, include_failing: bool = True
     ) -> Diagnosis:
         """Why the matching dead letters died, by channel, kind of failure and time, and what to do."""
-        return await diagnose(self._repository, wanted, self._channels, now, include_failing=include_failing)
+        known = {*self._channels, *await self._channels_elsewhere()}
+        return await diagnose(self._repository, wanted, known, now, include_failing=include_failing)
 
     async def check_names(self, wanted: NotificationFilter) -> None:
         """Refuse a filter that matches nothing only because a name in it is misspelt.
@@ -259,12 +265,32 @@ class NotificationService:
         return await self._retry_loop.sweep()
 
     async def channels(self) -> tuple[ChannelHealth, ...]:
-        """The configured channels, in the order of the settings."""
+        """The configured channels in the order of the settings, then those that only other processes have."""
         records = {record.channel: record for record in await self._repository.channel_records(LATELY)}
+        processes = await self._repository.processes()
+        destinations = dict(self._channels)
+        for channel in await self._channels_elsewhere():
+            hosts = sorted({process.host for process in processes if channel in process.channels})
+            destinations[channel] = f"configured in another process, on {', '.join(hosts)}"
         return tuple(
-            ChannelHealth(name=name, destination=destination, record=records.get(name))
-            for name, destination in self._channels.items()
+            ChannelHealth(
+                name=name,
+                destination=destination,
+                record=records.get(name),
+                processes=sum(name in process.channels for process in processes),
+            )
+            for name, destination in destinations.items()
         )
+
+    async def unserved_channels(self) -> tuple[UnservedChannel, ...]:
+        """The channels that no live process has, though notifications wait for them."""
+        return await self._repository.unserved_channels()
+
+    async def _channels_elsewhere(self) -> tuple[str, ...]:
+        """The channels that only other live processes have."""
+        live = await self._repository.processes()
+        found = {channel for process in live for channel in process.channels}
+        return tuple(sorted(found.difference(self._channels)))
 
     async def not_found(self, notification_id: str) -> NotificationNotFoundError:
         """An error that says so and suggests the id that was probably meant."""

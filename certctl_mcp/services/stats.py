@@ -4,7 +4,7 @@ from certctl_mcp.services.dashboard import DashboardSummary
 from certctl_mcp.services.limitations import Limitation
 from storage.database import Database
 from storage.errors import StorageError
-from storage.models import NotificationStatus, QueueCounts
+from storage.models import DeliveringProcess, NotificationStatus, QueueCounts, UnservedChannel
 from storage.queries.backlog import Backlog, backlog
 from storage.queries.certctl_inventory import count_agents, count_certificates, count_jobs
 from storage.repository import NotificationRepository
@@ -44,16 +44,19 @@ class StatsService:
                 unreadable.append(part)
             else:
                 counts |= found
-        queue = await self._queue()
-        if queue is None:
+        found_queue = await self._queue()
+        if found_queue is None:
             return DashboardSummary(
                 **counts,
                 unreadable=(*unreadable, "notifications"),
                 off=self._limitations,
                 completed_at=self._database.clock(),
             )
+        queue, processes, unserved = found_queue
         return DashboardSummary(
             **counts,
+            processes_alive=len(processes),
+            waiting_unserved=sum(one.waiting for one in unserved),
             notifications_dead=queue.by_status[NotificationStatus.DEAD],
             notifications=queue.by_status,
             notifications_undelivered=queue.undelivered,
@@ -69,10 +72,17 @@ class StatsService:
         async with self._database.read() as connection:
             return await backlog(connection, self._database.clock())
 
-    async def _queue(self) -> QueueCounts | None:
-        if self._repository is None:
+    async def _queue(
+        self,
+    ) -> tuple[QueueCounts, tuple[DeliveringProcess, ...], tuple[UnservedChannel, ...]] | None:
+        repository = self._repository
+        if repository is None:
             return None
         try:
-            return await self._repository.queue_counts()
+            return (
+                await repository.queue_counts(),
+                await repository.processes(),
+                await repository.unserved_channels(),
+            )
         except StorageError:
             return None

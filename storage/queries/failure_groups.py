@@ -2,10 +2,12 @@
 
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, case, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.models import FailureGroup, NotificationFilter, NotificationStatus
+from storage.models import AuditAction, FailureGroup, NotificationFilter
+from storage.operations.actions import ELIGIBLE
+from storage.operations.eligible import undelivered
 from storage.queries.listing import conditions
 from storage.schema.tables import notification_attempts, notification_events
 from storage.sql.dialects import hour_of
@@ -14,7 +16,9 @@ from storage.sql.types import UtcDateTime
 ERROR = 300
 """How many characters of an error distinguish one group from another."""
 
-FAILING = (NotificationStatus.DEAD, NotificationStatus.FAILED)
+FAILING = ELIGIBLE[AuditAction.REQUEUE].possible_statuses
+"""What can be requeued has failed: dead and failed notifications, and those that count as sent though nothing
+was delivered."""
 
 _n = notification_events.c
 _a = notification_attempts.c
@@ -34,7 +38,7 @@ def failure_query(wanted: NotificationFilter, limit: int) -> Select[Any]:
             _n.id,
             _n.channel,
             _n.status,
-            func.substr(_n.last_error, 1, ERROR).label("error"),
+            func.substr(case((undelivered(), _n.error), else_=_n.last_error), 1, ERROR).label("error"),
             (_n.abandoned_count > 0).label("abandoned"),
             func.coalesce(newest, _n.created_at).label("failed_at"),
         )
@@ -68,6 +72,6 @@ async def failure_groups(
     statuses = tuple(status for status in wanted.statuses or FAILING if status in FAILING)
     if not statuses:
         return ()
-    failing = wanted.model_copy(update={"statuses": statuses})
+    failing = wanted.model_copy(update={"statuses": statuses, "eligible_for": AuditAction.REQUEUE})
     rows = await connection.execute(failure_query(failing, limit))
     return tuple(FailureGroup.model_validate(dict(row)) for row in rows.mappings())

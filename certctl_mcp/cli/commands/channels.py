@@ -18,13 +18,20 @@ def channels(json: Format = Format.TEXT, config: ConfigFile = None) -> int:
     from certctl_mcp.config.settings import load_settings
     from certctl_mcp.runtime.application import Application
     from certctl_mcp.services.notifications import ChannelHealth
+    from certctl_mcp.text.untrusted import escape_hidden
     from storage.clock import utc_now
+    from storage.models import UnservedChannel
 
-    async def found(application: Application) -> tuple[ChannelHealth, ...]:
-        return await application.notifications.channels()
+    async def found(
+        application: Application,
+    ) -> tuple[tuple[ChannelHealth, ...], tuple[UnservedChannel, ...]]:
+        service = application.notifications
+        return await service.channels(), await service.unserved_channels()
+
+    unserved: tuple[UnservedChannel, ...] = ()
 
     try:
-        configured = with_application(config, found)
+        configured, unserved = with_application(config, found)
     except NoQueueError:
         # What is configured can be shown before the first notification.
         configured = tuple(
@@ -32,9 +39,13 @@ def channels(json: Format = Format.TEXT, config: ConfigFile = None) -> int:
             for channel in load_settings(config, os.environ).channels
         )
     if json:
-        print_json(Channels(data=configured), json)
+        print_json(Channels(data=configured, nobody_delivers=unserved), json)
     elif configured:
         print_all(channel_table(configured, utc_now()))
     else:
         typer.echo("No channel is configured. Set CERTCTL_SLACK_WEBHOOK_URL, for one; see --help.", err=True)
+    if not json:
+        for one in unserved:
+            waits = f"nobody has the channel {escape_hidden(one.channel)}, though {one.waiting} wait for it"
+            typer.echo(waits, err=True)
     return ExitCode.DONE

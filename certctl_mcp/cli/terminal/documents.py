@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict
 
 from certctl_mcp.services.dashboard import DashboardSummary
 from certctl_mcp.services.notifications import ChannelHealth
-from storage.models import Attempt, Notification, NotificationStatus
+from storage.models import Attempt, Notification, NotificationStatus, UnservedChannel
 
 
 class _Document(BaseModel):
@@ -38,6 +38,8 @@ class Channels(_Document):
     """The configured channels, in their order."""
 
     data: tuple[ChannelHealth, ...]
+    nobody_delivers: tuple[UnservedChannel, ...] = ()
+    """Channels that no running process has, though notifications wait for them."""
 
 
 class Migration(_Document):

@@ -27,7 +27,13 @@ def channel_table(channels: Sequence[ChannelHealth], now: datetime) -> Table:
     """Each channel by its name, with where it leads to and how it did."""
     rows = pairs()
     for channel in channels:
-        rows.add_row(one_line(channel.name), Group(Text(channel.destination), *_doings(channel.record, now)))
+        serving = Text(
+            f"delivered by {channel.processes} running {'process' if channel.processes == 1 else 'processes'}"
+            if channel.processes
+            else "no running process delivers"
+        )
+        doings = _doings(channel.record, now)
+        rows.add_row(one_line(channel.name), Group(one_line(channel.destination), serving, *doings))
     return rows
 
 
@@ -55,6 +61,10 @@ def _queue(summary: DashboardSummary) -> Table:
         count = Text(str(summary.notifications.get(status, 0)))
         facts.add_row(Text("  ").append_text(status_text(status.value)), count)
     facts.add_row("Sent, not delivered", Text(str(summary.notifications_undelivered)))
+    facts.add_row("Delivering processes", Text(str(summary.processes_alive)))
+    if summary.waiting_unserved:
+        told = f"{summary.waiting_unserved} wait for a channel that no running process has"
+        facts.add_row("Nobody delivers", Text(told, style="red"))
     facts.add_row("Oldest dead letter", when(summary.oldest_dead_at, now))
     facts.add_row("Next retry", when(summary.next_retry_at, now))
     return facts

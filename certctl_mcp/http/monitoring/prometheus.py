@@ -196,6 +196,16 @@ def _queue(snapshot: Snapshot) -> Iterator[Metric]:
         summary.notifications_undelivered,
     )
     yield GaugeMetricFamily(
+        "certctl_notification_processes_alive",
+        "Running processes that deliver, among those that share the database.",
+        summary.processes_alive,
+    )
+    yield GaugeMetricFamily(
+        "certctl_notifications_unserved",
+        "Notifications that wait for a channel that no running process has.",
+        summary.waiting_unserved,
+    )
+    yield GaugeMetricFamily(
         "certctl_notification_oldest_dead_age_seconds",
         "Time since the oldest dead letter was accepted; 0 if there is none.",
         _age(summary.oldest_dead_at, snapshot.at),

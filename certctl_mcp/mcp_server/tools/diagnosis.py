@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Annotated, NotRequired
 
 from mcp_types import CallToolResult
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 from typing_extensions import TypedDict
 
 from certctl_mcp.mcp_server.tools.results import ToolContext, answer
@@ -35,13 +35,14 @@ class Group(TypedDict):
 
     kind: str
     dead: int
-    failing: Annotated[NotRequired[int], Field(description="Still retried by themselves")]
+    failing: Annotated[NotRequired[int], Field(description="Still retried")]
+    undelivered: NotRequired[int]
     first_at: Moment
     last_at: Moment
     sample_id: str
     cause: str
     action: str
-    requeue: NotRequired[dict[str, str]]
+    requeue: NotRequired[Annotated[dict[str, str | list[str]], WithJsonSchema({"type": "object"})]]
     requeues: Annotated[
         NotRequired[int], Field(description="How many those arguments take, where not just these")
     ]
@@ -60,9 +61,12 @@ class DeadLetters(TypedDict):
 
     dead: int
     failing: NotRequired[int]
+    undelivered: NotRequired[int]
     groups: Annotated[list[Group], Field(description="Most dead letters first")]
     once_mended: NotRequired[str]
-    others: Annotated[NotRequired[Others], Field(description="In no group shown")]
+    others: NotRequired[
+        Annotated[Others, WithJsonSchema({"type": "object", "description": "In no group shown"})]
+    ]
 
 
 async def diagnose_dead_letters(
@@ -103,6 +107,8 @@ async def _diagnosis(opening: Opening, wanted: NotificationFilter, *, include_fa
     }
     if include_failing:
         found["failing"] = diagnosis.failing
+    if diagnosis.undelivered:
+        found["undelivered"] = diagnosis.undelivered
     others: Others = {
         "dead": diagnosis.dead - sum(finding.span.dead for finding in diagnosis.findings),
         "failing": diagnosis.failing - sum(finding.span.failing for finding in diagnosis.findings),
@@ -126,18 +132,23 @@ def _group(finding: "Finding", wanted: NotificationFilter) -> Group:
     }
     if span.failing:
         group["failing"] = span.failing
+    if span.undelivered:
+        group["undelivered"] = span.undelivered
     if span.error:
         group["untrusted"]["error"] = clean_excerpt(span.error, ERROR_EXCERPT).text
     if finding.advice.requeue:
         group["requeue"] = _requeue_arguments(span.channel, wanted)
-        if finding.dead_of_channel != span.dead:
+        if span.undelivered:
+            # Without a status, only dead ones are requeued.
+            group["requeue"]["status"] = ["dead", "sent"] if span.dead else ["sent"]
+        elif finding.dead_of_channel != span.dead:
             group["requeues"] = finding.dead_of_channel
     return group
 
 
-def _requeue_arguments(channel: str, wanted: NotificationFilter) -> dict[str, str]:
+def _requeue_arguments(channel: str, wanted: NotificationFilter) -> dict[str, str | list[str]]:
     """Only for a configured channel: the name is the operator's."""
-    arguments = {"channel": escape_hidden(channel)}
+    arguments: dict[str, str | list[str]] = {"channel": escape_hidden(channel)}
     if wanted.type is not None:
         arguments["type"] = escape_hidden(wanted.type)
     if wanted.created_from is not None:

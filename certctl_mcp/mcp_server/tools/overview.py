@@ -3,19 +3,22 @@
 from typing import TYPE_CHECKING, Annotated, NotRequired
 
 from mcp_types import CallToolResult
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 from typing_extensions import TypedDict
 
 from certctl_mcp.mcp_server.tools.details import UntrustedError
 from certctl_mcp.mcp_server.tools.results import ToolContext, answer
-from certctl_mcp.mcp_server.tools.rows import Moment, iso
+from certctl_mcp.mcp_server.tools.rows import Moment, UntrustedChannel, iso
 from certctl_mcp.runtime.lifespan import Opening
 from certctl_mcp.services.dashboard import DashboardSummary
-from certctl_mcp.text.untrusted import EXCERPT_LENGTH, clean_excerpt, escape_hidden
+from certctl_mcp.text.untrusted import EXCERPT_LENGTH, clean_excerpt, clean_name, escape_hidden
 from storage.models import AttemptOutcome, ChannelRecord
 
 if TYPE_CHECKING:
     from certctl_mcp.services.notifications import ChannelHealth
+
+
+MOST_UNSERVED = 20
 
 
 class LastDay(TypedDict):
@@ -32,13 +35,23 @@ class ChannelRow(TypedDict):
 
     name: str
     destination: str
+    processes: int
     last_day: Annotated[NotRequired[LastDay], Field(description="Absent if nothing was attempted")]
+
+
+class Unserved(TypedDict):
+    """A channel of waiting notifications that no running process has."""
+
+    waiting: int
+    untrusted: UntrustedChannel
 
 
 class Channels(TypedDict):
     """The configured channels, and the database that this server uses."""
 
     channels: list[ChannelRow]
+    # What explains itself in the answer is not paid for beforehand.
+    nobody_delivers: NotRequired[Annotated[list[Unserved], WithJsonSchema({"type": "array"})]]
     database: str
 
 
@@ -51,7 +64,13 @@ _FIELDS_OF = {
     ),
     "agents": ("active_agents", "offline_agents", "total_agents"),
     "jobs": ("pending_jobs", "failed_jobs", "complete_jobs"),
-    "notifications": ("notifications_dead", "notifications", "notifications_undelivered"),
+    "notifications": (
+        "notifications_dead",
+        "notifications",
+        "notifications_undelivered",
+        "processes_alive",
+        "waiting_unserved",
+    ),
 }
 """The counts of each part of the summary. A count that could not be read is not shown as zero."""
 
@@ -73,7 +92,7 @@ async def summary_now(opening: Opening) -> dict[str, object]:
 
 
 async def list_channels(ctx: ToolContext) -> Annotated[CallToolResult, Channels]:
-    """The configured channels, where each delivers to, and how its attempts went in the last 24 hours.
+    """The channels, where each delivers to, who does, and how its attempts went in the last 24 hours.
 
     Nothing can be sent over any other channel.
     """
@@ -82,17 +101,23 @@ async def list_channels(ctx: ToolContext) -> Annotated[CallToolResult, Channels]
 
 async def channels_now(opening: Opening) -> Channels:
     application = await opening.application()
-    configured = await application.notifications.channels()
-    return {
-        "channels": [_channel(channel) for channel in configured],
+    found: Channels = {
+        "channels": [_channel(channel) for channel in await application.notifications.channels()],
         "database": escape_hidden(application.location),
     }
+    if unserved := await application.notifications.unserved_channels():
+        found["nobody_delivers"] = [
+            {"waiting": one.waiting, "untrusted": {"channel": clean_name(one.channel)}}
+            for one in unserved[:MOST_UNSERVED]
+        ]
+    return found
 
 
 def _channel(health: "ChannelHealth") -> ChannelRow:
     channel: ChannelRow = {
         "name": escape_hidden(health.name),
         "destination": escape_hidden(health.destination),
+        "processes": health.processes,
     }
     if health.record is not None:
         channel["last_day"] = _last_day(health.record)

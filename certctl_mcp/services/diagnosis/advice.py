@@ -38,8 +38,8 @@ def _action(span: Span, standing: Standing) -> tuple[str, bool]:
         span.kind.of_channel and standing.delivered_at is not None and standing.delivered_at > span.last_at
     )
     if not standing.configured:
-        return "this channel is not configured now, so they would not be delivered if requeued", False
-    if span.dead == 0:
+        return "no running process has this channel, so they would not be delivered if requeued", False
+    if span.dead + span.undelivered == 0:
         return _while_retried(remedy.fix, remedy.passes or delivers_again), False
     if span.kind is FailureKind.NO_NOTIFIER:
         return "it is configured now: requeue", True

@@ -11,7 +11,7 @@ import anyio.to_thread
 from certctl_mcp.services.diagnosis.advice import Advice, Standing, advise
 from certctl_mcp.services.diagnosis.classifying import classify
 from certctl_mcp.services.diagnosis.spans import Span, spans
-from storage.models import ChannelRecord, NotificationFilter, NotificationStatus
+from storage.models import AuditAction, ChannelRecord, NotificationFilter, NotificationStatus
 from storage.repository import NotificationRepository
 
 MOST_FINDINGS = 12
@@ -39,6 +39,8 @@ class Diagnosis:
 
     dead: int
     failing: int
+    undelivered: int
+    """Count as sent, though nothing was delivered."""
     findings: Sequence[Finding]
 
 
@@ -50,12 +52,14 @@ async def diagnose(
     *,
     include_failing: bool,
 ) -> Diagnosis:
-    """The dead letters that match `wanted`, and those still being retried if `include_failing`.
+    """The dead and the undelivered that match `wanted`, and those still being retried if `include_failing`.
 
-    `configured` are the channels that have a destination.
+    `configured` are the channels that have a destination, here or in another live process.
     """
-    statuses = [NotificationStatus.DEAD, *([NotificationStatus.FAILED] if include_failing else [])]
-    wanted = wanted.model_copy(update={"statuses": tuple(statuses)})
+    statuses = [NotificationStatus.DEAD, NotificationStatus.SENT]
+    if include_failing:
+        statuses.append(NotificationStatus.FAILED)
+    wanted = wanted.model_copy(update={"statuses": tuple(statuses), "eligible_for": AuditAction.REQUEUE})
     counts: Counter[NotificationStatus] = Counter()
     dead_of_channel: Counter[str] = Counter()
     for share in await repository.breakdown(wanted):
@@ -69,6 +73,7 @@ async def diagnose(
     return Diagnosis(
         dead=counts[NotificationStatus.DEAD],
         failing=counts[NotificationStatus.FAILED],
+        undelivered=counts[NotificationStatus.SENT],
         findings=[
             Finding(
                 span,

@@ -21,6 +21,8 @@ class Span:
     dead: int
     failing: int
     """To be attempted again by themselves."""
+    undelivered: int = 0
+    """Count as sent, though nothing was delivered."""
     first_at: datetime
     last_at: datetime
     """Of the newest attempts of its notifications."""
@@ -48,7 +50,9 @@ def spans(groups: Iterable[FailureGroup], at_most: int) -> list[Span]:
         ]
         if len(found) <= at_most:
             break
-    return sorted(found, key=lambda span: (span.dead, span.failing, span.last_at), reverse=True)
+    return sorted(
+        found, key=lambda span: (span.dead + span.undelivered, span.failing, span.last_at), reverse=True
+    )
 
 
 def _stretches(groups: Iterable[FailureGroup], pause: timedelta) -> Iterator[Sequence[FailureGroup]]:
@@ -71,7 +75,7 @@ def _hour(moment: datetime) -> datetime:
 def _span(channel: str, kind: FailureKind, groups: Sequence[FailureGroup]) -> Span:
     counted = {
         status: sum(group.count for group in groups if group.status is status)
-        for status in (NotificationStatus.DEAD, NotificationStatus.FAILED)
+        for status in (NotificationStatus.DEAD, NotificationStatus.FAILED, NotificationStatus.SENT)
     }
     sample = max(
         groups, key=lambda group: (group.status is NotificationStatus.DEAD, group.count, group.last_at)
@@ -81,6 +85,7 @@ def _span(channel: str, kind: FailureKind, groups: Sequence[FailureGroup]) -> Sp
         kind=kind,
         dead=counted[NotificationStatus.DEAD],
         failing=counted[NotificationStatus.FAILED],
+        undelivered=counted[NotificationStatus.SENT],
         first_at=min(group.first_at for group in groups),
         last_at=max(group.last_at for group in groups),
         sample_id=sample.sample_id,

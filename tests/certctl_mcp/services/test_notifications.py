@@ -1,7 +1,9 @@
+from datetime import timedelta
 from functools import partial
 
 import pytest
 
+from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.services.errors import UnknownChannelError
 from certctl_mcp.services.notifications import NotificationService
 from storage.database import Database
@@ -11,6 +13,7 @@ from storage.errors import (
     NotificationNotFoundError,
 )
 from storage.models import AttemptOutcome, NotificationFilter, NotificationStatus
+from storage.operations.processes import ALIVE_WITHIN, Heartbeat
 from tests.builders import NOON, Queue, new_notification
 from tests.certctl_mcp.sending import Delivering, retry_loop
 
@@ -29,6 +32,36 @@ async def test_what_is_sent_is_accepted_and_waits(service: NotificationService, 
     assert accepted.created
     assert accepted.notification.status is NotificationStatus.PENDING
     assert await queue.repository.get(accepted.notification.id) == accepted.notification
+
+
+async def test_a_channel_that_only_another_live_process_has_can_be_sent_over(
+    service: NotificationService, queue: Queue
+) -> None:
+    await queue.repository.heartbeat(Heartbeat("other", "host-2", "1.0", ("Teams",)))
+    queue.clock.advance(ALIVE_WITHIN - timedelta(seconds=1))
+    accepted = await service.send(new_notification(channel="Teams"), actor="test")
+    assert accepted.notification.status is NotificationStatus.PENDING
+    with pytest.raises(UnknownChannelError, match="Configured: Webhook, Slack, Teams"):
+        await service.send(new_notification(channel="Fax"), actor="test")
+    queue.clock.advance(timedelta(seconds=1))
+    with pytest.raises(UnknownChannelError):
+        await service.send(new_notification(channel="Teams"), actor="test")
+
+
+async def test_the_undelivered_stand_in_the_diagnosis_beside_the_dead(
+    service: NotificationService, queue: Queue
+) -> None:
+    reason = "no notifier configured for channel Slack; not delivered"
+    skipped = [await queue.skipped(reason, channel="Slack") for _ in range(2)]
+    await queue.dead("HTTP 410", channel="Webhook")
+    await queue.sent(channel="Slack")
+    found = await service.diagnose(NotificationFilter(), queue.clock(), include_failing=False)
+    assert (found.dead, found.undelivered, found.failing) == (1, 2, 0)
+    first = found.findings[0]
+    assert (first.span.channel, first.span.undelivered, first.span.dead) == ("Slack", 2, 0)
+    assert (first.span.kind, first.span.error) == (FailureKind.NO_NOTIFIER, reason)
+    assert first.span.sample_id in {n.id for n in skipped}
+    assert first.advice.requeue
 
 
 async def test_a_repeated_key_gives_what_was_accepted_first(service: NotificationService) -> None:

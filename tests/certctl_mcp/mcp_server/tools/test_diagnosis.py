@@ -148,7 +148,7 @@ async def test_nothing_is_offered_to_be_requeued_into_a_channel_that_there_is_no
     await dead(queue, 2, "fax.example.com answered 503 Service Unavailable", channel="Fax")
     (group,) = (await assistant.call("diagnose_dead_letters"))["groups"]
     assert "requeue" not in group
-    assert "this channel is not configured" in group["action"]
+    assert "no running process has this channel" in group["action"]
     assert group["untrusted"]["channel"] == "Fax"
 
 

@@ -1,6 +1,7 @@
 """`dashboard_summary` and `list_channels`: a first look."""
 
 from storage.database import Database
+from storage.operations.processes import Heartbeat
 from tests.builders import Queue
 from tests.certctl_mcp.mcp_server.tools.conftest import Assistant
 
@@ -17,7 +18,21 @@ async def test_the_summary_counts_and_says_what_it_could_not_read(assistant: Ass
 
 async def test_a_channel_without_attempts_has_no_last_day(assistant: Assistant) -> None:
     listed = await assistant.call("list_channels")
-    assert listed["channels"] == [{"name": "Webhook", "destination": "webhook at receiver.example"}]
+    webhook = {"name": "Webhook", "destination": "webhook at receiver.example", "processes": 0}
+    assert listed["channels"] == [webhook]
+    assert "nobody_delivers" not in listed
+
+
+async def test_who_delivers_is_listed_and_what_nobody_delivers(assistant: Assistant, queue: Queue) -> None:
+    await queue.repository.heartbeat(Heartbeat("other", "host-2", "1.0", ("Webhook", "Teams")))
+    for channel in ("Webhook", "Teams", "Fax\u202e"):
+        await queue.pending(channel=channel)
+    listed = await assistant.call("list_channels")
+    assert [(row["name"], row["processes"]) for row in listed["channels"]] == [("Webhook", 1), ("Teams", 1)]
+    assert listed["channels"][1]["destination"] == "configured in another process, on host-2"
+    assert listed["nobody_delivers"] == [{"waiting": 1, "untrusted": {"channel": "Fax\\u{202e}"}}]
+    summary = await assistant.call("dashboard_summary")
+    assert (summary["processes_alive"], summary["waiting_unserved"]) == (1, 1)
 
 
 async def test_the_channels_say_which_database_is_used(assistant: Assistant, database: Database) -> None:
