@@ -81,7 +81,7 @@ async def requeue_notifications(
 ) -> Annotated[CallToolResult, Outcome]:
     """Retry many dead, failed or undelivered notifications from scratch; every given filter must hold.
 
-    status defaults to dead, with ids to any; sent means sent but not delivered. Without confirmation it
+    status defaults to dead, with ids to any; sent means undelivered. Without confirmation it
     only previews, unless the user was asked.
     """
     return answer(await _outcome(ctx, plan, consent))

@@ -64,9 +64,7 @@ class DeadLetters(TypedDict):
     undelivered: NotRequired[int]
     groups: Annotated[list[Group], Field(description="Most dead letters first")]
     once_mended: NotRequired[str]
-    others: NotRequired[
-        Annotated[Others, WithJsonSchema({"type": "object", "description": "In no group shown"})]
-    ]
+    others: NotRequired[Annotated[Others, WithJsonSchema({"type": "object"})]]
 
 
 async def diagnose_dead_letters(

@@ -92,7 +92,7 @@ async def summary_now(opening: Opening) -> dict[str, object]:
 
 
 async def list_channels(ctx: ToolContext) -> Annotated[CallToolResult, Channels]:
-    """The channels, where each delivers to, who does, and how its attempts went in the last 24 hours.
+    """The channels, where each delivers to, and how its attempts went in the last 24 hours.
 
     Nothing can be sent over any other channel.
     """
