@@ -131,6 +131,11 @@ class NotificationService:
             elsewhere = await self._channels_elsewhere()
             if new.channel not in elsewhere:
                 raise UnknownChannelError(new.channel, (*self._channels, *elsewhere))
+            if assistant and new.recipient:
+                raise RecipientRefusedError(
+                    f"the channel {new.channel!r} is configured in another process, and only that one knows "
+                    "which recipients are allowed; leave the recipient out"
+                )
         self._check_recipient(new.channel, new.recipient, assistant=assistant)
         return await self._repository.accept(new, actor=actor)
 

@@ -31,12 +31,13 @@ class LastDay(TypedDict):
 
 
 class ChannelRow(TypedDict):
-    """A configured channel."""
+    """A channel."""
 
     name: str
     destination: str
     processes: int
-    last_day: Annotated[NotRequired[LastDay], Field(description="Absent if nothing was attempted")]
+    # Absent if nothing was attempted.
+    last_day: NotRequired[LastDay]
 
 
 class Unserved(TypedDict):
@@ -47,7 +48,7 @@ class Unserved(TypedDict):
 
 
 class Channels(TypedDict):
-    """The configured channels, and the database that this server uses."""
+    """The channels, and this server's database."""
 
     channels: list[ChannelRow]
     # What explains itself in the answer is not paid for beforehand.

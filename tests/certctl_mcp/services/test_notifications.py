@@ -4,7 +4,7 @@ from functools import partial
 import pytest
 
 from certctl_mcp.notifiers.failure_kinds import FailureKind
-from certctl_mcp.services.errors import UnknownChannelError
+from certctl_mcp.services.errors import RecipientRefusedError, UnknownChannelError
 from certctl_mcp.services.notifications import NotificationService
 from storage.database import Database
 from storage.errors import (
@@ -41,6 +41,8 @@ async def test_a_channel_that_only_another_live_process_has_can_be_sent_over(
     queue.clock.advance(ALIVE_WITHIN - timedelta(seconds=1))
     accepted = await service.send(new_notification(channel="Teams"), actor="test")
     assert accepted.notification.status is NotificationStatus.PENDING
+    with pytest.raises(RecipientRefusedError, match="leave the recipient out"):
+        await service.send(new_notification(channel="Teams"), actor="test", assistant=True)
     with pytest.raises(UnknownChannelError, match="Configured: Webhook, Slack, Teams"):
         await service.send(new_notification(channel="Fax"), actor="test")
     queue.clock.advance(timedelta(seconds=1))
