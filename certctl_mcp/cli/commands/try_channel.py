@@ -18,26 +18,42 @@ def try_channel(
     json: Format = Format.TEXT,
     config: ConfigFile = None,
 ) -> ExitCode:
-    """Send a test message over a channel now, without retries. It is not stored, and needs no queue.
+    """Send a test message over a channel now, without retries. It is audited, but not stored.
 
     Ends with 1 if it was not delivered.
     """
     import anyio
 
-    from certctl_mcp.cli.commands.filters import option_errors
-    from certctl_mcp.cli.commands.running import settings_of, without_queue
+    from certctl_mcp.cli.commands.exit_on_error import command_failures
+    from certctl_mcp.cli.commands.running import (
+        Access,
+        NoQueueError,
+        operator,
+        settings_of,
+        with_application,
+        without_queue,
+    )
     from certctl_mcp.cli.terminal.output import print_json
     from certctl_mcp.delivery.channel_probe import TrialResult
-    from certctl_mcp.runtime.application import open_application
+    from certctl_mcp.runtime.application import Application, open_application
+    from storage.errors import DatabaseReadOnlyError
 
-    async def tried() -> TrialResult:
+    async def audited(application: Application) -> TrialResult:
+        try:
+            return await application.notifications.send_test(channel, recipient, actor=operator())
+        except DatabaseReadOnlyError:
+            return await application.notifications.send_test(channel, recipient)
+
+    async def unaudited() -> TrialResult:
         async with without_queue(settings_of(config)) as settings, open_application(settings) as application:
             return await application.notifications.send_test(channel, recipient)
 
-    from certctl_mcp.cli.commands.exit_on_error import command_failures
-
-    with command_failures(), option_errors():
-        result = anyio.run(tried)
+    try:
+        result = with_application(config, audited, Access.CHANGE, no_migrate=True)
+    except NoQueueError:
+        # A channel can be tried before the first notification.
+        with command_failures():
+            result = anyio.run(unaudited)
     if json:
         print_json(result, json)
     elif result.failure is None:

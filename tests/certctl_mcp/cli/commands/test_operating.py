@@ -78,7 +78,9 @@ def test_test_says_why_a_channel_does_not_deliver_and_stores_nothing(command_lin
     misspelt = command_line("test", "webhok")
     assert misspelt.code == 2
     assert "did you mean 'Webhook'?" in misspelt.err
+    command_line("migrate")
     assert json.loads(command_line("test", "Webhook", "--json").out)["failure"] is not None
+    assert command_line("audit").out.splitlines()[1].split()[-2] == "test"
 
 
 def test_the_audit_log_tells_who_did_what_even_to_what_is_gone(command_line: CommandLine) -> None:
