@@ -281,10 +281,17 @@ def _in_home(path: Path) -> Path:
         ) from None
 
 
+_MAX_FILE = 1024 * 1024
+"""Bytes. A path such as /dev/zero must not use up the memory."""
+
+
 def _read_file(path: Path) -> Table:
     try:
         with path.open("rb") as file:
-            return tomllib.load(file)
+            content = file.read(_MAX_FILE + 1)
+        if len(content) > _MAX_FILE:
+            raise SettingsError([f"the settings file {path} is larger than {_MAX_FILE} bytes"])
+        return tomllib.loads(content.decode())
     except OSError as error:
         raise SettingsError([f"the settings file {path} can't be read: {error.strerror}"]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

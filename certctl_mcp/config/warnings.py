@@ -1,5 +1,7 @@
 """What is suspicious in the configuration, though a process can start with it."""
 
+import shlex
+import stat
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -24,8 +26,10 @@ def database_description(settings: Settings) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def configuration_warnings(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """One line for each. No line holds a value, except for the path of the database."""
+def configuration_warnings(
+    settings: Settings, environ: Mapping[str, str], config: Path | None = None
+) -> tuple[str, ...]:
+    """One line for each. No line holds a value, except for the paths of the database and of `config`."""
     known = (*VARIABLES, CONFIG_VARIABLE, *(f"{name}_FILE" for name in VARIABLES))
     warnings = []
     for variable in sorted(environ):
@@ -41,4 +45,22 @@ def configuration_warnings(settings: Settings, environ: Mapping[str, str]) -> tu
             f"the database path is relative to the working directory: {Path.cwd() / path}; "
             "an absolute path has four slashes after sqlite:"
         )
+    files = [("settings file", environ.get(CONFIG_VARIABLE, "").strip() if config is None else str(config))]
+    if url.startswith(_RELATIVE):
+        files.append(("database", path))
+    for what, name in files:
+        if name and (mode := _mode_for_others(Path(name).expanduser())):
+            warnings.append(
+                f"other users of this machine can read the {what} {name} (mode {mode:03o}): "
+                f"chmod 600 {shlex.quote(name)}"
+            )
     return tuple(warnings)
+
+
+def _mode_for_others(path: Path) -> int:
+    """The mode of a regular file that the group or others may read; otherwise 0."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return 0
+    return stat.S_IMODE(mode) if stat.S_ISREG(mode) and mode & 0o044 else 0

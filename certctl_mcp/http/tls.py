@@ -3,8 +3,14 @@
 New connections use the new certificate; existing ones are unaffected.
 """
 
+import asyncio
+import errno
 import logging
 import ssl
+import stat
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +22,8 @@ from certctl_mcp.config.errors import SettingsError
 logger = logging.getLogger(__name__)
 
 RELOAD_INTERVAL = timedelta(seconds=5)
+
+_MAX_SIZE = 1024 * 1024
 
 _State = tuple[tuple[int, int, int], ...]
 
@@ -41,9 +49,8 @@ class CertificateFiles:
         return context
 
     def state(self) -> _State:
-        """Changes when the files do. Raises: OSError."""
-        found = (path.stat() for path in (self.certificate, self.key))
-        return tuple((stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in found)
+        """Changes when the files do. Raises: OSError: one can't be read, or reading it might never end."""
+        return tuple(_state_of(path) for path in (self.certificate, self.key))
 
 
 class ReloadingContext:
@@ -66,7 +73,7 @@ class ReloadingContext:
         """Check the files periodically until cancelled."""
         while True:
             await anyio.sleep(every.total_seconds())
-            self.reload()
+            await _in_daemon_thread(self.reload)
 
     def reload(self) -> None:
         """Use the files' contents if they have changed. Files that can't be used are ignored."""
@@ -84,6 +91,31 @@ class ReloadingContext:
     def _use_newest(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
         """Called in each handshake, with or without SNI."""
         connection.context = self._newest
+
+
+def _state_of(path: Path) -> tuple[int, int, int]:
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    if found.st_size > _MAX_SIZE:
+        raise OSError(errno.EFBIG, "too large for a PEM file", str(path))
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+async def _in_daemon_thread(work: Callable[[], None]) -> None:
+    """Wait for `work`, which may hang, without holding up the event loop or the end of the process."""
+    loop, done = asyncio.get_running_loop(), asyncio.Event()
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            # The loop may have been closed meanwhile.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(done.set)
+
+    threading.Thread(target=run, name="certificate reload", daemon=True).start()
+    await done.wait()
 
 
 def _reason(failure: OSError) -> str:

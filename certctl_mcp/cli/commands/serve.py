@@ -65,7 +65,7 @@ def serve(config: Path | None, chosen: ServeOptions) -> int:
         from certctl_mcp.mcp_server.server import build_server
         from certctl_mcp.mcp_server.stdio import serve_stdio
 
-        start_log(settings, os.environ)
+        start_log(settings, os.environ, config)
         server = build_server(settings)
         reason = anyio.run(partial(serve_stdio, server, end_within=settings.shutdown_grace + _CLEAN_UP))
     return exit_code_after(reason, on_terminal=on_terminal)

@@ -60,6 +60,6 @@ def serve(
         # Imported last: it takes a second or two, and wrong settings are reported at once.
         from certctl_mcp.http.serving import serve_http
 
-        start_log(settings, os.environ)
+        start_log(settings, os.environ, config)
         reason = anyio.run(serve_http, settings)
     return exit_code_after(reason, on_terminal=on_terminal)

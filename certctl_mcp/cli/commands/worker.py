@@ -46,6 +46,6 @@ def worker(
         # Imported last: it takes a second, and wrong settings are reported at once.
         from certctl_mcp.cli.worker import run_worker
 
-        start_log(settings, os.environ)
+        start_log(settings, os.environ, config)
         reason = anyio.run(run_worker, settings, metrics_port is not None)
     return exit_code_after(reason, on_terminal=os.isatty(0))

@@ -16,6 +16,7 @@ from certctl_mcp.config.destinations import (
 from certctl_mcp.config.environment import VARIABLES
 from certctl_mcp.config.errors import SettingsError
 from certctl_mcp.config.settings import Settings, load_settings
+from certctl_mcp.config.warnings import configuration_warnings
 from certctl_mcp.delivery.retry_policy import RetryPolicy
 
 SECRET = "correct-horse-battery"
@@ -442,6 +443,25 @@ def test_a_file_that_is_no_toml_stops_the_start(file: Path, text: bytes) -> None
     file.write_bytes(text)
     (problem,) = problems(file)
     assert problem.startswith(f"the settings file {file} is not valid TOML: ")
+
+
+def test_a_settings_file_without_end_is_refused() -> None:
+    assert problems(Path("/dev/zero")) == ("the settings file /dev/zero is larger than 1048576 bytes",)
+
+
+def test_files_that_other_users_can_read_are_warned_about(tmp_path: Path) -> None:
+    database, file = tmp_path / "queue.db", tmp_path / "settings.toml"
+    for path in (database, file):
+        path.touch(mode=0o600)
+    settings = load_settings(file, {"CERTCTL_DATABASE_URL": f"sqlite:///{database}"})
+    assert configuration_warnings(settings, {}, file) == ()
+    database.chmod(0o640)
+    file.chmod(0o644)
+    assert configuration_warnings(settings, {}, file) == (
+        f"other users of this machine can read the settings file {file} (mode 644): chmod 600 {file}",
+        f"other users of this machine can read the database {database} (mode 640): chmod 600 {database}",
+    )
+    assert len(configuration_warnings(settings, {"CERTCTL_CONFIG": str(file)})) == 2
 
 
 @pytest.mark.parametrize(

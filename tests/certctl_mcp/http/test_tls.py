@@ -1,12 +1,15 @@
 """A certificate that is replaced while the server runs is in use from the next connection on."""
 
 import asyncio
+import os
 import shutil
 import ssl
+import threading
 from datetime import timedelta
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
@@ -77,7 +80,27 @@ async def test_it_is_looked_at_again_and_again(issued: Issued) -> None:
         tasks.cancel_scope.cancel()
 
 
-@pytest.mark.parametrize("damage", ["half", "gone", "foreign key"])
+async def test_a_file_system_that_hangs_holds_up_neither_the_loop_nor_the_end(
+    issued: Issued, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tls = ReloadingContext(issued.files)
+    hanging, released = threading.Event(), threading.Event()
+
+    def hang(_: CertificateFiles) -> None:
+        hanging.set()
+        released.wait(20)
+
+    monkeypatch.setattr(CertificateFiles, "state", hang)
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(tls.watch, timedelta(milliseconds=1))
+            await anyio.to_thread.run_sync(hanging.wait, 10)
+            assert await serial(tls, issued)
+            tasks.cancel_scope.cancel()
+    released.set()
+
+
+@pytest.mark.parametrize("damage", ["half", "gone", "foreign key", "a pipe", "too large"])
 async def test_what_can_t_be_used_leaves_the_certificate_in_use(issued: Issued, damage: str) -> None:
     tls = ReloadingContext(issued.files)
     before = await serial(tls, issued)
@@ -86,10 +109,17 @@ async def test_what_can_t_be_used_leaves_the_certificate_in_use(issued: Issued, 
             issued.files.certificate.write_text("-----BEGIN CERTIFICATE-----\nMIIB")
         case "gone":
             issued.files.key.unlink()
+        case "a pipe":
+            # Opening one waits for somebody to write.
+            issued.files.key.unlink()
+            os.mkfifo(issued.files.key)
+        case "too large":
+            os.truncate(issued.files.key, 2**40)
         case _:
             issued.authority.issue_cert(NAME).private_key_pem.write_to_path(issued.files.key)
     tls.reload()
     assert await serial(tls, issued) == before
+    issued.files.key.unlink(missing_ok=True)
     issued.issue()
     tls.reload()
     assert await serial(tls, issued) != before
