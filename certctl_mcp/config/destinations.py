@@ -249,6 +249,8 @@ class AppriseDestination(_Destination):
 
     kind: Literal["apprise"] = "apprise"
     url: AppriseUrl
+    ca_file: str | None = None
+    """PEM file of the authorities to trust instead of the usual ones."""
 
     @property
     def description(self) -> str:
@@ -322,6 +324,8 @@ class Channel(_Configured):
         """How long an attempt over this channel takes at most, where others are limited to `send_timeout`."""
         if isinstance(self.destination, EmailDestination):
             return send_timeout + max(send_timeout, self.destination.data_timeout) + timedelta(seconds=1)
+        if isinstance(self.destination, AppriseDestination):
+            return send_timeout + timedelta(seconds=15)
         return send_timeout
 
 

@@ -1,48 +1,172 @@
-"""Apprise: any of the services that the library knows, by its URL."""
+"""Apprise: any of the services that the library knows, by its URL.
 
+Its code blocks and can't be stopped, so it runs in threads that only its own channel uses. A URL may name
+several rooms: each is sent to by itself, so that those reached are known, and no attempt begins one that it
+has no time to finish.
+"""
+
+import asyncio
+import logging
+import re
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+
+import anyio
 import anyio.to_thread
 import apprise
 
 from certctl_mcp.config.destinations import AppriseDestination
 from certctl_mcp.notifiers.base import delivery_failed
+from certctl_mcp.notifiers.content import ContentWriter
 from certctl_mcp.notifiers.excerpt import excerpt, single_line
 from certctl_mcp.notifiers.idempotency import idempotency_key
+from certctl_mcp.notifiers.partial_deliveries import PartialDeliveries
 from storage.models import Notification
+
+_THREADS = 10
+"""Of one channel; more sends wait for one to end."""
+
+_LONGEST_ROOM_SECONDS = 15.0
+"""One room: Apprise's own pause between requests, and its timeouts."""
+
+_MENTION = re.compile(r"(?<![\w.@])@(?=\w)|(?<=<)[@!#](?=[\w&^])|@(?=everyone|here|channel|room|all\b)")
+_NO_BREAK = "\u2060"
+"""Invisible, and enough that no service reads the rest as a name."""
+
+# Their debug lines show URLs with tokens.
+for _name in ("apprise", "urllib3", "requests"):
+    logging.getLogger(_name).setLevel(logging.INFO)
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    title: str
+    body: str
 
 
 class AppriseNotifier:
-    """Sends through Apprise, in a thread, within the time-outs of its URL (`cto`, `rto`; 4 s each).
+    """Sends through Apprise. A send that has begun is awaited, and its result counts.
 
-    A thread can't be stopped: a send that is cancelled ends when the request under way does. Apprise has
-    no idempotency key, so the text names the notification, and a reader recognises a repeat.
+    Apprise has no idempotency key, so the text names the notification, and a reader recognises a repeat.
 
     Raises:
-        ValueError: Apprise knows no such service, or the URL lacks something.
+        ValueError: Apprise does not know the service, or the URL lacks something.
     """
 
-    def __init__(self, destination: AppriseDestination) -> None:
+    def __init__(
+        self,
+        destination: AppriseDestination,
+        content: ContentWriter | None = None,
+        *,
+        send_timeout: timedelta = timedelta(seconds=30),
+    ) -> None:
+        self._url = destination.url.get_secret_value()
+        self._ca_file = destination.ca_file
         self._confidential = destination.confidential
-        # Its redirects would be followed to any host.
-        self._apprise = apprise.Apprise(asset=apprise.AppriseAsset(http_redirects=False))
-        if not self._apprise.add(destination.url.get_secret_value()):
-            raise ValueError("Apprise can't use the URL; its pages say what the service needs")
+        self._content = content or ContentWriter()
+        self._send_seconds = send_timeout.total_seconds()
+        self._threads = anyio.CapacityLimiter(_THREADS)
+        self._partial = PartialDeliveries()
+        self._plugins()
+
+    @property
+    def attempt_timeout(self) -> timedelta:
+        """The send timeout, and the room that was begun just before it."""
+        return timedelta(seconds=self._send_seconds + _LONGEST_ROOM_SECONDS)
 
     async def send(self, notification: Notification) -> None:
-        failure = await anyio.to_thread.run_sync(self._notify, notification)
+        deadline = time.monotonic() + self._send_seconds
+        # A thread can't be stopped, and what it delivers must not be lost: it is awaited though cancelled.
+        with anyio.CancelScope(shield=True):
+            sending = asyncio.ensure_future(
+                anyio.to_thread.run_sync(self._notify, notification, deadline, limiter=self._threads)
+            )
+            while not sending.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([sending])
+            failure = sending.result()
         if failure is not None:
             raise delivery_failed(failure, self._confidential)
 
     async def aclose(self) -> None:
         """Nothing is open between sends."""
 
-    def _notify(self, notification: Notification) -> str | None:
-        """None when delivered, else why not."""
-        result = self._apprise.notify(
-            title=single_line(notification.type),
-            body=f"{notification.message}\n\nNotification: {idempotency_key(notification)}",
-            body_format=apprise.NotifyFormat.TEXT.value,
-        )
-        if result:
+    def _notify(self, notification: Notification, deadline: float) -> str | None:
+        """None if every room has it, otherwise why not."""
+        message = self._message(notification)
+        rooms = [
+            (f"{number}/{room}", plugin, room)
+            for number, plugin in enumerate(self._plugins())
+            for room in _rooms(plugin)
+        ]
+        remaining = self._partial.remaining(notification.id, [name for name, _, _ in rooms])
+        reasons: list[str] = []
+        for name, plugin, room in rooms:
+            if name not in remaining:
+                continue
+            if time.monotonic() >= deadline:
+                reasons.append("no time was left for the other rooms")
+                break
+            reason = _send_to(plugin, room, message)
+            if reason is None:
+                self._partial.record(notification.id, [name])
+            else:
+                reasons.append(excerpt(reason, self._confidential))
+        missing = self._partial.remaining(notification.id, [name for name, _, _ in rooms])
+        if not missing:
+            self._partial.forget(notification.id)
             return None
-        said = excerpt("; ".join(entry.message for entry in result.logs()), self._confidential)
-        return f"Apprise could not deliver: {said or 'it does not say why'}"
+        said = "; ".join(dict.fromkeys(reasons)) or "it does not say why"
+        if len(rooms) == 1:
+            return f"Apprise could not deliver: {said}"
+        return f"Apprise could not deliver: {len(missing)} of {len(rooms)} rooms are missing: {said}"
+
+    def _message(self, notification: Notification) -> _Message:
+        content = self._content.content(notification)
+        lines = [content.body]
+        if content.certificate_id:
+            lines.append(f"Certificate: {single_line(content.certificate_id)}")
+        if content.link:
+            lines.append(content.link)
+        lines.append(f"Notification: {idempotency_key(notification)}")
+        return _Message(without_mentions(single_line(content.title)), without_mentions("\n\n".join(lines)))
+
+    def _plugins(self) -> list[apprise.NotifyBase]:
+        """Made for every send: Apprise's objects are not made for several threads."""
+        # Its redirects would be followed to any host.
+        service = apprise.Apprise(asset=apprise.AppriseAsset(http_redirects=False))
+        if not service.add(self._url):
+            raise ValueError("Apprise can't use the URL; its documentation says what the service needs")
+        plugins: list[apprise.NotifyBase] = [*service]
+        for plugin in plugins:
+            if "overflow=" not in self._url:
+                plugin.overflow_mode = apprise.OverflowMode.SPLIT
+            if self._ca_file is not None and plugin.verify_certificate:
+                # Handed to `requests`, which takes the path of a CA file here.
+                plugin.verify_certificate = self._ca_file  # type: ignore[assignment]
+        return plugins
+
+
+def without_mentions(text: str) -> str:
+    """`text` in which nothing calls people or rooms, whatever the service's syntax."""
+    return _MENTION.sub(lambda found: f"{found[0]}{_NO_BREAK}", text)
+
+
+def _rooms(plugin: apprise.NotifyBase) -> list[object]:
+    """The targets that can be sent to one by one; a service without a list of them is one."""
+    targets = getattr(plugin, "targets", None)
+    return list(targets) if isinstance(targets, list) and len(targets) > 1 else [None]
+
+
+def _send_to(plugin: apprise.NotifyBase, room: object, message: _Message) -> str | None:
+    """Why it was not delivered; None if it was."""
+    if room is not None:
+        plugin.targets = [room]  # type: ignore[attr-defined]
+    service = apprise.Apprise(asset=plugin.asset)
+    service.add(plugin)
+    result = service.notify(
+        title=message.title, body=message.body, body_format=apprise.NotifyFormat.TEXT.value
+    )
+    return None if result else "; ".join(entry.message for entry in result.logs())

@@ -6,6 +6,7 @@ same Message-ID, by which mail systems show it once.
 """
 
 from collections.abc import Iterable
+from threading import Lock
 
 _REMEMBERED = 1000
 
@@ -15,6 +16,8 @@ class PartialDeliveries:
 
     def __init__(self) -> None:
         self._accepted: dict[str, frozenset[str]] = {}
+        # Some notifiers send from threads.
+        self._lock = Lock()
 
     def remaining(self, notification_id: str, recipients: Iterable[str]) -> tuple[str, ...]:
         """Those of `recipients` that do not have the mail yet."""
@@ -23,10 +26,11 @@ class PartialDeliveries:
 
     def record(self, notification_id: str, recipients: Iterable[str]) -> None:
         """Record that `recipients` have the mail and others do not."""
-        earlier = self._accepted.pop(notification_id, frozenset())
-        self._accepted[notification_id] = earlier.union(recipients)
-        while len(self._accepted) > _REMEMBERED:
-            del self._accepted[next(iter(self._accepted))]
+        with self._lock:
+            earlier = self._accepted.pop(notification_id, frozenset())
+            self._accepted[notification_id] = earlier.union(recipients)
+            while len(self._accepted) > _REMEMBERED:
+                del self._accepted[next(iter(self._accepted))]
 
     def forget(self, notification_id: str) -> None:
         """Forget a mail that all recipients have."""

@@ -174,7 +174,7 @@ class NotifierRegistry:
             case AppriseDestination():
                 from certctl_mcp.notifiers.apprise import AppriseNotifier
 
-                return AppriseNotifier(destination)
+                return AppriseNotifier(destination, content, send_timeout=self._send_timeout)
             case PluginDestination():
                 return PluginNotifier(destination)
             case _:

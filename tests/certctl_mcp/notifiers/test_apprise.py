@@ -1,13 +1,21 @@
+# mypy: disable-error-code="no-untyped-call,override,assignment,misc"
+"""Apprise, with services of the test's own and a real receiver."""
+
 import asyncio
+import logging
 import threading
-from collections.abc import Callable
-from typing import Any
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any, ClassVar
 
 import anyio
 import anyio.to_thread
+import apprise
 import pytest
 from apprise.decorators import notify
 from apprise.logger import logger
+from apprise.manager_plugins import NotificationManager
 
 from certctl_mcp.config.destinations import AppriseDestination
 from certctl_mcp.notifiers.apprise import AppriseNotifier
@@ -26,7 +34,7 @@ def service(scheme: str) -> Callable[[Callable[[dict[str, str]], bool]], None]:
         def called(body: str, title: str, notify_type: str, meta: dict[str, str], **kwargs: Any) -> bool:
             return deliver(meta)
 
-        notify(on=scheme)(called)  # type: ignore[no-untyped-call]
+        notify(on=scheme)(called)
 
     return register
 
@@ -102,3 +110,109 @@ async def test_no_secret_leaks() -> None:
     url = "leaky://ada:correct-horse@host/0123456789abcdef?token=staple"
     leaky = AppriseNotifier(AppriseDestination.model_validate({"url": url}))
     await assert_leaks_no_secret(leaky, ["correct-horse", "0123456789abcdef", "staple"])
+
+
+class Rooms(apprise.NotifyBase):
+    """A service with several rooms in one URL, of which some may be closed."""
+
+    service_name = "rooms"
+    secure_protocol = "rooms"
+    request_rate_per_sec = 0
+    body_maxlen = 400
+    heard: ClassVar[list[tuple[str, str]]] = []
+    closed: ClassVar[set[str]] = set()
+    seconds: ClassVar[float] = 0
+
+    def __init__(self, targets: list[str] | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.targets = targets or []
+
+    def send(self, body: str, title: str = "", **kwargs: Any) -> bool:
+        for room in self.targets:
+            time.sleep(self.seconds)
+            if room not in self.closed:
+                self.heard.append((room, f"{title} {body}"))
+        return not self.closed.intersection(self.targets)
+
+    def url(self, *args: Any, **kwargs: Any) -> str:
+        return "rooms://"
+
+    @staticmethod
+    def parse_url(url: str) -> dict[str, Any]:
+        parsed: dict[str, Any] = apprise.NotifyBase.parse_url(url, verify_host=False)
+        parsed["targets"] = apprise.NotifyBase.split_path(parsed["fullpath"])
+        return parsed
+
+
+@pytest.fixture
+def rooms() -> Iterator[type[Rooms]]:
+    manager = NotificationManager()
+    manager.add(Rooms, schemas="rooms")
+    Rooms.heard, Rooms.closed, Rooms.seconds = [], set(), 0
+    yield Rooms
+    manager.remove("rooms")
+
+
+def in_rooms(url: str = "rooms://host/a/b/c", **options: Any) -> AppriseNotifier:
+    return AppriseNotifier(AppriseDestination.model_validate({"url": url}), **options)
+
+
+async def test_the_certificate_is_in_the_message(rooms: type[Rooms]) -> None:
+    await in_rooms().send(notification(certificate_id="mc-api"))
+    assert [room for room, _ in rooms.heard] == ["a", "b", "c"]
+    assert all("Certificate: mc-api" in text for _, text in rooms.heard)
+
+
+async def test_a_long_message_is_split_unless_the_url_says_otherwise(rooms: type[Rooms]) -> None:
+    await in_rooms("rooms://host/a").send(notification(message="x" * 1000))
+    assert len(rooms.heard) > 2
+    assert sum(text.count("x") for _, text in rooms.heard) >= 1000
+    rooms.heard.clear()
+    await in_rooms("rooms://host/a?overflow=truncate").send(notification(message="x" * 1000))
+    assert len(rooms.heard) == 1
+
+
+@pytest.mark.parametrize(
+    "mention",
+    ["@everyone", "@here", "@channel", "<@123>", "<@&456>", "<!channel>", "<#C02>", "(@room)"],
+)
+async def test_nobody_can_be_called_by_a_message(rooms: type[Rooms], mention: str) -> None:
+    await in_rooms("rooms://host/a").send(notification(type=mention, message=f"{mention} at ops@example.com"))
+    ((_, text),) = rooms.heard
+    assert mention not in text
+    assert "ops@example.com" in text
+
+
+async def test_a_later_attempt_goes_to_the_rooms_that_were_missed(rooms: type[Rooms]) -> None:
+    chat, sent = in_rooms(), notification()
+    rooms.closed = {"b"}
+    failure = await failure_of(chat, sent)
+    assert "1 of 3 rooms are missing" in str(failure)
+    rooms.closed = set()
+    await chat.send(sent)
+    assert [room for room, _ in rooms.heard] == ["a", "c", "b"]
+
+
+async def test_no_room_is_begun_without_time_and_none_hears_twice(rooms: type[Rooms]) -> None:
+    rooms.seconds = 0.1
+    chat = in_rooms("rooms://host/a/b/c/d", send_timeout=timedelta(seconds=0.15))
+    sent = notification()
+    assert "no time was left" in str(await failure_of(chat, sent))
+    await chat.send(sent)
+    assert [room for room, _ in rooms.heard] == ["a", "b", "c", "d"]
+
+
+async def test_what_a_thread_delivers_after_it_was_cancelled_counts(rooms: type[Rooms]) -> None:
+    rooms.seconds = 0.1
+    async with asyncio.timeout(0.02):
+        await in_rooms("rooms://host/a").send(notification())
+    assert len(rooms.heard) == 1
+
+
+async def test_no_token_is_in_a_debug_log(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        await notifier(receiver, "correct-horse-battery").send(notification())
+    theirs = [
+        record for record in caplog.records if record.name.startswith(("apprise", "urllib3", "requests"))
+    ]
+    assert not any("correct-horse-battery" in record.getMessage() for record in theirs)
