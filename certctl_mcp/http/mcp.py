@@ -15,6 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 from certctl_mcp.config.api_keys import Role
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.http.auth.principal import actor_of, caller_of, permitted_tools
+from certctl_mcp.http.jsonrpc_body import ReadJsonRpcBody
 from certctl_mcp.http.limits import retry_after
 from certctl_mcp.http.mcp_headers import Representation, normalized_headers, representation
 from certctl_mcp.http.problem_details import problem_response
@@ -119,7 +120,8 @@ class McpEndpoint:
     async def _run(
         self, manager: StreamableHTTPSessionManager, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        await EndStreamsOnShutdown(manager.handle_request, self.shutting_down)(scope, receive, send)
+        app = ReadJsonRpcBody(EndStreamsOnShutdown(manager.handle_request, self.shutting_down))
+        await app(scope, receive, send)
 
 
 class _Explained:
