@@ -93,11 +93,13 @@ class Queue:
                     row.next_retry_at = None
                     row.last_error = HOPELESS
 
-    def due(self, slots: int, room: int, *, suspects: bool) -> list[datetime]:
-        """Since when what a claim must take has been due: the oldest, `room` of each channel at most."""
+    def due(self, slots: int, room: int, *, suspects: bool, channels: Collection[str]) -> list[datetime]:
+        """Since when a claim's notifications have been due: the oldest of its channels, `room` of each."""
         by_channel: dict[str, list[datetime]] = {}
         for row in self.rows.values():
             since = row.due_since()
+            if row.channel not in channels:
+                continue
             if since is not None and since <= self.now and row.suspect is suspects:
                 by_channel.setdefault(row.channel, []).append(since)
         fitting = [since for waiting in by_channel.values() for since in sorted(waiting)[:room]]

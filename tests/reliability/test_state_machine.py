@@ -116,9 +116,21 @@ class NotificationQueue(RuleBasedStateMachine):
         room=st.integers(0, 3),
         suspects=st.booleans(),
         lease=st.sampled_from((LEASE, LEASE * 4)),
+        channels=st.sampled_from((CHANNELS, CHANNELS, *((channel,) for channel in CHANNELS), ())),
     )
-    def claim(self, side: int, worker: str, slots: int, room: int, suspects: bool, lease: timedelta) -> Any:
-        return multiple(*self._claim(side, worker, slots, room, suspects=suspects, lease=lease))
+    def claim(
+        self,
+        side: int,
+        worker: str,
+        slots: int,
+        room: int,
+        suspects: bool,
+        lease: timedelta,
+        channels: tuple[str, ...],
+    ) -> Any:
+        return multiple(
+            *self._claim(side, worker, slots, room, suspects=suspects, lease=lease, channels=channels)
+        )
 
     @rule(notification=notifications, times=st.integers(1, 5))
     def let_it_fail(self, notification: str, times: int) -> None:
@@ -250,12 +262,20 @@ class NotificationQueue(RuleBasedStateMachine):
             assert self.run(due_at) == self.model.next_due_at(after)
 
     def _claim(
-        self, side: int, worker: str, slots: int, room: int, *, suspects: bool, lease: timedelta
+        self,
+        side: int,
+        worker: str,
+        slots: int,
+        room: int,
+        *,
+        suspects: bool,
+        lease: timedelta,
+        channels: tuple[str, ...] = CHANNELS,
     ) -> tuple[Claim, ...]:
         self.model.end_leases()
-        due = self.model.due(slots, room, suspects=suspects)
+        due = self.model.due(slots, room, suspects=suspects, channels=channels)
         repository = self.sides[side]
-        wanted = request(worker, lease, slots, Room(room), suspects=suspects, channels=CHANNELS)
+        wanted = request(worker, lease, slots, Room(room), suspects=suspects, channels=channels)
         found = self.run(repository.claim(wanted))
         self.looked_at[side] = found.looked_at
         claims = found.claims
