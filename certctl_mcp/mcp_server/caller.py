@@ -1,5 +1,8 @@
 """The caller of a request: the client of a server on stdio, or whoever the HTTP front has authenticated."""
 
+from typing import Any
+
+from mcp.server.context import ServerRequestContext
 from mcp.server.mcpserver import Context
 
 from certctl_mcp.runtime.lifespan import Opening
@@ -7,6 +10,11 @@ from certctl_mcp.services.actors import actor_name
 
 HTTP_ACTOR = "certctl_mcp.actor"
 """The key in an ASGI scope under which the HTTP front passes the name of its caller."""
+
+
+def http_caller(ctx: ServerRequestContext[Opening, Any]) -> str:
+    """The caller that the HTTP front has authenticated; empty on stdio, which has one client."""
+    return "" if ctx.request is None else str(ctx.request.scope[HTTP_ACTOR])
 
 
 def actor_of(ctx: Context[Opening]) -> str:

@@ -22,6 +22,7 @@ from mcp_types import (
     UnsubscribeRequestParams,
 )
 
+from certctl_mcp.mcp_server.caller import http_caller
 from certctl_mcp.mcp_server.errors import CALL_TIMEOUT
 from certctl_mcp.mcp_server.resources import find
 from certctl_mcp.mcp_server.sdk_internals import connection_of
@@ -48,6 +49,7 @@ async def _subscribe(ctx: Context, params: SubscribeRequestParams) -> EmptyResul
         resource.uri,
         partial(resource.fingerprint, opening),
         partial(connection.send_resource_updated, params.uri),
+        http_caller(ctx),
     )
     # At most one subscription per spelling, however often the client repeats the request.
     earlier = subscribed.pop(params.uri, None)
@@ -73,16 +75,19 @@ async def _listen(ctx: Context, params: SubscriptionsListenRequestParams) -> Sub
     with ExitStack() as watching:
         with anyio.fail_after(CALL_TIMEOUT.total_seconds()):
             for uri in wanted:
-                watching.callback(await _watch(opening, uri, bus))
+                watching.callback(await _watch(opening, uri, bus, http_caller(ctx)))
         listening = ListenHandler(bus)
         with opening.endless(listening.close):
             return await listening(ctx, params.model_copy(update={"notifications": honored}))
 
 
-async def _watch(opening: Opening, uri: str, bus: InMemorySubscriptionBus) -> Unsubscribe:
+async def _watch(opening: Opening, uri: str, bus: InMemorySubscriptionBus, caller: str) -> Unsubscribe:
     resource = find(uri)
     return await opening.watch.subscribe(
-        resource.uri, partial(resource.fingerprint, opening), partial(bus.publish, ResourceUpdated(uri))
+        resource.uri,
+        partial(resource.fingerprint, opening),
+        partial(bus.publish, ResourceUpdated(uri)),
+        caller,
     )
 
 

@@ -2,6 +2,7 @@
 are notified if it differs."""
 
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+MAX_PER_CALLER = 200
 MAX_SUBSCRIPTIONS = 1000
 """Of all clients. Each may cost a read whenever the database changes."""
 
@@ -41,10 +43,10 @@ _BROKEN = b"broken"
 
 
 class TooManySubscriptionsError(RequestError):
-    """The limit on subscriptions is reached."""
+    """A limit on subscriptions is reached: that of the process, or that of one caller."""
 
-    def __init__(self) -> None:
-        super().__init__(f"{MAX_SUBSCRIPTIONS} subscriptions are open, which is the limit; end some first")
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} subscriptions are open, which is the limit; end some first")
 
 
 @dataclass(eq=False, slots=True)
@@ -81,27 +83,36 @@ class Watch:
     def __init__(self) -> None:
         self._subjects: dict[str, _Subject] = {}
         self._subscriptions = 0
+        self._of_caller: Counter[str] = Counter()
 
-    async def subscribe(self, key: str, read: Read, notify: Notify) -> Unsubscribe:
+    async def subscribe(self, key: str, read: Read, notify: Notify, caller: str = "") -> Unsubscribe:
         """Call `notify` whenever the subject named `key` changes, until the returned function is called.
 
+        A `caller` with a name has a share only: one of several must not take all subscriptions.
+
         Raises:
-            TooManySubscriptionsError: the limit is reached.
+            TooManySubscriptionsError: a limit is reached.
             And what `read` raises.
         """
         if self._subscriptions >= MAX_SUBSCRIPTIONS:
-            raise TooManySubscriptionsError
+            raise TooManySubscriptionsError(MAX_SUBSCRIPTIONS)
+        if caller and self._of_caller[caller] >= MAX_PER_CALLER:
+            raise TooManySubscriptionsError(MAX_PER_CALLER)
         subscriber = _Subscriber(notify)
         # Before the first read: the next round then finds a change that happens during it.
         subject = self._subjects.setdefault(key, _Subject(read))
         subject.subscribers.add(subscriber)
         self._subscriptions += 1
+        self._of_caller[caller] += 1
 
         def unsubscribe() -> None:
             if subscriber in subject.subscribers:
                 subject.subscribers.remove(subscriber)
                 subscriber.pending = False
                 self._subscriptions -= 1
+                self._of_caller[caller] -= 1
+                if not self._of_caller[caller]:
+                    del self._of_caller[caller]
                 if not subject.subscribers:
                     del self._subjects[key]
 

@@ -220,3 +220,15 @@ async def test_no_more_watch_than_may_be(database: Database, monkeypatch: pytest
         await watch.subscribe("thing", thing.look, ear.tell)
     stop()
     await watch.subscribe("thing", thing.look, ear.tell)
+
+
+async def test_one_caller_can_t_take_every_subscription(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("certctl_mcp.runtime.watch.MAX_PER_CALLER", 1)
+    thing, ear = Thing(), Ear()
+    watch = Watch()
+    stop = await watch.subscribe("thing", thing.look, ear.tell, "http:ada")
+    with pytest.raises(TooManySubscriptionsError):
+        await watch.subscribe("other", thing.look, ear.tell, "http:ada")
+    await watch.subscribe("thing", thing.look, ear.tell, "http:bob")
+    stop()
+    await watch.subscribe("other", thing.look, ear.tell, "http:ada")
