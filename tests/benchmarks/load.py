@@ -33,6 +33,8 @@ LISTS = "GET /api/v1/notifications"
 REQUEUES = "POST .../requeue"
 CREATES = "POST /api/v1/notifications"
 PATIENCE = 60
+KEPT_ALIVE = (1, 20, 200)
+KEPT_ALIVE_SECONDS = 5
 
 
 @dataclass
@@ -67,6 +69,7 @@ def run(scale: Scale, workspace: Workspace) -> list[Comparison]:
             "CERTCTL_RATE_LIMIT_ENABLED": "false",
         }
         with _serving(Command([*command.arguments, "serve", "--http", "--port", "0"], environment)) as url:
+            kept_alive = asyncio.run(_kept_alive(url))
             measured, seconds = asyncio.run(_load(url, scale))
     requests = {what: [len(took) / seconds] for what, took in measured.took.items()}
     p50 = {what: [_percentile(took, 50)] for what, took in measured.took.items()}
@@ -76,7 +79,31 @@ def run(scale: Scale, workspace: Workspace) -> list[Comparison]:
         Comparison(f"{title} requests", "a second", requests, []),
         Comparison(f"{title} median", "ms", p50, []),
         Comparison(f"{title} 99th percentile", "ms", p99, []),
+        Comparison("kept-alive connections that ask without a pause", "requests a second", kept_alive, []),
     ]
+
+
+async def _kept_alive(url: str) -> dict[str, list[float]]:
+    """What `wrk` measures: each of 1, 20 and 200 clients asks again as soon as it is answered."""
+    found: dict[str, list[float]] = {}
+    for clients in KEPT_ALIVE:
+        for what, path in (("health", "/health"), ("list", f"/api/v1/notifications?per_page={PAGE}")):
+            async with _session(url, clients) as session:
+                ends = time.monotonic() + KEPT_ALIVE_SECONDS
+                counts = await asyncio.gather(*(_ask_until(session, path, ends) for _ in range(clients)))
+            found[f"{what}, {clients} clients"] = [sum(counts) / KEPT_ALIVE_SECONDS]
+    return found
+
+
+async def _ask_until(session: ClientSession, path: str, ends: float) -> int:
+    count = 0
+    while time.monotonic() < ends:
+        async with session.get(path) as answer:
+            await answer.read()
+            if answer.status != 200:
+                raise RuntimeError(f"{path}: {answer.status}")
+        count += 1
+    return count
 
 
 async def _load(url: str, scale: Scale) -> tuple[Measured, float]:
