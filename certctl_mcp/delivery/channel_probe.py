@@ -21,11 +21,14 @@ class TrialResult(BaseModel):
     """Why it was not delivered, without secrets; None if it was."""
 
 
-def trial_notification(channel: str, recipient: str, now: datetime) -> Notification:
-    """A notification that says what it is. Its text is fixed, so it can't be used to send another message."""
+def trial_notification(channel: str, recipient: str, now: datetime, *, type: str = TYPE) -> Notification:
+    """A notification that says what it is; `type` selects its template.
+
+    Its text is fixed, so it can't be used to send another message.
+    """
     message = (
         f"This is a test of the channel {channel} by certctl-mcp, sent {now:%Y-%m-%d %H:%M:%S} UTC. "
         "Nothing has happened, and nothing needs to be done."
     )
-    new = NewNotification(type=TYPE, channel=channel, recipient=recipient, message=message)
+    new = NewNotification(type=type, channel=channel, recipient=recipient, message=message)
     return pending(new, new_notification_id(), now)

@@ -64,6 +64,15 @@ class Notifier(Protocol):
         ...
 
 
+@runtime_checkable
+class PreviewedNotifier(Notifier, Protocol):
+    """A notifier that can show what it would send."""
+
+    def preview(self, notification: Notification) -> str:
+        """What would go out, without secrets; nothing is sent."""
+        ...
+
+
 def delivery_failed(
     message: str,
     confidential: Iterable[str],

@@ -21,6 +21,7 @@ from certctl_mcp.notifiers.recipients import MalformedRecipientError, parse_reci
 from certctl_mcp.notifiers.smtp_failures import Refusal, SessionError, recipients_refused, session_failed
 from certctl_mcp.notifiers.tcp import ProxyError, connect
 from certctl_mcp.notifiers.tls import client_context
+from certctl_mcp.text.redaction import redact
 from storage.clock import Clock, utc_now
 from storage.models import Notification
 
@@ -65,6 +66,15 @@ class EmailNotifier:
         self._clock = clock
         self._partial = PartialDeliveries()
         self._tls = None if destination.security == "none" else client_context(destination)
+
+    def preview(self, notification: Notification) -> str:
+        recipients = parse_recipients(notification.recipient).addresses if notification.recipient else ()
+        destination = self._destination
+        content = self._content.content(notification)
+        mail = compose(
+            notification, content, destination.from_address, recipients, self._clock(), html=destination.html
+        )
+        return redact(mail.as_string(), self._confidential)
 
     async def send(self, notification: Notification) -> None:
         try:

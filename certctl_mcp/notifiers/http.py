@@ -19,6 +19,7 @@ from certctl_mcp.notifiers.http_failures import RequestError, Timeouts, explain
 from certctl_mcp.notifiers.http_response import HttpResponse, parse_retry_after
 from certctl_mcp.notifiers.observed_connection import Exchange, current_exchange
 from certctl_mcp.notifiers.tls import client_context
+from certctl_mcp.text.redaction import redact
 
 _BODY_BYTES = 16 * 1024
 """Of an answer this much is read; a connection with more to come is closed."""
@@ -90,6 +91,10 @@ class Endpoint:
                 raise self._unanswered(error) from None
             if not _is_success(exchange.status):
                 raise self._refusal(HttpResponse(exchange.status)) from None
+
+    def redacted(self, text: str) -> str:
+        """`text` without the secrets of this endpoint."""
+        return redact(text, self._confidential)
 
     async def _post_to(self, url: URL, exchange: Exchange, body: bytes, headers: Mapping[str, str]) -> None:
         for _ in range(_MAX_REDIRECTS + 1):

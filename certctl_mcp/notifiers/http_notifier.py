@@ -33,6 +33,9 @@ class HttpNotifier(ABC):
     def write(self, notification: Notification) -> Post:
         """The notification in this channel's format."""
 
+    def preview(self, notification: Notification) -> str:
+        return self._endpoint.redacted(self.write(notification).body.decode())
+
     async def send(self, notification: Notification) -> None:
         post = self.write(notification)
         await self._endpoint.post(post.body, post.headers, suffix=post.suffix)

@@ -26,7 +26,7 @@ from certctl_mcp.config.destinations import (
     WebhookDestination,
 )
 from certctl_mcp.config.errors import SettingsError
-from certctl_mcp.notifiers.base import Notifier, delivery_failed
+from certctl_mcp.notifiers.base import Notifier, PreviewedNotifier, delivery_failed
 from certctl_mcp.notifiers.content import ContentWriter
 from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.notifiers.plugins import PluginNotifier, UnusablePluginError, check_installed
@@ -115,6 +115,11 @@ class NotifierRegistry:
         if notifier is None and channel in self._channels:
             return await anyio.to_thread.run_sync(self._built, channel)
         return notifier
+
+    async def preview(self, notification: Notification) -> str | None:
+        """What would go out over the notification's channel; None where it can't show that."""
+        notifier = await self.find(notification.channel)
+        return notifier.preview(notification) if isinstance(notifier, PreviewedNotifier) else None
 
     async def aclose(self) -> None:
         """Close every connection, even if closing one notifier fails."""

@@ -8,7 +8,7 @@ from functools import partial
 from pydantic import BaseModel, ConfigDict
 
 from certctl_mcp.delivery.attempt import error_text
-from certctl_mcp.delivery.channel_probe import TrialResult, trial_notification
+from certctl_mcp.delivery.channel_probe import TYPE, TrialResult, trial_notification
 from certctl_mcp.delivery.retry_loop import RetryLoop
 from certctl_mcp.notifiers.allowed_recipients import AllowedRecipients, RecipientNotAllowedError
 from certctl_mcp.services.bulk import BulkActions
@@ -140,7 +140,13 @@ class NotificationService:
         return await self._repository.accept(new, actor=actor)
 
     async def send_test(
-        self, channel: str, recipient: str = "", *, actor: str | None = None, assistant: bool = False
+        self,
+        channel: str,
+        recipient: str = "",
+        *,
+        type: str = TYPE,
+        actor: str | None = None,
+        assistant: bool = False,
     ) -> TrialResult:
         """Try a channel with one immediate attempt of a test message, which is not stored but audited.
 
@@ -151,7 +157,7 @@ class NotificationService:
         if channel not in self._channels:
             raise UnknownChannelError(channel, tuple(self._channels))
         self._check_recipient(channel, recipient, assistant=assistant)
-        trial = trial_notification(channel, recipient, self._clock())
+        trial = trial_notification(channel, recipient, self._clock(), type=type)
         if actor is not None:
             await self._repository.record_test(trial.id, actor=actor)
         logger.info("%s tests the channel %r with %s", actor or "the operator", channel, trial.id)

@@ -15,6 +15,11 @@ def try_channel(
         str, typer.Argument(metavar="CHANNEL", help="The channel.", autocompletion=complete_channel)
     ],
     recipient: Annotated[str, typer.Option(metavar="ADDRESS", help="Address within the channel.")] = "",
+    type: Annotated[
+        str | None,
+        typer.Option(help="Print what a notification of this type would look like, instead of sending."),
+    ] = None,
+    send: Annotated[bool, typer.Option("--send", help="With --type: send it as well.")] = False,
     json: Format = Format.TEXT,
     config: ConfigFile = None,
 ) -> ExitCode:
@@ -34,20 +39,40 @@ def try_channel(
         without_queue,
     )
     from certctl_mcp.cli.terminal.output import print_json
-    from certctl_mcp.delivery.channel_probe import TrialResult
+    from certctl_mcp.delivery.channel_probe import TYPE, TrialResult, trial_notification
+    from certctl_mcp.notifiers.registry import NotifierRegistry
     from certctl_mcp.runtime.application import Application, open_application
+    from certctl_mcp.services.errors import UnknownChannelError
+    from storage.clock import utc_now
     from storage.errors import DatabaseReadOnlyError
 
     async def audited(application: Application) -> TrialResult:
         try:
-            return await application.notifications.send_test(channel, recipient, actor=operator())
+            return await application.notifications.send_test(
+                channel, recipient, type=type or TYPE, actor=operator()
+            )
         except DatabaseReadOnlyError:
-            return await application.notifications.send_test(channel, recipient)
+            return await application.notifications.send_test(channel, recipient, type=type or TYPE)
 
     async def unaudited() -> TrialResult:
         async with without_queue(settings_of(config)) as settings, open_application(settings) as application:
-            return await application.notifications.send_test(channel, recipient)
+            return await application.notifications.send_test(channel, recipient, type=type or TYPE)
 
+    async def previewed() -> str | None:
+        settings = settings_of(config)
+        async with NotifierRegistry.open(settings.channels, 1, public_url=settings.public_url) as notifiers:
+            if channel not in notifiers.descriptions:
+                raise UnknownChannelError(channel, tuple(notifiers.descriptions))
+            return await notifiers.preview(
+                trial_notification(channel, recipient, utc_now(), type=type or TYPE)
+            )
+
+    if type is not None:
+        with command_failures():
+            preview = anyio.run(previewed)
+        print(preview or f"the channel {channel} can't show what it would send")
+        if not send:
+            return ExitCode.DONE
     try:
         result = with_application(config, audited, Access.CHANGE, no_migrate=True)
     except NoQueueError:

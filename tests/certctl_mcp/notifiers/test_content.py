@@ -180,3 +180,21 @@ def test_a_template_with_a_mistake_stops_the_start(tmp_path: Any, template: str)
     )
     with pytest.raises(SettingsError, match=r"may use \$type, \$message, .* and \$\$ for a dollar sign"):
         load_settings(file, {})
+
+
+@pytest.mark.parametrize("channel", sorted(HTTP_CHANNELS))
+async def test_a_preview_shows_what_would_go_out_and_sends_nothing(receiver: Receiver, channel: str) -> None:
+    destination = HTTP_CHANNELS[channel](receiver.url)
+    configured = Channel.model_validate(
+        {
+            "name": "Alerts",
+            "destination": destination,
+            "templates": {"default": {"body": "Worded: $message"}},
+        }
+    )
+    async with NotifierRegistry.open([configured], 10) as registry:
+        preview = await registry.preview(notification(channel="Alerts"))
+    assert preview is not None
+    assert "Worded: api.example.com expires in 7 days" in preview
+    assert "R" * 32 not in preview
+    assert receiver.received == []
