@@ -17,6 +17,7 @@ from storage.errors import (
     DatabaseTooNewError,
     DatabaseUnreachableError,
     DiskFullError,
+    IdempotencyConflictError,
     NotADatabaseError,
     NotificationConflictError,
     NotificationError,
@@ -72,6 +73,12 @@ def explained(failure: BaseException | None) -> str | None:
             return _bounded(
                 f"There is no notification {_id(failure.notification_id)}{_meant_id(failure.nearest)} "
                 "list_notifications lists the ids."
+            )
+        case IdempotencyConflictError():
+            return _bounded(
+                f"The idempotency key {quoted(failure.idempotency_key)} belongs to notification "
+                f"{_id(failure.notification_id)}, which has other contents; use a new key for a new "
+                "notification."
             )
         case NotificationConflictError():
             return _bounded(
