@@ -19,7 +19,6 @@ from sqlalchemy import (
     literal_column,
     not_,
     null,
-    or_,
     select,
     update,
 )
@@ -31,7 +30,7 @@ from storage.models import AttemptOutcome, Claim, NotificationStatus
 from storage.operations.due import FAILED, channels
 from storage.operations.notify import notify_due
 from storage.schema.tables import notification_attempts, notification_events
-from storage.sql.dialects import beyond, has_status, over, unindexed
+from storage.sql.dialects import beyond, over, unindexed
 from storage.sql.json_rows import Batch, Value, encoded
 from storage.sql.types import UtcDateTime
 
@@ -66,9 +65,10 @@ def held_by(claims: Batch) -> ColumnElement[bool]:
     )
 
 
-WAITING = or_(*(has_status(unindexed(_n.status), status) for status in ("pending", "failed")))
+WAITING = unindexed(_n.status).in_([literal_column("'pending'"), literal_column("'failed'")])
 """Another program may give a leased row another status. Then no outcome of ours may overwrite that. The row
-is found by its id, and no index of the status may be used instead."""
+is found by its id, and no index of a status may be used instead: written as a list, the condition implies
+the predicate of none."""
 
 _ENDED = select(_n.id).where(EXPIRED).order_by(unindexed(_n.id)).with_for_update(skip_locked=True)
 _ended = _n.id.in_(select(Batch("ended").values))
