@@ -18,6 +18,7 @@ from storage.models import (
     NotificationStatus,
     Share,
 )
+from storage.operations.actions import ELIGIBLE
 from storage.operations.eligible import eligible, has_status, undelivered
 from storage.schema.rows import NOTIFICATION, READABLE, notification_of
 from storage.schema.tables import notification_events
@@ -71,9 +72,18 @@ def _leading(wanted: NotificationFilter) -> set[ColumnElement[str]]:
     if wanted.certificate_id is not None:
         return {_n.certificate_id}
     by_value = {wanted.channel, wanted.type, wanted.recipient} != {None}
-    if by_value and not (wanted.statuses and _FEW.issuperset(wanted.statuses)):
+    if by_value and not _is_selective(wanted):
         return {_n.channel, _n.type, _n.recipient}
     return {_n.status}
+
+
+def _is_selective(wanted: NotificationFilter) -> bool:
+    """Whether the statuses alone select few rows."""
+    if wanted.eligible_for is None:
+        return bool(wanted.statuses) and _FEW.issuperset(wanted.statuses)
+    # What counts as sent though nothing was delivered is few as well, and has an index of its own.
+    statuses = ELIGIBLE[wanted.eligible_for].statuses
+    return _FEW.issuperset(set(statuses).intersection(wanted.statuses or statuses))
 
 
 def _looked_up(column: "Column[str]", leading: set[ColumnElement[str]]) -> ColumnElement[str]:

@@ -151,11 +151,11 @@ QUESTIONS: dict[str, tuple[Operation, set[str]]] = {
     ),
     "failures": (
         lambda queue: queue.repository.failure_groups(NotificationFilter(), limit=100),
-        {"events_newest_by_status", "primary key"},
+        {"events_newest_by_status", "events_newest_undelivered", "primary key"},
     ),
     "failures of a channel": (
         lambda queue: queue.repository.failure_groups(NotificationFilter(channel="Slack"), limit=100),
-        {"events_newest_by_status", "primary key"},
+        {"events_newest_by_status", "events_newest_undelivered", "primary key"},
     ),
     "number of attempts": (
         lambda queue: queue.repository.count_attempts("notif-00000009"),
