@@ -142,7 +142,7 @@ async def open_application(
                 notifiers.descriptions,
                 database.clock,
                 recipients=AllowedRecipients(settings.channels),
-                delivers=delivers,
+                limitation=limitation,
             )
             stats = StatsService(database, repository, limitation=limitation)
             presence = None

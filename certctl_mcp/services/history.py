@@ -7,6 +7,7 @@ receivers is not repeated in it, so it can be trusted where theirs can't.
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import Enum, auto
 from itertools import groupby
 
 from certctl_mcp.config.durations import format_duration
@@ -28,6 +29,16 @@ _ENDED = {
     AttemptOutcome.SKIPPED: "found no notifier for the channel",
     AttemptOutcome.ABANDONED: "never finished",
 }
+
+
+class Deliverer(Enum):
+    """Who delivers over a notification's channel."""
+
+    PROCESS = auto()
+    """A running process of this program."""
+    CERTCTL = auto()
+    """certctl's server, on its own database."""
+    NOBODY = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +71,7 @@ def account(
     max_attempts: int,
     earlier: int = 0,
     remedies: Remedies = TOOLS,
+    deliverer: Deliverer = Deliverer.PROCESS,
 ) -> str:
     """A few sentences: acceptance, attempts, state at `now`, what comes next and what can be done.
 
@@ -71,7 +83,7 @@ def account(
         sentences.append(
             f"{notification.retry_count} failed attempts are counted but not recorded one by one."
         )
-    sentences.append(_standing(notification, attempts, now, max_attempts, remedies))
+    sentences.append(_standing(notification, attempts, now, max_attempts, remedies, deliverer))
     return " ".join(sentences)
 
 
@@ -137,15 +149,20 @@ def _cause(attempt: Attempt) -> str:
 
 
 def _standing(
-    n: Notification, attempts: Sequence[Attempt], now: datetime, max_attempts: int, remedies: Remedies
+    n: Notification,
+    attempts: Sequence[Attempt],
+    now: datetime,
+    max_attempts: int,
+    remedies: Remedies,
+    deliverer: Deliverer,
 ) -> str:
     if under_way(n, now):
         return f"Attempt {n.attempt_count} is in progress; its outcome is known by {_lease_end(n)}."
     match n.status:
         case NotificationStatus.PENDING:
-            return _pending(n, attempts)
+            return _pending(n, attempts, deliverer)
         case NotificationStatus.FAILED:
-            return _failed(n, now, max_attempts)
+            return _failed(n, now, max_attempts, remedies, deliverer)
         case NotificationStatus.DEAD:
             return _dead(n, max_attempts, remedies)
         case NotificationStatus.SENT:
@@ -158,21 +175,50 @@ def _lease_end(n: Notification) -> str:
     return moment(n.lease_expires_at) if n.lease_expires_at else "an unknown time"
 
 
-def _pending(n: Notification, attempts: Sequence[Attempt]) -> str:
+_NOBODY = "No running process delivers over its channel, so it waits until one that has the channel starts."
+
+
+def _pending(n: Notification, attempts: Sequence[Attempt], deliverer: Deliverer) -> str:
     if n.lease_expires_at is not None:
         return f"The worker of attempt {n.attempt_count} never finished, so it is due again."
-    if any(attempt.outcome in _FAILED for attempt in attempts):
-        return "It has been requeued since, is due now, and will be attempted automatically."
-    return "It is due now and will be attempted automatically."
+    requeued = any(attempt.outcome in _FAILED for attempt in attempts)
+    match deliverer:
+        case Deliverer.CERTCTL:
+            again = "It has been requeued since. " if requeued else ""
+            return f"{again}certctl's server delivers on this database and will send it."
+        case Deliverer.NOBODY:
+            return f"It {'has been requeued since and ' if requeued else ''}is due now. {_NOBODY}"
+        case Deliverer.PROCESS if requeued:
+            return "It has been requeued since, is due now, and will be attempted automatically."
+        case Deliverer.PROCESS:
+            return "It is due now and will be attempted automatically."
 
 
-def _failed(n: Notification, now: datetime, max_attempts: int) -> str:
+def _failed(
+    n: Notification, now: datetime, max_attempts: int, remedies: Remedies, deliverer: Deliverer
+) -> str:
+    if deliverer is Deliverer.CERTCTL:
+        return _failed_at_certctl(n, remedies)
     left = max(1, max_attempts - n.retry_count)
     count = f"{left} more attempt{'s' if left > 1 else ''} before it becomes a dead letter"
+    if deliverer is Deliverer.NOBODY:
+        when = "now" if n.next_retry_at is None or n.next_retry_at <= now else moment(n.next_retry_at)
+        return f"The next attempt is due {when}; {count}. {_NOBODY}"
     if n.next_retry_at is None or n.next_retry_at <= now:
         return f"The next attempt is due now and is automatic; {count}."
     wait = format_duration(timedelta(seconds=round((n.next_retry_at - now).total_seconds())))
     return f"The next attempt is due {moment(n.next_retry_at)}, in {wait}, and is automatic; {count}."
+
+
+def _failed_at_certctl(n: Notification, remedies: Remedies) -> str:
+    if n.next_retry_at is not None:
+        return f"certctl's server delivers on this database and retries it after {moment(n.next_retry_at)}."
+    stuck = (
+        "It is stuck: certctl's server delivers on this database and never retries a failed first attempt."
+    )
+    if remedies.requeue is None:
+        return stuck
+    return f"{stuck} {remedies.requeue} makes certctl's server send it again."
 
 
 def _dead(n: Notification, max_attempts: int, remedies: Remedies) -> str:

@@ -21,7 +21,9 @@ from certctl_mcp.services.errors import (
     UnknownTypeError,
     UnknownValueError,
 )
+from certctl_mcp.services.history import Deliverer
 from certctl_mcp.services.ids import may_be_shortened
+from certctl_mcp.services.limitations import Limitation
 from certctl_mcp.services.suggestions import LONGEST, nearest_id
 from storage.clock import Clock, utc_now
 from storage.errors import NotificationConflictError, NotificationNotFoundError
@@ -97,18 +99,18 @@ class NotificationService:
         clock: Clock = utc_now,
         *,
         recipients: AllowedRecipients | None = None,
-        delivers: bool = True,
+        limitation: Limitation | None = None,
     ) -> None:
         """`channels` maps the name of each configured channel to its description.
 
-        `delivers` is whether this process attempts due notifications.
+        `limitation` is what keeps this process from attempting due notifications.
         """
         self._repository = repository
         self._retry_loop = retry_loop
         self._channels = channels
         self._clock = clock
         self._recipients = recipients or AllowedRecipients(())
-        self._delivers = delivers
+        self._limitation = limitation
         self.bulk = BulkActions(repository, clock)
 
     @property
@@ -271,7 +273,7 @@ class NotificationService:
         Raises:
             DeliveriesOffError: this process delivers nothing.
         """
-        if not self._delivers:
+        if self._limitation is not None:
             raise DeliveriesOffError
         return await self._retry_loop.sweep()
 
@@ -292,6 +294,13 @@ class NotificationService:
             )
             for name, destination in destinations.items()
         )
+
+    async def deliverer(self, channel: str) -> Deliverer:
+        """Who delivers the notifications of a channel at present."""
+        if any(channel in process.channels for process in await self._repository.processes()):
+            return Deliverer.PROCESS
+        certctl = self._limitation is Limitation.CERTCTL_DELIVERS
+        return Deliverer.CERTCTL if certctl else Deliverer.NOBODY
 
     async def unserved_channels(self) -> tuple[UnservedChannel, ...]:
         """The channels that no live process has, though notifications wait for them."""

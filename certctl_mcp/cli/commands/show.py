@@ -21,7 +21,14 @@ def show(id_: Id, json: Format = Format.TEXT, config: ConfigFile = None) -> int:
         notification_id = await application.notifications.complete_id(id_)
         notification, attempts = await application.notifications.get(notification_id)
         limit = application.settings.max_attempts
-        text = account(notification, attempts, now, max_attempts=limit, remedies=COMMANDS)
+        text = account(
+            notification,
+            attempts,
+            now,
+            max_attempts=limit,
+            remedies=COMMANDS,
+            deliverer=await application.notifications.deliverer(notification.channel),
+        )
         detail = Detail(notification=notification, attempts=attempts, account=text)
         if json:
             print_json(detail, json)

@@ -116,6 +116,7 @@ async def notification_details(opening: Opening, id: str, offset: int = 0) -> No
             max_attempts=application.settings.max_attempts,
             earlier=earlier,
             remedies=tools(application.settings.tool_groups),
+            deliverer=await application.notifications.deliverer(notification.channel),
         ),
         "under_way": under_way(notification, now),
         "notification": row(notification, 0),

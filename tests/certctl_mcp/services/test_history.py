@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from certctl_mcp.config.tool_groups import ToolGroup
-from certctl_mcp.services.history import account, attempts_summary, tools
+from certctl_mcp.services.history import Deliverer, account, attempts_summary, tools
 from storage.models import Attempt, AttemptOutcome, Notification, NotificationStatus
 from tests.builders import NOON, TOOK, notification
 
@@ -219,3 +219,28 @@ def test_attempts_are_counted_as_a_reader_would(
     status: NotificationStatus, overrides: dict[str, Any], expected: str | None
 ) -> None:
     assert attempts_summary(in_state(status, **overrides), 5) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "deliverer", "said"),
+    [
+        (NotificationStatus.PENDING, Deliverer.NOBODY, "No running process delivers over its channel"),
+        (NotificationStatus.FAILED, Deliverer.NOBODY, "No running process delivers over its channel"),
+        (
+            NotificationStatus.PENDING,
+            Deliverer.CERTCTL,
+            "certctl's server delivers on this database",
+        ),
+        (
+            NotificationStatus.FAILED,
+            Deliverer.CERTCTL,
+            "requeue_notification makes certctl's server send",
+        ),
+    ],
+)
+def test_nothing_is_called_automatic_that_nobody_here_does(
+    status: NotificationStatus, deliverer: Deliverer, said: str
+) -> None:
+    story = account(notification(status=status), (), NOON, max_attempts=5, deliverer=deliverer)
+    assert said in story
+    assert "automatic" not in story

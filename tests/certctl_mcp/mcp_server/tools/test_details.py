@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from storage.operations.processes import Heartbeat
 from storage.repository import NotificationRepository
 from tests.builders import Queue, SettableClock
 from tests.certctl_mcp.mcp_server.tools.conftest import Assistant
@@ -10,6 +11,9 @@ from tests.serving import Destination
 
 async def test_it_tells_what_happened_and_what_comes_next(assistant: Assistant, queue: Queue) -> None:
     failed = await queue.failed("HTTP 503 from receiver.example")
+    nobody = await assistant.call("get_notification", id=failed.id)
+    assert "No running process delivers over its channel" in nobody["account"]
+    await queue.repository.heartbeat(Heartbeat("worker-1", "host", "1.0", (failed.channel,)))
     details = await assistant.call("get_notification", id=failed.id)
     assert details["account"].startswith("Accepted 2026-01-01 12:00:00 UTC. Attempt 1 (")
     assert "in 1m, and is automatic" in details["account"]
