@@ -57,15 +57,19 @@ class Presence:
         registry: ProcessRegistry,
         process: Heartbeat,
         *,
+        settles: bool = True,
         missing_after: timedelta,
         missing_notifier: Literal["sent", "dead"],
         meter: AttemptMeter,
         clock: Clock = utc_now,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     ) -> None:
-        """`missing_after`: how long nobody must have had a channel before its notifications are settled."""
+        """`settles`: whether this process settles what none can deliver, once nobody has had the channel for
+        `missing_after`.
+        """
         self._registry = registry
         self._process = process
+        self._settles = settles
         self._missing_after = missing_after
         self._missing_notifier = missing_notifier
         self._meter = meter
@@ -97,7 +101,11 @@ class Presence:
 
     async def settle(self) -> int:
         """Settle what no process has been able to deliver for long enough; how many notifications."""
-        if self._alive_since is None or self._clock() - self._alive_since < self._missing_after:
+        if (
+            not self._settles
+            or self._alive_since is None
+            or self._clock() - self._alive_since < self._missing_after
+        ):
             return 0
         settled = 0
         # Looked up again for each batch: meanwhile a process that has the channel may have started.

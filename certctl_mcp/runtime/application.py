@@ -97,45 +97,12 @@ async def open_application(
         Database.open(url, migrate=migrate) as database,
     ):
         repository = NotificationRepository(database)
-        delivery = Delivery(
-            repository,
-            notifiers.find,
-            RetryPolicy.of(settings),
-            send_timeout=settings.send_timeout,
-            longer_timeouts={c.name: c.longest_attempt(settings.send_timeout) for c in settings.channels},
-            send_isolated=IsolatedAttempts(settings.channels, settings.send_timeout, kill_group).send,
-            clock=database.clock,
-        )
-        worker = worker_name()
-        channels = tuple(notifiers.descriptions)
-        meter = AttemptMeter(channels)
-        retry_loop = RetryLoop(
-            repository,
-            database.changes.due,
-            delivery,
-            worker=worker,
-            lease=settings.lease,
-            interval=settings.retry_interval,
-            concurrency=settings.concurrency,
-            room=_room(settings),
-            channels=channels,
-            grace=settings.shutdown_grace,
-            meter=meter,
-            clock=database.clock,
-        )
-        if len(settings.channels) > settings.concurrency:
-            logger.warning(
-                "%d channels are configured but the concurrency is %d: each channel has its own slot, so "
-                "up to %d attempts run at once",
-                len(settings.channels),
-                settings.concurrency,
-                len(settings.channels),
-            )
-        async with retry_loop:
-            limitation = _limitation(settings, database)
-            if limitation is not None:
-                logger.info("off: %s", LIMITATION_TEXTS[limitation])
-            delivers = limitation is None
+        limitation = _limitation(settings, database)
+        if limitation is not None:
+            logger.info("off: %s", LIMITATION_TEXTS[limitation])
+        process = Heartbeat(worker_name(), socket.gethostname(), __version__, tuple(notifiers.descriptions))
+        meter = AttemptMeter(process.channels)
+        async with _retry_loop(settings, database, repository, notifiers, process, meter) as retry_loop:
             service = NotificationService(
                 repository,
                 retry_loop,
@@ -144,20 +111,76 @@ async def open_application(
                 recipients=AllowedRecipients(settings.channels),
                 limitation=limitation,
             )
-            stats = StatsService(database, repository, limitation=limitation)
-            presence = None
-            if channels:
-                presence = Presence(
-                    repository,
-                    Heartbeat(worker, socket.gethostname(), __version__, channels),
-                    missing_after=settings.missing_notifier_after,
-                    missing_notifier=settings.missing_notifier,
-                    meter=meter,
-                    clock=database.clock,
-                )
             yield Application(
-                service, stats, repository, retry_loop, settings, database.location, delivers, presence
+                service,
+                StatsService(database, repository, limitation=limitation),
+                repository,
+                retry_loop,
+                settings,
+                database.location,
+                limitation is None,
+                _presence(settings, database, repository, process, meter) if process.channels else None,
             )
+
+
+def _retry_loop(
+    settings: Settings,
+    database: Database,
+    repository: NotificationRepository,
+    notifiers: Notifiers,
+    process: Heartbeat,
+    meter: AttemptMeter,
+) -> RetryLoop:
+    if len(settings.channels) > settings.concurrency:
+        logger.warning(
+            "%d channels are configured but the concurrency is %d: each channel has its own slot, so "
+            "up to %d attempts run at once",
+            len(settings.channels),
+            settings.concurrency,
+            len(settings.channels),
+        )
+    delivery = Delivery(
+        repository,
+        notifiers.find,
+        RetryPolicy.of(settings),
+        send_timeout=settings.send_timeout,
+        longer_timeouts={c.name: c.longest_attempt(settings.send_timeout) for c in settings.channels},
+        send_isolated=IsolatedAttempts(settings.channels, settings.send_timeout, kill_group).send,
+        clock=database.clock,
+    )
+    return RetryLoop(
+        repository,
+        database.changes.due,
+        delivery,
+        worker=process.name,
+        lease=settings.lease,
+        interval=settings.retry_interval,
+        concurrency=settings.concurrency,
+        room=_room(settings),
+        channels=process.channels,
+        grace=settings.shutdown_grace,
+        meter=meter,
+        clock=database.clock,
+    )
+
+
+def _presence(
+    settings: Settings,
+    database: Database,
+    repository: NotificationRepository,
+    process: Heartbeat,
+    meter: AttemptMeter,
+) -> Presence:
+    return Presence(
+        repository,
+        process,
+        # A read-only server delivers over its channels and leaves all else as it is.
+        settles=not settings.read_only,
+        missing_after=settings.missing_notifier_after,
+        missing_notifier=settings.missing_notifier,
+        meter=meter,
+        clock=database.clock,
+    )
 
 
 def _notifiers(settings: Settings, given: Notifiers | None) -> AbstractAsyncContextManager[Notifiers]:
@@ -182,8 +205,6 @@ def _limitation(settings: Settings, database: Database) -> Limitation | None:
         if database.read_only.reason is ReadOnlyReason.SCHEMA_INCOMPLETE:
             return Limitation.SCHEMA_INCOMPLETE
         return Limitation.DATABASE_READ_ONLY
-    if settings.deliver is None and settings.read_only:
-        return Limitation.OBSERVER
     if settings.deliver is None:
         return Limitation.CERTCTL_DELIVERS if database.shared_with_certctl else None
     return None if settings.deliver else Limitation.DELIVERY_DISABLED

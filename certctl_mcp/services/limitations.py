@@ -13,8 +13,6 @@ class Limitation(StrEnum):
     """The database is certctl's own, and nothing says who delivers."""
     DELIVERY_DISABLED = "delivery_disabled"
     """The settings leave deliveries to another process."""
-    OBSERVER = "observer"
-    """The process is read-only, and nothing says that it delivers all the same."""
 
 
 # None of these names the database's location: anyone may read them.
@@ -26,6 +24,4 @@ LIMITATION_TEXTS: Mapping[Limitation, str] = {
     Limitation.CERTCTL_DELIVERS: "deliveries by this process: the database is certctl's own, so certctl's "
     "server is assumed to deliver; set CERTCTL_NOTIFICATION_DELIVER to decide it",
     Limitation.DELIVERY_DISABLED: "deliveries by this process: its operator leaves them to another process",
-    Limitation.OBSERVER: "deliveries by this process: it is read-only; set CERTCTL_NOTIFICATION_DELIVER=true "
-    "to have it deliver all the same",
 }

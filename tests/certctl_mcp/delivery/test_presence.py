@@ -27,6 +27,7 @@ class Life:
         clock: SettableClock,
         *channels: str,
         missing_notifier: Literal["sent", "dead"] = "sent",
+        settles: bool = True,
         name: str = "here",
     ) -> None:
         self.meter = AttemptMeter(channels)
@@ -37,6 +38,7 @@ class Life:
         self._presence = Presence(
             self._repository,
             Heartbeat(name, "host", "1.0", channels),
+            settles=settles,
             missing_after=AFTER,
             missing_notifier=missing_notifier,
             meter=self.meter,
@@ -91,6 +93,12 @@ async def test_it_goes_to_the_dead_letters_where_the_operator_wants_that(
     found = await settled(queue, fax)
     assert (found.status, found.error) == (NotificationStatus.DEAD, None)
     assert found.last_error == "no notifier configured for channel Fax; not delivered"
+
+
+async def test_a_read_only_process_settles_nothing(database: Database, queue: Queue) -> None:
+    fax = await queue.pending(channel="Fax")
+    await Life(database, queue.clock, "Slack", settles=False).lasts(AFTER * 2)
+    assert await settled(queue, fax) == fax
 
 
 async def test_a_notification_younger_than_that_waits(database: Database, queue: Queue) -> None:
