@@ -108,8 +108,7 @@ class Settings(BaseModel):
     deliver: bool | None = None
     """Whether this process attempts deliveries. If not, it still accepts, requeues and reports.
 
-    None means yes, except in a read-only process and on certctl's own database, whose server delivers and
-    ignores leases.
+    None means yes, except on certctl's own database: its server delivers and ignores leases.
     """
     retry_interval: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(minutes=2)
     """The longest sleep between two looks at the queue."""
