@@ -14,7 +14,7 @@ HTTP_ACTOR = "certctl_mcp.actor"
 
 def http_caller(ctx: ServerRequestContext[Opening, Any]) -> str:
     """The caller that the HTTP front has authenticated; empty on stdio, which has one client."""
-    return "" if ctx.request is None else str(ctx.request.scope[HTTP_ACTOR])
+    return "" if ctx.request is None else str(ctx.request.scope.get(HTTP_ACTOR, ""))
 
 
 def actor_of(ctx: Context[Opening]) -> str:

@@ -63,6 +63,7 @@ export class Overview {
       if (open) byId("report").replaceChildren(...body(report, chartImage(result), this.#period));
     } catch (failure) {
       if (aborted(failure)) return;
+      if (signal.aborted) return;
       byId("deliveries-line").textContent = "unavailable";
       this.#reported = 0;
     }

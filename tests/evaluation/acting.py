@@ -31,7 +31,7 @@ class RequeueThoseForOneChannel(Question):
 class SettleWhatIsObsolete(Question):
     asked = "old.example.com is gone: settle the dead alerts that mention it. How many were there?"
     calls = 2
-    tokens = 250
+    tokens = 260
 
     async def happened(self, night: Night) -> Answer:
         night.hour(4)

@@ -40,7 +40,7 @@ class WhichDiedAndWhy(Question):
 class IsItOver(Question):
     asked = "PagerDuty was down. Is it delivering again?"
     calls = 1
-    tokens = 200
+    tokens = 220
 
     async def happened(self, night: Night) -> Answer:
         night.hour(3)

@@ -38,7 +38,7 @@ from tests.storage.foreign import insert_row
         (
             "get_notification",
             {"notification_id": "x"},
-            "There is no argument of get_notification 'notification_id'. There are: id.",
+            "There is no argument of get_notification 'notification_id'. There are: id, offset.",
         ),
         ("list_channels", {"name": "x"}, "There is no argument of list_channels 'name'. There are: none."),
     ],
