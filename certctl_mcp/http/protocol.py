@@ -89,6 +89,10 @@ class LimitedProtocol(HttpToolsProtocol):
         self._in_head = True
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # White space around a value is not part of it (RFC 9110, 5.5). The parser strips only its start.
+        super().on_header(name, value.rstrip(b" \t"))
+
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._head_bytes = 0

@@ -21,7 +21,8 @@ def main() -> None:
         server = build_server(load_settings(None, os.environ))
         server.middleware.insert(0, translated)
         app = server.streamable_http_app()
-        uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listening])
+        # Of the two parsers that uvicorn can use, h11 strips header values, as our own server does.
+        uvicorn.Server(uvicorn.Config(app, log_level="warning", http="h11")).run(sockets=[listening])
 
 
 if __name__ == "__main__":

@@ -307,6 +307,12 @@ AMBIGUOUS = {
 }
 
 
+async def test_white_space_around_a_header_s_value_is_not_part_of_it(start: Start) -> None:
+    server = await start()
+    padded = b"GET /health HTTP/1.1\r\nHost: \t localhost \t\r\n\r\n"
+    assert (await server.ask(padded)).status == 200
+
+
 async def test_what_a_proxy_could_read_differently_is_refused(start: Start) -> None:
     server = await start()
     for name, raw in AMBIGUOUS.items():

@@ -6,7 +6,7 @@ import pytest
 
 from storage.models import BulkReport, NotificationFilter, NotificationStatus
 from storage.operations.bulk import LARGEST_BULK
-from tests.builders import LEASE, WAIT, Queue, SettableClock
+from tests.builders import LEASE, TOOK, WAIT, Queue, SettableClock
 from tests.storage.foreign import run
 
 STATUSES = tuple(NotificationStatus)
@@ -38,7 +38,7 @@ async def test_what_can_be_requeued_is_and_the_rest_is_told_by_why(queue: Queue)
 async def test_what_is_under_way_keeps_its_outcome(queue: Queue) -> None:
     held = await queue.claimed()
     assert (await queue.repository.mark_all_read([held.notification.id])).under_way == 1
-    assert (await queue.repository.get(held.notification.id)).status is NotificationStatus.DEAD
+    assert await queue.repository.record_sent(held, TOOK)
 
 
 async def test_a_lease_that_ran_out_is_no_obstacle(queue: Queue, clock: SettableClock) -> None:
