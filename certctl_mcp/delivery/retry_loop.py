@@ -153,12 +153,18 @@ class RetryLoop:
             async with self._sweeping:
                 with self._attempts.watched() as progress:
                     outcomes = progress.outcomes
+                    look_for_suspects = True
                     while True:
                         progress.changed.clear()
-                        started += await self._claim_due(limit - started)
-                        if not self._attempts.in_flight:
+                        claimed = await self._look(limit - started)
+                        if look_for_suspects or not (claimed or self._attempts.in_flight):
+                            look_for_suspects = False
+                            claimed += await self._look_for_suspects(limit - started - claimed)
+                        started += claimed
+                        if self._attempts.in_flight:
+                            await progress.changed.wait()
+                        elif not claimed:
                             break
-                        await progress.changed.wait()
         return SweepReport(
             sent=outcomes[AttemptOutcome.SENT],
             failed=outcomes[AttemptOutcome.FAILED],
@@ -200,11 +206,6 @@ class RetryLoop:
                 await self._wait(self._wake, longest)
                 if not self._wake.is_set():
                     self._scheduler.wait_passed()
-
-    async def _claim_due(self, limit: int) -> int:
-        """Claim what is due and can start now; how many."""
-        claimed = await self._look(limit)
-        return claimed + await self._look_for_suspects(limit - claimed)
 
     async def _look(self, limit: int) -> int:
         async with self._claiming:
