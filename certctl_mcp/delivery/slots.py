@@ -134,6 +134,9 @@ class Slots:
 
     def _startable(self, channel: str) -> int:
         in_flight = self._in_flight.get(channel, 0)
+        if self._channels == {channel}:
+            # There is no other channel to leave slots to.
+            return max(0, min(self._limit - self._in_all, self._room.of(channel) - in_flight))
         idle_others = len(self._channels) - len(self._in_flight) - (in_flight == 0)
         return startable(in_flight, self._room.of(channel), self._limit - self._in_all, idle_others)
 

@@ -63,6 +63,12 @@ def test_one_busy_channel_has_all_that_its_limit_allows() -> None:
     assert saturate(Slots(50, Room(10), channels), channels[:1]) == {channels[0]: 10}
 
 
+def test_the_only_channel_has_all_that_the_process_allows() -> None:
+    (channel,) = names(1)
+    assert saturate(Slots(50, Room(50), [channel]), [channel]) == {channel: 50}
+    assert saturate(Slots(50, Room(10), [channel]), [channel]) == {channel: 10}
+
+
 @given(
     in_flight=st.integers(0, 1000),
     limit=st.integers(1, 1000),
