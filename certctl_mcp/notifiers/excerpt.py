@@ -18,7 +18,9 @@ def excerpt(text: str, confidential: Iterable[str], limit: int = _LIMIT) -> str:
 
 def single_line(text: str) -> str:
     """`text` with every run of white space and unprintable characters replaced by one space."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(text.split())
 
 
 def without_markup(html: str) -> str:

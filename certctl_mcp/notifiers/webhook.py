@@ -32,11 +32,7 @@ class WebhookNotifier(HttpNotifier):
             headers={name: value.get_secret_value() for name, value in destination.headers.items()},
             gone_is_permanent=True,
             network=destination,
-            check=partial(
-                configured_objection, statuses=destination.success_status, fields=destination.success_json
-            )
-            if destination.success_status or destination.success_json
-            else None,
+            check=_success_check(destination),
         )
         super().__init__(endpoint, content)
         self._clock = client.clock
