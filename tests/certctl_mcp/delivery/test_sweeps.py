@@ -11,7 +11,6 @@ from certctl_mcp.notifiers.base import DeliveryFailedError
 from storage.database import Database
 from storage.errors import DatabaseBusyError
 from storage.models import NotificationFilter, NotificationStatus, SweepReport
-from storage.operations.claim_request import ClaimRequest, Claims
 from storage.repository import NotificationRepository
 from tests.builders import Queue, SettableClock, new_notification
 from tests.certctl_mcp.sending import Delivering, Failing, Hanging, retry_loop, running
@@ -50,34 +49,6 @@ async def test_a_sweep_attempts_a_thousand_at_most(database: Database, queue: Qu
     loop = retry_loop(database, {"Webhook": Delivering()})
     async with loop:
         assert [(await loop.sweep()).sent for _ in range(3)] == [1000, 3, 0]
-
-
-class SlowToFindSuspects(NotificationRepository):
-    """Looks for suspects for so long that everything claimed before has been delivered meanwhile."""
-
-    claimed = 0
-
-    async def claim(self, request: ClaimRequest) -> Claims:
-        while request.suspects and await self._sent() < self.claimed:
-            await asyncio.sleep(0)
-        for _ in range(100 * request.suspects):
-            # The attempts end after their outcomes are written.
-            await asyncio.sleep(0)
-        found = await super().claim(request)
-        self.claimed += len(found.claims)
-        return found
-
-    async def _sent(self) -> int:
-        return (await self.count_by_status())[NotificationStatus.SENT]
-
-
-async def test_a_sweep_goes_on_although_all_that_it_claimed_has_ended(
-    database: Database, queue: Queue
-) -> None:
-    await asyncio.gather(*(queue.repository.accept(new_notification()) for _ in range(60)))
-    loop = retry_loop(database, {"Webhook": Delivering()}, queue=SlowToFindSuspects(database))
-    async with loop:
-        assert (await loop.sweep()).sent == 60
 
 
 async def test_a_sweep_counts_suspects_like_all_others(database: Database, queue: Queue) -> None:
