@@ -31,6 +31,23 @@ class Content:
     link: str | None
 
 
+_NO_TEMPLATE = MessageTemplate()
+
+
+def _values(notification: Notification, link: str | None) -> dict[str, str]:
+    """What the placeholders of a template stand for."""
+    return {
+        "type": notification.type,
+        "message": notification.message,
+        "certificate_id": notification.certificate_id or "",
+        "recipient": notification.recipient,
+        "channel": notification.channel,
+        "id": notification.id,
+        "created_at": notification.created_at.isoformat(),
+        "link": link or "",
+    }
+
+
 class ContentWriter:
     """Applies the operator's templates; substitution only, so that a message can't run anything."""
 
@@ -44,17 +61,9 @@ class ContentWriter:
         link = None
         if self._public_url is not None:
             link = f"{self._public_url.rstrip('/')}/?notification={quote(notification.id, safe='')}"
-        values = {
-            "type": notification.type,
-            "message": notification.message,
-            "certificate_id": notification.certificate_id or "",
-            "recipient": notification.recipient,
-            "channel": notification.channel,
-            "id": notification.id,
-            "created_at": notification.created_at.isoformat(),
-            "link": link or "",
-        }
-        template = self._templates.get(notification.type) or self._templates.get(DEFAULT) or MessageTemplate()
+        template = self._templates.get(notification.type) or self._templates.get(DEFAULT) or _NO_TEMPLATE
+        # Most posts have no template, and pay nothing for its values.
+        values = {} if template is _NO_TEMPLATE else _values(notification, link)
         body = notification.message
         if template.body is not None:
             body = Template(template.body).substitute(values)

@@ -1,4 +1,4 @@
-"""A real HTTP proxy on loopback: forwards requests, opens tunnels, and refuses if it is told to."""
+"""A real HTTP proxy on loopback: forwards requests, opens tunnels, and can be set to refuse."""
 
 import asyncio
 from collections.abc import AsyncIterator
