@@ -113,13 +113,17 @@ class EmailDestination(_NetworkDestination):
 
 
 class WebhookDestination(_NetworkDestination):
-    """An HTTP receiver of JSON bodies, signed by the Standard Webhooks specification when secrets are set."""
+    """An HTTP receiver of JSON bodies, signed when secrets are set."""
 
     kind: Literal["webhook"] = "webhook"
     url: HttpUrlSecret
+    format: Literal["standard", "certctl"] = "standard"
+    """The body and the signature: as the Standard Webhooks specification defines them, or as certctl's server
+    sends them."""
     secrets: tuple[SigningSecret, ...] = ()
     """In the formats of Standard Webhooks libraries: base64, with or without `whsec_`; any other text is used
-    as it is. Every secret signs, so that secrets can be rotated."""
+    as it is. Every secret signs, so that secrets can be rotated. certctl's format has one signature, by the
+    secret's own bytes."""
     headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
     success_status: tuple[Annotated[int, Field(ge=200, le=299)], ...] = ()
     """The statuses that mean success; none given, every 2xx does."""
@@ -133,6 +137,17 @@ class WebhookDestination(_NetworkDestination):
             raise ValueError("give the credentials in url or in headers, not in both")
         return self
 
+    @model_validator(mode="after")
+    def _fits_certctls_format(self) -> "WebhookDestination":
+        if self.format != "certctl":
+            return self
+        if len(self.secrets) > 1:
+            raise ValueError("certctl's format has one signature: give one secret")
+        for name in self.headers:
+            if name.lower().startswith("x-signature"):
+                raise ValueError(f"{name} is set by the notifier itself")
+        return self
+
     @property
     def signing_keys(self) -> tuple[bytes, ...]:
         return tuple(signing_key(secret.get_secret_value()) for secret in self.secrets)
@@ -144,7 +159,8 @@ class WebhookDestination(_NetworkDestination):
     @property
     def description(self) -> str:
         signed = "signed" if self.secrets else "not signed"
-        return f"webhook at {_place(self.url)} ({signed})"
+        form = ", certctl's format" if self.format == "certctl" else ""
+        return f"webhook at {_place(self.url)} ({signed}{form})"
 
     @property
     def confidential(self) -> tuple[str, ...]:

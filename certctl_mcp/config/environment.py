@@ -56,6 +56,7 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
     "CERTCTL_SMTP_USE_TLS": ("channels", "Email", "security"),
     "CERTCTL_WEBHOOK_URL": ("channels", "Webhook", "url"),
     "CERTCTL_WEBHOOK_SECRET": ("channels", "Webhook", "secrets"),
+    "CERTCTL_WEBHOOK_FORMAT": ("channels", "Webhook", "format"),
     "CERTCTL_SLACK_WEBHOOK_URL": ("channels", "Slack", "webhook_url"),
     "CERTCTL_SLACK_CHANNEL": ("channels", "Slack", "channel"),
     "CERTCTL_SLACK_USERNAME": ("channels", "Slack", "username"),
@@ -96,6 +97,7 @@ _REFINEMENTS = frozenset(
         "ehlo_name",
         "data_timeout",
         "dedup",
+        "format",
         "recipients",
     }
 ).union(NetworkSettings.model_fields)

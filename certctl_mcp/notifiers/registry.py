@@ -145,6 +145,10 @@ class NotifierRegistry:
         destination = channel.destination
         content = ContentWriter(channel.templates, self._public_url)
         match destination:
+            case WebhookDestination(format="certctl"):
+                from certctl_mcp.notifiers.webhook import CertctlWebhookNotifier
+
+                return CertctlWebhookNotifier(destination, self._http_client(), content)
             case WebhookDestination():
                 from certctl_mcp.notifiers.webhook import WebhookNotifier
 

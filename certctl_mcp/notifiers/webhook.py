@@ -1,5 +1,7 @@
-"""Webhook: a JSON body to the operator's receiver, signed by the Standard Webhooks specification."""
+"""Webhook: a JSON body to the operator's receiver, in the format of Standard Webhooks or of certctl."""
 
+import hashlib
+import hmac
 from datetime import UTC
 from functools import partial
 
@@ -15,6 +17,9 @@ from certctl_mcp.notifiers.json_body import encode
 from certctl_mcp.notifiers.success import configured_objection
 from storage.models import Notification
 
+_CERTCTL_TYPE = "notification"
+"""The only type of event that certctl's server posts."""
+
 
 class WebhookNotifier(HttpNotifier):
     """Posts `{"type", "timestamp", "data"}`; the receiver recognises a repeat by the header `webhook-id`.
@@ -25,16 +30,7 @@ class WebhookNotifier(HttpNotifier):
     def __init__(
         self, destination: WebhookDestination, client: HttpClient, content: ContentWriter | None = None
     ) -> None:
-        endpoint = Endpoint(
-            client,
-            destination.url.get_secret_value(),
-            destination.confidential,
-            headers={name: value.get_secret_value() for name, value in destination.headers.items()},
-            gone_is_permanent=True,
-            network=destination,
-            check=_success_check(destination),
-        )
-        super().__init__(endpoint, content)
+        super().__init__(_endpoint(destination, client), content)
         self._clock = client.clock
         self._signers = tuple(Webhook(key) for key in destination.signing_keys)
 
@@ -67,6 +63,52 @@ class WebhookNotifier(HttpNotifier):
             signatures = (signer.sign(msg_id=key, timestamp=now, data=text) for signer in self._signers)
             headers["webhook-signature"] = " ".join(signatures)
         return headers
+
+
+class CertctlWebhookNotifier(HttpNotifier):
+    """Posts what certctl's server posts, for receivers that were written for it.
+
+    certctl documents the fields `id` and `type`, and its server sends `event_id` and `event_type`: both are
+    here. Unlike certctl's, the id is the same for every attempt.
+    """
+
+    def __init__(
+        self, destination: WebhookDestination, client: HttpClient, content: ContentWriter | None = None
+    ) -> None:
+        super().__init__(_endpoint(destination, client), content)
+        self._key = next((secret.get_secret_value().encode() for secret in destination.secrets), None)
+
+    def write(self, notification: Notification) -> Post:
+        content = self._content.content(notification)
+        body = encode(
+            {
+                "id": notification.id,
+                "type": _CERTCTL_TYPE,
+                "event_id": notification.id,
+                "event_type": _CERTCTL_TYPE,
+                "recipient": notification.recipient,
+                "subject": content.title,
+                "body": content.body,
+                "created_at": notification.created_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+            }
+        )
+        headers = {"webhook-id": idempotency_key(notification)}
+        if self._key is not None:
+            signature = hmac.new(self._key, body, hashlib.sha256).hexdigest()
+            headers |= {"X-Signature": f"sha256={signature}", "X-Signature-Algorithm": "sha256"}
+        return Post(body, headers)
+
+
+def _endpoint(destination: WebhookDestination, client: HttpClient) -> Endpoint:
+    return Endpoint(
+        client,
+        destination.url.get_secret_value(),
+        destination.confidential,
+        headers={name: value.get_secret_value() for name, value in destination.headers.items()},
+        gone_is_permanent=True,
+        network=destination,
+        check=_success_check(destination),
+    )
 
 
 def _success_check(destination: WebhookDestination) -> SuccessCheck | None:

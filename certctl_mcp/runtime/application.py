@@ -12,6 +12,7 @@ from typing import Protocol
 import anyio
 
 from certctl_mcp import __version__
+from certctl_mcp.config.destinations import WebhookDestination
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.delivery.attempt import Delivery
 from certctl_mcp.delivery.isolation import IsolatedAttempts
@@ -100,6 +101,8 @@ async def open_application(
         limitation = _limitation(settings, database)
         if limitation is not None:
             logger.info("off: %s", LIMITATION_TEXTS[limitation])
+        if database.shared_with_certctl:
+            _warn_of_other_webhooks(settings)
         process = Heartbeat(worker_name(), socket.gethostname(), __version__, tuple(notifiers.descriptions))
         meter = AttemptMeter(process.channels)
         async with _retry_loop(settings, database, repository, notifiers, process, meter) as retry_loop:
@@ -208,6 +211,21 @@ def _limitation(settings: Settings, database: Database) -> Limitation | None:
     if settings.deliver is None:
         return Limitation.CERTCTL_DELIVERS if database.shared_with_certctl else None
     return None if settings.deliver else Limitation.DELIVERY_DISABLED
+
+
+def _warn_of_other_webhooks(settings: Settings) -> None:
+    """certctl's own variables configure the channel, but its receiver may know only certctl's format."""
+    for channel in settings.channels:
+        destination = channel.destination
+        if (
+            channel.name == "Webhook"
+            and isinstance(destination, WebhookDestination)
+            and "format" not in destination.model_fields_set
+        ):
+            logger.warning(
+                "the channel Webhook sends another body and signature than certctl's server: a receiver that "
+                "verifies certctl's needs CERTCTL_WEBHOOK_FORMAT=certctl; standard keeps it as it is"
+            )
 
 
 def worker_name() -> str:

@@ -134,6 +134,7 @@ def test_each_group_of_variables_makes_its_channel() -> None:
         "CERTCTL_SMTP_PASSWORD": SECRET,
         "CERTCTL_WEBHOOK_URL": "https://hooks.example.com/a",
         "CERTCTL_WEBHOOK_SECRET": "whsec_c2VjcmV0",
+        "CERTCTL_WEBHOOK_FORMAT": "certctl",
         "CERTCTL_SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T/B/x",
         "CERTCTL_SLACK_CHANNEL": "#certs",
         "CERTCTL_SLACK_USERNAME": "certctl",
@@ -157,7 +158,7 @@ def test_each_group_of_variables_makes_its_channel() -> None:
             }
         ),
         "Webhook": WebhookDestination.model_validate(
-            {"url": "https://hooks.example.com/a", "secrets": ["whsec_c2VjcmV0"]}
+            {"url": "https://hooks.example.com/a", "secrets": ["whsec_c2VjcmV0"], "format": "certctl"}
         ),
         "Slack": SlackDestination.model_validate(
             {
@@ -203,6 +204,7 @@ def test_mail_is_encrypted_as_is_usual_on_the_port(environ: dict[str, str], secu
     [
         "CERTCTL_SMTP_PORT",
         "CERTCTL_SMTP_USE_TLS",
+        "CERTCTL_WEBHOOK_FORMAT",
         "CERTCTL_PAGERDUTY_SEVERITY",
         "CERTCTL_PAGERDUTY_API_URL",
         "CERTCTL_OPSGENIE_PRIORITY",
@@ -281,6 +283,7 @@ def test_a_wrong_value_is_one_line_with_the_variable_the_value_and_what_is_allow
     [
         ("CERTCTL_SMTP_PORT", "70000", "must be a whole number, at least 1 and at most 65535"),
         ("CERTCTL_SMTP_USE_TLS", "maybe", "must be starttls, tls, none, true or false"),
+        ("CERTCTL_WEBHOOK_FORMAT", "json", "must be 'standard' or 'certctl'"),
         ("CERTCTL_PAGERDUTY_SEVERITY", "P1", "must be 'critical', 'error', 'warning' or 'info'"),
         ("CERTCTL_PAGERDUTY_API_URL", "events", "must be a valid URL"),
         ("CERTCTL_OPSGENIE_PRIORITY", "low", "must be 'P1', 'P2', 'P3', 'P4' or 'P5'"),
@@ -288,7 +291,11 @@ def test_a_wrong_value_is_one_line_with_the_variable_the_value_and_what_is_allow
     ],
 )
 def test_a_wrong_refinement_of_a_channel_is_told_alike(variable: str, written: str, allowed: str) -> None:
-    configured = SMTP | {"CERTCTL_PAGERDUTY_ROUTING_KEY": "R0", "CERTCTL_OPSGENIE_API_KEY": "K0"}
+    configured = SMTP | {
+        "CERTCTL_PAGERDUTY_ROUTING_KEY": "R0",
+        "CERTCTL_OPSGENIE_API_KEY": "K0",
+        "CERTCTL_WEBHOOK_URL": "https://hooks.example.com/a",
+    }
     (problem,) = problems(environ=configured | {variable: written})
     assert problem.startswith(f"{variable}={written!r}: ")
     assert allowed in problem

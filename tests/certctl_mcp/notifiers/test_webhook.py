@@ -1,6 +1,8 @@
 """The signature is verified on the receiver's side with the package that receivers use."""
 
 import base64
+import hashlib
+import hmac
 import ssl
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -14,7 +16,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from certctl_mcp.config.destinations import WebhookDestination
 from certctl_mcp.notifiers.http_client import HttpClient
-from certctl_mcp.notifiers.webhook import WebhookNotifier
+from certctl_mcp.notifiers.webhook import CertctlWebhookNotifier, WebhookNotifier
 from tests.builders import SettableClock, notification
 from tests.certctl_mcp.notifiers.failing import assert_leaks_no_secret, failure_of
 from tests.certctl_mcp.notifiers.receiver import Receiver
@@ -149,3 +151,44 @@ async def test_no_secret_leaks(client: HttpClient, receiver: Receiver) -> None:
     secrets = ["correct-horse", "0123456789abcdef", "staple%2B1", "staple+1", "tenant-key", OLD]
     destination = notifier(client, url, secrets=[OLD], headers={"X-Tenant": "tenant-key"})
     await assert_leaks_no_secret(destination, secrets)
+
+
+def certctl_notifier(client: HttpClient, url: str, **settings: Any) -> CertctlWebhookNotifier:
+    destination = WebhookDestination.model_validate({"url": url, "format": "certctl", **settings})
+    return CertctlWebhookNotifier(destination, client)
+
+
+async def test_certctls_format_has_its_fields_under_the_names_of_its_documentation_and_of_its_server(
+    client: HttpClient, receiver: Receiver
+) -> None:
+    await certctl_notifier(client, receiver.url).send(notification(id="notif-17", message="ü"))
+    assert receiver.only.json == {
+        "id": "notif-17",
+        "type": "notification",
+        "event_id": "notif-17",
+        "event_type": "notification",
+        "recipient": "on-call",
+        "subject": "ExpirationWarning",
+        "body": "ü",
+        "created_at": "2026-01-01T12:00:00Z",
+    }
+    assert receiver.only.headers["webhook-id"] == "notif-17"
+    assert "X-Signature" not in receiver.only.headers
+
+
+@pytest.mark.parametrize("secret", ["s3cret", "MDEyMzQ1"])
+async def test_a_receiver_that_verifies_certctls_signature_accepts_ours(
+    client: HttpClient, receiver: Receiver, secret: str
+) -> None:
+    await certctl_notifier(client, receiver.url, secrets=[secret]).send(notification())
+    request = receiver.only
+    expected = hmac.new(secret.encode(), request.body, hashlib.sha256).hexdigest()
+    assert request.headers["X-Signature"] == f"sha256={expected}"
+    assert request.headers["X-Signature-Algorithm"] == "sha256"
+    assert "webhook-signature" not in request.headers
+
+
+@pytest.mark.parametrize("settings", [{"secrets": [OLD, NEW]}, {"headers": {"x-signature": "mine"}}])
+def test_what_certctls_format_has_no_place_for_is_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"one secret|set by the notifier"):
+        WebhookDestination.model_validate({"url": "http://a/", "format": "certctl", **settings})

@@ -222,3 +222,13 @@ async def test_where_it_is_said_we_deliver(certctl: Certctl) -> None:
         assert application.delivers
         assert (await application.stats.dashboard_summary()).off == ()
         assert (await application.notifications.retry_failed_notifications()).failed == 2
+
+
+@pytest.mark.parametrize(("environ", "warned"), [({}, True), ({"CERTCTL_WEBHOOK_FORMAT": "certctl"}, False)])
+async def test_the_webhook_variables_without_a_format_are_warned_about(
+    certctl: Certctl, environ: dict[str, str], warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    environ |= {"CERTCTL_DATABASE_URL": certctl.url, "CERTCTL_WEBHOOK_URL": "http://127.0.0.1:9/"}
+    async with open_application(load_settings(None, environ, read_only=True)):
+        pass
+    assert ("CERTCTL_WEBHOOK_FORMAT=certctl" in caplog.text) is warned
