@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from certctl_mcp.config.message_templates import DEFAULT, MessageTemplate
 from certctl_mcp.notifiers.excerpt import single_line
+from certctl_mcp.text.untrusted import encode_id
 from storage.models import Notification
 
 _LONGEST_NAME = 500
@@ -60,7 +61,9 @@ class ContentWriter:
     def content(self, notification: Notification) -> Content:
         link = None
         if self._public_url is not None:
-            link = f"{self._public_url.rstrip('/')}/?notification={quote(notification.id, safe='')}"
+            link = (
+                f"{self._public_url.rstrip('/')}/?notification={quote(encode_id(notification.id), safe='')}"
+            )
         template = self._templates.get(notification.type) or self._templates.get(DEFAULT) or _NO_TEMPLATE
         # Most posts have no template, and pay nothing for its values.
         values = {} if template is _NO_TEMPLATE else _values(notification, link)

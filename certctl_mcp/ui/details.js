@@ -1,6 +1,6 @@
 // The details dialog: one notification's texts in full, and its attempts as a timeline.
 
-import { aborted } from "./results.js";
+import { UnauthorizedError, aborted } from "./results.js";
 import { arrange, byId, counted, element, words } from "./dom.js";
 import { badge, requeueable } from "./rows.js";
 import { duration, exactly, time } from "./times.js";
@@ -24,7 +24,7 @@ export class Details {
   #dialog = byId("details");
   #written = "";
 
-  /** `actions` has `requeue(row, button)` and `requeues`. */
+  /** `actions` has `requeue(row, button)`, `requeues` and `closed()`. */
   constructor(call, actions) {
     this.#call = call;
     this.#actions = actions;
@@ -32,9 +32,24 @@ export class Details {
       this.#request?.abort();
       this.#id = null;
       delete document.body.dataset.dialog;
+      this.#actions.closed();
     });
     // A click on the backdrop has the dialog itself as its target.
     this.#dialog.addEventListener("click", (event) => event.target === this.#dialog && this.#dialog.close());
+  }
+
+  /** The id of the notification that is open, or null. */
+  get id() {
+    return this.#id;
+  }
+
+  /** Open a notification of which only the id is known. */
+  openId(id) {
+    return this.open({ id, untrusted: { type: "Notification" } });
+  }
+
+  close() {
+    this.#dialog.close();
   }
 
   open(row) {
@@ -62,7 +77,7 @@ export class Details {
       this.#written = written;
       this.#show(this.#head(found.notification), ...this.#body(found));
     } catch (failure) {
-      if (aborted(failure) || this.#id !== id) return;
+      if (aborted(failure) || failure instanceof UnauthorizedError || this.#id !== id) return;
       const known = this.#dialog.querySelector(".account");
       if (!this.#written) known.replaceChildren(`Could not load: ${failure.message}`);
     }
@@ -80,7 +95,7 @@ export class Details {
       "header.sheet-head",
       {},
       element("h2", { id: "details-title" }, words(row.untrusted.type)),
-      badge(row),
+      row.status && badge(row),
       element("span.grow"),
       can &&
         element(

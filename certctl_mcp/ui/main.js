@@ -1,7 +1,7 @@
 // The page: connects the parts of the screen, the server and the open tab.
 
 import { ToolError, UnauthorizedError, aborted, facts } from "./results.js";
-import { filterOf, queryOf } from "./address.js";
+import { filterOf, notificationOf, queryOf } from "./address.js";
 import { Details } from "./details.js";
 import { arrange, byId, counted, element, grouped } from "./dom.js";
 import { Filters } from "./filters.js";
@@ -59,7 +59,9 @@ class Page {
       open: (row) => {
         closeTooltip();
         this.#details.open(row);
+        this.#remember(this.#tab);
       },
+      closed: () => this.#remember(this.#tab),
       requeue: (row, button) => this.#requeue(row, button),
       choose: (row, yes) => this.#choose([row], yes),
       chooseAll: (rows, yes) => this.#choose(rows ?? this.#listing.rows.filter(requeueable), yes),
@@ -77,7 +79,7 @@ class Page {
       (key) => this.#server.signIn(key),
       () => this.#signedIn(),
     );
-    this.tracker = new RequeueTracker(this.#call, (row) => this.#details.open(row));
+    this.tracker = new RequeueTracker(this.#call, actions.open);
     this.#details = new Details(this.#call, actions);
     this.table = new NotificationTable(new RowMaker(actions), actions);
     this.#bind();
@@ -135,9 +137,10 @@ class Page {
 
   // ---- Tabs and filters
 
-  /** Put the tab and the filters into the address. Back returns to the tab before, not to each keystroke. */
+  /** Put what is shown into the address. Back returns to the tab before, not to each keystroke. */
   #remember(tab) {
-    const address = location.pathname + queryOf(tab, this.filters.for(tab));
+    if (this.#hosted) return;
+    const address = location.pathname + queryOf(tab, this.filters.for(tab), this.#details.id);
     if (address === location.pathname + location.search) return;
     history[tab === this.#tab ? "replaceState" : "pushState"](null, "", address);
   }
@@ -145,10 +148,13 @@ class Page {
   /** Show what the address says. */
   #restore() {
     this.#open(this.filters.adopt(filterOf(location.search)), { remember: false });
+    const linked = notificationOf(location.search);
+    if (linked === null) this.#details.close();
+    else this.#details.openId(linked);
   }
 
   /** Show a tab with the current filters: what is known at once, and updates when they arrive. */
-  #open(tab, { remember = !this.#hosted } = {}) {
+  #open(tab, { remember = true } = {}) {
     closeTooltip();
     if (remember) this.#remember(tab);
     if (tab !== this.#tab) this.#listing?.drop();
@@ -250,6 +256,8 @@ class Page {
       await sleep(MIN_INTERVAL, signal);
     }
     this.#refreshing = false;
+    // Someone signed in while the loop of the session before was ending.
+    if (this.#dirty && !this.#session.signal.aborted) this.#changed();
   }
 
   async #summarize(signal) {

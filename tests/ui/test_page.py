@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, Route, expect
 
+from certctl_mcp.notifiers.content import ContentWriter
+from certctl_mcp.text.untrusted import encode_id
+from tests.builders import notification
 from tests.ui.conftest import Serve, Site, Visit, Visiting, called
 from tests.ui.rows import Stored
 
@@ -239,6 +242,39 @@ async def test_a_view_can_be_reloaded_linked_to_and_gone_back_to(site: Site, vis
     await expect(row(page, webhook)).to_be_visible()
     await expect(shown).to_have_count(1)
     await expect(page.get_by_role("searchbox")).to_have_value("expires")
+
+
+async def test_the_link_in_a_message_opens_its_notification(site: Site, visit: Visit) -> None:
+    stored = Stored(id="17 %41&", message="the whole message")
+    sent = notification(id=stored.id, message=stored.message)
+    link = ContentWriter(public_url=site.url).content(sent).link
+    assert link is not None
+    site.store(stored, Stored())
+    page = visit.page
+    await page.goto(link)
+    details = page.get_by_role("dialog", name="Expiration warning")
+    await expect(details).to_contain_text("the whole message")
+    await page.keyboard.press("Escape")
+    await expect(details).to_be_hidden()
+    await expect(page).to_have_url(site.url)
+    await row(page, encode_id(stored.id)).get_by_role("button", name="Expiration warning", exact=True).click()
+    await page.reload()
+    await expect(details).to_contain_text("the whole message")
+    await page.goto(f"{site.url}?notification=unknown")
+    await expect(page.get_by_role("dialog", name="Notification")).to_contain_text("Could not load: ")
+
+
+async def test_the_link_in_a_message_waits_for_the_key(serve: Serve, visiting: Visiting) -> None:
+    site: Site = await serve(CERTCTL_API_KEYS_NAMED="alice:key-of-alice")
+    (dead,) = site.store(Stored(message="the whole message"))
+    visit: Visit = await visiting()
+    page = visit.page
+    await page.goto(f"{site.url}?notification={dead}")
+    await page.get_by_label("API key").fill("key-of-alice")
+    await page.keyboard.press("Enter")
+    details = page.get_by_role("dialog", name="Expiration warning")
+    await expect(details).to_contain_text("the whole message")
+    visit.complaints[:] = [said for said in visit.complaints if "401" not in said]
 
 
 async def test_notifications_are_grouped_by_certificate(site: Site, visit: Visit) -> None:

@@ -79,7 +79,7 @@ async def test_a_long_name_is_cut_with_a_mark(receiver: Receiver, channel: str) 
 
 @pytest.mark.parametrize("channel", sorted(HTTP_CHANNELS))
 async def test_a_public_url_links_to_the_notification(receiver: Receiver, channel: str) -> None:
-    link = "https://alerts.example.com/?notification=notif-17%2F%3Cx%3E"
+    link = "https://alerts.example.com/?notification=notif-17%252F%253Cx%253E"
     sent = notification(id="notif-17/<x>")
     body = (await received(receiver, channel, sent, "https://alerts.example.com/")).body
     assert link in body.decode()
