@@ -64,6 +64,11 @@ class Delivery:
         timeout = self._sender.timeout(claim.notification.channel)
         return timeout + START_UP if is_suspect(claim) else timeout
 
+    async def prepare(self, claim: Claim) -> None:
+        """Do what may take long before an attempt, so that the attempt itself takes no longer than it may."""
+        if not is_suspect(claim):
+            await self._sender.prepare(claim.notification.channel)
+
     async def attempt(self, claim: Claim) -> Answer:
         """Send the claimed notification once. Nothing a notifier does raises."""
         send = self._send_isolated if is_suspect(claim) else self._send

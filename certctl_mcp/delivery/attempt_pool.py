@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import anyio
 from anyio.abc import TaskGroup
@@ -20,6 +21,10 @@ from storage.clock import Clock
 from storage.models import AttemptOutcome, Claim
 
 logger = logging.getLogger(__name__)
+
+OVERRUN = timedelta(milliseconds=500)
+"""How much later than its timeout an attempt may end on a busy machine. A lease is at least twice this longer
+than an attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +162,10 @@ class AttemptPool:
             ended.set()
 
     async def _attempt_or_release(self, claim: Claim) -> Answer | None:
+        await self._delivery.prepare(claim)
         # If the lease could expire during the attempt, another worker could attempt it at the same time.
-        if self._stopped or self._clock() + self._delivery.longest_attempt(claim) > claim.expires_at:
+        latest_end = self._clock() + self._delivery.longest_attempt(claim) + OVERRUN
+        if self._stopped or latest_end > claim.expires_at:
             await self._queue.release(claim)
             return None
         return await self._delivery.attempt(claim)

@@ -5,6 +5,7 @@ import logging
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -43,10 +44,15 @@ class Sender:
         """How long a send over the channel takes at most."""
         return self._longer.get(channel, self._send_timeout)
 
+    async def prepare(self, channel: str) -> None:
+        """Build the channel's notifier. The first of a kind is imported, which no timeout bounds."""
+        # What is wrong with it is the answer of `send`.
+        with suppress(Exception):
+            await self._find_notifier(channel)
+
     async def send(self, notification: Notification) -> Answer:
         """Send once. Nothing that a notifier does raises."""
         try:
-            # Outside the send timeout: importing the first notifier of a kind must not shorten its send.
             notifier = await self._find_notifier(notification.channel)
         except Exception as error:  # noqa: BLE001 - recorded as the failure
             return Answer(timedelta(0), _defect(notification.channel, error))

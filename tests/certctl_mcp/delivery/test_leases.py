@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from certctl_mcp.notifiers.base import Notifier
 from storage.database import Database
 from storage.models import AttemptOutcome, Notification, NotificationFilter, NotificationStatus
 from storage.repository import NotificationRepository
@@ -128,6 +129,27 @@ async def test_what_another_process_took_over_is_attempted_again_only_when_the_f
         (AttemptOutcome.FAILED, False),
         (AttemptOutcome.SENT, False),
     ]
+
+
+async def test_what_waited_for_its_notifier_until_the_lease_was_nearly_over_is_claimed_anew(
+    database: Database, queue: Queue
+) -> None:
+    delivering = Delivering()
+    looked_for: list[str] = []
+
+    async def find(channel: str) -> Notifier:
+        if not looked_for:
+            # As the first import of an HTTP client does on a busy machine.
+            queue.clock.advance(LEASE - timedelta(seconds=1))
+        looked_for.append(channel)
+        return delivering
+
+    await queue.pending()
+    async with running(retry_loop(database, {"Webhook": delivering}, find_notifier=find)):
+        await delivering.receives()
+    (received,) = delivering.received
+    assert received.attempt_count == 2
+    assert received.lease_expires_at == queue.clock.now + LEASE
 
 
 async def test_a_process_that_ends_with_unwritten_outcomes_logs_each(
