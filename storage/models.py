@@ -106,6 +106,15 @@ class Notification:
     """Claims taken in the row's whole life; the number of the newest is the fencing token of its lease."""
     abandoned_count: int
     """Claims never answered since acceptance or the newest requeue."""
+    rescue_at: datetime | None = None
+    """Stands for `next_retry_at` where certctl delivers and left the row to this program."""
+
+    @property
+    def next_attempt_at(self) -> datetime | None:
+        """When a failed row is attempted next, if that is scheduled."""
+        if self.status is not NotificationStatus.FAILED:
+            return None
+        return self.next_retry_at or self.rescue_at
 
     @property
     def delivered(self) -> bool:
@@ -153,6 +162,8 @@ class Claim:
     number: int
     started_at: datetime
     expires_at: datetime
+    rescue: bool = False
+    """It was taken over from certctl, which delivers, and must not come across it again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -342,6 +353,8 @@ class DeliveringProcess(_Record):
     host: str
     version: str
     channels: tuple[str, ...]
+    rescues: bool = False
+    """certctl delivers, and the process attempts only what certctl leaves."""
     started_at: AwareDatetime
     seen_at: AwareDatetime
 

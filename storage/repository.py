@@ -38,7 +38,7 @@ from storage.models import (
     UnservedChannel,
 )
 from storage.operations import audit, bulk
-from storage.operations.accept import Offer, accept, pending
+from storage.operations.accept import Offer, accept, out_of_reach, pending
 from storage.operations.bulk import Bulk
 from storage.operations.claim import claim
 from storage.operations.claim_postgresql import claim_rest
@@ -47,7 +47,15 @@ from storage.operations.leases import ABANDONED_AT_MOST, Held, end_leases, relea
 from storage.operations.outcomes import Finished, Transition, finish
 from storage.operations.processes import Heartbeat, heartbeat, leave
 from storage.operations.requeue import Request, mark_read, requeue
-from storage.queries import delivery_stats, failure_groups, listing, lookups, processes, queue_stats
+from storage.queries import (
+    delivery_stats,
+    failure_groups,
+    listing,
+    lookups,
+    processes,
+    queue_stats,
+    rescue,
+)
 from storage.queries.counts import Counting
 from storage.queries.listing import list_page
 from storage.schema.rows import ATTEMPT, NOTIFICATION, READABLE, attempt_of, notification_of
@@ -64,8 +72,12 @@ class NotificationRepository:
     `StorageError` when the database can't be used.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, rescue_after: timedelta | None = None) -> None:
+        """`rescue_after`: certctl's server delivers on this database. Only what it has left undelivered for
+        longer than this, and what is accepted or requeued here, is ever claimed."""
         self._database = database
+        self._rescue_after = rescue_after
+        self._rescue = rescue_after is not None
         self._counting = Counting(database)
 
     @property
@@ -83,6 +95,8 @@ class NotificationRepository:
             UnknownCertificateError: it is about a certificate that is not there, where the database knows.
         """
         notification = pending(new, new_notification_id(), self._database.clock())
+        if self._rescue:
+            notification = out_of_reach(notification)
         # Its id is its own, so it is not accepted twice; only the audit's entry has to come with it.
         offer = Offer(notification, actor)
         accepted = await self._database.write(accept, offer, repeatable=actor is None, adds=True)
@@ -144,6 +158,7 @@ class NotificationRepository:
 
     async def claim(self, request: ClaimRequest) -> Claims:
         """Claim due notifications, oldest first. No other worker gets them while the lease lasts."""
+        request = replace(request, rescue_after=self._rescue_after)
         found = await self._database.write(claim, request, repeatable=True)
         if found.lease_expired:
             await self._database.write(end_leases, Held(request.held, request.lease))
@@ -226,7 +241,7 @@ class NotificationRepository:
             NotificationNotFoundError: there is no such notification.
             NotificationConflictError: its status does not allow it, or an attempt is under way.
         """
-        request = Request(notification_id, actor)
+        request = Request(notification_id, actor, self._rescue)
         notification = await self._database.write(requeue, request)
         self._database.changes.announce()
         return notification
@@ -298,7 +313,7 @@ class NotificationRepository:
         Only those that are in one of `statuses` and were accepted before `created_until`; whatever
         `statuses` says, nothing that is still to be delivered.
         """
-        purge = Bulk(tuple(ids), actor, tuple(statuses), created_until)
+        purge = Bulk(tuple(ids), actor, statuses=tuple(statuses), created_until=created_until)
         report = await self._database.write(bulk.purge_all, purge)
         self._database.changes.committed()
         return report
@@ -339,7 +354,7 @@ class NotificationRepository:
             return await failure_groups.failure_groups(connection, wanted, limit)
 
     def _bulk(self, ids: Sequence[str], actor: str | None) -> Bulk:
-        return Bulk(tuple(ids), actor)
+        return Bulk(tuple(ids), actor, self._rescue)
 
     async def next_due_at(self, *, after: datetime, channels: Collection[str]) -> datetime | None:
         """When something next becomes due later than `after`: a retry of one of the channels, or any lease
@@ -349,6 +364,8 @@ class NotificationRepository:
         """
         # Deliveries wait for the answer, so the limit is shorter than that of other queries.
         async with self._database.read() as connection, asyncio.timeout(NEXT_DUE_TIMEOUT.total_seconds()):
+            if self._rescue_after is not None:
+                return await rescue.next_due_at(connection, after, channels, self._rescue_after)
             return await queue_stats.next_due_at(connection, after, channels)
 
     async def heartbeat(self, process: Heartbeat) -> datetime:
@@ -374,6 +391,15 @@ class NotificationRepository:
             served = {channel for process in live for channel in process.channels}
             return await processes.unserved_channels(connection, served)
 
+    async def stuck_channels(self, after: timedelta) -> tuple[UnservedChannel, ...]:
+        """The channels with notifications that certctl's server, which delivers, has left undelivered for
+        longer than `after`, and that no live process has."""
+        async with self._database.read() as connection:
+            now = self._database.clock()
+            live = await processes.live_processes(connection, now)
+            served = {channel for process in live for channel in process.channels}
+            return await rescue.stuck_channels(connection, now - after, served)
+
     async def undeliverable_channels(self, after: timedelta) -> frozenset[str]:
         """The channels that no live process has had for `after`, with something due accepted before that."""
         now = self._database.clock()
@@ -388,7 +414,10 @@ class NotificationRepository:
     async def queue_counts(self) -> QueueCounts:
         """The queue's numbers for a summary."""
         async with self._database.read() as connection:
-            return await queue_stats.queue_counts(connection)
+            counts = await queue_stats.queue_counts(connection)
+            if not self._rescue:
+                return counts
+            return counts.model_copy(update={"next_retry_at": await rescue.next_rescue_at(connection)})
 
     async def channel_records(self, period: timedelta) -> tuple[ChannelRecord, ...]:
         """How attempts went over the last `period`, for each channel that had any."""
@@ -429,5 +458,5 @@ class NotificationRepository:
 def _unchanged(claim: Claim) -> Transition:
     n = claim.notification
     return Transition(
-        n.status, n.retry_count, next_retry_at=n.next_retry_at, error=n.error, last_error=n.last_error
+        n.status, n.retry_count, next_retry_at=n.next_attempt_at, error=n.error, last_error=n.last_error
     )

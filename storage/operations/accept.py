@@ -1,7 +1,7 @@
 """First step on a notification's way: it is accepted, and from then on durable."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -40,12 +40,12 @@ _STATUSES = frozenset(status.value for status in NotificationStatus)
 _batch = Batch("rows")
 
 
-def _insert_unless_known(insert: Insert) -> ReturningInsert[str]:
+def _insert_unless_known(insert: Insert, fields: Sequence[str]) -> ReturningInsert[str]:
     """Insert the rows whose key and id are new. A known id is this very notification: its caller was not
     answered, and repeats the call."""
-    fields = select(*_batch.fields(notification_events.c[name] for name in _FIELDS))
-    rows = fields.select_from(_batch.rows).where(true())
-    insert = insert.from_select(list(_FIELDS), rows).on_conflict_do_nothing()
+    values = select(*_batch.fields(notification_events.c[name] for name in fields))
+    rows = values.select_from(_batch.rows).where(true())
+    insert = insert.from_select(list(fields), rows).on_conflict_do_nothing()
     return insert.returning(notification_events.c.id)
 
 
@@ -55,10 +55,15 @@ def _notifying(insert: ReturningInsert[str]) -> Select[str, str]:
     return select(accepted.c.id, NOTIFY_DUE.scalar_subquery())
 
 
-_ACCEPT: PerDatabase[Executable] = PerDatabase(
-    sqlite=_insert_unless_known(INSERTS["sqlite"](notification_events)),
-    postgresql=_notifying(_insert_unless_known(INSERTS["postgresql"](notification_events))),
-)
+def _accepting(fields: Sequence[str]) -> PerDatabase[Executable]:
+    return PerDatabase(
+        sqlite=_insert_unless_known(INSERTS["sqlite"](notification_events), fields),
+        postgresql=_notifying(_insert_unless_known(INSERTS["postgresql"](notification_events), fields)),
+    )
+
+
+_ACCEPT = {False: _accepting(_FIELDS), True: _accepting((*_FIELDS, "status", "rescue_at"))}
+"""By whether certctl delivers, and what is accepted is attempted here all the same."""
 
 _BY_KEYS = select(*NOTIFICATION).where(
     notification_events.c.idempotency_key.in_(select(Batch("keys").values))
@@ -84,6 +89,11 @@ def pending(new: NewNotification, notification_id: str, created_at: datetime) ->
         abandoned_count=0,
         **new.model_dump(),
     )
+
+
+def out_of_reach(notification: Notification) -> Notification:
+    """The row that it begins as where certctl delivers: whatever is `pending`, certctl sends."""
+    return replace(notification, status=NotificationStatus.FAILED, rescue_at=notification.created_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +130,16 @@ def accept(transaction: Transaction, offers: Sequence[Offer]) -> list[Accepted |
 
 
 def _accept(transaction: Transaction, notifications: Sequence[Notification]) -> list[Accepted | Refused]:
-    connection, insert = transaction.connection, transaction.choose(_ACCEPT)
+    rescue = any(n.rescue_at is not None for n in notifications)
+    connection, insert = transaction.connection, transaction.choose(_ACCEPT[rescue])
     # Two processes that offer the same keys must not each wait for the other's.
     left = sorted(notifications, key=lambda n: n.idempotency_key or "")
     created: set[str] = set()
     first: dict[str | None, Row[Any]] = {}
     # Whoever has the key may be purged before he is looked for; then it is free.
     while left:
-        accepted = connection.execute(insert, {"rows": _rows(left)}).scalars()
-        created.update(accepted, (n.id for n in left if n.idempotency_key is None))
+        inserted = connection.execute(insert, {"rows": _rows(left, rescue)}).scalars()
+        created.update(inserted, (n.id for n in left if n.idempotency_key is None))
         first |= _first_with_keys(connection, [n for n in left if n.id not in created])
         left = [n for n in left if n.id not in created and n.idempotency_key not in first]
     return [
@@ -137,8 +148,9 @@ def _accept(transaction: Transaction, notifications: Sequence[Notification]) -> 
     ]
 
 
-def _rows(notifications: Iterable[Notification]) -> str:
-    return encoded({field: getattr(n, field) for field in _FIELDS} for n in notifications)
+def _rows(notifications: Iterable[Notification], rescue: bool) -> str:
+    fields = (*_FIELDS, "status", "rescue_at") if rescue else _FIELDS
+    return encoded({field: getattr(n, field) for field in fields} for n in notifications)
 
 
 def _first_with_keys(connection: Connection, repeated: list[Notification]) -> dict[str | None, Row[Any]]:

@@ -29,7 +29,7 @@ LARGEST_BULK = 500
 _n = notification_events.c
 _ids = select(Batch("ids").values)
 
-_REQUEUE = REQUEUE.returning(_n.id)
+_REQUEUE = {rescue: requeuing.returning(_n.id) for rescue, requeuing in REQUEUE.items()}
 _MARK_READ = MARK_READ.returning(_n.id)
 _PURGE = (
     delete(notification_events)
@@ -52,6 +52,8 @@ class Bulk:
     ids: tuple[str, ...]
     actor: str | None = None
     """Who wishes it, for the audit."""
+    rescue: bool = False
+    """To be requeued: certctl delivers, and they are attempted here all the same."""
     statuses: tuple[NotificationStatus, ...] = ()
     """To be purged: only these."""
     created_until: datetime | None = None
@@ -63,7 +65,7 @@ class Bulk:
 
 
 def requeue_all(transaction: Transaction, bulks: Sequence[Bulk]) -> list[BulkReport]:
-    return [_apply(transaction, bulk, _REQUEUE, AuditAction.REQUEUE) for bulk in bulks]
+    return [_apply(transaction, bulk, _REQUEUE[bulk.rescue], AuditAction.REQUEUE) for bulk in bulks]
 
 
 def mark_all_read(transaction: Transaction, bulks: Sequence[Bulk]) -> list[BulkReport]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import product
 
 from sqlalchemy import CompoundSelect, Integer, Row, bindparam, exists, func, null, select, union_all
 
@@ -9,8 +10,9 @@ from storage.engine.per_database import PerDatabase
 from storage.engine.transaction import Transaction
 from storage.operations.claim_postgresql import claim_in_one_statement
 from storage.operations.claim_request import ClaimRequest, Claims, claims_of
-from storage.operations.due import FAILED, PENDING, WAYS, channels, leasing, oldest
+from storage.operations.due import FAILED, PENDING, TAKEN_OVER, WAYS, channels, leasing, oldest, ways
 from storage.operations.leases import EXPIRED, UNREACHABLE
+from storage.operations.rescue import take_over
 from storage.schema.rows import notification_of
 from storage.schema.tables import notification_events
 from storage.sql.json_rows import Batch, encoded
@@ -36,14 +38,21 @@ def _work() -> CompoundSelect[str | None]:
     )
 
 
-def _due(suspects: bool) -> CompoundSelect[str, datetime, str]:
+def _rescue_work() -> CompoundSelect[str | None]:
+    """The same for what was taken over."""
+    return union_all(channels(TAKEN_OVER), select(null()).where(exists().where(EXPIRED)))
+
+
+def _due(rescue: bool, suspects: bool) -> CompoundSelect[str, datetime, str]:
     """What can be claimed in a channel."""
     channel, room = bindparam("in_channel", type_=_n.channel.type), bindparam("room", type_=Integer)
-    return union_all(*(select(oldest(way, channel, suspects, room).subquery()) for way in WAYS))
+    return union_all(
+        *(select(oldest(way, channel, suspects, room).subquery()) for way in ways(rescue=rescue))
+    )
 
 
-_WORK = _work()
-_DUE = {suspects: _due(suspects) for suspects in (True, False)}
+_WORK = {False: _work(), True: _rescue_work()}
+_DUE = {(rescue, suspects): _due(rescue, suspects) for rescue, suspects in product((False, True), repeat=2)}
 _TAKE = leasing(
     select(Batch("ids").values.label("id")).cte("taken"), bindparam("expires_at", type_=UtcDateTime)
 )
@@ -52,13 +61,16 @@ _TAKE = leasing(
 def claim(transaction: Transaction, requests: Sequence[ClaimRequest]) -> list[Claims]:
     """Claim the oldest due notifications that fit. Each claim has a number of its own."""
     claim_one = transaction.choose(_CLAIM)
+    for request in requests:
+        if request.rescue_after is not None:
+            take_over(transaction, request.channels, request.rescue_after)
     return [claim_one(transaction, request) for request in requests]
 
 
 def _claim_alone(transaction: Transaction, request: ClaimRequest) -> Claims:
     """On SQLite, where a transaction has the database to itself."""
     now = transaction.now
-    work = set(transaction.connection.execute(_WORK, {"now": now}).scalars())
+    work = set(transaction.connection.execute(_WORK[request.rescue], {"now": now}).scalars())
     if None in work and request.stop_at_expired_lease:
         return Claims(now, lease_expired=True)
     due = [row for channel in request.channels & work for row in _due_in(transaction, request, channel)]
@@ -67,7 +79,7 @@ def _claim_alone(transaction: Transaction, request: ClaimRequest) -> Claims:
         return Claims(now)
     lease = {"worker": request.worker, "now": now, "expires_at": now + request.lease}
     taken = transaction.connection.execute(_TAKE, {**lease, "ids": encoded(row.id for row in first)})
-    return Claims(now, claims_of(request.worker, map(notification_of, taken)))
+    return Claims(now, claims_of(request, map(notification_of, taken)))
 
 
 def _due_in(transaction: Transaction, request: ClaimRequest, channel: str) -> list[Row[str, datetime, str]]:
@@ -75,7 +87,7 @@ def _due_in(transaction: Transaction, request: ClaimRequest, channel: str) -> li
     if room <= 0:
         return []
     parameters = {"now": transaction.now, "in_channel": channel, "room": room}
-    rows = transaction.connection.execute(_DUE[request.suspects], parameters)
+    rows = transaction.connection.execute(_DUE[request.rescue, request.suspects], parameters)
     return sorted(rows, key=lambda row: row.since)[:room]
 
 

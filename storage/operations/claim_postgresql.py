@@ -30,7 +30,17 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from storage.engine.transaction import NOW, Transaction
 from storage.models import Claim
 from storage.operations.claim_request import ClaimRequest, Claims, claims_of
-from storage.operations.due import FAILED, PENDING, WAYS, channels, leasing, oldest
+from storage.operations.due import (
+    FAILED,
+    PENDING,
+    RESCUE_WAYS,
+    TAKEN_OVER,
+    WAYS,
+    channels,
+    leasing,
+    oldest,
+    ways,
+)
 from storage.operations.leases import EXPIRED
 from storage.schema.rows import NOTIFICATION, notification_of
 from storage.schema.tables import notification_events
@@ -40,11 +50,11 @@ _n = notification_events.c
 _SLOTS = bindparam("slots", type_=Integer)
 _UNTIL = NOW + bindparam("lease", type_=Interval)
 
-_WAITING = union(channels(PENDING), channels(FAILED))
-"""The channels with something that is due, or will be."""
+_WAITING = {False: union(channels(PENDING), channels(FAILED)), True: union(channels(TAKEN_OVER))}
+"""By whether it is what was taken over from certctl: the channels with something that is due, or will be."""
 
 
-def _claiming(suspects: bool) -> Select[tuple[object, ...]]:
+def _claiming(rescue: bool, suspects: bool) -> Select[tuple[object, ...]]:
     """The notifications that were leased, each with how many were wanted, the time, and whether a lease has
     expired; one row of only these if none was leased. `claim_postgresql.sql`, beside the tests, shows it."""
     # state: the time of the look, and whether an expired lease stops it.
@@ -53,7 +63,8 @@ def _claiming(suspects: bool) -> Select[tuple[object, ...]]:
 
     # rooms: the worker's channels in which something waits, with the room that it has for each.
     given = Batch("rooms")
-    waiting = _WAITING.subquery()
+    waiting = _WAITING[rescue].subquery()
+    every_way = ways(rescue=rescue)
     room = given.field("room", Integer())
     rooms = (
         select(waiting.c.name.label("channel"), func.least(room, _SLOTS).label("room"))
@@ -66,7 +77,9 @@ def _claiming(suspects: bool) -> Select[tuple[object, ...]]:
         return oldest(way, of.c.channel, suspects, at_most).correlate(of)
 
     # seen: the oldest due notifications of each channel and way, up to its room.
-    seen = union_all(*(select(oldest_of(way, rooms, rooms.c.room).lateral()) for way in WAYS)).lateral("seen")
+    seen = union_all(*(select(oldest_of(way, rooms, rooms.c.room).lateral()) for way in every_way)).lateral(
+        "seen"
+    )
     # due: their place within the channel, whose room is for all ways together.
     place = func.row_number().over(partition_by=rooms.c.channel, order_by=seen.c.since)
     due = (
@@ -95,7 +108,7 @@ def _claiming(suspects: bool) -> Select[tuple[object, ...]]:
         return select(rows.c.id).select_from(wanted.join(rows, true())).where(wanted.c.way == way)
 
     # taken: these, leased.
-    taken = leasing(union_all(*(locked(way) for way in WAYS)).cte("taken"), _UNTIL).cte("leased")
+    taken = leasing(union_all(*(locked(way) for way in every_way)).cte("taken"), _UNTIL).cte("leased")
     number = select(func.coalesce(func.sum(wanted.c.number), 0).cast(Integer).label("wanted")).subquery()
     columns = (taken.c[column.name] for column in NOTIFICATION)
     return select(*columns, number.c.wanted, state.c.at, state.c.expired).select_from(
@@ -109,8 +122,14 @@ def _claiming_rest(way: str, suspects: bool) -> ReturningUpdate[tuple[object, ..
     return leasing(select(rows.c.id).cte("taken"), _UNTIL)
 
 
-CLAIM = {suspects: _claiming(suspects) for suspects in (True, False)}
-_CLAIM_REST = {(way, suspects): _claiming_rest(way, suspects) for way in WAYS for suspects in (True, False)}
+CLAIM = {
+    (rescue, suspects): _claiming(rescue, suspects) for rescue, suspects in product((False, True), repeat=2)
+}
+"""By whether it is what was taken over from certctl, and whether it is suspects."""
+_CLAIM_REST = {
+    (way, suspects): _claiming_rest(way, suspects)
+    for way, suspects in product((*WAYS, *RESCUE_WAYS), (True, False))
+}
 
 
 def claim_in_one_statement(transaction: Transaction, request: ClaimRequest) -> Claims:
@@ -123,9 +142,9 @@ def claim_in_one_statement(transaction: Transaction, request: ClaimRequest) -> C
         "rooms": encoded({"channel": name, "room": request.room.of(name)} for name in request.channels),
         "stop_at_expired_lease": request.stop_at_expired_lease,
     }
-    rows = transaction.connection.execute(CLAIM[request.suspects], parameters).all()
+    rows = transaction.connection.execute(CLAIM[request.rescue, request.suspects], parameters).all()
     width = len(NOTIFICATION)
-    claims = claims_of(request.worker, (notification_of(row[:width]) for row in rows if row.id is not None))
+    claims = claims_of(request, (notification_of(row[:width]) for row in rows if row.id is not None))
     first = rows[0]
     return Claims(first.at, claims, lease_expired=first.expired, contended=len(claims) < first.wanted)
 
@@ -138,11 +157,11 @@ def claim_rest(transaction: Transaction, requests: Sequence[ClaimRequest]) -> li
 def _claim_rest(transaction: Transaction, request: ClaimRequest) -> tuple[Claim, ...]:
     lease = {"now": transaction.client_time, "worker": request.worker, "lease": request.lease}
     claims: tuple[Claim, ...] = ()
-    waiting = transaction.connection.execute(_WAITING).scalars().all()
-    for channel, way in product(request.channels.intersection(waiting), WAYS):
+    waiting = transaction.connection.execute(_WAITING[request.rescue]).scalars().all()
+    for channel, way in product(request.channels.intersection(waiting), ways(rescue=request.rescue)):
         left = request.without(claims)
         if (room := min(left.room.of(channel), left.slots)) > 0:
             parameters = {**lease, "in_channel": channel, "room": room}
             rows = transaction.connection.execute(_CLAIM_REST[way, request.suspects], parameters)
-            claims += claims_of(request.worker, map(notification_of, rows))
+            claims += claims_of(request, map(notification_of, rows))
     return claims

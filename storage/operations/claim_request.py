@@ -24,8 +24,15 @@ class ClaimRequest:
     """Claim only notifications abandoned so often that they may crash their worker. Otherwise claim none."""
     held: tuple[Claim, ...] = ()
     """Claims that the worker still works on. If their leases have expired, they are renewed."""
+    rescue_after: timedelta | None = None
+    """On a database whose certctl server delivers: take over what it has left for longer than this, and claim
+    nothing else."""
     stop_at_expired_lease: bool = True
     """Claim nothing while a lease has expired: its notification may be older than any other."""
+
+    @property
+    def rescue(self) -> bool:
+        return self.rescue_after is not None
 
     def without(self, claims: Iterable[Claim]) -> "ClaimRequest":
         """The rest of the request, once these claims were taken."""
@@ -46,22 +53,23 @@ class Claims:
     """Others claimed some of what was due. They may have no room for the rest, and nobody is woken for it."""
 
 
-def claims_of(worker: str, leased: Iterable[Notification]) -> tuple[Claim, ...]:
+def claims_of(request: ClaimRequest, leased: Iterable[Notification]) -> tuple[Claim, ...]:
     """The claims on notifications that the worker has just leased, the one due for longest first."""
-    return tuple(_claim(worker, notification) for notification in sorted(leased, key=_due_since))
+    return tuple(_claim(request, notification) for notification in sorted(leased, key=_due_since))
 
 
-def _claim(worker: str, leased: Notification) -> Claim:
+def _claim(request: ClaimRequest, leased: Notification) -> Claim:
     assert leased.claimed_at is not None
     assert leased.lease_expires_at is not None
     return Claim(
         notification=leased,
-        worker=worker,
+        worker=request.worker,
         number=leased.attempt_count,
         started_at=leased.claimed_at,
         expires_at=leased.lease_expires_at,
+        rescue=request.rescue,
     )
 
 
 def _due_since(notification: Notification) -> datetime:
-    return notification.next_retry_at or notification.created_at
+    return notification.next_attempt_at or notification.created_at

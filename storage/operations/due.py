@@ -20,6 +20,8 @@ _n = notification_events.c
 
 PENDING = has_status(_n.status, "pending")
 FAILED = has_status(_n.status, "failed")
+UNSCHEDULED = and_(FAILED, _n.next_retry_at.is_(None))
+TAKEN_OVER = and_(UNSCHEDULED, _n.rescue_at.is_not(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +49,24 @@ def _unscheduled(channel: ColumnElement[str]) -> ColumnElement[bool]:
     return and_(FAILED, _n.channel == channel, _n.next_retry_at.is_(None))
 
 
+def _rescued(channel: ColumnElement[str]) -> ColumnElement[bool]:
+    return and_(TAKEN_OVER, _n.channel == channel, _n.rescue_at <= NOW)
+
+
 WAYS: Mapping[str, Way] = {
     "pending": Way(PENDING, _pending, _n.created_at, (_n.created_at,)),
     "scheduled": Way(FAILED, _scheduled, _n.next_retry_at, (_n.next_retry_at,)),
     # `next_retry_at` is null in all of them, but PostgreSQL recognizes the index's order only by its name.
     "unscheduled": Way(FAILED, _unscheduled, _n.created_at, (_n.next_retry_at, _n.created_at)),
 }
+RESCUE_WAYS: Mapping[str, Way] = {"rescued": Way(TAKEN_OVER, _rescued, _n.rescue_at, (_n.rescue_at,))}
+"""While certctl delivers: only what was taken over from it."""
+
+_EVERY_WAY = {**WAYS, **RESCUE_WAYS}
+
+
+def ways(*, rescue: bool) -> Mapping[str, Way]:
+    return RESCUE_WAYS if rescue else WAYS
 
 
 def channels(waiting: ColumnElement[bool]) -> Select[str]:
@@ -70,7 +84,7 @@ def oldest(
     name: str, channel: ColumnElement[str], suspects: bool, at_most: ColumnElement[int]
 ) -> Select[str, datetime, str]:
     """The oldest notifications of a channel that are due in the named way, and since when."""
-    way = WAYS[name]
+    way = _EVERY_WAY[name]
     return (
         select(_n.id, way.since.label("since"), literal_column(f"'{name}'").label("way"))
         .where(way.due_in(channel), _n.lease_owner.is_(None), SUSPECTED[suspects])

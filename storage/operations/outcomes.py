@@ -3,12 +3,14 @@
 The outcome of a lease that was lost is refused: it changes nothing but the record of that attempt.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import itemgetter
+from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, not_, select, tuple_, union_all, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, not_, select, tuple_, union_all, update
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from storage.engine.per_database import PerDatabase
 from storage.engine.transaction import Transaction
@@ -32,6 +34,7 @@ class Transition:
     retry_count: int
     sent_at: datetime | None = None
     next_retry_at: datetime | None = None
+    """Of a claim to rescue it is stored as `rescue_at`."""
     error: str | None = None
     last_error: str | None = None
     abandoned: int = 0
@@ -66,12 +69,29 @@ _RECORDED_AS = ["notification_id", "error", "late", *(column.name for column in 
 _ENDED = {"lease_owner": None, "lease_expires_at": None, "claimed_at": None}
 
 _batch = Batch("finished")
-_FINISH = (
-    update(notification_events)
-    .where(held_by(_batch), WAITING)
-    .values({column.name: _batch.field(column.name, column.type) for column in _WRITTEN} | _ENDED)
-    .returning(_n.id, _n.attempt_count)
-)
+
+
+def _values(
+    fields: Mapping[str, ColumnElement[Any]], *, rescue: bool
+) -> dict[str, ColumnElement[Any] | None]:
+    """What an outcome writes. While certctl delivers, it must not come across the time of a retry."""
+    written = {column.name: fields[column.name] for column in _WRITTEN}
+    if rescue:
+        return {**written, **_ENDED, "rescue_at": written["next_retry_at"], "next_retry_at": None}
+    return {**written, **_ENDED, "rescue_at": None}
+
+
+def _finishing(rescue: bool) -> ReturningUpdate[tuple[str, int]]:
+    fields = {column.name: _batch.field(column.name, column.type) for column in _WRITTEN}
+    return (
+        update(notification_events)
+        .where(held_by(_batch), WAITING)
+        .values(_values(fields, rescue=rescue))
+        .returning(_n.id, _n.attempt_count)
+    )
+
+
+_FINISH = {rescue: _finishing(rescue) for rescue in (False, True)}
 
 
 def _recording(insert: Insert) -> Insert:
@@ -93,7 +113,7 @@ _RECORD = _recording(
 )
 
 
-def _finishing_at_once() -> Select[str, int]:
+def _finishing_at_once(rescue: bool) -> Select[str, int]:
     """Both in one statement, where a statement can hold several: one way there and back for all."""
     named = {column.name: column for column in (*_WRITTEN, *_RECORDED)}
     texts = (_batch.field(name).label(name) for name in ("id", "attempt_error"))
@@ -101,7 +121,7 @@ def _finishing_at_once() -> Select[str, int]:
     held = (
         update(notification_events)
         .where(_n.id == told.id, _n.lease_owner == told.worker, _n.attempt_count == told.number, WAITING)
-        .values({column.name: told[column.name] for column in _WRITTEN} | _ENDED)
+        .values(_values(dict(told), rescue=rescue))
         .returning(_n.id, _n.attempt_count)
         .cte("held")
     )
@@ -128,7 +148,8 @@ def _finishing_at_once() -> Select[str, int]:
     return select(held.c.id, held.c.attempt_count).add_cte(recorded.cte("recorded"))
 
 
-FINISH_AND_RECORD = _finishing_at_once()
+FINISH_AND_RECORD = {rescue: _finishing_at_once(rescue) for rescue in (False, True)}
+"""By whether the claims are to rescue."""
 
 _RECORDED_BEFORE = select(_a.notification_id, _a.number).join_from(
     _batch.rows,
@@ -157,8 +178,13 @@ def finish(transaction: Transaction, attempts: Sequence[Finished]) -> list[bool]
     for attempt in attempts:
         first.setdefault(_token(attempt), attempt)
     # In one order, whoever writes some of the same: then nobody waits for who waits for him.
-    rows = [_row(attempt) for _, attempt in sorted(first.items(), key=itemgetter(0))]
-    held = transaction.choose(_WRITE)(connection, rows)
+    ordered = [attempt for _, attempt in sorted(first.items(), key=itemgetter(0))]
+    rows = [_row(attempt) for attempt in ordered]
+    held: set[Token] = set()
+    # A process rescues or it does not, so there is one statement.
+    for rescue in {attempt.claim.rescue for attempt in ordered}:
+        written = [row for row, a in zip(rows, ordered, strict=True) if a.claim.rescue is rescue]
+        held |= transaction.choose(_WRITE)(connection, written, rescue)
     ours = held | _recorded_before(
         connection, [row for row in rows if (row["id"], row["number"]) not in held]
     )
@@ -167,15 +193,17 @@ def finish(transaction: Transaction, attempts: Sequence[Finished]) -> list[bool]
     return [_token(attempt) in ours and first[_token(attempt)] is attempt for attempt in attempts]
 
 
-def _write_in_two_statements(connection: Connection, rows: Sequence[dict[str, Value]]) -> set[Token]:
-    held = _tokens(connection.execute(_FINISH, {"finished": encoded(rows)}))
+def _write_in_two_statements(
+    connection: Connection, rows: Sequence[dict[str, Value]], rescue: bool
+) -> set[Token]:
+    held = _tokens(connection.execute(_FINISH[rescue], {"finished": encoded(rows)}))
     recorded = encoded(row | {"late": (row["id"], row["number"]) not in held} for row in rows)
     connection.execute(_RECORD, {"finished": recorded})
     return held
 
 
-def _write_at_once(connection: Connection, rows: Sequence[dict[str, Value]]) -> set[Token]:
-    return _tokens(connection.execute(FINISH_AND_RECORD, {"finished": encoded(rows)}))
+def _write_at_once(connection: Connection, rows: Sequence[dict[str, Value]], rescue: bool) -> set[Token]:
+    return _tokens(connection.execute(FINISH_AND_RECORD[rescue], {"finished": encoded(rows)}))
 
 
 _WRITE = PerDatabase(sqlite=_write_in_two_statements, postgresql=_write_at_once)

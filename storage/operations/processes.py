@@ -40,6 +40,8 @@ class Heartbeat:
     host: str
     version: str
     channels: tuple[str, ...]
+    rescues: bool = False
+    """certctl delivers, and it attempts only what certctl leaves."""
 
 
 def _register(insert: Insert) -> Insert:
@@ -48,6 +50,7 @@ def _register(insert: Insert) -> Insert:
         host=bindparam("host"),
         version=bindparam("version"),
         channels=bindparam("channels"),
+        rescues=bindparam("rescues"),
         started_at=_now,
         alive_since=_now,
         seen_at=_now,
@@ -59,6 +62,7 @@ def _register(insert: Insert) -> Insert:
         set_={
             "seen_at": row.excluded.seen_at,
             "channels": row.excluded.channels,
+            "rescues": row.excluded.rescues,
             "left_at": None,
             "alive_since": case((interrupted, row.excluded.seen_at), else_=_p.alive_since),
         },
@@ -90,6 +94,7 @@ def heartbeat(transaction: Transaction, heartbeats: Sequence[Heartbeat]) -> list
                 "host": storable(one.host),
                 "version": one.version,
                 "channels": json.dumps(one.channels),
+                "rescues": one.rescues,
             },
         ).scalar_one()
         for one in heartbeats

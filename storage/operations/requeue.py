@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import Update, bindparam, func, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from storage.engine.per_database import PerDatabase
@@ -21,6 +21,8 @@ from storage.sql.json_rows import Batch, encoded
 from storage.sql.text import is_storable
 from storage.sql.types import UtcDateTime
 
+_n = notification_events.c
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -29,43 +31,55 @@ class Request:
     notification_id: str
     actor: str | None = None
     """Who wishes it, for the audit."""
+    rescue: bool = False
+    """certctl delivers: what is requeued is attempted here all the same."""
 
 
 UNDER_WAY = "an attempt is under way; wait for its outcome"
 
-_n = notification_events.c
 _ids = select(Batch("ids").values)
 
 _LOCKED_IN_ORDER = (
     select(_n.id).where(_n.id.in_(_ids), _n.lease_owner.is_(None)).order_by(_n.id).with_for_update()
 )
 
-REQUEUE = (
-    update(notification_events)
-    .where(
-        _n.id.in_(_ids),
-        eligible_by_id(AuditAction.REQUEUE),
-        _n.lease_owner.is_(None),
+_NOW = bindparam("now", type_=UtcDateTime)
+
+
+def _requeuing(rescue: bool) -> Update:
+    """Whatever is `pending` in its database, certctl sends. So what is to be attempted here is not."""
+    status = NotificationStatus.FAILED if rescue else NotificationStatus.PENDING
+    return (
+        update(notification_events)
+        .where(
+            _n.id.in_(_ids),
+            eligible_by_id(AuditAction.REQUEUE),
+            _n.lease_owner.is_(None),
+        )
+        .values(
+            status=status.value,
+            retry_count=0,
+            abandoned_count=0,
+            next_retry_at=None,
+            rescue_at=_NOW if rescue else None,
+            last_error=None,
+            error=None,
+        )
     )
-    .values(
-        status=NotificationStatus.PENDING.value,
-        retry_count=0,
-        abandoned_count=0,
-        next_retry_at=None,
-        last_error=None,
-        error=None,
-    )
-)
+
+
+REQUEUE = {rescue: _requeuing(rescue) for rescue in (False, True)}
+"""By whether certctl delivers, and what is requeued is attempted here all the same."""
 MARK_READ = (
     update(notification_events)
     .where(_n.id.in_(_ids), eligible_by_id(AuditAction.MARK_READ), _n.lease_owner.is_(None))
     .values(
         status=NotificationStatus.READ.value,
-        read_at=func.coalesce(_n.read_at, bindparam("now", type_=UtcDateTime)),
+        read_at=func.coalesce(_n.read_at, _NOW),
         next_retry_at=None,
     )
 )
-_REQUEUE_ONE = REQUEUE.returning(*NOTIFICATION)
+_REQUEUE_ONE = {rescue: requeuing.returning(*NOTIFICATION) for rescue, requeuing in REQUEUE.items()}
 _MARK_ONE_READ = MARK_READ.returning(*NOTIFICATION)
 _BY_IDS = select(*NOTIFICATION).where(_n.id.in_(_ids), READABLE)
 
@@ -87,8 +101,9 @@ _LOCK = PerDatabase(sqlite=_locked_already, postgresql=_lock_in_order)
 
 
 def requeue(transaction: Transaction, requests: Sequence[Request]) -> list[Notification | Refused]:
-    """Dead or failed become pending, with all retries before them."""
-    answers = _each(transaction, requests, _REQUEUE_ONE, AuditAction.REQUEUE)
+    """Dead or failed become due, with all retries before them."""
+    rescue = any(request.rescue for request in requests)
+    answers = _each(transaction, requests, _REQUEUE_ONE[rescue], AuditAction.REQUEUE)
     notify_due(transaction)
     return answers
 

@@ -18,7 +18,7 @@ _p = notification_processes.c
 _channel = bindparam("in_channel", type_=_n.channel.type)
 
 LIVE = (
-    select(_p.name, _p.host, _p.version, _p.channels, _p.started_at, _p.seen_at)
+    select(_p.name, _p.host, _p.version, _p.channels, _p.rescues, _p.started_at, _p.seen_at)
     .where(_p.seen_at > bindparam("since", type_=UtcDateTime), _p.left_at.is_(None))
     .order_by(_p.started_at, _p.name)
 )
@@ -52,6 +52,7 @@ async def live_processes(connection: AsyncConnection, now: datetime) -> tuple[De
             host=row.host,
             version=row.version,
             channels=tuple(json.loads(row.channels)),
+            rescues=row.rescues,
             started_at=row.started_at,
             seen_at=row.seen_at,
         )

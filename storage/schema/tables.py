@@ -41,6 +41,8 @@ notification_events = Table(
     Column("claimed_at", UtcDateTime),
     Column("attempt_count", Integer, nullable=False, server_default="0"),
     Column("abandoned_count", Integer, nullable=False, server_default="0"),
+    # When a notification taken over from certctl is due. certctl retries what has a `next_retry_at`.
+    Column("rescue_at", UtcDateTime),
 )
 
 notification_attempts = Table(
@@ -88,6 +90,7 @@ notification_processes = Table(
     Column("alive_since", UtcDateTime, nullable=False),
     Column("seen_at", UtcDateTime, nullable=False),
     Column("left_at", UtcDateTime),
+    Column("rescues", Boolean, nullable=False, server_default=text("false")),
 )
 
 
@@ -137,6 +140,15 @@ for _dialect, _key, _predicate in (
         where=_predicate.format("failed"),
         dialect=_dialect,
     )
+# certctl's database is PostgreSQL. In others, and while nothing is taken over, it is empty.
+_partial(
+    "idx_notification_events_rescue",
+    _n.channel,
+    _n.rescue_at,
+    _n.created_at,
+    where="(status = 'failed') IS TRUE AND next_retry_at IS NULL",
+    dialect="postgresql",
+)
 _partial("idx_notification_events_lease", _n.lease_expires_at, where="lease_expires_at IS NOT NULL")
 _partial(
     "idx_notification_events_idempotency_key",

@@ -1,0 +1,78 @@
+"""What certctl's server leaves undelivered: how much of it nobody takes over, and when the rest is due."""
+
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import ColumnElement, and_, bindparam, func, literal_column, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.models import UnservedChannel
+from storage.operations.due import PENDING, TAKEN_OVER, UNSCHEDULED
+from storage.queries.queue_stats import NEXT_LEASE_END
+from storage.schema.tables import notification_events
+from storage.sql.json_rows import Batch, encoded
+from storage.sql.types import UtcDateTime
+
+_BEGINNING = datetime.min.replace(tzinfo=UTC)
+
+_n = notification_events.c
+_moment = bindparam("moment", type_=UtcDateTime)
+_in_channels = _n.channel.in_(select(Batch("channels").values))
+
+NEXT_RESCUE = select(func.min(_n.rescue_at)).where(TAKEN_OVER, _n.lease_owner.is_(None))
+NEXT_RESCUE_OF_CHANNELS = NEXT_RESCUE.where(_in_channels, _n.rescue_at > _moment)
+NEXT_LEFT_IN_CHANNELS = tuple(
+    select(func.min(_n.created_at)).where(left, _n.rescue_at.is_(None), _in_channels, _n.created_at > _moment)
+    for left in (PENDING, UNSCHEDULED)
+)
+
+# Of certctl's own indexes, the one on the status finds both.
+_PENDING: ColumnElement[str] = literal_column("'pending'")
+_FAILED: ColumnElement[str] = literal_column("'failed'")
+STUCK = (
+    select(_n.channel, func.count())
+    .where(
+        _n.status.in_([_PENDING, _FAILED]),
+        or_(
+            and_(_n.status == _FAILED, _n.next_retry_at.is_(None)),
+            and_(_n.status == _PENDING, _n.created_at <= _moment),
+        ),
+    )
+    .group_by(_n.channel)
+    .order_by(_n.channel)
+)
+
+
+async def next_rescue_at(connection: AsyncConnection) -> datetime | None:
+    """When something that was taken over is due first."""
+    found: datetime | None = (await connection.execute(NEXT_RESCUE)).scalar_one()
+    return found
+
+
+async def next_due_at(
+    connection: AsyncConnection, after: datetime, channels: Collection[str], grace: timedelta
+) -> datetime | None:
+    """When something of these channels next is due, or can be taken over, later than `after`; or any lease
+    expires."""
+    named = {"channels": encoded(channels)}
+    moments: list[datetime | None] = [
+        (await connection.execute(NEXT_RESCUE_OF_CHANNELS, {**named, "moment": after})).scalar_one(),
+        (await connection.execute(NEXT_LEASE_END)).scalar(),
+    ]
+    created_after = max(after, _BEGINNING + grace) - grace
+    for query in NEXT_LEFT_IN_CHANNELS:
+        created: datetime | None
+        created = (await connection.execute(query, {**named, "moment": created_after})).scalar_one()
+        moments.append(None if created is None else created + grace)
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
+async def stuck_channels(
+    connection: AsyncConnection, created_before: datetime, served: Collection[str]
+) -> tuple[UnservedChannel, ...]:
+    """The channels, other than those `served`, with what nobody attempts again, if certctl delivers: `failed`
+    without a time, or `pending` since before `created_before`."""
+    rows = await connection.execute(STUCK, {"moment": created_before})
+    return tuple(
+        UnservedChannel(channel=channel, waiting=count) for channel, count in rows if channel not in served
+    )
