@@ -1,6 +1,6 @@
 // The numbers of the dashboard, and a report of deliveries over a period.
 
-import { aborted, chartImage } from "./results.js";
+import { aborted, chartImage, facts } from "./results.js";
 import { byId, counted, element, grouped } from "./dom.js";
 import { duration, time } from "./times.js";
 
@@ -58,7 +58,7 @@ export class Overview {
     try {
       const result = await this.#ask("delivery_report", { period: this.#period, chart: open }, signal);
       if (signal.aborted) return;
-      const report = result.structuredContent;
+      const report = facts(result);
       byId("deliveries-line").textContent = line(report, this.#period);
       if (open) byId("report").replaceChildren(...body(report, chartImage(result), this.#period));
     } catch (failure) {

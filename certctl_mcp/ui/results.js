@@ -17,10 +17,10 @@ export class UnauthorizedError extends Error {}
 /** There was no answer. */
 export class UnreachableError extends Error {}
 
-/** The structured content of a result. Throws ToolError. */
+/** What a result says, as data. One with an image has it as JSON text only. Throws ToolError. */
 export function facts(result) {
   if (result.isError) throw new ToolError(textOf(result) || "The server gave no reason.");
-  return result.structuredContent ?? {};
+  return result.structuredContent ?? JSON.parse(textOf(result) || "{}");
 }
 
 /** The first image of a result, as a URL for <img>. */

@@ -7,7 +7,7 @@ from typing import Annotated, NotRequired
 
 import anyio.to_thread
 from mcp_types import CallToolResult, ImageContent
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from certctl_mcp.config.durations import format_duration
@@ -28,7 +28,11 @@ _SHORTEST_PERIOD = timedelta(seconds=1)
 
 
 class Figures(TypedDict):
-    """What came of attempts. What is zero, and the times where nothing was delivered, is left out."""
+    """What came of the attempts begun in the period.
+
+    What is zero, and the times where nothing was delivered, is left out. The tool's description says what the
+    figures mean.
+    """
 
     attempts: int
     delivered: NotRequired[int]
@@ -49,32 +53,20 @@ class ChannelFigures(Figures):
 
 
 class DeliveryReport(TypedDict):
-    """How deliveries went."""
+    """How deliveries went.
+
+    It is no output schema: an answer with an image has no structured content, because some hosts show only
+    one of the two.
+    """
 
     since: Moment
     until: Moment
     note: NotRequired[str]
-    all: Annotated[
-        Figures,
-        Field(
-            description="What came of the attempts begun in the period; absent counts are 0. "
-            "success_rate: delivered per attempt. retries: all but the first. failed: tried again later. "
-            "died: became dead letters. skipped: no notifier, NOT delivered. abandoned: never answered. "
-            "seconds: from acceptance to delivery."
-        ),
-    ]
-    # What the figures mean has been said, and is not paid for twice.
-    channels: Annotated[
-        list[ChannelFigures],
-        WithJsonSchema(
-            {
-                "type": "array",
-                "items": {"type": "object"},
-                "description": "Likewise, each with untrusted.channel; most attempts first",
-            }
-        ),
-    ]
-    more_channels: Annotated[NotRequired[int], Field(description="Not shown")]
+    all: Figures
+    channels: list[ChannelFigures]
+    """Most attempts first."""
+    more_channels: NotRequired[int]
+    """Not shown."""
     chart: NotRequired[str]
 
 
@@ -85,10 +77,12 @@ async def delivery_report(
         str | None, Field(description="Its end: ISO 8601 (UTC), or how long ago; default now.")
     ] = None,
     chart: Annotated[bool, Field(description="Also a text chart.")] = False,
-) -> Annotated[CallToolResult, DeliveryReport]:
-    """How deliveries went over a period, in all and per channel: success rate, time to delivery, retries.
+) -> CallToolResult:
+    """How deliveries went over a period, in all and per channel. Counts of attempts; absent ones are 0.
 
-    For the state of the queue now use dashboard_summary. Example: {"period": "7d", "until": "7d"}: last week.
+    success_rate: delivered per attempt. failed: retried later. died: became dead letters. skipped: no
+    notifier, NOT delivered. abandoned: never answered. seconds: acceptance to delivery. For the state now use
+    dashboard_summary. Example: {"period": "7d", "until": "7d"}: last week.
     """
     opening = ctx.request_context.lifespan_context
     wanted = _period(period, until, opening.clock())
@@ -100,9 +94,8 @@ async def delivery_report(
     timeline = await timeline_of(repository, wanted)
     report["chart"] = text_chart(timeline)
     result = answer(report)
-    if (image := await anyio.to_thread.run_sync(_image, timeline)) is not None:
-        result.content.append(ImageContent(data=image, mime_type="image/png"))
-    return result
+    image = await anyio.to_thread.run_sync(_image, timeline)
+    return result if image is None else CallToolResult(content=[*result.content, image])
 
 
 def _period(given: str, until: str | None, now: datetime) -> Period:
@@ -178,10 +171,10 @@ def _seconds(duration: timedelta) -> float:
     return float(f"{duration.total_seconds():.3g}")
 
 
-def _image(timeline: Timeline) -> str | None:
+def _image(timeline: Timeline) -> ImageContent | None:
     """The chart as an image too, where the extra `chart` is installed."""
     if importlib.util.find_spec("PIL") is None:
         return None
     from certctl_mcp.mcp_server.tools.chart import chart
 
-    return base64.b64encode(chart(timeline)).decode()
+    return ImageContent(data=base64.b64encode(chart(timeline)).decode(), mime_type="image/png")

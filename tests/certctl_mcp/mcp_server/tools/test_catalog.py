@@ -55,10 +55,14 @@ def test_its_name_is_one_that_every_client_takes(tool: Tool) -> None:
 @each_tool
 def test_it_has_a_title_a_description_and_an_output_schema(tool: Tool) -> None:
     assert tool.title
-    assert 40 < len(tool.description) < 400
+    assert 40 < len(tool.description) < 500
     assert "\n" not in tool.description
-    assert tool.output_schema is not None
-    assert tool.output_schema["type"] == "object"
+    if tool.name == "delivery_report":
+        # A schema would demand structured content beside the picture of a chart.
+        assert tool.output_schema is None
+    else:
+        assert tool.output_schema is not None
+        assert tool.output_schema["type"] == "object"
 
 
 @each_tool
@@ -75,7 +79,7 @@ def test_it_says_whether_it_changes_anything(tool: Tool) -> None:
 
 @each_tool
 def test_its_schemas_hold_nothing_that_a_client_may_reject(tool: Tool) -> None:
-    for schema in (*schemas(tool.parameters), *schemas(tool.output_schema)):
+    for schema in schemas([tool.parameters, tool.output_schema]):
         assert not schema.keys() & {"$ref", "$defs", "anyOf", "oneOf", "allOf", "not"}
 
 

@@ -187,10 +187,11 @@ async def test_who_asks_for_a_chart_gets_the_numbers_and_one_small_picture(
     text, picture = result.content
     assert isinstance(text, TextContent)
     assert isinstance(picture, ImageContent)
-    assert json.loads(text.text) == result.structured_content
-    structured = dict(result.structured_content or {})
-    lines = structured.pop("chart").splitlines()
-    assert structured == await assistant.call("delivery_report")
+    # Hosts that show only one of the two show everything.
+    assert result.structured_content is None
+    report = json.loads(text.text)
+    lines = report.pop("chart").splitlines()
+    assert report == await assistant.call("delivery_report")
     assert lines[0] == "Attempts per 1h by start, UTC: # delivered, D dead"
     assert sum("#" in line and "D" in line for line in lines[1:]) == 1
     assert picture.mime_type == "image/png"
