@@ -1,6 +1,5 @@
 """The settings of one process: command line over environment variables over a TOML file over defaults."""
 
-import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -28,6 +27,7 @@ from certctl_mcp.config.http_settings import HttpSettings
 from certctl_mcp.config.placeholders import placeholders
 from certctl_mcp.config.tool_groups import DEFAULT_TOOLS, ToolGroup, groups_of, parse_tools, served_tools
 from storage.limits import LONGEST_BACKOFF, LONGEST_LEASE
+from storage.platform import IS_WINDOWS
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -179,7 +179,7 @@ class Settings(BaseModel):
                 rest = f"/{Path(rest[1:]).expanduser()}"
             except RuntimeError:
                 raise ValueError("must not begin with ~, because this user has no home directory") from None
-        if scheme.startswith("sqlite") and _WINDOWS_PATH.match(rest) and os.name != "nt":
+        if scheme.startswith("sqlite") and _WINDOWS_PATH.match(rest) and not IS_WINDOWS:
             raise ValueError("must not be a Windows path, because this is not Windows")
         return SecretStr(f"{scheme}://{rest}")
 

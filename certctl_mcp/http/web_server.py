@@ -23,6 +23,7 @@ from certctl_mcp.http.client_address import in_networks
 from certctl_mcp.http.connections import Connection, Connections, connection_limit
 from certctl_mcp.http.protocol import LimitedProtocol, Timeouts
 from certctl_mcp.http.tls import CertificateFiles, ReloadingContext
+from certctl_mcp.runtime.platform import raise_file_limit
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ KEEP_ALIVE = 30
 _BACKLOG = 1024
 
 _WANTED_FILES = 8192
+"""Enough for all connections and the deliveries beside them."""
 
 _ACCEPT_PAUSE = 0.1
 """Seconds before accepting again when there are no file descriptors left."""
@@ -95,7 +97,7 @@ class WebServer(uvicorn.Server):
             connections
             if connections is not None
             else Connections(
-                connection_limit(_raised_file_limit()), in_networks(settings.http.trusted_proxies)
+                connection_limit(raise_file_limit(_WANTED_FILES)), in_networks(settings.http.trusted_proxies)
             )
         )
         self._accepting: list[asyncio.Task[None]] = []
@@ -196,18 +198,3 @@ def url_of(listener: socket.socket, http: HttpSettings) -> str:
 
 def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
-
-
-def _raised_file_limit() -> int:
-    """The number of files that this process may open, raised to what connections and deliveries need."""
-    try:
-        import resource
-    except ImportError:
-        # Windows has no such limit.
-        return _WANTED_FILES
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _WANTED_FILES if hard == resource.RLIM_INFINITY else min(hard, _WANTED_FILES)
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return _WANTED_FILES if soft == resource.RLIM_INFINITY else soft
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    return wanted

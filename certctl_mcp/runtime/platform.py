@@ -1,7 +1,7 @@
-"""Everything that differs between operating systems, with a POSIX and a Windows side.
+"""Everything in this package that differs between operating systems, with a POSIX and a Windows side.
 
-No other module imports `fcntl`, `select.poll` or a signal that only some systems have. mypy checks both sides
-(`--platform win32`, `--platform darwin`).
+No other module of the package imports `fcntl`, `select.poll` or a signal that only some systems have.
+`storage.platform` is the same for storage. mypy checks both sides (`--platform win32`, `--platform darwin`).
 """
 
 import os
@@ -82,6 +82,9 @@ async def write_in_thread(fd: int, data: bytes) -> None:
 if sys.platform == "win32":
     import msvcrt
 
+    PROGRAM_SUFFIX = ".exe"
+    """At the end of an installed program's file name."""
+
     ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGBREAK)
     """The signals that ask a process to end."""
 
@@ -132,9 +135,17 @@ if sys.platform == "win32":
         """Stands for a user whose name is unknown."""
         return "unknown"
 
+    def raise_file_limit(wanted: int) -> int:
+        """See the POSIX side. Windows has no such limit."""
+        return wanted
+
 else:
     import fcntl
+    import resource
     import select
+
+    PROGRAM_SUFFIX = ""
+    """At the end of an installed program's file name."""
 
     ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     """The signals that ask a process to end."""
@@ -220,6 +231,17 @@ else:
     def user_id() -> str:
         """Stands for a user whose name is unknown: a container may run under an id without a name."""
         return str(os.getuid())
+
+    def raise_file_limit(wanted: int) -> int:
+        """The number of files that this process may open, raised to `wanted` if the system allows it."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        allowed = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+        if soft == resource.RLIM_INFINITY:
+            return wanted
+        if soft >= allowed:
+            return soft
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+        return allowed
 
 
 def _redirect_standard_streams() -> None:

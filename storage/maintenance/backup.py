@@ -18,6 +18,7 @@ from storage.database import backend_for
 from storage.engine.postgresql.url import SCHEMES
 from storage.engine.sqlite.backend import path_of
 from storage.errors import StorageError
+from storage.platform import sync_directory
 from storage.schema.tables import notification_events
 
 BUSY_TIMEOUT_SECONDS = 30
@@ -63,7 +64,7 @@ def backup(url: str, file: Path) -> Backup:
             notifications = _copied(source, partial)
             # A hard link, unlike a rename, never replaces a file that somebody else has made meanwhile.
             os.link(partial, file)
-        _sync_directory(file.parent)
+        sync_directory(file.parent)
     except FileExistsError:
         raise BackupRefusedError(f"{file} exists, and a backup overwrites nothing; name a new file") from None
     except sqlite3.Error as failure:
@@ -112,15 +113,3 @@ def _copied(source: Path, target: Path) -> int:
 def _connect(path: Path) -> sqlite3.Connection:
     address = f"file:{quote(str(path.absolute()))}?mode=rw"
     return sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None)
-
-
-def _sync_directory(directory: Path) -> None:
-    try:
-        descriptor = os.open(directory, os.O_RDONLY)
-    except PermissionError:
-        # Windows opens no directories, and needs no sync of them.
-        return
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

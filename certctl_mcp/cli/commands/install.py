@@ -18,6 +18,7 @@ from certctl_mcp.cli.hosts.configuration import (
 from certctl_mcp.cli.hosts.configuration import install as install_entry
 from certctl_mcp.cli.hosts.locations import Host, location
 from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode
+from certctl_mcp.runtime.platform import PROGRAM_SUFFIX
 
 
 def install(
@@ -53,7 +54,7 @@ def install(
 
 def _command() -> tuple[str, ...]:
     """How to start this very program, independently of PATH, which hosts often don't have."""
-    beside = Path(sys.executable).parent / ("certctl-mcp.exe" if sys.platform == "win32" else "certctl-mcp")
+    beside = Path(sys.executable).parent / f"certctl-mcp{PROGRAM_SUFFIX}"
     if beside.exists():
         return (str(beside),)
     if (found := shutil.which("certctl-mcp")) is not None:

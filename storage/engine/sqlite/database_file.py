@@ -6,10 +6,10 @@ lost with the connection. So the path is checked before a commit is acknowledged
 
 import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import Enum, auto
 from pathlib import Path
+
+from storage.platform import disk_space, locked_directory
 
 LOW_ROOM = 16 << 20
 """With less free space in bytes, the write-ahead log is kept short: it must not fill the disk."""
@@ -57,7 +57,7 @@ class DatabaseFile:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not path.exists():
-            with self._locked():
+            with locked_directory(self.path.parent):
                 if not path.exists():
                     # Left by a database that was removed; SQLite would take them for the new one's.
                     for suffix in _SIDE_FILES:
@@ -77,7 +77,7 @@ class DatabaseFile:
         if found is None:
             raise DatabaseFileError(FileProblem.MISSING)
         if self.identity is not None and found != self.identity:
-            with self._locked():
+            with locked_directory(self.path.parent):
                 # The log of the file before, if no process has removed it yet: SQLite would apply it to
                 # this one. Processes that still use it keep it open.
                 if self._log_identity is not None and _identity(self._log) == self._log_identity:
@@ -101,12 +101,13 @@ class DatabaseFile:
             raise DatabaseFileError(problem)
 
     def room_is_low(self) -> bool:
-        return _free_space(self.path)[0] < LOW_ROOM
+        space = disk_space(self.path)
+        return space is not None and space.free < LOW_ROOM
 
     def has_room(self) -> bool:
         """Whether there is room for more notifications, beside that for the outcomes of their deliveries."""
-        free, total = _free_space(self.path)
-        return free >= min(LARGEST_RESERVE, total // 16)
+        space = disk_space(self.path)
+        return space is None or space.free >= min(LARGEST_RESERVE, space.total // 16)
 
     @property
     def _log(self) -> Path:
@@ -115,22 +116,6 @@ class DatabaseFile:
     def _side_file(self, suffix: str) -> Path:
         return self.path.with_name(self.path.name + suffix)
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Exclude other processes that adopt or create a file in this directory."""
-        try:
-            import fcntl
-        except ImportError:
-            # Windows neither moves nor removes a file that is open.
-            yield
-            return
-        directory = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            fcntl.flock(directory, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(directory)
-
 
 def _identity(path: Path) -> Identity | None:
     try:
@@ -138,12 +123,3 @@ def _identity(path: Path) -> Identity | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def _free_space(path: Path) -> tuple[int, int]:
-    """Free and total bytes of the disk; unlimited if that is unknown."""
-    try:
-        disk = os.statvfs(path)
-    except (OSError, AttributeError):
-        return LOW_ROOM, 0
-    return disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize

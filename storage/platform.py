@@ -1,0 +1,66 @@
+"""Everything in storage that differs between operating systems, with a POSIX and a Windows side.
+
+No other module of the package imports what only some systems have. mypy checks both sides
+(`--platform win32`, `--platform darwin`).
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+
+class DiskSpace(NamedTuple):
+    """Of the disk that holds a file, in bytes."""
+
+    free: int
+    total: int
+
+
+if sys.platform == "win32":
+    IS_WINDOWS = True
+
+    @contextmanager
+    def locked_directory(directory: Path) -> Iterator[None]:
+        """See the POSIX side. Not needed: Windows neither moves nor removes a file that is open."""
+        yield
+
+    def disk_space(path: Path) -> DiskSpace | None:
+        """See the POSIX side. Unknown on Windows."""
+        return None
+
+    def sync_directory(directory: Path) -> None:
+        """See the POSIX side. Windows opens no directories, and needs no sync of them."""
+
+else:
+    import fcntl
+
+    IS_WINDOWS = False
+
+    @contextmanager
+    def locked_directory(directory: Path) -> Iterator[None]:
+        """Exclude other processes that lock this directory."""
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def disk_space(path: Path) -> DiskSpace | None:
+        """What an unprivileged user may still write; None if it is unknown."""
+        try:
+            disk = os.statvfs(path)
+        except OSError:
+            return None
+        return DiskSpace(disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize)
+
+    def sync_directory(directory: Path) -> None:
+        """Make the names of the files in this directory durable."""
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
