@@ -1,6 +1,6 @@
 """Completions for the arguments of prompts and the variables of resource templates."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from mcp.server.context import ServerRequestContext
@@ -18,7 +18,7 @@ from certctl_mcp.mcp_server.resources import LIST_PARTS, LIST_TEMPLATE, NOTIFICA
 from certctl_mcp.mcp_server.tools.arguments import ArgumentError
 from certctl_mcp.runtime.lifespan import Opening
 from certctl_mcp.services.explanations import unknown_name
-from certctl_mcp.text.untrusted import clean_name, decode_id, encode_id
+from certctl_mcp.text.untrusted import decode_id, encode_id
 from storage.models import NotificationStatus, NotificationType
 
 MAX_VALUES = 100
@@ -27,7 +27,6 @@ MAX_VALUES = 100
 _PERIODS = ("1h", "6h", "24h", "7d", "30d")
 
 Context = ServerRequestContext[Opening, Any]
-_Source = Callable[[Opening], Awaitable[Iterable[str]]]
 
 
 class Completions:
@@ -35,6 +34,12 @@ class Completions:
 
     def __init__(self, prompts: Prompts) -> None:
         self._prompts = prompts
+        # Names from outside are not offered: a completion can't mark them as untrusted.
+        self._values: dict[str, tuple[str, ...]] = {
+            "status": tuple(NotificationStatus),
+            "channel": prompts.channels,
+            "type": tuple(NotificationType),
+        }
 
     def register(self, server: Server[Opening]) -> None:
         """Register the handler for completions with `server`."""
@@ -54,7 +59,7 @@ class Completions:
                     _check("part", name, ("id",))
                     return await _ids(opening, typed)
                 _check("part", name, LIST_PARTS)
-                return _matching(typed, await _SOURCES[name](opening))
+                return _matching(typed, self._values[name])
 
 
 def _check(what: str, given: str, allowed: tuple[str, ...]) -> None:
@@ -71,30 +76,12 @@ async def _ids(opening: Opening, typed: str) -> CompleteResult:
     return _answer(values, None if more else len(values), more=more)
 
 
-async def _statuses(_: Opening) -> Iterable[str]:
-    return NotificationStatus
-
-
-async def _channels(opening: Opening) -> Iterable[str]:
-    return await (await opening.application()).notifications.channel_names()
-
-
-async def _types(opening: Opening) -> Iterable[str]:
-    in_use = await (await opening.application()).repository.types_in_use()
-    return (*NotificationType, *in_use)
-
-
-_SOURCES: dict[str, _Source] = {"status": _statuses, "channel": _channels, "type": _types}
-
-
 def _matching(typed: str, values: Iterable[str]) -> CompleteResult:
     """Those that begin with what was typed, then those that hold it elsewhere, in any case."""
     wanted = typed.casefold()
     found = [value for value in dict.fromkeys(map(str, values)) if wanted in value.casefold()]
     found.sort(key=lambda value: not value.casefold().startswith(wanted))
-    # A name with hidden characters or a secret would have to be changed to be shown, and then be another.
-    fit = [value for value in found if value.isprintable() and clean_name(value) == value]
-    return _answer(fit, len(fit), more=len(fit) > MAX_VALUES)
+    return _answer(found, len(found), more=len(found) > MAX_VALUES)
 
 
 def _answer(values: list[str], total: int | None, *, more: bool) -> CompleteResult:

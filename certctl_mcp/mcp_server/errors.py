@@ -15,12 +15,15 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from certctl_mcp.mcp_server.resources import UnknownResourceError
+from certctl_mcp.mcp_server.tools.results import untrusted_suggestion
 from certctl_mcp.services.errors import RequestError
-from certctl_mcp.services.explanations import LONGEST, explained
+from certctl_mcp.services.explanations import LONGEST, explained, similar_name
 from certctl_mcp.text.untrusted import clean_excerpt
 from storage.errors import NotificationError, NotificationNotFoundError, StorageError
 
 logger = logging.getLogger(__name__)
+
+ErrorData = dict[str, str | dict[str, str]]
 
 CALL_TIMEOUT = timedelta(seconds=55)
 """Hosts give up on a call after a minute. A sweep, the longest call, ends after 45 seconds."""
@@ -50,7 +53,7 @@ async def translate_errors(ctx: ServerRequestContext[Any, Any], call_next: CallN
     except (NotificationError, RequestError) as failure:
         message = str(explained(failure))
         logger.info("%s: %s", ctx.method, message)
-        raise MCPError(_code(failure, ctx), message, _error_data(ctx)) from failure
+        raise MCPError(_code(failure, ctx), message, _error_data(ctx, similar_name(failure))) from failure
     except Exception as bug:
         # The older revisions' dispatcher would send the exception's text to the client.
         logger.exception("%s failed", ctx.method)
@@ -64,7 +67,10 @@ def _code(failure: Exception, ctx: ServerRequestContext[Any, Any]) -> int:
     return RESOURCE_NOT_FOUND if missing and older else INVALID_PARAMS
 
 
-def _error_data(ctx: ServerRequestContext[Any, Any]) -> dict[str, str] | None:
-    """The URI that was requested, if it can be shown unchanged."""
+def _error_data(ctx: ServerRequestContext[Any, Any], similar: str | None = None) -> ErrorData | None:
+    """The URI that was requested, if it can be shown unchanged, and a name that may have been meant."""
+    data: ErrorData = {} if similar is None else {**untrusted_suggestion(similar)}
     uri = (ctx.params or {}).get("uri")
-    return {"uri": uri} if isinstance(uri, str) and clean_excerpt(uri, LONGEST) == (uri, 0) else None
+    if isinstance(uri, str) and clean_excerpt(uri, LONGEST) == (uri, 0):
+        data["uri"] = uri
+    return data or None

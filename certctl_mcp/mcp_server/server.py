@@ -33,6 +33,7 @@ from certctl_mcp.runtime.lifespan import Opener, Opening, opening
 from certctl_mcp.services.explanations import (
     arguments_explained,
     explained,
+    similar_name,
     unknown_name,
     unknown_names,
 )
@@ -128,7 +129,7 @@ class NotificationServer(MCPServer[Opening]):
                 logger.warning("%s: %s", name, failure.__cause__)
             else:
                 logger.info("%s: %s", name, explanation)
-            return refusal(explanation)
+            return refusal(explanation, similar_name(failure.__cause__))
 
     async def _call(
         self, name: str, arguments: dict[str, Any], context: Context[Opening, Any] | None

@@ -1,13 +1,9 @@
 """Errors in a request to the services, besides those that the storage raises."""
 
-import re
 from collections.abc import Sequence
 
 from certctl_mcp.services.suggestions import nearest_name
-from certctl_mcp.text.untrusted import clean_excerpt, encode_id
-
-_PLAIN = re.compile(r"[A-Za-z0-9._@+-]{1,60}", re.ASCII)
-"""Names from outside that are safe to quote in our own sentences, because they can't hold a sentence."""
+from certctl_mcp.text.untrusted import clean_excerpt, clean_name, encode_id
 
 LONGEST_GIVEN = 60
 """Characters of a given value that a message quotes."""
@@ -16,33 +12,41 @@ LONGEST_GIVEN = 60
 class RequestError(Exception):
     """A request that can't be met; nothing was changed. The message says what would be valid."""
 
+    similar: str | None = None
+    """What may have been meant, if it is a name from outside. Such a name is no part of the message."""
 
-class UnknownTypeError(RequestError):
-    """No notification has this type, and it is not one of certctl's.
 
-    The suggestion may also come from `in_use`, the types of notifications.
-    """
+class _UnknownNameError(RequestError):
+    """A name that nothing has. The nearest is suggested: of `ours` in its message, else apart."""
+
+    def __init__(
+        self, problem: str, given: str, ours: Sequence[str], in_use: Sequence[str], known: str = ""
+    ) -> None:
+        nearest = nearest_name(given, [*in_use, *ours])
+        meant = f"; did you mean {nearest!r}?" if nearest in ours else "."
+        super().__init__(f"{problem}{meant}{known}")
+        self.similar = None if nearest is None or nearest in ours else clean_name(nearest)
+
+
+class UnknownTypeError(_UnknownNameError):
+    """No notification has this type, and it is not one of certctl's."""
 
     def __init__(self, type: str, known: Sequence[str], *, in_use: Sequence[str] = ()) -> None:
-        meant = _meant(type, known, in_use)
-        super().__init__(f"no notification has the type {quoted(type)}{meant} Known: {', '.join(known)}.")
+        problem, listed = f"no notification has the type {quoted(type)}", f" Known: {', '.join(known)}."
+        super().__init__(problem, type, known, in_use, listed)
         self.type = type
         self.known = tuple(known)
 
 
-class UnknownChannelError(RequestError):
-    """No channel of this name is configured.
-
-    The suggestion may also come from `in_use`, the channels of notifications.
-    """
+class UnknownChannelError(_UnknownNameError):
+    """No channel of this name is configured."""
 
     def __init__(self, channel: str, configured: Sequence[str], *, in_use: Sequence[str] = ()) -> None:
-        message = f"no channel named {quoted(channel)} is configured"
-        if not configured and not in_use:
-            message += ", nor any other. Configure one first."
-        else:
-            message += f"{_meant(channel, configured, in_use)} Configured: {', '.join(configured) or 'none'}."
-        super().__init__(message)
+        problem = f"no channel named {quoted(channel)} is configured"
+        if not configured:
+            problem += ", nor any other"
+        listed = f" Configured: {', '.join(configured)}." if configured else " Configure one first."
+        super().__init__(problem, channel, configured, in_use, listed)
         self.channel = channel
         self.configured = tuple(configured)
 
@@ -60,11 +64,11 @@ class AmbiguousIdError(RequestError):
         self.candidates = tuple(candidates)
 
 
-class UnknownValueError(RequestError):
-    """No notification has this recipient or certificate; one of `in_use` may have been meant."""
+class UnknownValueError(_UnknownNameError):
+    """No notification has this recipient or certificate."""
 
     def __init__(self, field: str, value: str, *, in_use: Sequence[str]) -> None:
-        super().__init__(f"no notification has the {field} {quoted(value)}{_meant(value, (), in_use)}")
+        super().__init__(f"no notification has the {field} {quoted(value)}", value, (), in_use)
         self.field = field
         self.value = value
 
@@ -86,7 +90,7 @@ def quoted(given: str) -> str:
     return f"{begins.text!r}..." if begins.cut else repr(begins.text)
 
 
-def _meant(given: str, ours: Sequence[str], in_use: Sequence[str]) -> str:
-    """The end of a sentence about an unknown name, with a suggestion if there is one."""
-    nearest = nearest_name(given, [*(name for name in in_use if _PLAIN.fullmatch(name)), *ours])
-    return "." if nearest is None else f"; did you mean {nearest!r}?"
+def for_people(failure: Exception) -> str:
+    """The message of an error, with the name that may have been meant."""
+    similar = failure.similar if isinstance(failure, RequestError) else None
+    return str(failure) if similar is None else f"{failure} Did you mean {similar!r}?"

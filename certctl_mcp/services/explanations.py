@@ -93,6 +93,11 @@ def explained(failure: BaseException | None) -> str | None:
             return None
 
 
+def similar_name(failure: BaseException | None) -> str | None:
+    """A name from outside that may have been meant, which an answer shows as untrusted."""
+    return failure.similar if isinstance(failure, RequestError) else None
+
+
 def arguments_explained(invalid: ValidationError) -> str:
     """What is wrong with each argument."""
     return _bounded(" ".join(_argument(error) for error in invalid.errors(include_url=False)))

@@ -365,10 +365,6 @@ class NotificationService:
         wanted = NotificationFilter(channel=channel, type=type)
         return bool((await self._repository.list(wanted, limit=1)).items)
 
-    async def channel_names(self) -> tuple[str, ...]:
-        """The configured channels, followed by others that notifications have."""
-        return tuple(dict.fromkeys((*self._channels, *await self._repository.channels_in_use())))
-
 
 def _conflict(action: AuditAction, state: NotificationState) -> NotificationConflictError | None:
     rule = ELIGIBLE[action]

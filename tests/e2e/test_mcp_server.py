@@ -195,11 +195,14 @@ def test_settings_that_can_not_be_used_stop_the_start(environment: dict[str, str
 def test_flags_narrow_what_a_host_is_offered(environment: dict[str, str]) -> None:
     for flags, missing in (
         (["--read-only"], "requeue_notification"),
-        (["--tools=requeue"], "get_notification"),
+        (["--tools=triage,requeue", "--exclude=get_notification"], "get_notification"),
     ):
         host = Host(environment, *flags)
         host.greet("2025-11-25")
         offered = {tool["name"] for tool in host.ask("tools/list")["tools"]}
+        refused = host.ask("tools/call", name=missing, arguments={"id": "notif-1"})
+        assert refused["isError"]
+        assert "is not served here" in refused["content"][0]["text"]
         host.leave()
         assert offered
         assert missing not in offered

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode
 from certctl_mcp.config.errors import SettingsError
-from certctl_mcp.services.errors import AmbiguousIdError, RequestError, UnknownChannelError
+from certctl_mcp.services.errors import AmbiguousIdError, RequestError, UnknownChannelError, for_people
 from storage.errors import DatabaseTooNewError, InvalidCursorError, NotificationError, StorageError
 
 _CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
@@ -42,5 +42,5 @@ def command_failures() -> Iterator[None]:
 
 def _command_failure(failure: Exception) -> CommandFailedError:
     code = next(code for kind, code in _CODES if isinstance(failure, kind))
-    problems = failure.problems if isinstance(failure, SettingsError) else (str(failure),)
+    problems = failure.problems if isinstance(failure, SettingsError) else (for_people(failure),)
     return CommandFailedError(code, *problems)

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from certctl_mcp.http.problem_details import http_error_response, problem_response, request_id_of
-from certctl_mcp.services.errors import RequestError
+from certctl_mcp.services.errors import RequestError, for_people
 from certctl_mcp.services.explanations import explained
 from certctl_mcp.text.untrusted import clean_name, encode_id
 from storage.errors import (
@@ -56,7 +56,7 @@ def _message(failure: Exception) -> str:
     if isinstance(failure, NotificationNotFoundError):
         meant = f"; did you mean {encode_id(failure.nearest)!r}?" if failure.nearest is not None else "."
         return f"There is no notification {encode_id(failure.notification_id)!r}{meant}"
-    return str(explained(failure))
+    return for_people(failure) if isinstance(failure, RequestError) else str(explained(failure))
 
 
 async def _validation_error(request: Request, failure: Exception) -> Response:

@@ -95,7 +95,7 @@ async def delivery_report(
     report["chart"] = text_chart(timeline)
     result = answer(report)
     image = await anyio.to_thread.run_sync(_image, timeline)
-    return result if image is None else CallToolResult(content=[*result.content, image])
+    return result if image is None else CallToolResult(content=[*result.content, image], _meta=result.meta)
 
 
 def _period(given: str, until: str | None, now: datetime) -> Period:

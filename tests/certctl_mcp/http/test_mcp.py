@@ -1,5 +1,7 @@
 """MCP clients that are less strict than the SDK, and callers that open more sessions than their share."""
 
+from typing import Any
+
 import anyio
 import httpx2
 import pytest
@@ -9,6 +11,7 @@ from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
 from certctl_mcp.http.sessions import MAX_PER_CALLER, Session, Sessions
+from tests.builders import Queue
 from tests.certctl_mcp.http.conftest import ADMIN, OPERATOR, Served
 
 BOTH = "application/json, text/event-stream"
@@ -22,7 +25,7 @@ INITIALIZE = {
         "clientInfo": {"name": "test", "version": "1"},
     },
 }
-MODERN = {
+MODERN: dict[str, Any] = {
     "jsonrpc": "2.0",
     "id": 1,
     "method": "tools/list",
@@ -129,6 +132,29 @@ async def test_a_client_that_reconnects_gets_a_stream_though_no_events_are_kept(
                 stream = await client.get("/mcp", headers=headers)
     assert stream.status_code == 200
     assert stream.headers["content-type"].startswith("text/event-stream")
+
+
+async def test_a_confirmation_is_good_for_the_key_that_it_was_given_to_only(
+    served: Served, queue: Queue
+) -> None:
+    await queue.dead()
+
+    async def requeue(client: httpx2.AsyncClient, **arguments: str) -> dict[str, Any]:
+        name = "requeue_notifications"
+        params = MODERN["params"] | {"name": name, "arguments": arguments}
+        request = MODERN | {"method": "tools/call", "params": params}
+        headers = MODERN_HEADERS | {"mcp_method": "tools/call", "mcp_name": name}
+        answered = await post(client, request, accept="application/json", **headers)
+        result: dict[str, Any] = answered.json()["result"]
+        return result
+
+    async with served.client(ADMIN) as ada, served.client(OPERATOR) as otto:
+        confirmation = (await requeue(ada))["structuredContent"]["confirmation"]
+        stolen = (await requeue(otto, confirmation=confirmation))["structuredContent"]
+        assert stolen["changed"] == 0
+        assert "to another caller" in stolen["next"]
+        done = await requeue(ada, confirmation=confirmation)
+        assert done["structuredContent"]["changed"] == 1
 
 
 async def test_a_caller_s_longest_idle_session_gives_way_and_no_other_caller_s(served: Served) -> None:

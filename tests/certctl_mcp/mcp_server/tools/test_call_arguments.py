@@ -139,6 +139,7 @@ async def test_a_value_that_nothing_has_is_answered_with_what_may_have_been_mean
 ) -> None:
     await queue.dead(**{argument: meant})
     for tool in ("list_notifications", "requeue_notifications"):
-        assert f"did you mean '{meant}'?" in await assistant.refused(tool, **{argument: given})
+        refused = await assistant.refused(tool, **{argument: given})
+        assert refused.endswith(f'\n{{"untrusted":{{"did_you_mean":"{meant}"}}}}')
     arguments: dict[str, Any] = {argument: meant}
     assert (await assistant.call("list_notifications", **arguments))["total"] == 1

@@ -211,3 +211,17 @@ async def test_the_total_is_that_of_the_filter_on_every_page(assistant: Assistan
     assert (await assistant.call("list_notifications", status="dead", limit=1))["total"] == 3
     await queue.dead()
     assert (await assistant.call("list_notifications", status="dead", limit=1))["total"] == 4
+
+
+async def test_an_answer_with_texts_from_outside_says_so_to_the_host(
+    assistant: Assistant, queue: Queue
+) -> None:
+    async def label(**arguments: object) -> object:
+        result = await assistant.client.call_tool("list_notifications", arguments)
+        return (result.meta or {}).get("annotations")
+
+    assert await label() is None
+    await queue.dead(certificate_id="mc-api-prod")
+    assert await label() == {"openWorldHint": True}
+    # A similar name is suggested, which is text from outside as well.
+    assert await label(certificate_id="mc-api-prd") == {"openWorldHint": True}
