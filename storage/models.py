@@ -33,6 +33,13 @@ class NotificationType(StrEnum):
     REVOCATION = "Revocation"
 
 
+DEAD_LETTERS = "DeadLetters"
+"""The type of this program's own alerts about dead letters."""
+
+OWN_KEYS = "certctl-mcp:"
+"""How the idempotency keys of notifications begin that this program accepts on its own account."""
+
+
 class AttemptOutcome(StrEnum):
     """How one attempt ended. `abandoned`: its worker never answered and the lease ran out."""
 
@@ -75,6 +82,13 @@ class NewNotification(_Record):
             raise ValueError("must not contain the NUL character, which databases can't store")
         return value
 
+    @field_validator("idempotency_key")
+    @classmethod
+    def _is_not_ours(cls, key: str | None) -> str | None:
+        if key is not None and key.startswith(OWN_KEYS):
+            raise ValueError(f"must not begin with {OWN_KEYS}, which is reserved")
+        return key
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notification:
@@ -106,6 +120,10 @@ class Notification:
     """Claims taken in the row's whole life; the number of the newest is the fencing token of its lease."""
     abandoned_count: int
     """Claims never answered since acceptance or the newest requeue."""
+    origin_id: str | None = None
+    """The dead letter in whose place it was accepted, over the fallback of that one's channel."""
+    tried_channels: str | None = None
+    """The channels on which it and its origins died before, as a JSON array of names."""
     rescue_at: datetime | None = None
     """Stands for `next_retry_at` where certctl delivers and left the row to this program."""
 
@@ -164,6 +182,18 @@ class Claim:
     expires_at: datetime
     rescue: bool = False
     """It was taken over from certctl, which delivers, and must not come across it again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Death:
+    """A notification becomes a dead letter."""
+
+    notification: Notification
+    """As it was before."""
+    error: str
+    permanent: bool = False
+    """No later attempt could have succeeded."""
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

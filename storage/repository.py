@@ -22,6 +22,7 @@ from storage.models import (
     BulkReport,
     ChannelRecord,
     Claim,
+    Death,
     Deliveries,
     DeliveringProcess,
     DeliveryStep,
@@ -47,6 +48,7 @@ from storage.operations.leases import ABANDONED_AT_MOST, Held, end_leases, relea
 from storage.operations.outcomes import Finished, Transition, finish
 from storage.operations.processes import Heartbeat, heartbeat, leave
 from storage.operations.requeue import Request, mark_read, requeue
+from storage.operations.successors import Successors, no_successors
 from storage.queries import (
     delivery_stats,
     failure_groups,
@@ -72,12 +74,22 @@ class NotificationRepository:
     `StorageError` when the database can't be used.
     """
 
-    def __init__(self, database: Database, *, rescue_after: timedelta | None = None) -> None:
-        """`rescue_after`: certctl's server delivers on this database. Only what it has left undelivered for
-        longer than this, and what is accepted or requeued here, is ever claimed."""
+    def __init__(
+        self,
+        database: Database,
+        *,
+        successors: Successors = no_successors,
+        rescue_after: timedelta | None = None,
+    ) -> None:
+        """`successors` decides what is accepted because a notification has died.
+
+        `rescue_after`: certctl's server delivers on this database. Only what it has left undelivered for
+        longer than this, and what is accepted or requeued here, is ever claimed.
+        """
         self._database = database
         self._rescue_after = rescue_after
         self._rescue = rescue_after is not None
+        self._successors = _out_of_reach(successors) if self._rescue else successors
         self._counting = Counting(database)
 
     @property
@@ -161,7 +173,7 @@ class NotificationRepository:
         request = replace(request, rescue_after=self._rescue_after)
         found = await self._database.write(claim, request, repeatable=True)
         if found.lease_expired:
-            await self._database.write(end_leases, Held(request.held, request.lease))
+            await self._database.write(end_leases, Held(request.held, request.lease, self._successors))
             request = replace(request, stop_at_expired_lease=False)
             found = await self._database.write(claim, request, repeatable=True)
         if found.contended:
@@ -193,10 +205,17 @@ class NotificationRepository:
         )
         return await self._finish(claim, duration, AttemptOutcome.FAILED, error, transition)
 
-    async def mark_as_dead(self, claim: Claim, duration: timedelta, error: str) -> bool:
-        """The attempt failed and none is left. The retry count stays as evidence."""
+    async def mark_as_dead(
+        self, claim: Claim, duration: timedelta, error: str, *, permanent: bool = False
+    ) -> bool:
+        """The attempt failed and none is left. The retry count stays as evidence.
+
+        `permanent`: none could have succeeded, however many were left.
+        """
         transition = Transition(NotificationStatus.DEAD, claim.notification.retry_count, last_error=error)
-        return await self._finish(claim, duration, AttemptOutcome.DEAD, error, transition)
+        return await self._finish(
+            claim, duration, AttemptOutcome.DEAD, error, transition, permanent=permanent
+        )
 
     async def record_skipped(self, claim: Claim, reason: str) -> bool:
         """There is no way to deliver it: it counts as done, and as undelivered, for this reason."""
@@ -446,12 +465,27 @@ class NotificationRepository:
         outcome: AttemptOutcome,
         error: str | None,
         transition: Transition,
+        *,
+        permanent: bool = False,
     ) -> bool:
-        finished = Finished(claim, duration, outcome, error, transition)
-        # Whoever is to attempt it again hears of it together with what happened.
-        repeatable = outcome is not AttemptOutcome.ABANDONED
+        successors: Sequence[Notification] = ()
+        if transition.status is NotificationStatus.DEAD:
+            successors = self._successors(
+                Death(
+                    notification=claim.notification,
+                    error=transition.last_error or "",
+                    permanent=permanent,
+                    at=self._database.clock(),
+                )
+            )
+        finished = Finished(claim, duration, outcome, error, transition, successors)
+        # Whoever is to attempt it again, or what follows from it, hears of that together with what happened.
+        repeatable = outcome is not AttemptOutcome.ABANDONED and not successors
         on_time = await self._database.write(finish, finished, repeatable=repeatable)
-        self._database.changes.committed()
+        if successors:
+            self._database.changes.announce()
+        else:
+            self._database.changes.committed()
         return on_time
 
 
@@ -460,3 +494,7 @@ def _unchanged(claim: Claim) -> Transition:
     return Transition(
         n.status, n.retry_count, next_retry_at=n.next_attempt_at, error=n.error, last_error=n.last_error
     )
+
+
+def _out_of_reach(successors: Successors) -> Successors:
+    return lambda death: tuple(map(out_of_reach, successors(death)))

@@ -21,7 +21,7 @@ from storage.sql.dialects import INSERTS, Insert
 from storage.sql.json_rows import Batch, encoded
 from storage.sql.notify import NOTIFY_DUE
 
-_FIELDS = (
+ACCEPTED_FIELDS = (
     "id",
     "type",
     "certificate_id",
@@ -40,7 +40,7 @@ _STATUSES = frozenset(status.value for status in NotificationStatus)
 _batch = Batch("rows")
 
 
-def _insert_unless_known(insert: Insert, fields: Sequence[str]) -> ReturningInsert[str]:
+def insert_unless_known(insert: Insert, fields: Sequence[str]) -> ReturningInsert[str]:
     """Insert the rows whose key and id are new. A known id is this very notification: its caller was not
     answered, and repeats the call."""
     values = select(*_batch.fields(notification_events.c[name] for name in fields))
@@ -57,12 +57,12 @@ def _notifying(insert: ReturningInsert[str]) -> Select[str, str]:
 
 def _accepting(fields: Sequence[str]) -> PerDatabase[Executable]:
     return PerDatabase(
-        sqlite=_insert_unless_known(INSERTS["sqlite"](notification_events), fields),
-        postgresql=_notifying(_insert_unless_known(INSERTS["postgresql"](notification_events), fields)),
+        sqlite=insert_unless_known(INSERTS["sqlite"](notification_events), fields),
+        postgresql=_notifying(insert_unless_known(INSERTS["postgresql"](notification_events), fields)),
     )
 
 
-_ACCEPT = {False: _accepting(_FIELDS), True: _accepting((*_FIELDS, "status", "rescue_at"))}
+_ACCEPT = {False: _accepting(ACCEPTED_FIELDS), True: _accepting((*ACCEPTED_FIELDS, "status", "rescue_at"))}
 """By whether certctl delivers, and what is accepted is attempted here all the same."""
 
 _BY_KEYS = select(*NOTIFICATION).where(
@@ -149,7 +149,7 @@ def _accept(transaction: Transaction, notifications: Sequence[Notification]) -> 
 
 
 def _rows(notifications: Iterable[Notification], rescue: bool) -> str:
-    fields = (*_FIELDS, "status", "rescue_at") if rescue else _FIELDS
+    fields = (*ACCEPTED_FIELDS, "status", "rescue_at") if rescue else ACCEPTED_FIELDS
     return encoded({field: getattr(n, field) for field in fields} for n in notifications)
 
 

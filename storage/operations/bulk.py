@@ -13,7 +13,7 @@ from storage.engine.transaction import Transaction
 from storage.models import AuditAction, BulkReport, NotificationStatus
 from storage.operations.audit import record
 from storage.operations.eligible import eligible_by_id
-from storage.operations.leases import end_expired_leases
+from storage.operations.leases import end_expired_leases_of
 from storage.operations.notify import notify_due
 from storage.operations.requeue import MARK_READ, REQUEUE, lock
 from storage.schema.rows import READABLE
@@ -78,10 +78,10 @@ def purge_all(transaction: Transaction, bulks: Sequence[Bulk]) -> list[BulkRepor
 
 
 def _apply(transaction: Transaction, bulk: Bulk, statement: Executable, action: AuditAction) -> BulkReport:
-    end_expired_leases(transaction)
     connection, now = transaction.connection, transaction.now
     ids = set(bulk.ids)
     possible = set(filter(is_storable, ids))
+    end_expired_leases_of(transaction, possible)
     values = {
         "ids": encoded(possible),
         "now": now,

@@ -4,7 +4,7 @@ An expired lease is recorded as an abandoned attempt, and the notification is du
 its retries, but a notification that crashes every worker must not do so for ever.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -28,9 +28,11 @@ from sqlalchemy import (
 from storage.engine.per_database import PerDatabase
 from storage.engine.transaction import NOW, Transaction
 from storage.limits import LONGEST_LEASE, LONGEST_WAIT
-from storage.models import AttemptOutcome, Claim, NotificationStatus
+from storage.models import AttemptOutcome, Claim, Death, NotificationStatus
 from storage.operations.due import FAILED, channels
 from storage.operations.notify import notify_due
+from storage.operations.successors import Successors, accept_successors
+from storage.schema.rows import NOTIFICATION, notification_of
 from storage.schema.tables import notification_attempts, notification_events
 from storage.sql.dialects import beyond, over, unindexed
 from storage.sql.json_rows import Batch, Value, encoded
@@ -73,7 +75,6 @@ WAITING = case(
 """Another program may give a leased row another status. Then no outcome of ours may overwrite that. The row
 is found by its id; a condition within a CASE keeps both databases from using an index of the status."""
 
-_ENDED = select(_n.id).where(EXPIRED).order_by(unindexed(_n.id)).with_for_update(skip_locked=True)
 _ended = _n.id.in_(select(Batch("ended").values))
 # A refused outcome is recorded too, and leaves the lease until it expires.
 _recorded = exists().where(_a.notification_id == _n.id, _a.number == _n.attempt_count)
@@ -91,6 +92,15 @@ _RECORD_ABANDONED = insert(notification_attempts).from_select(
 )
 
 _hopeless = and_(WAITING, _n.abandoned_count + 1 >= ABANDONED_AT_MOST)
+_HOPELESS = f"abandoned {ABANDONED_AT_MOST} times: no worker that attempted it ever answered"
+_ENDED = (
+    select(_n.id, _hopeless.label("dies"))
+    .where(EXPIRED)
+    .order_by(unindexed(_n.id))
+    .with_for_update(skip_locked=True)
+)
+_ENDED_OF_THESE = _ENDED.where(unindexed(_n.id).in_(select(Batch("ids").values)))
+_DIED = select(*NOTIFICATION).where(_n.id.in_(select(Batch("died").values)))
 _END = (
     update(notification_events)
     .where(_ended)
@@ -101,10 +111,7 @@ _END = (
         abandoned_count=case((WAITING, _n.abandoned_count + 1), else_=_n.abandoned_count),
         status=case((_hopeless, NotificationStatus.DEAD.value), else_=_n.status),
         next_retry_at=case((_hopeless, null()), else_=_n.next_retry_at),
-        last_error=case(
-            (_hopeless, f"abandoned {ABANDONED_AT_MOST} times: no worker that attempted it ever answered"),
-            else_=_n.last_error,
-        ),
+        last_error=case((_hopeless, _HOPELESS), else_=_n.last_error),
     )
 )
 
@@ -140,13 +147,30 @@ def _trust(_transaction: Transaction) -> None:
 _RESCHEDULE_UNREACHABLE = PerDatabase(sqlite=_reschedule_unreachable, postgresql=_trust)
 
 
-def end_expired_leases(transaction: Transaction) -> None:
+def end_expired_leases(transaction: Transaction, successors: Successors) -> None:
     """End every lease that is over, except those that another process is ending."""
     connection = transaction.connection
-    if ended := connection.execute(_ENDED, {"now": transaction.client_time}).scalars().all():
+    ended = connection.execute(_ENDED, {"now": transaction.client_time}).all()
+    _end(transaction, [row.id for row in ended])
+    if died := [row.id for row in ended if row.dies]:
+        now = transaction.now
+        rows = connection.execute(_DIED, {"died": encoded(died)})
+        deaths = (Death(notification=notification_of(row), error=_HOPELESS, at=now) for row in rows)
+        accept_successors(transaction, (s for death in deaths for s in successors(death)))
+
+
+def end_expired_leases_of(transaction: Transaction, ids: Collection[str]) -> None:
+    """End the leases of these notifications that are over. One that dies of it has nothing that follows:
+    somebody is looking at it."""
+    parameters = {"now": transaction.client_time, "ids": encoded(ids)}
+    _end(transaction, transaction.connection.execute(_ENDED_OF_THESE, parameters).scalars().all())
+
+
+def _end(transaction: Transaction, ended: Sequence[str]) -> None:
+    if ended:
         rows = {"ended": encoded(ended)}
-        connection.execute(_RECORD_ABANDONED, rows)
-        connection.execute(_END, rows)
+        transaction.connection.execute(_RECORD_ABANDONED, rows)
+        transaction.connection.execute(_END, rows)
         # Whoever passed them by while they were taken back may be the only one with room for them.
         notify_due(transaction)
 
@@ -157,6 +181,7 @@ class Held:
 
     claims: tuple[Claim, ...]
     lease: timedelta
+    successors: Successors
 
 
 def end_leases(transaction: Transaction, held: Sequence[Held]) -> list[None]:
@@ -169,7 +194,7 @@ def end_leases(transaction: Transaction, held: Sequence[Held]) -> list[None]:
     for one in held:
         renewed = {"claims": _tokens(one.claims), "expires_at": transaction.now + one.lease}
         transaction.connection.execute(_RENEW, renewed)
-    end_expired_leases(transaction)
+    end_expired_leases(transaction, held[0].successors)
     transaction.choose(_RESCHEDULE_UNREACHABLE)(transaction)
     return [None for _ in held]
 

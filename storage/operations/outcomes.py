@@ -14,9 +14,10 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from storage.engine.per_database import PerDatabase
 from storage.engine.transaction import Transaction
-from storage.models import AttemptOutcome, Claim, NotificationStatus
+from storage.models import AttemptOutcome, Claim, Notification, NotificationStatus
 from storage.operations.leases import WAITING, held_by
 from storage.operations.notify import notify_due
+from storage.operations.successors import accept_successors
 from storage.schema.tables import notification_attempts, notification_events
 from storage.sql.dialects import INSERTS, Insert
 from storage.sql.json_rows import Batch, Value, encoded
@@ -50,6 +51,8 @@ class Finished:
     outcome: AttemptOutcome
     error: str | None
     transition: Transition
+    successors: Sequence[Notification] = ()
+    """To be accepted together with the outcome, unless that is refused."""
 
 
 _n = notification_events.c
@@ -185,6 +188,7 @@ def finish(transaction: Transaction, attempts: Sequence[Finished]) -> list[bool]
     for rescue in {attempt.claim.rescue for attempt in ordered}:
         written = [row for row, a in zip(rows, ordered, strict=True) if a.claim.rescue is rescue]
         held |= transaction.choose(_WRITE)(connection, written, rescue)
+    accept_successors(transaction, (s for token in held if (f := first.get(token)) for s in f.successors))
     ours = held | _recorded_before(
         connection, [row for row in rows if (row["id"], row["number"]) not in held]
     )

@@ -13,7 +13,7 @@ from storage.models import AuditAction, Notification, NotificationStatus
 from storage.operations.actions import ELIGIBLE
 from storage.operations.audit import record
 from storage.operations.eligible import eligible_by_id
-from storage.operations.leases import end_expired_leases
+from storage.operations.leases import end_expired_leases_of
 from storage.operations.notify import notify_due
 from storage.schema.rows import NOTIFICATION, READABLE, notification_of
 from storage.schema.tables import notification_events
@@ -119,10 +119,10 @@ def _each(
     statement: ReturningUpdate[tuple[object, ...]],
     action: AuditAction,
 ) -> list[Notification | Refused]:
-    end_expired_leases(transaction)
     connection, now = transaction.connection, transaction.now
     ids = {request.notification_id for request in requests}
     possible = {each for each in ids if is_storable(each)}
+    end_expired_leases_of(transaction, possible)
     lock(transaction, possible)
     rows = connection.execute(statement, {"ids": encoded(possible), "now": now})
     changed = {n.id: n for n in map(notification_of, rows)}

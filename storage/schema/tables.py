@@ -43,6 +43,9 @@ notification_events = Table(
     Column("abandoned_count", Integer, nullable=False, server_default="0"),
     # When a notification taken over from certctl is due. certctl retries what has a `next_retry_at`.
     Column("rescue_at", UtcDateTime),
+    Column("origin_id", StorableText),
+    # The names of channels, as a JSON array.
+    Column("tried_channels", StorableText),
 )
 
 notification_attempts = Table(
@@ -75,6 +78,7 @@ notification_audit = Table(
     Column("action", String(50), nullable=False),
     # No foreign key: the entry that says who deleted a notification outlives it.
     Column("notification_id", StorableText, nullable=False),
+    Column("detail", StorableText),
 )
 
 
@@ -156,6 +160,7 @@ _partial(
     where="idempotency_key IS NOT NULL",
     unique=True,
 )
+_partial("idx_notification_events_origin", _n.origin_id, where="origin_id IS NOT NULL")
 _partial(
     "idx_notification_events_newest_undelivered",
     _n.status,

@@ -14,7 +14,7 @@ from storage.errors import DatabaseTooNewError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 """Every revision, oldest first. Listed here so that opening a current schema does not import Alembic."""
 
 VERSION_TABLE = "certctl_mcp_version"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from storage.database import Database
+from storage.database import Database, backend_for
 from storage.models import NotificationFilter, NotificationStatus
 from storage.repository import NotificationRepository
 from storage.schema.migrations import REVISIONS
@@ -17,7 +17,7 @@ from storage.schema.tables import notification_events
 from storage.sql.types import sortable
 from tests.builders import LEASE, UNLIMITED, SettableClock, new_notification, next_due_at, request
 from tests.processes import processes
-from tests.storage.foreign import connected, insert_row
+from tests.storage.foreign import connected, insert_row, run
 
 # certctl's migrations 000001, 000016 and 000017, in SQLite's words.
 CERTCTL_TABLE = """
@@ -101,6 +101,23 @@ async def test_the_schema_says_which_revision_was_found(database_url: str) -> No
         assert database.found_revision is None
     async with Database.open(database_url) as database:
         assert database.found_revision == REVISIONS[-1]
+
+
+@pytest.mark.both_databases
+async def test_a_database_of_an_earlier_version_gets_what_it_lacks(database_url: str) -> None:
+    async with Database.open(database_url):
+        pass
+    run(database_url, "DROP INDEX idx_notification_events_origin")
+    for table, column in (
+        ("notification_events", "origin_id"),
+        ("notification_events", "tried_channels"),
+        ("notification_audit", "detail"),
+    ):
+        run(database_url, f"ALTER TABLE {table} DROP COLUMN {column}")
+    run(database_url, "UPDATE certctl_mcp_version SET version_num = '0005'")
+    async with Database.open(database_url) as database:
+        assert (database.found_revision, database.read_only) == ("0005", None)
+    assert not (await backend_for(database_url).inspect()).missing
 
 
 certctl_versions = pytest.mark.parametrize(

@@ -1,0 +1,41 @@
+"""What a death leads to: an alert about it, or the same notification over another channel, accepted in the
+transaction of the death.
+
+Each has an idempotency key. Of all processes, the first one that writes a key accepts its notification, and
+the others change nothing.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from storage.engine.per_database import PerDatabase
+from storage.engine.transaction import Transaction
+from storage.models import Death, Notification
+from storage.operations.accept import ACCEPTED_FIELDS, insert_unless_known
+from storage.operations.notify import notify_due
+from storage.schema.tables import notification_events
+from storage.sql.dialects import INSERTS
+from storage.sql.json_rows import encoded
+
+Successors = Callable[[Death], Sequence[Notification]]
+"""Returns the notifications to accept because another has died. It must not fail."""
+
+_FIELDS = (*ACCEPTED_FIELDS, "status", "rescue_at", "origin_id", "tried_channels")
+
+_ACCEPT = PerDatabase(
+    sqlite=insert_unless_known(INSERTS["sqlite"](notification_events), _FIELDS),
+    postgresql=insert_unless_known(INSERTS["postgresql"](notification_events), _FIELDS),
+)
+
+
+def no_successors(_death: Death) -> Sequence[Notification]:
+    return ()
+
+
+def accept_successors(transaction: Transaction, successors: Iterable[Notification]) -> None:
+    """Accept those whose idempotency keys are new."""
+    # Two processes that write the same keys must not each wait for the other's.
+    in_order = sorted(successors, key=lambda n: n.idempotency_key or "")
+    if in_order:
+        rows = encoded({field: getattr(n, field) for field in _FIELDS} for n in in_order)
+        transaction.connection.execute(transaction.choose(_ACCEPT), {"rows": rows})
+        notify_due(transaction)

@@ -1,0 +1,109 @@
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+
+import pytest
+
+from storage.database import Database
+from storage.models import Death, Notification, NotificationFilter, NotificationStatus
+from storage.operations.leases import ABANDONED_AT_MOST
+from storage.repository import NotificationRepository
+from tests.builders import LEASE, TIMES_TO_BE_SUSPECT, TOOK, Queue, SettableClock, notification
+
+Deaths = list[Death]
+
+
+@pytest.fixture
+def deaths() -> Deaths:
+    return []
+
+
+@pytest.fixture
+def queue(database: Database, clock: SettableClock, deaths: Deaths) -> Queue:
+    """In this queue, each death of a notification leads to one about it. They share a key."""
+
+    def successors(death: Death) -> Sequence[Notification]:
+        deaths.append(death)
+        about = f"about {death.notification.id}"
+        return [
+            notification(
+                id=about,
+                type="Death",
+                message=about,
+                created_at=death.at,
+                idempotency_key="key",
+                origin_id="x",
+            )
+        ]
+
+    return Queue(NotificationRepository(database, successors=successors), clock)
+
+
+async def about_deaths(queue: Queue) -> tuple[Notification, ...]:
+    return (await queue.repository.list(NotificationFilter(type="Death"))).items
+
+
+pytestmark = pytest.mark.both_databases
+
+
+async def test_a_death_and_what_follows_from_it_are_written_together(queue: Queue, deaths: Deaths) -> None:
+    dead = await queue.dead("HTTP 410")
+    (about,) = await about_deaths(queue)
+    assert (about.status, about.message, about.origin_id) == (
+        NotificationStatus.PENDING,
+        f"about {dead.id}",
+        "x",
+    )
+    (death,) = deaths
+    assert (death.notification.id, death.error, death.at) == (dead.id, "HTTP 410", queue.clock())
+
+
+async def test_what_follows_from_a_death_can_be_claimed_at_once(queue: Queue) -> None:
+    await queue.dead()
+    (claim,) = await queue.claim_due()
+    assert claim.notification.type == "Death"
+
+
+async def test_a_key_is_accepted_once(queue: Queue) -> None:
+    for _ in range(3):
+        await queue.dead()
+    assert len(await about_deaths(queue)) == 1
+
+
+async def test_an_outcome_that_is_refused_leads_to_nothing(queue: Queue) -> None:
+    claim = await queue.claimed()
+    queue.clock.advance(LEASE)
+    await queue.claim_due(worker="worker-2")
+    assert not await queue.repository.mark_as_dead(claim, TOOK, "HTTP 410")
+    assert await about_deaths(queue) == ()
+
+
+async def test_only_deaths_lead_to_something(queue: Queue, deaths: Deaths) -> None:
+    await queue.sent()
+    await queue.failed()
+    await queue.skipped()
+    await queue.abandoned()
+    assert deaths == []
+
+
+async def die_of_expired_leases(queue: Queue) -> str:
+    return (await queue.abandoned(times=ABANDONED_AT_MOST)).id
+
+
+async def die_with_processes_of_their_own(queue: Queue) -> str:
+    almost = await queue.abandoned(times=ABANDONED_AT_MOST - 1)
+    claim = await queue.claim(almost.id, suspects=True)
+    await queue.repository.record_crash(claim, TOOK, "the process was killed", timedelta(minutes=1))
+    return almost.id
+
+
+@pytest.mark.parametrize("die", [die_of_expired_leases, die_with_processes_of_their_own])
+async def test_one_abandoned_too_often_dies_like_others(
+    queue: Queue, deaths: Deaths, die: Callable[[Queue], Awaitable[str]]
+) -> None:
+    assert TIMES_TO_BE_SUSPECT < ABANDONED_AT_MOST
+    died = await die(queue)
+    assert (await queue.repository.get(died)).status is NotificationStatus.DEAD
+    (death,) = deaths
+    assert (death.notification.id, death.error.partition(":")[0]) == (died, "abandoned 10 times")
+    (about,) = await about_deaths(queue)
+    assert about.message == f"about {died}"
