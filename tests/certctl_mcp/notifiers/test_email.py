@@ -384,6 +384,18 @@ async def test_a_name_of_our_own_that_can_not_be_found_holds_nothing_up(
     assert relay.only.greeting == "[127.0.0.1]"
 
 
+async def test_a_name_of_our_own_is_looked_up_until_it_is_found(
+    monkeypatch: pytest.MonkeyPatch, relay: Relay
+) -> None:
+    names = iter(["pod-1", "pod-1.example.com"])
+    monkeypatch.setattr("socket.getfqdn", lambda: next(names))
+    monkeypatch.setattr("certctl_mcp.notifiers.local_hostname._LOOK_UP_AGAIN_SECONDS", 0)
+    mails = notifier(relay.address)
+    for _ in range(3):
+        await mails.send(to("ada@x.example"))
+    assert [taken.greeting for taken in relay.taken] == ["[127.0.0.1]", *["pod-1.example.com"] * 2]
+
+
 async def test_a_relay_may_take_longer_to_answer_the_mail_than_anything_else(relay: Relay) -> None:
     relay.data_seconds = 0.4
     mails = notifier(relay.address, seconds=0.3, data_timeout="5s")
