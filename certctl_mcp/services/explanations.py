@@ -108,7 +108,8 @@ def unknown_names(what: str, given: Sequence[str], allowed: Sequence[str]) -> st
     if len(given) == 1:
         return unknown_name(what, given[0], allowed)
     listed = ", ".join(
-        _given(name) + _meant(name, allowed).rstrip("?.").replace(";", ":") for name in given[:5]
+        _given(name) if (nearest := nearest_name(name, allowed)) is None else f"{_given(name)} ({nearest}?)"
+        for name in given[:5]
     )
     more = f" and {len(given) - 5} more" if len(given) > 5 else ""
     return _bounded(f"There is no {what} {listed}{more}. There are: {', '.join(allowed) or 'none'}.")
