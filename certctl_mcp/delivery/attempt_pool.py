@@ -17,6 +17,7 @@ from certctl_mcp.delivery.queue import DeliveryQueue
 from certctl_mcp.delivery.sending import Answer
 from certctl_mcp.delivery.slots import Slots
 from certctl_mcp.delivery.suspects import is_suspect
+from certctl_mcp.notifiers.failure_kinds import FailureKind
 from storage.clock import Clock
 from storage.models import AttemptOutcome, Claim
 
@@ -171,7 +172,8 @@ class AttemptPool:
         return await self._delivery.attempt(claim)
 
     def _count(self, claim: Claim, answer: Answer, outcome: AttemptOutcome | None) -> None:
-        self._meter.ended(claim.notification.channel, outcome, answer.duration)
+        failure = None if answer.failure is None else answer.failure.kind or FailureKind.UNKNOWN
+        self._meter.ended(claim.notification.channel, outcome, answer.duration, failure)
         if outcome is not None:
             for progress in self._watchers:
                 progress.outcomes[outcome] += 1

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
 from itertools import accumulate
 
+from certctl_mcp.notifiers.failure_kinds import FailureKind
 from storage.models import AttemptOutcome
 
 OTHER = "other"
@@ -39,18 +40,29 @@ class AttemptMeter:
     def __init__(self, channels: Collection[str] = ()) -> None:
         self.durations = {channel: Durations(ATTEMPT_SECONDS) for channel in (*channels, OTHER)}
         """Of the attempts that reached a receiver."""
-        self._ended: Counter[tuple[str, AttemptOutcome | None]] = Counter()
+        self._ended: Counter[tuple[str, AttemptOutcome | None, FailureKind | None]] = Counter()
 
-    def ended(self, channel: str, outcome: AttemptOutcome | None, duration: timedelta | None) -> None:
+    def ended(
+        self,
+        channel: str,
+        outcome: AttemptOutcome | None,
+        duration: timedelta | None,
+        failure: FailureKind | None = None,
+    ) -> None:
         """`outcome` is None if it was refused; `duration` is None if the attempt reached no receiver."""
         known = channel if channel in self.durations else OTHER
-        self._ended[known, outcome] += 1
+        self._ended[known, outcome, failure] += 1
         if duration is not None:
             self.durations[known].add(duration.total_seconds())
 
     def count(self, channel: str, outcome: AttemptOutcome | None) -> int:
-        return self._ended[channel, outcome]
+        """Whatever the failure."""
+        return sum(count for kind, count in self._ended.items() if kind[:2] == (channel, outcome))
+
+    def failures(self, channel: str, outcome: AttemptOutcome, kind: FailureKind) -> int:
+        """The attempts that failed in this way."""
+        return self._ended[channel, outcome, kind]
 
     def total(self, outcome: AttemptOutcome) -> int:
-        """In all channels."""
-        return sum(self._ended[channel, outcome] for channel in self.durations)
+        """In all channels, whatever the failure."""
+        return sum(count for (_, ended, _), count in self._ended.items() if ended is outcome)

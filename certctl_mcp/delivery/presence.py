@@ -13,6 +13,7 @@ import anyio
 import anyio.lowlevel
 
 from certctl_mcp.delivery.metrics import AttemptMeter
+from certctl_mcp.notifiers.failure_kinds import FailureKind
 from storage.clock import Clock, utc_now
 from storage.errors import StorageError
 from storage.models import AttemptOutcome, Claim, Room
@@ -151,7 +152,9 @@ class Presence:
         else:
             outcome = AttemptOutcome.SKIPPED
             recorded = await self._registry.record_skipped(claim, reason)
-        self._meter.ended(claim.notification.channel, outcome if recorded else None, None)
+        self._meter.ended(
+            claim.notification.channel, outcome if recorded else None, None, FailureKind.NO_NOTIFIER
+        )
 
     async def _leave(self) -> None:
         with anyio.move_on_after(LEAVE_TIMEOUT.total_seconds(), shield=True):

@@ -101,7 +101,7 @@ def _defect(channel: str, error: BaseException) -> DeliveryFailedError:
     logger.error("the notifier of channel %r raised %s", channel, type(error).__name__)
     logger.debug("the notifier of channel %r", channel, exc_info=error)
     description = "".join(traceback.format_exception_only(error)).strip()
-    return DeliveryFailedError(f"the notifier failed: {description}")
+    return DeliveryFailedError(f"the notifier failed: {description}", kind=FailureKind.DEFECT)
 
 
 def _is_being_cancelled() -> bool:

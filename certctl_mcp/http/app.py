@@ -55,7 +55,8 @@ async def http_server(
     async with opening(settings, open_application, clock) as opened:
         state = ServingState(opened, settings)
         resource = protected_resource(settings.http)
-        async with mcp_endpoint(opened, settings, _roles(settings), state.shutting_down) as endpoint:
+        roles = _roles(settings)
+        async with mcp_endpoint(opened, settings, roles, state.shutting_down, state.calls) as endpoint:
             yield HttpServer(_with_middleware(_routes(state, endpoint, resource), state, resource), state)
 
 
@@ -73,7 +74,7 @@ def _routes(state: ServingState, endpoint: McpEndpoint, resource: ProtectedResou
     app.include_router(health)
     app.include_router(rest)
     app.include_router(
-        metrics_router(Snapshots(state.opened.application, state.requests, state.opened.clock))
+        metrics_router(Snapshots(state.opened.application, state.requests, state.opened.clock, state.calls))
     )
     app.include_router(page_router())
     app.router.routes.append(Route(MCP_PATH, endpoint))

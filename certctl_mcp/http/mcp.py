@@ -21,6 +21,7 @@ from certctl_mcp.http.mcp_headers import Representation, normalized_headers, rep
 from certctl_mcp.http.problem_details import problem_response
 from certctl_mcp.http.sessions import MAX_SESSIONS, Session, Sessions
 from certctl_mcp.http.streams import EndStreamsOnShutdown
+from certctl_mcp.mcp_server.call_meter import CallMeter
 from certctl_mcp.mcp_server.caller import HTTP_ACTOR
 from certctl_mcp.mcp_server.sdk_internals import lowlevel_server
 from certctl_mcp.mcp_server.server import server_beside
@@ -183,15 +184,19 @@ async def _discard(_: Message) -> None:
 
 @asynccontextmanager
 async def mcp_endpoint(
-    opened: Opening, settings: Settings, roles: Collection[Role], shutting_down: anyio.Event
+    opened: Opening,
+    settings: Settings,
+    roles: Collection[Role],
+    shutting_down: anyio.Event,
+    calls: CallMeter,
 ) -> AsyncIterator[McpEndpoint]:
-    """Serves callers of `roles`; their sessions end when the context exits."""
+    """Serves callers of `roles`, and counts their calls; their sessions end when the context exits."""
     async with AsyncExitStack() as stack:
         managers: Managers = {}
         for role in roles:
             tools = permitted_tools(role, settings)
             if tools:
-                server = server_beside(opened, settings, tools)
+                server = server_beside(opened, settings, tools, calls)
                 for answers in _ANSWERS:
                     managers[role, answers] = manager = StreamableHTTPSessionManager(
                         lowlevel_server(server),

@@ -7,6 +7,7 @@ from starlette.requests import Request
 
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.http.monitoring.requests import RequestMetrics
+from certctl_mcp.mcp_server.call_meter import CallMeter
 from certctl_mcp.runtime.lifespan import Opening
 
 
@@ -21,6 +22,7 @@ class ServingState:
     long_work: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
     """For work on long texts in a thread. One at a time, so that the event loop gets its turn."""
     requests: RequestMetrics = field(default_factory=RequestMetrics)
+    calls: CallMeter = field(default_factory=CallMeter)
 
     def begin_shutdown(self) -> None:
         """Claim nothing more, fail readiness probes and end event streams. Requests in flight go on."""

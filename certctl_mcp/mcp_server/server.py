@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from certctl_mcp import __version__
 from certctl_mcp.config.settings import Settings
+from certctl_mcp.mcp_server.call_meter import UNKNOWN, CallMeter, CallOutcome
 from certctl_mcp.mcp_server.capabilities import CACHE_HINTS, CapabilityFilter
 from certctl_mcp.mcp_server.completions import Completions
 from certctl_mcp.mcp_server.errors import CALL_TIMEOUT, translate_errors
@@ -58,15 +59,19 @@ def build_server(
     )
 
 
-def server_beside(opened: Opening, settings: Settings, tools: Collection[str]) -> "NotificationServer":
+def server_beside(
+    opened: Opening, settings: Settings, tools: Collection[str], calls: CallMeter
+) -> "NotificationServer":
     """One of several servers in a process that share an open application, with these tools."""
-    return NotificationServer(catalog(tools), settings, lambda _: nullcontext(opened))
+    return NotificationServer(catalog(tools), settings, lambda _: nullcontext(opened), calls)
 
 
 class NotificationServer(MCPServer[Opening]):
     """An MCP server whose errors tell the assistant what to do next, instead of showing the exception."""
 
-    def __init__(self, tools: Sequence[Tool], settings: Settings, lifespan: Lifespan) -> None:
+    def __init__(
+        self, tools: Sequence[Tool], settings: Settings, lifespan: Lifespan, calls: CallMeter | None = None
+    ) -> None:
         names = frozenset(tool.name for tool in tools)
         prompts = Prompts(names, tuple(channel.name for channel in settings.channels))
         # A caller that may not use a read-only tool may not read the same answer as a resource either.
@@ -95,6 +100,7 @@ class NotificationServer(MCPServer[Opening]):
         register_subscriptions(lowlevel)
         Completions(prompts).register(lowlevel)
         self._schemas = {tool.name: tool.parameters for tool in tools}
+        self._calls = calls or CallMeter()
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Opening, Any] | None = None
@@ -104,6 +110,15 @@ class NotificationServer(MCPServer[Opening]):
         Raises:
             UnexpectedToolError: the tool has a bug.
         """
+        with self._calls.measured(name if name in self._schemas else UNKNOWN) as call:
+            result = await self._answered(name, arguments, context)
+            refused = isinstance(result, CallToolResult) and result.is_error
+            call.outcome = CallOutcome.REFUSED if refused else CallOutcome.ANSWERED
+            return result
+
+    async def _answered(
+        self, name: str, arguments: dict[str, Any], context: Context[Opening, Any] | None
+    ) -> CallToolResult | InputRequiredResult:
         schema = self._schemas.get(name)
         if schema is None and name in TOOL_NAMES:
             return refusal(f"{name} is not served here: the operator allows only {', '.join(self._schemas)}.")

@@ -83,7 +83,7 @@ def test_a_worker_is_watched_by_who_has_a_key_until_it_ends(
         assert receiver.asked.wait(PATIENCE)
         assert httpx2.get(url[0]).status_code == 401
         scraped = httpx2.get(url[0], headers={"Authorization": "Bearer key-of-prometheus"}).text
-        assert 'certctl_notification_attempts_total{channel="Webhook",outcome="sent"} ' in scraped
+        assert 'certctl_notification_attempts_total{channel="Webhook",kind="",outcome="sent"} ' in scraped
         assert "certctl_database_up 1.0\n" in scraped
         worker.process.terminate()
         code, told = worker.ends()

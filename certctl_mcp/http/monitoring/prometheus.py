@@ -8,6 +8,7 @@ import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import product
 
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import (
@@ -24,6 +25,8 @@ from prometheus_client.registry import Collector
 from certctl_mcp import __version__
 from certctl_mcp.delivery.metrics import AttemptMeter, Durations
 from certctl_mcp.http.monitoring.requests import RequestMetrics
+from certctl_mcp.mcp_server.call_meter import CallMeter, CallOutcome
+from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.services.dashboard import DashboardSummary
 from storage.models import AttemptOutcome
 from storage.queries.backlog import Backlog
@@ -31,11 +34,14 @@ from storage.queries.backlog import Backlog
 UNRECORDED = "unrecorded"
 """The label for attempts whose outcome came too late or could not be written."""
 
-_OUTCOMES: Mapping[str, AttemptOutcome | None] = {
-    # Abandoned attempts are found by another process, which did not make them.
-    **{outcome.value: outcome for outcome in AttemptOutcome if outcome is not AttemptOutcome.ABANDONED},
+# Abandoned attempts are found by another process, which did not make them.
+_WITHOUT_KIND: Mapping[str, AttemptOutcome | None] = {
+    AttemptOutcome.SENT.value: AttemptOutcome.SENT,
+    AttemptOutcome.SKIPPED.value: AttemptOutcome.SKIPPED,
     UNRECORDED: None,
 }
+_FAILURES = (AttemptOutcome.FAILED, AttemptOutcome.DEAD)
+_KINDS = tuple(kind for kind in FailureKind if kind is not FailureKind.ABANDONED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,7 @@ class Snapshot:
     backlog: Backlog | None = None
     attempts: AttemptMeter | None = None
     requests: RequestMetrics | None = None
+    calls: CallMeter | None = None
 
     def could_read(self, part: str) -> bool:
         return self.summary is not None and part not in self.summary.unreadable
@@ -76,7 +83,7 @@ class _Collected(Collector):
         self._snapshot = snapshot
 
     def collect(self) -> Iterable[Metric]:
-        for part in (_process, _fleet, _queue, _backlog, _attempts, _requests):
+        for part in (_process, _fleet, _queue, _backlog, _attempts, _requests, _calls):
             yield from part(self._snapshot)
         yield from _PROCESS.collect()
 
@@ -234,8 +241,8 @@ def _attempts(snapshot: Snapshot) -> Iterator[Metric]:
         "certctl_notification_attempts",
         "Attempts that have ended in this process. failed: will be retried; dead: was the last one; skipped: "
         "the channel has no notifier; unrecorded: the outcome came too late or could not be written. "
-        "Channels that are not configured count as other.",
-        labels=["channel", "outcome"],
+        "Channels that are not configured count as other. kind: why a failed or dead one failed.",
+        labels=["channel", "outcome", "kind"],
     )
     took = HistogramMetricFamily(
         "certctl_notification_attempt_duration_seconds",
@@ -243,8 +250,11 @@ def _attempts(snapshot: Snapshot) -> Iterator[Metric]:
         labels=["channel"],
     )
     for channel, durations in meter.durations.items():
-        for label, outcome in _OUTCOMES.items():
-            ended.add_metric([channel, label], meter.count(channel, outcome))
+        for label, outcome in _WITHOUT_KIND.items():
+            ended.add_metric([channel, label, ""], meter.count(channel, outcome))
+        # Also those at zero: Prometheus sees no increase in a series that begins at one.
+        for failed, kind in product(_FAILURES, _KINDS):
+            ended.add_metric([channel, failed.value, kind.value], meter.failures(channel, failed, kind))
         _add(took, channel, durations)
     yield ended
     yield took
@@ -268,6 +278,27 @@ def _requests(snapshot: Snapshot) -> Iterator[Metric]:
     for route, durations in sorted(snapshot.requests.durations.items()):
         _add(took, route, durations)
     yield responses
+    yield took
+
+
+def _calls(snapshot: Snapshot) -> Iterator[Metric]:
+    meter = snapshot.calls
+    if meter is None:
+        return
+    ended = CounterMetricFamily(
+        "certctl_mcp_calls",
+        "Tool calls that this process has ended. refused: answered with what would be right, nothing was "
+        "changed; cancelled: the caller no longer waited; failed: see the log.",
+        labels=["tool", "outcome"],
+    )
+    took = HistogramMetricFamily(
+        "certctl_mcp_call_duration_seconds", "Duration of tool calls.", labels=["tool"]
+    )
+    for tool, durations in sorted(meter.durations.items()):
+        for outcome in CallOutcome:
+            ended.add_metric([tool, outcome.value], meter.count(tool, outcome))
+        _add(took, tool, durations)
+    yield ended
     yield took
 
 

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from certctl_mcp.delivery.metrics import AttemptMeter
 from certctl_mcp.http.monitoring.prometheus import Snapshot, expose
 from certctl_mcp.http.monitoring.requests import RequestMetrics
+from certctl_mcp.mcp_server.call_meter import CallMeter
 from certctl_mcp.runtime.application import Application
 from certctl_mcp.services.dashboard import DashboardSummary
 from storage.clock import Clock
@@ -27,9 +28,17 @@ GetApplication = Callable[[], Awaitable[Application]]
 class Snapshots:
     """Takes snapshots of one process, whose uptime starts when this is created."""
 
-    def __init__(self, application: GetApplication, requests: RequestMetrics, clock: Clock) -> None:
+    def __init__(
+        self,
+        application: GetApplication,
+        requests: RequestMetrics,
+        clock: Clock,
+        calls: CallMeter | None = None,
+    ) -> None:
+        """`calls` is None in a process that serves no tools."""
         self._application = application
         self._requests = requests
+        self._calls = calls
         self._clock = clock
         self._started = time.monotonic()
 
@@ -44,7 +53,7 @@ class Snapshots:
             summary = await application.stats.dashboard_summary()
             backlog = await application.stats.backlog()
         uptime = time.monotonic() - self._started
-        return Snapshot(self._clock(), uptime, summary, backlog, attempts, self._requests)
+        return Snapshot(self._clock(), uptime, summary, backlog, attempts, self._requests, self._calls)
 
 
 async def metrics_response(snapshots: Snapshots, accept: str) -> Response:

@@ -15,12 +15,14 @@ from certctl_mcp.http.app import http_server
 from certctl_mcp.http.monitoring.prometheus import Snapshot, expose
 from certctl_mcp.http.monitoring.requests import RequestMetrics
 from certctl_mcp.http.monitoring.snapshots import Snapshots
+from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.runtime.application import Application
 from storage.errors import StorageError
 from storage.models import AttemptOutcome
 from tests.builders import LEASE, NOON, Queue, SettableClock
 from tests.certctl_mcp.http.conftest import OPERATOR, READER, Served
 from tests.certctl_mcp.http.monitoring.scraping import METRICS, Scrape, scrape
+from tests.certctl_mcp.http.test_mcp import MODERN, MODERN_HEADERS, post
 from tests.certctl_mcp.sending import PATIENCE
 from tests.certctl_mcp.services.test_stats import write_table
 from tests.e2e.http_receiver import Receiver
@@ -164,10 +166,10 @@ async def test_attempts_are_counted_and_timed_by_configured_channels(
     assert await application.retry_loop.wait_for_completion(PATIENCE)
     found = await scrape(Served(server))
     await held.leave()
-    assert found(ATTEMPTS, channel="Webhook", outcome="sent") == 1
-    assert found(ATTEMPTS, channel="other", outcome="skipped") == 0
+    assert found(ATTEMPTS, channel="Webhook", outcome="sent", kind="") == 1
+    assert found(ATTEMPTS, channel="other", outcome="skipped", kind="") == 0
     # Told from the beginning: else the first failure would not show as an increase.
-    assert found(ATTEMPTS, channel="Slack", outcome="failed") == 0
+    assert found(ATTEMPTS, channel="Slack", outcome="failed", kind="outage") == 0
     assert found.labels(ATTEMPTS, "channel") == {"Webhook", "Slack", "other"}
     assert found(f"{TOOK}_count", channel="Webhook") == 1
     assert found(f"{TOOK}_count", channel="other") == 0
@@ -186,7 +188,7 @@ def test_attempts_are_in_each_bucket_that_they_fit_in() -> None:
     }
     assert buckets == {"0.05": 1, "0.1": 1, "0.25": 2, "30.0": 2, "60.0": 3, "+Inf": 3}
     assert found(f"{TOOK}_sum", channel="Webhook") == pytest.approx(30.241)
-    assert found(ATTEMPTS, channel="Webhook", outcome="unrecorded") == 1
+    assert found(ATTEMPTS, channel="Webhook", outcome="unrecorded", kind="") == 1
     assert found.types[TOOK] == "histogram"
 
 
@@ -204,6 +206,36 @@ async def test_requests_are_counted_by_route_and_not_by_what_clients_write(serve
     assert found.labels(requests, "method") == {"GET", "POST", "other"}
     assert "/mcp" in found.labels(requests, "route")
     assert "/made/up" not in found.text
+
+
+async def test_failed_attempts_tell_why(clock: SettableClock) -> None:
+    meter = AttemptMeter(["Webhook"])
+    meter.ended("Webhook", AttemptOutcome.FAILED, timedelta(seconds=1), FailureKind.OUTAGE)
+    meter.ended("Webhook", AttemptOutcome.DEAD, timedelta(seconds=1), FailureKind.RECIPIENT)
+    found = Scrape(expose(Snapshot(clock(), 0, attempts=meter), "").body.decode())
+    assert found(ATTEMPTS, channel="Webhook", outcome="failed", kind="outage") == 1
+    assert found(ATTEMPTS, channel="Webhook", outcome="dead", kind="recipient") == 1
+    assert found(ATTEMPTS, channel="Webhook", outcome="dead", kind="outage") == 0
+
+
+async def test_tool_calls_are_counted_by_how_they_ended(served: Served) -> None:
+    async with served.client(OPERATOR) as client:
+        for tool, arguments in (
+            ("list_notifications", {}),
+            ("list_notifications", {"limit": 0}),
+            ("made_up", {}),
+            ("made_up_too", {}),
+        ):
+            params = MODERN["params"] | {"name": tool, "arguments": arguments}
+            headers = MODERN_HEADERS | {"mcp_method": "tools/call", "mcp_name": tool}
+            await post(client, MODERN | {"method": "tools/call", "params": params}, **headers)
+    found = await scrape(served)
+    calls = "certctl_mcp_calls_total"
+    assert found(calls, tool="list_notifications", outcome="answered") == 1
+    assert found(calls, tool="list_notifications", outcome="refused") == 1
+    assert found(calls, tool="unknown", outcome="refused") == 2
+    assert found("certctl_mcp_call_duration_seconds_count", tool="list_notifications") == 2
+    assert "made_up" not in found.text
 
 
 @pytest.mark.parametrize("path", [METRICS, "/metrics"])
