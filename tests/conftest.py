@@ -9,6 +9,7 @@ from storage.database import Database
 from storage.repository import NotificationRepository
 from tests import postgresql
 from tests.builders import Queue, SettableClock
+from tests.bytecode import keep_compiled_modules
 from tests.databases import parametrize_as_marked
 from tests.holding import Held
 from tests.line import SOON, Line, line_to
@@ -19,6 +20,7 @@ from tests.shared_postgresql import Databases, run_directory, shared_server
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    keep_compiled_modules()
     keep_files_in_memory()
     keep_order(config)
 

@@ -53,7 +53,7 @@ HOSTILE = {
     for encoding, encode in _ENCODINGS.items()
 } | {
     "secrets, for a url in a url": quote(quote(_TEXTS["secrets"])),
-    "a megabyte": f"{PLANTED} me ".ljust(1_000_000, "m"),
+    "longer than any answer": f"{PLANTED} me ".ljust(2 * LONGEST_ANSWER, "m"),
 }
 """By name."""
 
@@ -88,7 +88,7 @@ def plant(path: Path, texts: Iterable[str]) -> list[Planted]:
 
 
 def _plant(other: sqlite3.Connection, text: str, moment: datetime) -> Planted:
-    ids = {status: f"{text}{status}" for status in STATUSES if status == "dead" or len(text) < 100_000}
+    ids = {status: f"{text}{status}" for status in STATUSES if status == "dead" or len(text) < LONGEST_ANSWER}
     at, later = sortable(moment), sortable(NOON + timedelta(days=1))
     for status, notification_id in ids.items():
         contents = dict.fromkeys(OUTSIDE, text) | {
