@@ -325,6 +325,10 @@ class Channel(_Configured):
     """The most attempts in flight; 0 means the setting for all channels."""
     templates: dict[str, MessageTemplate] = Field(default_factory=dict)
     """The wording by type of notification, and `default` for the others."""
+    fallback: str | None = Field(default=None, min_length=1, max_length=255)
+    """The channel over which notifications are sent that have died here for this channel's sake."""
+    fallback_recipient: str = Field(default="", max_length=255)
+    """Their recipient there; empty keeps their own."""
 
     def behind(self, environ: Mapping[str, str]) -> "Channel":
         """The channel with the proxy that the proxy variables name, where its settings say nothing of one."""

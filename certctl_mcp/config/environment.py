@@ -32,6 +32,9 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
     "CERTCTL_NOTIFICATION_CONCURRENCY": ("concurrency",),
     "CERTCTL_NOTIFICATION_CHANNEL_CONCURRENCY": ("channel_concurrency",),
     "CERTCTL_NOTIFICATION_SHUTDOWN_GRACE": ("shutdown_grace",),
+    "CERTCTL_NOTIFICATION_DEAD_LETTERS_ALERT": ("dead_letters", "alert"),
+    "CERTCTL_NOTIFICATION_DEAD_LETTERS_RECIPIENT": ("dead_letters", "recipient"),
+    "CERTCTL_NOTIFICATION_DEAD_LETTERS_WINDOW": ("dead_letters", "window"),
     "CERTCTL_SERVER_HOST": ("http", "host"),
     "CERTCTL_SERVER_PORT": ("http", "port"),
     "CERTCTL_SERVER_TLS_CERT_PATH": ("http", "tls_cert"),
@@ -82,7 +85,7 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
             ("PAGERDUTY", "PagerDuty"),
             ("OPSGENIE", "OpsGenie"),
         )
-        for setting in NetworkSettings.model_fields
+        for setting in (*NetworkSettings.model_fields, "fallback", "fallback_recipient")
     },
 }
 
@@ -99,6 +102,8 @@ _REFINEMENTS = frozenset(
         "dedup",
         "format",
         "recipients",
+        "fallback",
+        "fallback_recipient",
     }
 ).union(NetworkSettings.model_fields)
 
@@ -110,7 +115,7 @@ def read_environment(environ: Mapping[str, str], configured: Collection[str]) ->
     """
     settings: Table = {}
     channels: dict[str, Table] = {}
-    http: Table = {}
+    tables: dict[str, Table] = {}
     for variable, path in VARIABLES.items():
         value = environ.get(variable, "")
         if not value.strip():
@@ -120,8 +125,8 @@ def read_environment(environ: Mapping[str, str], configured: Collection[str]) ->
                 channels.setdefault(channel, {})["secrets"] = [value]
             case ("channels", channel, setting):
                 channels.setdefault(channel, {})[setting] = value
-            case ("http", setting):
-                http[setting] = value
+            case (table, setting):
+                tables.setdefault(table, {})[setting] = value
             case (setting,):
                 settings[setting] = value
     meant = {
@@ -131,6 +136,4 @@ def read_environment(environ: Mapping[str, str], configured: Collection[str]) ->
     }
     if meant:
         settings["channels"] = meant
-    if http:
-        settings["http"] = http
-    return settings
+    return settings | tables

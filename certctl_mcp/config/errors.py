@@ -16,6 +16,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from certctl_mcp.config.dead_letters import DeadLetterSettings
 from certctl_mcp.config.destinations import Channel, Destination
 from certctl_mcp.config.durations import format_duration
 from certctl_mcp.config.environment import VARIABLES, Table
@@ -28,8 +29,13 @@ _DESTINATIONS: Mapping[str, type[BaseModel]] = {
     model.model_fields["kind"].default: model for model in get_args(get_args(Destination)[0])
 }
 
-_DEPTHS = {"channels": 3, "http": 2}
+_TABLES: Mapping[str, type[BaseModel]] = {"http": HttpSettings, "dead_letters": DeadLetterSettings}
+"""The tables of the settings file that have a fixed set of keys."""
+
+_DEPTHS = {"channels": 3, **dict.fromkeys(_TABLES, 2)}
 """How many parts the key of a setting in a table has."""
+
+_OF_THE_CHANNEL = sorted(Channel.model_fields.keys() - {"name", "destination"})
 
 _VALUE_LIMIT = 80
 
@@ -101,7 +107,7 @@ class _Field:
     @property
     def siblings(self) -> list[str]:
         names = [str(field.validation_alias or name) for name, field in self.model.model_fields.items()]
-        return [*names, "concurrency", "templates"] if self.key[0] == "channels" else names
+        return [*names, *_OF_THE_CHANNEL] if self.key[0] == "channels" else names
 
 
 def _field(loc: tuple[int | str, ...], settings: type[BaseModel]) -> _Field:
@@ -113,8 +119,8 @@ def _field(loc: tuple[int | str, ...], settings: type[BaseModel]) -> _Field:
             return _Field(("channels", name, "kind"), Channel)
         case ("channels", name, *rest):
             return _Field(("channels", name, *rest), Channel)
-        case ("http", setting, *_):
-            return _Field(("http", setting), HttpSettings)
+        case (table, setting, *_) if table in _TABLES:
+            return _Field((table, setting), _TABLES[table])
         case key:
             return _Field(key, settings)
 
@@ -130,8 +136,12 @@ def _line(details: ErrorDetails, field: _Field, origin: Origin) -> str:
             return f"{place} is missing: must be one of {', '.join(_DESTINATIONS)}"
         case "union_tag_invalid":
             return f"{place}={_quoted(details['ctx']['tag'])}: must be one of {', '.join(_DESTINATIONS)}"
-        case "value_error" if field.key == ("http",):
-            return _in_operators_words(str(details["ctx"]["error"]), _Field(field.key, HttpSettings), origin)
+        case "value_error" if len(field.key) == 1 and (table := field.key[0]) in _TABLES:
+            return _in_operators_words(str(details["ctx"]["error"]), _Field((table,), _TABLES[table]), origin)
+        case "value_error" if field.key == ("channels",):
+            error = details["ctx"]["error"]
+            rule = _in_operators_words(str(error), _Field(("channels", error.channel), Channel), origin)
+            return f"channel {_toml_key(error.channel)}: {rule}"
         case "value_error" if field.key[0] == "channels" and len(field.key) == 2:
             rule = _in_operators_words(str(details["ctx"]["error"]), field, origin)
             return f"channel {_toml_key(field.key[1])}: {rule}"

@@ -19,6 +19,7 @@ from pydantic import (
     field_validator,
 )
 
+from certctl_mcp.config.dead_letters import DeadLetterSettings, check_fallbacks
 from certctl_mcp.config.destinations import Channel
 from certctl_mcp.config.durations import Duration, format_duration
 from certctl_mcp.config.environment import CONFIG_VARIABLE, Table, read_environment
@@ -43,7 +44,7 @@ _KINDS = {
 
 _WINDOWS_PATH = re.compile(r"/{0,2}[A-Za-z]:[\\/]")
 
-_OF_THE_CHANNEL = frozenset({"concurrency", "templates"})
+_OF_THE_CHANNEL = Channel.model_fields.keys() - {"name", "destination"}
 """Keys of a channel's table that don't describe its destination."""
 
 _LEASE_MARGIN = timedelta(seconds=15)
@@ -151,6 +152,7 @@ class Settings(BaseModel):
     previewed and confirmed by a second call."""
     http: HttpSettings = HttpSettings()
     named_channels: dict[str, Channel] = Field(default={}, validation_alias="channels")
+    dead_letters: DeadLetterSettings = DeadLetterSettings()
     lease: Duration = Field(default_factory=lambda data: _longest_attempt(data) + _LEASE_MARGIN)
     """How long a claim lasts, which must be longer than any attempt."""
 
@@ -224,6 +226,22 @@ class Settings(BaseModel):
         if not isinstance(tables, dict):
             return tables
         return {name: _channel_from_table(name, table) for name, table in tables.items()}
+
+    @field_validator("named_channels")
+    @classmethod
+    def _fallbacks_can_be_followed(cls, channels: dict[str, Channel]) -> dict[str, Channel]:
+        check_fallbacks(channels)
+        return channels
+
+    @field_validator("dead_letters")
+    @classmethod
+    def _alerts_have_a_channel(
+        cls, dead_letters: DeadLetterSettings, info: ValidationInfo
+    ) -> DeadLetterSettings:
+        # Channels that are wrong are missing here.
+        if "named_channels" in info.data:
+            dead_letters.check(info.data["named_channels"])
+        return dead_letters
 
 
 def _longest_attempt(settings: Mapping[str, Any]) -> timedelta:

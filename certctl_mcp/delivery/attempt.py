@@ -119,7 +119,9 @@ class Delivery:
             claim.notification.retry_count, retry_after=failure.retry_after, random=self._chance()
         )
         if failure.permanent or isinstance(fate, Dead):
-            return AttemptOutcome.DEAD, lambda: queue.mark_as_dead(claim, answer.duration, error)
+            return AttemptOutcome.DEAD, lambda: queue.mark_as_dead(
+                claim, answer.duration, error, permanent=failure.permanent
+            )
         wait = fate.wait
         return AttemptOutcome.FAILED, lambda: queue.record_failed_attempt(claim, answer.duration, error, wait)
 

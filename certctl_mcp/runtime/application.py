@@ -24,6 +24,7 @@ from certctl_mcp.notifiers.allowed_recipients import AllowedRecipients
 from certctl_mcp.notifiers.base import Notifier
 from certctl_mcp.notifiers.registry import NotifierRegistry
 from certctl_mcp.runtime.platform import kill_group
+from certctl_mcp.services.dead_letters import DeadLetterRule
 from certctl_mcp.services.limitations import LIMITATION_TEXTS, Limitation
 from certctl_mcp.services.notifications import NotificationService
 from certctl_mcp.services.stats import StatsService
@@ -97,7 +98,7 @@ async def open_application(
         _notifiers(settings, notifiers) as notifiers,
         Database.open(url, migrate=migrate) as database,
     ):
-        repository = NotificationRepository(database)
+        repository = NotificationRepository(database, successors=DeadLetterRule.of(settings).successors)
         limitation = _limitation(settings, database)
         if limitation is not None:
             logger.info("off: %s", LIMITATION_TEXTS[limitation])

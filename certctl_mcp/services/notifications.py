@@ -28,6 +28,7 @@ from certctl_mcp.services.suggestions import LONGEST, nearest_id
 from storage.clock import Clock, utc_now
 from storage.errors import NotificationConflictError, NotificationNotFoundError
 from storage.models import (
+    DEAD_LETTERS,
     Accepted,
     Attempt,
     AuditAction,
@@ -53,7 +54,7 @@ LATELY = timedelta(days=1)
 
 Refusal = NotificationConflictError | NotificationNotFoundError
 
-_TYPES = tuple(known.value for known in NotificationType)
+_TYPES = (*(known.value for known in NotificationType), DEAD_LETTERS)
 
 
 SHORTEST_PART = 4

@@ -67,7 +67,7 @@ def test_the_settings_table_names_every_variable_and_no_other() -> None:
         stem = next((s for s in STEMS if full.startswith(s)), full)
         named.update(ending if ending.startswith("CERTCTL_") else stem + ending for ending in endings)
     section = PAGES["docs/settings.md"].split("\n## Network\n")[1].split("\n| ending")[0]
-    for cell, *_ in table_under("docs/settings.md", "Network"):
+    for cell, *_ in table_under("docs/settings.md", "Network") + table_under("docs/settings.md", "Fallbacks"):
         named.update(channel + cell.strip("`") for channel in re.findall(r"`(CERTCTL_\w+)`", section))
     assert named == set(VARIABLES)
 

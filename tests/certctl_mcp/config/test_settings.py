@@ -487,7 +487,8 @@ def test_files_that_other_users_can_read_are_warned_about(tmp_path: Path) -> Non
         (
             '[channels.ops]\nkind = "teams"\nwebhook_url = "https://a.example"\nzzz = 1',
             "channels.ops.zzz is not a setting: must be one of proxy, ca_file, client_cert, "
-            "client_key, connect_timeout, kind, webhook_url, concurrency, templates",
+            "client_key, connect_timeout, kind, webhook_url, concurrency, fallback, fallback_recipient, "
+            "templates",
         ),
     ],
 )
@@ -556,3 +557,104 @@ def test_only_what_is_passed_in_is_read(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("MAX_ATTEMPTS", "9")
     assert load_settings(None, {}).max_attempts == 5
     assert Settings().max_attempts == 5
+
+
+CHANNELS_THAT_FALL_BACK = """
+[channels.Slack]
+webhook_url = "https://hooks.slack.com/services/T/B/X"
+fallback = "Teams"
+
+[channels.Teams]
+webhook_url = "https://teams.example.com/x"
+fallback = "Email"
+fallback_recipient = "ops@example.com"
+
+[channels.Email]
+host = "mail.example.com"
+from_address = "alerts@example.com"
+"""
+
+
+def test_channels_fall_back_on_others(file: Path) -> None:
+    channels = from_file(file, CHANNELS_THAT_FALL_BACK).named_channels
+    assert [(c.fallback, c.fallback_recipient) for c in channels.values()] == [
+        ("Teams", ""),
+        ("Email", "ops@example.com"),
+        (None, ""),
+    ]
+
+
+def test_the_fallback_of_a_channel_is_a_variable_too() -> None:
+    slack = {"CERTCTL_SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T/B/X"}
+    fallback = {"CERTCTL_SLACK_FALLBACK": "Email", "CERTCTL_SLACK_FALLBACK_RECIPIENT": "ops@example.com"}
+    settings = load_settings(None, SMTP | slack | fallback)
+    assert settings.named_channels["Slack"].fallback == "Email"
+
+
+@pytest.mark.parametrize(
+    ("appended", "problem"),
+    [
+        (
+            'fallback = "Slack"',
+            "channel Slack: channels.Slack.fallback leads back to it: Slack -> Teams -> Email -> Slack",
+        ),
+        ('fallback = "Email"', "channel Email: channels.Email.fallback leads back to it: Email -> Email"),
+        (
+            'fallback = "Emial"',
+            "channel Email: channels.Email.fallback is 'Emial', which is not a configured channel "
+            "(Slack, Teams, Email)",
+        ),
+        (
+            'fallback_recipient = "ops@example.com"',
+            "channel Email: channels.Email.fallback_recipient needs channels.Email.fallback",
+        ),
+        (
+            '[channels.Webhook]\nurl = "https://hooks.example.com/"\nfallback = "Email"',
+            "channel Webhook: channels.Webhook.fallback_recipient is missing: mail needs an address",
+        ),
+    ],
+)
+def test_a_fallback_that_leads_nowhere_or_back_is_refused(file: Path, appended: str, problem: str) -> None:
+    assert problems_in(file, f"{CHANNELS_THAT_FALL_BACK}{appended}\n") == (problem,)
+
+
+def test_a_circle_of_variables_is_refused_in_their_names() -> None:
+    environ = SMTP | {
+        "CERTCTL_SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T/B/X",
+        "CERTCTL_SMTP_FALLBACK": "Slack",
+        "CERTCTL_SLACK_FALLBACK": "Email",
+        "CERTCTL_SLACK_FALLBACK_RECIPIENT": "ops@example.com",
+    }
+    assert problems(environ=environ) == (
+        "channel Email: CERTCTL_SMTP_FALLBACK leads back to it: Email -> Slack -> Email",
+    )
+
+
+def test_alerts_about_dead_letters_are_off_until_they_have_a_channel(file: Path) -> None:
+    assert load_settings(None, {}).dead_letters.alert is None
+    written = '[dead_letters]\nalert = "Teams"\nwindow = "30m"\n'
+    settings = from_file(file, written + CHANNELS_THAT_FALL_BACK)
+    assert (settings.dead_letters.alert, settings.dead_letters.window) == ("Teams", timedelta(minutes=30))
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        (
+            'alert = "Emial"',
+            "dead_letters.alert is 'Emial', which is not a configured channel (Slack, Teams, Email)",
+        ),
+        ('alert = "Email"', "dead_letters.recipient is missing: alerts by mail need an address"),
+        (
+            'recipient = "ops@example.com"',
+            "dead_letters.recipient needs dead_letters.alert, the channel of the alerts",
+        ),
+        (
+            'alert = "Teams"\nwindow = "1s"',
+            "dead_letters.window='1s': must be a duration, at least 1m",
+        ),
+        ('alrt = "Teams"', "dead_letters.alrt is not a setting: did you mean alert?"),
+    ],
+)
+def test_alerts_that_nobody_would_get_are_refused(file: Path, written: str, problem: str) -> None:
+    assert problems_in(file, f"[dead_letters]\n{written}\n{CHANNELS_THAT_FALL_BACK}") == (problem,)

@@ -42,9 +42,6 @@ async def about_deaths(queue: Queue) -> tuple[Notification, ...]:
     return (await queue.repository.list(NotificationFilter(type="Death"))).items
 
 
-pytestmark = pytest.mark.both_databases
-
-
 async def test_a_death_and_what_follows_from_it_are_written_together(queue: Queue, deaths: Deaths) -> None:
     dead = await queue.dead("HTTP 410")
     (about,) = await about_deaths(queue)

@@ -103,7 +103,6 @@ async def test_the_schema_says_which_revision_was_found(database_url: str) -> No
         assert database.found_revision == REVISIONS[-1]
 
 
-@pytest.mark.both_databases
 async def test_a_database_of_an_earlier_version_gets_what_it_lacks(database_url: str) -> None:
     async with Database.open(database_url):
         pass
