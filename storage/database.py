@@ -18,6 +18,7 @@ from storage.engine.postgresql.url import SCHEMES, Address
 from storage.engine.sqlite import backend as sqlite
 from storage.engine.transaction import Item, Operation, Result
 from storage.errors import DiskFullError, StorageError
+from storage.schema.migrations import Migrate
 
 BUSY_TIMEOUT = timedelta(seconds=5)
 
@@ -51,14 +52,14 @@ class Database:
         *,
         clock: Clock | None = None,
         busy_timeout: timedelta = BUSY_TIMEOUT,
-        migrate: bool = True,
+        migrate: Migrate = Migrate.ALWAYS,
     ) -> "AsyncIterator[Database]":
         """Open the database, creating or migrating it as needed, until the context is left.
 
         `url` begins with `sqlite:///` or `postgresql://`. `busy_timeout` is how long a write waits for
-        another process. Without `clock`, the time is the database's own where it has a clock. Without
-        `migrate`, the schema is left as it is. If the schema is incomplete, because of that or because this
-        user may not change it, the database can be read but not changed: see `read_only`.
+        another process. Without `clock`, the time is the database's own where it has a clock. If the
+        schema is incomplete, because `migrate` or this user's privileges don't allow to add to it, the
+        database can be read but not changed: see `read_only`.
 
         Raises:
             StorageError: it can't be used; the message says why and what would help.
@@ -115,7 +116,7 @@ class Database:
 
 @asynccontextmanager
 async def _opened(
-    url: str, clock: Clock | None, busy_timeout: timedelta, migrate: bool
+    url: str, clock: Clock | None, busy_timeout: timedelta, migrate: Migrate
 ) -> AsyncIterator[OpenBackend]:
     backend = backend_for(url)
     async with AsyncExitStack() as stack:

@@ -419,6 +419,12 @@ class NotificationRepository:
             served = {channel for process in live for channel in process.channels}
             return await rescue.stuck_channels(connection, now - after, served)
 
+    async def settled_by_certctl(self, since: datetime) -> int:
+        """How many notifications created later than `since` were sent, or failed, without an attempt of
+        ours."""
+        async with self._database.read() as connection:
+            return await rescue.settled_by_certctl(connection, since)
+
     async def undeliverable_channels(self, after: timedelta) -> frozenset[str]:
         """The channels that no live process has had for `after`, with something due accepted before that."""
         now = self._database.clock()

@@ -43,8 +43,8 @@ async def run_worker(settings: Settings, with_metrics: bool = False) -> str | No
         async with open_application_once_reachable(settings, stopping) as application:
             if application is not None:
                 async with _with_metrics(application, with_metrics):
-                    if not application.delivers:
-                        raise DeliveriesOffError
+                    if application.limitation is not None:
+                        raise DeliveriesOffError(application.limitation)
                     _log_start(application.location, settings)
                     spare_the_start()
                     tasks.start_soon(_stop_after, stopping, application.retry_loop)

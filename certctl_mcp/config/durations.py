@@ -18,11 +18,11 @@ _PART = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)(ms|[dhms])", re.ASCII)
 _PARTS = re.compile(rf"(?:{_PART.pattern})+", re.ASCII)
 _SECONDS = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 
-# Durations are added to times; this limit keeps the sum within the calendar.
-_LONGEST = timedelta(days=365)
+LONGEST = timedelta(days=365)
+"""Durations are added to times; this limit keeps the sum within the calendar."""
 
 
-def parse_duration(written: object, *, longest: timedelta = _LONGEST) -> timedelta:
+def parse_duration(written: object, *, longest: timedelta = LONGEST) -> timedelta:
     """The duration that `written` stands for; a timedelta is returned unchanged.
 
     Raises:
@@ -34,6 +34,15 @@ def parse_duration(written: object, *, longest: timedelta = _LONGEST) -> timedel
     if not timedelta(0) <= duration <= longest:
         raise ValueError(f"must be a duration from 0s to {format_duration(longest)}")
     return duration
+
+
+def capped_duration(written: object) -> timedelta:
+    """The duration that `written` stands for, but at most `LONGEST`.
+
+    Raises:
+        ValueError: it is not a duration, or is negative.
+    """
+    return min(parse_duration(written, longest=timedelta.max), LONGEST)
 
 
 def format_duration(duration: timedelta) -> str:
@@ -71,8 +80,11 @@ def _text(written: str) -> timedelta | None:
 
 def _scaled(count: float, unit: timedelta) -> timedelta:
     # The caller refuses what is out of range; the bounds keep infinities out of the arithmetic.
-    return unit * min(max(count, -1), 2 * _LONGEST / unit)
+    return unit * min(max(count, -1), 2 * LONGEST / unit)
 
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 """A field that accepts what `parse_duration` accepts."""
+
+CappedDuration = Annotated[timedelta, BeforeValidator(capped_duration)]
+"""A field that accepts what `capped_duration` accepts: certctl reads it too, and has no limit."""

@@ -20,6 +20,7 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
     "CERTCTL_MCP_EXCLUDE": ("exclude",),
     "CERTCTL_MCP_ELICITATION": ("elicitation",),
     "CERTCTL_NOTIFICATION_DELIVER": ("deliver",),
+    "CERTCTL_NOTIFICATION_RESCUE_GRACE": ("rescue_grace",),
     "CERTCTL_NOTIFICATION_RETRY_INTERVAL": ("retry_interval",),
     "CERTCTL_NOTIFICATION_MAX_ATTEMPTS": ("max_attempts",),
     "CERTCTL_NOTIFICATION_BACKOFF_BASE": ("backoff_base",),

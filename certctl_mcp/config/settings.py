@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -20,8 +21,9 @@ from pydantic import (
 )
 
 from certctl_mcp.config.dead_letters import DeadLetterSettings, check_fallbacks
+from certctl_mcp.config.delivery_mode import DeliveryMode, read_mode
 from certctl_mcp.config.destinations import Channel
-from certctl_mcp.config.durations import Duration, format_duration
+from certctl_mcp.config.durations import CappedDuration, Duration, format_duration
 from certctl_mcp.config.environment import CONFIG_VARIABLE, Table, read_environment
 from certctl_mcp.config.errors import Origin, SettingsError, explain
 from certctl_mcp.config.http_settings import HttpSettings
@@ -104,14 +106,23 @@ class Settings(BaseModel):
     database_url: SecretStr = Field(default_factory=lambda: SecretStr(_default_database_url()))
     """May hold a password. `sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite:///~/in/home.db`, or
     `postgresql://user:password@host:5432/database` with what libpq allows after a question mark."""
-    database_migrate: bool = True
-    """Whether missing parts of the schema may be added to the database. If not, it can still be read."""
-    deliver: bool | None = None
-    """Whether this process attempts deliveries. If not, it still accepts, requeues and reports.
+    database_migrate: bool | None = None
+    """Whether missing parts of the schema may be added to the database. If not, it can still be read.
 
-    None means yes, except on certctl's own database: its server delivers and ignores leases.
+    None means yes, except on a database of certctl's that `certctl-mcp migrate` has never migrated.
     """
-    retry_interval: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(minutes=2)
+    deliver: Annotated[DeliveryMode | None, BeforeValidator(read_mode)] = None
+    """What this process attempts. Whatever that is, it accepts, requeues and reports.
+
+    None means `deliver`, except on certctl's own database, where it means `watch`: certctl's server delivers
+    and ignores leases.
+    """
+    rescue_grace: Annotated[Duration, Field(ge=timedelta(minutes=2), le=timedelta(days=1))] = timedelta(
+        minutes=5
+    )
+    """How long certctl's server may take to send a notification that it has read. It gives a batch one
+    minute, and its slowest channel has a timeout of 30 seconds."""
+    retry_interval: Annotated[CappedDuration, Field(ge=timedelta(seconds=1))] = timedelta(minutes=2)
     """The longest sleep between two looks at the queue."""
     max_attempts: int = Field(default=5, ge=1, le=100)
     backoff_base: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(minutes=1)
@@ -139,7 +150,7 @@ class Settings(BaseModel):
     log_format: Literal["text", "json"] = "text"
     read_only: bool = False
     """Whether an assistant gets only the tools that change nothing. Such a process delivers nothing, unless
-    `deliver` is true."""
+    `deliver` says so."""
     exclude: tuple[str, ...] = ()
     """Tools or groups of tools that an assistant is not offered, although `tools` has them."""
     tools: tuple[str, ...] = DEFAULT_TOOLS

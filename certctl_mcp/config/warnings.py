@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from certctl_mcp.config.durations import LONGEST, format_duration
 from certctl_mcp.config.environment import CONFIG_VARIABLE, VARIABLES
 from certctl_mcp.config.settings import Settings
 
@@ -38,6 +39,11 @@ def configuration_warnings(
         nearest = get_close_matches(variable.upper(), known, n=1, cutoff=_NEAR)
         if nearest:
             warnings.append(f"the variable {variable} is not used; did you mean {nearest[0]}?")
+    if settings.retry_interval == LONGEST:
+        warnings.append(
+            f"the retry interval counts as {format_duration(LONGEST)}, the longest there is; what is due is "
+            "attempted when it is due, whatever the interval"
+        )
     url = settings.database_url.get_secret_value()
     path = url.removeprefix(_RELATIVE)
     if url.startswith(_RELATIVE) and not path.startswith("/") and not Path(path).is_absolute():

@@ -12,9 +12,12 @@ from typing import Protocol
 import anyio
 
 from certctl_mcp import __version__
+from certctl_mcp.config.delivery_mode import DeliveryMode
 from certctl_mcp.config.destinations import WebhookDestination
+from certctl_mcp.config.errors import SettingsError
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.delivery.attempt import Delivery
+from certctl_mcp.delivery.certctl_at_work import warn_of_certctl
 from certctl_mcp.delivery.isolation import IsolatedAttempts
 from certctl_mcp.delivery.metrics import AttemptMeter
 from certctl_mcp.delivery.presence import Presence
@@ -25,15 +28,16 @@ from certctl_mcp.notifiers.base import Notifier
 from certctl_mcp.notifiers.registry import NotifierRegistry
 from certctl_mcp.runtime.platform import kill_group
 from certctl_mcp.services.dead_letters import DeadLetterRule
+from certctl_mcp.services.delivering import DELIVERING, Delivering
 from certctl_mcp.services.limitations import LIMITATION_TEXTS, Limitation
 from certctl_mcp.services.notifications import NotificationService
 from certctl_mcp.services.stats import StatsService
 from storage.database import Database
-from storage.maintenance.queue_state import queue_state
 from storage.models import Room
 from storage.operations.processes import Heartbeat
 from storage.read_only import ReadOnlyReason
 from storage.repository import NotificationRepository
+from storage.schema.migrations import Migrate
 
 logger = logging.getLogger(__name__)
 
@@ -63,16 +67,24 @@ class Application:
     settings: Settings
     location: str
     """The database, without secrets."""
-    delivers: bool = True
-    """Whether this process attempts due notifications: if so, `deliver` must be running."""
+    limitation: Limitation | None = None
+    """What keeps this process from attempting due notifications."""
+    delivering: Delivering = DELIVERING
     presence: Presence | None = None
     """None where this process has no channel."""
+
+    @property
+    def delivers(self) -> bool:
+        """Whether this process attempts due notifications: if so, `deliver` must be running."""
+        return self.limitation is None
 
     async def deliver(self) -> None:
         """Attempt what becomes due, as a registered process, until the retry loop is stopped."""
         async with anyio.create_task_group() as tasks:
             if self.presence is not None:
                 tasks.start_soon(self.presence.run)
+            if self.delivering.beside_certctl and not self.delivering.certctl_delivers:
+                tasks.start_soon(warn_of_certctl, self.repository)
             await self.retry_loop.run()
             tasks.cancel_scope.cancel()
 
@@ -89,22 +101,32 @@ async def open_application(
 
     Raises:
         StorageError: the database can't be used.
-        SettingsError: a channel can't be built as it is configured.
+        SettingsError: a channel can't be built as it is configured, or the delivery mode is for certctl's
+            database.
     """
     url = settings.database_url.get_secret_value()
-    # An assistant that may only look must not change the schema of another program either.
-    migrate = settings.database_migrate and not (settings.read_only and (await queue_state(url)).is_foreign)
     async with (
         _notifiers(settings, notifiers) as notifiers,
-        Database.open(url, migrate=migrate) as database,
+        Database.open(url, migrate=_migrate(settings)) as database,
     ):
-        repository = NotificationRepository(database, successors=DeadLetterRule.of(settings).successors)
-        limitation = _limitation(settings, database)
+        delivering = _delivering(settings, database)
+        repository = NotificationRepository(
+            database,
+            successors=DeadLetterRule.of(settings).successors,
+            rescue_after=delivering.rescue_after,
+        )
+        limitation = _limitation(delivering, database)
         if limitation is not None:
             logger.info("off: %s", LIMITATION_TEXTS[limitation])
         if database.shared_with_certctl:
             _warn_of_other_webhooks(settings)
-        process = Heartbeat(worker_name(), socket.gethostname(), __version__, tuple(notifiers.descriptions))
+        process = Heartbeat(
+            worker_name(),
+            socket.gethostname(),
+            __version__,
+            tuple(notifiers.descriptions),
+            rescues=delivering.mode is DeliveryMode.RESCUE,
+        )
         meter = AttemptMeter(process.channels)
         async with _retry_loop(settings, database, repository, notifiers, process, meter) as retry_loop:
             service = NotificationService(
@@ -113,17 +135,21 @@ async def open_application(
                 notifiers.descriptions,
                 database.clock,
                 recipients=AllowedRecipients(settings.channels),
+                delivering=delivering,
                 limitation=limitation,
             )
             yield Application(
                 service,
-                StatsService(database, repository, limitation=limitation),
+                StatsService(database, repository, delivering=delivering, limitation=limitation),
                 repository,
                 retry_loop,
                 settings,
                 database.location,
-                limitation is None,
-                _presence(settings, database, repository, process, meter) if process.channels else None,
+                limitation,
+                delivering,
+                _presence(settings, delivering, database, repository, process, meter)
+                if process.channels
+                else None,
             )
 
 
@@ -170,16 +196,20 @@ def _retry_loop(
 
 def _presence(
     settings: Settings,
+    delivering: Delivering,
     database: Database,
     repository: NotificationRepository,
     process: Heartbeat,
     meter: AttemptMeter,
-) -> Presence:
+) -> Presence | None:
+    if not process.channels:
+        return None
     return Presence(
         repository,
         process,
-        # A read-only server delivers over its channels and leaves all else as it is.
-        settles=not settings.read_only,
+        # A read-only server delivers over its channels and leaves all else as it is. Where certctl's server
+        # delivers, it may have a channel that no process has.
+        settles=not (settings.read_only or delivering.certctl_delivers),
         missing_after=settings.missing_notifier_after,
         missing_notifier=settings.missing_notifier,
         meter=meter,
@@ -203,15 +233,36 @@ def _room(settings: Settings) -> Room:
     return Room(settings.channel_concurrency, own)
 
 
-def _limitation(settings: Settings, database: Database) -> Limitation | None:
+def _migrate(settings: Settings) -> Migrate:
+    if settings.database_migrate is not None:
+        return Migrate.ALWAYS if settings.database_migrate else Migrate.NEVER
+    # Who only watches leaves certctl's schema alone. For others, somebody has to say so once.
+    acts = settings.deliver in (DeliveryMode.RESCUE, DeliveryMode.DELIVER) and not settings.read_only
+    return Migrate.ONCE_OURS if acts else Migrate.OURS_ALONE
+
+
+def _delivering(settings: Settings, database: Database) -> Delivering:
+    """Raises: SettingsError: there is nothing to rescue, for certctl's server does not use the database."""
+    shared = database.shared_with_certctl
+    mode = settings.deliver or (DeliveryMode.WATCH if shared else DeliveryMode.DELIVER)
+    if mode is DeliveryMode.RESCUE and not shared:
+        problem = (
+            "CERTCTL_NOTIFICATION_DELIVER='rescue' is for certctl's own database, and "
+            f"{database.location} is not one; leave it out, and certctl-mcp delivers"
+        )
+        raise SettingsError([problem])
+    return Delivering(mode, shared, settings.rescue_grace)
+
+
+def _limitation(delivering: Delivering, database: Database) -> Limitation | None:
     """What keeps this process from doing everything."""
     if database.read_only is not None:
         if database.read_only.reason is ReadOnlyReason.SCHEMA_INCOMPLETE:
             return Limitation.SCHEMA_INCOMPLETE
         return Limitation.DATABASE_READ_ONLY
-    if settings.deliver is None:
-        return Limitation.CERTCTL_DELIVERS if database.shared_with_certctl else None
-    return None if settings.deliver else Limitation.DELIVERY_DISABLED
+    if delivering.mode is not DeliveryMode.WATCH:
+        return None
+    return Limitation.CERTCTL_DELIVERS if delivering.beside_certctl else Limitation.DELIVERY_DISABLED
 
 
 def _warn_of_other_webhooks(settings: Settings) -> None:

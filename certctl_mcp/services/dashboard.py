@@ -51,6 +51,10 @@ class DashboardSummary(BaseModel):
     # Running processes that deliver, and what waits for a channel that none of them has.
     processes_alive: int = 0
     waiting_unserved: int = 0
+    notifications_stuck: int = 0
+    """Left by certctl's server, which delivers; nobody attempts them again."""
+    delivery: str | None = None
+    """On certctl's database: who delivers."""
     oldest_dead_at: AwareDatetime | None = None
     next_retry_at: AwareDatetime | None = None
     unreadable: tuple[str, ...] = ()

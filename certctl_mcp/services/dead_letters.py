@@ -18,7 +18,7 @@ from certctl_mcp.notifiers.allowed_recipients import AllowedRecipients, Recipien
 from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.services.diagnosis.classifying import classify
 from certctl_mcp.services.diagnosis.kinds import REMEDIES
-from certctl_mcp.services.history import moment
+from certctl_mcp.services.outlook import moment
 from certctl_mcp.text.untrusted import clean_name, encode_id
 from storage.ids import new_notification_id
 from storage.models import (

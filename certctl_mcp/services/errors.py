@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from certctl_mcp.services.limitations import LIMITATION_TEXTS, Limitation
 from certctl_mcp.services.suggestions import nearest_name
 from certctl_mcp.text.untrusted import clean_excerpt, clean_name, encode_id
 
@@ -76,11 +77,8 @@ class UnknownValueError(_UnknownNameError):
 class DeliveriesOffError(RequestError):
     """This process delivers nothing; due notifications wait for another one."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "this process does not deliver: its operator disabled it (CERTCTL_NOTIFICATION_DELIVER), or "
-            "the database is read-only, or belongs to certctl, whose server delivers by default"
-        )
+    def __init__(self, limitation: Limitation) -> None:
+        super().__init__(f"this process does not deliver; off are {LIMITATION_TEXTS[limitation]}")
 
 
 def quoted(given: str) -> str:

@@ -10,7 +10,7 @@ class Limitation(StrEnum):
     SCHEMA_INCOMPLETE = "schema_incomplete"
     DATABASE_READ_ONLY = "database_read_only"
     CERTCTL_DELIVERS = "certctl_delivers"
-    """The database is certctl's own, and nothing says who delivers."""
+    """The database is certctl's own, and this process only watches."""
     DELIVERY_DISABLED = "delivery_disabled"
     """The settings leave deliveries to another process."""
 
@@ -22,6 +22,6 @@ LIMITATION_TEXTS: Mapping[Limitation, str] = {
     "its operator can run certctl-mcp migrate",
     Limitation.DATABASE_READ_ONLY: f"{_CHANGES}: the database can only be read",
     Limitation.CERTCTL_DELIVERS: "deliveries by this process: the database is certctl's own, so certctl's "
-    "server is assumed to deliver; set CERTCTL_NOTIFICATION_DELIVER to decide it",
+    "server delivers; CERTCTL_NOTIFICATION_DELIVER=rescue takes over what it leaves",
     Limitation.DELIVERY_DISABLED: "deliveries by this process: its operator leaves them to another process",
 }

@@ -12,6 +12,8 @@ from certctl_mcp.delivery.channel_probe import TYPE, TrialResult, trial_notifica
 from certctl_mcp.delivery.retry_loop import RetryLoop
 from certctl_mcp.notifiers.allowed_recipients import AllowedRecipients, RecipientNotAllowedError
 from certctl_mcp.services.bulk import BulkActions
+from certctl_mcp.services.deliverers import delivery_described, left_to_nobody
+from certctl_mcp.services.delivering import DELIVERING, Deliverer, Delivering
 from certctl_mcp.services.diagnosis.diagnosing import Diagnosis, diagnose
 from certctl_mcp.services.errors import (
     AmbiguousIdError,
@@ -21,7 +23,6 @@ from certctl_mcp.services.errors import (
     UnknownTypeError,
     UnknownValueError,
 )
-from certctl_mcp.services.history import Deliverer
 from certctl_mcp.services.ids import may_be_shortened
 from certctl_mcp.services.limitations import Limitation
 from certctl_mcp.services.suggestions import LONGEST, nearest_id
@@ -100,6 +101,7 @@ class NotificationService:
         clock: Clock = utc_now,
         *,
         recipients: AllowedRecipients | None = None,
+        delivering: Delivering = DELIVERING,
         limitation: Limitation | None = None,
     ) -> None:
         """`channels` maps the name of each configured channel to its description.
@@ -111,6 +113,7 @@ class NotificationService:
         self._channels = channels
         self._clock = clock
         self._recipients = recipients or AllowedRecipients(())
+        self._delivering = delivering
         self._limitation = limitation
         self.bulk = BulkActions(repository, clock)
 
@@ -275,7 +278,7 @@ class NotificationService:
             DeliveriesOffError: this process delivers nothing.
         """
         if self._limitation is not None:
-            raise DeliveriesOffError
+            raise DeliveriesOffError(self._limitation)
         return await self._retry_loop.sweep()
 
     async def channels(self) -> tuple[ChannelHealth, ...]:
@@ -296,16 +299,23 @@ class NotificationService:
             for name, destination in destinations.items()
         )
 
-    async def deliverer(self, channel: str) -> Deliverer:
-        """Who delivers the notifications of a channel at present."""
-        if any(channel in process.channels for process in await self._repository.processes()):
-            return Deliverer.PROCESS
-        certctl = self._limitation is Limitation.CERTCTL_DELIVERS
-        return Deliverer.CERTCTL if certctl else Deliverer.NOBODY
+    async def deliverer(self, channel: str, *, serving: bool = False) -> Deliverer:
+        """Who delivers the notifications of a channel at present.
 
-    async def unserved_channels(self) -> tuple[UnservedChannel, ...]:
-        """The channels that no live process has, though notifications wait for them."""
-        return await self._repository.unserved_channels()
+        `serving`: this process is a server, which delivers over its channels unless it is limited.
+        """
+        if serving and self._limitation is None and channel in self._channels:
+            return Deliverer.RESCUE if self._delivering.certctl_delivers else Deliverer.PROCESS
+        return self._delivering.deliverer(channel, await self._repository.processes())
+
+    async def delivery(self) -> str | None:
+        """Who delivers on certctl's database, in words; None elsewhere."""
+        processes = await self._repository.processes()
+        return await delivery_described(self._repository, self._delivering, processes, self._clock())
+
+    async def left_to_nobody(self) -> tuple[UnservedChannel, ...]:
+        """The channels that no live process has, with what therefore nobody delivers."""
+        return await left_to_nobody(self._repository, self._delivering)
 
     async def _channels_elsewhere(self) -> tuple[str, ...]:
         """The channels that only other live processes have."""

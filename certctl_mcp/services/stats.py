@@ -1,6 +1,8 @@
 """Statistics for people and monitors: the dashboard summary and the backlog."""
 
 from certctl_mcp.services.dashboard import DashboardSummary
+from certctl_mcp.services.deliverers import delivery_described, left_to_nobody
+from certctl_mcp.services.delivering import DELIVERING, Delivering
 from certctl_mcp.services.limitations import Limitation
 from storage.database import Database
 from storage.errors import StorageError
@@ -18,9 +20,11 @@ class StatsService:
         database: Database,
         repository: NotificationRepository | None,
         *,
+        delivering: Delivering = DELIVERING,
         limitation: Limitation | None = None,
     ) -> None:
         """`limitation`: what keeps this process from doing everything."""
+        self._delivering = delivering
         self._database = database
         self._repository = repository
         self._limitations = () if limitation is None else (limitation,)
@@ -52,11 +56,15 @@ class StatsService:
                 off=self._limitations,
                 completed_at=self._database.clock(),
             )
-        queue, processes, unserved = found_queue
+        queue, processes, unserved, delivery = found_queue
+        waiting = sum(one.waiting for one in unserved)
+        stuck = self._delivering.certctl_delivers
         return DashboardSummary(
             **counts,
             processes_alive=len(processes),
-            waiting_unserved=sum(one.waiting for one in unserved),
+            waiting_unserved=0 if stuck else waiting,
+            notifications_stuck=waiting if stuck else 0,
+            delivery=delivery,
             notifications_dead=queue.by_status[NotificationStatus.DEAD],
             notifications=queue.by_status,
             notifications_undelivered=queue.undelivered,
@@ -70,19 +78,22 @@ class StatsService:
     async def backlog(self) -> Backlog:
         """Raises: StorageError."""
         async with self._database.read() as connection:
-            return await backlog(connection, self._database.clock())
+            rescue = self._delivering.certctl_delivers
+            return await backlog(connection, self._database.clock(), rescue=rescue)
 
     async def _queue(
         self,
-    ) -> tuple[QueueCounts, tuple[DeliveringProcess, ...], tuple[UnservedChannel, ...]] | None:
+    ) -> tuple[QueueCounts, tuple[DeliveringProcess, ...], tuple[UnservedChannel, ...], str | None] | None:
         repository = self._repository
         if repository is None:
             return None
         try:
+            processes = await repository.processes()
             return (
                 await repository.queue_counts(),
-                await repository.processes(),
-                await repository.unserved_channels(),
+                processes,
+                await left_to_nobody(repository, self._delivering),
+                await delivery_described(repository, self._delivering, processes, self._database.clock()),
             )
         except StorageError:
             return None

@@ -33,6 +33,7 @@ export class Overview {
       figure("Dead letters", summary.notifications_dead, summary.oldest_dead_at && ["oldest ", time(summary.oldest_dead_at)], summary.notifications_dead && "bad"),
       figure("Retrying", at.failed ?? 0, summary.next_retry_at && ["next ", time(summary.next_retry_at)], at.failed && "warn"),
       figure("Pending", at.pending ?? 0),
+      summary.notifications_stuck && figure("Stuck", summary.notifications_stuck, ["left by certctl's server"], "bad"),
       figure("Sent", at.sent ?? 0, summary.notifications_undelivered && [`${grouped(summary.notifications_undelivered)} not delivered`]),
       figure("Read", at.read ?? 0),
       summary.total_certificates && figure("Certificates", summary.total_certificates, [parts([[summary.expiring_certificates, "expiring"], [summary.expired_certificates, "expired"], [summary.revoked_certificates, "revoked"]])]),
@@ -41,6 +42,7 @@ export class Overview {
     ];
     byId("figures").replaceChildren(...shown.filter(Boolean));
     byId("uncounted").textContent = [
+      summary.delivery?.replace(/\.$/, ""),
       summary.unreadable?.length && `Not counted: ${summary.unreadable.join(", ")}`,
       summary.off?.length && `Off here: ${summary.off.join("; ")}`,
     ].filter(Boolean).join(". ");

@@ -13,6 +13,7 @@ from storage.engine.changes import Changes
 from storage.engine.transaction import Transaction
 from storage.read_only import ReadOnly
 from storage.schema.inspection import SchemaState
+from storage.schema.migrations import Migrate
 
 Result = TypeVar("Result")
 
@@ -36,7 +37,7 @@ class Backend:
 
     location: str
     """Without secrets."""
-    open: Callable[[Clock | None, timedelta, bool], "AbstractAsyncContextManager[OpenBackend]"]
+    open: Callable[[Clock | None, timedelta, Migrate], "AbstractAsyncContextManager[OpenBackend]"]
     """Opens it; see `Database.open` for the clock, the busy timeout and whether to migrate."""
     inspect: Callable[[], Awaitable[SchemaState]]
     """Reads the state of the schema. Nothing is changed."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from storage.database import Database, backend_for
 from storage.engine.driver_errors import explained
-from storage.schema.migrations import REVISIONS
+from storage.schema.migrations import REVISIONS, VERSION_TABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,8 @@ async def planned(url: str) -> Migration:
         state = await backend.inspect()
     # A schema of the newest revision is not inspected when it is opened, so nothing would be added to it.
     added = () if state.revision == REVISIONS[-1] else state.missing.described
+    if state.revision is None:
+        added = (*added, f"table {VERSION_TABLE}")
     return Migration(backend.location, state.revision, added)
 
 

@@ -1,4 +1,4 @@
-"""Whether a database has a queue, and whether the queue is ours: found out by reading alone."""
+"""Whether a database has a queue: found out by reading alone."""
 
 from dataclasses import dataclass
 
@@ -15,8 +15,6 @@ class QueueState:
     """Without secrets."""
     has_queue: bool
     """There is a table of notifications."""
-    is_foreign: bool
-    """The table was made by another program, such as certctl, and this one has never migrated it."""
 
 
 async def queue_state(url: str) -> QueueState:
@@ -24,5 +22,4 @@ async def queue_state(url: str) -> QueueState:
     backend = backend_for(url)
     with explained(backend.location):
         state = await backend.inspect()
-    has_queue = notification_events not in state.missing.tables
-    return QueueState(backend.location, has_queue, has_queue and state.revision is None)
+    return QueueState(backend.location, notification_events not in state.missing.tables)

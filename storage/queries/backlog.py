@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.operations.due import WAYS, Way, channels
+from storage.operations.due import Way, channels, ways
 from storage.operations.leases import EXPIRED
 from storage.schema.tables import notification_events
 from storage.sql.types import UtcDateTime
@@ -38,15 +38,19 @@ def _oldest(way: Way) -> Select[datetime]:
     return select(func.min(first.scalar_subquery())).select_from(found)
 
 
-_OLDEST_DUE = (
-    *(_oldest(way) for way in WAYS.values()),
-    select(func.min(_n.lease_expires_at)).where(EXPIRED),
-)
+_OLDEST_DUE = {
+    rescue: (
+        *(_oldest(way) for way in ways(rescue=rescue).values()),
+        select(func.min(_n.lease_expires_at)).where(EXPIRED),
+    )
+    for rescue in (False, True)
+}
 _HELD = select(func.count()).where(_n.lease_expires_at.is_not(None), _n.lease_expires_at > _now)
 
 
-async def backlog(connection: AsyncConnection, now: datetime) -> Backlog:
-    due = [(await connection.execute(oldest, {"now": now})).scalar_one() for oldest in _OLDEST_DUE]
+async def backlog(connection: AsyncConnection, now: datetime, *, rescue: bool = False) -> Backlog:
+    """`rescue`: certctl delivers; only what was taken over from it is due."""
+    due = [(await connection.execute(oldest, {"now": now})).scalar_one() for oldest in _OLDEST_DUE[rescue]]
     return Backlog(
         oldest_due_at=min((since for since in due if since is not None), default=None),
         leases_held=(await connection.execute(_HELD, {"now": now})).scalar_one(),

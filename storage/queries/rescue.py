@@ -42,6 +42,14 @@ STUCK = (
     .order_by(_n.channel)
 )
 
+# Without a claim of ours. Go's zero time, which certctl writes when it fails, is a time here too.
+SETTLED_BY_CERTCTL = select(func.count()).where(
+    _n.created_at > _moment,
+    _n.attempt_count == 0,
+    _n.sent_at.is_not(None),
+    _n.status.in_([literal_column("'sent'"), _FAILED]),
+)
+
 
 async def next_rescue_at(connection: AsyncConnection) -> datetime | None:
     """When something that was taken over is due first."""
@@ -76,3 +84,9 @@ async def stuck_channels(
     return tuple(
         UnservedChannel(channel=channel, waiting=count) for channel, count in rows if channel not in served
     )
+
+
+async def settled_by_certctl(connection: AsyncConnection, since: datetime) -> int:
+    """How many notifications created later than `since` were sent, or failed, without an attempt of ours."""
+    found: int = (await connection.execute(SETTLED_BY_CERTCTL, {"moment": since})).scalar_one()
+    return found

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import Column, Connection, Index, Table, inspect, text
 
 from storage.schema.tables import DIALECT, metadata, notification_events
-from storage.sql.notify import TRIGGERS
+from storage.sql.notify import FUNCTION_NAME, TRIGGERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +17,11 @@ class Missing:
     """Of tables that exist."""
     indexes: tuple[Index, ...] = ()
     triggers: tuple[str, ...] = ()
+    function: bool = False
+    """The function of the triggers."""
 
     def __bool__(self) -> bool:
-        return any((self.tables, self.columns, self.indexes, self.triggers))
+        return any((self.tables, self.columns, self.indexes, self.triggers, self.function))
 
     @property
     def described(self) -> tuple[str, ...]:
@@ -28,6 +30,7 @@ class Missing:
             *(f"table {table.name}" for table in self.tables),
             *(f"column {column.table.name}.{column.name}" for column in self.columns),
             *(f"index {index.name}" for index in self.indexes),
+            *([f"function {FUNCTION_NAME}"] if self.function else ()),
             *(f"trigger {name} on {notification_events.name}" for name in self.triggers),
         )
 
@@ -61,7 +64,13 @@ def missing(connection: Connection) -> Missing:
             if index.name not in indexes and _is_for(connection, index)
         ),
         tuple(name for name in TRIGGERS if name not in _triggers(connection)),
+        not _has_function(connection),
     )
+
+
+def has_queue(connection: Connection) -> bool:
+    """Whether there is a table of notifications, whoever made it."""
+    return inspect(connection).has_table(notification_events.name)
 
 
 def _is_for(connection: Connection, index: Index) -> bool:
@@ -75,3 +84,13 @@ def _triggers(connection: Connection) -> set[str]:
         return set(TRIGGERS)
     names = text("SELECT tgname FROM pg_trigger WHERE tgrelid = to_regclass(:table)")
     return set(connection.execute(names, {"table": notification_events.name}).scalars())
+
+
+def _has_function(connection: Connection) -> bool:
+    """Whether the function of the triggers exists; SQLite needs none."""
+    if connection.dialect.name != "postgresql":
+        return True
+    found: bool = connection.execute(
+        text("SELECT to_regproc(:name) IS NOT NULL"), {"name": FUNCTION_NAME}
+    ).scalar_one()
+    return found

@@ -15,8 +15,9 @@ ANNOUNCED_BY_US = "certctl_mcp.spoken_for"
 """A setting of our own transactions, which send their notifications themselves. The table's triggers send
 them for changes by other programs."""
 
-FUNCTION = """
-CREATE OR REPLACE FUNCTION certctl_mcp_tell() RETURNS trigger LANGUAGE plpgsql AS $$
+FUNCTION_NAME = "certctl_mcp_tell"
+FUNCTION = f"""
+CREATE OR REPLACE FUNCTION {FUNCTION_NAME}() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM pg_notify(TG_ARGV[0], '');
   RETURN NULL;
@@ -28,15 +29,15 @@ _STATUS_CHANGED = "OLD.status IS DISTINCT FROM NEW.status"
 TRIGGERS = {
     "certctl_mcp_accepted": f"""
         AFTER INSERT ON notification_events FOR EACH STATEMENT
-        WHEN ({_BY_OTHERS}) EXECUTE FUNCTION certctl_mcp_tell('{DUE}')""",
+        WHEN ({_BY_OTHERS}) EXECUTE FUNCTION {FUNCTION_NAME}('{DUE}')""",
     "certctl_mcp_due": f"""
         AFTER UPDATE OF status ON notification_events FOR EACH ROW
         WHEN ({_BY_OTHERS} AND NEW.status IN ('pending', 'failed') AND {_STATUS_CHANGED})
-        EXECUTE FUNCTION certctl_mcp_tell('{DUE}')""",
+        EXECUTE FUNCTION {FUNCTION_NAME}('{DUE}')""",
     "certctl_mcp_changed": f"""
         AFTER UPDATE OF status ON notification_events FOR EACH ROW
         WHEN ({_BY_OTHERS} AND NEW.status NOT IN ('pending', 'failed') AND {_STATUS_CHANGED})
-        EXECUTE FUNCTION certctl_mcp_tell('{CHANGED}')""",
+        EXECUTE FUNCTION {FUNCTION_NAME}('{CHANGED}')""",
 }
 """By name. They announce what other programs write; certctl's server sends no notifications."""
 

@@ -24,14 +24,15 @@ def channels(json: Format = Format.TEXT, config: ConfigFile = None) -> int:
 
     async def found(
         application: Application,
-    ) -> tuple[tuple[ChannelHealth, ...], tuple[UnservedChannel, ...]]:
+    ) -> tuple[tuple[ChannelHealth, ...], tuple[UnservedChannel, ...], str | None]:
         service = application.notifications
-        return await service.channels(), await service.unserved_channels()
+        return await service.channels(), await service.left_to_nobody(), await service.delivery()
 
     unserved: tuple[UnservedChannel, ...] = ()
+    delivery: str | None = None
 
     try:
-        configured, unserved = with_application(config, found)
+        configured, unserved, delivery = with_application(config, found)
     except NoQueueError:
         # What is configured can be shown before the first notification.
         configured = tuple(
@@ -39,12 +40,14 @@ def channels(json: Format = Format.TEXT, config: ConfigFile = None) -> int:
             for channel in load_settings(config, os.environ).channels
         )
     if json:
-        print_json(Channels(data=configured, nobody_delivers=unserved), json)
+        print_json(Channels(data=configured, nobody_delivers=unserved, delivery=delivery), json)
     elif configured:
         print_all(channel_table(configured, utc_now()))
     else:
         typer.echo("No channel is configured. Set CERTCTL_SLACK_WEBHOOK_URL, for one; see --help.", err=True)
     if not json:
+        if delivery is not None:
+            typer.echo(delivery, err=True)
         for one in unserved:
             waits = f"nobody has the channel {escape_hidden(one.channel)}, though {one.waiting} wait for it"
             typer.echo(waits, err=True)

@@ -32,9 +32,10 @@ def copy(
     from storage.database import Database
     from storage.maintenance.copy import Copied, copy
     from storage.maintenance.row_batches import count_notifications
+    from storage.schema.migrations import Migrate
 
     async def copied() -> tuple[Copied, str, str]:
-        async with Database.open(source, migrate=False) as here, Database.open(target) as there:
+        async with Database.open(source, migrate=Migrate.NEVER) as here, Database.open(target) as there:
             if here.location == there.location:
                 raise CommandFailedError(ExitCode.USAGE, "--from and --to are the same database")
             total = 2 * await count_notifications(here)

@@ -58,8 +58,8 @@ def send(
         )
 
     async def sent(application: Application) -> Notification:
-        if now and not application.delivers:
-            raise DeliveriesOffError
+        if now and application.limitation is not None:
+            raise DeliveriesOffError(application.limitation)
         accepted = await application.notifications.send(new, actor=operator())
         if not now:
             return accepted.notification

@@ -12,7 +12,8 @@ def show(id_: Id, json: Format = Format.TEXT, config: ConfigFile = None) -> int:
     from certctl_mcp.cli.terminal.documents import Detail
     from certctl_mcp.cli.terminal.output import print_all, print_json
     from certctl_mcp.runtime.application import Application
-    from certctl_mcp.services.history import COMMANDS, account
+    from certctl_mcp.services.history import account
+    from certctl_mcp.services.outlook import COMMANDS
     from storage.clock import utc_now
 
     now = utc_now()
@@ -28,6 +29,7 @@ def show(id_: Id, json: Format = Format.TEXT, config: ConfigFile = None) -> int:
             max_attempts=limit,
             remedies=COMMANDS,
             deliverer=await application.notifications.deliverer(notification.channel),
+            grace=application.settings.rescue_grace,
         )
         detail = Detail(notification=notification, attempts=attempts, account=text)
         if json:

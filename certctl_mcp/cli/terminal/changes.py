@@ -7,7 +7,7 @@ from certctl_mcp.cli.terminal.exit_codes import ExitCode
 from certctl_mcp.cli.terminal.formats import Format
 from certctl_mcp.cli.terminal.output import print_json
 from certctl_mcp.services.bulk import Preview
-from certctl_mcp.services.history import moment
+from certctl_mcp.services.outlook import moment
 from certctl_mcp.text.untrusted import clean_name, escape_hidden
 from storage.models import AuditAction
 from storage.operations.actions import ELIGIBLE

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from certctl_mcp.cli.terminal.columns import columns
 from certctl_mcp.cli.terminal.output import one_line
-from certctl_mcp.services.history import moment
+from certctl_mcp.services.outlook import moment
 from storage.models import Deliveries, DeliveryFigures
 
 _HEADINGS = ("CHANNEL", "ATTEMPTS", "DELIVERED", "RETRIED", "DIED", "SKIPPED", "ABANDONED", "MEDIAN", "P95")

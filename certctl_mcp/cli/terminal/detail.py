@@ -11,7 +11,8 @@ from rich.text import Text
 from certctl_mcp.cli.terminal.documents import Detail
 from certctl_mcp.cli.terminal.notifications import status_of
 from certctl_mcp.cli.terminal.output import identifier, one_line, pairs, table, when, whole
-from certctl_mcp.services.history import attempts_summary, moment
+from certctl_mcp.services.history import attempts_summary
+from certctl_mcp.services.outlook import moment
 from certctl_mcp.text.untrusted import EXCERPT_LENGTH
 from storage.models import Attempt, Notification
 
@@ -41,7 +42,7 @@ def _facts(n: Notification, now: datetime, max_attempts: int) -> Table:
     if n.certificate_id is not None:
         facts.add_row("Certificate", one_line(n.certificate_id))
     facts.add_row("Accepted", when(n.created_at, now))
-    for name, then in (("Delivered", n.sent_at), ("Next attempt", n.next_retry_at), ("Read", n.read_at)):
+    for name, then in (("Delivered", n.sent_at), ("Next attempt", n.next_attempt_at), ("Read", n.read_at)):
         if then is not None:
             facts.add_row(name, when(then, now))
     if n.error is not None:

@@ -40,6 +40,8 @@ class Channels(_Document):
     data: tuple[ChannelHealth, ...]
     nobody_delivers: tuple[UnservedChannel, ...] = ()
     """Channels that no running process has, though notifications wait for them."""
+    delivery: str | None = None
+    """Who delivers on certctl's database."""
 
 
 class Migration(_Document):

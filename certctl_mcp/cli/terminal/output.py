@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from certctl_mcp.cli.terminal.formats import Format
-from certctl_mcp.services.history import moment
+from certctl_mcp.services.outlook import moment
 from certctl_mcp.text.untrusted import NAME_LENGTH, clean_excerpt, escape_hidden
 from storage.models import Notification
 

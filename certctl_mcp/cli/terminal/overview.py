@@ -20,6 +20,8 @@ def summary_tables(summary: Summary) -> RenderableType:
     off = (Text(f"Off: {LIMITATION_TEXTS[reason]}", style="yellow") for reason in summary.off)
     place = pairs()
     place.add_row("Database", one_line(summary.database))
+    if summary.delivery is not None:
+        place.add_row("Delivery", Text(summary.delivery))
     return Group(place, "", _queue(summary), "", _fleet(summary), *off)
 
 
@@ -65,6 +67,9 @@ def _queue(summary: DashboardSummary) -> Table:
     if summary.waiting_unserved:
         told = f"{summary.waiting_unserved} wait for a channel that no running process has"
         facts.add_row("Nobody delivers", Text(told, style="red"))
+    if summary.notifications_stuck:
+        told = f"{summary.notifications_stuck}: certctl's server left them, and nobody attempts them again"
+        facts.add_row("Stuck", Text(told, style="red"))
     facts.add_row("Oldest dead letter", when(summary.oldest_dead_at, now))
     facts.add_row("Next retry", when(summary.next_retry_at, now))
     return facts

@@ -171,7 +171,7 @@ def notification_document(notification: Notification) -> NotificationDocument:
         sent_at=notification.sent_at,
         error=None if notification.error is None else _cut(notification.error),
         retry_count=notification.retry_count,
-        next_retry_at=notification.next_retry_at,
+        next_retry_at=notification.next_attempt_at,
         last_error=None if notification.last_error is None else _cut(notification.last_error),
         created_at=notification.created_at,
         read_at=notification.read_at,

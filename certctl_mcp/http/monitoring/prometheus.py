@@ -213,6 +213,11 @@ def _queue(snapshot: Snapshot) -> Iterator[Metric]:
         summary.waiting_unserved,
     )
     yield GaugeMetricFamily(
+        "certctl_notifications_stuck",
+        "Notifications that certctl's server, which delivers, has left undelivered, and nobody takes over.",
+        summary.notifications_stuck,
+    )
+    yield GaugeMetricFamily(
         "certctl_notification_oldest_dead_age_seconds",
         "Time since the oldest dead letter was accepted; 0 if there is none.",
         _age(summary.oldest_dead_at, snapshot.at),

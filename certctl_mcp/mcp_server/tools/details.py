@@ -12,7 +12,8 @@ from certctl_mcp.mcp_server.tools.arguments import NotificationId
 from certctl_mcp.mcp_server.tools.results import ToolContext, answer
 from certctl_mcp.mcp_server.tools.rows import Moment, Row, iso, row
 from certctl_mcp.runtime.lifespan import Opening
-from certctl_mcp.services.history import account, tools, under_way
+from certctl_mcp.services.history import account
+from certctl_mcp.services.outlook import tools, under_way
 from certctl_mcp.text.redaction import redact
 from certctl_mcp.text.untrusted import clean_excerpt, clean_name, escape_hidden
 from storage.models import Attempt, AttemptOutcome, AuditAction, Notification
@@ -117,6 +118,7 @@ async def notification_details(opening: Opening, id: str, offset: int = 0) -> No
             earlier=earlier,
             remedies=tools(application.settings.tool_groups),
             deliverer=await application.notifications.deliverer(notification.channel),
+            grace=application.settings.rescue_grace,
         ),
         "under_way": under_way(notification, now),
         "notification": row(notification, 0),

@@ -53,6 +53,7 @@ class Channels(TypedDict):
     channels: list[ChannelRow]
     # What explains itself in the answer is not paid for beforehand.
     nobody_delivers: NotRequired[Annotated[list[Unserved], WithJsonSchema({"type": "array"})]]
+    delivery: NotRequired[str]
     database: str
 
 
@@ -71,6 +72,7 @@ _FIELDS_OF = {
         "notifications_undelivered",
         "processes_alive",
         "waiting_unserved",
+        "notifications_stuck",
     ),
 }
 """The counts of each part of the summary. A count that could not be read is not shown as zero."""
@@ -106,7 +108,9 @@ async def channels_now(opening: Opening) -> Channels:
         "channels": [_channel(channel) for channel in await application.notifications.channels()],
         "database": escape_hidden(application.location),
     }
-    if unserved := await application.notifications.unserved_channels():
+    if delivery := await application.notifications.delivery():
+        found["delivery"] = delivery
+    if unserved := await application.notifications.left_to_nobody():
         found["nobody_delivers"] = [
             {"waiting": one.waiting, "untrusted": {"channel": clean_name(one.channel)}}
             for one in unserved[:MOST_UNSERVED]

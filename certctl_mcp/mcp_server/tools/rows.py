@@ -82,8 +82,8 @@ def _row(notification: Notification) -> Row:
         shown_row["attempts"] = failed
     if notification.sent_at is not None:
         shown_row["sent_at"] = iso(notification.sent_at)
-    if notification.next_retry_at is not None:
-        shown_row["next_retry_at"] = iso(notification.next_retry_at)
+    if notification.next_attempt_at is not None:
+        shown_row["next_retry_at"] = iso(notification.next_attempt_at)
     return shown_row
 
 

@@ -12,6 +12,7 @@ from certctl_mcp.mcp_server.caller import actor_of
 from certctl_mcp.mcp_server.tools.arguments import ArgumentError, NotificationId
 from certctl_mcp.mcp_server.tools.details import FULL_TEXT, UntrustedError
 from certctl_mcp.mcp_server.tools.results import ToolContext, answer
+from certctl_mcp.services.outlook import after_requeue
 from certctl_mcp.text.untrusted import clean_excerpt, encode_id
 from storage.models import NewNotification, NotificationStatus, SweepReport
 
@@ -115,9 +116,8 @@ async def requeue_notification(ctx: ToolContext, id: NotificationId) -> Annotate
     """
     application = await ctx.request_context.lifespan_context.application()
     requeued = await application.notifications.requeue_notification(id, actor=actor_of(ctx))
-    comes_next = f"Attempted at once, up to {application.settings.max_attempts} times before it is dead."
-    if requeued.channel not in application.notifications.configured:
-        comes_next = "Its channel is not configured here: from here it is not delivered."
+    deliverer = await application.notifications.deliverer(requeued.channel, serving=True)
+    comes_next = after_requeue(deliverer, application.settings.max_attempts)
     return answer(_changed(requeued.id, requeued.status, comes_next))
 
 

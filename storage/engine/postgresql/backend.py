@@ -25,8 +25,8 @@ from storage.engine.postgresql.transactions import STANDBY, Transactions, sqlsta
 from storage.engine.postgresql.url import Address
 from storage.errors import StorageError
 from storage.read_only import ReadOnly
-from storage.schema.inspection import SchemaState, missing
-from storage.schema.migrations import REVISIONS, bring_up_to_date, current_revision
+from storage.schema.inspection import SchemaState, has_queue, missing
+from storage.schema.migrations import REVISIONS, Migrate, bring_up_to_date, current_revision
 from storage.schema.partial import read_incomplete_schema
 from storage.sql.notify import ANNOUNCED_BY_US
 
@@ -65,7 +65,7 @@ table that is different a minute later. Planning it for each use would take as l
 
 @asynccontextmanager
 async def opened(
-    address: Address, clock: Clock | None, busy_timeout: timedelta, migrate: bool
+    address: Address, clock: Clock | None, busy_timeout: timedelta, migrate: Migrate
 ) -> AsyncIterator[OpenBackend]:
     """The database, migrated as needed and allowed."""
     connections = ConnectionFactory(address)
@@ -84,15 +84,16 @@ async def opened(
             if address.behind_pooler is None:
                 await _expect_no_pooler(connection, address)
             found = await _found_revision(connection)
-            if found != REVISIONS[-1] and migrate:
-                migrate = await _migrated(address)
+            shared_with_certctl = await is_shared_with_certctl(connection)
             read_only: ReadOnly | None = None
-            if found != REVISIONS[-1] and not migrate:
-                read_only = await connection.run_sync(read_incomplete_schema, readers, address.location)
+            if found != REVISIONS[-1]:
+                foreign = found is None and await connection.run_sync(has_queue)
+                allowed = migrate.allows(foreign=foreign, shared=shared_with_certctl)
+                if not (allowed and await _migrated(address)):
+                    read_only = await connection.run_sync(read_incomplete_schema, readers, address.location)
             read_only = read_only or await why_read_only(connection, readers)
             if read_only is None:
                 await warn_of_unsafe_server(connection, address.location)
-            shared_with_certctl = await is_shared_with_certctl(connection)
         settings = {
             "lock_timeout": _milliseconds(busy_timeout),
             "statement_timeout": _milliseconds(WRITE_TIMEOUT),

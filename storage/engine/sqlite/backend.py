@@ -21,8 +21,8 @@ from storage.engine.sqlite.database_file import DatabaseFile
 from storage.engine.sqlite.transactions import Transactions
 from storage.errors import StorageError
 from storage.read_only import ReadOnly
-from storage.schema.inspection import SchemaState, missing
-from storage.schema.migrations import REVISIONS, current_revision
+from storage.schema.inspection import SchemaState, has_queue, missing
+from storage.schema.migrations import REVISIONS, Migrate, current_revision
 from storage.schema.partial import read_incomplete_schema
 
 ALLOWED = "use sqlite:/// and a path, such as sqlite:////var/lib/certctl-mcp/notifications.db"
@@ -37,7 +37,7 @@ def path_of(url: URL) -> Path:
 
 @asynccontextmanager
 async def opened(
-    path: Path, clock: Clock | None, busy_timeout: timedelta, migrate: bool
+    path: Path, clock: Clock | None, busy_timeout: timedelta, migrate: Migrate
 ) -> AsyncIterator[OpenBackend]:
     """The file, created or migrated as needed and allowed."""
     clock = clock or utc_now
@@ -49,13 +49,13 @@ async def opened(
         file.adopt()
         readers = reading_engine(file, busy_timeout)
         stack.push_async_callback(readers.dispose)
-        found, read_only = await _state(readers, location, migrate)
+        found, allowed, read_only = await _state(readers, location, migrate)
         transact = Transactions(
             writing_engine(file, busy_timeout),
             file,
             clock,
             busy_timeout,
-            migrate=migrate,
+            migrate=allowed,
             is_current=found == REVISIONS[-1],
         )
         stack.callback(transact.close)
@@ -71,16 +71,20 @@ async def opened(
             await stack.aclose()
 
 
-async def _state(readers: AsyncEngine, location: str, migrate: bool) -> tuple[str | None, ReadOnly | None]:
-    """The revision, and why a schema that is not to be migrated can only be read.
+async def _state(
+    readers: AsyncEngine, location: str, migrate: Migrate
+) -> tuple[str | None, bool, ReadOnly | None]:
+    """The revision, whether it may be migrated, and why it otherwise can only be read.
 
     Found by reading, which no other process's lock delays.
     """
     async with readers.connect() as connection:
         found = await connection.run_sync(current_revision)
-        if found == REVISIONS[-1] or migrate:
-            return found, None
-        return found, await connection.run_sync(read_incomplete_schema, readers, location)
+        foreign = found is None and await connection.run_sync(has_queue)
+        allowed = migrate.allows(foreign=foreign, shared=False)
+        if found == REVISIONS[-1] or allowed:
+            return found, allowed, None
+        return found, False, await connection.run_sync(read_incomplete_schema, readers, location)
 
 
 async def schema_state(path: Path) -> SchemaState:

@@ -3,6 +3,7 @@
 Revisions are idempotent: each adds what is missing, whatever part of it a database already has.
 """
 
+from enum import Enum, auto
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -13,6 +14,31 @@ from storage.errors import DatabaseTooNewError
 
 if TYPE_CHECKING:
     from alembic.config import Config
+
+
+class Migrate(Enum):
+    """Whether opening a database may add to its schema."""
+
+    ALWAYS = auto()
+    ONCE_OURS = auto()
+    """Not the first time, if another program made the schema."""
+    OURS_ALONE = auto()
+    """Nor if certctl's server uses it."""
+    NEVER = auto()
+
+    def allows(self, *, foreign: bool, shared: bool) -> bool:
+        """`foreign`: another program made the schema, and this one has never migrated it. `shared`: certctl's
+        server uses it."""
+        match self:
+            case Migrate.ALWAYS:
+                return True
+            case Migrate.ONCE_OURS:
+                return not foreign
+            case Migrate.OURS_ALONE:
+                return not (foreign or shared)
+            case Migrate.NEVER:
+                return False
+
 
 REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 """Every revision, oldest first. Listed here so that opening a current schema does not import Alembic."""

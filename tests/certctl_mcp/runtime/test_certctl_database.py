@@ -5,12 +5,14 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 from mcp import Client
 
 from certctl_mcp.cli.main import run
+from certctl_mcp.config.errors import SettingsError
 from certctl_mcp.config.settings import load_settings
 from certctl_mcp.mcp_server.server import build_server
 from certctl_mcp.runtime.application import Application, open_application
@@ -198,17 +200,20 @@ async def test_certctl_goes_on_writing(certctl: Certctl) -> None:
     assert {claim.notification.id for claim in claims} == {"n-new", "n-failed"}
 
 
-@pytest.mark.parametrize("said", [{}, {"deliver": False}], ids=["by default", "where it is said"])
-async def test_where_certctl_delivers_we_requeue_and_attempt_nothing(
-    certctl: Certctl, said: dict[str, bool]
+@pytest.mark.parametrize("said", [{}, {"deliver": False}, {"deliver": "watch"}], ids=str)
+async def test_who_watches_requeues_for_certctl_and_attempts_nothing(
+    certctl: Certctl, said: dict[str, object]
 ) -> None:
+    await migrated(certctl.url)
     async with assistant(certctl.url, **said) as client:
         summary = await answer(client, "dashboard_summary")
         assert "deliveries by this process" in summary["off"][0]
-        await answer(client, "requeue_notification", id="n-dead")
+        requeued = await answer(client, "requeue_notification", id="n-dead")
+        assert requeued["status"] == "pending"
+        assert requeued["next"].startswith("certctl's server sends it within a minute, once")
         refused = await client.call_tool("retry_due_notifications", {})
         assert refused.is_error
-        assert "this process does not deliver" in refused.content[0].text  # type: ignore[union-attr]
+        assert "certctl's server delivers" in refused.content[0].text  # type: ignore[union-attr]
     async with opened(certctl.url, **said) as application:
         assert not application.delivers
         with pytest.raises(DeliveriesOffError):
@@ -218,17 +223,43 @@ async def test_where_certctl_delivers_we_requeue_and_attempt_nothing(
 
 
 async def test_where_it_is_said_we_deliver(certctl: Certctl) -> None:
+    await migrated(certctl.url)
     async with opened(certctl.url, deliver=True) as application:
         assert application.delivers
-        assert (await application.stats.dashboard_summary()).off == ()
+        summary = await application.stats.dashboard_summary()
+        assert summary.off == ()
+        assert summary.delivery is not None
+        assert summary.delivery.startswith("deliver: certctl-mcp delivers everything")
         assert (await application.notifications.retry_failed_notifications()).failed == 2
 
 
-@pytest.mark.parametrize(("environ", "warned"), [({}, True), ({"CERTCTL_WEBHOOK_FORMAT": "certctl"}, False)])
-async def test_the_webhook_variables_without_a_format_are_warned_about(
-    certctl: Certctl, environ: dict[str, str], warned: bool, caplog: pytest.LogCaptureFixture
-) -> None:
-    environ |= {"CERTCTL_DATABASE_URL": certctl.url, "CERTCTL_WEBHOOK_URL": "http://127.0.0.1:9/"}
-    async with open_application(load_settings(None, environ, read_only=True)):
-        pass
-    assert ("CERTCTL_WEBHOOK_FORMAT=certctl" in caplog.text) is warned
+@pytest.mark.parametrize("mode", ["rescue", "deliver"])
+async def test_before_a_migration_on_request_nothing_is_attempted(certctl: Certctl, mode: str) -> None:
+    before = rows(certctl.url, EVERYTHING), rows(certctl.url, SCHEMA)
+    async with opened(certctl.url, deliver=mode) as application:
+        with pytest.raises(DeliveriesOffError, match="certctl-mcp migrate"):
+            await application.notifications.retry_failed_notifications()
+    assert (rows(certctl.url, EVERYTHING), rows(certctl.url, SCHEMA)) == before
+    async with opened(certctl.url, deliver=mode, database_migrate=True) as application:
+        assert application.delivers
+
+
+async def test_who_rescues_keeps_off_what_certctl_may_be_sending(certctl: Certctl) -> None:
+    await migrated(certctl.url)
+    await certctl.execute("UPDATE notification_events SET created_at = created_at - interval '6 minutes'")
+    await certctl.execute(
+        "INSERT INTO notification_events (id, type, channel, recipient, message)"
+        " VALUES ('n-new', 'Revocation', 'Webhook', 'ops', 'new')"
+    )
+    async with opened(certctl.url, deliver="rescue") as application:
+        assert (await application.notifications.retry_failed_notifications()).failed == 1
+    left = "SELECT id, status FROM notification_events WHERE attempt_count = 0 ORDER BY id"
+    assert rows(certctl.url, left) == [
+        ("n-dead", "dead"), ("n-new", "pending"), ("n-sent", "sent"), ("n-waiting", "failed")
+    ]  # fmt: skip
+
+
+async def test_rescue_is_for_certctl_s_database(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="certctl's own database"):
+        async with opened(f"sqlite:///{tmp_path / 'ours.db'}", deliver="rescue"):
+            pass

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from certctl_mcp.config.tool_groups import ToolGroup
-from certctl_mcp.services.history import Deliverer, account, attempts_summary, tools
+from certctl_mcp.services.delivering import Deliverer
+from certctl_mcp.services.history import account, attempts_summary
+from certctl_mcp.services.outlook import tools
 from storage.models import Attempt, AttemptOutcome, Notification, NotificationStatus
 from tests.builders import NOON, TOOK, notification
 

@@ -7,6 +7,7 @@ from storage.models import NotificationFilter, NotificationStatus
 from storage.queries.backlog import backlog
 from storage.read_only import ReadOnlyReason
 from storage.repository import NotificationRepository
+from storage.schema.migrations import Migrate
 from tests.builders import NOON, SettableClock
 from tests.storage.foreign import insert_row, run
 
@@ -14,9 +15,9 @@ ABSENT = ("read_at", "error", "last_error", "retry_count", "claimed_at", "attemp
 DAY = timedelta(days=1)
 
 
-async def everything_read(url: str, *, migrate: bool) -> dict[str, object]:
+async def everything_read(url: str, *, migrate: Migrate) -> dict[str, object]:
     async with Database.open(url, clock=SettableClock(), migrate=migrate) as database:
-        if migrate:
+        if migrate is Migrate.ALWAYS:
             assert database.read_only is None
         else:
             assert database.read_only is not None
@@ -58,6 +59,6 @@ async def test_what_is_missing_reads_as_it_will_after_the_migration(fresh_url: s
     run(fresh_url, "DELETE FROM certctl_mcp_version")
     for number, status in enumerate(("pending", "failed", "dead", "sent", "read")):
         insert_row(fresh_url, id=f"foreign-{number}", status=status, without={"error"})
-    unmigrated = await everything_read(fresh_url, migrate=False)
+    unmigrated = await everything_read(fresh_url, migrate=Migrate.NEVER)
     assert len(str(unmigrated["list"])) > 500
-    assert unmigrated == await everything_read(fresh_url, migrate=True)
+    assert unmigrated == await everything_read(fresh_url, migrate=Migrate.ALWAYS)

@@ -100,15 +100,16 @@ def test_reading_changes_nothing_of_another_program(foreign: CommandLine) -> Non
     assert dump(foreign.database) == before
 
 
-def test_without_migration_a_foreign_queue_can_not_be_changed(foreign: CommandLine) -> None:
+def test_until_it_is_migrated_on_request_a_foreign_queue_can_not_be_changed(foreign: CommandLine) -> None:
     for arguments in (
         ["requeue", "notif-1", "--no-migrate"],
         ["--no-migrate", "requeue", "notif-1"],
+        ["requeue", "notif-1"],
         ["--no-migrate", "requeue", "--status", "dead", "--yes"],
     ):
         ended = foreign(*arguments)
         assert ended.code == 3
         assert "can only be read until certctl-mcp migrate adds them" in ended.err
     assert foreign("--no-migrate", "list").code == 0
-    assert foreign("requeue", "notif-1").out == "1 requeued\n"
     assert REVISIONS[-1] in foreign("migrate").out
+    assert foreign("requeue", "notif-1").out == "1 requeued\n"

@@ -1,0 +1,44 @@
+"""A warning where certctl's server delivers on a database on which it must not: alerts then go out twice."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import anyio
+
+from storage.clock import Clock, utc_now
+from storage.errors import StorageError
+
+logger = logging.getLogger(__name__)
+
+CHECK_INTERVAL = timedelta(minutes=1)
+
+RECENT = timedelta(hours=1)
+"""What certctl settled before that no longer counts."""
+
+
+class Settled(Protocol):
+    """The part of `NotificationRepository` that shows what certctl's server did."""
+
+    async def settled_by_certctl(self, since: datetime) -> int: ...
+
+
+async def warn_of_certctl(
+    settled: Settled, clock: Clock = utc_now, sleep: Callable[[float], Awaitable[None]] = anyio.sleep
+) -> None:
+    """Log a warning whenever certctl's server has settled more since this began, until cancelled."""
+    began, warned_of = clock(), 0
+    while True:
+        await sleep(CHECK_INTERVAL.total_seconds())
+        try:
+            count = await settled.settled_by_certctl(max(began, clock() - RECENT))
+        except StorageError:
+            continue
+        if count > warned_of:
+            logger.warning(
+                "certctl's server has settled %d notifications itself: it is running, so alerts go out "
+                "twice; stop it, or set CERTCTL_NOTIFICATION_DELIVER=rescue",
+                count,
+            )
+        warned_of = count

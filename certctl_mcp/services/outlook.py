@@ -1,0 +1,198 @@
+"""What happens next to a notification, in plain English, and what its reader can do.
+
+It depends on who delivers. certctl's server sends a notification once when it creates it, and once a minute
+whatever is `pending`. What fails then has no time for a next attempt, and certctl never looks at it again.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from certctl_mcp.config.durations import format_duration
+from certctl_mcp.config.tool_groups import ToolGroup
+from certctl_mcp.services.delivering import DELIVERING, Deliverer
+from storage.models import Notification, NotificationStatus
+
+GRACE = DELIVERING.grace
+
+
+@dataclass(frozen=True, slots=True)
+class Remedies:
+    """The tools or commands that the reader can act with; None where there is none."""
+
+    requeue: str | None
+    mark_read: str | None
+    send: str | None
+
+
+def tools(served: Collection[ToolGroup]) -> Remedies:
+    """Those of a server with these tools: only what is served is recommended."""
+    return Remedies(
+        "requeue_notification" if ToolGroup.REQUEUE in served else None,
+        "mark_notification_read" if ToolGroup.SETTLE in served else None,
+        "send_notification" if ToolGroup.SEND in served else None,
+    )
+
+
+TOOLS = tools(frozenset(ToolGroup))
+COMMANDS = Remedies("certctl-mcp requeue", "certctl-mcp read", "certctl-mcp send")
+
+_NOBODY = "No running process delivers over its channel, so it waits until one that has the channel starts."
+_ONCE_BY_CERTCTL = "certctl's server sends it within a minute, once; if that fails, it is stuck"
+
+
+def moment(when: datetime) -> str:
+    """To the second, in UTC."""
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def under_way(notification: Notification, now: datetime) -> bool:
+    """Whether a worker holds the notification's lease and may still finish."""
+    return notification.lease_expires_at is not None and notification.lease_expires_at > now
+
+
+def after_requeue(deliverer: Deliverer, max_attempts: int) -> str:
+    """What comes of a notification that has just been requeued."""
+    match deliverer:
+        case Deliverer.PROCESS | Deliverer.RESCUE:
+            return f"Attempted at once, up to {max_attempts} times before it is dead."
+        case Deliverer.CERTCTL:
+            return f"{_ONCE_BY_CERTCTL}."
+        case Deliverer.NOBODY:
+            return _NOBODY
+
+
+def after_bulk_requeue(deliverer: Deliverer) -> str:
+    """The same for many."""
+    if deliverer is Deliverer.CERTCTL:
+        return (
+            "certctl's server sends each within a minute, 50 at a time, once; what fails then is stuck: see "
+            "notifications_stuck in dashboard_summary."
+        )
+    return "They are attempted now; dashboard_summary shows how it goes."
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What comes next at one moment, given who delivers over the notification's channel."""
+
+    deliverer: Deliverer
+    max_attempts: int
+    remedies: Remedies
+    now: datetime
+    grace: timedelta
+    """What certctl has not sent for this long is left by it."""
+
+    def of(self, n: Notification, *, requeued: bool = False) -> str:
+        """`requeued`: it failed before, and has been requeued if it is pending."""
+        if under_way(n, self.now):
+            end = moment(n.lease_expires_at) if n.lease_expires_at else "an unknown time"
+            return f"Attempt {n.attempt_count} is in progress; its outcome is known by {end}."
+        match n.status:
+            case NotificationStatus.PENDING:
+                return self._pending(n, requeued)
+            case NotificationStatus.FAILED:
+                return self._failed(n)
+            case NotificationStatus.DEAD:
+                return self._dead(n)
+            case NotificationStatus.SENT:
+                return self._sent(n)
+            case NotificationStatus.READ:
+                return _read(n)
+
+    def _pending(self, n: Notification, requeued: bool) -> str:
+        if n.lease_expires_at is not None:
+            return f"The worker of attempt {n.attempt_count} never finished, so it is due again."
+        again = "It has been requeued since. " if requeued else ""
+        left = n.created_at + self.grace
+        match self.deliverer:
+            case Deliverer.CERTCTL if left <= self.now and not requeued:
+                return (
+                    "It is stuck: certctl's server delivers on this database, sends what is pending every "
+                    "minute, and has not sent it. See whether it runs."
+                )
+            case Deliverer.CERTCTL:
+                return f"{again}certctl's server delivers on this database and will send it."
+            case Deliverer.RESCUE:
+                wait = format_duration(self.grace)
+                return (
+                    f"{again}certctl's server delivers on this database and should send it; what it leaves "
+                    f"pending for {wait}, certctl-mcp takes over and attempts {wait} later."
+                )
+            case Deliverer.NOBODY:
+                return f"It {'has been requeued since and ' if requeued else ''}is due now. {_NOBODY}"
+            case Deliverer.PROCESS if requeued:
+                return "It has been requeued since, is due now, and will be attempted automatically."
+            case Deliverer.PROCESS:
+                return "It is due now and will be attempted automatically."
+
+    def _failed(self, n: Notification) -> str:
+        if n.next_retry_at is not None and self.deliverer in (Deliverer.CERTCTL, Deliverer.RESCUE):
+            when = moment(n.next_retry_at)
+            return f"certctl's server delivers on this database and retries it after {when}."
+        if self.deliverer is Deliverer.CERTCTL:
+            return self._stuck(n)
+        due = n.next_attempt_at
+        if due is None and self.deliverer is Deliverer.RESCUE:
+            # Taken over once certctl has let go of it.
+            due = n.created_at + self.grace
+        left = max(1, self.max_attempts - n.retry_count)
+        count = f"{left} more attempt{'s' if left > 1 else ''} before it becomes a dead letter"
+        if self.deliverer is Deliverer.NOBODY:
+            when = "now" if due is None or due <= self.now else moment(due)
+            return f"The next attempt is due {when}; {count}. {_NOBODY}"
+        if due is None or due <= self.now:
+            return f"The next attempt is due now and is automatic; {count}."
+        wait = format_duration(timedelta(seconds=round((due - self.now).total_seconds())))
+        return f"The next attempt is due {moment(due)}, in {wait}, and is automatic; {count}."
+
+    def _stuck(self, n: Notification) -> str:
+        if n.rescue_at is not None:
+            why = "certctl-mcp took it over from certctl's server, but no running process has its channel."
+        else:
+            why = "certctl's server delivers on this database and never retries a failed first attempt."
+        stuck = f"It is stuck: {why}"
+        if self.remedies.requeue is None:
+            return stuck
+        return f"{stuck} {self.remedies.requeue} makes certctl's server send it again, once."
+
+    def _dead(self, n: Notification) -> str:
+        spent = n.retry_count >= self.max_attempts - 1
+        if not spent and n.abandoned_count == 0:
+            why = "It is a dead letter: the receiver refused it for good."
+        elif not spent:
+            why = f"It is a dead letter: {n.abandoned_count} of its attempts never finished."
+        else:
+            why = f"It is a dead letter: {self.max_attempts} of {self.max_attempts} attempts failed."
+        text = [f"{why} It will not be retried automatically."]
+        if self.remedies.requeue is not None:
+            text.append(f"Once the cause is fixed, {self.remedies.requeue} {self._requeued()}")
+        if self.remedies.mark_read is not None:
+            text.append(f"{self.remedies.mark_read} settles it without delivery.")
+        return " ".join(text)
+
+    def _requeued(self) -> str:
+        if self.deliverer is Deliverer.CERTCTL:
+            return f"puts it back, and {_ONCE_BY_CERTCTL}."
+        return f"retries it from scratch, with up to {self.max_attempts} attempts."
+
+    def _sent(self, n: Notification) -> str:
+        if n.sent_at is None:
+            text = "It counts as sent but was NOT delivered: its channel had no notifier."
+            if self.remedies.requeue is None:
+                return text
+            return f"{text} Once the channel is configured, {self.remedies.requeue} delivers it."
+        if n.attempt_count == 0:
+            return (
+                f"Marked as sent {moment(n.sent_at)} by another program. certctl's server does so when it "
+                "has delivered, and also when it has no notifier for the channel."
+            )
+        failures = f" after {n.retry_count} failed attempt{'s' if n.retry_count > 1 else ''}"
+        return f"Delivered {moment(n.sent_at)}{failures if n.retry_count else ''}."
+
+
+def _read(n: Notification) -> str:
+    when = f"Marked read {moment(n.read_at)}" if n.read_at else "Marked read"
+    if n.sent_at is None:
+        return f"{when} before it was delivered, so it will not be delivered."
+    return f"Delivered {moment(n.sent_at)}. {when}."
