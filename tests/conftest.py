@@ -10,6 +10,7 @@ from storage.repository import NotificationRepository
 from tests import postgresql
 from tests.builders import Queue, SettableClock
 from tests.bytecode import keep_compiled_modules
+from tests.compiled_statements import compile_once
 from tests.databases import parametrize_as_marked
 from tests.holding import Held
 from tests.line import SOON, Line, line_to
@@ -21,6 +22,7 @@ from tests.shared_postgresql import Databases, run_directory, shared_server
 
 def pytest_configure(config: pytest.Config) -> None:
     keep_compiled_modules()
+    compile_once()
     keep_files_in_memory()
     keep_order(config)
 

@@ -1,0 +1,51 @@
+"""Why is no statement compiled twice in a run? Every test opens a database of its own, and SQLAlchemy compiles
+statements for each engine anew, which takes much of the time of a short test.
+
+Engines of one kind share their compiled statements: a statement and a dialect of one class always make the
+same SQL.
+"""
+
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+
+
+def compile_once() -> None:
+    registry.register("postgresql.asyncpg", __name__, AsyncpgDialect.__name__)
+    registry.register("sqlite.aiosqlite", __name__, AiosqliteDialect.__name__)
+    registry.register("sqlite.pysqlite", __name__, PysqliteDialect.__name__)
+
+
+class _Sharing:
+    """A dialect that equals all others of its class, with which its engines share the cache."""
+
+    compiled: dict[Any, Any]
+
+    @classmethod
+    def engine_created(cls, engine: Engine) -> None:
+        engine.update_execution_options(compiled_cache=cls.compiled)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other)
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
+
+class AsyncpgDialect(_Sharing, PGDialect_asyncpg):
+    supports_statement_cache = True
+    compiled = {}
+
+
+class AiosqliteDialect(_Sharing, SQLiteDialect_aiosqlite):
+    supports_statement_cache = True
+    compiled = {}
+
+
+class PysqliteDialect(_Sharing, SQLiteDialect_pysqlite):
+    supports_statement_cache = True
+    compiled = {}
