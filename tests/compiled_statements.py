@@ -1,5 +1,5 @@
-"""Why is no statement compiled twice in a run? Every test opens a database of its own, and SQLAlchemy compiles
-statements for each engine anew, which takes much of the time of a short test.
+"""Why is no statement compiled twice in a run? Every test opens a database of its own, and SQLAlchemy
+compiles for each engine anew, which takes much of the time of a short test.
 
 Engines of one kind share their compiled statements: a statement and a dialect of one class always make the
 same SQL.
@@ -13,6 +13,8 @@ from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
+_COMPILED: dict[Any, Any] = {}
+
 
 def compile_once() -> None:
     registry.register("postgresql.asyncpg", __name__, AsyncpgDialect.__name__)
@@ -21,13 +23,11 @@ def compile_once() -> None:
 
 
 class _Sharing:
-    """A dialect that equals all others of its class, with which its engines share the cache."""
-
-    compiled: dict[Any, Any]
+    """A dialect that equals all others of its class: what was compiled for one is found for each."""
 
     @classmethod
     def engine_created(cls, engine: Engine) -> None:
-        engine.update_execution_options(compiled_cache=cls.compiled)
+        engine.update_execution_options(compiled_cache=_COMPILED)
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other)
@@ -38,14 +38,11 @@ class _Sharing:
 
 class AsyncpgDialect(_Sharing, PGDialect_asyncpg):
     supports_statement_cache = True
-    compiled = {}
 
 
 class AiosqliteDialect(_Sharing, SQLiteDialect_aiosqlite):
     supports_statement_cache = True
-    compiled = {}
 
 
 class PysqliteDialect(_Sharing, SQLiteDialect_pysqlite):
     supports_statement_cache = True
-    compiled = {}

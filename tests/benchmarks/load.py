@@ -33,8 +33,6 @@ LISTS = "GET /api/v1/notifications"
 REQUEUES = "POST .../requeue"
 CREATES = "POST /api/v1/notifications"
 PATIENCE = 60
-KEPT_ALIVE = (1, 20, 200)
-KEPT_ALIVE_SECONDS = 5
 
 
 @dataclass
@@ -69,7 +67,7 @@ def run(scale: Scale, workspace: Workspace) -> list[Comparison]:
             "CERTCTL_RATE_LIMIT_ENABLED": "false",
         }
         with _serving(Command([*command.arguments, "serve", "--http", "--port", "0"], environment)) as url:
-            kept_alive = asyncio.run(_kept_alive(url))
+            kept_alive = asyncio.run(_kept_alive(url, scale))
             measured, seconds = asyncio.run(_load(url, scale))
     requests = {what: [len(took) / seconds] for what, took in measured.took.items()}
     p50 = {what: [_percentile(took, 50)] for what, took in measured.took.items()}
@@ -83,15 +81,15 @@ def run(scale: Scale, workspace: Workspace) -> list[Comparison]:
     ]
 
 
-async def _kept_alive(url: str) -> dict[str, list[float]]:
-    """What `wrk` measures: each of 1, 20 and 200 clients asks again as soon as it is answered."""
+async def _kept_alive(url: str, scale: Scale) -> dict[str, list[float]]:
+    """What `wrk` measures: each client asks again as soon as it is answered."""
     found: dict[str, list[float]] = {}
-    for clients in KEPT_ALIVE:
+    for clients in scale.kept_alive:
         for what, path in (("health", "/health"), ("list", f"/api/v1/notifications?per_page={PAGE}")):
             async with _session(url, clients) as session:
-                ends = time.monotonic() + KEPT_ALIVE_SECONDS
+                ends = time.monotonic() + scale.kept_alive_seconds
                 counts = await asyncio.gather(*(_ask_until(session, path, ends) for _ in range(clients)))
-            found[f"{what}, {clients} clients"] = [sum(counts) / KEPT_ALIVE_SECONDS]
+            found[f"{what}, {clients} clients"] = [sum(counts) / scale.kept_alive_seconds]
     return found
 
 

@@ -24,8 +24,6 @@ from tests.benchmarks.workspace import ROOT, Workspace
 from tests.postgresql import Server
 
 CONCURRENCY = 50
-POOLS = (4, 10, 50)
-RATES = (50, 200)
 OURS, THEIRS = "ours", "procrastinate"
 
 Worker = Callable[[str, str], AbstractContextManager[None]]
@@ -45,7 +43,7 @@ def _backlog(scale: Scale, server: Server, receiver: str) -> list[Comparison]:
 
     theirs: dict[str, Turn] = {
         f"{THEIRS}, {pool} connections, {kept}": partial(turn, "procrastinate_deliveries", few, pool, delete)
-        for pool in POOLS
+        for pool in scale.pools
         for kept, delete in (("kept", "never"), ("deleted", "always"))
     }
     heat = by_figure(take_turns(theirs, 1))["delivered"]
@@ -77,7 +75,7 @@ def _latency(scale: Scale, server: Server, receiver: str) -> list[Comparison]:
             return in_fresh_process(sender, url, receiver, count, rate)
 
     comparisons = []
-    for rate in (*RATES, 0):
+    for rate in (*scale.rates, 0):
         count = scale.arrivals if rate else scale.arrivals // 4
         contestants = {contestant: partial(turn, contestant, count, rate) for contestant in workers}
         figures = by_figure(take_turns(contestants, scale.rounds))

@@ -37,6 +37,14 @@ class Scale:
     """How long they come."""
     load_alerts_a_minute: int
     """Alerts created and delivered meanwhile."""
+    kept_alive: tuple[int, ...]
+    """Clients that ask without a pause."""
+    kept_alive_seconds: float
+    """How long they do."""
+    pools: tuple[int, ...]
+    """Sizes of procrastinate's connection pool, of which the best is compared with."""
+    rates: tuple[int, ...]
+    """Alerts a second whose way to the receiver is timed."""
 
 
 FULL = Scale(
@@ -55,6 +63,10 @@ FULL = Scale(
     load_clients=200,
     load_seconds=60,
     load_alerts_a_minute=1000,
+    kept_alive=(1, 20, 200),
+    kept_alive_seconds=5,
+    pools=(4, 10, 50),
+    rates=(50, 200),
 )
 TINY = Scale(
     rounds=1,
@@ -72,4 +84,8 @@ TINY = Scale(
     load_clients=3,
     load_seconds=1.5,
     load_alerts_a_minute=600,
+    kept_alive=(1, 2),
+    kept_alive_seconds=0.1,
+    pools=(4,),
+    rates=(200,),
 )
