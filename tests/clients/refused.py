@@ -32,9 +32,9 @@ class Refused:
         """The ids of what such a server has delivered."""
         return self.receiver.accepted[f"/{place.name}"]
 
-    def wait_for_deliveries(self, place: Path, within: float) -> None:
-        """Return once all are delivered, or after `within` seconds."""
-        self.receiver.has_accepted(f"/{place.name}", len(self.ids), within)
+    def has_delivered_from(self, place: Path, within: float) -> bool:
+        """Whether all are delivered; waits for it for `within` seconds."""
+        return self.receiver.has_accepted(f"/{place.name}", len(self.ids), within)
 
 
 @contextmanager

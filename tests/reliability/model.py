@@ -80,8 +80,11 @@ class Queue:
             return None
         return next((row for row in self.rows.values() if row.idempotency_key == idempotency_key), None)
 
-    def end_leases(self) -> None:
+    def end_leases(self, ids: Collection[str] | None = None) -> None:
+        """Of all, as whoever claims does, or of some, as whoever acts on these does."""
         for row in self.rows.values():
+            if ids is not None and row.id not in ids:
+                continue
             if row.lease is not None and row.lease.expires_at <= self.now:
                 self._record(
                     row, row.lease, AttemptOutcome.ABANDONED, NEVER_ANSWERED, duration=None, late=False
@@ -143,7 +146,7 @@ class Queue:
         return held or (repeated and outcome is not AttemptOutcome.ABANDONED)
 
     def requeue(self, notification_id: str) -> bool:
-        self.end_leases()
+        self.end_leases([notification_id])
         row = self.rows.get(notification_id)
         if row is None or row.lease:
             return False
@@ -156,7 +159,7 @@ class Queue:
         return True
 
     def mark_read(self, notification_id: str) -> bool:
-        self.end_leases()
+        self.end_leases([notification_id])
         row = self.rows.get(notification_id)
         if row is None or row.lease:
             return False
@@ -172,7 +175,7 @@ class Queue:
         return not already and self.mark_read(notification_id)
 
     def purge(self, notification_id: str, statuses: Collection[NotificationStatus], until: datetime) -> bool:
-        self.end_leases()
+        self.end_leases([notification_id])
         row = self.rows.get(notification_id)
         if row is None or row.lease or row.status not in statuses or row.created_at >= until:
             return False
@@ -183,7 +186,7 @@ class Queue:
 
     def each(self, ids: Collection[str], act: Callable[[str], bool]) -> BulkReport:
         """What comes of doing the same to several."""
-        self.end_leases()
+        self.end_leases(ids)
         became: Counter[str] = Counter()
         for notification_id in set(ids):
             row = self.rows.get(notification_id)
