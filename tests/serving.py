@@ -10,6 +10,7 @@ from certctl_mcp.delivery.attempt import Delivery
 from certctl_mcp.delivery.retry_loop import RetryLoop
 from certctl_mcp.delivery.retry_policy import RetryPolicy
 from certctl_mcp.mcp_server.server import NotificationServer, build_server
+from certctl_mcp.notifiers.allowed_recipients import AllowedRecipients
 from certctl_mcp.notifiers.base import DeliveryFailedError, Notifier
 from certctl_mcp.runtime.application import Application
 from certctl_mcp.runtime.lifespan import Opener
@@ -80,7 +81,9 @@ def opener(database: Database, clock: SettableClock, channels: Mapping[str, Noti
         stopped.stop()
         async with retry_loop() as sweeping:
             described = {name: f"{name.lower()} at receiver.example" for name in channels}
-            service = NotificationService(repository, sweeping, described, clock)
+            service = NotificationService(
+                repository, sweeping, described, clock, recipients=AllowedRecipients(settings.channels)
+            )
             stats = StatsService(database, repository)
             yield Application(service, stats, repository, stopped, settings, database.location)
 

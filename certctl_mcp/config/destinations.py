@@ -54,7 +54,7 @@ class _Destination(_Configured):
         """Every text that must not appear in an error message."""
 
 
-class _NetworkDestination(NetworkSettings, _Destination):
+class NetworkDestination(NetworkSettings, _Destination):
     """A destination reached over connections of our own."""
 
     @property
@@ -63,7 +63,7 @@ class _NetworkDestination(NetworkSettings, _Destination):
         """The URL that is connected to; may hold secrets."""
 
 
-class EmailDestination(_NetworkDestination):
+class EmailDestination(NetworkDestination):
     """An SMTP relay. The recipient of each notification is one address or several, separated by commas."""
 
     kind: Literal["email"] = "email"
@@ -108,11 +108,15 @@ class EmailDestination(_NetworkDestination):
             return self.network_secrets
         password = self.password.get_secret_value()
         # AUTH PLAIN and LOGIN, as a server may repeat them.
-        plain = base64.b64encode(f"\0{self.username}\0{password}".encode()).decode()
-        return (password, plain, base64.b64encode(password.encode()).decode(), *self.network_secrets)
+        return (
+            password,
+            *_encoded(f"\0{self.username}\0{password}"),
+            *_encoded(password),
+            *self.network_secrets,
+        )
 
 
-class WebhookDestination(_NetworkDestination):
+class WebhookDestination(NetworkDestination):
     """An HTTP receiver of JSON bodies, signed when secrets are set."""
 
     kind: Literal["webhook"] = "webhook"
@@ -167,10 +171,11 @@ class WebhookDestination(_NetworkDestination):
         secrets = [secret.get_secret_value() for secret in (*self.secrets, *self.headers.values())]
         # A header such as `Authorization: Basic ...` may be repeated without its scheme.
         bare = [secret.partition(" ")[2].strip() for secret in secrets if " " in secret]
-        return (*_url_secrets(self.url), *secrets, *bare, *self.network_secrets)
+        unpadded = [secret.rstrip("=") for secret in bare]
+        return (*_url_secrets(self.url), *secrets, *bare, *unpadded, *self.network_secrets)
 
 
-class SlackDestination(_NetworkDestination):
+class SlackDestination(NetworkDestination):
     """A Slack incoming webhook."""
 
     kind: Literal["slack"] = "slack"
@@ -193,7 +198,7 @@ class SlackDestination(_NetworkDestination):
         return (*_url_secrets(self.webhook_url), *self.network_secrets)
 
 
-class TeamsDestination(_NetworkDestination):
+class TeamsDestination(NetworkDestination):
     """A Microsoft Teams Workflows webhook."""
 
     kind: Literal["teams"] = "teams"
@@ -212,7 +217,7 @@ class TeamsDestination(_NetworkDestination):
         return (*_url_secrets(self.webhook_url), *self.network_secrets)
 
 
-class PagerDutyDestination(_NetworkDestination):
+class PagerDutyDestination(NetworkDestination):
     """A PagerDuty service, by its Events API v2 routing key."""
 
     kind: Literal["pagerduty"] = "pagerduty"
@@ -236,7 +241,7 @@ class PagerDutyDestination(_NetworkDestination):
         return (self.routing_key.get_secret_value(), *self.network_secrets)
 
 
-class OpsGenieDestination(_NetworkDestination):
+class OpsGenieDestination(NetworkDestination):
     """An OpsGenie account, by an Alert API key."""
 
     kind: Literal["opsgenie"] = "opsgenie"
@@ -260,13 +265,14 @@ class OpsGenieDestination(_NetworkDestination):
         return (self.api_key.get_secret_value(), *self.network_secrets)
 
 
-class AppriseDestination(_Destination):
-    """Any service Apprise knows, by its URL. Needs the extra `apprise`."""
+class AppriseDestination(NetworkSettings, _Destination):
+    """Any service Apprise knows, by its URL. Needs the extra `apprise`.
+
+    Without a proxy setting, it follows the proxy variables by itself.
+    """
 
     kind: Literal["apprise"] = "apprise"
     url: AppriseUrl
-    ca_file: str | None = None
-    """PEM file of the authorities to trust instead of the usual ones."""
 
     @property
     def description(self) -> str:
@@ -278,7 +284,7 @@ class AppriseDestination(_Destination):
         url = self.url.get_secret_value()
         # Apprise puts tokens anywhere in a URL, even in place of the host.
         parts = re.split(r"[/:@?&=]+", url.partition("://")[2])
-        return (*url_secrets(url), *parts)
+        return (*_url_secrets(self.url), *parts, *self.network_secrets)
 
 
 class PluginDestination(_Destination):
@@ -331,13 +337,17 @@ class Channel(_Configured):
     """Their recipient there; empty keeps their own."""
 
     def behind(self, environ: Mapping[str, str]) -> "Channel":
-        """The channel with the proxy that the proxy variables name, where its settings say nothing of one."""
-        if not isinstance(self.destination, _NetworkDestination) or self.destination.proxy is not None:
+        """The channel with the proxy that the proxy variables name, where its settings say nothing of one.
+
+        Raises:
+            UnusableProxyError: we can't speak to that proxy.
+        """
+        if not isinstance(self.destination, NetworkDestination) or self.destination.proxy is not None:
             return self
         proxy = environment_proxy(environ, self.destination.address)
         if proxy is None:
             return self
-        destination = self.destination.model_copy(update={"proxy": SecretStr(proxy)})
+        destination = self.destination.model_copy(update={"proxy": proxy})
         return self.model_copy(update={"destination": destination})
 
     def longest_attempt(self, send_timeout: timedelta) -> timedelta:
@@ -345,7 +355,9 @@ class Channel(_Configured):
         if isinstance(self.destination, EmailDestination):
             return send_timeout + max(send_timeout, self.destination.data_timeout) + timedelta(seconds=1)
         if isinstance(self.destination, AppriseDestination):
-            return send_timeout + timedelta(seconds=15)
+            own = "connect_timeout" in self.destination.model_fields_set
+            connecting = self.destination.connect_timeout if own else timedelta(0)
+            return send_timeout + timedelta(seconds=15) + connecting
         return send_timeout
 
 
@@ -353,8 +365,13 @@ def _url_secrets(url: SecretStr) -> tuple[str, ...]:
     """The secret parts of a webhook's URL, its credentials also as an Authorization header repeats them."""
     text = url.get_secret_value()
     credentials = urlsplit(text).netloc.rpartition("@")[0]
-    encoded = base64.b64encode(unquote(credentials).encode()).decode()
-    return (*url_secrets(text), *([encoded] if credentials else []))
+    return (*url_secrets(text), *(_encoded(unquote(credentials)) if credentials else ()))
+
+
+def _encoded(secret: str) -> tuple[str, str]:
+    """In base64, as a header or a login has it, with its padding and without."""
+    encoded = base64.b64encode(secret.encode()).decode()
+    return encoded, encoded.rstrip("=")
 
 
 def _place(url: SecretStr | HttpUrl) -> str:

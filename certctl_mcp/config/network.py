@@ -13,7 +13,8 @@ NO_PROXY = "direct"
 """The proxy setting of a channel that ignores the proxy variables."""
 
 
-def _proxy_url(proxy: SecretStr) -> SecretStr:
+def usable_proxy(proxy: SecretStr) -> SecretStr:
+    """Raises: ValueError: it is neither an HTTP proxy nor `direct`."""
     text = proxy.get_secret_value().strip()
     if text == NO_PROXY:
         return SecretStr(text)
@@ -24,11 +25,14 @@ def _proxy_url(proxy: SecretStr) -> SecretStr:
         # The parser's own words would repeat a part of the URL.
         usable = False
     if not usable or not text.isascii():
-        raise ValueError(f"must be a proxy such as http://proxy.example.com:3128, or {NO_PROXY}")
+        raise ValueError(
+            f"must be an HTTP proxy such as http://proxy.example.com:3128, or {NO_PROXY}; SOCKS and https:// "
+            "proxies are not supported"
+        )
     return SecretStr(text)
 
 
-ProxyUrl = Annotated[SecretStr, AfterValidator(_proxy_url)]
+ProxyUrl = Annotated[SecretStr, AfterValidator(usable_proxy)]
 
 
 class NetworkSettings(BaseModel):
@@ -46,7 +50,7 @@ class NetworkSettings(BaseModel):
     client_key: str | None = None
     """PEM file of its private key, where that is not in the same file."""
     connect_timeout: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(seconds=10)
-    """How long a connection may take, TLS included, and a relay's greeting."""
+    """How long a connection may take, TLS included. A relay's TLS and greeting may take as long as a send."""
 
     @model_validator(mode="after")
     def _key_has_a_certificate(self) -> "NetworkSettings":

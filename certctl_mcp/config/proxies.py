@@ -4,22 +4,35 @@ import ipaddress
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from pydantic import SecretStr
 
-def environment_proxy(environ: Mapping[str, str], url: str) -> str | None:
+from certctl_mcp.config.network import NO_PROXY, usable_proxy
+
+
+class UnusableProxyError(ValueError):
+    """A proxy variable names a proxy that we can't speak to. The message says which variable."""
+
+
+def environment_proxy(environ: Mapping[str, str], url: str) -> SecretStr | None:
     """The HTTP proxy that `environ` names for connections to `url`; None for a direct connection.
 
     HTTP and HTTPS channels follow HTTP_PROXY and HTTPS_PROXY, every channel ALL_PROXY; NO_PROXY lists hosts,
-    domains, networks, or `*`. Proxies that don't speak HTTP are passed over.
+    domains, networks, or `*`.
+
+    Raises:
+        UnusableProxyError: it is a proxy of another kind, such as SOCKS. Connecting without it would go
+            around the operator's network.
     """
     target = urlsplit(url)
     if _is_exempt(target.hostname or "", target.port, _variable(environ, "no_proxy")):
         return None
     for name in (f"{target.scheme}_proxy", "all_proxy"):
-        proxy = _variable(environ, name)
-        if proxy and "://" not in proxy:
-            proxy = f"http://{proxy}"
-        if proxy.startswith("http://"):
-            return proxy
+        if proxy := _variable(environ, name):
+            try:
+                whole = "://" in proxy or proxy == NO_PROXY
+                return usable_proxy(SecretStr(proxy if whole else f"http://{proxy}"))
+            except ValueError as error:
+                raise UnusableProxyError(f"{name.upper()} {error}") from None
     return None
 
 

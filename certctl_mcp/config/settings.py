@@ -28,6 +28,7 @@ from certctl_mcp.config.environment import CONFIG_VARIABLE, Table, read_environm
 from certctl_mcp.config.errors import Origin, SettingsError, explain
 from certctl_mcp.config.http_settings import HttpSettings
 from certctl_mcp.config.placeholders import placeholders
+from certctl_mcp.config.proxies import UnusableProxyError
 from certctl_mcp.config.tool_groups import DEFAULT_TOOLS, ToolGroup, groups_of, parse_tools, served_tools
 from storage.limits import LONGEST_BACKOFF, LONGEST_LEASE
 from storage.platform import IS_WINDOWS
@@ -91,8 +92,7 @@ def load_settings(config: Path | str | None, environ: Mapping[str, str], **optio
         settings = Settings.model_validate(_merged(_merged(file, environment), options))
     except ValidationError as error:
         raise SettingsError(explain(error, Settings, origin)) from None
-    reached = {name: channel.behind(environ) for name, channel in settings.named_channels.items()}
-    return settings.model_copy(update={"named_channels": reached})
+    return settings.model_copy(update={"named_channels": _behind_proxies(settings.named_channels, environ)})
 
 
 class Settings(BaseModel):
@@ -260,6 +260,19 @@ def _longest_attempt(settings: Mapping[str, Any]) -> timedelta:
     timeout: timedelta = settings.get("send_timeout", timedelta(0))
     channels: Mapping[str, Channel] = settings.get("named_channels", {})
     return max((channel.longest_attempt(timeout) for channel in channels.values()), default=timeout)
+
+
+def _behind_proxies(channels: Mapping[str, Channel], environ: Mapping[str, str]) -> dict[str, Channel]:
+    reached: dict[str, Channel] = {}
+    problems: list[str] = []
+    for name, channel in channels.items():
+        try:
+            reached[name] = channel.behind(environ)
+        except UnusableProxyError as error:
+            problems.append(f"{error}; the channel {name} can have a proxy setting of its own")
+    if problems:
+        raise SettingsError(problems)
+    return reached
 
 
 def _channel_from_table(name: str, table: object) -> object:

@@ -8,6 +8,7 @@ has no time to finish.
 import asyncio
 import logging
 import re
+import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,20 +19,24 @@ import anyio.to_thread
 import apprise
 
 from certctl_mcp.config.destinations import AppriseDestination
-from certctl_mcp.notifiers.base import delivery_failed
+from certctl_mcp.notifiers.apprise_network import AppriseNetwork, Cause
+from certctl_mcp.notifiers.apprise_refusals import apprise_failure_kind
+from certctl_mcp.notifiers.base import DeliveryFailedError, delivery_failed
 from certctl_mcp.notifiers.content import ContentWriter
 from certctl_mcp.notifiers.excerpt import excerpt, single_line
+from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.notifiers.idempotency import idempotency_key
 from certctl_mcp.notifiers.partial_deliveries import PartialDeliveries
+from certctl_mcp.text.redaction import redact
 from storage.models import Notification
 
 _THREADS = 10
 """Of one channel; more sends wait for one to end."""
 
-_LONGEST_ROOM_SECONDS = 15.0
-"""One room: Apprise's own pause between requests, and its timeouts."""
-
-_MENTION = re.compile(r"(?<![\w.@])@(?=\w)|(?<=<)[@!#](?=[\w&^])|@(?=everyone|here|channel|room|all\b)")
+_MENTION = re.compile(
+    # An @ that is no part of an address, and what Slack, Discord, Google Chat and Feishu put in brackets.
+    r"(?<![\w+-])@(?=\S)|@(?=everyone|here|channel|room|all\b)|(?<=<)(?:[@!#]|(?=users/|at\b))"
+)
 _NO_BREAK = "\u2060"
 """Invisible, and enough that no service reads the rest as a name."""
 
@@ -52,7 +57,9 @@ class AppriseNotifier:
     Apprise has no idempotency key, so the text names the notification, and a reader recognises a repeat.
 
     Raises:
-        ValueError: Apprise does not know the service, or the URL lacks something.
+        ValueError: Apprise does not know the service, or the URL lacks something, or the service is not
+            reached over HTTP and the settings have what only HTTP needs.
+        OSError: a certificate file can't be used.
     """
 
     def __init__(
@@ -63,18 +70,16 @@ class AppriseNotifier:
         send_timeout: timedelta = timedelta(seconds=30),
     ) -> None:
         self._url = destination.url.get_secret_value()
-        self._ca_file = destination.ca_file
+        self._destination = destination
+        self._network = AppriseNetwork(destination)
         self._confidential = destination.confidential
         self._content = content or ContentWriter()
         self._send_seconds = send_timeout.total_seconds()
         self._threads = anyio.CapacityLimiter(_THREADS)
         self._partial = PartialDeliveries()
-        self._plugins()
-
-    @property
-    def attempt_timeout(self) -> timedelta:
-        """The send timeout, and the room that was begun just before it."""
-        return timedelta(seconds=self._send_seconds + _LONGEST_ROOM_SECONDS)
+        services = self._plugins()
+        if (destination.proxy_url or destination.client_cert) and not all(map(_uses_http, services)):
+            raise ValueError("this service is not reached over HTTP, so it takes no proxy or client_cert")
 
     async def send(self, notification: Notification) -> None:
         deadline = time.monotonic() + self._send_seconds
@@ -88,12 +93,16 @@ class AppriseNotifier:
                     await asyncio.wait([sending])
             failure = sending.result()
         if failure is not None:
-            raise delivery_failed(failure, self._confidential)
+            raise failure
+
+    def preview(self, notification: Notification) -> str:
+        message = self._message(notification)
+        return redact(f"{message.title}\n\n{message.body}", self._confidential)
 
     async def aclose(self) -> None:
         """Nothing is open between sends."""
 
-    def _notify(self, notification: Notification, deadline: float) -> str | None:
+    def _notify(self, notification: Notification, deadline: float) -> DeliveryFailedError | None:
         """None if every room has it, otherwise why not."""
         message = self._message(notification)
         rooms = [
@@ -101,27 +110,44 @@ class AppriseNotifier:
             for number, plugin in enumerate(self._plugins())
             for room in _rooms(plugin)
         ]
-        remaining = self._partial.remaining(notification.id, [name for name, _, _ in rooms])
-        reasons: list[str] = []
+        names = [name for name, _, _ in rooms]
+        remaining = self._partial.remaining(notification.id, names)
+        causes: list[Cause] = []
         for name, plugin, room in rooms:
             if name not in remaining:
                 continue
             if time.monotonic() >= deadline:
-                reasons.append("no time was left for the other rooms")
+                causes.append(Cause("no time was left for the other rooms", FailureKind.TIMEOUT))
                 break
-            reason = _send_to(plugin, room, message)
-            if reason is None:
+            with self._network.used() as broken:
+                refusal = _send_to(plugin, room, message)
+            if refusal is None:
                 self._partial.record(notification.id, [name])
             else:
-                reasons.append(excerpt(reason, self._confidential))
-        missing = self._partial.remaining(notification.id, [name for name, _, _ in rooms])
+                causes.append(self._cause(refusal, broken))
+        missing = self._partial.remaining(notification.id, names)
         if not missing:
             self._partial.forget(notification.id)
             return None
-        said = "; ".join(dict.fromkeys(reasons)) or "it does not say why"
-        if len(rooms) == 1:
-            return f"Apprise could not deliver: {said}"
-        return f"Apprise could not deliver: {len(missing)} of {len(rooms)} rooms are missing: {said}"
+        return self._failure(causes, f"{len(missing)} of {len(rooms)} rooms are missing: ", len(rooms))
+
+    def _cause(self, said: str, broken: list[Cause]) -> Cause:
+        """Why a room was not reached: by its answer, or else because a request got none."""
+        kind = apprise_failure_kind(said)
+        if kind is None and broken:
+            return broken[-1]
+        return Cause(said or "it does not say why", kind)
+
+    def _failure(self, causes: list[Cause], summary: str, rooms: int) -> DeliveryFailedError:
+        # One room that can still be reached keeps the notification alive.
+        first = next((cause for cause in causes if not cause.is_permanent), causes[0])
+        reasons = [excerpt(cause.sentence, self._confidential) for cause in causes]
+        return delivery_failed(
+            f"Apprise could not deliver: {summary if rooms > 1 else ''}{'; '.join(dict.fromkeys(reasons))}",
+            self._confidential,
+            kind=first.kind,
+            told_to_wait=first.kind is FailureKind.RATE_LIMITED,
+        )
 
     def _message(self, notification: Notification) -> _Message:
         content = self._content.content(notification)
@@ -140,18 +166,26 @@ class AppriseNotifier:
         if not service.add(self._url):
             raise ValueError("Apprise can't use the URL; its documentation says what the service needs")
         plugins: list[apprise.NotifyBase] = [*service]
+        destination = self._destination
         for plugin in plugins:
             if "overflow=" not in self._url:
                 plugin.overflow_mode = apprise.OverflowMode.SPLIT
-            if self._ca_file is not None and plugin.verify_certificate:
+            if destination.ca_file is not None and plugin.verify_certificate:
                 # Handed to `requests`, which takes the path of a CA file here.
-                plugin.verify_certificate = self._ca_file  # type: ignore[assignment]
+                plugin.verify_certificate = destination.ca_file  # type: ignore[assignment]
+            if "connect_timeout" in destination.model_fields_set:
+                plugin.socket_connect_timeout = destination.connect_timeout.total_seconds()
         return plugins
 
 
 def without_mentions(text: str) -> str:
     """`text` in which nothing calls people or rooms, whatever the service's syntax."""
     return _MENTION.sub(lambda found: f"{found[0]}{_NO_BREAK}", text)
+
+
+def _uses_http(plugin: apprise.NotifyBase) -> bool:
+    """Whether the service's module calls `requests`."""
+    return any(hasattr(sys.modules.get(kind.__module__), "requests") for kind in type(plugin).__mro__)
 
 
 def _rooms(plugin: apprise.NotifyBase) -> list[object]:

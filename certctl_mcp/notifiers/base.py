@@ -69,7 +69,11 @@ class PreviewedNotifier(Notifier, Protocol):
     """A notifier that can show what it would send."""
 
     def preview(self, notification: Notification) -> str:
-        """What would go out, without secrets; nothing is sent."""
+        """What would go out, without secrets; nothing is sent.
+
+        Raises:
+            DeliveryFailedError: it can't be sent as it is.
+        """
         ...
 
 

@@ -17,7 +17,12 @@ from certctl_mcp.notifiers.local_hostname import LocalHostname
 from certctl_mcp.notifiers.mail import compose
 from certctl_mcp.notifiers.name_resolution import Resolver
 from certctl_mcp.notifiers.partial_deliveries import PartialDeliveries
-from certctl_mcp.notifiers.recipients import MalformedRecipientError, parse_recipients, sender_address
+from certctl_mcp.notifiers.recipients import (
+    MalformedRecipientError,
+    Recipients,
+    parse_recipients,
+    sender_address,
+)
 from certctl_mcp.notifiers.smtp_failures import Refusal, SessionError, recipients_refused, session_failed
 from certctl_mcp.notifiers.tcp import ProxyError, connect
 from certctl_mcp.notifiers.tls import client_context
@@ -68,19 +73,19 @@ class EmailNotifier:
         self._tls = None if destination.security == "none" else client_context(destination)
 
     def preview(self, notification: Notification) -> str:
-        recipients = parse_recipients(notification.recipient).addresses if notification.recipient else ()
+        recipients = self._recipients(notification).addresses if notification.recipient else ()
         destination = self._destination
         content = self._content.content(notification)
         mail = compose(
             notification, content, destination.from_address, recipients, self._clock(), html=destination.html
         )
-        return redact(mail.as_string(), self._confidential)
+        shown = [f"{name}: {mail[name]}" for name in ("From", "To", "Subject", "Message-ID")]
+        text = mail.get_body(("plain",))
+        assert text is not None
+        return redact("\n".join([*shown, "", text.get_content()]), self._confidential)
 
     async def send(self, notification: Notification) -> None:
-        try:
-            recipients = parse_recipients(notification.recipient)
-        except MalformedRecipientError as malformed:
-            raise delivery_failed(str(malformed), self._confidential, kind=FailureKind.RECIPIENT) from None
+        recipients = self._recipients(notification)
         refused = [Refusal(repr(part), 0, "not an e-mail address") for part in recipients.malformed]
         remaining = self._partial.remaining(notification.id, recipients.addresses)
         if remaining:
@@ -96,6 +101,12 @@ class EmailNotifier:
 
     async def aclose(self) -> None:
         """Nothing is open between sends."""
+
+    def _recipients(self, notification: Notification) -> Recipients:
+        try:
+            return parse_recipients(notification.recipient)
+        except MalformedRecipientError as malformed:
+            raise delivery_failed(str(malformed), self._confidential, kind=FailureKind.RECIPIENT) from None
 
     async def _transfer(self, notification: Notification, recipients: Sequence[str]) -> list[Refusal]:
         """The recipients that the mail was refused for."""

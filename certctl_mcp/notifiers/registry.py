@@ -26,7 +26,7 @@ from certctl_mcp.config.destinations import (
     WebhookDestination,
 )
 from certctl_mcp.config.errors import SettingsError
-from certctl_mcp.notifiers.base import Notifier, PreviewedNotifier, delivery_failed
+from certctl_mcp.notifiers.base import DeliveryFailedError, Notifier, PreviewedNotifier, delivery_failed
 from certctl_mcp.notifiers.content import ContentWriter
 from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.notifiers.plugins import PluginNotifier, UnusablePluginError, check_installed
@@ -117,7 +117,11 @@ class NotifierRegistry:
         return notifier
 
     async def preview(self, notification: Notification) -> str | None:
-        """What would go out over the notification's channel; None where it can't show that."""
+        """What would go out over the notification's channel; None where it can't show that.
+
+        Raises:
+            DeliveryFailedError: it can't be sent as it is.
+        """
         notifier = await self.find(notification.channel)
         return notifier.preview(notification) if isinstance(notifier, PreviewedNotifier) else None
 
@@ -217,7 +221,13 @@ class _Unusable:
         self._confidential = destination.confidential
 
     async def send(self, notification: Notification) -> None:
-        raise delivery_failed(self._reason, self._confidential, kind=FailureKind.SETUP)
+        raise self._failure()
+
+    def preview(self, notification: Notification) -> str:
+        raise self._failure()
+
+    def _failure(self) -> DeliveryFailedError:
+        return delivery_failed(self._reason, self._confidential, kind=FailureKind.SETUP)
 
     async def aclose(self) -> None:
         """Nothing was opened."""

@@ -40,6 +40,7 @@ def try_channel(
     )
     from certctl_mcp.cli.terminal.output import print_json
     from certctl_mcp.delivery.channel_probe import TYPE, TrialResult, trial_notification
+    from certctl_mcp.notifiers.base import DeliveryFailedError
     from certctl_mcp.notifiers.registry import NotifierRegistry
     from certctl_mcp.runtime.application import Application, open_application
     from certctl_mcp.services.errors import UnknownChannelError
@@ -58,19 +59,23 @@ def try_channel(
         async with without_queue(settings_of(config)) as settings, open_application(settings) as application:
             return await application.notifications.send_test(channel, recipient, type=type or TYPE)
 
-    async def previewed() -> str | None:
+    async def previewed() -> str:
         settings = settings_of(config)
         async with NotifierRegistry.open(settings.channels, 1, public_url=settings.public_url) as notifiers:
             if channel not in notifiers.descriptions:
                 raise UnknownChannelError(channel, tuple(notifiers.descriptions))
-            return await notifiers.preview(
-                trial_notification(channel, recipient, utc_now(), type=type or TYPE)
-            )
+            try:
+                preview = await notifiers.preview(
+                    trial_notification(channel, recipient, utc_now(), type=type or TYPE)
+                )
+            except DeliveryFailedError as failure:
+                raise CommandFailedError(ExitCode.NOT_DONE, f"can't be sent: {failure}") from None
+            return preview or f"the channel {channel} can't show what it would send"
 
     if type is not None:
         with command_failures():
             preview = anyio.run(previewed)
-        print(preview or f"the channel {channel} can't show what it would send")
+        print(preview)
         if not send:
             return ExitCode.DONE
     try:

@@ -7,6 +7,7 @@ is looked up in the tables that deliveries use. Other texts are searched for wha
 import re
 from collections.abc import Callable
 
+from certctl_mcp.notifiers.apprise_refusals import apprise_failure_kind
 from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.notifiers.http_refusals import http_failure_kind
 from certctl_mcp.notifiers.smtp_refusals import Step, smtp_failure_kind
@@ -70,15 +71,12 @@ def _phrased(otherwise: FailureKind) -> Callable[[re.Match[str]], FailureKind]:
 
 def _apprise_failure(found: re.Match[str]) -> FailureKind:
     said = found.string[found.end() :]
-    status = _APPRISE_STATUS.search(said)
-    return http_failure_kind(int(status[1]), said) if status else _by_phrase(said, FailureKind.UNKNOWN)
+    return apprise_failure_kind(said) or classify(said)
 
 
 def _by_phrase(text: str, otherwise: FailureKind) -> FailureKind:
     return next((kind for phrase, kind in _PHRASES if phrase.search(text)), otherwise)
 
-
-_APPRISE_STATUS = re.compile(r"error=([1-5][0-9]{2})\b", re.ASCII)
 
 _WRAPPED = re.compile(r"failed to send (?:alert|event) (?:email|via webhook): |email: ")
 """What certctl's server puts in front of some of its own sentences."""
@@ -116,7 +114,8 @@ _SENTENCES: tuple[tuple[re.Pattern[str], FailureKind | Callable[[re.Match[str]],
         (r"no notifier configured for channel ", FailureKind.NO_NOTIFIER),
         (r"abandoned [0-9]+ times: |broken off before it was answered", FailureKind.ABANDONED),
         (r"the notifier failed: ", _phrased(FailureKind.DEFECT)),
-        (r"Apprise could not deliver: ", _apprise_failure),
+        (r"Apprise could not deliver: (?:[0-9]+ of [0-9]+ rooms are missing: )?", _apprise_failure),
+        (r"no time was left for the other rooms", FailureKind.TIMEOUT),
         (r".{1,400}? can't be used(?: as it is set up)?: ", FailureKind.SETUP),
         # certctl's server, and notifiers of other packages that say it as briefly.
         (r"(?:[a-z]+: (?:webhook|API) returned )?HTTP (?P<code>[1-9][0-9]{2})\b", _answered),

@@ -4,7 +4,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from certctl_mcp.config.destinations import Channel, EmailDestination, PluginDestination, WebhookDestination
+from certctl_mcp.config.destinations import (
+    Channel,
+    EmailDestination,
+    NetworkDestination,
+    PluginDestination,
+    WebhookDestination,
+)
 
 HIDDEN = "correct-horse"
 
@@ -36,6 +42,47 @@ def test_a_url_that_can_not_be_sent_to_is_refused_without_showing_it(url: str) -
         message = refusal(**settings)
         assert "must be a URL" in message
         assert HIDDEN not in message
+
+
+@pytest.mark.parametrize(
+    "url", [f"https://a%3Ab:{HIDDEN}@h/", f"https://a%3ab:{HIDDEN}@h/", f"https://%3A:{HIDDEN}@h/"]
+)
+def test_a_user_name_with_a_colon_is_refused_at_the_start(url: str) -> None:
+    for settings in ({"kind": "webhook", "url": url}, {"kind": "slack", "webhook_url": url}):
+        message = refusal(**settings)
+        assert "must have no colon in its user name" in message
+        assert HIDDEN not in message
+    Channel.model_validate({"name": "c", "destination": {"kind": "webhook", "url": "https://a%40b:%3A@h/"}})
+
+
+@pytest.mark.parametrize(
+    ("host", "ascii_host"),
+    [
+        ("straße.de", "xn--strae-oqa.de"),
+        ("bücher.example", "xn--bcher-kva.example"),
+        ("BÜCHER.example", "xn--bcher-kva.example"),
+        ("xn--strae-oqa.de", "xn--strae-oqa.de"),
+    ],
+)
+def test_an_international_host_is_encoded_alike_for_relay_and_receiver(host: str, ascii_host: str) -> None:
+    for settings, address in (
+        ({"kind": "webhook", "url": f"https://u:p@{host}:8443/x"}, f"https://u:p@{ascii_host}:8443/x"),
+        ({"kind": "teams", "webhook_url": f"https://{host}/x"}, f"https://{ascii_host}/x"),
+        (
+            {"kind": "pagerduty", "routing_key": "k", "api_url": f"https://{host}/x"},
+            f"https://{ascii_host}/x",
+        ),
+        ({"kind": "email", "host": host, "from_address": "a@b"}, f"smtp://{ascii_host}:587"),
+    ):
+        destination = Channel.model_validate({"name": "c", "destination": settings}).destination
+        assert isinstance(destination, NetworkDestination)
+        assert destination.address == address
+
+
+@pytest.mark.parametrize("host", ["\u200d.de", "a_ü.de", "-ü.de"])
+def test_a_host_that_can_not_be_encoded_is_refused(host: str) -> None:
+    assert "must be" in refusal(kind="webhook", url=f"https://{host}/")
+    assert "must be a host name" in refusal(kind="email", host=host, from_address="a@b")
 
 
 @pytest.mark.parametrize("name", ["", "X Y", "X:", "X\r\nY", "é", "Host", "content-length", "Webhook-Id"])

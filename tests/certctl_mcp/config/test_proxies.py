@@ -1,5 +1,6 @@
 import pytest
 
+from certctl_mcp.config.errors import SettingsError
 from certctl_mcp.config.proxies import environment_proxy
 from certctl_mcp.config.settings import load_settings
 
@@ -16,7 +17,8 @@ PROXY = "http://proxy.example.com:3128"
         ({"HTTP_PROXY": "proxy.example.com:3128"}, "http://a.example/", PROXY),
         ({"ALL_PROXY": PROXY}, "smtp://mail.example.com:587", PROXY),
         ({"HTTPS_PROXY": PROXY}, "smtp://mail.example.com:587", None),
-        ({"ALL_PROXY": "socks5://proxy.example.com"}, "https://a.example/", None),
+        ({"HTTPS_PROXY": PROXY, "ALL_PROXY": "socks5://proxy.example.com"}, "https://a.example/", PROXY),
+        ({"HTTPS_PROXY": "direct", "ALL_PROXY": PROXY}, "https://a.example/", "direct"),
         ({"HTTPS_PROXY": PROXY, "NO_PROXY": "a.example"}, "https://a.example/", None),
         ({"HTTPS_PROXY": PROXY, "NO_PROXY": ".example"}, "https://a.example/", None),
         ({"HTTPS_PROXY": PROXY, "NO_PROXY": "b.example, *"}, "https://a.example/", None),
@@ -27,7 +29,27 @@ PROXY = "http://proxy.example.com:3128"
     ],
 )
 def test_the_variables_name_the_proxy(environ: dict[str, str], url: str, proxy: str | None) -> None:
-    assert environment_proxy(environ, url) == proxy
+    named = environment_proxy(environ, url)
+    assert (named.get_secret_value() if named else None) == proxy
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    ["socks5://ada:hidden@a", "socks5h://a:1080", "https://a:3129", "http://", "http://a:0", "ftp://a"],
+)
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "all_proxy"])
+def test_a_proxy_that_can_not_be_used_is_refused_at_the_start(variable: str, proxy: str) -> None:
+    environ = {"CERTCTL_SLACK_WEBHOOK_URL": "https://hooks.example.com/x", variable: proxy}
+    with pytest.raises(SettingsError) as caught:
+        load_settings(None, environ)
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"{variable.upper()} must be an HTTP proxy such as http://")
+    assert "the channel Slack" in problem
+    assert "hidden" not in problem
+    for way_out in ({"CERTCTL_SLACK_PROXY": "direct"}, {"NO_PROXY": ".example.com"}):
+        (channel,) = load_settings(None, environ | way_out).channels
+        assert channel.destination.kind == "slack"
+        assert channel.destination.proxy_url is None
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,12 @@ class Authority:
         self.ca_file = str(directory / "ca.pem")
         self.client_cert = str(directory / "client.pem")
         self._authority.cert_pem.write_to_path(self.ca_file)
-        self._authority.issue_cert("client").private_key_and_cert_chain_pem.write_to_path(self.client_cert)
+        client = self._authority.issue_cert("client")
+        client.private_key_and_cert_chain_pem.write_to_path(self.client_cert)
+        self.client_cert_alone = str(directory / "client-cert.pem")
+        self.client_key = str(directory / "client-key.pem")
+        Path(self.client_cert_alone).write_bytes(b"".join(pem.bytes() for pem in client.cert_chain_pems))
+        client.private_key_pem.write_to_path(self.client_key)
 
     def server(self, *, asks_client: bool = False) -> ssl.SSLContext:
         """`asks_client`: only clients with a certificate of the authority may connect."""

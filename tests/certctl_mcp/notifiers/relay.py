@@ -33,6 +33,8 @@ class Relay:
     """Answers each step with the reply set for it, where there is one, instead of taking it."""
 
     address: tuple[str, int] = ("", 0)
+    greeting_seconds: float = 0
+    """How long it takes to greet."""
     sender_reply: str = ""
     recipient_replies: dict[str, str] = field(default_factory=dict)
     data_reply: str = ""
@@ -49,6 +51,16 @@ class Relay:
     def only(self) -> Taken:
         (taken,) = self.taken
         return taken
+
+
+class _Session(SMTP):
+    """Greets when it is time to."""
+
+    relay: Relay
+
+    async def _handle_client(self) -> None:
+        await asyncio.sleep(self.relay.greeting_seconds)
+        await super()._handle_client()
 
 
 class _Steps:
@@ -119,7 +131,7 @@ async def relaying(
         with warnings.catch_warnings():
             # aiosmtpd does not count TLS from the first byte as TLS, and warns of a login without it.
             warnings.simplefilter("ignore")
-            return SMTP(
+            made = _Session(
                 _Steps(relay),
                 hostname="relay.example.com",
                 enable_SMTPUTF8=smtputf8,
@@ -128,6 +140,8 @@ async def relaying(
                 auth_require_tls=tls is None,
                 **settings,
             )
+        made.relay = relay
+        return made
 
     server = await asyncio.get_running_loop().create_server(session, "127.0.0.1", 0, ssl=tls)
     relay.address = server.sockets[0].getsockname()

@@ -172,17 +172,6 @@ async def test_a_long_message_is_split_unless_the_url_says_otherwise(rooms: type
     assert len(rooms.heard) == 1
 
 
-@pytest.mark.parametrize(
-    "mention",
-    ["@everyone", "@here", "@channel", "<@123>", "<@&456>", "<!channel>", "<#C02>", "(@room)"],
-)
-async def test_nobody_can_be_called_by_a_message(rooms: type[Rooms], mention: str) -> None:
-    await in_rooms("rooms://host/a").send(notification(type=mention, message=f"{mention} at ops@example.com"))
-    ((_, text),) = rooms.heard
-    assert mention not in text
-    assert "ops@example.com" in text
-
-
 async def test_a_later_attempt_goes_to_the_rooms_that_were_missed(rooms: type[Rooms]) -> None:
     chat, sent = in_rooms(), notification()
     rooms.closed = {"b"}

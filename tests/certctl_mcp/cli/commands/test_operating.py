@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
@@ -81,6 +82,47 @@ def test_test_says_why_a_channel_does_not_deliver_and_stores_nothing(command_lin
     command_line("migrate")
     assert json.loads(command_line("test", "Webhook", "--json").out)["failure"] is not None
     assert command_line("audit").out.splitlines()[1].split()[-2] == "test"
+
+
+def test_test_prints_what_a_type_would_look_like_and_sends_it_only_if_told_to(
+    command_line: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = tmp_path / "settings.toml"
+    settings.write_text(
+        """
+        public_url = "https://alerts.example.com"
+        [channels.Webhook.templates.Revocation]
+        body = "$type for $recipient\\n$link"
+        [channels.Email]
+        host = "127.0.0.1"
+        port = 9
+        from_address = "certs@example.com"
+        recipients = ["*@example.com"]
+        security = "none"
+        """
+    )
+    monkeypatch.setenv("CERTCTL_CONFIG", str(settings))
+    revocation = ["--type", "Revocation", "--recipient", "ops@example.com"]
+    code, out, err = command_line("test", "Webhook", *revocation)
+    assert (code, err) == (0, "")
+    assert json.loads(out)["data"]["message"].startswith(
+        "Revocation for ops@example.com\nhttps://alerts.example.com/?notification="
+    )
+    mail = command_line("test", "Email", *revocation)
+    assert mail.code == 0
+    assert "To: ops@example.com\n" in mail.out
+    assert "Subject: Revocation: " in mail.out
+    assert not command_line.database.exists()
+    sent = command_line("test", "Webhook", *revocation, "--send")
+    assert sent.code == 1
+    assert json.loads(sent.out)["type"] == "Revocation"
+    assert "not delivered: the connection to 127.0.0.1:9 failed" in sent.err
+    nobody = command_line("test", "Email", "--type", "Revocation", "--recipient", "ops")
+    assert (nobody.code, nobody.out) == (1, "")
+    assert "can't be sent: not an e-mail address: 'ops'" in nobody.err
+    eve = command_line("test", "Email", "--type", "Revocation", "--recipient", "eve@evil.example", "--send")
+    assert eve.code == 1
+    assert "may only go to *@example.com" in eve.err
 
 
 def test_the_audit_log_tells_who_did_what_even_to_what_is_gone(command_line: CommandLine) -> None:

@@ -3,12 +3,15 @@
 from datetime import timedelta
 
 import pytest
+from mcp import Client
 
+from certctl_mcp.config.settings import load_settings
+from storage.database import Database
 from storage.models import AuditAction, NotificationStatus
 from storage.repository import NotificationRepository
 from tests.builders import Queue, SettableClock
 from tests.certctl_mcp.mcp_server.tools.conftest import Assistant
-from tests.serving import Destination
+from tests.serving import Destination, server
 
 ALERT = {"type": "ExpirationWarning", "channel": "Webhook", "message": "api.example.com expires in 7 days"}
 
@@ -134,3 +137,46 @@ async def test_only_configured_channels_can_be_tested(assistant: Assistant) -> N
     assert "did you mean 'Webhook'?" in why
     why = await assistant.refused("send_test_notification", channel="Webhook", recipient="nul\0")
     assert why == "recipient: must not contain the NUL character, which databases can't store"
+
+
+@pytest.mark.parametrize(
+    ("patterns", "allowed", "refused"),
+    [
+        ("", "ops@example.com", "ops@example.org"),
+        ("*@example.org", "Ops <ops@example.org>", "ops@example.com"),
+        ("ops@example.org, *@mail.example.org", "a@mail.example.org; ops@example.org", "eve@example.org"),
+    ],
+)
+async def test_mail_goes_only_where_the_operator_allows_it(
+    database: Database,
+    clock: SettableClock,
+    database_url: str,
+    repository: NotificationRepository,
+    patterns: str,
+    allowed: str,
+    refused: str,
+) -> None:
+    environ = {
+        "CERTCTL_DATABASE_URL": database_url,
+        "CERTCTL_SMTP_HOST": "mail.example.com",
+        "CERTCTL_SMTP_FROM_ADDRESS": "Certs <certs@example.com>",
+        "CERTCTL_SMTP_RECIPIENTS": patterns,
+    }
+    mails = Destination()
+    async with Client(server(database, clock, load_settings(None, environ), {"Email": mails})) as client:
+        assistant = Assistant(client)
+        alert = ALERT | {"channel": "Email"}
+        for tool, arguments in (
+            ("send_notification", alert),
+            ("send_test_notification", {"channel": "Email"}),
+        ):
+            for recipient in (refused, f"{allowed}, {refused}"):
+                why = await assistant.refused(tool, **arguments, recipient=recipient)
+                assert "mail over Email may only go to " in why
+                assert "CERTCTL_SMTP_RECIPIENTS" in why
+            assert mails.delivered == []
+            assert await repository.audit_log(limit=5) == ()
+        await assistant.call("send_test_notification", channel="Email", recipient=allowed)
+        await assistant.call("send_notification", **alert, recipient=allowed)
+        await assistant.call("retry_due_notifications")
+    assert [mail.recipient for mail in mails.delivered] == [allowed, allowed]
