@@ -22,7 +22,7 @@ _WAITING = """\
 certctl-mcp is waiting for an MCP client to speak on stdin. Hosts such as Claude
 Desktop or VS Code start it themselves; add this to the host's configuration:
 
-  {"mcpServers": {"certctl": {"command": "certctl-mcp"}}}
+  {"mcpServers": {"certctl-notifications": {"command": "certctl-mcp"}}}
 
 For use in a terminal see certctl-mcp --help. Ctrl-C ends."""
 

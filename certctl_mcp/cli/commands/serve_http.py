@@ -46,12 +46,11 @@ def serve(
             raise CommandFailedError(ExitCode.USAGE, f"{option} is for serving HTTP: add --http")
         return stdio.serve(config, chosen)
 
-    import anyio
-
     from certctl_mcp.cli.commands.exit_on_error import command_failures
     from certctl_mcp.cli.commands.start_log import start_log
     from certctl_mcp.config.settings import load_settings
     from certctl_mcp.http.exposure import require_keys_beyond_loopback
+    from certctl_mcp.runtime.event_loop import run
 
     on_terminal = os.isatty(0)
     with command_failures():
@@ -61,5 +60,5 @@ def serve(
         from certctl_mcp.http.serving import serve_http
 
         start_log(settings, os.environ, config)
-        reason = anyio.run(serve_http, settings)
+        reason = run(serve_http, settings)
     return exit_code_after(reason, on_terminal=on_terminal)

@@ -28,12 +28,11 @@ def worker(
     """
     if metrics_host is not None and metrics_port is None:
         raise CommandFailedError(ExitCode.USAGE, "--metrics-host goes with --metrics-port")
-    import anyio
-
     from certctl_mcp.cli.commands.exit_on_error import command_failures
     from certctl_mcp.cli.commands.start_log import start_log
     from certctl_mcp.config.settings import load_settings
     from certctl_mcp.http.exposure import require_keys_beyond_loopback
+    from certctl_mcp.runtime.event_loop import run
 
     with command_failures():
         given = {"host": metrics_host or "127.0.0.1", "port": metrics_port}
@@ -47,5 +46,5 @@ def worker(
         from certctl_mcp.cli.worker import run_worker
 
         start_log(settings, os.environ, config)
-        reason = anyio.run(run_worker, settings, metrics_port is not None)
+        reason = run(run_worker, settings, metrics_port is not None)
     return exit_code_after(reason, on_terminal=os.isatty(0))
