@@ -29,6 +29,9 @@ from storage.errors import (
 LONGEST = 1000
 """Characters of an explanation."""
 
+_MOST_ERRORS = 10
+"""More than fit into an explanation."""
+
 # The messages of these errors name the database's place on the machine, which is not an assistant's business.
 _STORAGE: tuple[tuple[type[StorageError], str], ...] = (
     (
@@ -100,7 +103,8 @@ def similar_name(failure: BaseException | None) -> str | None:
 
 def arguments_explained(invalid: ValidationError) -> str:
     """What is wrong with each argument."""
-    return _bounded(" ".join(_argument(error) for error in invalid.errors(include_url=False)))
+    errors = invalid.errors(include_url=False)[:_MOST_ERRORS]
+    return _bounded(" ".join(map(_argument, errors)))
 
 
 def unknown_names(what: str, given: Sequence[str], allowed: Sequence[str]) -> str:
@@ -108,7 +112,7 @@ def unknown_names(what: str, given: Sequence[str], allowed: Sequence[str]) -> st
     if len(given) == 1:
         return unknown_name(what, given[0], allowed)
     listed = ", ".join(
-        _given(name) if (nearest := nearest_name(name, allowed)) is None else f"{_given(name)} ({nearest}?)"
+        _given(name) if (nearest := nearest_name(name, allowed)) is None else f"{_given(name)} ({nearest!r}?)"
         for name in given[:5]
     )
     more = f" and {len(given) - 5} more" if len(given) > 5 else ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, FailFast, Field
 
 from certctl_mcp.services.errors import RequestError, quoted
 from certctl_mcp.services.ids import parse_id
@@ -30,7 +30,11 @@ def _as_tuple(given: object) -> object:
 
 # The descriptions are for fronts that build a schema from them.
 Statuses = Annotated[
-    tuple[NotificationStatus, ...], BeforeValidator(_as_tuple), Field(description="Any of these.")
+    tuple[NotificationStatus, ...],
+    # A list may be long, and each error takes time.
+    FailFast(),
+    BeforeValidator(_as_tuple),
+    Field(description="Any of these."),
 ]
 Channel = Annotated[str | None, Field(description="See list_channels.")]
 Type = Annotated[str | None, Field(description="Such as ExpirationWarning.")]

@@ -17,8 +17,10 @@ from certctl_mcp.config.settings import load_settings
 from certctl_mcp.http.app import http_server
 from certctl_mcp.http.connections import Connections, connection_limit
 from certctl_mcp.http.protocol import MAX_HEAD, Timeouts
+from certctl_mcp.http.sessions import MAX_PER_CALLER
 from certctl_mcp.http.web_server import WebServer, listening
-from tests.certctl_mcp.http.conftest import ADMIN, KEYS
+from storage.models import NotificationStatus, NotificationType
+from tests.certctl_mcp.http.conftest import ADMIN, KEYS, OPERATOR, READER
 from tests.e2e.http_receiver import receiving
 from tests.holding import Held
 
@@ -162,6 +164,14 @@ def request(method: str, path: str, body: bytes = b"", **headers: str) -> bytes:
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     lines += [f"Content-Length: {len(body)}"] if body else []
     return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+async def alert(server: Server) -> None:
+    """Sends one from another address than the attacker's."""
+    body = json.dumps({"type": "T", "channel": "Webhook", "message": "it expires"}).encode()
+    headers = {"Authorization": f"Bearer {ADMIN}", "Content_Type": "application/json"}
+    sent = await server.ask(request("POST", "/api/v1/notifications", body, **headers), NEIGHBOUR)
+    assert sent.status == 201
 
 
 async def test_a_response_never_waits_for_an_acknowledgement(start: Start) -> None:
@@ -360,10 +370,7 @@ async def test_all_at_once_delay_neither_another_client_nor_a_delivery(start: St
                 await server.ask(raw)
 
         async def deliver() -> None:
-            body = json.dumps({"type": "T", "channel": "Webhook", "message": "it expires"}).encode()
-            headers = {"Authorization": f"Bearer {ADMIN}", "Content_Type": "application/json"}
-            sent = await server.ask(request("POST", "/api/v1/notifications", body, **headers), NEIGHBOUR)
-            assert sent.status == 201
+            await alert(server)
             assert await asyncio.to_thread(receiver.asked.wait, PATIENCE)
 
         attacks: list[Callable[[], Coroutine[object, object, None]]]
@@ -371,3 +378,97 @@ async def test_all_at_once_delay_neither_another_client_nor_a_delivery(start: St
         async with neighbour_is_served(server), asyncio.TaskGroup() as tasks:
             for attack in attacks:
                 tasks.create_task(attack())
+
+
+def rpc(method: str, params: dict[str, object], key: str, **headers: str) -> bytes:
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+    given = {
+        "Authorization": f"Bearer {key}",
+        "Content_Type": "application/json",
+        "Accept": "application/json, text/event-stream",
+    }
+    return request("POST", "/mcp", body, **(given | headers))
+
+
+def initialize(key: str) -> bytes:
+    client = {"name": "raw", "version": "1"}
+    params: dict[str, object]
+    params = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client}
+    return rpc("initialize", params, key, Accept="application/json")
+
+
+def listen(key: str) -> bytes:
+    """Subscribes to 35 lists, in one request whose response is a stream."""
+    uris = [
+        f"certctl://notifications?status={status}&type={type_}"
+        for status in NotificationStatus
+        for type_ in NotificationType
+    ]
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    params: dict[str, object] = {"notifications": {"resourceSubscriptions": uris}, "_meta": meta}
+    return rpc(
+        "subscriptions/listen",
+        params,
+        key,
+        MCP_Protocol_Version="2026-07-28",
+        Mcp_Method="subscriptions/listen",
+    )
+
+
+async def first_event(client: Client) -> bytes:
+    async with asyncio.timeout(PATIENCE):
+        await client.reader.readuntil(b"\r\n\r\n")
+        return await client.reader.readuntil(b"}")
+
+
+async def test_sessions_and_subscriptions_of_one_caller_leave_room_for_others(start: Start) -> None:
+    with receiving() as receiver:
+        server = await start(400, CERTCTL_WEBHOOK_URL=f"http://127.0.0.1:{receiver.server_port}/hook")
+
+        async def open_sessions() -> None:
+            client = await server.connect()
+            for _ in range(MAX_PER_CALLER + 30):
+                assert (await client.ask(initialize(OPERATOR))).status == 200
+
+        async def subscribe() -> list[bytes]:
+            clients = [await server.connect() for _ in range(8)]
+            for client in clients:
+                client.writer.write(listen(OPERATOR))
+            return [await first_event(client) for client in clients]
+
+        async with neighbour_is_served(server), asyncio.TaskGroup() as tasks:
+            tasks.create_task(open_sessions())
+            subscribed = tasks.create_task(subscribe())
+        refused = [event for event in subscribed.result() if b"200 subscriptions are open" in event]
+        assert 0 < len(refused) < 8
+        # Another caller opens a session and subscribes, and its alert is delivered.
+        assert (await server.ask(initialize(ADMIN), NEIGHBOUR)).status == 200
+        neighbour = await server.connect(NEIGHBOUR)
+        neighbour.writer.write(listen(ADMIN))
+        assert b"subscriptions are open" not in await first_event(neighbour)
+        await alert(server)
+        assert await asyncio.to_thread(receiver.asked.wait, PATIENCE)
+
+
+async def test_wrong_keys_through_a_proxy_keep_no_right_key_out(start: Start) -> None:
+    server = await start(CERTCTL_SERVER_TRUSTED_PROXIES=ATTACKER)
+
+    async def guess(address: str) -> set[int]:
+        client = await server.connect()
+        wrong = request(
+            "GET", "/api/v1/notifications", Authorization="Bearer wrong-key", X_Forwarded_For=address
+        )
+        return {(await client.ask(wrong)).status for _ in range(50)}
+
+    async with neighbour_is_served(server):
+        assert await guess("192.0.2.1") == {401, 429}
+    # Neither from the address of the wrong ones, nor from another behind the same proxy.
+    for address in ("192.0.2.1", "192.0.2.2"):
+        right = request(
+            "GET", "/api/v1/auth/check", Authorization=f"Bearer {READER}", X_Forwarded_For=address
+        )
+        assert (await server.ask(right)).status == 200
+    assert 401 in await guess("192.0.2.2")

@@ -10,6 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 from certctl_mcp.http.limits import MAX_KEYS, BodyLimit, TokenBuckets
 from certctl_mcp.http.problem_details import new_request_id
 from tests.certctl_mcp.http.conftest import KEYS, OPERATOR, READER, Serve, Served
+from tests.certctl_mcp.http.test_mcp import MODERN, MODERN_HEADERS, post
 
 LIST = "/api/v1/notifications"
 
@@ -33,6 +34,32 @@ async def test_a_body_that_turns_out_too_large_is_refused_as_well(serve: Serve) 
     async with served.client(**{"Content-Type": "application/json"}) as client:
         refused = await client.post(LIST, content=parts())
     assert refused.status_code == 413
+
+
+MANY = {f"unknown key {number}": number for number in range(40_000)}
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"name": "list_notifications", "arguments": MANY},
+        {"name": "list_notifications", "arguments": {"status": list(MANY)}},
+        {"name": "requeue_notifications", "arguments": {"ids": list(MANY)}},
+        {"name": "list_notifications", "arguments": list(MANY)},
+        {"name": MANY},
+        MANY,
+    ],
+    ids=["unknown arguments", "wrong items", "too many items", "not an object", "no name", "no call"],
+)
+async def test_a_large_call_that_is_wrong_is_answered_briefly(
+    served: Served, params: dict[str, object]
+) -> None:
+    call = MODERN | {"method": "tools/call", "params": params | {"_meta": MODERN["params"]["_meta"]}}
+    headers = MODERN_HEADERS | {"mcp_method": "tools/call", "mcp_name": str(params.get("name"))[:30]}
+    async with served.client(OPERATOR) as client:
+        answered = await post(client, call, **headers)
+    assert len(answered.content) < 3_000
+    assert answered.status_code == 400 or answered.json()["result"]["isError"]
 
 
 async def test_the_longest_message_fits_into_the_largest_body(served: Served) -> None:
