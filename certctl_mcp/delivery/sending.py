@@ -39,6 +39,7 @@ class Sender:
         self._find_notifier = find_notifier
         self._send_timeout = send_timeout
         self._longer = longer or {}
+        self._prepared: set[str] = set()
 
     def timeout(self, channel: str) -> timedelta:
         """How long a send over the channel takes at most."""
@@ -46,9 +47,12 @@ class Sender:
 
     async def prepare(self, channel: str) -> None:
         """Build the channel's notifier. The first of a kind is imported, which no timeout bounds."""
+        if channel in self._prepared:
+            return
         # What is wrong with it is the answer of `send`.
         with suppress(Exception):
             await self._find_notifier(channel)
+            self._prepared.add(channel)
 
     async def send(self, notification: Notification) -> Answer:
         """Send once. Nothing that a notifier does raises."""

@@ -25,11 +25,19 @@ class Content:
     title: str
     """The type, unless a template says otherwise."""
     body: str
-    subject: str
-    """One line that tells notifications apart in a list."""
     certificate_id: str | None
     recipient: str
     link: str | None
+    given_subject: str | None = None
+    """What a template says."""
+
+    @property
+    def subject(self) -> str:
+        """One line that tells notifications apart in a list. Made on demand: few channels have one."""
+        if self.given_subject is not None:
+            return self.given_subject
+        subject = f"{single_line(self.title)}: {single_line(self.body[: 4 * _LONGEST_SUMMARY])}"
+        return shorten(subject, _LONGEST_SUMMARY + len(self.title))
 
 
 _NO_TEMPLATE = MessageTemplate()
@@ -67,20 +75,15 @@ class ContentWriter:
         template = self._templates.get(notification.type) or self._templates.get(DEFAULT) or _NO_TEMPLATE
         # Most posts have no template, and pay nothing for its values.
         values = {} if template is _NO_TEMPLATE else _values(notification, link)
-        body = notification.message
+        body, subject = notification.message, None
         if template.body is not None:
             body = Template(template.body).substitute(values)
         if template.subject is not None:
-            title = subject = shorten(
-                single_line(Template(template.subject).substitute(values)), _LONGEST_NAME
-            )
-        else:
-            title = shorten(notification.type, _LONGEST_NAME)
-            subject = f"{single_line(title)}: {single_line(body[: 4 * _LONGEST_SUMMARY])}"
+            subject = shorten(single_line(Template(template.subject).substitute(values)), _LONGEST_NAME)
         return Content(
-            title=title,
+            title=subject if subject is not None else shorten(notification.type, _LONGEST_NAME),
             body=body,
-            subject=shorten(subject, _LONGEST_SUMMARY + len(title)),
+            given_subject=subject,
             certificate_id=shorten(notification.certificate_id, _LONGEST_NAME)
             if notification.certificate_id
             else None,

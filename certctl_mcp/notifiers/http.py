@@ -71,6 +71,7 @@ class Endpoint:
         if "connect_timeout" in network.model_fields_set:
             connect = min(network.connect_timeout.total_seconds(), client.timeouts.total)
         self._timeouts = Timeouts(connect, client.timeouts.total)
+        self._connect_timeout = aiohttp.ClientTimeout(sock_connect=connect)
 
     async def post(self, body: bytes, headers: Mapping[str, str], *, suffix: str = "") -> None:
         """Deliver `body`; the receiver's 2xx is a success, however its answer goes on.
@@ -123,7 +124,7 @@ class Endpoint:
                 allow_redirects=False,
                 ssl=self._tls,
                 proxy=self._proxy,
-                timeout=aiohttp.ClientTimeout(sock_connect=self._timeouts.connect),
+                timeout=self._connect_timeout,
             ) as response:
                 try:
                     return await self._outcome(url, response, exchange)

@@ -36,10 +36,11 @@ class WebhookNotifier(HttpNotifier):
 
     def write(self, notification: Notification) -> Post:
         content = self._content.content(notification)
+        created_at = notification.created_at.isoformat()
         body = encode(
             {
                 "type": notification.type,
-                "timestamp": notification.created_at.isoformat(),
+                "timestamp": created_at,
                 "data": {
                     "id": notification.id,
                     "type": notification.type,
@@ -47,7 +48,7 @@ class WebhookNotifier(HttpNotifier):
                     "channel": notification.channel,
                     "recipient": notification.recipient,
                     "message": content.body,
-                    "created_at": notification.created_at.isoformat(),
+                    "created_at": created_at,
                     **({"link": content.link} if content.link else {}),
                 },
             }
