@@ -1,6 +1,7 @@
 """The REST API: certctl's own routes for notifications and statistics, usable by its clients."""
 
 import re
+from functools import partial
 from typing import Annotated, Literal
 from urllib.parse import quote, unquote
 
@@ -12,7 +13,6 @@ from starlette.exceptions import HTTPException
 
 from certctl_mcp.config.api_keys import Role
 from certctl_mcp.config.tool_groups import ToolGroup
-from certctl_mcp.http.api.conditional import json_response
 from certctl_mcp.http.api.documents import (
     AuthCheck,
     AuthInfo,
@@ -27,6 +27,7 @@ from certctl_mcp.http.api.documents import (
     notification_document,
 )
 from certctl_mcp.http.auth.principal import actor_of, caller_of, permitted
+from certctl_mcp.http.conditional import Document, document_of, json_response
 from certctl_mcp.http.state import ServingState, state_of
 from certctl_mcp.runtime.application import Application
 from certctl_mcp.services.dashboard import DashboardSummary
@@ -140,23 +141,30 @@ class ListQuery(BaseModel):
 
 @router.get("/notifications", response_model=NotificationList, dependencies=[_may_read])
 async def list_notifications(
-    query: Annotated[ListQuery, Query()], opened: Opened, if_none_match: IfNoneMatch = None
+    query: Annotated[ListQuery, Query()], opened: Opened, state: State, if_none_match: IfNoneMatch = None
 ) -> Response:
     """List notifications, newest first."""
     if query.cursor and query.page:
         raise HTTPException(422, "page and cursor exclude each other: give one of them")
+    version = opened.repository.changes.data_version
+    page = await state.shared.get(query.model_dump_json(), partial(_page, query, opened), version)
+    return json_response(page, if_none_match=if_none_match)
+
+
+async def _page(query: ListQuery, opened: Application) -> Document:
     per_page, page = query.per_page or PER_PAGE, query.page or 1
     found = await opened.repository.list(
         query.filter(), limit=per_page, cursor=query.cursor or None, skip=(page - 1) * per_page
     )
-    answer = NotificationList(
-        data=tuple(notification_document(notification) for notification in found.items),
-        total=await opened.repository.count(query.filter()),
-        page=None if query.cursor else page,
-        per_page=per_page,
-        next_cursor=found.next_cursor,
+    return document_of(
+        NotificationList(
+            data=tuple(notification_document(notification) for notification in found.items),
+            total=await opened.repository.count(query.filter()),
+            page=None if query.cursor else page,
+            per_page=per_page,
+            next_cursor=found.next_cursor,
+        )
     )
-    return json_response(answer, if_none_match=if_none_match)
 
 
 @router.post("/notifications", status_code=201, response_model=NotificationDocument, dependencies=[_may_send])
@@ -221,7 +229,8 @@ async def mark_notification_read(notification_id: Id, opened: Opened, actor: Act
 async def get_dashboard_summary(opened: Opened, if_none_match: IfNoneMatch = None) -> Response:
     """Get the counts of certificates, agents, jobs and notifications."""
     summary = await opened.stats.dashboard_summary()
-    return json_response(summary, if_none_match=if_none_match, volatile=frozenset({"completed_at"}))
+    document = document_of(summary, volatile=frozenset({"completed_at"}))
+    return json_response(document, if_none_match=if_none_match)
 
 
 @router.get("/auth/info", response_model=AuthInfo)
