@@ -2,14 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
+from time import monotonic
 from urllib.parse import urlsplit
+
+from storage.database import Database
+from storage.errors import DatabaseUnreachableError
 
 COMMIT = b"COMMIT;"
 
 SOON = timedelta(milliseconds=300)
 """How long who is impatient waits for an answer."""
+
+_REACHED_WITHIN = 60.0
+"""Seconds that a server which is there may take to let whoever is impatient in."""
 
 _CHUNK = 1 << 16
 
@@ -147,3 +154,19 @@ async def line_to(url: str) -> AsyncIterator[Line]:
         for task in tuple(carrying):
             task.cancel()
         await asyncio.gather(*carrying, return_exceptions=True)
+
+
+@asynccontextmanager
+async def reached(url: str) -> AsyncIterator[Database]:
+    """The database at `url`, opened by whoever is impatient, however often a busy machine lets it wait."""
+    until = monotonic() + _REACHED_WITHIN
+    async with AsyncExitStack() as stack:
+        while True:
+            try:
+                database = await stack.enter_async_context(Database.open(url))
+            except DatabaseUnreachableError:
+                if monotonic() > until:
+                    raise
+            else:
+                break
+        yield database

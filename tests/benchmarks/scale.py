@@ -44,7 +44,9 @@ class Scale:
     pools: tuple[int, ...]
     """Sizes of procrastinate's connection pool, of which the best is compared with."""
     rates: tuple[int, ...]
-    """Alerts a second whose way to the receiver is timed."""
+    """Alerts a second whose way to the receiver is timed; one by one it always is."""
+    workers: tuple[int, ...]
+    """Processes that empty a queue together."""
 
 
 FULL = Scale(
@@ -67,6 +69,7 @@ FULL = Scale(
     kept_alive_seconds=5,
     pools=(4, 10, 50),
     rates=(50, 200),
+    workers=(1, 2, 4),
 )
 TINY = Scale(
     rounds=1,
@@ -87,5 +90,6 @@ TINY = Scale(
     kept_alive=(1, 2),
     kept_alive_seconds=0.1,
     pools=(4,),
-    rates=(200,),
+    rates=(),
+    workers=(1, 2),
 )

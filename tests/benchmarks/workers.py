@@ -16,8 +16,6 @@ from tests.benchmarks.stored_rows import add_due, fill
 from tests.benchmarks.turns import Turn, by_figure, take_turns
 from tests.benchmarks.workspace import Workspace
 
-WORKERS = (1, 2, 4)
-
 
 def run(scale: Scale, _workspace: Workspace) -> list[Comparison]:
     due = scale.deliveries // 2
@@ -29,7 +27,7 @@ def run(scale: Scale, _workspace: Workspace) -> list[Comparison]:
                 asyncio.run(add_due(url, due))
                 return emptied_by(workers, url, receiver, due)
 
-        contestants: dict[str, Turn] = {f"{n} workers": partial(turn, n) for n in WORKERS}
+        contestants: dict[str, Turn] = {f"{n} workers": partial(turn, n) for n in scale.workers}
         figures = by_figure(take_turns(contestants, scale.rounds))
     title = f"{due:,} due, {CONCURRENCY} at once a worker:"
     return [

@@ -11,14 +11,13 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from storage.database import Database
 from storage.errors import StorageError
 from storage.models import Accepted, Notification
 from storage.repository import NotificationRepository
 from tests import postgresql
 from tests.builders import new_notification
 from tests.certctl_mcp.sending import PATIENCE, Acting, retry_loop, running
-from tests.line import SOON
+from tests.line import SOON, reached
 from tests.memory import MEMORY
 from tests.postgresql import NoServerError, Server
 from tests.reliability.progress import until_sent
@@ -74,7 +73,7 @@ async def test_what_was_accepted_is_delivered_once_the_standby_has_taken_over(
             lost.set()
 
     notifier = Acting(lose_the_primary)
-    async with asyncio.timeout(3 * PATIENCE.total_seconds()), Database.open(url) as database:
+    async with asyncio.timeout(3 * PATIENCE.total_seconds()), reached(url) as database:
         repository = NotificationRepository(database)
         before = [await accepted(repository, number) for number in range(ALERTS)]
         async with running(retry_loop(database, {"Webhook": notifier})):

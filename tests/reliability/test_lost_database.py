@@ -13,7 +13,7 @@ from storage.repository import NotificationRepository
 from tests.builders import new_notification
 from tests.certctl_mcp.sending import PATIENCE, Acting, Delivering, retry_loop, running
 from tests.holding import Held
-from tests.line import SOON, Line
+from tests.line import SOON, Line, reached
 from tests.reliability.progress import until_sent
 
 LEASE = timedelta(seconds=2)
@@ -30,14 +30,14 @@ def soon(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 async def here(soon: None, line: Line) -> AsyncIterator[Database]:
     """By a line that can be lost."""
-    held = Held(Database.open(line.url))
+    held = Held(reached(line.url))
     yield await held.enter()
     await held.leave()
 
 
 @pytest.fixture
 async def elsewhere(postgresql_url: str) -> AsyncIterator[Database]:
-    held = Held(Database.open(postgresql_url))
+    held = Held(reached(postgresql_url))
     yield await held.enter()
     await held.leave()
 

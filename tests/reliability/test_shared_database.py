@@ -11,6 +11,7 @@ from storage.database import Database
 from storage.models import NotificationFilter
 from storage.repository import NotificationRepository
 from tests.builders import new_notification
+from tests.exploration import size
 from tests.reliability.fleet import READY, SERVER, WORKER, Fleet
 from tests.reliability.progress import until_sent
 from tests.reliability.receiver import Arrival, Receiver
@@ -23,7 +24,9 @@ KILLED = 8
 @pytest.fixture
 def number(database_url: str) -> int:
     """Notifications to deliver. On PostgreSQL fewer do, for no lock of all makes them take turns."""
-    return 2000 if database_url.startswith("sqlite") else 600
+    if database_url.startswith("sqlite"):
+        return size(short=800, long=2000)
+    return size(short=400, long=600)
 
 
 async def accept(database: Database, number: int) -> dict[str, str]:

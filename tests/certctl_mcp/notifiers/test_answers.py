@@ -60,16 +60,22 @@ class Splitting:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.at: int | None = None
+        self.is_complete = False
+        """Whether both parts have been handed over."""
         whole = ObservedConnection.data_received
         splitting = self
 
         def data_received(connection: ObservedConnection, data: bytes) -> None:
             at, splitting.at = splitting.at, None
             if at is None or at >= len(data):
-                whole(connection, data)
+                finish(connection, data)
                 return
             whole(connection, data[:at])
-            asyncio.get_running_loop().call_later(0, whole, connection, data[at:])
+            asyncio.get_running_loop().call_later(0, finish, connection, data[at:])
+
+        def finish(connection: ObservedConnection, rest: bytes) -> None:
+            splitting.is_complete = True
+            whole(connection, rest)
 
         monkeypatch.setattr(ObservedConnection, "data_received", data_received)
 
@@ -85,6 +91,15 @@ def splits(answer: bytes) -> list[int]:
     if len(answer) < 300:
         return list(range(1, len(answer)))
     return [*range(1, 40), 4_000, 8_190, *range(len(answer) - 30, len(answer))]
+
+
+async def outcome_of(endpoint: Endpoint, status: int) -> str:
+    try:
+        await endpoint.post(b"{}", {})
+    except DeliveryFailedError as failure:
+        sentence = str(failure).partition(f"answered {status}")[1]
+        return f"{sentence} {failure.kind} {failure.permanent}"
+    return f"answered {status}" if status < 300 else "delivered"
 
 
 @pytest.mark.usefixtures("impatient")
@@ -107,14 +122,12 @@ async def test_an_answer_has_one_outcome_in_every_split(
             answer = beginning.encode() + NOISE[noise]
             outcomes = set()
             for at in splits(answer):
-                splitting.at = at
-                try:
-                    await endpoint.post(b"{}", {})
-                except DeliveryFailedError as failure:
-                    sentence = str(failure).partition(f"answered {status}")[1]
-                    outcomes.add(f"{sentence} {failure.kind} {failure.permanent}")
-                else:
-                    outcomes.add(f"answered {status}" if status < 300 else "delivered")
+                splitting.is_complete = False
+                # On a busy machine the answer may come after the deadline that one noise needs.
+                while not splitting.is_complete:
+                    splitting.at = at
+                    outcome = await outcome_of(endpoint, status)
+                outcomes.add(outcome)
             assert len(outcomes) == 1, (beginning, outcomes)
             (outcome,) = outcomes
             assert f"answered {status}" in outcome

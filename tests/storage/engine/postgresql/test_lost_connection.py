@@ -17,7 +17,7 @@ from storage.models import AttemptOutcome
 from storage.repository import NotificationRepository
 from tests.builders import LEASE, TOOK, UNLIMITED, new_notification, next_due_at, request
 from tests.holding import Held
-from tests.line import COMMIT, SOON, Line
+from tests.line import COMMIT, SOON, Line, reached
 from tests.postgresql import execute
 from tests.storage.foreign import rows
 
@@ -28,7 +28,7 @@ PATIENCE = timedelta(seconds=30)
 
 @pytest.fixture
 async def repository(impatient: None, line: Line) -> AsyncIterator[NotificationRepository]:
-    held = Held(Database.open(line.url))
+    held = Held(reached(line.url))
     yield NotificationRepository(await held.enter())
     await held.leave()
 
@@ -157,7 +157,7 @@ async def test_it_listens_again_once_the_server_can_be_reached(
 ) -> None:
     monkeypatch.setattr("storage.engine.postgresql.listener.CHECK_INTERVAL", SOON)
     monkeypatch.setattr("storage.engine.postgresql.listener.NOTIFY_INTERVAL", SOON / 10)
-    async with Database.open(line.url) as here, Database.open(postgresql_url) as elsewhere:
+    async with reached(line.url) as here, reached(postgresql_url) as elsewhere:
         version = await here.changes.due.wait_beyond(0)
         (line.stall if silent else line.cut)()
         async with asyncio.timeout(PATIENCE.total_seconds()):
@@ -171,7 +171,7 @@ async def test_a_line_that_is_cut_just_when_somebody_begins_to_listen_leaves_nob
     impatient: None, line: Line, postgresql_url: str
 ) -> None:
     line.cut_once_before(b"LISTEN")
-    async with Database.open(line.url) as here, Database.open(postgresql_url) as elsewhere:
+    async with reached(line.url) as here, reached(postgresql_url) as elsewhere:
         await line.cuts.acquire()
         await _hears(here, elsewhere, postgresql_url, here.changes.due.version)
 
@@ -179,7 +179,7 @@ async def test_a_line_that_is_cut_just_when_somebody_begins_to_listen_leaves_nob
 async def test_whoever_can_t_listen_because_all_connections_are_read_on_tries_again(
     impatient: None, line: Line, postgresql_url: str
 ) -> None:
-    async with Database.open(line.url) as here, AsyncExitStack() as reading:
+    async with reached(line.url) as here, AsyncExitStack() as reading:
         version = await here.changes.due.wait_beyond(0)
         for _ in range(READERS):
             await reading.enter_async_context(here.read())
