@@ -19,6 +19,11 @@ class NotificationStatus(StrEnum):
     FAILED = "failed"
     DEAD = "dead"
     READ = "read"
+    OTHER = "other"
+    """A status that only another program knows: shown and counted, and never changed."""
+
+
+OUR_STATUSES = tuple(status for status in NotificationStatus if status is not NotificationStatus.OTHER)
 
 
 class NotificationType(StrEnum):
@@ -126,6 +131,8 @@ class Notification:
     """The channels on which it and its origins died before, as a JSON array of names."""
     rescue_at: datetime | None = None
     """Stands for `next_retry_at` where certctl delivers and left the row to this program."""
+    foreign_status: str | None = None
+    """The status as it is stored, where it is another program's."""
 
     @property
     def next_attempt_at(self) -> datetime | None:
@@ -218,6 +225,8 @@ class NotificationFilter(_Record):
     ids: tuple[str, ...] = ()
     """Any of these; none given means all."""
     statuses: tuple[NotificationStatus, ...] = ()
+    stored_statuses: tuple[str, ...] | None = None
+    """Or any of these, as they are stored: they may be another program's."""
     channel: str | None = None
     type: str | None = None
     certificate_id: str | None = None

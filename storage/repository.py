@@ -60,7 +60,7 @@ from storage.queries import (
 )
 from storage.queries.counts import Counting
 from storage.queries.listing import list_page
-from storage.schema.rows import ATTEMPT, NOTIFICATION, READABLE, attempt_of, notification_of
+from storage.schema.rows import ATTEMPT, NOTIFICATION, attempt_of, notification_of
 from storage.schema.tables import notification_attempts, notification_events
 
 NEXT_DUE_TIMEOUT = timedelta(seconds=10)
@@ -117,7 +117,7 @@ class NotificationRepository:
 
     async def get(self, notification_id: str) -> Notification:
         """Raises: NotificationNotFoundError."""
-        query = select(*NOTIFICATION).where(notification_events.c.id == notification_id, READABLE)
+        query = select(*NOTIFICATION).where(notification_events.c.id == notification_id)
         async with self._database.read() as connection:
             row = (await connection.execute(query)).one_or_none()
         if row is None:

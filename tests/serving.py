@@ -16,6 +16,7 @@ from certctl_mcp.runtime.application import Application
 from certctl_mcp.runtime.lifespan import Opener
 from certctl_mcp.services.notifications import NotificationService
 from certctl_mcp.services.stats import StatsService
+from certctl_mcp.services.trends import TrendService
 from storage.database import Database
 from storage.models import Notification, Room
 from storage.repository import NotificationRepository
@@ -84,7 +85,7 @@ def opener(database: Database, clock: SettableClock, channels: Mapping[str, Noti
             service = NotificationService(
                 repository, sweeping, described, clock, recipients=AllowedRecipients(settings.channels)
             )
-            stats = StatsService(database, repository)
-            yield Application(service, stats, repository, stopped, settings, database.location)
+            stats, trends = StatsService(database, repository), TrendService(database)
+            yield Application(service, stats, trends, repository, stopped, settings, database.location)
 
     return open_application

@@ -6,7 +6,8 @@ import pytest
 from fastapi.routing import APIRoute
 
 from certctl_mcp.cli.commands.app import app
-from certctl_mcp.http.api.routes import router
+from certctl_mcp.http.api import routes as notifications
+from certctl_mcp.http.api import statistics
 from certctl_mcp.mcp_server.tools.catalog import TOOL_NAMES
 
 
@@ -40,8 +41,13 @@ OPERATIONS = {
 OF_THE_PROGRAM = {"serve", "worker", "watch", "install", "migrate", "backup", "copy", "demo"}
 """Commands that start something or look after the database."""
 
-OF_THE_INTERFACE = {"GET /api/v1/auth/info", "GET /api/v1/auth/check"}
-"""Routes that are about the caller."""
+OF_CERTCTL = {
+    "GET /api/v1/stats/certificates-by-status",
+    "GET /api/v1/stats/expiration-timeline",
+    "GET /api/v1/stats/job-trends",
+    "GET /api/v1/stats/issuance-rate",
+}
+"""Routes that are about certctl's tables, for certctl's clients."""
 
 
 def commands() -> set[str]:
@@ -49,7 +55,11 @@ def commands() -> set[str]:
 
 
 def routes() -> set[str]:
-    api = [route for route in router.routes if isinstance(route, APIRoute)]
+    api = [
+        route
+        for route in (*notifications.router.routes, *statistics.router.routes)
+        if isinstance(route, APIRoute)
+    ]
     return {f"{method} {route.path}" for route in api for method in route.methods or ()}
 
 
@@ -58,7 +68,7 @@ def routes() -> set[str]:
     [
         (set(TOOL_NAMES), "tool", set()),
         (commands(), "command", OF_THE_PROGRAM),
-        (routes(), "route", OF_THE_INTERFACE),
+        (routes(), "route", OF_CERTCTL),
     ],
     ids=["tools", "commands", "routes"],
 )

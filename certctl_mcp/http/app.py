@@ -16,9 +16,11 @@ from certctl_mcp.config.api_keys import Role
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.http.access_log import AccessLog
 from certctl_mcp.http.api.exception_handlers import add_exception_handlers
+from certctl_mcp.http.api.identity import router as identity
 from certctl_mcp.http.api.openapi import customize_openapi
 from certctl_mcp.http.api.routes import NOTIFICATIONS
 from certctl_mcp.http.api.routes import router as rest
+from certctl_mcp.http.api.statistics import router as statistics
 from certctl_mcp.http.auth.middleware import ANONYMOUS, MCP_PATH, Authentication, Keys
 from certctl_mcp.http.auth.oauth import ProtectedResource, protected_resource
 from certctl_mcp.http.limits import BodyLimit, RateLimit
@@ -73,6 +75,8 @@ def _routes(state: ServingState, endpoint: McpEndpoint, resource: ProtectedResou
     app.state.serving = state
     app.include_router(health)
     app.include_router(rest)
+    app.include_router(statistics)
+    app.include_router(identity)
     app.include_router(
         metrics_router(Snapshots(state.opened.application, state.requests, state.opened.clock, state.calls))
     )

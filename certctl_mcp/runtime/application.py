@@ -32,6 +32,7 @@ from certctl_mcp.services.delivering import DELIVERING, Delivering
 from certctl_mcp.services.limitations import LIMITATION_TEXTS, Limitation
 from certctl_mcp.services.notifications import NotificationService
 from certctl_mcp.services.stats import StatsService
+from certctl_mcp.services.trends import TrendService
 from storage.database import Database
 from storage.models import Room
 from storage.operations.processes import Heartbeat
@@ -61,6 +62,7 @@ class Application:
 
     notifications: NotificationService
     stats: StatsService
+    trends: TrendService
     repository: NotificationRepository
     """For reading what no rule applies to."""
     retry_loop: RetryLoop
@@ -141,6 +143,7 @@ async def open_application(
             yield Application(
                 service,
                 StatsService(database, repository, delivering=delivering, limitation=limitation),
+                TrendService(database),
                 repository,
                 retry_loop,
                 settings,

@@ -61,3 +61,13 @@ class DashboardSummary(BaseModel):
     off: tuple[_LimitationInWords, ...] = ()
     """What this server can't do, and why."""
     completed_at: AwareDatetime
+
+    @property
+    def active_certificates(self) -> int:
+        """Those that are not about to expire, expired or revoked."""
+        return (
+            self.total_certificates
+            - self.expiring_certificates
+            - self.expired_certificates
+            - self.revoked_certificates
+        )

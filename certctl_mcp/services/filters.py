@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, FailFast, Field
+from pydantic import AfterValidator, BeforeValidator, FailFast, Field, WithJsonSchema
 
 from certctl_mcp.services.errors import RequestError, quoted
 from certctl_mcp.services.ids import parse_id
 from certctl_mcp.services.moments import EXAMPLES, parse_moment
-from storage.models import NotificationFilter, NotificationStatus
+from storage.models import OUR_STATUSES, NotificationFilter, NotificationStatus
 
 
 class FilterError(RequestError):
@@ -35,6 +35,12 @@ Statuses = Annotated[
     FailFast(),
     BeforeValidator(_as_tuple),
     Field(description="Any of these."),
+]
+_Changeable = Annotated[
+    NotificationStatus, WithJsonSchema({"type": "string", "enum": [status.value for status in OUR_STATUSES]})
+]
+ChangeableStatuses = Annotated[
+    tuple[_Changeable, ...], FailFast(), BeforeValidator(_as_tuple), Field(description="Any of these.")
 ]
 Channel = Annotated[str | None, Field(description="See list_channels.")]
 Type = Annotated[str | None, Field(description="Such as ExpirationWarning.")]
@@ -94,6 +100,7 @@ class FilterArguments:
 class SelectionArguments(FilterArguments):
     """Conditions, or a list of notifications, or both."""
 
+    status: ChangeableStatuses = ()
     ids: Ids = ()
 
     def filter(self, now: datetime) -> NotificationFilter:

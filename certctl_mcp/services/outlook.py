@@ -99,6 +99,8 @@ class Outlook:
                 return self._sent(n)
             case NotificationStatus.READ:
                 return _read(n)
+            case NotificationStatus.OTHER:
+                return "Its status is another program's, so it is neither delivered nor changed here."
 
     def _pending(self, n: Notification, requeued: bool) -> str:
         if n.lease_expires_at is not None:

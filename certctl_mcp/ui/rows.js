@@ -20,7 +20,7 @@ export function undelivered(row) {
 
 export function badge(row) {
   const status = undelivered(row) ? "undelivered" : row.status;
-  return element(`span.badge.${status}`, {}, status === "undelivered" ? "not delivered" : status);
+  return element(`span.badge.${status}`, {}, status === "undelivered" ? "not delivered" : (row.untrusted?.status ?? status));
 }
 
 /** Creates and keeps the elements of rows. */

@@ -15,7 +15,7 @@ from storage.engine.transaction import Refused, Transaction
 from storage.errors import IdempotencyConflictError, UnknownCertificateError
 from storage.models import Accepted, AuditAction, NewNotification, Notification, NotificationStatus
 from storage.operations.audit import record
-from storage.schema.rows import NOTIFICATION, notification_of
+from storage.schema.rows import NOTIFICATION, notification_of, status_of
 from storage.schema.tables import notification_events
 from storage.sql.dialects import INSERTS, Insert
 from storage.sql.json_rows import Batch, encoded
@@ -34,8 +34,6 @@ ACCEPTED_FIELDS = (
 
 _NOT_THERE = frozenset({"23503", "SQLITE_CONSTRAINT_FOREIGNKEY"})
 """What an alert names in another table. The only other table is that of certctl's certificates."""
-
-_STATUSES = frozenset(status.value for status in NotificationStatus)
 
 _batch = Batch("rows")
 
@@ -161,7 +159,7 @@ def _first_with_keys(connection: Connection, repeated: list[Notification]) -> di
 
 
 def _again(offered: Notification, first: Row[Any]) -> Accepted | Refused:
-    if _contents(offered) != _contents(first) or first.status not in _STATUSES:
+    if _contents(offered) != _contents(first) or status_of(first.status) is NotificationStatus.OTHER:
         return Refused(IdempotencyConflictError(str(offered.idempotency_key), first.id))
     return Accepted(notification=notification_of(first), created=first.id == offered.id)
 

@@ -6,7 +6,7 @@ It needs nothing of a database, so that what only describes the actions starts f
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from storage.models import AuditAction, NotificationStatus
+from storage.models import OUR_STATUSES, AuditAction, NotificationStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ ELIGIBLE: Mapping[AuditAction, Eligible] = {
     ),
     AuditAction.MARK_READ: Eligible(
         "marked as read",
-        tuple(status for status in NotificationStatus if status is not NotificationStatus.READ),
+        tuple(status for status in OUR_STATUSES if status is not NotificationStatus.READ),
         done_already=NotificationStatus.READ,
     ),
     AuditAction.PURGE: Eligible(

@@ -16,7 +16,6 @@ from storage.operations.eligible import eligible_by_id
 from storage.operations.leases import end_expired_leases_of
 from storage.operations.notify import notify_due
 from storage.operations.requeue import MARK_READ, REQUEUE, lock
-from storage.schema.rows import READABLE
 from storage.schema.tables import notification_events
 from storage.sql.dialects import unindexed
 from storage.sql.json_rows import Batch, encoded
@@ -42,7 +41,7 @@ _PURGE = (
     )
     .returning(_n.id)
 )
-_LEFT = select(func.count(), func.count(_n.lease_owner)).where(_n.id.in_(_ids), READABLE)
+_LEFT = select(func.count(), func.count(_n.lease_owner)).where(_n.id.in_(_ids))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from storage.operations.audit import record
 from storage.operations.eligible import eligible_by_id
 from storage.operations.leases import end_expired_leases_of
 from storage.operations.notify import notify_due
-from storage.schema.rows import NOTIFICATION, READABLE, notification_of
+from storage.schema.rows import NOTIFICATION, notification_of
 from storage.schema.tables import notification_events
 from storage.sql.json_rows import Batch, encoded
 from storage.sql.text import is_storable
@@ -81,7 +81,7 @@ MARK_READ = (
 )
 _REQUEUE_ONE = {rescue: requeuing.returning(*NOTIFICATION) for rescue, requeuing in REQUEUE.items()}
 _MARK_ONE_READ = MARK_READ.returning(*NOTIFICATION)
-_BY_IDS = select(*NOTIFICATION).where(_n.id.in_(_ids), READABLE)
+_BY_IDS = select(*NOTIFICATION).where(_n.id.in_(_ids))
 
 
 def lock(transaction: Transaction, ids: Iterable[str]) -> None:

@@ -4,16 +4,11 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.database import Database
-from storage.models import NotificationFilter, NotificationStatus
-from storage.queries.listing import conditions
-from storage.queries.lookups import MOST_NAMES
+from storage.models import NotificationFilter
+from storage.queries.listing import conditions, resolved
 from storage.schema.tables import notification_events
-from storage.sql.distinct import distinct
 
 MOST_CACHED = 64
-
-_n = notification_events.c
-_STATUSES = distinct(_n.status).limit(MOST_NAMES)
 
 
 class Counting:
@@ -42,12 +37,8 @@ class Counting:
 
 
 async def count(connection: AsyncConnection, wanted: NotificationFilter) -> int:
-    """The exact number. Rows with another program's status are rare and are subtracted afterwards: checking
-    the status of every row costs ten times as much as counting index entries."""
+    """The exact number."""
+    wanted = await resolved(connection, wanted)
     matching = select(func.count()).select_from(notification_events).where(*conditions(wanted))
     found: int = (await connection.execute(matching)).scalar_one()
-    if not wanted.statuses:
-        statuses = (await connection.execute(_STATUSES)).scalars()
-        if foreign := set(statuses).difference(NotificationStatus):
-            found -= (await connection.execute(matching.where(_n.status.in_(foreign)))).scalar_one()
     return found

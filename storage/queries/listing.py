@@ -20,19 +20,22 @@ from storage.models import (
 )
 from storage.operations.actions import ELIGIBLE
 from storage.operations.eligible import eligible, has_status, undelivered
-from storage.schema.rows import NOTIFICATION, READABLE, notification_of
+from storage.queries.lookups import MOST_NAMES
+from storage.schema.rows import NOTIFICATION, notification_of, status_of
 from storage.schema.tables import notification_events
 from storage.sql.dialects import unindexed
-from storage.sql.types import UtcDateTime, sortable
+from storage.sql.distinct import distinct
+from storage.sql.types import StorableText, UtcDateTime, sortable
 
 LARGEST_PAGE = 500
 
 _n = notification_events.c
 
-_FEW = {NotificationStatus.PENDING, NotificationStatus.FAILED, NotificationStatus.DEAD}
-"""Statuses that rows leave again, so they hold fewer rows than any one channel or type."""
+_FEW = frozenset(NotificationStatus) - {NotificationStatus.SENT, NotificationStatus.READ}
+"""Statuses that rows leave again or that are rare, with fewer rows than any one channel or type."""
 
 
+_STORED = distinct(_n.status).limit(MOST_NAMES)
 _UNDELIVERED = undelivered().label("undelivered")
 
 
@@ -45,6 +48,9 @@ def conditions(wanted: NotificationFilter) -> list[ColumnElement[bool]]:
     if wanted.eligible_for is not None:
         among = wanted.statuses or tuple(NotificationStatus)
         found.append(eligible(wanted.eligible_for, among, _looked_up(_n.status, leading)))
+    elif wanted.stored_statuses is not None:
+        names = (*wanted.statuses, *wanted.stored_statuses)
+        found.append(_looked_up(_n.status, leading).in_([literal(name, StorableText) for name in names]))
     elif wanted.statuses:
         found.append(has_status(wanted.statuses, _looked_up(_n.status, leading)))
     for column, value in (
@@ -63,6 +69,16 @@ def conditions(wanted: NotificationFilter) -> list[ColumnElement[bool]]:
     if wanted.created_until is not None:
         found.append(_n.created_at < wanted.created_until)
     return found
+
+
+async def resolved(connection: AsyncConnection, wanted: NotificationFilter) -> NotificationFilter:
+    """`wanted` with the names that `other` stands for: an index finds names, not what is none of ours."""
+    if NotificationStatus.OTHER not in wanted.statuses or wanted.eligible_for is not None:
+        return wanted
+    stored = [name for (name,) in await connection.execute(_STORED)]
+    others = tuple(name for name in stored if status_of(name) is NotificationStatus.OTHER)
+    ours = tuple(status for status in wanted.statuses if status is not NotificationStatus.OTHER)
+    return wanted.model_copy(update={"statuses": ours, "stored_statuses": others})
 
 
 def _leading(wanted: NotificationFilter) -> set[ColumnElement[str]]:
@@ -93,7 +109,7 @@ def _looked_up(column: "Column[str]", leading: set[ColumnElement[str]]) -> Colum
 
 def page_query(wanted: NotificationFilter, limit: int, cursor: str | None) -> Select[Any]:
     """One row more than the page holds, to know whether another page follows."""
-    query = select(*NOTIFICATION).where(READABLE)
+    query = select(*NOTIFICATION)
     if cursor is not None:
         moment, notification_id = _decoded(cursor)
         last = tuple_(literal(moment, UtcDateTime), literal(notification_id, _n.id.type))
@@ -106,17 +122,18 @@ def page_query(wanted: NotificationFilter, limit: int, cursor: str | None) -> Se
 
 async def breakdown(connection: AsyncConnection, wanted: NotificationFilter) -> tuple[Share, ...]:
     """The largest share first."""
+    wanted = await resolved(connection, wanted)
     number = func.count()
     query = (
         select(_n.channel, _n.status, _UNDELIVERED, number, func.count(_n.lease_owner))
-        .where(READABLE, *conditions(wanted))
+        .where(*conditions(wanted))
         .group_by(_n.channel, _n.status, _UNDELIVERED)
         .order_by(number.desc(), _n.channel, _n.status, _UNDELIVERED)
     )
     return tuple(
         Share(
             channel=channel,
-            status=NotificationStatus(status),
+            status=status_of(status),
             undelivered=bool(undelivered),
             count=held,
             under_way=under_way,
@@ -129,7 +146,8 @@ async def accepted_span(
     connection: AsyncConnection, wanted: NotificationFilter
 ) -> tuple[datetime, datetime] | None:
     """When the oldest and the newest were accepted."""
-    query = select(_n.created_at).where(READABLE, *conditions(wanted)).limit(1)
+    wanted = await resolved(connection, wanted)
+    query = select(_n.created_at).where(*conditions(wanted)).limit(1)
     oldest = (await connection.execute(query.order_by(_n.created_at, _n.id))).scalar()
     newest = (await connection.execute(query.order_by(_n.created_at.desc(), _n.id.desc()))).scalar()
     return None if oldest is None or newest is None else (oldest, newest)
@@ -137,11 +155,11 @@ async def accepted_span(
 
 async def states(connection: AsyncConnection, ids: Sequence[str]) -> tuple[NotificationState, ...]:
     """The state of each of these notifications that exists."""
-    query = select(_n.id, _n.status, _UNDELIVERED, _n.lease_owner).where(READABLE, _n.id.in_(ids))
+    query = select(_n.id, _n.status, _UNDELIVERED, _n.lease_owner).where(_n.id.in_(ids))
     return tuple(
         NotificationState(
             id=row.id,
-            status=NotificationStatus(row.status),
+            status=status_of(row.status),
             undelivered=bool(row.undelivered),
             under_way=row.lease_owner is not None,
         )
@@ -152,7 +170,8 @@ async def states(connection: AsyncConnection, ids: Sequence[str]) -> tuple[Notif
 async def matching_ids(
     connection: AsyncConnection, wanted: NotificationFilter, limit: int, after: str | None
 ) -> IdPage:
-    query = select(_n.created_at, _n.id).where(READABLE, *conditions(wanted))
+    wanted = await resolved(connection, wanted)
+    query = select(_n.created_at, _n.id).where(*conditions(wanted))
     if after is not None:
         moment, notification_id = _decoded(after)
         last = tuple_(literal(moment, UtcDateTime), literal(notification_id, _n.id.type))
@@ -167,6 +186,7 @@ async def list_page(
 ) -> NotificationPage:
     if not 1 <= limit <= LARGEST_PAGE:
         raise ValueError(f"limit is {limit}; it must be from 1 to {LARGEST_PAGE}")
+    wanted = await resolved(connection, wanted)
     rows = (await connection.execute(page_query(wanted, limit, cursor).offset(skip or None))).all()
     items = tuple(notification_of(row) for row in rows[:limit])
     more = len(rows) > limit

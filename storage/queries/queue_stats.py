@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from sqlalchemy import ColumnElement, Select, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.models import AttemptOutcome, ChannelRecord, NotificationStatus, QueueCounts
+from storage.models import OUR_STATUSES, AttemptOutcome, ChannelRecord, NotificationStatus, QueueCounts
 from storage.operations.due import FAILED, channels
 from storage.operations.eligible import undelivered
+from storage.schema.rows import status_of
 from storage.schema.tables import notification_attempts, notification_events
 from storage.sql.dialects import later_within
 from storage.sql.json_rows import Batch, encoded
@@ -51,9 +52,12 @@ NEXT_LEASE_END = (
 
 
 async def count_by_status(connection: AsyncConnection) -> dict[NotificationStatus, int]:
-    """Every status, also those with no notification."""
-    found: dict[str, int] = dict((await connection.execute(COUNT_BY_STATUS)).all())
-    return {status: found.get(status.value, 0) for status in NotificationStatus}
+    """Every status of ours, also those with no notification; another program's if there are any."""
+    counts: dict[NotificationStatus, int] = dict.fromkeys(OUR_STATUSES, 0)
+    for stored, count in await connection.execute(COUNT_BY_STATUS):
+        status = status_of(stored)
+        counts[status] = counts.get(status, 0) + count
+    return counts
 
 
 async def queue_counts(connection: AsyncConnection) -> QueueCounts:

@@ -6,6 +6,8 @@ from storage.sql.types import UtcDateTime
 
 CERTIFICATES = "managed_certificates"
 
-certificates = table(CERTIFICATES, column("status"), column("expires_at", UtcDateTime))
+certificates = table(
+    CERTIFICATES, column("status"), column("expires_at", UtcDateTime), column("created_at", UtcDateTime)
+)
 agents = table("agents", column("last_heartbeat_at", UtcDateTime), column("retired_at", UtcDateTime))
-jobs = table("jobs", column("status"))
+jobs = table("jobs", column("status"), column("completed_at", UtcDateTime))

@@ -1,17 +1,16 @@
 """Rows read from the database, as the models that all layers use.
 
 The contents were validated when they were written, so they are not validated again. A row with a status
-that is not ours belongs to another program: it is not shown, counted or changed.
+that is not ours belongs to another program: it is shown and counted, and never changed.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, literal_column
+from sqlalchemy import Row
 
-from storage.models import Attempt, AttemptOutcome, Notification, NotificationStatus
+from storage.models import OUR_STATUSES, Attempt, AttemptOutcome, Notification, NotificationStatus
 from storage.schema.tables import notification_attempts, notification_events
-from storage.sql.dialects import unindexed
 
 NOTIFICATION = tuple(notification_events.columns)
 ATTEMPT = tuple(column for column in notification_attempts.columns if column.name != "channel")
@@ -19,17 +18,22 @@ ATTEMPT = tuple(column for column in notification_attempts.columns if column.nam
 _NOTIFICATION_FIELDS = tuple(column.name for column in NOTIFICATION)
 _ATTEMPT_FIELDS = tuple(column.name for column in ATTEMPT)
 
-READABLE = unindexed(notification_events.c.status).in_(
-    [literal_column(f"'{status.value}'") for status in NotificationStatus]
-)
-"""The status is one of ours. Rows for `notification_of` must be selected with this condition."""
+_STATUSES = {status.value: status for status in OUR_STATUSES}
 
 
 def notification_of(row: Row[Any] | Sequence[Any]) -> Notification:
     """The row must have the columns of `NOTIFICATION`, in order."""
     fields = dict(zip(_NOTIFICATION_FIELDS, row, strict=True))
-    fields["status"] = NotificationStatus(fields["status"])
+    stored: str = fields["status"]
+    fields["status"] = status = status_of(stored)
+    if status is NotificationStatus.OTHER:
+        fields["foreign_status"] = stored
     return Notification(**fields)
+
+
+def status_of(stored: str) -> NotificationStatus:
+    """The status that is stored under this name."""
+    return _STATUSES.get(stored, NotificationStatus.OTHER)
 
 
 def attempt_of(row: Row[Any] | Sequence[Any]) -> Attempt:

@@ -180,6 +180,15 @@ class hour_of(_Templated):  # noqa: N801
     on_postgresql = "date_trunc('hour', {0}, 'UTC')"
 
 
+class day_of(_Templated):  # noqa: N801
+    """The day of the time in UTC, such as 2026-01-31."""
+
+    type = String()
+    inherit_cache = True
+    on_sqlite = f"substr({{0}}, 1, {len('2026-01-01')})"
+    on_postgresql = "to_char({0} AT TIME ZONE 'UTC', 'YYYY-MM-DD')"
+
+
 class starts_with(_Templated):  # noqa: N801
     """The text starts with the second argument; the third sorts after every text that does."""
 

@@ -65,6 +65,8 @@ def status_of(notification: Notification) -> Text:
     """The status, which alone would make an undelivered notification look delivered."""
     if notification.status is NotificationStatus.SENT and not notification.delivered:
         return Text("sent (not delivered)", style="yellow")
+    if notification.foreign_status is not None:
+        return one_line(notification.foreign_status, _SHORT_NAME)
     return status_text(notification.status.value)
 
 

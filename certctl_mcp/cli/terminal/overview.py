@@ -13,7 +13,7 @@ from certctl_mcp.services.dashboard import DashboardSummary
 from certctl_mcp.services.limitations import LIMITATION_TEXTS
 from certctl_mcp.services.notifications import ChannelHealth
 from certctl_mcp.text.untrusted import EXCERPT_LENGTH
-from storage.models import ChannelRecord, NotificationStatus
+from storage.models import ChannelRecord
 
 
 def summary_tables(summary: Summary) -> RenderableType:
@@ -59,8 +59,8 @@ def _queue(summary: DashboardSummary) -> Table:
         facts.add_row("Notifications", Text("can't be read", style="red"))
         return facts
     facts.add_row("Notifications", Text(str(sum(summary.notifications.values()))))
-    for status in NotificationStatus:
-        count = Text(str(summary.notifications.get(status, 0)))
+    for status, number in summary.notifications.items():
+        count = Text(str(number))
         facts.add_row(Text("  ").append_text(status_text(status.value)), count)
     facts.add_row("Sent, not delivered", Text(str(summary.notifications_undelivered)))
     facts.add_row("Delivering processes", Text(str(summary.processes_alive)))

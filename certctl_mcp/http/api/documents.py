@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Literal
 
+from fastapi import Header
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
 from certctl_mcp.text.redaction import LOOK_AHEAD, redact, redact_beginning
@@ -16,13 +17,16 @@ from storage.models import (
     AuditAction,
     AuditEntry,
     Notification,
-    NotificationStatus,
 )
 
 MAX_TEXT_IN_LIST = 2000
 """Characters of a text in a list; the notification itself has the full text."""
 
 MAX_MESSAGE = 1_000_000
+
+IfNoneMatch = Annotated[
+    str | None, Header(description="The ETag of an earlier response; 304 if nothing has changed.")
+]
 
 _MAX_CACHED = MAX_TEXT_IN_LIST + LOOK_AHEAD
 
@@ -68,7 +72,8 @@ class NotificationDocument(_Document):
     channel: str
     recipient: str
     message: str
-    status: NotificationStatus
+    status: str
+    """pending, sent, failed, dead, read, or what another program wrote."""
     sent_at: datetime | None = None
     """When it was delivered; absent if it was not."""
     error: str | None = None
@@ -140,22 +145,6 @@ class MarkedAsRead(_Document):
     status: Literal["marked_as_read"] = "marked_as_read"
 
 
-class AuthInfo(_Document):
-    """Whether an API key is required."""
-
-    auth_type: Literal["api-key", "none"]
-    required: bool
-
-
-class AuthCheck(_Document):
-    """The caller that the key belongs to."""
-
-    status: Literal["authenticated"] = "authenticated"
-    user: str
-    admin: bool
-    read_only: bool
-
-
 def notification_document(notification: Notification) -> NotificationDocument:
     """`notification` as a list item, with long texts cut."""
     texts = (notification.message, notification.last_error, notification.error)
@@ -167,7 +156,7 @@ def notification_document(notification: Notification) -> NotificationDocument:
         channel=_redacted(notification.channel),
         recipient=_redacted(notification.recipient),
         message=_cut(notification.message),
-        status=notification.status,
+        status=_redacted(_stored_status(notification)),
         sent_at=notification.sent_at,
         error=None if notification.error is None else _cut(notification.error),
         retry_count=notification.retry_count,
@@ -177,6 +166,12 @@ def notification_document(notification: Notification) -> NotificationDocument:
         read_at=notification.read_at,
         cut=cut or None,
     )
+
+
+def _stored_status(notification: Notification) -> str:
+    """The status as certctl's clients read it from the same table."""
+    foreign = notification.foreign_status
+    return notification.status.value if foreign is None else foreign
 
 
 def notification_detail(

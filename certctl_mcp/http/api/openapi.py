@@ -23,7 +23,7 @@ _CHANGING = {
 _SENDING = {"422": "The channel is not configured, or the Idempotency-Key was used with different contents."}
 _LISTING = {"422": "The cursor is invalid, or was given together with a page."}
 
-_OPEN = frozenset({"/health", "/ready", "/api/v1/auth/info"})
+_OPEN = frozenset({"/health", "/ready", "/api/v1/auth/info", "/api/v1/version"})
 
 Document = dict[str, Any]
 """JSON in the shape that the OpenAPI specification defines."""

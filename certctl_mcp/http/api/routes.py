@@ -1,4 +1,4 @@
-"""The REST API: certctl's own routes for notifications and statistics, usable by its clients."""
+"""The REST API for notifications: certctl's own routes, usable by its clients."""
 
 import re
 from functools import partial
@@ -7,16 +7,22 @@ from urllib.parse import quote, unquote
 
 import anyio
 import anyio.to_thread
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from fastapi import APIRouter, Header, Path, Query, Response
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, StringConstraints
 from starlette.exceptions import HTTPException
 
-from certctl_mcp.config.api_keys import Role
-from certctl_mcp.config.tool_groups import ToolGroup
+from certctl_mcp.http.api.dependencies import (
+    Actor,
+    Opened,
+    State,
+    may_read,
+    may_requeue,
+    may_send,
+    may_settle,
+)
 from certctl_mcp.http.api.documents import (
-    AuthCheck,
-    AuthInfo,
     CreateNotification,
+    IfNoneMatch,
     MarkedAsRead,
     Name,
     NotificationDetail,
@@ -26,19 +32,18 @@ from certctl_mcp.http.api.documents import (
     notification_detail,
     notification_document,
 )
-from certctl_mcp.http.auth.principal import actor_of, caller_of, permitted
+from certctl_mcp.http.api.parameters import whole_number
 from certctl_mcp.http.conditional import Document, document_of, json_response
-from certctl_mcp.http.state import ServingState, state_of
 from certctl_mcp.runtime.application import Application
-from certctl_mcp.services.dashboard import DashboardSummary
-from storage.models import NewNotification, NotificationFilter, NotificationStatus
+from storage.models import OUR_STATUSES, NewNotification, NotificationFilter
 
 PREFIX = "/api/v1"
 NOTIFICATIONS = f"{PREFIX}/notifications"
 
 PER_PAGE = 50
 MAX_PER_PAGE = 500
-MAX_PAGE = 100_000
+MAX_SKIPPED = 2**62
+"""Databases count rows in 64 bits."""
 MAX_ATTEMPTS = 100
 MAX_AUDIT_ENTRIES = 100
 
@@ -46,45 +51,6 @@ LONG_TEXT = 20_000
 """Characters from which redacting a message would hold up the event loop."""
 
 router = APIRouter(prefix=PREFIX)
-
-State = Annotated[ServingState, Depends(state_of)]
-
-
-async def _application(state: State) -> Application:
-    return await state.opened.application()
-
-
-Opened = Annotated[Application, Depends(_application)]
-
-
-async def _actor(request: Request) -> str:
-    return actor_of(request.scope)
-
-
-Actor = Annotated[str, Depends(_actor)]
-"""The caller's name for the audit log."""
-
-
-class _Requires:
-    """A dependency: the caller must be permitted to use the tools of `group`."""
-
-    def __init__(self, group: ToolGroup, action: str) -> None:
-        self._group = group
-        self._action = action
-
-    async def __call__(self, request: Request, state: State) -> None:
-        caller = caller_of(request.scope)
-        if self._group in permitted(caller.role, state.settings):
-            return
-        if caller.role is Role.READER:
-            raise HTTPException(403, f"The key {caller.name!r} is read-only and may not {self._action}.")
-        raise HTTPException(403, f"The operator allows nobody to {self._action} on this server.")
-
-
-_may_read = Depends(_Requires(ToolGroup.TRIAGE, "look at notifications"))
-_may_send = Depends(_Requires(ToolGroup.SEND, "send"))
-_may_requeue = Depends(_Requires(ToolGroup.REQUEUE, "requeue"))
-_may_settle = Depends(_Requires(ToolGroup.SETTLE, "mark as read"))
 
 Empty = Literal[""]
 """A query parameter without a value counts as absent."""
@@ -101,17 +67,18 @@ def _with_time_zone(timestamp: object) -> object:
 # Pydantic would read a bare number as seconds since 1970.
 Timestamp = Annotated[AwareDatetime, BeforeValidator(_with_time_zone)]
 Id = Annotated[str, Path(alias="id", description="Percent-encoded.", min_length=1, examples=["notif-0190"])]
-IfNoneMatch = Annotated[
-    str | None, Header(description="The ETag of an earlier response; 304 if nothing has changed.")
-]
 
 
 class ListQuery(BaseModel):
-    """Filters, which must all match, and the page."""
+    """Filters, which must all match, and the page.
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    As in certctl, a page that is not a number counts as not given, and other parameters are ignored.
+    """
 
-    status: NotificationStatus | Empty = ""
+    model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
+
+    status: str = ""
+    """pending, sent, failed, dead, read, or what another program wrote."""
     channel: Name | Empty = ""
     type: Name | Empty = ""
     certificate_id: Name | Empty = ""
@@ -121,14 +88,18 @@ class ListQuery(BaseModel):
     created_from: Timestamp | Empty = ""
     created_until: Timestamp | Empty = ""
     """Exclusive."""
-    page: Annotated[int, Field(ge=1, le=MAX_PAGE)] | Empty = ""
-    per_page: Annotated[int, Field(ge=1, le=MAX_PER_PAGE)] | Empty = ""
+    page: str = ""
+    """From 1. Anything else counts as 1."""
+    per_page: str = ""
+    """From 1 to 500. Anything else counts as 50."""
     cursor: Annotated[str, StringConstraints(max_length=2000)] | Empty = ""
     """The next_cursor of the previous page; goes with per_page but not with page."""
 
     def filter(self) -> NotificationFilter:
+        own = next((status for status in OUR_STATUSES if status.value == self.status), None)
         return NotificationFilter(
-            statuses=(self.status,) if self.status else (),
+            statuses=() if own is None else (own,),
+            stored_statuses=(self.status,) if self.status and own is None else None,
             channel=self.channel or None,
             type=self.type or None,
             certificate_id=self.certificate_id or None,
@@ -139,7 +110,7 @@ class ListQuery(BaseModel):
         )
 
 
-@router.get("/notifications", response_model=NotificationList, dependencies=[_may_read])
+@router.get("/notifications", response_model=NotificationList, dependencies=[may_read])
 async def list_notifications(
     query: Annotated[ListQuery, Query()], opened: Opened, state: State, if_none_match: IfNoneMatch = None
 ) -> Response:
@@ -152,9 +123,11 @@ async def list_notifications(
 
 
 async def _page(query: ListQuery, opened: Application) -> Document:
-    per_page, page = query.per_page or PER_PAGE, query.page or 1
+    page = whole_number(query.page, default=1)
+    per_page = whole_number(query.per_page, default=PER_PAGE, at_most=MAX_PER_PAGE)
+    skip = 0 if query.cursor else min((page - 1) * per_page, MAX_SKIPPED)
     found = await opened.repository.list(
-        query.filter(), limit=per_page, cursor=query.cursor or None, skip=(page - 1) * per_page
+        query.filter(), limit=per_page, cursor=query.cursor or None, skip=skip
     )
     return document_of(
         NotificationList(
@@ -167,7 +140,7 @@ async def _page(query: ListQuery, opened: Application) -> Document:
     )
 
 
-@router.post("/notifications", status_code=201, response_model=NotificationDocument, dependencies=[_may_send])
+@router.post("/notifications", status_code=201, response_model=NotificationDocument, dependencies=[may_send])
 async def create_notification(
     new: CreateNotification,
     opened: Opened,
@@ -194,7 +167,7 @@ async def create_notification(
     return json_response(notification_document(notification), 201, headers)
 
 
-@router.get("/notifications/{id}", response_model=NotificationDetail, dependencies=[_may_read])
+@router.get("/notifications/{id}", response_model=NotificationDetail, dependencies=[may_read])
 async def get_notification(
     notification_id: Id, opened: Opened, state: State, if_none_match: IfNoneMatch = None
 ) -> Response:
@@ -211,42 +184,18 @@ async def get_notification(
     return await anyio.to_thread.run_sync(respond, limiter=state.long_work)
 
 
-@router.post("/notifications/{id}/requeue", response_model=Requeued, dependencies=[_may_requeue])
+@router.post("/notifications/{id}/requeue", response_model=Requeued, dependencies=[may_requeue])
 async def requeue_notification(notification_id: Id, opened: Opened, actor: Actor) -> Response:
     """Retry a dead or failed notification from scratch."""
     await opened.notifications.requeue_notification(_decoded(notification_id), actor=actor)
     return json_response(Requeued())
 
 
-@router.post("/notifications/{id}/read", response_model=MarkedAsRead, dependencies=[_may_settle])
+@router.post("/notifications/{id}/read", response_model=MarkedAsRead, dependencies=[may_settle])
 async def mark_notification_read(notification_id: Id, opened: Opened, actor: Actor) -> Response:
     """Mark a notification as read. An undelivered one will not be delivered."""
     await opened.notifications.mark_as_read(_decoded(notification_id), actor=actor)
     return json_response(MarkedAsRead())
-
-
-@router.get("/stats/summary", response_model=DashboardSummary, dependencies=[_may_read])
-async def get_dashboard_summary(opened: Opened, if_none_match: IfNoneMatch = None) -> Response:
-    """Get the counts of certificates, agents, jobs and notifications."""
-    summary = await opened.stats.dashboard_summary()
-    document = document_of(summary, volatile=frozenset({"completed_at"}))
-    return json_response(document, if_none_match=if_none_match)
-
-
-@router.get("/auth/info", response_model=AuthInfo)
-async def get_auth_info(state: State) -> Response:
-    """Say whether an API key is required. Needs no key."""
-    required = state.settings.http.authenticates
-    return json_response(AuthInfo(auth_type="api-key" if required else "none", required=required))
-
-
-@router.get("/auth/check", response_model=AuthCheck)
-async def check_auth(request: Request) -> Response:
-    """Say which caller the key belongs to."""
-    caller = caller_of(request.scope)
-    return json_response(
-        AuthCheck(user=caller.name, admin=caller.role is Role.ADMIN, read_only=caller.role is Role.READER)
-    )
 
 
 def _decoded(encoded: str) -> str:

@@ -34,7 +34,7 @@ FAILURES_A_SECOND = 1 / 6
 _RETRY_AFTER = 5
 """Seconds, while the issuer's keys can't be fetched."""
 
-_PUBLIC = frozenset({"/", "/health", "/ready", "/api/v1/auth/info"})
+_PUBLIC = frozenset({"/", "/health", "/ready", "/api/v1/auth/info", "/api/v1/version"})
 _PUBLIC_PREFIXES = ("/ui/", "/.well-known/oauth-protected-resource")
 """Paths that need no key: nothing there is confidential."""
 

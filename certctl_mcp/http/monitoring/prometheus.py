@@ -75,15 +75,19 @@ def expose(snapshot: Snapshot, accept: str) -> Exposition:
     except (TypeError, ValueError):
         # The Accept header names an invalid version.
         encode, content_type = choose_encoder("")
-    return Exposition(encode(_Collected(snapshot)), content_type)
+    strict = content_type.startswith("application/openmetrics-text")
+    return Exposition(encode(_Collected(snapshot, strict=strict)), content_type)
 
 
 class _Collected(Collector):
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, *, strict: bool) -> None:
         self._snapshot = snapshot
+        self._strict = strict
 
     def collect(self) -> Iterable[Metric]:
-        for part in (_process, _fleet, _queue, _backlog, _attempts, _requests, _calls):
+        yield from _process(self._snapshot)
+        yield from _fleet(self._snapshot, strict=self._strict)
+        for part in (_queue, _backlog, _attempts, _requests, _calls):
             yield from part(self._snapshot)
         yield from _PROCESS.collect()
 
@@ -103,10 +107,9 @@ def _process(snapshot: Snapshot) -> Iterator[Metric]:
 
 _Typed = Callable[[str, str, float], Metric]
 
-# certctl declares the first of each group as a gauge, whose name must not end in _total in OpenMetrics.
 _CERTIFICATES: tuple[tuple[_Typed, str, str, Callable[[DashboardSummary], int]], ...] = (
     (
-        UnknownMetricFamily,
+        GaugeMetricFamily,
         "certctl_certificate_total",
         "Total number of managed certificates.",
         lambda s: s.total_certificates,
@@ -115,9 +118,7 @@ _CERTIFICATES: tuple[tuple[_Typed, str, str, Callable[[DashboardSummary], int]],
         GaugeMetricFamily,
         "certctl_certificate_active",
         "Number of active (non-expiring, non-expired, non-revoked) certificates.",
-        lambda s: (
-            s.total_certificates - s.expiring_certificates - s.expired_certificates - s.revoked_certificates
-        ),
+        lambda s: s.active_certificates,
     ),
     (
         GaugeMetricFamily,
@@ -140,7 +141,7 @@ _CERTIFICATES: tuple[tuple[_Typed, str, str, Callable[[DashboardSummary], int]],
 )
 _AGENTS: tuple[tuple[_Typed, str, str, Callable[[DashboardSummary], int]], ...] = (
     (
-        UnknownMetricFamily,
+        GaugeMetricFamily,
         "certctl_agent_total",
         "Total number of registered agents.",
         lambda s: s.total_agents,
@@ -175,11 +176,16 @@ _JOBS: tuple[tuple[_Typed, str, str, Callable[[DashboardSummary], int]], ...] = 
 _FLEET = {"certificates": _CERTIFICATES, "agents": _AGENTS, "jobs": _JOBS}
 
 
-def _fleet(snapshot: Snapshot) -> Iterator[Metric]:
-    """What certctl's own endpoint exposes, if the database has certctl's tables."""
+def _fleet(snapshot: Snapshot, *, strict: bool) -> Iterator[Metric]:
+    """What certctl's own endpoint exposes, if the database has certctl's tables.
+
+    `strict`: in OpenMetrics, where the name of a gauge must not end in _total.
+    """
     for part, families in _FLEET.items():
         if snapshot.summary is not None and snapshot.could_read(part):
             for typed, name, description, value in families:
+                if strict and typed is GaugeMetricFamily and name.endswith("_total"):
+                    typed = UnknownMetricFamily
                 yield typed(name, description, value(snapshot.summary))
 
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated, NotRequired
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 from typing_extensions import TypedDict
 
 from certctl_mcp.services.history import failed_attempts
@@ -23,6 +23,7 @@ class Untrusted(TypedDict):
 
     type: str
     channel: str
+    status: NotRequired[str]
     recipient: NotRequired[str]
     certificate_id: NotRequired[str]
     message: NotRequired[str]
@@ -40,7 +41,8 @@ class Row(TypedDict):
     """A notification. A concise row holds less of it."""
 
     id: Annotated[str, Field(description="Pass it on as it is")]
-    status: NotificationStatus
+    # A filter's schema names the values.
+    status: Annotated[NotificationStatus, WithJsonSchema({"type": "string"})]
     created_at: Moment
     attempts: Annotated[NotRequired[int], Field(description="Failed attempts; 0 if absent")]
     sent_at: Annotated[NotRequired[Moment], Field(description="Absent: not delivered")]
@@ -78,6 +80,8 @@ def _row(notification: Notification) -> Row:
         "created_at": iso(notification.created_at),
         "untrusted": {"type": clean_name(notification.type), "channel": clean_name(notification.channel)},
     }
+    if notification.foreign_status is not None:
+        shown_row["untrusted"]["status"] = clean_name(notification.foreign_status)
     if failed := failed_attempts(notification):
         shown_row["attempts"] = failed
     if notification.sent_at is not None:

@@ -57,6 +57,7 @@ async def test_only_names_of_the_operator_and_of_certctl_are_offered(connect: Co
             "failed",
             "dead",
             "read",
+            "other",
         ]
         assert (await complete(client, SEVERAL, "status", "DE")).values == ["dead"]
         channels = await complete(client, SEVERAL, "channel", "sl")

@@ -6,7 +6,7 @@ import pytest
 from certctl_mcp.services.dashboard import DashboardSummary
 from certctl_mcp.services.stats import StatsService
 from storage.database import Database
-from storage.models import NotificationStatus
+from storage.models import OUR_STATUSES, NotificationStatus
 from storage.sql.types import sortable
 from tests.builders import NOON, WAIT, Queue, SettableClock
 from tests.storage.foreign import run
@@ -38,7 +38,7 @@ def stats(database: Database, queue: Queue) -> StatsService:
 
 async def test_of_an_empty_queue_everything_is_zero(stats: StatsService) -> None:
     assert await stats.dashboard_summary() == DashboardSummary(
-        notifications=dict.fromkeys(NotificationStatus, 0),
+        notifications=dict.fromkeys(OUR_STATUSES, 0),
         unreadable=("certificates", "agents", "jobs"),
         completed_at=NOON,
     )

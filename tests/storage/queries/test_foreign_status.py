@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from storage.errors import IdempotencyConflictError, NotificationNotFoundError
+from storage.errors import IdempotencyConflictError, NotificationConflictError
 from storage.models import BulkReport, NotificationFilter, NotificationStatus
 from tests.builders import Queue, SettableClock, new_notification
 from tests.storage.foreign import insert_row, rows
@@ -26,28 +26,47 @@ async def beside(queue: Queue, database_url: str, status: str) -> str:
     return (await queue.dead()).id
 
 
-async def test_it_is_left_out_of_lists_and_counts(queue: Queue, beside: str) -> None:
+async def test_it_is_listed_and_counted_as_another_programs(queue: Queue, beside: str, status: str) -> None:
     repository = queue.repository
-    assert [n.id for n in (await repository.list(ALL)).items] == [beside]
-    assert (await repository.matching_ids(ALL, limit=10)).ids == (beside,)
-    assert [share.count for share in await repository.breakdown(ALL)] == [1]
-    assert await repository.count(ALL) == 1
-    assert await repository.count(NotificationFilter(ids=(THEIRS,))) == 0
-    assert sum((await repository.count_by_status()).values()) == 1
+    assert {n.id for n in (await repository.list(ALL)).items} == {beside, THEIRS}
+    assert await repository.count(ALL) == 2
+    counts = await repository.count_by_status()
+    assert {status: count for status, count in counts.items() if count} == {
+        NotificationStatus.DEAD: 1,
+        NotificationStatus.OTHER: 1,
+    }
+    theirs = await repository.get(THEIRS)
+    assert (theirs.status, theirs.foreign_status) == (NotificationStatus.OTHER, status)
+    assert (await repository.get(beside)).foreign_status is None
 
 
-async def test_pages_pass_over_it(queue: Queue, beside: str, clock: SettableClock) -> None:
-    clock.advance(timedelta(seconds=1))
-    newer = await queue.pending()
-    first = await queue.repository.list(ALL, limit=1)
-    second = await queue.repository.list(ALL, limit=1, cursor=first.next_cursor)
-    assert [n.id for n in first.items + second.items] == [newer.id, beside]
-    assert second.next_cursor is None
+@pytest.mark.parametrize(
+    ("statuses", "found"),
+    [
+        ({"other"}, {THEIRS}),
+        ({"other", "dead"}, {THEIRS, "the dead one"}),
+        ({"dead"}, {"the dead one"}),
+        ({"sent"}, set()),
+    ],
+)
+async def test_it_is_found_by_a_status_that_stands_for_all_that_are_not_ours(
+    queue: Queue, beside: str, statuses: set[NotificationStatus], found: set[str]
+) -> None:
+    wanted = NotificationFilter.model_validate({"statuses": statuses})
+    items = (await queue.repository.list(wanted)).items
+    assert {"the dead one" if n.id == beside else n.id for n in items} == found
+    assert await queue.repository.count(wanted) == len(found)
 
 
-async def test_there_is_no_such_notification(queue: Queue, beside: str) -> None:
-    for act in (queue.repository.get, queue.repository.requeue, queue.repository.mark_read):
-        with pytest.raises(NotificationNotFoundError):
+async def test_it_is_found_by_its_own_name(queue: Queue, beside: str, status: str) -> None:
+    wanted = NotificationFilter(stored_statuses=(status,))
+    assert [n.id for n in (await queue.repository.list(wanted)).items] == [THEIRS]
+    assert await queue.repository.count(NotificationFilter(stored_statuses=("no such",))) == 0
+
+
+async def test_what_is_asked_of_it_alone_is_refused(queue: Queue, beside: str) -> None:
+    for act in (queue.repository.requeue, queue.repository.mark_read):
+        with pytest.raises(NotificationConflictError, match="is other"):
             await act(THEIRS)
 
 
@@ -56,7 +75,7 @@ async def test_nothing_done_to_many_changes_it(
 ) -> None:
     repository, ids = queue.repository, [THEIRS, beside]
     clock.advance(timedelta(days=1))
-    one = BulkReport(changed=1, missing=1)
+    one = BulkReport(changed=1, other_status=1)
     assert await repository.requeue_all(ids) == one
     assert await repository.mark_all_read(ids) == one
     assert await repository.purge_all(ids, statuses=tuple(NotificationStatus), created_until=clock()) == one

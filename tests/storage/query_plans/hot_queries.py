@@ -112,7 +112,11 @@ QUESTIONS: dict[str, tuple[Operation, set[str]]] = {
     ),
     "a channel counted": (
         lambda queue: queue.repository.count(NotificationFilter(channel="Slack")),
-        {"events_newest_by_channel", "events_newest_by_status"},
+        {"events_newest_by_channel"},
+    ),
+    "statuses of other programs": (
+        lambda queue: queue.repository.list(NotificationFilter(statuses=(NotificationStatus.OTHER,))),
+        {"events_newest_by_status"},
     ),
     "dead letters broken down": (
         lambda queue: queue.repository.breakdown(DEAD),

@@ -14,7 +14,10 @@ PATHS = [
     "/api/v1/notifications",
     "/api/v1/notifications/notif-1",
     "/api/v1/stats/summary",
+    "/api/v1/stats/job-trends",
+    "/api/v1/metrics",
     "/api/v1/auth/check",
+    "/api/v1/auth/me",
     "/openapi.json",
     "/mcp",
     "/nowhere",
@@ -31,7 +34,7 @@ async def test_without_a_key_nothing_is_answered(served: Served, path: str) -> N
         assert "Bearer" in refused.json()["message"]
 
 
-@pytest.mark.parametrize("path", ["/health", "/ready", "/api/v1/auth/info"])
+@pytest.mark.parametrize("path", ["/health", "/ready", "/api/v1/auth/info", "/api/v1/version"])
 async def test_probes_and_the_page_need_none(served: Served, path: str) -> None:
     async with served.client() as client:
         assert (await client.get(path)).status_code == 200

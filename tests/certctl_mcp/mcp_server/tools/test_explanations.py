@@ -28,7 +28,8 @@ from tests.storage.foreign import insert_row
         (
             "list_notifications",
             {"status": "ded"},
-            "status: 'ded' is not allowed; did you mean 'dead'? Allowed: pending, sent, failed, dead, read.",
+            "status: 'ded' is not allowed; did you mean 'dead'? "
+            "Allowed: pending, sent, failed, dead, read, other.",
         ),
         (
             "list_notifications",
