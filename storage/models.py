@@ -65,6 +65,9 @@ class AuditAction(StrEnum):
     TEST = "test"
 
 
+TRACEPARENT = "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"
+
+
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -79,6 +82,8 @@ class NewNotification(_Record):
     certificate_id: str | None = Field(default=None, min_length=1, max_length=255)
     idempotency_key: str | None = Field(default=None, min_length=1, max_length=255)
     """Accepting the same key again gives the notification accepted first instead of a second one."""
+    traceparent: str | None = Field(default=None, pattern=TRACEPARENT)
+    """The trace in which it is accepted, in the form of W3C Trace Context."""
 
     @field_validator("*")
     @classmethod
@@ -133,6 +138,8 @@ class Notification:
     """Stands for `next_retry_at` where certctl delivers and left the row to this program."""
     foreign_status: str | None = None
     """The status as it is stored, where it is another program's."""
+    traceparent: str | None = None
+    """The trace in which it was accepted; in an attempt, the span of the attempt."""
 
     @property
     def next_attempt_at(self) -> datetime | None:

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 from certctl_mcp.delivery.outcome_writer import OutcomeWriter, Write
@@ -14,6 +15,7 @@ from certctl_mcp.delivery.queue import DeliveryQueue
 from certctl_mcp.delivery.retry_policy import Dead, RetryPolicy
 from certctl_mcp.delivery.sending import Answer, Sender
 from certctl_mcp.delivery.suspects import START_UP, is_suspect
+from certctl_mcp.delivery.tracing import Tracing
 from certctl_mcp.notifiers.base import DeliveryFailedError, Notifier
 from certctl_mcp.text.redaction import redact_error
 from storage.clock import Clock, utc_now
@@ -48,6 +50,7 @@ class Delivery:
         clock: Clock = utc_now,
         chance: Callable[[], float] = random.random,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        tracing: Tracing | None = None,
     ) -> None:
         """`send_isolated` sends what may crash the process; without it, that is sent like everything else."""
         self._sender = Sender(find_notifier, send_timeout, longer_timeouts)
@@ -58,6 +61,7 @@ class Delivery:
         self._clock = clock
         self._chance = chance
         self._writer = OutcomeWriter(sleep)
+        self._tracing = tracing
 
     def longest_attempt(self, claim: Claim) -> timedelta:
         """How long the attempt of this claim takes at most."""
@@ -72,7 +76,12 @@ class Delivery:
     async def attempt(self, claim: Claim) -> Answer:
         """Send the claimed notification once. Nothing a notifier does raises."""
         send = self._send_isolated if is_suspect(claim) else self._send
-        return await send(claim.notification)
+        if self._tracing is None:
+            return await send(claim.notification)
+        with self._tracing.attempting(claim) as span:
+            answer = await send(replace(claim.notification, traceparent=span.traceparent))
+            span.ended(answer)
+            return answer
 
     async def try_once(self, notification: Notification) -> Answer:
         """Send a notification that need not be in the queue."""

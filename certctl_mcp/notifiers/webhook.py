@@ -53,7 +53,7 @@ class WebhookNotifier(HttpNotifier):
                 },
             }
         )
-        return Post(body, self._headers(idempotency_key(notification), body))
+        return Post(body, self._headers(idempotency_key(notification), body) | _trace(notification))
 
     def _headers(self, key: str, body: bytes) -> dict[str, str]:
         # The library reads the digits of a time as UTC, whatever its zone.
@@ -93,11 +93,16 @@ class CertctlWebhookNotifier(HttpNotifier):
                 "created_at": notification.created_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
             }
         )
-        headers = {"webhook-id": idempotency_key(notification)}
+        headers = {"webhook-id": idempotency_key(notification)} | _trace(notification)
         if self._key is not None:
             signature = hmac.new(self._key, body, hashlib.sha256).hexdigest()
             headers |= {"X-Signature": f"sha256={signature}", "X-Signature-Algorithm": "sha256"}
         return Post(body, headers)
+
+
+def _trace(notification: Notification) -> dict[str, str]:
+    """Lets the receiver continue the trace, if there is one."""
+    return {} if notification.traceparent is None else {"traceparent": notification.traceparent}
 
 
 def _endpoint(destination: WebhookDestination, client: HttpClient) -> Endpoint:

@@ -23,9 +23,11 @@ from certctl_mcp.delivery.metrics import AttemptMeter
 from certctl_mcp.delivery.presence import Presence
 from certctl_mcp.delivery.retry_loop import RetryLoop
 from certctl_mcp.delivery.retry_policy import RetryPolicy
+from certctl_mcp.delivery.tracing import Tracing
 from certctl_mcp.notifiers.allowed_recipients import AllowedRecipients
 from certctl_mcp.notifiers.base import Notifier
 from certctl_mcp.notifiers.registry import NotifierRegistry
+from certctl_mcp.runtime.open_telemetry import tracing
 from certctl_mcp.runtime.platform import kill_group
 from certctl_mcp.services.dead_letters import DeadLetterRule
 from certctl_mcp.services.delivering import DELIVERING, Delivering
@@ -110,6 +112,7 @@ async def open_application(
     async with (
         _notifiers(settings, notifiers) as notifiers,
         Database.open(url, migrate=_migrate(settings)) as database,
+        tracing(os.environ) as traced,
     ):
         delivering = _delivering(settings, database)
         repository = NotificationRepository(
@@ -130,7 +133,9 @@ async def open_application(
             rescues=delivering.mode is DeliveryMode.RESCUE,
         )
         meter = AttemptMeter(process.channels)
-        async with _retry_loop(settings, database, repository, notifiers, process, meter) as retry_loop:
+        async with _retry_loop(
+            settings, database, repository, notifiers, process, meter, traced
+        ) as retry_loop:
             service = NotificationService(
                 repository,
                 retry_loop,
@@ -139,6 +144,7 @@ async def open_application(
                 recipients=AllowedRecipients(settings.channels),
                 delivering=delivering,
                 limitation=limitation,
+                tracing=traced,
             )
             yield Application(
                 service,
@@ -163,6 +169,7 @@ def _retry_loop(
     notifiers: Notifiers,
     process: Heartbeat,
     meter: AttemptMeter,
+    traced: Tracing | None,
 ) -> RetryLoop:
     if len(settings.channels) > settings.concurrency:
         logger.warning(
@@ -180,6 +187,7 @@ def _retry_loop(
         longer_timeouts={c.name: c.longest_attempt(settings.send_timeout) for c in settings.channels},
         send_isolated=IsolatedAttempts(settings.channels, settings.send_timeout, kill_group).send,
         clock=database.clock,
+        tracing=traced,
     )
     return RetryLoop(
         repository,

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from certctl_mcp.delivery.attempt import error_text
 from certctl_mcp.delivery.channel_probe import TYPE, TrialResult, trial_notification
 from certctl_mcp.delivery.retry_loop import RetryLoop
+from certctl_mcp.delivery.tracing import Tracing
 from certctl_mcp.notifiers.allowed_recipients import AllowedRecipients, RecipientNotAllowedError
 from certctl_mcp.services.bulk import BulkActions
 from certctl_mcp.services.deliverers import delivery_described, left_to_nobody
@@ -103,6 +104,7 @@ class NotificationService:
         recipients: AllowedRecipients | None = None,
         delivering: Delivering = DELIVERING,
         limitation: Limitation | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         """`channels` maps the name of each configured channel to its description.
 
@@ -115,6 +117,7 @@ class NotificationService:
         self._recipients = recipients or AllowedRecipients(())
         self._delivering = delivering
         self._limitation = limitation
+        self._tracing = tracing
         self.bulk = BulkActions(repository, clock)
 
     @property
@@ -143,7 +146,11 @@ class NotificationService:
                     "which recipients are allowed; leave the recipient out"
                 )
         self._check_recipient(new.channel, new.recipient, assistant=assistant)
-        return await self._repository.accept(new, actor=actor)
+        if self._tracing is None:
+            return await self._repository.accept(new, actor=actor)
+        with self._tracing.accepting(new) as traceparent:
+            traced = new.model_copy(update={"traceparent": traceparent})
+            return await self._repository.accept(traced, actor=actor)
 
     async def send_test(
         self,

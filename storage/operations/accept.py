@@ -30,6 +30,7 @@ ACCEPTED_FIELDS = (
     "message",
     "created_at",
     "idempotency_key",
+    "traceparent",
 )
 
 _NOT_THERE = frozenset({"23503", "SQLITE_CONSTRAINT_FOREIGNKEY"})

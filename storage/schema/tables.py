@@ -46,6 +46,8 @@ notification_events = Table(
     Column("origin_id", StorableText),
     # The names of channels, as a JSON array.
     Column("tried_channels", StorableText),
+    # Of the trace in which it was accepted, as W3C Trace Context writes it.
+    Column("traceparent", StorableText),
 )
 
 notification_attempts = Table(

@@ -145,7 +145,7 @@ def retry_loop(
     return RetryLoop(**settings | overrides)
 
 
-_OF_DELIVERY = {"policy", "send_timeout", "chance", "sleep", "find_notifier", "send_isolated"}
+_OF_DELIVERY = {"policy", "send_timeout", "chance", "sleep", "find_notifier", "send_isolated", "tracing"}
 
 
 @asynccontextmanager

@@ -35,7 +35,7 @@ from certctl_mcp.http.api.documents import (
 from certctl_mcp.http.api.parameters import whole_number
 from certctl_mcp.http.conditional import Document, document_of, json_response
 from certctl_mcp.runtime.application import Application
-from storage.models import OUR_STATUSES, NewNotification, NotificationFilter
+from storage.models import OUR_STATUSES, TRACEPARENT, NewNotification, NotificationFilter
 
 PREFIX = "/api/v1"
 NOTIFICATIONS = f"{PREFIX}/notifications"
@@ -154,10 +154,17 @@ async def create_notification(
             description="Retries with the same key create only one notification.",
         ),
     ] = None,
+    traceparent: Annotated[
+        str | None, Header(description="Of the trace to continue (W3C Trace Context); ignored if invalid.")
+    ] = None,
 ) -> Response:
     """Accept an alert for delivery. It is stored durably before this returns."""
     accepted = await opened.notifications.send(
-        NewNotification(**new.model_dump(), idempotency_key=_unquoted(idempotency_key)),
+        NewNotification(
+            **new.model_dump(),
+            idempotency_key=_unquoted(idempotency_key),
+            traceparent=traceparent if re.fullmatch(TRACEPARENT, traceparent or "") else None,
+        ),
         actor=actor,
     )
     notification = accepted.notification

@@ -56,6 +56,20 @@ async def test_the_body_is_an_event_with_the_notification_as_its_data(
     assert receiver.only.headers["Content-Type"] == "application/json"
 
 
+@pytest.mark.parametrize("written", ["standard", "certctl"])
+async def test_the_receiver_can_continue_the_trace_if_there_is_one(
+    client: HttpClient, receiver: Receiver, written: str
+) -> None:
+    destination = WebhookDestination.model_validate({"url": receiver.url})
+    kind = WebhookNotifier if written == "standard" else CertctlWebhookNotifier
+    traceparent = f"00-{'a' * 32}-{'b' * 16}-01"
+    await kind(destination, client).send(notification(traceparent=traceparent))
+    assert receiver.only.headers["traceparent"] == traceparent
+    receiver.received.clear()
+    await kind(destination, client).send(notification())
+    assert "traceparent" not in receiver.only.headers
+
+
 async def test_the_id_is_the_idempotency_key(client: HttpClient, receiver: Receiver) -> None:
     for attempt in range(2):
         await notifier(client, receiver.url).send(notification(id="notif-17", retry_count=attempt))

@@ -257,6 +257,14 @@ async def test_a_page_that_there_is_not_is_told(served: Served, query: str, prob
     assert problem in refused.json()["message"]
 
 
+async def test_the_trace_of_the_caller_is_stored(served: Served, queue: Queue) -> None:
+    traceparent = f"00-{'a' * 32}-{'b' * 16}-01"
+    async with served.client(OPERATOR) as client:
+        for given, stored in ((traceparent, traceparent), ("00-no-trace", None)):
+            answered = await client.post(LIST, json=NEW, headers={"traceparent": given})
+            assert (await queue.repository.get(answered.json()["id"])).traceparent == stored
+
+
 async def test_what_is_created_is_durable_and_has_an_address(served: Served, queue: Queue) -> None:
     async with served.client(OPERATOR) as client:
         created = await client.post(LIST, json=NEW | {"recipient": "ops", "certificate_id": "mc-1"})

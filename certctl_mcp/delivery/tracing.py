@@ -1,0 +1,32 @@
+"""Where traces are continued: at each accept and each attempt. Without tracing this costs nothing."""
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from certctl_mcp.delivery.sending import Answer
+from storage.models import Claim, NewNotification
+
+
+class AttemptSpan(Protocol):
+    """The span of one attempt."""
+
+    @property
+    def traceparent(self) -> str:
+        """For the receiver, in the form of W3C Trace Context."""
+        ...
+
+    def ended(self, answer: Answer) -> None:
+        """Record how the attempt ended."""
+        ...
+
+
+class Tracing(Protocol):
+    """Makes spans. None holds text from outside, except for the names of channels and types."""
+
+    def accepting(self, new: NewNotification) -> AbstractContextManager[str]:
+        """A span around an accept, in the trace of `new` if it has one, and its traceparent, to be stored."""
+        ...
+
+    def attempting(self, claim: Claim) -> AbstractContextManager[AttemptSpan]:
+        """A span around an attempt, linked to the accept."""
+        ...
