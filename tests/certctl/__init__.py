@@ -1,0 +1,1 @@
+"""Beside certctl's server: a stand-in for it, on its schema, and each delivery mode."""

@@ -1,0 +1,118 @@
+"""certctl goes on sending, and certctl-mcp takes over what it leaves. Nothing is lost, and nothing arrives
+twice unless somebody died who had sent it."""
+
+from collections import Counter
+from datetime import timedelta
+
+import asyncpg
+import pytest
+
+from storage.database import Database
+from storage.repository import NotificationRepository
+from tests.builders import SettableClock
+from tests.certctl.receiver import Receiver
+from tests.certctl.rescuer import Rescuer
+from tests.certctl.server import Certctl
+from tests.certctl.world import World
+
+ALERTS = 500
+GRACE = timedelta(minutes=5)
+SECOND = timedelta(seconds=1)
+_STATUSES = "SELECT status, message FROM notification_events"
+
+
+async def alert(world: World, certctl: Certctl, number: int = ALERTS) -> None:
+    for subject in range(number):
+        certctl.alert("Email" if subject % 3 else "Slack", f"host-{subject}.example.com", 7)
+        await world.sleep(world.random.expovariate(1 / 15))
+
+
+async def kill(world: World, program: Certctl | Rescuer, times: int) -> None:
+    """Every ten minutes or so. It is back after some minutes, or at once."""
+    for _ in range(times):
+        await world.sleep(world.random.expovariate(1 / 600))
+        program.kill()
+        await world.sleep(world.random.choice((0, 30, 400, 900)))
+        program.start()
+
+
+async def test_with_failures_and_deaths_on_both_sides_everything_arrives_and_nothing_twice(
+    migrated_url: str, connection: asyncpg.Connection, world: World, clock: SettableClock
+) -> None:
+    receivers = {"Email": Receiver(world, refuses=0.3), "Slack": Receiver(world, refuses=0.1)}
+    async with Database.open(migrated_url, clock=clock) as database:
+        repository = NotificationRepository(database, rescue_after=GRACE)
+        certctl = Certctl(world, connection, receivers)
+        rescuer = Rescuer(world, repository, receivers)
+        for program in (certctl, rescuer):
+            program.start()
+            world.start(kill(world, program, times=10))
+        world.start(alert(world, certctl))
+        await world.pass_time(timedelta(hours=8))
+        await world.end()
+    arrived = receivers["Email"].senders | receivers["Slack"].senders
+    rows = [tuple(row) for row in await connection.fetch(_STATUSES)]
+    assert {status for status, _ in rows} <= {"sent", "dead"}
+    assert {message for status, message in rows if status == "sent"} <= arrived.keys()
+    assert sum(status == "dead" for status, _ in rows) < 10
+    senders = Counter(sender for each in arrived.values() for sender in each)
+    assert senders["certctl-mcp"] > ALERTS / 10
+    assert {*receivers["Email"].repeated_by_us, *receivers["Slack"].repeated_by_us} == set()
+
+
+@pytest.mark.parametrize(("takes", "times"), [(GRACE - SECOND, 1), (2 * GRACE + SECOND, 2)], ids=str)
+async def test_the_grace_is_how_long_certctl_may_take_to_send_what_it_has_read(
+    migrated_url: str,
+    connection: asyncpg.Connection,
+    world: World,
+    clock: SettableClock,
+    takes: timedelta,
+    times: int,
+) -> None:
+    receivers = {"Email": Receiver(world, takes=takes)}
+    async with Database.open(migrated_url, clock=clock) as database:
+        certctl = Certctl(world, connection, receivers)
+        certctl.alert("Email", "api.example.com", 7)
+        # Ours does not take that long.
+        ours = {"Email": Receiver(world)}
+        Rescuer(world, NotificationRepository(database, rescue_after=GRACE), ours).start()
+        await world.pass_time(timedelta(hours=1))
+        await world.end()
+    arrived = [*receivers["Email"].senders.values(), *ours["Email"].senders.values()]
+    assert sum(map(len, arrived)) == times
+
+
+async def test_certctl_does_not_alert_again_on_what_was_rescued(
+    migrated_url: str, connection: asyncpg.Connection, world: World, clock: SettableClock
+) -> None:
+    receivers = {"Email": Receiver(world, refuses=1)}
+    async with Database.open(migrated_url, clock=clock) as database:
+        certctl = Certctl(world, connection, receivers)
+        Rescuer(world, NotificationRepository(database, rescue_after=GRACE), receivers).start()
+        certctl.alert("Email", "api.example.com", 7)
+        await world.pass_time(timedelta(minutes=1))
+        receivers["Email"].refuses = 0
+        await world.pass_time(timedelta(hours=1))
+        certctl.alert("Email", "api.example.com", 7)
+        await world.pass_time(timedelta(hours=1))
+        await world.end()
+    assert list(receivers["Email"].senders.values()) == [["certctl-mcp"]]
+
+
+async def test_what_certctl_has_read_when_it_is_taken_over_is_certctl_s_to_send(
+    migrated_url: str, connection: asyncpg.Connection, world: World, clock: SettableClock
+) -> None:
+    receivers = {"Email": Receiver(world, takes=1.2 * SECOND)}
+    async with Database.open(migrated_url, clock=clock) as database:
+        certctl = Certctl(world, connection, receivers)
+        for subject in range(20):
+            certctl.alert("Email", f"host-{subject}.example.com", 7)
+        await world.pass_time(SECOND)
+        certctl.kill()
+        await world.pass_time(2 * GRACE)
+        certctl.start()
+        await world.pass_time(SECOND)
+        Rescuer(world, NotificationRepository(database, rescue_after=GRACE), receivers).start()
+        await world.pass_time(2 * GRACE)
+        await world.end()
+    assert list(receivers["Email"].senders.values()) == [["certctl"]] * 20
