@@ -9,6 +9,9 @@ from certctl_mcp.config.delivery_mode import DeliveryMode
 from certctl_mcp.config.durations import format_duration
 from storage.models import DeliveringProcess
 
+CERTCTL_CHANNELS = frozenset({"Email", "Webhook", "Slack", "Teams", "PagerDuty", "OpsGenie"})
+"""The channels that certctl's server can have a notifier for."""
+
 
 class Deliverer(Enum):
     """Who delivers over a channel."""

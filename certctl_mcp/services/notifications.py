@@ -1,12 +1,14 @@
 """The rules of the operations that every front offers: send, test, requeue, settle, diagnose."""
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
 from pydantic import BaseModel, ConfigDict
 
+from certctl_mcp.config.delivery_mode import DeliveryMode
 from certctl_mcp.delivery.attempt import error_text
 from certctl_mcp.delivery.channel_probe import TYPE, TrialResult, trial_notification
 from certctl_mcp.delivery.retry_loop import RetryLoop
@@ -14,7 +16,7 @@ from certctl_mcp.delivery.tracing import Tracing
 from certctl_mcp.notifiers.allowed_recipients import AllowedRecipients, RecipientNotAllowedError
 from certctl_mcp.services.bulk import BulkActions
 from certctl_mcp.services.deliverers import delivery_described, left_to_nobody
-from certctl_mcp.services.delivering import DELIVERING, Deliverer, Delivering
+from certctl_mcp.services.delivering import CERTCTL_CHANNELS, DELIVERING, Deliverer, Delivering
 from certctl_mcp.services.diagnosis.diagnosing import Diagnosis, diagnose
 from certctl_mcp.services.errors import (
     AmbiguousIdError,
@@ -138,7 +140,9 @@ class NotificationService:
         """
         if new.channel not in self._channels:
             elsewhere = await self._channels_elsewhere()
-            if new.channel not in elsewhere:
+            # certctl's server delivers it, if it has the channel. Who rescues keeps what is sent to itself.
+            certctl = self._delivering.mode is DeliveryMode.WATCH and self._delivering.beside_certctl
+            if new.channel not in elsewhere and not (certctl and new.channel in CERTCTL_CHANNELS):
                 raise UnknownChannelError(new.channel, (*self._channels, *elsewhere))
             if assistant and new.recipient:
                 raise RecipientRefusedError(
@@ -212,8 +216,20 @@ class NotificationService:
         self, wanted: NotificationFilter, now: datetime, *, include_failing: bool = True
     ) -> Diagnosis:
         """Why the matching dead letters died, by channel, kind of failure and time, and what to do."""
-        known = {*self._channels, *await self._channels_elsewhere()}
-        return await diagnose(self._repository, wanted, known, now, include_failing=include_failing)
+        processes = await self._repository.processes()
+
+        def deliverer(channel: str) -> Deliverer:
+            found = self._delivering.deliverer(channel, processes)
+            # What is configured here is delivered once a server runs.
+            configured = channel in self._channels and found is Deliverer.NOBODY
+            return Deliverer.PROCESS if configured else found
+
+        return await diagnose(self._repository, wanted, deliverer, now, include_failing=include_failing)
+
+    async def deliverable_channels(self) -> frozenset[str]:
+        """The channels over which something that is requeued is delivered."""
+        certctl = CERTCTL_CHANNELS if self._delivering.certctl_delivers else frozenset[str]()
+        return certctl.union(self._channels, await self._channels_elsewhere())
 
     async def check_names(self, wanted: NotificationFilter) -> None:
         """Refuse a filter that matches nothing only because a name in it is misspelt.
@@ -311,14 +327,37 @@ class NotificationService:
 
         `serving`: this process is a server, which delivers over its channels unless it is limited.
         """
-        if serving and self._limitation is None and channel in self._channels:
-            return Deliverer.RESCUE if self._delivering.certctl_delivers else Deliverer.PROCESS
-        return self._delivering.deliverer(channel, await self._repository.processes())
+        (found,) = await self.deliverers((channel,), serving=serving)
+        return found
+
+    async def deliverers(self, channels: Iterable[str], *, serving: bool = False) -> frozenset[Deliverer]:
+        """Those of several channels; see `deliverer`."""
+        processes = await self._repository.processes()
+        here = self._channels if serving and self._limitation is None else ()
+        own = Deliverer.RESCUE if self._delivering.certctl_delivers else Deliverer.PROCESS
+        return frozenset(
+            own if channel in here else self._delivering.deliverer(channel, processes) for channel in channels
+        )
 
     async def delivery(self) -> str | None:
         """Who delivers on certctl's database, in words; None elsewhere."""
         processes = await self._repository.processes()
         return await delivery_described(self._repository, self._delivering, processes, self._clock())
+
+    async def sent_by_certctl(self, since: datetime, until: datetime) -> str | None:
+        """Where certctl's server delivers: what became of the alerts of a period, for its attempts are in no
+        record. None elsewhere."""
+        if not self._delivering.certctl_delivers:
+            return None
+        counts: Counter[str] = Counter()
+        wanted = NotificationFilter(created_from=since, created_until=until)
+        for share in await self._repository.breakdown(wanted):
+            counts[share.status.value] += share.count
+        shown = ", ".join(f"{count} {status}" for status, count in counts.most_common())
+        return (
+            "These are the attempts of certctl-mcp. certctl's server delivers and records none of its own. "
+            f"Of the alerts created in this period are now: {shown or 'none'}."
+        )
 
     async def left_to_nobody(self) -> tuple[UnservedChannel, ...]:
         """The channels that no live process has, with what therefore nobody delivers."""

@@ -51,6 +51,17 @@ def under_way(notification: Notification, now: datetime) -> bool:
     return notification.lease_expires_at is not None and notification.lease_expires_at > now
 
 
+def after_acceptance(deliverer: Deliverer) -> str:
+    """What comes of a notification that has just been accepted."""
+    match deliverer:
+        case Deliverer.PROCESS | Deliverer.RESCUE:
+            return "A running worker or server delivers it."
+        case Deliverer.CERTCTL:
+            return f"{_ONCE_BY_CERTCTL}."
+        case Deliverer.NOBODY:
+            return _NOBODY
+
+
 def after_requeue(deliverer: Deliverer, max_attempts: int) -> str:
     """What comes of a notification that has just been requeued."""
     match deliverer:
@@ -62,14 +73,14 @@ def after_requeue(deliverer: Deliverer, max_attempts: int) -> str:
             return _NOBODY
 
 
-def after_bulk_requeue(deliverer: Deliverer) -> str:
-    """The same for many."""
-    if deliverer is Deliverer.CERTCTL:
-        return (
-            "certctl's server sends each within a minute, 50 at a time, once; what fails then is stuck: see "
-            "notifications_stuck in dashboard_summary."
-        )
-    return "They are attempted now; dashboard_summary shows how it goes."
+def after_bulk_requeue(deliverers: Collection[Deliverer]) -> str:
+    """The same for many, over channels of these."""
+    if Deliverer.CERTCTL not in deliverers:
+        return "They are attempted now; dashboard_summary shows how it goes."
+    which = (
+        "certctl's server" if len(deliverers) == 1 else "Where no process has the channel, certctl's server"
+    )
+    return f"{which} sends 50 a minute, each once; what fails then is stuck and counted in dashboard_summary."
 
 
 @dataclass(frozen=True, slots=True)

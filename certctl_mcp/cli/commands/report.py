@@ -32,10 +32,13 @@ def report(
     async def reported(application: Application) -> int:
         deliveries = await application.repository.delivery_figures(period.since, period.until)
         document = DeliveryReport(since=period.since, until=period.until, **dict(deliveries))
+        note = await application.notifications.sent_by_certctl(period.since, period.until)
         if json:
             print_json(document, json)
         else:
             print_all(delivery_table(document))
+            if note is not None:
+                typer.echo(note)
         return ExitCode.DONE
 
     return with_application(config, reported)

@@ -44,7 +44,9 @@ def send(
     from certctl_mcp.cli.terminal.notifications import status_of
     from certctl_mcp.cli.terminal.output import identifier, print_all, print_json
     from certctl_mcp.runtime.application import Application
+    from certctl_mcp.services.delivering import Deliverer
     from certctl_mcp.services.errors import DeliveriesOffError
+    from certctl_mcp.services.outlook import after_acceptance
     from storage.models import NewNotification, Notification
 
     with option_errors():
@@ -57,24 +59,25 @@ def send(
             idempotency_key=idempotency_key,
         )
 
-    async def sent(application: Application) -> Notification:
+    async def sent(application: Application) -> tuple[Notification, Deliverer]:
         if now and application.limitation is not None:
             raise DeliveriesOffError(application.limitation)
         accepted = await application.notifications.send(new, actor=operator())
+        deliverer = await application.notifications.deliverer(new.channel)
         if not now:
-            return accepted.notification
+            return accepted.notification, deliverer
         await application.notifications.retry_failed_notifications()
         notification, _ = await application.notifications.get(accepted.notification.id)
-        return notification
+        return notification, deliverer
 
-    notification = with_application(config, sent, Access.CREATE, no_migrate=no_migrate)
+    notification, deliverer = with_application(config, sent, Access.CREATE, no_migrate=no_migrate)
     if json:
         print_json(notification, json)
     else:
         print_all(Text("  ").join((identifier(notification.id), status_of(notification))))
     if not now:
         if sys.stderr.isatty():
-            typer.echo("A running worker or server delivers it.", err=True)
+            typer.echo(after_acceptance(deliverer), err=True)
         return ExitCode.DONE
     if notification.delivered:
         return ExitCode.DONE

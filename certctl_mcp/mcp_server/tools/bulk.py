@@ -37,6 +37,7 @@ from certctl_mcp.services.bulk import Preview
 from certctl_mcp.services.bulk_rules import completed
 from certctl_mcp.services.explanations import explained
 from certctl_mcp.services.filters import SelectionArguments
+from certctl_mcp.services.outlook import after_bulk_requeue
 from storage.models import AuditAction, BulkReport
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ async def _consent(ctx: ToolContext, plan: Plan) -> Elicit[Consent] | Reply:
         return Reply.NOT_ASKED
     if plan.replaces_question:
         return Reply.UNREACHABLE
-    return await ask(ctx, question(plan.preview, frozenset(application.notifications.configured)))
+    return await ask(ctx, question(plan.preview, await application.notifications.deliverable_channels()))
 
 
 async def _plan(ctx: ToolContext, action: AuditAction, given: SelectionArguments, token: str | None) -> Plan:
@@ -201,7 +202,7 @@ async def _outcome(ctx: ToolContext, plan: Plan, consent: ElicitationResult[Cons
             return preview_result(preview, f"{before}{_DECLINED}")
         case Reply.NOT_ASKED | Reply.UNREACHABLE:
             if plan.confirmation is None:
-                configured = frozenset(service.configured)
+                configured = await service.deliverable_channels()
                 return _to_be_confirmed(opening, plan, before, configured, reply, caller=actor_of(ctx))
         case Reply.AGREED:
             now = await service.bulk.preview(preview.action, preview.wanted)
@@ -220,6 +221,8 @@ async def _outcome(ctx: ToolContext, plan: Plan, consent: ElicitationResult[Cons
         opening.confirmations.spend(plan.confirmation)
     changed = account.report.changed
     participle, afterwards = _AFTERWARDS[preview.action]
+    if preview.action is AuditAction.REQUEUE:
+        afterwards = after_bulk_requeue(await service.deliverers(preview.by_channel, serving=True))
     done = f"{changed} of {preview.count} {participle}; {account.still_matching} still match."
     outcome: Outcome = {"changed": changed, "next": f"{before}{done} {afterwards}"}
     if left_out := left_out_of(account.report):
@@ -244,10 +247,7 @@ _DECLINED = (
 )
 
 _AFTERWARDS = {
-    AuditAction.REQUEUE: (
-        "requeued",
-        "They are attempted now; dashboard_summary shows how it goes.",
-    ),
+    AuditAction.REQUEUE: ("requeued", ""),
     AuditAction.MARK_READ: ("marked read", "Nothing more happens to them."),
     AuditAction.PURGE: ("deleted", "They are gone."),
 }

@@ -86,9 +86,12 @@ async def delivery_report(
     """
     opening = ctx.request_context.lifespan_context
     wanted = _period(period, until, opening.clock())
-    repository = (await opening.application()).repository
+    application = await opening.application()
+    repository = application.repository
     deliveries = await repository.delivery_figures(wanted.since, wanted.until)
     report = _report(wanted, deliveries)
+    if note := await application.notifications.sent_by_certctl(wanted.since, wanted.until):
+        report["note"] = note
     if not chart or not deliveries.overall.attempts:
         return answer(report)
     timeline = await timeline_of(repository, wanted)

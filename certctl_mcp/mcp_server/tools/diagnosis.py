@@ -35,7 +35,7 @@ class Group(TypedDict):
 
     kind: str
     dead: int
-    failing: Annotated[NotRequired[int], Field(description="Still retried")]
+    failing: Annotated[NotRequired[int], Field(description="Failed, not dead")]
     undelivered: NotRequired[int]
     first_at: Moment
     last_at: Moment
@@ -73,7 +73,7 @@ async def diagnose_dead_letters(
     type: Type = None,
     created_after: CreatedAfter = None,
     created_before: CreatedBefore = None,
-    include_failing: Annotated[bool, Field(description="Also those still retried.")] = True,
+    include_failing: Annotated[bool, Field(description="Also those failed, not dead.")] = True,
 ) -> Annotated[CallToolResult, DeadLetters]:
     """Why alerts died: grouped by channel, kind of failure and time, each with its cause and what to do.
 
@@ -139,6 +139,8 @@ def _group(finding: "Finding", wanted: NotificationFilter) -> Group:
         if span.undelivered:
             # Without a status, only dead ones are requeued.
             group["requeue"]["status"] = ["dead", "sent"] if span.dead else ["sent"]
+        elif not span.dead:
+            group["requeue"]["status"] = ["failed"]
         elif finding.dead_of_channel != span.dead:
             group["requeues"] = finding.dead_of_channel
     return group

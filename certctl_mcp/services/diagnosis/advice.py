@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from certctl_mcp.notifiers.failure_kinds import FailureKind
+from certctl_mcp.services.delivering import CERTCTL_CHANNELS, Deliverer
 from certctl_mcp.services.diagnosis.kinds import REMEDIES
 from certctl_mcp.services.diagnosis.spans import Span
 
@@ -12,7 +13,7 @@ from certctl_mcp.services.diagnosis.spans import Span
 class Standing:
     """The present state of a channel."""
 
-    configured: bool
+    deliverer: Deliverer
     delivered_at: datetime | None
     """When its newest successful attempt began, within the period looked at. None if it failed after that."""
 
@@ -37,7 +38,9 @@ def _action(span: Span, standing: Standing) -> tuple[str, bool]:
     delivers_again = (
         span.kind.of_channel and standing.delivered_at is not None and standing.delivered_at > span.last_at
     )
-    if not standing.configured:
+    if standing.deliverer is Deliverer.CERTCTL:
+        return _where_certctl_delivers(span, remedy.fix)
+    if standing.deliverer is Deliverer.NOBODY:
         return "no running process has this channel, so they would not be delivered if requeued", False
     if span.dead + span.undelivered == 0:
         return _while_retried(remedy.fix, remedy.passes or delivers_again), False
@@ -46,6 +49,17 @@ def _action(span: Span, standing: Standing) -> tuple[str, bool]:
     if delivers_again:
         return "it delivers again: requeue now", True
     return remedy.fix, not span.kind.is_permanent
+
+
+def _where_certctl_delivers(span: Span, fix: str) -> tuple[str, bool]:
+    if span.channel not in CERTCTL_CHANNELS:
+        return (
+            "certctl's server has no such channel: requeued, it only marks them as sent",
+            False,
+        )
+    if span.dead + span.undelivered == 0:
+        return f"{fix}; certctl's server never retries them: requeue, and it sends each once", True
+    return f"{fix}; once requeued, certctl's server sends each once", not span.kind.is_permanent
 
 
 def _while_retried(fix: str, passes: bool) -> str:

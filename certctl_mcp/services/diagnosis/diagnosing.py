@@ -2,12 +2,13 @@
 channels."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import anyio.to_thread
 
+from certctl_mcp.services.delivering import Deliverer
 from certctl_mcp.services.diagnosis.advice import Advice, Standing, advise
 from certctl_mcp.services.diagnosis.classifying import classify
 from certctl_mcp.services.diagnosis.spans import Span, spans
@@ -47,14 +48,14 @@ class Diagnosis:
 async def diagnose(
     repository: NotificationRepository,
     wanted: NotificationFilter,
-    configured: Collection[str],
+    deliverer: Callable[[str], Deliverer],
     now: datetime,
     *,
     include_failing: bool,
 ) -> Diagnosis:
     """The dead and the undelivered that match `wanted`, and those still being retried if `include_failing`.
 
-    `configured` are the channels that have a destination, here or in another live process.
+    `deliverer` returns who delivers over a channel.
     """
     statuses = [NotificationStatus.DEAD, NotificationStatus.SENT]
     if include_failing:
@@ -77,7 +78,7 @@ async def diagnose(
         findings=[
             Finding(
                 span,
-                advise(span, Standing(span.channel in configured, delivering.get(span.channel))),
+                advise(span, Standing(deliverer(span.channel), delivering.get(span.channel))),
                 dead_of_channel[span.channel],
             )
             for span in shown

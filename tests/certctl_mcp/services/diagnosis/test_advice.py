@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from certctl_mcp.notifiers.failure_kinds import FailureKind
+from certctl_mcp.services.delivering import Deliverer
 from certctl_mcp.services.diagnosis.advice import Standing, advise
 from certctl_mcp.services.diagnosis.kinds import REMEDIES
 from certctl_mcp.services.diagnosis.spans import Span
@@ -21,10 +22,11 @@ SPAN = Span(
     sample_id="notif-1",
     error="HTTP 503",
 )
-BEFORE = Standing(configured=True, delivered_at=NOON)
-SINCE = Standing(configured=True, delivered_at=NOON + timedelta(hours=2))
-NEVER = Standing(configured=True, delivered_at=None)
-NOT_CONFIGURED = Standing(configured=False, delivered_at=None)
+BEFORE = Standing(Deliverer.PROCESS, delivered_at=NOON)
+SINCE = Standing(Deliverer.PROCESS, delivered_at=NOON + timedelta(hours=2))
+NEVER = Standing(Deliverer.PROCESS, delivered_at=None)
+NOT_CONFIGURED = Standing(Deliverer.NOBODY, delivered_at=None)
+CERTCTL = Standing(Deliverer.CERTCTL, delivered_at=None)
 
 OF_ONE_ALERT = {FailureKind.RECIPIENT, FailureKind.REFUSED, FailureKind.MAILBOX, FailureKind.ABANDONED}
 OF_CHANNEL = [kind for kind in FailureKind if kind not in OF_ONE_ALERT | {FailureKind.NO_NOTIFIER}]
@@ -71,3 +73,16 @@ def test_what_is_still_retried_is_not_requeued(kind: FailureKind) -> None:
     advice = advise(replace(SPAN, kind=kind, dead=0, failing=3), NEVER)
     assert not advice.requeue
     assert "retr" in advice.action
+
+
+@pytest.mark.parametrize("kind", FailureKind)
+def test_where_certctl_delivers_nothing_is_retried_unless_it_is_requeued(kind: FailureKind) -> None:
+    advice = advise(replace(SPAN, kind=kind, dead=0, failing=3), CERTCTL)
+    assert advice.requeue
+    assert "certctl's server never retries them" in advice.action
+
+
+def test_certctl_s_server_has_its_own_channels_and_no_others() -> None:
+    advice = advise(replace(SPAN, channel="Pager in the cellar"), CERTCTL)
+    assert not advice.requeue
+    assert "no such channel" in advice.action
