@@ -119,8 +119,10 @@ def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serv
 
 
 @pytest.fixture(scope="session")
-def postgresql_databases(postgresql_server: Server) -> Databases:
-    return Databases(postgresql_server)
+def postgresql_databases(postgresql_server: Server) -> Iterator[Databases]:
+    databases = Databases(postgresql_server)
+    yield databases
+    databases.close()
 
 
 @pytest.fixture
@@ -134,9 +136,9 @@ def empty_database(postgresql_server: Server) -> Iterator[str]:
 @pytest.fixture
 def postgresql_url(postgresql_databases: Databases) -> Iterator[str]:
     """The URL of an empty database that has the schema."""
-    url = asyncio.run(postgresql_databases.take())
+    url = postgresql_databases.take()
     yield url
-    asyncio.run(postgresql_databases.give_back(url))
+    postgresql_databases.give_back(url)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -33,6 +33,11 @@ _LARGE = 1 << 20
 _DISCONNECT_OTHERS = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+
+_SIZES = """
+SELECT quote_ident(tablename) AS name, pg_total_relation_size(quote_ident(tablename)) AS size
+FROM pg_tables WHERE schemaname = 'public' AND tablename <> $1
 """
 
 
@@ -86,62 +91,63 @@ def _shared_state(directory: Path) -> Iterator[_State]:
 class _Prepared:
     url: str
     mark: list[asyncpg.Record]
+    connection: asyncpg.Connection
+    """To look after it, all the time: the first statements of a new session cost as much as many a test."""
 
 
-@dataclass
 class Databases:
     """Databases with the schema and without rows."""
 
-    server: Server
-    _free: list[_Prepared] = field(default_factory=list)
-    _taken: dict[str, _Prepared] = field(default_factory=dict)
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self._free: list[_Prepared] = []
+        self._taken: dict[str, _Prepared] = {}
 
-    async def take(self) -> str:
+    def take(self) -> str:
         """The URL of one that nobody else uses."""
-        prepared = self._free.pop() if self._free else await self._create()
+        prepared = self._free.pop() if self._free else self._runner.run(self._create())
         self._taken[prepared.url] = prepared
         return prepared.url
 
-    async def give_back(self, url: str) -> None:
+    def give_back(self, url: str) -> None:
         """Disconnect whoever still uses it, and keep it if only few rows have changed in it."""
         prepared = self._taken.pop(url)
-        if await _emptied(prepared):
+        if self._runner.run(_emptied(prepared)):
             self._free.append(prepared)
         else:
-            await postgresql.drop_database(self.server, url)
+            self._runner.run(self._drop(prepared))
+
+    def close(self) -> None:
+        for prepared in self._free:
+            prepared.connection.terminate()
+        self._runner.close()
 
     async def _create(self) -> _Prepared:
-        url = await postgresql.create_database(self.server)
-        connection = await asyncpg.connect(url)
-        try:
-            return _Prepared(url, await connection.fetch(_MARK))
-        finally:
-            await connection.close()
+        url = await postgresql.create_database(self._server)
+        # Triggers would announce the deletions, and check references in vain.
+        connection = await asyncpg.connect(url, server_settings={"session_replication_role": "replica"})
+        return _Prepared(url, await connection.fetch(_MARK), connection)
+
+    async def _drop(self, prepared: _Prepared) -> None:
+        prepared.connection.terminate()
+        await postgresql.drop_database(self._server, prepared.url)
 
 
 async def _emptied(prepared: _Prepared) -> bool:
-    try:
-        connection = await asyncpg.connect(prepared.url)
-    except asyncpg.PostgresError:
-        # The test has removed it, or lets nobody connect to it.
-        return False
+    connection = prepared.connection
     try:
         await connection.execute(_DISCONNECT_OTHERS)
         if await connection.fetch(_MARK) != prepared.mark:
             return False
-        tables = await connection.fetch(
-            "SELECT quote_ident(tablename) AS name, pg_total_relation_size(quote_ident(tablename)) AS size "
-            "FROM pg_tables WHERE schemaname = 'public' AND tablename <> $1",
-            VERSION_TABLE,
-        )
+        tables = await connection.fetch(_SIZES, VERSION_TABLE)
         if any(table["size"] > _LARGE for table in tables):
             return False
-        # Triggers would announce the deletions, and check references in vain.
-        await connection.execute("SET session_replication_role = replica")
         await connection.execute("; ".join(f"DELETE FROM {table['name']}" for table in tables))
-        return True
-    finally:
-        await connection.close()
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        # The test has removed it, or disconnected everybody.
+        return False
+    return True
 
 
 def run_directory(worker_directory: Path) -> Path:
