@@ -117,13 +117,15 @@ async def _change_selected(bulk: BulkActions, preview: Preview) -> Changes:
 
 async def _change_by_ids(application: "Application", action: AuditAction, ids: Sequence[str]) -> Changes:
     """Each id once, in batches; what is refused is refused by its id."""
+    from certctl_mcp.services.refusals import refusals
+
     bulk = application.notifications.bulk
-    distinct = await application.notifications.complete_ids(ids)
+    distinct = await application.notifications.ids.complete_all(ids)
     total = Changes()
     with progress_bar(action.value.capitalize(), len(distinct)) as advance:
         for start in range(0, len(distinct), BATCH):
             batch = distinct[start : start + BATCH]
-            refused = await application.notifications.refusals(action, batch)
+            refused = await refusals(application.repository, application.notifications.ids, action, batch)
             preview = await bulk.preview(action, NotificationFilter(ids=batch))
             changes, to_its_end = await _run(bulk, preview, advance)
             reasons = tuple(Refusal(id=each.notification_id, reason=str(each)) for each in refused)

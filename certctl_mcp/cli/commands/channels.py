@@ -17,7 +17,7 @@ def channels(json: Format = Format.TEXT, config: ConfigFile = None) -> int:
     from certctl_mcp.cli.terminal.overview import channel_table
     from certctl_mcp.config.settings import load_settings
     from certctl_mcp.runtime.application import Application
-    from certctl_mcp.services.notifications import ChannelHealth
+    from certctl_mcp.services.channels import ChannelHealth
     from certctl_mcp.text.untrusted import escape_hidden
     from storage.clock import utc_now
     from storage.models import UnservedChannel
@@ -25,8 +25,8 @@ def channels(json: Format = Format.TEXT, config: ConfigFile = None) -> int:
     async def found(
         application: Application,
     ) -> tuple[tuple[ChannelHealth, ...], tuple[UnservedChannel, ...], str | None]:
-        service = application.notifications
-        return await service.channels(), await service.left_to_nobody(), await service.delivery()
+        channels = application.notifications.channels
+        return await channels.health(), await channels.left_to_nobody(), await channels.delivery()
 
     unserved: tuple[UnservedChannel, ...] = ()
     delivery: str | None = None

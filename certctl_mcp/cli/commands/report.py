@@ -32,7 +32,7 @@ def report(
     async def reported(application: Application) -> int:
         deliveries = await application.repository.delivery_figures(period.since, period.until)
         document = DeliveryReport(since=period.since, until=period.until, **dict(deliveries))
-        note = await application.notifications.sent_by_certctl(period.since, period.until)
+        note = await application.notifications.channels.sent_by_certctl(period.since, period.until)
         if json:
             print_json(document, json)
         else:

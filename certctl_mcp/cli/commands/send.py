@@ -63,7 +63,7 @@ def send(
         if now and application.limitation is not None:
             raise DeliveriesOffError(application.limitation)
         accepted = await application.notifications.send(new, actor=operator())
-        deliverer = await application.notifications.deliverer(new.channel)
+        deliverer = await application.notifications.channels.deliverer(new.channel)
         if not now:
             return accepted.notification, deliverer
         await application.notifications.retry_failed_notifications()

@@ -19,7 +19,7 @@ def show(id_: Id, json: Format = Format.TEXT, config: ConfigFile = None) -> int:
     now = utc_now()
 
     async def shown(application: Application) -> int:
-        notification_id = await application.notifications.complete_id(id_)
+        notification_id = await application.notifications.ids.complete(id_)
         notification, attempts = await application.notifications.get(notification_id)
         limit = application.settings.max_attempts
         text = account(
@@ -28,7 +28,7 @@ def show(id_: Id, json: Format = Format.TEXT, config: ConfigFile = None) -> int:
             now,
             max_attempts=limit,
             remedies=COMMANDS,
-            deliverer=await application.notifications.deliverer(notification.channel),
+            deliverer=await application.notifications.channels.deliverer(notification.channel),
             grace=application.settings.rescue_grace,
         )
         detail = Detail(notification=notification, attempts=attempts, account=text)

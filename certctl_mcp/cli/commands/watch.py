@@ -34,7 +34,7 @@ def watch(json: Format = Format.TEXT, config: ConfigFile = None) -> int:
             if json:
                 print_json(summary, Format.NDJSON)
             else:
-                channels = await application.notifications.channels()
+                channels = await application.notifications.channels.health()
                 table = channel_table(channels, summary.completed_at)
                 show(Group(summary_tables(summary), "", table))
             await anyio.sleep(PAUSE)

@@ -2,8 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict
 
+from certctl_mcp.services.channels import ChannelHealth
 from certctl_mcp.services.dashboard import DashboardSummary
-from certctl_mcp.services.notifications import ChannelHealth
 from storage.models import Attempt, Notification, NotificationStatus, UnservedChannel
 
 

@@ -9,9 +9,9 @@ from rich.text import Text
 
 from certctl_mcp.cli.terminal.documents import Summary
 from certctl_mcp.cli.terminal.output import distance, one_line, pairs, status_text, when
+from certctl_mcp.services.channels import ChannelHealth
 from certctl_mcp.services.dashboard import DashboardSummary
 from certctl_mcp.services.limitations import LIMITATION_TEXTS
-from certctl_mcp.services.notifications import ChannelHealth
 from certctl_mcp.text.untrusted import EXCERPT_LENGTH
 from storage.models import ChannelRecord
 

@@ -155,7 +155,7 @@ async def _consent(ctx: ToolContext, plan: Plan) -> Elicit[Consent] | Reply:
         return Reply.NOT_ASKED
     if plan.replaces_question:
         return Reply.UNREACHABLE
-    return await ask(ctx, question(plan.preview, await application.notifications.deliverable_channels()))
+    return await ask(ctx, question(plan.preview, await application.notifications.channels.deliverable()))
 
 
 async def _plan(ctx: ToolContext, action: AuditAction, given: SelectionArguments, token: str | None) -> Plan:
@@ -163,7 +163,7 @@ async def _plan(ctx: ToolContext, action: AuditAction, given: SelectionArguments
     now = opening.clock()
     service = (await opening.application()).notifications
     bulk = service.bulk
-    given = replace(given, ids=await service.complete_ids(given.ids))
+    given = replace(given, ids=await service.ids.complete_all(given.ids))
 
     async def previewed_at(moment: datetime) -> Preview:
         return await bulk.preview(action, completed(action, given.filter(moment), moment))
@@ -202,7 +202,7 @@ async def _outcome(ctx: ToolContext, plan: Plan, consent: ElicitationResult[Cons
             return preview_result(preview, f"{before}{_DECLINED}")
         case Reply.NOT_ASKED | Reply.UNREACHABLE:
             if plan.confirmation is None:
-                configured = await service.deliverable_channels()
+                configured = await service.channels.deliverable()
                 return _to_be_confirmed(opening, plan, before, configured, reply, caller=actor_of(ctx))
         case Reply.AGREED:
             now = await service.bulk.preview(preview.action, preview.wanted)
@@ -222,7 +222,7 @@ async def _outcome(ctx: ToolContext, plan: Plan, consent: ElicitationResult[Cons
     changed = account.report.changed
     participle, afterwards = _AFTERWARDS[preview.action]
     if preview.action is AuditAction.REQUEUE:
-        afterwards = after_bulk_requeue(await service.deliverers(preview.by_channel, serving=True))
+        afterwards = after_bulk_requeue(await service.channels.deliverers(preview.by_channel, serving=True))
     done = f"{changed} of {preview.count} {participle}; {account.still_matching} still match."
     outcome: Outcome = {"changed": changed, "next": f"{before}{done} {afterwards}"}
     if left_out := left_out_of(account.report):
@@ -234,7 +234,7 @@ async def _unmatched_ids(service: "NotificationService", preview: Preview) -> st
     """Why some of the given ids are not among the notifications that match."""
     notice = ""
     if preview.missing_ids:
-        notice = f"{explained(await service.not_found(preview.missing_ids[0]))} "
+        notice = f"{explained(await service.ids.not_found(preview.missing_ids[0]))} "
     if preview.filtered_out:
         notice += f"{preview.filtered_out} of the ids are left out by status or another filter. "
     return notice

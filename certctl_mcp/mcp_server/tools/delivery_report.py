@@ -90,7 +90,7 @@ async def delivery_report(
     repository = application.repository
     deliveries = await repository.delivery_figures(wanted.since, wanted.until)
     report = _report(wanted, deliveries)
-    if note := await application.notifications.sent_by_certctl(wanted.since, wanted.until):
+    if note := await application.notifications.channels.sent_by_certctl(wanted.since, wanted.until):
         report["note"] = note
     if not chart or not deliveries.overall.attempts:
         return answer(report)

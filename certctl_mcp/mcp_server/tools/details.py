@@ -117,7 +117,7 @@ async def notification_details(opening: Opening, id: str, offset: int = 0) -> No
             max_attempts=application.settings.max_attempts,
             earlier=earlier,
             remedies=tools(application.settings.tool_groups),
-            deliverer=await application.notifications.deliverer(notification.channel),
+            deliverer=await application.notifications.channels.deliverer(notification.channel),
             grace=application.settings.rescue_grace,
         ),
         "under_way": under_way(notification, now),

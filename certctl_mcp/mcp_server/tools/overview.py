@@ -15,7 +15,7 @@ from certctl_mcp.text.untrusted import EXCERPT_LENGTH, clean_excerpt, clean_name
 from storage.models import AttemptOutcome, ChannelRecord
 
 if TYPE_CHECKING:
-    from certctl_mcp.services.notifications import ChannelHealth
+    from certctl_mcp.services.channels import ChannelHealth
 
 
 MOST_UNSERVED = 20
@@ -105,12 +105,12 @@ async def list_channels(ctx: ToolContext) -> Annotated[CallToolResult, Channels]
 async def channels_now(opening: Opening) -> Channels:
     application = await opening.application()
     found: Channels = {
-        "channels": [_channel(channel) for channel in await application.notifications.channels()],
+        "channels": [_channel(channel) for channel in await application.notifications.channels.health()],
         "database": escape_hidden(application.location),
     }
-    if delivery := await application.notifications.delivery():
+    if delivery := await application.notifications.channels.delivery():
         found["delivery"] = delivery
-    if unserved := await application.notifications.left_to_nobody():
+    if unserved := await application.notifications.channels.left_to_nobody():
         found["nobody_delivers"] = [
             {"waiting": one.waiting, "untrusted": {"channel": clean_name(one.channel)}}
             for one in unserved[:MOST_UNSERVED]

@@ -116,7 +116,7 @@ async def requeue_notification(ctx: ToolContext, id: NotificationId) -> Annotate
     """
     application = await ctx.request_context.lifespan_context.application()
     requeued = await application.notifications.requeue_notification(id, actor=actor_of(ctx))
-    deliverer = await application.notifications.deliverer(requeued.channel, serving=True)
+    deliverer = await application.notifications.channels.deliverer(requeued.channel, serving=True)
     comes_next = after_requeue(deliverer, application.settings.max_attempts)
     return answer(_changed(requeued.id, requeued.status, comes_next))
 

@@ -59,7 +59,7 @@ async def test_who_asks_early_waits_until_it_is_open(settings: Settings) -> None
     async with opening(settings) as opened:
         with anyio.fail_after(20):
             application = await opened.application()
-        assert [channel.name for channel in await application.notifications.channels()] == ["Webhook"]
+        assert [channel.name for channel in await application.notifications.channels.health()] == ["Webhook"]
 
 
 async def test_its_retry_loop_runs(settings: Settings) -> None:

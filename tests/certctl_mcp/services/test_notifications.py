@@ -170,7 +170,7 @@ async def test_channels_come_as_configured_with_how_they_did(
 ) -> None:
     await queue.sent(channel="Slack")
     await queue.dead("HTTP 410", channel="Slack")
-    webhook, slack = await service.channels()
+    webhook, slack = await service.channels.health()
     assert (webhook.name, webhook.destination, webhook.record) == ("Webhook", CHANNELS["Webhook"], None)
     assert slack.record is not None
     assert slack.record.outcomes == {AttemptOutcome.SENT: 1, AttemptOutcome.DEAD: 1}

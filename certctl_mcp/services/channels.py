@@ -1,0 +1,125 @@
+"""The channels that there are, how their attempts go, and which process delivers over them."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+from pydantic import BaseModel, ConfigDict
+
+from certctl_mcp.services.deliverers import delivery_described, left_to_nobody
+from certctl_mcp.services.delivering import CERTCTL_CHANNELS, Deliverer, Delivering
+from certctl_mcp.services.limitations import Limitation
+from storage.clock import Clock
+from storage.models import ChannelRecord, NotificationFilter, UnservedChannel
+from storage.repository import NotificationRepository
+
+LATELY = timedelta(days=1)
+"""The period over which a channel's attempts are summarized."""
+
+
+class ChannelHealth(BaseModel):
+    """A configured channel and how its recent attempts went."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    destination: str
+    """Its kind and address, without secrets."""
+    record: ChannelRecord | None
+    """None if nothing was attempted recently."""
+    processes: int = 0
+    """Live processes that deliver over it."""
+
+
+class Channels:
+    """The channels of this process and of all others. All methods let `StorageError` pass through."""
+
+    def __init__(
+        self,
+        repository: NotificationRepository,
+        configured: Mapping[str, str],
+        delivering: Delivering,
+        limitation: Limitation | None,
+        clock: Clock,
+    ) -> None:
+        """`configured` maps the name of each channel of this process to its description."""
+        self._repository = repository
+        self._configured = configured
+        self._delivering = delivering
+        self._limitation = limitation
+        self._clock = clock
+
+    @property
+    def configured(self) -> tuple[str, ...]:
+        """The names of the channels of this process."""
+        return tuple(self._configured)
+
+    async def elsewhere(self) -> tuple[str, ...]:
+        """The channels that only other live processes have."""
+        live = await self._repository.processes()
+        found = {channel for process in live for channel in process.channels}
+        return tuple(sorted(found.difference(self._configured)))
+
+    async def health(self) -> tuple[ChannelHealth, ...]:
+        """The configured channels in the order of the settings, then those that only other processes have."""
+        records = {record.channel: record for record in await self._repository.channel_records(LATELY)}
+        processes = await self._repository.processes()
+        destinations = dict(self._configured)
+        for channel in await self.elsewhere():
+            hosts = sorted({process.host for process in processes if channel in process.channels})
+            destinations[channel] = f"configured in another process, on {', '.join(hosts)}"
+        return tuple(
+            ChannelHealth(
+                name=name,
+                destination=destination,
+                record=records.get(name),
+                processes=sum(name in process.channels for process in processes),
+            )
+            for name, destination in destinations.items()
+        )
+
+    async def deliverer(self, channel: str, *, serving: bool = False) -> Deliverer:
+        """Who delivers the notifications of a channel at present.
+
+        `serving`: this process is a server, which delivers over its channels unless it is limited.
+        """
+        (found,) = await self.deliverers((channel,), serving=serving)
+        return found
+
+    async def deliverers(self, channels: Iterable[str], *, serving: bool = False) -> frozenset[Deliverer]:
+        """Those of several channels; see `deliverer`."""
+        processes = await self._repository.processes()
+        here = self._configured if serving and self._limitation is None else ()
+        own = Deliverer.RESCUE if self._delivering.certctl_delivers else Deliverer.PROCESS
+        return frozenset(
+            own if channel in here else self._delivering.deliverer(channel, processes) for channel in channels
+        )
+
+    async def deliverable(self) -> frozenset[str]:
+        """The channels over which something that is requeued is delivered."""
+        certctl = CERTCTL_CHANNELS if self._delivering.certctl_delivers else frozenset[str]()
+        return certctl.union(self._configured, await self.elsewhere())
+
+    async def delivery(self) -> str | None:
+        """Who delivers on certctl's database, in words; None elsewhere."""
+        processes = await self._repository.processes()
+        return await delivery_described(self._repository, self._delivering, processes, self._clock())
+
+    async def sent_by_certctl(self, since: datetime, until: datetime) -> str | None:
+        """Where certctl's server delivers: what became of the alerts of a period, for its attempts are in no
+        record. None elsewhere."""
+        if not self._delivering.certctl_delivers:
+            return None
+        counts: Counter[str] = Counter()
+        wanted = NotificationFilter(created_from=since, created_until=until)
+        for share in await self._repository.breakdown(wanted):
+            counts[share.status.value] += share.count
+        shown = ", ".join(f"{count} {status}" for status, count in counts.most_common())
+        return (
+            "These are the attempts of certctl-mcp. certctl's server delivers and records none of its own. "
+            f"Of the alerts created in this period are now: {shown or 'none'}."
+        )
+
+    async def left_to_nobody(self) -> tuple[UnservedChannel, ...]:
+        """The channels that no live process has, with what therefore nobody delivers."""
+        return await left_to_nobody(self._repository, self._delivering)
