@@ -1,42 +1,23 @@
-"""The repository: every step of a notification's way through the database, under its name in the contract."""
+"""The repository: each step of a notification's life as one method, named as in the contract."""
 
-import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
-
 from storage.database import Database
-from storage.engine.changes import Changes
-from storage.errors import NotificationNotFoundError, StorageError
+from storage.errors import StorageError
 from storage.ids import new_notification_id
 from storage.models import (
     Accepted,
-    Attempt,
     AttemptOutcome,
     AuditAction,
-    AuditEntry,
-    AuditRecord,
     BulkReport,
-    ChannelRecord,
     Claim,
     Death,
-    Deliveries,
-    DeliveringProcess,
-    DeliveryStep,
-    FailureGroup,
-    IdPage,
     NewNotification,
     Notification,
-    NotificationFilter,
-    NotificationPage,
-    NotificationState,
     NotificationStatus,
-    QueueCounts,
-    Share,
-    UnservedChannel,
 )
 from storage.operations import audit, bulk
 from storage.operations.accept import Offer, accept, out_of_reach, pending
@@ -49,25 +30,10 @@ from storage.operations.outcomes import Finished, Transition, finish
 from storage.operations.processes import Heartbeat, heartbeat, leave
 from storage.operations.requeue import Request, mark_read, requeue
 from storage.operations.successors import Successors, no_successors
-from storage.queries import (
-    delivery_stats,
-    failure_groups,
-    listing,
-    lookups,
-    processes,
-    queue_stats,
-    rescue,
-)
-from storage.queries.counts import Counting
-from storage.queries.listing import list_page
-from storage.schema.rows import ATTEMPT, NOTIFICATION, attempt_of, notification_of
-from storage.schema.tables import notification_attempts, notification_events
-
-NEXT_DUE_TIMEOUT = timedelta(seconds=10)
-"""When the next notification becomes due is the first entry of an index."""
+from storage.reader import NotificationReader
 
 
-class NotificationRepository:
+class NotificationRepository(NotificationReader):
     """Notifications in one database, shared by any number of processes.
 
     Every change is one atomic step: durable when its call returns, or not made at all. All methods raise
@@ -86,25 +52,18 @@ class NotificationRepository:
         `rescue_after`: certctl's server delivers on this database. Only what it has left undelivered for
         longer than this, and what is accepted or requeued here, is ever claimed.
         """
-        self._database = database
-        self._rescue_after = rescue_after
+        super().__init__(database, rescue_after=rescue_after)
         self._rescue = rescue_after is not None
         self._successors = _out_of_reach(successors) if self._rescue else successors
-        self._counting = Counting(database)
-
-    @property
-    def changes(self) -> Changes:
-        """Tells when it may be worth reading again, also after what other processes did."""
-        return self._database.changes
 
     async def accept(self, new: NewNotification, *, actor: str | None = None) -> Accepted:
-        """Take responsibility for an alert; once this returns it survives the process and the power.
+        """Store an alert durably. Once this returns, the alert survives a crash or power loss.
 
-        Here and elsewhere, `actor` is who wishes it; where it is given, the audit keeps it.
+        Here and elsewhere, `actor` is on whose behalf the change is made. If given, the change is audited.
 
         Raises:
-            IdempotencyConflictError: its key was accepted before with other contents.
-            UnknownCertificateError: it is about a certificate that is not there, where the database knows.
+            IdempotencyConflictError: its key was accepted before with different contents.
+            UnknownCertificateError: certctl's database has no such certificate.
         """
         notification = pending(new, new_notification_id(), self._database.clock())
         if self._rescue:
@@ -115,58 +74,10 @@ class NotificationRepository:
         self._database.changes.announce()
         return accepted
 
-    async def get(self, notification_id: str) -> Notification:
-        """Raises: NotificationNotFoundError."""
-        query = select(*NOTIFICATION).where(notification_events.c.id == notification_id)
-        async with self._database.read() as connection:
-            row = (await connection.execute(query)).one_or_none()
-        if row is None:
-            raise NotificationNotFoundError(notification_id)
-        return notification_of(row)
-
-    async def attempts(self, notification_id: str, *, limit: int | None = None) -> tuple[Attempt, ...]:
-        """The attempts that have ended, oldest first; of more than `limit` the newest.
-
-        Numbers may have gaps: claims never started.
-        """
-        attempt = notification_attempts.c
-        query = select(*ATTEMPT).where(attempt.notification_id == notification_id)
-        query = query.order_by(attempt.number.desc()).limit(limit)
-        async with self._database.read() as connection:
-            return tuple(attempt_of(row) for row in await connection.execute(query))[::-1]
-
-    async def count_attempts(self, notification_id: str) -> int:
-        """How many attempts have ended."""
-        query = select(func.count()).where(notification_attempts.c.notification_id == notification_id)
-        async with self._database.read() as connection:
-            found: int = (await connection.execute(query)).scalar_one()
-        return found
-
     async def record_test(self, notification_id: str, *, actor: str) -> None:
         """Record in the audit log that `actor` tested a channel; the test itself is not stored."""
         entry = audit.Entry(AuditAction.TEST, notification_id, self._database.clock(), actor)
         await self._database.write(audit.append, entry)
-
-    async def audit(self, notification_id: str, *, limit: int) -> tuple[AuditEntry, ...]:
-        """Who did what to a notification, also to one that is gone: the newest entries, oldest first."""
-        async with self._database.read() as connection:
-            return await audit.audit(connection, notification_id, limit)
-
-    async def audit_log(self, notification_id: str | None = None, *, limit: int) -> tuple[AuditRecord, ...]:
-        """The newest entries of the audit log, newest first: all, or those of one notification."""
-        async with self._database.read() as connection:
-            return await audit.audit_log(connection, notification_id, limit)
-
-    async def list(
-        self, wanted: NotificationFilter, *, limit: int = 50, cursor: str | None = None, skip: int = 0
-    ) -> NotificationPage:
-        """A page of at most `limit` (1 to 500), newest first, that leaves out the first `skip`.
-
-        Raises:
-            InvalidCursorError: `cursor` is not one that a page gave.
-        """
-        async with self._database.read() as connection:
-            return await list_page(connection, wanted, limit, cursor, skip)
 
     async def claim(self, request: ClaimRequest) -> Claims:
         """Claim due notifications, oldest first. No other worker gets them while the lease lasts."""
@@ -184,7 +95,7 @@ class NotificationRepository:
         return found
 
     async def record_sent(self, claim: Claim, duration: timedelta) -> bool:
-        """The attempt delivered. Like every outcome: False if the lease was lost and the outcome refused."""
+        """The attempt delivered. Returns False, like every outcome, if the lease was lost: it is refused then."""
         transition = Transition(
             NotificationStatus.SENT,
             claim.notification.retry_count,
@@ -208,9 +119,9 @@ class NotificationRepository:
     async def mark_as_dead(
         self, claim: Claim, duration: timedelta, error: str, *, permanent: bool = False
     ) -> bool:
-        """The attempt failed and none is left. The retry count stays as evidence.
+        """The attempt failed, and no attempts are left. The retry count stays as evidence.
 
-        `permanent`: none could have succeeded, however many were left.
+        `permanent`: the alert can never be delivered, however many attempts were left.
         """
         transition = Transition(NotificationStatus.DEAD, claim.notification.retry_count, last_error=error)
         return await self._finish(
@@ -218,7 +129,7 @@ class NotificationRepository:
         )
 
     async def record_skipped(self, claim: Claim, reason: str) -> bool:
-        """There is no way to deliver it: it counts as done, and as undelivered, for this reason."""
+        """It can't be delivered, for this reason: it counts as done, and as undelivered."""
         transition = Transition(
             NotificationStatus.SENT,
             claim.notification.retry_count,
@@ -228,7 +139,7 @@ class NotificationRepository:
         return await self._finish(claim, timedelta(0), AttemptOutcome.SKIPPED, reason, transition)
 
     async def record_abandoned(self, claim: Claim, duration: timedelta, reason: str) -> bool:
-        """The attempt was broken off without an answer; the notification is due again at once."""
+        """The attempt was interrupted without an outcome; the notification is due again at once."""
         return await self._finish(claim, duration, AttemptOutcome.ABANDONED, reason, _unchanged(claim))
 
     async def record_crash(self, claim: Claim, duration: timedelta, reason: str, wait: timedelta) -> bool:
@@ -250,11 +161,11 @@ class NotificationRepository:
         return await self._finish(claim, duration, AttemptOutcome.ABANDONED, reason, transition)
 
     async def release(self, claim: Claim) -> bool:
-        """Give back a claim whose attempt was never begun, as if it had not been taken."""
+        """Release a claim whose attempt never began, as if it had not been claimed."""
         return await self._database.write(release, claim)
 
     async def requeue(self, notification_id: str, *, actor: str | None = None) -> Notification:
-        """Dead or failed becomes pending, with all its retries before it and nothing of its last life.
+        """Make a dead or failed notification pending, with its retry count and last error reset.
 
         Raises:
             NotificationNotFoundError: there is no such notification.
@@ -266,7 +177,7 @@ class NotificationRepository:
         return notification
 
     async def mark_read(self, notification_id: str, *, actor: str | None = None) -> Notification:
-        """The operator's word that nothing is left to do, also for a row not delivered.
+        """Mark a notification as settled, whether or not it was delivered.
 
         Raises:
             NotificationNotFoundError: there is no such notification.
@@ -276,36 +187,6 @@ class NotificationRepository:
         notification = await self._database.write(mark_read, request)
         self._database.changes.committed()
         return notification
-
-    async def count(self, wanted: NotificationFilter) -> int:
-        """How many match, exactly. Repeated while nothing has changed, it costs next to nothing."""
-        return await self._counting.count(wanted)
-
-    async def breakdown(self, wanted: NotificationFilter) -> tuple[Share, ...]:
-        """Those that match, by channel and status, the largest share first."""
-        async with self._database.read() as connection:
-            return await listing.breakdown(connection, wanted)
-
-    async def matching_ids(
-        self, wanted: NotificationFilter, *, limit: int, after: str | None = None
-    ) -> IdPage:
-        """The ids of those that match, oldest first.
-
-        Raises:
-            InvalidCursorError: `after` is not the `next` of a page.
-        """
-        async with self._database.read() as connection:
-            return await listing.matching_ids(connection, wanted, limit, after)
-
-    async def accepted_span(self, wanted: NotificationFilter) -> tuple[datetime, datetime] | None:
-        """When the oldest and the newest of those that match were accepted; None if there are none."""
-        async with self._database.read() as connection:
-            return await listing.accepted_span(connection, wanted)
-
-    async def states(self, ids: Sequence[str]) -> tuple[NotificationState, ...]:
-        """Where those of up to 500 ids that exist stand, in any order."""
-        async with self._database.read() as connection:
-            return await listing.states(connection, ids)
 
     async def requeue_all(self, ids: Sequence[str], *, actor: str | None = None) -> BulkReport:
         """`requeue` for up to 500, in one transaction."""
@@ -327,65 +208,18 @@ class NotificationRepository:
         created_until: datetime,
         actor: str | None = None,
     ) -> BulkReport:
-        """Delete up to 500 for good, in one transaction, with their attempts.
+        """Delete up to 500 and their attempts for good, in one transaction.
 
-        Only those that are in one of `statuses` and were accepted before `created_until`; whatever
-        `statuses` says, nothing that is still to be delivered.
+        Only those that are in one of `statuses` and were accepted before `created_until` are deleted.
+        Whatever `statuses` holds, nothing that is still to be delivered is.
         """
         purge = Bulk(tuple(ids), actor, statuses=tuple(statuses), created_until=created_until)
         report = await self._database.write(bulk.purge_all, purge)
         self._database.changes.committed()
         return report
 
-    async def ids_beginning(self, prefix: str, limit: int) -> tuple[str, ...]:
-        """At most `limit` ids, the greatest first."""
-        async with self._database.read() as connection:
-            return await lookups.ids_beginning(connection, prefix, limit)
-
-    async def ids_ending(self, suffix: str, limit: int) -> tuple[str, ...]:
-        """At most `limit` ids among those of the newest notifications."""
-        async with self._database.read() as connection:
-            return await lookups.ids_ending(connection, suffix, limit)
-
-    async def similar_ids(self, given: str, limit: int = 200) -> tuple[str, ...]:
-        """Ids among which may be the one that somebody meant by `given`."""
-        async with self._database.read() as connection:
-            return await lookups.similar_ids(connection, given, limit)
-
-    async def channels_in_use(self) -> tuple[str, ...]:
-        """The channels that notifications have, in order."""
-        async with self._database.read() as connection:
-            return await lookups.channels_in_use(connection)
-
-    async def types_in_use(self) -> tuple[str, ...]:
-        """The types that notifications have, in order."""
-        async with self._database.read() as connection:
-            return await lookups.types_in_use(connection)
-
-    async def recent_values(self, field: lookups.ComparedField, *, limit: int) -> tuple[str, ...]:
-        """The different recipients or certificates of the newest `limit` notifications."""
-        async with self._database.read() as connection:
-            return await lookups.recent_values(connection, field, limit)
-
-    async def failure_groups(self, wanted: NotificationFilter, *, limit: int) -> tuple[FailureGroup, ...]:
-        """The dead and failing that match, in groups alike, the largest first, at most `limit` groups."""
-        async with self._database.read() as connection:
-            return await failure_groups.failure_groups(connection, wanted, limit)
-
     def _bulk(self, ids: Sequence[str], actor: str | None) -> Bulk:
         return Bulk(tuple(ids), actor, self._rescue)
-
-    async def next_due_at(self, *, after: datetime, channels: Collection[str]) -> datetime | None:
-        """When something next becomes due later than `after`: a retry of one of the channels, or any lease
-        that expires.
-
-        With the time of a claim's look, what became due since then is included: nobody has looked at it.
-        """
-        # Deliveries wait for the answer, so the limit is shorter than that of other queries.
-        async with self._database.read() as connection, asyncio.timeout(NEXT_DUE_TIMEOUT.total_seconds()):
-            if self._rescue_after is not None:
-                return await rescue.next_due_at(connection, after, channels, self._rescue_after)
-            return await queue_stats.next_due_at(connection, after, channels)
 
     async def heartbeat(self, process: Heartbeat) -> datetime:
         """Register a process that delivers, or say that it is still alive.
@@ -397,72 +231,6 @@ class NotificationRepository:
     async def leave(self, process: str) -> None:
         """The process of this name delivers nothing more."""
         await self._database.write(leave, process)
-
-    async def processes(self) -> tuple[DeliveringProcess, ...]:
-        """The live processes that deliver."""
-        async with self._database.read() as connection:
-            return await processes.live_processes(connection, self._database.clock())
-
-    async def unserved_channels(self) -> tuple[UnservedChannel, ...]:
-        """The channels that no live process has, though notifications wait for them."""
-        async with self._database.read() as connection:
-            live = await processes.live_processes(connection, self._database.clock())
-            served = {channel for process in live for channel in process.channels}
-            return await processes.unserved_channels(connection, served)
-
-    async def stuck_channels(self, after: timedelta) -> tuple[UnservedChannel, ...]:
-        """The channels with notifications that certctl's server, which delivers, has left undelivered for
-        longer than `after`, and that no live process has."""
-        async with self._database.read() as connection:
-            now = self._database.clock()
-            live = await processes.live_processes(connection, now)
-            served = {channel for process in live for channel in process.channels}
-            return await rescue.stuck_channels(connection, now - after, served)
-
-    async def settled_by_certctl(self, since: datetime) -> int:
-        """How many notifications created later than `since` were sent, or failed, without an attempt of
-        ours."""
-        async with self._database.read() as connection:
-            return await rescue.settled_by_certctl(connection, since)
-
-    async def undeliverable_channels(self, after: timedelta) -> frozenset[str]:
-        """The channels that no live process has had for `after`, with something due accepted before that."""
-        now = self._database.clock()
-        async with self._database.read() as connection:
-            return await processes.undeliverable_channels(connection, now, now - after)
-
-    async def count_by_status(self) -> dict[NotificationStatus, int]:
-        """The number of notifications in each status."""
-        async with self._database.read() as connection:
-            return await queue_stats.count_by_status(connection)
-
-    async def queue_counts(self) -> QueueCounts:
-        """The queue's numbers for a summary."""
-        async with self._database.read() as connection:
-            counts = await queue_stats.queue_counts(connection)
-            if not self._rescue:
-                return counts
-            return counts.model_copy(update={"next_retry_at": await rescue.next_rescue_at(connection)})
-
-    async def channel_records(self, period: timedelta) -> tuple[ChannelRecord, ...]:
-        """How attempts went over the last `period`, for each channel that had any."""
-        since = self._database.clock() - period
-        async with self._database.read() as connection:
-            return tuple(await queue_stats.channel_records(connection, since))
-
-    async def delivery_figures(self, since: datetime, until: datetime) -> Deliveries:
-        """What came of the attempts begun from `since` on and before `until`."""
-        async with self._database.read() as connection:
-            return await delivery_stats.delivery_figures(connection, since, until)
-
-    async def deliveries_over_time(
-        self, since: datetime, until: datetime, *, beginning: datetime, step: timedelta
-    ) -> tuple[DeliveryStep, ...]:
-        """The same attempts by outcome, in steps that follow one another from `beginning` on."""
-        async with self._database.read() as connection:
-            return await delivery_stats.deliveries_over_time(
-                connection, since, until, beginning=beginning, step=step
-            )
 
     async def _finish(
         self,
@@ -485,7 +253,7 @@ class NotificationRepository:
                 )
             )
         finished = Finished(claim, duration, outcome, error, transition, successors)
-        # Whoever is to attempt it again, or what follows from it, hears of that together with what happened.
+        # Making it due again, or accepting what follows, has to be announced in the same transaction.
         repeatable = outcome is not AttemptOutcome.ABANDONED and not successors
         on_time = await self._database.write(finish, finished, repeatable=repeatable)
         if successors:

@@ -19,7 +19,7 @@ RECENT = timedelta(hours=1)
 
 
 class Settled(Protocol):
-    """The part of `NotificationRepository` that shows what certctl's server did."""
+    """The part of `NotificationReader` that shows what certctl's server did."""
 
     async def settled_by_certctl(self, since: datetime) -> int: ...
 

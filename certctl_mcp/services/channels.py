@@ -11,7 +11,7 @@ from certctl_mcp.services.delivering import CERTCTL_CHANNELS, Deliverer, Deliver
 from certctl_mcp.services.limitations import Limitation
 from storage.clock import Clock
 from storage.models import ChannelRecord, NotificationFilter, UnservedChannel
-from storage.repository import NotificationRepository
+from storage.reader import NotificationReader
 
 LATELY = timedelta(days=1)
 """The period over which a channel's attempts are summarized."""
@@ -36,7 +36,7 @@ class Channels:
 
     def __init__(
         self,
-        repository: NotificationRepository,
+        repository: NotificationReader,
         configured: Mapping[str, str],
         delivering: Delivering,
         limitation: Limitation | None,

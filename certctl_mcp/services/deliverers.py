@@ -6,11 +6,11 @@ from datetime import datetime
 from certctl_mcp.delivery.certctl_at_work import RECENT
 from certctl_mcp.services.delivering import Delivering
 from storage.models import DeliveringProcess, UnservedChannel
-from storage.repository import NotificationRepository
+from storage.reader import NotificationReader
 
 
 async def left_to_nobody(
-    repository: NotificationRepository, delivering: Delivering
+    repository: NotificationReader, delivering: Delivering
 ) -> tuple[UnservedChannel, ...]:
     """The channels that no live process has, with what therefore nobody delivers. Where certctl's server
     delivers, that is only what it has left."""
@@ -20,7 +20,7 @@ async def left_to_nobody(
 
 
 async def delivery_described(
-    repository: NotificationRepository,
+    repository: NotificationReader,
     delivering: Delivering,
     processes: Sequence[DeliveringProcess],
     now: datetime,

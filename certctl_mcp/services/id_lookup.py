@@ -10,7 +10,7 @@ from storage.errors import NotificationNotFoundError
 from storage.models import Notification
 
 if TYPE_CHECKING:
-    from storage.repository import NotificationRepository
+    from storage.reader import NotificationReader
 
 SHORTEST_PART = 4
 """Characters of an id that may stand for the whole."""
@@ -27,7 +27,7 @@ MOST_SUGGESTIONS = 20
 class IdLookup:
     """All methods let `StorageError` pass through."""
 
-    def __init__(self, repository: "NotificationRepository") -> None:
+    def __init__(self, repository: "NotificationReader") -> None:
         self._repository = repository
 
     async def apply(

@@ -9,7 +9,7 @@ from certctl_mcp.services.filters import FilterError, parse_argument
 from storage.models import DeliveryStep
 
 if TYPE_CHECKING:
-    from storage.repository import NotificationRepository
+    from storage.reader import NotificationReader
 
 LONGEST_PERIOD = timedelta(days=366)
 MOST_STEPS = 24
@@ -65,7 +65,7 @@ def period_between(since: str, until: str | None, now: datetime) -> Period:
     return Period(begin, end)
 
 
-async def timeline_of(repository: "NotificationRepository", period: Period) -> Timeline:
+async def timeline_of(repository: "NotificationReader", period: Period) -> Timeline:
     """The attempts of `period` by outcome, in at most about two dozen steps."""
     steps = await repository.deliveries_over_time(
         period.since, period.until, beginning=period.beginning, step=period.step

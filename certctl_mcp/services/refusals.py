@@ -7,13 +7,13 @@ from storage.errors import NotificationConflictError, NotificationNotFoundError
 from storage.models import AuditAction, NotificationState
 from storage.operations.actions import ELIGIBLE
 from storage.operations.requeue import UNDER_WAY
-from storage.repository import NotificationRepository
+from storage.reader import NotificationReader
 
 Refusal = NotificationConflictError | NotificationNotFoundError
 
 
 async def refusals(
-    repository: NotificationRepository, lookup: IdLookup, action: AuditAction, ids: Sequence[str]
+    repository: NotificationReader, lookup: IdLookup, action: AuditAction, ids: Sequence[str]
 ) -> tuple[Refusal, ...]:
     """Why `action` can't be done to some of up to 500 notifications, in the order of `ids`."""
     states = {state.id: state for state in await repository.states(ids)}

@@ -9,7 +9,7 @@ from storage.errors import StorageError
 from storage.models import DeliveringProcess, NotificationStatus, QueueCounts, UnservedChannel
 from storage.queries.backlog import Backlog, backlog
 from storage.queries.certctl_inventory import count_agents, count_certificates, count_jobs
-from storage.repository import NotificationRepository
+from storage.reader import NotificationReader
 
 
 class StatsService:
@@ -18,7 +18,7 @@ class StatsService:
     def __init__(
         self,
         database: Database,
-        repository: NotificationRepository | None,
+        repository: NotificationReader | None,
         *,
         delivering: Delivering = DELIVERING,
         limitation: Limitation | None = None,

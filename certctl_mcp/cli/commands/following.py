@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 import anyio
 
 from storage.models import Notification, NotificationFilter
-from storage.repository import NotificationRepository
+from storage.reader import NotificationReader
 
 WINDOW = 500
 """The newest matches that are looked at after each change."""
@@ -16,7 +16,7 @@ _PAUSE = 0.2
 
 
 async def follow_matches(
-    repository: NotificationRepository, wanted: NotificationFilter, shown: Sequence[Notification]
+    repository: NotificationReader, wanted: NotificationFilter, shown: Sequence[Notification]
 ) -> AsyncIterator[list[Notification]]:
     """What has come to match since a page was `shown`, newest first: in batches, each oldest first.
 

@@ -13,7 +13,7 @@ from certctl_mcp.services.diagnosis.advice import Advice, Standing, advise
 from certctl_mcp.services.diagnosis.classifying import classify
 from certctl_mcp.services.diagnosis.spans import Span, spans
 from storage.models import AuditAction, ChannelRecord, NotificationFilter, NotificationStatus
-from storage.repository import NotificationRepository
+from storage.reader import NotificationReader
 
 MOST_FINDINGS = 12
 MOST_GROUPS = 20_000
@@ -46,7 +46,7 @@ class Diagnosis:
 
 
 async def diagnose(
-    repository: NotificationRepository,
+    repository: NotificationReader,
     wanted: NotificationFilter,
     deliverer: Callable[[str], Deliverer],
     now: datetime,
@@ -87,7 +87,7 @@ async def diagnose(
 
 
 async def _delivering(
-    repository: NotificationRepository, shown: Sequence[Span], now: datetime
+    repository: NotificationReader, shown: Sequence[Span], now: datetime
 ) -> dict[str, datetime]:
     """The channels that deliver, and when each did last, looking back as far as it can matter."""
     if not shown:

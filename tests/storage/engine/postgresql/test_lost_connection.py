@@ -141,7 +141,7 @@ async def test_all_that_wait_for_a_silent_server_are_told_and_served_again_once_
 async def test_deliveries_wait_no_longer_for_the_next_moment_than_it_takes_to_find_the_server_lost(
     repository: NotificationRepository, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("storage.repository.NEXT_DUE_TIMEOUT", SOON)
+    monkeypatch.setattr("storage.reader.NEXT_DUE_TIMEOUT", SOON)
     await next_due_at(repository)
     line.stall()
     async with asyncio.timeout(PATIENCE.total_seconds()):

@@ -1,0 +1,254 @@
+"""Everything that is read from the queue: notifications, their attempts, the audit log, counts."""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+
+from storage.database import Database
+from storage.engine.changes import Changes
+from storage.errors import NotificationNotFoundError
+from storage.models import (
+    Attempt,
+    AuditEntry,
+    AuditRecord,
+    ChannelRecord,
+    Deliveries,
+    DeliveringProcess,
+    DeliveryStep,
+    FailureGroup,
+    IdPage,
+    Notification,
+    NotificationFilter,
+    NotificationPage,
+    NotificationState,
+    NotificationStatus,
+    QueueCounts,
+    Share,
+    UnservedChannel,
+)
+from storage.operations import audit
+from storage.queries import (
+    delivery_stats,
+    failure_groups,
+    listing,
+    lookups,
+    processes,
+    queue_stats,
+    rescue,
+)
+from storage.queries.counts import Counting
+from storage.queries.listing import list_page
+from storage.schema.rows import ATTEMPT, NOTIFICATION, attempt_of, notification_of
+from storage.schema.tables import notification_attempts, notification_events
+
+NEXT_DUE_TIMEOUT = timedelta(seconds=10)
+"""When the next notification becomes due is the first entry of an index."""
+
+
+class NotificationReader:
+    """Reads the notifications of one database. All methods raise `StorageError` when it can't be used."""
+
+    def __init__(self, database: Database, *, rescue_after: timedelta | None = None) -> None:
+        """`rescue_after`: certctl's server delivers on this database, and only what it has left undelivered
+        for longer than this is due here."""
+        self._database = database
+        self._rescue_after = rescue_after
+        self._counting = Counting(database)
+
+    @property
+    def changes(self) -> Changes:
+        """Signals when it may be worth reading again, also after changes by other processes."""
+        return self._database.changes
+
+    async def get(self, notification_id: str) -> Notification:
+        """Raises: NotificationNotFoundError."""
+        query = select(*NOTIFICATION).where(notification_events.c.id == notification_id)
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            raise NotificationNotFoundError(notification_id)
+        return notification_of(row)
+
+    async def attempts(self, notification_id: str, *, limit: int | None = None) -> tuple[Attempt, ...]:
+        """The attempts that have ended, oldest first; of more than `limit` the newest.
+
+        Numbers may have gaps: claims never started.
+        """
+        attempt = notification_attempts.c
+        query = select(*ATTEMPT).where(attempt.notification_id == notification_id)
+        query = query.order_by(attempt.number.desc()).limit(limit)
+        async with self._database.read() as connection:
+            return tuple(attempt_of(row) for row in await connection.execute(query))[::-1]
+
+    async def count_attempts(self, notification_id: str) -> int:
+        """How many attempts have ended."""
+        query = select(func.count()).where(notification_attempts.c.notification_id == notification_id)
+        async with self._database.read() as connection:
+            found: int = (await connection.execute(query)).scalar_one()
+        return found
+
+    async def audit(self, notification_id: str, *, limit: int) -> tuple[AuditEntry, ...]:
+        """Who did what to a notification, also to one that is gone: the newest entries, oldest first."""
+        async with self._database.read() as connection:
+            return await audit.audit(connection, notification_id, limit)
+
+    async def audit_log(self, notification_id: str | None = None, *, limit: int) -> tuple[AuditRecord, ...]:
+        """The newest entries of the audit log, newest first: all, or those of one notification."""
+        async with self._database.read() as connection:
+            return await audit.audit_log(connection, notification_id, limit)
+
+    async def list(
+        self, wanted: NotificationFilter, *, limit: int = 50, cursor: str | None = None, skip: int = 0
+    ) -> NotificationPage:
+        """A page of at most `limit` (1 to 500), newest first, that leaves out the first `skip`.
+
+        Raises:
+            InvalidCursorError: `cursor` is not one that a page gave.
+        """
+        async with self._database.read() as connection:
+            return await list_page(connection, wanted, limit, cursor, skip)
+
+    async def count(self, wanted: NotificationFilter) -> int:
+        """How many match, exactly. Repeated while nothing has changed, it costs next to nothing."""
+        return await self._counting.count(wanted)
+
+    async def breakdown(self, wanted: NotificationFilter) -> tuple[Share, ...]:
+        """Those that match, by channel and status, the largest share first."""
+        async with self._database.read() as connection:
+            return await listing.breakdown(connection, wanted)
+
+    async def matching_ids(
+        self, wanted: NotificationFilter, *, limit: int, after: str | None = None
+    ) -> IdPage:
+        """The ids of those that match, oldest first.
+
+        Raises:
+            InvalidCursorError: `after` is not the `next` of a page.
+        """
+        async with self._database.read() as connection:
+            return await listing.matching_ids(connection, wanted, limit, after)
+
+    async def accepted_span(self, wanted: NotificationFilter) -> tuple[datetime, datetime] | None:
+        """When the oldest and the newest of those that match were accepted; None if there are none."""
+        async with self._database.read() as connection:
+            return await listing.accepted_span(connection, wanted)
+
+    async def states(self, ids: Sequence[str]) -> tuple[NotificationState, ...]:
+        """Where those of up to 500 ids that exist stand, in any order."""
+        async with self._database.read() as connection:
+            return await listing.states(connection, ids)
+
+    async def ids_beginning(self, prefix: str, limit: int) -> tuple[str, ...]:
+        """At most `limit` ids, the greatest first."""
+        async with self._database.read() as connection:
+            return await lookups.ids_beginning(connection, prefix, limit)
+
+    async def ids_ending(self, suffix: str, limit: int) -> tuple[str, ...]:
+        """At most `limit` ids among those of the newest notifications."""
+        async with self._database.read() as connection:
+            return await lookups.ids_ending(connection, suffix, limit)
+
+    async def similar_ids(self, given: str, limit: int = 200) -> tuple[str, ...]:
+        """Ids among which may be the one that somebody meant by `given`."""
+        async with self._database.read() as connection:
+            return await lookups.similar_ids(connection, given, limit)
+
+    async def channels_in_use(self) -> tuple[str, ...]:
+        """The channels that notifications have, in order."""
+        async with self._database.read() as connection:
+            return await lookups.channels_in_use(connection)
+
+    async def types_in_use(self) -> tuple[str, ...]:
+        """The types that notifications have, in order."""
+        async with self._database.read() as connection:
+            return await lookups.types_in_use(connection)
+
+    async def recent_values(self, field: lookups.ComparedField, *, limit: int) -> tuple[str, ...]:
+        """The different recipients or certificates of the newest `limit` notifications."""
+        async with self._database.read() as connection:
+            return await lookups.recent_values(connection, field, limit)
+
+    async def failure_groups(self, wanted: NotificationFilter, *, limit: int) -> tuple[FailureGroup, ...]:
+        """The dead and failing that match, in groups alike, the largest first, at most `limit` groups."""
+        async with self._database.read() as connection:
+            return await failure_groups.failure_groups(connection, wanted, limit)
+
+    async def next_due_at(self, *, after: datetime, channels: Collection[str]) -> datetime | None:
+        """When something next becomes due later than `after`: a retry of one of the channels, or any lease
+        that expires.
+
+        With the time of a claim's look, what became due since then is included: nobody has looked at it.
+        """
+        # Deliveries wait for the answer, so the limit is shorter than that of other queries.
+        async with self._database.read() as connection, asyncio.timeout(NEXT_DUE_TIMEOUT.total_seconds()):
+            if self._rescue_after is not None:
+                return await rescue.next_due_at(connection, after, channels, self._rescue_after)
+            return await queue_stats.next_due_at(connection, after, channels)
+
+    async def processes(self) -> tuple[DeliveringProcess, ...]:
+        """The live processes that deliver."""
+        async with self._database.read() as connection:
+            return await processes.live_processes(connection, self._database.clock())
+
+    async def unserved_channels(self) -> tuple[UnservedChannel, ...]:
+        """The channels that no live process has, though notifications wait for them."""
+        async with self._database.read() as connection:
+            live = await processes.live_processes(connection, self._database.clock())
+            served = {channel for process in live for channel in process.channels}
+            return await processes.unserved_channels(connection, served)
+
+    async def stuck_channels(self, after: timedelta) -> tuple[UnservedChannel, ...]:
+        """The channels with notifications that certctl's server, which delivers, has left undelivered for
+        longer than `after`, and that no live process has."""
+        async with self._database.read() as connection:
+            now = self._database.clock()
+            live = await processes.live_processes(connection, now)
+            served = {channel for process in live for channel in process.channels}
+            return await rescue.stuck_channels(connection, now - after, served)
+
+    async def settled_by_certctl(self, since: datetime) -> int:
+        """How many notifications created later than `since` were sent, or failed, without an attempt of
+        ours."""
+        async with self._database.read() as connection:
+            return await rescue.settled_by_certctl(connection, since)
+
+    async def undeliverable_channels(self, after: timedelta) -> frozenset[str]:
+        """The channels that no live process has had for `after`, with something due accepted before that."""
+        now = self._database.clock()
+        async with self._database.read() as connection:
+            return await processes.undeliverable_channels(connection, now, now - after)
+
+    async def count_by_status(self) -> dict[NotificationStatus, int]:
+        """The number of notifications in each status."""
+        async with self._database.read() as connection:
+            return await queue_stats.count_by_status(connection)
+
+    async def queue_counts(self) -> QueueCounts:
+        """The queue's numbers for a summary."""
+        async with self._database.read() as connection:
+            counts = await queue_stats.queue_counts(connection)
+            if self._rescue_after is None:
+                return counts
+            return counts.model_copy(update={"next_retry_at": await rescue.next_rescue_at(connection)})
+
+    async def channel_records(self, period: timedelta) -> tuple[ChannelRecord, ...]:
+        """How attempts went over the last `period`, for each channel that had any."""
+        since = self._database.clock() - period
+        async with self._database.read() as connection:
+            return tuple(await queue_stats.channel_records(connection, since))
+
+    async def delivery_figures(self, since: datetime, until: datetime) -> Deliveries:
+        """What came of the attempts begun from `since` on and before `until`."""
+        async with self._database.read() as connection:
+            return await delivery_stats.delivery_figures(connection, since, until)
+
+    async def deliveries_over_time(
+        self, since: datetime, until: datetime, *, beginning: datetime, step: timedelta
+    ) -> tuple[DeliveryStep, ...]:
+        """The same attempts by outcome, in steps that follow one another from `beginning` on."""
+        async with self._database.read() as connection:
+            return await delivery_stats.deliveries_over_time(
+                connection, since, until, beginning=beginning, step=step
+            )
