@@ -1,4 +1,4 @@
-"""The errors raised below the services, each with the fields that a front needs for a good answer."""
+"""The errors of storage, each with the fields that a front end needs to report it well."""
 
 from storage.models import NotificationStatus
 
@@ -12,11 +12,11 @@ class DatabaseBusyError(StorageError):
 
 
 class DatabaseUnreachableError(StorageError):
-    """Its server can't be talked to at this moment; trying again may succeed."""
+    """The database server can't be reached now; trying again may succeed."""
 
 
 class ChangeUnknownError(StorageError):
-    """The connection was lost before the database could say whether it has made the change."""
+    """The connection was lost before the database acknowledged the change; it may have been made."""
 
 
 class DatabaseTooNewError(StorageError):
@@ -24,7 +24,7 @@ class DatabaseTooNewError(StorageError):
 
 
 class NotADatabaseError(StorageError):
-    """The file is there but is no SQLite database, or a damaged one."""
+    """The file exists but isn't a SQLite database, or is damaged."""
 
 
 class DatabaseReadOnlyError(StorageError):
@@ -32,15 +32,15 @@ class DatabaseReadOnlyError(StorageError):
 
 
 class SchemaIncompleteError(DatabaseReadOnlyError):
-    """The database has not all of our schema, and was not to be given it: it is read, and not changed."""
+    """Part of our schema is missing and was not to be added: the database can be read but not changed."""
 
 
 class DiskFullError(StorageError):
-    """No room is left; nothing was written."""
+    """The disk is full; nothing was written."""
 
 
 class NotificationError(Exception):
-    """A request that can't be met for one notification; nothing was changed."""
+    """The request can't be fulfilled for this notification; nothing was changed."""
 
 
 class NotificationNotFoundError(NotificationError):
@@ -64,7 +64,7 @@ class NotificationConflictError(NotificationError):
 
 
 class IdempotencyConflictError(NotificationError):
-    """The idempotency key was accepted before with other contents."""
+    """The idempotency key was accepted before with different contents."""
 
     def __init__(self, idempotency_key: str, notification_id: str) -> None:
         super().__init__(
@@ -76,7 +76,7 @@ class IdempotencyConflictError(NotificationError):
 
 
 class UnknownCertificateError(NotificationError):
-    """On certctl's own database an alert may be only about a certificate that is there."""
+    """certctl's database has no such certificate, and an alert there must refer to an existing one."""
 
     def __init__(self, certificate_id: str) -> None:
         super().__init__(
@@ -86,7 +86,7 @@ class UnknownCertificateError(NotificationError):
 
 
 class InvalidCursorError(NotificationError):
-    """The page cursor was not given out by this program."""
+    """The page cursor isn't one that this program returned."""
 
     def __init__(self, cursor: str) -> None:
         super().__init__(f"{cursor!r} is not a page cursor; pass next_cursor as it was given, or none")

@@ -95,7 +95,7 @@ class NotificationRepository(NotificationReader):
         return found
 
     async def record_sent(self, claim: Claim, duration: timedelta) -> bool:
-        """The attempt delivered. Returns False, like every outcome, if the lease was lost: it is refused then."""
+        """The attempt delivered. Returns False, as for every outcome, if the lease was lost."""
         transition = Transition(
             NotificationStatus.SENT,
             claim.notification.retry_count,

@@ -1,4 +1,4 @@
-"""First step on a notification's way: it is accepted, and from then on durable."""
+"""The first step of a notification: it is accepted, and from then on durable."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -33,15 +33,15 @@ ACCEPTED_FIELDS = (
     "traceparent",
 )
 
-_NOT_THERE = frozenset({"23503", "SQLITE_CONSTRAINT_FOREIGNKEY"})
-"""What an alert names in another table. The only other table is that of certctl's certificates."""
+_NO_SUCH_CERTIFICATE = frozenset({"23503", "SQLITE_CONSTRAINT_FOREIGNKEY"})
+"""Foreign key violations: the only table that an alert refers to is that of certctl's certificates."""
 
 _batch = Batch("rows")
 
 
 def insert_unless_known(insert: Insert, fields: Sequence[str]) -> ReturningInsert[str]:
-    """Insert the rows whose key and id are new. A known id is this very notification: its caller was not
-    answered, and repeats the call."""
+    """Insert the rows whose key and id are new. A row with a known id is the same notification, sent
+    again because the first call got no response."""
     values = select(*_batch.fields(notification_events.c[name] for name in fields))
     rows = values.select_from(_batch.rows).where(true())
     insert = insert.from_select(list(fields), rows).on_conflict_do_nothing()
@@ -49,7 +49,7 @@ def insert_unless_known(insert: Insert, fields: Sequence[str]) -> ReturningInser
 
 
 def _notifying(insert: ReturningInsert[str]) -> Select[str, str]:
-    """The same statement also wakes the processes that deliver."""
+    """The same statement, which also notifies the processes that deliver."""
     accepted = insert.cte("accepted")
     return select(accepted.c.id, NOTIFY_DUE.scalar_subquery())
 
@@ -62,7 +62,7 @@ def _accepting(fields: Sequence[str]) -> PerDatabase[Executable]:
 
 
 _ACCEPT = {False: _accepting(ACCEPTED_FIELDS), True: _accepting((*ACCEPTED_FIELDS, "status", "rescue_at"))}
-"""By whether certctl delivers, and what is accepted is attempted here all the same."""
+"""By whether certctl's server delivers, but this program attempts what it accepts itself."""
 
 _BY_KEYS = select(*NOTIFICATION).where(
     notification_events.c.idempotency_key.in_(select(Batch("keys").values))
@@ -70,7 +70,7 @@ _BY_KEYS = select(*NOTIFICATION).where(
 
 
 def pending(new: NewNotification, notification_id: str, created_at: datetime) -> Notification:
-    """The row that a new notification begins as."""
+    """The row of a new notification."""
     return Notification(
         id=notification_id,
         status=NotificationStatus.PENDING,
@@ -91,7 +91,7 @@ def pending(new: NewNotification, notification_id: str, created_at: datetime) ->
 
 
 def out_of_reach(notification: Notification) -> Notification:
-    """The row that it begins as where certctl delivers: whatever is `pending`, certctl sends."""
+    """The same row where certctl's server delivers: it would send whatever is `pending`."""
     return replace(notification, status=NotificationStatus.FAILED, rescue_at=notification.created_at)
 
 
@@ -101,22 +101,22 @@ class Offer:
 
     notification: Notification
     actor: str | None = None
-    """Who offers it, for the audit."""
+    """On whose behalf, for the audit log."""
 
 
 def accept(transaction: Transaction, offers: Sequence[Offer]) -> list[Accepted | Refused]:
-    """Insert each, unless its idempotency key is known; then answer with the one accepted first.
+    """Insert each. For one whose idempotency key is known, return the notification accepted first.
 
     Raises:
-        UnknownCertificateError: the only one is about a certificate that is not there.
-        IntegrityError: one of several is.
+        UnknownCertificateError: the only offer refers to a certificate that does not exist.
+        IntegrityError: one of several offers does.
     """
     connection = transaction.connection
     notifications = [offer.notification for offer in offers]
     try:
         answers = _accept(transaction, notifications)
     except IntegrityError as failure:
-        if len(offers) == 1 and code_of(failure) in _NOT_THERE:
+        if len(offers) == 1 and code_of(failure) in _NO_SUCH_CERTIFICATE:
             raise UnknownCertificateError(str(notifications[0].certificate_id)) from failure
         raise
     named = [
@@ -131,11 +131,11 @@ def accept(transaction: Transaction, offers: Sequence[Offer]) -> list[Accepted |
 def _accept(transaction: Transaction, notifications: Sequence[Notification]) -> list[Accepted | Refused]:
     rescue = any(n.rescue_at is not None for n in notifications)
     connection, insert = transaction.connection, transaction.choose(_ACCEPT[rescue])
-    # Two processes that offer the same keys must not each wait for the other's.
+    # In order, so that two processes that offer the same keys can't deadlock.
     left = sorted(notifications, key=lambda n: n.idempotency_key or "")
     created: set[str] = set()
     first: dict[str | None, Row[Any]] = {}
-    # Whoever has the key may be purged before he is looked for; then it is free.
+    # The notification that has the key may be purged before it is read; then the key is free again.
     while left:
         inserted = connection.execute(insert, {"rows": _rows(left, rescue)}).scalars()
         created.update(inserted, (n.id for n in left if n.idempotency_key is None))

@@ -1,6 +1,6 @@
-"""Bulk actions on notifications: the same transitions, each guarded by the same rule.
+"""Bulk actions on notifications: the same transitions as for one, under the same rules.
 
-A call is one transaction, for as many ids as one should hold. Acting on more takes several calls.
+Each call is one transaction for at most `LARGEST_BULK` ids; more ids take several calls.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from storage.sql.text import is_storable
 from storage.sql.types import UtcDateTime
 
 LARGEST_BULK = 500
-"""Ids that one transaction takes."""
+"""The most ids in one transaction."""
 
 _n = notification_events.c
 _ids = select(Batch("ids").values)
@@ -46,17 +46,17 @@ _LEFT = select(func.count(), func.count(_n.lease_owner)).where(_n.id.in_(_ids))
 
 @dataclass(frozen=True, slots=True)
 class Bulk:
-    """The wish that notifications make a transition now."""
+    """A request to change the status of notifications now."""
 
     ids: tuple[str, ...]
     actor: str | None = None
-    """Who wishes it, for the audit."""
+    """On whose behalf, for the audit log."""
     rescue: bool = False
-    """To be requeued: certctl delivers, and they are attempted here all the same."""
+    """For requeueing: certctl's server delivers, but this program attempts what it requeues itself."""
     statuses: tuple[NotificationStatus, ...] = ()
-    """To be purged: only these."""
+    """For purging: only notifications with one of these."""
     created_until: datetime | None = None
-    """To be purged: only those accepted before."""
+    """For purging: only those accepted before this time."""
 
     def __post_init__(self) -> None:
         if len(self.ids) > LARGEST_BULK:
@@ -72,7 +72,7 @@ def mark_all_read(transaction: Transaction, bulks: Sequence[Bulk]) -> list[BulkR
 
 
 def purge_all(transaction: Transaction, bulks: Sequence[Bulk]) -> list[BulkReport]:
-    """Their attempts go with them."""
+    """Delete notifications and their attempts."""
     return [_apply(transaction, bulk, _PURGE, AuditAction.PURGE) for bulk in bulks]
 
 

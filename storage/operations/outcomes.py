@@ -1,6 +1,6 @@
-"""Last step of an attempt: its outcome is written, if its claim still holds the notification.
+"""The last step of an attempt: its outcome is written if its claim still holds the notification.
 
-The outcome of a lease that was lost is refused: it changes nothing but the record of that attempt.
+If the lease was lost, the outcome is refused: it is recorded as an attempt, and changes nothing else.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ from storage.sql.json_rows import Batch, Value, encoded
 from storage.sql.text import storable
 
 Token = tuple[str, int]
-"""A notification's id and the number of the claim. The number is given out once in a row's life."""
+"""A notification's id and the number of the claim. No number is used twice for one notification."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +35,16 @@ class Transition:
     retry_count: int
     sent_at: datetime | None = None
     next_retry_at: datetime | None = None
-    """Of a claim to rescue it is stored as `rescue_at`."""
+    """For a claim to rescue, stored as `rescue_at`."""
     error: str | None = None
     last_error: str | None = None
     abandoned: int = 0
-    """Added to how often it was abandoned."""
+    """Added to the number of abandoned attempts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """An attempt that came to its end, and what follows from it."""
+    """An attempt that has ended, and its consequences."""
 
     claim: Claim
     duration: timedelta
@@ -52,7 +52,7 @@ class Finished:
     error: str | None
     transition: Transition
     successors: Sequence[Notification] = ()
-    """To be accepted together with the outcome, unless that is refused."""
+    """Accepted together with the outcome, unless the outcome is refused."""
 
 
 _n = notification_events.c
@@ -77,7 +77,7 @@ _batch = Batch("finished")
 def _values(
     fields: Mapping[str, ColumnElement[Any]], *, rescue: bool
 ) -> dict[str, ColumnElement[Any] | None]:
-    """What an outcome writes. While certctl delivers, it must not come across the time of a retry."""
+    """What an outcome writes. While certctl's server delivers, it must not find the time of a retry."""
     written = {column.name: fields[column.name] for column in _WRITTEN}
     if rescue:
         return {**written, **_ENDED, "rescue_at": written["next_retry_at"], "next_retry_at": None}
@@ -101,7 +101,7 @@ def _recording(insert: Insert) -> Insert:
     return insert.on_conflict_do_update(
         index_elements=["notification_id", "number"],
         set_={name: insert.excluded[name] for name in ("duration", "outcome", "error", "late")},
-        # An outcome reported twice stays as it was recorded first.
+        # Only an abandoned attempt's record is replaced: an outcome stays as it was reported first.
         where=_a.outcome == AttemptOutcome.ABANDONED.value,
     )
 
@@ -117,42 +117,56 @@ _RECORD = _recording(
 
 
 def _finishing_at_once(rescue: bool) -> Select[str, int]:
-    """Both in one statement, where a statement can hold several: one way there and back for all."""
+    """Change the notifications and record the attempts in one statement, which is one round trip.
+
+    PostgreSQL runs every part on the same snapshot, so each part passes on what it did with RETURNING.
+    """
+    # ended: the batch, one row for each attempt that ended.
     named = {column.name: column for column in (*_WRITTEN, *_RECORDED)}
     texts = (_batch.field(name).label(name) for name in ("id", "attempt_error"))
-    told = select(*texts, *_batch.fields(named.values())).select_from(_batch.rows).cte("told").c
+    ended = select(*texts, *_batch.fields(named.values())).select_from(_batch.rows).cte("ended").c
+    # held: changes the notifications whose claim still holds, and returns their tokens.
     held = (
         update(notification_events)
-        .where(_n.id == told.id, _n.lease_owner == told.worker, _n.attempt_count == told.number, WAITING)
-        .values(_values(dict(told), rescue=rescue))
+        .where(
+            _n.id == ended.id,
+            _n.lease_owner == ended.worker,
+            _n.attempt_count == ended.number,
+            WAITING,
+        )
+        .values(_values(dict(ended), rescue=rescue))
         .returning(_n.id, _n.attempt_count)
         .cte("held")
     )
-    token, held_token = tuple_(told.id, told.number), select(held.c.id, held.c.attempt_count)
+    # decided: whether each attempt's lease was lost, and whether `held` has locked its notification.
+    token, held_token = tuple_(ended.id, ended.number), select(held.c.id, held.c.attempt_count)
     decided = (
         select(
-            *(told[name] for name in ("id", "attempt_error")),
+            *(ended[name] for name in ("id", "attempt_error")),
             token.not_in(held_token).label("late"),
-            *(told[column.name] for column in _RECORDED),
-            # As a value and not as a condition, which would compare each with each.
-            told.id.in_(select(held.c.id)).label("locked"),
+            *(ended[column.name] for column in _RECORDED),
+            # A value, which is looked up in a hash table; as a condition it would compare every pair of rows.
+            ended.id.in_(select(held.c.id)).label("locked"),
         )
     ).cte("decided")
+    # answered: the attempts on notifications that `held` has locked; one of these may be a second, late one.
     recordable = [column for column in decided.c if column.name != "locked"]
     answered = select(*recordable).where(decided.c.locked)
+    # refused: the attempts whose notification is not locked yet, if it still exists. It is locked here, so
+    # that it can't be deleted before its attempt is recorded.
     refused = (
         select(*recordable)
         .where(not_(decided.c.locked), decided.c.id == _n.id)
-        # Nobody deletes it before its attempt is written. The others are locked by being written.
         .with_for_update(key_share=True, read=True, of=notification_events)
     )
+    # recorded: inserts both kinds of attempt.
     attempts = union_all(answered, select(refused.subquery()))
     recorded = _recording(INSERTS["postgresql"](notification_attempts).from_select(_RECORDED_AS, attempts))
     return select(held.c.id, held.c.attempt_count).add_cte(recorded.cte("recorded"))
 
 
 FINISH_AND_RECORD = {rescue: _finishing_at_once(rescue) for rescue in (False, True)}
-"""By whether the claims are to rescue."""
+"""By whether the claims are rescues."""
 
 _RECORDED_BEFORE = select(_a.notification_id, _a.number).join_from(
     _batch.rows,
@@ -162,25 +176,25 @@ _RECORDED_BEFORE = select(_a.notification_id, _a.number).join_from(
         _a.number == _batch.field("number", _a.number.type),
         _a.worker == _batch.field("worker"),
         _a.outcome == _batch.field("outcome"),
-        # Who takes a lease back records that too, in the worker's name.
+        # A process that ends an expired lease records the abandoned attempt under the worker's name.
         _a.outcome != AttemptOutcome.ABANDONED.value,
         not_(_a.late),
     ),
 )
-"""The outcomes that these very claims have recorded already, and were not told so: the connection was lost
-before the commit was answered."""
+"""The outcomes that these claims recorded before without knowing it: the connection was lost before the
+commit was acknowledged."""
 
 
 def finish(transaction: Transaction, attempts: Sequence[Finished]) -> list[bool]:
     """Write each outcome and its attempt; False where the lease was lost and the outcome refused.
 
-    Repeated, the outcome that a claim has recorded changes nothing more and is no other's.
+    An outcome that is reported again changes nothing, and is True again.
     """
     connection = transaction.connection
     first: dict[Token, Finished] = {}
     for attempt in attempts:
         first.setdefault(_token(attempt), attempt)
-    # In one order, whoever writes some of the same: then nobody waits for who waits for him.
+    # In order, so that two processes that write the same rows can't deadlock.
     ordered = [attempt for _, attempt in sorted(first.items(), key=itemgetter(0))]
     rows = [_row(attempt) for attempt in ordered]
     held: set[Token] = set()

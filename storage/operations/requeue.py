@@ -26,13 +26,13 @@ _n = notification_events.c
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The wish that one notification make a transition now."""
+    """A request to change the status of one notification now."""
 
     notification_id: str
     actor: str | None = None
-    """Who wishes it, for the audit."""
+    """On whose behalf, for the audit log."""
     rescue: bool = False
-    """certctl delivers: what is requeued is attempted here all the same."""
+    """Whether certctl's server delivers, but this program attempts what it requeues itself."""
 
 
 UNDER_WAY = "an attempt is under way; wait for its outcome"
@@ -47,7 +47,8 @@ _NOW = bindparam("now", type_=UtcDateTime)
 
 
 def _requeuing(rescue: bool) -> Update:
-    """Whatever is `pending` in its database, certctl sends. So what is to be attempted here is not."""
+    """certctl's server sends whatever is `pending` in its database, so what this program is to attempt is
+    `failed` instead."""
     status = NotificationStatus.FAILED if rescue else NotificationStatus.PENDING
     return (
         update(notification_events)
@@ -69,7 +70,7 @@ def _requeuing(rescue: bool) -> Update:
 
 
 REQUEUE = {rescue: _requeuing(rescue) for rescue in (False, True)}
-"""By whether certctl delivers, and what is requeued is attempted here all the same."""
+"""By whether certctl's server delivers, but this program attempts what it requeues itself."""
 MARK_READ = (
     update(notification_events)
     .where(_n.id.in_(_ids), eligible_by_id(AuditAction.MARK_READ), _n.lease_owner.is_(None))
@@ -85,12 +86,12 @@ _BY_IDS = select(*NOTIFICATION).where(_n.id.in_(_ids))
 
 
 def lock(transaction: Transaction, ids: Iterable[str]) -> None:
-    """Lock the notifications, so that transactions on the same ones don't wait for each other in a circle."""
+    """Lock the notifications in order, so that transactions on the same ones can't deadlock."""
     transaction.choose(_LOCK)(transaction, ids)
 
 
 def _locked_already(transaction: Transaction, ids: Iterable[str]) -> None:
-    """On SQLite the transaction has the whole database to itself."""
+    """SQLite locks the whole database for the transaction."""
 
 
 def _lock_in_order(transaction: Transaction, ids: Iterable[str]) -> None:
@@ -101,7 +102,7 @@ _LOCK = PerDatabase(sqlite=_locked_already, postgresql=_lock_in_order)
 
 
 def requeue(transaction: Transaction, requests: Sequence[Request]) -> list[Notification | Refused]:
-    """Dead or failed become due, with all retries before them."""
+    """Make dead and failed notifications due again, with all their retries."""
     rescue = any(request.rescue for request in requests)
     answers = _each(transaction, requests, _REQUEUE_ONE[rescue], AuditAction.REQUEUE)
     notify_due(transaction)
@@ -109,7 +110,7 @@ def requeue(transaction: Transaction, requests: Sequence[Request]) -> list[Notif
 
 
 def mark_read(transaction: Transaction, requests: Sequence[Request]) -> list[Notification | Refused]:
-    """Whatever the status, it becomes read and is not delivered any more; repeated, it changes nothing."""
+    """Mark notifications as read, whatever their status: they are not delivered any more. Idempotent."""
     return _each(transaction, requests, _MARK_ONE_READ, AuditAction.MARK_READ)
 
 
@@ -143,7 +144,7 @@ def _each(
 def _unchanged(
     action: AuditAction, notification_id: str, found: Notification | None
 ) -> Notification | Refused:
-    """What to answer for a notification that the statement left alone."""
+    """The result for a notification that the statement did not change."""
     if found is not None and found.lease_owner is None and found.status is ELIGIBLE[action].done_already:
         return found
     return Refused(_refusal(action, notification_id, found))
