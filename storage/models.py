@@ -42,7 +42,7 @@ DEAD_LETTERS = "DeadLetters"
 """The type of this program's own alerts about dead letters."""
 
 OWN_KEYS = "certctl-mcp:"
-"""How the idempotency keys of notifications begin that this program accepts on its own account."""
+"""The prefix of the idempotency keys of this program's own notifications."""
 
 
 class AttemptOutcome(StrEnum):
@@ -56,7 +56,7 @@ class AttemptOutcome(StrEnum):
 
 
 class AuditAction(StrEnum):
-    """What somebody does to a notification."""
+    """An action on a notification that is audited."""
 
     SEND = "send"
     REQUEUE = "requeue"
@@ -81,7 +81,7 @@ class NewNotification(_Record):
     message: str = Field(min_length=1, max_length=1_000_000)
     certificate_id: str | None = Field(default=None, min_length=1, max_length=255)
     idempotency_key: str | None = Field(default=None, min_length=1, max_length=255)
-    """Accepting the same key again gives the notification accepted first instead of a second one."""
+    """Accepting the same key again returns the notification accepted first."""
     traceparent: str | None = Field(default=None, pattern=TRACEPARENT)
     """The trace in which it is accepted, in the form of W3C Trace Context."""
 
@@ -112,9 +112,9 @@ class Notification:
     message: str
     status: NotificationStatus
     sent_at: datetime | None
-    """When a delivery succeeded, and only that."""
+    """When it was delivered; None if it was not."""
     error: str | None
-    """Why the row counts as done though nothing was delivered."""
+    """Why it counts as sent although it was not delivered."""
     retry_count: int
     """Failed attempts recorded since acceptance or the newest requeue."""
     next_retry_at: datetime | None
@@ -123,27 +123,27 @@ class Notification:
     read_at: datetime | None
     idempotency_key: str | None
     lease_owner: str | None
-    """The worker attempting the row at this moment."""
+    """The worker that is attempting it now."""
     lease_expires_at: datetime | None
     claimed_at: datetime | None
     attempt_count: int
-    """Claims taken in the row's whole life; the number of the newest is the fencing token of its lease."""
+    """All claims so far; the number of the newest is the fencing token of its lease."""
     abandoned_count: int
-    """Claims never answered since acceptance or the newest requeue."""
+    """Claims without an outcome since acceptance or the newest requeue."""
     origin_id: str | None = None
-    """The dead letter in whose place it was accepted, over the fallback of that one's channel."""
+    """The dead letter that it replaces, on the fallback channel."""
     tried_channels: str | None = None
-    """The channels on which it and its origins died before, as a JSON array of names."""
+    """The channels on which its origins died, as a JSON array of names."""
     rescue_at: datetime | None = None
-    """Stands for `next_retry_at` where certctl delivers and left the row to this program."""
+    """Instead of `next_retry_at`, where certctl's server delivers and left the row to this program."""
     foreign_status: str | None = None
-    """The status as it is stored, where it is another program's."""
+    """The stored status, if it is another program's."""
     traceparent: str | None = None
     """The trace in which it was accepted; in an attempt, the span of the attempt."""
 
     @property
     def next_attempt_at(self) -> datetime | None:
-        """When a failed row is attempted next, if that is scheduled."""
+        """When a failed notification is attempted next, if scheduled."""
         if self.status is not NotificationStatus.FAILED:
             return None
         return self.next_retry_at or self.rescue_at
@@ -154,12 +154,12 @@ class Notification:
 
     @property
     def undelivered(self) -> bool:
-        """It counts as sent though nothing was delivered."""
+        """It counts as sent although it was not delivered."""
         return self.status is NotificationStatus.SENT and self.sent_at is None
 
 
 class Accepted(_Record):
-    """The answer to an accept. `created` is false when the idempotency key had been accepted before."""
+    """The result of accepting. `created` is false if the idempotency key had been accepted before."""
 
     notification: Notification
     created: bool
@@ -167,17 +167,17 @@ class Accepted(_Record):
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """For how many attempts at once each channel has room."""
+    """How many more attempts each channel has room for."""
 
     otherwise: int
-    """A channel that is not named."""
+    """For a channel that is not in `named`."""
     named: Mapping[str, int] = field(default_factory=dict)
 
     def of(self, channel: str) -> int:
         return self.named.get(channel, self.otherwise)
 
     def without(self, taken: Mapping[str, int]) -> "Room":
-        """What is left when so many are taken in each channel."""
+        """What remains after `taken` in each channel."""
         left = {channel: self.of(channel) - number for channel, number in taken.items()}
         return Room(self.otherwise, {**self.named, **left})
 
@@ -186,7 +186,7 @@ class Room:
 class Claim:
     """The right to attempt one notification, held until `expires_at`.
 
-    The pair of worker and number is the fencing token: a number is given out once in a row's life.
+    The pair of worker and number is the fencing token: no number is used twice for one notification.
     """
 
     notification: Notification
@@ -195,7 +195,7 @@ class Claim:
     started_at: datetime
     expires_at: datetime
     rescue: bool = False
-    """It was taken over from certctl, which delivers, and must not come across it again."""
+    """It was taken over from certctl's server, which delivers and must not find it again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +218,7 @@ class Attempt:
     number: int
     started_at: datetime
     duration: timedelta | None
-    """None where the worker never answered."""
+    """None if the worker reported no outcome."""
     outcome: AttemptOutcome
     error: str | None
     worker: str
@@ -227,7 +227,7 @@ class Attempt:
 
 
 class NotificationFilter(_Record):
-    """What to list or act on; every given condition must hold."""
+    """What to list or act on. All given conditions must hold."""
 
     ids: tuple[str, ...] = ()
     """Any of these; none given means all."""
@@ -239,7 +239,7 @@ class NotificationFilter(_Record):
     certificate_id: str | None = None
     recipient: str | None = None
     text: str | None = Field(default=None, min_length=1, max_length=255)
-    """A part of the message, `error` or `last_error`, without regard to ASCII case."""
+    """A part of the message, `error` or `last_error`; ASCII case is ignored."""
     created_from: AwareDatetime | None = None
     """Inclusive."""
     created_until: AwareDatetime | None = None
@@ -249,14 +249,14 @@ class NotificationFilter(_Record):
 
 
 class NotificationPage(_Record):
-    """Newest first. `next_cursor` continues after the last item, whatever arrives; None at the end."""
+    """Newest first. `next_cursor` continues after the last item, whatever is added; None at the end."""
 
     items: tuple[Notification, ...]
     next_cursor: str | None
 
 
 class IdPage(_Record):
-    """Oldest first. `next` continues after the last id, whatever arrives; None at the end."""
+    """Oldest first. `next` continues after the last id, whatever is added; None at the end."""
 
     ids: tuple[str, ...]
     next: str | None
@@ -268,7 +268,7 @@ class Share(_Record):
     channel: str
     status: NotificationStatus
     undelivered: bool
-    """They count as sent though nothing was delivered."""
+    """They count as sent although they were not delivered."""
     count: int
     under_way: int
     """Those of them that a worker is attempting."""
@@ -280,21 +280,21 @@ class NotificationState(_Record):
     id: str
     status: NotificationStatus
     undelivered: bool
-    """It counts as sent though nothing was delivered."""
+    """It counts as sent although it was not delivered."""
     under_way: bool
     """A worker is attempting it."""
 
 
 class BulkReport(_Record):
-    """What became of the notifications that one statement was to change."""
+    """How many notifications a bulk action changed, and how many it did not and why."""
 
     changed: int = 0
     under_way: int = 0
-    """Left alone, for an attempt is under way."""
+    """Not changed: an attempt is in flight."""
     other_status: int = 0
-    """Left alone, for their status does not allow it."""
+    """Not changed: their status does not allow it."""
     missing: int = 0
-    """Not there, or not any more."""
+    """No notifications with these ids."""
 
     def __add__(self, other: "BulkReport") -> "BulkReport":
         return BulkReport(
@@ -328,7 +328,7 @@ class FailureGroup(_Record):
     error: str | None
     """The beginning of the newest error."""
     abandoned: bool
-    """Some attempt was never answered."""
+    """At least one attempt has no outcome."""
     count: int
     first_at: AwareDatetime
     """When the earliest of the newest attempts began; the acceptance, where none is recorded."""
@@ -341,7 +341,7 @@ class QueueCounts(_Record):
 
     by_status: dict[NotificationStatus, int]
     undelivered: int
-    """Rows that count as done (`sent`) though nothing was delivered."""
+    """Those that count as sent although they were not delivered."""
     oldest_dead_at: AwareDatetime | None
     """When the oldest of the dead letters was accepted."""
     next_retry_at: AwareDatetime | None
@@ -358,18 +358,18 @@ class ChannelRecord(_Record):
 
 
 class DeliveryFigures(_Record):
-    """What came of the attempts begun over a period, on one channel or on all."""
+    """The results of the attempts begun in a period, on one channel or on all."""
 
     attempts: int
     delivered: int
     failed: int
-    """Attempts after which the notification was to be attempted again."""
+    """Attempts after which another was due."""
     died: int
     """Notifications that became dead letters by an attempt of the period."""
     skipped: int
     """No notifier was configured: nothing was delivered."""
     abandoned: int
-    """Attempts that were not answered while their lease lasted."""
+    """Attempts without an outcome when their lease expired."""
     retries: int
     """Attempts that were not their notification's first."""
     median: timedelta | None
@@ -400,7 +400,7 @@ class DeliveringProcess(_Record):
     version: str
     channels: tuple[str, ...]
     rescues: bool = False
-    """certctl delivers, and the process attempts only what certctl leaves."""
+    """certctl's server delivers, and the process attempts only what it leaves."""
     started_at: AwareDatetime
     seen_at: AwareDatetime
 
@@ -413,7 +413,7 @@ class UnservedChannel(_Record):
 
 
 class SweepReport(_Record):
-    """What came of the attempts that ended during one sweep."""
+    """The outcomes of the attempts that ended during one sweep."""
 
     sent: int
     failed: int

@@ -177,7 +177,7 @@ async def test_a_defect_shows_nothing_of_the_inside(
     async def broken(*_: object) -> None:
         raise ValueError("/home/operator/secret")
 
-    monkeypatch.setattr("certctl_mcp.services.notifications.NotificationService.channels", broken)
+    monkeypatch.setattr("certctl_mcp.services.channels.Channels.health", broken)
     async with connect(mode) as client:
         refusal = await refused(client, "certctl://channels")
         assert refusal.error.code == INTERNAL_ERROR

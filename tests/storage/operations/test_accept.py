@@ -14,7 +14,9 @@ from tests.builders import NOON, Queue, new_notification
 from tests.storage.foreign import integrity
 
 
-async def test_what_is_accepted_is_pending_and_unattempted(repository: NotificationRepository) -> None:
+async def test_an_accepted_notification_is_pending_without_attempts(
+    repository: NotificationRepository,
+) -> None:
     accepted = (await repository.accept(new_notification(certificate_id="mc-api"))).notification
     assert accepted.status is NotificationStatus.PENDING
     assert accepted.created_at == NOON
@@ -22,33 +24,35 @@ async def test_what_is_accepted_is_pending_and_unattempted(repository: Notificat
     assert await repository.get(accepted.id) == accepted
 
 
-async def test_contents_come_back_to_the_letter(repository: NotificationRepository) -> None:
+async def test_contents_are_stored_unchanged(repository: NotificationRepository) -> None:
     contents = new_notification(message="Ünïcode \U0001f512, \"quotes\", 'more', \\ , {json}\n\t\x1b[31m")
     accepted = (await repository.accept(contents)).notification
     stored = await repository.get(accepted.id)
     assert stored.message == contents.message
 
 
-async def test_ids_sort_in_the_order_of_acceptance(queue: Queue) -> None:
+async def test_ids_sort_by_time_of_acceptance(queue: Queue) -> None:
     ids = [(await queue.pending()).id for _ in range(20)]
     assert all(notification_id.startswith("notif-") for notification_id in ids)
     assert ids == sorted(ids)
 
 
-async def test_the_same_key_gives_the_notification_accepted_first(repository: NotificationRepository) -> None:
+async def test_a_repeated_key_returns_the_first_notification(repository: NotificationRepository) -> None:
     first = await repository.accept(new_notification(idempotency_key="renewal-7"))
     again = await repository.accept(new_notification(idempotency_key="renewal-7"))
     assert (first.created, again.created) == (True, False)
     assert again.notification == first.notification
 
 
-async def test_a_key_accepted_again_shows_what_became_of_the_first(queue: Queue) -> None:
+async def test_a_repeated_key_returns_the_current_state_of_the_first_notification(queue: Queue) -> None:
     sent = await queue.sent(idempotency_key="renewal-7")
     again = await queue.repository.accept(new_notification(idempotency_key="renewal-7"))
     assert again.notification == sent
 
 
-async def test_the_same_key_with_other_contents_is_a_conflict(repository: NotificationRepository) -> None:
+async def test_a_repeated_key_with_different_contents_is_a_conflict(
+    repository: NotificationRepository,
+) -> None:
     first = await repository.accept(new_notification(idempotency_key="renewal-7"))
     with pytest.raises(IdempotencyConflictError) as conflict:
         await repository.accept(new_notification(idempotency_key="renewal-7", message="another"))
@@ -56,7 +60,9 @@ async def test_the_same_key_with_other_contents_is_a_conflict(repository: Notifi
     assert conflict.value.notification_id == first.notification.id
 
 
-async def test_a_key_offered_many_times_at_once_is_accepted_once(repository: NotificationRepository) -> None:
+async def test_a_key_sent_many_times_concurrently_is_accepted_once(
+    repository: NotificationRepository,
+) -> None:
     offers = [repository.accept(new_notification(idempotency_key="renewal-7")) for _ in range(20)]
     answers = await asyncio.gather(*offers)
     assert len({answer.notification.id for answer in answers}) == 1
@@ -64,18 +70,20 @@ async def test_a_key_offered_many_times_at_once_is_accepted_once(repository: Not
     assert len((await repository.list(NotificationFilter())).items) == 1
 
 
-async def test_keys_and_keyless_alerts_are_accepted_side_by_side(repository: NotificationRepository) -> None:
+async def test_alerts_with_and_without_a_key_are_accepted_concurrently(
+    repository: NotificationRepository,
+) -> None:
     offers = [repository.accept(new_notification(idempotency_key=key)) for key in ("a", None, "a", None, "b")]
     answers = await asyncio.gather(*offers)
     assert [answer.created for answer in answers] == [True, True, False, True, True]
 
 
-async def test_alerts_without_a_key_are_never_taken_for_one_another(queue: Queue) -> None:
+async def test_alerts_without_a_key_are_never_duplicates(queue: Queue) -> None:
     assert (await queue.pending()).id != (await queue.pending()).id
 
 
 @pytest.mark.parametrize("field", ["message", "recipient", "channel", "type", "certificate_id"])
-def test_refuses_what_a_database_can_t_store(field: str) -> None:
+def test_a_text_that_a_database_can_t_store_is_refused(field: str) -> None:
     with pytest.raises(ValidationError, match="NUL"):
         new_notification(**{field: "before\0after"})
 
@@ -118,7 +126,7 @@ def accepted_before_the_kill(database_url: str, at_least: int) -> set[str]:
 
 
 @pytest.mark.parametrize("ids_before_the_kill", [1, 100])
-async def test_what_was_accepted_survives_the_kill_of_its_process(
+async def test_an_accepted_notification_survives_a_killed_process(
     database_path: Path, database_url: str, ids_before_the_kill: int
 ) -> None:
     accepted = accepted_before_the_kill(database_url, ids_before_the_kill)

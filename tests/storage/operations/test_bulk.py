@@ -16,7 +16,7 @@ async def status(queue: Queue, notification_id: str) -> NotificationStatus:
     return (await queue.repository.get(notification_id)).status
 
 
-async def test_what_can_be_requeued_is_and_the_rest_is_told_by_why(queue: Queue) -> None:
+async def test_eligible_notifications_are_requeued_and_the_others_counted_by_reason(queue: Queue) -> None:
     sent, read = await queue.sent(), await queue.read()
     dead, failed, undelivered = await queue.dead(), await queue.failed(), await queue.skipped()
     held = await queue.claimed()
@@ -35,31 +35,31 @@ async def test_what_can_be_requeued_is_and_the_rest_is_told_by_why(queue: Queue)
     assert await queue.repository.get(read.id) == read
 
 
-async def test_what_is_under_way_keeps_its_outcome(queue: Queue) -> None:
+async def test_a_notification_keeps_the_outcome_of_an_attempt_in_flight(queue: Queue) -> None:
     held = await queue.claimed()
     assert (await queue.repository.mark_all_read([held.notification.id])).under_way == 1
     assert await queue.repository.record_sent(held, TOOK)
 
 
-async def test_a_lease_that_ran_out_is_no_obstacle(queue: Queue, clock: SettableClock) -> None:
+async def test_an_expired_lease_does_not_prevent_requeueing(queue: Queue, clock: SettableClock) -> None:
     failed = await queue.failed(wait=timedelta(0))
     await queue.claim(failed.id)
     clock.advance(LEASE)
     assert (await queue.repository.requeue_all([failed.id])).changed == 1
 
 
-async def test_an_id_given_twice_is_one(queue: Queue) -> None:
+async def test_a_repeated_id_counts_once(queue: Queue) -> None:
     dead = await queue.dead()
     assert await queue.repository.requeue_all([dead.id, dead.id]) == BulkReport(changed=1)
 
 
-async def test_marked_read_they_are_not_delivered(queue: Queue) -> None:
+async def test_notifications_marked_as_read_are_not_delivered(queue: Queue) -> None:
     pending = [await queue.pending() for _ in range(3)]
     assert (await queue.repository.mark_all_read([n.id for n in pending])).changed == 3
     assert await queue.claim_due() == ()
 
 
-async def test_what_is_purged_is_gone_with_its_attempts(queue: Queue, clock: SettableClock) -> None:
+async def test_purging_deletes_notifications_and_their_attempts(queue: Queue, clock: SettableClock) -> None:
     sent = await queue.sent()
     clock.advance(timedelta(days=1))
     report = await queue.repository.purge_all(
@@ -70,7 +70,9 @@ async def test_what_is_purged_is_gone_with_its_attempts(queue: Queue, clock: Set
     assert await queue.repository.attempts(sent.id) == ()
 
 
-async def test_what_is_still_to_be_delivered_is_never_purged(queue: Queue, clock: SettableClock) -> None:
+async def test_notifications_still_to_be_delivered_are_never_purged(
+    queue: Queue, clock: SettableClock
+) -> None:
     kept = [await queue.pending(), await queue.failed()]
     clock.advance(timedelta(days=1))
     for claim in await queue.claim_due(slots=1):
@@ -80,7 +82,7 @@ async def test_what_is_still_to_be_delivered_is_never_purged(queue: Queue, clock
     assert await queue.repository.count(NotificationFilter()) == 2
 
 
-async def test_what_is_under_way_is_never_purged_whatever_its_status(
+async def test_notifications_are_never_purged_during_an_attempt(
     queue: Queue, clock: SettableClock, database_url: str
 ) -> None:
     held = await queue.claimed()
@@ -93,9 +95,7 @@ async def test_what_is_under_way_is_never_purged_whatever_its_status(
 
 
 @pytest.mark.parametrize("state", ["sent", "read", "dead"])
-async def test_only_the_statuses_that_were_named_are_purged(
-    queue: Queue, clock: SettableClock, state: str
-) -> None:
+async def test_only_the_given_statuses_are_purged(queue: Queue, clock: SettableClock, state: str) -> None:
     settled = await getattr(queue, state)()
     clock.advance(timedelta(days=1))
     others = [s for s in STATUSES if s is not settled.status]
@@ -105,26 +105,26 @@ async def test_only_the_statuses_that_were_named_are_purged(
     assert purged == BulkReport(changed=1)
 
 
-async def test_what_was_accepted_later_is_not_purged(queue: Queue, clock: SettableClock) -> None:
+async def test_notifications_accepted_later_are_not_purged(queue: Queue, clock: SettableClock) -> None:
     sent = await queue.sent()
     report = await queue.repository.purge_all([sent.id], statuses=STATUSES, created_until=sent.created_at)
     assert report.changed == 0
     assert await queue.repository.get(sent.id) == sent
 
 
-async def test_no_transaction_takes_more_than_it_should(queue: Queue) -> None:
+async def test_a_transaction_refuses_too_many_ids(queue: Queue) -> None:
     with pytest.raises(ValueError, match="501 ids are too many for one transaction; at most 500"):
         await queue.repository.requeue_all([f"notif-{n}" for n in range(LARGEST_BULK + 1)])
 
 
-async def test_those_who_wait_for_changes_are_told(queue: Queue) -> None:
+async def test_waiting_readers_are_notified_of_changes(queue: Queue) -> None:
     dead = await queue.dead()
     before = queue.repository.changes.version
     await queue.repository.requeue_all([dead.id])
     assert queue.repository.changes.version > before
 
 
-async def test_counts_and_shares_are_of_what_matches(queue: Queue) -> None:
+async def test_counts_and_shares_cover_exactly_the_matching_notifications(queue: Queue) -> None:
     for _ in range(3):
         await queue.dead(channel="Slack")
     await queue.failed(channel="Slack", wait=WAIT)
@@ -138,7 +138,7 @@ async def test_counts_and_shares_are_of_what_matches(queue: Queue) -> None:
     assert shares == [("Slack", "dead", 3, 0), ("Email", "dead", 1, 0), ("Teams", "pending", 1, 1)]
 
 
-async def test_ids_come_oldest_first_and_each_once_whatever_arrives(
+async def test_ids_are_listed_oldest_first_without_repetition_while_others_are_accepted(
     queue: Queue, clock: SettableClock
 ) -> None:
     dead = []
@@ -153,7 +153,7 @@ async def test_ids_come_oldest_first_and_each_once_whatever_arrives(
     assert second.next is None
 
 
-async def test_a_filter_can_name_what_it_means(queue: Queue) -> None:
+async def test_a_filter_can_name_ids(queue: Queue) -> None:
     first, _, third = [await queue.dead() for _ in range(3)]
     wanted = NotificationFilter(ids=(first.id, third.id, "notif-unknown"))
     assert await queue.repository.count(wanted) == 2

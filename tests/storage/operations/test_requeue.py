@@ -11,7 +11,9 @@ from storage.repository import NotificationRepository
 from tests.builders import LEASE, NOON, TOOK, WAIT, Queue, SettableClock
 
 
-async def test_dead_becomes_pending_with_all_retries_before_it(queue: Queue, clock: SettableClock) -> None:
+async def test_a_dead_notification_becomes_pending_with_all_its_retries(
+    queue: Queue, clock: SettableClock
+) -> None:
     failed = await queue.failed()
     clock.advance(WAIT)
     await queue.repository.mark_as_dead(await queue.claim(failed.id), TOOK, "HTTP 410")
@@ -22,21 +24,21 @@ async def test_dead_becomes_pending_with_all_retries_before_it(queue: Queue, clo
     assert await queue.repository.get(failed.id) == requeued
 
 
-async def test_failed_becomes_pending_and_is_due_at_once(queue: Queue) -> None:
+async def test_a_failed_notification_becomes_pending_and_due_at_once(queue: Queue) -> None:
     failed = await queue.failed(wait=timedelta(hours=1))
     await queue.repository.requeue(failed.id)
     (claim,) = await queue.claim_due()
     assert claim.notification.id == failed.id
 
 
-async def test_a_requeue_keeps_the_earlier_attempts(queue: Queue) -> None:
+async def test_requeueing_keeps_earlier_attempts(queue: Queue) -> None:
     dead = await queue.dead()
     await queue.repository.requeue(dead.id)
     await queue.repository.record_sent(await queue.claim(dead.id), TOOK)
     assert [attempt.number for attempt in await queue.repository.attempts(dead.id)] == [1, 2]
 
 
-async def test_what_counts_as_sent_but_was_not_delivered_can_be_requeued(queue: Queue) -> None:
+async def test_an_undelivered_notification_can_be_requeued(queue: Queue) -> None:
     undelivered = await queue.skipped()
     requeued = await queue.repository.requeue(undelivered.id)
     assert (requeued.status, requeued.error, requeued.sent_at) == (NotificationStatus.PENDING, None, None)
@@ -45,7 +47,7 @@ async def test_what_counts_as_sent_but_was_not_delivered_can_be_requeued(queue: 
 
 
 @pytest.mark.parametrize("state", ["pending", "sent", "read"])
-async def test_what_is_neither_dead_nor_failed_can_t_be_requeued(queue: Queue, state: str) -> None:
+async def test_other_statuses_can_t_be_requeued(queue: Queue, state: str) -> None:
     before = await getattr(queue, state)()
     with pytest.raises(NotificationConflictError) as conflict:
         await queue.repository.requeue(before.id)
@@ -57,7 +59,7 @@ async def test_what_is_neither_dead_nor_failed_can_t_be_requeued(queue: Queue, s
     assert await queue.repository.get(before.id) == before
 
 
-async def test_two_requeues_at_once_give_one_new_life(queue: Queue) -> None:
+async def test_of_two_concurrent_requeues_one_takes_effect(queue: Queue) -> None:
     dead = await queue.dead()
     answers = await asyncio.gather(
         *(queue.repository.requeue(dead.id) for _ in range(2)), return_exceptions=True
@@ -66,7 +68,9 @@ async def test_two_requeues_at_once_give_one_new_life(queue: Queue) -> None:
     assert (await queue.repository.get(dead.id)).status is NotificationStatus.PENDING
 
 
-async def test_a_failed_one_under_way_can_t_be_requeued(queue: Queue, clock: SettableClock) -> None:
+async def test_a_failed_notification_can_t_be_requeued_during_an_attempt(
+    queue: Queue, clock: SettableClock
+) -> None:
     failed = await queue.failed()
     clock.advance(WAIT)
     await queue.claim(failed.id)
@@ -74,7 +78,9 @@ async def test_a_failed_one_under_way_can_t_be_requeued(queue: Queue, clock: Set
         await queue.repository.requeue(failed.id)
 
 
-async def test_once_its_lease_has_run_out_it_can_be_requeued(queue: Queue, clock: SettableClock) -> None:
+async def test_a_failed_notification_can_be_requeued_after_its_lease_has_expired(
+    queue: Queue, clock: SettableClock
+) -> None:
     failed = await queue.failed()
     clock.advance(WAIT)
     late = await queue.claim(failed.id)
@@ -85,7 +91,9 @@ async def test_once_its_lease_has_run_out_it_can_be_requeued(queue: Queue, clock
 
 
 @pytest.mark.parametrize("state", ["pending", "sent", "failed", "dead", "skipped", "read"])
-async def test_anything_at_rest_can_be_marked_as_read(queue: Queue, state: str) -> None:
+async def test_any_notification_without_an_attempt_in_flight_can_be_marked_as_read(
+    queue: Queue, state: str
+) -> None:
     before = await getattr(queue, state)()
     queue.clock.advance(timedelta(minutes=1))
     read = await queue.repository.mark_read(before.id)
@@ -94,14 +102,14 @@ async def test_anything_at_rest_can_be_marked_as_read(queue: Queue, state: str) 
     assert read == replace(before, **changed)
 
 
-async def test_read_again_keeps_the_first_moment(queue: Queue, clock: SettableClock) -> None:
+async def test_marking_as_read_again_keeps_the_first_time(queue: Queue, clock: SettableClock) -> None:
     read = await queue.read()
     clock.advance(timedelta(hours=1))
     assert await queue.repository.mark_read(read.id) == read
     assert read.read_at == NOON
 
 
-async def test_what_is_under_way_can_t_be_marked_as_read(queue: Queue) -> None:
+async def test_a_notification_can_t_be_marked_as_read_during_an_attempt(queue: Queue) -> None:
     claim = await queue.claimed()
     with pytest.raises(NotificationConflictError) as conflict:
         await queue.repository.mark_read(claim.notification.id)
@@ -115,7 +123,7 @@ async def test_an_unknown_id_is_not_found(repository: NotificationRepository, tr
     assert missing.value.notification_id == "notif-unknown"
 
 
-async def test_one_refusal_does_not_undo_the_others(queue: Queue) -> None:
+async def test_one_conflict_does_not_undo_the_other_changes(queue: Queue) -> None:
     dead, pending, failed = await queue.dead(), await queue.pending(), await queue.failed()
     answers = await asyncio.gather(
         *(queue.repository.requeue(one.id) for one in (dead, pending, failed)), return_exceptions=True
