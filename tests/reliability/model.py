@@ -10,6 +10,9 @@ from storage.models import AttemptOutcome, BulkReport, Claim, NotificationStatus
 DEAD_AFTER_ABANDONED = 10
 SUSPECT_AFTER_ABANDONED = 3
 NEVER_ANSWERED = "the worker never answered; its lease ran out"
+LONGEST_LEASE = timedelta(hours=1)
+LONGEST_WAIT = timedelta(days=14)
+"""What lies further ahead was written by a clock that was wrong."""
 HOPELESS = "abandoned 10 times: no worker that attempted it ever answered"
 
 
@@ -70,6 +73,8 @@ class Queue:
 
     now: datetime
     rows: dict[str, Row] = field(default_factory=dict)
+    clocks_differ: bool = False
+    """Without a clock of the database, that of a process may be wrong."""
 
     def accept(self, notification_id: str, channel: str, idempotency_key: str | None) -> None:
         assert notification_id not in self.rows
@@ -85,7 +90,7 @@ class Queue:
         for row in self.rows.values():
             if ids is not None and row.id not in ids:
                 continue
-            if row.lease is not None and row.lease.expires_at <= self.now:
+            if row.lease is not None and self._is_over(row.lease):
                 self._record(
                     row, row.lease, AttemptOutcome.ABANDONED, NEVER_ANSWERED, duration=None, late=False
                 )
@@ -96,6 +101,12 @@ class Queue:
                     row.next_retry_at = None
                     row.last_error = HOPELESS
 
+    def end_what_no_clock_could_have_set(self) -> None:
+        """As whoever claims does."""
+        for row in self.rows.values():
+            if self.clocks_differ and row.next_retry_at and row.next_retry_at > self.now + LONGEST_WAIT:
+                row.next_retry_at = self.now
+
     def due(self, slots: int, room: int, *, suspects: bool, channels: Collection[str]) -> list[datetime]:
         """Since when a claim's notifications have been due: the oldest of its channels, `room` of each."""
         by_channel: dict[str, list[datetime]] = {}
@@ -103,7 +114,9 @@ class Queue:
             since = row.due_since()
             if row.channel not in channels:
                 continue
-            if since is not None and since <= self.now and row.suspect is suspects:
+            if since is None or row.suspect is not suspects:
+                continue
+            if row.status is NotificationStatus.PENDING or since <= self.now:
                 by_channel.setdefault(row.channel, []).append(since)
         fitting = [since for waiting in by_channel.values() for since in sorted(waiting)[:room]]
         return sorted(fitting)[:slots]
@@ -203,6 +216,10 @@ class Queue:
         retries = [row.next_retry_at for row in self.rows.values() if row.next_retry_at]
         leases = [row.lease.expires_at for row in self.rows.values() if row.lease]
         return min([moment for moment in retries if moment > after] + leases, default=None)
+
+    def _is_over(self, lease: Lease) -> bool:
+        ahead = lease.expires_at - self.now
+        return ahead <= timedelta(0) or (self.clocks_differ and ahead > LONGEST_LEASE)
 
     def _move(self, row: Row, outcome: AttemptOutcome, error: str | None) -> None:
         if outcome is AttemptOutcome.SENT:

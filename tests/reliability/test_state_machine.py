@@ -1,5 +1,6 @@
 """Any interleaving of accepting, claiming, answering in time, late, twice or never, requeueing, reading and
-purging keeps every promise of the contract. Two processes share the database; a model says what it holds."""
+purging keeps every promise of the contract, also while a clock is a year ahead. Two processes share the
+database; a model says what it holds."""
 
 import asyncio
 from collections import Counter
@@ -18,6 +19,7 @@ from hypothesis.stateful import (
     initialize,
     invariant,
     multiple,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -51,12 +53,15 @@ EXAMPLES_ON_POSTGRESQL = size(short=5, long=100)
 CHANNELS = ("Slack", "Email")
 WORKERS = ("worker-1", "worker-2", "worker-3")
 LAST_RETRY = 4
+YEAR = timedelta(days=365)
 
 sides = st.sampled_from((0, 1))
 outcomes = st.sampled_from(AttemptOutcome)
 
 
 class NotificationQueue(RuleBasedStateMachine):
+    clocks_differ = True
+    """Whether the time is that of the process, which may be wrong."""
     notifications: Bundle[str] = Bundle("notifications")
     """Also those that were purged."""
     claims: Bundle[Claim] = Bundle("claims")
@@ -65,7 +70,7 @@ class NotificationQueue(RuleBasedStateMachine):
     @initialize()
     def open_it_from_two_sides(self) -> None:
         self.clock = SettableClock()
-        self.model = model.Queue(NOON)
+        self.model = model.Queue(NOON, clocks_differ=self.clocks_differ)
         self.accepted: set[str] = set()
         self.runner = asyncio.Runner()
         self.create()
@@ -149,6 +154,11 @@ class NotificationQueue(RuleBasedStateMachine):
     def pass_time(self, duration: timedelta) -> None:
         self.clock.advance(duration)
         self.model.now = self.clock()
+
+    @precondition(lambda self: self.clocks_differ)
+    @rule()
+    def let_the_clock_jump(self) -> None:
+        self.pass_time(YEAR if self.clock() < NOON + YEAR else -YEAR)
 
     @rule(side=sides, claim=claims, outcome=outcomes)
     def answer(self, side: int, claim: Claim, outcome: AttemptOutcome) -> None:
@@ -273,6 +283,7 @@ class NotificationQueue(RuleBasedStateMachine):
         channels: tuple[str, ...] = CHANNELS,
     ) -> tuple[Claim, ...]:
         self.model.end_leases()
+        self.model.end_what_no_clock_could_have_set()
         due = self.model.due(slots, room, suspects=suspects, channels=channels)
         repository = self.sides[side]
         wanted = request(worker, lease, slots, Room(room), suspects=suspects, channels=channels)
@@ -377,6 +388,8 @@ def expected_attempts(row: model.Row) -> tuple[Attempt, ...]:
 @pytest.mark.postgresql
 def test_notification_queue_on_postgresql(postgresql_server: Server) -> None:
     class QueueOnPostgreSQL(NotificationQueue):
+        clocks_differ = False
+
         def create(self) -> None:
             self.url = self.run(postgresql.create_database(postgresql_server))
 
