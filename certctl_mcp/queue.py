@@ -100,17 +100,16 @@ class Queue:
         Raises:
             RequestError: this process must not deliver; see `CERTCTL_NOTIFICATION_DELIVER`.
         """
-        total = SweepReport(sent=0, failed=0, dead=0, skipped=0, still_under_way=0)
+        total = SweepReport(sent=0, failed=0, dead=0, still_under_way=0)
         while True:
             report = await self._application.notifications.retry_failed_notifications()
             total = SweepReport(
                 sent=total.sent + report.sent,
                 failed=total.failed + report.failed,
                 dead=total.dead + report.dead,
-                skipped=total.skipped + report.skipped,
                 still_under_way=report.still_under_way,
             )
-            if report.still_under_way or not (report.sent + report.failed + report.dead + report.skipped):
+            if report.still_under_way or not (report.sent + report.failed + report.dead):
                 return total
 
     async def get(self, notification_id: str) -> Notification:

@@ -419,6 +419,4 @@ class SweepReport(_Record):
     failed: int
     """To be attempted again."""
     dead: int
-    skipped: int
-    """No notifier is configured for their channel: nothing was delivered."""
     still_under_way: int

@@ -163,13 +163,13 @@ class RetryLoop:
                         started += claimed
                         if self._attempts.in_flight:
                             await progress.changed.wait()
-                        elif not claimed:
+                        elif not claimed and not progress.changed.is_set():
+                            # The slot of one that ended since the look began may have kept something back.
                             break
         return SweepReport(
             sent=outcomes[AttemptOutcome.SENT],
             failed=outcomes[AttemptOutcome.FAILED],
             dead=outcomes[AttemptOutcome.DEAD],
-            skipped=outcomes[AttemptOutcome.SKIPPED],
             still_under_way=self._attempts.in_flight,
         )
 

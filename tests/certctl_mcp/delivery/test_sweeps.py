@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -11,9 +12,11 @@ from certctl_mcp.notifiers.base import DeliveryFailedError
 from storage.database import Database
 from storage.errors import DatabaseBusyError
 from storage.models import NotificationFilter, NotificationStatus, SweepReport
+from storage.operations.claim_request import ClaimRequest, Claims
 from storage.repository import NotificationRepository
 from tests.builders import Queue, SettableClock, new_notification
 from tests.certctl_mcp.sending import Delivering, Failing, Hanging, retry_loop, running
+from tests.reliability.progress import until
 from tests.storage.foreign import locked
 
 pytestmark = pytest.mark.both_databases
@@ -33,14 +36,14 @@ async def test_a_sweep_tells_what_came_of_its_attempts(database: Database, queue
     loop = retry_loop(database, notifiers)
     async with loop:
         report = await loop.sweep()
-    assert report == SweepReport(sent=1, failed=2, dead=3, skipped=0, still_under_way=0)
+    assert report == SweepReport(sent=1, failed=2, dead=3, still_under_way=0)
 
 
 async def test_a_sweep_with_nothing_due_tells_so(database: Database, queue: Queue) -> None:
     await queue.failed()
     loop = retry_loop(database, {})
     async with loop:
-        assert await loop.sweep() == SweepReport(sent=0, failed=0, dead=0, skipped=0, still_under_way=0)
+        assert await loop.sweep() == SweepReport(sent=0, failed=0, dead=0, still_under_way=0)
 
 
 async def test_a_sweep_attempts_a_thousand_at_most(database: Database, queue: Queue) -> None:
@@ -72,6 +75,40 @@ async def test_a_sweep_beside_the_loop_counts_what_the_loop_had_begun(
         await hanging.receives(2)
         hanging.release()
         assert (await sweep).sent == 2
+
+
+class SlowToFindSuspects(NotificationRepository):
+    """Lets the test do something while it looks for suspects."""
+
+    def __init__(self, database: Database, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(database)
+        self._meanwhile = meanwhile
+
+    async def claim(self, request: ClaimRequest) -> Claims:
+        if request.suspects:
+            await self._meanwhile()
+        return await super().claim(request)
+
+
+async def test_a_sweep_goes_on_when_the_last_attempt_ends_while_it_looks_for_suspects(
+    database: Database, queue: Queue
+) -> None:
+    hanging = Hanging()
+    first, *_ = [await queue.pending() for _ in range(3)]
+
+    async def sent() -> bool:
+        return (await queue.repository.get(first.id)).status is NotificationStatus.SENT
+
+    async def end_the_attempt() -> None:
+        hanging.release()
+        await until(database, sent)
+
+    slow = SlowToFindSuspects(database, end_the_attempt)
+    # The other channel has a slot, so that there is something to look for.
+    notifiers = {"Webhook": hanging, "Slack": Delivering()}
+    async with running(retry_loop(database, notifiers, channel_limit=1, queue=slow)) as loop:
+        await hanging.receives()
+        assert (await loop.sweep()).sent == 3
 
 
 async def test_a_sweep_waits_for_what_hangs_only_so_long(database: Database, queue: Queue) -> None:
