@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from certctl_mcp.config.settings import load_settings
 from certctl_mcp.runtime.application import open_application
+from certctl_mcp.runtime.event_loop import run
 from certctl_mcp.runtime.gc_tuning import spare_start_and_end, spare_the_start
 from certctl_mcp.services.notifications import NotificationService
 from tests.benchmarks.contestants.posts import ALERT
@@ -61,4 +62,4 @@ if __name__ == "__main__":
         "CERTCTL_NOTIFICATION_CONCURRENCY": concurrency,
         "CERTCTL_NOTIFICATION_CHANNEL_CONCURRENCY": concurrency,
     }
-    print(json.dumps(asyncio.run(deliver(configured, int(how_many)))))
+    print(json.dumps(run(deliver, configured, int(how_many))))

@@ -13,6 +13,7 @@ from statistics import quantiles
 
 from certctl_mcp.config.settings import load_settings
 from certctl_mcp.runtime.application import open_application
+from certctl_mcp.runtime.event_loop import run
 from certctl_mcp.runtime.gc_tuning import spare_start_and_end, spare_the_start
 from storage.operations.claim_request import ClaimRequest, Claims
 from storage.repository import NotificationRepository
@@ -60,4 +61,4 @@ if __name__ == "__main__":
         "CERTCTL_NOTIFICATION_CONCURRENCY": concurrency,
         "CERTCTL_NOTIFICATION_CHANNEL_CONCURRENCY": concurrency,
     }
-    print(json.dumps(asyncio.run(share(configured))))
+    print(json.dumps(run(share, configured)))
