@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, FailFast, Field, WithJsonS
 
 from certctl_mcp.services.errors import RequestError, quoted
 from certctl_mcp.services.ids import parse_id
-from certctl_mcp.services.moments import EXAMPLES, parse_moment
+from certctl_mcp.services.moments import advice, parse_moment
 from storage.models import OUR_STATUSES, NotificationFilter, NotificationStatus
 
 
@@ -113,7 +113,7 @@ def parse_argument(argument: str, given: str, now: datetime) -> datetime:
     try:
         return parse_moment(given, now)
     except ValueError:
-        raise FilterError(argument, f"{quoted(given)} is not a point in time; give {EXAMPLES}") from None
+        raise FilterError(argument, f"{quoted(given)} is not a point in time; {advice(given, now)}") from None
 
 
 def _moment(argument: str, given: str | None, now: datetime) -> datetime | None:

@@ -7,6 +7,15 @@ EXAMPLES = "ISO 8601 such as 2026-11-22 or 2026-11-22T23:00Z, or how long ago, s
 
 _DAYS = {"today": 0, "yesterday": 1}
 
+_VAGUE = {
+    "last night": (timedelta(hours=-6), timedelta(0)),
+    "overnight": (timedelta(hours=-6), timedelta(0)),
+    "yesterday morning": (timedelta(hours=-24), timedelta(hours=-18)),
+    "yesterday evening": (timedelta(hours=-7), timedelta(hours=-6)),
+    "this morning": (timedelta(0), timedelta(hours=6)),
+}
+"""Words that could mean several moments, counted from the last midnight."""
+
 _UNITS = {
     timedelta(weeks=1): ("w", "wk", "wks", "week", "weeks"),
     timedelta(days=1): ("d", "day", "days"),
@@ -77,3 +86,14 @@ def parse_moment(given: str, now: datetime) -> datetime:
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise ValueError("not a point in time") from None
+
+
+def advice(given: str, now: datetime) -> str:
+    """What to give instead of what `parse_moment` has refused: its meanings, if it has a few."""
+    text = " ".join(given[:_LONGEST_TEXT].lower().split())
+    if text.isascii() and text.isdecimal() and len(text) <= 3:
+        meanings = [f"{text}{unit}" for unit in ("m", "h", "d")]
+    else:
+        midnight = parse_moment("today", now)
+        meanings = [f"{midnight + offset:%Y-%m-%dT%H:%MZ}" for offset in _VAGUE.get(text, ())]
+    return f"it may mean {' or '.join(meanings)}" if meanings else f"give {EXAMPLES}"

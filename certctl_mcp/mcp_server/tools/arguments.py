@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 from certctl_mcp.services.errors import RequestError, quoted
 from certctl_mcp.services.filters import FilterArguments
 from certctl_mcp.services.ids import parse_id
-from certctl_mcp.services.moments import EXAMPLES, parse_moment
+from certctl_mcp.services.moments import advice, parse_moment
 
 Result = TypeVar("Result")
 
@@ -33,7 +33,7 @@ def moment_argument(name: str, given: str, now: datetime) -> datetime:
     try:
         return parse_moment(given, now)
     except ValueError:
-        raise ArgumentError(f"{name}: {quoted(given)} is not a point in time; give {EXAMPLES}") from None
+        raise ArgumentError(f"{name}: {quoted(given)} is not a point in time; {advice(given, now)}") from None
 
 
 def flatten_filter(function: Callable[..., Awaitable[Result]]) -> Callable[..., Awaitable[Result]]:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from certctl_mcp.services.moments import parse_moment
+from certctl_mcp.services.moments import advice, parse_moment
 
 NOW = datetime(2026, 3, 1, 15, 30, tzinfo=UTC)
 
@@ -32,3 +32,16 @@ def test_dates_times_ages_and_days_are_read(given: str, expected: str) -> None:
 def test_anything_else_is_refused(given: str) -> None:
     with pytest.raises(ValueError, match="not a point in time"):
         parse_moment(given, NOW)
+
+
+@pytest.mark.parametrize(
+    ("given", "advised"),
+    [
+        ("Last  night", "it may mean 2026-02-28T18:00Z or 2026-03-01T00:00Z"),
+        ("24", "it may mean 24m or 24h or 24d"),
+        ("20260", "give ISO 8601 such as"),
+        ("soon", "give ISO 8601 such as"),
+    ],
+)
+def test_what_has_several_meanings_is_answered_with_them(given: str, advised: str) -> None:
+    assert advice(given, NOW).startswith(advised)
