@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from certctl_mcp.config.delivery_mode import DeliveryMode
 from certctl_mcp.config.destinations import (
     Channel,
     EmailDestination,
@@ -73,6 +74,12 @@ def test_the_default_database_is_a_file_of_the_user(monkeypatch: pytest.MonkeyPa
     ("variable", "written", "field", "value"),
     [
         ("CERTCTL_NOTIFICATION_RETRY_INTERVAL", "90s", "retry_interval", timedelta(seconds=90)),
+        ("CERTCTL_NOTIFICATION_RETRY_INTERVAL", "87600h", "retry_interval", timedelta(days=365)),
+        ("CERTCTL_NOTIFICATION_DELIVER", "rescue", "deliver", DeliveryMode.RESCUE),
+        ("CERTCTL_NOTIFICATION_DELIVER", " Watch", "deliver", DeliveryMode.WATCH),
+        ("CERTCTL_NOTIFICATION_DELIVER", "true", "deliver", DeliveryMode.DELIVER),
+        ("CERTCTL_NOTIFICATION_DELIVER", "false", "deliver", DeliveryMode.WATCH),
+        ("CERTCTL_NOTIFICATION_RESCUE_GRACE", "10m", "rescue_grace", timedelta(minutes=10)),
         ("CERTCTL_NOTIFICATION_MAX_ATTEMPTS", "3", "max_attempts", 3),
         ("CERTCTL_NOTIFICATION_BACKOFF_BASE", "500ms", "backoff_base", timedelta(milliseconds=500)),
         ("CERTCTL_NOTIFICATION_BACKOFF_CAP", "1h30m", "backoff_cap", timedelta(minutes=90)),
@@ -456,6 +463,12 @@ def test_a_settings_file_without_end_is_refused() -> None:
     assert problems(Path("/dev/zero")) == ("the settings file /dev/zero is larger than 1048576 bytes",)
 
 
+def test_an_interval_that_is_too_long_for_us_and_not_for_certctl_is_warned_about() -> None:
+    settings = load_settings(None, {"CERTCTL_NOTIFICATION_RETRY_INTERVAL": "87600h"})
+    (warning,) = configuration_warnings(settings, {})
+    assert warning.startswith("the retry interval counts as 365d")
+
+
 def test_files_that_other_users_can_read_are_warned_about(tmp_path: Path) -> None:
     database, file = tmp_path / "queue.db", tmp_path / "settings.toml"
     for path in (database, file):
@@ -502,6 +515,8 @@ KINDS = "email, webhook, slack, teams, pagerduty, opsgenie, apprise, plugin"
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
+        ('deliver = "maybe"', "deliver='maybe': must be 'watch', 'rescue' or 'deliver'"),
+        ('rescue_grace = "1m"', "rescue_grace='1m': must be a duration, at least 2m and at most 1d"),
         ('retry_interval = "0s"', "retry_interval='0s': must be a duration, at least 1s"),
         ("max_attempts = 1.5", "max_attempts=1.5: must be a whole number, at least 1 and at most 100"),
         ("channels = 1", "channels (value not shown): must be a table"),
