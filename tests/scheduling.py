@@ -11,12 +11,14 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 LONGEST = (
-    "tests/clients",
+    "tests/clients/",
+    "tests/test_benchmarks.py",
+    "tests/certctl/",
+    "tests/e2e/",
+    "tests/reliability/",
+    "tests/ui/",
     "tests/certctl_mcp/mcp_server/tools/test_hostile_text.py",
-    "tests/e2e",
-    "tests/reliability",
-    "tests/ui",
-    "tests/storage",
+    "tests/storage/",
 )
 
 

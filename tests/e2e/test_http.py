@@ -133,7 +133,7 @@ async def test_told_to_end_it_answers_what_was_asked_delivers_and_ends_the_strea
             assert await anyio.to_thread.run_sync(receiver.asked.wait, PATIENCE)
             server.process.send_signal(signal.SIGTERM)
             await anyio.to_thread.run_sync(server.wait_until, "SIGTERM: shutting down")
-            with anyio.fail_after(5):
+            with anyio.fail_after(20):
                 async for _ in told:
                     pass
             receiver.answers.set()
@@ -153,7 +153,7 @@ async def test_a_client_that_listens_in_a_session_does_not_hold_up_the_end(
             async with client.stream("GET", "/mcp", headers=session) as listening:
                 assert listening.status_code == 200
                 server.process.terminate()
-                with anyio.fail_after(5):
+                with anyio.fail_after(20):
                     assert await listening.aread() == b""
             code, _ = await anyio.to_thread.run_sync(server.ends)
     assert code == 0

@@ -28,7 +28,7 @@ PACKAGES = Path(__file__).parent / "packages"
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser")
 """The first that is installed is used. The one without a window takes half the processor time."""
 
-PATIENCE = 10_000
+PATIENCE = 30_000
 """Milliseconds for whatever a person would wait for."""
 
 expect.set_options(timeout=PATIENCE)

@@ -161,11 +161,11 @@ async def test_the_time_to_build_a_notifier_is_not_taken_from_its_send(
     database: Database, queue: Queue
 ) -> None:
     async def find(_channel: str) -> Notifier | None:
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.4)
         return Delivering()
 
     claim = await queue.claimed()
-    impatient = delivery(database, {}, find_notifier=find, send_timeout=timedelta(milliseconds=50))
+    impatient = delivery(database, {}, find_notifier=find, send_timeout=timedelta(milliseconds=300))
     assert await deliver(impatient, claim) is AttemptOutcome.SENT
 
 

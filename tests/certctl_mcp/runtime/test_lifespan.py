@@ -89,7 +89,7 @@ async def test_a_server_that_ends_at_once_does_not_wait_for_it(settings: Setting
         await anyio.sleep_forever()
         yield  # type: ignore[misc]
 
-    with anyio.fail_after(1):
+    with anyio.fail_after(20):
         async with opening(settings, hanging):
             pass
 
@@ -106,7 +106,7 @@ async def test_while_it_can_not_be_opened_every_request_is_told_and_tries_again(
                 await opened.application()
             assert fragile.tries == 2
             fragile.broken = False
-            with anyio.fail_after(5):
+            with anyio.fail_after(20):
                 await opened.application()
     assert caplog.messages[0] == "the database is away; trying again in 1 s"
 
@@ -117,7 +117,7 @@ async def test_a_database_that_comes_back_is_opened_without_being_asked(settings
         with pytest.raises(StorageError):
             await opened.application()
         fragile.broken = False
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             await fragile.opened.wait()
 
 

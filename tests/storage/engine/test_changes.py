@@ -37,12 +37,10 @@ async def test_what_another_process_accepts_is_noticed(
     assert [claim.notification.message for claim in claims] == ["from elsewhere"]
 
 
-async def test_a_commit_of_another_program_is_noticed_within_a_second(
-    database: Database, database_url: str
-) -> None:
+async def test_a_commit_by_another_program_is_noticed(database: Database, database_url: str) -> None:
     version = database.changes.version
     insert_row(database_url)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         assert await database.changes.wait_beyond(version) > version
 
 
