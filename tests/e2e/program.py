@@ -11,6 +11,7 @@ import sys
 import termios
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from fcntl import ioctl
 
@@ -29,15 +30,33 @@ ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def certctl(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        cwd=ROOT,
-        env=environment,
+    """The program, run to its end."""
+    pipe = subprocess.PIPE
+    process = Program(
+        "certctl_mcp",
+        *arguments,
+        environment=environment,
         stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
+        stdout=pipe,
+        stderr=pipe,
     )
+    assert process.stdout
+    assert process.stderr
+    watchdog = threading.Timer(PATIENCE, process.kill)
+    watchdog.start()
+    try:
+        with ThreadPoolExecutor() as reading:
+            told = reading.submit(process.stderr.read)
+            shown = process.stdout.read()
+        code = process.wait()
+    finally:
+        watchdog.cancel()
+        process.close()
+    return subprocess.CompletedProcess(arguments, code, _text(shown), _text(told.result()))
+
+
+def _text(output: bytes) -> str:
+    return output.decode().replace("\r\n", "\n")
 
 
 class Worker:

@@ -16,6 +16,8 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.client import ConnectMode
 
+from tests.processes import Program
+
 ROOT = Path(__file__).parents[2]
 PATIENCE = 30.0
 
@@ -64,12 +66,9 @@ class Host:
     """Speaks the protocol's own lines, as hosts of older revisions do."""
 
     def __init__(self, environment: dict[str, str], *flags: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "certctl_mcp", *flags],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+        pipe = subprocess.PIPE
+        self.process = Program(
+            "certctl_mcp", *flags, environment=environment, stdin=pipe, stdout=pipe, stderr=pipe
         )
         self._watchdog = threading.Timer(PATIENCE, self.process.kill)
         self._watchdog.start()
@@ -98,9 +97,16 @@ class Host:
 
     def leave(self) -> tuple[int, str]:
         """The exit code and what was told on stderr."""
-        told = self.process.communicate()[1].decode()
+        assert self.process.stdin
+        assert self.process.stdout
+        assert self.process.stderr
+        self.process.stdin.close()
+        self.process.stdout.read()
+        told = self.process.stderr.read().decode()
+        code = self.process.wait()
         self._watchdog.cancel()
-        return self.process.returncode, told
+        self.process.close()
+        return code, told
 
     def _say(self, message: dict[str, Any]) -> None:
         assert self.process.stdin
