@@ -45,6 +45,17 @@ OWN_KEYS = "certctl-mcp:"
 """The prefix of the idempotency keys of this program's own notifications."""
 
 
+class Urgency(StrEnum):
+    """Whether a notification about a certificate still matters."""
+
+    SETTLED = "settled"
+    """The certificate was renewed or revoked since."""
+    OPEN = "open"
+    """It was not."""
+    URGENT = "urgent"
+    """Open, and the certificate expires soon or has expired."""
+
+
 class AttemptOutcome(StrEnum):
     """How one attempt ended. `abandoned`: its worker never answered and the lease ran out."""
 
@@ -246,6 +257,13 @@ class NotificationFilter(_Record):
     """Exclusive."""
     eligible_for: AuditAction | None = None
     """Only those that the action applies to, by their status."""
+    urgency: Urgency | None = None
+    urgent_until: AwareDatetime | None = None
+    """Certificates that expire before this are urgent."""
+    remembered: bool | None = None
+    """Only those, or only others than those, by which certctl knows what it has alerted on."""
+    beside_certctl: bool = False
+    """certctl's tables tell how certificates stand. Set by the repository."""
 
 
 class NotificationPage(_Record):
@@ -318,6 +336,24 @@ class AuditRecord(AuditEntry):
     """An entry, and the notification it is about."""
 
     notification_id: str
+
+
+class CertificateStanding(_Record):
+    """How the certificate of a notification stands, as far as it is known."""
+
+    revoked: bool = False
+    renewed: bool = False
+    """After the notification was accepted."""
+    expires_at: AwareDatetime | None = None
+
+
+class UrgencyCounts(_Record):
+    """How many of some notifications about certificates still matter."""
+
+    settled: int
+    open: int
+    urgent: int
+    """Of the open ones."""
 
 
 class FailureGroup(_Record):

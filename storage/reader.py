@@ -13,6 +13,7 @@ from storage.models import (
     Attempt,
     AuditEntry,
     AuditRecord,
+    CertificateStanding,
     ChannelRecord,
     Deliveries,
     DeliveringProcess,
@@ -27,9 +28,11 @@ from storage.models import (
     QueueCounts,
     Share,
     UnservedChannel,
+    UrgencyCounts,
 )
 from storage.operations import audit
 from storage.queries import (
+    certificates,
     delivery_stats,
     failure_groups,
     listing,
@@ -108,16 +111,16 @@ class NotificationReader:
             InvalidCursorError: `cursor` is not one that a page gave.
         """
         async with self._database.read() as connection:
-            return await list_page(connection, wanted, limit, cursor, skip)
+            return await list_page(connection, self._here(wanted), limit, cursor, skip)
 
     async def count(self, wanted: NotificationFilter) -> int:
         """How many match, exactly. Repeated while nothing has changed, it costs next to nothing."""
-        return await self._counting.count(wanted)
+        return await self._counting.count(self._here(wanted))
 
     async def breakdown(self, wanted: NotificationFilter) -> tuple[Share, ...]:
         """Those that match, by channel and status, the largest share first."""
         async with self._database.read() as connection:
-            return await listing.breakdown(connection, wanted)
+            return await listing.breakdown(connection, self._here(wanted))
 
     async def matching_ids(
         self, wanted: NotificationFilter, *, limit: int, after: str | None = None
@@ -128,17 +131,41 @@ class NotificationReader:
             InvalidCursorError: `after` is not the `next` of a page.
         """
         async with self._database.read() as connection:
-            return await listing.matching_ids(connection, wanted, limit, after)
+            return await listing.matching_ids(connection, self._here(wanted), limit, after)
 
     async def accepted_span(self, wanted: NotificationFilter) -> tuple[datetime, datetime] | None:
         """When the oldest and the newest of those that match were accepted; None if there are none."""
         async with self._database.read() as connection:
-            return await listing.accepted_span(connection, wanted)
+            return await listing.accepted_span(connection, self._here(wanted))
 
     async def states(self, ids: Sequence[str]) -> tuple[NotificationState, ...]:
         """Where those of up to 500 ids that exist stand, in any order."""
         async with self._database.read() as connection:
             return await listing.states(connection, ids)
+
+    @property
+    def shared_with_certctl(self) -> bool:
+        """Whether the database is certctl's own."""
+        return self._database.shared_with_certctl
+
+    async def certificate_standings(
+        self, notifications: Sequence[Notification]
+    ) -> dict[str, CertificateStanding]:
+        """How their certificates stand, by the id of the notification, as far as it is known."""
+        async with self._database.read() as connection:
+            return await certificates.standings(
+                connection, notifications, beside_certctl=self.shared_with_certctl
+            )
+
+    async def urgency_counts(self, wanted: NotificationFilter, *, until: datetime) -> UrgencyCounts:
+        """How many of those that match still matter. Certificates that expire before `until` are urgent."""
+        async with self._database.read() as connection:
+            return await certificates.urgency_counts(connection, self._here(wanted), until)
+
+    def _here(self, wanted: NotificationFilter) -> NotificationFilter:
+        if wanted.urgency is None and not self.shared_with_certctl:
+            return wanted
+        return wanted.model_copy(update={"beside_certctl": self.shared_with_certctl})
 
     async def ids_beginning(self, prefix: str, limit: int) -> tuple[str, ...]:
         """At most `limit` ids, the greatest first."""
@@ -173,7 +200,7 @@ class NotificationReader:
     async def failure_groups(self, wanted: NotificationFilter, *, limit: int) -> tuple[FailureGroup, ...]:
         """The dead and failing that match, in groups alike, the largest first, at most `limit` groups."""
         async with self._database.read() as connection:
-            return await failure_groups.failure_groups(connection, wanted, limit)
+            return await failure_groups.failure_groups(connection, self._here(wanted), limit)
 
     async def next_due_at(self, *, after: datetime, channels: Collection[str]) -> datetime | None:
         """When something next becomes due later than `after`: a retry of one of the channels, or any lease

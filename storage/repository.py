@@ -211,9 +211,16 @@ class NotificationRepository(NotificationReader):
         """Delete up to 500 and their attempts for good, in one transaction.
 
         Only those that are in one of `statuses` and were accepted before `created_until` are deleted.
-        Whatever `statuses` holds, nothing that is still to be delivered is.
+        Whatever `statuses` holds, nothing that is still to be delivered is, and nothing by which certctl
+        knows what it has alerted on.
         """
-        purge = Bulk(tuple(ids), actor, statuses=tuple(statuses), created_until=created_until)
+        purge = Bulk(
+            tuple(ids),
+            actor,
+            statuses=tuple(statuses),
+            created_until=created_until,
+            beside_certctl=self.shared_with_certctl,
+        )
         report = await self._database.write(bulk.purge_all, purge)
         self._database.changes.committed()
         return report

@@ -5,7 +5,7 @@ TABLES = (
     CREATE TABLE managed_certificates (
       id TEXT PRIMARY KEY, name VARCHAR(255) NOT NULL UNIQUE,
       status VARCHAR(50) NOT NULL DEFAULT 'pending',
-      expires_at TIMESTAMPTZ
+      expires_at TIMESTAMPTZ, last_renewal_at TIMESTAMPTZ, created_at TIMESTAMPTZ NOT NULL DEFAULT now()
     )
     """,
     "CREATE TABLE agents (id TEXT PRIMARY KEY, last_heartbeat_at TIMESTAMPTZ, retired_at TIMESTAMPTZ)",

@@ -39,6 +39,8 @@ class Preview:
     """When the oldest and the newest notification it applies to were accepted; None if there is none."""
     missing_ids: tuple[str, ...] = ()
     """The given ids that no notification has."""
+    remembered: int = 0
+    """Notifications that are kept because certctl knows by them what it has alerted on."""
 
     @property
     def count(self) -> int:
@@ -62,6 +64,16 @@ class Preview:
         """Notifications with one of the given ids that the rest of the filter does not match."""
         matching = sum(share.count for share in self.shares)
         return max(0, len(set(self.wanted.ids)) - len(self.missing_ids) - matching)
+
+    @property
+    def kept(self) -> str:
+        """Why some that a purge matches are kept."""
+        if not self.remembered:
+            return ""
+        return (
+            f"{self.remembered} more are kept: certctl knows by them what it has alerted on, and would alert "
+            "again without them. "
+        )
 
     @property
     def by_channel(self) -> Counter[str]:
@@ -132,11 +144,17 @@ class BulkActions:
         async with self._batch:
             # A cancelled action that is still finishing a batch reports only after that.
             pass
+        remembered = 0
+        if action is AuditAction.PURGE and self._repository.shared_with_certctl:
+            kept = _applicable(action, wanted).model_copy(update={"remembered": True})
+            remembered = await self._repository.count(kept)
+            wanted = wanted.model_copy(update={"remembered": False})
         shares = await self._repository.breakdown(wanted)
         applicable = _applicable(action, wanted)
         samples = await self._repository.matching_ids(applicable, limit=SAMPLES)
         span = await self._repository.accepted_span(applicable)
-        return Preview(action, wanted, shares, samples.ids, span, await self._missing(wanted.ids))
+        missing = await self._missing(wanted.ids)
+        return Preview(action, wanted, shares, samples.ids, span, missing, remembered)
 
     async def run(self, preview: Preview, progress: Progress, *, actor: str) -> BulkResult:
         """Do what was previewed, oldest first, on behalf of `actor`.

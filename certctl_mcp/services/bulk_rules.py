@@ -14,7 +14,7 @@ DEFAULT: Mapping[AuditAction, tuple[NotificationStatus, ...]] = {
 }
 """The statuses that each action selects if none is given. Ids select any status, except for a purge."""
 
-_CONDITIONS = frozenset(NotificationFilter.model_fields) - {"statuses"}
+_CONDITIONS = frozenset(NotificationFilter.model_fields) - {"statuses", "urgent_until"}
 
 
 def completed(action: AuditAction, wanted: NotificationFilter, now: datetime) -> NotificationFilter:

@@ -4,7 +4,7 @@ A front translates its own parameters to these and turns a `FilterError` into it
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, FailFast, Field, WithJsonSchema
@@ -12,7 +12,10 @@ from pydantic import AfterValidator, BeforeValidator, FailFast, Field, WithJsonS
 from certctl_mcp.services.errors import RequestError, quoted
 from certctl_mcp.services.ids import parse_id
 from certctl_mcp.services.moments import advice, parse_moment
-from storage.models import OUR_STATUSES, NotificationFilter, NotificationStatus
+from storage.models import OUR_STATUSES, NotificationFilter, NotificationStatus, Urgency
+
+URGENT_WITHIN = timedelta(days=1)
+"""What a certificate may have left for its notifications to be urgent."""
 
 
 class FilterError(RequestError):
@@ -51,6 +54,11 @@ Text = Annotated[
 ]
 CreatedAfter = Annotated[str | None, Field(description="From then on: ISO 8601 (UTC) or an age: 24h, 7d.")]
 CreatedBefore = Annotated[str | None, Field(description="Before; likewise.")]
+UrgencyOfCertificate = Annotated[
+    Urgency | None,
+    Field(description="settled: certificate renewed or revoked since; open: not; urgent: and has < 24 h."),
+]
+SelectedUrgency = Annotated[Urgency | None, Field(description="See list_notifications.")]
 Ids = Annotated[
     tuple[Annotated[str, AfterValidator(parse_id)], ...],
     BeforeValidator(_as_tuple),
@@ -70,6 +78,7 @@ class FilterArguments:
     text: Text = None
     created_after: CreatedAfter = None
     created_before: CreatedBefore = None
+    urgency: UrgencyOfCertificate = None
 
     def filter(self, now: datetime) -> NotificationFilter:
         """The filter they describe at `now`, which ages count back from.
@@ -93,6 +102,8 @@ class FilterArguments:
             text=self.text,
             created_from=begin,
             created_until=end,
+            urgency=self.urgency,
+            urgent_until=None if self.urgency is None else now + URGENT_WITHIN,
         )
 
 
@@ -101,6 +112,7 @@ class SelectionArguments(FilterArguments):
     """Conditions, or a list of notifications, or both."""
 
     status: ChangeableStatuses = ()
+    urgency: SelectedUrgency = None
     ids: Ids = ()
 
     def filter(self, now: datetime) -> NotificationFilter:

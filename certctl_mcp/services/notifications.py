@@ -1,7 +1,7 @@
 """The rules of the operations that every front offers: send, test, requeue, settle, diagnose."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -24,6 +24,7 @@ from certctl_mcp.services.errors import (
 )
 from certctl_mcp.services.id_lookup import IdLookup
 from certctl_mcp.services.limitations import Limitation
+from certctl_mcp.services.urgency import standing_text
 from storage.clock import Clock, utc_now
 from storage.models import (
     DEAD_LETTERS,
@@ -32,6 +33,7 @@ from storage.models import (
     NewNotification,
     Notification,
     NotificationFilter,
+    NotificationStatus,
     NotificationType,
     SweepReport,
 )
@@ -40,6 +42,8 @@ from storage.repository import NotificationRepository
 
 MAX_COMPARED = 500
 """The newest notifications among whose values a similar one is looked for."""
+
+_SETTLED = (NotificationStatus.SENT, NotificationStatus.READ)
 
 _TYPES = (*(known.value for known in NotificationType), DEAD_LETTERS)
 
@@ -163,6 +167,14 @@ class NotificationService:
             return notification, attempts, 0
         in_all = await self._repository.count_attempts(notification_id)
         return notification, attempts, max(0, in_all - len(attempts))
+
+    async def certificates(self, notifications: Sequence[Notification]) -> dict[str, str]:
+        """How the certificates of those that still matter stand, in a few words, by the notification's id."""
+        waiting = [n for n in notifications if n.status not in _SETTLED or n.undelivered]
+        standings = await self._repository.certificate_standings(waiting)
+        now = self._clock()
+        texts = {each: standing_text(standing, now) for each, standing in standings.items()}
+        return {each: text for each, text in texts.items() if text is not None}
 
     async def diagnose(
         self, wanted: NotificationFilter, now: datetime, *, include_failing: bool = True

@@ -118,7 +118,7 @@ export class Details {
       facts([
         ["Channel", told.channel],
         ["Recipient", told.recipient],
-        ["Certificate", told.certificate_id],
+        ["Certificate", told.certificate_id && [told.certificate_id, row.certificate].filter(Boolean).join(", ")],
         ["Created", element("time", { datetime: row.created_at, "data-fixed": true }, exactly(row.created_at))],
         ["Delivered", row.sent_at && element("time", { datetime: row.sent_at, "data-fixed": true }, exactly(row.sent_at))],
         ["Next attempt", row.next_retry_at && time(row.next_retry_at)],

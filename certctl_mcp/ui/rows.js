@@ -69,7 +69,7 @@ export class RowMaker {
       element("td.standing", { role: "cell" }, badge(row), ...this.#standing(row)),
       element("td.what", { role: "cell" }, heading, element("p.message", {}, message ?? "")),
       element("td.where", { role: "cell" }, element("span.channel", {}, channel), element("span.recipient", {}, recipient ?? "")),
-      element("td.certificate", { role: "cell" }, certificate ?? ""),
+      element("td.certificate", { role: "cell" }, certificate ?? "", row.certificate && element("p.message", {}, row.certificate)),
       element("td.why", { role: "cell" }, this.#why(row)),
       element("td.when", { role: "cell" }, time(row.created_at)),
       element("td.act", { role: "cell" }, can && this.#button(row)),

@@ -3,15 +3,17 @@
 Each call is one transaction for at most `LARGEST_BULK` ids; more ids take several calls.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Executable, bindparam, delete, func, select
+from sqlalchemy import Executable, bindparam, delete, func, not_, select
+from sqlalchemy.sql.dml import ReturningDelete
 
 from storage.engine.transaction import Transaction
 from storage.models import AuditAction, BulkReport, NotificationStatus
 from storage.operations.audit import record
+from storage.operations.certificates import remembered_by_certctl
 from storage.operations.eligible import eligible_by_id
 from storage.operations.leases import end_expired_leases_of
 from storage.operations.notify import notify_due
@@ -30,17 +32,19 @@ _ids = select(Batch("ids").values)
 
 _REQUEUE = {rescue: requeuing.returning(_n.id) for rescue, requeuing in REQUEUE.items()}
 _MARK_READ = MARK_READ.returning(_n.id)
-_PURGE = (
-    delete(notification_events)
-    .where(
-        _n.id.in_(_ids),
-        eligible_by_id(AuditAction.PURGE),
-        unindexed(_n.status).in_(select(Batch("statuses").values)),
-        _n.created_at < bindparam("until", type_=UtcDateTime),
-        _n.lease_owner.is_(None),
-    )
-    .returning(_n.id)
+_PURGE = delete(notification_events).where(
+    _n.id.in_(_ids),
+    eligible_by_id(AuditAction.PURGE),
+    unindexed(_n.status).in_(select(Batch("statuses").values)),
+    _n.created_at < bindparam("until", type_=UtcDateTime),
+    _n.lease_owner.is_(None),
 )
+_PURGES: Mapping[bool, ReturningDelete[str]] = {
+    False: _PURGE.returning(_n.id),
+    True: _PURGE.where(not_(remembered_by_certctl())).returning(_n.id),
+}
+"""By whether certctl uses the database."""
+
 _LEFT = select(func.count(), func.count(_n.lease_owner)).where(_n.id.in_(_ids))
 
 
@@ -57,6 +61,8 @@ class Bulk:
     """For purging: only notifications with one of these."""
     created_until: datetime | None = None
     """For purging: only those accepted before this time."""
+    beside_certctl: bool = False
+    """For purging: nothing by which certctl knows what it has alerted on."""
 
     def __post_init__(self) -> None:
         if len(self.ids) > LARGEST_BULK:
@@ -73,7 +79,7 @@ def mark_all_read(transaction: Transaction, bulks: Sequence[Bulk]) -> list[BulkR
 
 def purge_all(transaction: Transaction, bulks: Sequence[Bulk]) -> list[BulkReport]:
     """Delete notifications and their attempts."""
-    return [_apply(transaction, bulk, _PURGE, AuditAction.PURGE) for bulk in bulks]
+    return [_apply(transaction, bulk, _PURGES[bulk.beside_certctl], AuditAction.PURGE) for bulk in bulks]
 
 
 def _apply(transaction: Transaction, bulk: Bulk, statement: Executable, action: AuditAction) -> BulkReport:

@@ -20,6 +20,10 @@ class Counting:
         self._cache: dict[NotificationFilter, int] = {}
 
     async def count(self, wanted: NotificationFilter) -> int:
+        if wanted.urgency is not None or wanted.remembered is not None:
+            # certctl changes certificates without a change of the queue.
+            async with self._database.read() as connection:
+                return await count(connection, wanted)
         # Read before counting, so that a commit in between drops the count instead of making it wrong.
         version = await self._database.changes.data_version()
         if version is None or version != self._version:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Select, func, literal, or_, select, tuple_
+from sqlalchemy import Column, ColumnElement, Select, func, literal, not_, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.errors import InvalidCursorError
@@ -19,6 +19,7 @@ from storage.models import (
     Share,
 )
 from storage.operations.actions import ELIGIBLE
+from storage.operations.certificates import remembered_by_certctl, stands
 from storage.operations.eligible import eligible, has_status, undelivered
 from storage.queries.lookups import MOST_NAMES
 from storage.schema.rows import NOTIFICATION, notification_of, status_of
@@ -68,6 +69,11 @@ def conditions(wanted: NotificationFilter) -> list[ColumnElement[bool]]:
         found.append(_n.created_at >= wanted.created_from)
     if wanted.created_until is not None:
         found.append(_n.created_at < wanted.created_until)
+    if wanted.urgency is not None:
+        found.append(stands(wanted.urgency, wanted.urgent_until, beside_certctl=wanted.beside_certctl))
+    if wanted.remembered is not None:
+        remembered = remembered_by_certctl()
+        found.append(remembered if wanted.remembered else not_(remembered))
     return found
 
 

@@ -1,13 +1,18 @@
 """certctl's own tables, with the columns that are read here."""
 
-from sqlalchemy import column, table
+from sqlalchemy import Text, column, table
 
 from storage.sql.types import UtcDateTime
 
 CERTIFICATES = "managed_certificates"
 
 certificates = table(
-    CERTIFICATES, column("status"), column("expires_at", UtcDateTime), column("created_at", UtcDateTime)
+    CERTIFICATES,
+    column("id", Text),
+    column("status", Text),
+    column("expires_at", UtcDateTime),
+    column("last_renewal_at", UtcDateTime),
+    column("created_at", UtcDateTime),
 )
 agents = table("agents", column("last_heartbeat_at", UtcDateTime), column("retired_at", UtcDateTime))
 jobs = table("jobs", column("status"), column("completed_at", UtcDateTime))

@@ -13,7 +13,7 @@ from certctl_mcp.cli.commands.completion import complete_channel, complete_statu
 
 if TYPE_CHECKING:
     from certctl_mcp.services.filters import FilterArguments
-    from storage.models import NotificationStatus
+    from storage.models import NotificationStatus, Urgency
 
 Result = TypeVar("Result")
 
@@ -23,7 +23,7 @@ _OPTIONS: dict[str, object] = {
         typer.Option(
             "--status",
             metavar="STATUS",
-            help="pending, sent, failed, dead or read; several with commas, or repeat it.",
+            help="pending, sent, failed, dead, read or other; several with commas, or repeat it.",
             autocompletion=complete_status,
         ),
     ],
@@ -56,6 +56,15 @@ _OPTIONS: dict[str, object] = {
     "created_before": Annotated[
         str | None, typer.Option("--until", metavar="WHEN", help="Accepted before then.")
     ],
+    "urgency": Annotated[
+        str | None,
+        typer.Option(
+            "--urgency",
+            metavar="URGENCY",
+            help="settled (certificate renewed or revoked since), open (not), or urgent (open, and expiring "
+            "within a day).",
+        ),
+    ],
 }
 """The option for each field of `FilterArguments`."""
 
@@ -87,6 +96,7 @@ def filter_options(command: Callable[..., Result]) -> Callable[..., Result]:
 
         filters = {name: values.pop(name) for name in _OPTIONS}
         with option_errors():
+            filters["urgency"] = parse_urgency(filters["urgency"])  # type: ignore[arg-type]
             filters["status"] = parse_statuses(filters["status"] or ())  # type: ignore[arg-type]
             return command(wanted=FilterArguments(**filters), **values)  # type: ignore[arg-type]
 
@@ -111,6 +121,18 @@ def parse_statuses(given: Sequence[str]) -> "tuple[NotificationStatus, ...]":
             allowed = ", ".join(NotificationStatus)
             raise typer.BadParameter(f"{name!r} is not one of {allowed}", param_hint="--status")
     return tuple(dict.fromkeys(NotificationStatus(name) for name in names))
+
+
+def parse_urgency(given: str | None) -> "Urgency | None":
+    """Raises: typer.BadParameter."""
+    from storage.models import Urgency
+
+    if given is None:
+        return None
+    name = given.strip().lower()
+    if name not in set(Urgency):
+        raise typer.BadParameter(f"{name!r} is not one of {', '.join(Urgency)}", param_hint="--urgency")
+    return Urgency(name)
 
 
 @contextmanager

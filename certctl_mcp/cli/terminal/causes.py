@@ -38,6 +38,8 @@ class DiagnosisDocument(BaseModel):
 
     dead: int
     failing: int
+    urgency: str | None = None
+    """Which of the dead letters still matter, by their certificates."""
     causes: tuple[Cause, ...]
 
 
@@ -58,12 +60,16 @@ def diagnosis_document(diagnosis: Diagnosis) -> DiagnosisDocument:
         )
         for finding in diagnosis.findings
     )
-    return DiagnosisDocument(dead=diagnosis.dead, failing=diagnosis.failing, causes=causes)
+    return DiagnosisDocument(
+        dead=diagnosis.dead, failing=diagnosis.failing, urgency=diagnosis.urgency, causes=causes
+    )
 
 
 def cause_list(diagnosis: DiagnosisDocument, now: datetime) -> RenderableType:
     counts = f"{diagnosis.dead} dead, {diagnosis.failing} still being retried"
     parts: list[RenderableType] = [Text(counts, style="bold")]
+    if diagnosis.urgency is not None:
+        parts.append(Text(diagnosis.urgency))
     for cause in diagnosis.causes:
         parts += ["", *_paragraph(cause, now)]
     shown = sum(cause.dead for cause in diagnosis.causes), sum(cause.failing for cause in diagnosis.causes)

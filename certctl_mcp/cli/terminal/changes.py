@@ -34,6 +34,7 @@ def print_preview(preview: Preview, *, json: Format) -> None:
                 sample_ids=preview.sample_ids,
                 under_way=preview.left_out.under_way,
                 other_status=preview.left_out.other_status,
+                remembered=preview.remembered,
             ),
             json,
         )
@@ -48,6 +49,8 @@ def print_preview(preview: Preview, *, json: Format) -> None:
         print(f"  {count} over {clean_name(' '.join(channel.split()))}")
     if others := preview.by_channel.most_common()[MOST_CHANNELS:]:
         print(f"  {sum(count for _, count in others)} over {len(others)} other channels")
+    if preview.kept:
+        print(f"  {preview.kept.strip()}")
     if preview.left_out.under_way:
         print(f"  {preview.left_out.under_way} more are being attempted now and would be left alone")
 

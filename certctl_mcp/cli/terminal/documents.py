@@ -97,6 +97,8 @@ class BulkPreview(_Document):
     sample_ids: tuple[str, ...]
     under_way: int
     other_status: int
+    remembered: int = 0
+    """Kept, because certctl knows by them what it has alerted on."""
 
 
 class Backup(_Document):

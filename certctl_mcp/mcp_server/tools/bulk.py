@@ -190,7 +190,7 @@ async def _outcome(ctx: ToolContext, plan: Plan, consent: ElicitationResult[Cons
     service = (await opening.application()).notifications
     preview, reply = plan.preview, reply_in(consent)
     before = interruption_notice(service.bulk.interrupted(preview.action, actor=actor_of(ctx)))
-    before += await _unmatched_ids(service, preview)
+    before += await _unmatched_ids(service, preview) + preview.kept
     if not preview.count:
         await service.check_names(preview.wanted)
         problem = f"Not done: {plan.problem} " if plan.problem else ""

@@ -87,6 +87,8 @@ def selection_of(wanted: NotificationFilter) -> dict[str, object]:
         selection["untrusted"] = given
     if wanted.created_from is not None:
         selection["accepted_from"] = iso(wanted.created_from)
+    if wanted.urgency is not None:
+        selection["urgency"] = wanted.urgency.value
     if wanted.created_until is not None:
         selection["accepted_before"] = iso(wanted.created_until)
     return selection

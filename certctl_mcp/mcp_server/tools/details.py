@@ -124,6 +124,8 @@ async def notification_details(opening: Opening, id: str, offset: int = 0) -> No
         "notification": row(notification, 0),
         "attempts": [],
     }
+    if certificate := (await application.notifications.certificates((notification,))).get(notification.id):
+        details["notification"]["certificate"] = certificate
     if offset == 0:
         details["attempts"] = [_attempt_row(attempt) for attempt in attempts]
         if earlier:

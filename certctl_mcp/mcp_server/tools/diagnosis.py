@@ -62,6 +62,7 @@ class DeadLetters(TypedDict):
     dead: int
     failing: NotRequired[int]
     undelivered: NotRequired[int]
+    urgency: NotRequired[str]
     groups: Annotated[list[Group], Field(description="Most dead letters first")]
     once_mended: NotRequired[str]
     others: NotRequired[Annotated[Others, WithJsonSchema({"type": "object"})]]
@@ -105,6 +106,8 @@ async def _diagnosis(opening: Opening, wanted: NotificationFilter, *, include_fa
     }
     if include_failing:
         found["failing"] = diagnosis.failing
+    if diagnosis.urgency is not None:
+        found["urgency"] = diagnosis.urgency
     if diagnosis.undelivered:
         found["undelivered"] = diagnosis.undelivered
     others: Others = {

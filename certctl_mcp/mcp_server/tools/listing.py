@@ -1,5 +1,6 @@
 """The tool that lists notifications, with which a triage begins."""
 
+from collections.abc import Callable, Mapping
 from typing import Annotated, Literal, NotRequired
 
 from mcp_types import CallToolResult
@@ -12,7 +13,7 @@ from certctl_mcp.mcp_server.tools.results import ToolContext, answer
 from certctl_mcp.mcp_server.tools.rows import Row, concise_row, row
 from certctl_mcp.runtime.lifespan import Opening
 from certctl_mcp.services.filters import FilterArguments
-from storage.models import NotificationFilter
+from storage.models import Notification, NotificationFilter, NotificationPage
 
 Form = Literal["concise", "detailed"]
 
@@ -59,10 +60,11 @@ async def page_of(
     if not page.items and cursor is None:
         await application.notifications.check_names(wanted)
     shown_row = concise_row if form == "concise" else row
-    rows = [shown_row(notification) for notification in page.items]
+    certificates = await application.notifications.certificates(page.items)
+    rows = _rows(page, shown_row, certificates)
     if (fitting := rows_within(rows)) < len(rows):
         page = await application.repository.list(wanted, limit=fitting, cursor=cursor)
-        rows = [shown_row(notification) for notification in page.items]
+        rows = _rows(page, shown_row, certificates)
     found: NotificationList = {
         "total": await application.repository.count(wanted),
         "notifications": rows,
@@ -70,3 +72,13 @@ async def page_of(
     if page.next_cursor is not None:
         found["next_cursor"] = page.next_cursor
     return found
+
+
+def _rows(
+    page: NotificationPage, shown_row: Callable[[Notification], Row], certificates: Mapping[str, str]
+) -> list[Row]:
+    rows = [shown_row(notification) for notification in page.items]
+    for notification, shown in zip(page.items, rows, strict=True):
+        if (standing := certificates.get(notification.id)) is not None:
+            shown["certificate"] = standing
+    return rows

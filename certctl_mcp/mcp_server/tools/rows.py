@@ -48,6 +48,7 @@ class Row(TypedDict):
     sent_at: Annotated[NotRequired[Moment], Field(description="Absent: not delivered")]
     next_retry_at: NotRequired[Moment]
     read_at: NotRequired[Moment]
+    certificate: NotRequired[str]
     untrusted: Untrusted
     cut: NotRequired[int]
     """Characters left out at the ends of its texts."""

@@ -12,6 +12,8 @@ from certctl_mcp.services.delivering import Deliverer
 from certctl_mcp.services.diagnosis.advice import Advice, Standing, advise
 from certctl_mcp.services.diagnosis.classifying import classify
 from certctl_mcp.services.diagnosis.spans import Span, spans
+from certctl_mcp.services.filters import URGENT_WITHIN
+from certctl_mcp.services.urgency import urgency_text
 from storage.models import AuditAction, ChannelRecord, NotificationFilter, NotificationStatus
 from storage.reader import NotificationReader
 
@@ -43,6 +45,8 @@ class Diagnosis:
     undelivered: int
     """Count as sent, though nothing was delivered."""
     findings: Sequence[Finding]
+    urgency: str | None = None
+    """Which of the dead letters still matter."""
 
 
 async def diagnose(
@@ -71,8 +75,10 @@ async def diagnose(
     # Many take a while to read, and deliveries go on meanwhile.
     shown = (await anyio.to_thread.run_sync(spans, groups, MOST_FINDINGS))[:MOST_FINDINGS]
     delivering = await _delivering(repository, shown, now)
+    dead = counts[NotificationStatus.DEAD]
     return Diagnosis(
-        dead=counts[NotificationStatus.DEAD],
+        urgency=await _urgency(repository, wanted, dead, now) if dead else None,
+        dead=dead,
         failing=counts[NotificationStatus.FAILED],
         undelivered=counts[NotificationStatus.SENT],
         findings=[
@@ -84,6 +90,14 @@ async def diagnose(
             for span in shown
         ],
     )
+
+
+async def _urgency(
+    repository: NotificationReader, wanted: NotificationFilter, dead: int, now: datetime
+) -> str | None:
+    among = wanted.model_copy(update={"statuses": (NotificationStatus.DEAD,)})
+    counts = await repository.urgency_counts(among, until=now + URGENT_WITHIN)
+    return urgency_text(dead, counts, beside_certctl=repository.shared_with_certctl)
 
 
 async def _delivering(

@@ -263,3 +263,63 @@ async def test_rescue_is_for_certctl_s_database(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="certctl's own database"):
         async with opened(f"sqlite:///{tmp_path / 'ours.db'}", deliver="rescue"):
             pass
+
+
+SENT_LONG_AGO = """
+INSERT INTO notification_events
+  (id, type, certificate_id, channel, recipient, message, status, sent_at, created_at) VALUES
+  ('w-soon', 'ExpirationWarning', 'mc-soon', 'Email', 'o', E'7 days\\n[threshold:7]', 'sent', {0}, {0}),
+  ('w-fine', 'ExpirationWarning', 'mc-fine', 'Email', 'o', E'7 days\\n[threshold:7]', 'sent', {0}, {0}),
+  ('w-gone', 'ExpirationWarning', 'mc-gone', 'Email', 'o', E'7 days\\n[threshold:7]', 'sent', {0}, {0}),
+  ('w-words', 'ExpirationWarning', 'mc-soon', 'Email', 'o', 'written by hand', 'sent', {0}, {0}),
+  ('renewal', 'RenewalSuccess', 'mc-soon', 'Email', 'o', 'renewed [threshold:7]', 'sent', {0}, {0})
+""".format("now() - interval '100 days'")
+
+
+async def test_a_purge_keeps_what_certctl_would_alert_on_again(certctl: Certctl) -> None:
+    await certctl.execute(SENT_LONG_AGO)
+    options = {"deliver": "deliver", "tools": "triage,purge", "database_migrate": True}
+    async with assistant(certctl.url, **options) as client:
+        preview = await answer(client, "purge_notifications", created_before="90d")
+        assert preview["would_change"] == 4
+        assert "1 more are kept: certctl knows by them what it has alerted on" in preview["next"]
+        token = preview["confirmation"]
+        done = await answer(client, "purge_notifications", created_before="90d", confirmation=token)
+        assert done["changed"] == 4
+        named = await answer(client, "purge_notifications", ids=["w-soon"])
+        assert named["would_change"] == 0
+    assert {row[0] for row in rows(certctl.url, EVERYTHING)} & {"w-soon", "w-fine", "w-gone"} == {"w-soon"}
+
+
+async def test_who_purges_without_a_preview_keeps_it_too(certctl: Certctl) -> None:
+    await certctl.execute(SENT_LONG_AGO)
+    async with Database.open(certctl.url) as database:
+        report = await NotificationRepository(database).purge_all(
+            ["w-soon", "w-fine"], statuses=(NotificationStatus.SENT,), created_until=database.clock()
+        )
+    assert (report.changed, report.other_status) == (1, 1)
+
+
+async def test_the_certificates_of_dead_letters_tell_how_urgent_they_are(certctl: Certctl) -> None:
+    await certctl.execute(
+        "UPDATE notification_events SET status = 'dead', certificate_id = 'mc-gone' WHERE id = 'n-sent'",
+        "UPDATE managed_certificates SET expires_at = now() + interval '5 days 1 hour' WHERE id = 'mc-soon'",
+    )
+    async with assistant(certctl.url) as client:
+        diagnosed = await answer(client, "diagnose_dead_letters")
+        assert diagnosed["urgency"] == (
+            "Of 2 dead letters 1 are about certificates renewed or revoked since; 1 still expire, 1 of them "
+            "within a day or already."
+        )
+        listed = await answer(client, "list_notifications")
+        certificates = {row["id"]: row.get("certificate") for row in listed["notifications"]}
+        assert certificates == {
+            "n-waiting": "expires in 5 days",
+            "n-dead": "expired 1 day ago",
+            "n-sent": "revoked",
+            "n-failed": None,
+        }
+        urgent = await answer(client, "list_notifications", urgency="urgent")
+        assert [row["id"] for row in urgent["notifications"]] == ["n-dead"]
+        settled = await answer(client, "list_notifications", status=["dead"], urgency="settled")
+        assert ([row["id"] for row in settled["notifications"]], settled["total"]) == (["n-sent"], 1)

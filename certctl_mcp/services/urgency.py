@@ -1,0 +1,42 @@
+"""How urgent notifications are by their certificates, in plain English."""
+
+from datetime import datetime, timedelta
+
+from storage.models import CertificateStanding, UrgencyCounts
+
+_UNITS = ((timedelta(days=1), "day"), (timedelta(hours=1), "hour"), (timedelta(minutes=1), "minute"))
+
+
+def standing_text(standing: CertificateStanding, now: datetime) -> str | None:
+    """Such as `expires in 5 days`; None if nothing is known that matters."""
+    if standing.revoked:
+        return "revoked"
+    if standing.renewed:
+        return "renewed since"
+    if standing.expires_at is None:
+        return None
+    if standing.expires_at <= now:
+        return f"expired {_span(now - standing.expires_at)} ago"
+    return f"expires in {_span(standing.expires_at - now)}"
+
+
+def urgency_text(dead: int, counts: UrgencyCounts, *, beside_certctl: bool) -> str | None:
+    """Which of the dead letters still matter; None if none is about a certificate."""
+    if not counts.settled + counts.open:
+        return None
+    of_all = f"Of {dead:,} dead letter{'' if dead == 1 else 's'}"
+    if not beside_certctl:
+        return (
+            f"{of_all} {counts.settled:,} are about certificates renewed since; "
+            f"no renewal is known for {counts.open:,}."
+        )
+    return (
+        f"{of_all} {counts.settled:,} are about certificates renewed or revoked since; "
+        f"{counts.open:,} still expire, {counts.urgent:,} of them within a day or already."
+    )
+
+
+def _span(duration: timedelta) -> str:
+    unit, name = next((each for each in _UNITS if duration >= each[0]), _UNITS[-1])
+    number = max(1, duration // unit)
+    return f"{number} {name}{'' if number == 1 else 's'}"

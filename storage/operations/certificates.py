@@ -1,0 +1,69 @@
+"""What the certificate of a notification says about it, as conditions of SQL.
+
+On certctl's database its table of certificates knows; elsewhere a later RenewalSuccess of the same one does.
+"""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, and_, func, not_, or_, select
+
+from storage.models import NotificationType, Urgency
+from storage.schema.certctl_tables import certificates
+from storage.schema.tables import notification_events
+from storage.sql.dialects import unindexed
+
+CHECKED_WITHIN = timedelta(days=31)
+"""certctl looks at the certificates that expire within this time."""
+
+_THRESHOLD = "[threshold:"
+"""In a message of certctl's, before the threshold that it was sent for."""
+
+_UNCHECKED = ("Archived", "Revoked")
+_ENDED = ("revoked", "archived")
+
+_n = notification_events.c
+_c = certificates.c
+_later = notification_events.alias("later")
+
+_IS_ITS_CERTIFICATE = _c.id == _n.certificate_id
+
+
+def stands(urgency: Urgency, until: datetime | None, *, beside_certctl: bool) -> ColumnElement[bool]:
+    """The notification is about a certificate that stands so. Without certctl, all that is open is urgent."""
+    settled = _settled_in_certctl() if beside_certctl else _renewed_later()
+    if urgency is Urgency.SETTLED:
+        return settled
+    still_open = and_(_n.certificate_id.is_not(None), not_(settled))
+    if urgency is Urgency.OPEN or not beside_certctl or until is None:
+        return still_open
+    expiring = select(_c.id).where(_IS_ITS_CERTIFICATE, _c.expires_at < until).exists()
+    return and_(still_open, expiring)
+
+
+def remembered_by_certctl() -> ColumnElement[bool]:
+    """certctl looks for the notification before it alerts on the same threshold again. Its database only."""
+    checked = select(_c.id).where(
+        _IS_ITS_CERTIFICATE, _c.status.not_in(_UNCHECKED), _c.expires_at < func.now() + CHECKED_WITHIN
+    )
+    return and_(
+        _n.type == NotificationType.EXPIRATION_WARNING.value,
+        _n.message.contains(_THRESHOLD, autoescape=True),
+        checked.exists(),
+    )
+
+
+def _settled_in_certctl() -> ColumnElement[bool]:
+    settled = or_(func.lower(_c.status).in_(_ENDED), _c.last_renewal_at > _n.created_at)
+    return select(_c.id).where(_IS_ITS_CERTIFICATE, settled).exists()
+
+
+def _renewed_later() -> ColumnElement[bool]:
+    return (
+        select(_later.c.id)
+        .where(
+            _later.c.certificate_id == _n.certificate_id,
+            _later.c.created_at > _n.created_at,
+            unindexed(_later.c.type) == NotificationType.RENEWAL_SUCCESS.value,
+        )
+        .exists()
+    )
