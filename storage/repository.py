@@ -25,7 +25,7 @@ from storage.operations.bulk import Bulk
 from storage.operations.claim import claim
 from storage.operations.claim_postgresql import claim_rest
 from storage.operations.claim_request import ClaimRequest, Claims
-from storage.operations.leases import ABANDONED_AT_MOST, Held, end_leases, release
+from storage.operations.leases import ABANDONED_AT_MOST, Held, Renewal, end_leases, release, renew
 from storage.operations.outcomes import Finished, Transition, finish
 from storage.operations.processes import Heartbeat, heartbeat, leave
 from storage.operations.requeue import Request, mark_read, requeue
@@ -159,6 +159,10 @@ class NotificationRepository(NotificationReader):
                 abandoned=1,
             )
         return await self._finish(claim, duration, AttemptOutcome.ABANDONED, reason, transition)
+
+    async def renew(self, claim: Claim, lease: timedelta) -> datetime | None:
+        """Let the claim's lease last for `lease` from now. Until when; None if the lease was lost."""
+        return await self._database.write(renew, Renewal(claim, lease))
 
     async def release(self, claim: Claim) -> bool:
         """Release a claim whose attempt never began, as if it had not been claimed."""

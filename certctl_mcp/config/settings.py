@@ -51,7 +51,7 @@ _OF_THE_CHANNEL = Channel.model_fields.keys() - {"name", "destination"}
 """Keys of a channel's table that don't describe its destination."""
 
 _LEASE_MARGIN = timedelta(seconds=15)
-"""Time to record the outcome of the longest attempt."""
+"""Time to record the outcome of an attempt that took the whole send timeout."""
 
 _LEAST_LEASE_MARGIN = timedelta(seconds=1)
 """With less, the time could run out before an attempt begins, and its claim would be released."""
@@ -164,8 +164,8 @@ class Settings(BaseModel):
     http: HttpSettings = HttpSettings()
     named_channels: dict[str, Channel] = Field(default={}, validation_alias="channels")
     dead_letters: DeadLetterSettings = DeadLetterSettings()
-    lease: Duration = Field(default_factory=lambda data: _longest_attempt(data) + _LEASE_MARGIN)
-    """How long a claim lasts, which must be longer than any attempt."""
+    lease: Duration = Field(default_factory=lambda data: _send_timeout(data) + _LEASE_MARGIN)
+    """How long a claim lasts. While an attempt goes on after the send timeout, as mail may, it is renewed."""
 
     @property
     def channels(self) -> tuple[Channel, ...]:
@@ -199,10 +199,10 @@ class Settings(BaseModel):
     @field_validator("lease")
     @classmethod
     def _outlives_an_attempt(cls, lease: timedelta, info: ValidationInfo) -> timedelta:
-        longest = _longest_attempt(info.data)
-        if lease < longest + _LEAST_LEASE_MARGIN:
+        send_timeout = _send_timeout(info.data)
+        if lease < send_timeout + _LEAST_LEASE_MARGIN:
             raise ValueError(
-                f"must be at least 1s longer than the longest attempt ({format_duration(longest)})"
+                f"must be at least 1s longer than the send timeout ({format_duration(send_timeout)})"
             )
         if lease > LONGEST_LEASE:
             raise ValueError(f"must be at most {format_duration(LONGEST_LEASE)}")
@@ -255,11 +255,10 @@ class Settings(BaseModel):
         return dead_letters
 
 
-def _longest_attempt(settings: Mapping[str, Any]) -> timedelta:
-    """By the settings validated so far; those that are wrong are missing."""
+def _send_timeout(settings: Mapping[str, Any]) -> timedelta:
+    """By the settings validated so far; one that is wrong is missing."""
     timeout: timedelta = settings.get("send_timeout", timedelta(0))
-    channels: Mapping[str, Channel] = settings.get("named_channels", {})
-    return max((channel.longest_attempt(timeout) for channel in channels.values()), default=timeout)
+    return timeout
 
 
 def _behind_proxies(channels: Mapping[str, Channel], environ: Mapping[str, str]) -> dict[str, Channel]:

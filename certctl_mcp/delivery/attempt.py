@@ -63,10 +63,14 @@ class Delivery:
         self._writer = OutcomeWriter(sleep)
         self._tracing = tracing
 
-    def longest_attempt(self, claim: Claim) -> timedelta:
-        """How long the attempt of this claim takes at most."""
-        timeout = self._sender.timeout(claim.notification.channel)
+    def usual_attempt(self, claim: Claim) -> timedelta:
+        """How long the attempt of this claim takes at most, unless it `may_take_longer`."""
+        timeout = self._sender.send_timeout
         return timeout + START_UP if is_suspect(claim) else timeout
+
+    def may_take_longer(self, claim: Claim) -> bool:
+        """Whether the channel's attempts may go on after the send timeout."""
+        return self._sender.timeout(claim.notification.channel) > self._sender.send_timeout
 
     async def prepare(self, claim: Claim) -> None:
         """Do what may take long before an attempt, so that the attempt itself takes no longer than it may."""

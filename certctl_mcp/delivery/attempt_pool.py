@@ -3,10 +3,10 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import anyio
 from anyio.abc import TaskGroup
@@ -19,6 +19,7 @@ from certctl_mcp.delivery.slots import Slots
 from certctl_mcp.delivery.suspects import is_suspect
 from certctl_mcp.notifiers.failure_kinds import FailureKind
 from storage.clock import Clock
+from storage.errors import StorageError
 from storage.models import AttemptOutcome, Claim
 
 logger = logging.getLogger(__name__)
@@ -26,6 +27,9 @@ logger = logging.getLogger(__name__)
 OVERRUN = timedelta(milliseconds=500)
 """How much later than its timeout an attempt may end on a busy machine. A lease is at least twice this longer
 than an attempt."""
+
+_RENEW_AGAIN = timedelta(seconds=1)
+"""The pause before another try to renew a lease, while the database can't be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class AttemptPool:
         *,
         slot_freed: Callable[[], None],
         attempt_ended: Callable[[AttemptEnd], None],
+        sleep: Callable[[timedelta], Awaitable[None]],
     ) -> None:
         """`slot_freed` is called before the outcome is recorded, `attempt_ended` afterwards."""
         self.in_flight = 0
@@ -77,6 +82,7 @@ class AttemptPool:
         self._clock = clock
         self._slot_freed = slot_freed
         self._attempt_ended = attempt_ended
+        self._sleep = sleep
         self._held: dict[tuple[str, int], Claim] = {}
         self._attempting: dict[str, asyncio.Event] = {}
         self._ready: asyncio.Queue[Claim] = asyncio.Queue()
@@ -165,11 +171,29 @@ class AttemptPool:
     async def _attempt_or_release(self, claim: Claim) -> Answer | None:
         await self._delivery.prepare(claim)
         # If the lease could expire during the attempt, another worker could attempt it at the same time.
-        latest_end = self._clock() + self._delivery.longest_attempt(claim) + OVERRUN
+        latest_end = self._clock() + self._delivery.usual_attempt(claim) + OVERRUN
         if self._stopped or latest_end > claim.expires_at:
             await self._queue.release(claim)
             return None
-        return await self._delivery.attempt(claim)
+        if not self._delivery.may_take_longer(claim):
+            return await self._delivery.attempt(claim)
+        renewing = asyncio.create_task(self._keep_leased(claim))
+        try:
+            return await self._delivery.attempt(claim)
+        finally:
+            renewing.cancel()
+
+    async def _keep_leased(self, claim: Claim) -> None:
+        """Renew the lease each time two thirds of it are over, for as long as the claim holds."""
+        lease = claim.expires_at - claim.started_at
+        expires_at: datetime | None = claim.expires_at
+        while expires_at is not None:
+            await self._sleep(expires_at - lease / 3 - self._clock())
+            try:
+                expires_at = await self._queue.renew(claim, lease)
+            except StorageError as failure:
+                logger.warning("the lease of %s can't be renewed: %s", claim.notification.id, failure)
+                await self._sleep(_RENEW_AGAIN)
 
     def _count(self, claim: Claim, answer: Answer, outcome: AttemptOutcome | None) -> None:
         failure = None if answer.failure is None else answer.failure.kind or FailureKind.UNKNOWN

@@ -91,6 +91,7 @@ class RetryLoop:
             clock,
             slot_freed=self._slot_freed,
             attempt_ended=self._attempt_ended,
+            sleep=lambda time: wait(asyncio.Event(), time),
         )
         self._grace = grace
         self._clock = clock

@@ -37,13 +37,13 @@ class Sender:
     ) -> None:
         """`longer`: channels in which a send may take another time, and how long."""
         self._find_notifier = find_notifier
-        self._send_timeout = send_timeout
+        self.send_timeout = send_timeout
         self._longer = longer or {}
         self._prepared: set[str] = set()
 
     def timeout(self, channel: str) -> timedelta:
         """How long a send over the channel takes at most."""
-        return self._longer.get(channel, self._send_timeout)
+        return self._longer.get(channel, self.send_timeout)
 
     async def prepare(self, channel: str) -> None:
         """Build the channel's notifier. The first of a kind is imported, which no timeout bounds."""

@@ -6,7 +6,7 @@ its retries, but a notification that crashes every worker must not do so for eve
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import (
     ColumnElement,
@@ -197,6 +197,26 @@ def end_leases(transaction: Transaction, held: Sequence[Held]) -> list[None]:
     end_expired_leases(transaction, held[0].successors)
     transaction.choose(_RESCHEDULE_UNREACHABLE)(transaction)
     return [None for _ in held]
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """A claim whose attempt takes longer than its lease."""
+
+    claim: Claim
+    lease: timedelta
+    """From now on."""
+
+
+def renew(transaction: Transaction, renewals: Sequence[Renewal]) -> list[datetime | None]:
+    """Extend the leases of claims that still hold their rows. Until when; None where the claim was lost."""
+    ends: list[datetime | None] = []
+    for renewal in renewals:
+        expires_at = transaction.now + renewal.lease
+        extended = {"claims": _tokens([renewal.claim]), "expires_at": expires_at}
+        found = transaction.connection.execute(_RENEW, extended).rowcount
+        ends.append(expires_at if found else None)
+    return ends
 
 
 def release(transaction: Transaction, claims: Sequence[Claim]) -> list[bool]:

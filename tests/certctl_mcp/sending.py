@@ -145,7 +145,16 @@ def retry_loop(
     return RetryLoop(**settings | overrides)
 
 
-_OF_DELIVERY = {"policy", "send_timeout", "chance", "sleep", "find_notifier", "send_isolated", "tracing"}
+_OF_DELIVERY = {
+    "policy",
+    "send_timeout",
+    "longer_timeouts",
+    "chance",
+    "sleep",
+    "find_notifier",
+    "send_isolated",
+    "tracing",
+}
 
 
 @asynccontextmanager

@@ -271,7 +271,7 @@ def test_a_password_is_not_sent_in_the_clear() -> None:
         ("CERTCTL_NOTIFICATION_RETRY_JITTER", "1.5", "must be a number, at least 0 and at most 1"),
         ("CERTCTL_NOTIFICATION_MISSING_NOTIFIER", "drop", "must be 'sent' or 'dead'"),
         ("CERTCTL_NOTIFICATION_SEND_TIMEOUT", "0", "must be a duration, more than 0s"),
-        ("CERTCTL_NOTIFICATION_LEASE", "30s", "must be at least 1s longer than the longest attempt (30s)"),
+        ("CERTCTL_NOTIFICATION_LEASE", "30s", "must be at least 1s longer than the send timeout (30s)"),
         ("CERTCTL_NOTIFICATION_CONCURRENCY", "0", "must be a whole number, at least 1 and at most 1000"),
         ("CERTCTL_NOTIFICATION_CHANNEL_CONCURRENCY", "1.5", "must be a whole number, at least 1"),
         ("CERTCTL_NOTIFICATION_SHUTDOWN_GRACE", "-1s", "must be a duration such as"),

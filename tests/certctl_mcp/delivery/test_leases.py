@@ -101,6 +101,34 @@ async def test_a_clock_that_jumps_ahead_causes_no_second_attempt_beside_the_firs
     assert await all_sent_once(queue.repository, hung)
 
 
+@pytest.mark.both_databases
+async def test_an_attempt_that_may_take_longer_keeps_its_lease(database: Database, queue: Queue) -> None:
+    hanging = Hanging()
+    renewals = 0
+    renewed = asyncio.Event()
+
+    async def wait(wake: asyncio.Event, longest: timedelta) -> None:
+        nonlocal renewals
+        if longest == LEASE * 2 / 3 and renewals < 3:
+            queue.clock.advance(longest)
+            renewals += 1
+            return
+        if renewals == 3:
+            renewed.set()
+        await wake.wait()
+
+    mail = await queue.pending(channel="Email")
+    loop = retry_loop(database, {"Email": hanging}, longer_timeouts={"Email": 10 * LEASE}, wait=wait)
+    async with running(loop):
+        await renewed.wait()
+        # It would have ended by now.
+        assert queue.clock.now > mail.created_at + LEASE
+        assert await queue.claim_due(worker="worker-2") == ()
+        hanging.release()
+    assert len(hanging.received) == 1
+    assert await all_sent_once(queue.repository, [mail.id])
+
+
 async def test_what_another_process_took_over_is_attempted_again_only_when_the_first_attempt_has_ended(
     database: Database, queue: Queue
 ) -> None:
