@@ -7,6 +7,9 @@ from certctl_mcp.config.network import NetworkSettings
 Table = dict[str, object]
 """Settings as they are written: a TOML table, or the same shape made from variables."""
 
+COMMAND_VARIABLES = ("CERTCTL_COPY_FROM", "CERTCTL_COPY_TO")
+"""Read by a command; no settings."""
+
 CONFIG_VARIABLE = "CERTCTL_CONFIG"
 
 VARIABLES: Mapping[str, tuple[str, ...]] = {

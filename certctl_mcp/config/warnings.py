@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from certctl_mcp.config.durations import LONGEST, format_duration
-from certctl_mcp.config.environment import CONFIG_VARIABLE, VARIABLES
+from certctl_mcp.config.environment import COMMAND_VARIABLES, CONFIG_VARIABLE, VARIABLES
 from certctl_mcp.config.settings import Settings
 
 _PREFIX = "CERTCTL_"
@@ -31,7 +31,7 @@ def configuration_warnings(
     settings: Settings, environ: Mapping[str, str], config: Path | None = None
 ) -> tuple[str, ...]:
     """One line for each. No line holds a value, except for the paths of the database and of `config`."""
-    known = (*VARIABLES, CONFIG_VARIABLE, *(f"{name}_FILE" for name in VARIABLES))
+    known = (*VARIABLES, CONFIG_VARIABLE, *COMMAND_VARIABLES, *(f"{name}_FILE" for name in VARIABLES))
     warnings = []
     for variable in sorted(environ):
         if not variable.upper().startswith(_PREFIX) or variable in known:

@@ -247,7 +247,8 @@ def _matches(pattern: re.Pattern[str], text: str, lowered: str, trigger: str) ->
 def _holds_credentials(encoded: str) -> bool:
     """Whether it is the value of a Basic Authorization header: user, colon and password in base64."""
     try:
-        return _CREDENTIALS.fullmatch(base64.b64decode(encoded, validate=True)) is not None
+        padding = "=" * (-len(encoded) % 4)
+        return _CREDENTIALS.fullmatch(base64.b64decode(encoded + padding, validate=True)) is not None
     except binascii.Error:
         return False
 

@@ -12,7 +12,7 @@ import typer
 import typer.core
 
 from certctl_mcp.cli.commands.app import app
-from certctl_mcp.config.environment import CONFIG_VARIABLE, VARIABLES
+from certctl_mcp.config.environment import COMMAND_VARIABLES, CONFIG_VARIABLE, VARIABLES
 from certctl_mcp.config.settings import load_settings
 from certctl_mcp.mcp_server.tools.catalog import catalog
 
@@ -104,7 +104,7 @@ def test_the_variable_for_the_settings_file_is_the_one_it_names() -> None:
 def test_every_variable_named_anywhere_exists() -> None:
     certctls_own = {"CERTCTL_SCHEDULER_NOTIFICATION_PROCESS_INTERVAL"}
     channels = {"_".join(name.split("_")[:2]) for name in VARIABLES}
-    known = {*VARIABLES, CONFIG_VARIABLE, *certctls_own, *channels}
+    known = {*VARIABLES, CONFIG_VARIABLE, *COMMAND_VARIABLES, *certctls_own, *channels}
     for page, text in PAGES.items():
         assert set(re.findall(r"\bCERTCTL_[A-Z_]+[A-Z]\b", text)) <= known, page
 

@@ -1,5 +1,6 @@
 """`copy`: move a queue to another database, from SQLite to PostgreSQL or back."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,17 +12,44 @@ MOST_NAMED = 10
 """Differences that are named."""
 
 
+def _database_url(given: str) -> str:
+    """A URL as it is, or from the file that `@PATH` names: others can read a command line."""
+    if not given.startswith("@"):
+        return given
+    try:
+        return Path(given[1:]).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        raise typer.BadParameter("the file can't be read") from None
+
+
 def copy(
     source: Annotated[
-        str, typer.Option("--from", metavar="URL", help="The database to copy; it stays as it is.")
+        str,
+        typer.Option(
+            "--from",
+            metavar="URL",
+            envvar="CERTCTL_COPY_FROM",
+            callback=_database_url,
+            help="The database to copy; it stays as it is.",
+        ),
     ],
-    target: Annotated[str, typer.Option("--to", metavar="URL", help="The one to copy to, made as needed.")],
+    target: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar="URL",
+            envvar="CERTCTL_COPY_TO",
+            callback=_database_url,
+            help="The one to copy to, made as needed.",
+        ),
+    ],
     json: Format = Format.TEXT,
 ) -> int:
     """Copy all notifications, attempts and the audit log to another database, and compare them.
 
     Stop the servers and workers on both first. A copy that was interrupted, or whose source went on, is
     resumed by running it again: rows that have changed are updated. The URLs are as in CERTCTL_DATABASE_URL.
+    One with a password comes from its variable, or from a file by `--to @PATH`.
     """
     import anyio
 

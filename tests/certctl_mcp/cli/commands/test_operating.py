@@ -125,6 +125,23 @@ def test_test_prints_what_a_type_would_look_like_and_sends_it_only_if_told_to(
     assert "may only go to *@example.com" in eve.err
 
 
+def test_the_databases_of_a_copy_come_from_variables_and_files(
+    command_line: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command_line.having(a_bad_night)
+    target = tmp_path / "copied.db"
+    secret = tmp_path / "database-url"
+    secret.write_text(f"sqlite:///{target}\n")
+    monkeypatch.setenv("CERTCTL_COPY_FROM", f"sqlite:///{command_line.database}")
+    code, out, _ = command_line("copy", "--to", f"@{secret}")
+    assert (code, out.splitlines()[0]) == (0, "notifications: 5")
+    monkeypatch.setenv("CERTCTL_COPY_TO", f"@{secret}")
+    assert "notifications: 5, 5 of them already there" in command_line("copy").out
+    code, _, err = command_line("copy", "--to", f"@{tmp_path / 'missing'}")
+    assert code == 2
+    assert "the file can't be read" in err
+
+
 def test_the_audit_log_tells_who_did_what_even_to_what_is_gone(command_line: CommandLine) -> None:
     first, second, _ = command_line.having(a_bad_night)
     command_line("requeue", first.id)
