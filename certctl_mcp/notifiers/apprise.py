@@ -40,9 +40,12 @@ _MENTION = re.compile(
 _NO_BREAK = "\u2060"
 """Invisible, and enough that no service reads the rest as a name."""
 
-# Their debug lines show URLs with tokens.
-for _name in ("apprise", "urllib3", "requests"):
-    logging.getLogger(_name).setLevel(logging.INFO)
+# Apprise logs whole URLs, with their tokens, at any level. What it says of a failed send is in the error.
+_logger = logging.getLogger("apprise")
+_logger.setLevel(logging.INFO)
+_logger.propagate = False
+for _name in ("urllib3", "requests"):
+    logging.getLogger(_name).setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ import re
 import socket
 import ssl
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -244,25 +244,39 @@ async def test_a_proxy_that_is_not_there_is_named(closed_port: int, channel: str
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-async def test_the_next_address_of_a_receiver_is_tried(
-    monkeypatch: pytest.MonkeyPatch, channel: str, closed_port: int
-) -> None:
+async def test_the_next_address_of_a_receiver_is_tried(monkeypatch: pytest.MonkeyPatch, channel: str) -> None:
     async with receiving(channel, None) as (destination, _):
+        port = destination.get("port") or int(re.findall(r"127\.0\.0\.1:([0-9]+)", str(destination))[0])
         usual = socket.getaddrinfo
 
-        def both(host: str, port: int, *arguments: Any, **options: Any) -> list[Any]:
+        def both(host: str, given: int, *arguments: Any, **options: Any) -> list[Any]:
             if host != "two.example":
-                return usual(host, port, *arguments, **options)
-            good = usual("127.0.0.1", port, *arguments, **options)
-            # Reserved for documentation: nothing answers there.
-            return [(socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("2001:db8::1", port, 0, 0)), *good]
+                return usual(host, given, *arguments, **options)
+            return [
+                (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, given))
+                for address in ("127.0.0.2", "127.0.0.1")
+            ]
 
         monkeypatch.setattr(socket, "getaddrinfo", both)
         moved = {
             name: value.replace("127.0.0.1", "two.example") if isinstance(value, str) else value
             for name, value in destination.items()
         }
-        assert await sent(moved) is None
+        with silent_address("127.0.0.2", port):
+            # Apprise tries one after the other.
+            assert await sent(moved | ({"connect_timeout": "200ms"} if channel == "apprise" else {})) is None
+
+
+@contextmanager
+def silent_address(host: str, port: int) -> Iterator[None]:
+    """An address that answers no attempt to connect: its queue is full."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server((host, port), backlog=0))
+        for _ in range(2):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield
 
 
 async def test_a_silent_name_server_holds_up_its_own_name_only(monkeypatch: pytest.MonkeyPatch) -> None:
