@@ -57,23 +57,27 @@ class Urgency(StrEnum):
 
 
 class AttemptOutcome(StrEnum):
-    """How one attempt ended. `abandoned`: its worker never answered and the lease ran out."""
+    """How one attempt ended. `told_to_wait`: the receiver refuses everything for now. `abandoned`: its worker
+    never answered and the lease ran out."""
 
     SENT = "sent"
     FAILED = "failed"
+    TOLD_TO_WAIT = "told_to_wait"
     DEAD = "dead"
     SKIPPED = "skipped"
     ABANDONED = "abandoned"
 
 
 class AuditAction(StrEnum):
-    """An action on a notification that is audited."""
+    """An audited action on a notification or a channel."""
 
     SEND = "send"
     REQUEUE = "requeue"
     MARK_READ = "mark read"
     PURGE = "purge"
     TEST = "test"
+    PAUSE = "pause"
+    RESUME = "resume"
 
 
 TRACEPARENT = "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"
@@ -141,6 +145,10 @@ class Notification:
     """All claims so far; the number of the newest is the fencing token of its lease."""
     abandoned_count: int
     """Claims without an outcome since acceptance or the newest requeue."""
+    wait_count: int
+    """Attempts in a row that the receiver answered with a wait, up to the newest one."""
+    waiting_since: datetime | None
+    """When the receiver first did so since acceptance or the newest requeue."""
     origin_id: str | None = None
     """The dead letter that it replaces, on the fallback channel."""
     tried_channels: str | None = None
@@ -205,6 +213,8 @@ class Claim:
     number: int
     started_at: datetime
     expires_at: datetime
+    probe: bool = False
+    """The single attempt of a channel that is held in an outage."""
     rescue: bool = False
     """It was taken over from certctl's server, which delivers and must not find it again."""
 
@@ -333,9 +343,12 @@ class AuditEntry(_Record):
 
 
 class AuditRecord(AuditEntry):
-    """An entry, and the notification it is about."""
+    """An entry, and what it is about."""
 
     notification_id: str
+    """Empty if it is about a channel."""
+    detail: str | None = None
+    """For a channel: which one, until when it is paused, and why."""
 
 
 class CertificateStanding(_Record):
@@ -400,6 +413,8 @@ class DeliveryFigures(_Record):
     delivered: int
     failed: int
     """Attempts after which another was due."""
+    told_to_wait: int
+    """Attempts that the receiver answered with a wait. They spend none of the notification's attempts."""
     died: int
     """Notifications that became dead letters by an attempt of the period."""
     skipped: int
@@ -439,6 +454,40 @@ class DeliveringProcess(_Record):
     """certctl's server delivers, and the process attempts only what it leaves."""
     started_at: AwareDatetime
     seen_at: AwareDatetime
+
+
+class Closure(StrEnum):
+    """Why nothing goes out over a channel, or only a little at a time."""
+
+    PAUSED = "paused"
+    """By a person."""
+    TOLD_TO_WAIT = "told_to_wait"
+    """The receiver asked to be called later."""
+    HELD = "held"
+    """An outage: one attempt at a time shows whether the channel works again."""
+    RATE_LIMITED = "rate_limited"
+    """As much has begun as the rate allows."""
+
+
+class ChannelClosure(_Record):
+    """Why and until when nothing begins over a channel."""
+
+    channel: str
+    state: Closure
+    until: AwareDatetime
+    """When the next attempt may begin: for a held channel its next probe."""
+    since: AwareDatetime | None = None
+    """Since when a channel is held."""
+    ends_at: AwareDatetime | None = None
+    """When a hold ends by itself."""
+    reason: str | None = None
+    """Why a person paused it."""
+    by: str | None = None
+    """Who paused it."""
+    error: str | None = None
+    """The newest answer that closed it."""
+    waiting: int
+    """Notifications that wait for an attempt, also those whose retry is due later."""
 
 
 class UnservedChannel(_Record):

@@ -14,6 +14,7 @@ from storage.models import (
     AuditEntry,
     AuditRecord,
     CertificateStanding,
+    ChannelClosure,
     ChannelRecord,
     Deliveries,
     DeliveringProcess,
@@ -41,6 +42,7 @@ from storage.queries import (
     queue_stats,
     rescue,
 )
+from storage.queries.channel_closures import channel_closures
 from storage.queries.counts import Counting
 from storage.queries.listing import list_page
 from storage.schema.rows import ATTEMPT, NOTIFICATION, attempt_of, notification_of
@@ -218,6 +220,11 @@ class NotificationReader:
         """The live processes that deliver."""
         async with self._database.read() as connection:
             return await processes.live_processes(connection, self._database.clock())
+
+    async def channel_closures(self) -> tuple[ChannelClosure, ...]:
+        """The channels over which nothing begins now: why, until when, and how many notifications wait."""
+        async with self._database.read() as connection:
+            return await channel_closures(connection, self._database.clock())
 
     async def unserved_channels(self) -> tuple[UnservedChannel, ...]:
         """The channels that no live process has, though notifications wait for them."""

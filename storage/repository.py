@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from storage.channel_state import UNLIMITED, Pause, Worked
 from storage.database import Database
 from storage.errors import StorageError
 from storage.ids import new_notification_id
@@ -22,7 +23,10 @@ from storage.models import (
 from storage.operations import audit, bulk
 from storage.operations.accept import Offer, accept, out_of_reach, pending
 from storage.operations.bulk import Bulk
+from storage.operations.channel_pauses import PauseChange, change_pauses
+from storage.operations.channel_states import Report, report
 from storage.operations.claim import claim
+from storage.operations.claim_guarded import claim_guarded
 from storage.operations.claim_postgresql import claim_rest
 from storage.operations.claim_request import ClaimRequest, Claims
 from storage.operations.leases import ABANDONED_AT_MOST, Held, Renewal, end_leases, release, renew
@@ -92,6 +96,20 @@ class NotificationRepository(NotificationReader):
             with suppress(StorageError):
                 rest = await self._database.write(claim_rest, request.without(found.claims))
                 found = replace(found, claims=found.claims + rest)
+        if found.guarded:
+            wanted = replace(request.without(found.claims), channels=found.guarded)
+            try:
+                more = await self._database.write(claim_guarded, wanted)
+            except StorageError:
+                if not found.claims:
+                    raise
+                return found
+            found = replace(
+                found,
+                claims=found.claims + more.claims,
+                opens_at=more.opens_at,
+                more_when_ended=more.more_when_ended,
+            )
         return found
 
     async def record_sent(self, claim: Claim, duration: timedelta) -> bool:
@@ -102,22 +120,61 @@ class NotificationRepository(NotificationReader):
             sent_at=self._database.clock(),
             last_error=claim.notification.last_error,
         )
-        return await self._finish(claim, duration, AttemptOutcome.SENT, None, transition)
+        report = Report(claim.notification.channel, Worked(claim.started_at), UNLIMITED)
+        return await self._finish(claim, duration, AttemptOutcome.SENT, None, transition, report)
 
     async def record_failed_attempt(
-        self, claim: Claim, duration: timedelta, error: str, wait: timedelta
+        self, claim: Claim, duration: timedelta, error: str, wait: timedelta, report: Report | None = None
     ) -> bool:
-        """The attempt failed; the next one is due after `wait`."""
+        """The attempt failed; the next one is due after `wait`.
+
+        Here and below, `report` is what the attempt says about its channel.
+        """
         transition = Transition(
             NotificationStatus.FAILED,
             claim.notification.retry_count + 1,
             next_retry_at=self._database.clock() + wait,
             last_error=error,
         )
-        return await self._finish(claim, duration, AttemptOutcome.FAILED, error, transition)
+        return await self._finish(claim, duration, AttemptOutcome.FAILED, error, transition, report)
+
+    async def record_failed_probe(
+        self, claim: Claim, duration: timedelta, error: str, report: Report | None = None
+    ) -> bool:
+        """The attempt showed that its channel is still held. It spends nothing, and the notification is due
+        again when the channel lets something begin."""
+        transition = Transition(
+            NotificationStatus.FAILED,
+            claim.notification.retry_count,
+            next_retry_at=self._database.clock(),
+            last_error=error,
+        )
+        return await self._finish(claim, duration, AttemptOutcome.FAILED, error, transition, report)
+
+    async def record_told_to_wait(
+        self, claim: Claim, duration: timedelta, error: str, wait: timedelta, report: Report | None = None
+    ) -> bool:
+        """The receiver refuses everything for now, which spends no attempt; the next one is due after
+        `wait`."""
+        now = self._database.clock()
+        transition = Transition(
+            NotificationStatus.FAILED,
+            claim.notification.retry_count,
+            next_retry_at=now + wait,
+            last_error=error,
+            wait_count=claim.notification.wait_count + 1,
+            waiting_since=claim.notification.waiting_since or now,
+        )
+        return await self._finish(claim, duration, AttemptOutcome.TOLD_TO_WAIT, error, transition, report)
 
     async def mark_as_dead(
-        self, claim: Claim, duration: timedelta, error: str, *, permanent: bool = False
+        self,
+        claim: Claim,
+        duration: timedelta,
+        error: str,
+        report: Report | None = None,
+        *,
+        permanent: bool = False,
     ) -> bool:
         """The attempt failed, and no attempts are left. The retry count stays as evidence.
 
@@ -125,7 +182,7 @@ class NotificationRepository(NotificationReader):
         """
         transition = Transition(NotificationStatus.DEAD, claim.notification.retry_count, last_error=error)
         return await self._finish(
-            claim, duration, AttemptOutcome.DEAD, error, transition, permanent=permanent
+            claim, duration, AttemptOutcome.DEAD, error, transition, report, permanent=permanent
         )
 
     async def record_skipped(self, claim: Claim, reason: str) -> bool:
@@ -163,6 +220,22 @@ class NotificationRepository(NotificationReader):
     async def renew(self, claim: Claim, lease: timedelta) -> datetime | None:
         """Let the claim's lease last for `lease` from now. Until when; None if the lease was lost."""
         return await self._database.write(renew, Renewal(claim, lease))
+
+    async def report(self, told: Report) -> None:
+        """An attempt has said something about its channel."""
+        await self._database.write(report, told)
+        self._database.changes.announce()
+
+    async def pause_channel(self, channel: str, pause: Pause, *, actor: str) -> None:
+        """Attempt nothing over the channel until the pause ends, or is ended."""
+        await self._database.write(change_pauses, PauseChange(channel, pause, actor))
+        self._database.changes.announce()
+
+    async def resume_channel(self, channel: str, *, actor: str) -> bool:
+        """End the pause of a channel; false if it was not paused."""
+        paused = await self._database.write(change_pauses, PauseChange(channel, None, actor))
+        self._database.changes.announce()
+        return paused
 
     async def release(self, claim: Claim) -> bool:
         """Release a claim whose attempt never began, as if it had not been claimed."""
@@ -250,6 +323,7 @@ class NotificationRepository(NotificationReader):
         outcome: AttemptOutcome,
         error: str | None,
         transition: Transition,
+        told: Report | None = None,
         *,
         permanent: bool = False,
     ) -> bool:
@@ -263,21 +337,31 @@ class NotificationRepository(NotificationReader):
                     at=self._database.clock(),
                 )
             )
-        finished = Finished(claim, duration, outcome, error, transition, successors)
+        works = told is not None and isinstance(told.event, Worked)
+        finished = Finished(claim, duration, outcome, error, transition, successors, None if works else told)
         # Making it due again, or accepting what follows, has to be announced in the same transaction.
-        repeatable = outcome is not AttemptOutcome.ABANDONED and not successors
-        on_time = await self._database.write(finish, finished, repeatable=repeatable)
+        repeatable = outcome is not AttemptOutcome.ABANDONED and not successors and finished.report is None
+        recorded = await self._database.write(finish, finished, repeatable=repeatable)
+        if works and told is not None and recorded.channel_in_trouble:
+            # If that can't be written, the next attempt says the same.
+            with suppress(StorageError):
+                await self.report(told)
         if successors:
             self._database.changes.announce()
         else:
             self._database.changes.committed()
-        return on_time
+        return recorded.on_time
 
 
 def _unchanged(claim: Claim) -> Transition:
     n = claim.notification
     return Transition(
-        n.status, n.retry_count, next_retry_at=n.next_attempt_at, error=n.error, last_error=n.last_error
+        n.status,
+        n.retry_count,
+        next_retry_at=n.next_attempt_at,
+        error=n.error,
+        last_error=n.last_error,
+        wait_count=n.wait_count,
     )
 
 

@@ -1,11 +1,12 @@
 """Notifications for tests: one line makes one, in memory or in the database, in any state."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from certctl_mcp.delivery.retry_policy import RetryPolicy
+from storage.channel_state import ChannelRules
 from storage.models import Claim, NewNotification, Notification, NotificationStatus, Room
 from storage.operations.claim_request import ClaimRequest
 from storage.repository import NotificationRepository
@@ -63,6 +64,8 @@ def notification(**overrides: Any) -> Notification:
         "claimed_at": None,
         "attempt_count": 0,
         "abandoned_count": 0,
+        "wait_count": 0,
+        "waiting_since": None,
     }
     return Notification(**new_notification().model_dump() | contents | overrides)
 
@@ -79,9 +82,10 @@ def request(
     *,
     suspects: bool = False,
     channels: Collection[str] = CHANNELS,
+    rules: Mapping[str, ChannelRules] | None = None,
 ) -> ClaimRequest:
     """What a worker asks for when it claims."""
-    return ClaimRequest(worker, lease, slots, room, frozenset(channels), suspects)
+    return ClaimRequest(worker, lease, slots, room, frozenset(channels), suspects, rules=rules)
 
 
 async def next_due_at(repository: NotificationRepository, after: datetime | None = None) -> datetime | None:
@@ -159,9 +163,13 @@ class Queue:
         suspects: bool = False,
         worker: str = "",
         channels: Collection[str] | None = None,
+        rules: Mapping[str, ChannelRules] | None = None,
     ) -> tuple[Claim, ...]:
-        """Without `channels`, the worker has every channel that a notification has."""
+        """Without `channels`, the worker has every channel that a notification has. Without `rules`, the
+        state of the channels does not matter."""
         if channels is None:
             channels = await self.repository.channels_in_use()
-        wanted = request(worker or self.worker, lease, slots, room, suspects=suspects, channels=channels)
+        wanted = request(
+            worker or self.worker, lease, slots, room, suspects=suspects, channels=channels, rules=rules
+        )
         return (await self.repository.claim(wanted)).claims

@@ -14,6 +14,7 @@ from certctl_mcp.notifiers.allowed_recipients import AllowedRecipients
 from certctl_mcp.notifiers.base import DeliveryFailedError, Notifier
 from certctl_mcp.runtime.application import Application
 from certctl_mcp.runtime.lifespan import Opener
+from certctl_mcp.services.channel_pauses import ChannelPauses
 from certctl_mcp.services.notifications import NotificationService
 from certctl_mcp.services.stats import StatsService
 from certctl_mcp.services.trends import TrendService
@@ -86,6 +87,9 @@ def opener(database: Database, clock: SettableClock, channels: Mapping[str, Noti
                 repository, sweeping, described, clock, recipients=AllowedRecipients(settings.channels)
             )
             stats, trends = StatsService(database, repository), TrendService(database)
-            yield Application(service, stats, trends, repository, stopped, settings, database.location)
+            pauses = ChannelPauses(repository, channels, clock)
+            yield Application(
+                service, pauses, stats, trends, repository, stopped, settings, database.location
+            )
 
     return open_application

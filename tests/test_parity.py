@@ -6,8 +6,8 @@ import pytest
 from fastapi.routing import APIRoute
 
 from certctl_mcp.cli.commands.app import app
+from certctl_mcp.http.api import channels, statistics
 from certctl_mcp.http.api import routes as notifications
-from certctl_mcp.http.api import statistics
 from certctl_mcp.mcp_server.tools.catalog import TOOL_NAMES
 
 
@@ -24,7 +24,9 @@ OPERATIONS = {
     "find": Operation("list_notifications", "list", "GET /api/v1/notifications"),
     "explain": Operation("get_notification", "show", "GET /api/v1/notifications/{id}"),
     "summarize": Operation("dashboard_summary", "summary", "GET /api/v1/stats/summary"),
-    "channels": Operation("list_channels", "channels", None),
+    "channels": Operation("list_channels", "channels", "GET /api/v1/channels"),
+    "pause": Operation("pause_channel", "pause", "POST /api/v1/channels/{name}/pause"),
+    "resume": Operation("resume_channel", "resume", "POST /api/v1/channels/{name}/resume"),
     "diagnose": Operation("diagnose_dead_letters", "diagnose", None),
     "report": Operation("delivery_report", "report", None),
     "send": Operation("send_notification", "send", "POST /api/v1/notifications"),
@@ -57,7 +59,7 @@ def commands() -> set[str]:
 def routes() -> set[str]:
     api = [
         route
-        for route in (*notifications.router.routes, *statistics.router.routes)
+        for route in (*notifications.router.routes, *statistics.router.routes, *channels.router.routes)
         if isinstance(route, APIRoute)
     ]
     return {f"{method} {route.path}" for route in api for method in route.methods or ()}

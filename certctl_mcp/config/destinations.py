@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, NonNegativeInt, SecretStr, model_validator
 
+from certctl_mcp.config.channel_limits import DOCUMENTED, ChannelLimits, SendInterval
 from certctl_mcp.config.destination_types import (
     AppriseUrl,
     HeaderName,
@@ -329,12 +330,25 @@ class Channel(_Configured):
     destination: Destination
     concurrency: NonNegativeInt = 0
     """The most attempts in flight; 0 means the setting for all channels."""
+    rate: SendInterval | None = None
+    """The time between two attempts, over all processes: written `1/s`, `120/m` or `unlimited`. None: what
+    the provider documents."""
+    burst: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """How many attempts may begin at once after a time without any."""
+    sessions: Annotated[int, Field(ge=0, le=1000)] | None = None
+    """The most attempts in flight, over all processes; 0 means any number. None: the kind's default."""
     templates: dict[str, MessageTemplate] = Field(default_factory=dict)
     """The wording by type of notification, and `default` for the others."""
     fallback: str | None = Field(default=None, min_length=1, max_length=255)
     """The channel over which notifications are sent that have died here for this channel's sake."""
     fallback_recipient: str = Field(default="", max_length=255)
     """Their recipient there; empty keeps their own."""
+
+    @property
+    def limits(self) -> ChannelLimits:
+        """How much may be sent over this channel by all processes together."""
+        documented = DOCUMENTED.get(self.destination.kind, ChannelLimits())
+        return documented.with_settings(self.rate, self.burst, self.sessions)
 
     def behind(self, environ: Mapping[str, str]) -> "Channel":
         """The channel with the proxy that the proxy variables name, where its settings say nothing of one.

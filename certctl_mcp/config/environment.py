@@ -31,6 +31,7 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
     "CERTCTL_NOTIFICATION_RETRY_JITTER": ("retry_jitter",),
     "CERTCTL_NOTIFICATION_MISSING_NOTIFIER": ("missing_notifier",),
     "CERTCTL_NOTIFICATION_MISSING_NOTIFIER_AFTER": ("missing_notifier_after",),
+    "CERTCTL_NOTIFICATION_OUTAGE_HOLD": ("outage_hold",),
     "CERTCTL_NOTIFICATION_SEND_TIMEOUT": ("send_timeout",),
     "CERTCTL_NOTIFICATION_LEASE": ("lease",),
     "CERTCTL_NOTIFICATION_CONCURRENCY": ("concurrency",),

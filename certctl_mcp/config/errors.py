@@ -25,6 +25,9 @@ from certctl_mcp.config.http_settings import HttpSettings
 Key = tuple[str, ...]
 """A setting's path in the settings file, such as `("channels", "Email", "host")`."""
 
+CHANNEL_KEYS = sorted(Channel.model_fields.keys() - {"name", "destination"})
+"""Keys of a channel's table that don't describe its destination."""
+
 _DESTINATIONS: Mapping[str, type[BaseModel]] = {
     model.model_fields["kind"].default: model for model in get_args(get_args(Destination)[0])
 }
@@ -34,8 +37,6 @@ _TABLES: Mapping[str, type[BaseModel]] = {"http": HttpSettings, "dead_letters": 
 
 _DEPTHS = {"channels": 3, **dict.fromkeys(_TABLES, 2)}
 """How many parts the key of a setting in a table has."""
-
-_OF_THE_CHANNEL = sorted(Channel.model_fields.keys() - {"name", "destination"})
 
 _VALUE_LIMIT = 80
 
@@ -107,7 +108,7 @@ class _Field:
     @property
     def siblings(self) -> list[str]:
         names = [str(field.validation_alias or name) for name, field in self.model.model_fields.items()]
-        return [*names, *_OF_THE_CHANNEL] if self.key[0] == "channels" else names
+        return [*names, *CHANNEL_KEYS] if self.key[0] == "channels" else names
 
 
 def _field(loc: tuple[int | str, ...], settings: type[BaseModel]) -> _Field:

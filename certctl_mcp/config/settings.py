@@ -25,7 +25,7 @@ from certctl_mcp.config.delivery_mode import DeliveryMode, read_mode
 from certctl_mcp.config.destinations import Channel
 from certctl_mcp.config.durations import CappedDuration, Duration, format_duration
 from certctl_mcp.config.environment import CONFIG_VARIABLE, Table, read_environment
-from certctl_mcp.config.errors import Origin, SettingsError, explain
+from certctl_mcp.config.errors import CHANNEL_KEYS, Origin, SettingsError, explain
 from certctl_mcp.config.http_settings import HttpSettings
 from certctl_mcp.config.placeholders import placeholders
 from certctl_mcp.config.proxies import UnusableProxyError
@@ -46,9 +46,6 @@ _KINDS = {
 """The channels certctl has; a table of one of these names needs no `kind`."""
 
 _WINDOWS_PATH = re.compile(r"/{0,2}[A-Za-z]:[\\/]")
-
-_OF_THE_CHANNEL = Channel.model_fields.keys() - {"name", "destination"}
-"""Keys of a channel's table that don't describe its destination."""
 
 _LEASE_MARGIN = timedelta(seconds=15)
 """Time to record the outcome of an attempt that took the whole send timeout."""
@@ -134,6 +131,9 @@ class Settings(BaseModel):
         minutes=15
     )
     """How long no live process must have had a channel before `missing_notifier` applies."""
+    outage_hold: Annotated[Duration, Field(le=timedelta(days=7))] | None = None
+    """How long a channel is held in an outage: its notifications wait without spending attempts, while one at
+    a time shows whether it works again. None: attempts go on as if nothing were wrong."""
     send_timeout: Annotated[Duration, Field(gt=timedelta(0), le=timedelta(minutes=30))] = timedelta(
         seconds=30
     )
@@ -281,7 +281,7 @@ def _channel_from_table(name: str, table: object) -> object:
     channel: Table = {"name": name}
     destination: Table = {"kind": _KINDS[name]} if name in _KINDS else {}
     for key, value in table.items():
-        (channel if key in _OF_THE_CHANNEL else destination)[key] = value
+        (channel if key in CHANNEL_KEYS else destination)[key] = value
     return channel | {"destination": destination}
 
 

@@ -15,6 +15,7 @@ class ToolGroup(StrEnum):
     SEND = "send"
     REQUEUE = "requeue"
     SETTLE = "settle"
+    CHANNELS = "channels"
     PURGE = "purge"
 
 
@@ -30,6 +31,7 @@ TOOLS: Mapping[ToolGroup, tuple[str, ...]] = {
     ToolGroup.SEND: ("send_notification", "send_test_notification"),
     ToolGroup.REQUEUE: ("requeue_notification", "requeue_notifications", "retry_due_notifications"),
     ToolGroup.SETTLE: ("mark_notification_read", "mark_notifications_read"),
+    ToolGroup.CHANNELS: ("pause_channel", "resume_channel"),
     ToolGroup.PURGE: ("purge_notifications",),
 }
 """The tools of each group. The first one does what the REST API offers under the group's name."""

@@ -12,14 +12,16 @@ from datetime import timedelta
 
 from certctl_mcp.delivery.outcome_writer import OutcomeWriter, Write
 from certctl_mcp.delivery.queue import DeliveryQueue
-from certctl_mcp.delivery.retry_policy import Dead, RetryPolicy
+from certctl_mcp.delivery.retry_policy import Dead, Retry, RetryPolicy
 from certctl_mcp.delivery.sending import Answer, Sender
 from certctl_mcp.delivery.suspects import START_UP, is_suspect
 from certctl_mcp.delivery.tracing import Tracing
 from certctl_mcp.notifiers.base import DeliveryFailedError, Notifier
 from certctl_mcp.text.redaction import redact_error
+from storage.channel_state import UNLIMITED, ChannelEvent, ChannelRules, Failed, ToldToWait, Worked
 from storage.clock import Clock, utc_now
 from storage.models import AttemptOutcome, Claim, Notification
+from storage.operations.channel_states import Report
 from storage.operations.due import SUSPECT_AFTER
 from storage.sql.text import storable
 
@@ -47,6 +49,7 @@ class Delivery:
         send_timeout: timedelta,
         longer_timeouts: Mapping[str, timedelta] | None = None,
         send_isolated: Send | None = None,
+        rules: Mapping[str, ChannelRules] | None = None,
         clock: Clock = utc_now,
         chance: Callable[[], float] = random.random,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -58,6 +61,7 @@ class Delivery:
         self._send_isolated = send_isolated or self._send
         self._queue = queue
         self._policy = policy
+        self._rules = rules or {}
         self._clock = clock
         self._chance = chance
         self._writer = OutcomeWriter(sleep)
@@ -128,15 +132,44 @@ class Delivery:
             # The backoff grows with each crash, and no retry is spent.
             pause = self._policy.wait(claim.notification.abandoned_count - SUSPECT_AFTER)
             return AttemptOutcome.ABANDONED, lambda: queue.record_crash(claim, answer.duration, error, pause)
+        duration, report = answer.duration, self._report(claim, failure, error)
+        if failure.told_to_wait and (told := self._after_wait(claim.notification, failure)) is not None:
+            return AttemptOutcome.TOLD_TO_WAIT, lambda: queue.record_told_to_wait(
+                claim, duration, error, told.wait, report
+            )
+        if claim.probe and failure.of_channel and not failure.permanent:
+            return AttemptOutcome.FAILED, lambda: queue.record_failed_probe(claim, duration, error, report)
         fate = self._policy.after_failure(
             claim.notification.retry_count, retry_after=failure.retry_after, random=self._chance()
         )
         if failure.permanent or isinstance(fate, Dead):
             return AttemptOutcome.DEAD, lambda: queue.mark_as_dead(
-                claim, answer.duration, error, permanent=failure.permanent
+                claim, duration, error, report, permanent=failure.permanent
             )
         wait = fate.wait
-        return AttemptOutcome.FAILED, lambda: queue.record_failed_attempt(claim, answer.duration, error, wait)
+        return AttemptOutcome.FAILED, lambda: queue.record_failed_attempt(
+            claim, duration, error, wait, report
+        )
+
+    def _after_wait(self, notification: Notification, failure: DeliveryFailedError) -> Retry | None:
+        now = self._clock()
+        waited = now - (notification.waiting_since or now)
+        return self._policy.after_wait(notification.wait_count, waited, retry_after=failure.retry_after)
+
+    def _report(self, claim: Claim, failure: DeliveryFailedError, error: str) -> Report | None:
+        """What the failure says about the channel."""
+        channel = claim.notification.channel
+        rules = self._rules.get(channel, UNLIMITED)
+        event: ChannelEvent
+        if failure.told_to_wait:
+            event = ToldToWait(failure.retry_after, error)
+        elif failure.channel_works:
+            event = Worked(claim.started_at)
+        elif failure.of_channel and (claim.probe or rules.hold is not None):
+            event = Failed(claim.notification.id, error, claim.probe)
+        else:
+            return None
+        return Report(channel, event, rules)
 
 
 def error_text(failure: DeliveryFailedError) -> str:

@@ -44,7 +44,12 @@ class AttemptEnd:
 
     @property
     def will_be_due(self) -> bool:
-        return self.outcome in (AttemptOutcome.FAILED, AttemptOutcome.ABANDONED, None)
+        return self.outcome in (
+            AttemptOutcome.FAILED,
+            AttemptOutcome.TOLD_TO_WAIT,
+            AttemptOutcome.ABANDONED,
+            None,
+        )
 
 
 @dataclass(eq=False, slots=True)

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from storage.models import Claim
+from storage.operations.channel_states import Report
 from storage.operations.claim_request import ClaimRequest, Claims
 
 
@@ -20,11 +21,25 @@ class DeliveryQueue(Protocol):
     async def record_sent(self, claim: Claim, duration: timedelta) -> bool: ...
 
     async def record_failed_attempt(
-        self, claim: Claim, duration: timedelta, error: str, wait: timedelta
+        self, claim: Claim, duration: timedelta, error: str, wait: timedelta, report: Report | None = None
+    ) -> bool: ...
+
+    async def record_failed_probe(
+        self, claim: Claim, duration: timedelta, error: str, report: Report | None = None
+    ) -> bool: ...
+
+    async def record_told_to_wait(
+        self, claim: Claim, duration: timedelta, error: str, wait: timedelta, report: Report | None = None
     ) -> bool: ...
 
     async def mark_as_dead(
-        self, claim: Claim, duration: timedelta, error: str, *, permanent: bool = False
+        self,
+        claim: Claim,
+        duration: timedelta,
+        error: str,
+        report: Report | None = None,
+        *,
+        permanent: bool = False,
     ) -> bool: ...
 
     async def record_abandoned(self, claim: Claim, duration: timedelta, reason: str) -> bool: ...

@@ -6,7 +6,7 @@ The scheduler decides when it looks, the slots how much it claims, and the pool 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
@@ -22,11 +22,12 @@ from certctl_mcp.delivery.scheduler import Look, LookAhead, LookForSuspects, Sch
 from certctl_mcp.delivery.sending import Answer
 from certctl_mcp.delivery.slots import Slots
 from certctl_mcp.delivery.suspects import START_UP
+from storage.channel_state import ChannelRules
 from storage.clock import Clock, utc_now
 from storage.engine.changes import Signal
 from storage.errors import StorageError
 from storage.models import AttemptOutcome, Claim, Notification, Room, SweepReport
-from storage.operations.claim_request import ClaimRequest
+from storage.operations.claim_request import ClaimRequest, Claims
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +69,7 @@ class RetryLoop:
         concurrency: int,
         room: Room,
         channels: Collection[str],
+        rules: Mapping[str, ChannelRules] | None = None,
         grace: timedelta,
         meter: AttemptMeter | None = None,
         clock: Clock = utc_now,
@@ -80,6 +82,7 @@ class RetryLoop:
         self._worker = worker
         self._lease = lease
         self._channels = frozenset(channels)
+        self._rules = rules or {}
         self._looked_at: datetime | None = None
         self._slots = Slots(concurrency, room, channels)
         self._scheduler = Scheduler(interval)
@@ -217,12 +220,14 @@ class RetryLoop:
                 return 0
             self._scheduler.look_began()
             with self._slots.claiming():
-                claims = await self._claim(slots, room, suspects=False)
+                found = await self._claim(slots, room, suspects=False)
+            claims = found.claims
             left = room.without(Counter(claim.notification.channel for claim in claims)).named.values()
             self._scheduler.look_ended(
                 self._clock(),
                 found=len(claims),
-                more_may_be_due=len(claims) >= slots or min(left, default=1) <= 0,
+                more_may_be_due=len(claims) >= slots or min(left, default=1) <= 0 or found.more_when_ended,
+                opens_at=found.opens_at,
             )
             return len(claims)
 
@@ -234,24 +239,33 @@ class RetryLoop:
             self._scheduler.look_for_suspects_began()
             claims: tuple[Claim, ...] = ()
             if slots > 0 and self._may_claim():
-                claims = await self._claim(slots, room, suspects=True)
+                claims = (await self._claim(slots, room, suspects=True)).claims
             self._scheduler.looked_for_suspects(self._clock())
             return len(claims)
 
     def _may_claim(self) -> bool:
         return not self._stopped.is_set() and self._delivery.can_record
 
-    async def _claim(self, slots: int, room: Room, *, suspects: bool) -> tuple[Claim, ...]:
+    async def _claim(self, slots: int, room: Room, *, suspects: bool) -> Claims:
         lease = self._lease + START_UP if suspects else self._lease
         # Cancelled in the middle, it would leave leases that this process does not know of.
         with anyio.CancelScope(shield=True):
             found = await self._queue.claim(
-                ClaimRequest(self._worker, lease, slots, room, self._channels, suspects, self._attempts.held)
+                ClaimRequest(
+                    self._worker,
+                    lease,
+                    slots,
+                    room,
+                    self._channels,
+                    suspects,
+                    self._attempts.held,
+                    rules=self._rules,
+                )
             )
         if not suspects:
             self._looked_at = found.looked_at
         self._attempts.add(found.claims, self._tasks)
-        return found.claims
+        return found
 
     def _slot_freed(self) -> None:
         self._wake_if(self._scheduler.slot_freed(self._clock()))

@@ -8,8 +8,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from storage.channel_state import SHORTEST_WAIT
+
 if TYPE_CHECKING:
     from certctl_mcp.config.settings import Settings
+
+PATIENCE = timedelta(hours=24)
+"""Told to wait for longer than this, a notification spends an attempt each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,19 @@ class RetryPolicy:
         wait = self.wait(retry_count)
         lengthened = max(wait + wait * (self.jitter * random), retry_after or timedelta(0))
         return Retry(min(lengthened, self.backoff_cap))
+
+    def after_wait(
+        self, times_before: int, waited: timedelta, *, retry_after: timedelta | None = None
+    ) -> "Retry | None":
+        """What follows when the receiver refuses everything for now: None means that it counts as a failure.
+
+        The time that it named, doubled for each of the `times_before` that this notification was told so
+        without a break. `waited` is how long ago the first time was.
+        """
+        if waited > PATIENCE:
+            return None
+        named = max(retry_after or SHORTEST_WAIT, SHORTEST_WAIT)
+        return Retry(min(_scaled(named, 2 ** min(times_before, 70)), self.backoff_cap))
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,13 +102,20 @@ class Scheduler:
             self._phase = _Phase.BUSY
             self._suspects_at = None
 
-    def look_ended(self, now: datetime, *, found: int, more_may_be_due: bool) -> None:
-        """`more_may_be_due`: what was claimed filled the slots that there were, in all or in a channel."""
+    def look_ended(
+        self, now: datetime, *, found: int, more_may_be_due: bool, opens_at: datetime | None = None
+    ) -> None:
+        """`more_may_be_due`: what was claimed filled the slots that there were, in all or in a channel.
+
+        `opens_at`: when a channel opens in which something may be left.
+        """
         self._more_may_be_due = more_may_be_due
         self._suspects_at = self._suspects_at or now + SUSPECTS_INTERVAL
         self._earliest_look = None if found else now + EMPTY_LOOK_PAUSE
         if not self._news_during_look:
             self._look_at = now + self._interval
+            if opens_at is not None:
+                self._look_at = min(self._look_at, opens_at)
 
     def slot_freed(self, now: datetime) -> bool:
         """Another attempt can begin."""

@@ -15,6 +15,7 @@ from certctl_mcp import __version__
 from certctl_mcp.config.api_keys import Role
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.http.access_log import AccessLog
+from certctl_mcp.http.api.channels import router as pausing
 from certctl_mcp.http.api.exception_handlers import add_exception_handlers
 from certctl_mcp.http.api.identity import router as identity
 from certctl_mcp.http.api.openapi import customize_openapi
@@ -76,6 +77,7 @@ def _routes(state: ServingState, endpoint: McpEndpoint, resource: ProtectedResou
     app.include_router(health)
     app.include_router(rest)
     app.include_router(statistics)
+    app.include_router(pausing)
     app.include_router(identity)
     app.include_router(
         metrics_router(Snapshots(state.opened.application, state.requests, state.opened.clock, state.calls))

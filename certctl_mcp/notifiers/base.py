@@ -40,6 +40,11 @@ class DeliveryFailedError(Exception):
         """Whether the channel failed rather than this notification: no connection, credentials, 5xx."""
         return self.kind is not None and self.kind.of_channel
 
+    @property
+    def channel_works(self) -> bool:
+        """Whether the receiver answered, and refused only this notification."""
+        return self.kind is not None and self.kind.is_answer_to_one
+
 
 @runtime_checkable
 class Notifier(Protocol):

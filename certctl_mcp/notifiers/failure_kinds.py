@@ -36,6 +36,12 @@ class FailureKind(StrEnum):
         """Whether the channel fails whatever is sent over it, rather than this one notification."""
         return self not in _OF_ONE_NOTIFICATION
 
+    @property
+    def is_answer_to_one(self) -> bool:
+        """Whether a receiver that works refused only this one notification."""
+        return self in _ANSWERS_TO_ONE
+
 
 _OF_THE_ALERT = frozenset({FailureKind.REFUSED, FailureKind.RECIPIENT})
-_OF_ONE_NOTIFICATION = _OF_THE_ALERT | {FailureKind.MAILBOX, FailureKind.ABANDONED}
+_ANSWERS_TO_ONE = _OF_THE_ALERT | {FailureKind.MAILBOX}
+_OF_ONE_NOTIFICATION = _ANSWERS_TO_ONE | {FailureKind.ABANDONED}

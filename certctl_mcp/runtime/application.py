@@ -29,12 +29,14 @@ from certctl_mcp.notifiers.base import Notifier
 from certctl_mcp.notifiers.registry import NotifierRegistry
 from certctl_mcp.runtime.open_telemetry import tracing
 from certctl_mcp.runtime.platform import kill_group
+from certctl_mcp.services.channel_pauses import ChannelPauses
 from certctl_mcp.services.dead_letters import DeadLetterRule
 from certctl_mcp.services.delivering import DELIVERING, Delivering
 from certctl_mcp.services.limitations import LIMITATION_TEXTS, Limitation
 from certctl_mcp.services.notifications import NotificationService
 from certctl_mcp.services.stats import StatsService
 from certctl_mcp.services.trends import TrendService
+from storage.channel_state import ChannelRules
 from storage.database import Database
 from storage.models import Room
 from storage.operations.processes import Heartbeat
@@ -63,6 +65,7 @@ class Application:
     """What the command line, MCP, HTTP and the worker use."""
 
     notifications: NotificationService
+    pauses: ChannelPauses
     stats: StatsService
     trends: TrendService
     repository: NotificationRepository
@@ -148,6 +151,7 @@ async def open_application(
             )
             yield Application(
                 service,
+                ChannelPauses(repository, process.channels, database.clock),
                 StatsService(database, repository, delivering=delivering, limitation=limitation),
                 TrendService(database),
                 repository,
@@ -179,6 +183,7 @@ def _retry_loop(
             settings.concurrency,
             len(settings.channels),
         )
+    rules = channel_rules(settings)
     delivery = Delivery(
         repository,
         notifiers.find,
@@ -186,6 +191,7 @@ def _retry_loop(
         send_timeout=settings.send_timeout,
         longer_timeouts={c.name: c.longest_attempt(settings.send_timeout) for c in settings.channels},
         send_isolated=IsolatedAttempts(settings.channels, settings.send_timeout, kill_group).send,
+        rules=rules,
         clock=database.clock,
         tracing=traced,
     )
@@ -199,10 +205,26 @@ def _retry_loop(
         concurrency=settings.concurrency,
         room=_room(settings),
         channels=process.channels,
+        rules=rules,
         grace=settings.shutdown_grace,
         meter=meter,
         clock=database.clock,
     )
+
+
+def channel_rules(settings: Settings) -> dict[str, ChannelRules]:
+    """What the settings say about when attempts over each channel may begin."""
+    policy = RetryPolicy.of(settings)
+    return {
+        channel.name: ChannelRules(
+            channel.limits.rate,
+            channel.limits.sessions,
+            settings.outage_hold or None,
+            policy.wait,
+            channel.longest_attempt(settings.send_timeout),
+        )
+        for channel in settings.channels
+    }
 
 
 def _presence(
@@ -240,7 +262,10 @@ def _notifiers(settings: Settings, given: Notifiers | None) -> AbstractAsyncCont
 
 
 def _room(settings: Settings) -> Room:
-    own = {channel.name: channel.concurrency for channel in settings.channels if channel.concurrency}
+    own: dict[str, int] = {}
+    for channel in settings.channels:
+        most = channel.concurrency or settings.channel_concurrency
+        own[channel.name] = min(most, channel.limits.sessions or most)
     return Room(settings.channel_concurrency, own)
 
 

@@ -219,8 +219,8 @@ class BulkActions:
                 return await self._repository.purge_all(
                     ids, statuses=statuses, created_until=until, actor=actor
                 )
-            case AuditAction.SEND | AuditAction.TEST:
-                raise ValueError("sending is not a bulk action")
+            case AuditAction.SEND | AuditAction.TEST | AuditAction.PAUSE | AuditAction.RESUME:
+                raise ValueError(f"to {preview.action} is not a bulk action")
 
 
 def _applicable(action: AuditAction, wanted: NotificationFilter) -> NotificationFilter:

@@ -10,7 +10,7 @@ from certctl_mcp.services.deliverers import delivery_described, left_to_nobody
 from certctl_mcp.services.delivering import CERTCTL_CHANNELS, Deliverer, Delivering
 from certctl_mcp.services.limitations import Limitation
 from storage.clock import Clock
-from storage.models import ChannelRecord, NotificationFilter, UnservedChannel
+from storage.models import ChannelClosure, ChannelRecord, NotificationFilter, UnservedChannel
 from storage.reader import NotificationReader
 
 LATELY = timedelta(days=1)
@@ -29,6 +29,8 @@ class ChannelHealth(BaseModel):
     """None if nothing was attempted recently."""
     processes: int = 0
     """Live processes that deliver over it."""
+    closed: ChannelClosure | None = None
+    """Why nothing goes out over it now."""
 
 
 class Channels:
@@ -64,14 +66,18 @@ class Channels:
         """The configured channels in the order of the settings, then those that only other processes have."""
         records = {record.channel: record for record in await self._repository.channel_records(LATELY)}
         processes = await self._repository.processes()
+        closures = {closure.channel: closure for closure in await self._repository.channel_closures()}
         destinations = dict(self._configured)
         for channel in await self.elsewhere():
             hosts = sorted({process.host for process in processes if channel in process.channels})
             destinations[channel] = f"configured in another process, on {', '.join(hosts)}"
+        for channel in sorted(closures.keys() - destinations.keys()):
+            destinations[channel] = "no running process has it"
         return tuple(
             ChannelHealth(
                 name=name,
                 destination=destination,
+                closed=closures.get(name),
                 record=records.get(name),
                 processes=sum(name in process.channels for process in processes),
             )

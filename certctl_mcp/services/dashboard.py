@@ -55,6 +55,8 @@ class DashboardSummary(BaseModel):
     """Left by certctl's server, which delivers; nobody attempts them again."""
     delivery: str | None = None
     """On certctl's database: who delivers."""
+    channels_closed: int = 0
+    """Paused, held in an outage or told to wait."""
     oldest_dead_at: AwareDatetime | None = None
     next_retry_at: AwareDatetime | None = None
     unreadable: tuple[str, ...] = ()

@@ -23,6 +23,7 @@ FAILED = (AttemptOutcome.FAILED, AttemptOutcome.DEAD)
 _ENDED = {
     AttemptOutcome.SENT: "delivered",
     AttemptOutcome.FAILED: "failed",
+    AttemptOutcome.TOLD_TO_WAIT: "told to wait",
     AttemptOutcome.DEAD: "failed for good",
     AttemptOutcome.SKIPPED: "found no notifier for the channel",
     AttemptOutcome.ABANDONED: "never finished",

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 EXAMPLES = "ISO 8601 such as 2026-11-22 or 2026-11-22T23:00Z, or how long ago, such as 90m, 24h or yesterday"
 
+END_EXAMPLES = "how long, such as 90m or 2h, or until when in ISO 8601, such as 2026-11-22T23:00Z"
+
 _DAYS = {"today": 0, "yesterday": 1}
 
 _VAGUE = {
@@ -86,6 +88,20 @@ def parse_moment(given: str, now: datetime) -> datetime:
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise ValueError("not a point in time") from None
+
+
+def parse_end(given: str, now: datetime) -> datetime:
+    """A moment in UTC; a length of time counts from `now` on.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    try:
+        return now + parse_age(given)
+    except (ValueError, OverflowError):
+        if not given.strip()[:1].isdecimal():
+            raise ValueError("not a point in time") from None
+        return parse_moment(given, now)
 
 
 def advice(given: str, now: datetime) -> str:

@@ -6,7 +6,14 @@ from certctl_mcp.services.delivering import DELIVERING, Delivering
 from certctl_mcp.services.limitations import Limitation
 from storage.database import Database
 from storage.errors import StorageError
-from storage.models import DeliveringProcess, NotificationStatus, QueueCounts, UnservedChannel
+from storage.models import (
+    ChannelClosure,
+    Closure,
+    DeliveringProcess,
+    NotificationStatus,
+    QueueCounts,
+    UnservedChannel,
+)
 from storage.queries.backlog import Backlog, backlog
 from storage.queries.certctl_inventory import count_agents, count_certificates, count_jobs
 from storage.reader import NotificationReader
@@ -56,7 +63,7 @@ class StatsService:
                 off=self._limitations,
                 completed_at=self._database.clock(),
             )
-        queue, processes, unserved, delivery = found_queue
+        queue, processes, unserved, delivery, closures = found_queue
         waiting = sum(one.waiting for one in unserved)
         stuck = self._delivering.certctl_delivers
         return DashboardSummary(
@@ -65,6 +72,7 @@ class StatsService:
             waiting_unserved=0 if stuck else waiting,
             notifications_stuck=waiting if stuck else 0,
             delivery=delivery,
+            channels_closed=sum(one.state is not Closure.RATE_LIMITED for one in closures),
             notifications_dead=queue.by_status[NotificationStatus.DEAD],
             notifications=queue.by_status,
             notifications_undelivered=queue.undelivered,
@@ -83,7 +91,16 @@ class StatsService:
 
     async def _queue(
         self,
-    ) -> tuple[QueueCounts, tuple[DeliveringProcess, ...], tuple[UnservedChannel, ...], str | None] | None:
+    ) -> (
+        tuple[
+            QueueCounts,
+            tuple[DeliveringProcess, ...],
+            tuple[UnservedChannel, ...],
+            str | None,
+            tuple[ChannelClosure, ...],
+        ]
+        | None
+    ):
         repository = self._repository
         if repository is None:
             return None
@@ -94,6 +111,7 @@ class StatsService:
                 processes,
                 await left_to_nobody(repository, self._delivering),
                 await delivery_described(repository, self._delivering, processes, self._database.clock()),
+                await repository.channel_closures(),
             )
         except StorageError:
             return None

@@ -9,6 +9,7 @@ const OUTCOMES = {
   sent: "Delivered",
   failed: "Failed",
   dead: "Failed for good",
+  told_to_wait: "Told to wait",
   skipped: "Found no notifier",
   abandoned: "Never answered",
 };

@@ -24,6 +24,7 @@ MODULES: Final = (
     "requeue.js",
     "overview.js",
     "toasts.js",
+    "channels.js",
     "filters.js",
     "address.js",
     "sign_in.js",

@@ -2,6 +2,7 @@
 
 import { ToolError, UnauthorizedError, aborted, facts } from "./results.js";
 import { filterOf, notificationOf, queryOf } from "./address.js";
+import { Channels } from "./channels.js";
 import { Details } from "./details.js";
 import { arrange, byId, counted, element, grouped } from "./dom.js";
 import { Filters } from "./filters.js";
@@ -75,6 +76,7 @@ class Page {
     this.filters = new Filters(() => this.#open(this.#tab));
     this.overview = new Overview(this.#ask);
     this.requeuer = new Requeuer(this.#call);
+    this.channels = new Channels(this.#call);
     this.signIn = new SignIn(
       (key) => this.#server.signIn(key),
       () => this.#signedIn(),
@@ -118,6 +120,7 @@ class Page {
     this.#server.tools(signal).then(
       (names) => {
         this.#requeues = names === null || names.includes("requeue_notification");
+        this.channels.pauses = names === null || names.includes("pause_channel");
         this.#render();
       },
       () => {},
@@ -252,6 +255,7 @@ class Page {
         this.tracker.refresh(),
         this.#details.refresh(),
         this.overview.report(),
+        this.channels.refresh(signal),
       ]);
       await sleep(MIN_INTERVAL, signal);
     }

@@ -86,6 +86,8 @@ def pending(new: NewNotification, notification_id: str, created_at: datetime) ->
         claimed_at=None,
         attempt_count=0,
         abandoned_count=0,
+        wait_count=0,
+        waiting_since=None,
         **new.model_dump(),
     )
 

@@ -14,7 +14,7 @@ from storage.sql.json_rows import Batch, encoded
 from storage.sql.text import storable
 
 _t = notification_audit.c
-_COLUMNS = (_t.at, _t.actor, _t.action, _t.notification_id)
+_COLUMNS = (_t.at, _t.actor, _t.action, _t.notification_id, _t.detail)
 
 _INSERT = insert(notification_audit).from_select(
     [column.name for column in _COLUMNS], select(*Batch("entries").fields(_COLUMNS))
@@ -22,11 +22,22 @@ _INSERT = insert(notification_audit).from_select(
 
 
 def record(
-    connection: Connection, action: AuditAction, acts: Iterable[tuple[str, datetime, str | None]]
+    connection: Connection,
+    action: AuditAction,
+    acts: Iterable[tuple[str, datetime, str | None]],
+    *,
+    detail: str | None = None,
 ) -> None:
     """`acts`: a notification's id, when, and who. Where nobody is named nothing is kept."""
+    said = None if detail is None else storable(detail)
     entries = [
-        {"at": at, "actor": storable(actor), "action": action.value, "notification_id": notification_id}
+        {
+            "at": at,
+            "actor": storable(actor),
+            "action": action.value,
+            "notification_id": notification_id,
+            "detail": said,
+        }
         for notification_id, at, actor in acts
         if actor is not None
     ]
@@ -71,12 +82,16 @@ async def audit_log(
     rows = await connection.execute(audit_log_query(notification_id, limit))
     return tuple(
         AuditRecord(
-            at=row.at, actor=row.actor, action=AuditAction(row.action), notification_id=row.notification_id
+            at=row.at,
+            actor=row.actor,
+            action=AuditAction(row.action),
+            notification_id=row.notification_id,
+            detail=row.detail,
         )
         for row in rows
     )
 
 
 def audit_log_query(notification_id: str | None, limit: int) -> Select[tuple[object, ...]]:
-    query = select(_t.at, _t.actor, _t.action, _t.notification_id).order_by(_t.id.desc()).limit(limit)
+    query = select(*_COLUMNS).order_by(_t.id.desc()).limit(limit)
     return query if notification_id is None else query.where(_t.notification_id == notification_id)

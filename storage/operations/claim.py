@@ -8,13 +8,14 @@ from sqlalchemy import CompoundSelect, Integer, Row, bindparam, exists, func, nu
 
 from storage.engine.per_database import PerDatabase
 from storage.engine.transaction import Transaction
+from storage.operations.channel_states import OPEN
 from storage.operations.claim_postgresql import claim_in_one_statement
 from storage.operations.claim_request import ClaimRequest, Claims, claims_of
 from storage.operations.due import FAILED, PENDING, TAKEN_OVER, WAYS, channels, leasing, oldest, ways
 from storage.operations.leases import EXPIRED, UNREACHABLE
 from storage.operations.rescue import take_over
 from storage.schema.rows import notification_of
-from storage.schema.tables import notification_events
+from storage.schema.tables import notification_channels, notification_events
 from storage.sql.json_rows import Batch, encoded
 from storage.sql.types import UtcDateTime
 
@@ -53,6 +54,7 @@ def _due(rescue: bool, suspects: bool) -> CompoundSelect[str, datetime, str]:
 
 _WORK = {False: _work(), True: _rescue_work()}
 _DUE = {(rescue, suspects): _due(rescue, suspects) for rescue, suspects in product((False, True), repeat=2)}
+_CHANNELS = select(notification_channels.c.channel, OPEN.label("open"))
 _TAKE = leasing(
     select(Batch("ids").values.label("id")).cte("taken"), bindparam("expires_at", type_=UtcDateTime)
 )
@@ -73,13 +75,25 @@ def _claim_alone(transaction: Transaction, request: ClaimRequest) -> Claims:
     work = set(transaction.connection.execute(_WORK[request.rescue], {"now": now}).scalars())
     if None in work and request.stop_at_expired_lease:
         return Claims(now, lease_expired=True)
-    due = [row for channel in request.channels & work for row in _due_in(transaction, request, channel)]
+    guarded, closed = _guarded(transaction, request)
+    free = (request.channels & work) - guarded
+    due = [row for channel in free for row in _due_in(transaction, request, channel)]
     first = sorted(due, key=lambda row: row.since)[: request.slots]
+    asked = frozenset(name for name in (guarded & work) - closed if request.room.of(name) > 0)
     if not first:
-        return Claims(now)
+        return Claims(now, guarded=asked)
     lease = {"worker": request.worker, "now": now, "expires_at": now + request.lease}
     taken = transaction.connection.execute(_TAKE, {**lease, "ids": encoded(row.id for row in first)})
-    return Claims(now, claims_of(request, map(notification_of, taken)))
+    return Claims(now, claims_of(request, map(notification_of, taken)), guarded=asked)
+
+
+def _guarded(transaction: Transaction, request: ClaimRequest) -> tuple[set[str], set[str]]:
+    """The worker's channels whose state decides what may be claimed, and those of them that are closed."""
+    if request.rules is None:
+        return set(), set()
+    states = transaction.connection.execute(_CHANNELS, {"now": transaction.now}).all()
+    guarded = set(request.limited).union(state.channel for state in states) & request.channels
+    return guarded, {state.channel for state in states if not state.open}
 
 
 def _due_in(transaction: Transaction, request: ClaimRequest, channel: str) -> list[Row[str, datetime, str]]:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     exists,
     func,
     not_,
+    or_,
     select,
     true,
     union,
@@ -29,6 +30,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from storage.engine.transaction import NOW, Transaction
 from storage.models import Claim
+from storage.operations.channel_states import OPEN
 from storage.operations.claim_request import ClaimRequest, Claims, claims_of
 from storage.operations.due import (
     FAILED,
@@ -43,10 +45,11 @@ from storage.operations.due import (
 )
 from storage.operations.leases import EXPIRED
 from storage.schema.rows import NOTIFICATION, notification_of
-from storage.schema.tables import notification_events
+from storage.schema.tables import notification_channels, notification_events
 from storage.sql.json_rows import Batch, encoded
 
 _n = notification_events.c
+_c = notification_channels.c
 _SLOTS = bindparam("slots", type_=Integer)
 _UNTIL = NOW + bindparam("lease", type_=Interval)
 
@@ -61,17 +64,34 @@ def _claiming(rescue: bool, suspects: bool) -> Select[tuple[object, ...]]:
     expired = and_(bindparam("stop_at_expired_lease", type_=Boolean), exists().where(EXPIRED))
     state = select(NOW.label("at"), expired.label("expired")).cte("state")
 
-    # rooms: the worker's channels in which something waits, with the room that it has for each.
+    # served: the worker's channels in which something waits, with the room that it has for each, and whether
+    # the state of the channel matters and lets something begin.
     given = Batch("rooms")
     waiting = _WAITING[rescue].subquery()
     every_way = ways(rescue=rescue)
     room = given.field("room", Integer())
-    rooms = (
-        select(waiting.c.name.label("channel"), func.least(room, _SLOTS).label("room"))
-        .select_from(waiting.join(given.rows, given.field("channel") == waiting.c.name))
-        .where(room > 0, not_(select(state.c.expired).scalar_subquery()))
-        .cte("rooms")
+    guarded = and_(
+        given.field("checked", Boolean()), or_(given.field("limited", Boolean()), _c.channel.is_not(None))
     )
+    served = (
+        select(
+            waiting.c.name.label("channel"),
+            func.least(room, _SLOTS).label("room"),
+            guarded.label("guarded"),
+            OPEN.label("open"),
+        )
+        .select_from(
+            waiting.join(given.rows, given.field("channel") == waiting.c.name).outerjoin(
+                notification_channels, _c.channel == waiting.c.name
+            )
+        )
+        .where(room > 0, not_(select(state.c.expired).scalar_subquery()))
+        .cte("served")
+    )
+    # asked: those of which the state lets something begin. `claim_guarded` claims in them.
+    asked = select(func.array_agg(served.c.channel)).where(served.c.guarded, served.c.open).scalar_subquery()
+    # rooms: the others.
+    rooms = select(served.c.channel, served.c.room).where(not_(served.c.guarded)).cte("rooms")
 
     def oldest_of(way: str, of: CTE, at_most: ColumnElement[int]) -> Select[str, object, str]:
         return oldest(way, of.c.channel, suspects, at_most).correlate(of)
@@ -111,7 +131,7 @@ def _claiming(rescue: bool, suspects: bool) -> Select[tuple[object, ...]]:
     taken = leasing(union_all(*(locked(way) for way in every_way)).cte("taken"), _UNTIL).cte("leased")
     number = select(func.coalesce(func.sum(wanted.c.number), 0).cast(Integer).label("wanted")).subquery()
     columns = (taken.c[column.name] for column in NOTIFICATION)
-    return select(*columns, number.c.wanted, state.c.at, state.c.expired).select_from(
+    return select(*columns, number.c.wanted, asked.label("asked"), state.c.at, state.c.expired).select_from(
         state.join(number, true()).outerjoin(taken, true())
     )
 
@@ -134,19 +154,34 @@ _CLAIM_REST = {
 
 def claim_in_one_statement(transaction: Transaction, request: ClaimRequest) -> Claims:
     """Lease the oldest due notifications that fit."""
+    limited = request.limited
     parameters = {
         "now": transaction.client_time,
         "worker": request.worker,
         "lease": request.lease,
         "slots": max(0, request.slots),
-        "rooms": encoded({"channel": name, "room": request.room.of(name)} for name in request.channels),
+        "rooms": encoded(
+            {
+                "channel": name,
+                "room": request.room.of(name),
+                "checked": request.rules is not None,
+                "limited": name in limited,
+            }
+            for name in request.channels
+        ),
         "stop_at_expired_lease": request.stop_at_expired_lease,
     }
     rows = transaction.connection.execute(CLAIM[request.rescue, request.suspects], parameters).all()
     width = len(NOTIFICATION)
     claims = claims_of(request, (notification_of(row[:width]) for row in rows if row.id is not None))
     first = rows[0]
-    return Claims(first.at, claims, lease_expired=first.expired, contended=len(claims) < first.wanted)
+    return Claims(
+        first.at,
+        claims,
+        lease_expired=first.expired,
+        contended=len(claims) < first.wanted,
+        guarded=frozenset(first.asked or ()),
+    )
 
 
 def claim_rest(transaction: Transaction, requests: Sequence[ClaimRequest]) -> list[tuple[Claim, ...]]:

@@ -1,10 +1,11 @@
 """A worker's claim: what it can start now, and what it gets."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from storage.channel_state import UNLIMITED, ChannelRules
 from storage.models import Claim, Notification, Room
 
 
@@ -29,6 +30,17 @@ class ClaimRequest:
     nothing else."""
     stop_at_expired_lease: bool = True
     """Claim nothing while a lease has expired: its notification may be older than any other."""
+    rules: Mapping[str, ChannelRules] | None = None
+    """What the worker's settings say about its channels. None: nothing will be attempted, so the state of the
+    channels does not matter."""
+
+    @property
+    def limited(self) -> frozenset[str]:
+        """The channels whose attempts are counted."""
+        return frozenset(name for name, rules in (self.rules or {}).items() if rules.limited)
+
+    def rules_of(self, channel: str) -> ChannelRules:
+        return (self.rules or {}).get(channel, UNLIMITED)
 
     @property
     def rescue(self) -> bool:
@@ -51,6 +63,12 @@ class Claims:
     """Nothing was claimed, because a lease had expired."""
     contended: bool = False
     """Others claimed some of what was due. They may have no room for the rest, and nobody is woken for it."""
+    guarded: frozenset[str] = frozenset()
+    """Channels whose state decides how much may be claimed, if they may be open and something waits there."""
+    opens_at: datetime | None = None
+    """When the first of the channels opens in which something may be left."""
+    more_when_ended: bool = False
+    """Something may be left that can be claimed when an attempt ends, also one of another worker."""
 
 
 def claims_of(request: ClaimRequest, leased: Iterable[Notification]) -> tuple[Claim, ...]:
@@ -72,4 +90,6 @@ def _claim(request: ClaimRequest, leased: Notification) -> Claim:
 
 
 def _due_since(notification: Notification) -> datetime:
+    if notification.wait_count:
+        return notification.created_at
     return notification.next_attempt_at or notification.created_at

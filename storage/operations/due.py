@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import CTE, ColumnElement, Select, and_, bindparam, literal_column, select, update
+from sqlalchemy import CTE, ColumnElement, Select, and_, bindparam, case, literal_column, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from storage.engine.transaction import NOW
@@ -53,13 +53,18 @@ def _rescued(channel: ColumnElement[str]) -> ColumnElement[bool]:
     return and_(TAKEN_OVER, _n.channel == channel, _n.rescue_at <= NOW)
 
 
+def _since(due_at: ColumnElement[datetime]) -> ColumnElement[datetime]:
+    """The receiver's wish to wait concerns the whole channel, in which the notification keeps its place."""
+    return case((_n.wait_count > literal_column("0"), _n.created_at), else_=due_at)
+
+
 WAYS: Mapping[str, Way] = {
     "pending": Way(PENDING, _pending, _n.created_at, (_n.created_at,)),
-    "scheduled": Way(FAILED, _scheduled, _n.next_retry_at, (_n.next_retry_at,)),
+    "scheduled": Way(FAILED, _scheduled, _since(_n.next_retry_at), (_n.next_retry_at,)),
     # `next_retry_at` is null in all of them, but PostgreSQL recognizes the index's order only by its name.
     "unscheduled": Way(FAILED, _unscheduled, _n.created_at, (_n.next_retry_at, _n.created_at)),
 }
-RESCUE_WAYS: Mapping[str, Way] = {"rescued": Way(TAKEN_OVER, _rescued, _n.rescue_at, (_n.rescue_at,))}
+RESCUE_WAYS: Mapping[str, Way] = {"rescued": Way(TAKEN_OVER, _rescued, _since(_n.rescue_at), (_n.rescue_at,))}
 """While certctl delivers: only what was taken over from it."""
 
 _EVERY_WAY = {**WAYS, **RESCUE_WAYS}

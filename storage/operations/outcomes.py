@@ -15,6 +15,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from storage.engine.per_database import PerDatabase
 from storage.engine.transaction import Transaction
 from storage.models import AttemptOutcome, Claim, Notification, NotificationStatus
+from storage.operations.channel_states import Report, in_trouble, report
 from storage.operations.leases import WAITING, held_by
 from storage.operations.notify import notify_due
 from storage.operations.successors import accept_successors
@@ -40,6 +41,9 @@ class Transition:
     last_error: str | None = None
     abandoned: int = 0
     """Added to the number of abandoned attempts."""
+    wait_count: int = 0
+    waiting_since: datetime | None = None
+    """None: as it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,18 @@ class Finished:
     transition: Transition
     successors: Sequence[Notification] = ()
     """Accepted together with the outcome, unless the outcome is refused."""
+    report: Report | None = None
+    """What it says about the channel, if that is not only that it works."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What became of an outcome."""
+
+    on_time: bool
+    """False if the lease was lost and the outcome refused."""
+    channel_in_trouble: bool = False
+    """The channel was in trouble when the outcome was written."""
 
 
 _n = notification_events.c
@@ -65,6 +81,8 @@ _WRITTEN = (
     _n.error,
     _n.last_error,
     _n.abandoned_count,
+    _n.wait_count,
+    _n.waiting_since,
 )
 _RECORDED = (_a.number, _a.started_at, _a.duration, _a.outcome, _a.worker, _a.channel)
 _RECORDED_AS = ["notification_id", "error", "late", *(column.name for column in _RECORDED)]
@@ -84,13 +102,13 @@ def _values(
     return {**written, **_ENDED, "rescue_at": None}
 
 
-def _finishing(rescue: bool) -> ReturningUpdate[tuple[str, int]]:
+def _finishing(rescue: bool) -> ReturningUpdate[tuple[str, int, bool]]:
     fields = {column.name: _batch.field(column.name, column.type) for column in _WRITTEN}
     return (
         update(notification_events)
         .where(held_by(_batch), WAITING)
         .values(_values(fields, rescue=rescue))
-        .returning(_n.id, _n.attempt_count)
+        .returning(_n.id, _n.attempt_count, in_trouble(_n.channel).label("trouble"))
     )
 
 
@@ -135,7 +153,7 @@ def _finishing_at_once(rescue: bool) -> Select[str, int]:
             WAITING,
         )
         .values(_values(dict(ended), rescue=rescue))
-        .returning(_n.id, _n.attempt_count)
+        .returning(_n.id, _n.attempt_count, _n.channel)
         .cte("held")
     )
     # decided: whether each attempt's lease was lost, and whether `held` has locked its notification.
@@ -162,7 +180,8 @@ def _finishing_at_once(rescue: bool) -> Select[str, int]:
     # recorded: inserts both kinds of attempt.
     attempts = union_all(answered, select(refused.subquery()))
     recorded = _recording(INSERTS["postgresql"](notification_attempts).from_select(_RECORDED_AS, attempts))
-    return select(held.c.id, held.c.attempt_count).add_cte(recorded.cte("recorded"))
+    trouble = in_trouble(held.c.channel).label("trouble")
+    return select(held.c.id, held.c.attempt_count, trouble).add_cte(recorded.cte("recorded"))
 
 
 FINISH_AND_RECORD = {rescue: _finishing_at_once(rescue) for rescue in (False, True)}
@@ -185,8 +204,8 @@ _RECORDED_BEFORE = select(_a.notification_id, _a.number).join_from(
 commit was acknowledged."""
 
 
-def finish(transaction: Transaction, attempts: Sequence[Finished]) -> list[bool]:
-    """Write each outcome and its attempt; False where the lease was lost and the outcome refused.
+def finish(transaction: Transaction, attempts: Sequence[Finished]) -> list[Recorded]:
+    """Write each outcome and its attempt, and what they say about their channels.
 
     An outcome that is reported again changes nothing, and is True again.
     """
@@ -197,41 +216,55 @@ def finish(transaction: Transaction, attempts: Sequence[Finished]) -> list[bool]
     # In order, so that two processes that write the same rows can't deadlock.
     ordered = [attempt for _, attempt in sorted(first.items(), key=itemgetter(0))]
     rows = [_row(attempt) for attempt in ordered]
-    held: set[Token] = set()
+    held: dict[Token, bool] = {}
     # A process rescues or it does not, so there is one statement.
     for rescue in {attempt.claim.rescue for attempt in ordered}:
         written = [row for row, a in zip(rows, ordered, strict=True) if a.claim.rescue is rescue]
         held |= transaction.choose(_WRITE)(connection, written, rescue)
     accept_successors(transaction, (s for token in held if (f := first.get(token)) for s in f.successors))
-    ours = held | _recorded_before(
+    ours = held.keys() | _recorded_before(
         connection, [row for row in rows if (row["id"], row["number"]) not in held]
     )
     if any(attempt.outcome is AttemptOutcome.ABANDONED for attempt in attempts):
         notify_due(transaction)
-    return [_token(attempt) in ours and first[_token(attempt)] is attempt for attempt in attempts]
+    report(transaction, [attempt.report for attempt in attempts if attempt.report is not None])
+    return [
+        Recorded(
+            on_time=_token(attempt) in ours and first[_token(attempt)] is attempt,
+            channel_in_trouble=held.get(_token(attempt), False),
+        )
+        for attempt in attempts
+    ]
 
 
 def _write_in_two_statements(
     connection: Connection, rows: Sequence[dict[str, Value]], rescue: bool
-) -> set[Token]:
-    held = _tokens(connection.execute(_FINISH[rescue], {"finished": encoded(rows)}))
+) -> dict[Token, bool]:
+    held = _held(connection.execute(_FINISH[rescue], {"finished": encoded(rows)}))
     recorded = encoded(row | {"late": (row["id"], row["number"]) not in held} for row in rows)
     connection.execute(_RECORD, {"finished": recorded})
     return held
 
 
-def _write_at_once(connection: Connection, rows: Sequence[dict[str, Value]], rescue: bool) -> set[Token]:
-    return _tokens(connection.execute(FINISH_AND_RECORD[rescue], {"finished": encoded(rows)}))
+def _write_at_once(
+    connection: Connection, rows: Sequence[dict[str, Value]], rescue: bool
+) -> dict[Token, bool]:
+    return _held(connection.execute(FINISH_AND_RECORD[rescue], {"finished": encoded(rows)}))
 
 
 _WRITE = PerDatabase(sqlite=_write_in_two_statements, postgresql=_write_at_once)
-"""Writes the outcomes and the attempts, and returns the tokens that held their rows."""
+"""Writes the outcomes and the attempts. Returns the tokens that held their rows, and whether the channel of
+each is in trouble."""
 
 
 def _recorded_before(connection: Connection, rows: Sequence[dict[str, Value]]) -> set[Token]:
     if not rows:
         return set()
     return _tokens(connection.execute(_RECORDED_BEFORE, {"finished": encoded(rows)}))
+
+
+def _held(rows: Iterable[Row[str, int, bool]]) -> dict[Token, bool]:
+    return {(row.id, row.attempt_count): row.trouble for row in rows}
 
 
 def _tokens(rows: Iterable[Row[str, int]]) -> set[Token]:
@@ -259,6 +292,8 @@ def _row(attempt: Finished) -> dict[str, Value]:
         "error": _stored(transition.error),
         "last_error": _stored(transition.last_error),
         "abandoned_count": claim.notification.abandoned_count + transition.abandoned,
+        "wait_count": transition.wait_count,
+        "waiting_since": transition.waiting_since or claim.notification.waiting_since,
         "started_at": claim.started_at,
         "duration": attempt.duration.total_seconds(),
         "outcome": attempt.outcome,

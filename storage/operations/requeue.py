@@ -61,6 +61,8 @@ def _requeuing(rescue: bool) -> Update:
             status=status.value,
             retry_count=0,
             abandoned_count=0,
+            wait_count=0,
+            waiting_since=None,
             next_retry_at=None,
             rescue_at=_NOW if rescue else None,
             last_error=None,

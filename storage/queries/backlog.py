@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, bindparam, func, select
+from sqlalchemy import Select, bindparam, exists, func, not_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from storage.operations.channel_states import OPEN
 from storage.operations.due import Way, channels, ways
 from storage.operations.leases import EXPIRED
-from storage.schema.tables import notification_events
+from storage.schema.tables import notification_channels, notification_events
 from storage.sql.types import UtcDateTime
 
 
@@ -17,12 +18,14 @@ class Backlog:
     """At one moment, across all processes that share the database."""
 
     oldest_due_at: datetime | None
-    """When the oldest due notification that nobody is attempting became due; None if there is none."""
+    """When the oldest due notification that nobody is attempting became due; None if there is none. What
+    waits in a channel that is closed for now is not overdue, and does not count."""
     leases_held: int
     """Notifications that a worker is attempting, or is about to attempt."""
 
 
 _n = notification_events.c
+_c = notification_channels.c
 _now = bindparam("now", type_=UtcDateTime)
 
 
@@ -35,7 +38,8 @@ def _oldest(way: Way) -> Select[datetime]:
         .order_by(*way.oldest_first)
         .limit(1)
     )
-    return select(func.min(first.scalar_subquery())).select_from(found)
+    closed = exists(select(_c.channel).where(_c.channel == found.c.name, not_(OPEN)))
+    return select(func.min(first.scalar_subquery())).select_from(found).where(not_(closed))
 
 
 _OLDEST_DUE = {

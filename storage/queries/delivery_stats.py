@@ -195,6 +195,7 @@ def _figures(outcomes: Counter[AttemptOutcome], died: int, retries: int, times: 
         attempts=outcomes.total(),
         delivered=outcomes[AttemptOutcome.SENT],
         failed=outcomes[AttemptOutcome.FAILED],
+        told_to_wait=outcomes[AttemptOutcome.TOLD_TO_WAIT],
         died=died,
         skipped=outcomes[AttemptOutcome.SKIPPED],
         abandoned=outcomes[AttemptOutcome.ABANDONED],

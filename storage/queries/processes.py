@@ -60,14 +60,19 @@ async def live_processes(connection: AsyncConnection, now: datetime) -> tuple[De
     )
 
 
+async def count_waiting(connection: AsyncConnection, channel: str) -> int:
+    """How many notifications of a channel wait for an attempt."""
+    counts = [(await connection.execute(count, {"in_channel": channel})).scalar_one() for count in COUNTS]
+    return sum(counts)
+
+
 async def unserved_channels(
     connection: AsyncConnection, served: Collection[str]
 ) -> tuple[UnservedChannel, ...]:
     """The channels for which notifications wait, other than those `served`."""
     found = []
     for channel in sorted(set((await connection.execute(WAITING)).scalars()).difference(served)):
-        counts = [(await connection.execute(count, {"in_channel": channel})).scalar_one() for count in COUNTS]
-        found.append(UnservedChannel(channel=channel, waiting=sum(counts)))
+        found.append(UnservedChannel(channel=channel, waiting=await count_waiting(connection, channel)))
     return tuple(found)
 
 

@@ -3,14 +3,14 @@
 from collections.abc import Collection
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, Select, bindparam, func, select
+from sqlalchemy import ColumnElement, Select, bindparam, func, select, union
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.models import OUR_STATUSES, AttemptOutcome, ChannelRecord, NotificationStatus, QueueCounts
-from storage.operations.due import FAILED, channels
+from storage.operations.due import FAILED, PENDING, channels
 from storage.operations.eligible import undelivered
 from storage.schema.rows import status_of
-from storage.schema.tables import notification_attempts, notification_events
+from storage.schema.tables import notification_attempts, notification_channels, notification_events
 from storage.sql.dialects import later_within
 from storage.sql.json_rows import Batch, encoded
 from storage.sql.types import UtcDateTime
@@ -46,6 +46,9 @@ COUNT_UNDELIVERED = select(func.count()).select_from(notification_events).where(
 OLDEST_DEAD = select(func.min(_n.created_at)).where(_n.status == NotificationStatus.DEAD.value)
 NEXT_RETRY = _first_retry()
 NEXT_RETRY_OF_CHANNELS = _first_retry(_failed.c.name.in_(select(Batch("channels").values)))
+_c = notification_channels.c
+CLOSED = select(_c.channel, _c.opens_at, _c.paused_until).where(_c.channel.in_(select(Batch("names").values)))
+WAITING = union(channels(PENDING), channels(FAILED))
 NEXT_LEASE_END = (
     select(_n.lease_expires_at).where(_n.lease_expires_at.is_not(None)).order_by(_n.lease_expires_at).limit(1)
 )
@@ -85,11 +88,28 @@ _FAILURE_AT = select(_a.error).where(
 async def next_due_at(
     connection: AsyncConnection, after: datetime, channels: Collection[str]
 ) -> datetime | None:
-    """When something of these channels next becomes due later than `after`, or any lease expires."""
-    parameters = {"now": after, "channels": encoded(channels)}
+    """When something of these channels next becomes due later than `after`, or any lease expires.
+
+    What waits in a closed channel is due when the channel opens.
+    """
+    closed = await closed_channels(connection, after, channels)
+    parameters = {"now": after, "channels": encoded(name for name in channels if name not in closed)}
     retry: datetime | None = (await connection.execute(NEXT_RETRY_OF_CHANNELS, parameters)).scalar_one()
     lease_end: datetime | None = (await connection.execute(NEXT_LEASE_END)).scalar()
-    return min((moment for moment in (retry, lease_end) if moment is not None), default=None)
+    moments = [retry, lease_end]
+    if closed:
+        waiting = (await connection.execute(WAITING)).scalars()
+        moments += [closed[name] for name in waiting if name in closed]
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
+async def closed_channels(
+    connection: AsyncConnection, after: datetime, channels: Collection[str]
+) -> dict[str, datetime]:
+    """The channels in which nothing may begin at `after`, and when that ends."""
+    states = await connection.execute(CLOSED, {"names": encoded(channels)})
+    ends = {name: max(opens_at or after, paused_until or after) for name, opens_at, paused_until in states}
+    return {name: end for name, end in ends.items() if end > after}
 
 
 async def channel_records(connection: AsyncConnection, since: datetime) -> list[ChannelRecord]:

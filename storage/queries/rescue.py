@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.models import UnservedChannel
 from storage.operations.due import PENDING, TAKEN_OVER, UNSCHEDULED
-from storage.queries.queue_stats import NEXT_LEASE_END
+from storage.queries.queue_stats import NEXT_LEASE_END, closed_channels
 from storage.schema.tables import notification_events
 from storage.sql.json_rows import Batch, encoded
 from storage.sql.types import UtcDateTime
@@ -72,6 +72,7 @@ async def next_due_at(
         created: datetime | None
         created = (await connection.execute(query, {**named, "moment": created_after})).scalar_one()
         moments.append(None if created is None else created + grace)
+    moments += (await closed_channels(connection, after, channels)).values()
     return min((moment for moment in moments if moment is not None), default=None)
 
 

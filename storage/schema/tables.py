@@ -1,4 +1,4 @@
-"""The tables: certctl's notifications with our additions, their attempts, and the audit log."""
+"""The tables: certctl's notifications with our additions, the attempts, the audit log, and what delivers."""
 
 from sqlalchemy import (
     Boolean,
@@ -48,6 +48,8 @@ notification_events = Table(
     Column("tried_channels", StorableText),
     # Of the trace in which it was accepted, as W3C Trace Context writes it.
     Column("traceparent", StorableText),
+    Column("wait_count", Integer, nullable=False, server_default="0"),
+    Column("waiting_since", UtcDateTime),
 )
 
 notification_attempts = Table(
@@ -97,6 +99,30 @@ notification_processes = Table(
     Column("seen_at", UtcDateTime, nullable=False),
     Column("left_at", UtcDateTime),
     Column("rescues", Boolean, nullable=False, server_default=text("false")),
+)
+
+
+# A channel without a row has nothing against it. Few channels have one, so it is read without an index.
+notification_channels = Table(
+    "notification_channels",
+    metadata,
+    Column("channel", ShortText(255), primary_key=True),
+    # When the next attempt may begin, whatever a person says; null: at once.
+    Column("opens_at", UtcDateTime),
+    Column("full_at", UtcDateTime),
+    Column("waits", Integer, nullable=False, server_default="0"),
+    Column("wait_until", UtcDateTime),
+    Column("recovering", Integer, nullable=False, server_default="0"),
+    # The ids of a few notifications, as a JSON array.
+    Column("failing", Text, nullable=False, server_default="[]"),
+    Column("held_since", UtcDateTime),
+    Column("held_until", UtcDateTime),
+    Column("probes", Integer, nullable=False, server_default="0"),
+    Column("probe_at", UtcDateTime),
+    Column("error", StorableText),
+    Column("paused_until", UtcDateTime),
+    Column("pause_reason", StorableText),
+    Column("paused_by", StorableText),
 )
 
 

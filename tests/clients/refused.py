@@ -62,5 +62,5 @@ def _settings(database: Path, webhook: str) -> dict[str, str]:
     return {
         "CERTCTL_DATABASE_URL": f"sqlite:///{database}",
         "CERTCTL_WEBHOOK_URL": webhook,
-        "CERTCTL_MCP_TOOLS": "triage,send,requeue,settle,purge",
+        "CERTCTL_MCP_TOOLS": "triage,send,requeue,settle,channels,purge",
     }

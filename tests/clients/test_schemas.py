@@ -37,6 +37,8 @@ def test_the_typescript_sdk_finds_that_every_answer_fits_its_schema(
         "send_notification": channel | {"type": "RenewalFailure", "message": "renewal failed"},
         "retry_due_notifications": {},
         "purge_notifications": {"created_before": "1h"},
+        "pause_channel": channel | {"until": "1h", "reason": "maintenance"},
+        "resume_channel": channel,
     }
     assert calls.keys() == TOOL_NAMES
     with in_javascript(

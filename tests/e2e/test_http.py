@@ -44,7 +44,7 @@ async def connected(server: HttpProcess, key: str | None, mode: ConnectMode) -> 
             yield client
 
 
-EVERY_TOOL = {"CERTCTL_MCP_TOOLS": "triage,send,requeue,settle,purge"}
+EVERY_TOOL = {"CERTCTL_MCP_TOOLS": "triage,send,requeue,settle,channels,purge"}
 
 
 @pytest.mark.parametrize("mode", MODES)

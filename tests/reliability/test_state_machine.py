@@ -365,6 +365,8 @@ def expected(row: model.Row) -> Notification:
         claimed_at=lease.claimed_at if lease else None,
         attempt_count=row.attempt_count,
         abandoned_count=row.abandoned_count,
+        wait_count=0,
+        waiting_since=None,
         **new_notification(channel=row.channel, idempotency_key=row.idempotency_key).model_dump(),
     )
 

@@ -27,6 +27,11 @@ async def test_axe_finds_nothing_serious(
     await page.get_by_text("Deliveries", exact=True).click()
     await expect(page.get_by_role("img")).to_be_visible()
     assert await grave_findings(axe, page) == []
+    await page.get_by_text("Channels", exact=True).click()
+    await page.get_by_role("button", name="Pause").first.click()
+    await expect(page.get_by_label("Reason")).to_be_visible()
+    assert await grave_findings(axe, page) == []
+    await page.get_by_role("button", name="Cancel").click()
     await page.get_by_role("tab", name="Dead letter").click()
     await expect(page.locator(".list tr[data-id]")).to_have_count(2)
     await page.get_by_role("button", name="By certificate").click()

@@ -350,6 +350,25 @@ async def test_the_numbers_and_the_chart_tell_how_deliveries_went(site: Site, vi
     await expect(page.get_by_role("row", name="Webhook 3 33.3%")).to_be_visible()
 
 
+async def test_a_channel_is_paused_with_a_reason_and_resumed(site: Site, visit: Visit) -> None:
+    site.store(Stored())
+    page = visit.page
+    await page.goto(site.url)
+    await expect(page.locator("#channels-line")).to_contain_text("all open")
+    await page.get_by_text("Channels", exact=True).click()
+    await page.get_by_role("button", name="Pause Webhook").click()
+    dialog = page.get_by_role("dialog", name="Pause Webhook?")
+    await dialog.get_by_label("For").select_option("4 hours")
+    await dialog.get_by_label("Reason").fill("moving house")
+    await dialog.get_by_role("button", name="Pause", exact=True).click()
+    await expect(dialog).to_be_hidden()
+    await expect(page.locator("#channel-rows")).to_contain_text("moving house")
+    await expect(page.locator("#channels-line")).to_have_text("Webhook paused")
+    assert visit.calls("pause_channel") == [{"channel": "Webhook", "until": "4h", "reason": "moving house"}]
+    await page.get_by_role("button", name="Resume Webhook").click()
+    await expect(page.locator("#channels-line")).to_contain_text("all open")
+
+
 async def test_the_tabs_are_gone_through_with_the_keyboard(site: Site, visit: Visit) -> None:
     site.store(Stored())
     page = visit.page

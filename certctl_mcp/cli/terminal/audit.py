@@ -27,7 +27,7 @@ def audit_rows(entries: Sequence[AuditRecord]) -> list[Text]:
                 Text(moment(entry.at)),
                 one_line(entry.actor),
                 Text(entry.action.value),
-                identifier(entry.notification_id),
+                identifier(entry.notification_id) if entry.notification_id else one_line(entry.detail, 120),
             ]
             for entry in entries
         ],

@@ -1,6 +1,6 @@
 """The JSON documents that commands print for programs, a model for each."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from certctl_mcp.services.channels import ChannelHealth
 from certctl_mcp.services.dashboard import DashboardSummary
@@ -42,6 +42,18 @@ class Channels(_Document):
     """Channels that no running process has, though notifications wait for them."""
     delivery: str | None = None
     """Who delivers on certctl's database."""
+
+
+class ChannelPaused(_Document):
+    """A channel that is paused."""
+
+    paused_until: AwareDatetime
+
+
+class ChannelResumed(_Document):
+    """A channel that is not paused."""
+
+    was_paused: bool
 
 
 class Migration(_Document):

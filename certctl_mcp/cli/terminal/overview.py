@@ -12,8 +12,9 @@ from certctl_mcp.cli.terminal.output import distance, one_line, pairs, status_te
 from certctl_mcp.services.channels import ChannelHealth
 from certctl_mcp.services.dashboard import DashboardSummary
 from certctl_mcp.services.limitations import LIMITATION_TEXTS
+from certctl_mcp.services.outlook import moment
 from certctl_mcp.text.untrusted import EXCERPT_LENGTH
-from storage.models import ChannelRecord
+from storage.models import ChannelClosure, ChannelRecord, Closure
 
 
 def summary_tables(summary: Summary) -> RenderableType:
@@ -34,9 +35,31 @@ def channel_table(channels: Sequence[ChannelHealth], now: datetime) -> Table:
             if channel.processes
             else "no running process delivers"
         )
+        closed = () if channel.closed is None else (closure_line(channel.closed),)
         doings = _doings(channel.record, now)
-        rows.add_row(one_line(channel.name), Group(one_line(channel.destination), serving, *doings))
+        rows.add_row(one_line(channel.name), Group(one_line(channel.destination), *closed, serving, *doings))
     return rows
+
+
+_CLOSED = {
+    Closure.PAUSED: "paused until {until}",
+    Closure.TOLD_TO_WAIT: "the receiver asked to wait until {until}",
+    Closure.HELD: "held since {since} in an outage, next probe at {until}",
+    Closure.RATE_LIMITED: "at its rate limit until {until}",
+}
+
+
+def closure_line(closure: ChannelClosure) -> Text:
+    """Why nothing goes out over a channel, until when, and how many wait."""
+    since = "" if closure.since is None else moment(closure.since)
+    line = Text(_CLOSED[closure.state].format(until=moment(closure.until), since=since), style="yellow")
+    line.append(f"; {closure.waiting} waiting")
+    if closure.by is not None:
+        line.append("; by ").append_text(one_line(closure.by, EXCERPT_LENGTH))
+    said = closure.reason or closure.error
+    if said is not None:
+        line.append(": ").append_text(one_line(said, EXCERPT_LENGTH))
+    return line
 
 
 def _doings(record: ChannelRecord | None, now: datetime) -> Iterator[Text]:
@@ -70,6 +93,9 @@ def _queue(summary: DashboardSummary) -> Table:
     if summary.notifications_stuck:
         told = f"{summary.notifications_stuck}: certctl's server left them, and nobody attempts them again"
         facts.add_row("Stuck", Text(told, style="red"))
+    if summary.channels_closed:
+        closed = f"{summary.channels_closed}; certctl-mcp channels shows why"
+        facts.add_row("Channels closed for now", Text(closed, style="yellow"))
     facts.add_row("Oldest dead letter", when(summary.oldest_dead_at, now))
     facts.add_row("Next retry", when(summary.next_retry_at, now))
     return facts

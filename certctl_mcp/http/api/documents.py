@@ -16,6 +16,7 @@ from storage.models import (
     AttemptOutcome,
     AuditAction,
     AuditEntry,
+    ChannelClosure,
     Notification,
 )
 
@@ -43,6 +44,45 @@ def _within_max_length(message: str) -> str:
 
 class _Document(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+
+class PauseChannel(BaseModel):
+    """A pause of a channel."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    until: Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=_NO_NUL)]
+    """ISO 8601, or how long, such as 2h. At most 30 days ahead."""
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=_NO_NUL)]
+
+
+class ChannelPaused(_Document):
+    """Nothing is attempted over the channel until then."""
+
+    paused_until: datetime
+
+
+class ChannelResumed(_Document):
+    """The channel is not paused any more."""
+
+    was_paused: bool
+
+
+class ChannelDocument(_Document):
+    """A channel, and why nothing goes out over it if that is so."""
+
+    name: str
+    destination: str
+    """Its kind and address, without secrets."""
+    processes: int
+    """Running processes that deliver over it."""
+    closed: ChannelClosure | None = None
+
+
+class ChannelList(_Document):
+    """The channels, in the order of the settings."""
+
+    data: tuple[ChannelDocument, ...]
 
 
 class CreateNotification(BaseModel):

@@ -23,6 +23,8 @@ _CHANGING = {
 _SENDING = {"422": "The channel is not configured, or the Idempotency-Key was used with different contents."}
 _LISTING = {"422": "The cursor is invalid, or was given together with a page."}
 
+_PAUSING = {"422": "There is no such channel, or the end of the pause is past or too far ahead."}
+
 _OPEN = frozenset({"/health", "/ready", "/api/v1/auth/info", "/api/v1/version"})
 
 Document = dict[str, Any]
@@ -68,6 +70,7 @@ def _complete(path: str, method: str, operation: Document, *, with_keys: bool) -
     described |= _CHANGING if method == "post" else {}
     if path.endswith("/notifications"):
         described |= _SENDING if method == "post" else _LISTING
+    described |= _PAUSING if "{name}" in path else {}
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     for status, description in described.items():
         responses.setdefault(status, {"description": description}).setdefault("content", {}).update(content)

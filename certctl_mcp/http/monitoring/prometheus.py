@@ -23,12 +23,12 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from certctl_mcp import __version__
-from certctl_mcp.delivery.metrics import AttemptMeter, Durations
+from certctl_mcp.delivery.metrics import OTHER, AttemptMeter, Durations
 from certctl_mcp.http.monitoring.requests import RequestMetrics
 from certctl_mcp.mcp_server.call_meter import CallMeter, CallOutcome
 from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.services.dashboard import DashboardSummary
-from storage.models import AttemptOutcome
+from storage.models import AttemptOutcome, ChannelClosure, Closure
 from storage.queries.backlog import Backlog
 
 UNRECORDED = "unrecorded"
@@ -55,6 +55,7 @@ class Snapshot:
     attempts: AttemptMeter | None = None
     requests: RequestMetrics | None = None
     calls: CallMeter | None = None
+    closures: tuple[ChannelClosure, ...] | None = None
 
     def could_read(self, part: str) -> bool:
         return self.summary is not None and part not in self.summary.unreadable
@@ -87,7 +88,7 @@ class _Collected(Collector):
     def collect(self) -> Iterable[Metric]:
         yield from _process(self._snapshot)
         yield from _fleet(self._snapshot, strict=self._strict)
-        for part in (_queue, _backlog, _attempts, _requests, _calls):
+        for part in (_queue, _backlog, _attempts, _channels, _requests, _calls):
             yield from part(self._snapshot)
         yield from _PROCESS.collect()
 
@@ -250,7 +251,8 @@ def _attempts(snapshot: Snapshot) -> Iterator[Metric]:
         return
     ended = CounterMetricFamily(
         "certctl_notification_attempts",
-        "Attempts that have ended in this process. failed: will be retried; dead: was the last one; skipped: "
+        "Attempts that have ended in this process. failed: will be retried; dead: was the last one; "
+        "told_to_wait: the receiver refused everything for now, which spends no attempt; skipped: "
         "the channel has no notifier; unrecorded: the outcome came too late or could not be written. "
         "Channels that are not configured count as other. kind: why a failed or dead one failed.",
         labels=["channel", "outcome", "kind"],
@@ -269,6 +271,33 @@ def _attempts(snapshot: Snapshot) -> Iterator[Metric]:
         _add(took, channel, durations)
     yield ended
     yield took
+
+
+def _channels(snapshot: Snapshot) -> Iterator[Metric]:
+    if snapshot.closures is None or snapshot.attempts is None:
+        return
+    closed = GaugeMetricFamily(
+        "certctl_notification_channel_closed",
+        "1 while nothing goes out over a channel. paused: by a person; told_to_wait: the receiver asked to "
+        "be called later; held: an outage, in which single attempts probe it; rate_limited: at its rate, and "
+        "more waits.",
+        labels=["channel", "state"],
+    )
+    waiting = GaugeMetricFamily(
+        "certctl_notification_channel_waiting",
+        "Notifications that wait for a channel over which nothing goes out.",
+        labels=["channel"],
+    )
+    known = snapshot.attempts.durations
+    found: dict[str, list[ChannelClosure]] = {channel: [] for channel in known}
+    for closure in snapshot.closures:
+        found[closure.channel if closure.channel in known else OTHER].append(closure)
+    for channel, closures in found.items():
+        for state in Closure:
+            closed.add_metric([channel, state.value], any(one.state is state for one in closures))
+        waiting.add_metric([channel], sum(one.waiting for one in closures))
+    yield closed
+    yield waiting
 
 
 def _requests(snapshot: Snapshot) -> Iterator[Metric]:

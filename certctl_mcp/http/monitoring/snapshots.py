@@ -16,6 +16,7 @@ from certctl_mcp.runtime.application import Application
 from certctl_mcp.services.dashboard import DashboardSummary
 from storage.clock import Clock
 from storage.errors import StorageError
+from storage.models import ChannelClosure
 from storage.queries.backlog import Backlog
 
 SNAPSHOT_TIMEOUT = timedelta(seconds=8)
@@ -47,13 +48,17 @@ class Snapshots:
         attempts: AttemptMeter | None = None
         summary: DashboardSummary | None = None
         backlog: Backlog | None = None
+        closures: tuple[ChannelClosure, ...] | None = None
         with suppress(StorageError), anyio.move_on_after(within.total_seconds()):
             application = await self._application()
             attempts = application.retry_loop.meter
             summary = await application.stats.dashboard_summary()
             backlog = await application.stats.backlog()
+            closures = await application.repository.channel_closures()
         uptime = time.monotonic() - self._started
-        return Snapshot(self._clock(), uptime, summary, backlog, attempts, self._requests, self._calls)
+        return Snapshot(
+            self._clock(), uptime, summary, backlog, attempts, self._requests, self._calls, closures
+        )
 
 
 async def metrics_response(snapshots: Snapshots, accept: str) -> Response:

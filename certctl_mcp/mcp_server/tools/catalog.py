@@ -11,6 +11,7 @@ from certctl_mcp.mcp_server.tools.bulk import (
     purge_notifications,
     requeue_notifications,
 )
+from certctl_mcp.mcp_server.tools.channels import pause_channel, resume_channel
 from certctl_mcp.mcp_server.tools.delivery_report import delivery_report
 from certctl_mcp.mcp_server.tools.details import get_notification
 from certctl_mcp.mcp_server.tools.diagnosis import diagnose_dead_letters
@@ -33,6 +34,9 @@ _READS_OTHERS_TEXT = ToolAnnotations(read_only_hint=True, open_world_hint=True)
 _DELIVERS = ToolAnnotations(
     read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True
 )
+_PAUSES = ToolAnnotations(
+    read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+)
 _SETTLES = ToolAnnotations(
     read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False
 )
@@ -53,6 +57,8 @@ _TOOLS: dict[_Function, tuple[str, ToolAnnotations]] = {
     retry_due_notifications: ("Retry what is due", _DELIVERS),
     mark_notification_read: ("Mark a notification read", _SETTLES),
     mark_notifications_read: ("Mark many notifications read", _SETTLES),
+    pause_channel: ("Pause a channel", _PAUSES),
+    resume_channel: ("Resume a channel", _DELIVERS),
     purge_notifications: ("Delete old notifications", _SETTLES),
 }
 

@@ -32,6 +32,7 @@ _OUTCOMES = (
     (AttemptOutcome.SENT, "delivered", "#4cae8b"),
     (AttemptOutcome.SKIPPED, "skipped", "#a9b1ba"),
     (AttemptOutcome.ABANDONED, "abandoned", "#7d5ba6"),
+    (AttemptOutcome.TOLD_TO_WAIT, "told to wait", "#5b8db8"),
     (AttemptOutcome.FAILED, "failed, to retry", "#f2b134"),
     (AttemptOutcome.DEAD, "dead", "#b3123b"),
 )

@@ -39,6 +39,7 @@ class Figures(TypedDict):
     success_rate: NotRequired[float]
     retries: NotRequired[int]
     failed: NotRequired[int]
+    told_to_wait: NotRequired[int]
     died: NotRequired[int]
     skipped: NotRequired[int]
     abandoned: NotRequired[int]
@@ -156,6 +157,8 @@ def _figures(told: DeliveryFigures) -> Figures:
         figures["retries"] = told.retries
     if told.failed:
         figures["failed"] = told.failed
+    if told.told_to_wait:
+        figures["told_to_wait"] = told.told_to_wait
     if told.died:
         figures["died"] = told.died
     if told.skipped:

@@ -74,8 +74,11 @@ class NotificationDetails(TypedDict):
 
     account: Annotated[str, Field(description="The server's own words")]
     under_way: bool
-    notification: Row
-    attempts: Annotated[list[AttemptRow], Field(description=f"The newest {MOST_ATTEMPTS}, oldest first")]
+    notification: Annotated[Row, WithJsonSchema({"type": "object", "description": "As list_notifications"})]
+    attempts: Annotated[
+        list[Annotated[AttemptRow, WithJsonSchema({"type": "object"})]],
+        Field(description=f"The newest {MOST_ATTEMPTS}, oldest first"),
+    ]
     next_offset: NotRequired[int]
     earlier_attempts: NotRequired[int]
     done: NotRequired[

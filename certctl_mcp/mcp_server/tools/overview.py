@@ -12,7 +12,7 @@ from certctl_mcp.mcp_server.tools.rows import Moment, UntrustedChannel, iso
 from certctl_mcp.runtime.lifespan import Opening
 from certctl_mcp.services.dashboard import DashboardSummary
 from certctl_mcp.text.untrusted import EXCERPT_LENGTH, clean_excerpt, clean_name, escape_hidden
-from storage.models import AttemptOutcome, ChannelRecord
+from storage.models import AttemptOutcome, ChannelClosure, ChannelRecord, Closure
 
 if TYPE_CHECKING:
     from certctl_mcp.services.channels import ChannelHealth
@@ -30,14 +30,34 @@ class LastDay(TypedDict):
     untrusted: NotRequired[UntrustedError]
 
 
+class UntrustedClosure(TypedDict):
+    """What people and receivers wrote."""
+
+    reason: NotRequired[str]
+    by: NotRequired[str]
+    error: NotRequired[str]
+
+
+class ClosedRow(TypedDict):
+    """Why nothing goes out over a channel."""
+
+    state: Closure
+    until: Moment
+    waiting: int
+    since: NotRequired[Moment]
+    hold_ends_at: NotRequired[Moment]
+    untrusted: NotRequired[UntrustedClosure]
+
+
 class ChannelRow(TypedDict):
     """A channel."""
 
     name: str
     destination: str
     processes: int
+    closed: NotRequired[Annotated[ClosedRow, WithJsonSchema({"type": "object"})]]
     # Absent if nothing was attempted.
-    last_day: NotRequired[LastDay]
+    last_day: NotRequired[Annotated[LastDay, WithJsonSchema({"type": "object"})]]
 
 
 class Unserved(TypedDict):
@@ -73,6 +93,7 @@ _FIELDS_OF = {
         "processes_alive",
         "waiting_unserved",
         "notifications_stuck",
+        "channels_closed",
     ),
 }
 """The counts of each part of the summary. A count that could not be read is not shown as zero."""
@@ -95,7 +116,8 @@ async def summary_now(opening: Opening) -> dict[str, object]:
 
 
 async def list_channels(ctx: ToolContext) -> Annotated[CallToolResult, Channels]:
-    """The channels, where each delivers to, and how its attempts went in the last 24 hours.
+    """The channels, where each delivers to, why nothing goes out now if it is `closed`, and how its attempts
+    went in the last 24 hours.
 
     Nothing can be sent over any other channel.
     """
@@ -124,9 +146,33 @@ def _channel(health: "ChannelHealth") -> ChannelRow:
         "destination": escape_hidden(health.destination),
         "processes": health.processes,
     }
+    if health.closed is not None:
+        channel["closed"] = _closed(health.closed)
     if health.record is not None:
         channel["last_day"] = _last_day(health.record)
     return channel
+
+
+def _closed(closure: ChannelClosure) -> ClosedRow:
+    row: ClosedRow = {
+        "state": closure.state,
+        "until": iso(closure.until),
+        "waiting": closure.waiting,
+    }
+    if closure.since is not None:
+        row["since"] = iso(closure.since)
+    if closure.ends_at is not None:
+        row["hold_ends_at"] = iso(closure.ends_at)
+    untrusted: UntrustedClosure = {}
+    if closure.reason is not None:
+        untrusted["reason"] = clean_excerpt(closure.reason, EXCERPT_LENGTH).text
+    if closure.by is not None:
+        untrusted["by"] = clean_name(closure.by)
+    if closure.error is not None:
+        untrusted["error"] = clean_excerpt(closure.error, EXCERPT_LENGTH).text
+    if untrusted:
+        row["untrusted"] = untrusted
+    return row
 
 
 def _last_day(record: ChannelRecord) -> LastDay:

@@ -11,6 +11,7 @@ _MARKS = (
     (AttemptOutcome.SENT, "#", "delivered"),
     (AttemptOutcome.SKIPPED, "s", "skipped"),
     (AttemptOutcome.ABANDONED, "a", "abandoned"),
+    (AttemptOutcome.TOLD_TO_WAIT, "w", "told to wait"),
     (AttemptOutcome.FAILED, "f", "failed, to retry"),
     (AttemptOutcome.DEAD, "D", "dead"),
 )

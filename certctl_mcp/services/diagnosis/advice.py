@@ -7,6 +7,8 @@ from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.services.delivering import CERTCTL_CHANNELS, Deliverer
 from certctl_mcp.services.diagnosis.kinds import REMEDIES
 from certctl_mcp.services.diagnosis.spans import Span
+from certctl_mcp.services.outlook import moment
+from storage.models import ChannelClosure, Closure
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +18,8 @@ class Standing:
     deliverer: Deliverer
     delivered_at: datetime | None
     """When its newest successful attempt began, within the period looked at. None if it failed after that."""
+    closed: ChannelClosure | None = None
+    """Why nothing goes out over it now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,16 @@ class Advice:
     cause: str
     action: str
     requeue: bool
+
+
+_CLOSED = {
+    Closure.PAUSED: "its channel is paused until {until}",
+    Closure.TOLD_TO_WAIT: "its receiver asked to wait until {until}",
+    Closure.HELD: "its channel is held in an outage, and is probed again at {until}",
+}
+"""A rate limit is no reason to wait with a requeue."""
+
+_AFTER_REQUEUE = "what is requeued waits until then and spends no attempt"
 
 
 def advise(span: Span, standing: Standing) -> Advice:
@@ -46,8 +60,11 @@ def _action(span: Span, standing: Standing) -> tuple[str, bool]:
         return _while_retried(remedy.fix, remedy.passes or delivers_again), False
     if span.kind is FailureKind.NO_NOTIFIER:
         return "it is configured now: requeue", True
-    if delivers_again:
-        return "it delivers again: requeue now", True
+    if standing.closed is not None and standing.closed.state in _CLOSED:
+        closed = _CLOSED[standing.closed.state].format(until=moment(standing.closed.until))
+        return f"{closed}; {_AFTER_REQUEUE}", not span.kind.is_permanent
+    if delivers_again and standing.delivered_at is not None:
+        return f"it is delivering again since {moment(standing.delivered_at)}: requeue now", True
     return remedy.fix, not span.kind.is_permanent
 
 

@@ -76,6 +76,7 @@ async def diagnose(
     shown = (await anyio.to_thread.run_sync(spans, groups, MOST_FINDINGS))[:MOST_FINDINGS]
     delivering = await _delivering(repository, shown, now)
     dead = counts[NotificationStatus.DEAD]
+    closures = {closure.channel: closure for closure in await repository.channel_closures()} if shown else {}
     return Diagnosis(
         urgency=await _urgency(repository, wanted, dead, now) if dead else None,
         dead=dead,
@@ -84,7 +85,12 @@ async def diagnose(
         findings=[
             Finding(
                 span,
-                advise(span, Standing(deliverer(span.channel), delivering.get(span.channel))),
+                advise(
+                    span,
+                    Standing(
+                        deliverer(span.channel), delivering.get(span.channel), closures.get(span.channel)
+                    ),
+                ),
                 dead_of_channel[span.channel],
             )
             for span in shown

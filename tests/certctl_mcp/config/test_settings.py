@@ -500,8 +500,8 @@ def test_files_that_other_users_can_read_are_warned_about(tmp_path: Path) -> Non
         (
             '[channels.ops]\nkind = "teams"\nwebhook_url = "https://a.example"\nzzz = 1',
             "channels.ops.zzz is not a setting: must be one of proxy, ca_file, client_cert, "
-            "client_key, connect_timeout, kind, webhook_url, concurrency, fallback, fallback_recipient, "
-            "templates",
+            "client_key, connect_timeout, kind, webhook_url, burst, concurrency, fallback, "
+            "fallback_recipient, rate, sessions, templates",
         ),
     ],
 )

@@ -49,7 +49,7 @@ async def serve(database: Database, database_url: str, clock: SettableClock) -> 
             "CERTCTL_WEBHOOK_URL": "http://127.0.0.1:9/",
             "CERTCTL_SLACK_WEBHOOK_URL": "http://127.0.0.1:9/slack",
             # Every tool, also those that an operator has to name.
-            "CERTCTL_MCP_TOOLS": "triage,send,requeue,settle,purge",
+            "CERTCTL_MCP_TOOLS": "triage,send,requeue,settle,channels,purge",
         }
         settings = load_settings(None, given | environ)
         open_application = opener(database, clock, {"Webhook": Destination(), "Slack": Destination()})

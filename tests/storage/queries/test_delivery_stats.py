@@ -34,6 +34,7 @@ async def test_a_period_without_attempts_has_no_figures(queue: Queue) -> None:
         attempts=0,
         delivered=0,
         failed=0,
+        told_to_wait=0,
         died=0,
         skipped=0,
         abandoned=0,

@@ -1,10 +1,12 @@
 """What is asked of the repository often, or by somebody who waits, and the indexes that are to answer it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 
+from storage.channel_state import LONGEST_WAIT, ChannelRules, Rate, ToldToWait
 from storage.models import AuditAction, NotificationFilter, NotificationStatus, Room
-from tests.builders import CHANNELS, NOON, TOOK, WAIT, Queue, new_notification, next_due_at
+from storage.operations.channel_states import Report
+from tests.builders import CHANNELS, NOON, TOOK, WAIT, Queue, new_notification
 
 Operation = Callable[[Queue], Awaitable[object]]
 
@@ -39,6 +41,25 @@ async def claim_suspects(queue: Queue) -> None:
     await queue.claim_due(channels=CHANNELS, slots=1, suspects=True)
 
 
+async def claim_beside_closed_channels(queue: Queue) -> None:
+    """All but one channel wait, whose notifications are most of what is due."""
+    await close(queue, CHANNELS - {"Slack"})
+    claims = await queue.claim_due(channels=CHANNELS, slots=20, room=Room(10), rules={})
+    assert {claim.notification.channel for claim in claims} == {"Slack"}
+    await queue.claim_due(channels=CHANNELS, slots=20, rules={"Slack": ChannelRules(Rate(WAIT), sessions=3)})
+
+
+async def close(queue: Queue, channels: Iterable[str]) -> None:
+    for channel in channels:
+        told = ToldToWait(LONGEST_WAIT, "HTTP 429")
+        await queue.repository.report(Report(channel, told, ChannelRules()))
+
+
+async def next_due(queue: Queue) -> None:
+    await close(queue, ["Teams"])
+    await queue.repository.next_due_at(after=queue.clock(), channels=CHANNELS)
+
+
 async def claim_after_leases_ended(queue: Queue) -> None:
     await queue.claim_due(channels=CHANNELS, slots=1, lease=timedelta(0))
     await queue.claim_due(channels=CHANNELS, slots=1)
@@ -68,6 +89,7 @@ CHANGES: dict[str, tuple[Operation, set[str]]] = {
         {"events_idempotency_key"},
     ),
     "claim": (claim, DUE | {"primary key"}),
+    "claim beside closed channels": (claim_beside_closed_channels, DUE | {"primary key"}),
     "claim suspects": (claim_suspects, DUE),
     "claim after leases ended": (claim_after_leases_ended, DUE | {"primary key"}),
     "sent": (outcome("record_sent", TOOK), DUE | {"primary key"}),
@@ -90,7 +112,7 @@ QUESTIONS: dict[str, tuple[Operation, set[str]]] = {
         lambda queue: queue.repository.audit("notif-00000009", limit=10),
         {"audit_notification"},
     ),
-    "next due": (lambda queue: next_due_at(queue.repository), {"events_failed", "events_lease"}),
+    "next due": (next_due, DUE),
     "channels' records": (
         lambda queue: queue.repository.channel_records(timedelta(days=1)),
         {"attempts_recent"},

@@ -14,6 +14,7 @@ RUNS = 7
 
 _PLANNED = ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE")
 _OURS = "notification_"
+_OF_FEW_ROWS = "notification_channels"
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,9 @@ def _literal(value: object) -> str:
 def _scans(node: dict[str, Any], *, limited: bool = False) -> Iterator[Scan]:
     kind = node.get("Node Type", "")
     table, index = node.get("Relation Name", ""), node.get("Index Name", "")
-    if "Scan" in kind and (table.startswith(_OURS) or _OURS in index) and kind != "Bitmap Heap Scan":
+    read = table or index
+    ours = _OURS in read and not read.startswith(_OF_FEW_ROWS)
+    if "Scan" in kind and ours and kind != "Bitmap Heap Scan":
         name = "primary key" if index.endswith("_pkey") else index.removeprefix("idx_notification_")
         yield Scan(kind, name, limited or "Index Cond" in node)
     for part in node.get("Plans", ()):

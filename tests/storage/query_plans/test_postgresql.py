@@ -33,7 +33,9 @@ ALSO: dict[str, set[str]] = {
     "dead letters of a certificate counted": {"events_newest_by_status"},
     "dead letters of a recipient": {"events_newest_by_recipient"},
     "status in a period": {"events_newest"},
+    "channel": {"events_newest"},
     "type": {"events_newest"},
+    "what was sent over a channel": {"events_newest_by_status"},
 }
 """Where statistics make another index as good."""
 

@@ -121,3 +121,28 @@ def test_the_audit_knows_whose_command_it_was(command_line: CommandLine) -> None
     (entry,) = command_line.having(lambda queue: queue.repository.audit(dead.id, limit=10))
     assert entry.actor.startswith("cli:")
     assert entry.action.value == "requeue"
+
+
+def test_a_channel_is_paused_and_resumed(command_line: CommandLine) -> None:
+    command_line(*ALERT)
+    code, out, err = command_line("pause", "Webhook", "--until", "2h", "--reason", "maintenance")
+    assert (code, err) == (0, "")
+    assert out.startswith("Paused until ")
+    shown = command_line("channels").out
+    assert "paused until" in shown
+    assert "maintenance" in shown
+    assert "Webhook until" in command_line("audit").out
+    assert command_line("resume", "Webhook").out == "Resumed.\n"
+    assert command_line("resume", "Webhook").out == "It was not paused.\n"
+    assert "paused" not in command_line("channels").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(("Nowhere", "--until", "2h"), 2), (("Webhook", "--until", "soon"), 1), (("Webhook",), 2)],
+)
+def test_a_pause_that_says_too_little_is_refused(
+    command_line: CommandLine, arguments: tuple[str, ...], code: int
+) -> None:
+    command_line(*ALERT)
+    assert command_line("pause", *arguments, "--reason", "maintenance").code == code

@@ -8,7 +8,7 @@ import pytest
 
 from storage.models import NotificationStatus
 from tests.builders import NOON, Queue
-from tests.certctl_mcp.http.conftest import ADMIN, OPERATOR, Serve, Served
+from tests.certctl_mcp.http.conftest import ADMIN, OPERATOR, READER, Serve, Served
 from tests.storage.foreign import insert_row
 
 LIST = "/api/v1/notifications"
@@ -404,3 +404,25 @@ async def test_the_audit_knows_whose_key_it_was(served: Served, queue: Queue) ->
 
     assert await audit(dead.id) == [("http:otto", "requeue"), ("http:ada", "mark read")]
     assert await audit(created["id"]) == [("http:otto", "send"), ("http:otto", "mark read")]
+
+
+async def test_a_channel_is_paused_and_resumed(served: Served, queue: Queue) -> None:
+    await queue.pending()
+    pause = {"until": "2h", "reason": "maintenance"}
+    async with served.client(OPERATOR) as client:
+        paused = await client.post("/api/v1/channels/Webhook/pause", json=pause)
+        assert (paused.status_code, paused.json()) == (200, {"paused_until": "2026-01-01T14:00:00Z"})
+        listed = (await client.get("/api/v1/channels")).json()["data"]
+        (closed,) = [row["closed"] for row in listed if row["name"] == "Webhook"]
+        assert (closed["state"], closed["reason"], closed["waiting"]) == ("paused", "maintenance", 1)
+        resumed = await client.post("/api/v1/channels/Webhook/resume")
+        assert (resumed.status_code, resumed.json()) == (200, {"was_paused": True})
+        unknown = await client.post("/api/v1/channels/Nowhere/pause", json=pause)
+        assert unknown.status_code == 422
+
+
+async def test_a_reader_pauses_nothing(served: Served) -> None:
+    async with served.client(READER) as client:
+        refused = await client.post("/api/v1/channels/Webhook/resume")
+        assert refused.status_code == 403
+        assert "may not pause channels" in refused.json()["message"]

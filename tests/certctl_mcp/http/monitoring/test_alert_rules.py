@@ -65,7 +65,7 @@ async def test_what_is_asked_for_is_there(found: Scrape, path: Path) -> None:
 
 
 def test_the_rules_are_valid() -> None:
-    assert "10 rules found" in promtool("check", "rules", RULES)
+    assert "12 rules found" in promtool("check", "rules", RULES)
 
 
 def test_the_rules_alert_when_they_should_and_not_else() -> None:

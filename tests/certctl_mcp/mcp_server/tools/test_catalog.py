@@ -22,8 +22,10 @@ DELIVERING = {
     "requeue_notification",
     "requeue_notifications",
     "retry_due_notifications",
+    "resume_channel",
 }
 SETTLING = {"mark_notification_read", "mark_notifications_read", "purge_notifications"}
+PAUSING = {"pause_channel"}
 TOOLS = catalog()
 
 LONGEST_NAME = 40
@@ -43,7 +45,7 @@ def schemas(value: object) -> Iterator[dict[str, object]]:
 
 
 def test_these_tools_are_served() -> None:
-    assert {tool.name for tool in TOOLS} == READING | DELIVERING | SETTLING
+    assert {tool.name for tool in TOOLS} == READING | DELIVERING | SETTLING | PAUSING
 
 
 @each_tool
@@ -74,7 +76,7 @@ def test_it_says_whether_it_changes_anything(tool: Tool) -> None:
     assert tool.annotations.open_world_hint is open_world
     if tool.name not in READING:
         assert tool.annotations.destructive_hint is (tool.name in SETTLING)
-        assert tool.annotations.idempotent_hint is (tool.name in SETTLING)
+        assert tool.annotations.idempotent_hint is (tool.name in SETTLING | PAUSING)
 
 
 @each_tool

@@ -66,7 +66,11 @@ TOOLS: dict[str, Callable[[Planted], Iterable[Arguments]]] = {
         {"period": "2m", "until": planted.until.isoformat(), "chart": planted.text == SHORT[0]}
     ],
     "dashboard_summary": once,
-    "list_channels": once,
+    "pause_channel": lambda planted: [
+        {"channel": "Webhook", "until": "1h", "reason": planted.text[:500].strip() or "-"}
+    ],
+    "list_channels": lambda _: [{}],
+    "resume_channel": lambda _: [{"channel": "Webhook"}],
     "send_notification": lambda planted: [
         {"type": planted.text[:255], "channel": "Webhook", "message": planted.text, "idempotency_key": "key"}
     ],
@@ -86,6 +90,7 @@ SHOWING = {
     "diagnose_dead_letters",
     "delivery_report",
     "send_test_notification",
+    "list_channels",
 }
 """Tools whose answers hold text from outside, whatever it is."""
 
@@ -135,7 +140,7 @@ def meet(database: Database, database_url: str, clock: SettableClock, webhook: D
         environ = {
             "CERTCTL_DATABASE_URL": database_url,
             "CERTCTL_WEBHOOK_URL": "http://127.0.0.1:9/",
-            "CERTCTL_MCP_TOOLS": "triage,send,requeue,settle,purge",
+            "CERTCTL_MCP_TOOLS": "triage,send,requeue,settle,channels,purge",
         }
         serving = server(database, clock, load_settings(None, environ), {"Webhook": webhook})
         return overheard(serving, mode, asks=asks)

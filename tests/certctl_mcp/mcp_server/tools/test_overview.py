@@ -1,5 +1,7 @@
 """`dashboard_summary` and `list_channels`: a first look."""
 
+import pytest
+
 from storage.database import Database
 from storage.operations.processes import Heartbeat
 from tests.builders import Queue
@@ -49,3 +51,34 @@ async def test_a_channel_tells_how_it_has_done_lately(assistant: Assistant, queu
         "last_failed_at": "2026-01-01T12:00:00Z",
         "untrusted": {"error": "HTTP 410 gone"},
     }
+
+
+async def test_a_paused_channel_says_until_when_and_why(assistant: Assistant, queue: Queue) -> None:
+    await queue.pending()
+    paused = await assistant.call("pause_channel", channel="Webhook", until="2h", reason="moving\u202e house")
+    assert paused == {"paused_until": "2026-01-01T14:00:00Z"}
+    (channel,) = (await assistant.call("list_channels"))["channels"]
+    closed = channel["closed"]
+    assert (closed["state"], closed["until"], closed["waiting"]) == ("paused", "2026-01-01T14:00:00Z", 1)
+    assert closed["untrusted"]["reason"] == "moving\\u{202e} house"
+    assert (await assistant.call("dashboard_summary"))["channels_closed"] == 1
+    assert await assistant.call("resume_channel", channel="Webhook") == {"was_paused": True}
+    assert await assistant.call("resume_channel", channel="Webhook") == {"was_paused": False}
+    assert "closed" not in (await assistant.call("list_channels"))["channels"][0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ({"until": "2025-12-31"}, "until: must lie ahead"),
+        ({"until": "31d"}, "until: must lie ahead, by at most 30 days"),
+        ({"until": "soon"}, "until: give how long"),
+        ({"reason": " "}, "reason: must be a text"),
+        ({"channel": "Webhok"}, "did you mean 'Webhook'?"),
+    ],
+)
+async def test_a_pause_without_a_channel_an_end_or_a_reason_is_refused(
+    assistant: Assistant, arguments: dict[str, str], problem: str
+) -> None:
+    given = {"channel": "Webhook", "until": "1h", "reason": "maintenance"} | arguments
+    assert problem in await assistant.refused("pause_channel", **given)

@@ -10,6 +10,7 @@ from certctl_mcp.services.delivering import Deliverer
 from certctl_mcp.services.diagnosis.advice import Standing, advise
 from certctl_mcp.services.diagnosis.kinds import REMEDIES
 from certctl_mcp.services.diagnosis.spans import Span
+from storage.models import ChannelClosure, Closure
 from tests.builders import NOON
 
 SPAN = Span(
@@ -36,7 +37,7 @@ OF_CHANNEL = [kind for kind in FailureKind if kind not in OF_ONE_ALERT | {Failur
 def test_a_channel_that_delivers_again_is_to_be_requeued(kind: FailureKind) -> None:
     advice = advise(replace(SPAN, kind=kind), SINCE)
     assert advice.requeue
-    assert advice.action == "it delivers again: requeue now"
+    assert advice.action == "it is delivering again since 2026-01-01 14:00:00 UTC: requeue now"
 
 
 @pytest.mark.parametrize("kind", OF_CHANNEL)
@@ -86,3 +87,25 @@ def test_certctl_s_server_has_its_own_channels_and_no_others() -> None:
     advice = advise(replace(SPAN, channel="Pager in the cellar"), CERTCTL)
     assert not advice.requeue
     assert "no such channel" in advice.action
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (Closure.PAUSED, "its channel is paused until 2026-01-01 15:00:00 UTC"),
+        (Closure.TOLD_TO_WAIT, "its receiver asked to wait until 2026-01-01 15:00:00 UTC"),
+        (Closure.HELD, "its channel is held in an outage, and is probed again at 2026-01-01 15:00:00 UTC"),
+    ],
+)
+def test_a_closed_channel_comes_first(state: Closure, said: str) -> None:
+    closed = ChannelClosure(channel="Slack", state=state, until=NOON + timedelta(hours=3), waiting=5)
+    advice = advise(SPAN, replace(SINCE, closed=closed))
+    assert advice.action == f"{said}; what is requeued waits until then and spends no attempt"
+    assert advice.requeue
+
+
+def test_a_rate_limit_is_no_reason_to_wait() -> None:
+    closed = ChannelClosure(
+        channel="Slack", state=Closure.RATE_LIMITED, until=NOON + timedelta(hours=3), waiting=5
+    )
+    assert advise(SPAN, replace(SINCE, closed=closed)) == advise(SPAN, SINCE)

@@ -1,0 +1,172 @@
+"""The states of the channels: read, and changed by what the attempts over a channel say about it.
+
+A channel without a row has nothing against it. A row is locked before its state is read to be changed, so
+that all processes together stay within a channel's rate.
+"""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, and_, delete, exists, literal_column, or_, select, true
+
+from storage.channel_state import (
+    LONGEST_WAIT,
+    ChannelEvent,
+    ChannelRules,
+    ChannelState,
+    Pause,
+    Worked,
+    after,
+    allowance,
+    as_of,
+)
+from storage.engine.per_database import PerDatabase
+from storage.engine.transaction import NOW, Transaction
+from storage.operations.notify import notify_due
+from storage.schema.tables import notification_channels
+from storage.sql.dialects import INSERTS, Insert, over
+from storage.sql.json_rows import Batch, Value, encoded
+from storage.sql.text import storable
+
+EARLY = timedelta(milliseconds=20)
+"""A channel seems open so much before it is: the clock of a process that wakes for it may be a little fast,
+and the claim then says when exactly."""
+
+_c = notification_channels.c
+_BLANK = ChannelState()
+
+OPEN: ColumnElement[bool] = and_(
+    or_(_c.paused_until.is_(None), _c.paused_until <= NOW),
+    or_(
+        _c.opens_at.is_(None),
+        over(_c.opens_at, NOW, literal_column(f"'+{LONGEST_WAIT // timedelta(seconds=1)} seconds'")),
+    ),
+)
+"""Something may begin in the channel of this row."""
+
+
+def in_trouble(channel: ColumnElement[str]) -> ColumnElement[bool]:
+    """Something is known against the channel that a success would put right."""
+    trouble = or_(_c.waits > 0, _c.recovering > 0, _c.failing != "[]", _c.held_since.is_not(None))
+    return exists(select(_c.channel).where(_c.channel == channel, trouble))
+
+
+_named = _c.channel.in_(select(Batch("names").values))
+_LOCKED = select(notification_channels).where(_named).order_by(_c.channel).with_for_update()
+_FORGET = delete(notification_channels).where(_named)
+_COLUMNS = list(notification_channels.columns)
+
+
+def _create(insert: Insert) -> Insert:
+    rows = select(Batch("names").values).where(true())
+    return insert.from_select([_c.channel.name], rows).on_conflict_do_nothing()
+
+
+def _save(insert: Insert) -> Insert:
+    rows = select(*Batch("states").fields(_COLUMNS)).where(true())
+    insert = insert.from_select([column.name for column in _COLUMNS], rows)
+    values = {column.name: insert.excluded[column.name] for column in _COLUMNS if column is not _c.channel}
+    return insert.on_conflict_do_update(index_elements=[_c.channel.name], set_=values)
+
+
+_CREATE = PerDatabase(**{name: _create(insert(notification_channels)) for name, insert in INSERTS.items()})
+_SAVE = PerDatabase(**{name: _save(insert(notification_channels)) for name, insert in INSERTS.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the end of an attempt says about its channel, and the rules of the process that made it."""
+
+    channel: str
+    event: ChannelEvent
+    rules: ChannelRules
+
+
+def lock(
+    transaction: Transaction, channels: Collection[str], *, create: Collection[str]
+) -> dict[str, ChannelState]:
+    """The states of these channels, which no other process changes until the transaction ends.
+
+    Those of `create` get a row to lock; the others may have none, and then are left out.
+    """
+    connection, names = transaction.connection, {"names": encoded(sorted(channels))}
+    found = connection.execute(_LOCKED, names).all()
+    if missing := set(create) - {row.channel for row in found}:
+        connection.execute(transaction.choose(_CREATE), {"names": encoded(sorted(missing))})
+        found = connection.execute(_LOCKED, names).all()
+    return {row.channel: as_of(state_of(row), transaction.now) for row in found}
+
+
+def save(transaction: Transaction, states: Mapping[str, tuple[ChannelState, ChannelRules]]) -> None:
+    """Write the states of locked channels. One that has nothing against it and no limit needs no row."""
+    now = transaction.now
+    blank = [name for name, (state, rules) in states.items() if state == _BLANK and not rules.limited]
+    if blank:
+        transaction.connection.execute(_FORGET, {"names": encoded(blank)})
+    if kept := [_row(name, *states[name], now) for name in sorted(states.keys() - set(blank))]:
+        transaction.connection.execute(transaction.choose(_SAVE), {"states": encoded(kept)})
+
+
+def report(transaction: Transaction, reports: Sequence[Report]) -> list[None]:
+    """Apply what was learnt about the channels."""
+    if reports:
+        known = {told.channel for told in reports}
+        needed = {told.channel for told in reports if not isinstance(told.event, Worked)}
+        states = lock(transaction, known, create=needed)
+        changed: dict[str, tuple[ChannelState, ChannelRules]] = {}
+        for told in reports:
+            if (state := states.get(told.channel)) is not None:
+                states[told.channel] = after(state, told.rules, transaction.now, told.event)
+                changed[told.channel] = states[told.channel], told.rules
+        save(transaction, changed)
+        if any(isinstance(told.event, Worked) for told in reports):
+            notify_due(transaction)
+    return [None for _ in reports]
+
+
+def state_of(row: Row[Any]) -> ChannelState:
+    pause = None
+    if row.paused_until is not None:
+        pause = Pause(row.paused_until, row.pause_reason or "", row.paused_by or "")
+    return ChannelState(
+        full_at=row.full_at,
+        waits=row.waits,
+        wait_until=row.wait_until,
+        recovering=row.recovering,
+        failing=tuple(json.loads(row.failing)),
+        held_since=row.held_since,
+        held_until=row.held_until,
+        probes=row.probes,
+        probe_at=row.probe_at,
+        error=row.error,
+        pause=pause,
+    )
+
+
+def _row(channel: str, state: ChannelState, rules: ChannelRules, now: datetime) -> dict[str, Value]:
+    pause = state.pause
+    return {
+        "channel": channel,
+        "opens_at": _opens_at(state, rules, now),
+        "full_at": state.full_at,
+        "waits": state.waits,
+        "wait_until": state.wait_until,
+        "recovering": state.recovering,
+        "failing": json.dumps(state.failing),
+        "held_since": state.held_since,
+        "held_until": state.held_until,
+        "probes": state.probes,
+        "probe_at": state.probe_at,
+        "error": None if state.error is None else storable(state.error),
+        "paused_until": None if pause is None else pause.until,
+        "pause_reason": None if pause is None else pause.reason,
+        "paused_by": None if pause is None else pause.by,
+    }
+
+
+def _opens_at(state: ChannelState, rules: ChannelRules, now: datetime) -> datetime | None:
+    until = allowance(replace(state, pause=None), rules, now, 1).until
+    return None if until is None else until - EARLY

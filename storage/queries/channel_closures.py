@@ -1,0 +1,56 @@
+"""The channels over which nothing begins now: why, until when, and how many notifications wait."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.channel_state import ChannelState, as_of, is_held
+from storage.models import ChannelClosure, Closure
+from storage.operations.channel_states import EARLY, state_of
+from storage.queries.processes import count_waiting
+from storage.schema.tables import notification_channels
+
+_STATES = select(notification_channels).order_by(notification_channels.c.channel)
+
+
+async def channel_closures(connection: AsyncConnection, now: datetime) -> tuple[ChannelClosure, ...]:
+    """In the order of their names."""
+    found: list[ChannelClosure] = []
+    for row in (await connection.execute(_STATES)).all():
+        opens_at = None if row.opens_at is None else row.opens_at + EARLY
+        state = as_of(state_of(row), now)
+        closed = _why(state, opens_at, now)
+        if closed is None:
+            continue
+        why, until = closed
+        waiting = await count_waiting(connection, row.channel)
+        if why is Closure.RATE_LIMITED and not waiting:
+            continue
+        pause = state.pause if why is Closure.PAUSED else None
+        found.append(
+            ChannelClosure(
+                channel=row.channel,
+                state=why,
+                until=until,
+                since=state.held_since if why is Closure.HELD else None,
+                ends_at=state.held_until if why is Closure.HELD else None,
+                reason=pause.reason if pause else None,
+                by=pause.by if pause else None,
+                error=state.error if why in (Closure.HELD, Closure.TOLD_TO_WAIT) else None,
+                waiting=waiting,
+            )
+        )
+    return tuple(found)
+
+
+def _why(state: ChannelState, opens_at: datetime | None, now: datetime) -> tuple[Closure, datetime] | None:
+    if state.pause is not None and now < state.pause.until:
+        return Closure.PAUSED, state.pause.until
+    if state.wait_until is not None and now < state.wait_until:
+        return Closure.TOLD_TO_WAIT, state.wait_until
+    if is_held(state, now):
+        return Closure.HELD, state.probe_at or now
+    if opens_at is not None and now < opens_at <= now + timedelta(hours=1):
+        return Closure.TOLD_TO_WAIT if state.recovering else Closure.RATE_LIMITED, opens_at
+    return None

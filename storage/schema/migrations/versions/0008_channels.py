@@ -1,0 +1,29 @@
+"""The state of each channel, and how often a receiver asked for a notification to come later."""
+
+from alembic import op
+from sqlalchemy import inspect
+from sqlalchemy.schema import CreateColumn
+
+from storage.schema.tables import notification_channels, notification_events
+
+revision = "0008"
+down_revision = "0007"
+
+_n = notification_events.c
+
+
+def upgrade() -> None:
+    connection = op.get_bind()
+    notification_channels.create(connection, checkfirst=True)
+    present = {column["name"] for column in inspect(connection).get_columns(notification_events.name)}
+    for column in (_n.wait_count, _n.waiting_since):
+        if column.name not in present:
+            definition = CreateColumn(column).compile(dialect=connection.dialect)
+            op.execute(f"ALTER TABLE {notification_events.name} ADD COLUMN {definition}")
+    if connection.dialect.name == "sqlite":
+        # Of two indexes that serve a query alike, SQLite's planner takes the one created last.
+        (undelivered,) = (
+            i for i in notification_events.indexes if i.name == "idx_notification_events_newest_undelivered"
+        )
+        undelivered.drop(connection, checkfirst=True)
+        undelivered.create(connection)

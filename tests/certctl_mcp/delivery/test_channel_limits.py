@@ -1,0 +1,135 @@
+"""Bursts over channels that limit what they take, in time that passes at once, with one worker and four."""
+
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+import pytest
+
+from certctl_mcp.delivery.retry_loop import RetryLoop, Waiter
+from storage.channel_state import ChannelRules, Rate
+from storage.database import Database
+from storage.models import Notification, NotificationFilter, NotificationStatus
+from tests.builders import NOON, RETRY_POLICY, Queue, SettableClock
+from tests.certctl_mcp.sending import Down, Limited, Relay, SharedTime, retry_loop
+from tests.exploration import size
+
+pytestmark = pytest.mark.both_databases
+
+SECOND = timedelta(seconds=1)
+SLACK = Rate(SECOND, 5)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+
+Receiver = Limited | Relay | Down
+
+
+async def attempt(
+    url: str, queue: Queue, receiver: Receiver, rules: ChannelRules, workers: int, alerts: int
+) -> None:
+    """Have so many processes attempt so many alerts until all have arrived, or a day has passed."""
+    for number in range(alerts):
+        await queue.pending(channel="Slack", message=f"{number}")
+        queue.clock.advance(timedelta(microseconds=1))
+    async with AsyncExitStack() as stack:
+        databases = [
+            await stack.enter_async_context(Database.open(url, clock=queue.clock)) for _ in range(workers)
+        ]
+
+        def loop(number: int, wait: Waiter) -> RetryLoop:
+            return retry_loop(
+                databases[number],
+                {"Slack": receiver},
+                rules={"Slack": rules},
+                worker=f"worker-{number}",
+                wait=wait,
+            )
+
+        time = SharedTime(queue.clock, workers, lambda: len(receiver.delivered) >= alerts, DAY)
+        await time.pass_for(loop)
+
+
+async def deliver(
+    url: str, queue: Queue, receiver: Receiver, rules: ChannelRules, workers: int, alerts: int
+) -> None:
+    """The same, and all arrive without having spent an attempt."""
+    await attempt(url, queue, receiver, rules, workers, alerts)
+    assert shown(await queue.repository.count_by_status()) == {NotificationStatus.SENT: alerts}
+    assert {notification.retry_count for notification in await all_of(queue)} == {0}
+
+
+async def all_of(queue: Queue) -> tuple[Notification, ...]:
+    return (await queue.repository.list(NotificationFilter(), limit=500)).items
+
+
+@pytest.mark.parametrize(("workers", "alerts"), [(1, size(80, 300)), (4, size(40, 300))])
+async def test_a_burst_goes_out_at_the_rate_and_in_order(
+    database_url: str, queue: Queue, clock: SettableClock, workers: int, alerts: int
+) -> None:
+    receiver = Limited(clock, SLACK)
+    await deliver(database_url, queue, receiver, ChannelRules(Rate(SECOND, 4)), workers, alerts)
+    assert receiver.refused == 0
+    assert [message for _, message in receiver.delivered] == [str(number) for number in range(alerts)]
+    last, _ = receiver.delivered[-1]
+    assert last - NOON <= (alerts - 4) * SECOND + SECOND
+
+
+@pytest.mark.parametrize(("workers", "alerts"), [(1, size(30, 300)), (4, size(30, 300))])
+async def test_a_limit_that_nobody_set_costs_no_attempt_and_little_time(
+    database_url: str, queue: Queue, clock: SettableClock, workers: int, alerts: int
+) -> None:
+    receiver = Limited(clock, SLACK)
+    await deliver(database_url, queue, receiver, ChannelRules(), workers, alerts)
+    last, _ = receiver.delivered[-1]
+    assert last - NOON <= 1.5 * alerts * SECOND
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+async def test_a_relay_with_few_sessions_gets_every_mail(
+    database_url: str, queue: Queue, workers: int
+) -> None:
+    relay = Relay(3)
+    await deliver(database_url, queue, relay, ChannelRules(), workers, 60)
+    assert sorted(map(int, relay.delivered)) == list(range(60))
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+async def test_no_more_sessions_are_opened_than_there_may_be(
+    database_url: str, queue: Queue, workers: int
+) -> None:
+    relay = Relay(3)
+    await deliver(database_url, queue, relay, ChannelRules(sessions=3), workers, 60)
+    assert relay.refused == 0
+
+
+def shown(counts: dict[NotificationStatus, int]) -> dict[NotificationStatus, int]:
+    return {status: count for status, count in counts.items() if count}
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+async def test_in_an_outage_a_held_channel_is_probed_by_one_and_loses_nothing(
+    database_url: str, queue: Queue, clock: SettableClock, workers: int
+) -> None:
+    alerts = size(60, 500)
+    receiver = Down(clock, NOON + HOUR)
+    rules = ChannelRules(Rate(SECOND / 10, 5), hold=DAY, backoff=RETRY_POLICY.wait)
+    await attempt(database_url, queue, receiver, rules, workers, alerts)
+    assert shown(await queue.repository.count_by_status()) == {NotificationStatus.SENT: alerts}
+    # The rate lets five begin before the third has failed.
+    probes = receiver.failed[5:]
+    minutes = [round((probe - NOON) / timedelta(minutes=1)) for probe in probes]
+    assert minutes == [1, 3, 7, 15, 31]
+    opened, _ = receiver.delivered[0]
+    last, _ = receiver.delivered[-1]
+    assert round((opened - NOON) / timedelta(minutes=1)) == 63
+    assert last - opened <= alerts * SECOND / 10 + SECOND
+
+
+async def test_without_a_hold_an_outage_is_met_by_the_retries_alone(
+    database_url: str, queue: Queue, clock: SettableClock
+) -> None:
+    receiver = Down(clock, NOON + HOUR)
+    await attempt(database_url, queue, receiver, ChannelRules(backoff=RETRY_POLICY.wait), 1, 5)
+    assert shown(await queue.repository.count_by_status()) == {NotificationStatus.DEAD: 5}
+    minutes = [round((moment - NOON) / timedelta(minutes=1)) for moment in receiver.failed]
+    assert minutes == [minute for minute in (0, 1, 3, 7, 15) for _ in range(5)]

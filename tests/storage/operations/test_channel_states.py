@@ -1,0 +1,233 @@
+"""What claims respect of a channel's state, and what outcomes write to it."""
+
+from datetime import timedelta
+
+import pytest
+
+from storage.channel_state import LONGEST_WAIT, ChannelRules, Failed, Rate, ToldToWait
+from storage.database import Database
+from storage.models import AttemptOutcome, Claim, NotificationStatus
+from storage.operations.channel_states import EARLY, Report
+from storage.operations.claim_request import Claims
+from storage.repository import NotificationRepository
+from tests.builders import CHANNELS, TOOK, WAIT, Queue, SettableClock, next_due_at, request
+
+SECOND = timedelta(seconds=1)
+NO_LIMITS: dict[str, ChannelRules] = {}
+SLACK = {"Slack": ChannelRules(Rate(SECOND, 2))}
+HOLDING = ChannelRules(hold=timedelta(hours=24), backoff=lambda failures: 2**failures * WAIT)
+
+
+async def claim(queue: Queue, rules: dict[str, ChannelRules] = NO_LIMITS) -> Claims:
+    return await queue.repository.claim(request(rules=rules))
+
+
+def messages(claims: Claims) -> list[str]:
+    return [claimed.notification.message for claimed in claims.claims]
+
+
+async def tell_to_wait(queue: Queue, claimed: Claim, wait: timedelta = SECOND) -> None:
+    report = Report(claimed.notification.channel, ToldToWait(wait, "HTTP 429"), ChannelRules())
+    assert await queue.repository.record_told_to_wait(claimed, TOOK, "HTTP 429", wait, report)
+
+
+async def fail(queue: Queue, claimed: Claim, rules: ChannelRules = HOLDING) -> None:
+    report = Report(
+        claimed.notification.channel, Failed(claimed.notification.id, "HTTP 503", claimed.probe), rules
+    )
+    if claimed.probe:
+        await queue.repository.record_failed_probe(claimed, TOOK, "HTTP 503", report)
+    else:
+        await queue.repository.record_failed_attempt(claimed, TOOK, "HTTP 503", WAIT, report)
+
+
+async def queued(queue: Queue, number: int, channel: str = "Slack") -> None:
+    for index in range(number):
+        await queue.pending(channel=channel, message=f"{channel} {index}")
+        queue.clock.advance(timedelta(microseconds=1))
+
+
+async def test_told_to_wait_spends_no_attempt_and_keeps_its_place(queue: Queue) -> None:
+    await queued(queue, 2)
+    first, second = (await claim(queue)).claims
+    await queue.repository.release(second)
+    await tell_to_wait(queue, first)
+    waiting = await queue.repository.get(first.notification.id)
+    assert (waiting.status, waiting.retry_count) == (NotificationStatus.FAILED, 0)
+    assert (waiting.next_retry_at, waiting.last_error) == (queue.clock.now + SECOND, "HTTP 429")
+    assert (waiting.wait_count, waiting.waiting_since) == (1, queue.clock.now)
+    (attempt,) = await queue.repository.attempts(first.notification.id)
+    assert attempt.outcome is AttemptOutcome.TOLD_TO_WAIT
+    assert messages(await claim(queue)) == []
+    queue.clock.advance(SECOND)
+    assert messages(await claim(queue)) == ["Slack 0"]
+
+
+async def test_a_requeue_forgets_the_waits(queue: Queue) -> None:
+    await queued(queue, 1)
+    (claimed,) = (await claim(queue)).claims
+    await tell_to_wait(queue, claimed)
+    again = await queue.repository.requeue(claimed.notification.id)
+    assert (again.wait_count, again.waiting_since) == (0, None)
+
+
+async def test_after_a_wait_they_go_out_one_at_a_time_until_a_few_have_arrived(queue: Queue) -> None:
+    await queued(queue, 10)
+    for claimed in (await claim(queue)).claims:
+        await tell_to_wait(queue, claimed)
+    queue.clock.advance(SECOND)
+    for number in range(5):
+        (claimed,) = (await claim(queue)).claims
+        assert claimed.notification.message == f"Slack {number}"
+        assert messages(await claim(queue)) == []
+        await queue.repository.record_sent(claimed, TOOK)
+    assert messages(await claim(queue)) == [f"Slack {number}" for number in range(5, 10)]
+
+
+async def test_a_channel_that_waits_delays_no_other(queue: Queue) -> None:
+    await queued(queue, 2)
+    first, second = (await claim(queue)).claims
+    await tell_to_wait(queue, first, LONGEST_WAIT)
+    await queue.repository.release(second)
+    await queued(queue, 1, "Teams")
+    assert messages(await claim(queue)) == ["Teams 0"]
+
+
+async def test_a_process_that_has_no_rule_for_a_channel_respects_its_state(
+    queue: Queue, database_url: str, clock: SettableClock
+) -> None:
+    await queued(queue, 3)
+    assert len((await claim(queue, SLACK)).claims) == 2
+    async with Database.open(database_url, clock=clock) as other:
+        others = await NotificationRepository(other).claim(request("worker-2", rules={}))
+    assert others.claims == ()
+
+
+async def test_the_rate_is_shared_and_the_claim_says_when_the_next_may_begin(queue: Queue) -> None:
+    await queued(queue, 5)
+    start = queue.clock.now
+    taken = await claim(queue, SLACK)
+    assert messages(taken) == ["Slack 0", "Slack 1"]
+    assert taken.opens_at == start + SECOND
+    queue.clock.advance(SECOND - EARLY)
+    early = await claim(queue, SLACK)
+    assert (messages(early), early.opens_at) == ([], start + SECOND)
+    queue.clock.advance(EARLY)
+    assert messages(await claim(queue, SLACK)) == ["Slack 2"]
+
+
+async def test_a_channel_with_tokens_left_says_nothing_of_opening(queue: Queue) -> None:
+    await queued(queue, 1)
+    assert (await claim(queue, SLACK)).opens_at is None
+
+
+async def test_sessions_are_counted_over_all_processes(queue: Queue) -> None:
+    await queued(queue, 5)
+    rules = {"Slack": ChannelRules(sessions=3)}
+    first = await claim(queue, rules)
+    assert (len(first.claims), first.more_when_ended) == (3, True)
+    second = await claim(queue, rules)
+    assert (second.claims, second.more_when_ended) == ((), True)
+    await queue.repository.record_sent(first.claims[0], TOOK)
+    assert len((await claim(queue, rules)).claims) == 1
+
+
+async def test_what_is_not_to_be_attempted_is_claimed_whatever_the_state(queue: Queue) -> None:
+    await queued(queue, 2)
+    first, second = (await claim(queue)).claims
+    await tell_to_wait(queue, first)
+    await queue.repository.release(second)
+    assert len(await queue.claim_due()) == 1
+
+
+async def test_a_held_channel_gets_one_probe_at_a_time_which_spends_nothing(queue: Queue) -> None:
+    await queued(queue, 4)
+    *failing, last = (await claim(queue)).claims
+    for claimed in failing:
+        await fail(queue, claimed)
+    await queue.repository.release(last)
+    assert messages(await claim(queue)) == []
+    queue.clock.advance(WAIT)
+    (probe,) = (await claim(queue)).claims
+    assert probe.probe
+    assert messages(await claim(queue)) == []
+    await fail(queue, probe)
+    probed = await queue.repository.get(probe.notification.id)
+    assert (probed.status, probed.retry_count) == (
+        NotificationStatus.FAILED,
+        probe.notification.retry_count,
+    )
+    queue.clock.advance(2 * WAIT - SECOND)
+    assert messages(await claim(queue)) == []
+    queue.clock.advance(SECOND)
+    (probe,) = (await claim(queue)).claims
+    await queue.repository.record_sent(probe, TOOK)
+    assert len((await claim(queue)).claims) == 3
+
+
+async def test_without_a_hold_failures_say_nothing_of_the_channel(queue: Queue) -> None:
+    await queued(queue, 4)
+    *failing, last = (await claim(queue)).claims
+    for claimed in failing:
+        await fail(queue, claimed, ChannelRules())
+    await queue.repository.release(last)
+    assert messages(await claim(queue)) == ["Slack 3"]
+
+
+async def test_a_success_between_failures_keeps_a_channel_open(queue: Queue) -> None:
+    await queued(queue, 5)
+    one, two, works, three, last = (await claim(queue)).claims
+    await fail(queue, one)
+    await fail(queue, two)
+    await queue.repository.record_sent(works, TOOK)
+    await fail(queue, three)
+    await queue.repository.release(last)
+    assert messages(await claim(queue)) == ["Slack 4"]
+
+
+async def test_what_waits_in_a_closed_channel_is_due_when_it_opens(queue: Queue) -> None:
+    await queued(queue, 2)
+    first, second = (await claim(queue)).claims
+    told_at = queue.clock.now
+    await tell_to_wait(queue, first, 10 * SECOND)
+    await queue.repository.release(second)
+    assert await next_due_at(queue.repository, told_at) == told_at + 10 * SECOND - EARLY
+
+
+async def test_a_closed_channel_in_which_nothing_waits_is_not_looked_at_again(queue: Queue) -> None:
+    await queued(queue, 2)
+    for claimed in (await claim(queue, SLACK)).claims:
+        await queue.repository.record_sent(claimed, TOOK)
+    assert await next_due_at(queue.repository, queue.clock.now) is None
+
+
+@pytest.mark.sqlite
+async def test_a_clock_that_was_wrong_does_not_close_a_channel_for_long(queue: Queue) -> None:
+    await queued(queue, 2)
+    first, second = (await claim(queue)).claims
+    await queue.repository.release(second)
+    queue.clock.advance(timedelta(days=2))
+    await tell_to_wait(queue, first)
+    queue.clock.advance(-timedelta(days=2))
+    assert messages(await claim(queue)) == ["Slack 1"]
+
+
+def test_a_request_knows_whose_attempts_are_counted() -> None:
+    rules = {"Slack": ChannelRules(Rate(SECOND)), "Email": ChannelRules(sessions=3), "Teams": HOLDING}
+    assert request(rules=rules).limited == {"Slack", "Email"}
+    assert request(channels=CHANNELS).limited == frozenset()
+
+
+async def test_a_channel_that_works_again_leaves_no_trace(queue: Queue, database: Database) -> None:
+    await queued(queue, 6)
+    first, *rest = (await claim(queue)).claims
+    await tell_to_wait(queue, first)
+    for claimed in rest:
+        await queue.repository.release(claimed)
+    queue.clock.advance(SECOND)
+    for _ in range(5):
+        (claimed,) = (await claim(queue)).claims
+        await queue.repository.record_sent(claimed, TOOK)
+    async with database.read() as connection:
+        rows = (await connection.exec_driver_sql("SELECT channel FROM notification_channels")).all()
+    assert rows == []
