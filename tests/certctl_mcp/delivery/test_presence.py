@@ -5,6 +5,7 @@ from typing import Literal
 
 import anyio
 import pytest
+from sqlalchemy import Connection, Engine, event
 
 from certctl_mcp.delivery.metrics import OTHER, AttemptMeter
 from certctl_mcp.delivery.presence import Presence
@@ -160,6 +161,19 @@ async def test_it_is_registered_while_it_runs(database: Database, queue: Queue) 
                 await anyio.sleep(0.001)
                 assert len(await queue.repository.processes()) <= 1
     assert await queue.repository.processes() == ()
+
+
+async def test_an_idle_process_writes_less_than_every_fifteen_seconds(
+    database: Database, queue: Queue
+) -> None:
+    lasts = timedelta(minutes=10)
+    commits: list[Connection] = []
+    event.listen(Engine, "commit", commits.append)
+    try:
+        await Life(database, queue.clock, "Slack").lasts(lasts)
+    finally:
+        event.remove(Engine, "commit", commits.append)
+    assert 0 < len(commits) < lasts / timedelta(seconds=15)
 
 
 @pytest.mark.sqlite
