@@ -76,6 +76,13 @@ class NotificationReader:
             raise NotificationNotFoundError(notification_id)
         return notification_of(row)
 
+    async def replacement(self, notification_id: str) -> Notification | None:
+        """The notification that was accepted in its place, over the fallback of its channel."""
+        query = select(*NOTIFICATION).where(notification_events.c.origin_id == notification_id)
+        async with self._database.read() as connection:
+            row = (await connection.execute(query.limit(1))).one_or_none()
+        return None if row is None else notification_of(row)
+
     async def attempts(self, notification_id: str, *, limit: int | None = None) -> tuple[Attempt, ...]:
         """The attempts that have ended, oldest first; of more than `limit` the newest.
 

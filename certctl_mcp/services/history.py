@@ -13,6 +13,7 @@ from certctl_mcp.services.delivering import Deliverer
 from certctl_mcp.services.diagnosis.classifying import classify, http_status
 from certctl_mcp.services.diagnosis.kinds import REMEDIES
 from certctl_mcp.services.outlook import GRACE, TOOLS, Outlook, Remedies, moment
+from certctl_mcp.text.untrusted import encode_id
 from storage.models import Attempt, AttemptOutcome, Notification, NotificationStatus
 
 MOST_RUNS = 6
@@ -40,17 +41,21 @@ def account(
     remedies: Remedies = TOOLS,
     deliverer: Deliverer = Deliverer.PROCESS,
     grace: timedelta = GRACE,
+    replacement: Notification | None = None,
 ) -> str:
     """A few sentences: acceptance, attempts, state at `now`, what comes next and what can be done.
 
     `attempts` are finished ones, oldest first, without `earlier` older ones; `max_attempts` is the retry
-    policy's. Where certctl delivers, what is pending for longer than `grace` is left by it.
+    policy's. Where certctl delivers, what is pending for longer than `grace` is left by it. `replacement` was
+    accepted in its place.
     """
-    sentences = [f"Accepted {moment(notification.created_at)}.", *_attempts(attempts, earlier)]
+    sentences = [_accepted(notification), *_attempts(attempts, earlier)]
     if notification.retry_count and not attempts:
         sentences.append(
             f"{notification.retry_count} failed attempts are counted but not recorded one by one."
         )
+    if replacement is not None:
+        sentences.append(_replaced(replacement))
     requeued = any(attempt.outcome in FAILED for attempt in attempts)
     outlook = Outlook(deliverer, max_attempts, remedies, now, grace)
     sentences.append(outlook.of(notification, requeued=requeued))
@@ -72,6 +77,22 @@ def attempts_summary(notification: Notification, max_attempts: int) -> str | Non
 def failed_attempts(notification: Notification) -> int:
     """Those since acceptance or the newest requeue. The stored count leaves out the one it died of."""
     return notification.retry_count + (notification.status is NotificationStatus.DEAD)
+
+
+def _accepted(n: Notification) -> str:
+    when = f"Accepted {moment(n.created_at)}"
+    if n.origin_id is None:
+        return f"{when}."
+    return f"{when} in place of the dead letter {encode_id(n.origin_id)}, over its channel's fallback."
+
+
+def _replaced(replacement: Notification) -> str:
+    instead = f"{encode_id(replacement.id)} took its place on its channel's fallback"
+    if replacement.sent_at is not None:
+        return f"{instead} and was delivered {moment(replacement.sent_at)}."
+    if replacement.status is NotificationStatus.DEAD:
+        return f"{instead} and died there too."
+    return f"{instead} and was not delivered so far."
 
 
 def _attempts(attempts: Sequence[Attempt], earlier: int) -> Iterator[str]:

@@ -124,6 +124,8 @@ export class Details {
         ["Delivered", row.sent_at && element("time", { datetime: row.sent_at, "data-fixed": true }, exactly(row.sent_at))],
         ["Next attempt", row.next_retry_at && time(row.next_retry_at)],
         ["Read", row.read_at && element("time", { datetime: row.read_at, "data-fixed": true }, exactly(row.read_at))],
+        ["In place of", found.origin_id && element("code", {}, found.origin_id)],
+        ["Replaced by", found.replaced_by && element("code", {}, found.replaced_by)],
         ["Id", element("code", {}, row.id)],
       ]),
       element("h3", { id: "attempts-title" }, "Attempts"),

@@ -13,6 +13,7 @@ from certctl_mcp.notifiers.content import ContentWriter
 from certctl_mcp.text.untrusted import encode_id
 from tests.builders import notification
 from tests.exploration import size
+from tests.storage.foreign import run
 from tests.ui.conftest import Serve, Site, Visit, Visiting, called
 from tests.ui.rows import Stored
 
@@ -301,11 +302,13 @@ async def test_notifications_are_grouped_by_certificate(site: Site, visit: Visit
 async def test_the_attempts_are_told_as_a_timeline(site: Site, visit: Visit) -> None:
     attempts = (("failed", "timed out"), ("failed", "timed out"), ("dead", "HTTP 410: gone"))
     (dead,) = site.store(Stored(attempts=attempts, certificate_id="mc-api", message="the whole message"))
+    run(site.database, "UPDATE notification_events SET origin_id = 'notif-7'")
     page = visit.page
     await open_dead(page, site)
     opener = row(page, dead).get_by_role("button", name="Expiration warning", exact=True)
     await opener.click()
     details = page.get_by_role("dialog", name="Expiration warning")
+    await expect(details).to_contain_text("In place ofnotif-7")
     steps = details.get_by_role("list", name="Attempts").get_by_role("listitem")
     await expect(steps).to_have_count(4)
     await expect(steps.locator("strong")).to_have_text(["Accepted", "Failed", "Failed", "Failed for good"])

@@ -21,6 +21,7 @@ def show(id_: Id, json: Format = Format.TEXT, config: ConfigFile = None) -> int:
     async def shown(application: Application) -> int:
         notification_id = await application.notifications.ids.complete(id_)
         notification, attempts = await application.notifications.get(notification_id)
+        replacement = await application.repository.replacement(notification_id)
         limit = application.settings.max_attempts
         text = account(
             notification,
@@ -30,8 +31,10 @@ def show(id_: Id, json: Format = Format.TEXT, config: ConfigFile = None) -> int:
             remedies=COMMANDS,
             deliverer=await application.notifications.channels.deliverer(notification.channel),
             grace=application.settings.rescue_grace,
+            replacement=replacement,
         )
-        detail = Detail(notification=notification, attempts=attempts, account=text)
+        replaced_by = None if replacement is None else replacement.id
+        detail = Detail(notification=notification, attempts=attempts, account=text, replaced_by=replaced_by)
         if json:
             print_json(detail, json)
         else:

@@ -14,13 +14,13 @@ from certctl_mcp.cli.terminal.output import identifier, one_line, pairs, table, 
 from certctl_mcp.services.history import attempts_summary
 from certctl_mcp.services.outlook import moment
 from certctl_mcp.text.untrusted import EXCERPT_LENGTH
-from storage.models import Attempt, Notification
+from storage.models import Attempt
 
 
 def notification_detail(detail: Detail, now: datetime, max_attempts: int) -> RenderableType:
     n = detail.notification
     parts: list[RenderableType] = [
-        _facts(n, now, max_attempts),
+        _facts(detail, now, max_attempts),
         "",
         _heading("Message"),
         _indented(whole(n.message)),
@@ -32,7 +32,8 @@ def notification_detail(detail: Detail, now: datetime, max_attempts: int) -> Ren
     return Group(*parts, "", Text(detail.account))
 
 
-def _facts(n: Notification, now: datetime, max_attempts: int) -> Table:
+def _facts(detail: Detail, now: datetime, max_attempts: int) -> Table:
+    n = detail.notification
     facts = pairs()
     facts.add_row("ID", identifier(n.id))
     facts.add_row("Status", status_of(n))
@@ -45,6 +46,9 @@ def _facts(n: Notification, now: datetime, max_attempts: int) -> Table:
     for name, then in (("Delivered", n.sent_at), ("Next attempt", n.next_attempt_at), ("Read", n.read_at)):
         if then is not None:
             facts.add_row(name, when(then, now))
+    for name, other in (("In place of", n.origin_id), ("Replaced by", detail.replaced_by)):
+        if other is not None:
+            facts.add_row(name, identifier(other))
     if n.error is not None:
         facts.add_row("Why", one_line(n.error))
     if (attempts := attempts_summary(n, max_attempts)) is not None:

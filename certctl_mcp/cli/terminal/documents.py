@@ -26,6 +26,8 @@ class Detail(_Document):
     notification: Notification
     attempts: tuple[Attempt, ...]
     account: str
+    replaced_by: str | None = None
+    """The notification that was accepted in its place, over its channel's fallback."""
 
 
 class Summary(DashboardSummary):

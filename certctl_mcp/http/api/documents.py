@@ -124,6 +124,8 @@ class NotificationDocument(_Document):
     last_error: str | None = None
     created_at: datetime
     read_at: datetime | None = None
+    origin_id: str | None = None
+    """The dead letter in whose place it was accepted, over the fallback of that one's channel."""
     cut: int | None = None
     """Number of characters cut from its texts."""
 
@@ -158,6 +160,8 @@ class NotificationDetail(NotificationDocument):
     """Number of older attempts."""
     audit: tuple[AuditDocument, ...]
     """The newest audit entries."""
+    replaced_by: str | None = None
+    """The notification that was accepted in its place, over the fallback of its channel."""
 
 
 class NotificationList(_Document):
@@ -204,6 +208,7 @@ def notification_document(notification: Notification) -> NotificationDocument:
         last_error=None if notification.last_error is None else _cut(notification.last_error),
         created_at=notification.created_at,
         read_at=notification.read_at,
+        origin_id=_redacted_or_none(notification.origin_id),
         cut=cut or None,
     )
 
@@ -219,6 +224,7 @@ def notification_detail(
     attempts: tuple[Attempt, ...],
     attempts_before: int,
     audit: tuple[AuditEntry, ...],
+    replacement: Notification | None = None,
 ) -> NotificationDetail:
     """`notification` with its full texts, attempts and audit log."""
     return NotificationDetail(
@@ -241,6 +247,7 @@ def notification_detail(
         audit=tuple(
             AuditDocument(at=entry.at, actor=_redacted(entry.actor), action=entry.action) for entry in audit
         ),
+        replaced_by=None if replacement is None else replacement.id,
     )
 
 

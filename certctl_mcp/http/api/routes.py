@@ -183,8 +183,10 @@ async def get_notification(
     found = await opened.notifications.newest_attempts(decoded_id, MAX_ATTEMPTS)
     audit = await opened.repository.audit(decoded_id, limit=MAX_AUDIT_ENTRIES)
 
+    replacement = await opened.repository.replacement(decoded_id)
+
     def respond() -> Response:
-        return json_response(notification_detail(*found, audit), if_none_match=if_none_match)
+        return json_response(notification_detail(*found, audit, replacement), if_none_match=if_none_match)
 
     if len(found[0].message) < LONG_TEXT:
         return respond()

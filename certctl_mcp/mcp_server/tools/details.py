@@ -15,7 +15,7 @@ from certctl_mcp.runtime.lifespan import Opening
 from certctl_mcp.services.history import account
 from certctl_mcp.services.outlook import tools, under_way
 from certctl_mcp.text.redaction import redact
-from certctl_mcp.text.untrusted import clean_excerpt, clean_name, escape_hidden
+from certctl_mcp.text.untrusted import clean_excerpt, clean_name, encode_id, escape_hidden
 from storage.models import Attempt, AttemptOutcome, AuditAction, Notification
 
 FULL_TEXT = 16_000
@@ -80,6 +80,8 @@ class NotificationDetails(TypedDict):
         Field(description=f"The newest {MOST_ATTEMPTS}, oldest first"),
     ]
     next_offset: NotRequired[int]
+    origin_id: Annotated[NotRequired[str], Field(description="The dead letter it stands in for")]
+    replaced_by: Annotated[NotRequired[str], Field(description="Stands in for it, on a fallback")]
     earlier_attempts: NotRequired[int]
     done: NotRequired[
         Annotated[
@@ -111,6 +113,7 @@ async def notification_details(opening: Opening, id: str, offset: int = 0) -> No
     """Raises: NotificationNotFoundError."""
     application = await opening.application()
     notification, attempts, earlier = await application.notifications.newest_attempts(id, MOST_ATTEMPTS)
+    replacement = await application.repository.replacement(notification.id)
     now = opening.clock()
     details: NotificationDetails = {
         "account": account(
@@ -122,6 +125,7 @@ async def notification_details(opening: Opening, id: str, offset: int = 0) -> No
             remedies=tools(application.settings.tool_groups),
             deliverer=await application.notifications.channels.deliverer(notification.channel),
             grace=application.settings.rescue_grace,
+            replacement=replacement,
         ),
         "under_way": under_way(notification, now),
         "notification": row(notification, 0),
@@ -129,6 +133,10 @@ async def notification_details(opening: Opening, id: str, offset: int = 0) -> No
     }
     if certificate := (await application.notifications.certificates((notification,))).get(notification.id):
         details["notification"]["certificate"] = certificate
+    if notification.origin_id is not None:
+        details["origin_id"] = encode_id(notification.origin_id)
+    if replacement is not None:
+        details["replaced_by"] = encode_id(replacement.id)
     if offset == 0:
         details["attempts"] = [_attempt_row(attempt) for attempt in attempts]
         if earlier:

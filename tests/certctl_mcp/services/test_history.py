@@ -246,3 +246,27 @@ def test_nothing_is_called_automatic_that_nobody_here_does(
     story = account(notification(status=status), (), NOON, max_attempts=5, deliverer=deliverer)
     assert said in story
     assert "automatic" not in story
+
+
+def test_what_went_over_a_fallback_names_the_dead_letter_that_it_stands_in_for() -> None:
+    story = told(notification(origin_id="notif-0000"))
+    assert story.startswith(
+        "Accepted 2026-01-01 12:00:00 UTC in place of the dead letter notif-0000, over its channel's "
+        "fallback."
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "overrides", "end"),
+    [
+        (NotificationStatus.SENT, {"sent_at": NOW}, "and was delivered 2026-01-01 12:30:00 UTC."),
+        (NotificationStatus.DEAD, {}, "and died there too."),
+        (NotificationStatus.PENDING, {}, "and was not delivered so far."),
+    ],
+)
+def test_a_dead_letter_tells_what_its_channel_s_fallback_made_of_it(
+    status: NotificationStatus, overrides: dict[str, object], end: str
+) -> None:
+    replacement = in_state(status, id="notif-0002", **overrides)
+    story = account(in_state(NotificationStatus.DEAD), (), NOW, max_attempts=5, replacement=replacement)
+    assert f" notif-0002 took its place on its channel's fallback {end} It is a dead letter" in story

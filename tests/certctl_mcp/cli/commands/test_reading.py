@@ -12,6 +12,7 @@ from certctl_mcp.cli.terminal.notifications import notification_rows
 from storage.models import Notification, NotificationFilter, NotificationStatus
 from tests.builders import NOON, Queue, notification
 from tests.certctl_mcp.cli.conftest import CommandLine
+from tests.storage.foreign import run
 
 
 def ids(printed: str) -> list[str]:
@@ -262,3 +263,19 @@ async def test_following_finds_what_comes_and_what_changes(queue: Queue) -> None
         await queue.repository.requeue(new.id)
         (requeued,) = await anext(followed)
     assert (requeued.id, requeued.status) == (new.id, NotificationStatus.PENDING)
+
+
+def test_a_dead_letter_and_what_stands_in_for_it_name_each_other(command_line: CommandLine) -> None:
+    dead = command_line.having(lambda queue: queue.dead())
+    other = command_line.having(lambda queue: queue.pending(channel="Email"))
+    run(
+        command_line.database,
+        "UPDATE notification_events SET origin_id = $1 WHERE id = $2",
+        dead.id,
+        other.id,
+    )
+    shown = command_line("show", dead.id).out
+    assert f"Replaced by  {other.id}" in shown
+    assert f"In place of  {dead.id}" in command_line("show", other.id).out
+    assert json.loads(command_line("show", dead.id, "--json").out)["replaced_by"] == other.id
+    assert json.loads(command_line("show", other.id, "--json").out)["notification"]["origin_id"] == dead.id

@@ -9,7 +9,7 @@ import pytest
 from storage.models import NotificationStatus
 from tests.builders import NOON, Queue
 from tests.certctl_mcp.http.conftest import ADMIN, OPERATOR, READER, Serve, Served
-from tests.storage.foreign import insert_row
+from tests.storage.foreign import insert_row, run
 
 LIST = "/api/v1/notifications"
 NEW = {"type": "ExpirationWarning", "channel": "Webhook", "message": "api.example.com expires"}
@@ -426,3 +426,14 @@ async def test_a_reader_pauses_nothing(served: Served) -> None:
         refused = await client.post("/api/v1/channels/Webhook/resume")
         assert refused.status_code == 403
         assert "may not pause channels" in refused.json()["message"]
+
+
+async def test_a_dead_letter_and_what_stands_in_for_it_name_each_other(
+    served: Served, queue: Queue, database_url: str
+) -> None:
+    dead, other = await queue.dead(), await queue.pending(channel="Email")
+    run(database_url, "UPDATE notification_events SET origin_id = $1 WHERE id = $2", dead.id, other.id)
+    assert (await get(served, f"{LIST}/{dead.id}"))["replaced_by"] == other.id
+    assert (await get(served, f"{LIST}/{other.id}"))["origin_id"] == dead.id
+    listed = (await get(served, LIST))["data"]
+    assert [row.get("origin_id") for row in listed] == [dead.id, None]

@@ -7,6 +7,7 @@ from storage.repository import NotificationRepository
 from tests.builders import Queue, SettableClock
 from tests.certctl_mcp.mcp_server.tools.conftest import Assistant
 from tests.serving import Destination
+from tests.storage.foreign import run
 
 
 async def test_it_tells_what_happened_and_what_comes_next(assistant: Assistant, queue: Queue) -> None:
@@ -113,3 +114,14 @@ async def test_it_tells_who_did_what(assistant: Assistant, repository: Notificat
 async def test_where_nobody_did_anything_it_says_nothing_of_it(assistant: Assistant, queue: Queue) -> None:
     dead = await queue.dead()
     assert "done" not in await assistant.call("get_notification", id=dead.id)
+
+
+async def test_a_dead_letter_and_what_stands_in_for_it_name_each_other(
+    assistant: Assistant, queue: Queue, database_url: str
+) -> None:
+    dead, other = await queue.dead(), await queue.pending(channel="Email")
+    run(database_url, "UPDATE notification_events SET origin_id = $1 WHERE id = $2", dead.id, other.id)
+    details = await assistant.call("get_notification", id=dead.id)
+    assert (details["replaced_by"], "origin_id" in details) == (other.id, False)
+    details = await assistant.call("get_notification", id=other.id)
+    assert (details["origin_id"], "replaced_by" in details) == (dead.id, False)
