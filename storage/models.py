@@ -78,6 +78,18 @@ class AuditAction(StrEnum):
     TEST = "test"
     PAUSE = "pause"
     RESUME = "resume"
+    RETENTION = "retention"
+
+
+class Retained(StrEnum):
+    """What is kept for a time of its own."""
+
+    SENT = "sent"
+    READ = "read"
+    DEAD = "dead"
+    UNDELIVERED = "undelivered"
+    """Counts as sent, though nothing was delivered."""
+    AUDIT = "audit"
 
 
 TRACEPARENT = "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"
@@ -346,9 +358,9 @@ class AuditRecord(AuditEntry):
     """An entry, and what it is about."""
 
     notification_id: str
-    """Empty if it is about a channel."""
+    """Empty if it is about something else."""
     detail: str | None = None
-    """For a channel: which one, until when it is paused, and why."""
+    """For a channel: which one, until when it is paused, and why. For retention: how much was deleted."""
 
 
 class CertificateStanding(_Record):

@@ -33,6 +33,7 @@ from storage.operations.leases import ABANDONED_AT_MOST, Held, Renewal, end_leas
 from storage.operations.outcomes import Finished, Transition, finish
 from storage.operations.processes import Heartbeat, heartbeat, leave
 from storage.operations.requeue import Request, mark_read, requeue
+from storage.operations.retention import Expired, Expiry, delete_expired
 from storage.operations.successors import Successors, no_successors
 from storage.reader import NotificationReader
 
@@ -301,6 +302,15 @@ class NotificationRepository(NotificationReader):
         report = await self._database.write(bulk.purge_all, purge)
         self._database.changes.committed()
         return report
+
+    async def delete_expired(self, batch: Expiry) -> Expired:
+        """Delete a batch of what has been kept long enough, with its attempts, and audit it.
+
+        `after` of the result continues with the next batch.
+        """
+        expired = await self._database.write(delete_expired, batch)
+        self._database.changes.committed()
+        return expired
 
     def _bulk(self, ids: Sequence[str], actor: str | None) -> Bulk:
         return Bulk(tuple(ids), actor, self._rescue)

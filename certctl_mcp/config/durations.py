@@ -21,6 +21,9 @@ _SECONDS = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 LONGEST = timedelta(days=365)
 """Durations are added to times; this limit keeps the sum within the calendar."""
 
+LONGEST_PERIOD = timedelta(days=36_500)
+"""Of a period that nobody waits for, such as how long something is kept."""
+
 
 def parse_duration(written: object, *, longest: timedelta = LONGEST) -> timedelta:
     """The duration that `written` stands for; a timedelta is returned unchanged.
@@ -80,7 +83,7 @@ def _text(written: str) -> timedelta | None:
 
 def _scaled(count: float, unit: timedelta) -> timedelta:
     # The caller refuses what is out of range; the bounds keep infinities out of the arithmetic.
-    return unit * min(max(count, -1), 2 * LONGEST / unit)
+    return unit * min(max(count, -1), 2 * LONGEST_PERIOD / unit)
 
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]

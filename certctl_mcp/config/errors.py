@@ -21,6 +21,7 @@ from certctl_mcp.config.destinations import Channel, Destination
 from certctl_mcp.config.durations import format_duration
 from certctl_mcp.config.environment import VARIABLES, Table
 from certctl_mcp.config.http_settings import HttpSettings
+from certctl_mcp.config.retention import RetentionSettings
 
 Key = tuple[str, ...]
 """A setting's path in the settings file, such as `("channels", "Email", "host")`."""
@@ -32,7 +33,11 @@ _DESTINATIONS: Mapping[str, type[BaseModel]] = {
     model.model_fields["kind"].default: model for model in get_args(get_args(Destination)[0])
 }
 
-_TABLES: Mapping[str, type[BaseModel]] = {"http": HttpSettings, "dead_letters": DeadLetterSettings}
+_TABLES: Mapping[str, type[BaseModel]] = {
+    "http": HttpSettings,
+    "dead_letters": DeadLetterSettings,
+    "retention": RetentionSettings,
+}
 """The tables of the settings file that have a fixed set of keys."""
 
 _DEPTHS = {"channels": 3, **dict.fromkeys(_TABLES, 2)}

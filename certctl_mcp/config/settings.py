@@ -29,6 +29,7 @@ from certctl_mcp.config.errors import CHANNEL_KEYS, Origin, SettingsError, expla
 from certctl_mcp.config.http_settings import HttpSettings
 from certctl_mcp.config.placeholders import placeholders
 from certctl_mcp.config.proxies import UnusableProxyError
+from certctl_mcp.config.retention import RetentionSettings
 from certctl_mcp.config.tool_groups import DEFAULT_TOOLS, ToolGroup, groups_of, parse_tools, served_tools
 from storage.limits import LONGEST_BACKOFF, LONGEST_LEASE
 from storage.platform import IS_WINDOWS
@@ -164,6 +165,7 @@ class Settings(BaseModel):
     http: HttpSettings = HttpSettings()
     named_channels: dict[str, Channel] = Field(default={}, validation_alias="channels")
     dead_letters: DeadLetterSettings = DeadLetterSettings()
+    retention: RetentionSettings = RetentionSettings()
     lease: Duration = Field(default_factory=lambda data: _send_timeout(data) + _LEASE_MARGIN)
     """How long a claim lasts. While an attempt goes on after the send timeout, as mail may, it is renewed."""
 

@@ -15,12 +15,14 @@ from certctl_mcp import __version__
 from certctl_mcp.config.delivery_mode import DeliveryMode
 from certctl_mcp.config.destinations import WebhookDestination
 from certctl_mcp.config.errors import SettingsError
+from certctl_mcp.config.retention import RetentionSettings
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.delivery.attempt import Delivery
 from certctl_mcp.delivery.certctl_at_work import warn_of_certctl
 from certctl_mcp.delivery.isolation import IsolatedAttempts
 from certctl_mcp.delivery.metrics import AttemptMeter
 from certctl_mcp.delivery.presence import Presence
+from certctl_mcp.delivery.retention import Retention
 from certctl_mcp.delivery.retry_loop import RetryLoop
 from certctl_mcp.delivery.retry_policy import RetryPolicy
 from certctl_mcp.delivery.tracing import Tracing
@@ -79,6 +81,8 @@ class Application:
     delivering: Delivering = DELIVERING
     presence: Presence | None = None
     """None where this process has no channel."""
+    retention: Retention | None = None
+    """None where this process deletes nothing by itself."""
 
     @property
     def delivers(self) -> bool:
@@ -92,6 +96,8 @@ class Application:
                 tasks.start_soon(self.presence.run)
             if self.delivering.beside_certctl and not self.delivering.certctl_delivers:
                 tasks.start_soon(warn_of_certctl, self.repository)
+            if self.retention is not None:
+                tasks.start_soon(self.retention.run)
             await self.retry_loop.run()
             tasks.cancel_scope.cancel()
 
@@ -163,6 +169,7 @@ async def open_application(
                 _presence(settings, delivering, database, repository, process, meter)
                 if process.channels
                 else None,
+                _retention(settings, database, repository, process),
             )
 
 
@@ -248,6 +255,15 @@ def _presence(
         meter=meter,
         clock=database.clock,
     )
+
+
+def _retention(
+    settings: Settings, database: Database, repository: NotificationRepository, process: Heartbeat
+) -> Retention | None:
+    # A read-only server leaves everything as it is, apart from its deliveries.
+    if settings.read_only or settings.retention == RetentionSettings():
+        return None
+    return Retention(repository, settings.retention, actor=process.name, clock=database.clock)
 
 
 def _notifiers(settings: Settings, given: Notifiers | None) -> AbstractAsyncContextManager[Notifiers]:

@@ -219,7 +219,13 @@ class BulkActions:
                 return await self._repository.purge_all(
                     ids, statuses=statuses, created_until=until, actor=actor
                 )
-            case AuditAction.SEND | AuditAction.TEST | AuditAction.PAUSE | AuditAction.RESUME:
+            case (
+                AuditAction.SEND
+                | AuditAction.TEST
+                | AuditAction.PAUSE
+                | AuditAction.RESUME
+                | AuditAction.RETENTION
+            ):
                 raise ValueError(f"to {preview.action} is not a bulk action")
 
 

@@ -43,11 +43,12 @@ def run_bulk(
     json: Format,
     no_migrate: bool,
     config: Path | None,
+    quiet: bool = False,
 ) -> ExitCode:
     """Run `action` on the notifications with `ids`, or else on those that match `wanted`.
 
-    `ids` is None where the command takes none. Without `yes`, a filter's matches are counted and the
-    operator is asked. With `dry_run` they are only counted.
+    `ids` is None where the command takes none. Without `yes`, a filter's matches are counted and shown, and
+    the operator is asked. With `dry_run` they are only counted. With `quiet`, success prints nothing.
 
     Raises:
         typer.BadParameter: neither or both are given, or the filter selects what the action can't change.
@@ -82,16 +83,19 @@ def run_bulk(
         if not preview.count:
             await application.notifications.check_names(selected)
         elif not yes:
-            await _ask(bulk, preview)
-        return print_changes(await _change_selected(bulk, preview), action, json=json)
+            await _ask(bulk, preview, json=json)
+        changes = await _change_selected(bulk, preview)
+        return print_changes(changes, action, json=json, quiet=quiet)
 
     access = Access.READ if dry_run else Access.CHANGE
     return with_application(config, act, access, no_migrate=no_migrate)
 
 
-async def _ask(bulk: BulkActions, preview: Preview) -> None:
+async def _ask(bulk: BulkActions, preview: Preview, *, json: Format) -> None:
     """Returns once the operator has agreed to exactly what would change now."""
     prompt = question(preview)
+    if not json:
+        print_preview(preview, json=json)
     if not sys.stdin.isatty():
         raise CommandFailedError(
             ExitCode.USAGE, f"{prompt} There is no terminal to ask on: add --yes. Nothing was changed."

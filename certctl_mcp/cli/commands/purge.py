@@ -1,6 +1,8 @@
 """`purge`: delete notifications that nobody needs any more."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from certctl_mcp.cli.commands.filters import filter_options
 from certctl_mcp.cli.commands.options import ConfigFile, DryRun, NoMigrate, Yes
@@ -16,6 +18,9 @@ def purge(
     wanted: "FilterArguments",
     dry_run: DryRun = False,
     yes: Yes = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print nothing unless it fails, as cron wants it.")
+    ] = False,
     json: Format = Format.TEXT,
     no_migrate: NoMigrate = False,
     config: ConfigFile = None,
@@ -24,6 +29,7 @@ def purge(
 
     --until is required, such as --until 90d. Without --status, what was sent or read is deleted; dead letters
     only with --status dead, and never what is still to be delivered. You are shown how many and asked first.
+    From cron: --yes --quiet. To have it done without cron, see [retention] in the settings.
     """
     from certctl_mcp.cli.commands.bulk import run_bulk
     from storage.models import AuditAction
@@ -37,4 +43,5 @@ def purge(
         json=json,
         no_migrate=no_migrate,
         config=config,
+        quiet=quiet,
     )

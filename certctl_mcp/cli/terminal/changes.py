@@ -55,9 +55,11 @@ def print_preview(preview: Preview, *, json: Format) -> None:
         print(f"  {preview.left_out.under_way} more are being attempted now and would be left alone")
 
 
-def print_changes(changes: Changes, action: AuditAction, *, json: Format) -> ExitCode:
-    """Print the report and return the command's exit code."""
-    if json:
+def print_changes(changes: Changes, action: AuditAction, *, json: Format, quiet: bool = False) -> ExitCode:
+    """Print the report and return the command's exit code. With `quiet`, only errors are printed."""
+    if quiet:
+        pass
+    elif json:
         print_json(changes, json)
     else:
         counts = [f"{changes.changed} {ELIGIBLE[action].done}"]

@@ -28,7 +28,7 @@ from certctl_mcp.http.monitoring.requests import RequestMetrics
 from certctl_mcp.mcp_server.call_meter import CallMeter, CallOutcome
 from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.services.dashboard import DashboardSummary
-from storage.models import AttemptOutcome, ChannelClosure, Closure
+from storage.models import AttemptOutcome, ChannelClosure, Closure, Retained
 from storage.queries.backlog import Backlog
 
 UNRECORDED = "unrecorded"
@@ -56,6 +56,8 @@ class Snapshot:
     requests: RequestMetrics | None = None
     calls: CallMeter | None = None
     closures: tuple[ChannelClosure, ...] | None = None
+    deleted: Mapping[Retained, int] | None = None
+    """By retention."""
 
     def could_read(self, part: str) -> bool:
         return self.summary is not None and part not in self.summary.unreadable
@@ -88,7 +90,7 @@ class _Collected(Collector):
     def collect(self) -> Iterable[Metric]:
         yield from _process(self._snapshot)
         yield from _fleet(self._snapshot, strict=self._strict)
-        for part in (_queue, _backlog, _attempts, _channels, _requests, _calls):
+        for part in (_queue, _backlog, _attempts, _channels, _retention, _requests, _calls):
             yield from part(self._snapshot)
         yield from _PROCESS.collect()
 
@@ -298,6 +300,20 @@ def _channels(snapshot: Snapshot) -> Iterator[Metric]:
         waiting.add_metric([channel], sum(one.waiting for one in closures))
     yield closed
     yield waiting
+
+
+def _retention(snapshot: Snapshot) -> Iterator[Metric]:
+    if snapshot.deleted is None:
+        return
+    deleted = CounterMetricFamily(
+        "certctl_notification_retention_deleted",
+        "What this process has deleted because it was older than the retention settings say: notifications "
+        "by status, and audit entries.",
+        labels=["kind"],
+    )
+    for kind, count in snapshot.deleted.items():
+        deleted.add_metric([kind.value], count)
+    yield deleted
 
 
 def _requests(snapshot: Snapshot) -> Iterator[Metric]:

@@ -1,7 +1,7 @@
 """Snapshots of the process and its database, one for each scrape."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ from certctl_mcp.runtime.application import Application
 from certctl_mcp.services.dashboard import DashboardSummary
 from storage.clock import Clock
 from storage.errors import StorageError
-from storage.models import ChannelClosure
+from storage.models import ChannelClosure, Retained
 from storage.queries.backlog import Backlog
 
 SNAPSHOT_TIMEOUT = timedelta(seconds=8)
@@ -46,18 +46,28 @@ class Snapshots:
     async def take(self, within: timedelta = SNAPSHOT_TIMEOUT) -> Snapshot:
         """What could be read in time; what could not is None. Never raises."""
         attempts: AttemptMeter | None = None
+        deleted: Mapping[Retained, int] | None = None
         summary: DashboardSummary | None = None
         backlog: Backlog | None = None
         closures: tuple[ChannelClosure, ...] | None = None
         with suppress(StorageError), anyio.move_on_after(within.total_seconds()):
             application = await self._application()
             attempts = application.retry_loop.meter
+            deleted = None if application.retention is None else application.retention.deleted
             summary = await application.stats.dashboard_summary()
             backlog = await application.stats.backlog()
             closures = await application.repository.channel_closures()
         uptime = time.monotonic() - self._started
         return Snapshot(
-            self._clock(), uptime, summary, backlog, attempts, self._requests, self._calls, closures
+            self._clock(),
+            uptime,
+            summary,
+            backlog,
+            attempts,
+            self._requests,
+            self._calls,
+            closures,
+            deleted,
         )
 
 

@@ -16,6 +16,7 @@ from certctl_mcp.config.destinations import (
 )
 from certctl_mcp.config.environment import VARIABLES
 from certctl_mcp.config.errors import SettingsError
+from certctl_mcp.config.retention import RetentionSettings
 from certctl_mcp.config.settings import Settings, load_settings
 from certctl_mcp.config.warnings import configuration_warnings
 from certctl_mcp.delivery.retry_policy import RetryPolicy
@@ -673,3 +674,29 @@ def test_alerts_about_dead_letters_are_off_until_they_have_a_channel(file: Path)
 )
 def test_alerts_that_nobody_would_get_are_refused(file: Path, written: str, problem: str) -> None:
     assert problems_in(file, f"[dead_letters]\n{written}\n{CHANNELS_THAT_FALL_BACK}") == (problem,)
+
+
+def test_nothing_is_deleted_until_a_period_is_given(file: Path) -> None:
+    assert load_settings(None, {}).retention == RetentionSettings()
+    retention = from_file(file, '[retention]\nsent = "90d"\naudit = "3650d"').retention
+    assert (retention.sent, retention.read, retention.audit) == (
+        timedelta(days=90),
+        None,
+        timedelta(days=3650),
+    )
+    variables = {"CERTCTL_NOTIFICATION_RETENTION_DEAD": "365d"}
+    assert load_settings(None, variables).retention == RetentionSettings(dead=timedelta(days=365))
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ("90", "must be at least 1d"),
+        ("0", "must be at least 1d"),
+        ("forever", "must be a duration such as 90s, 2m, 1h30m, 500ms or a number of seconds"),
+        ("40000d", "must be a duration from 0s to 36500d"),
+    ],
+)
+def test_a_period_that_would_delete_nearly_everything_is_refused(written: str, problem: str) -> None:
+    (line,) = problems(environ={"CERTCTL_NOTIFICATION_RETENTION_SENT": written})
+    assert line == f"CERTCTL_NOTIFICATION_RETENTION_SENT='{written}': {problem}"

@@ -4,8 +4,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 
 from storage.channel_state import LONGEST_WAIT, ChannelRules, Rate, ToldToWait
-from storage.models import AuditAction, NotificationFilter, NotificationStatus, Room
+from storage.models import AuditAction, NotificationFilter, NotificationStatus, Retained, Room
 from storage.operations.channel_states import Report
+from storage.operations.retention import Expiry, RetentionRun
 from tests.builders import CHANNELS, NOON, TOOK, WAIT, Queue, new_notification
 
 Operation = Callable[[Queue], Awaitable[object]]
@@ -82,6 +83,12 @@ def of_many(name: str, **arguments: object) -> Operation:
     return lambda queue: getattr(queue.repository, name)(ids, **arguments)
 
 
+def expired(kind: Retained) -> Operation:
+    """Before anything was accepted: the other queries need their rows."""
+    long_ago = NOON - timedelta(days=10_000)
+    return lambda queue: queue.repository.delete_expired(Expiry(kind, long_ago, RetentionRun("worker-1")))
+
+
 CHANGES: dict[str, tuple[Operation, set[str]]] = {
     "accept": (lambda queue: queue.pending(), set()),
     "accept a known key": (
@@ -104,9 +111,18 @@ CHANGES: dict[str, tuple[Operation, set[str]]] = {
         of_many("purge_all", statuses=[NotificationStatus.SENT], created_until=NOON),
         {"events_lease", "primary key"},
     ),
+    "retention of sent": (expired(Retained.SENT), {"events_newest_by_status"}),
+    "retention of read": (expired(Retained.READ), {"events_newest_by_status"}),
+    "retention of dead": (expired(Retained.DEAD), {"events_newest_by_status", "primary key"}),
+    "retention of undelivered": (
+        expired(Retained.UNDELIVERED),
+        {"events_newest_undelivered", "primary key"},
+    ),
+    "retention of audit": (expired(Retained.AUDIT), {"primary key"}),
 }
 QUESTIONS: dict[str, tuple[Operation, set[str]]] = {
     "one": (lambda queue: queue.repository.get("notif-00000009"), {"primary key"}),
+    "its replacement": (lambda queue: queue.repository.replacement("notif-00000009"), {"events_origin"}),
     "its attempts": (lambda queue: queue.repository.attempts("notif-00000009"), {"primary key"}),
     "its audit": (
         lambda queue: queue.repository.audit("notif-00000009", limit=10),

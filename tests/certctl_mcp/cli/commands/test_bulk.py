@@ -156,6 +156,28 @@ def test_purge_deletes_what_is_settled_and_old(command_line: CommandLine) -> Non
     assert dead.status is NotificationStatus.DEAD
 
 
+def test_purge_from_cron_says_nothing_unless_it_fails(command_line: CommandLine) -> None:
+    command_line.having(lambda queue: queue.sent())
+    daily = ("purge", "--until", "0s", "--yes", "--quiet")
+    assert command_line(*daily) == (0, "", "")
+    assert statuses(command_line) == {}
+    assert command_line(*daily) == (0, "", "")
+    command_line.database.write_bytes(b"not a database")
+    code, out, err = command_line(*daily)
+    assert (code, out) == (3, "")
+    assert err.startswith("certctl-mcp: ")
+
+
+def test_purge_shows_what_it_would_delete_and_deletes_nothing_without_yes(command_line: CommandLine) -> None:
+    sent = command_line.having(lambda queue: queue.sent())
+    code, out, err = command_line("purge", "--until", "0s")
+    assert code == 2
+    assert out.startswith("1 notification would be purged\n")
+    assert "  1 sent\n  1 over Webhook\n" in out
+    assert "add --yes. Nothing was changed." in err
+    assert command_line.stored(sent.id) == sent
+
+
 @pytest.mark.parametrize(
     ("arguments", "wrong"),
     [

@@ -76,7 +76,7 @@ def test_requeue_by_filter_takes_dead_letters_only(command_line: CommandLine) ->
 def test_requeue_by_filter_is_not_done_unasked(command_line: CommandLine) -> None:
     three_dead(command_line)
     code, out, err = command_line("requeue", "--status", "dead")
-    assert (code, out) == (2, "")
+    assert (code, out.splitlines()[0]) == (2, "3 notifications would be requeued")
     assert err == (
         "certctl-mcp: Requeue 3 notifications? There is no terminal to ask on: add --yes. "
         "Nothing was changed.\n"

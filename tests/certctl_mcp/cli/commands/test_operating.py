@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from pydantic import BaseModel
 
 from certctl_mcp.cli.terminal.formats import Format
 from certctl_mcp.cli.terminal.output import print_json
-from storage.models import Notification
+from storage.models import Notification, Retained
+from storage.operations.retention import Expiry, RetentionRun
 from tests.builders import Queue
 from tests.certctl_mcp.cli.conftest import CommandLine
 
@@ -158,6 +160,20 @@ def test_the_audit_log_tells_who_did_what_even_to_what_is_gone(command_line: Com
     entries = json.loads(command_line("audit", first.id, "--json").out)["data"]
     assert [entry["action"] for entry in entries] == ["requeue"]
     assert len(command_line("audit", "-n", "2", "-o", "ndjson").out.splitlines()) == 2
+
+
+def test_the_audit_log_tells_what_retention_has_deleted(command_line: CommandLine) -> None:
+    async def expired(queue: Queue) -> None:
+        await queue.sent()
+        queue.clock.advance(timedelta(days=2))
+        run = RetentionRun("worker-1")
+        await queue.repository.delete_expired(Expiry(Retained.SENT, queue.clock(), run))
+
+    command_line.having(expired)
+    (row,) = command_line("audit").out.splitlines()[1:]
+    assert row.split()[-4:] == ["worker-1", "retention", "1", "sent"]
+    (entry,) = json.loads(command_line("audit", "--json").out)["data"]
+    assert (entry["action"], entry["detail"]) == ("retention", "1 sent")
 
 
 def test_watch_shows_the_queue_until_it_is_interrupted(

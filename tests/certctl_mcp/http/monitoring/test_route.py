@@ -19,7 +19,7 @@ from certctl_mcp.http.monitoring.snapshots import Snapshots
 from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.runtime.application import Application
 from storage.errors import StorageError
-from storage.models import AttemptOutcome
+from storage.models import AttemptOutcome, Retained
 from tests.builders import LEASE, NOON, Queue, SettableClock
 from tests.certctl_mcp.http.conftest import OPERATOR, READER, Served
 from tests.certctl_mcp.http.monitoring.scraping import METRICS, Scrape, scrape
@@ -177,6 +177,14 @@ async def test_attempts_are_counted_and_timed_by_configured_channels(
     assert found(f"{TOOK}_count", channel="Webhook") == 1
     assert found(f"{TOOK}_count", channel="other") == 0
     assert "Fax" not in found.text
+
+
+def test_what_retention_deletes_is_counted_by_kind() -> None:
+    deleted = {Retained.SENT: 520, Retained.AUDIT: 0}
+    found = Scrape(expose(Snapshot(NOON, 1, deleted=deleted), "").body.decode())
+    name = "certctl_notification_retention_deleted_total"
+    assert (found(name, kind="sent"), found(name, kind="audit")) == (520, 0)
+    assert name not in Scrape(expose(Snapshot(NOON, 1), "").body.decode()).names
 
 
 def test_attempts_are_in_each_bucket_that_they_fit_in() -> None:

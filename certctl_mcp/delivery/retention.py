@@ -1,0 +1,107 @@
+"""Deletes, in the background, what has been kept for as long as the settings say.
+
+Any number of processes may do so on one database: what one of them deletes, the others pass over. After each
+batch it rests for as long as the batch took, so that outcomes are written meanwhile.
+"""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import Protocol
+
+import anyio
+
+from certctl_mcp.config.retention import RetentionSettings
+from storage.clock import Clock, utc_now
+from storage.errors import StorageError
+from storage.models import Retained
+from storage.operations.retention import Expired, Expiry, RetentionRun
+
+logger = logging.getLogger(__name__)
+
+FIRST_RUN_AFTER = timedelta(minutes=1)
+INTERVAL = timedelta(hours=1)
+
+
+class RetentionStore(Protocol):
+    """The part of `NotificationRepository` that deletes. It raises `StorageError`."""
+
+    async def delete_expired(self, batch: Expiry) -> Expired: ...
+
+
+class Retention:
+    """Deletes what is older than the given periods. `deleted` counts it for the metrics."""
+
+    def __init__(
+        self,
+        store: RetentionStore,
+        settings: RetentionSettings,
+        *,
+        actor: str,
+        clock: Clock = utc_now,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+    ) -> None:
+        """`actor` is recorded in the audit log."""
+        self._store = store
+        self._periods = periods(settings)
+        self._actor = actor
+        self._clock = clock
+        self._sleep = sleep
+        self.deleted: Counter[Retained] = Counter(dict.fromkeys(self._periods, 0))
+
+    async def run(self) -> None:
+        """Delete every hour what is due, until cancelled."""
+        pause = FIRST_RUN_AFTER
+        while self._periods:
+            await self._sleep(pause.total_seconds())
+            pause = INTERVAL
+            try:
+                await self.delete_expired()
+            except StorageError as failure:
+                logger.warning("what has been kept long enough can't be deleted now: %s", failure)
+            except Exception:
+                # The supervised edge: deliveries must not end because of it.
+                logger.exception("deleting what has been kept long enough failed")
+
+    async def delete_expired(self) -> Mapping[Retained, int]:
+        """Delete everything that is due now, and return how much of each kind.
+
+        Cancellation takes effect between two batches.
+
+        Raises:
+            StorageError: the database can't be written; the batches before were deleted.
+        """
+        run, now = RetentionRun(self._actor), self._clock()
+        for kind, period in self._periods.items():
+            run = await self._delete(Expiry(kind, now - period, run))
+        if run.deleted:
+            logger.info("deleted what has been kept long enough: %s", run.counts)
+        return run.deleted
+
+    async def _delete(self, batch: Expiry) -> RetentionRun:
+        before = batch.run.deleted.get(batch.kind, 0)
+        while True:
+            begun = time.monotonic()
+            with anyio.CancelScope(shield=True):
+                expired = await self._store.delete_expired(batch)
+            total = expired.run.deleted.get(batch.kind, 0)
+            self.deleted[batch.kind] += total - before
+            if expired.after is None:
+                return expired.run
+            before = total
+            batch = Expiry(batch.kind, batch.before, expired.run, expired.after)
+            await self._sleep(time.monotonic() - begun)
+
+
+def periods(settings: RetentionSettings) -> Mapping[Retained, timedelta]:
+    """How long each kind is kept that is not kept for ever."""
+    kept = {
+        Retained.SENT: settings.sent,
+        Retained.READ: settings.read,
+        Retained.DEAD: settings.dead,
+        Retained.UNDELIVERED: settings.dead,
+        Retained.AUDIT: settings.audit,
+    }
+    return {kind: period for kind, period in kept.items() if period is not None}
