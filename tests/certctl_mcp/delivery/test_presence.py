@@ -168,11 +168,12 @@ async def test_an_idle_process_writes_less_than_every_fifteen_seconds(
 ) -> None:
     lasts = timedelta(minutes=10)
     commits: list[Connection] = []
-    event.listen(Engine, "commit", commits.append)
+    count = commits.append
+    event.listen(Engine, "commit", count)
     try:
         await Life(database, queue.clock, "Slack").lasts(lasts)
     finally:
-        event.remove(Engine, "commit", commits.append)
+        event.remove(Engine, "commit", count)
     assert 0 < len(commits) < lasts / timedelta(seconds=15)
 
 
