@@ -46,8 +46,9 @@ notification_events = Table(
     Column("origin_id", StorableText),
     # The names of channels, as a JSON array.
     Column("tried_channels", StorableText),
-    # Of the trace in which it was accepted, as W3C Trace Context writes it.
-    Column("traceparent", StorableText),
+    # Of the trace in which it was accepted, as W3C Trace Context writes it. Not Text: SQLite estimates a
+    # row's width by its types, and with a wider one it would read all sent rows to find the undelivered.
+    Column("traceparent", String),
     Column("wait_count", Integer, nullable=False, server_default="0"),
     Column("waiting_since", UtcDateTime),
 )

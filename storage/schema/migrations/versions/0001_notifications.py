@@ -6,7 +6,7 @@ A database may already hold certctl's `notification_events`, with any part of th
 from datetime import UTC, datetime
 
 from alembic import op
-from sqlalchemy import Column, inspect
+from sqlalchemy import Column, Index, inspect
 from sqlalchemy.schema import CreateColumn
 
 from storage.schema.tables import notification_attempts, notification_events
@@ -28,8 +28,13 @@ def upgrade() -> None:
         _write_times_as_text_that_sorts()
     if _n.created_at.name in {column.name for column in missing}:
         op.execute(notification_events.update().where(_n.sent_at.is_not(None)).values(created_at=_n.sent_at))
-    for index in notification_events.indexes | notification_attempts.indexes:
+    # In the same order everywhere: SQLite prefers the later one of two that seem to cost the same.
+    for index in sorted(notification_events.indexes | notification_attempts.indexes, key=_name):
         index.create(op.get_bind(), checkfirst=True)
+
+
+def _name(index: Index) -> str:
+    return str(index.name)
 
 
 def _missing_columns() -> list[Column[object]]:
