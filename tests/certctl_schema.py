@@ -5,9 +5,11 @@ TABLES = (
     CREATE TABLE managed_certificates (
       id TEXT PRIMARY KEY, name VARCHAR(255) NOT NULL UNIQUE,
       status VARCHAR(50) NOT NULL DEFAULT 'pending',
-      expires_at TIMESTAMPTZ, last_renewal_at TIMESTAMPTZ, created_at TIMESTAMPTZ NOT NULL DEFAULT now()
+      expires_at TIMESTAMPTZ, last_renewal_at TIMESTAMPTZ, created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+      renewal_policy_id TEXT
     )
     """,
+    "CREATE TABLE renewal_policies (id TEXT PRIMARY KEY, alert_severity_map JSONB NOT NULL DEFAULT '{}')",
     "CREATE TABLE agents (id TEXT PRIMARY KEY, last_heartbeat_at TIMESTAMPTZ, retired_at TIMESTAMPTZ)",
     "CREATE TABLE jobs (id TEXT PRIMARY KEY, status VARCHAR(50) NOT NULL DEFAULT 'pending')",
     """

@@ -4,14 +4,16 @@ from urllib.parse import quote
 
 from certctl_mcp.config.destinations import OpsGenieDestination
 from certctl_mcp.config.incidents import IncidentRule, default_action
+from certctl_mcp.notifiers.alert_tiers import PRIORITIES, IncidentNotifier, PolicyTier
 from certctl_mcp.notifiers.content import ContentWriter, shorten
 from certctl_mcp.notifiers.fitting import fit
 from certctl_mcp.notifiers.http import Endpoint
 from certctl_mcp.notifiers.http_client import HttpClient
-from certctl_mcp.notifiers.http_notifier import HttpNotifier, Post
+from certctl_mcp.notifiers.http_notifier import Post
 from certctl_mcp.notifiers.idempotency import incident_key
 from certctl_mcp.notifiers.json_body import Json, encode
 from certctl_mcp.notifiers.success import opsgenie_objection
+from storage.alert_tiers import AlertTier
 from storage.models import Notification
 
 _LONGEST_MESSAGE = 130
@@ -21,11 +23,16 @@ _LONGEST_ENTITY = 512
 _SOURCE = "certctl"
 
 
-class OpsGenieNotifier(HttpNotifier):
+class OpsGenieNotifier(IncidentNotifier):
     """A repeat has the same `alias` and is counted on the alert that the first attempt opened."""
 
     def __init__(
-        self, destination: OpsGenieDestination, client: HttpClient, content: ContentWriter | None = None
+        self,
+        destination: OpsGenieDestination,
+        client: HttpClient,
+        content: ContentWriter | None = None,
+        *,
+        policy_tier: PolicyTier | None = None,
     ) -> None:
         endpoint = Endpoint(
             client,
@@ -35,10 +42,10 @@ class OpsGenieNotifier(HttpNotifier):
             network=destination,
             check=opsgenie_objection,
         )
-        super().__init__(endpoint, content)
+        super().__init__(endpoint, content, policy_tier)
         self._destination = destination
 
-    def write(self, notification: Notification) -> Post:
+    def write_incident(self, notification: Notification, tier: AlertTier | None) -> Post:
         destination = self._destination
         content = self._content.content(notification)
         rule = destination.types.get(notification.type, IncidentRule())
@@ -55,7 +62,7 @@ class OpsGenieNotifier(HttpNotifier):
             "message": shorten(f"{content.title}: {content.body}", _LONGEST_MESSAGE),
             "alias": alias,
             "description": description,
-            "priority": rule.priority or destination.priority,
+            "priority": rule.priority or (destination.priority if tier is None else PRIORITIES[tier]),
             "source": _SOURCE,
             "details": details,
         }

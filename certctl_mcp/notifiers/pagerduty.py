@@ -2,14 +2,16 @@
 
 from certctl_mcp.config.destinations import PagerDutyDestination
 from certctl_mcp.config.incidents import IncidentRule, default_action
+from certctl_mcp.notifiers.alert_tiers import SEVERITIES, IncidentNotifier, PolicyTier
 from certctl_mcp.notifiers.content import ContentWriter, shorten
 from certctl_mcp.notifiers.fitting import fit
 from certctl_mcp.notifiers.http import Endpoint
 from certctl_mcp.notifiers.http_client import HttpClient
-from certctl_mcp.notifiers.http_notifier import HttpNotifier, Post
+from certctl_mcp.notifiers.http_notifier import Post
 from certctl_mcp.notifiers.idempotency import incident_key
 from certctl_mcp.notifiers.json_body import Json, encode
 from certctl_mcp.notifiers.success import pagerduty_objection
+from storage.alert_tiers import AlertTier
 from storage.models import Notification
 
 _LONGEST_SUMMARY = 1024
@@ -19,11 +21,16 @@ _LONGEST_EVENT = 500 * 1024
 _SOURCE = "certctl"
 
 
-class PagerDutyNotifier(HttpNotifier):
+class PagerDutyNotifier(IncidentNotifier):
     """A repeat has the same `dedup_key` and joins the incident that the first attempt opened."""
 
     def __init__(
-        self, destination: PagerDutyDestination, client: HttpClient, content: ContentWriter | None = None
+        self,
+        destination: PagerDutyDestination,
+        client: HttpClient,
+        content: ContentWriter | None = None,
+        *,
+        policy_tier: PolicyTier | None = None,
     ) -> None:
         endpoint = Endpoint(
             client,
@@ -32,10 +39,10 @@ class PagerDutyNotifier(HttpNotifier):
             network=destination,
             check=pagerduty_objection,
         )
-        super().__init__(endpoint, content)
+        super().__init__(endpoint, content, policy_tier)
         self._destination = destination
 
-    def write(self, notification: Notification) -> Post:
+    def write_incident(self, notification: Notification, tier: AlertTier | None) -> Post:
         destination = self._destination
         content = self._content.content(notification)
         rule = destination.types.get(notification.type, IncidentRule())
@@ -52,7 +59,7 @@ class PagerDutyNotifier(HttpNotifier):
         def write(message: str) -> bytes:
             event["payload"] = {
                 "summary": shorten(f"{content.title}: {content.body}", _LONGEST_SUMMARY),
-                "severity": rule.severity or destination.severity,
+                "severity": rule.severity or (destination.severity if tier is None else SEVERITIES[tier]),
                 "source": content.certificate_id or _SOURCE,
                 "timestamp": notification.created_at.isoformat(),
                 "class": notification.type,

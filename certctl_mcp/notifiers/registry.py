@@ -34,6 +34,7 @@ from storage.clock import Clock, utc_now
 from storage.models import Notification
 
 if TYPE_CHECKING:
+    from certctl_mcp.notifiers.alert_tiers import PolicyTier
     from certctl_mcp.notifiers.http_client import HttpClient
     from certctl_mcp.notifiers.name_resolution import Resolver
 
@@ -54,6 +55,7 @@ class NotifierRegistry:
         connect_timeout: timedelta = _CONNECT_TIMEOUT,
         send_timeout: timedelta = _SEND_TIMEOUT,
         public_url: str | None = None,
+        policy_tier: "PolicyTier | None" = None,
         clock: Clock = utc_now,
     ) -> AsyncIterator[Self]:
         """Leaving closes every connection; no send may be in progress then.
@@ -69,6 +71,7 @@ class NotifierRegistry:
             connect_timeout=connect_timeout,
             send_timeout=send_timeout,
             public_url=public_url,
+            policy_tier=policy_tier,
             clock=clock,
         )
         try:
@@ -84,6 +87,7 @@ class NotifierRegistry:
         connect_timeout: timedelta = _CONNECT_TIMEOUT,
         send_timeout: timedelta = _SEND_TIMEOUT,
         public_url: str | None = None,
+        policy_tier: "PolicyTier | None" = None,
         clock: Clock = utc_now,
     ) -> None:
         self._channels = {channel.name: channel for channel in channels}
@@ -91,6 +95,7 @@ class NotifierRegistry:
         self._connect_timeout = min(connect_timeout, send_timeout)
         self._send_timeout = send_timeout
         self._public_url = public_url
+        self._policy_tier = policy_tier
         self._clock = clock
         self._notifiers: dict[str, Notifier] = {}
         self._http: HttpClient | None = None
@@ -168,11 +173,15 @@ class NotifierRegistry:
             case PagerDutyDestination():
                 from certctl_mcp.notifiers.pagerduty import PagerDutyNotifier
 
-                return PagerDutyNotifier(destination, self._http_client(), content)
+                return PagerDutyNotifier(
+                    destination, self._http_client(), content, policy_tier=self._policy_tier
+                )
             case OpsGenieDestination():
                 from certctl_mcp.notifiers.opsgenie import OpsGenieNotifier
 
-                return OpsGenieNotifier(destination, self._http_client(), content)
+                return OpsGenieNotifier(
+                    destination, self._http_client(), content, policy_tier=self._policy_tier
+                )
             case EmailDestination():
                 from certctl_mcp.notifiers.email import EmailNotifier
 

@@ -31,6 +31,7 @@ from certctl_mcp.notifiers.base import Notifier
 from certctl_mcp.notifiers.registry import NotifierRegistry
 from certctl_mcp.runtime.open_telemetry import tracing
 from certctl_mcp.runtime.platform import kill_group
+from certctl_mcp.runtime.renewal_policies import RenewalPolicies
 from certctl_mcp.services.channel_pauses import ChannelPauses
 from certctl_mcp.services.dead_letters import DeadLetterRule
 from certctl_mcp.services.delivering import DELIVERING, Delivering
@@ -118,8 +119,9 @@ async def open_application(
             database.
     """
     url = settings.database_url.get_secret_value()
+    policies = RenewalPolicies()
     async with (
-        _notifiers(settings, notifiers) as notifiers,
+        _notifiers(settings, notifiers, policies) as notifiers,
         Database.open(url, migrate=_migrate(settings)) as database,
         tracing(os.environ) as traced,
     ):
@@ -133,6 +135,7 @@ async def open_application(
         if limitation is not None:
             logger.info("off: %s", LIMITATION_TEXTS[limitation])
         if database.shared_with_certctl:
+            policies.read_from(database)
             _warn_of_other_webhooks(settings)
         process = Heartbeat(
             worker_name(),
@@ -266,7 +269,9 @@ def _retention(
     return Retention(repository, settings.retention, actor=process.name, clock=database.clock)
 
 
-def _notifiers(settings: Settings, given: Notifiers | None) -> AbstractAsyncContextManager[Notifiers]:
+def _notifiers(
+    settings: Settings, given: Notifiers | None, policies: RenewalPolicies
+) -> AbstractAsyncContextManager[Notifiers]:
     if given is not None:
         return nullcontext(given)
     return NotifierRegistry.open(
@@ -274,6 +279,7 @@ def _notifiers(settings: Settings, given: Notifiers | None) -> AbstractAsyncCont
         settings.concurrency,
         send_timeout=settings.send_timeout,
         public_url=settings.public_url,
+        policy_tier=policies.tier,
     )
 
 

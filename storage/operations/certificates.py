@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, func, not_, or_, select
 
+from storage.alert_tiers import THRESHOLD
 from storage.models import NotificationType, Urgency
 from storage.schema.certctl_tables import certificates
 from storage.schema.tables import notification_events
@@ -14,9 +15,6 @@ from storage.sql.dialects import unindexed
 
 CHECKED_WITHIN = timedelta(days=31)
 """certctl looks at the certificates that expire within this time."""
-
-_THRESHOLD = "[threshold:"
-"""In a message of certctl's, before the threshold that it was sent for."""
 
 _UNCHECKED = ("Archived", "Revoked")
 _ENDED = ("revoked", "archived")
@@ -47,7 +45,7 @@ def remembered_by_certctl() -> ColumnElement[bool]:
     )
     return and_(
         _n.type == NotificationType.EXPIRATION_WARNING.value,
-        _n.message.contains(_THRESHOLD, autoescape=True),
+        _n.message.contains(THRESHOLD, autoescape=True),
         checked.exists(),
     )
 

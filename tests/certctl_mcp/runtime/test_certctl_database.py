@@ -16,14 +16,17 @@ from certctl_mcp.config.errors import SettingsError
 from certctl_mcp.config.settings import load_settings
 from certctl_mcp.mcp_server.server import build_server
 from certctl_mcp.runtime.application import Application, open_application
+from certctl_mcp.runtime.renewal_policies import RenewalPolicies
 from certctl_mcp.services.errors import DeliveriesOffError
+from storage.alert_tiers import AlertTier
 from storage.database import Database
 from storage.errors import SchemaIncompleteError
 from storage.maintenance.migrate import migrated, planned
 from storage.models import NotificationStatus
 from storage.repository import NotificationRepository
+from storage.schema.migrations import Migrate
 from tests import certctl_schema, postgresql
-from tests.builders import LEASE, TOOK, UNLIMITED, WAIT, request
+from tests.builders import LEASE, TOOK, UNLIMITED, WAIT, notification, request
 from tests.postgresql import Server
 from tests.storage.foreign import rows
 
@@ -323,3 +326,29 @@ async def test_the_certificates_of_dead_letters_tell_how_urgent_they_are(certctl
         assert [row["id"] for row in urgent["notifications"]] == ["n-dead"]
         settled = await answer(client, "list_notifications", status=["dead"], urgency="settled")
         assert ([row["id"] for row in settled["notifications"]], settled["total"]) == (["n-sent"], 1)
+
+
+async def test_a_renewal_policy_gives_a_threshold_its_tier(certctl: Certctl) -> None:
+    policies = RenewalPolicies()
+    warning = notification(certificate_id="mc-soon")
+    assert await policies.tier(warning, 7) is None
+    await certctl.execute(
+        """INSERT INTO renewal_policies VALUES
+        ('strict', '{"7": "critical", "3": "critical", "2": "loud", "x": "warning"}'), ('plain', '{}')""",
+        "UPDATE managed_certificates SET renewal_policy_id = 'strict' WHERE id = 'mc-soon'",
+        "UPDATE managed_certificates SET renewal_policy_id = 'plain' WHERE id = 'mc-late'",
+    )
+    async with Database.open(certctl.url, migrate=Migrate.NEVER) as database:
+        policies.read_from(database)
+        assert await policies.tier(warning, 7) is AlertTier.CRITICAL
+        assert await policies.tier(warning, 2) is None
+        assert await policies.tier(notification(certificate_id="mc-late"), 7) is None
+        assert await policies.tier(notification(certificate_id="gone"), 7) is None
+
+
+async def test_a_certctl_without_tiers_has_none(certctl: Certctl) -> None:
+    await certctl.execute("DROP TABLE renewal_policies")
+    policies = RenewalPolicies()
+    async with Database.open(certctl.url, migrate=Migrate.NEVER) as database:
+        policies.read_from(database)
+        assert await policies.tier(notification(certificate_id="mc-soon"), 7) is None

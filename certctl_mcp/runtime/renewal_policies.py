@@ -1,0 +1,52 @@
+"""The tiers of certctl's renewal policies, read from its database while alerts are delivered there."""
+
+import logging
+import time
+from collections.abc import Mapping
+
+from storage.alert_tiers import AlertTier
+from storage.database import Database
+from storage.errors import StorageError
+from storage.models import Notification
+from storage.queries.certctl_policies import Tiers, policy_of, tiers_by_policy
+
+logger = logging.getLogger(__name__)
+
+REFRESHED_AFTER = 60.0
+"""Seconds."""
+
+
+class RenewalPolicies:
+    """Answers from a copy of the policies, which are few. Where none names a tier, nothing else is read."""
+
+    def __init__(self) -> None:
+        self._database: Database | None = None
+        self._tiers: Mapping[str, Tiers] = {}
+        self._read_at: float | None = None
+
+    def read_from(self, database: Database) -> None:
+        """certctl's own database; before that, no policy is known."""
+        self._database = database
+
+    async def tier(self, notification: Notification, threshold: int) -> AlertTier | None:
+        """The tier that the policy of its certificate gives the threshold; None if unknown. Never raises."""
+        if self._database is None or notification.certificate_id is None:
+            return None
+        try:
+            await self._refresh(self._database)
+            if not self._tiers:
+                return None
+            async with self._database.read() as connection:
+                policy = await policy_of(connection, notification.certificate_id)
+        except StorageError as failure:
+            logger.warning("the renewal policies can't be read: %s", failure)
+            return None
+        return None if policy is None else self._tiers.get(policy, {}).get(threshold)
+
+    async def _refresh(self, database: Database) -> None:
+        now = time.monotonic()
+        if self._read_at is not None and now - self._read_at < REFRESHED_AFTER:
+            return
+        self._read_at = now
+        async with database.read() as connection:
+            self._tiers = await tiers_by_policy(connection)

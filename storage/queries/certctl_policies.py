@@ -1,0 +1,50 @@
+"""The tiers that certctl's renewal policies give the thresholds of its alerts."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.alert_tiers import AlertTier
+from storage.schema.certctl_tables import certificates, renewal_policies
+
+Tiers = Mapping[int, AlertTier]
+"""By threshold, in days."""
+
+MOST_POLICIES = 1000
+
+_p = renewal_policies.c
+_c = certificates.c
+
+
+async def tiers_by_policy(connection: AsyncConnection) -> Mapping[str, Tiers]:
+    """The policies that name tiers, by their id. Early versions of certctl have no such column."""
+    query = select(_p.id, _p.alert_severity_map).limit(MOST_POLICIES)
+    try:
+        found = [(row.id, _tiers(row.alert_severity_map)) for row in await connection.execute(query)]
+    except DBAPIError:
+        return {}
+    return {policy: tiers for policy, tiers in found if tiers}
+
+
+async def policy_of(connection: AsyncConnection, certificate_id: str) -> str | None:
+    """The renewal policy of a certificate."""
+    query = select(_c.renewal_policy_id).where(_c.id == certificate_id)
+    try:
+        found: str | None = (await connection.execute(query)).scalar()
+    except DBAPIError:
+        return None
+    return found
+
+
+def _tiers(written: object) -> Tiers:
+    """What is not a threshold with a tier is left out, as in certctl."""
+    if not isinstance(written, dict):
+        return {}
+    known = {tier.value: tier for tier in AlertTier}
+    return {
+        int(threshold): known[tier]
+        for threshold, tier in written.items()
+        if str(threshold).lstrip("-").isdecimal() and tier in known
+    }
