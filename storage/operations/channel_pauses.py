@@ -23,7 +23,8 @@ class PauseChange:
 def change_pauses(transaction: Transaction, changes: Sequence[PauseChange]) -> list[bool]:
     """Pause or resume each channel; false where a channel to be resumed was not paused."""
     channels = {change.channel for change in changes}
-    states = lock(transaction, channels, create={c.channel for c in changes if c.pause is not None})
+    locked = lock(transaction, channels, create={c.channel for c in changes if c.pause is not None})
+    states = {channel: stored.state for channel, stored in locked.items()}
     answers: list[bool] = []
     for change in changes:
         state = states.get(change.channel, ChannelState())
@@ -33,7 +34,7 @@ def change_pauses(transaction: Transaction, changes: Sequence[PauseChange]) -> l
             states[change.channel] = replace(state, pause=change.pause)
         if answers[-1]:
             _record(transaction, change)
-    save(transaction, {channel: (state, UNLIMITED) for channel, state in states.items()})
+    save(transaction, locked, {channel: (state, UNLIMITED) for channel, state in states.items()})
     notify_due(transaction)
     return answers
 

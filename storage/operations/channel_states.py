@@ -85,9 +85,17 @@ class Report:
     rules: ChannelRules
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What the database holds of a channel."""
+
+    state: ChannelState = _BLANK
+    opens_at: datetime | None = None
+
+
 def lock(
     transaction: Transaction, channels: Collection[str], *, create: Collection[str]
-) -> dict[str, ChannelState]:
+) -> dict[str, Stored]:
     """The states of these channels, which no other process changes until the transaction ends.
 
     Those of `create` get a row to lock; the others may have none, and then are left out.
@@ -97,17 +105,30 @@ def lock(
     if missing := set(create) - {row.channel for row in found}:
         connection.execute(transaction.choose(_CREATE), {"names": encoded(sorted(missing))})
         found = connection.execute(_LOCKED, names).all()
-    return {row.channel: as_of(state_of(row), transaction.now) for row in found}
+    return {row.channel: Stored(as_of(state_of(row), transaction.now), row.opens_at) for row in found}
 
 
-def save(transaction: Transaction, states: Mapping[str, tuple[ChannelState, ChannelRules]]) -> None:
-    """Write the states of locked channels. One that has nothing against it and no limit needs no row."""
+def save(
+    transaction: Transaction,
+    locked: Mapping[str, Stored],
+    states: Mapping[str, tuple[ChannelState, ChannelRules]],
+) -> None:
+    """Write the states of locked channels that have changed. A channel that has nothing against it and no
+    limit needs no row.
+
+    A commit that changes nothing would wake other processes on SQLite, and they this one again.
+    """
     now = transaction.now
-    blank = [name for name, (state, rules) in states.items() if state == _BLANK and not rules.limited]
-    if blank:
-        transaction.connection.execute(_FORGET, {"names": encoded(blank)})
-    if kept := [_row(name, *states[name], now) for name in sorted(states.keys() - set(blank))]:
-        transaction.connection.execute(transaction.choose(_SAVE), {"states": encoded(kept)})
+    blank = {name for name, (state, rules) in states.items() if state == _BLANK and not rules.limited}
+    if forgotten := sorted(blank & locked.keys()):
+        transaction.connection.execute(_FORGET, {"names": encoded(forgotten)})
+    changed = [
+        _row(name, *states[name], now)
+        for name in sorted(states.keys() - blank)
+        if locked.get(name) != Stored(states[name][0], _opens_at(*states[name], now))
+    ]
+    if changed:
+        transaction.connection.execute(transaction.choose(_SAVE), {"states": encoded(changed)})
 
 
 def report(transaction: Transaction, reports: Sequence[Report]) -> list[None]:
@@ -115,13 +136,14 @@ def report(transaction: Transaction, reports: Sequence[Report]) -> list[None]:
     if reports:
         known = {told.channel for told in reports}
         needed = {told.channel for told in reports if not isinstance(told.event, Worked)}
-        states = lock(transaction, known, create=needed)
+        locked = lock(transaction, known, create=needed)
+        states = {name: stored.state for name, stored in locked.items()}
         changed: dict[str, tuple[ChannelState, ChannelRules]] = {}
         for told in reports:
             if (state := states.get(told.channel)) is not None:
                 states[told.channel] = after(state, told.rules, transaction.now, told.event)
                 changed[told.channel] = states[told.channel], told.rules
-        save(transaction, changed)
+        save(transaction, locked, changed)
         if any(isinstance(told.event, Worked) for told in reports):
             notify_due(transaction)
     return [None for _ in reports]

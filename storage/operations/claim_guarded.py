@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 
 from sqlalchemy import bindparam, select
 
-from storage.channel_state import Allowance, ChannelState, Reason, allowance, began, is_held
+from storage.channel_state import Allowance, Reason, allowance, began, is_held
 from storage.engine.transaction import Transaction
 from storage.models import Claim, Room
-from storage.operations.channel_states import lock, save
+from storage.operations.channel_states import Stored, lock, save
 from storage.operations.claim import claim
 from storage.operations.claim_postgresql import claim_rest
 from storage.operations.claim_request import ClaimRequest, Claims
@@ -40,10 +40,9 @@ def claim_guarded(transaction: Transaction, requests: Sequence[ClaimRequest]) ->
 
 
 def _claim_guarded(transaction: Transaction, request: ClaimRequest) -> Claims:
-    states = lock(transaction, request.channels, create=request.channels & request.limited)
-    for channel in request.channels - states.keys():
-        # Its row has gone meanwhile.
-        states[channel] = ChannelState()
+    locked = lock(transaction, request.channels, create=request.channels & request.limited)
+    # The row of a channel may have gone meanwhile.
+    states = {channel: locked.get(channel, Stored()).state for channel in request.channels}
     now, in_flight = transaction.now, _in_flight(transaction, request)
     wanted = {channel: min(request.room.of(channel), request.slots) for channel in states}
     allowed = {
@@ -64,7 +63,8 @@ def _claim_guarded(transaction: Transaction, request: ClaimRequest) -> Claims:
         left = allowance(states[channel], rules, now, 1, in_flight[channel] + taken[channel])
         opens.append(left.until)
         more = more or left.reason is Reason.SESSIONS
-    save(transaction, {channel: (state, request.rules_of(channel)) for channel, state in states.items()})
+    ruled = {channel: (state, request.rules_of(channel)) for channel, state in states.items()}
+    save(transaction, locked, ruled)
     return Claims(now, claims, opens_at=_first(opens), more_when_ended=more)
 
 

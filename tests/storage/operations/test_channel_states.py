@@ -11,6 +11,7 @@ from storage.operations.channel_states import EARLY, Report
 from storage.operations.claim_request import Claims
 from storage.repository import NotificationRepository
 from tests.builders import CHANNELS, TOOK, WAIT, Queue, SettableClock, next_due_at, request
+from tests.storage.query_plans.plans import recorded
 
 SECOND = timedelta(seconds=1)
 NO_LIMITS: dict[str, ChannelRules] = {}
@@ -231,3 +232,13 @@ async def test_a_channel_that_works_again_leaves_no_trace(queue: Queue, database
     async with database.read() as connection:
         rows = (await connection.exec_driver_sql("SELECT channel FROM notification_channels")).all()
     assert rows == []
+
+
+async def test_a_look_that_finds_every_session_taken_writes_nothing(queue: Queue) -> None:
+    await queued(queue, 5)
+    rules = {"Slack": ChannelRules(sessions=3)}
+    await claim(queue, rules)
+    with recorded() as statements:
+        await claim(queue, rules)
+    written = [text for text, _ in statements if text.startswith(("INSERT", "DELETE"))]
+    assert written == []
