@@ -45,7 +45,7 @@ async def run_worker(settings: Settings, with_metrics: bool = False) -> str | No
                 async with _with_metrics(application, with_metrics):
                     if application.limitation is not None:
                         raise DeliveriesOffError(application.limitation)
-                    _log_start(application.location, settings)
+                    _log_start(application, settings)
                     spare_the_start()
                     tasks.start_soon(_stop_after, stopping, application.retry_loop)
                     await application.deliver()
@@ -68,8 +68,11 @@ async def _stop_after(stopping: anyio.Event, retry_loop: RetryLoop) -> None:
     retry_loop.stop()
 
 
-def _log_start(location: str, settings: Settings) -> None:
-    logger.info("delivering from the database %s", location)
+def _log_start(application: Application, settings: Settings) -> None:
+    logger.info("delivering from the database %s", application.location)
+    if application.delivering.certctl_delivers:
+        grace = format_duration(application.delivering.grace)
+        logger.info("certctl's server delivers; what it leaves undelivered for %s is taken over", grace)
     for channel in settings.channels:
         logger.info("channel %s: %s", channel.name, channel.destination.description)
     if not settings.channels:

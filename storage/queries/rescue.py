@@ -3,19 +3,20 @@
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, bindparam, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, and_, bindparam, exists, func, literal_column, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.models import UnservedChannel
 from storage.operations.due import PENDING, TAKEN_OVER, UNSCHEDULED
 from storage.queries.queue_stats import NEXT_LEASE_END, closed_channels
-from storage.schema.tables import notification_events
+from storage.schema.tables import notification_attempts, notification_events
 from storage.sql.json_rows import Batch, encoded
 from storage.sql.types import UtcDateTime
 
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 _n = notification_events.c
+_a = notification_attempts.c
 _moment = bindparam("moment", type_=UtcDateTime)
 _in_channels = _n.channel.in_(select(Batch("channels").values))
 
@@ -28,6 +29,7 @@ NEXT_LEFT_IN_CHANNELS = tuple(
 
 # Of certctl's own indexes, the one on the status finds both.
 _PENDING: ColumnElement[str] = literal_column("'pending'")
+_SENT: ColumnElement[str] = literal_column("'sent'")
 _FAILED: ColumnElement[str] = literal_column("'failed'")
 STUCK = (
     select(_n.channel, func.count())
@@ -42,12 +44,13 @@ STUCK = (
     .order_by(_n.channel)
 )
 
-# Without a claim of ours. Go's zero time, which certctl writes when it fails, is a time here too.
+_refused = exists().where(_a.notification_id == _n.id, _a.number == _n.attempt_count, _a.late)
+# If it fails, it writes Go's zero time as that of the delivery. If it sends, there is no claim of ours, or
+# the outcome of the newest one came later and was refused.
 SETTLED_BY_CERTCTL = select(func.count()).where(
     _n.created_at > _moment,
-    _n.attempt_count == 0,
     _n.sent_at.is_not(None),
-    _n.status.in_([literal_column("'sent'"), _FAILED]),
+    or_(_n.status == _FAILED, and_(_n.status == _SENT, or_(_n.attempt_count == 0, _refused))),
 )
 
 
@@ -88,6 +91,6 @@ async def stuck_channels(
 
 
 async def settled_by_certctl(connection: AsyncConnection, since: datetime) -> int:
-    """How many notifications created later than `since` were sent, or failed, without an attempt of ours."""
+    """How many notifications created later than `since` certctl's server has sent, or failed to send."""
     found: int = (await connection.execute(SETTLED_BY_CERTCTL, {"moment": since})).scalar_one()
     return found

@@ -17,7 +17,6 @@ from tests.certctl.world import World
 
 NAME = "certctl-mcp"
 SEND_TIMEOUT = timedelta(seconds=30)
-LONGEST_SLEEP = timedelta(minutes=2)
 
 
 class _Channel:
@@ -40,13 +39,19 @@ class Rescuer:
     """A process that can be killed at any moment, and started again."""
 
     def __init__(
-        self, world: World, repository: NotificationRepository, receivers: Mapping[str, Receiver]
+        self,
+        world: World,
+        repository: NotificationRepository,
+        receivers: Mapping[str, Receiver],
+        *,
+        longest_sleep: timedelta = timedelta(minutes=2),
     ) -> None:
         channels = {name: _Channel(receiver) for name, receiver in receivers.items()}
 
         async def find(channel: str) -> Notifier | None:
             return channels.get(channel)
 
+        self._longest_sleep = longest_sleep
         self._world = world
         self._repository = repository
         self._receivers = receivers
@@ -75,7 +80,7 @@ class Rescuer:
                 claims += found.claims
             self._tasks += [self._world.start(self._attempt(claim)) for claim in claims]
             due = await self._repository.next_due_at(after=found.looked_at, channels=channels)
-            until = self._world.clock.now + LONGEST_SLEEP
+            until = self._world.clock.now + self._longest_sleep
             pause = min(until, due or until) - self._world.clock.now
             await self._world.sleep(1 if claims else max(1, pause.total_seconds()))
 

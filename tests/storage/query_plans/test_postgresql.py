@@ -13,6 +13,7 @@ import pytest
 from storage.database import Database
 from storage.models import NotificationFilter, Room
 from storage.queries.backlog import backlog
+from storage.repository import NotificationRepository
 from tests import postgresql
 from tests.builders import CHANNELS, NOON, Queue, next_due_at
 from tests.postgresql import Server
@@ -103,6 +104,21 @@ async def test_ids_that_are_alike_are_looked_for_within_bounds(queue: Queue, dat
     found = await scanned(queue, database_url, lambda queue: queue.repository.similar_ids("notif-0043x111"))
     assert {scan.index for scan in found} == {"events_newest", "primary key"}
     assert all(scan.bounded for scan in found)
+
+
+async def test_what_certctl_leaves_is_found_through_indexes(
+    queue: Queue, database: Database, database_url: str
+) -> None:
+    rescuing = Queue(NotificationRepository(database, rescue_after=timedelta(minutes=5)), queue.clock)
+
+    async def look(rescuing: Queue) -> None:
+        await rescuing.claim_due(channels=CHANNELS, slots=20, room=Room(10))
+        await next_due_at(rescuing.repository)
+        await rescuing.repository.stuck_channels(timedelta(minutes=5))
+
+    found = await scanned(rescuing, database_url, look)
+    assert [scan for scan in found if not scan.index or not scan.bounded] == []
+    assert {"events_pending", "events_rescue"} <= {scan.index for scan in found}
 
 
 async def test_what_waits_is_found_also_where_statistics_tell_of_nothing_that_does(
