@@ -9,9 +9,18 @@ from sqlalchemy import Connection, Engine, event
 
 from certctl_mcp.delivery.metrics import OTHER, AttemptMeter
 from certctl_mcp.delivery.presence import Presence
+from certctl_mcp.notifiers.allowed_recipients import AllowedRecipients
+from certctl_mcp.services.dead_letters import DeadLetterRule, Target
 from storage.database import Database
-from storage.models import AttemptOutcome, Notification, NotificationStatus
+from storage.models import (
+    DEAD_LETTERS,
+    AttemptOutcome,
+    Notification,
+    NotificationFilter,
+    NotificationStatus,
+)
 from storage.operations.processes import ALIVE_WITHIN, HEARTBEAT_INTERVAL, Heartbeat
+from storage.operations.successors import Successors, no_successors
 from storage.repository import NotificationRepository
 from tests.builders import NOON, Queue, SettableClock
 from tests.storage.foreign import locked
@@ -30,12 +39,13 @@ class Life:
         missing_notifier: Literal["sent", "dead"] = "sent",
         settles: bool = True,
         name: str = "here",
+        successors: Successors = no_successors,
     ) -> None:
         self.meter = AttemptMeter(channels)
         self._clock = clock
         self._until = clock.now
         self._alive = anyio.Event()
-        self._repository = NotificationRepository(database)
+        self._repository = NotificationRepository(database, successors=successors)
         self._presence = Presence(
             self._repository,
             Heartbeat(name, "host", "1.0", channels),
@@ -94,6 +104,19 @@ async def test_it_goes_to_the_dead_letters_where_the_operator_wants_that(
     found = await settled(queue, fax)
     assert (found.status, found.error) == (NotificationStatus.DEAD, None)
     assert found.last_error == "no notifier configured for channel Fax; not delivered"
+
+
+async def test_what_no_process_has_a_notifier_for_is_announced_when_it_dies(
+    database: Database, queue: Queue
+) -> None:
+    await queue.pending(channel="Fax")
+    rule = DeadLetterRule(Target("Slack", ""), timedelta(hours=1), {}, AllowedRecipients(()))
+    life = Life(database, queue.clock, "Slack", missing_notifier="dead", successors=rule.successors)
+    await life.lasts(2 * AFTER)
+    (alert,) = (await queue.repository.list(NotificationFilter(type=DEAD_LETTERS))).items
+    assert alert.message.startswith(
+        "A notification over Fax has become a dead letter. Cause: channel was not configured."
+    )
 
 
 async def test_a_read_only_process_settles_nothing(database: Database, queue: Queue) -> None:
