@@ -308,6 +308,7 @@ class NotificationRepository(NotificationReader):
 
         `after` of the result continues with the next batch.
         """
+        batch = replace(batch, beside_certctl=self.shared_with_certctl)
         expired = await self._database.write(delete_expired, batch)
         self._database.changes.committed()
         return expired

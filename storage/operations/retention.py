@@ -24,6 +24,7 @@ from sqlalchemy import (
 
 from storage.engine.transaction import Transaction
 from storage.models import AuditAction, Retained
+from storage.operations.certificates import remembered_by_certctl
 from storage.operations.eligible import undelivered
 from storage.schema.tables import notification_attempts, notification_audit, notification_events
 from storage.sql.dialects import unindexed
@@ -75,6 +76,9 @@ _EXPIRED = {
     .with_for_update(skip_locked=True)
     for kind, settled in _SETTLED.items()
 }
+_EXPIRED_BESIDE_CERTCTL = {
+    kind: expired.where(not_(remembered_by_certctl())) for kind, expired in _EXPIRED.items()
+}
 _DELETE = delete(notification_events).where(_n.id.in_(select(Batch("ids").values)))
 
 _OLDEST_ENTRIES = (
@@ -122,6 +126,8 @@ class Expiry:
     run: RetentionRun
     after: Position | None = None
     """Where the batch before ended."""
+    beside_certctl: bool = False
+    """Nothing by which certctl knows what it has alerted on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +159,9 @@ def _delete(transaction: Transaction, batch: Expiry) -> Expired:
 def _delete_notifications(transaction: Transaction, batch: Expiry) -> tuple[int, Position | None]:
     since = batch.after if isinstance(batch.after, datetime) else _BEGINNING
     parameters = {"before": batch.before, "since": since}
-    rows = transaction.connection.execute(_EXPIRED[batch.kind], parameters).all()
+    rows = transaction.connection.execute(
+        (_EXPIRED_BESIDE_CERTCTL if batch.beside_certctl else _EXPIRED)[batch.kind], parameters
+    ).all()
     if rows:
         transaction.connection.execute(_DELETE, {"ids": encoded(row.id for row in rows)})
     return len(rows), rows[-1].created_at if len(rows) == BATCH else None

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from storage.alert_tiers import AlertTier
 from storage.database import Database
 from storage.errors import SchemaIncompleteError
 from storage.maintenance.migrate import migrated, planned
-from storage.models import NotificationStatus
+from storage.models import NotificationStatus, Retained
+from storage.operations.retention import Expiry, RetentionRun
 from storage.repository import NotificationRepository
 from storage.schema.migrations import Migrate
 from tests import certctl_schema, postgresql
@@ -301,6 +303,16 @@ async def test_who_purges_without_a_preview_keeps_it_too(certctl: Certctl) -> No
             ["w-soon", "w-fine"], statuses=(NotificationStatus.SENT,), created_until=database.clock()
         )
     assert (report.changed, report.other_status) == (1, 1)
+
+
+async def test_retention_keeps_it_too(certctl: Certctl) -> None:
+    await certctl.execute(SENT_LONG_AGO)
+    async with Database.open(certctl.url) as database:
+        before = database.clock() - timedelta(days=90)
+        run = RetentionRun("retention")
+        await NotificationRepository(database).delete_expired(Expiry(Retained.SENT, before, run))
+    left = {row[0] for row in rows(certctl.url, EVERYTHING)}
+    assert left == {"w-soon", "n-waiting", "n-failed", "n-sent", "n-dead"}
 
 
 async def test_the_certificates_of_dead_letters_tell_how_urgent_they_are(certctl: Certctl) -> None:
