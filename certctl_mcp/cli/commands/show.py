@@ -34,7 +34,14 @@ def show(id_: Id, json: Format = Format.TEXT, config: ConfigFile = None) -> int:
             replacement=replacement,
         )
         replaced_by = None if replacement is None else replacement.id
-        detail = Detail(notification=notification, attempts=attempts, account=text, replaced_by=replaced_by)
+        certificates = await application.notifications.certificates([notification])
+        detail = Detail(
+            notification=notification,
+            attempts=attempts,
+            account=text,
+            replaced_by=replaced_by,
+            certificate=certificates.get(notification_id),
+        )
         if json:
             print_json(detail, json)
         else:

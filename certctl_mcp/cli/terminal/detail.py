@@ -41,7 +41,8 @@ def _facts(detail: Detail, now: datetime, max_attempts: int) -> Table:
     facts.add_row("Channel", one_line(n.channel))
     facts.add_row("Recipient", one_line(n.recipient))
     if n.certificate_id is not None:
-        facts.add_row("Certificate", one_line(n.certificate_id))
+        standing = f", {detail.certificate}" if detail.certificate else ""
+        facts.add_row("Certificate", Text.assemble(one_line(n.certificate_id), standing))
     facts.add_row("Accepted", when(n.created_at, now))
     for name, then in (("Delivered", n.sent_at), ("Next attempt", n.next_attempt_at), ("Read", n.read_at)):
         if then is not None:

@@ -28,6 +28,8 @@ class Detail(_Document):
     account: str
     replaced_by: str | None = None
     """The notification that was accepted in its place, over its channel's fallback."""
+    certificate: str | None = None
+    """How its certificate stands, in a few words, where it still matters and that is known."""
 
 
 class Summary(DashboardSummary):

@@ -114,6 +114,13 @@ def test_show_tells_the_attempts_and_what_can_be_done(command_line: CommandLine)
     assert [attempt["outcome"] for attempt in document["attempts"]] == ["dead"]
 
 
+def test_show_tells_whether_the_certificate_was_renewed_since(command_line: CommandLine) -> None:
+    dead = command_line.having(lambda queue: queue.dead(certificate_id="mc-1"))
+    assert "renewed since" not in command_line("show", dead.id).out
+    command_line.having(lambda queue: queue.pending(type="RenewalSuccess", certificate_id="mc-1"))
+    assert "mc-1, renewed since" in command_line("show", dead.id).out
+
+
 @pytest.mark.parametrize("command", ["show", "read", "requeue"])
 def test_an_unknown_id_is_told(command_line: CommandLine, command: str) -> None:
     command_line("migrate")
