@@ -124,7 +124,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(environment: dict[str, str]) 
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("certctl-mcp re", {"requeue", "read", "report"}),
+        ("certctl-mcp re", {"requeue", "read", "report", "resume"}),
         ("certctl-mcp list --status d", {"dead"}),
         ("certctl-mcp list --channel ", {"Webhook"}),
         ("certctl-mcp send x --type Rev", {"Revocation"}),

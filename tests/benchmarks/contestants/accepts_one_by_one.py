@@ -23,6 +23,8 @@ from tests.benchmarks.contestants.posts import ALERT
 BUSY_TIMEOUT_SECONDS = 60
 """Long enough that nobody gives up, which would look like speed."""
 
+_COLUMNS = frozenset(column.name for column in notification_events.columns)
+
 
 def open_engine(path: str, connections: int) -> AsyncEngine:
     engine = create_async_engine(
@@ -43,7 +45,8 @@ async def accept(path: str, callers: int, seconds: float) -> dict[str, float]:
     async def insert_and_commit() -> None:
         notification = pending(ALERT, new_notification_id(), utc_now())
         async with engine.begin() as connection:
-            await connection.execute(insert(notification_events).values(asdict(notification)))
+            stored = {name: value for name, value in asdict(notification).items() if name in _COLUMNS}
+            await connection.execute(insert(notification_events).values(stored))
 
     try:
         return await accepts_by(callers, seconds, insert_and_commit)
