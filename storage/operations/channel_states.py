@@ -122,11 +122,13 @@ def save(
     blank = {name for name, (state, rules) in states.items() if state == _BLANK and not rules.limited}
     if forgotten := sorted(blank & locked.keys()):
         transaction.connection.execute(_FORGET, {"names": encoded(forgotten)})
-    changed = [
-        _row(name, *states[name], now)
-        for name in sorted(states.keys() - blank)
-        if locked.get(name) != Stored(states[name][0], _opens_at(*states[name], now))
-    ]
+    changed = []
+    for name in sorted(states.keys() - blank):
+        state, rules = states[name]
+        before = locked.get(name, Stored())
+        opens_at = _opens_at(state, rules, now, before.opens_at)
+        if name not in locked or before != Stored(state, opens_at):
+            changed.append(_row(name, state, opens_at))
     if changed:
         transaction.connection.execute(transaction.choose(_SAVE), {"states": encoded(changed)})
 
@@ -168,11 +170,11 @@ def state_of(row: Row[Any]) -> ChannelState:
     )
 
 
-def _row(channel: str, state: ChannelState, rules: ChannelRules, now: datetime) -> dict[str, Value]:
+def _row(channel: str, state: ChannelState, opens_at: datetime | None) -> dict[str, Value]:
     pause = state.pause
     return {
         "channel": channel,
-        "opens_at": _opens_at(state, rules, now),
+        "opens_at": opens_at,
         "full_at": state.full_at,
         "waits": state.waits,
         "wait_until": state.wait_until,
@@ -189,6 +191,12 @@ def _row(channel: str, state: ChannelState, rules: ChannelRules, now: datetime) 
     }
 
 
-def _opens_at(state: ChannelState, rules: ChannelRules, now: datetime) -> datetime | None:
+def _opens_at(
+    state: ChannelState, rules: ChannelRules, now: datetime, before: datetime | None
+) -> datetime | None:
+    """When the channel opens. If it is open, when it opened: a process that looked earlier has yet to learn
+    of it."""
     until = allowance(replace(state, pause=None), rules, now, 1).until
-    return None if until is None else until - EARLY
+    if until is not None:
+        return until - EARLY
+    return before if before is not None and before <= now else None

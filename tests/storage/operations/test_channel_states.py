@@ -242,3 +242,11 @@ async def test_a_look_that_finds_every_session_taken_writes_nothing(queue: Queue
         await claim(queue, rules)
     written = [text for text, _ in statements if text.startswith(("INSERT", "DELETE"))]
     assert written == []
+
+
+async def test_a_look_for_suspects_does_not_hide_that_a_channel_has_opened(queue: Queue) -> None:
+    await queued(queue, 3)
+    looked_at = (await claim(queue, SLACK)).looked_at
+    queue.clock.advance(SECOND)
+    await queue.repository.claim(request(suspects=True, rules=SLACK))
+    assert await next_due_at(queue.repository, looked_at) == looked_at + SECOND - EARLY
