@@ -150,11 +150,13 @@ class Endpoint:
             if not response.content.is_eof():
                 await _start_of_body(response, exchange)
             return None
+        body, cut_short = await _start_of_body(response, exchange)
         answer = HttpResponse(
             status=response.status,
             content_type=response.content_type,
             compressed=response.headers.get("Content-Encoding", "identity").lower() != "identity",
-            body=await _start_of_body(response, exchange),
+            body=body,
+            cut_short=cut_short,
             retry_after=parse_retry_after(response.headers.get("Retry-After"), self._client.clock()),
         )
         if not _is_success(answer.status):
@@ -192,9 +194,13 @@ class Endpoint:
         return delivery_failed(message, self._confidential, kind=FailureKind.GONE)
 
 
-async def _start_of_body(response: aiohttp.ClientResponse, exchange: Exchange) -> bytes:
-    """At most the limit, and what has arrived in time; nothing of a body that can't be parsed."""
+async def _start_of_body(response: aiohttp.ClientResponse, exchange: Exchange) -> tuple[bytes, bool]:
+    """At most the limit, and what has arrived in time; nothing of a body that can't be parsed.
+
+    Also whether that is less than there should be.
+    """
     body = bytearray()
+    cut_short = True
     with suppress(*RequestError):
         async with asyncio.timeout(_BODY_SECONDS):
             while len(body) < _BODY_BYTES:
@@ -202,7 +208,8 @@ async def _start_of_body(response: aiohttp.ClientResponse, exchange: Exchange) -
                 if not chunk:
                     break
                 body += chunk
-    return b"" if exchange.malformed else bytes(body)
+        cut_short = False
+    return (b"", True) if exchange.malformed else (bytes(body), cut_short)
 
 
 def _is_success(status: int) -> bool:

@@ -40,7 +40,7 @@ _UNUSABLE_REQUEST = (400, 406, 411, 414, 415, 422, 431)
 _KEYS = (
     r"(?:routing|integration|service|api|genie)[ _-]?key|key format|"
     r"\binvalid[ _](?:key|token|auth)|\btoken_(?:revoked|expired)|\bno_(?:service|team)\b|"
-    r"account_inactive|not_authed|unauthori[sz]ed|authenticat"
+    r"account_inactive|token_is_inactive|not_authed|unauthori[sz]ed|authenticat|signature"
 )
 _DESTINATIONS = (
     r"\b(?:user|channel|chat|team|webhook|workflow|flow)[ _](?:was |is )?(?:not[ _]found|disabled|deleted)|"
@@ -54,8 +54,8 @@ _CONTENT = (
     # OpsGenie gives an object of errors by field.
     r'"errors"[ ]?:[ ]?\{[ ]?"(?:message|alias|description|entity|details|note|source|tags)"|'
     # Slack has a word for each.
-    r"\b(?:invalid_payload|no_text|msg_too_long|msg_blocks_too_long|invalid_blocks|invalid_attachments|"
-    r"too_many_attachments)\b|"
+    r"\b(?:invalid_payload|no_text|missing_text_or_fallback_or_attachments|msg_too_long|msg_blocks_too_long|"
+    r"invalid_blocks(?:_format)?|invalid_attachments|too_many_attachments)\b|"
     # Others say it in a sentence.
     r"\b(?:message|text|description|summary|content|title)\W{0,3}(?:is |was )?"
     r"(?:too (?:long|large|big)|(?:missing|blank|empty)\b|can ?not be empty)"

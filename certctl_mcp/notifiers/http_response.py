@@ -29,6 +29,8 @@ class HttpResponse:
     """Although we ask for an uncompressed body; it is not unpacked."""
     body: bytes = b""
     """The first part of it."""
+    cut_short: bool = False
+    """Whether the body broke off, or was not there in time."""
     retry_after: timedelta | None = None
 
     @property
@@ -39,8 +41,9 @@ class HttpResponse:
     @property
     def is_page(self) -> bool:
         """Whether the body is an HTML page, which no API answers with."""
-        return "html" in self.content_type or self.text.lstrip()[:15].lower().startswith(
-            ("<!doctype", "<html")
+        beginning = self.text[:1000].lstrip("\ufeff \t\r\n")[:15].lower()
+        return bool(self.body) and (
+            "html" in self.content_type or beginning.startswith(("<!doctype", "<!--", "<html"))
         )
 
     def unsuccessful(self, host: str, objection: str, confidential: Iterable[str]) -> DeliveryFailedError:

@@ -14,7 +14,8 @@ _LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
 _ADDRESS = re.compile(
     rf"(?P<local>{_LOCAL}|{_QUOTED_LOCAL})@(?:(?P<domain>{_LABEL}(?:\.{_LABEL})*)|\[(?P<literal>[0-9A-Za-z:.]+)\])"
 )
-_NAMED = re.compile(r"[^<>]*<(?P<address>[^<>]*)>")
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_ANGLE = re.compile("[<>]")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.){0,254}"|<[^<>]*>|[,;]|[^",;<>]+|.', re.DOTALL)
 
 _LONGEST_LOCAL = 64
@@ -82,15 +83,18 @@ def _parts(recipient: str) -> Iterator[str]:
 
 
 def _nonblank(part: str) -> Iterator[str]:
-    if part := part.strip(" \t"):
+    if part := part.strip():
         yield part
 
 
 def _address(text: str) -> str | None:
     if not text.isprintable() or len(text) > 4 * _LONGEST_ADDRESS:
         return None
-    named = _NAMED.fullmatch(text)
-    address = named["address"].strip() if named else text
+    name, opened, address = text.rpartition("<")
+    if opened and address.endswith(">") and not _ANGLE.search(_QUOTED.sub("", name)):
+        address = address.removesuffix(">").strip()
+    else:
+        address = text
     match = _ADDRESS.fullmatch(address)
     if match is None or len(match["local"]) > _LONGEST_LOCAL or len(address) > _LONGEST_ADDRESS:
         return None

@@ -29,6 +29,9 @@ def smtp_failure_kind(step: Step, code: int, text: str) -> FailureKind:
         return FailureKind.OUTAGE
     if step in (Step.SESSION, Step.SENDER):
         return FailureKind.SENDER
+    if _OF_THE_SENDER.search(text):
+        # Postfix and others refuse a sender only once they know the recipient.
+        return FailureKind.SENDER
     enhanced = _ENHANCED.search(text)
     status = enhanced["status"] if enhanced else _enhanced_status(step, code, text)
     return next((kind for pattern, kind in _BY_STATUS if pattern.fullmatch(status)), FailureKind.SENDER)
@@ -41,11 +44,20 @@ def asks_to_wait(code: int, text: str) -> bool:
 
 _LOGIN_REQUIRED = frozenset({530, 534, 535, 538})
 
-_ENHANCED = re.compile(r"(?:\A|\s)5\.(?P<status>[0-9]{1,3}\.[0-9]{1,3})(?![.0-9])", re.ASCII)
+_ENHANCED = re.compile(r"(?:\A|\s)[#\[]?5\.(?P<status>[0-9]{1,3}\.[0-9]{1,3})(?![.0-9])", re.ASCII)
 
 _TOO_MUCH = re.compile(
     r"\btoo (?:many|fast|quickly|frequent)|\brate[ -]?limit|\bthrottl|\bslow down|\bquota\b|"
     r"\b4\.7\.28\b|\b4\.3\.2 .{0,40}limit",
+    re.IGNORECASE | re.ASCII,
+)
+_OF_THE_SENDER = re.compile(
+    r"\bsender (?:address|domain|verif|reject|unknown|invalid|is )|\benvelope sender\b|\bfrom address\b|"
+    r"\bSPF\b",
+    re.IGNORECASE | re.ASCII,
+)
+_BLOCKED = re.compile(
+    r"\bblock(?:ed|list)|\bblacklist|\brelay(?:ing)?\b|\b(?:client|access|service)\b.{0,40}\b(?:reject|denied)",
     re.IGNORECASE | re.ASCII,
 )
 _NO_SUCH_RECIPIENT = re.compile(
@@ -82,7 +94,8 @@ _BY_STATUS = tuple(
 
 def _enhanced_status(step: Step, code: int, text: str) -> str:
     """The enhanced status, without its class, that a reply would have had which gives none."""
-    if step is Step.RECIPIENT and (code == _DOMAIN_TAKES_NO_MAIL or _NO_SUCH_RECIPIENT.search(text)):
+    unknown = code == _DOMAIN_TAKES_NO_MAIL or _NO_SUCH_RECIPIENT.search(text)
+    if step is Step.RECIPIENT and unknown and not _BLOCKED.search(text):
         return "1.1"
     if step is Step.MESSAGE and _TOO_LARGE.search(text):
         return "3.4"

@@ -1,6 +1,7 @@
 """What each provider documents as a success, so that a login page at its URL does not pass for a delivery.
 
-An empty body is accepted everywhere: nothing in it contradicts the status. An answer cut short is too.
+An empty body is accepted everywhere: nothing in it contradicts the status. One that was cut short is too,
+unless it is a page.
 """
 
 import json
@@ -12,35 +13,38 @@ from certctl_mcp.notifiers.json_body import Json
 Scalar = str | int | float | bool
 
 
+_ERROR = 400
+"""The lowest status that stands for a failure."""
+
+
 def slack_objection(answer: HttpResponse) -> str | None:
     """Slack answers `ok`; its workflow triggers and what is compatible with it answer JSON."""
     text = answer.text.strip()
-    if not text or text.lower() == "ok" or _agrees(_parsed(text), "ok", "success"):
-        return None
-    return "but not as Slack does"
+    return _objection(answer, "Slack", text.lower() == "ok" or _agrees(_parsed(text), "ok", "success"))
 
 
 def teams_objection(answer: HttpResponse) -> str | None:
     """A workflow answers 202 with an empty body or its run; an older connector answers 1 or an error text."""
-    text = answer.text.strip()
-    if answer.is_page or "error" in (text.lower() if _parsed(text) is None else _keys(_parsed(text))):
-        return "but not as Teams does"
-    return None
+    body = _parsed(answer.text)
+    if isinstance(body, dict):
+        status = body.get("statusCode")
+        failed = "error" in body or any(body.get(flag) is False for flag in ("ok", "success"))
+        failed = failed or (isinstance(status, int) and status >= _ERROR)
+    else:
+        failed = "error" in answer.text.lower()
+    return _objection(answer, "Teams", not failed)
 
 
 def pagerduty_objection(answer: HttpResponse) -> str | None:
     """PagerDuty answers 202 with `{"status": "success", ...}`."""
     body = _parsed(answer.text)
-    if not answer.text.strip() or (isinstance(body, dict) and body.get("status") == "success"):
-        return None
-    return "but not as PagerDuty does"
+    return _objection(answer, "PagerDuty", isinstance(body, dict) and body.get("status") == "success")
 
 
 def opsgenie_objection(answer: HttpResponse) -> str | None:
     """OpsGenie answers 202 with `{"result": "Request will be processed", "requestId": ...}`."""
-    if not answer.text.strip() or {"result", "requestId"} & _keys(_parsed(answer.text)):
-        return None
-    return "but not as OpsGenie does"
+    body = _parsed(answer.text)
+    return _objection(answer, "OpsGenie", isinstance(body, dict) and "result" in body)
 
 
 def configured_objection(
@@ -49,6 +53,8 @@ def configured_objection(
     """For a receiver of the operator's own, of whose answers the settings say what means success."""
     if statuses and answer.status not in statuses:
         return f"instead of {', '.join(map(str, statuses))}"
+    if answer.cut_short:
+        return None
     body = _parsed(answer.text)
     for name, expected in fields.items():
         if not isinstance(body, dict) or body.get(name) != expected:
@@ -64,8 +70,11 @@ def _parsed(text: str) -> Json | float:
     return parsed
 
 
-def _keys(body: Json | float) -> set[str]:
-    return set(body) if isinstance(body, dict) else set()
+def _objection(answer: HttpResponse, provider: str, agrees: bool) -> str | None:
+    says_nothing = answer.cut_short or not answer.text.strip()
+    if (agrees or says_nothing) and not answer.is_page:
+        return None
+    return f"but not as {provider} does"
 
 
 def _agrees(body: Json | float, *flags: str) -> bool:

@@ -153,6 +153,7 @@ BODIES: list[tuple[str, str, frozenset[str]]] = [
     ("text/plain", "", EVERY),
     ("text/html", PAGE, frozenset({"webhook"})),
     ("text/plain", PAGE, frozenset({"webhook"})),
+    ("text/plain", f"\ufeff<!-- a page -->{PAGE}", frozenset({"webhook"})),
     ("text/plain", "ok", frozenset({"webhook", "slack", "teams"})),
     ("text/plain", "1", frozenset({"webhook", "teams"})),
     ("application/json", '{"ok": true}', frozenset({"webhook", "slack", "teams"})),
@@ -162,13 +163,19 @@ BODIES: list[tuple[str, str, frozenset[str]]] = [
         '{"status": "success", "dedup_key": "n"}',
         frozenset({"webhook", "teams", "pagerduty"}),
     ),
+    ("application/json", '{"success": false}', frozenset({"webhook"})),
+    ("application/json", '{"statusCode": 401, "message": "no"}', frozenset({"webhook"})),
     ("application/json", '{"status": "invalid event"}', frozenset({"webhook", "teams"})),
     (
         "application/json",
         '{"result": "Request will be processed", "requestId": "1"}',
         frozenset({"webhook", "teams", "opsgenie"}),
     ),
-    ("application/json", '{"message": "Key format is not valid!"}', frozenset({"webhook", "teams"})),
+    (
+        "application/json",
+        '{"message": "Key format is not valid!", "requestId": "1"}',
+        frozenset({"webhook", "teams"}),
+    ),
     (
         "text/plain",
         "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 429",
@@ -190,6 +197,39 @@ async def test_a_2xx_is_a_success_only_as_the_provider_documents_it(
         assert not failure.permanent
         assert failure.of_channel
         assert classify(str(failure)) is failure.kind
+
+
+UNFINISHED = [
+    # With the channels that take its beginning for a success.
+    ("", b"", EVERY),
+    ("application/json", b'{"status": "suc', EVERY),
+    ("text/plain", b"o", EVERY),
+    ("text/html", b"<p>", frozenset({"webhook"})),
+    ("text/plain", b"<html>", frozenset({"webhook"})),
+]
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("channel", sorted(EVERY))
+@pytest.mark.parametrize("broken_off", [False, True])
+async def test_an_answer_that_is_cut_short_counts_unless_it_is_a_page(channel: str, broken_off: bool) -> None:
+    for content_type, beginning, accepting in UNFINISHED:
+        head = f"HTTP/1.1 202 Accepted\r\nContent-Type: {content_type}\r\nContent-Length: 9000\r\n\r\n"
+
+        async def begin(
+            reader: asyncio.StreamReader,
+            writer: asyncio.StreamWriter,
+            answer: bytes = head.encode() + beginning,
+        ) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer)
+            if broken_off:
+                writer.write_eof()
+            await reader.read()
+
+        async with serving(begin) as address:
+            failure = await sent(HTTP_CHANNELS[channel](f"http://{address}/"))
+        assert (failure is None) is (channel in accepting), beginning
 
 
 @pytest.mark.parametrize(
