@@ -6,7 +6,8 @@ Nothing is ever sent anywhere else: an assistant chooses among channel names, ne
 import base64
 import re
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Annotated, Literal
 from urllib.parse import unquote, urlsplit
@@ -169,11 +170,11 @@ class WebhookDestination(NetworkDestination):
 
     @property
     def confidential(self) -> tuple[str, ...]:
-        secrets = [secret.get_secret_value() for secret in (*self.secrets, *self.headers.values())]
-        # A header such as `Authorization: Basic ...` may be repeated without its scheme.
-        bare = [secret.partition(" ")[2].strip() for secret in secrets if " " in secret]
-        unpadded = [secret.rstrip("=") for secret in bare]
-        return (*_url_secrets(self.url), *secrets, *bare, *unpadded, *self.network_secrets)
+        signing = [secret.get_secret_value() for secret in self.secrets]
+        headers = [
+            form for value in self.headers.values() for form in _header_forms(value.get_secret_value())
+        ]
+        return (*_url_secrets(self.url), *signing, *headers, *self.network_secrets)
 
 
 class SlackDestination(NetworkDestination):
@@ -380,6 +381,21 @@ def _url_secrets(url: SecretStr) -> tuple[str, ...]:
     text = url.get_secret_value()
     credentials = urlsplit(text).netloc.rpartition("@")[0]
     return (*url_secrets(text), *(_encoded(unquote(credentials)) if credentials else ()))
+
+
+def _header_forms(value: str) -> Iterator[str]:
+    """A header such as `Authorization: Basic ...`, also without its scheme, and decoded."""
+    yield value
+    scheme, _, credentials = value.partition(" ")
+    if not credentials.strip():
+        return
+    yield credentials.strip()
+    yield credentials.strip().rstrip("=")
+    if scheme.lower() == "basic":
+        with suppress(ValueError):
+            decoded = base64.b64decode(credentials).decode()
+            yield decoded
+            yield decoded.partition(":")[2]
 
 
 def _encoded(secret: str) -> tuple[str, str]:

@@ -256,7 +256,7 @@ async def test_the_operator_can_say_what_a_webhook_answers_on_success(
 
 async def test_credentials_that_come_back_without_their_scheme_are_hidden(receiver: Receiver) -> None:
     encoded = "YWRhOmNvcnJlY3QtaG9yc2U="
-    receiver.status, receiver.body = 500, f"you sent {encoded}"
+    receiver.status, receiver.body = 500, f"you sent {encoded}, which is ada:correct-horse or correct-horse"
     with_user = receiver.url.replace("://", "://ada:correct-horse@")
     for destination in (
         {"kind": "webhook", "url": with_user},
@@ -265,3 +265,4 @@ async def test_credentials_that_come_back_without_their_scheme_are_hidden(receiv
         failure = await sent(destination)
         assert failure is not None
         assert encoded.rstrip("=") not in str(failure)
+        assert "correct-horse" not in str(failure)
