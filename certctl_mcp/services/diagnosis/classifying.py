@@ -85,6 +85,8 @@ _SENTENCES: tuple[tuple[re.Pattern[str], FailureKind | Callable[[re.Match[str]],
     (re.compile(beginning, re.ASCII | re.DOTALL), kind)
     for beginning, kind in (
         (r"the proxy \S+ |no connection to the proxy |the connection to the proxy ", FailureKind.PROXY),
+        # A status of HTTP, though relays have the code too.
+        (r"\S+ answered 451 Unavailable For Legal Reasons", FailureKind.UNKNOWN),
         (r"\S+ answered (?P<code>[1-9][0-9]{2})\b", _answered),
         (r"\S+ answered something that is not ", FailureKind.SETUP),
         (r"\S+ redirected ", FailureKind.GONE),

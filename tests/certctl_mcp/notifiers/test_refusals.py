@@ -69,6 +69,7 @@ HTTP_ANSWERS: list[tuple[str, int, str, FailureKind]] = [
     ("webhook", 400, "message is too long", FailureKind.REFUSED),
     ("webhook", 400, "bad signature: message is missing webhook-signature", FailureKind.CREDENTIALS),
     ("webhook", 422, "", FailureKind.REQUEST),
+    ("webhook", 451, "", FailureKind.UNKNOWN),
     *((channel, 401, "no_text", FailureKind.CREDENTIALS) for channel in HTTP_CHANNELS),
     *((channel, 413, "", FailureKind.REFUSED) for channel in HTTP_CHANNELS),
     *((channel, 503, "payload.summary", FailureKind.OUTAGE) for channel in HTTP_CHANNELS),
