@@ -41,8 +41,8 @@ _PARAMETERS = (
 )
 """What follows the scheme of an Authorization header that has several parameters."""
 
-# Where a name begins: not within a word, or at a capital as in apiToken.
-_NAME_BEGINS = r"(?:(?<![A-Za-z])|(?<=[a-z])(?=[A-Z]))"
+# Where a name begins: not within a word, or at a capital as in apiToken. PagerDuty's dedup_key is no secret.
+_NAME_BEGINS = r"(?:(?<![A-Za-z])(?<!dedup_)|(?<=[a-z])(?=[A-Z]))"
 
 _JOINED_NAMES = tuple(
     f"{first}{joint}{second}"

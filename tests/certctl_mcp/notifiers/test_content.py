@@ -197,4 +197,6 @@ async def test_a_preview_shows_what_would_go_out_and_sends_nothing(receiver: Rec
     assert preview is not None
     assert "Worded: api.example.com expires in 7 days" in preview
     assert "R" * 32 not in preview
+    if channel == "pagerduty":
+        assert '"dedup_key":"notif-0001"' in preview
     assert receiver.received == []
