@@ -14,7 +14,7 @@ _LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
 _ADDRESS = re.compile(
     rf"(?P<local>{_LOCAL}|{_QUOTED_LOCAL})@(?:(?P<domain>{_LABEL}(?:\.{_LABEL})*)|\[(?P<literal>[0-9A-Za-z:.]+)\])"
 )
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.){0,254}"')
 _ANGLE = re.compile("[<>]")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.){0,254}"|<[^<>]*>|[,;]|[^",;<>]+|.', re.DOTALL)
 

@@ -16,7 +16,7 @@ SELECT table_name, column_name FROM information_schema.columns WHERE table_schem
 UNION ALL SELECT tablename, indexname FROM pg_indexes WHERE schemaname = 'public'
 UNION ALL SELECT 'function', proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
 UNION ALL SELECT event_object_table, trigger_name FROM information_schema.triggers
-UNION ALL SELECT conrelid::regclass::text, conname FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+UNION ALL SELECT 'constraint', conname FROM pg_constraint WHERE connamespace = 'public'::regnamespace
 ORDER BY 1, 2
 """
 

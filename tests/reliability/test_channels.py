@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -61,9 +62,13 @@ async def receiver() -> AsyncIterator[FailsEachOnce]:
 
 
 @pytest.fixture
-async def slack(database_url: str, receiver: FailsEachOnce) -> AsyncIterator[Fleet]:
-    """Processes that have only Slack."""
-    fleet = Fleet(settings(database_url, CERTCTL_SLACK_WEBHOOK_URL=f"{receiver.url}/Slack"))
+async def slack(database_url: str, receiver: FailsEachOnce, tmp_path: Path) -> AsyncIterator[Fleet]:
+    """Processes that have only Slack, without Slack's own limit of one message a second."""
+    config = tmp_path / "slack.toml"
+    config.write_text(
+        f'[channels.Slack]\nkind = "slack"\nwebhook_url = "{receiver.url}/Slack"\nrate = "unlimited"\n'
+    )
+    fleet = Fleet(settings(database_url, CERTCTL_CONFIG=str(config)))
     yield fleet
     await fleet.kill()
 
@@ -84,12 +89,12 @@ async def observers(database_url: str) -> AsyncIterator[Fleet]:
     await fleet.kill()
 
 
-def settings(database_url: str, **channels: str) -> dict[str, str]:
+def settings(database_url: str, **more: str) -> dict[str, str]:
     return {
         "CERTCTL_DATABASE_URL": database_url,
         "CERTCTL_NOTIFICATION_BACKOFF_BASE": "0.5s",
         "CERTCTL_NOTIFICATION_RETRY_INTERVAL": "1s",
-        **channels,
+        **more,
     }
 
 

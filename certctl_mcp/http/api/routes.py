@@ -55,6 +55,7 @@ router = APIRouter(prefix=PREFIX)
 Empty = Literal[""]
 """A query parameter without a value counts as absent."""
 
+_TRACEPARENT = re.compile(TRACEPARENT)
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
@@ -163,7 +164,7 @@ async def create_notification(
         NewNotification(
             **new.model_dump(),
             idempotency_key=_unquoted(idempotency_key),
-            traceparent=traceparent if re.fullmatch(TRACEPARENT, traceparent or "") else None,
+            traceparent=traceparent if _TRACEPARENT.fullmatch(traceparent or "") else None,
         ),
         actor=actor,
     )
