@@ -35,7 +35,7 @@ _THREADS = 10
 
 _MENTION = re.compile(
     # An @ that is no part of an address, and what Slack, Discord, Google Chat and Feishu put in brackets.
-    r"(?<![\w+-])@(?=\S)|@(?=everyone|here|channel|room|all\b)|(?<=<)(?:[@!#]|(?=users/|at\b))"
+    r"(?<!\w)@(?=\S)|@(?=everyone|here|channel|room|all\b)|(?<=<)(?:[@!#]|(?=users/|at\b))"
 )
 _NO_BREAK = "\u2060"
 """Invisible, and enough that no service reads the rest as a name."""

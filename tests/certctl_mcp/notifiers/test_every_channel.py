@@ -143,6 +143,7 @@ MENTIONS = (
     ".@room",
     "@all",
     "@ada",
+    "-@ada",
     "@**all**",
     "@*ops*",
     "<!channel>",
