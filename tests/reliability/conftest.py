@@ -43,6 +43,8 @@ async def fleet(database_url: str, receiver: Receiver) -> AsyncIterator[Fleet]:
     fleet = Fleet(with_short_leases(database_url, receiver))
     yield fleet
     await fleet.kill()
+    # Shown when the test fails.
+    print(fleet.told)
 
 
 def with_short_leases(database_url: str, receiver: Receiver) -> dict[str, str]:

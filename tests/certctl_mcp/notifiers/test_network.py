@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -254,7 +254,7 @@ async def test_the_next_address_of_a_receiver_is_tried(monkeypatch: pytest.Monke
                 return usual(host, given, *arguments, **options)
             return [
                 (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, given))
-                for address in ("127.0.0.2", "127.0.0.1")
+                for address in (silent, "127.0.0.1")
             ]
 
         monkeypatch.setattr(socket, "getaddrinfo", both)
@@ -262,21 +262,30 @@ async def test_the_next_address_of_a_receiver_is_tried(monkeypatch: pytest.Monke
             name: value.replace("127.0.0.1", "two.example") if isinstance(value, str) else value
             for name, value in destination.items()
         }
-        with silent_address("127.0.0.2", port):
+        with silent_address(port) as silent:
             # Apprise tries one after the other.
             assert await sent(moved | ({"connect_timeout": "200ms"} if channel == "apprise" else {})) is None
 
 
 @contextmanager
-def silent_address(host: str, port: int) -> Iterator[None]:
+def silent_address(port: int) -> Iterator[str]:
     """An address that answers no attempt to connect: its queue is full."""
     with ExitStack() as stack:
-        listener = stack.enter_context(socket.create_server((host, port), backlog=0))
+        listener = stack.enter_context(_free_listener(port))
+        host: str = listener.getsockname()[0]
         for _ in range(2):
             waiting = stack.enter_context(socket.socket())
             waiting.setblocking(False)
             waiting.connect_ex(listener.getsockname())
-        yield
+        yield host
+
+
+def _free_listener(port: int) -> socket.socket:
+    """On an address of this machine on which nobody else has the port."""
+    for number in range(2, 255):
+        with suppress(OSError):
+            return socket.create_server((f"127.0.0.{number}", port), backlog=0)
+    raise AssertionError(f"port {port} is taken everywhere")
 
 
 async def test_a_silent_name_server_holds_up_its_own_name_only(monkeypatch: pytest.MonkeyPatch) -> None:
