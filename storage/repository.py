@@ -90,6 +90,8 @@ class NotificationRepository(NotificationReader):
         found = await self._database.write(claim, request, repeatable=True)
         if found.lease_expired:
             await self._database.write(end_leases, Held(request.held, request.lease, self._successors))
+            # The database tells the other processes. What this one asked for now may leave some of it.
+            self._database.changes.due.announce()
             request = replace(request, stop_at_expired_lease=False)
             found = await self._database.write(claim, request, repeatable=True)
         if found.contended:

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from certctl_mcp.delivery.retry_loop import wait_at_most
+from certctl_mcp.delivery.scheduler import QUIET
 from certctl_mcp.notifiers.base import Notifier
 from storage.database import Database
 from storage.models import AttemptOutcome, Notification, NotificationFilter, NotificationStatus
 from storage.repository import NotificationRepository
-from tests.builders import LEASE, UNLIMITED, Queue, SettableClock, new_notification, request
+from tests.builders import LEASE, NOON, UNLIMITED, Queue, SettableClock, new_notification, request
 from tests.certctl_mcp.sending import PATIENCE, Acting, Delivering, Hanging, retry_loop, running
 from tests.holding import Held
 from tests.reliability.progress import until
@@ -178,6 +180,23 @@ async def test_what_waited_for_its_notifier_until_the_lease_was_nearly_over_is_c
     (received,) = delivering.received
     assert received.attempt_count == 2
     assert received.lease_expires_at == queue.clock.now + LEASE
+
+
+@pytest.mark.both_databases
+async def test_a_lease_that_expires_just_before_the_look_for_suspects_holds_nothing_up(
+    database: Database, queue: Queue
+) -> None:
+    delivering = Delivering()
+    await queue.claimed()
+
+    async def wait(wake: asyncio.Event, longest: timedelta) -> None:
+        if longest == QUIET and queue.clock.now == NOON:
+            queue.clock.advance(LEASE)
+        else:
+            await wait_at_most(wake, longest)
+
+    async with running(retry_loop(database, {"Webhook": delivering}, wait=wait)):
+        await delivering.receives()
 
 
 async def test_a_process_that_ends_with_unwritten_outcomes_logs_each(
