@@ -42,6 +42,8 @@ REPEATED = replace(ROW, attempt_count=2)
 
 
 OTHER = Request("Alpha", "worker-2", "n-1", "alert 1", Behaviour.ACCEPT, 1.5, 3, 204)
+CUT = Request("Alpha", "worker-1", "n-1", "alert 1", Behaviour.CUT, 1, 1.1)
+AGAIN = replace(DELIVERED, begun=1.7)
 TWICE = [SENT, Attempt("n-1", 2, "sent", None, late=False)]
 
 
@@ -63,6 +65,7 @@ def accepted(*pauses: Pause, jumps: Iterable[str] = ()) -> Record:
         (accepted(), [DELIVERED], Stored([replace(ROW, lease_owner="w")], [SENT], []), ["still leased"]),
         (accepted(), [DELIVERED], Stored([ROW], [], []), ["0 attempts are recorded"]),
         (accepted(), [DELIVERED], Stored([ROW], [SENT], ["page 3"]), ["integrity"]),
+        (accepted(jumps={"worker-2"}), [CUT, OTHER, AGAIN], Stored([REPEATED], TWICE, []), []),
         (accepted(), [DELIVERED, OTHER], Stored([REPEATED], TWICE, []), ["two live attempts"]),
         (accepted(Pause("worker-1", 1.2, 4)), [DELIVERED, OTHER], Stored([REPEATED], TWICE, []), []),
         (accepted(jumps={"worker-2"}), [DELIVERED, OTHER], Stored([REPEATED], TWICE, []), []),
