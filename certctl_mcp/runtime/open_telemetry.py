@@ -102,6 +102,7 @@ class OpenTelemetryTracing:
 
     @contextmanager
     def attempting(self, claim: Claim) -> Iterator[AttemptSpan]:
+        from opentelemetry.context import Context
         from opentelemetry.trace import Link, SpanKind, get_current_span
 
         notification = claim.notification

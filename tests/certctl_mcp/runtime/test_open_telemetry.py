@@ -60,6 +60,18 @@ async def test_an_attempt_is_in_the_trace_of_the_accept_and_linked_to_it(
     assert SECRET not in "".join(span.to_json() for span in traced.spans)
 
 
+async def test_what_was_accepted_without_a_trace_is_attempted_in_one_of_its_own(
+    database: Database, clock: SettableClock
+) -> None:
+    traced, channel = Traced(), Delivering()
+    await NotificationRepository(database).accept(new_notification())
+    async with retry_loop(database, {"Webhook": channel}, tracing=traced.tracing) as loop:
+        assert (await loop.sweep()).sent == 1
+    (attempt,) = traced.spans
+    assert not attempt.links
+    assert attempt.parent is None
+
+
 async def test_a_failure_is_recorded_by_its_kind_alone(database: Database, clock: SettableClock) -> None:
     traced = Traced()
     channel = Failing(clock, DeliveryFailedError(SECRET, kind=FailureKind.OUTAGE))
