@@ -6,9 +6,10 @@ A database may already hold certctl's `notification_events`, with any part of th
 from datetime import UTC, datetime
 
 from alembic import op
-from sqlalchemy import Column, Index, inspect
-from sqlalchemy.schema import CreateColumn, CreateTable
+from sqlalchemy import Index
+from sqlalchemy.schema import CreateTable
 
+from storage.schema.additions import add_column, missing_columns
 from storage.schema.tables import notification_attempts, notification_events
 from storage.sql.types import UtcDateTime, sortable
 
@@ -21,9 +22,11 @@ _n = notification_events.c
 def upgrade() -> None:
     for table in (notification_events, notification_attempts):
         op.execute(CreateTable(table, if_not_exists=True))
-    missing = _missing_columns()
+    missing = missing_columns(op.get_bind(), notification_events.columns)
     for column in missing:
-        op.execute(f"ALTER TABLE {notification_events.name} ADD COLUMN {_definition(column)}")
+        # For existing rows, and for rows of programs that do not know the column.
+        default = f"'{sortable(datetime.now(UTC))}'" if column is _n.created_at else None
+        add_column(op.get_bind(), column, default)
     if op.get_bind().dialect.name == "sqlite":
         _write_times_as_text_that_sorts()
     if _n.created_at.name in {column.name for column in missing}:
@@ -35,19 +38,6 @@ def upgrade() -> None:
 def _partial_last(index: Index) -> tuple[bool, str]:
     """Of two indexes that seem equally good to SQLite, it uses the newer one."""
     return index.dialect_options["sqlite"]["where"] is not None, str(index.name)
-
-
-def _missing_columns() -> list[Column[object]]:
-    present = {column["name"] for column in inspect(op.get_bind()).get_columns(notification_events.name)}
-    return [column for column in notification_events.columns if column.name not in present]
-
-
-def _definition(column: Column[object]) -> str:
-    definition = str(CreateColumn(column).compile(dialect=op.get_bind().dialect))
-    if column is _n.created_at:
-        # For existing rows, and for rows of programs that do not know the column.
-        definition += f" DEFAULT '{sortable(datetime.now(UTC))}'"
-    return definition
 
 
 def _write_times_as_text_that_sorts() -> None:

@@ -1,9 +1,8 @@
 """The state of each channel, and how often a receiver asked for a notification to come later."""
 
 from alembic import op
-from sqlalchemy import inspect
-from sqlalchemy.schema import CreateColumn
 
+from storage.schema.additions import add_missing
 from storage.schema.tables import notification_channels, notification_events
 
 revision = "0008"
@@ -15,11 +14,7 @@ _n = notification_events.c
 def upgrade() -> None:
     connection = op.get_bind()
     notification_channels.create(connection, checkfirst=True)
-    present = {column["name"] for column in inspect(connection).get_columns(notification_events.name)}
-    for column in (_n.wait_count, _n.waiting_since):
-        if column.name not in present:
-            definition = CreateColumn(column).compile(dialect=connection.dialect)
-            op.execute(f"ALTER TABLE {notification_events.name} ADD COLUMN {definition}")
+    add_missing(connection, (_n.wait_count, _n.waiting_since))
     if connection.dialect.name == "sqlite":
         # Of two indexes that serve a query alike, SQLite's planner takes the one created last.
         (undelivered,) = (
