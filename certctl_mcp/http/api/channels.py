@@ -1,7 +1,6 @@
 """The REST API for channels: why nothing goes out over one, and pausing and resuming it."""
 
 from typing import Annotated
-from urllib.parse import unquote
 
 from fastapi import APIRouter, Path, Response
 from pydantic import StringConstraints
@@ -15,6 +14,7 @@ from certctl_mcp.http.api.documents import (
     IfNoneMatch,
     PauseChannel,
 )
+from certctl_mcp.http.api.parameters import decoded
 from certctl_mcp.http.conditional import json_response
 
 router = APIRouter(prefix="/api/v1/channels")
@@ -44,17 +44,12 @@ async def list_channels(opened: Opened, if_none_match: IfNoneMatch = None) -> Re
 @router.post("/{name}/pause", response_model=ChannelPaused, dependencies=[may_pause])
 async def pause_channel(channel: Name, pause: PauseChannel, opened: Opened, actor: Actor) -> Response:
     """Attempt nothing over a channel for a while. What waits spends no attempt."""
-    end = await opened.pauses.pause(_decoded(channel), pause.until, pause.reason, actor=actor)
+    end = await opened.pauses.pause(decoded(channel), pause.until, pause.reason, actor=actor)
     return json_response(ChannelPaused(paused_until=end))
 
 
 @router.post("/{name}/resume", response_model=ChannelResumed, dependencies=[may_pause])
 async def resume_channel(channel: Name, opened: Opened, actor: Actor) -> Response:
     """End the pause of a channel."""
-    was_paused = await opened.pauses.resume(_decoded(channel), actor=actor)
+    was_paused = await opened.pauses.resume(decoded(channel), actor=actor)
     return json_response(ChannelResumed(was_paused=was_paused))
-
-
-def _decoded(encoded: str) -> str:
-    """The name, which the path still holds percent-encoded because it may contain a slash."""
-    return unquote(encoded, errors="replace")

@@ -3,7 +3,7 @@
 import re
 from functools import partial
 from typing import Annotated, Literal
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import anyio
 import anyio.to_thread
@@ -32,7 +32,7 @@ from certctl_mcp.http.api.documents import (
     notification_detail,
     notification_document,
 )
-from certctl_mcp.http.api.parameters import whole_number
+from certctl_mcp.http.api.parameters import decoded, whole_number
 from certctl_mcp.http.conditional import Document, document_of, json_response
 from certctl_mcp.runtime.application import Application
 from storage.models import OUR_STATUSES, TRACEPARENT, NewNotification, NotificationFilter
@@ -180,7 +180,7 @@ async def get_notification(
     notification_id: Id, opened: Opened, state: State, if_none_match: IfNoneMatch = None
 ) -> Response:
     """Get a notification with its newest attempts and its audit log."""
-    decoded_id = _decoded(notification_id)
+    decoded_id = decoded(notification_id)
     found = await opened.notifications.newest_attempts(decoded_id, MAX_ATTEMPTS)
     audit = await opened.repository.audit(decoded_id, limit=MAX_AUDIT_ENTRIES)
 
@@ -197,20 +197,15 @@ async def get_notification(
 @router.post("/notifications/{id}/requeue", response_model=Requeued, dependencies=[may_requeue])
 async def requeue_notification(notification_id: Id, opened: Opened, actor: Actor) -> Response:
     """Retry a dead or failed notification from scratch."""
-    await opened.notifications.requeue_notification(_decoded(notification_id), actor=actor)
+    await opened.notifications.requeue_notification(decoded(notification_id), actor=actor)
     return json_response(Requeued())
 
 
 @router.post("/notifications/{id}/read", response_model=MarkedAsRead, dependencies=[may_settle])
 async def mark_notification_read(notification_id: Id, opened: Opened, actor: Actor) -> Response:
     """Mark a notification as read. An undelivered one will not be delivered."""
-    await opened.notifications.mark_as_read(_decoded(notification_id), actor=actor)
+    await opened.notifications.mark_as_read(decoded(notification_id), actor=actor)
     return json_response(MarkedAsRead())
-
-
-def _decoded(encoded: str) -> str:
-    """The id, which the path still holds percent-encoded because it may contain a slash."""
-    return unquote(encoded, errors="replace")
 
 
 def _unquoted(key: str | None) -> str | None:
