@@ -1,5 +1,7 @@
 """Statistics for people and monitors: the dashboard summary and the backlog."""
 
+from typing import NamedTuple
+
 from certctl_mcp.services.dashboard import DashboardSummary
 from certctl_mcp.services.deliverers import delivery_described, left_to_nobody
 from certctl_mcp.services.delivering import DELIVERING, Delivering
@@ -17,6 +19,16 @@ from storage.models import (
 from storage.queries.backlog import Backlog, backlog
 from storage.queries.certctl_inventory import count_agents, count_certificates, count_jobs
 from storage.reader import NotificationReader
+
+
+class _Queue(NamedTuple):
+    """What a summary tells of the queue."""
+
+    counts: QueueCounts
+    processes: tuple[DeliveringProcess, ...]
+    unserved: tuple[UnservedChannel, ...]
+    delivery: str | None
+    closures: tuple[ChannelClosure, ...]
 
 
 class StatsService:
@@ -63,16 +75,16 @@ class StatsService:
                 off=self._limitations,
                 completed_at=self._database.clock(),
             )
-        queue, processes, unserved, delivery, closures = found_queue
-        waiting = sum(one.waiting for one in unserved)
+        queue, processes = found_queue.counts, found_queue.processes
+        waiting = sum(one.waiting for one in found_queue.unserved)
         stuck = self._delivering.certctl_delivers
         return DashboardSummary(
             **counts,
             processes_alive=len(processes),
             waiting_unserved=0 if stuck else waiting,
             notifications_stuck=waiting if stuck else 0,
-            delivery=delivery,
-            channels_closed=sum(one.state is not Closure.RATE_LIMITED for one in closures),
+            delivery=found_queue.delivery,
+            channels_closed=sum(one.state is not Closure.RATE_LIMITED for one in found_queue.closures),
             notifications_dead=queue.by_status[NotificationStatus.DEAD],
             notifications=queue.by_status,
             notifications_undelivered=queue.undelivered,
@@ -89,24 +101,13 @@ class StatsService:
             rescue = self._delivering.certctl_delivers
             return await backlog(connection, self._database.clock(), rescue=rescue)
 
-    async def _queue(
-        self,
-    ) -> (
-        tuple[
-            QueueCounts,
-            tuple[DeliveringProcess, ...],
-            tuple[UnservedChannel, ...],
-            str | None,
-            tuple[ChannelClosure, ...],
-        ]
-        | None
-    ):
+    async def _queue(self) -> _Queue | None:
         repository = self._repository
         if repository is None:
             return None
         try:
             processes = await repository.processes()
-            return (
+            return _Queue(
                 await repository.queue_counts(),
                 processes,
                 await left_to_nobody(repository, self._delivering),
