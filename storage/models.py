@@ -3,7 +3,7 @@
 Statuses and columns follow certctl's `notification_events` table; each field documents its meaning.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -466,6 +466,11 @@ class DeliveringProcess(_Record):
     """certctl's server delivers, and the process attempts only what it leaves."""
     started_at: AwareDatetime
     seen_at: AwareDatetime
+
+
+def channels_of(processes: Iterable[DeliveringProcess]) -> set[str]:
+    """The channels that any of the processes has."""
+    return {channel for process in processes for channel in process.channels}
 
 
 class Closure(StrEnum):

@@ -30,6 +30,7 @@ from storage.models import (
     Share,
     UnservedChannel,
     UrgencyCounts,
+    channels_of,
 )
 from storage.operations import audit
 from storage.queries import (
@@ -237,8 +238,7 @@ class NotificationReader:
         """The channels that no live process has, though notifications wait for them."""
         async with self._database.read() as connection:
             live = await processes.live_processes(connection, self._database.clock())
-            served = {channel for process in live for channel in process.channels}
-            return await processes.unserved_channels(connection, served)
+            return await processes.unserved_channels(connection, channels_of(live))
 
     async def stuck_channels(self, after: timedelta) -> tuple[UnservedChannel, ...]:
         """The channels with notifications that certctl's server, which delivers, has left undelivered for
@@ -246,8 +246,7 @@ class NotificationReader:
         async with self._database.read() as connection:
             now = self._database.clock()
             live = await processes.live_processes(connection, now)
-            served = {channel for process in live for channel in process.channels}
-            return await rescue.stuck_channels(connection, now - after, served)
+            return await rescue.stuck_channels(connection, now - after, channels_of(live))
 
     async def settled_by_certctl(self, since: datetime) -> int:
         """How many notifications created later than `since` were sent, or failed, without an attempt of

@@ -1,5 +1,5 @@
-"""Why is no statement compiled twice in a run? Every test opens a database of its own, and SQLAlchemy
-compiles for each engine anew, which takes much of the time of a short test.
+"""Compiled statements, shared by all tests of a run. Every test opens its own database, and SQLAlchemy would
+compile each statement again for every engine, which takes much of a short test's time.
 
 Engines of one kind share their compiled statements: a statement and a dialect of one class always make the
 same SQL.

@@ -4,6 +4,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
+
+from mcp import Client
 
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.delivery.attempt import Delivery
@@ -87,9 +90,18 @@ def opener(database: Database, clock: SettableClock, channels: Mapping[str, Noti
                 repository, sweeping, described, clock, recipients=AllowedRecipients(settings.channels)
             )
             stats, trends = StatsService(database, repository), TrendService(database)
-            pauses = ChannelPauses(repository, channels, clock)
+            pauses = ChannelPauses(repository, service.channels, clock)
             yield Application(
                 service, pauses, stats, trends, repository, stopped, settings, database.location
             )
 
     return open_application
+
+
+async def answer(client: Client, tool: str, **arguments: object) -> dict[str, Any]:
+    """The structured content of a tool's answer."""
+    result = await client.call_tool(tool, arguments)
+    assert not result.is_error, result.content
+    found: dict[str, Any] | None = result.structured_content
+    assert found is not None
+    return found

@@ -160,7 +160,7 @@ async def open_application(
             )
             yield Application(
                 service,
-                ChannelPauses(repository, process.channels, database.clock),
+                ChannelPauses(repository, service.channels, database.clock),
                 StatsService(database, repository, delivering=delivering, limitation=limitation),
                 TrendService(database),
                 repository,
@@ -169,9 +169,7 @@ async def open_application(
                 database.location,
                 limitation,
                 delivering,
-                _presence(settings, delivering, database, repository, process, meter)
-                if process.channels
-                else None,
+                _presence(settings, delivering, database, repository, process, meter),
                 _retention(settings, database, repository, process),
             )
 

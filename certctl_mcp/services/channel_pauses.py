@@ -1,9 +1,9 @@
 """Pausing and resuming channels: a person's word that nothing is to be attempted for a while."""
 
 import logging
-from collections.abc import Collection
 from datetime import datetime
 
+from certctl_mcp.services.channels import Channels
 from certctl_mcp.services.errors import RequestError, UnknownChannelError
 from certctl_mcp.services.moments import END_EXAMPLES, parse_end
 from storage.channel_state import LONGEST_PAUSE, Pause
@@ -23,10 +23,9 @@ class PauseRefusedError(RequestError):
 class ChannelPauses:
     """Pauses of channels. All methods let `StorageError` pass through."""
 
-    def __init__(self, repository: NotificationRepository, configured: Collection[str], clock: Clock) -> None:
-        """`configured`: the channels of this process."""
+    def __init__(self, repository: NotificationRepository, channels: Channels, clock: Clock) -> None:
         self._repository = repository
-        self._configured = tuple(configured)
+        self._channels = channels
         self._clock = clock
 
     async def pause(self, channel: str, until: str, reason: str, *, actor: str) -> datetime:
@@ -68,13 +67,13 @@ class ChannelPauses:
         return end
 
     async def _check(self, channel: str) -> None:
-        if channel in self._configured:
+        configured = self._channels.configured
+        if channel in configured:
             return
-        live = await self._repository.processes()
-        elsewhere = sorted({name for process in live for name in process.channels} - {*self._configured})
+        elsewhere = await self._channels.elsewhere()
         in_use = await self._repository.channels_in_use()
         if channel not in elsewhere and channel not in in_use:
-            raise UnknownChannelError(channel, (*self._configured, *elsewhere), in_use=in_use)
+            raise UnknownChannelError(channel, (*configured, *elsewhere), in_use=in_use)
 
 
 def _reason(given: str) -> str:

@@ -10,7 +10,14 @@ from certctl_mcp.services.deliverers import delivery_described, left_to_nobody
 from certctl_mcp.services.delivering import CERTCTL_CHANNELS, Deliverer, Delivering
 from certctl_mcp.services.limitations import Limitation
 from storage.clock import Clock
-from storage.models import ChannelClosure, ChannelRecord, NotificationFilter, UnservedChannel
+from storage.models import (
+    ChannelClosure,
+    ChannelRecord,
+    DeliveringProcess,
+    NotificationFilter,
+    UnservedChannel,
+    channels_of,
+)
 from storage.reader import NotificationReader
 
 LATELY = timedelta(days=1)
@@ -58,9 +65,7 @@ class Channels:
 
     async def elsewhere(self) -> tuple[str, ...]:
         """The channels that only other live processes have."""
-        live = await self._repository.processes()
-        found = {channel for process in live for channel in process.channels}
-        return tuple(sorted(found.difference(self._configured)))
+        return self._elsewhere(await self._repository.processes())
 
     async def health(self) -> tuple[ChannelHealth, ...]:
         """The configured channels in the order of the settings, then those that only other processes have."""
@@ -68,7 +73,7 @@ class Channels:
         processes = await self._repository.processes()
         closures = {closure.channel: closure for closure in await self._repository.channel_closures()}
         destinations = dict(self._configured)
-        for channel in await self.elsewhere():
+        for channel in self._elsewhere(processes):
             hosts = sorted({process.host for process in processes if channel in process.channels})
             destinations[channel] = f"configured in another process, on {', '.join(hosts)}"
         for channel in sorted(closures.keys() - destinations.keys()):
@@ -125,6 +130,9 @@ class Channels:
             "These are the attempts of certctl-mcp. certctl's server delivers and records none of its own. "
             f"Of the alerts created in this period are now: {shown or 'none'}."
         )
+
+    def _elsewhere(self, processes: Iterable[DeliveringProcess]) -> tuple[str, ...]:
+        return tuple(sorted(channels_of(processes).difference(self._configured)))
 
     async def left_to_nobody(self) -> tuple[UnservedChannel, ...]:
         """The channels that no live process has, with what therefore nobody delivers."""

@@ -4,7 +4,6 @@ import os
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 from mcp import Client
@@ -14,6 +13,7 @@ from certctl_mcp.config.settings import load_settings
 from certctl_mcp.config.tool_groups import TOOLS, ToolGroup
 from certctl_mcp.mcp_server.server import build_server
 from tests import certctl_schema, postgresql
+from tests.serving import answer
 
 READING_TOOLS: dict[str, dict[str, object]] = {
     "list_notifications": {"status": ["failed"]},
@@ -62,14 +62,6 @@ def environ(url: str, **more: str) -> dict[str, str]:
 async def assistant(url: str, **more: str) -> AsyncIterator[Client]:
     async with Client(build_server(load_settings(None, environ(url, **more)))) as client:
         yield client
-
-
-async def answer(client: Client, tool: str, **arguments: object) -> dict[str, Any]:
-    result = await client.call_tool(tool, arguments)
-    assert not result.is_error, result.content
-    found: dict[str, Any] | None = result.structured_content
-    assert found is not None
-    return found
 
 
 def dump(url: str) -> str:

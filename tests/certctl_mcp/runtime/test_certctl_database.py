@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from mcp import Client
@@ -30,6 +29,7 @@ from storage.schema.migrations import Migrate
 from tests import certctl_schema, postgresql
 from tests.builders import LEASE, TOOK, UNLIMITED, WAIT, notification, request
 from tests.postgresql import Server
+from tests.serving import answer
 from tests.storage.foreign import rows
 
 EVERYTHING = "SELECT * FROM notification_events ORDER BY id"
@@ -83,14 +83,6 @@ async def assistant(url: str, **options: object) -> AsyncIterator[Client]:
     environ = {"CERTCTL_DATABASE_URL": url, "CERTCTL_WEBHOOK_URL": "http://127.0.0.1:9/"}
     async with Client(build_server(load_settings(None, environ, **options))) as client:
         yield client
-
-
-async def answer(client: Client, tool: str, **arguments: object) -> dict[str, Any]:
-    result = await client.call_tool(tool, arguments)
-    assert not result.is_error, result.content
-    found: dict[str, Any] | None = result.structured_content
-    assert found is not None
-    return found
 
 
 @pytest.mark.parametrize("how", ["a user that may only read", "--no-migrate"])
