@@ -350,15 +350,17 @@ class NotificationRepository(NotificationReader):
                     at=self._database.clock(),
                 )
             )
-        works = told is not None and isinstance(told.event, Worked)
-        finished = Finished(claim, duration, outcome, error, transition, successors, None if works else told)
+        # A success says something only if the channel was in trouble, which is known with the outcome.
+        worked = told if told is not None and isinstance(told.event, Worked) else None
+        against = told if worked is None else None
+        finished = Finished(claim, duration, outcome, error, transition, successors, against)
         # Making it due again, or accepting what follows, has to be announced in the same transaction.
-        repeatable = outcome is not AttemptOutcome.ABANDONED and not successors and finished.report is None
+        repeatable = outcome is not AttemptOutcome.ABANDONED and not successors and against is None
         recorded = await self._database.write(finish, finished, repeatable=repeatable)
-        if works and told is not None and recorded.channel_in_trouble:
+        if worked is not None and recorded.channel_in_trouble:
             # If that can't be written, the next attempt says the same.
             with suppress(StorageError):
-                await self.report(told)
+                await self.report(worked)
         if successors:
             self._database.changes.announce()
         else:
