@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 SHORTEST_WAIT = timedelta(seconds=1)
-LONGEST_WAIT = timedelta(hours=1)
+LONGEST_CLOSURE = timedelta(hours=1)
 """Bounds of a wait that the receiver asked for, and of the time between two probes. If the receiver names no
 time, the wait doubles from the shortest."""
 
@@ -38,7 +38,7 @@ class Rate:
 
 
 def _never(_failures: int) -> timedelta:
-    return LONGEST_WAIT
+    return LONGEST_CLOSURE
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +98,6 @@ class ChannelState:
     """The newest answer that closed the channel."""
     pause: Pause | None = None
 
-    @property
-    def in_trouble(self) -> bool:
-        """Something is known against it that a success would put right."""
-        return bool(self.waits or self.recovering or self.failing or self.held_since)
-
 
 class Reason(StrEnum):
     """Why no attempt may begin."""
@@ -129,8 +124,8 @@ def as_of(state: ChannelState, now: datetime) -> ChannelState:
     return replace(
         state,
         full_at=None if state.full_at is not None and state.full_at <= now else state.full_at,
-        wait_until=_unless_after(state.wait_until, now + LONGEST_WAIT),
-        probe_at=_unless_after(state.probe_at, now + LONGEST_WAIT),
+        wait_until=_unless_after(state.wait_until, now + LONGEST_CLOSURE),
+        probe_at=_unless_after(state.probe_at, now + LONGEST_CLOSURE),
     )
 
 
@@ -167,7 +162,7 @@ def began(state: ChannelState, rules: ChannelRules, now: datetime, count: int) -
         missing = _missing(state, rules.rate, now) + count * rules.rate.interval
         state = replace(state, full_at=now + missing)
     if one_at_a_time(state, now):
-        state = replace(state, probe_at=now + min(rules.probe_timeout, LONGEST_WAIT))
+        state = replace(state, probe_at=now + min(rules.probe_timeout, LONGEST_CLOSURE))
     return state
 
 
@@ -194,7 +189,7 @@ def told_to_wait(
     crowd = state.wait_until is not None and now < state.wait_until
     waits = state.waits if crowd else state.waits + 1
     named = retry_after if retry_after is not None else SHORTEST_WAIT * 2 ** min(waits - 1, 12)
-    until = now + min(max(named, SHORTEST_WAIT), LONGEST_WAIT)
+    until = now + min(max(named, SHORTEST_WAIT), LONGEST_CLOSURE)
     return replace(
         state,
         waits=waits,
@@ -221,14 +216,14 @@ def failed(
     if is_held(state, now):
         if not probe:
             return state
-        pause = min(rules.backoff(state.probes), LONGEST_WAIT)
+        pause = min(rules.backoff(state.probes), LONGEST_CLOSURE)
         return replace(state, probes=state.probes + 1, probe_at=now + pause, error=error)
     if rules.hold is None or state.held_since is not None or notification_id in state.failing:
         return state
     state = replace(state, failing=(*state.failing, notification_id), error=error)
     if len(state.failing) < OUTAGE_AFTER:
         return state
-    first = now + min(rules.backoff(0), LONGEST_WAIT)
+    first = now + min(rules.backoff(0), LONGEST_CLOSURE)
     return replace(state, held_since=now, held_until=now + rules.hold, probes=1, probe_at=first)
 
 

@@ -6,6 +6,9 @@ from datetime import UTC, datetime
 Clock = Callable[[], datetime]
 """Gives the present moment, with its time zone."""
 
+BEGINNING = datetime.min.replace(tzinfo=UTC)
+"""Everything is after it."""
+
 
 def utc_now() -> datetime:
     return datetime.now(UTC)

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from storage.channel_state import LONGEST_WAIT, Rate
+from storage.channel_state import LONGEST_CLOSURE, Rate
 
 _UNITS = {
     "s": timedelta(seconds=1),
@@ -40,7 +40,7 @@ def parse_rate(written: object) -> object:
     if found is None or float(found["number"]) == 0:
         raise ValueError(f"must be a rate such as 1/s, 120/m or 10/h, or {NO_LIMIT}")
     interval = _UNITS[found["unit"]] / float(found["number"])
-    if not _SHORTEST <= interval <= LONGEST_WAIT:
+    if not _SHORTEST <= interval <= LONGEST_CLOSURE:
         raise ValueError("must be a rate from 1/h to 1000/s")
     return interval
 

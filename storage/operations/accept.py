@@ -33,6 +33,9 @@ ACCEPTED_FIELDS = (
     "traceparent",
 )
 
+_FIELDS = {False: ACCEPTED_FIELDS, True: (*ACCEPTED_FIELDS, "status", "rescue_at")}
+"""By whether certctl's server delivers, but this program attempts what it accepts itself."""
+
 _NO_SUCH_CERTIFICATE = frozenset({"23503", "SQLITE_CONSTRAINT_FOREIGNKEY"})
 """Foreign key violations: the only table that an alert refers to is that of certctl's certificates."""
 
@@ -61,8 +64,7 @@ def _accepting(fields: Sequence[str]) -> PerDatabase[Executable]:
     )
 
 
-_ACCEPT = {False: _accepting(ACCEPTED_FIELDS), True: _accepting((*ACCEPTED_FIELDS, "status", "rescue_at"))}
-"""By whether certctl's server delivers, but this program attempts what it accepts itself."""
+_ACCEPT = {rescue: _accepting(fields) for rescue, fields in _FIELDS.items()}
 
 _BY_KEYS = select(*NOTIFICATION).where(
     notification_events.c.idempotency_key.in_(select(Batch("keys").values))
@@ -150,8 +152,7 @@ def _accept(transaction: Transaction, notifications: Sequence[Notification]) -> 
 
 
 def _rows(notifications: Iterable[Notification], rescue: bool) -> str:
-    fields = (*ACCEPTED_FIELDS, "status", "rescue_at") if rescue else ACCEPTED_FIELDS
-    return encoded({field: getattr(n, field) for field in fields} for n in notifications)
+    return encoded({field: getattr(n, field) for field in _FIELDS[rescue]} for n in notifications)
 
 
 def _first_with_keys(connection: Connection, repeated: list[Notification]) -> dict[str | None, Row[Any]]:

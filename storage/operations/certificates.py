@@ -17,7 +17,8 @@ CHECKED_WITHIN = timedelta(days=31)
 """certctl looks at the certificates that expire within this time."""
 
 _UNCHECKED = ("Archived", "Revoked")
-_ENDED = ("revoked", "archived")
+ENDED = ("revoked", "archived")
+"""certctl's statuses of a certificate that nobody uses any more, in lower case."""
 
 _n = notification_events.c
 _c = certificates.c
@@ -51,7 +52,7 @@ def remembered_by_certctl() -> ColumnElement[bool]:
 
 
 def _settled_in_certctl() -> ColumnElement[bool]:
-    settled = or_(func.lower(_c.status).in_(_ENDED), _c.last_renewal_at > _n.created_at)
+    settled = or_(func.lower(_c.status).in_(ENDED), _c.last_renewal_at > _n.created_at)
     return select(_c.id).where(_IS_ITS_CERTIFICATE, settled).exists()
 
 

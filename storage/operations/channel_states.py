@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, delete, exists, literal_column, or_, select, true
 
 from storage.channel_state import (
-    LONGEST_WAIT,
+    LONGEST_CLOSURE,
     ChannelEvent,
     ChannelRules,
     ChannelState,
@@ -42,7 +42,7 @@ OPEN: ColumnElement[bool] = and_(
     or_(_c.paused_until.is_(None), _c.paused_until <= NOW),
     or_(
         _c.opens_at.is_(None),
-        over(_c.opens_at, NOW, literal_column(f"'+{LONGEST_WAIT // timedelta(seconds=1)} seconds'")),
+        over(_c.opens_at, NOW, literal_column(f"'+{LONGEST_CLOSURE // timedelta(seconds=1)} seconds'")),
     ),
 )
 """Something may begin in the channel of this row."""

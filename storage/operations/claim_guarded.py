@@ -6,11 +6,12 @@ Their rows are locked, so that all processes together stay within a channel's ra
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy import bindparam, select
 
 from storage.channel_state import Allowance, Reason, allowance, began, is_held
+from storage.clock import BEGINNING
 from storage.engine.transaction import Transaction
 from storage.models import Claim, Room
 from storage.operations.channel_states import Stored, lock, save
@@ -21,8 +22,6 @@ from storage.schema.tables import notification_events
 from storage.sql.dialects import unindexed
 from storage.sql.json_rows import Batch, encoded
 from storage.sql.types import UtcDateTime
-
-_BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 _n = notification_events.c
 
@@ -88,7 +87,7 @@ def _in_flight(transaction: Transaction, request: ClaimRequest) -> Counter[str]:
     counted = [channel for channel in request.channels if request.rules_of(channel).sessions is not None]
     if not counted:
         return Counter()
-    rows = transaction.connection.execute(_IN_FLIGHT, {"names": encoded(counted), "beginning": _BEGINNING})
+    rows = transaction.connection.execute(_IN_FLIGHT, {"names": encoded(counted), "beginning": BEGINNING})
     return Counter(rows.scalars())
 
 

@@ -23,7 +23,6 @@ from sqlalchemy import (
     or_,
     select,
     true,
-    union,
     union_all,
 )
 from sqlalchemy.sql.dml import ReturningUpdate
@@ -33,12 +32,9 @@ from storage.models import Claim
 from storage.operations.channel_states import OPEN
 from storage.operations.claim_request import ClaimRequest, Claims, claims_of
 from storage.operations.due import (
-    FAILED,
-    PENDING,
     RESCUE_WAYS,
-    TAKEN_OVER,
+    WAITING_CHANNELS,
     WAYS,
-    channels,
     leasing,
     oldest,
     ways,
@@ -53,9 +49,6 @@ _c = notification_channels.c
 _SLOTS = bindparam("slots", type_=Integer)
 _UNTIL = NOW + bindparam("lease", type_=Interval)
 
-_WAITING = {False: union(channels(PENDING), channels(FAILED)), True: union(channels(TAKEN_OVER))}
-"""By whether it is what was taken over from certctl: the channels with something that is due, or will be."""
-
 
 def _claiming(rescue: bool, suspects: bool) -> Select[tuple[object, ...]]:
     """The notifications that were leased, each with how many were wanted, the time, and whether a lease has
@@ -67,7 +60,7 @@ def _claiming(rescue: bool, suspects: bool) -> Select[tuple[object, ...]]:
     # served: the worker's channels in which something waits, with the room that it has for each, and whether
     # the state of the channel matters and lets something begin.
     given = Batch("rooms")
-    waiting = _WAITING[rescue].subquery()
+    waiting = WAITING_CHANNELS[rescue].subquery()
     every_way = ways(rescue=rescue)
     room = given.field("room", Integer())
     guarded = and_(
@@ -192,7 +185,7 @@ def claim_rest(transaction: Transaction, requests: Sequence[ClaimRequest]) -> li
 def _claim_rest(transaction: Transaction, request: ClaimRequest) -> tuple[Claim, ...]:
     lease = {"now": transaction.client_time, "worker": request.worker, "lease": request.lease}
     claims: tuple[Claim, ...] = ()
-    waiting = transaction.connection.execute(_WAITING[request.rescue]).scalars().all()
+    waiting = transaction.connection.execute(WAITING_CHANNELS[request.rescue]).scalars().all()
     for channel, way in product(request.channels.intersection(waiting), ways(rescue=request.rescue)):
         left = request.without(claims)
         if (room := min(left.room.of(channel), left.slots)) > 0:

@@ -4,7 +4,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import CTE, ColumnElement, Select, and_, bindparam, case, literal_column, select, update
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    CompoundSelect,
+    Select,
+    and_,
+    bindparam,
+    case,
+    literal_column,
+    select,
+    union,
+    update,
+)
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from storage.engine.transaction import NOW
@@ -77,6 +89,14 @@ def ways(*, rescue: bool) -> Mapping[str, Way]:
 def channels(waiting: ColumnElement[bool]) -> Select[str]:
     """The channels of the waiting notifications."""
     return distinct(_n.channel, waiting)
+
+
+WAITING_CHANNELS: Mapping[bool, CompoundSelect[str]] = {
+    False: union(channels(PENDING), channels(FAILED)),
+    True: union(channels(TAKEN_OVER)),
+}
+"""The channels with something that is due, or will be. By whether certctl delivers: then only what was taken
+over from it counts."""
 
 
 SUSPECTED: Mapping[bool, ColumnElement[bool]] = {

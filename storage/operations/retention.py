@@ -6,7 +6,7 @@ exactly what was deleted, wherever the run ends.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy import (
     ColumnElement,
@@ -22,6 +22,7 @@ from sqlalchemy import (
     update,
 )
 
+from storage.clock import BEGINNING
 from storage.engine.transaction import Transaction
 from storage.models import AuditAction, Retained
 from storage.operations.certificates import remembered_by_certctl
@@ -31,8 +32,6 @@ from storage.sql.dialects import unindexed
 from storage.sql.json_rows import Batch, encoded
 from storage.sql.text import storable
 from storage.sql.types import UtcDateTime
-
-_BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 BATCH = 500
 """The most rows that one transaction deletes."""
@@ -157,7 +156,7 @@ def _delete(transaction: Transaction, batch: Expiry) -> Expired:
 
 
 def _delete_notifications(transaction: Transaction, batch: Expiry) -> tuple[int, Position | None]:
-    since = batch.after if isinstance(batch.after, datetime) else _BEGINNING
+    since = batch.after if isinstance(batch.after, datetime) else BEGINNING
     parameters = {"before": batch.before, "since": since}
     rows = transaction.connection.execute(
         (_EXPIRED_BESIDE_CERTCTL if batch.beside_certctl else _EXPIRED)[batch.kind], parameters

@@ -15,7 +15,7 @@ from storage.models import (
     Urgency,
     UrgencyCounts,
 )
-from storage.operations.certificates import stands
+from storage.operations.certificates import ENDED, stands
 from storage.queries.listing import conditions
 from storage.schema.certctl_tables import certificates
 from storage.schema.tables import notification_events
@@ -24,8 +24,6 @@ from storage.sql.types import UtcDateTime
 
 _n = notification_events.c
 _c = certificates.c
-
-_ENDED = ("revoked", "archived")
 
 
 async def standings(
@@ -70,7 +68,7 @@ async def _from_certctl(
         return {}
     return {
         n.id: CertificateStanding(
-            revoked=row.status in _ENDED,
+            revoked=row.status in ENDED,
             renewed=row.last_renewal_at is not None and row.last_renewal_at > n.created_at,
             expires_at=row.expires_at,
         )

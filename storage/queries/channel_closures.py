@@ -1,11 +1,11 @@
 """The channels over which nothing begins now: why, until when, and how many notifications wait."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.channel_state import ChannelState, as_of, is_held
+from storage.channel_state import LONGEST_CLOSURE, ChannelState, as_of, is_held
 from storage.models import ChannelClosure, Closure
 from storage.operations.channel_states import EARLY, state_of
 from storage.queries.processes import count_waiting
@@ -51,6 +51,6 @@ def _why(state: ChannelState, opens_at: datetime | None, now: datetime) -> tuple
         return Closure.TOLD_TO_WAIT, state.wait_until
     if is_held(state, now):
         return Closure.HELD, state.probe_at or now
-    if opens_at is not None and now < opens_at <= now + timedelta(hours=1):
+    if opens_at is not None and now < opens_at <= now + LONGEST_CLOSURE:
         return Closure.TOLD_TO_WAIT if state.recovering else Closure.RATE_LIMITED, opens_at
     return None

@@ -4,11 +4,11 @@ import json
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import Select, bindparam, func, or_, select, union
+from sqlalchemy import Select, bindparam, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.models import DeliveringProcess, UnservedChannel
-from storage.operations.due import FAILED, PENDING, WAYS, channels
+from storage.operations.due import FAILED, PENDING, WAITING_CHANNELS, WAYS
 from storage.operations.processes import ALIVE_WITHIN
 from storage.schema.tables import notification_events, notification_processes
 from storage.sql.types import UtcDateTime
@@ -27,7 +27,6 @@ HAD = select(_p.channels).where(
     _p.seen_at > bindparam("alive_since", type_=UtcDateTime),
     or_(_p.left_at.is_(None), _p.left_at > bindparam("since", type_=UtcDateTime)),
 )
-WAITING = union(channels(PENDING), channels(FAILED))
 COUNTS = tuple(
     select(func.count()).select_from(notification_events).where(waiting, _n.channel == _channel)
     for waiting in (PENDING, FAILED)
@@ -71,7 +70,9 @@ async def unserved_channels(
 ) -> tuple[UnservedChannel, ...]:
     """The channels for which notifications wait, other than those `served`."""
     found = []
-    for channel in sorted(set((await connection.execute(WAITING)).scalars()).difference(served)):
+    for channel in sorted(
+        set((await connection.execute(WAITING_CHANNELS[False])).scalars()).difference(served)
+    ):
         found.append(UnservedChannel(channel=channel, waiting=await count_waiting(connection, channel)))
     return tuple(found)
 
@@ -84,7 +85,7 @@ async def undeliverable_channels(
     rows = (await connection.execute(HAD, since)).scalars()
     had = {channel for row in rows for channel in json.loads(row)}
     undeliverable = set()
-    for channel in set((await connection.execute(WAITING)).scalars()) - had:
+    for channel in set((await connection.execute(WAITING_CHANNELS[False])).scalars()) - had:
         parameters = {"in_channel": channel, "now": now}
         accepted = [(await connection.execute(oldest, parameters)).scalar() for oldest in OLDEST]
         if any(moment is not None and moment <= not_since for moment in accepted):

@@ -1,22 +1,20 @@
 """Statistics of the queue: counts for summaries, and the recent record of each channel."""
 
 from collections.abc import Collection
-from datetime import UTC, datetime
+from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, bindparam, func, select, union
+from sqlalchemy import ColumnElement, Select, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from storage.clock import BEGINNING
 from storage.models import OUR_STATUSES, AttemptOutcome, ChannelRecord, NotificationStatus, QueueCounts
-from storage.operations.due import FAILED, PENDING, channels
+from storage.operations.due import FAILED, WAITING_CHANNELS, channels
 from storage.operations.eligible import undelivered
 from storage.schema.rows import status_of
 from storage.schema.tables import notification_attempts, notification_channels, notification_events
 from storage.sql.dialects import later_within
 from storage.sql.json_rows import Batch, encoded
 from storage.sql.types import UtcDateTime
-
-_BEGINNING = datetime.min.replace(tzinfo=UTC)
-"""Everything is after it."""
 
 _n = notification_events.c
 _a = notification_attempts.c
@@ -48,7 +46,6 @@ NEXT_RETRY = _first_retry()
 NEXT_RETRY_OF_CHANNELS = _first_retry(_failed.c.name.in_(select(Batch("channels").values)))
 _c = notification_channels.c
 CLOSED = select(_c.channel, _c.opens_at, _c.paused_until).where(_c.channel.in_(select(Batch("names").values)))
-WAITING = union(channels(PENDING), channels(FAILED))
 NEXT_LEASE_END = (
     select(_n.lease_expires_at).where(_n.lease_expires_at.is_not(None)).order_by(_n.lease_expires_at).limit(1)
 )
@@ -68,7 +65,7 @@ async def queue_counts(connection: AsyncConnection) -> QueueCounts:
         by_status=await count_by_status(connection),
         undelivered=(await connection.execute(COUNT_UNDELIVERED)).scalar_one(),
         oldest_dead_at=(await connection.execute(OLDEST_DEAD)).scalar_one(),
-        next_retry_at=(await connection.execute(NEXT_RETRY, {"now": _BEGINNING})).scalar_one(),
+        next_retry_at=(await connection.execute(NEXT_RETRY, {"now": BEGINNING})).scalar_one(),
     )
 
 
@@ -98,7 +95,7 @@ async def next_due_at(
     lease_end: datetime | None = (await connection.execute(NEXT_LEASE_END)).scalar()
     moments = [retry, lease_end]
     if closed:
-        waiting = (await connection.execute(WAITING)).scalars()
+        waiting = (await connection.execute(WAITING_CHANNELS[False])).scalars()
         moments += [closed[name] for name in waiting if name in closed]
     return min((moment for moment in moments if moment is not None), default=None)
 

@@ -1,19 +1,18 @@
 """What certctl's server leaves undelivered: how much of it nobody takes over, and when the rest is due."""
 
 from collections.abc import Collection
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, bindparam, exists, func, literal_column, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from storage.clock import BEGINNING
 from storage.models import UnservedChannel
 from storage.operations.due import PENDING, TAKEN_OVER, UNSCHEDULED
 from storage.queries.queue_stats import NEXT_LEASE_END, closed_channels
 from storage.schema.tables import notification_attempts, notification_events
 from storage.sql.json_rows import Batch, encoded
 from storage.sql.types import UtcDateTime
-
-_BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 _n = notification_events.c
 _a = notification_attempts.c
@@ -70,7 +69,7 @@ async def next_due_at(
         (await connection.execute(NEXT_RESCUE_OF_CHANNELS, {**named, "moment": after})).scalar_one(),
         (await connection.execute(NEXT_LEASE_END)).scalar(),
     ]
-    created_after = max(after, _BEGINNING + grace) - grace
+    created_after = max(after, BEGINNING + grace) - grace
     for query in NEXT_LEFT_IN_CHANNELS:
         created: datetime | None
         created = (await connection.execute(query, {**named, "moment": created_after})).scalar_one()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.channel_state import (
-    LONGEST_WAIT,
+    LONGEST_CLOSURE,
     OUTAGE_AFTER,
     SHORTEST_WAIT,
     STEADY_AFTER,
@@ -99,7 +99,7 @@ def test_what_waits_for_the_rate_begins_when_it_is_said_and_not_before(
     [
         (timedelta(0), SHORTEST_WAIT),
         (7 * SECOND, 7 * SECOND),
-        (timedelta(days=3), LONGEST_WAIT),
+        (timedelta(days=3), LONGEST_CLOSURE),
     ],
 )
 def test_nothing_begins_before_the_time_that_the_receiver_named(
@@ -119,7 +119,7 @@ def test_a_receiver_that_names_no_time_is_waited_for_twice_as_long_each_time() -
         assert until is not None
         waits.append(until - now)
         now = until
-    assert waits == [min(2**number * SECOND, LONGEST_WAIT) for number in range(15)]
+    assert waits == [min(2**number * SECOND, LONGEST_CLOSURE) for number in range(15)]
     assert told_to_wait(worked(state, now), now, None).wait_until == now + SHORTEST_WAIT
 
 
@@ -277,7 +277,7 @@ def test_whatever_happened_something_can_begin_again_within_an_hour(
         assert allowed.reason is not None
         assert allowed.until > now + waited
         waited = allowed.until - now
-        assert waited <= LONGEST_WAIT + PROBE
+        assert waited <= LONGEST_CLOSURE + PROBE
 
 
 @given(
@@ -292,4 +292,4 @@ def test_a_clock_that_was_wrong_closes_a_channel_for_an_hour_at_most(
         full_at=full_at, waits=1, recovering=1, wait_until=wait_until, probe_at=probe_at, held_until=None
     )
     allowed = allowance(as_of(state, NOON), SLACK, NOON, 1)
-    assert allowed.until is None or NOON < allowed.until <= NOON + LONGEST_WAIT
+    assert allowed.until is None or NOON < allowed.until <= NOON + LONGEST_CLOSURE

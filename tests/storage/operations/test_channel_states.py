@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from storage.channel_state import LONGEST_WAIT, ChannelRules, Failed, Rate, ToldToWait
+from storage.channel_state import LONGEST_CLOSURE, ChannelRules, Failed, Rate, ToldToWait
 from storage.database import Database
 from storage.models import AttemptOutcome, Claim, NotificationStatus
 from storage.operations.channel_states import EARLY, Report
@@ -88,7 +88,7 @@ async def test_after_a_wait_they_go_out_one_at_a_time_until_a_few_have_arrived(q
 async def test_a_channel_that_waits_delays_no_other(queue: Queue) -> None:
     await queued(queue, 2)
     first, second = (await claim(queue)).claims
-    await tell_to_wait(queue, first, LONGEST_WAIT)
+    await tell_to_wait(queue, first, LONGEST_CLOSURE)
     await queue.repository.release(second)
     await queued(queue, 1, "Teams")
     assert messages(await claim(queue)) == ["Teams 0"]

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 
-from storage.channel_state import LONGEST_WAIT, ChannelRules, Rate, ToldToWait
+from storage.channel_state import LONGEST_CLOSURE, ChannelRules, Rate, ToldToWait
 from storage.models import AuditAction, NotificationFilter, NotificationStatus, Retained, Room
 from storage.operations.channel_states import Report
 from storage.operations.retention import Expiry, RetentionRun
@@ -52,7 +52,7 @@ async def claim_beside_closed_channels(queue: Queue) -> None:
 
 async def close(queue: Queue, channels: Iterable[str]) -> None:
     for channel in channels:
-        told = ToldToWait(LONGEST_WAIT, "HTTP 429")
+        told = ToldToWait(LONGEST_CLOSURE, "HTTP 429")
         await queue.repository.report(Report(channel, told, ChannelRules()))
 
 
