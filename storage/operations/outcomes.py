@@ -216,9 +216,11 @@ def finish(transaction: Transaction, attempts: Sequence[Finished]) -> list[Recor
     # In order, so that two processes that write the same rows can't deadlock.
     ordered = [attempt for _, attempt in sorted(first.items(), key=itemgetter(0))]
     rows = [_row(attempt) for attempt in ordered]
-    # A process rescues or it does not.
-    rescue = any(attempt.claim.rescue for attempt in ordered)
-    held = transaction.choose(_WRITE)(connection, rows, rescue)
+    held: dict[Token, bool] = {}
+    # Nearly always one kind: only repositories that share a database in one process can differ in it.
+    for rescue in {attempt.claim.rescue for attempt in ordered}:
+        written = [row for row, a in zip(rows, ordered, strict=True) if a.claim.rescue is rescue]
+        held |= transaction.choose(_WRITE)(connection, written, rescue)
     accept_successors(transaction, (s for token in held if (f := first.get(token)) for s in f.successors))
     ours = held.keys() | _recorded_before(
         connection, [row for row in rows if (row["id"], row["number"]) not in held]

@@ -1,5 +1,6 @@
 """certctl delivers, knows no leases, and updates by id: what it leaves is taken over, and nothing else."""
 
+import asyncio
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import timedelta
@@ -101,6 +102,24 @@ async def test_its_retries_are_ours_and_out_of_certctl_s_reach(
     claims = await claimed(rescuing)
     assert await rescuing.mark_as_dead(claims["foreign-1"], TOOK, "HTTP 503")
     assert (await rescuing.get("foreign-1")).status is NotificationStatus.DEAD
+
+
+async def test_rescues_and_others_that_end_together_are_each_written_as_their_kind(
+    rescuing: NotificationRepository, repository: NotificationRepository, fresh_url: str, clock: SettableClock
+) -> None:
+    for number in range(2):
+        insert_row(fresh_url, id=f"rescued-{number}", status="failed")
+    clock.advance(GRACE)
+    rescued = await claimed(rescuing)
+    for number in range(2):
+        insert_row(fresh_url, id=f"ordinary-{number}")
+    ordinary = await claimed(repository)
+    ended = await asyncio.gather(
+        *(rescuing.record_failed_attempt(claim, TOOK, "HTTP 503", WAIT) for claim in rescued.values()),
+        *(repository.record_failed_attempt(claim, TOOK, "HTTP 503", WAIT) for claim in ordinary.values()),
+    )
+    assert ended == [True] * 4
+    assert sorted(rows(fresh_url, READ_BY_CERTCTL)) == [("ordinary-0",), ("ordinary-1",)]
 
 
 async def test_an_outcome_of_ours_does_not_overwrite_certctl_s(
