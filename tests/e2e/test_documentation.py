@@ -173,7 +173,8 @@ def test_the_extras_that_are_installed_exist() -> None:
 def test_a_contributors_commands_are_those_of_continuous_integration() -> None:
     run = (ROOT / ".ci" / "run").read_text()
     page = PAGES["docs/development.md"]
-    setup, packages, *_ = blocks(page, "sh")
+    (setup,) = (block for block in blocks(PAGES["README.md"], "sh") if "pytest" in block)
+    packages, *_ = blocks(page, "sh")
     assert setup.strip().replace("pip install", "pip install -q") in run
     for package in packages.split()[2:]:
         assert f" {package} " in run
