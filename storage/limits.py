@@ -13,3 +13,6 @@ LONGEST_BACKOFF = timedelta(days=7)
 
 LONGEST_WAIT = 2 * LONGEST_BACKOFF
 """Between two attempts; jitter at most doubles the backoff."""
+
+CLOCK_TOLERANCE = timedelta(minutes=1)
+"""What was done so far in the future was still done by a clock that is right."""

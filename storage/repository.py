@@ -133,10 +133,12 @@ class NotificationRepository(NotificationReader):
 
         Here and below, `report` is what the attempt says about its channel.
         """
+        now = self._database.clock()
         transition = Transition(
             NotificationStatus.FAILED,
             claim.notification.retry_count + 1,
-            next_retry_at=self._database.clock() + wait,
+            next_retry_at=now + wait,
+            scheduled_at=now,
             last_error=error,
         )
         return await self._finish(claim, duration, AttemptOutcome.FAILED, error, transition, report)
@@ -146,10 +148,12 @@ class NotificationRepository(NotificationReader):
     ) -> bool:
         """The attempt showed that its channel is still held. It spends nothing, and the notification is due
         again when the channel lets something begin."""
+        now = self._database.clock()
         transition = Transition(
             NotificationStatus.FAILED,
             claim.notification.retry_count,
-            next_retry_at=self._database.clock(),
+            next_retry_at=now,
+            scheduled_at=now,
             last_error=error,
         )
         return await self._finish(claim, duration, AttemptOutcome.FAILED, error, transition, report)
@@ -164,6 +168,7 @@ class NotificationRepository(NotificationReader):
             NotificationStatus.FAILED,
             claim.notification.retry_count,
             next_retry_at=now + wait,
+            scheduled_at=now,
             last_error=error,
             wait_count=claim.notification.wait_count + 1,
             waiting_since=claim.notification.waiting_since or now,
@@ -211,10 +216,12 @@ class NotificationRepository(NotificationReader):
                 NotificationStatus.DEAD, n.retry_count, last_error=last_error, abandoned=1
             )
         else:
+            now = self._database.clock()
             transition = Transition(
                 NotificationStatus.FAILED,
                 n.retry_count,
-                next_retry_at=self._database.clock() + wait,
+                next_retry_at=now + wait,
+                scheduled_at=now,
                 last_error=reason,
                 abandoned=1,
             )

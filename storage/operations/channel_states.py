@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, delete, exists, literal_column, or_, select, true
+from sqlalchemy import ColumnElement, Row, and_, delete, exists, or_, select, true
 
 from storage.channel_state import (
     LONGEST_CLOSURE,
@@ -27,7 +27,7 @@ from storage.engine.per_database import PerDatabase
 from storage.engine.transaction import NOW, Transaction
 from storage.operations.notify import notify_due
 from storage.schema.tables import notification_channels
-from storage.sql.dialects import INSERTS, Insert, over
+from storage.sql.dialects import INSERTS, Insert, ahead, over
 from storage.sql.json_rows import Batch, Value, encoded
 from storage.sql.text import storable
 
@@ -42,7 +42,7 @@ OPEN: ColumnElement[bool] = and_(
     or_(_c.paused_until.is_(None), _c.paused_until <= NOW),
     or_(
         _c.opens_at.is_(None),
-        over(_c.opens_at, NOW, literal_column(f"'+{LONGEST_CLOSURE // timedelta(seconds=1)} seconds'")),
+        over(_c.opens_at, NOW, ahead(LONGEST_CLOSURE)),
     ),
 )
 """Something may begin in the channel of this row."""

@@ -12,7 +12,8 @@ from storage.operations.channel_states import OPEN
 from storage.operations.claim_postgresql import claim_in_one_statement
 from storage.operations.claim_request import ClaimRequest, Claims, claims_of
 from storage.operations.due import FAILED, PENDING, TAKEN_OVER, WAYS, channels, leasing, oldest, ways
-from storage.operations.leases import EXPIRED, UNREACHABLE
+from storage.operations.leases import EXPIRED
+from storage.operations.misscheduled import MISSCHEDULED
 from storage.operations.rescue import take_over
 from storage.schema.rows import notification_of
 from storage.schema.tables import notification_channels, notification_events
@@ -35,7 +36,7 @@ def _work() -> CompoundSelect[str | None]:
         select(pending.c.name),
         select(failed.c.name).where(func.coalesce(*due).is_not(None)),
         select(null()).where(exists().where(EXPIRED)),
-        select(null()).where(UNREACHABLE),
+        select(null()).where(MISSCHEDULED),
     )
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import (
     case,
     exists,
     false,
+    func,
     insert,
     literal,
     literal_column,
@@ -25,16 +26,15 @@ from sqlalchemy import (
     update,
 )
 
-from storage.engine.per_database import PerDatabase
 from storage.engine.transaction import NOW, Transaction
-from storage.limits import LONGEST_LEASE, LONGEST_WAIT
+from storage.limits import LONGEST_LEASE
 from storage.models import AttemptOutcome, Claim, Death, NotificationStatus
-from storage.operations.due import FAILED, channels
+from storage.operations.misscheduled import reschedule
 from storage.operations.notify import notify_due
 from storage.operations.successors import Successors, accept_successors
 from storage.schema.rows import NOTIFICATION, notification_of
 from storage.schema.tables import notification_attempts, notification_events
-from storage.sql.dialects import beyond, over, unindexed
+from storage.sql.dialects import ahead, over, unindexed
 from storage.sql.json_rows import Batch, Value, encoded
 from storage.sql.types import UtcDateTime
 
@@ -45,19 +45,7 @@ _n = notification_events.c
 _a = notification_attempts.c
 
 
-def _ahead(duration: timedelta) -> ColumnElement[str]:
-    """As SQLite adds it to a time. Its sums have milliseconds, so a second is added to keep the duration."""
-    return literal_column(f"'+{duration // timedelta(seconds=1) + 1} seconds'")
-
-
-EXPIRED = and_(_n.lease_expires_at.is_not(None), over(_n.lease_expires_at, NOW, _ahead(LONGEST_LEASE)))
-
-_failing = channels(FAILED).subquery()
-_scheduled_beyond = and_(
-    FAILED, _n.channel == _failing.c.name, beyond(_n.next_retry_at, NOW, _ahead(LONGEST_WAIT))
-)
-UNREACHABLE = exists(select(_failing.c.name).where(exists(select(_n.id).where(_scheduled_beyond))))
-"""On SQLite, whether there is a retry that no clock of ours can have scheduled: one seek for each channel."""
+EXPIRED = and_(_n.lease_expires_at.is_not(None), over(_n.lease_expires_at, NOW, ahead(LONGEST_LEASE)))
 
 
 def held_by(claims: Batch) -> ColumnElement[bool]:
@@ -91,7 +79,15 @@ _RECORD_ABANDONED = insert(notification_attempts).from_select(
     ).where(_ended, WAITING, not_(_recorded)),
 )
 
-_hopeless = and_(WAITING, _n.abandoned_count + 1 >= ABANDONED_AT_MOST)
+_never_answered = (
+    select(func.count())
+    .where(_a.notification_id == _n.id, _a.outcome == AttemptOutcome.ABANDONED.value)
+    .scalar_subquery()
+)
+# An answer that came too late, as when clocks differ, still tells that its worker did not die of the attempt.
+_hopeless = and_(
+    WAITING, _n.abandoned_count + 1 >= ABANDONED_AT_MOST, _never_answered + 1 >= ABANDONED_AT_MOST
+)
 _HOPELESS = f"abandoned {ABANDONED_AT_MOST} times: no worker that attempted it ever answered"
 _ENDED = (
     select(_n.id, _hopeless.label("dies"))
@@ -121,30 +117,17 @@ _RENEW = (
     .where(held_by(_claims))
     .values(lease_expires_at=bindparam("expires_at", type_=UtcDateTime))
 )
+_KEEP = (
+    update(notification_events)
+    .where(_n.id.in_(select(Batch("ids").values)), EXPIRED)
+    .values(lease_expires_at=bindparam("expires_at", type_=UtcDateTime))
+)
 _RELEASE = (
     update(notification_events)
     .where(held_by(_claims))
     .values(lease_owner=None, lease_expires_at=None, claimed_at=None)
     .returning(_n.id, _n.attempt_count)
 )
-
-
-_RESCHEDULE = (
-    update(notification_events)
-    .where(FAILED, beyond(_n.next_retry_at, NOW, _ahead(LONGEST_WAIT)))
-    .values(next_retry_at=bindparam("now", type_=UtcDateTime))
-)
-
-
-def _reschedule_unreachable(transaction: Transaction) -> None:
-    transaction.connection.execute(_RESCHEDULE, {"now": transaction.now})
-
-
-def _trust(_transaction: Transaction) -> None:
-    """The database's own clock has set all times."""
-
-
-_RESCHEDULE_UNREACHABLE = PerDatabase(sqlite=_reschedule_unreachable, postgresql=_trust)
 
 
 def end_expired_leases(transaction: Transaction, successors: Successors) -> None:
@@ -185,17 +168,20 @@ class Held:
 
 
 def end_leases(transaction: Transaction, held: Sequence[Held]) -> list[None]:
-    """End every expired lease, but renew those of claims that this process still works on. On SQLite, retries
-    that no clock of ours can have scheduled become due.
+    """End every expired lease, but renew those of notifications that this process still works on. On SQLite,
+    retries that a wrong clock has scheduled become due.
 
     Their leases expire when the clock jumps, or when the database can't be written for a long time. Taking
     them back would attempt their notifications a second time, beside the first attempt or after it succeeded.
+    That also goes for what another process has taken over: if their clocks differ, its lease looks expired
+    here, and they would take it from each other in turns.
     """
     for one in held:
-        renewed = {"claims": _tokens(one.claims), "expires_at": transaction.now + one.lease}
-        transaction.connection.execute(_RENEW, renewed)
+        ids = encoded(claim.notification.id for claim in one.claims)
+        kept = {"ids": ids, "now": transaction.client_time, "expires_at": transaction.now + one.lease}
+        transaction.connection.execute(_KEEP, kept)
     end_expired_leases(transaction, held[0].successors)
-    transaction.choose(_RESCHEDULE_UNREACHABLE)(transaction)
+    reschedule(transaction)
     return [None for _ in held]
 
 

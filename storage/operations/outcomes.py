@@ -37,6 +37,8 @@ class Transition:
     sent_at: datetime | None = None
     next_retry_at: datetime | None = None
     """For a claim to rescue, stored as `rescue_at`."""
+    scheduled_at: datetime | None = None
+    """When that was decided."""
     error: str | None = None
     last_error: str | None = None
     abandoned: int = 0
@@ -78,6 +80,7 @@ _WRITTEN = (
     _n.retry_count,
     _n.sent_at,
     _n.next_retry_at,
+    _n.scheduled_at,
     _n.error,
     _n.last_error,
     _n.abandoned_count,
@@ -289,6 +292,7 @@ def _row(attempt: Finished) -> dict[str, Value]:
         "retry_count": transition.retry_count,
         "sent_at": transition.sent_at,
         "next_retry_at": transition.next_retry_at,
+        "scheduled_at": transition.scheduled_at,
         "error": _stored(transition.error),
         "last_error": _stored(transition.last_error),
         "abandoned_count": claim.notification.abandoned_count + transition.abandoned,

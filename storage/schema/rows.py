@@ -12,7 +12,8 @@ from sqlalchemy import Row
 from storage.models import OUR_STATUSES, Attempt, AttemptOutcome, Notification, NotificationStatus
 from storage.schema.tables import notification_attempts, notification_events
 
-NOTIFICATION = tuple(notification_events.columns)
+# When a retry was scheduled matters only to a statement that compares it with the time.
+NOTIFICATION = tuple(column for column in notification_events.columns if column.name != "scheduled_at")
 ATTEMPT = tuple(column for column in notification_attempts.columns if column.name != "channel")
 
 _NOTIFICATION_FIELDS = tuple(column.name for column in NOTIFICATION)

@@ -51,6 +51,8 @@ notification_events = Table(
     Column("traceparent", String),
     Column("wait_count", Integer, nullable=False, server_default="0"),
     Column("waiting_since", UtcDateTime),
+    # When `next_retry_at` was set, by the clock that set it.
+    Column("scheduled_at", UtcDateTime),
 )
 
 notification_attempts = Table(

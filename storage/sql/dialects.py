@@ -1,6 +1,7 @@
 """SQL elements that SQLite and PostgreSQL spell differently. All other SQL is the same for both."""
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from sqlalchemy import BigInteger, ColumnElement, String, Table, Text, literal_column
@@ -152,6 +153,12 @@ class current_time(_Templated):  # noqa: N801
     inherit_cache = True
     on_sqlite = "{0}"
     on_postgresql = "COALESCE({0}, statement_timestamp())"
+
+
+def ahead(duration: timedelta) -> ColumnElement[str]:
+    """The third argument of `beyond`. SQLite's sums have milliseconds, so a second is added to keep the
+    duration."""
+    return literal_column(f"'+{duration // timedelta(seconds=1) + 1} seconds'")
 
 
 class beyond(_Templated):  # noqa: N801

@@ -13,6 +13,9 @@ NEVER_ANSWERED = "the worker never answered; its lease ran out"
 LONGEST_LEASE = timedelta(hours=1)
 LONGEST_WAIT = timedelta(days=14)
 """What lies further ahead was written by a clock that was wrong."""
+CLOCK_TOLERANCE = timedelta(minutes=1)
+"""What was scheduled further in the future, too."""
+TOLD_WAIT = timedelta(minutes=3)
 HOPELESS = "abandoned 10 times: no worker that attempted it ever answered"
 
 
@@ -43,6 +46,7 @@ class Row:
     status: NotificationStatus = NotificationStatus.PENDING
     retry_count: int = 0
     next_retry_at: datetime | None = None
+    scheduled_at: datetime | None = None
     last_error: str | None = None
     error: str | None = None
     sent_at: datetime | None = None
@@ -50,6 +54,8 @@ class Row:
     lease: Lease | None = None
     attempt_count: int = 0
     abandoned_count: int = 0
+    wait_count: int = 0
+    waiting_since: datetime | None = None
     attempts: dict[int, ModelAttempt] = field(default_factory=dict)
 
     @property
@@ -63,7 +69,7 @@ class Row:
         if self.status is NotificationStatus.PENDING:
             return self.created_at
         if self.status is NotificationStatus.FAILED:
-            return self.next_retry_at or self.created_at
+            return self.created_at if self.wait_count else self.next_retry_at or self.created_at
         return None
 
 
@@ -96,16 +102,20 @@ class Queue:
                 )
                 row.lease = None
                 row.abandoned_count += 1
-                if row.abandoned_count >= DEAD_AFTER_ABANDONED:
+                never_answered = sum(a.outcome is AttemptOutcome.ABANDONED for a in row.attempts.values())
+                if min(row.abandoned_count, never_answered) >= DEAD_AFTER_ABANDONED:
                     row.status = NotificationStatus.DEAD
                     row.next_retry_at = None
                     row.last_error = HOPELESS
 
-    def end_what_no_clock_could_have_set(self) -> None:
-        """As whoever claims does."""
+    def end_what_a_wrong_clock_scheduled(self) -> None:
+        """As whoever claims does, if it is what a channel has scheduled last or a lease has expired."""
         for row in self.rows.values():
-            if self.clocks_differ and row.next_retry_at and row.next_retry_at > self.now + LONGEST_WAIT:
-                row.next_retry_at = self.now
+            if row.next_retry_at is None or row.scheduled_at is None or not self.clocks_differ:
+                continue
+            too_far = row.next_retry_at > self.now + LONGEST_WAIT
+            if too_far or row.scheduled_at > self.now + CLOCK_TOLERANCE:
+                row.next_retry_at = row.scheduled_at = self.now
 
     def due(self, slots: int, room: int, *, suspects: bool, channels: Collection[str]) -> list[datetime]:
         """Since when a claim's notifications have been due: the oldest of its channels, `room` of each."""
@@ -116,7 +126,8 @@ class Queue:
                 continue
             if since is None or row.suspect is not suspects:
                 continue
-            if row.status is NotificationStatus.PENDING or since <= self.now:
+            scheduled = row.next_retry_at if row.status is NotificationStatus.FAILED else None
+            if scheduled is None or scheduled <= self.now:
                 by_channel.setdefault(row.channel, []).append(since)
         fitting = [since for waiting in by_channel.values() for since in sorted(waiting)[:room]]
         return sorted(fitting)[:slots]
@@ -167,8 +178,8 @@ class Queue:
         if row.status not in (NotificationStatus.DEAD, NotificationStatus.FAILED) and not undelivered:
             return False
         row.status = NotificationStatus.PENDING
-        row.retry_count = row.abandoned_count = 0
-        row.next_retry_at = row.last_error = row.error = None
+        row.retry_count = row.abandoned_count = row.wait_count = 0
+        row.next_retry_at = row.waiting_since = row.last_error = row.error = None
         return True
 
     def mark_read(self, notification_id: str) -> bool:
@@ -222,6 +233,8 @@ class Queue:
         return ahead <= timedelta(0) or (self.clocks_differ and ahead > LONGEST_LEASE)
 
     def _move(self, row: Row, outcome: AttemptOutcome, error: str | None) -> None:
+        if outcome is not AttemptOutcome.ABANDONED:
+            row.wait_count = row.wait_count + 1 if outcome is AttemptOutcome.TOLD_TO_WAIT else 0
         if outcome is AttemptOutcome.SENT:
             row.status, row.sent_at = NotificationStatus.SENT, self.now
             row.next_retry_at = None
@@ -232,7 +245,13 @@ class Queue:
             minutes = {0: 1, 1: 2, 2: 4, 3: 8}[row.retry_count]
             row.status, row.last_error = NotificationStatus.FAILED, error
             row.next_retry_at = self.now + timedelta(minutes=minutes)
+            row.scheduled_at = self.now
             row.retry_count += 1
+        elif outcome is AttemptOutcome.TOLD_TO_WAIT:
+            row.status, row.last_error = NotificationStatus.FAILED, error
+            row.next_retry_at = self.now + TOLD_WAIT
+            row.scheduled_at = self.now
+            row.waiting_since = row.waiting_since or self.now
         elif outcome is AttemptOutcome.DEAD:
             row.status, row.last_error = NotificationStatus.DEAD, error
             row.next_retry_at = None

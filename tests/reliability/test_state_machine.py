@@ -284,7 +284,7 @@ class NotificationQueue(RuleBasedStateMachine):
         channels: tuple[str, ...] = CHANNELS,
     ) -> tuple[Claim, ...]:
         self.model.end_leases()
-        self.model.end_what_no_clock_could_have_set()
+        self.model.end_what_a_wrong_clock_scheduled()
         due = self.model.due(slots, room, suspects=suspects, channels=channels)
         repository = self.sides[side]
         wanted = request(worker, lease, slots, Room(room), suspects=suspects, channels=channels)
@@ -322,6 +322,8 @@ class NotificationQueue(RuleBasedStateMachine):
             return repository.record_skipped(claim, outcome)
         if outcome is AttemptOutcome.ABANDONED:
             return repository.record_abandoned(claim, TOOK, outcome)
+        if outcome is AttemptOutcome.TOLD_TO_WAIT:
+            return repository.record_told_to_wait(claim, TOOK, outcome, model.TOLD_WAIT)
         fate = RETRY_POLICY.after_failure(claim.notification.retry_count)
         if outcome is AttemptOutcome.DEAD or isinstance(fate, Dead):
             return repository.mark_as_dead(claim, TOOK, AttemptOutcome.DEAD)
@@ -366,8 +368,8 @@ def expected(row: model.Row) -> Notification:
         claimed_at=lease.claimed_at if lease else None,
         attempt_count=row.attempt_count,
         abandoned_count=row.abandoned_count,
-        wait_count=0,
-        waiting_since=None,
+        wait_count=row.wait_count,
+        waiting_since=row.waiting_since,
         **new_notification(channel=row.channel, idempotency_key=row.idempotency_key).model_dump(),
     )
 

@@ -210,7 +210,7 @@ async def test_a_clock_that_was_wrong_does_not_close_a_channel_for_long(queue: Q
     queue.clock.advance(timedelta(days=2))
     await tell_to_wait(queue, first)
     queue.clock.advance(-timedelta(days=2))
-    assert messages(await claim(queue)) == ["Slack 1"]
+    assert messages(await claim(queue)) == ["Slack 0"]
 
 
 def test_a_request_knows_whose_attempts_are_counted() -> None:

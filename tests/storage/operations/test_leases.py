@@ -52,6 +52,19 @@ async def test_abandoned_too_often_it_is_dead(queue: Queue) -> None:
     assert (dead.retry_count, dead.next_retry_at, dead.lease_owner) == (0, None, None)
 
 
+async def test_what_was_answered_too_late_is_not_abandoned_for_good(
+    queue: Queue, clock: SettableClock
+) -> None:
+    notification = await queue.pending()
+    for earlier in range(ABANDONED_AT_MOST):
+        slow = await queue.claim(notification.id, suspects=earlier >= TIMES_TO_BE_SUSPECT)
+        clock.advance(LEASE)
+        await queue.claim_due(slots=0)
+        assert not await queue.repository.record_failed_attempt(slow, TOOK, "HTTP 503", WAIT)
+    (claim,) = await queue.claim_due(suspects=True)
+    assert claim.notification.status is NotificationStatus.PENDING
+
+
 async def test_a_requeue_forgets_how_often_it_was_abandoned(queue: Queue) -> None:
     dead = await queue.abandoned(times=ABANDONED_AT_MOST)
     await queue.repository.requeue(dead.id)

@@ -1,5 +1,6 @@
 """What a process whose clock was wrong has written holds no alert up, and no claim of another is taken."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from tests.builders import LEASE, TOOK, Queue, SettableClock, request
 pytestmark = pytest.mark.sqlite
 
 YEAR = timedelta(days=365)
+DAY = timedelta(days=1)
 
 
 def ahead(clock: SettableClock, by: timedelta = YEAR) -> Clock:
@@ -45,17 +47,54 @@ async def test_its_lease_stops_no_operator(queue: Queue, database_url: str, cloc
     assert (await queue.repository.mark_read(id)).status is NotificationStatus.READ
 
 
+@pytest.mark.parametrize("by", [timedelta(hours=1), DAY, YEAR])
 async def test_a_retry_that_it_scheduled_is_due_now(
-    queue: Queue, database_url: str, clock: SettableClock
+    queue: Queue, database_url: str, clock: SettableClock, by: timedelta
 ) -> None:
     notification = await queue.pending()
-    async with Database.open(database_url, clock=ahead(clock)) as database:
+    async with Database.open(database_url, clock=ahead(clock, by)) as database:
         repository = NotificationRepository(database)
         (claim,) = (await repository.claim(request("wrong"))).claims
         await repository.record_failed_attempt(claim, TOOK, "HTTP 503", timedelta(minutes=1))
     (claim,) = await queue.claim_due()
     assert claim.notification.id == notification.id
     assert claim.notification.retry_count == 1
+
+
+@pytest.mark.parametrize("told", ["to wait", "nothing"])
+async def test_a_retry_scheduled_by_a_clock_that_jumped_during_the_attempt_is_due_once_it_is_right(
+    queue: Queue, clock: SettableClock, told: str
+) -> None:
+    claim = await queue.claimed()
+    clock.advance(DAY)
+    if told == "to wait":
+        await queue.repository.record_told_to_wait(claim, TOOK, "HTTP 429", timedelta(minutes=1))
+    else:
+        await queue.repository.record_failed_attempt(claim, TOOK, "HTTP 503", timedelta(minutes=1))
+    clock.advance(-DAY)
+    (again,) = await queue.claim_due()
+    assert again.notification.id == claim.notification.id
+
+
+async def test_a_clock_that_is_set_back_a_little_shortens_no_wait(queue: Queue, clock: SettableClock) -> None:
+    await queue.failed(wait=timedelta(minutes=1))
+    clock.advance(timedelta(seconds=-30))
+    assert await queue.claim_due() == ()
+
+
+async def test_what_others_attempt_is_taken_over_once_and_not_in_turns(
+    queue: Queue, database_url: str, clock: SettableClock
+) -> None:
+    ours = await queue.claimed()
+    async with Database.open(database_url, clock=ahead(clock, DAY)) as database:
+        other = NotificationRepository(database)
+        (theirs,) = (await other.claim(request("ahead"))).claims
+        for _ in range(3):
+            held = replace(request("worker-1"), held=(ours,))
+            assert (await queue.repository.claim(held)).claims == ()
+            assert (await other.claim(replace(request("ahead"), held=(theirs,)))).claims == ()
+        assert await other.record_sent(theirs, TOOK)
+    assert (await queue.repository.get(ours.notification.id)).abandoned_count == 1
 
 
 async def test_the_longest_lease_and_the_longest_wait_are_kept(queue: Queue, clock: SettableClock) -> None:
