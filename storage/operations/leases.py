@@ -81,7 +81,11 @@ _RECORD_ABANDONED = insert(notification_attempts).from_select(
 
 _never_answered = (
     select(func.count())
-    .where(_a.notification_id == _n.id, _a.outcome == AttemptOutcome.ABANDONED.value)
+    .where(
+        _a.notification_id == _n.id,
+        _a.number < _n.attempt_count,
+        _a.outcome == AttemptOutcome.ABANDONED.value,
+    )
     .scalar_subquery()
 )
 # An answer that came too late, as when clocks differ, still tells that its worker did not die of the attempt.
