@@ -127,9 +127,12 @@ class NewNotification(_Record):
         return key
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Notification:
-    """One row of `notification_events`."""
+    """One row of `notification_events`.
+
+    Made by keywords, except of rows: naming the fields of each would cost three times as much.
+    """
 
     id: str
     type: str
@@ -167,10 +170,10 @@ class Notification:
     """The channels on which its origins died, as a JSON array of names."""
     rescue_at: datetime | None = None
     """Instead of `next_retry_at`, where certctl's server delivers and left the row to this program."""
-    foreign_status: str | None = None
-    """The stored status, if it is another program's."""
     traceparent: str | None = None
     """The trace in which it was accepted; in an attempt, the span of the attempt."""
+    foreign_status: str | None = None
+    """The stored status, if it is another program's."""
 
     @property
     def next_attempt_at(self) -> datetime | None:

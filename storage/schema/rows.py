@@ -5,6 +5,7 @@ that is not ours belongs to another program: it is shown and counted, and never 
 """
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import Row
@@ -12,11 +13,12 @@ from sqlalchemy import Row
 from storage.models import OUR_STATUSES, Attempt, AttemptOutcome, Notification, NotificationStatus
 from storage.schema.tables import notification_attempts, notification_events
 
-# When a retry was scheduled matters only to a statement that compares it with the time.
-NOTIFICATION = tuple(column for column in notification_events.columns if column.name != "scheduled_at")
+*_stored, _foreign_status = fields(Notification)
+NOTIFICATION = tuple(notification_events.columns[field.name] for field in _stored)
+"""In the order of the model's fields, of which only the last is no column."""
 ATTEMPT = tuple(column for column in notification_attempts.columns if column.name != "channel")
 
-_NOTIFICATION_FIELDS = tuple(column.name for column in NOTIFICATION)
+_STATUS = next(place for place, column in enumerate(NOTIFICATION) if column.name == "status")
 _ATTEMPT_FIELDS = tuple(column.name for column in ATTEMPT)
 
 _STATUSES = {status.value: status for status in OUR_STATUSES}
@@ -24,12 +26,11 @@ _STATUSES = {status.value: status for status in OUR_STATUSES}
 
 def notification_of(row: Row[Any] | Sequence[Any]) -> Notification:
     """The row must have the columns of `NOTIFICATION`, in order."""
-    fields = dict(zip(_NOTIFICATION_FIELDS, row, strict=True))
-    stored: str = fields["status"]
-    fields["status"] = status = status_of(stored)
-    if status is NotificationStatus.OTHER:
-        fields["foreign_status"] = stored
-    return Notification(**fields)
+    values = list(row)
+    stored: str = values[_STATUS]
+    values[_STATUS] = status = status_of(stored)
+    values.append(stored if status is NotificationStatus.OTHER else None)
+    return Notification(*values)
 
 
 def status_of(stored: str) -> NotificationStatus:
@@ -39,6 +40,6 @@ def status_of(stored: str) -> NotificationStatus:
 
 def attempt_of(row: Row[Any] | Sequence[Any]) -> Attempt:
     """The row must have the columns of `ATTEMPT`, in order."""
-    fields = dict(zip(_ATTEMPT_FIELDS, row, strict=True))
-    fields["outcome"] = AttemptOutcome(fields["outcome"])
-    return Attempt(**fields)
+    values = dict(zip(_ATTEMPT_FIELDS, row, strict=True))
+    values["outcome"] = AttemptOutcome(values["outcome"])
+    return Attempt(**values)

@@ -67,6 +67,8 @@ class Seconds(types.TypeDecorator[timedelta]):
 
 def in_utc(moment: datetime) -> datetime:
     """The time in UTC, clamped to the range of `datetime`."""
+    if moment.tzinfo is UTC:
+        return moment
     try:
         return moment.astimezone(UTC)
     except OverflowError:
