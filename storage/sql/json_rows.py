@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, TableValuedAlias, Text, bindparam
+from pydantic_core import PydanticSerializationError, to_json
+from sqlalchemy import Column, ColumnElement, Integer, TableValuedAlias, Text, bindparam, literal_column
 from sqlalchemy.types import TypeEngine
 
 from storage.sql.dialects import json_field, json_rows, json_text
@@ -20,9 +21,14 @@ Value = str | int | float | bool | datetime | None
 _TEXT = Text()
 
 
-def encoded(rows: Iterable[Mapping[str, Value] | str]) -> str:
+def encoded(rows: Iterable[Mapping[str, Value] | str | int]) -> str:
     """The value of a `Batch`'s parameter."""
-    return _ENCODER.encode(list(rows))
+    stored = [row if isinstance(row, str | int) else _stored(row) for row in rows]
+    try:
+        return to_json(stored).decode()
+    except PydanticSerializationError:
+        # It refuses lone surrogates, which are in no database, but may be in what is looked for.
+        return json.dumps(stored)
 
 
 class Batch:
@@ -38,6 +44,11 @@ class Batch:
         """The rows themselves, if each is a string."""
         return json_text(self.rows.c.value)
 
+    @property
+    def place(self) -> ColumnElement[int]:
+        """The place of each row in the parameter, from 0. Only on SQLite."""
+        return literal_column(f"{self.rows.name}.key", Integer)
+
     def field(self, name: str, type_: TypeEngine[Any] = _TEXT) -> ColumnElement[Any]:
         return json_field(self.rows.c.value, name, type_)
 
@@ -46,10 +57,5 @@ class Batch:
         return [self.field(column.name, column.type).label(column.name) for column in columns]
 
 
-def _moment(value: object) -> str:
-    assert isinstance(value, datetime)
-    return sortable(value)
-
-
-# `json.dumps` with options would create an encoder on every call.
-_ENCODER = json.JSONEncoder(default=_moment, separators=(",", ":"))
+def _stored(row: Mapping[str, Value]) -> dict[str, Value]:
+    return {name: sortable(value) if isinstance(value, datetime) else value for name, value in row.items()}
