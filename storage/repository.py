@@ -123,8 +123,7 @@ class NotificationRepository(NotificationReader):
             sent_at=self._database.clock(),
             last_error=claim.notification.last_error,
         )
-        report = Report(claim.notification.channel, Worked(claim.started_at), UNLIMITED)
-        return await self._finish(claim, duration, AttemptOutcome.SENT, None, transition, report)
+        return await self._finish(claim, duration, AttemptOutcome.SENT, None, transition)
 
     async def record_failed_attempt(
         self, claim: Claim, duration: timedelta, error: str, wait: timedelta, report: Report | None = None
@@ -357,17 +356,18 @@ class NotificationRepository(NotificationReader):
                     at=self._database.clock(),
                 )
             )
-        # A success says something only if the channel was in trouble, which is known with the outcome.
-        worked = told if told is not None and isinstance(told.event, Worked) else None
-        against = told if worked is None else None
+        # That the channel works says something only if it was in trouble, which is known with the outcome.
+        works = outcome is AttemptOutcome.SENT or (told is not None and isinstance(told.event, Worked))
+        against = None if works else told
         finished = Finished(claim, duration, outcome, error, transition, successors, against)
         # Making it due again, or accepting what follows, has to be announced in the same transaction.
         repeatable = outcome is not AttemptOutcome.ABANDONED and not successors and against is None
         recorded = await self._database.write(finish, finished, repeatable=repeatable)
-        if worked is not None and recorded.channel_in_trouble:
+        if works and recorded.channel_in_trouble:
             # If that can't be written, the next attempt says the same.
             with suppress(StorageError):
-                await self.report(worked)
+                worked = Report(claim.notification.channel, Worked(claim.started_at), UNLIMITED)
+                await self.report(told or worked)
         if successors:
             self._database.changes.announce()
         else:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
-from certctl_mcp.notifiers.base import DeliveryFailedError, Notifier
+from certctl_mcp.notifiers.base import DeliveryFailedError, Notifier, limits_itself
 from certctl_mcp.notifiers.failure_kinds import FailureKind
 from storage.models import Notification
 
@@ -68,16 +68,13 @@ class Sender:
 
     async def _send(self, notifier: Notifier, notification: Notification) -> DeliveryFailedError | None:
         """Returns why it was not delivered; None if it was."""
-        timeout = self.timeout(notification.channel)
         try:
-            async with asyncio.timeout(timeout.total_seconds()) as limit:
+            if limits_itself(notifier):
                 await notifier.send(notification)
+            else:
+                await self._send_within_timeout(notifier, notification)
         except DeliveryFailedError as failure:
             return failure
-        except TimeoutError as error:
-            if limit.expired():
-                return timed_out(timeout)
-            return _defect(notification.channel, error)
         except asyncio.CancelledError as error:
             if _is_being_cancelled():
                 raise
@@ -85,6 +82,16 @@ class Sender:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - recorded as the failure
             return _defect(notification.channel, error)
         return None
+
+    async def _send_within_timeout(self, notifier: Notifier, notification: Notification) -> None:
+        timeout = self.timeout(notification.channel)
+        try:
+            async with asyncio.timeout(timeout.total_seconds()) as limit:
+                await notifier.send(notification)
+        except TimeoutError:
+            if limit.expired():
+                raise timed_out(timeout) from None
+            raise
 
 
 def no_notifier(channel: str) -> Answer:

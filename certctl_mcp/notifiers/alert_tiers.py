@@ -36,6 +36,9 @@ PolicyTier = Callable[[Notification, int], Awaitable[AlertTier | None]]
 class IncidentNotifier(HttpNotifier):
     """A channel whose incidents have a severity."""
 
+    limits_itself = False
+    """It may wait for the tier."""
+
     def __init__(
         self, endpoint: Endpoint, content: ContentWriter | None, policy_tier: PolicyTier | None
     ) -> None:

@@ -69,6 +69,14 @@ class Notifier(Protocol):
         ...
 
 
+def limits_itself(notifier: Notifier) -> bool:
+    """Whether every send ends within the send timeout by itself, which spares the caller a timer for each.
+
+    A notifier says so with an attribute of this name; those of other packages need not know of it.
+    """
+    return getattr(notifier, "limits_itself", False) is True
+
+
 @runtime_checkable
 class PreviewedNotifier(Notifier, Protocol):
     """A notifier that can show what it would send."""

@@ -25,6 +25,9 @@ class Post:
 class HttpNotifier(ABC):
     """Delivers by one POST to one endpoint."""
 
+    limits_itself = True
+    """See `limits_itself`: `Endpoint.post` ends within the send timeout."""
+
     def __init__(self, endpoint: Endpoint, content: ContentWriter | None = None) -> None:
         self._endpoint = endpoint
         self._content = content or ContentWriter()

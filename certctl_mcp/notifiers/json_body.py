@@ -2,12 +2,14 @@
 
 import json
 
-Json = str | int | bool | None | list["Json"] | dict[str, "Json"]
+from pydantic_core import PydanticSerializationError, to_json
 
-# `json.dumps` with options creates an encoder for each call.
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+Json = str | int | bool | None | list["Json"] | dict[str, "Json"]
 
 
 def encode(body: Json) -> bytes:
     """Compact JSON in UTF-8; a lone surrogate, which UTF-8 can't encode, becomes a question mark."""
-    return _ENCODER.encode(body).encode("utf-8", "replace")
+    try:
+        return to_json(body)
+    except PydanticSerializationError:
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
