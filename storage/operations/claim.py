@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import product
+from typing import Any
 
 from sqlalchemy import CompoundSelect, Integer, Row, bindparam, exists, func, null, select, union_all
 
@@ -18,6 +19,7 @@ from storage.operations.rescue import take_over
 from storage.schema.rows import notification_of
 from storage.schema.tables import notification_channels, notification_events
 from storage.sql.json_rows import Batch, encoded
+from storage.sql.prepared import Prepared
 from storage.sql.types import UtcDateTime
 
 _n = notification_events.c
@@ -53,8 +55,11 @@ def _due(rescue: bool, suspects: bool) -> CompoundSelect[str, datetime, str]:
     )
 
 
-_WORK = {False: _work(), True: _rescue_work()}
-_DUE = {(rescue, suspects): _due(rescue, suspects) for rescue, suspects in product((False, True), repeat=2)}
+_WORK = {False: Prepared(_work()), True: Prepared(_rescue_work())}
+_DUE = {
+    (rescue, suspects): Prepared(_due(rescue, suspects))
+    for rescue, suspects in product((False, True), repeat=2)
+}
 _CHANNELS = select(notification_channels.c.channel, OPEN.label("open"))
 _TAKE = leasing(
     select(Batch("ids").values.label("id")).cte("taken"), bindparam("expires_at", type_=UtcDateTime)
@@ -73,7 +78,7 @@ def claim(transaction: Transaction, requests: Sequence[ClaimRequest]) -> list[Cl
 def _claim_alone(transaction: Transaction, request: ClaimRequest) -> Claims:
     """On SQLite, where a transaction has the database to itself."""
     now = transaction.now
-    work = set(transaction.connection.execute(_WORK[request.rescue], {"now": now}).scalars())
+    work = {row.name for row in _WORK[request.rescue].execute(transaction.connection, now=now)}
     if None in work and request.stop_at_expired_lease:
         return Claims(now, lease_expired=True)
     guarded, closed = _guarded(transaction, request)
@@ -97,12 +102,12 @@ def _guarded(transaction: Transaction, request: ClaimRequest) -> tuple[set[str],
     return guarded, {state.channel for state in states if not state.open}
 
 
-def _due_in(transaction: Transaction, request: ClaimRequest, channel: str) -> list[Row[str, datetime, str]]:
+def _due_in(transaction: Transaction, request: ClaimRequest, channel: str) -> list[Row[Any]]:
     room = min(request.room.of(channel), request.slots)
     if room <= 0:
         return []
-    parameters = {"now": transaction.now, "in_channel": channel, "room": room}
-    rows = transaction.connection.execute(_DUE[request.rescue, request.suspects], parameters)
+    due = _DUE[request.rescue, request.suspects]
+    rows = due.execute(transaction.connection, now=transaction.now, in_channel=channel, room=room)
     return sorted(rows, key=lambda row: row.since)[:room]
 
 

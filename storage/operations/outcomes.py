@@ -22,6 +22,7 @@ from storage.operations.successors import accept_successors
 from storage.schema.tables import notification_attempts, notification_events
 from storage.sql.dialects import INSERTS, Insert
 from storage.sql.json_rows import Batch, Value, encoded
+from storage.sql.prepared import Prepared
 from storage.sql.text import storable
 
 Token = tuple[str, int]
@@ -115,7 +116,7 @@ def _finishing(rescue: bool) -> ReturningUpdate[tuple[str, int, bool]]:
     )
 
 
-_FINISH = {rescue: _finishing(rescue) for rescue in (False, True)}
+_FINISH = {rescue: Prepared(_finishing(rescue)) for rescue in (False, True)}
 
 
 def _recording(insert: Insert) -> Insert:
@@ -128,12 +129,14 @@ def _recording(insert: Insert) -> Insert:
 
 
 _late = _batch.place.in_(select(Batch("late").values))
-_RECORD = _recording(
-    INSERTS["sqlite"](notification_attempts).from_select(
-        _RECORDED_AS,
-        select(_n.id, _batch.field("attempt_error"), _late)
-        .add_columns(*_batch.fields(_RECORDED))
-        .join_from(_batch.rows, notification_events, _n.id == _batch.field("id")),
+_RECORD = Prepared(
+    _recording(
+        INSERTS["sqlite"](notification_attempts).from_select(
+            _RECORDED_AS,
+            select(_n.id, _batch.field("attempt_error"), _late)
+            .add_columns(*_batch.fields(_RECORDED))
+            .join_from(_batch.rows, notification_events, _n.id == _batch.field("id")),
+        )
     )
 )
 """`late` are the places in the batch of those that were refused."""
@@ -242,9 +245,9 @@ def _write_in_two_statements(
     connection: Connection, rows: Mapping[Token, dict[str, Value]], rescue: bool
 ) -> dict[Token, bool]:
     finished = encoded(rows.values())
-    held = _held(connection.execute(_FINISH[rescue], {"finished": finished}))
+    held = _held(_FINISH[rescue].execute(connection, finished=finished))
     late = encoded(place for place, token in enumerate(rows) if token not in held)
-    connection.execute(_RECORD, {"finished": finished, "late": late})
+    _RECORD.execute(connection, finished=finished, late=late)
     return held
 
 
@@ -265,8 +268,8 @@ def _recorded_before(connection: Connection, rows: Sequence[dict[str, Value]]) -
     return _tokens(connection.execute(_RECORDED_BEFORE, {"finished": encoded(rows)}))
 
 
-def _held(rows: Iterable[Row[str, int, bool]]) -> dict[Token, bool]:
-    return {(notification_id, number): trouble for notification_id, number, trouble in rows}
+def _held(rows: Iterable[Sequence[Any]]) -> dict[Token, bool]:
+    return {(row[0], row[1]): row[2] for row in rows}
 
 
 def _tokens(rows: Iterable[Row[str, int]]) -> set[Token]:

@@ -1,0 +1,40 @@
+"""Statements that SQLite gets thousands of times a second, compiled once and executed as text.
+
+SQLAlchemy builds and compiles them. Executing them through it would take longer than SQLite does for a small
+batch.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import ClauseElement, Connection, Row
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from storage.sql.json_rows import Value
+from storage.sql.types import sortable
+
+
+class Prepared:
+    """A statement for SQLite. Its rows hold what SQLite stores: a time is text that sorts like the time."""
+
+    def __init__(self, statement: ClauseElement) -> None:
+        self._statement = statement
+
+    def execute(self, connection: Connection, **parameters: Value) -> Sequence[Row[Any]]:
+        """Raises: DBAPIError: as any execution on the connection."""
+        text, fixed = self._compiled
+        given = {n: sortable(v) if isinstance(v, datetime) else v for n, v in parameters.items()}
+        result = connection.exec_driver_sql(text, {**fixed, **given})
+        return result.all() if result.returns_rows else ()
+
+    @cached_property
+    def _compiled(self) -> tuple[str, dict[str, Value]]:
+        """The text, and the parameters that are always the same. Made when first needed: few processes
+        execute all statements."""
+        compiled = self._statement.compile(dialect=sqlite.dialect(paramstyle="named"))
+        assert isinstance(compiled, SQLCompiler)
+        fixed = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
+        return str(compiled), fixed
