@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
-from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -114,6 +114,13 @@ def reading(connection: Connection) -> Connection:
 def _begin_immediately(connection: Connection) -> None:
     if connection.get_execution_options().get(_READS):
         return
+    driver = connection.connection.dbapi_connection
+    assert isinstance(driver, sqlite3.Connection)
     # A deferred transaction that reads first and then writes fails at once if another process wrote in
     # between, whatever the busy timeout.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    begin = "BEGIN IMMEDIATE"
+    try:
+        # Through SQLAlchemy it would cost several times as much.
+        driver.execute(begin)
+    except sqlite3.Error as failure:
+        raise DBAPIError.instance(begin, None, failure, sqlite3.Error) from failure
