@@ -17,8 +17,8 @@ ICON = Path(__file__).with_name("icon.png")
 _FILES = ("pyproject.toml", "uv.lock", "README.md", "LICENSE")
 _PACKAGES = ("certctl_mcp", "storage")
 
-# A script's directory is the first place where Python looks for modules; in that of the package itself, `http`
-# would be taken for Python's.
+# Python looks for modules in a script's own directory first. In that of the package, it would take the package's
+# `http` for its own.
 _MAIN = """\
 from certctl_mcp.cli.main import main
 

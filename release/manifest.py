@@ -1,8 +1,8 @@
 """The manifest of the bundle (MCPB 0.4), which a desktop host installs by a double-click.
 
-The host runs the server with uv. Its tools are listed from the server's own catalog. An option that the user
-leaves out is substituted by its default, and one without a default not at all: `${user_config.KEY}` would reach
-the server as it stands. So every option has a default, which the server treats as unset.
+The host runs the server with uv. The tools are those of the server's own catalog. For an option that the user
+leaves empty, a host substitutes the default; without a default, the server would get `${user_config.KEY}` as it
+stands. So every option has a default that the server treats as unset.
 """
 
 from typing import Literal
@@ -143,9 +143,9 @@ def manifest(project: Project, home: Home | None, icon: str) -> Manifest:
 
 LONG_DESCRIPTION = (
     "Keeps certificate alerts that Slack, the mail relay or a webhook could not take, retries them with "
-    "exponential backoff, and moves them to a dead-letter queue after the last attempt. Ask which alerts died "
-    "and why, requeue them, and watch them arrive. The assistant can only send to the channels that you "
-    "configure here; bulk actions ask for confirmation first."
+    "exponential backoff, and moves them to a dead-letter queue after the last attempt. Ask which alerts "
+    "died and why, requeue them, and watch them arrive. The assistant can only send to the channels that "
+    "you configure here; bulk actions ask for confirmation first."
 )
 
 

@@ -31,7 +31,10 @@ OPTIONS = (
         kind="file",
     ),
     Option(
-        "CERTCTL_SLACK_WEBHOOK_URL", "Slack webhook URL", "Delivers alerts for the channel Slack.", secret=True
+        "CERTCTL_SLACK_WEBHOOK_URL",
+        "Slack webhook URL",
+        "Delivers alerts for the channel Slack.",
+        secret=True,
     ),
     Option(
         "CERTCTL_TEAMS_WEBHOOK_URL",
@@ -46,7 +49,10 @@ OPTIONS = (
         secret=True,
     ),
     Option(
-        "CERTCTL_OPSGENIE_API_KEY", "OpsGenie API key", "Delivers alerts for the channel OpsGenie.", secret=True
+        "CERTCTL_OPSGENIE_API_KEY",
+        "OpsGenie API key",
+        "Delivers alerts for the channel OpsGenie.",
+        secret=True,
     ),
     Option(
         "CERTCTL_WEBHOOK_URL",
@@ -78,7 +84,5 @@ OPTIONS = (
         "If empty: a file in the user's data directory.",
         secret=True,
     ),
-    Option(
-        "CERTCTL_MCP_READ_ONLY", "Read-only", "Offers only the tools that change nothing.", kind="switch"
-    ),
+    Option("CERTCTL_MCP_READ_ONLY", "Read-only", "Offers only the tools that change nothing.", kind="switch"),
 )

@@ -11,7 +11,9 @@ import uv
 from release.home import ReleaseError
 
 
-def run(command: list[str], environment: Mapping[str, str] = os.environ, directory: Path | None = None) -> str:
+def run(
+    command: list[str], environment: Mapping[str, str] = os.environ, directory: Path | None = None
+) -> str:
     """What the command prints. Raises: ReleaseError: it failed; with its output."""
     done = subprocess.run(
         command,

@@ -18,8 +18,11 @@ from release.running import run, uv_program
 _DEMO_EXTRA = "demo"
 
 
-def try_package(package: Path) -> str:
-    """Install a wheel or an sdist into an environment of its own, and return what its demo prints."""
+def try_package(package: Path) -> None:
+    """Install a wheel or an sdist into an environment of its own, and run its demo.
+
+    Raises: ReleaseError: it can't be installed, or its demo fails.
+    """
     with TemporaryDirectory() as place:
         environment = Path(place, "environment")
         run([uv_program(), "venv", "-q", "--python", sys.executable, str(environment)])
@@ -27,11 +30,14 @@ def try_package(package: Path) -> str:
         install = [uv_program(), "pip", "install", "-q", "--python", str(interpreter)]
         run([*install, f"{package.resolve()}[{_DEMO_EXTRA}]"])
         program = environment / "bin" / "certctl-mcp"
-        return run([str(program), "demo"], _clean(place), Path(place))
+        run([str(program), "demo"], _clean(place), Path(place))
 
 
-def try_bundle(bundle: Path) -> str:
-    """Unpack a bundle as a host does, compare its tools with the manifest, and return what its demo prints."""
+def try_bundle(bundle: Path) -> None:
+    """Unpack a bundle and start it as a host does, compare its tools with the manifest, and run its demo.
+
+    Raises: ReleaseError: it can't be installed, has other tools, or its demo fails.
+    """
     with TemporaryDirectory() as place:
         unpacked = Path(place, "bundle")
         with ZipFile(bundle) as archive:
@@ -41,7 +47,7 @@ def try_bundle(bundle: Path) -> str:
         if served != {tool.name for tool in described.tools}:
             raise ReleaseError(f"{bundle.name} describes other tools than it serves: {sorted(served)}")
         demo = ["run", "--directory", str(unpacked), "--frozen", "--no-dev", "--extra", _DEMO_EXTRA]
-        return run([uv_program(), *demo, "certctl-mcp", "demo"], _clean(place), Path(place))
+        run([uv_program(), *demo, "certctl-mcp", "demo"], _clean(place), Path(place))
 
 
 def launch(described: Manifest, unpacked: Path, home_directory: str) -> StdioServerParameters:
@@ -52,7 +58,8 @@ def launch(described: Manifest, unpacked: Path, home_directory: str) -> StdioSer
         for key, option in described.user_config.items()
     }
     return StdioServerParameters(
-        command=uv_program() if config.command == "uv" else config.command,
+        # A host brings its own uv.
+        command=uv_program(),
         args=[argument.replace("${__dirname}", str(unpacked)) for argument in config.args],
         env={
             **_clean(home_directory),
