@@ -1,8 +1,8 @@
 """The manifest of the bundle (MCPB 0.4), which a desktop host installs by a double-click.
 
 The host runs the server with uv. The tools are those of the server's own catalog. For an option that the user
-leaves empty, a host substitutes the default; without a default, the server would get `${user_config.KEY}` as it
-stands. So every option has a default that the server treats as unset.
+leaves empty, a host substitutes the default; without a default, the server would get `${user_config.KEY}`
+itself. So every option has a default that the server treats as unset.
 """
 
 from typing import Literal

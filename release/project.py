@@ -1,7 +1,7 @@
 """What the project says of itself, and its sources with the addresses of its home filled in.
 
-The sources are those of the sdist, so that nothing else in the checkout is released. The checkout itself is never
-changed.
+The sources are those of the sdist, so that nothing else in the checkout is released. The checkout itself is
+never changed.
 """
 
 import ast
