@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from release.bundle import write_bundle
 from release.home import Home, ReleaseError
 from release.project import Project, fill_in, unpacked_sources
-from release.running import python
+from release.running import build_package
 from release.server_json import server_json
 
 
@@ -40,7 +40,7 @@ def build(home: Home | None, directory: Path) -> Release:
     with TemporaryDirectory() as place:
         sources = unpacked_sources(Path(place))
         fill_in(sources, project, home)
-        python("-m", "build", "--no-isolation", "--outdir", str(directory), str(sources))
+        build_package(sources, directory, "sdist", "wheel")
         bundle = write_bundle(sources, project, home, directory)
     (wheel,) = directory.glob("*.whl")
     (sdist,) = directory.glob("*.tar.gz")

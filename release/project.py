@@ -14,7 +14,7 @@ from typing import Self
 
 from release.home import ROOT, Home, ReleaseError
 from release.long_description import long_description
-from release.running import python
+from release.running import build_package
 
 TITLE = "certctl notifications"
 
@@ -63,7 +63,7 @@ def _version(module: Path) -> str:
 
 def unpacked_sources(place: Path, root: Path = ROOT) -> Path:
     """The directory below `place` that holds the sources, as the sdist of the checkout has them."""
-    python("-m", "build", "--sdist", "--no-isolation", "--outdir", str(place), str(root))
+    build_package(root, place, "sdist")
     (archive,) = place.glob("*.tar.gz")
     with tarfile.open(archive) as sdist:
         sdist.extractall(place, filter="data")

@@ -30,8 +30,11 @@ def run(
     return done.stdout
 
 
-def python(*arguments: str) -> str:
-    return run([sys.executable, *arguments])
+def build_package(sources: Path, directory: Path, *targets: str) -> None:
+    """Build these targets, `sdist` and `wheel`, into `directory`, with the installed build backend."""
+    chosen = [argument for target in targets for argument in ("--target", target)]
+    hatchling = [sys.executable, "-m", "hatchling", "build"]
+    run([*hatchling, "--directory", str(directory.resolve()), *chosen], directory=sources)
 
 
 def uv_program() -> str:

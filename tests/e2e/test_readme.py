@@ -1,4 +1,4 @@
-"""The README's commands, typed into a shell as they stand: an alert arrives, and an assistant finds its server.
+"""The README's commands, typed into a shell as they stand: an alert arrives, an assistant finds its server.
 
 Only what installs is a stand-in, which notes its arguments; a release installs for real.
 """
