@@ -122,7 +122,7 @@ def test_what_a_page_links_to_is_there(page: str) -> None:
 
 def test_the_files_it_names_exist() -> None:
     for page, text in PAGES.items():
-        for path in re.findall(r"`((?:certctl_mcp|storage|tests|docs|examples)/[\w/.-]+)`", text):
+        for path in re.findall(r"`((?:certctl_mcp|storage|release|tests|docs|examples)/[\w/.-]+)`", text):
             if "NAME" not in path:
                 assert (ROOT / path).exists(), f"{page}: {path}"
 
