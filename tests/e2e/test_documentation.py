@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import tomllib
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from certctl_mcp.mcp_server.tools.catalog import catalog
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 DOCS = sorted((ROOT / "docs").glob("*.md"))
-PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in (README, *DOCS)}
+OTHERS = (ROOT / "SECURITY.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md")
+PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in (README, *OTHERS, *DOCS)}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -50,7 +52,7 @@ COMMANDS = [(page, words) for page, text in PAGES.items() for words in commands(
 
 
 def test_the_readme_is_short() -> None:
-    assert len(README.read_text().splitlines()) <= 150
+    assert len(README.read_text().splitlines()) <= 110
 
 
 def test_the_tools_table_names_the_tools_of_the_server() -> None:
@@ -90,11 +92,11 @@ def test_the_defaults_in_the_settings_table_are_the_defaults() -> None:
 
 
 def test_the_hosts_configuration_launches_the_program_with_settings_it_takes() -> None:
-    (desktop,) = (json.loads(block) for block in blocks(PAGES["README.md"], "json"))
+    (desktop,) = (json.loads(block) for block in blocks(PAGES["docs/hosts.md"], "json"))
     server = desktop["mcpServers"]["certctl-notifications"]
     assert server["command"] == "certctl-mcp"
-    channels = load_settings(None, server["env"]).channels
-    assert [channel.name for channel in channels] == ["Slack", "PagerDuty"]
+    program = typer.main.get_command(app)
+    assert program.make_context("certctl-mcp", server["args"]).params["config"] is not None
 
 
 def test_the_variable_for_the_settings_file_is_the_one_it_names() -> None:
@@ -120,14 +122,23 @@ def test_what_a_page_links_to_is_there(page: str) -> None:
 
 def test_the_files_it_names_exist() -> None:
     for page, text in PAGES.items():
-        for path in re.findall(r"`((?:certctl_mcp|storage|tests|docs|examples)/[\w/.-]+)`", text):
+        for path in re.findall(r"`((?:certctl_mcp|storage|release|tests|docs|examples)/[\w/.-]+)`", text):
             if "NAME" not in path:
                 assert (ROOT / path).exists(), f"{page}: {path}"
 
 
 def test_every_page_is_linked_from_the_readme() -> None:
-    for page in DOCS:
-        assert f"(docs/{page.name})" in PAGES["README.md"]
+    for page in (*DOCS, *OTHERS):
+        assert f"({page.relative_to(ROOT).as_posix()})" in PAGES["README.md"]
+
+
+def test_the_headings_that_are_linked_to_exist() -> None:
+    for page, text in PAGES.items():
+        for path, heading in re.findall(r"\]\((?!http)([^)#]*)#([^)]+)\)", text):
+            target = ((ROOT / page).parent / path).resolve() if path else ROOT / page
+            words = re.findall(r"^#+ (.+)$", target.read_text(), re.MULTILINE)
+            anchors = {re.sub(r"[^\w -]", "", line.lower()).replace(" ", "-") for line in words}
+            assert heading in anchors, f"{page}: {path}#{heading}"
 
 
 def test_our_commands_take_the_arguments_they_are_shown_with() -> None:
@@ -140,11 +151,12 @@ def test_our_commands_take_the_arguments_they_are_shown_with() -> None:
         if words[0].endswith("certctl-mcp")
     ]
     for arguments in checked:
-        # Parses without running anything; an unknown command or option raises.
-        context = program.make_context("certctl-mcp", [*arguments])
-        if context._protected_args:
-            name, *rest = [*context._protected_args, *context.args]
-            program.commands[name].make_context(name, rest)
+        # Parses without running anything; an unknown command or option raises, and `--version` ends.
+        with suppress(typer.Exit):
+            context = program.make_context("certctl-mcp", [*arguments])
+            if context._protected_args:
+                name, *rest = [*context._protected_args, *context.args]
+                program.commands[name].make_context(name, rest)
     assert len(checked) > 15
 
 
@@ -164,8 +176,15 @@ def test_the_paths_given_to_pytest_exist() -> None:
                 assert (ROOT / path).exists(), path
 
 
+def test_the_table_of_extras_has_those_for_users() -> None:
+    named = {cell.strip("`") for cell, _ in table_under("docs/install.md", "As a program")}
+    assert named == PROJECT["optional-dependencies"].keys() - {"dev", "bench"}
+
+
 def test_the_extras_that_are_installed_exist() -> None:
-    extras = {extra for text in PAGES.values() for extra in re.findall(r"'\.\[(\w+)\]'", text)}
+    named = [extras for text in PAGES.values() for extras in re.findall(r"'\.\[([\w,]+)\]'", text)]
+    named += [extra for text in PAGES.values() for extra in re.findall(r" --extra (\w+)", text)]
+    extras = {extra for names in named for extra in names.split(",")}
     assert extras == {"apprise", "bench", "demo", "dev", "postgres"}
     assert extras <= PROJECT["optional-dependencies"].keys()
 
@@ -178,6 +197,6 @@ def test_a_contributors_commands_are_those_of_continuous_integration() -> None:
     assert setup.strip().replace("pip install", "pip install -q") in run
     for package in packages.split()[2:]:
         assert f" {package} " in run
-    for check in ("ruff check", "ruff format --check", "mypy"):
+    for check in ("ruff check", "ruff format --check", "mypy", "uv lock --check"):
         assert f"`.venv/bin/{check}`" in page
         assert f"\n.venv/bin/{check}\n" in run

@@ -1,0 +1,46 @@
+"""The README as a package index shows it: a page on its own, to which nothing is relative.
+
+Links and pictures lead to the project's home. While there is none, links become their text and pictures go.
+"""
+
+import re
+from posixpath import normpath
+
+from release.home import Home
+
+_LINK = re.compile(r"(?<!!)\[(?P<text>[^\]]+)\]\((?P<target>[^)\s]+)\)")
+_PICTURE = re.compile(
+    r'<picture>.*?<img src="(?P<source>[^"]+)"[^>]*?alt="(?P<text>[^"]*)"[^>]*>.*?</picture>\n?', re.DOTALL
+)
+_CHECKOUT = re.compile(r"(?P<before>\binstall )(?:\.|'\.(?P<extras>\[[\w,]+\])')(?=\s)")
+
+
+def long_description(readme: str, package: str, version: str, home: Home | None) -> str:
+    """The published form of the README of this version."""
+
+    def picture(found: re.Match[str]) -> str:
+        if home is None:
+            return ""
+        return f"![{found['text']}]({home.picture(normpath(found['source']), version)})\n"
+
+    def link(found: re.Match[str]) -> str:
+        target: str = found["target"]
+        if "://" in target:
+            return found[0]
+        if home is None:
+            return found["text"]
+        path, hash_sign, anchor = target.partition("#")
+        address = home.page(normpath(path), version) if path else ""
+        return f"[{found['text']}]({address}{hash_sign}{anchor})"
+
+    def install(found: re.Match[str]) -> str:
+        extras = found["extras"]
+        return f"{found['before']}'{package}{extras}'" if extras else f"{found['before']}{package}"
+
+    page = _LINK.sub(link, _PICTURE.sub(picture, readme))
+    if home is None:
+        return page
+    if home.on_package_index:
+        page = _CHECKOUT.sub(install, page)
+    # By this the MCP registry knows that the owner of the package is the one of the server.
+    return f"{page.rstrip()}\n\n<!-- mcp-name: {home.server_name} -->\n"

@@ -1,0 +1,23 @@
+from certctl_mcp.config.environment import CONFIG_VARIABLE, VARIABLES
+from release.options import OPTIONS
+
+
+def test_hosts_offer_variables_of_the_server() -> None:
+    offered = [option.variable for option in OPTIONS]
+    assert set(offered) <= {*VARIABLES, CONFIG_VARIABLE}
+    assert len(offered) == len(set(offered))
+
+
+def test_every_channel_of_its_own_can_be_set_up_in_a_host() -> None:
+    offered = {VARIABLES[option.variable][1] for option in OPTIONS if _is_channel(option.variable)}
+    assert offered == {path[1] for path in VARIABLES.values() if path[0] == "channels"}
+
+
+def test_what_opens_a_channel_is_a_secret() -> None:
+    secret = {option.variable for option in OPTIONS if option.secret}
+    assert {option.variable for option in OPTIONS if option.variable.endswith(("_URL", "_KEY"))} <= secret
+    assert {"CERTCTL_WEBHOOK_SECRET", "CERTCTL_SMTP_PASSWORD"} <= secret
+
+
+def _is_channel(variable: str) -> bool:
+    return variable in VARIABLES and VARIABLES[variable][0] == "channels"
