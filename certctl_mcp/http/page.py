@@ -1,4 +1,4 @@
-"""The web page at `/` and `/n/ID`, and its files, under a content security policy that lets nothing else run."""
+"""The web page at `/` and `/n/ID`, and its files, under a policy that lets nothing else run."""
 
 from hashlib import sha256
 from typing import Annotated

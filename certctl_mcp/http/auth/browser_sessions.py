@@ -1,7 +1,7 @@
 """The cookie that keeps a browser signed in, so that it need not store the API key.
 
-A cookie holds the name of a key, when it expires, and a signature made from that key. It needs no store: it is
-valid in every process that has the key, after a restart too, and ends when the key is withdrawn.
+A cookie holds the name of a key, when it expires, and a signature made from that key. It needs no store: it
+is valid in every process that has the key, after a restart too, and ends when the key is withdrawn.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ COOKIE: Final = "certctl_session"
 LIFETIME: Final = timedelta(days=14)
 
 PAGE_HEADER: Final = ("x-requested-with", "certctl-page")
-"""Sent by the page with each request. Another site's form or link can't send it, so it can't use the cookie."""
+"""Sent by the page with each request. A form or link of another site can't send it, nor use the cookie."""
 
 _SALT = b"certctl-mcp browser session"
 _SECONDS = re.compile("[0-9]{1,12}", re.ASCII)

@@ -1,4 +1,4 @@
-"""A browser that stays signed in: by a cookie that only the page can use, and only as long as its key is good."""
+"""A browser that stays signed in: by a cookie that only the page can use, and as long as its key is good."""
 
 import base64
 from datetime import timedelta
@@ -28,7 +28,7 @@ def value_of(set_cookie: str) -> str:
 
 async def status(served: Served, cookie: str, **headers: str) -> int:
     async with served.client(**headers) as client:
-        given = {"Cookie": f"{COOKIE}={cookie}".encode("latin-1")}
+        given = {b"Cookie": f"{COOKIE}={cookie}".encode("latin-1")}
         return (await client.get(CHECK, headers=given)).status_code
 
 
