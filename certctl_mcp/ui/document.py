@@ -11,23 +11,27 @@ from importlib.resources import files
 from typing import Final
 
 MODULES: Final = (
+    "address.js",
     "dom.js",
     "results.js",
     "times.js",
+    "prose.js",
     "tooltip.js",
     "rows.js",
+    "toasts.js",
     "http_client.js",
     "host_client.js",
     "notification_list.js",
     "table.js",
     "details.js",
-    "requeue.js",
+    "changes.js",
+    "chart.js",
     "overview.js",
-    "toasts.js",
     "channels.js",
+    "causes.js",
     "filters.js",
-    "address.js",
     "sign_in.js",
+    "tabs.js",
     "main.js",
 )
 """Each after those that it imports from."""
