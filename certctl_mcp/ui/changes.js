@@ -1,4 +1,4 @@
-// Requeueing and settling: one notification by its id; many after a preview of what would change.
+// Requeueing, settling and deleting: one notification by its id; many after a preview of what would change.
 
 import { byId, counted, element, grouped } from "./dom.js";
 import { aborted } from "./results.js";
@@ -20,6 +20,15 @@ const ACTIONS = {
     done: "settled",
     means: "They are marked as read. What was not delivered is not delivered any more, and can't be requeued.",
     nothing: "None of these is left to settle.",
+  },
+  purge: {
+    tool: "purge_notifications",
+    verb: "Delete",
+    done: "deleted",
+    means: "They are deleted for good, with their attempts.",
+    nothing: "What is still to be delivered is never deleted.",
+    // The tool deletes dead letters only where they are named.
+    also: { status: ["dead", "sent", "read"] },
   },
 };
 
@@ -51,7 +60,7 @@ export class Changes {
    */
   async many(name, chosen) {
     const action = ACTIONS[name];
-    const parts = chosen.ids ? batches(chosen.ids) : [chosen];
+    const parts = chosen.ids ? batches(chosen.ids).map((part) => ({ ...part, ...action.also })) : [chosen];
     const asking = new AbortController();
     const previews = [];
     const answered = this.#ask(`${action.verb} these?`, [element("p", { "aria-busy": "true" }, "Counting…")], asking);

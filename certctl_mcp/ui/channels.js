@@ -5,7 +5,7 @@ import { aborted } from "./results.js";
 import { duration, time } from "./times.js";
 import { toast } from "./toasts.js";
 
-const LENGTHS = [["1h", "1 hour"], ["4h", "4 hours"], ["1d", "1 day"], ["7d", "7 days"]];
+const LENGTHS = [["1h", "1 hour"], ["4h", "4 hours"], ["1d", "1 day"], ["7d", "7 days"], ["until", "Until…"]];
 const MAX_REASON = 500;
 const WORDS = { paused: "paused", told_to_wait: "told to wait", held: "held in an outage", rate_limited: "at its rate limit" };
 const FAILURES = ["failed", "dead", "abandoned"];
@@ -25,6 +25,7 @@ export class Channels {
     this.#call = call;
     this.#changed = changed;
     byId("pause-for").replaceChildren(...LENGTHS.map(([value, label]) => element("option", { value }, label)));
+    byId("pause-for").addEventListener("change", () => this.#showUntil());
     byId("pause-reason").maxLength = MAX_REASON;
     byId("pause-cancel").addEventListener("click", () => this.#dialog.close());
     byId("pause-form").addEventListener("submit", (event) => {
@@ -134,11 +135,20 @@ export class Channels {
     byId("pause-title").textContent = `Pause ${channel}?`;
     byId("pause-problem").textContent = "";
     byId("pause-reason").value = "";
+    this.#showUntil();
     this.#dialog.showModal();
   }
 
+  #showUntil() {
+    const input = byId("pause-until");
+    input.hidden = byId("pause-for").value !== "until";
+    input.required = !input.hidden;
+  }
+
   async #pause() {
-    const given = { channel: this.#channel, until: byId("pause-for").value, reason: byId("pause-reason").value };
+    const length = byId("pause-for").value;
+    const until = length === "until" ? new Date(byId("pause-until").value).toISOString() : length;
+    const given = { channel: this.#channel, until, reason: byId("pause-reason").value };
     try {
       await this.#call("pause_channel", given);
     } catch (failure) {

@@ -140,12 +140,15 @@ class Page {
   /** Start everything that runs until the person signs out. */
   #startSession() {
     const { signal } = this.#session;
+    this.overview.report(true);
     this.#changed();
     this.#server.watch(() => this.#changed(), (connected) => this.#setConnected(connected), signal);
     this.#server.tools(signal).then(
       (names) => {
         const may = (name) => names === null || names.includes(name);
         this.#may = { requeue: may("requeue_notification"), settle: may("mark_notifications_read") };
+        byId("selection-settle").hidden = !this.#may.settle;
+        byId("selection-purge").hidden = !may("purge_notifications");
         this.causes.may = { ...this.#may, test: may("send_test_notification") };
         this.channels.may = { pause: may("pause_channel"), test: may("send_test_notification") };
         this.#render();
@@ -285,6 +288,7 @@ class Page {
     });
     byId("selection-requeue").addEventListener("click", () => this.#changeChosen("requeue"));
     byId("selection-settle").addEventListener("click", () => this.#changeChosen("settle"));
+    byId("selection-purge").addEventListener("click", () => this.#changeChosen("purge"));
     byId("sign-out").addEventListener("click", async () => {
       await this.#server.signOut();
       this.#signIn("");

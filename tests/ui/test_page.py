@@ -321,6 +321,9 @@ async def test_the_attempts_are_told_as_a_timeline(site: Site, visit: Visit) -> 
     await opener.click()
     details = page.get_by_role("dialog", name="Expiration warning")
     await expect(details).to_contain_text("In place ofnotif-7")
+    # The timeline tells the past; in words there is only what comes next.
+    await expect(details).to_contain_text("It is a dead letter: 5 of 5 attempts failed.")
+    await expect(details).not_to_contain_text("Attempts 1 to 2")
     steps = details.get_by_role("list", name="Attempts").get_by_role("listitem")
     await expect(steps).to_have_count(4)
     await expect(steps.locator("strong")).to_have_text(["Accepted", "Failed", "Failed", "Failed for good"])
