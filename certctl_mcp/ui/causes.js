@@ -67,7 +67,7 @@ export class Causes {
     const { groups, others, urgency } = this.#found;
     const control = document.activeElement?.closest("#causes") && document.activeElement.dataset.control;
     byId("causes").replaceChildren(
-      ...(urgency ? [element("p.urgency", {}, ...prose(urgency))] : []),
+      ...(urgency ? [element("p.remark", {}, ...prose(urgency))] : []),
       groups.length ? element("ul.cards", {}, ...groups.map((group) => this.#card(group))) : element("p.notice", {}, "Nothing failed. Everything was delivered, is due, or was settled."),
       ...(others ? [element("p.note", {}, `In no card: ${counted(others.dead, "dead letter")}, ${grouped(others.failing)} being retried.`)] : []),
     );

@@ -1,6 +1,7 @@
 // The view of the channels: who delivers over each, how that goes, and pausing, resuming and testing it.
 
 import { byId, counted, element, grouped } from "./dom.js";
+import { prose } from "./prose.js";
 import { aborted } from "./results.js";
 import { duration, time } from "./times.js";
 import { toast } from "./toasts.js";
@@ -93,7 +94,9 @@ export class Channels {
     byId("count-channels").textContent = closed.length ? `${grouped(closed.length)} closed` : "";
     const unserved = (this.#found.nobody_delivers ?? []).map((one) => element("p.notice.odd", {}, `${counted(one.waiting, "notification")} ${one.waiting === 1 ? "waits" : "wait"} for ${one.untrusted.channel}, which no running process has.`));
     const control = document.activeElement?.closest("#channels") && document.activeElement.dataset.control;
+    const { delivery } = this.#found;
     byId("channels").replaceChildren(
+      ...(delivery ? [element("p.remark", {}, ...prose(delivery))] : []),
       ...unserved,
       this.#all.length ? element("ul.cards", {}, ...this.#all.map((channel) => this.#card(channel))) : element("p.notice", {}, "No channel is configured."),
     );

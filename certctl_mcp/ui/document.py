@@ -30,6 +30,7 @@ MODULES: Final = (
     "channels.js",
     "causes.js",
     "filters.js",
+    "notifications.js",
     "sign_in.js",
     "tabs.js",
     "main.js",

@@ -5,16 +5,13 @@ import { Causes } from "./causes.js";
 import { Changes } from "./changes.js";
 import { Channels } from "./channels.js";
 import { Details } from "./details.js";
-import { arrange, byId, counted, element, grouped } from "./dom.js";
-import { Filters } from "./filters.js";
+import { byId, counted, grouped } from "./dom.js";
 import { HostClient, observeVisibility } from "./host_client.js";
 import { HttpClient, sleep } from "./http_client.js";
-import { NotificationList } from "./notification_list.js";
+import { Notifications } from "./notifications.js";
 import { Overview } from "./overview.js";
-import { ToolError, UnauthorizedError, aborted, facts } from "./results.js";
-import { RowMaker, requeueable } from "./rows.js";
+import { UnauthorizedError, aborted, facts } from "./results.js";
 import { SignIn } from "./sign_in.js";
-import { NotificationTable } from "./table.js";
 import { Tabs, bindKeys } from "./tabs.js";
 import { updateTimes, setTimeZone } from "./times.js";
 import { RequeueTracker, toast } from "./toasts.js";
@@ -29,9 +26,6 @@ class Page {
   #hosted = document.documentElement.dataset.host === "app";
   #server = this.#hosted ? new HostClient((method, params) => this.#fromHost(method, params)) : new HttpClient();
   #view = "all";
-  #grouped = false;
-  #oldestFirst = false;
-  #listings = new Map();
   #dead = null;
   #session = new AbortController();
   #ready = false;
@@ -40,8 +34,6 @@ class Page {
   #silent = false;
   #may = { requeue: true, settle: true };
   #details;
-  #end;
-  #foot = byId("foot");
 
   #call = async (tool, given, signal) => facts(await this.#ask(tool, given, signal));
   #ask = async (tool, given, signal) => {
@@ -71,21 +63,18 @@ class Page {
       closed: () => this.#closedDetails(),
       requeue: (row, button) => this.#requeue(row, button),
       settle: (row) => this.#change("settle", { ids: [row.id] }),
-      choose: (row, yes) => this.#choose([row], yes),
-      chooseAll: (rows, yes) => this.#choose(rows ?? this.#listing.rows.filter(requeueable), yes),
-      order: () => this.#sort(!this.#oldestFirst),
       whole: async (row, signal) => {
         if (!row.cut) return row.untrusted.last_error;
         const { notification } = await this.#call("get_notification", { id: row.id }, signal);
         return notification.untrusted.last_error ?? row.untrusted.last_error;
       },
-      seen: () => this.#refreshSeen(),
       change: (action, chosen) => this.#change(action, chosen),
       test: (channel) => this.channels.test(channel),
-      show: (filter) => this.#open(this.filters.adopt(filter)),
+      show: (filter) => this.#open(this.notifications.adopt(filter)),
+      narrowed: () => this.#open(this.#view),
     };
     this.tabs = new Tabs((view) => this.#open(view));
-    this.filters = new Filters(() => this.#open(this.#view));
+    this.notifications = new Notifications(this.#call, actions);
     this.overview = new Overview(this.#ask);
     this.channels = new Channels(this.#call, () => this.#channelsChanged());
     this.changes = new Changes(this.#call, (channel) => this.channels.warningOf(channel));
@@ -96,12 +85,7 @@ class Page {
     );
     this.tracker = new RequeueTracker(this.#call, actions.open);
     this.#details = new Details(this.#ask, actions);
-    this.table = new NotificationTable(new RowMaker(actions), actions);
     this.#bind();
-  }
-
-  get #listing() {
-    return this.#listings.get(this.#view);
   }
 
   async start() {
@@ -116,7 +100,7 @@ class Page {
     const greeting = await this.#server.start();
     this.#applyContext(greeting.hostContext ?? {});
     this.#server.reportHeight();
-    this.#silent = !greeting.hostCapabilities?.serverTools;
+    this.#silent = this.notifications.silent = !greeting.hostCapabilities?.serverTools;
     if (this.#silent) this.tabs.keepLists();
     this.#ready = true;
     this.#open(this.#view);
@@ -148,12 +132,11 @@ class Page {
         const may = (name) => names === null || names.includes(name);
         this.#may = { requeue: may("requeue_notification"), settle: may("mark_notifications_read") };
         byId("selection-settle").hidden = !this.#may.settle;
-        byId("selection-purge").hidden = !may("purge_notifications");
+        // Whether a host's caller may delete isn't known, and most may not.
+        byId("selection-purge").hidden = !names?.includes("purge_notifications");
         this.causes.may = { ...this.#may, test: may("send_test_notification") };
         this.channels.may = { pause: may("pause_channel"), test: may("send_test_notification") };
-        this.#render();
-        this.causes.render();
-        this.channels.render();
+        for (const view of [this.notifications, this.causes, this.channels]) view.render();
       },
       () => {},
     );
@@ -167,14 +150,14 @@ class Page {
   }
 
   #channelsChanged() {
-    this.filters.offer(this.channels.names, []);
+    this.notifications.offer(this.channels.names);
     this.causes.render();
   }
 
   // ---- Views and addresses
 
   get #state() {
-    return { view: this.#view, filter: this.filters.for(this.#view), oldestFirst: this.#oldestFirst };
+    return { view: this.#view, ...this.notifications.state(this.#view) };
   }
 
   /** Put what is shown into the address. Back returns to the view before, not to each keystroke. */
@@ -189,8 +172,7 @@ class Page {
   /** Show what the address says; without a view, the causes while there are dead letters. */
   #restore() {
     const { view, filter, oldestFirst } = viewOf(location.search);
-    const fitting = this.filters.adopt(filter);
-    this.#oldestFirst = oldestFirst;
+    const fitting = this.notifications.adopt(filter, oldestFirst);
     const narrowed = Object.keys(filter).length > 0;
     const usual = narrowed ? fitting : this.#dead ? "causes" : "all";
     this.#open(view === null || (view === "all" && narrowed) ? usual : view, { remember: false });
@@ -202,7 +184,6 @@ class Page {
   /** Show a view with the current filters: what is known at once, and updates when they arrive. */
   #open(view, { remember = true } = {}) {
     closeTooltip();
-    if (view !== this.#view) this.#listing?.drop();
     this.#view = view;
     if (remember) this.#remember();
     this.tabs.select(view);
@@ -210,33 +191,12 @@ class Page {
     byId("opening").hidden = true;
     byId("notifications").hidden = byId("arrangement").hidden = !lists;
     for (const name of ["causes", "channels"]) byId(name).hidden = name !== view;
-    if (lists) this.#openList();
-    else this.#refreshView();
-  }
-
-  #openList() {
-    const { filter } = this.#state;
-    const known = this.#listing;
-    if (known?.oldestFirst === this.#oldestFirst && JSON.stringify(known.filter) === JSON.stringify(filter)) {
-      known.revive();
+    if (lists) {
+      this.notifications.show(view);
     } else {
-      known?.drop();
-      this.#listings.set(this.#view, this.#newListing(filter));
+      this.notifications.leave();
+      this.#refreshView();
     }
-    this.filters.forTab(this.#view);
-    byId("order").value = this.#oldestFirst ? "oldest" : "newest";
-    this.#render();
-    if (!this.#silent) this.#listing.refresh((segment) => this.table.shows(segment.rows));
-  }
-
-  #newListing(filter) {
-    const listing = new NotificationList(this.#call, filter, this.#oldestFirst, () => this.#listing === listing && this.#render());
-    return listing;
-  }
-
-  #sort(oldestFirst) {
-    this.#oldestFirst = oldestFirst;
-    this.#open(this.#view);
   }
 
   #openDetails(row) {
@@ -258,50 +218,14 @@ class Page {
     bindKeys({
       search: () => {
         if (!LISTS.has(this.#view)) this.#open("all");
-        byId("filter-text").focus();
+        this.notifications.search();
       },
-      move: (step) => LISTS.has(this.#view) && this.table.move(step),
+      move: (step) => LISTS.has(this.#view) && this.notifications.move(step),
     });
-    byId("order").addEventListener("change", (event) => this.#sort(event.target.value === "oldest"));
-    byId("grouping").addEventListener("click", (event) => {
-      const { arrangement } = event.target.dataset;
-      if (!arrangement) return;
-      this.#grouped = arrangement === "grouped";
-      for (const button of byId("grouping").children) button.setAttribute("aria-pressed", String(button.dataset.arrangement === arrangement));
-      this.#render();
-    });
-    byId("more").addEventListener("click", () => this.#more());
-    this.#end = new IntersectionObserver((entries) => entries.at(-1).isIntersecting && this.#more(), {
-      rootMargin: "0px 0px 900px 0px",
-      scrollMargin: "0px 0px 900px 0px",
-    });
-    this.#end.observe(this.#foot);
-    byId("selection-clear").addEventListener("click", () => {
-      this.#listing.choose(null, false);
-      this.#render();
-      byId("list").focus({ preventScroll: true });
-    });
-    byId("select-matching").addEventListener("click", () => {
-      this.#listing.choose("everything", true);
-      this.#render();
-      byId("selection-requeue").focus();
-    });
-    byId("selection-requeue").addEventListener("click", () => this.#changeChosen("requeue"));
-    byId("selection-settle").addEventListener("click", () => this.#changeChosen("settle"));
-    byId("selection-purge").addEventListener("click", () => this.#changeChosen("purge"));
     byId("sign-out").addEventListener("click", async () => {
       await this.#server.signOut();
       this.#signIn("");
     });
-  }
-
-  async #more() {
-    const listing = this.#listing;
-    if (this.#silent || !listing?.continues || listing.failure) return;
-    await listing.more();
-    // The observer only reports changes: what stayed in view must be observed again.
-    this.#end.unobserve(this.#foot);
-    this.#end.observe(this.#foot);
   }
 
   // ---- Changes
@@ -313,7 +237,7 @@ class Page {
     const { signal } = this.#session;
     while (this.#dirty && !signal.aborted) {
       this.#dirty = false;
-      for (const listing of this.#listings.values()) listing.spoil();
+      this.notifications.spoil();
       await Promise.allSettled([
         this.#refreshView(),
         this.#summarize(signal),
@@ -330,7 +254,7 @@ class Page {
   }
 
   #refreshView() {
-    if (LISTS.has(this.#view)) return this.#listing?.refresh((segment) => this.#grouped || this.table.shows(segment.rows));
+    if (LISTS.has(this.#view)) return this.notifications.refresh();
     return this.#view === "causes" ? this.causes.refresh() : undefined;
   }
 
@@ -346,18 +270,7 @@ class Page {
     this.#dead = dead;
   }
 
-  #refreshSeen() {
-    const listing = this.#listing;
-    if (this.#silent || !listing || listing.segments.every((segment) => !segment.stale)) return;
-    listing.refresh((segment) => this.table.shows(segment.rows));
-  }
-
   // ---- Actions
-
-  #choose(rows, yes) {
-    this.#listing.choose(rows, yes);
-    this.#render();
-  }
 
   async #requeue(row, button) {
     button.disabled = true;
@@ -368,7 +281,7 @@ class Page {
       requeued = await this.changes.requeueOne(row);
       if (requeued) {
         this.tracker.add(row);
-        this.#listing?.choose([row], false);
+        this.notifications.deselect(row);
         toast("Requeued. The first attempt is made at once.", "good");
         if (button.closest(".list")) (next?.querySelector("[data-control=open]") ?? byId("list")).focus({ preventScroll: true });
       }
@@ -380,15 +293,6 @@ class Page {
       button.removeAttribute("aria-busy");
     }
     this.#changed();
-  }
-
-  async #changeChosen(action) {
-    const listing = this.#listing;
-    const done = await this.#change(action, listing.everything ? listing.filter : { ids: [...listing.chosen] });
-    if (!done) return;
-    listing.choose(null, false);
-    this.#render();
-    byId("list").focus({ preventScroll: true });
   }
 
   /** Whether anything was done. */
@@ -405,54 +309,14 @@ class Page {
     return told !== null;
   }
 
-  // ---- Rendering
-
-  #render() {
-    const listing = this.#listing;
-    if (!listing) return;
-    this.table.render(listing, this.#grouped);
-    this.filters.offer(listing.rows.map((row) => row.untrusted.channel), listing.rows.map((row) => row.untrusted.type));
-    arrange(byId("list"), [this.#notice(listing), listing.loaded ? this.table.element : null, this.#foot].filter(Boolean));
-    byId("list").setAttribute("aria-busy", String(listing.unknown && !listing.failure));
-    byId("shown").textContent = listing.loaded ? `${grouped(listing.loaded)} of ${counted(Math.max(listing.total, listing.loaded), "notification")}` : "";
-    byId("more").hidden = !listing.continues;
-    this.#renderSelection(listing);
-  }
-
-  #notice(listing) {
-    if (listing.failure && !(listing.failure instanceof UnauthorizedError)) {
-      const refused = listing.failure instanceof ToolError;
-      return element("p.notice.bad", { role: "alert" }, refused ? listing.failure.message : `No answer: ${listing.failure.message}.`);
-    }
-    if (listing.unknown) return element("p.notice.waiting", {}, "Loading…");
-    if (listing.loaded) return null;
-    const narrowed = this.filters.any || (this.#view === "all" && listing.filter.status);
-    if (narrowed) return element("p.notice", {}, "Nothing matches these filters.");
-    return element("p.notice", {}, this.#view === "dead" ? "No dead letters. Everything was delivered, is being retried, or was settled." : "No notifications yet.");
-  }
-
-  #renderSelection(listing) {
-    const chosen = listing.chosen.size;
-    byId("selection").hidden = chosen === 0 && !listing.everything;
-    const all = listing.everything ? listing.total : chosen;
-    byId("selection-text").textContent = `${grouped(all)} chosen`;
-    const open = listing.rows.filter(requeueable).length;
-    const offered = this.#view === "dead" && !listing.everything && chosen === open && listing.continues;
-    byId("select-matching").hidden = !offered;
-    byId("select-matching").textContent = `Choose all ${grouped(listing.total ?? 0)} that match`;
-  }
-
   #signIn(problem) {
     this.#session.abort();
     this.#ready = false;
-    for (const listing of this.#listings.values()) listing.drop();
-    this.#listings.clear();
     this.#dead = null;
     document.title = TITLE;
-    this.causes.clear();
-    this.channels.clear();
-    byId("list").replaceChildren(this.#foot);
-    for (const name of ["figures", "deliveries-line", "uncounted", "count-all", "count-dead", "shown", "report", "chart"]) byId(name).replaceChildren();
+    for (const view of [this.notifications, this.causes, this.channels]) view.clear();
+    this.#details.close();
+    for (const name of ["figures", "deliveries-line", "uncounted", "count-all", "count-dead", "report", "chart"]) byId(name).replaceChildren();
     byId("sign-out").hidden = true;
     byId("link-state").dataset.state = "lost";
     byId("link-text").textContent = "Signed out";
@@ -463,9 +327,9 @@ class Page {
 
   #fromHost(method, params) {
     if (method === "ui/notifications/tool-input") {
-      this.#open(this.filters.adopt(params.arguments ?? {}));
+      this.#open(this.notifications.adopt(params.arguments ?? {}));
     } else if (method === "ui/notifications/tool-result") {
-      if (this.#silent && params.structuredContent?.notifications) this.#listing.adopt(params.structuredContent);
+      if (this.#silent && params.structuredContent?.notifications) this.notifications.adoptResult(params.structuredContent);
     } else if (method === "ui/notifications/host-context-changed") {
       this.#applyContext(params);
     } else if (method === "ui/resource-teardown") {
