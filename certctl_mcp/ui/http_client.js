@@ -69,7 +69,13 @@ export class HttpClient {
     const response = await fetch(this.#session, { method: "POST", headers: { Authorization: `Bearer ${key}` } });
     if (!response.ok) throw new UnreachableError("The server accepts the key, but set no cookie.");
     this.#key = null;
-    localStorage.setItem(STAYS, "yes");
+    try {
+      await this.tools();
+      localStorage.setItem(STAYS, "yes");
+    } catch {
+      // A proxy that changes the host name makes the page another origin, which may not use the cookie.
+      this.#key = key;
+    }
   }
 
   get #credentials() {

@@ -80,7 +80,7 @@ export class Notifications {
     if (!this.silent) this.#listing.refresh((segment) => this.#table.shows(segment.rows));
   }
 
-  /** Nobody looks any more: a late answer changes nothing. */
+  /** The list is not shown any more, so a late answer changes nothing. */
   leave() {
     this.#listing?.drop();
   }

@@ -596,6 +596,25 @@ async def test_a_browser_stays_signed_in_until_it_signs_out(serve: Serve, visiti
     visit.complaints[:] = [said for said in visit.complaints if "401" not in said]
 
 
+async def test_who_may_delete_deletes_what_is_chosen(serve: Serve, visiting: Visiting) -> None:
+    site: Site = await serve(
+        CERTCTL_API_KEYS_NAMED="ada:key-of-ada:admin", CERTCTL_MCP_TOOLS="triage,requeue,settle,purge"
+    )
+    chosen, kept = site.store(Stored(), Stored(age=timedelta(hours=2)))
+    visit: Visit = await visiting()
+    page = visit.page
+    await open_dead(page, site)
+    await page.get_by_label("API key").fill("key-of-ada")
+    await page.keyboard.press("Enter")
+    await row(page, chosen).get_by_role("checkbox").check()
+    await page.get_by_role("group", name="Selection").get_by_role("button", name="Delete…").click()
+    await page.get_by_role("alertdialog").get_by_role("button", name="Delete 1").click()
+    await expect(row(page, chosen)).to_have_count(0)
+    await expect(row(page, kept)).to_be_visible()
+    await expect(page.get_by_role("status")).to_contain_text("1 notification deleted.")
+    visit.complaints[:] = [said for said in visit.complaints if "401" not in said]
+
+
 async def test_too_many_wrong_keys_are_waited_out(serve: Serve, visiting: Visiting) -> None:
     site: Site = await serve(CERTCTL_API_KEYS_NAMED="alice:key-of-alice")
     visit: Visit = await visiting()
