@@ -4,7 +4,7 @@ import { linkTo } from "./address.js";
 import { arrange, byId, counted, element, words } from "./dom.js";
 import { prose } from "./prose.js";
 import { UnauthorizedError, aborted, extra, facts } from "./results.js";
-import { badge, requeueable } from "./rows.js";
+import { badge, refused, requeueable } from "./rows.js";
 import { duration, exactTime, time, zoneName } from "./times.js";
 import { toast } from "./toasts.js";
 
@@ -179,7 +179,8 @@ function timeline(found, row, attempts) {
       continue;
     }
     const error = one.untrusted?.error;
-    const title = `${OUTCOMES[one.outcome] ?? one.outcome}${one.late ? ", too late to count" : ""}`;
+    const final = one.outcome === "dead" && one === attempts.at(-1) && refused(row);
+    const title = `${final ? "Refused for good" : (OUTCOMES[one.outcome] ?? one.outcome)}${one.late ? ", too late to count" : ""}`;
     steps.push(step(one.outcome, title, one.started_at, `Attempt ${one.number}`, one.seconds, error && (error === before ? "The same error." : error)));
     before = error;
   }

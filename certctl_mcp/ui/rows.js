@@ -7,7 +7,7 @@ import { attachTooltip } from "./tooltip.js";
 /** The statuses from which a notification can be requeued; one that was not delivered can be, too. */
 const REQUEUEABLE = new Set(["dead", "failed"]);
 
-const ATTEMPTS = document.documentElement.dataset.maxAttempts;
+const ATTEMPTS = Number(document.documentElement.dataset.maxAttempts);
 
 export function requeueable(row) {
   return REQUEUEABLE.has(row.status) || undelivered(row);
@@ -16,6 +16,11 @@ export function requeueable(row) {
 /** Counts as sent, but was not delivered. */
 export function undelivered(row) {
   return row.status === "sent" && !row.sent_at;
+}
+
+/** Died although it had attempts left. */
+export function refused(row) {
+  return row.status === "dead" && (row.attempts ?? 0) < ATTEMPTS;
 }
 
 export function badge(row) {
@@ -83,10 +88,7 @@ export class RowMaker {
 
   #standing(row) {
     if (!REQUEUEABLE.has(row.status)) return [];
-    // The REST interface has the stored count, which leaves out the attempt that a dead letter died of.
-    const made = row.attempts ?? (row.retry_count ?? 0) + (row.status === "dead" ? 1 : 0);
-    const refused = row.status === "dead" && made < ATTEMPTS;
-    const retries = element("span.retries", {}, refused ? "Refused for good" : `${made} of ${ATTEMPTS} attempts`);
+    const retries = element("span.retries", {}, refused(row) ? "Refused for good" : `${row.attempts ?? 0} of ${ATTEMPTS} attempts`);
     if (row.status === "dead") return [retries];
     return [retries, element("span.next", {}, row.next_retry_at ? time(row.next_retry_at, "next ") : "due now")];
   }
