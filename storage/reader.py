@@ -113,15 +113,25 @@ class NotificationReader:
             return await audit.audit_log(connection, notification_id, limit)
 
     async def list(
-        self, wanted: NotificationFilter, *, limit: int = 50, cursor: str | None = None, skip: int = 0
+        self,
+        wanted: NotificationFilter,
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+        skip: int = 0,
+        oldest_first: bool = False,
     ) -> NotificationPage:
-        """A page of at most `limit` (1 to 500), newest first, that leaves out the first `skip`.
+        """A page of at most `limit` (1 to 500) that leaves out the first `skip`, newest first by default.
+
+        `cursor` is that of a page in the same order.
 
         Raises:
             InvalidCursorError: `cursor` is not one that a page gave.
         """
         async with self._database.read() as connection:
-            return await list_page(connection, self._here(wanted), limit, cursor, skip)
+            return await list_page(
+                connection, self._here(wanted), limit, cursor, skip, oldest_first=oldest_first
+            )
 
     async def count(self, wanted: NotificationFilter) -> int:
         """How many match, exactly. Repeated while nothing has changed, it costs next to nothing."""

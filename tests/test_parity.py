@@ -1,6 +1,8 @@
 """Every front offers every operation: one table, which a new tool, command or route has to enter."""
 
+import re
 from dataclasses import dataclass
+from importlib.resources import files
 
 import pytest
 from fastapi.routing import APIRoute
@@ -52,6 +54,10 @@ OF_CERTCTL = {
 """Routes that are about certctl's tables, for certctl's clients."""
 
 
+NOT_ON_THE_PAGE = {"send", "attempt what is due", "look up who did what", "settle"}
+"""The page shows who did what with each notification, and settles one as it settles many."""
+
+
 def commands() -> set[str]:
     return {str(command.name) for command in app.registered_commands}
 
@@ -79,3 +85,11 @@ def test_what_a_front_offers_is_in_the_table_and_the_other_way_round(
 ) -> None:
     named = {getattr(operation, column) for operation in OPERATIONS.values()} - {None}
     assert offered - others == named
+
+
+def test_the_page_calls_the_tools_of_its_operations_and_no_others() -> None:
+    scripts = [file for file in files("certctl_mcp.ui").iterdir() if file.name.endswith(".js")]
+    named = {name for script in scripts for name in re.findall(r'"([a-z]+(?:_[a-z]+)+)"', script.read_text())}
+    assert named & TOOL_NAMES == {
+        operation.tool for name, operation in OPERATIONS.items() if name not in NOT_ON_THE_PAGE
+    }

@@ -21,7 +21,9 @@ from certctl_mcp.http.api.identity import router as identity
 from certctl_mcp.http.api.openapi import customize_openapi
 from certctl_mcp.http.api.routes import NOTIFICATIONS
 from certctl_mcp.http.api.routes import router as rest
+from certctl_mcp.http.api.session import session_router
 from certctl_mcp.http.api.statistics import router as statistics
+from certctl_mcp.http.auth.browser_sessions import BrowserSessions
 from certctl_mcp.http.auth.middleware import ANONYMOUS, MCP_PATH, Authentication, Keys
 from certctl_mcp.http.auth.oauth import ProtectedResource, protected_resource
 from certctl_mcp.http.limits import BodyLimit, RateLimit
@@ -60,10 +62,17 @@ async def http_server(
         resource = protected_resource(settings.http)
         roles = _roles(settings)
         async with mcp_endpoint(opened, settings, roles, state.shutting_down, state.calls) as endpoint:
-            yield HttpServer(_with_middleware(_routes(state, endpoint, resource), state, resource), state)
+            sessions = BrowserSessions(settings.http.keys, clock)
+            routes = _routes(state, endpoint, resource, sessions)
+            yield HttpServer(_with_middleware(routes, state, resource, sessions), state)
 
 
-def _routes(state: ServingState, endpoint: McpEndpoint, resource: ProtectedResource | None) -> FastAPI:
+def _routes(
+    state: ServingState,
+    endpoint: McpEndpoint,
+    resource: ProtectedResource | None,
+    sessions: BrowserSessions,
+) -> FastAPI:
     # FastAPI's documentation pages load scripts from other sites.
     app = FastAPI(
         title=_TITLE,
@@ -79,6 +88,7 @@ def _routes(state: ServingState, endpoint: McpEndpoint, resource: ProtectedResou
     app.include_router(statistics)
     app.include_router(pausing)
     app.include_router(identity)
+    app.include_router(session_router(sessions))
     app.include_router(
         metrics_router(Snapshots(state.opened.application, state.requests, state.opened.clock, state.calls))
     )
@@ -110,17 +120,19 @@ class _EncodedIds:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"].startswith(f"{NOTIFICATIONS}/"):
+        if scope["path"].startswith((f"{NOTIFICATIONS}/", "/n/")):
             scope["path"] = scope["raw_path"].decode("latin-1")
         await self._app(scope, receive, send)
 
 
-def _with_middleware(app: ASGIApp, state: ServingState, resource: ProtectedResource | None) -> ASGIApp:
+def _with_middleware(
+    app: ASGIApp, state: ServingState, resource: ProtectedResource | None, sessions: BrowserSessions
+) -> ASGIApp:
     """The middleware around `app`; the last one applied here is the outermost."""
     http = state.settings.http
     app = BodyLimit(_EncodedIds(app), http.max_body_size)
     app = RateLimit(app, http) if http.rate_limit_enabled else app
-    app = Authentication(app, Keys(http.keys), resource)
+    app = Authentication(app, Keys(http.keys), resource, sessions)
     if http.allowed_origins:
         app = CORSMiddleware(
             app,

@@ -53,6 +53,12 @@ def _hosts(settings: HttpSettings) -> frozenset[str] | None:
     return configured | _LOOPBACK | {own}
 
 
+def is_same_origin(headers: Headers) -> bool:
+    """Whether a request comes from a page of this very server, as far as its headers say."""
+    origin = headers.get("origin")
+    return origin is None or _same_origin(origin, headers.get("host", "").lower())
+
+
 def _without_port(host: str) -> str:
     name, colon, port = host.rpartition(":")
     return name if colon and port.isdecimal() else host

@@ -1,4 +1,4 @@
-"""The web page at `/` and its files, under a content security policy that lets nothing else run."""
+"""The web page at `/` and `/n/ID`, and its files, under a policy that lets nothing else run."""
 
 from hashlib import sha256
 from typing import Annotated
@@ -12,12 +12,17 @@ from certctl_mcp.ui.document import HEADERS, page_files
 
 
 def page_router() -> APIRouter:
-    """Serves the page at `/` and its files under `/ui/`."""
+    """Serves the page at `/`, opened at a notification at `/n/ID`, and its files under `/ui/`."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/")
     async def index(request: Request, state: Annotated[ServingState, Depends(state_of)]) -> Response:
         return file("", request, state)
+
+    @router.get("/n/{id}")
+    async def notification(request: Request, state: Annotated[ServingState, Depends(state_of)]) -> Response:
+        # The page reads the id from its address, and fetches the notification as every other.
+        return file("n/", request, state)
 
     @router.get("/ui/{name}")
     async def file_beside(

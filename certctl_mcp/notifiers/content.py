@@ -69,9 +69,7 @@ class ContentWriter:
     def content(self, notification: Notification) -> Content:
         link = None
         if self._public_url is not None:
-            link = (
-                f"{self._public_url.rstrip('/')}/?notification={quote(encode_id(notification.id), safe='')}"
-            )
+            link = f"{self._public_url.rstrip('/')}/n/{quote(encode_id(notification.id), safe='')}"
         template = self._templates.get(notification.type) or self._templates.get(DEFAULT) or _NO_TEMPLATE
         # Most posts have no template, and pay nothing for its values.
         values = {} if template is _NO_TEMPLATE else _values(notification, link)

@@ -5,6 +5,7 @@ receivers is not repeated in it, so it can be trusted where theirs can't.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 
@@ -31,6 +32,19 @@ _ENDED = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A few sentences about a notification."""
+
+    past: str
+    """Acceptance and attempts."""
+    outlook: str
+    """State, what comes next and what can be done."""
+
+    def __str__(self) -> str:
+        return f"{self.past} {self.outlook}"
+
+
 def account(
     notification: Notification,
     attempts: Sequence[Attempt],
@@ -42,8 +56,8 @@ def account(
     deliverer: Deliverer = Deliverer.PROCESS,
     grace: timedelta = GRACE,
     replacement: Notification | None = None,
-) -> str:
-    """A few sentences: acceptance, attempts, state at `now`, what comes next and what can be done.
+) -> Account:
+    """What happened to `notification`, and its outlook at `now`.
 
     `attempts` are finished ones, oldest first, without `earlier` older ones; `max_attempts` is the retry
     policy's. Where certctl delivers, what is pending for longer than `grace` is left by it. `replacement` was
@@ -58,8 +72,7 @@ def account(
         sentences.append(_replaced(replacement))
     requeued = any(attempt.outcome in FAILED for attempt in attempts)
     outlook = Outlook(deliverer, max_attempts, remedies, now, grace)
-    sentences.append(outlook.of(notification, requeued=requeued))
-    return " ".join(sentences)
+    return Account(" ".join(sentences), outlook.of(notification, requeued=requeued))
 
 
 def attempts_summary(notification: Notification, max_attempts: int) -> str | None:

@@ -25,6 +25,8 @@ def urgency_text(dead: int, counts: UrgencyCounts, *, beside_certctl: bool) -> s
     if not counts.settled + counts.open:
         return None
     of_all = f"Of {dead:,} dead letter{'' if dead == 1 else 's'}"
+    if not beside_certctl and not counts.settled:
+        return f"{of_all} {counts.open:,} are about certificates for which no renewal is known."
     if not beside_certctl:
         return (
             f"{of_all} {counts.settled:,} are about certificates renewed since; "

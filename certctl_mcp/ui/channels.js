@@ -1,61 +1,136 @@
-// The channels: why nothing goes out over one, and pausing and resuming it.
+// The view of the channels: who delivers over each, how that goes, and pausing, resuming and testing it.
 
-import { aborted } from "./results.js";
 import { byId, counted, element, grouped } from "./dom.js";
-import { time } from "./times.js";
+import { prose } from "./prose.js";
+import { aborted } from "./results.js";
+import { duration, time } from "./times.js";
 import { toast } from "./toasts.js";
 
-const LENGTHS = [["1h", "1 hour"], ["4h", "4 hours"], ["1d", "1 day"], ["7d", "7 days"]];
+const LENGTHS = [["1h", "1 hour"], ["4h", "4 hours"], ["1d", "1 day"], ["7d", "7 days"], ["until", "Until…"]];
 const MAX_REASON = 500;
+const WORDS = { paused: "paused", told_to_wait: "told to wait", held: "held in an outage", rate_limited: "at its rate limit" };
+const FAILURES = ["failed", "dead", "abandoned"];
 
 export class Channels {
+  /** What the server lets this page do. */
+  may = { pause: false, test: false };
   #call;
-  #pauses = false;
-  #channels = [];
+  #found = null;
+  #changed;
   #dialog = byId("pause");
+  #test = byId("test");
   #channel = null;
 
-  /** `call` returns a tool's result. */
-  constructor(call) {
+  /** `call` returns a tool's result; `changed` is called when there is something new to know of them. */
+  constructor(call, changed) {
     this.#call = call;
+    this.#changed = changed;
     byId("pause-for").replaceChildren(...LENGTHS.map(([value, label]) => element("option", { value }, label)));
+    byId("pause-for").addEventListener("change", () => this.#showUntil());
     byId("pause-reason").maxLength = MAX_REASON;
     byId("pause-cancel").addEventListener("click", () => this.#dialog.close());
     byId("pause-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#pause();
     });
+    byId("test-close").addEventListener("click", () => this.#test.close());
+    byId("test-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#sendTest();
+    });
   }
 
-  /** Whether the server lets this page pause channels. */
-  set pauses(allowed) {
-    this.#pauses = allowed;
-    this.#render();
+  get names() {
+    return this.#all.map((channel) => channel.name);
+  }
+
+  get #all() {
+    return this.#found?.channels ?? [];
+  }
+
+  /** When a channel last delivered within a day, or null. */
+  lastSentAt(name) {
+    return this.#named(name)?.last_day?.last_sent_at ?? null;
+  }
+
+  /** The state of a channel that is closed, in a word or two, or null. */
+  closedWord(name) {
+    const closed = this.#named(name)?.closed;
+    return closed ? WORDS[closed.state] : null;
+  }
+
+  /** Why a requeue over a channel may fail again, as the children of an element; null if nothing says so. */
+  warningOf(name) {
+    const channel = this.#named(name);
+    if (!channel) return null;
+    const { closed, last_day: day } = channel;
+    if (closed && closed.state !== "rate_limited") return [`${name} is ${WORDS[closed.state]} until `, time(closed.until), ". What is requeued waits until then."];
+    if (!channel.processes) return [`No running process delivers over ${name}.`];
+    if (!failing(day)) return null;
+    return [`${name} still fails: its newest attempt failed `, time(day.last_failed_at), ...(day.last_sent_at ? [", and it last delivered ", time(day.last_sent_at)] : [", and it delivered nothing in 24 hours"]), "."];
   }
 
   async refresh(signal) {
     try {
-      this.#channels = (await this.#call("list_channels", {}, signal)).channels;
+      this.#found = await this.#call("list_channels", {}, signal);
     } catch (failure) {
-      if (aborted(failure)) return;
-      byId("channels-line").textContent = "unavailable";
+      if (!aborted(failure)) byId("channels").replaceChildren(element("p.notice.bad", { role: "alert" }, `The channels are unavailable: ${failure.message}`));
       return;
     }
-    this.#render();
+    this.render();
+    this.#changed();
   }
 
-  #render() {
-    const closed = this.#channels.filter((channel) => channel.closed);
-    byId("channels-line").textContent = closed.length ? closed.map((channel) => `${channel.name} ${WORDS[channel.closed.state]}`).join(", ") : `${counted(this.#channels.length, "channel")}, all open`;
-    byId("channels").dataset.tone = closed.some((channel) => channel.closed.state !== "rate_limited") ? "warn" : "";
-    byId("channel-rows").replaceChildren(...this.#channels.map((channel) => this.#row(channel)));
+  /** Forget what a person who signed out could see. */
+  clear() {
+    this.#found = null;
+    byId("channels").replaceChildren();
+    byId("count-channels").textContent = "";
   }
 
-  #row(channel) {
-    const { closed } = channel;
+  render() {
+    if (this.#found === null) return;
+    const closed = this.#all.filter((channel) => channel.closed && channel.closed.state !== "rate_limited");
+    byId("count-channels").textContent = closed.length ? `${grouped(closed.length)} closed` : "";
+    const unserved = (this.#found.nobody_delivers ?? []).map((one) => element("p.notice.odd", {}, `${counted(one.waiting, "notification")} ${one.waiting === 1 ? "waits" : "wait"} for ${one.untrusted.channel}, which no running process has.`));
+    const control = document.activeElement?.closest("#channels") && document.activeElement.dataset.control;
+    const { delivery } = this.#found;
+    byId("channels").replaceChildren(
+      ...(delivery ? [element("p.remark", {}, ...prose(delivery))] : []),
+      ...unserved,
+      this.#all.length ? element("ul.cards", {}, ...this.#all.map((channel) => this.#card(channel))) : element("p.notice", {}, "No channel is configured."),
+    );
+    if (control) document.querySelector(`#channels [data-control="${CSS.escape(control)}"]`)?.focus();
+  }
+
+  /** Open the dialog that tries a channel. */
+  test(name) {
+    this.#channel = name;
+    byId("test-title").textContent = `Test ${name}`;
+    byId("test-outcome").textContent = "";
+    byId("test-recipient").value = "";
+    byId("test-send").disabled = false;
+    this.#test.showModal();
+  }
+
+  #named(name) {
+    return this.#all.find((channel) => channel.name === name);
+  }
+
+  #card(channel) {
+    const { name, closed, last_day: day, processes } = channel;
     const paused = closed?.state === "paused";
-    const button = this.#pauses && element("button.quiet", { type: "button", click: () => (paused ? this.#resume(channel.name) : this.#ask(channel.name)), "aria-label": `${paused ? "Resume" : "Pause"} ${channel.name}` }, paused ? "Resume" : "Pause…");
-    return element("li", {}, element("b", {}, channel.name), element("span", {}, ...(closed ? told(closed) : ["open"])), button);
+    const state = closed ? [WORDS[closed.state], "warn"] : !processes ? ["nobody delivers", "bad"] : failing(day) ? ["failing", "bad"] : day ? ["delivering", "good"] : ["open", ""];
+    const pause = this.may.pause && element("button.quiet", { type: "button", "data-control": `pause ${name}`, click: () => (paused ? this.#resume(name) : this.#ask(name)), "aria-label": `${paused ? "Resume" : "Pause"} ${name}` }, paused ? "Resume" : "Pause…");
+    const test = this.may.test && element("button.quiet", { type: "button", "data-control": `test ${name}`, "aria-label": `Test ${name}`, click: () => this.test(name) }, "Test…");
+    return element(
+      "li.card",
+      { "data-channel": name },
+      element("header", {}, element("h3", {}, name), element(`span.state${state[1] && `.${state[1]}`}`, {}, state[0]), element("span.grow"), test, pause),
+      element("p.destination", {}, channel.destination),
+      closed && element("p", {}, ...told(closed)),
+      element("p.note", {}, processes ? `${counted(processes, "process", "processes")} ${processes === 1 ? "delivers" : "deliver"} over it. ` : "No running process delivers over it. ", ...attempts(day)),
+    );
   }
 
   #ask(channel) {
@@ -63,11 +138,20 @@ export class Channels {
     byId("pause-title").textContent = `Pause ${channel}?`;
     byId("pause-problem").textContent = "";
     byId("pause-reason").value = "";
+    this.#showUntil();
     this.#dialog.showModal();
   }
 
+  #showUntil() {
+    const input = byId("pause-until");
+    input.hidden = byId("pause-for").value !== "until";
+    input.required = !input.hidden;
+  }
+
   async #pause() {
-    const given = { channel: this.#channel, until: byId("pause-for").value, reason: byId("pause-reason").value };
+    const length = byId("pause-for").value;
+    const until = length === "until" ? new Date(byId("pause-until").value).toISOString() : length;
+    const given = { channel: this.#channel, until, reason: byId("pause-reason").value };
     try {
       await this.#call("pause_channel", given);
     } catch (failure) {
@@ -88,19 +172,52 @@ export class Channels {
     }
     await this.refresh();
   }
+
+  async #sendTest() {
+    const said = byId("test-outcome");
+    const channel = this.#channel;
+    byId("test-send").disabled = true;
+    said.dataset.tone = "";
+    said.textContent = "Sending…";
+    let outcome;
+    try {
+      const { delivered, seconds, untrusted } = await this.#call("send_test_notification", { channel, recipient: byId("test-recipient").value.trim() });
+      outcome = delivered ? ["good", `Delivered in ${duration(seconds)}.`] : ["bad", `Not delivered: ${untrusted.error}`];
+    } catch (failure) {
+      outcome = ["bad", failure.message];
+    }
+    if (channel !== this.#channel) return;
+    byId("test-send").disabled = false;
+    [said.dataset.tone, said.textContent] = outcome;
+  }
 }
 
-const WORDS = { paused: "paused", told_to_wait: "told to wait", held: "held in an outage", rate_limited: "at its rate limit" };
+/** Whether a channel's newest attempt within a day failed. */
+function failing(day) {
+  return Boolean(day?.last_failed_at) && (!day.last_sent_at || day.last_sent_at < day.last_failed_at);
+}
+
+function attempts(day) {
+  if (!day) return ["Nothing was attempted in 24 hours."];
+  const failed = FAILURES.reduce((sum, outcome) => sum + (day.outcomes[outcome] ?? 0), 0);
+  const parts = [
+    [`${grouped(day.outcomes.sent ?? 0)} delivered`, day.last_sent_at],
+    [failed && `${counted(failed, "attempt")} failed`, day.last_failed_at],
+    [day.outcomes.told_to_wait && `${grouped(day.outcomes.told_to_wait)} told to wait`, null],
+  ].filter(([words]) => words);
+  return ["In 24 hours ", ...parts.flatMap(([words, last], at) => [at ? "; " : "", words, ...(last ? [", last ", time(last)] : [])]), "."];
+}
 
 function told(closed) {
   const { reason, by, error } = closed.untrusted ?? {};
-  const said = reason ?? error;
+  const word = WORDS[closed.state];
   return [
-    `${WORDS[closed.state]}${closed.state === "held" ? ", next probe " : " until "}`,
+    `${word.charAt(0).toUpperCase()}${word.slice(1)}${closed.state === "held" ? "; next probe " : " until "}`,
     time(closed.until),
     closed.since && element("span", {}, ", since ", time(closed.since)),
     `; ${grouped(closed.waiting)} waiting`,
     by && `; by ${by}`,
-    said && `: ${said}`,
+    reason && `: ${reason}`,
+    !reason && error && element("span.raw", {}, `: ${error}`),
   ].filter(Boolean);
 }

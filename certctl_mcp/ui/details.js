@@ -1,9 +1,12 @@
 // The details dialog: one notification's texts in full, and its attempts as a timeline.
 
-import { UnauthorizedError, aborted } from "./results.js";
+import { linkTo } from "./address.js";
 import { arrange, byId, counted, element, words } from "./dom.js";
-import { badge, requeueable } from "./rows.js";
-import { duration, exactly, time } from "./times.js";
+import { prose } from "./prose.js";
+import { UnauthorizedError, aborted, extra, facts } from "./results.js";
+import { badge, refused, requeueable } from "./rows.js";
+import { duration, exactTime, time, zoneName } from "./times.js";
+import { toast } from "./toasts.js";
 
 const OUTCOMES = {
   sent: "Delivered",
@@ -15,19 +18,21 @@ const OUTCOMES = {
 };
 
 /** What somebody did; sending is shown with the first step. */
-const ACTIONS = { requeue: "Requeued", "mark read": "Marked as read" };
+const ACTIONS = { requeue: "Requeued", "mark read": "Settled" };
+
+const SETTLEABLE = new Set(["pending", "failed", "dead", "sent"]);
 
 export class Details {
-  #call;
+  #ask;
   #actions;
   #id = null;
   #request = null;
   #dialog = byId("details");
   #written = "";
 
-  /** `actions` has `requeue(row, button)`, `requeues` and `closed()`. */
-  constructor(call, actions) {
-    this.#call = call;
+  /** `ask` returns a tool's whole result; `actions` has `requeue(row, button)`, `settle(row)`, `requeues`, `settles`, `links` and `closed()`. */
+  constructor(ask, actions) {
+    this.#ask = ask;
     this.#actions = actions;
     this.#dialog.addEventListener("close", () => {
       this.#request?.abort();
@@ -71,12 +76,13 @@ export class Details {
     this.#request = new AbortController();
     const { signal } = this.#request;
     try {
-      const found = await this.#call("get_notification", { id }, signal);
+      const result = await this.#ask("get_notification", { id }, signal);
+      const found = facts(result);
       if (signal.aborted || this.#id !== id) return;
       const written = JSON.stringify(found);
       if (written === this.#written) return;
       this.#written = written;
-      this.#show(this.#head(found.notification), ...this.#body(found));
+      this.#show(this.#head(found.notification), ...this.#body(found, extra(result, "outlook") ?? found.account));
     } catch (failure) {
       if (aborted(failure) || failure instanceof UnauthorizedError || this.#id !== id) return;
       const known = this.#dialog.querySelector(".account");
@@ -104,49 +110,58 @@ export class Details {
           { type: "button", "data-control": "requeue", click: (event) => this.#actions.requeue(row, event.currentTarget) },
           "Requeue",
         ),
+      this.#actions.settles && SETTLEABLE.has(row.status) && element("button.quiet", { type: "button", "data-control": "settle", click: () => this.#actions.settle(row) }, "Settle…"),
+      this.#actions.links && element("button.quiet", { type: "button", "data-control": "copy", click: () => copyLink(row.id) }, "Copy link"),
       element("button.quiet", { type: "button", "data-control": "close", click: () => this.#dialog.close() }, "Close"),
     );
   }
 
-  #body(found) {
+  #body(found, outlook) {
     const { notification: row, attempts } = found;
     const told = row.untrusted;
     return [
+      element("p.account", {}, ...prose(outlook)),
       text("Message", told.message, "prose"),
-      text("Last error", told.last_error),
+      text("Last error", told.last_error, "verbatim", row.failure),
       text("Not delivered because", told.not_delivered_because),
       row.cut && element("p.note", {}, `${counted(row.cut, "character")} of these texts are left out.`),
-      facts([
+      definitions([
         ["Channel", told.channel],
         ["Recipient", told.recipient],
         ["Certificate", told.certificate_id && [told.certificate_id, row.certificate].filter(Boolean).join(", ")],
-        ["Created", element("time", { datetime: row.created_at, "data-fixed": true }, exactly(row.created_at))],
-        ["Delivered", row.sent_at && element("time", { datetime: row.sent_at, "data-fixed": true }, exactly(row.sent_at))],
+        ["Created", exactTime(row.created_at)],
+        ["Delivered", row.sent_at && exactTime(row.sent_at)],
         ["Next attempt", row.next_retry_at && time(row.next_retry_at)],
-        ["Read", row.read_at && element("time", { datetime: row.read_at, "data-fixed": true }, exactly(row.read_at))],
+        ["Settled", row.read_at && exactTime(row.read_at)],
         ["In place of", found.origin_id && element("code", {}, found.origin_id)],
         ["Replaced by", found.replaced_by && element("code", {}, found.replaced_by)],
         ["Id", element("code", {}, row.id)],
       ]),
       element("h3", { id: "attempts-title" }, "Attempts"),
-      element("p.account", {}, inWordsOfThePage(found.account)),
       timeline(found, row, attempts),
+      element("p.note", {}, `Times in ${zoneName()}.`),
     ].filter(Boolean);
   }
 }
 
-/** The account names tools; people see buttons. */
-function inWordsOfThePage(account) {
-  return account.replace("requeue_notification", "Requeue").replace("mark_notification_read", "marking it read");
+async function copyLink(id) {
+  const link = linkTo(id);
+  try {
+    await navigator.clipboard.writeText(link);
+    toast("The link is copied.", "good");
+  } catch {
+    // Browsers have no clipboard for pages that came without TLS.
+    toast(link);
+  }
 }
 
-function facts(pairs) {
+function definitions(pairs) {
   const shown = pairs.filter(([, value]) => value);
   return element("dl.facts", {}, ...shown.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))));
 }
 
-function text(title, content, kind = "verbatim") {
-  return content && element("section.text", {}, element("h3", {}, title), element(`pre.${kind}`, { tabindex: "0", "aria-label": title }, content));
+function text(title, content, kind = "verbatim", label = null) {
+  return content && element("section.text", {}, element("h3", {}, title, label && element("span.fault", {}, label)), element(`pre.${kind}`, { tabindex: "0", "aria-label": title }, content));
 }
 
 function timeline(found, row, attempts) {
@@ -164,7 +179,8 @@ function timeline(found, row, attempts) {
       continue;
     }
     const error = one.untrusted?.error;
-    const title = `${OUTCOMES[one.outcome] ?? one.outcome}${one.late ? ", too late to count" : ""}`;
+    const final = one.outcome === "dead" && one === attempts.at(-1) && refused(row);
+    const title = `${final ? "Refused for good" : (OUTCOMES[one.outcome] ?? one.outcome)}${one.late ? ", too late to count" : ""}`;
     steps.push(step(one.outcome, title, one.started_at, `Attempt ${one.number}`, one.seconds, error && (error === before ? "The same error." : error)));
     before = error;
   }
@@ -185,7 +201,7 @@ function step(kind, title, moment, name = null, seconds = undefined, error = nul
   return element(
     `li.step.${kind}`,
     {},
-    element("div.step-line", {}, element("strong", {}, title), name && element("span", {}, name), element("time", { datetime: moment, title: exactly(moment), "data-fixed": true }, exactly(moment)), seconds !== undefined && element("span", {}, duration(seconds))),
+    element("div.step-line", {}, element("strong", {}, title), name && element("span", {}, name), exactTime(moment), seconds !== undefined && element("span", {}, duration(seconds))),
     error && element("p.step-error", {}, error),
   );
 }

@@ -11,23 +11,28 @@ from importlib.resources import files
 from typing import Final
 
 MODULES: Final = (
+    "address.js",
     "dom.js",
     "results.js",
     "times.js",
+    "prose.js",
     "tooltip.js",
     "rows.js",
+    "toasts.js",
     "http_client.js",
     "host_client.js",
     "notification_list.js",
     "table.js",
     "details.js",
-    "requeue.js",
+    "changes.js",
+    "chart.js",
     "overview.js",
-    "toasts.js",
     "channels.js",
+    "causes.js",
     "filters.js",
-    "address.js",
+    "notifications.js",
     "sign_in.js",
+    "tabs.js",
     "main.js",
 )
 """Each after those that it imports from."""
@@ -73,16 +78,24 @@ class PageFile:
 
 @cache
 def page_files(max_attempts: int) -> dict[str, PageFile]:
-    """The page for a browser, by name; the one without a name is the page itself.
+    """The page for a browser, by name; the one without a name is the page itself, and `n/` the same one level
+    below.
 
     The names are relative to it, and so is `mcp`, which its script asks.
     """
     return {
         "": PageFile("text/html; charset=utf-8", _html(max_attempts).encode()),
+        "n/": PageFile("text/html; charset=utf-8", _one_level_below(_html(max_attempts)).encode()),
         "ui/page.css": PageFile("text/css; charset=utf-8", _read("page.css").encode()),
         "ui/page.js": PageFile("text/javascript; charset=utf-8", _script().encode()),
         "ui/icon.svg": PageFile("image/svg+xml", _read("icon.svg").encode()),
     }
+
+
+def _one_level_below(html: str) -> str:
+    """The same page with addresses that lead to where its files are."""
+    below = html.replace('data-root="./"', 'data-root="../"', 1)
+    return re.sub(r'(href|src)="ui/', r'\1="../ui/', below)
 
 
 @cache

@@ -14,6 +14,14 @@ export function element(what, attributes = {}, ...children) {
   return made;
 }
 
+/** An element of a drawing. */
+export function svg(tag, attributes = {}, ...children) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, String(value));
+  made.append(...children);
+  return made;
+}
+
 /** The element with this id, which must exist. */
 export function byId(id) {
   return document.getElementById(id);

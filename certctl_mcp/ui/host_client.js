@@ -142,7 +142,7 @@ export class HostClient {
   }
 }
 
-const READ_ONLY_TOOLS = new Set(["list_notifications", "get_notification", "dashboard_summary", "delivery_report", "list_channels"]);
+const READ_ONLY_TOOLS = new Set(["list_notifications", "get_notification", "dashboard_summary", "delivery_report", "list_channels", "diagnose_dead_letters"]);
 
 let inViewport = true;
 

@@ -1,9 +1,14 @@
 // The connection to the server of a page in a browser: MCP over HTTP, and a subscription.
 
+import { root } from "./address.js";
 import { RateLimitedError, ToolError, UnauthorizedError, UnreachableError } from "./results.js";
 
 const VERSION = "2026-07-28";
 const KEY = "certctl-api-key";
+const STAYS = "certctl-stays-signed-in";
+/** Only says that there is a cookie, which a script can't see. */
+const PAGE = { "X-Requested-With": "certctl-page" };
+/** Without it the server ignores the cookie. */
 const REQUEST_META = {
   "io.modelcontextprotocol/protocolVersion": VERSION,
   "io.modelcontextprotocol/clientInfo": { name: "certctl-page", version: "1" },
@@ -17,27 +22,64 @@ const MAX_WAIT = 5;
 
 export class HttpClient {
   #last = 0;
-  #endpoint = new URL("mcp", document.baseURI);
+  #endpoint = new URL("mcp", root());
+  #session = new URL("api/v1/auth/session", root());
 
-  get key() {
+  get #key() {
     return sessionStorage.getItem(KEY);
   }
 
-  set key(given) {
+  set #key(given) {
     if (given) sessionStorage.setItem(KEY, given);
     else sessionStorage.removeItem(KEY);
   }
 
-  /** Keep `key` if the server accepts it. Throws why not. */
-  async signIn(key) {
-    const before = this.key;
-    this.key = key;
+  /** Whether there is anything to sign out of. */
+  get signedIn() {
+    return this.#key !== null || localStorage.getItem(STAYS) !== null;
+  }
+
+  /** Keep `key` in this tab if the server accepts it, or a cookie instead of it. Throws why not. */
+  async signIn(key, stay) {
+    this.#key = key;
     try {
       await this.tools();
+      if (stay) await this.#stay(key);
     } catch (failure) {
-      this.key = before;
+      this.#key = null;
       throw failure;
     }
+  }
+
+  /** Forget the key and the cookie. */
+  async signOut() {
+    const stayed = localStorage.getItem(STAYS) !== null;
+    const headers = this.#credentials;
+    this.forget();
+    if (stayed) await fetch(this.#session, { method: "DELETE", headers }).catch(() => {});
+  }
+
+  /** The server accepts neither the key nor the cookie any more. */
+  forget() {
+    this.#key = null;
+    localStorage.removeItem(STAYS);
+  }
+
+  async #stay(key) {
+    const response = await fetch(this.#session, { method: "POST", headers: { Authorization: `Bearer ${key}` } });
+    if (!response.ok) throw new UnreachableError("The server accepts the key, but set no cookie.");
+    this.#key = null;
+    try {
+      await this.tools();
+      localStorage.setItem(STAYS, "yes");
+    } catch {
+      // A proxy that changes the host name makes the page another origin, which may not use the cookie.
+      this.#key = key;
+    }
+  }
+
+  get #credentials() {
+    return { ...PAGE, ...(this.#key && { Authorization: `Bearer ${this.#key}` }) };
   }
 
   /** The result of a tool call. */
@@ -112,7 +154,7 @@ export class HttpClient {
           "MCP-Protocol-Version": VERSION,
           "Mcp-Method": method,
           ...headers,
-          ...(this.key && { Authorization: `Bearer ${this.key}` }),
+          ...this.#credentials,
         },
         body: JSON.stringify(body),
         cache: "no-store",
@@ -122,7 +164,7 @@ export class HttpClient {
       if (signal?.aborted) throw failure;
       throw new UnreachableError("the server can't be reached");
     }
-    if (response.status === 401) throw new UnauthorizedError(this.key ? "This key is not accepted." : "");
+    if (response.status === 401) throw new UnauthorizedError(this.#key ? "This key is not accepted." : "");
     if (response.status === 403) throw new ToolError("This key does not allow that.");
     if (response.status >= 500) throw new UnreachableError(`the server answered ${response.status}`);
     return response;

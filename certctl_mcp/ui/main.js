@@ -1,41 +1,39 @@
-// The page: connects the parts of the screen, the server and the open tab.
+// The page: connects the parts of the screen, the server and the open view.
 
-import { ToolError, UnauthorizedError, aborted, facts } from "./results.js";
-import { filterOf, notificationOf, queryOf } from "./address.js";
+import { addressOf, notificationOf, viewOf } from "./address.js";
+import { Causes } from "./causes.js";
+import { Changes } from "./changes.js";
 import { Channels } from "./channels.js";
 import { Details } from "./details.js";
-import { arrange, byId, counted, element, grouped } from "./dom.js";
-import { Filters } from "./filters.js";
+import { byId, counted, grouped } from "./dom.js";
 import { HostClient, observeVisibility } from "./host_client.js";
-import { NotificationList } from "./notification_list.js";
-import { RequeueTracker, toast } from "./toasts.js";
 import { HttpClient, sleep } from "./http_client.js";
+import { Notifications } from "./notifications.js";
 import { Overview } from "./overview.js";
-import { Requeuer } from "./requeue.js";
-import { RowMaker, requeueable } from "./rows.js";
+import { UnauthorizedError, aborted, facts } from "./results.js";
 import { SignIn } from "./sign_in.js";
-import { NotificationTable } from "./table.js";
+import { Tabs, bindKeys } from "./tabs.js";
 import { updateTimes, setTimeZone } from "./times.js";
+import { RequeueTracker, toast } from "./toasts.js";
 import { close as closeTooltip, setUpTooltip } from "./tooltip.js";
 
 const MIN_INTERVAL = 600;
 /** Milliseconds between two refreshes of everything, however many changes arrive. */
+const LISTS = new Set(["all", "dead"]);
+const { title: TITLE } = document;
 
 class Page {
   #hosted = document.documentElement.dataset.host === "app";
   #server = this.#hosted ? new HostClient((method, params) => this.#fromHost(method, params)) : new HttpClient();
-  #tab = "all";
-  #grouped = false;
-  #listings = new Map();
+  #view = "all";
   #dead = null;
   #session = new AbortController();
+  #ready = false;
   #dirty = false;
   #refreshing = false;
   #silent = false;
-  #requeues = true;
+  #may = { requeue: true, settle: true };
   #details;
-  #end;
-  #foot = byId("foot");
 
   #call = async (tool, given, signal) => facts(await this.#ask(tool, given, signal));
   #ask = async (tool, given, signal) => {
@@ -44,7 +42,7 @@ class Page {
     } catch (failure) {
       if (failure instanceof UnauthorizedError) {
         // A key that was revoked is not tried again by every request.
-        this.#server.key = null;
+        this.#server.forget();
         this.#signIn(failure.message);
       }
       throw failure;
@@ -55,78 +53,91 @@ class Page {
     const page = this;
     const actions = {
       get requeues() {
-        return page.#requeues;
+        return page.#may.requeue;
       },
-      open: (row) => {
-        closeTooltip();
-        this.#details.open(row);
-        this.#remember(this.#tab);
+      get settles() {
+        return page.#may.settle;
       },
-      closed: () => this.#remember(this.#tab),
+      links: !this.#hosted,
+      open: (row) => this.#openDetails(row),
+      closed: () => this.#closedDetails(),
       requeue: (row, button) => this.#requeue(row, button),
-      choose: (row, yes) => this.#choose([row], yes),
-      chooseAll: (rows, yes) => this.#choose(rows ?? this.#listing.rows.filter(requeueable), yes),
+      settle: (row) => this.#change("settle", { ids: [row.id] }),
       whole: async (row, signal) => {
         if (!row.cut) return row.untrusted.last_error;
         const { notification } = await this.#call("get_notification", { id: row.id }, signal);
         return notification.untrusted.last_error ?? row.untrusted.last_error;
       },
-      seen: () => this.#refreshSeen(),
+      change: (action, chosen) => this.#change(action, chosen),
+      test: (channel) => this.channels.test(channel),
+      show: (filter) => this.#open(this.notifications.adopt(filter)),
+      narrowed: () => this.#open(this.#view),
     };
-    this.filters = new Filters(() => this.#open(this.#tab));
+    this.tabs = new Tabs((view) => this.#open(view));
+    this.notifications = new Notifications(this.#call, actions);
     this.overview = new Overview(this.#ask);
-    this.requeuer = new Requeuer(this.#call);
-    this.channels = new Channels(this.#call);
+    this.channels = new Channels(this.#call, () => this.#channelsChanged());
+    this.changes = new Changes(this.#call, (channel) => this.channels.warningOf(channel));
+    this.causes = new Causes(this.#call, this.channels, actions);
     this.signIn = new SignIn(
-      (key) => this.#server.signIn(key),
-      () => this.#signedIn(),
+      (key, stay) => this.#server.signIn(key, stay),
+      () => this.#begin(),
     );
     this.tracker = new RequeueTracker(this.#call, actions.open);
-    this.#details = new Details(this.#call, actions);
-    this.table = new NotificationTable(new RowMaker(actions), actions);
+    this.#details = new Details(this.#ask, actions);
     this.#bind();
-    this.#server.key !== undefined && (byId("sign-out").hidden = !this.#server.key);
-  }
-
-  get #listing() {
-    return this.#listings.get(this.#tab);
   }
 
   async start() {
     updateTimes();
     setUpTooltip();
-    if (this.#hosted) {
-      observeVisibility();
-      const greeting = await this.#server.start();
-      this.#applyContext(greeting.hostContext ?? {});
-      this.#server.reportHeight();
-      this.#silent = !greeting.hostCapabilities?.serverTools;
+    if (!this.#hosted) {
+      window.addEventListener("popstate", () => this.#ready && this.#restore());
+      this.tabs.select(viewOf(location.search).view ?? "all");
+      return this.#begin();
     }
-    if (this.#hosted) {
-      this.#open(this.#tab);
-    } else {
-      this.#restore();
-      window.addEventListener("popstate", () => this.#restore());
-    }
+    observeVisibility();
+    const greeting = await this.#server.start();
+    this.#applyContext(greeting.hostContext ?? {});
+    this.#server.reportHeight();
+    this.#silent = this.notifications.silent = !greeting.hostCapabilities?.serverTools;
+    if (this.#silent) this.tabs.keepLists();
+    this.#ready = true;
+    this.#open(this.#view);
     if (!this.#silent) this.#startSession();
+  }
+
+  /** Ask for the counts alone first: whoever is not signed in should cost one request. */
+  async #begin() {
+    this.#session = new AbortController();
+    try {
+      await this.#summarize(this.#session.signal);
+    } catch (failure) {
+      if (failure instanceof UnauthorizedError) return;
+    }
+    this.#ready = true;
+    byId("sign-out").hidden = !this.#server.signedIn;
+    this.#restore();
+    this.#startSession();
   }
 
   /** Start everything that runs until the person signs out. */
   #startSession() {
-    this.#session = new AbortController();
     const { signal } = this.#session;
+    this.overview.report(true);
     this.#changed();
     this.#server.watch(() => this.#changed(), (connected) => this.#setConnected(connected), signal);
     this.#server.tools(signal).then(
       (names) => {
-        this.#requeues = names === null || names.includes("requeue_notification");
-        this.channels.pauses = names === null || names.includes("pause_channel");
-        this.#render();
+        const may = (name) => names === null || names.includes(name);
+        this.#may = { requeue: may("requeue_notification"), settle: may("mark_notifications_read") };
+        byId("selection-settle").hidden = !this.#may.settle;
+        // Whether a host's caller may delete isn't known, and most may not.
+        byId("selection-purge").hidden = !names?.includes("purge_notifications");
+        this.causes.may = { ...this.#may, test: may("send_test_notification") };
+        this.channels.may = { pause: may("pause_channel"), test: may("send_test_notification") };
+        for (const view of [this.notifications, this.causes, this.channels]) view.render();
       },
-      () => {},
-    );
-    this.#call("list_channels", {}, signal).then(
-      ({ channels }) => this.filters.offer(channels.map((channel) => channel.name), []),
       () => {},
     );
   }
@@ -138,105 +149,83 @@ class Page {
     if (!connected) this.#changed();
   }
 
-  // ---- Tabs and filters
+  #channelsChanged() {
+    this.notifications.offer(this.channels.names);
+    this.causes.render();
+  }
 
-  /** Put what is shown into the address. Back returns to the tab before, not to each keystroke. */
-  #remember(tab) {
+  // ---- Views and addresses
+
+  get #state() {
+    return { view: this.#view, ...this.notifications.state(this.#view) };
+  }
+
+  /** Put what is shown into the address. Back returns to the view before, not to each keystroke. */
+  #remember() {
     if (this.#hosted) return;
-    const address = location.pathname + queryOf(tab, this.filters.for(tab), this.#details.id);
+    const address = addressOf(this.#state, this.#details.id);
     if (address === location.pathname + location.search) return;
-    history[tab === this.#tab ? "replaceState" : "pushState"](null, "", address);
+    const same = viewOf(location.search).view === this.#view;
+    history[same ? "replaceState" : "pushState"](null, "", address);
   }
 
-  /** Show what the address says. */
+  /** Show what the address says; without a view, the causes while there are dead letters. */
   #restore() {
-    this.#open(this.filters.adopt(filterOf(location.search)), { remember: false });
-    const linked = notificationOf(location.search);
+    const { view, filter, oldestFirst } = viewOf(location.search);
+    const fitting = this.notifications.adopt(filter, oldestFirst);
+    const narrowed = Object.keys(filter).length > 0;
+    const usual = narrowed ? fitting : this.#dead ? "causes" : "all";
+    this.#open(view === null || (view === "all" && narrowed) ? usual : view, { remember: false });
+    const linked = notificationOf(location);
     if (linked === null) this.#details.close();
-    else this.#details.openId(linked);
+    else if (linked !== this.#details.id) this.#details.openId(linked);
   }
 
-  /** Show a tab with the current filters: what is known at once, and updates when they arrive. */
-  #open(tab, { remember = true } = {}) {
+  /** Show a view with the current filters: what is known at once, and updates when they arrive. */
+  #open(view, { remember = true } = {}) {
     closeTooltip();
-    if (remember) this.#remember(tab);
-    if (tab !== this.#tab) this.#listing?.drop();
-    this.#tab = tab;
-    const filter = this.filters.for(tab);
-    const known = this.#listing;
-    if (JSON.stringify(known?.filter) !== JSON.stringify(filter)) {
-      known?.drop();
-      this.#listings.set(tab, this.#newListing(tab, filter));
+    this.#view = view;
+    if (remember) this.#remember();
+    this.tabs.select(view);
+    const lists = LISTS.has(view);
+    byId("opening").hidden = true;
+    byId("notifications").hidden = byId("arrangement").hidden = !lists;
+    for (const name of ["causes", "channels"]) byId(name).hidden = name !== view;
+    if (lists) {
+      this.notifications.show(view);
     } else {
-      known.revive();
+      this.notifications.leave();
+      this.#refreshView();
     }
-    for (const button of byId("tabs").children) {
-      const selected = button.dataset.tab === tab;
-      button.setAttribute("aria-selected", String(selected));
-      button.tabIndex = selected ? 0 : -1;
-    }
-    byId("panel").setAttribute("aria-labelledby", `tab-${tab}`);
-    this.filters.forTab(tab);
-    this.#render();
-    if (!this.#silent) this.#listing.refresh((segment) => this.table.shows(segment.rows));
   }
 
-  #newListing(tab, filter) {
-    const listing = new NotificationList(this.#call, filter, () => this.#listing === listing && this.#render());
-    return listing;
+  #openDetails(row) {
+    closeTooltip();
+    const before = this.#details.id;
+    this.#details.open(row);
+    if (this.#hosted) return;
+    // Back closes it, however many were looked at.
+    history[before === null ? "pushState" : "replaceState"]({ opened: true }, "", addressOf(this.#state, row.id));
+  }
+
+  #closedDetails() {
+    if (this.#hosted || notificationOf(location) === null || !this.#ready) return;
+    if (history.state?.opened) history.back();
+    else history.replaceState(null, "", addressOf(this.#state));
   }
 
   #bind() {
-    const tabs = byId("tabs");
-    tabs.addEventListener("click", (event) => {
-      const { tab } = event.target.closest("[data-tab]")?.dataset ?? {};
-      if (tab) this.#open(tab);
+    bindKeys({
+      search: () => {
+        if (!LISTS.has(this.#view)) this.#open("all");
+        this.notifications.search();
+      },
+      move: (step) => LISTS.has(this.#view) && this.notifications.move(step),
     });
-    tabs.addEventListener("keydown", (event) => {
-      const names = ["all", "dead"];
-      const to = { ArrowLeft: names[0], ArrowRight: names[1], Home: names[0], End: names[1] }[event.key];
-      if (!to) return;
-      event.preventDefault();
-      this.#open(to);
-      byId(`tab-${to}`).focus();
-    });
-    byId("arrangement").addEventListener("click", (event) => {
-      const { arrangement } = event.target.dataset;
-      if (!arrangement) return;
-      this.#grouped = arrangement === "grouped";
-      for (const button of byId("arrangement").children) button.setAttribute("aria-pressed", String(button.dataset.arrangement === arrangement));
-      this.#render();
-    });
-    byId("more").addEventListener("click", () => this.#more());
-    this.#end = new IntersectionObserver((entries) => entries.at(-1).isIntersecting && this.#more(), {
-      rootMargin: "0px 0px 900px 0px",
-      scrollMargin: "0px 0px 900px 0px",
-    });
-    this.#end.observe(this.#foot);
-    byId("selection-clear").addEventListener("click", () => {
-      this.#listing.choose(null, false);
-      this.#render();
-      byId("list").focus({ preventScroll: true });
-    });
-    byId("select-matching").addEventListener("click", () => {
-      this.#listing.choose("everything", true);
-      this.#render();
-      byId("selection-requeue").focus();
-    });
-    byId("selection-requeue").addEventListener("click", () => this.#requeueMany());
-    byId("sign-out").addEventListener("click", () => {
-      this.#server.key = null;
+    byId("sign-out").addEventListener("click", async () => {
+      await this.#server.signOut();
       this.#signIn("");
     });
-  }
-
-  async #more() {
-    const listing = this.#listing;
-    if (this.#silent || !listing?.continues || listing.failure) return;
-    await listing.more();
-    // The observer only reports changes: what stayed in view must be observed again.
-    this.#end.unobserve(this.#foot);
-    this.#end.observe(this.#foot);
   }
 
   // ---- Changes
@@ -248,9 +237,9 @@ class Page {
     const { signal } = this.#session;
     while (this.#dirty && !signal.aborted) {
       this.#dirty = false;
-      for (const listing of this.#listings.values()) listing.spoil();
+      this.notifications.spoil();
       await Promise.allSettled([
-        this.#listing.refresh((segment) => this.#grouped || this.table.shows(segment.rows)),
+        this.#refreshView(),
         this.#summarize(signal),
         this.tracker.refresh(),
         this.#details.refresh(),
@@ -264,6 +253,11 @@ class Page {
     if (this.#dirty && !this.#session.signal.aborted) this.#changed();
   }
 
+  #refreshView() {
+    if (LISTS.has(this.#view)) return this.notifications.refresh();
+    return this.#view === "causes" ? this.causes.refresh() : undefined;
+  }
+
   async #summarize(signal) {
     const summary = await this.#call("dashboard_summary", {}, signal);
     this.overview.show(summary);
@@ -271,108 +265,58 @@ class Page {
     byId("count-all").textContent = grouped(counts.reduce((sum, count) => sum + count, 0));
     const dead = summary.notifications_dead;
     byId("count-dead").textContent = grouped(dead);
+    document.title = dead ? `(${grouped(dead)}) ${TITLE}` : TITLE;
     if (this.#dead !== null && dead > this.#dead) toast(`${counted(dead - this.#dead, "new dead letter")}.`, "bad");
     this.#dead = dead;
   }
 
-  #refreshSeen() {
-    const listing = this.#listing;
-    if (this.#silent || listing?.segments.every((segment) => !segment.stale)) return;
-    listing.refresh((segment) => this.table.shows(segment.rows));
-  }
-
   // ---- Actions
-
-  #choose(rows, yes) {
-    this.#listing.choose(rows, yes);
-    this.#render();
-  }
 
   async #requeue(row, button) {
     button.disabled = true;
     button.setAttribute("aria-busy", "true");
     const next = button.closest("tr")?.nextElementSibling;
+    let requeued = false;
     try {
-      await this.requeuer.one(row.id);
-      this.tracker.add(row);
-      this.#listing.choose([row], false);
-      toast("Requeued. The first attempt is made at once.", "good");
-      if (button.closest(".list")) (next?.querySelector("[data-control]") ?? byId("list")).focus({ preventScroll: true });
+      requeued = await this.changes.requeueOne(row);
+      if (requeued) {
+        this.tracker.add(row);
+        this.notifications.deselect(row);
+        toast("Requeued. The first attempt is made at once.", "good");
+        if (button.closest(".list")) (next?.querySelector("[data-control=open]") ?? byId("list")).focus({ preventScroll: true });
+      }
     } catch (failure) {
       if (!aborted(failure)) toast(failure.message, "bad");
+    }
+    if (!requeued) {
       button.disabled = false;
       button.removeAttribute("aria-busy");
     }
     this.#changed();
   }
 
-  async #requeueMany() {
-    const listing = this.#listing;
-    const which = listing.everything ? listing.filter : { ids: [...listing.chosen] };
+  /** Whether anything was done. */
+  async #change(action, chosen) {
+    let told = null;
     try {
-      const told = await this.requeuer.many(which);
-      if (told === null) return;
-      listing.choose(null, false);
-      toast(told, "good");
-      this.#render();
-      byId("list").focus({ preventScroll: true });
+      told = await this.changes.many(action, chosen);
+      if (told !== null) toast(told, "good");
     } catch (failure) {
       toast(failure.message, "bad");
     }
+    if (told !== null && this.#view === "causes") this.causes.refresh(true);
     this.#changed();
-  }
-
-  // ---- Rendering
-
-  #render() {
-    const listing = this.#listing;
-    this.table.render(listing, this.#grouped);
-    this.filters.offer(listing.rows.map((row) => row.untrusted.channel), listing.rows.map((row) => row.untrusted.type));
-    arrange(byId("list"), [this.#notice(listing), listing.loaded ? this.table.element : null, this.#foot].filter(Boolean));
-    byId("list").setAttribute("aria-busy", String(listing.unknown && !listing.failure));
-    byId("shown").textContent = listing.loaded ? `${grouped(listing.loaded)} of ${counted(Math.max(listing.total, listing.loaded), "notification")}` : "";
-    byId("more").hidden = !listing.continues;
-    this.#renderSelection(listing);
-  }
-
-  #notice(listing) {
-    if (listing.failure && !(listing.failure instanceof UnauthorizedError)) {
-      const refused = listing.failure instanceof ToolError;
-      return element("p.notice.bad", { role: "alert" }, refused ? listing.failure.message : `No answer: ${listing.failure.message}.`);
-    }
-    if (listing.unknown) return element("p.notice.waiting", {}, "Loading…");
-    if (listing.loaded) return null;
-    const narrowed = this.filters.any || (this.#tab === "all" && listing.filter.status);
-    if (narrowed) return element("p.notice", {}, "Nothing matches these filters.");
-    return element("p.notice", {}, this.#tab === "dead" ? "No dead letters. Everything was delivered, is being retried, or was settled." : "No notifications yet.");
-  }
-
-  #renderSelection(listing) {
-    const chosen = listing.chosen.size;
-    byId("selection").hidden = chosen === 0 && !listing.everything;
-    const all = listing.everything ? listing.total : chosen;
-    byId("selection-text").textContent = `${grouped(all)} chosen`;
-    const open = listing.rows.filter(requeueable).length;
-    const offered = this.#tab === "dead" && !listing.everything && chosen === open && listing.continues;
-    byId("select-matching").hidden = !offered;
-    byId("select-matching").textContent = `Choose all ${grouped(listing.total ?? 0)} that match`;
-  }
-
-  #signedIn() {
-    byId("sign-out").hidden = false;
-    this.#listings.clear();
-    this.#open(this.#tab);
-    this.#startSession();
+    return told !== null;
   }
 
   #signIn(problem) {
     this.#session.abort();
-    for (const listing of this.#listings.values()) listing.drop();
-    this.#listings.set(this.#tab, this.#newListing(this.#tab, this.filters.for(this.#tab)));
+    this.#ready = false;
     this.#dead = null;
-    this.#render();
-    byId("figures").replaceChildren();
-    byId("uncounted").textContent = "";
+    document.title = TITLE;
+    for (const view of [this.notifications, this.causes, this.channels]) view.clear();
+    this.#details.close();
+    for (const name of ["figures", "deliveries-line", "uncounted", "count-all", "count-dead", "report", "chart"]) byId(name).replaceChildren();
     byId("sign-out").hidden = true;
     byId("link-state").dataset.state = "lost";
     byId("link-text").textContent = "Signed out";
@@ -383,9 +327,9 @@ class Page {
 
   #fromHost(method, params) {
     if (method === "ui/notifications/tool-input") {
-      this.#open(this.filters.adopt(params.arguments ?? {}));
+      this.#open(this.notifications.adopt(params.arguments ?? {}));
     } else if (method === "ui/notifications/tool-result") {
-      if (this.#silent && params.structuredContent?.notifications) this.#listing.adopt(params.structuredContent);
+      if (this.#silent && params.structuredContent?.notifications) this.notifications.adoptResult(params.structuredContent);
     } else if (method === "ui/notifications/host-context-changed") {
       this.#applyContext(params);
     } else if (method === "ui/resource-teardown") {

@@ -27,9 +27,10 @@ export class NotificationList {
   #changed;
 
   /** `call` calls a tool; `changed` is called when there is something new to show. */
-  constructor(call, filter, changed) {
+  constructor(call, filter, oldestFirst, changed) {
     this.#call = call;
     this.filter = filter;
+    this.oldestFirst = oldestFirst;
     this.#changed = changed;
   }
 
@@ -142,7 +143,7 @@ export class NotificationList {
   async #page(cursor, signal) {
     const notifications = [];
     do {
-      const wanted = { ...this.filter, form: "detailed", limit: PAGE - notifications.length };
+      const wanted = { ...this.filter, ...(this.oldestFirst && { oldest_first: true }), form: "detailed", limit: PAGE - notifications.length };
       const part = await this.#call("list_notifications", { ...wanted, ...(cursor !== undefined && { cursor }) }, signal);
       signal.throwIfAborted();
       this.total = part.total;

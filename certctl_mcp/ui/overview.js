@@ -1,11 +1,13 @@
 // The numbers of the dashboard, and a report of deliveries over a period.
 
-import { aborted, chartImage, facts } from "./results.js";
+import { OUTCOMES, chart } from "./chart.js";
 import { byId, counted, element, grouped } from "./dom.js";
-import { duration, time } from "./times.js";
+import { aborted, extra, facts } from "./results.js";
+import { duration, time, zoneName } from "./times.js";
 
 const REPORT_AGE = 15_000;
 /** Milliseconds for which a report is kept while changes arrive. */
+const WIDEST_CHART = 720;
 
 export class Overview {
   #ask;
@@ -13,11 +15,14 @@ export class Overview {
   #reported = 0;
   #request = null;
   #panel = byId("deliveries");
+  #timeline = null;
+  #label = "";
 
   /** `ask` returns a tool's whole result. */
   constructor(ask) {
     this.#ask = ask;
     this.#panel.addEventListener("toggle", () => this.report(true));
+    new ResizeObserver(() => this.#draw()).observe(byId("chart"));
     byId("period").addEventListener("click", (event) => {
       const { period } = event.target.dataset;
       if (!period) return;
@@ -62,7 +67,12 @@ export class Overview {
       if (signal.aborted) return;
       const report = facts(result);
       byId("deliveries-line").textContent = line(report, this.#period);
-      if (open) byId("report").replaceChildren(...body(report, chartImage(result), this.#period));
+      this.#timeline = report.all.attempts ? extra(result, "timeline") : null;
+      this.#label = `Attempts over the last ${PERIODS[this.#period]} by outcome: ${told(report.all)}.`;
+      if (open) {
+        byId("report").replaceChildren(...body(report));
+        this.#draw();
+      }
     } catch (failure) {
       if (aborted(failure)) return;
       if (signal.aborted) return;
@@ -71,23 +81,38 @@ export class Overview {
     }
     byId("report").removeAttribute("aria-busy");
   }
+
+  #draw() {
+    const place = byId("chart");
+    place.hidden = !this.#timeline;
+    if (!this.#timeline || !this.#panel.open) return;
+    const width = Math.min(place.clientWidth, WIDEST_CHART);
+    const found = new Set(this.#timeline.steps.flatMap((step) => Object.keys(step)));
+    const legend = OUTCOMES.filter(([name]) => found.has(name)).map(([name, words]) => element("li", {}, element(`span.swatch.${name}`), words));
+    place.replaceChildren(
+      element("figcaption", {}, element("ul.legend", { "aria-hidden": "true" }, ...legend), element("span.note", {}, `attempts by their beginning, ${zoneName()}`)),
+      chart(this.#timeline, width, this.#label),
+    );
+  }
 }
 
 const PERIODS = { "24h": "24 hours", "7d": "7 days", "30d": "30 days" };
 
-function line({ all }, period) {
-  if (!all.attempts) return `none in ${PERIODS[period]}`;
-  return `${percent(all.success_rate)} of ${counted(all.attempts, "attempt")} delivered in ${PERIODS[period]}`;
+/** What became of the alerts first: attempts that were repeated are no reason to be frightened. */
+function line({ alerts, all }, period) {
+  const words = [["delivered", "delivered"], ["trying", "still trying"], ["dead", "dead"], ["undelivered", "without a notifier"], ["settled", "settled"]];
+  const fates = words.filter(([fate]) => alerts[fate]).map(([fate, word]) => `${grouped(alerts[fate])} ${word}`);
+  if (!fates.length && !all.attempts) return `none in ${PERIODS[period]}`;
+  return `alerts of the last ${PERIODS[period]}: ${fates.join(", ") || "none"} (${counted(all.attempts, "attempt")})`;
 }
 
-function body(report, chart, period) {
+function body(report) {
   if (!report.all.attempts) return [element("p.note", {}, report.note ?? "Nothing was attempted.")];
   const rows = report.channels.map((one) => figures(one.untrusted.channel, one));
   return [
-    chart && element("img.chart", { src: chart, alt: `Attempts over the last ${PERIODS[period]} by outcome: ${told(report.all)}.`, width: 760, height: 360 }),
     element(
       "div.report-table",
-      { tabindex: "0", role: "region", "aria-label": "Deliveries by channel" },
+      { tabindex: "0", role: "region", "aria-label": "Attempts by channel" },
       element(
         "table",
         {},
@@ -96,7 +121,7 @@ function body(report, chart, period) {
       ),
       report.more_channels && element("p.note", {}, `${counted(report.more_channels, "more channel")}.`),
     ),
-  ].filter(Boolean);
+  ];
 }
 
 function figures(name, one) {

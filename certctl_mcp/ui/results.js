@@ -23,10 +23,9 @@ export function facts(result) {
   return result.structuredContent ?? JSON.parse(textOf(result) || "{}");
 }
 
-/** The first image of a result, as a URL for <img>. */
-export function chartImage(result) {
-  const block = result.content?.find((one) => one.type === "image" && one.mimeType === "image/png");
-  return block && /^[A-Za-z0-9+/=]+$/.test(block.data) ? `data:image/png;base64,${block.data}` : null;
+/** What a result brings for the page alone: the steps of a chart, or what comes next for a notification. */
+export function extra(result, name) {
+  return result._meta?.[`certctl/${name}`] ?? null;
 }
 
 /** Whether `failure` is only that the caller no longer waits. */

@@ -7,7 +7,7 @@ import { attachTooltip } from "./tooltip.js";
 /** The statuses from which a notification can be requeued; one that was not delivered can be, too. */
 const REQUEUEABLE = new Set(["dead", "failed"]);
 
-const ATTEMPTS = document.documentElement.dataset.maxAttempts;
+const ATTEMPTS = Number(document.documentElement.dataset.maxAttempts);
 
 export function requeueable(row) {
   return REQUEUEABLE.has(row.status) || undelivered(row);
@@ -16,6 +16,11 @@ export function requeueable(row) {
 /** Counts as sent, but was not delivered. */
 export function undelivered(row) {
   return row.status === "sent" && !row.sent_at;
+}
+
+/** Died although it had attempts left. */
+export function refused(row) {
+  return row.status === "dead" && (row.attempts ?? 0) < ATTEMPTS;
 }
 
 export function badge(row) {
@@ -28,7 +33,7 @@ export class RowMaker {
   #made = new Map();
   #actions;
 
-  /** `actions` has `open(row)`, `requeue(row)`, `choose(row, yes)`, `whole(row, signal)`, and `requeues`. */
+  /** `actions` has `open(row)`, `requeue(row, button)`, `choose(row, yes)`, `whole(row, signal)`, and `requeues`. */
   constructor(actions) {
     this.#actions = actions;
   }
@@ -40,13 +45,18 @@ export class RowMaker {
     if (known?.written !== written) {
       const shown = this.#make(row);
       if (known) keepFocus(known.shown, shown);
-      known = { written, shown };
+      known = { written, shown, row };
       this.#made.set(row.id, known);
     }
     const box = known.shown.querySelector("input[type=checkbox]");
     if (box) box.checked = chosen;
     known.shown.toggleAttribute("data-chosen", chosen);
     return known.shown;
+  }
+
+  /** The row with this id as it is shown, or undefined. */
+  row(id) {
+    return this.#made.get(id)?.row;
   }
 
   /** Forget all rows but those of these ids. */
@@ -58,7 +68,7 @@ export class RowMaker {
     const { type, channel, recipient, certificate_id: certificate, message } = row.untrusted;
     const heading = element(
       "button.link.type",
-      { type: "button", click: () => this.#actions.open(row), "data-control": "open" },
+      { type: "button", tabindex: -1, click: () => this.#actions.open(row), "data-control": "open" },
       words(type),
     );
     const can = this.#actions.requeues && requeueable(row);
@@ -77,11 +87,8 @@ export class RowMaker {
   }
 
   #standing(row) {
-    if (!requeueable(row)) return [];
-    // The REST interface has the stored count, which leaves out the attempt that a dead letter died of.
-    const made = row.attempts ?? (row.retry_count ?? 0) + (row.status === "dead" ? 1 : 0);
-    const refused = row.status === "dead" && made < ATTEMPTS;
-    const retries = element("span.retries", {}, refused ? "Refused for good" : `${made} of ${ATTEMPTS} attempts`);
+    if (!REQUEUEABLE.has(row.status)) return [];
+    const retries = element("span.retries", {}, refused(row) ? "Refused for good" : `${row.attempts ?? 0} of ${ATTEMPTS} attempts`);
     if (row.status === "dead") return [retries];
     return [retries, element("span.next", {}, row.next_retry_at ? time(row.next_retry_at, "next ") : "due now")];
   }
@@ -91,8 +98,9 @@ export class RowMaker {
     if (!error && !reason) return null;
     const shown = element(
       "button.error",
-      { type: "button", "data-control": "error", click: () => this.#actions.open(row) },
-      error || reason,
+      { type: "button", tabindex: -1, "data-control": "error", click: () => this.#actions.open(row) },
+      row.failure && element("span.fault", {}, row.failure),
+      element("span.raw", {}, error || reason),
     );
     attachTooltip(shown, (signal) => (error ? this.#actions.whole(row, signal) : reason));
     return shown;
@@ -101,6 +109,7 @@ export class RowMaker {
   #box(row) {
     return element("input", {
       type: "checkbox",
+      tabindex: -1,
       "data-control": "choose",
       "aria-label": `Choose ${words(row.untrusted.type)}, ${row.id}`,
       change: (event) => this.#actions.choose(row, event.target.checked),
@@ -112,6 +121,7 @@ export class RowMaker {
       "button.requeue",
       {
         type: "button",
+        tabindex: -1,
         "data-control": "requeue",
         "aria-label": `Requeue ${words(row.untrusted.type)}, ${row.id}`,
         click: (event) => this.#actions.requeue(row, event.currentTarget),
@@ -125,5 +135,11 @@ function keepFocus(before, after) {
   const control = before.contains(document.activeElement) && document.activeElement.dataset.control;
   if (!control) return;
   before.replaceWith(after);
+  makeTabbable(after, true);
   (after.querySelector(`[data-control="${control}"]`) ?? after.querySelector("[data-control=open]")).focus({ preventScroll: true });
+}
+
+/** Let the Tab key reach a row's controls, or pass them over. */
+export function makeTabbable(shown, yes) {
+  for (const control of shown.querySelectorAll("[data-control]")) control.tabIndex = yes ? 0 : -1;
 }

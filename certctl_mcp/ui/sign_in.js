@@ -8,14 +8,14 @@ export class SignIn {
   #button = byId("sign-in-button");
   #countdown;
 
-  /** `tryKey` resolves if the server accepts a key; `accepted` is called then. */
+  /** `tryKey(key, stay)` resolves if the server accepts a key; `accepted` is called then. */
   constructor(tryKey, accepted) {
     byId("sign-in-form").addEventListener("submit", async (event) => {
       event.preventDefault();
       this.#button.disabled = true;
       this.#say("");
       try {
-        await tryKey(byId("api-key").value.trim());
+        await tryKey(byId("api-key").value.trim(), byId("stay-signed-in").checked);
       } catch (failure) {
         if (failure instanceof RateLimitedError && failure.seconds) return this.#countDown(failure.seconds);
         this.#button.disabled = false;

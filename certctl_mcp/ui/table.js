@@ -1,7 +1,7 @@
 // The table of notifications, in parts that the browser renders only while they are in view.
 
 import { arrange, counted, element } from "./dom.js";
-import { requeueable } from "./rows.js";
+import { makeTabbable, requeueable } from "./rows.js";
 
 const COLUMNS = [
   ["choose", ""],
@@ -26,8 +26,14 @@ export class NotificationTable {
   #held = new WeakMap();
   #inSight = new Set();
   #watching;
+  #current = null;
+  #listing = null;
+  #created;
 
-  /** `actions` has `chooseAll(rows, yes)` and `seen()`, called when other parts come into view. */
+  /**
+   * `actions` has `open(row)`, `chooseAll(rows, yes)`, `order()`, which turns it around, and `seen()`, called
+   * when other parts come into view.
+   */
   constructor(maker, actions) {
     this.#maker = maker;
     this.#actions = actions;
@@ -37,12 +43,22 @@ export class NotificationTable {
       change: (event) => actions.chooseAll(null, event.target.checked),
     });
     const names = COLUMNS.map(([name, title]) => {
-      const content = name === "choose" ? this.#all : title;
+      const content = name === "choose" ? this.#all : name === "when" ? element("button.link", { type: "button", click: () => actions.order() }, title) : title;
       const label = name === "act" ? { "aria-label": "Action" } : {};
       return element(`th.${name}`, { role: "columnheader", scope: "col", ...label }, content);
     });
     this.#head = element("thead", { role: "rowgroup" }, element("tr", { role: "row" }, ...names));
     this.#table = element("table", { role: "table", "aria-label": "Notifications" }, this.#head);
+    this.#created = this.#head.querySelector(".when");
+    this.#table.addEventListener("click", (event) => this.#clicked(event));
+    this.#table.addEventListener("focusin", (event) => this.#make(event.target.closest("tr[data-id]")));
+    this.#table.addEventListener("keydown", (event) => {
+      const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+      if (step && event.target.closest("tr[data-id]")) {
+        event.preventDefault();
+        this.move(step);
+      }
+    });
     this.#watching = new IntersectionObserver((entries) => {
       for (const { target, isIntersecting } of entries) {
         if (isIntersecting) this.#inSight.add(target);
@@ -62,6 +78,31 @@ export class NotificationTable {
     return [...this.#inSight].some((part) => this.#held.get(part).some((row) => ids.has(row.id)));
   }
 
+  /** Move the focus by so many rows, beginning with the first one that can be seen. */
+  move(step) {
+    const rows = [...this.#table.querySelectorAll("tr[data-id]")];
+    const at = rows.indexOf(document.activeElement?.closest("tr[data-id]"));
+    const next = at < 0 ? rows.indexOf(this.#current) : at + step;
+    const to = rows[Math.max(0, Math.min(next, rows.length - 1))];
+    to?.querySelector("[data-control=open]").focus();
+    to?.scrollIntoView({ block: "nearest" });
+  }
+
+  /** One row at a time can be reached with Tab; the others with j, k and the arrow keys. */
+  #make(row) {
+    if (!row || row === this.#current) return;
+    if (this.#current) makeTabbable(this.#current, false);
+    this.#current = row;
+    makeTabbable(row, true);
+  }
+
+  #clicked(event) {
+    const shown = event.target.closest("tr[data-id]");
+    if (!shown || event.target.closest("button, input, a") || String(getSelection())) return;
+    this.#make(shown);
+    this.#actions.open(this.#maker.row(shown.dataset.id));
+  }
+
   render(listing, grouped) {
     this.#table.toggleAttribute("data-grouped", grouped);
     const parts = grouped ? this.#groups(listing) : this.#pieces(listing);
@@ -75,6 +116,16 @@ export class NotificationTable {
     }
     const rows = listing.rows;
     this.#maker.keep(new Set(rows.map((row) => row.id)));
+    if (listing !== this.#listing && this.#current && !this.#current.contains(document.activeElement)) {
+      makeTabbable(this.#current, false);
+      this.#current = null;
+    }
+    this.#listing = listing;
+    if (!this.#table.contains(this.#current)) {
+      const again = this.#current && this.#table.querySelector(`tr[data-id="${CSS.escape(this.#current.dataset.id)}"]`);
+      this.#make(again || this.#table.querySelector("tr[data-id]"));
+    }
+    this.#created.setAttribute("aria-sort", listing.oldestFirst ? "ascending" : "descending");
     const open = rows.filter(requeueable);
     const chosen = open.filter((row) => listing.chosen.has(row.id)).length;
     this.#all.checked = open.length > 0 && chosen === open.length;

@@ -1,4 +1,4 @@
-// Times, shown relative to now and kept current, with the exact time on hover.
+// Times: relative to now and kept current, or exact, in one local clock everywhere; UTC comes up on hover.
 
 import { element } from "./dom.js";
 
@@ -11,17 +11,27 @@ const STEPS = [
   [Infinity, "year", 86400 * 365],
 ];
 const RELATIVE = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "short" });
-const EXACT = { dateStyle: "medium", timeStyle: "medium" };
 const EVERY = 15_000;
 
+const FORMATS = {
+  exact: { dateStyle: "medium", timeStyle: "medium" },
+  clock: { hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
+  day: { day: "numeric", month: "short" },
+  zone: { hour: "2-digit", timeZoneName: "short" },
+};
+
 let zone;
-let exact = new Intl.DateTimeFormat(undefined, EXACT);
+let formats = made();
+
+function made(timeZone) {
+  return Object.fromEntries(Object.entries(FORMATS).map(([name, options]) => [name, new Intl.DateTimeFormat("en-GB", { ...options, timeZone })]));
+}
 
 /** The host may know its user's time zone better than the browser. */
 export function setTimeZone(name) {
   if (!name || name === zone) return;
   try {
-    exact = new Intl.DateTimeFormat(undefined, { ...EXACT, timeZone: name });
+    formats = made(name);
     zone = name;
   } catch {
     // An unknown name changes nothing.
@@ -35,15 +45,40 @@ export function distance(moment, now = Date.now()) {
   return RELATIVE.format(Math.trunc(seconds / length), unit);
 }
 
+/** Date and time to the second. */
 export function exactly(moment) {
-  return exact.format(new Date(moment));
+  return formats.exact.format(new Date(moment));
+}
+
+/** Hours and minutes. */
+export function clock(moment) {
+  return formats.clock.format(new Date(moment));
+}
+
+/** Day and month. */
+export function day(moment) {
+  return formats.day.format(new Date(moment));
+}
+
+/** The name of the clock's zone at a moment, such as GMT+1. */
+export function zoneName(moment = Date.now()) {
+  return formats.zone.formatToParts(new Date(moment)).find((part) => part.type === "timeZoneName").value;
+}
+
+function utc(moment) {
+  return `${new Date(moment).toISOString().slice(0, 19).replace("T", " ")} UTC`;
 }
 
 /** A <time> that says how long ago, or how long from now. */
 export function time(moment, prefix = "") {
-  const shown = element("time", { datetime: moment, title: exactly(moment) }, prefix + distance(moment));
+  const shown = element("time", { datetime: moment, title: `${exactly(moment)}\n${utc(moment)}` }, prefix + distance(moment));
   if (prefix) shown.dataset.prefix = prefix;
   return shown;
+}
+
+/** A <time> that says exactly when. */
+export function exactTime(moment) {
+  return element("time", { datetime: moment, title: utc(moment), "data-fixed": true }, exactly(moment));
 }
 
 /** A duration in seconds, with as many digits as are significant. */

@@ -77,6 +77,6 @@ export class RequeueTracker {
   #forget(id) {
     this.#rows.delete(id);
     this.#show();
-    byId("list").focus({ preventScroll: true });
+    byId("panel").focus({ preventScroll: true });
   }
 }

@@ -40,7 +40,9 @@ async function open(shown, whole) {
   asking = new AbortController();
   const { signal } = asking;
   const tip = byId("tip");
-  tip.textContent = shown.textContent;
+  // Without the label before it, which the text itself lacks.
+  const beginning = (shown.querySelector(".raw") ?? shown).textContent;
+  tip.textContent = beginning;
   tip.showPopover();
   shown.setAttribute("aria-describedby", tip.id);
   place();
@@ -50,7 +52,7 @@ async function open(shown, whole) {
     tip.textContent = text;
     place();
   } catch (failure) {
-    if (!aborted(failure)) tip.textContent = `${shown.textContent}\n(the rest could not be loaded: ${failure.message})`;
+    if (!aborted(failure)) tip.textContent = `${beginning}\n(the rest could not be loaded: ${failure.message})`;
   }
 }
 

@@ -1,4 +1,4 @@
-"""Pages of notifications, newest first. Keyset pagination keeps them stable while rows arrive."""
+"""Pages of notifications by age. Keyset pagination keeps them stable while rows arrive."""
 
 import base64
 import json
@@ -113,17 +113,23 @@ def _looked_up(column: "Column[str]", leading: set[ColumnElement[str]]) -> Colum
     return column if column in leading else unindexed(column)
 
 
-def page_query(wanted: NotificationFilter, limit: int, cursor: str | None) -> Select[Any]:
+def page_query(
+    wanted: NotificationFilter, limit: int, cursor: str | None, *, oldest_first: bool = False
+) -> Select[Any]:
     """One row more than the page holds, to know whether another page follows."""
     query = select(*NOTIFICATION)
     if cursor is not None:
         moment, notification_id = _decoded(cursor)
         last = tuple_(literal(moment, UtcDateTime), literal(notification_id, _n.id.type))
-        query = query.where(tuple_(_n.created_at, _n.id) < last)
-        if wanted.created_until is not None and moment < wanted.created_until:
-            # The cursor is the stricter condition, and SQLite would start its scan at the other one.
+        place = tuple_(_n.created_at, _n.id)
+        query = query.where(place > last if oldest_first else place < last)
+        # The cursor is the stricter condition, and SQLite would start its scan at the other one.
+        if oldest_first and wanted.created_from is not None and moment >= wanted.created_from:
+            wanted = wanted.model_copy(update={"created_from": None})
+        if not oldest_first and wanted.created_until is not None and moment < wanted.created_until:
             wanted = wanted.model_copy(update={"created_until": None})
-    return query.where(*conditions(wanted)).order_by(_n.created_at.desc(), _n.id.desc()).limit(limit + 1)
+    order = (_n.created_at, _n.id) if oldest_first else (_n.created_at.desc(), _n.id.desc())
+    return query.where(*conditions(wanted)).order_by(*order).limit(limit + 1)
 
 
 async def breakdown(connection: AsyncConnection, wanted: NotificationFilter) -> tuple[Share, ...]:
@@ -188,12 +194,19 @@ async def matching_ids(
 
 
 async def list_page(
-    connection: AsyncConnection, wanted: NotificationFilter, limit: int, cursor: str | None, skip: int = 0
+    connection: AsyncConnection,
+    wanted: NotificationFilter,
+    limit: int,
+    cursor: str | None,
+    skip: int = 0,
+    *,
+    oldest_first: bool = False,
 ) -> NotificationPage:
     if not 1 <= limit <= LARGEST_PAGE:
         raise ValueError(f"limit is {limit}; it must be from 1 to {LARGEST_PAGE}")
     wanted = await resolved(connection, wanted)
-    rows = (await connection.execute(page_query(wanted, limit, cursor).offset(skip or None))).all()
+    query = page_query(wanted, limit, cursor, oldest_first=oldest_first)
+    rows = (await connection.execute(query.offset(skip or None))).all()
     items = tuple(notification_of(row) for row in rows[:limit])
     more = len(rows) > limit
     next_cursor = _encoded(items[-1].created_at, items[-1].id) if more else None

@@ -27,21 +27,21 @@ CHANNELS = {
 
 
 async def take(browser: Browser, site: Site, scheme: str) -> None:
-    """Of both tabs in one scheme."""
+    """Of what the page opens on and of the dead letters, in one scheme."""
     page = await browser.new_page(
         viewport={"width": WIDTH, "height": HEIGHT},
         color_scheme="dark" if scheme == "dark" else "light",
         timezone_id="UTC",
     )
-    await page.goto(site.url)
-    await expect(page.locator("#link-text")).to_have_text("Live")
-    await expect(page.locator("#deliveries-line")).not_to_be_empty()
-    for tab in ("All", "Dead letter"):
-        await page.get_by_role("tab", name=tab).click()
-        await expect(page.locator(".list tr[data-id]").first).to_be_visible()
-        await page.mouse.move(1, 1)
-        name = f"{tab.lower().replace(' ', '-')}-{scheme}.png"
-        (PLACE / name).write_bytes(small(await page.screenshot()))
+    for name, shown in (("causes", ".cause"), ("dead-letter", ".list tr[data-id]")):
+        await page.goto(f"{site.url}?view={name.partition('-')[0]}")
+        await expect(page.locator("#link-text")).to_have_text("Live")
+        await expect(page.locator("#deliveries-line")).not_to_be_empty()
+        await expect(page.locator(shown).first).to_be_visible()
+        await expect(
+            page.locator(".cause .state").first if name == "causes" else page.locator("#shown")
+        ).not_to_be_empty()
+        (PLACE / f"{name}-{scheme}.png").write_bytes(small(await page.screenshot()))
     await page.close()
 
 

@@ -23,11 +23,11 @@ async def test_axe_finds_nothing_serious(
     visit: Visit = await visiting(width=width, scheme=scheme)
     page = visit.page
     await page.goto(site.url)
-    await expect(page.locator("#figures .figure").first).to_be_visible()
+    await expect(page.locator(".cause").first).to_be_visible()
     await page.get_by_text("Deliveries", exact=True).click()
     await expect(page.get_by_role("img")).to_be_visible()
     assert await grave_findings(axe, page) == []
-    await page.get_by_text("Channels", exact=True).click()
+    await page.get_by_role("tab", name="Channels").click()
     await page.get_by_role("button", name="Pause").first.click()
     await expect(page.get_by_label("Reason")).to_be_visible()
     assert await grave_findings(axe, page) == []

@@ -3,11 +3,11 @@
 import asyncio
 import json
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from certctl_mcp.notifiers.content import ContentWriter
 from certctl_mcp.text.untrusted import encode_id
@@ -28,8 +28,11 @@ def row(page: Page, notification_id: str) -> Any:
 
 
 async def open_dead(page: Page, site: Site) -> None:
-    await page.goto(site.url)
-    await page.get_by_role("tab", name="Dead letter").click()
+    await page.goto(f"{site.url}?view=dead")
+
+
+async def open_all(page: Page, site: Site) -> None:
+    await page.goto(f"{site.url}?view=all")
 
 
 async def test_a_dead_letter_is_found_read_requeued_and_seen_to_be_sent(site: Site, visit: Visit) -> None:
@@ -59,7 +62,7 @@ async def test_a_dead_letter_is_found_read_requeued_and_seen_to_be_sent(site: Si
     await expect(followed.locator(".badge")).to_have_text("sent")
     await expect(page.get_by_role("status")).to_contain_text("Expiration warning to Webhook: sent.")
     await expect(row(page, other).locator(".badge")).to_have_text("dead")
-    await page.get_by_role("tab", name="All").click()
+    await page.get_by_role("tab", name="Notifications").click()
     await expect(row(page, wanted).locator(".badge")).to_have_text("sent")
     await row(page, wanted).get_by_role("button", name="Expiration warning", exact=True).click()
     steps = page.get_by_role("list", name="Attempts").get_by_role("listitem")
@@ -99,10 +102,10 @@ async def test_a_late_answer_never_shows_in_another_tab(site: Site, visit: Visit
 
     page.on("requestfailed", failed)
     await page.route("**/mcp", slow_for_all)
-    await page.goto(site.url)
+    await open_all(page, site)
     for _ in range(3):
         await page.get_by_role("tab", name="Dead letter").click()
-        await page.get_by_role("tab", name="All").click()
+        await page.get_by_role("tab", name="Notifications").click()
         await expect(row(page, dead)).to_have_count(0)
     await page.get_by_role("tab", name="Dead letter").click()
     await expect(row(page, dead)).to_be_visible()
@@ -113,7 +116,7 @@ async def test_a_late_answer_never_shows_in_another_tab(site: Site, visit: Visit
     await expect(page.locator(".list .badge")).to_have_text([DEAD, DEAD])
     assert "null" in aborted
 
-    await page.get_by_role("tab", name="All").click()
+    await page.get_by_role("tab", name="Notifications").click()
     await expect(row(page, sent)).to_be_visible()
 
 
@@ -174,7 +177,7 @@ async def test_many_are_requeued_only_when_it_is_confirmed(site: Site, visit: Vi
     await expect(page.locator(".list tr[data-id]")).to_have_count(1)
     await expect(row(page, ids[3])).to_be_visible()
     await expect(bar).to_be_hidden()
-    await page.get_by_role("tab", name="All").click()
+    await page.get_by_role("tab", name="Notifications").click()
     await expect(page.locator(".list .badge.sent")).to_have_count(3)
 
 
@@ -202,7 +205,7 @@ async def test_filters_narrow_what_is_shown(site: Site, visit: Visit) -> None:
         Stored(last_error="a needle of an error"),
     )
     page = visit.page
-    await page.goto(site.url)
+    await open_all(page, site)
     shown = page.locator(".list tr[data-id]")
     await expect(shown).to_have_count(4)
     await page.get_by_label("Channel", exact=True).select_option("Slack")
@@ -228,7 +231,7 @@ async def test_filters_narrow_what_is_shown(site: Site, visit: Visit) -> None:
 async def test_a_view_can_be_reloaded_linked_to_and_gone_back_to(site: Site, visit: Visit) -> None:
     slack, webhook = site.store(Stored(channel="Slack"), Stored(channel="Webhook", status="sent"))
     page = visit.page
-    await page.goto(site.url)
+    await open_all(page, site)
     shown = page.locator(".list tr[data-id]")
     await expect(shown).to_have_count(2)
     await page.get_by_role("tab", name="Dead letter").click()
@@ -239,13 +242,18 @@ async def test_a_view_can_be_reloaded_linked_to_and_gone_back_to(site: Site, vis
     await expect(page.get_by_label("Channel", exact=True)).to_have_value("Slack")
     await expect(row(page, slack)).to_be_visible()
     await page.go_back()
-    await expect(page).to_have_url(site.url)
-    await expect(page.get_by_role("tab", name="All")).to_have_attribute("aria-selected", "true")
+    await expect(page).to_have_url(f"{site.url}?view=all")
+    await expect(page.get_by_role("tab", name="Notifications")).to_have_attribute("aria-selected", "true")
     await expect(shown).to_have_count(2)
     await page.goto(f"{site.url}?status=sent&channel=Webhook&text=expires")
     await expect(row(page, webhook)).to_be_visible()
     await expect(shown).to_have_count(1)
     await expect(page.get_by_role("searchbox")).to_have_value("expires")
+    await page.get_by_label("Created", exact=True).select_option("Last 7 days")
+    await page.get_by_role("button", name="Clear filters").click()
+    await page.get_by_label("Created", exact=True).select_option("Last hour")
+    await page.get_by_label("Order").select_option("Oldest first")
+    await expect(page).to_have_url(f"{site.url}?view=all&created_after=1h&order=oldest")
 
 
 async def test_the_link_in_a_message_opens_its_notification(site: Site, visit: Visit) -> None:
@@ -260,10 +268,14 @@ async def test_the_link_in_a_message_opens_its_notification(site: Site, visit: V
     await expect(details).to_contain_text("the whole message")
     await page.keyboard.press("Escape")
     await expect(details).to_be_hidden()
-    await expect(page).to_have_url(site.url)
+    await page.get_by_role("tab", name="Notifications").click()
+    await expect(page).to_have_url(f"{site.url}?view=all")
     await row(page, encode_id(stored.id)).get_by_role("button", name="Expiration warning", exact=True).click()
     await page.reload()
     await expect(details).to_contain_text("the whole message")
+    await page.go_back()
+    await expect(details).to_be_hidden()
+    await expect(page).to_have_url(f"{site.url}?view=all")
     await page.goto(f"{site.url}?notification=unknown")
     await expect(page.get_by_role("dialog", name="Notification")).to_contain_text("Could not load: ")
 
@@ -273,7 +285,7 @@ async def test_the_link_in_a_message_waits_for_the_key(serve: Serve, visiting: V
     (dead,) = site.store(Stored(message="the whole message"))
     visit: Visit = await visiting()
     page = visit.page
-    await page.goto(f"{site.url}?notification={dead}")
+    await page.goto(f"{site.url}n/{dead}")
     await page.get_by_label("API key").fill("key-of-alice")
     await page.keyboard.press("Enter")
     details = page.get_by_role("dialog", name="Expiration warning")
@@ -289,7 +301,7 @@ async def test_notifications_are_grouped_by_certificate(site: Site, visit: Visit
         Stored(age=timedelta(days=2)),
     )
     page = visit.page
-    await page.goto(site.url)
+    await open_all(page, site)
     await page.get_by_role("button", name="By certificate").click()
     groups = page.get_by_role("rowheader")
     await expect(groups).to_have_text(
@@ -309,6 +321,9 @@ async def test_the_attempts_are_told_as_a_timeline(site: Site, visit: Visit) -> 
     await opener.click()
     details = page.get_by_role("dialog", name="Expiration warning")
     await expect(details).to_contain_text("In place ofnotif-7")
+    # The timeline tells the past; in words there is only what comes next.
+    await expect(details).to_contain_text("It is a dead letter: 5 of 5 attempts failed.")
+    await expect(details).not_to_contain_text("Attempts 1 to 2")
     steps = details.get_by_role("list", name="Attempts").get_by_role("listitem")
     await expect(steps).to_have_count(4)
     await expect(steps.locator("strong")).to_have_text(["Accepted", "Failed", "Failed", "Failed for good"])
@@ -342,41 +357,158 @@ async def test_the_numbers_and_the_chart_tell_how_deliveries_went(site: Site, vi
         Stored(status="sent", error="no notifier configured for channel X; not delivered"),
     )
     page = visit.page
-    await page.goto(site.url)
+    await open_all(page, site)
     figures = page.locator("#figures")
     await expect(figures).to_contain_text("Dead letters1")
     await expect(figures).to_contain_text("Sent21 not delivered")
+    line = "alerts of the last 24 hours: 1 delivered, 1 dead, 1 without a notifier (3 attempts)"
+    await expect(page.locator("#deliveries-line")).to_have_text(line)
     await page.get_by_text("Deliveries", exact=True).click()
     chart = page.get_by_role("img", name="1 delivered, 1 failed and tried again, 1 became dead letters")
     await expect(chart).to_be_visible()
-    assert await chart.evaluate("picture => picture.decode().then(() => picture.naturalWidth)") > 100
+    await expect(chart.locator(".bar")).to_have_count(3)
     await expect(page.get_by_role("row", name="Webhook 3 33.3%")).to_be_visible()
 
 
-async def test_a_channel_is_paused_with_a_reason_and_resumed(site: Site, visit: Visit) -> None:
+async def test_a_channel_is_paused_with_a_reason_and_resumed_and_tested(site: Site, visit: Visit) -> None:
     site.store(Stored())
     page = visit.page
-    await page.goto(site.url)
-    await expect(page.locator("#channels-line")).to_contain_text("all open")
-    await page.get_by_text("Channels", exact=True).click()
+    await page.goto(f"{site.url}?view=channels")
+    webhook = page.locator('[data-channel="Webhook"]')
+    await expect(webhook).to_contain_text("1 process delivers over it.")
     await page.get_by_role("button", name="Pause Webhook").click()
     dialog = page.get_by_role("dialog", name="Pause Webhook?")
     await dialog.get_by_label("For").select_option("4 hours")
     await dialog.get_by_label("Reason").fill("moving house")
     await dialog.get_by_role("button", name="Pause", exact=True).click()
     await expect(dialog).to_be_hidden()
-    await expect(page.locator("#channel-rows")).to_contain_text("moving house")
-    await expect(page.locator("#channels-line")).to_have_text("Webhook paused")
+    await expect(webhook).to_contain_text("moving house")
+    await expect(webhook.locator(".state")).to_have_text("paused")
     assert visit.calls("pause_channel") == [{"channel": "Webhook", "until": "4h", "reason": "moving house"}]
+    # What is requeued now would wait, which the page says before it does it.
+    await page.get_by_role("tab", name="Dead letter").click()
+    await page.get_by_role("button", name="Requeue Expiration warning").click()
+    await expect(page.get_by_role("alertdialog")).to_contain_text("Webhook is paused until")
+    await page.get_by_role("button", name="Cancel").click()
+    assert visit.calls("requeue_notification") == []
+
+    await page.get_by_role("tab", name="Channels").click()
     await page.get_by_role("button", name="Resume Webhook").click()
-    await expect(page.locator("#channels-line")).to_contain_text("all open")
+    await expect(webhook).not_to_contain_text("moving house")
+    await page.get_by_role("button", name="Test Webhook").click()
+    await page.get_by_role("button", name="Send test").click()
+    await expect(page.get_by_role("dialog", name="Test Webhook")).to_contain_text("Delivered in")
+
+
+async def test_while_something_is_dead_it_opens_on_the_causes(site: Site, visit: Visit) -> None:
+    page = visit.page
+    await page.goto(site.url)
+    await expect(page.get_by_role("tab", name="Notifications")).to_have_attribute("aria-selected", "true")
+    down = ("failed", "connection to hook.example.com:443 failed: Connection refused")
+    again = Stored(age=timedelta(minutes=5), status="sent", attempts=(("sent", None),))
+    gone = "hooks.slack.com answered 404: no_service"
+    site.store(
+        *(Stored(attempts=(down,), last_error=down[1], age=timedelta(hours=number)) for number in (1, 2)),
+        Stored(channel="Slack", last_error=gone, attempts=(("dead", gone),)),
+        again,
+    )
+    await page.reload()
+    await expect(page.get_by_role("tab", name="Causes")).to_have_attribute("aria-selected", "true")
+    await expect(page).to_have_title("(3) Notifications · certctl")
+    webhook = page.locator('.cause[data-channel="Webhook"]')
+    await expect(webhook).to_contain_text("2 dead")
+    await expect(webhook.locator(".state")).to_contain_text("delivering again")
+    slack = page.locator('.cause[data-channel="Slack"]')
+    await expect(slack.get_by_role("heading")).to_have_text("Slack: destination gone or moved")
+
+    await webhook.get_by_role("button", name="Show them").click()
+    await expect(page).to_have_url(f"{site.url}?view=dead&channel=Webhook")
+    await expect(page.locator(".list tr[data-id]")).to_have_count(2)
+    await page.go_back()
+    await slack.get_by_role("button", name="Settle 1").click()
+    asked = page.get_by_role("alertdialog")
+    await expect(asked).to_contain_text("Settle 1 notification?")
+    await asked.get_by_role("button", name="Settle 1").click()
+    await expect(page.get_by_role("status")).to_contain_text("1 notification settled.")
+    await expect(slack).to_have_count(0)
+    await webhook.get_by_role("button", name="Requeue 2").click()
+    await asked.get_by_role("button", name="Requeue 2").click()
+    await expect(page.get_by_text("Nothing failed.")).to_be_visible()
+    await expect(page).to_have_title("Notifications · certctl")
+
+
+async def test_a_requeue_into_a_channel_that_still_fails_is_asked_for_twice(site: Site, visit: Visit) -> None:
+    (dead,) = site.store(Stored(attempts=(("dead", "HTTP 503"),)))
+    page = visit.page
+    await open_dead(page, site)
+    await expect(page.locator("#link-text")).to_have_text("Live")
+    await row(page, dead).get_by_role("button", name="Requeue").click()
+    asked = page.get_by_role("alertdialog")
+    await expect(asked).to_contain_text("Webhook still fails: its newest attempt failed")
+    await asked.get_by_role("button", name="Cancel").click()
+    await expect(row(page, dead).get_by_role("button", name="Requeue")).to_be_enabled()
+    await row(page, dead).get_by_role("button", name="Requeue").click()
+    await asked.get_by_role("button", name="Requeue", exact=True).click()
+    await expect(row(page, dead)).to_have_count(0)
+    assert visit.calls("requeue_notification") == [{"id": dead}]
+
+
+async def test_rows_are_sorted_gone_through_with_keys_and_opened_by_a_click(site: Site, visit: Visit) -> None:
+    new, old = site.store(
+        Stored(message="the new one"), Stored(message="the old one", age=timedelta(hours=2))
+    )
+    page = visit.page
+    await open_all(page, site)
+    rows = page.locator(".list tr[data-id]")
+    await expect(rows.first).to_have_attribute("data-id", new)
+    await page.get_by_role("columnheader", name="Created").get_by_role("button").click()
+    await expect(rows.first).to_have_attribute("data-id", old)
+    await expect(page.get_by_role("columnheader", name="Created")).to_have_attribute("aria-sort", "ascending")
+    await page.locator("#panel").focus()
+    focused = "document.activeElement.closest('tr').dataset.id"
+    for key, expected in (("j", old), ("j", new), ("k", old)):
+        await page.keyboard.press(key)
+        assert await page.evaluate(focused) == expected
+    # Only the controls of one row are reached with Tab.
+    assert await row(page, new).locator('[tabindex="0"]').count() == 0
+    await page.keyboard.press("/")
+    await expect(page.get_by_role("searchbox")).to_be_focused()
+    await row(page, new).locator(".message").click()
+    details = page.get_by_role("dialog", name="Expiration warning")
+    await expect(details).to_contain_text("the new one")
+    await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await details.get_by_role("button", name="Copy link").click()
+    await expect(page.get_by_role("status")).to_contain_text("The link is copied.")
+    assert await page.evaluate("navigator.clipboard.readText()") == f"{site.url}n/{new}"
+
+
+async def test_there_is_one_clock_and_utc_on_hover(site: Site, browser: Browser) -> None:
+    (retried,) = site.store(
+        Stored(status="failed", next_in=timedelta(minutes=9), attempts=(("failed", "x"),))
+    )
+    context = await browser.new_context(timezone_id="Asia/Tokyo")
+    page = await context.new_page()
+    await page.goto(f"{site.url}n/{retried}")
+    details = page.locator("#details")
+    await expect(details).to_contain_text("Times in GMT+9")
+    # Of the outlook, of the facts and of the timeline.
+    shown = details.locator("time[data-fixed]")
+    for at in range(await shown.count()):
+        local, utc, moment = await shown.nth(at).evaluate(
+            "shown => [shown.textContent, shown.title, shown.dateTime]"
+        )
+        there = datetime.fromisoformat(moment) + timedelta(hours=9)
+        assert local == f"{there.day} {there:%b %Y, %H:%M:%S}"
+        assert utc == f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M:%S} UTC"
+    assert "UTC" not in await details.inner_text()
+    await context.close()
 
 
 async def test_the_tabs_are_gone_through_with_the_keyboard(site: Site, visit: Visit) -> None:
     site.store(Stored())
     page = visit.page
-    await page.goto(site.url)
-    await page.get_by_role("tab", name="All").focus()
+    await open_all(page, site)
+    await page.get_by_role("tab", name="Notifications").focus()
     await page.keyboard.press("ArrowRight")
     dead = page.get_by_role("tab", name="Dead letter")
     await expect(dead).to_be_focused()
@@ -422,10 +554,11 @@ async def test_who_has_a_key_signs_in(serve: Serve, visiting: Visiting) -> None:
     # A typo costs one request: ten of them shut an address out.
     tried = [request.headers.get("authorization") for request in visit.asked]
     assert tried.count("Bearer wrong") == 1
+    assert len([request for request in visit.asked if request.method == "POST"]) == 2
     await key.fill("key-of-alice")
     await page.keyboard.press("Enter")
-    await expect(row(page, dead).locator(".badge")).to_have_text("dead")
     await page.get_by_role("tab", name="Dead letter").click()
+    await expect(row(page, dead).locator(".badge")).to_have_text("dead")
     await expect(row(page, dead).get_by_role("button", name="Requeue")).to_be_visible()
     await expect(page.locator("#deliveries-line")).to_contain_text("24 hours")
     await page.reload()
@@ -438,6 +571,47 @@ async def test_who_has_a_key_signs_in(serve: Serve, visiting: Visiting) -> None:
     await expect(row(page, dead)).to_be_visible()
     await expect(page.get_by_role("button", name="Requeue")).to_have_count(0)
     # What the browser itself says of the answers that ask for a key.
+    visit.complaints[:] = [said for said in visit.complaints if "401" not in said]
+
+
+async def test_a_browser_stays_signed_in_until_it_signs_out(serve: Serve, visiting: Visiting) -> None:
+    site: Site = await serve(CERTCTL_API_KEYS_NAMED="alice:key-of-alice")
+    (dead,) = site.store(Stored())
+    visit: Visit = await visiting()
+    page = visit.page
+    await open_dead(page, site)
+    await page.get_by_label("API key").fill("key-of-alice")
+    await page.get_by_label("Stay signed in").check()
+    await page.keyboard.press("Enter")
+    await expect(row(page, dead)).to_be_visible()
+    stored = await page.evaluate("JSON.stringify({...localStorage, ...sessionStorage}) + document.cookie")
+    assert "key-of-alice" not in stored
+    other = await page.context.new_page()
+    await open_dead(other, site)
+    await expect(row(other, dead)).to_be_visible()
+    await other.get_by_role("button", name="Sign out").click()
+    await expect(other.get_by_role("dialog", name="Sign in")).to_be_visible()
+    await page.reload()
+    await expect(page.get_by_role("dialog", name="Sign in")).to_be_visible()
+    visit.complaints[:] = [said for said in visit.complaints if "401" not in said]
+
+
+async def test_who_may_delete_deletes_what_is_chosen(serve: Serve, visiting: Visiting) -> None:
+    site: Site = await serve(
+        CERTCTL_API_KEYS_NAMED="ada:key-of-ada:admin", CERTCTL_MCP_TOOLS="triage,requeue,settle,purge"
+    )
+    chosen, kept = site.store(Stored(), Stored(age=timedelta(hours=2)))
+    visit: Visit = await visiting()
+    page = visit.page
+    await open_dead(page, site)
+    await page.get_by_label("API key").fill("key-of-ada")
+    await page.keyboard.press("Enter")
+    await row(page, chosen).get_by_role("checkbox").check()
+    await page.get_by_role("group", name="Selection").get_by_role("button", name="Delete…").click()
+    await page.get_by_role("alertdialog").get_by_role("button", name="Delete 1").click()
+    await expect(row(page, chosen)).to_have_count(0)
+    await expect(row(page, kept)).to_be_visible()
+    await expect(page.get_by_role("status")).to_contain_text("1 notification deleted.")
     visit.complaints[:] = [said for said in visit.complaints if "401" not in said]
 
 
@@ -464,7 +638,7 @@ async def open_dead_signed_out(page: Page, site: Site) -> None:
 async def test_it_finds_back_when_the_network_does(site: Site, visit: Visit) -> None:
     site.store(Stored())
     page = visit.page
-    await page.goto(site.url)
+    await open_all(page, site)
     await expect(page.locator("#link-text")).to_have_text("Live")
     await page.context.set_offline(True)
     await page.get_by_role("searchbox").fill("expires")

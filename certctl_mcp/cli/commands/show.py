@@ -23,7 +23,7 @@ def show(id_: Id, json: Format = Format.TEXT, config: ConfigFile = None) -> int:
         notification, attempts = await application.notifications.get(notification_id)
         replacement = await application.repository.replacement(notification_id)
         limit = application.settings.max_attempts
-        text = account(
+        told = account(
             notification,
             attempts,
             now,
@@ -38,7 +38,7 @@ def show(id_: Id, json: Format = Format.TEXT, config: ConfigFile = None) -> int:
         detail = Detail(
             notification=notification,
             attempts=attempts,
-            account=text,
+            account=str(told),
             replaced_by=replaced_by,
             certificate=certificates.get(notification_id),
         )

@@ -1,4 +1,4 @@
-"""Authentication: identifies the caller by the bearer token in the Authorization header."""
+"""Authentication: identifies the caller by the bearer token in the Authorization header, or by a cookie."""
 
 import hashlib
 import hmac
@@ -10,6 +10,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from certctl_mcp.config.api_keys import ApiKey, Role
+from certctl_mcp.http.auth.browser_sessions import BrowserSessions
 from certctl_mcp.http.auth.issuer_keys import IssuerUnavailableError
 from certctl_mcp.http.auth.oauth import (
     READ,
@@ -35,7 +36,7 @@ _RETRY_AFTER = 5
 """Seconds, while the issuer's keys can't be fetched."""
 
 _PUBLIC = frozenset({"/", "/health", "/ready", "/api/v1/auth/info", "/api/v1/version"})
-_PUBLIC_PREFIXES = ("/ui/", "/.well-known/oauth-protected-resource")
+_PUBLIC_PREFIXES = ("/ui/", "/n/", "/.well-known/oauth-protected-resource")
 """Paths that need no key: nothing there is confidential."""
 
 MCP_PATH = "/mcp"
@@ -69,9 +70,11 @@ class Authentication:
         app: ASGIApp,
         keys: Keys,
         resource: ProtectedResource | None = None,
+        sessions: BrowserSessions | None = None,
     ) -> None:
         self._app = app
         self._keys = keys
+        self._sessions = sessions
         self._resource = resource
         self._failures = TokenBuckets(FAILURES_A_SECOND, FAILURES_AT_ONCE)
 
@@ -87,8 +90,14 @@ class Authentication:
 
     async def _refusal(self, scope: Scope) -> ASGIApp | None:
         """The response that refuses the request; None if the caller is authenticated."""
-        given = Headers(scope=scope).get("authorization")
+        headers = Headers(scope=scope)
+        given = headers.get("authorization")
         if given is None:
+            signed_in = None if self._sessions is None else self._sessions.caller(headers)
+            if signed_in is not None:
+                set_caller(scope, signed_in)
+                return None
+            # A cookie that has expired is no guess, and must not count as a wrong key.
             return self._challenge(scope, "Authorization header required: Bearer <key>.")
         scheme, _, token = given.partition(" ")
         token = token.strip()

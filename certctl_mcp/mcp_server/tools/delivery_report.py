@@ -16,6 +16,7 @@ from certctl_mcp.mcp_server.tools.results import ToolContext, answer
 from certctl_mcp.mcp_server.tools.rows import Moment, UntrustedChannel, iso
 from certctl_mcp.mcp_server.tools.text_chart import text_chart
 from certctl_mcp.services.errors import quoted
+from certctl_mcp.services.fates import Fates, fates_of
 from certctl_mcp.services.moments import parse_age
 from certctl_mcp.services.periods import LONGEST_PERIOD, Period, Timeline, timeline_of
 from certctl_mcp.text.untrusted import clean_name
@@ -24,7 +25,20 @@ from storage.models import Deliveries, DeliveryFigures
 MOST_CHANNELS = 25
 """Any notification may name a channel of its own."""
 
+TIMELINE = "certctl/timeline"
+"""The key in a result's `_meta` under which the page finds the steps of the chart."""
+
 _SHORTEST_PERIOD = timedelta(seconds=1)
+
+
+class Alerts(TypedDict):
+    """What became of the alerts accepted in the period, without what is zero."""
+
+    delivered: NotRequired[int]
+    trying: NotRequired[int]
+    dead: NotRequired[int]
+    undelivered: NotRequired[int]
+    settled: NotRequired[int]
 
 
 class Figures(TypedDict):
@@ -63,6 +77,7 @@ class DeliveryReport(TypedDict):
     since: Moment
     until: Moment
     note: NotRequired[str]
+    alerts: Alerts
     all: Figures
     channels: list[ChannelFigures]
     """Most attempts first."""
@@ -79,7 +94,7 @@ async def delivery_report(
     ] = None,
     chart: Annotated[bool, Field(description="Also a text chart.")] = False,
 ) -> CallToolResult:
-    """How deliveries went over a period, in all and per channel. Counts of attempts; absent ones are 0.
+    """How deliveries went over a period: its alerts now, and its attempts, per channel too. Absent: 0.
 
     success_rate: delivered per attempt. failed: retried later. died: became dead letters. skipped: no
     notifier, NOT delivered. abandoned: never answered. seconds: acceptance to delivery. For the state now use
@@ -90,7 +105,7 @@ async def delivery_report(
     application = await opening.application()
     repository = application.repository
     deliveries = await repository.delivery_figures(wanted.since, wanted.until)
-    report = _report(wanted, deliveries)
+    report = _report(wanted, deliveries, await fates_of(repository, wanted))
     if note := await application.notifications.channels.sent_by_certctl(wanted.since, wanted.until):
         report["note"] = note
     if not chart or not deliveries.overall.attempts:
@@ -98,8 +113,11 @@ async def delivery_report(
     timeline = await timeline_of(repository, wanted)
     report["chart"] = text_chart(timeline)
     result = answer(report)
+    meta = {**(result.meta or {}), TIMELINE: _steps(timeline)}
     image = await anyio.to_thread.run_sync(_image, timeline)
-    return result if image is None else CallToolResult(content=[*result.content, image], _meta=result.meta)
+    if image is None:
+        return result.model_copy(update={"meta": meta})
+    return CallToolResult(content=[*result.content, image], _meta=meta)
 
 
 def _period(given: str, until: str | None, now: datetime) -> Period:
@@ -129,11 +147,21 @@ def _period(given: str, until: str | None, now: datetime) -> Period:
     return Period(begin, end)
 
 
-def _report(period: Period, deliveries: Deliveries) -> DeliveryReport:
+def _steps(timeline: Timeline) -> dict[str, object]:
+    """What the page draws its own chart from; models have the text chart."""
+    period = timeline.period
+    return {
+        "step_seconds": period.step.total_seconds(),
+        "steps": [{"begins_at": iso(step.begins_at), **step.outcomes} for step in timeline.steps],
+    }
+
+
+def _report(period: Period, deliveries: Deliveries, fates: Fates) -> DeliveryReport:
     channels = list(deliveries.by_channel.items())
     report: DeliveryReport = {
         "since": iso(period.since),
         "until": iso(period.until),
+        "alerts": _alerts(fates),
         "all": _figures(deliveries.overall),
         "channels": [
             {**_figures(figures), "untrusted": {"channel": clean_name(name)}}
@@ -145,6 +173,21 @@ def _report(period: Period, deliveries: Deliveries) -> DeliveryReport:
     if len(channels) > MOST_CHANNELS:
         report["more_channels"] = len(channels) - MOST_CHANNELS
     return report
+
+
+def _alerts(fates: Fates) -> Alerts:
+    alerts: Alerts = {}
+    if fates.delivered:
+        alerts["delivered"] = fates.delivered
+    if fates.trying:
+        alerts["trying"] = fates.trying
+    if fates.dead:
+        alerts["dead"] = fates.dead
+    if fates.undelivered:
+        alerts["undelivered"] = fates.undelivered
+    if fates.settled:
+        alerts["settled"] = fates.settled
+    return alerts
 
 
 def _figures(told: DeliveryFigures) -> Figures:

@@ -30,6 +30,9 @@ _MARGIN = 200
 _REDACTED_AT_ONCE = 64 * 1024
 """Characters; longer texts are redacted in a thread, off the event loop."""
 
+OUTLOOK = "certctl/outlook"
+"""The key in a result's `_meta` under which the page, which shows the past as a timeline, finds the rest."""
+
 MOST_ATTEMPTS = 20
 MOST_DONE = 10
 ATTEMPT_ERROR = 300
@@ -106,27 +109,36 @@ async def get_notification(
 
     To find ids use list_notifications.
     """
-    return answer(await notification_details(ctx.request_context.lifespan_context, id, offset))
+    details, outlook = await _explained(ctx.request_context.lifespan_context, id, offset)
+    result = answer(details)
+    return result.model_copy(update={"meta": {**(result.meta or {}), OUTLOOK: outlook}})
 
 
 async def notification_details(opening: Opening, id: str, offset: int = 0) -> NotificationDetails:
     """Raises: NotificationNotFoundError."""
+    details, _ = await _explained(opening, id, offset)
+    return details
+
+
+async def _explained(opening: Opening, id: str, offset: int) -> tuple[NotificationDetails, str]:
+    """The details, and the part of their account that is about the present and the future."""
     application = await opening.application()
     notification, attempts, earlier = await application.notifications.newest_attempts(id, MOST_ATTEMPTS)
     replacement = await application.repository.replacement(notification.id)
     now = opening.clock()
+    told = account(
+        notification,
+        attempts,
+        now,
+        max_attempts=application.settings.max_attempts,
+        earlier=earlier,
+        remedies=tools(application.settings.tool_groups),
+        deliverer=await application.notifications.channels.deliverer(notification.channel),
+        grace=application.settings.rescue_grace,
+        replacement=replacement,
+    )
     details: NotificationDetails = {
-        "account": account(
-            notification,
-            attempts,
-            now,
-            max_attempts=application.settings.max_attempts,
-            earlier=earlier,
-            remedies=tools(application.settings.tool_groups),
-            deliverer=await application.notifications.channels.deliverer(notification.channel),
-            grace=application.settings.rescue_grace,
-            replacement=replacement,
-        ),
+        "account": str(told),
         "under_way": under_way(notification, now),
         "notification": row(notification, 0),
         "attempts": [],
@@ -146,7 +158,7 @@ async def notification_details(opening: Opening, id: str, offset: int = 0) -> No
                 {"at": iso(entry.at), "action": entry.action, "untrusted": {"actor": clean_name(entry.actor)}}
                 for entry in audit
             ]
-    return await _with_long_texts(details, notification, offset)
+    return await _with_long_texts(details, notification, offset), told.outlook
 
 
 async def _with_long_texts(

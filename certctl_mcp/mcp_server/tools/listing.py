@@ -1,6 +1,7 @@
 """The tool that lists notifications, with which a triage begins."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Annotated, Literal, NotRequired
 
 from mcp_types import CallToolResult
@@ -35,6 +36,7 @@ async def list_notifications(
     ] = "concise",
     limit: Annotated[int, Field(ge=1, le=100, description="Page size at most.")] = 20,
     cursor: Annotated[str | None, Field(description="next_cursor of the page before.")] = None,
+    oldest_first: Annotated[bool, Field(description="Oldest first.")] = False,
 ) -> Annotated[CallToolResult, NotificationList]:
     """Find notifications, newest first; every given filter must hold.
 
@@ -43,7 +45,8 @@ async def list_notifications(
     """
     opening = ctx.request_context.lifespan_context
     matching = wanted.filter(opening.clock())
-    return answer(await page_of(opening, matching, form=form, limit=limit, cursor=cursor))
+    page = await page_of(opening, matching, form=form, limit=limit, cursor=cursor, oldest_first=oldest_first)
+    return answer(page)
 
 
 async def page_of(
@@ -53,17 +56,19 @@ async def page_of(
     form: Form = "concise",
     limit: int = 20,
     cursor: str | None = None,
+    oldest_first: bool = False,
 ) -> NotificationList:
     """Raises: InvalidCursorError, UnknownChannelError, UnknownTypeError."""
     application = await opening.application()
-    page = await application.repository.list(wanted, limit=limit, cursor=cursor)
+    asked = partial(application.repository.list, wanted, cursor=cursor, oldest_first=oldest_first)
+    page = await asked(limit=limit)
     if not page.items and cursor is None:
         await application.notifications.check_names(wanted)
     shown_row = concise_row if form == "concise" else row
     certificates = await application.notifications.certificates(page.items)
     rows = _rows(page, shown_row, certificates)
     if (fitting := rows_within(rows)) < len(rows):
-        page = await application.repository.list(wanted, limit=fitting, cursor=cursor)
+        page = await asked(limit=fitting)
         rows = _rows(page, shown_row, certificates)
     found: NotificationList = {
         "total": await application.repository.count(wanted),

@@ -6,6 +6,7 @@ from typing import Annotated, NotRequired
 from pydantic import Field, WithJsonSchema
 from typing_extensions import TypedDict
 
+from certctl_mcp.services.diagnosis.kinds import failure_label
 from certctl_mcp.services.history import failed_attempts
 from certctl_mcp.text.untrusted import EXCERPT_LENGTH, clean_excerpt, clean_name, encode_id
 from storage.models import Notification, NotificationStatus
@@ -49,6 +50,7 @@ class Row(TypedDict):
     next_retry_at: NotRequired[Moment]
     read_at: NotRequired[Moment]
     certificate: NotRequired[str]
+    failure: NotRequired[str]
     untrusted: Untrusted
     cut: NotRequired[int]
     """Characters left out at the ends of its texts."""
@@ -59,6 +61,8 @@ def row(notification: Notification, limit: int = EXCERPT_LENGTH) -> Row:
     shown_row = _row(notification)
     if notification.read_at is not None:
         shown_row["read_at"] = iso(notification.read_at)
+    if notification.last_error and (failure := failure_label(notification.last_error)) is not None:
+        shown_row["failure"] = failure
     untrusted = shown_row["untrusted"]
     if notification.recipient:
         untrusted["recipient"] = clean_name(notification.recipient)

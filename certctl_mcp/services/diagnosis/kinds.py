@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from certctl_mcp.notifiers.failure_kinds import FailureKind
+from certctl_mcp.services.diagnosis.classifying import classify, http_status
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +58,16 @@ REMEDIES: dict[FailureKind, Remedy] = {
     ),
     FailureKind.UNKNOWN: Remedy("not recognized", "see the sample with get_notification"),
 }
+
+_LOOKED_AT = 400
+"""Characters of an error that tell its kind."""
+
+
+def failure_label(error: str) -> str | None:
+    """A failure in a few words, such as `HTTP 503` or `no answer in time`; None if it is not recognized."""
+    beginning = error[:_LOOKED_AT]
+    status = http_status(beginning)
+    if status is not None:
+        return f"HTTP {status}"
+    kind = classify(beginning)
+    return None if kind is FailureKind.UNKNOWN else REMEDIES[kind].cause

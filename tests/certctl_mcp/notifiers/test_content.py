@@ -79,7 +79,7 @@ async def test_a_long_name_is_cut_with_a_mark(receiver: Receiver, channel: str) 
 
 @pytest.mark.parametrize("channel", sorted(HTTP_CHANNELS))
 async def test_a_public_url_links_to_the_notification(receiver: Receiver, channel: str) -> None:
-    link = "https://alerts.example.com/?notification=notif-17%252F%253Cx%253E"
+    link = "https://alerts.example.com/n/notif-17%252F%253Cx%253E"
     sent = notification(id="notif-17/<x>")
     body = (await received(receiver, channel, sent, "https://alerts.example.com/")).body
     assert link in body.decode()
@@ -108,7 +108,7 @@ async def test_mails_have_subjects_that_tell_them_apart_and_the_link() -> None:
     assert len(second.mail["Subject"]) < 200
     plain = first.mail.get_body(("plain",))
     assert plain is not None
-    assert "https://a.example/?notification=n1" in plain.get_content()
+    assert "https://a.example/n/n1" in plain.get_content()
 
 
 @pytest.mark.parametrize(

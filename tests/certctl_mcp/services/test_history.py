@@ -30,7 +30,7 @@ def attempt(number: int, outcome: AttemptOutcome = AttemptOutcome.FAILED, **over
 
 
 def told(about: Notification, *attempts: Attempt) -> str:
-    return account(about, attempts, NOW, max_attempts=5)
+    return str(account(about, attempts, NOW, max_attempts=5))
 
 
 def in_state(status: NotificationStatus, **overrides: Any) -> Notification:
@@ -146,7 +146,7 @@ def test_why_an_attempt_failed_is_told_in_words_of_our_own(error: str, why: str)
 
 def test_attempts_that_are_not_given_are_counted() -> None:
     dead = in_state(NotificationStatus.DEAD, retry_count=4, attempt_count=30)
-    story = account(dead, [attempt(29), attempt(30)], NOW, max_attempts=5, earlier=28)
+    story = str(account(dead, [attempt(29), attempt(30)], NOW, max_attempts=5, earlier=28))
     assert "28 earlier attempts are recorded. Attempts 29 to 30" in story
 
 
@@ -199,7 +199,7 @@ def test_no_word_of_others_is_in_it(status: NotificationStatus) -> None:
 )
 def test_no_remedy_is_named_that_is_not_served(served: ToolGroup, end: str) -> None:
     dead = notification(status=NotificationStatus.DEAD, retry_count=4, last_error="HTTP 503")
-    said = account(dead, (), NOON, max_attempts=5, remedies=tools({served}))
+    said = str(account(dead, (), NOON, max_attempts=5, remedies=tools({served})))
     assert said.endswith(end)
     assert "requeue" not in said
 
@@ -243,7 +243,7 @@ def test_attempts_are_counted_as_a_reader_would(
 def test_nothing_is_called_automatic_that_nobody_here_does(
     status: NotificationStatus, deliverer: Deliverer, said: str
 ) -> None:
-    story = account(notification(status=status), (), NOON, max_attempts=5, deliverer=deliverer)
+    story = str(account(notification(status=status), (), NOON, max_attempts=5, deliverer=deliverer))
     assert said in story
     assert "automatic" not in story
 
@@ -268,5 +268,5 @@ def test_a_dead_letter_tells_what_its_channel_s_fallback_made_of_it(
     status: NotificationStatus, overrides: dict[str, object], end: str
 ) -> None:
     replacement = in_state(status, id="notif-0002", **overrides)
-    story = account(in_state(NotificationStatus.DEAD), (), NOW, max_attempts=5, replacement=replacement)
+    story = str(account(in_state(NotificationStatus.DEAD), (), NOW, max_attempts=5, replacement=replacement))
     assert f" notif-0002 took its place on its channel's fallback {end} It is a dead letter" in story

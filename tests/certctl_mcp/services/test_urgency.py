@@ -41,6 +41,10 @@ def test_the_dead_letters_that_still_matter_in_one_sentence() -> None:
     assert urgency_text(212, counts, beside_certctl=False) == (
         "Of 212 dead letters 180 are about certificates renewed since; no renewal is known for 32."
     )
+    open_only = UrgencyCounts(settled=0, open=3, urgent=0)
+    assert urgency_text(5, open_only, beside_certctl=False) == (
+        "Of 5 dead letters 3 are about certificates for which no renewal is known."
+    )
     assert urgency_text(1, UrgencyCounts(settled=0, open=0, urgent=0), beside_certctl=True) is None
 
 

@@ -21,11 +21,17 @@ async def messages(repository: NotificationRepository, **conditions: object) -> 
     return [notification.message for notification in page.items]
 
 
-async def paged(repository: NotificationRepository, limit: int) -> list[list[str]]:
+async def paged(
+    repository: NotificationRepository,
+    limit: int,
+    wanted: NotificationFilter = ALL,
+    *,
+    oldest_first: bool = False,
+) -> list[list[str]]:
     pages: list[list[str]] = []
     cursor: str | None = None
     while True:
-        page = await repository.list(ALL, limit=limit, cursor=cursor)
+        page = await repository.list(wanted, limit=limit, cursor=cursor, oldest_first=oldest_first)
         pages.append([notification.message for notification in page.items])
         if page.next_cursor is None:
             return pages
@@ -44,6 +50,9 @@ async def test_pages_follow_one_another_without_gap_or_repetition(queue: Queue, 
         await queue.pending(message=str(number))
         clock.advance(timedelta(seconds=1))
     assert await paged(queue.repository, 2) == [["4", "3"], ["2", "1"], ["0"]]
+    assert await paged(queue.repository, 2, oldest_first=True) == [["0", "1"], ["2", "3"], ["4"]]
+    later = NotificationFilter(created_from=NOON + timedelta(seconds=1))
+    assert await paged(queue.repository, 3, later, oldest_first=True) == [["1", "2", "3"], ["4"]]
 
 
 async def test_the_last_page_says_that_it_is_the_last_also_when_it_is_full(queue: Queue) -> None:

@@ -108,7 +108,7 @@ def test_test_prints_what_a_type_would_look_like_and_sends_it_only_if_told_to(
     code, out, err = command_line("test", "Webhook", *revocation)
     assert (code, err) == (0, "")
     assert json.loads(out)["data"]["message"].startswith(
-        "Revocation for ops@example.com\nhttps://alerts.example.com/?notification="
+        "Revocation for ops@example.com\nhttps://alerts.example.com/n/"
     )
     mail = command_line("test", "Email", *revocation)
     assert mail.code == 0

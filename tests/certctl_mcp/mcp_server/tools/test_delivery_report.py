@@ -31,6 +31,7 @@ async def test_a_period_without_attempts_says_so(assistant: Assistant) -> None:
         "since": "2025-12-31T12:00:00Z",
         "until": "2026-01-01T12:00:00Z",
         "note": "No attempt began in this period.",
+        "alerts": {},
         "all": {"attempts": 0},
         "channels": [],
     }
@@ -45,6 +46,7 @@ async def test_figures_are_told_in_all_and_of_each_channel(
     await queue.dead(channel="Teams")
     told = await report(assistant, clock)
     assert "note" not in told
+    assert told["alerts"] == {"delivered": 1, "dead": 1}
     assert told["all"] == {
         "attempts": 3,
         "delivered": 1,

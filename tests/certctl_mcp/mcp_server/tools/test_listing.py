@@ -29,6 +29,7 @@ async def test_a_row_holds_the_facts_and_apart_from_them_the_words_of_others(
                 "created_at": "2026-01-01T12:00:00Z",
                 "attempts": 1,
                 "next_retry_at": "2026-01-01T12:01:00Z",
+                "failure": "HTTP 503",
                 "untrusted": {
                     "type": "ExpirationWarning",
                     "channel": "Webhook",

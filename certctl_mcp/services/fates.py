@@ -1,0 +1,46 @@
+"""What became of the alerts accepted in a period, which says more than how many attempts they took."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from certctl_mcp.services.periods import Period
+from storage.models import NotificationFilter, NotificationStatus
+
+if TYPE_CHECKING:
+    from storage.reader import NotificationReader
+
+
+@dataclass(frozen=True, slots=True)
+class Fates:
+    """Numbers of alerts, as they are now."""
+
+    delivered: int = 0
+    trying: int = 0
+    """Not attempted yet, or to be retried."""
+    dead: int = 0
+    undelivered: int = 0
+    """Counted as sent without a delivery, because their channel had no notifier."""
+    settled: int = 0
+    """Marked as read, delivered or not."""
+
+
+async def fates_of(repository: "NotificationReader", period: Period) -> Fates:
+    """Those of the alerts accepted in `period`."""
+    wanted = NotificationFilter(created_from=period.since, created_until=period.until)
+    counts: Counter[str] = Counter()
+    for share in await repository.breakdown(wanted):
+        fate = "undelivered" if share.undelivered else _FATES.get(share.status)
+        if fate is not None:
+            counts[fate] += share.count
+    return Fates(**counts)
+
+
+_FATES = {
+    NotificationStatus.SENT: "delivered",
+    NotificationStatus.PENDING: "trying",
+    NotificationStatus.FAILED: "trying",
+    NotificationStatus.DEAD: "dead",
+    NotificationStatus.READ: "settled",
+}
+"""What another program put in a status of its own is left out."""
