@@ -9,6 +9,7 @@ from certctl_mcp.cli.commands import (
     audit,
     backup,
     channels,
+    config,
     copy,
     demo,
     diagnose,
@@ -45,6 +46,7 @@ Exit codes:
 \b
 Settings are variables of the environment (CERTCTL_DATABASE_URL and others),
 over the file that --config or CERTCTL_CONFIG names, over the defaults.
+`certctl-mcp config` lists them all; docs/settings.md has the same list.
 """
 
 app = typer.Typer(
@@ -77,6 +79,7 @@ for command in (
     copy.copy,
     demo.demo,
     install.install,
+    config.config_,
 ):
     app.command(command.__name__.rstrip("_"))(output_options(command))
 app.command("test")(output_options(try_channel.try_channel))
