@@ -13,6 +13,7 @@ from certctl_mcp.cli.commands import (
     copy,
     demo,
     diagnose,
+    doctor,
     install,
     listing,
     migrate,
@@ -80,6 +81,7 @@ for command in (
     demo.demo,
     install.install,
     config.config_,
+    doctor.doctor,
 ):
     app.command(command.__name__.rstrip("_"))(output_options(command))
 app.command("test")(output_options(try_channel.try_channel))

@@ -1,0 +1,63 @@
+"""Checks of who delivers what: the running processes, and the channels that no process has."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+
+from certctl_mcp.checks.results import CheckResult, fail, ok, warn
+from certctl_mcp.config.errors import SettingsError
+from certctl_mcp.runtime.application import Application
+from certctl_mcp.services.limitations import LIMITATION_TEXTS, Limitation
+from certctl_mcp.text.untrusted import escape_hidden
+from storage.errors import StorageError
+
+NAME = "deliveries"
+
+_MEANT = (None, Limitation.CERTCTL_DELIVERS, Limitation.DELIVERY_DISABLED)
+"""Limitations that the settings ask for."""
+
+_START = "start a server or `certctl-mcp worker` with these settings"
+
+OpenApplication = Callable[[], AbstractAsyncContextManager[Application | None]]
+"""Opens the application without creating or migrating anything; None where there is no queue yet."""
+
+
+async def check_deliveries(open_application: OpenApplication) -> tuple[CheckResult, ...]:
+    try:
+        async with open_application() as application:
+            if application is None:
+                return (warn(NAME, "no process has ever used this queue", _START),)
+            return tuple([result async for result in _results(application)])
+    except StorageError as error:
+        return (fail(NAME, f"who delivers is unknown: {error}"),)
+    except SettingsError as error:
+        return tuple(fail(NAME, problem) for problem in error.problems)
+
+
+async def _results(application: Application) -> AsyncIterator[CheckResult]:
+    channels = application.notifications.channels
+    if application.limitation not in _MEANT and application.limitation is not None:
+        yield fail(NAME, f"off: {LIMITATION_TEXTS[application.limitation]}")
+    described = await channels.delivery()
+    if described is not None:
+        yield ok(NAME, described)
+    processes = await application.repository.processes()
+    served = {name: sum(name in process.channels for process in processes) for name in channels.configured}
+    listed = ", ".join(f"{escape_hidden(name)} by {count}" for name, count in served.items() if count)
+    lacking = ", ".join(escape_hidden(name) for name, count in served.items() if not count)
+    if application.delivering.certctl_delivers:
+        pass
+    elif not processes:
+        yield warn(NAME, "no running process delivers", _START)
+    elif lacking:
+        yield warn(
+            NAME, f"no running process has: {lacking}" + (f"; delivered: {listed}" if listed else ""), _START
+        )
+    else:
+        yield ok(NAME, f"running processes: {len(processes)}; channels: {listed}")
+    if unserved := await channels.left_to_nobody():
+        waiting = sum(channel.waiting for channel in unserved)
+        yield warn(
+            NAME,
+            f"{waiting} notifications wait for {len(unserved)} channels that no running process has",
+            "`certctl-mcp channels` (list_channels) names them; configure them, or settle the notifications",
+        )
