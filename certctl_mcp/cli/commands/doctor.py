@@ -36,8 +36,8 @@ def doctor(
 ) -> int:
     """Check the setup: settings, files, database, who delivers, and each channel's connection.
 
-    Each check is ok, warn or fail, with what helps. It takes at most 10 seconds, changes nothing, and sends
-    nothing without --send. Ends with 1 if a check failed.
+    Each check is ok, warn or fail, with what helps. The checks change nothing and take at most 10 seconds.
+    Nothing is sent without --send. Ends with 1 if a check failed.
     """
     import anyio
 

@@ -24,7 +24,7 @@ def init(
     file: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[FILE]",
+            metavar="FILE",
             help="The file to write; by default in the user's configuration directory, for root in /etc.",
             show_default=False,
         ),

@@ -1,19 +1,25 @@
 """The tool that checks the setup."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, NotRequired
 
+import anyio
 from mcp_types import CallToolResult
 from pydantic import WithJsonSchema
 from typing_extensions import TypedDict
 
 from certctl_mcp.mcp_server.tools.results import ToolContext, answer
 from certctl_mcp.text.untrusted import EXCERPT_LENGTH, clean_excerpt, escape_hidden
+from storage.errors import StorageError
 
 if TYPE_CHECKING:
     from certctl_mcp.checks.results import CheckResult
     from certctl_mcp.runtime.application import Application
+
+
+_START = timedelta(seconds=2)
 
 
 class UntrustedFound(TypedDict):
@@ -53,6 +59,9 @@ async def check_setup(ctx: ToolContext) -> Annotated[CallToolResult, Setup]:
     async def opened() -> "AsyncIterator[Application | None]":
         yield await opening.application()
 
+    # A server that has just started creates its database first.
+    with anyio.move_on_after(_START.total_seconds()), suppress(StorageError):
+        await opening.application()
     report = await checklist.check_setup(opening.settings, opened)
     setup: Setup = {
         "failed": report.failed,

@@ -132,13 +132,7 @@ def test_init_writes_nothing_that_would_not_work(
 
 
 def test_init_asks_for_what_no_variable_holds() -> None:
-    answers = {
-        "relay": "mail.corp.test",
-        "587": "",
-        "sender": "a@corp.test",
-        "login": "ada",
-        "password": "s3cr3t",
-    }
+    answers = {"the SMTP relay": "mail.corp.test", "the login": "ada", "its password": "s3cr3t"}
     asked: list[tuple[str, bool]] = []
 
     def ask(question: str, secret: bool, default: str | None) -> str:
