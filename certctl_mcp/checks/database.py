@@ -16,6 +16,8 @@ from storage.maintenance.database_state import DatabaseState, FileState, databas
 
 NAME = "database"
 
+_HELP = "until it can be used, alerts are neither accepted nor delivered: check its URL, and whether it runs"
+
 LITTLE_ROOM = 256 << 20
 TOO_LITTLE_ROOM = 16 << 20
 """Bytes. With less, alerts may soon be refused."""
@@ -31,9 +33,9 @@ async def check_database(settings: Settings) -> tuple[CheckResult, ...]:
             return (_not_there(settings, file), *_room(file))
         state = await database_state(url)
     except StorageError as error:
-        return (fail(NAME, f"{error} ({_named_by(settings)})"),)
+        return (fail(NAME, f"{error} ({_named_by(settings)})", _HELP),)
     except OSError as error:
-        return (fail(NAME, f"it can't be looked at: {os_reason(error)} ({_named_by(settings)})"),)
+        return (fail(NAME, f"it can't be looked at: {os_reason(error)} ({_named_by(settings)})", _HELP),)
     found = [_place(settings, state), _schema(settings, state)]
     return (*found, *(_room(state.file) if state.file else ()), *_clock(state))
 
