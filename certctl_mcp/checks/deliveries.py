@@ -12,8 +12,8 @@ from storage.errors import StorageError
 
 NAME = "deliveries"
 
-_MEANT = (None, Limitation.CERTCTL_DELIVERS, Limitation.DELIVERY_DISABLED)
-"""Limitations that the settings ask for."""
+_OFF = (Limitation.DATABASE_READ_ONLY, Limitation.SCHEMA_INCOMPLETE)
+"""Limitations that the settings don't ask for."""
 
 _START = "start a server or `certctl-mcp worker` with these settings"
 
@@ -35,8 +35,10 @@ async def check_deliveries(open_application: OpenApplication) -> tuple[CheckResu
 
 async def _results(application: Application) -> AsyncIterator[CheckResult]:
     channels = application.notifications.channels
-    if application.limitation not in _MEANT and application.limitation is not None:
-        yield fail(NAME, f"off: {LIMITATION_TEXTS[application.limitation]}")
+    if application.limitation in _OFF:
+        # A schema that is incomplete now is completed by the next server, where it may.
+        result = fail if application.limitation is Limitation.DATABASE_READ_ONLY else warn
+        yield result(NAME, f"off: {LIMITATION_TEXTS[application.limitation]}")
     described = await channels.delivery()
     if described is not None:
         yield ok(NAME, described)
