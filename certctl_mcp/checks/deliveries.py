@@ -1,6 +1,6 @@
 """Checks of who delivers what: the running processes, and the channels that no process has."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from certctl_mcp.checks.results import CheckResult, fail, ok, warn
@@ -9,6 +9,7 @@ from certctl_mcp.runtime.application import Application
 from certctl_mcp.services.limitations import LIMITATION_TEXTS, Limitation
 from certctl_mcp.text.untrusted import escape_hidden
 from storage.errors import StorageError
+from storage.models import DeliveringProcess
 
 NAME = "deliveries"
 
@@ -42,20 +43,8 @@ async def _results(application: Application) -> AsyncIterator[CheckResult]:
     described = await channels.delivery()
     if described is not None:
         yield ok(NAME, described)
-    processes = await application.repository.processes()
-    served = {name: sum(name in process.channels for process in processes) for name in channels.configured}
-    listed = ", ".join(f"{escape_hidden(name)} by {count}" for name, count in served.items() if count)
-    lacking = ", ".join(escape_hidden(name) for name, count in served.items() if not count)
-    if application.delivering.certctl_delivers:
-        pass
-    elif not processes:
-        yield warn(NAME, "no running process delivers", _START)
-    elif lacking:
-        yield warn(
-            NAME, f"no running process has: {lacking}" + (f"; delivered: {listed}" if listed else ""), _START
-        )
-    else:
-        yield ok(NAME, f"running processes: {len(processes)}; channels: {listed}")
+    if not application.delivering.certctl_delivers:
+        yield _served(channels.configured, await application.repository.processes())
     if unserved := await channels.left_to_nobody():
         waiting = sum(channel.waiting for channel in unserved)
         yield warn(
@@ -63,3 +52,15 @@ async def _results(application: Application) -> AsyncIterator[CheckResult]:
             f"{waiting} notifications wait for {len(unserved)} channels that no running process has",
             "`certctl-mcp channels` (list_channels) names them; configure them, or settle the notifications",
         )
+
+
+def _served(configured: Sequence[str], processes: Sequence[DeliveringProcess]) -> CheckResult:
+    """Which of the configured channels running processes have."""
+    if not processes:
+        return warn(NAME, "no running process delivers", _START)
+    counts = {name: sum(name in process.channels for process in processes) for name in configured}
+    served = [f"{escape_hidden(name)} ({count})" for name, count in counts.items() if count]
+    found = f"running processes that have each channel: {', '.join(served) or 'none'}"
+    if lacking := [escape_hidden(name) for name, count in counts.items() if not count]:
+        return warn(NAME, f"{found}; no running process has {', '.join(lacking)}", _START)
+    return ok(NAME, found)

@@ -124,8 +124,10 @@ def _table(channel: str, ask: "Ask | None") -> "ChannelTable":
 
     while True:
         table = channel_table(channel, os.environ, ask)
+        # A fallback is another channel, which is not known yet.
+        alone = {key: value for key, value in table.items() if not key.startswith("fallback")}
         try:
-            check(channel_text(channel, table))
+            check(channel_text(channel, alone))
         except SettingsError as error:
             if ask is None or not is_asked_for(channel, os.environ):
                 # Variables don't change by asking again; the whole file is checked later.

@@ -178,7 +178,7 @@ async def test_who_delivers_is_said_and_who_does_not(fresh_url: str, queue: Queu
             version = application.repository.changes.version
             tasks.start_soon(application.presence.run)
             await application.repository.changes.wait_beyond(version)
-            assert await deliveries() == ["running processes: 1; channels: Webhook by 1", waiting]
+            assert await deliveries() == ["running processes that have each channel: Webhook (1)", waiting]
             tasks.cancel_scope.cancel()
 
 
