@@ -50,7 +50,7 @@ def doctor(
     from certctl_mcp.runtime.logs import log_to_stderr
     from certctl_mcp.services.errors import UnknownChannelError
 
-    log_to_stderr("error")
+    log_to_stderr("warning")
     try:
         settings = load_settings(config, os.environ)
     except SettingsError as error:
