@@ -31,11 +31,20 @@ if sys.platform == "win32":
         """See the POSIX side. Unknown on Windows."""
         return None
 
+    def owner_of(path: Path) -> str | None:
+        """See the POSIX side. Windows has no such owners."""
+        return None
+
+    def is_owned_by_another(path: Path) -> bool:
+        """See the POSIX side."""
+        return False
+
     def sync_directory(directory: Path) -> None:
         """See the POSIX side. Windows opens no directories, and needs no sync of them."""
 
 else:
     import fcntl
+    import pwd
 
     IS_WINDOWS = False
 
@@ -56,6 +65,21 @@ else:
         except OSError:
             return None
         return DiskSpace(disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize)
+
+    def owner_of(path: Path) -> str | None:
+        """The name of the user who owns the file, or the number of one without a name.
+
+        Raises: OSError: the file can't be looked at.
+        """
+        uid = path.stat().st_uid
+        try:
+            return pwd.getpwuid(uid).pw_name
+        except KeyError:
+            return str(uid)
+
+    def is_owned_by_another(path: Path) -> bool:
+        """Whether another user than this process's owns the file. Raises: OSError."""
+        return path.stat().st_uid != os.geteuid()
 
     def sync_directory(directory: Path) -> None:
         """Make the names of the files in this directory durable."""

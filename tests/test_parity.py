@@ -27,6 +27,7 @@ OPERATIONS = {
     "explain": Operation("get_notification", "show", "GET /api/v1/notifications/{id}"),
     "summarize": Operation("dashboard_summary", "summary", "GET /api/v1/stats/summary"),
     "channels": Operation("list_channels", "channels", "GET /api/v1/channels"),
+    "check the setup": Operation("check_setup", "doctor", None),
     "pause": Operation("pause_channel", "pause", "POST /api/v1/channels/{name}/pause"),
     "resume": Operation("resume_channel", "resume", "POST /api/v1/channels/{name}/resume"),
     "diagnose": Operation("diagnose_dead_letters", "diagnose", None),
@@ -42,7 +43,18 @@ OPERATIONS = {
     "look up who did what": Operation(None, "audit", None),
 }
 
-OF_THE_PROGRAM = {"serve", "worker", "watch", "install", "migrate", "backup", "copy", "demo"}
+OF_THE_PROGRAM = {
+    "serve",
+    "worker",
+    "watch",
+    "init",
+    "config",
+    "install",
+    "migrate",
+    "backup",
+    "copy",
+    "demo",
+}
 """Commands that start something or look after the database."""
 
 OF_CERTCTL = {

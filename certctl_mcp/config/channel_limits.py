@@ -45,6 +45,14 @@ def parse_rate(written: object) -> object:
     return interval
 
 
+def format_rate(interval: timedelta) -> str:
+    """The rate that `parse_rate` reads as this time between two attempts."""
+    if not interval:
+        return NO_LIMIT
+    unit = next((name for name in ("s", "m") if interval <= _UNITS[name]), "h")
+    return f"{_UNITS[unit] / interval:.6g}/{unit}"
+
+
 SendInterval = Annotated[timedelta, BeforeValidator(parse_rate)]
 
 

@@ -6,7 +6,7 @@ A value is shown only if the field is known and holds no secret: a misspelled ke
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
@@ -29,18 +29,18 @@ Key = tuple[str, ...]
 CHANNEL_KEYS = sorted(Channel.model_fields.keys() - {"name", "destination"})
 """Keys of a channel's table that don't describe its destination."""
 
-_DESTINATIONS: Mapping[str, type[BaseModel]] = {
+DESTINATIONS: Mapping[str, type[BaseModel]] = {
     model.model_fields["kind"].default: model for model in get_args(get_args(Destination)[0])
 }
 
-_TABLES: Mapping[str, type[BaseModel]] = {
+TABLES: Mapping[str, type[BaseModel]] = {
     "http": HttpSettings,
     "dead_letters": DeadLetterSettings,
     "retention": RetentionSettings,
 }
 """The tables of the settings file that have a fixed set of keys."""
 
-_DEPTHS = {"channels": 3, **dict.fromkeys(_TABLES, 2)}
+_DEPTHS = {"channels": 3, **dict.fromkeys(TABLES, 2)}
 """How many parts the key of a setting in a table has."""
 
 _VALUE_LIMIT = 80
@@ -61,6 +61,8 @@ class Origin:
     environ: Mapping[str, str]
     file: Table
     path: Path | None
+    options: Mapping[str, object] = field(default_factory=dict)
+    """Settings given on the command line."""
 
     def name(self, key: Key) -> str:
         """The variable or the key of the file that set `key`, or that would set it."""
@@ -120,13 +122,13 @@ def _field(loc: tuple[int | str, ...], settings: type[BaseModel]) -> _Field:
     match tuple(str(part) for part in loc):
         case ("channels", name, "destination", kind, *rest):
             # Deeper parts are the members of a union, which the operator never wrote.
-            return _Field(("channels", name, *rest[:2]), _DESTINATIONS[kind])
+            return _Field(("channels", name, *rest[:2]), DESTINATIONS[kind])
         case ("channels", name, "destination"):
             return _Field(("channels", name, "kind"), Channel)
         case ("channels", name, *rest):
             return _Field(("channels", name, *rest), Channel)
-        case (table, setting, *_) if table in _TABLES:
-            return _Field((table, setting), _TABLES[table])
+        case (table, setting, *_) if table in TABLES:
+            return _Field((table, setting), TABLES[table])
         case key:
             return _Field(key, settings)
 
@@ -139,11 +141,11 @@ def _line(details: ErrorDetails, field: _Field, origin: Origin) -> str:
         case "extra_forbidden":
             return f"{place} is not a setting: {_nearest(field)}"
         case "union_tag_not_found":
-            return f"{place} is missing: must be one of {', '.join(_DESTINATIONS)}"
+            return f"{place} is missing: must be one of {', '.join(DESTINATIONS)}"
         case "union_tag_invalid":
-            return f"{place}={_quoted(details['ctx']['tag'])}: must be one of {', '.join(_DESTINATIONS)}"
-        case "value_error" if len(field.key) == 1 and (table := field.key[0]) in _TABLES:
-            return _in_operators_words(str(details["ctx"]["error"]), _Field((table,), _TABLES[table]), origin)
+            return f"{place}={_quoted(details['ctx']['tag'])}: must be one of {', '.join(DESTINATIONS)}"
+        case "value_error" if len(field.key) == 1 and (table := field.key[0]) in TABLES:
+            return _in_operators_words(str(details["ctx"]["error"]), _Field((table,), TABLES[table]), origin)
         case "value_error" if field.key == ("channels",):
             error = details["ctx"]["error"]
             rule = _in_operators_words(str(error), _Field(("channels", error.channel), Channel), origin)

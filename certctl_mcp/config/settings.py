@@ -14,6 +14,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     SecretStr,
     ValidationError,
     ValidationInfo,
@@ -36,7 +37,7 @@ from storage.platform import IS_WINDOWS
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
-_KINDS = {
+KINDS = {
     "Email": "email",
     "Webhook": "webhook",
     "Slack": "slack",
@@ -78,7 +79,7 @@ def load_settings(config: Path | str | None, environ: Mapping[str, str], **optio
     file = _read_file(_in_home(path)) if path else {}
     channels = file.get("channels")
     environment = read_environment(environ, channels if isinstance(channels, dict) else ())
-    origin = Origin(environ, file, path)
+    origin = Origin(environ, file, path, options)
     unexpanded = [
         f"{origin.place(key)} holds an unexpanded placeholder ({form}): write the value itself; "
         "nothing expands it, because MCP hosts start servers without a shell"
@@ -90,7 +91,11 @@ def load_settings(config: Path | str | None, environ: Mapping[str, str], **optio
         settings = Settings.model_validate(_merged(_merged(file, environment), options))
     except ValidationError as error:
         raise SettingsError(explain(error, Settings, origin)) from None
-    return settings.model_copy(update={"named_channels": _behind_proxies(settings.named_channels, environ)})
+    settings = settings.model_copy(
+        update={"named_channels": _behind_proxies(settings.named_channels, environ)}
+    )
+    settings._origin = origin
+    return settings
 
 
 class Settings(BaseModel):
@@ -100,6 +105,8 @@ class Settings(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    _origin: Origin = PrivateAttr(default_factory=lambda: Origin({}, {}, None))
 
     database_url: SecretStr = Field(default_factory=lambda: SecretStr(_default_database_url()))
     """May hold a password. `sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite:///~/in/home.db`, or
@@ -168,6 +175,15 @@ class Settings(BaseModel):
     retention: RetentionSettings = RetentionSettings()
     lease: Duration = Field(default_factory=lambda data: _send_timeout(data) + _LEASE_MARGIN)
     """How long a claim lasts. While an attempt goes on after the send timeout, as mail may, it is renewed."""
+
+    def __eq__(self, other: object) -> bool:
+        """Wherever they were read."""
+        return isinstance(other, Settings) and self.__dict__ == other.__dict__
+
+    @property
+    def origin(self) -> Origin:
+        """Where they were read."""
+        return self._origin
 
     @property
     def channels(self) -> tuple[Channel, ...]:
@@ -281,7 +297,7 @@ def _channel_from_table(name: str, table: object) -> object:
     if not isinstance(table, dict):
         return table
     channel: Table = {"name": name}
-    destination: Table = {"kind": _KINDS[name]} if name in _KINDS else {}
+    destination: Table = {"kind": KINDS[name]} if name in KINDS else {}
     for key, value in table.items():
         (channel if key in CHANNEL_KEYS else destination)[key] = value
     return channel | {"destination": destination}

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 from certctl_mcp.config.durations import LONGEST, format_duration
 from certctl_mcp.config.environment import COMMAND_VARIABLES, CONFIG_VARIABLE, VARIABLES
+from certctl_mcp.config.errors import Key
+from certctl_mcp.config.placeholder_secrets import placeholder_secrets
 from certctl_mcp.config.settings import Settings
 
 _PREFIX = "CERTCTL_"
@@ -31,14 +33,32 @@ def configuration_warnings(
     settings: Settings, environ: Mapping[str, str], config: Path | None = None
 ) -> tuple[str, ...]:
     """One line for each. No line holds a value, except for the paths of the database and of `config`."""
-    known = (*VARIABLES, CONFIG_VARIABLE, *COMMAND_VARIABLES, *(f"{name}_FILE" for name in VARIABLES))
+    warnings = [*misspelt_variables(environ), *value_warnings(settings)]
+    url = settings.database_url.get_secret_value()
+    files = [("settings file", environ.get(CONFIG_VARIABLE, "").strip() if config is None else str(config))]
+    if url.startswith(_RELATIVE):
+        files.append(("database", url.removeprefix(_RELATIVE)))
+    for what, name in files:
+        if name and (mode := _mode_for_others(Path(name).expanduser())):
+            warnings.append(
+                f"other users of this machine can read the {what} {name} (mode {mode:03o}): "
+                f"chmod 600 {shlex.quote(name)}"
+            )
+    return tuple(warnings)
+
+
+def value_warnings(settings: Settings) -> tuple[str, ...]:
+    """A line for each value that is suspicious by itself, wherever it was read."""
+    placeholders = (
+        f"{name} is still a placeholder, such as change-me or XXXX: {remedy}"
+        for name, remedy in placeholder_problems(settings)
+    )
+    return (*placeholders, *odd_values(settings))
+
+
+def odd_values(settings: Settings) -> tuple[str, ...]:
+    """A line for each value that hardly anybody means."""
     warnings = []
-    for variable in sorted(environ):
-        if not variable.upper().startswith(_PREFIX) or variable in known:
-            continue
-        nearest = get_close_matches(variable.upper(), known, n=1, cutoff=_NEAR)
-        if nearest:
-            warnings.append(f"the variable {variable} is not used; did you mean {nearest[0]}?")
     if settings.retry_interval == LONGEST:
         warnings.append(
             f"the retry interval counts as {format_duration(LONGEST)}, the longest there is; what is due is "
@@ -51,16 +71,37 @@ def configuration_warnings(
             f"the database path is relative to the working directory: {Path.cwd() / path}; "
             "an absolute path has four slashes after sqlite:"
         )
-    files = [("settings file", environ.get(CONFIG_VARIABLE, "").strip() if config is None else str(config))]
-    if url.startswith(_RELATIVE):
-        files.append(("database", path))
-    for what, name in files:
-        if name and (mode := _mode_for_others(Path(name).expanduser())):
-            warnings.append(
-                f"other users of this machine can read the {what} {name} (mode {mode:03o}): "
-                f"chmod 600 {shlex.quote(name)}"
-            )
     return tuple(warnings)
+
+
+def misspelt_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """A line for each variable that is not one of ours, but nearly."""
+    known = (*VARIABLES, CONFIG_VARIABLE, *COMMAND_VARIABLES, *(f"{name}_FILE" for name in VARIABLES))
+    lines = []
+    for variable in sorted(environ):
+        if not variable.upper().startswith(_PREFIX) or variable in known:
+            continue
+        nearest = get_close_matches(variable.upper(), known, n=1, cutoff=_NEAR)
+        if nearest:
+            lines.append(f"the variable {variable} is not used; did you mean {nearest[0]}?")
+    return tuple(lines)
+
+
+def placeholder_problems(settings: Settings) -> tuple[tuple[str, str], ...]:
+    """Each setting whose secret was copied from an example and never replaced, and what to do about it."""
+    return tuple((settings.origin.name(key), _remedy(key)) for key in placeholder_secrets(settings))
+
+
+def _remedy(key: Key) -> str:
+    match key:
+        case (_, channel, "secrets"):
+            return f"write the real value, or anyone can forge what the channel {channel} sends"
+        case ("channels", channel, _):
+            return f"write the real value, or remove the channel {channel}: it can't deliver"
+        case ("http", _):
+            return "use a key of `openssl rand -hex 32`: anyone can guess this one"
+        case _:
+            return "write the real value"
 
 
 def _mode_for_others(path: Path) -> int:

@@ -17,7 +17,8 @@ channel had no notifier."""
 _TRIAGE = """\
 Triage: dashboard_summary for counts; diagnose_dead_letters groups dead letters by channel and cause and \
 recommends an action; list_notifications finds individual ones, get_notification explains one in full; \
-list_channels shows whether a channel is failing now, delivery_report how each did over a period."""
+list_channels shows whether a channel is failing now, delivery_report how each did over a period, \
+check_setup whether settings, database and connections are sound."""
 
 _ACTIONS = (
     (

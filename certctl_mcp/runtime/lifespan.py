@@ -43,7 +43,7 @@ class Opening:
         self.confirmations = Confirmations()
         self.watch = Watch()
         """Notifies subscribers while the application is open."""
-        self._settings = settings
+        self.settings = settings
         self._open_application = open_application
         self._application: Application | None = None
         self._failure: StorageError | None = None
@@ -75,7 +75,7 @@ class Opening:
             with self._running:
                 while not self._closing.is_set():
                     try:
-                        async with self._open_application(self._settings) as application:
+                        async with self._open_application(self.settings) as application:
                             await self._serve(application)
                     except StorageError as failure:
                         logger.warning("%s; trying again in %g s", failure, pause.total_seconds())

@@ -47,7 +47,7 @@ class DashboardSummary(BaseModel):
     notifications_dead: int = 0
     notifications: Mapping[NotificationStatus, int] = Field(default_factory=dict)
     notifications_undelivered: int = 0
-    """Counted as done though nothing was delivered, for want of a notifier."""
+    """Status sent, though nothing was delivered for want of a notifier."""
     # Running processes that deliver, and what waits for a channel that none of them has.
     processes_alive: int = 0
     waiting_unserved: int = 0

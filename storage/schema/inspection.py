@@ -1,6 +1,7 @@
 """Inspection of a database for missing parts of the schema. A certctl database already has most of it."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlalchemy import Column, Connection, Index, Table, inspect, text
 
@@ -42,6 +43,8 @@ class SchemaState:
     revision: str | None
     """None if this program has never migrated it."""
     missing: Missing
+    clock_ahead: timedelta | None = None
+    """How far the database's clock is ahead of ours; None if it has none of its own."""
 
 
 def missing(connection: Connection) -> Missing:

@@ -22,6 +22,7 @@ READING_TOOLS: dict[str, dict[str, object]] = {
     "diagnose_dead_letters": {},
     "dashboard_summary": {},
     "list_channels": {},
+    "check_setup": {},
 }
 READING_COMMANDS = (
     "list",
@@ -32,6 +33,7 @@ READING_COMMANDS = (
     "diagnose",
     "report",
     "audit",
+    "config",
     "requeue --status dead --dry-run",
     "migrate --dry-run",
 )
@@ -96,6 +98,9 @@ def test_no_reading_command_changes_schema_or_rows(
         assert run(command.split()) == 0, command
     assert run(["--no-migrate", "summary"]) == 0
     capsys.readouterr()
+    # Nobody listens where the channel leads; that certctl delivers is no fault.
+    assert run(["doctor"]) == 1
+    assert capsys.readouterr().out.endswith(" 1 failed\n")
     assert dump(watched_url) == before
 
 

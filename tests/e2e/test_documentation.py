@@ -61,36 +61,6 @@ def test_the_tools_table_names_the_tools_of_the_server() -> None:
     assert f"[{len(named)} tools](docs/tools.md)" in PAGES["README.md"]
 
 
-def test_the_settings_table_names_every_variable_and_no_other() -> None:
-    named: set[str] = set()
-    for cell, *_ in table_under("docs/settings.md", "Variables"):
-        full, *endings = re.findall(r"`([A-Z_]+)`", cell)
-        named.add(full)
-        stem = next((s for s in STEMS if full.startswith(s)), full)
-        named.update(ending if ending.startswith("CERTCTL_") else stem + ending for ending in endings)
-    section = PAGES["docs/settings.md"].split("\n## Network\n")[1].split("\n| ending")[0]
-    for cell, *_ in table_under("docs/settings.md", "Network") + table_under("docs/settings.md", "Fallbacks"):
-        named.update(channel + cell.strip("`") for channel in re.findall(r"`(CERTCTL_\w+)`", section))
-    assert named == set(VARIABLES)
-
-
-STEMS = ("CERTCTL_SERVER", "CERTCTL_SMTP", "CERTCTL_SLACK", "CERTCTL_PAGERDUTY", "CERTCTL_OPSGENIE")
-
-
-def test_the_defaults_in_the_settings_table_are_the_defaults() -> None:
-    defaults = {cell.strip("`"): default for cell, default, _ in table_under("docs/settings.md", "Variables")}
-    settings = load_settings(None, {})
-    compared = 0
-    for variable, (setting, *rest) in VARIABLES.items():
-        default = defaults.get(variable, "")
-        if rest or not re.fullmatch(r"\w+", default):
-            continue
-        spelled_out = load_settings(None, {variable: default})
-        assert getattr(settings, setting) == getattr(spelled_out, setting), variable
-        compared += 1
-    assert compared > 10
-
-
 def test_the_hosts_configuration_launches_the_program_with_settings_it_takes() -> None:
     (desktop,) = (json.loads(block) for block in blocks(PAGES["docs/hosts.md"], "json"))
     server = desktop["mcpServers"]["certctl-notifications"]

@@ -9,9 +9,12 @@ from certctl_mcp.cli.commands import (
     audit,
     backup,
     channels,
+    config,
     copy,
     demo,
     diagnose,
+    doctor,
+    init,
     install,
     listing,
     migrate,
@@ -45,6 +48,7 @@ Exit codes:
 \b
 Settings are variables of the environment (CERTCTL_DATABASE_URL and others),
 over the file that --config or CERTCTL_CONFIG names, over the defaults.
+`certctl-mcp config` lists them all; docs/settings.md has the same list.
 """
 
 app = typer.Typer(
@@ -76,7 +80,10 @@ for command in (
     backup.backup,
     copy.copy,
     demo.demo,
+    init.init,
     install.install,
+    config.config_,
+    doctor.doctor,
 ):
     app.command(command.__name__.rstrip("_"))(output_options(command))
 app.command("test")(output_options(try_channel.try_channel))

@@ -35,7 +35,7 @@ def install(
     settings file that --config names rather than in the host's file.
     """
     place = location(host, Path.home(), Path.cwd())
-    given = entry(place, [*_command(), *(() if config is None else ("--config", str(config.resolve())))])
+    given = entry(place, [*program(), *(() if config is None else ("--config", str(config.resolve())))])
     if print_:
         typer.echo(f"{place.file}:\n{shown(place, given)}")
         return ExitCode.DONE
@@ -52,7 +52,7 @@ def install(
     return ExitCode.DONE
 
 
-def _command() -> tuple[str, ...]:
+def program() -> tuple[str, ...]:
     """How to start this very program, independently of PATH, which hosts often don't have."""
     beside = Path(sys.executable).parent / f"certctl-mcp{PROGRAM_SUFFIX}"
     if beside.exists():

@@ -1,5 +1,6 @@
 """`test`: one attempt of a test message on a channel."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -30,34 +31,14 @@ def try_channel(
     import anyio
 
     from certctl_mcp.cli.commands.exit_on_error import command_failures
-    from certctl_mcp.cli.commands.running import (
-        Access,
-        NoQueueError,
-        operator,
-        settings_of,
-        with_application,
-        without_queue,
-    )
+    from certctl_mcp.cli.commands.running import settings_of
+    from certctl_mcp.cli.commands.trial import send_trial
     from certctl_mcp.cli.terminal.output import print_json
-    from certctl_mcp.delivery.channel_probe import TYPE, TrialResult, trial_notification
+    from certctl_mcp.delivery.channel_probe import TYPE, trial_notification
     from certctl_mcp.notifiers.base import DeliveryFailedError
     from certctl_mcp.notifiers.registry import NotifierRegistry
-    from certctl_mcp.runtime.application import Application, open_application
     from certctl_mcp.services.errors import UnknownChannelError
     from storage.clock import utc_now
-    from storage.errors import DatabaseReadOnlyError
-
-    async def audited(application: Application) -> TrialResult:
-        try:
-            return await application.notifications.send_test(
-                channel, recipient, type=type or TYPE, actor=operator()
-            )
-        except DatabaseReadOnlyError:
-            return await application.notifications.send_test(channel, recipient, type=type or TYPE)
-
-    async def unaudited() -> TrialResult:
-        async with without_queue(settings_of(config)) as settings, open_application(settings) as application:
-            return await application.notifications.send_test(channel, recipient, type=type or TYPE)
 
     async def previewed() -> str:
         settings = settings_of(config)
@@ -78,12 +59,8 @@ def try_channel(
         print(preview)
         if not send:
             return ExitCode.DONE
-    try:
-        result = with_application(config, audited, Access.CHANGE, no_migrate=True)
-    except NoQueueError:
-        # A channel can be tried before the first notification.
-        with command_failures():
-            result = anyio.run(unaudited)
+    with command_failures():
+        result = anyio.run(partial(send_trial, settings_of(config), channel, recipient, type=type or TYPE))
     if json:
         print_json(result, json)
     elif result.failure is None:

@@ -64,7 +64,9 @@ def closure_line(closure: ChannelClosure) -> Text:
 
 def _doings(record: ChannelRecord | None, now: datetime) -> Iterator[Text]:
     if record is None:
-        yield Text("nothing attempted in the last 24 hours", style="dim")
+        yield Text(
+            "nothing attempted in the last 24 hours; certctl-mcp doctor checks the connection", style="dim"
+        )
         return
     counts = (f"{count} {outcome.value}" for outcome, count in record.outcomes.items() if count)
     last = f"; last sent {distance(record.last_sent_at, now)}" if record.last_sent_at else ""

@@ -36,10 +36,8 @@ class Outcome(TypedDict):
     would_change: NotRequired[int]
     # Three tools return this. Fields that explain themselves are not worth their tokens in three schemas.
     by_status: NotRequired[Annotated[dict[NotificationStatus, int], WithJsonSchema({"type": "object"})]]
-    by_channel: NotRequired[
-        Annotated[list[ChannelShare], WithJsonSchema({"type": "array", "items": {"type": "object"}})]
-    ]
-    sample_ids: NotRequired[list[str]]
+    by_channel: NotRequired[Annotated[list[ChannelShare], WithJsonSchema({"type": "array"})]]
+    sample_ids: NotRequired[Annotated[list[str], WithJsonSchema({"type": "array"})]]
     left_out: NotRequired[Annotated[LeftOut, WithJsonSchema({"type": "object"})]]
     selection: NotRequired[Annotated[dict[str, object], WithJsonSchema({"type": "object"})]]
     confirmation: NotRequired[str]

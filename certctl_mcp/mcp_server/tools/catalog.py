@@ -18,6 +18,7 @@ from certctl_mcp.mcp_server.tools.diagnosis import diagnose_dead_letters
 from certctl_mcp.mcp_server.tools.listing import list_notifications
 from certctl_mcp.mcp_server.tools.overview import dashboard_summary, list_channels
 from certctl_mcp.mcp_server.tools.schemas import arguments_schema, lean
+from certctl_mcp.mcp_server.tools.setup import check_setup
 from certctl_mcp.mcp_server.tools.single import (
     mark_notification_read,
     requeue_notification,
@@ -50,6 +51,7 @@ _TOOLS: dict[_Function, tuple[str, ToolAnnotations]] = {
     diagnose_dead_letters: ("Diagnose dead letters", _READS_OTHERS_TEXT),
     dashboard_summary: ("Dashboard summary", _READS),
     list_channels: ("List channels", _READS_OTHERS_TEXT),
+    check_setup: ("Check the setup", _READS_OTHERS_TEXT),
     send_notification: ("Send a notification", _DELIVERS),
     send_test_notification: ("Test a channel", _DELIVERS),
     requeue_notification: ("Requeue a notification", _DELIVERS),

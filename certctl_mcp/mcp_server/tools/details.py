@@ -79,8 +79,8 @@ class NotificationDetails(TypedDict):
     under_way: bool
     notification: Annotated[Row, WithJsonSchema({"type": "object", "description": "As list_notifications"})]
     attempts: Annotated[
-        list[Annotated[AttemptRow, WithJsonSchema({"type": "object"})]],
-        Field(description=f"The newest {MOST_ATTEMPTS}, oldest first"),
+        list[AttemptRow],
+        WithJsonSchema({"type": "array", "description": f"The newest {MOST_ATTEMPTS}, oldest first"}),
     ]
     next_offset: NotRequired[int]
     origin_id: Annotated[NotRequired[str], Field(description="The dead letter it stands in for")]
@@ -92,7 +92,6 @@ class NotificationDetails(TypedDict):
             WithJsonSchema(
                 {
                     "type": "array",
-                    "items": {"type": "object"},
                     "description": "Who sent, requeued, settled it",
                 }
             ),

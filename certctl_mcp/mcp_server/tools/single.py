@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Annotated, NotRequired
 
 from mcp_types import CallToolResult
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, WithJsonSchema
 from typing_extensions import TypedDict
 
 from certctl_mcp.mcp_server.caller import actor_of
@@ -16,12 +16,15 @@ from certctl_mcp.services.outlook import after_requeue
 from certctl_mcp.text.untrusted import clean_excerpt, encode_id
 from storage.models import NewNotification, NotificationStatus, SweepReport
 
+NamedStatus = Annotated[NotificationStatus, WithJsonSchema({"type": "string"})]
+"""A filter's schema names the values."""
+
 
 class Accepted(TypedDict):
     """An alert that is durable from here on."""
 
     id: str
-    status: NotificationStatus
+    status: NamedStatus
     created: Annotated[bool, Field(description="False: the idempotency key was accepted before, nothing new")]
 
 
@@ -29,7 +32,7 @@ class Changed(TypedDict):
     """A notification's new state."""
 
     id: str
-    status: NotificationStatus
+    status: NamedStatus
     next: Annotated[str, Field(description="What comes next")]
 
 
@@ -37,7 +40,7 @@ async def send_notification(
     ctx: ToolContext,
     type: Annotated[
         str,
-        Field(min_length=1, max_length=255, description="Serves as the subject, such as ExpirationWarning."),
+        Field(min_length=1, max_length=255, description="The subject, such as ExpirationWarning."),
     ],
     channel: Annotated[
         str,
@@ -110,7 +113,7 @@ async def send_test_notification(
 
 
 async def requeue_notification(ctx: ToolContext, id: NotificationId) -> Annotated[CallToolResult, Changed]:
-    """Give a dead or failed notification all its attempts anew; the first is made at once.
+    """Retry a dead or failed notification from scratch, at once.
 
     Do it when the cause of its failures is gone. Other states are refused.
     """
@@ -122,10 +125,7 @@ async def requeue_notification(ctx: ToolContext, id: NotificationId) -> Annotate
 
 
 async def mark_notification_read(ctx: ToolContext, id: NotificationId) -> Annotated[CallToolResult, Changed]:
-    """Settle a notification: nothing is left to do about it.
-
-    One that was not delivered yet is NOT delivered any more, and can't be requeued afterwards.
-    """
+    """Settle a notification. One not delivered yet will NOT be delivered, and can't be requeued any more."""
     application = await ctx.request_context.lifespan_context.application()
     read = await application.notifications.mark_as_read(id, actor=actor_of(ctx))
     what = "It had been delivered." if read.delivered else "It is not delivered any more."

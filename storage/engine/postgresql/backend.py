@@ -11,7 +11,7 @@ from sqlalchemy import NullPool, func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.clock import Clock
+from storage.clock import Clock, utc_now
 from storage.engine.backend import OpenBackend
 from storage.engine.changes import Changes
 from storage.engine.driver_errors import BEHIND_POOLER
@@ -137,7 +137,10 @@ async def _expect_no_pooler(connection: AsyncConnection, address: Address) -> No
 
 async def schema_state(address: Address) -> SchemaState:
     async with _connected(address, READ_TIMEOUT) as connection:
-        return SchemaState(await _found_revision(connection), await connection.run_sync(missing))
+        clock = DatabaseClock()
+        asked_at = utc_now()
+        clock.set((await connection.execute(select(func.clock_timestamp()))).scalar_one(), asked_at)
+        return SchemaState(await _found_revision(connection), await connection.run_sync(missing), clock.ahead)
 
 
 async def _found_revision(connection: AsyncConnection) -> str | None:

@@ -15,6 +15,11 @@ class DatabaseClock:
         self._ahead = timedelta(0)
         self._known = False
 
+    @property
+    def ahead(self) -> timedelta:
+        """How far the database's time is ahead of this process's clock."""
+        return self._ahead
+
     def __call__(self) -> datetime:
         return utc_now() + self._ahead
 

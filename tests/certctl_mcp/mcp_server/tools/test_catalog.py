@@ -15,6 +15,7 @@ READING = {
     "delivery_report",
     "dashboard_summary",
     "list_channels",
+    "check_setup",
 }
 DELIVERING = {
     "send_notification",

@@ -70,6 +70,7 @@ TOOLS: dict[str, Callable[[Planted], Iterable[Arguments]]] = {
         {"channel": "Webhook", "until": "1h", "reason": planted.text[:500].strip() or "-"}
     ],
     "list_channels": lambda _: [{}],
+    "check_setup": once,
     "resume_channel": lambda _: [{"channel": "Webhook"}],
     "send_notification": lambda planted: [
         {"type": planted.text[:255], "channel": "Webhook", "message": planted.text, "idempotency_key": "key"}

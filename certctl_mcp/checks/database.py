@@ -1,0 +1,131 @@
+"""Checks of the database: its place and owner, its schema, its room and its clock. It is never created."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import anyio.to_thread
+
+from certctl_mcp.checks.results import CheckResult, fail, ok, warn
+from certctl_mcp.config.durations import format_duration
+from certctl_mcp.config.settings import Settings
+from certctl_mcp.config.sources import Source, source_of
+from certctl_mcp.notifiers.os_errors import os_reason
+from storage.clock import utc_now
+from storage.errors import StorageError
+from storage.maintenance.database_state import DatabaseState, FileState, database_state, file_state
+
+NAME = "database"
+
+_HELP = "until it can be used, alerts are neither accepted nor delivered: check its URL, and whether it runs"
+
+LITTLE_ROOM = 256 << 20
+TOO_LITTLE_ROOM = 16 << 20
+"""Bytes. With less, alerts may soon be refused."""
+
+_LARGEST_CLOCK_ERROR = timedelta(seconds=5)
+
+
+async def check_database(settings: Settings) -> tuple[CheckResult, ...]:
+    url = settings.database_url.get_secret_value()
+    try:
+        file = await anyio.to_thread.run_sync(file_state, url, abandon_on_cancel=True)
+        if file is not None and not file.exists:
+            return (_not_there(settings, file), *_room(file))
+        state = await database_state(url)
+    except StorageError as error:
+        return (fail(NAME, f"{error} ({_named_by(settings)})", _HELP),)
+    except OSError as error:
+        return (fail(NAME, f"it can't be looked at: {os_reason(error)} ({_named_by(settings)})", _HELP),)
+    found = [_place(settings, state), _schema(settings, state)]
+    return (*found, *(_room(state.file) if state.file else ()), *_clock(state))
+
+
+def _not_there(settings: Settings, file: FileState) -> CheckResult:
+    found = f"there is none yet at {file.path} ({_named_by(settings)})"
+    if not file.writable:
+        return fail(NAME, f"{found}, and this user may not create it", "create its directory for this user")
+    return warn(NAME, found, "the first server or worker creates it; if it should be there, correct the path")
+
+
+def _place(settings: Settings, state: DatabaseState) -> CheckResult:
+    file = state.file
+    if file is None:
+        return ok(NAME, f"{state.location} ({_named_by(settings)})")
+    owner = "" if file.owner is None else f", owner {file.owner}"
+    found = f"{file.path}, {_size(file.size)}{owner}, mode {file.mode:03o} ({_named_by(settings)})"
+    if not file.writable:
+        return fail(
+            NAME,
+            f"{found}: this user may not write it",
+            "run as its owner, or change the owner of its directory",
+        )
+    if file.owned_by_another:
+        return warn(NAME, f"{found}: it belongs to another user", f"run this program as {file.owner}")
+    if file.mode & 0o044:
+        return warn(NAME, f"{found}: other users of this machine can read it", f"chmod 600 {file.path}")
+    return ok(NAME, found)
+
+
+def _schema(settings: Settings, state: DatabaseState) -> CheckResult:
+    name = "database schema"
+    if state.is_current:
+        return ok(name, f"revision {state.revision}, the newest")
+    if not state.has_queue:
+        return warn(name, "there is no queue in it yet", "the first server or worker creates it")
+    found = f"revision {state.revision or 'of another program'}, and {state.newest_revision} is the newest"
+    if settings.database_migrate is False or state.revision is None:
+        return warn(name, found, "`certctl-mcp migrate --dry-run` shows what is missing")
+    return warn(name, found, "the next start of a server or worker migrates it; back it up before")
+
+
+def _room(file: FileState) -> Iterator[CheckResult]:
+    if file.room is None:
+        return
+    name, found = "database disk", f"{_size(file.room.free)} free of {_size(file.room.total)}"
+    if file.room.free < TOO_LITTLE_ROOM:
+        yield fail(name, found, "free some room: nothing more is accepted once the disk is full")
+    elif file.room.free < LITTLE_ROOM:
+        yield warn(name, found, "free some room, or set retention periods")
+    else:
+        yield ok(name, found)
+
+
+def _clock(state: DatabaseState) -> Iterator[CheckResult]:
+    name = "clock"
+    if state.clock_ahead is not None:
+        apart = format_duration(abs(state.clock_ahead))
+        if abs(state.clock_ahead) <= _LARGEST_CLOCK_ERROR:
+            yield ok(name, f"the database's and this machine's differ by {apart}")
+        else:
+            yield warn(
+                name,
+                f"the database's and this machine's differ by {apart}",
+                "synchronize both, by NTP for one; the database's decides when something is due",
+            )
+    elif state.file is not None and state.file.modified_at is not None:
+        ahead = state.file.modified_at - utc_now()
+        if ahead > _LARGEST_CLOCK_ERROR:
+            yield warn(
+                name,
+                f"the database was written {format_duration(ahead)} in the future: the clock was set back",
+                "synchronize it, by NTP for one",
+            )
+        else:
+            yield ok(name, "not behind the newest write to the database")
+
+
+def _named_by(settings: Settings) -> str:
+    match source_of(("database_url",), settings.origin):
+        case Source.DEFAULT:
+            return "the default; CERTCTL_DATABASE_URL names another"
+        case Source.SETTINGS_FILE:
+            return f"from {settings.origin.path}"
+        case _:
+            return "from CERTCTL_DATABASE_URL"
+
+
+def _size(count: int) -> str:
+    for unit, name in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
+        if count >= unit:
+            return f"{count / unit:.1f} {name}"
+    return f"{count} bytes"

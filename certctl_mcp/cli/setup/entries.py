@@ -1,0 +1,56 @@
+"""What starts the program with a settings file: entries for MCP hosts, a systemd unit, a compose file."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+from certctl_mcp.cli.hosts.configuration import entry, shown
+from certctl_mcp.cli.hosts.locations import Host, location
+from certctl_mcp.runtime.platform import user_id
+
+_UNIT = "certctl-mcp-worker.service"
+
+_INSTALLED = Path("/etc/certctl-mcp/settings.toml")
+"""Where the unit reads the settings."""
+
+_INSTALL_SETTINGS = re.compile(r"(?m)^(#\s{1,8}install -D .{0,80}) settings\.toml ")
+
+
+def host_entries(command: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The hosts that take the same entry, and that entry."""
+    hosts: dict[str, list[str]] = {}
+    for host in Host:
+        place = location(host, Path.home(), Path.cwd())
+        hosts.setdefault(shown(place, entry(place, command)), []).append(host.value)
+    for text, names in hosts.items():
+        yield ", ".join(names), text
+
+
+def systemd_unit(file: Path) -> str:
+    """The unit of a worker. Its first lines say how to install it with this settings file."""
+    unit = (files(__package__) / _UNIT).read_text()
+    if file == _INSTALLED:
+        return unit
+    return _INSTALL_SETTINGS.sub(lambda line: f"{line[1]} {file} ", unit)
+
+
+def compose_file(file: Path, database: Path | None) -> str:
+    """A worker in a container, which sees the settings and a SQLite database at the paths they have here."""
+    volumes = [f"{file}:{file}:ro", *([] if database is None else [f"{database.parent}:{database.parent}"])]
+    lines = [
+        "services:",
+        "  certctl-mcp:",
+        "    image: certctl-mcp",
+        f"    command: {json.dumps(['worker', '--config', str(file)])}",
+        # The files are for their owner alone.
+        f"    user: {json.dumps(user_id())}",
+        "    volumes:",
+        *(f"      - {json.dumps(volume)}" for volume in volumes),
+        "    read_only: true",
+        "    tmpfs: [/tmp]",
+        "    restart: unless-stopped",
+        "    stop_grace_period: 30s",
+    ]
+    return "\n".join(lines) + "\n"

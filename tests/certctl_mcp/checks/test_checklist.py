@@ -1,0 +1,204 @@
+"""The checks of a setup: settings, files, database and who delivers, within a time limit."""
+
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import anyio
+import pytest
+from sqlalchemy import text
+
+from certctl_mcp.checks.checklist import check_setup
+from certctl_mcp.checks.results import CheckReport, CheckResult, Verdict
+from certctl_mcp.config.settings import Settings, load_settings
+from certctl_mcp.runtime.application import Application, open_application
+from storage.database import Database
+from storage.engine.sqlite.database_file import LOW_ROOM
+from storage.platform import DiskSpace
+from storage.schema.migrations import REVISIONS
+from tests.builders import Queue
+
+NOBODY_LISTENS = {"CERTCTL_WEBHOOK_URL": "http://127.0.0.1:9/"}
+
+
+@asynccontextmanager
+async def no_queue() -> AsyncIterator[Application | None]:
+    yield None
+
+
+def queue_of(settings: Settings) -> Callable[[], AbstractAsyncContextManager[Application | None]]:
+    return lambda: open_application(settings)
+
+
+async def checked(settings: Settings, name: str) -> list[CheckResult]:
+    report = await check_setup(settings, no_queue)
+    return [check for check in report.checks if check.name == name]
+
+
+async def only(settings: Settings, name: str) -> CheckResult:
+    (found,) = await checked(settings, name)
+    return found
+
+
+def only_now(settings: Settings, name: str) -> CheckResult:
+    return anyio.run(only, settings, name)
+
+
+def settings_with(url: str, **variables: str) -> Settings:
+    return load_settings(None, {"CERTCTL_DATABASE_URL": url, **variables})
+
+
+async def test_settings_say_where_they_came_from_and_what_is_wrong_with_them(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text('max_attempts = 3\n[channels.PagerDuty]\nrouting_key = "your-routing-key"\n')
+    environ = {
+        "CERTCTL_DATABASE_URL": f"sqlite:///{tmp_path}/q.db",
+        "CERTCTL_NOTIFICATION_MAX_ATEMPTS": "9",
+        "CERTCTL_API_KEYS_NAMED": "ops:change-me,board:aaaaaaaaaa",
+    }
+    sources, *problems = await checked(load_settings(file, environ), "settings")
+    assert sources.found == (
+        "from the environment: CERTCTL_DATABASE_URL, CERTCTL_API_KEYS_NAMED; "
+        f"from {file}: max_attempts, channels.PagerDuty; everything else has its default"
+    )
+    assert [(problem.verdict.value, problem.found.split()[0]) for problem in problems] == [
+        ("warn", "the"),
+        ("fail", "CERTCTL_API_KEYS_NAMED"),
+        ("fail", "channels.PagerDuty.routing_key"),
+        ("warn", "the"),
+    ]
+    assert "did you mean CERTCTL_NOTIFICATION_MAX_ATTEMPTS?" in problems[0].found
+    assert problems[3].found == "the API key of board is easy to guess"
+
+
+async def test_files_are_private_and_can_be_used(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text(
+        f'[channels.Slack]\nwebhook_url = "https://x.invalid/"\nca_file = "{tmp_path}/none.pem"\n'
+    )
+    file.chmod(0o644)
+    settings = load_settings(file, {})
+    config = await only(settings, "settings file")
+    assert (config.verdict, config.help) == (Verdict.WARN, f"chmod 600 {file}")
+    authority = await only(settings, "files of Slack")
+    assert (authority.verdict, authority.found) == (
+        Verdict.FAIL,
+        f"{tmp_path}/none.pem can't be used: No such file or directory",
+    )
+    file.chmod(0o600)
+    assert (await only(settings, "settings file")).verdict is Verdict.OK
+
+
+async def test_a_database_that_is_not_there_is_not_created(tmp_path: Path) -> None:
+    path = tmp_path / "none" / "q.db"
+    found = await only(settings_with(f"sqlite:///{path}"), "database")
+    assert (found.verdict, found.found) == (
+        Verdict.WARN,
+        f"there is none yet at {path} (from CERTCTL_DATABASE_URL)",
+    )
+    assert not path.parent.exists()
+
+
+def test_a_sound_database_is_described_and_left_as_it_is(fresh_url: str, database_path: Path) -> None:
+    database_path.chmod(0o600)
+    before = database_path.read_bytes()
+    report = anyio.run(check_setup, settings_with(fresh_url), no_queue)
+    found = {check.name: check for check in report.checks}
+    assert report.failed == 0
+    assert found["database"].found.startswith(f"{database_path}, ")
+    assert ", mode 600 (from CERTCTL_DATABASE_URL)" in found["database"].found
+    assert found["database schema"].found == f"revision {REVISIONS[-1]}, the newest"
+    assert {
+        name: found[name].verdict.value for name in ("database", "database schema", "database disk", "clock")
+    } == {
+        "database": "ok",
+        "database schema": "ok",
+        "database disk": "ok",
+        "clock": "ok",
+    }
+    assert database_path.read_bytes() == before
+
+
+def test_what_is_wrong_with_a_database_is_named(
+    fresh_url: str, database_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_with(fresh_url)
+    database_path.chmod(0o644)
+    assert (only_now(settings, "database")).help == f"chmod 600 {database_path}"
+    tomorrow = time.time() + 86_400
+    os.utime(database_path, (tomorrow, tomorrow))
+    assert (only_now(settings, "clock")).verdict is Verdict.WARN
+    space = "storage.maintenance.database_state.disk_space"
+    monkeypatch.setattr(space, lambda path: DiskSpace(LOW_ROOM - 1, 1 << 40))
+    assert (only_now(settings, "database disk")).verdict is Verdict.FAIL
+    monkeypatch.setattr("storage.maintenance.database_state.is_owned_by_another", lambda path: True)
+    assert "it belongs to another user" in (only_now(settings, "database")).found
+    database_path.write_text("not a database, whatever its name says" * 20)
+    assert (only_now(settings, "database")).verdict is Verdict.FAIL
+
+
+async def test_an_older_and_a_newer_schema_are_told_apart(fresh_url: str) -> None:
+    async def set_revision(revision: str) -> None:
+        async with Database.open(fresh_url) as database, database.read() as connection:
+            await connection.execute(text("UPDATE certctl_mcp_version SET version_num = :v"), {"v": revision})
+            await connection.commit()
+
+    await set_revision("0008")
+    older = await only(settings_with(fresh_url), "database schema")
+    assert older.found == f"revision 0008, and {REVISIONS[-1]} is the newest"
+    assert older.verdict is Verdict.WARN
+
+
+@pytest.mark.postgresql
+async def test_on_postgresql_the_clocks_are_compared(database_url: str) -> None:
+    report = await check_setup(settings_with(database_url), no_queue)
+    found = {check.name: check for check in report.checks}
+    assert found["database"].verdict is Verdict.OK
+    assert found["clock"].found.startswith("the database's and this machine's differ by ")
+    assert found["clock"].verdict is Verdict.OK
+    assert "database disk" not in found
+
+
+async def test_who_delivers_is_said_and_who_does_not(fresh_url: str, queue: Queue) -> None:
+    await queue.pending(channel="Fax")
+    settings = settings_with(fresh_url, **NOBODY_LISTENS)
+
+    async def deliveries() -> list[str]:
+        report = await check_setup(settings, queue_of(settings))
+        return [check.found for check in report.checks if check.name == "deliveries"]
+
+    waiting = "1 notifications wait for 1 channels that no running process has"
+    assert await deliveries() == ["no running process delivers", waiting]
+    async with open_application(settings) as application:
+        assert application.presence is not None
+        async with anyio.create_task_group() as tasks:
+            version = application.repository.changes.version
+            tasks.start_soon(application.presence.run)
+            await application.repository.changes.wait_beyond(version)
+            assert await deliveries() == ["running processes that have each channel: Webhook (1)", waiting]
+            tasks.cancel_scope.cancel()
+
+
+async def test_a_check_that_hangs_ends_alone_and_the_others_go_on(fresh_url: str) -> None:
+    @asynccontextmanager
+    async def hanging() -> AsyncIterator[Application | None]:
+        await anyio.sleep_forever()
+        yield None
+
+    report = await check_setup(settings_with(fresh_url), hanging, time_limit=timedelta(seconds=0.3))
+    (hung,) = (check for check in report.checks if check.name == "deliveries")
+    assert (hung.verdict, hung.found) == (Verdict.FAIL, "not finished within 300ms")
+    assert report.failed == 1
+
+
+async def test_without_a_channel_nothing_can_be_delivered(fresh_url: str) -> None:
+    assert (await only(settings_with(fresh_url), "channels")).verdict is Verdict.WARN
+
+
+def test_a_report_counts(fresh_url: str) -> None:
+    checks = [CheckResult(name="x", verdict=verdict, found="") for verdict in Verdict]
+    report = CheckReport.of(tuple(checks))
+    assert (report.failed, report.warned) == (1, 1)

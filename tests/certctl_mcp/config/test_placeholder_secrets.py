@@ -1,0 +1,77 @@
+"""A secret that was copied from an example is told from a real one, and pointed out."""
+
+import secrets
+from pathlib import Path
+
+import pytest
+
+from certctl_mcp.config.errors import SettingsError
+from certctl_mcp.config.placeholder_secrets import is_placeholder, placeholder_secrets
+from certctl_mcp.config.settings import load_settings
+from certctl_mcp.config.warnings import configuration_warnings
+from certctl_mcp.http.exposure import require_keys_beyond_loopback
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "settings.toml"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "XXXX",
+            "xxxxxxxxxxxxxxxx",
+            "YYYY",
+            "change-me",
+            "changeme123",
+            "CHANGE_ME_TOO",
+            "your-routing-key",
+        ),
+        *("YOUR_API_KEY", "<token>", "***", "...", "replace-me", "placeholder", "xoxb-XXXXXXXX"),
+    ],
+)
+def test_these_are_placeholders(text: str) -> None:
+    assert is_placeholder(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "hunter2", "yours-truly-99", "R0utingKey", "xxx", "exchange-mexico", "T000"]
+)
+def test_these_are_not(text: str) -> None:
+    assert not is_placeholder(text)
+
+
+def test_random_keys_are_not() -> None:
+    for _ in range(2000):
+        assert not is_placeholder(secrets.token_urlsafe(32))
+        assert not is_placeholder(secrets.token_hex(16))
+
+
+def test_each_one_of_the_example_settings_is_pointed_out() -> None:
+    found = {".".join(key) for key in placeholder_secrets(load_settings(EXAMPLE, {}))}
+    assert found == {
+        "http.api_keys_named",
+        "channels.Email.password",
+        "channels.Slack.webhook_url",
+        "channels.PagerDuty.routing_key",
+        "channels.Slack-Platform.webhook_url",
+        "channels.PagerDuty-Payments.routing_key",
+        "channels.CMDB.secrets",
+    }
+
+
+def test_a_process_warns_by_the_name_that_the_operator_wrote(database_url: str) -> None:
+    environ = {
+        "CERTCTL_DATABASE_URL": database_url,
+        "CERTCTL_PAGERDUTY_ROUTING_KEY": "your-routing-key",
+        "CERTCTL_WEBHOOK_URL": "https://x.example/?token=change-me",
+        "CERTCTL_AUTH_SECRET": "change-me",
+    }
+    variables = [line.split()[0] for line in configuration_warnings(load_settings(None, environ), environ)]
+    assert variables == ["CERTCTL_AUTH_SECRET", "CERTCTL_WEBHOOK_URL", "CERTCTL_PAGERDUTY_ROUTING_KEY"]
+
+
+def test_a_key_that_everyone_knows_protects_nothing_beyond_this_machine() -> None:
+    environ = {"CERTCTL_API_KEYS_NAMED": "ops:change-me:admin"}
+    require_keys_beyond_loopback(load_settings(None, environ).http)
+    with pytest.raises(SettingsError, match="the key of ops, which is still a placeholder"):
+        require_keys_beyond_loopback(load_settings(None, environ | {"CERTCTL_SERVER_HOST": "0.0.0.0"}).http)

@@ -1,0 +1,26 @@
+"""An assistant checks the setup: the checks of the command line, with nothing sent or changed."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from mcp import Client
+
+from tests.certctl_mcp.conftest import MODERN
+from tests.serving import answer
+
+Connect = Callable[..., AbstractAsyncContextManager[Client]]
+
+
+async def test_each_check_says_what_it_found_and_what_helps(connect: Connect) -> None:
+    async with connect(MODERN) as client:
+        setup = await answer(client, "check_setup")
+    rows: dict[str, dict[str, Any]] = {row["name"]: row for row in setup["checks"]}
+    assert rows["settings"]["verdict"] == "ok"
+    assert rows["database"]["verdict"] in ("ok", "warn")
+    assert rows["deliveries"]["found"] == "no running process delivers"
+    webhook = rows["channel Webhook"]
+    assert webhook["verdict"] == "fail"
+    assert webhook["untrusted"]["found"] == "the connection to 127.0.0.1:9 failed: Connection refused"
+    assert webhook["help"]
+    assert setup["failed"] == sum(row["verdict"] == "fail" for row in setup["checks"]) == 2
