@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from storage.channel_state import UNLIMITED, Pause, Worked
+from storage.channel_state import UNLIMITED, Failed, Pause, Worked
 from storage.database import Database
 from storage.errors import StorageError
 from storage.ids import new_notification_id
@@ -140,6 +140,8 @@ class NotificationRepository(NotificationReader):
             next_retry_at=now + wait,
             scheduled_at=now,
             last_error=error,
+            # If the channel is being held, the notification keeps its place in it.
+            wait_count=int(report is not None and isinstance(report.event, Failed)),
         )
         return await self._finish(claim, duration, AttemptOutcome.FAILED, error, transition, report)
 
@@ -155,6 +157,7 @@ class NotificationRepository(NotificationReader):
             next_retry_at=now,
             scheduled_at=now,
             last_error=error,
+            wait_count=1,
         )
         return await self._finish(claim, duration, AttemptOutcome.FAILED, error, transition, report)
 
