@@ -1,6 +1,6 @@
 """The repository: each step of a notification's life as one method, named as in the contract."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -50,15 +50,18 @@ class NotificationRepository(NotificationReader):
         database: Database,
         *,
         successors: Successors = no_successors,
+        on_successors: Callable[[Sequence[Notification]], None] = lambda accepted: None,
         rescue_after: timedelta | None = None,
     ) -> None:
-        """`successors` decides what is accepted because a notification has died.
+        """`successors` decides what is accepted because a notification has died, and `on_successors` receives
+        what was accepted.
 
         `rescue_after`: certctl's server delivers on this database. Only what it has left undelivered for
         longer than this, and what is accepted or requeued here, is ever claimed.
         """
         super().__init__(database, rescue_after=rescue_after)
         self._rescue = rescue_after is not None
+        self._on_successors = on_successors
         self._successors = _out_of_reach(successors) if self._rescue else successors
 
     async def accept(self, new: NewNotification, *, actor: str | None = None) -> Accepted:
@@ -89,7 +92,8 @@ class NotificationRepository(NotificationReader):
         request = replace(request, rescue_after=self._rescue_after)
         found = await self._database.write(claim, request, repeatable=True)
         if found.lease_expired:
-            await self._database.write(end_leases, Held(request.held, request.lease, self._successors))
+            held = Held(request.held, request.lease, self._successors)
+            self._on_successors(await self._database.write(end_leases, held))
             # The database tells the other processes. What this one asked for now may leave some of it.
             self._database.changes.due.announce()
             request = replace(request, stop_at_expired_lease=False)
@@ -372,6 +376,7 @@ class NotificationRepository(NotificationReader):
             with suppress(StorageError):
                 await self.report(worked)
         if successors:
+            self._on_successors(recorded.successors)
             self._database.changes.announce()
         else:
             self._database.changes.committed()

@@ -71,6 +71,8 @@ class Recorded:
     """False if the lease was lost and the outcome refused."""
     channel_in_trouble: bool = False
     """The channel was in trouble when the outcome was written."""
+    successors: Sequence[Notification] = ()
+    """Those that were accepted."""
 
 
 _n = notification_events.c
@@ -224,7 +226,9 @@ def finish(transaction: Transaction, attempts: Sequence[Finished]) -> list[Recor
     for rescue in {attempt.claim.rescue for attempt in ordered}:
         written = [row for row, a in zip(rows, ordered, strict=True) if a.claim.rescue is rescue]
         held |= transaction.choose(_WRITE)(connection, written, rescue)
-    accept_successors(transaction, (s for token in held if (f := first.get(token)) for s in f.successors))
+    accepted = accept_successors(
+        transaction, (s for token in held if (f := first.get(token)) for s in f.successors)
+    )
     ours = held.keys() | _recorded_before(
         connection, [row for row in rows if (row["id"], row["number"]) not in held]
     )
@@ -235,6 +239,7 @@ def finish(transaction: Transaction, attempts: Sequence[Finished]) -> list[Recor
         Recorded(
             on_time=_token(attempt) in ours and first[_token(attempt)] is attempt,
             channel_in_trouble=held.get(_token(attempt), False),
+            successors=[successor for successor in attempt.successors if successor.id in accepted],
         )
         for attempt in attempts
     ]
