@@ -395,6 +395,8 @@ class FailureGroup(_Record):
     first_at: AwareDatetime
     """When the earliest of the newest attempts began; the acceptance, where none is recorded."""
     last_at: AwareDatetime
+    accepted_first_at: AwareDatetime
+    accepted_last_at: AwareDatetime
     sample_id: str
 
 

@@ -89,7 +89,7 @@ export class Requeuer {
     const left = leftOut(previews);
     byId("ask-title").textContent = count ? `Requeue ${counted(count, "notification")}?` : "Nothing to requeue";
     byId("ask-text").replaceChildren(
-      element("p", {}, count ? "Each is retried from scratch, and the first attempt is made at once." : "None of these is dead or failed any more."),
+      element("p", {}, count ? "Each goes back in the queue, with no failed attempts counted." : "None of these is dead or failed any more."),
       ...(statuses.length ? [element("h3", {}, "By status"), element("ul.shares", {}, ...statuses)] : []),
       ...(channels.length ? [element("h3", {}, "By channel"), element("ul.shares", {}, ...channels)] : []),
       ...(left ? [element("p.note", {}, `Left out: ${left}.`)] : []),

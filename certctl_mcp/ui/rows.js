@@ -82,8 +82,8 @@ export class RowMaker {
     const made = row.attempts ?? (row.retry_count ?? 0) + (row.status === "dead" ? 1 : 0);
     const refused = row.status === "dead" && made < ATTEMPTS;
     const retries = element("span.retries", {}, refused ? "Refused for good" : `${made} of ${ATTEMPTS} attempts`);
-    if (row.status === "dead") return [retries];
-    return [retries, element("span.next", {}, row.next_retry_at ? time(row.next_retry_at, "next ") : "due now")];
+    if (row.status !== "failed") return [retries];
+    return [retries, element("span.next", {}, row.next_retry_at ? time(row.next_retry_at, "next ") : "no time set")];
   }
 
   #why(row) {
