@@ -67,7 +67,8 @@ async def test_beside_two_servers_of_certctl_nothing_that_either_may_be_sending_
     async with Database.open(migrated_url, clock=clock) as database:
         servers = [Certctl(world, connection, receivers, name=name) for name in ("first", "second")]
         rescuer = Rescuer(world, NotificationRepository(database, rescue_after=GRACE), receivers)
-        for program in (*servers, rescuer):
+        programs: list[Certctl | Rescuer] = [*servers, rescuer]
+        for program in programs:
             program.start()
             world.start(kill(world, program, times=3))
         for number, certctl in enumerate(servers):
