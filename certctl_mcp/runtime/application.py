@@ -173,7 +173,7 @@ async def open_application(
                 limitation,
                 delivering,
                 _presence(settings, delivering, database, repository, process, meter),
-                _retention(settings, database, repository, process),
+                None if limitation else _retention(settings, database, repository, process),
                 successors,
             )
 

@@ -202,6 +202,15 @@ async def test_what_retention_deletes_is_counted_by_kind_and_when_it_had_done_so
     assert name not in Scrape(expose(Snapshot(NOON, 1), "").body.decode()).names
 
 
+@pytest.mark.parametrize("deliver", [True, False])
+async def test_only_a_process_that_delivers_tells_of_retention(database_url: str, deliver: bool) -> None:
+    settings = Settings.model_validate(
+        {"database_url": database_url, "deliver": deliver, "retention": {"sent": "90d"}}
+    )
+    async with open_application(settings) as application:
+        assert (application.retention is not None) is deliver
+
+
 async def test_what_deaths_lead_to_is_counted_when_it_is_accepted(database_url: str, queue: Queue) -> None:
     settings = Settings.model_validate(
         {
