@@ -119,13 +119,14 @@ class Allowance:
 
 
 def as_of(state: ChannelState, now: datetime) -> ChannelState:
-    """The state without a bucket that is full again, and without times further ahead than any that these
-    rules set: a clock was wrong."""
+    """The state without a bucket that is full again and a pause that is over, and without times further ahead
+    than any that these rules set: a clock was wrong."""
     return replace(
         state,
         full_at=None if state.full_at is not None and state.full_at <= now else state.full_at,
         wait_until=_unless_after(state.wait_until, now + LONGEST_CLOSURE),
         probe_at=_unless_after(state.probe_at, now + LONGEST_CLOSURE),
+        pause=None if state.pause is not None and state.pause.until <= now else state.pause,
     )
 
 

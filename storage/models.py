@@ -161,7 +161,8 @@ class Notification:
     abandoned_count: int
     """Claims without an outcome since acceptance or the newest requeue."""
     wait_count: int
-    """Attempts in a row that the receiver answered with a wait, up to the newest one."""
+    """Attempts in a row, up to the newest one, that the receiver answered with a wait. 1 after a failure that
+    may be the channel's. Not 0: the notification keeps its place among those of its channel."""
     waiting_since: datetime | None
     """When the receiver first did so since acceptance or the newest requeue."""
     origin_id: str | None = None
@@ -397,6 +398,8 @@ class FailureGroup(_Record):
     first_at: AwareDatetime
     """When the earliest of the newest attempts began; the acceptance, where none is recorded."""
     last_at: AwareDatetime
+    accepted_first_at: AwareDatetime
+    accepted_last_at: AwareDatetime
     sample_id: str
 
 

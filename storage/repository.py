@@ -1,11 +1,11 @@
 """The repository: each step of a notification's life as one method, named as in the contract."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from storage.channel_state import UNLIMITED, Pause, Worked
+from storage.channel_state import UNLIMITED, Failed, Pause, Worked
 from storage.database import Database
 from storage.errors import StorageError
 from storage.ids import new_notification_id
@@ -50,15 +50,18 @@ class NotificationRepository(NotificationReader):
         database: Database,
         *,
         successors: Successors = no_successors,
+        on_successors: Callable[[Sequence[Notification]], None] = lambda accepted: None,
         rescue_after: timedelta | None = None,
     ) -> None:
-        """`successors` decides what is accepted because a notification has died.
+        """`successors` decides what is accepted because a notification has died, and `on_successors` receives
+        what was accepted.
 
         `rescue_after`: certctl's server delivers on this database. Only what it has left undelivered for
         longer than this, and what is accepted or requeued here, is ever claimed.
         """
         super().__init__(database, rescue_after=rescue_after)
         self._rescue = rescue_after is not None
+        self._on_successors = on_successors
         self._successors = _out_of_reach(successors) if self._rescue else successors
 
     async def accept(self, new: NewNotification, *, actor: str | None = None) -> Accepted:
@@ -89,7 +92,8 @@ class NotificationRepository(NotificationReader):
         request = replace(request, rescue_after=self._rescue_after)
         found = await self._database.write(claim, request, repeatable=True)
         if found.lease_expired:
-            await self._database.write(end_leases, Held(request.held, request.lease, self._successors))
+            held = Held(request.held, request.lease, self._successors)
+            self._on_successors(await self._database.write(end_leases, held))
             # The database tells the other processes. What this one asked for now may leave some of it.
             self._database.changes.due.announce()
             request = replace(request, stop_at_expired_lease=False)
@@ -139,6 +143,8 @@ class NotificationRepository(NotificationReader):
             next_retry_at=now + wait,
             scheduled_at=now,
             last_error=error,
+            # If the channel is being held, the notification keeps its place in it.
+            wait_count=int(report is not None and isinstance(report.event, Failed)),
         )
         return await self._finish(claim, duration, AttemptOutcome.FAILED, error, transition, report)
 
@@ -154,6 +160,7 @@ class NotificationRepository(NotificationReader):
             next_retry_at=now,
             scheduled_at=now,
             last_error=error,
+            wait_count=1,
         )
         return await self._finish(claim, duration, AttemptOutcome.FAILED, error, transition, report)
 
@@ -369,6 +376,7 @@ class NotificationRepository(NotificationReader):
                 worked = Report(claim.notification.channel, Worked(claim.started_at), UNLIMITED)
                 await self.report(told or worked)
         if successors:
+            self._on_successors(recorded.successors)
             self._database.changes.announce()
         else:
             self._database.changes.committed()

@@ -8,7 +8,7 @@ from datetime import timedelta
 from itertools import accumulate
 
 from certctl_mcp.notifiers.failure_kinds import FailureKind
-from storage.models import AttemptOutcome
+from storage.models import AttemptOutcome, Notification
 
 OTHER = "other"
 """Stands for channels that are not configured: their names are untrusted and their number is unlimited."""
@@ -66,3 +66,20 @@ class AttemptMeter:
     def total(self, outcome: AttemptOutcome) -> int:
         """In all channels, whatever the failure."""
         return sum(count for (_, ended, _), count in self._ended.items() if ended is outcome)
+
+
+class SuccessorMeter:
+    """What this process has accepted because notifications died."""
+
+    def __init__(self) -> None:
+        self.alerts = 0
+        """About dead letters."""
+        self.fallbacks: Counter[str] = Counter()
+        """By the channel that took over."""
+
+    def accepted(self, successors: Sequence[Notification]) -> None:
+        for successor in successors:
+            if successor.origin_id is None:
+                self.alerts += 1
+            else:
+                self.fallbacks[successor.channel] += 1

@@ -8,7 +8,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import anyio
@@ -32,7 +32,11 @@ class RetentionStore(Protocol):
 
 
 class Retention:
-    """Deletes what is older than the given periods. `deleted` counts it for the metrics."""
+    """Deletes what is older than the given periods.
+
+    For the metrics, `deleted` counts it, and `completed_at` is when everything that was due had been deleted;
+    None before the first time.
+    """
 
     def __init__(
         self,
@@ -50,6 +54,7 @@ class Retention:
         self._clock = clock
         self._sleep = sleep
         self.deleted: Counter[Retained] = Counter(dict.fromkeys(self._periods, 0))
+        self.completed_at: datetime | None = None
 
     async def run(self) -> None:
         """Delete every hour what is due, until cancelled."""
@@ -76,6 +81,7 @@ class Retention:
         run, now = RetentionRun(self._actor), self._clock()
         for kind, period in self._periods.items():
             run = await self._delete(Expiry(kind, now - period, run))
+        self.completed_at = now
         if run.deleted:
             logger.info("deleted what has been kept long enough: %s", run.counts)
         return run.deleted

@@ -11,7 +11,8 @@ certctl-mcp keeps and delivers alerts about certificates: durably, at least once
 Life of a notification: pending (accepted, due now) -> sent (delivered), or failed (an attempt failed; \
 retried automatically at next_retry_at, after 1, 2, 4, 8 minutes) -> dead (5 attempts used up, or a \
 permanent failure): a dead letter, which stays until someone acts. read: a person settled it. The operator \
-may have configured other numbers. A notification with status sent but no sent_at was NOT delivered: its \
+may have configured other numbers, and on certctl's database certctl's server may deliver, without retries: \
+dashboard_summary says so. A notification with status sent but no sent_at was NOT delivered: its \
 channel had no notifier."""
 
 _TRIAGE = """\
@@ -23,8 +24,8 @@ check_setup whether settings, database and connections are sound."""
 _ACTIONS = (
     (
         "requeue_notifications",
-        "Once the cause is fixed, requeue_notification (one) or requeue_notifications (many) retries dead "
-        "ones from scratch.",
+        "Once the cause is fixed, requeue_notification (one) or requeue_notifications (many) puts dead "
+        "ones back in the queue.",
     ),
     (
         "mark_notifications_read",

@@ -6,7 +6,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import anyio
@@ -20,7 +20,7 @@ from certctl_mcp.config.settings import Settings
 from certctl_mcp.delivery.attempt import Delivery
 from certctl_mcp.delivery.certctl_at_work import warn_of_certctl
 from certctl_mcp.delivery.isolation import IsolatedAttempts
-from certctl_mcp.delivery.metrics import AttemptMeter
+from certctl_mcp.delivery.metrics import AttemptMeter, SuccessorMeter
 from certctl_mcp.delivery.presence import Presence
 from certctl_mcp.delivery.retention import Retention
 from certctl_mcp.delivery.retry_loop import RetryLoop
@@ -84,6 +84,7 @@ class Application:
     """None where this process has no channel."""
     retention: Retention | None = None
     """None where this process deletes nothing by itself."""
+    successors: SuccessorMeter = field(default_factory=SuccessorMeter)
 
     @property
     def delivers(self) -> bool:
@@ -126,9 +127,11 @@ async def open_application(
         tracing(os.environ) as traced,
     ):
         delivering = _delivering(settings, database)
+        successors = SuccessorMeter()
         repository = NotificationRepository(
             database,
             successors=DeadLetterRule.of(settings).successors,
+            on_successors=successors.accepted,
             rescue_after=delivering.rescue_after,
         )
         limitation = _limitation(delivering, database)
@@ -170,7 +173,8 @@ async def open_application(
                 limitation,
                 delivering,
                 _presence(settings, delivering, database, repository, process, meter),
-                _retention(settings, database, repository, process),
+                None if limitation else _retention(settings, database, repository, process),
+                successors,
             )
 
 

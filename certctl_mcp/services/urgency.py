@@ -26,15 +26,14 @@ def urgency_text(dead: int, counts: UrgencyCounts, *, beside_certctl: bool) -> s
         return None
     of_all = f"Of {dead:,} dead letter{'' if dead == 1 else 's'}"
     if not beside_certctl and not counts.settled:
-        return f"{of_all} {counts.open:,} are about certificates for which no renewal is known."
+        are = "is" if counts.open == 1 else "are"
+        return f"{of_all} {counts.open:,} {are} about certificates for which no renewal is known."
+    settled = f"{counts.settled:,} {'is' if counts.settled == 1 else 'are'} about certificates renewed"
     if not beside_certctl:
-        return (
-            f"{of_all} {counts.settled:,} are about certificates renewed since; "
-            f"no renewal is known for {counts.open:,}."
-        )
+        return f"{of_all} {settled} since; no renewal is known for {counts.open:,}."
+    expire = f"{counts.open:,} still {'expires' if counts.open == 1 else 'expire'}"
     return (
-        f"{of_all} {counts.settled:,} are about certificates renewed or revoked since; "
-        f"{counts.open:,} still expire, {counts.urgent:,} of them within a day or already."
+        f"{of_all} {settled} or revoked since; {expire}, {counts.urgent:,} of them within a day or already."
     )
 
 

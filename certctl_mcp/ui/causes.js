@@ -69,7 +69,7 @@ export class Causes {
     byId("causes").replaceChildren(
       ...(urgency ? [element("p.remark", {}, ...prose(urgency))] : []),
       groups.length ? element("ul.cards", {}, ...groups.map((group) => this.#card(group))) : element("p.notice", {}, "Nothing failed. Everything was delivered, is due, or was settled."),
-      ...(others ? [element("p.note", {}, `In no card: ${counted(others.dead, "dead letter")}, ${grouped(others.failing)} being retried.`)] : []),
+      ...(others ? [element("p.note", {}, `In no card: ${counted(others.dead, "dead letter")}, ${grouped(others.failing)} failed.`)] : []),
     );
     if (control) (document.querySelector(`#causes [data-control="${CSS.escape(control)}"]`) ?? byId("panel")).focus();
   }
@@ -81,7 +81,7 @@ export class Causes {
     const counts = [
       group.dead && element("b.bad", {}, `${grouped(group.dead)} dead`),
       group.undelivered && element("b.bad", {}, `${grouped(group.undelivered)} not delivered`),
-      group.failing && element("b.warn", {}, `${grouped(group.failing)} being retried`),
+      group.failing && element("b.warn", {}, `${grouped(group.failing)} failed`),
     ].filter(Boolean);
     return element(
       "li.card.cause",

@@ -11,7 +11,7 @@ const ACTIONS = {
     tool: "requeue_notifications",
     verb: "Requeue",
     done: "requeued",
-    means: "Each is retried from scratch, and the first attempt is made at once.",
+    means: "Each goes back in the queue, with no failed attempts counted.",
     nothing: "None of these is dead or failed any more.",
   },
   settle: {
@@ -90,7 +90,7 @@ export class Changes {
   }
 
   #confirmed(warning) {
-    const answered = this.#ask("Requeue it all the same?", [element("p.warning", {}, ...warning), element("p", {}, "It is retried from scratch, and the first attempt is made at once.")]);
+    const answered = this.#ask("Requeue it all the same?", [element("p.warning", {}, ...warning), element("p", {}, "It goes back in the queue, with no failed attempts counted.")]);
     this.#dialog.querySelector(".buttons").append(this.#button("Requeue", "primary", "yes"));
     return answered;
   }

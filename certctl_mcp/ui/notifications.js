@@ -208,7 +208,7 @@ export class Notifications {
     if (listing.loaded) return null;
     const narrowed = this.#filters.any || (this.#view === "all" && listing.filter.status);
     if (narrowed) return element("p.notice", {}, "Nothing matches these filters.");
-    return element("p.notice", {}, this.#view === "dead" ? "No dead letters. Everything was delivered, is being retried, or was settled." : "No notifications yet.");
+    return element("p.notice", {}, this.#view === "dead" ? "No dead letters." : "No notifications yet.");
   }
 
   #renderSelection(listing) {

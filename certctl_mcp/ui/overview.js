@@ -36,7 +36,7 @@ export class Overview {
     const at = summary.notifications ?? {};
     const shown = [
       figure("Dead letters", summary.notifications_dead, summary.oldest_dead_at && ["oldest ", time(summary.oldest_dead_at)], summary.notifications_dead && "bad"),
-      figure("Retrying", at.failed ?? 0, summary.next_retry_at && ["next ", time(summary.next_retry_at)], at.failed && "warn"),
+      figure("Failed", at.failed ?? 0, summary.next_retry_at && ["next ", time(summary.next_retry_at)], at.failed && "warn"),
       figure("Pending", at.pending ?? 0),
       summary.notifications_stuck && figure("Stuck", summary.notifications_stuck, ["left by certctl's server"], "bad"),
       figure("Sent", at.sent ?? 0, summary.notifications_undelivered && [`${grouped(summary.notifications_undelivered)} not delivered`]),

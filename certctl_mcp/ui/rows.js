@@ -90,7 +90,7 @@ export class RowMaker {
     if (!REQUEUEABLE.has(row.status)) return [];
     const retries = element("span.retries", {}, refused(row) ? "Refused for good" : `${row.attempts ?? 0} of ${ATTEMPTS} attempts`);
     if (row.status === "dead") return [retries];
-    return [retries, element("span.next", {}, row.next_retry_at ? time(row.next_retry_at, "next ") : "due now")];
+    return [retries, element("span.next", {}, row.next_retry_at ? time(row.next_retry_at, "next ") : "no time set")];
   }
 
   #why(row) {

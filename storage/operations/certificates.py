@@ -5,13 +5,12 @@ On certctl's database its table of certificates knows; elsewhere a later Renewal
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, func, not_, or_, select
+from sqlalchemy import ColumnElement, and_, func, literal_column, not_, or_, select
 
 from storage.alert_tiers import THRESHOLD
 from storage.models import NotificationType, Urgency
 from storage.schema.certctl_tables import certificates
-from storage.schema.tables import notification_events
-from storage.sql.dialects import unindexed
+from storage.schema.tables import RENEWAL_SUCCESS, notification_events
 
 CHECKED_WITHIN = timedelta(days=31)
 """certctl looks at the certificates that expire within this time."""
@@ -39,6 +38,11 @@ def stands(urgency: Urgency, until: datetime | None, *, beside_certctl: bool) ->
     return and_(still_open, expiring)
 
 
+def is_renewal(notification_type: ColumnElement[str]) -> ColumnElement[bool]:
+    # Literal, as in the predicate of the index.
+    return notification_type == literal_column(f"'{RENEWAL_SUCCESS}'")
+
+
 def remembered_by_certctl() -> ColumnElement[bool]:
     """certctl looks for the notification before it alerts on the same threshold again. Its database only."""
     checked = select(_c.id).where(
@@ -62,7 +66,7 @@ def _renewed_later() -> ColumnElement[bool]:
         .where(
             _later.c.certificate_id == _n.certificate_id,
             _later.c.created_at > _n.created_at,
-            unindexed(_later.c.type) == NotificationType.RENEWAL_SUCCESS.value,
+            is_renewal(_later.c.type),
         )
         .exists()
     )

@@ -135,6 +135,8 @@ def _claiming_rest(way: str, suspects: bool) -> ReturningUpdate[tuple[object, ..
     return leasing(select(rows.c.id).cte("taken"), _UNTIL)
 
 
+_GUARDED = select(_c.channel)
+
 CLAIM = {
     (rescue, suspects): _claiming(rescue, suspects) for rescue, suspects in product((False, True), repeat=2)
 }
@@ -178,7 +180,7 @@ def claim_in_one_statement(transaction: Transaction, request: ClaimRequest) -> C
 
 
 def claim_rest(transaction: Transaction, requests: Sequence[ClaimRequest]) -> list[tuple[Claim, ...]]:
-    """After a contended claim: what else is due and fits."""
+    """After a contended claim: what else is due and fits, but not in channels whose state matters."""
     return [_claim_rest(transaction, request) for request in requests]
 
 
@@ -186,7 +188,10 @@ def _claim_rest(transaction: Transaction, request: ClaimRequest) -> tuple[Claim,
     lease = {"now": transaction.client_time, "worker": request.worker, "lease": request.lease}
     claims: tuple[Claim, ...] = ()
     waiting = transaction.connection.execute(WAITING_CHANNELS[request.rescue]).scalars().all()
-    for channel, way in product(request.channels.intersection(waiting), ways(rescue=request.rescue)):
+    free = request.channels.intersection(waiting)
+    if request.rules is not None:
+        free -= request.limited.union(transaction.connection.execute(_GUARDED).scalars())
+    for channel, way in product(free, ways(rescue=request.rescue)):
         left = request.without(claims)
         if (room := min(left.room.of(channel), left.slots)) > 0:
             parameters = {**lease, "in_channel": channel, "room": room}

@@ -12,7 +12,9 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    exists,
     literal_column,
+    not_,
     select,
     union,
     update,
@@ -21,7 +23,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from storage.engine.transaction import NOW
 from storage.schema.rows import NOTIFICATION
-from storage.schema.tables import notification_events
+from storage.schema.tables import notification_channels, notification_events
 from storage.sql.dialects import has_status, no_later_within
 from storage.sql.distinct import distinct
 
@@ -29,6 +31,7 @@ SUSPECT_AFTER = 3
 """A notification abandoned this often may be what crashes its workers, so it is only attempted alone."""
 
 _n = notification_events.c
+_c = notification_channels.c
 
 PENDING = has_status(_n.status, "pending")
 FAILED = has_status(_n.status, "failed")
@@ -65,9 +68,16 @@ def _rescued(channel: ColumnElement[str]) -> ColumnElement[bool]:
     return and_(TAKEN_OVER, _n.channel == channel, _n.rescue_at <= NOW)
 
 
+_HELD = exists(
+    select(_c.channel).where(_c.channel == _n.channel, _c.held_until > NOW).correlate(notification_events)
+)
+
+
 def _since(due_at: ColumnElement[datetime]) -> ColumnElement[datetime]:
-    """The receiver's wish to wait concerns the whole channel, in which the notification keeps its place."""
-    return case((_n.wait_count > literal_column("0"), _n.created_at), else_=due_at)
+    """What waits for its channel's sake keeps its place, unless the channel is held. Then the notifications
+    take turns as its probes: one that can't be delivered anyway must not keep the channel closed."""
+    keeps_its_place = and_(_n.wait_count > literal_column("0"), not_(_HELD))
+    return case((keeps_its_place, _n.created_at), else_=due_at)
 
 
 WAYS: Mapping[str, Way] = {

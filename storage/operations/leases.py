@@ -28,7 +28,7 @@ from sqlalchemy import (
 
 from storage.engine.transaction import NOW, Transaction
 from storage.limits import LONGEST_LEASE
-from storage.models import AttemptOutcome, Claim, Death, NotificationStatus
+from storage.models import AttemptOutcome, Claim, Death, Notification, NotificationStatus
 from storage.operations.misscheduled import reschedule
 from storage.operations.notify import notify_due
 from storage.operations.successors import Successors, accept_successors
@@ -134,16 +134,21 @@ _RELEASE = (
 )
 
 
-def end_expired_leases(transaction: Transaction, successors: Successors) -> None:
-    """End every lease that is over, except those that another process is ending."""
+def end_expired_leases(transaction: Transaction, successors: Successors) -> Sequence[Notification]:
+    """End every lease that is over, except those that another process is ending. Returns the successors that
+    were accepted."""
     connection = transaction.connection
     ended = connection.execute(_ENDED, {"now": transaction.client_time}).all()
     _end(transaction, [row.id for row in ended])
-    if died := [row.id for row in ended if row.dies]:
-        now = transaction.now
-        rows = connection.execute(_DIED, {"died": encoded(died)})
-        deaths = (Death(notification=notification_of(row), error=_HOPELESS, at=now) for row in rows)
-        accept_successors(transaction, (s for death in deaths for s in successors(death)))
+    died = [row.id for row in ended if row.dies]
+    if not died:
+        return ()
+    now = transaction.now
+    rows = connection.execute(_DIED, {"died": encoded(died)})
+    deaths = (Death(notification=notification_of(row), error=_HOPELESS, at=now) for row in rows)
+    following = [successor for death in deaths for successor in successors(death)]
+    accepted = accept_successors(transaction, following)
+    return [successor for successor in following if successor.id in accepted]
 
 
 def end_expired_leases_of(transaction: Transaction, ids: Collection[str]) -> None:
@@ -171,9 +176,9 @@ class Held:
     successors: Successors
 
 
-def end_leases(transaction: Transaction, held: Sequence[Held]) -> list[None]:
+def end_leases(transaction: Transaction, held: Sequence[Held]) -> list[Sequence[Notification]]:
     """End every expired lease, but renew those of notifications that this process still works on. On SQLite,
-    retries that a wrong clock has scheduled become due.
+    retries that a wrong clock has scheduled become due. Returns the successors that were accepted.
 
     Their leases expire when the clock jumps, or when the database can't be written for a long time. Taking
     them back would attempt their notifications a second time, beside the first attempt or after it succeeded.
@@ -184,9 +189,9 @@ def end_leases(transaction: Transaction, held: Sequence[Held]) -> list[None]:
         ids = encoded(claim.notification.id for claim in one.claims)
         kept = {"ids": ids, "now": transaction.client_time, "expires_at": transaction.now + one.lease}
         transaction.connection.execute(_KEEP, kept)
-    end_expired_leases(transaction, held[0].successors)
+    accepted = end_expired_leases(transaction, held[0].successors)
     reschedule(transaction)
-    return [None for _ in held]
+    return [accepted, *(() for _ in held[1:])]
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,8 @@ class Recorded:
     """False if the lease was lost and the outcome refused."""
     channel_in_trouble: bool = False
     """The channel was in trouble when the outcome was written."""
+    successors: Sequence[Notification] = ()
+    """Those that were accepted."""
 
 
 _n = notification_events.c
@@ -230,13 +232,19 @@ def finish(transaction: Transaction, attempts: Sequence[Finished]) -> list[Recor
     for rescue in {attempt.claim.rescue for attempt in attempts}:
         written = {token: rows[token] for token, attempt in ordered if attempt.claim.rescue is rescue}
         held |= transaction.choose(_WRITE)(connection, written, rescue)
-    accept_successors(transaction, (s for token in held if (f := first.get(token)) for s in f.successors))
+    accepted = accept_successors(
+        transaction, (s for token in held if (f := first.get(token)) for s in f.successors)
+    )
     ours = held.keys() | _recorded_before(connection, [rows[token] for token in rows if token not in held])
     if any(attempt.outcome is AttemptOutcome.ABANDONED for attempt in attempts):
         notify_due(transaction)
     report(transaction, [attempt.report for attempt in attempts if attempt.report is not None])
     return [
-        Recorded(token in ours and first[token] is attempt, held.get(token, False))
+        Recorded(
+            token in ours and first[token] is attempt,
+            held.get(token, False),
+            [successor for successor in attempt.successors if successor.id in accepted],
+        )
         for token, attempt in zip(tokens, attempts, strict=True)
     ]
 

@@ -6,6 +6,7 @@ the others change nothing.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 
 from storage.engine.per_database import PerDatabase
 from storage.engine.transaction import Transaction
@@ -31,11 +32,14 @@ def no_successors(_death: Death) -> Sequence[Notification]:
     return ()
 
 
-def accept_successors(transaction: Transaction, successors: Iterable[Notification]) -> None:
-    """Accept those whose idempotency keys are new."""
+def accept_successors(transaction: Transaction, successors: Iterable[Notification]) -> AbstractSet[str]:
+    """Accept those whose idempotency keys are new, and return their ids."""
     # Two processes that write the same keys must not each wait for the other's.
     in_order = sorted(successors, key=lambda n: n.idempotency_key or "")
-    if in_order:
-        rows = encoded({field: getattr(n, field) for field in _FIELDS} for n in in_order)
-        transaction.connection.execute(transaction.choose(_ACCEPT), {"rows": rows})
-        notify_due(transaction)
+    if not in_order:
+        return frozenset()
+    rows = encoded({field: getattr(n, field) for field in _FIELDS} for n in in_order)
+    accepted = transaction.connection.execute(transaction.choose(_ACCEPT), {"rows": rows}).scalars()
+    ids = frozenset(accepted)
+    notify_due(transaction)
+    return ids

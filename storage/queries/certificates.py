@@ -11,15 +11,13 @@ from storage.models import (
     CertificateStanding,
     Notification,
     NotificationFilter,
-    NotificationType,
     Urgency,
     UrgencyCounts,
 )
-from storage.operations.certificates import ENDED, stands
+from storage.operations.certificates import ENDED, is_renewal, stands
 from storage.queries.listing import conditions
 from storage.schema.certctl_tables import certificates
 from storage.schema.tables import notification_events
-from storage.sql.dialects import unindexed
 from storage.sql.types import UtcDateTime
 
 _n = notification_events.c
@@ -80,7 +78,7 @@ async def _from_certctl(
 async def _last_renewals(connection: AsyncConnection, ids: Collection[str]) -> dict[str | None, datetime]:
     query = (
         select(_n.certificate_id, func.max(_n.created_at, type_=UtcDateTime))
-        .where(_n.certificate_id.in_(ids), unindexed(_n.type) == NotificationType.RENEWAL_SUCCESS.value)
+        .where(_n.certificate_id.in_(ids), is_renewal(_n.type))
         .group_by(_n.certificate_id)
     )
     found: dict[str | None, datetime] = dict((await connection.execute(query)).all())

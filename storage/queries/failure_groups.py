@@ -41,6 +41,7 @@ def failure_query(wanted: NotificationFilter, limit: int) -> Select[Any]:
             func.substr(case((undelivered(), _n.error), else_=_n.last_error), 1, ERROR).label("error"),
             (_n.abandoned_count > 0).label("abandoned"),
             func.coalesce(newest, _n.created_at).label("failed_at"),
+            _n.created_at,
         )
         .where(*conditions(wanted))
         .cte("failing")
@@ -58,6 +59,8 @@ def failure_query(wanted: NotificationFilter, limit: int) -> Select[Any]:
             number.label("count"),
             func.min(f.failed_at, type_=UtcDateTime).label("first_at"),
             func.max(f.failed_at, type_=UtcDateTime).label("last_at"),
+            func.min(f.created_at, type_=UtcDateTime).label("accepted_first_at"),
+            func.max(f.created_at, type_=UtcDateTime).label("accepted_last_at"),
             func.min(f.id).label("sample_id"),
         )
         .group_by(f.channel, f.status, f.error, f.abandoned, hour_of(f.failed_at))

@@ -129,6 +129,9 @@ notification_channels = Table(
 )
 
 
+RENEWAL_SUCCESS = "RenewalSuccess"
+"""The type that says that a certificate was renewed."""
+
 DIALECT = "dialect"
 """The key in `Index.info` of an index that only one kind of database has."""
 
@@ -173,6 +176,15 @@ for _dialect, _key, _predicate in (
         _n.next_retry_at,
         _n.created_at,
         where=_predicate.format("failed"),
+        dialect=_dialect,
+    )
+    # Whether a certificate was renewed later is one look, however many notifications are about it.
+    _partial(
+        "idx_notification_events_renewals",
+        *((_n.type,) if _dialect == "sqlite" else ()),
+        _n.certificate_id,
+        _n.created_at,
+        where=f"type = '{RENEWAL_SUCCESS}'",
         dialect=_dialect,
     )
 # certctl's database is PostgreSQL. In others, and while nothing is taken over, it is empty.

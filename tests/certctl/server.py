@@ -58,15 +58,16 @@ class Certctl:
         *,
         pending_every: timedelta = timedelta(minutes=1),
         retry_every: timedelta = timedelta(minutes=2),
+        name: str = "notif",
     ) -> None:
-        """`receivers`: of the channels that it has a notifier for."""
+        """`receivers`: of the channels that it has a notifier for. `name` begins its ids."""
         self._world = world
         self._connection = connection
         self._receivers = receivers
         self._pending_every = pending_every
         self._retry_every = retry_every
         self._tasks: list[asyncio.Task[None]] = []
-        self._numbers = count(1)
+        self._ids = (f"{name}-{number:06}" for number in count(1))
 
     def start(self) -> None:
         self._tasks = [
@@ -87,7 +88,7 @@ class Certctl:
         message = f"{subject} expires [threshold:{threshold}]"
         if await self._connection.fetchval(_ALERTED, channel, f"{subject} %[threshold:{threshold}]%"):
             return
-        notification_id = f"notif-{next(self._numbers):06}"
+        notification_id = next(self._ids)
         await self._connection.execute(_CREATE, notification_id, channel, message, self._world.clock.now)
         await self._send({"id": notification_id, "channel": channel, "message": message})
 

@@ -21,9 +21,9 @@ SECOND = timedelta(seconds=1)
 _STATUSES = "SELECT status, message FROM notification_events"
 
 
-async def alert(world: World, certctl: Certctl, number: int = ALERTS) -> None:
+async def alert(world: World, certctl: Certctl, number: int = ALERTS, of: int = 0) -> None:
     for subject in range(number):
-        certctl.alert("Email" if subject % 3 else "Slack", f"host-{subject}.example.com", 7)
+        certctl.alert("Email" if subject % 3 else "Slack", f"host-{subject}.site-{of}.example.com", 7)
         await world.sleep(world.random.expovariate(1 / 15))
 
 
@@ -57,6 +57,29 @@ async def test_with_failures_and_deaths_on_both_sides_everything_arrives_and_not
     assert sum(status == "dead" for status, _ in rows) < 10
     senders = Counter(sender for each in arrived.values() for sender in each)
     assert senders["certctl-mcp"] > ALERTS / 10
+    assert {*receivers["Email"].repeated_by_us, *receivers["Slack"].repeated_by_us} == set()
+
+
+async def test_beside_two_servers_of_certctl_nothing_that_either_may_be_sending_is_doubled(
+    migrated_url: str, connection: asyncpg.Connection, world: World, clock: SettableClock
+) -> None:
+    receivers = {"Email": Receiver(world, refuses=0.3), "Slack": Receiver(world, refuses=0.1)}
+    async with Database.open(migrated_url, clock=clock) as database:
+        servers = [Certctl(world, connection, receivers, name=name) for name in ("first", "second")]
+        rescuer = Rescuer(world, NotificationRepository(database, rescue_after=GRACE), receivers)
+        programs: list[Certctl | Rescuer] = [*servers, rescuer]
+        for program in programs:
+            program.start()
+            world.start(kill(world, program, times=3))
+        for number, certctl in enumerate(servers):
+            world.start(alert(world, certctl, number=60, of=number))
+        await world.pass_time(timedelta(hours=3))
+        await world.end()
+    arrived = receivers["Email"].senders | receivers["Slack"].senders
+    rows = [tuple(row) for row in await connection.fetch(_STATUSES)]
+    assert {status for status, _ in rows} <= {"sent", "dead"}
+    assert {message for status, message in rows if status == "sent"} <= arrived.keys()
+    assert "certctl-mcp" in {sender for each in arrived.values() for sender in each}
     assert {*receivers["Email"].repeated_by_us, *receivers["Slack"].repeated_by_us} == set()
 
 

@@ -14,7 +14,6 @@ import typer.core
 
 from certctl_mcp.cli.commands.app import app
 from certctl_mcp.config.environment import COMMAND_VARIABLES, CONFIG_VARIABLE, VARIABLES
-from certctl_mcp.config.settings import load_settings
 from certctl_mcp.mcp_server.tools.catalog import catalog
 
 ROOT = Path(__file__).parents[2]

@@ -49,6 +49,6 @@ def channels(json: Format = Format.TEXT, config: ConfigFile = None) -> int:
         if delivery is not None:
             typer.echo(delivery, err=True)
         for one in unserved:
-            waits = f"nobody has the channel {escape_hidden(one.channel)}, though {one.waiting} wait for it"
-            typer.echo(waits, err=True)
+            channel = escape_hidden(one.channel)
+            typer.echo(f"no running process delivers over {channel}: {one.waiting} undelivered", err=True)
     return ExitCode.DONE

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def diagnose(
     wanted: "FilterArguments",
     dead_only: Annotated[
-        bool, typer.Option("--dead-only", help="Leave out what is still being retried.")
+        bool, typer.Option("--dead-only", help="Leave out what has failed but isn't dead.")
     ] = False,
     json: Format = Format.TEXT,
     config: ConfigFile = None,

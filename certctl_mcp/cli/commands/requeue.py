@@ -1,4 +1,4 @@
-"""`requeue`: retry dead letters from scratch, chosen by id or by a filter."""
+"""`requeue`: put dead letters back in the queue, chosen by id or by a filter."""
 
 from typing import TYPE_CHECKING
 
@@ -21,10 +21,11 @@ def requeue(
     no_migrate: NoMigrate = False,
     config: ConfigFile = None,
 ) -> ExitCode:
-    """Retry dead letters from scratch.
+    """Put dead letters back in the queue, with no failed attempts counted.
 
     Give ids, or a filter. A filter without --status selects dead letters; you are shown how many and asked
-    before anything is changed. A running worker or server attempts them at once.
+    before anything is changed. A running worker or server attempts them at once. If only certctl's server
+    delivers, it sends each of them once.
     """
     from certctl_mcp.cli.commands.bulk import run_bulk
     from storage.models import AuditAction

@@ -1,7 +1,7 @@
 """The output of a diagnosis: a paragraph for each cause."""
 
 import shlex
-from datetime import datetime
+from datetime import UTC, datetime
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 from rich.console import Group, RenderableType
@@ -10,6 +10,7 @@ from rich.text import Text
 from certctl_mcp.cli.terminal.output import distance, identifier, one_line
 from certctl_mcp.services.diagnosis.diagnosing import Diagnosis
 from certctl_mcp.text.untrusted import EXCERPT_LENGTH
+from storage.models import NotificationFilter, NotificationStatus
 
 
 class Cause(BaseModel):
@@ -21,12 +22,18 @@ class Cause(BaseModel):
     kind: str
     dead: int
     failing: int
+    undelivered: int
+    """Count as sent, though nothing was delivered."""
     first_at: AwareDatetime
     last_at: AwareDatetime
     cause: str
     action: str
     requeue: bool
     """Whether requeueing is part of the remedy."""
+    requeue_command: str | None
+    """The command for that; None also where it can't be typed."""
+    requeues: int
+    """How many it requeues: more than these, if options can't tell them apart from others."""
     sample_id: str
     sample_error: str | None
 
@@ -50,11 +57,14 @@ def diagnosis_document(diagnosis: Diagnosis) -> DiagnosisDocument:
             kind=finding.span.kind.value,
             dead=finding.span.dead,
             failing=finding.span.failing,
+            undelivered=finding.span.undelivered,
             first_at=finding.span.first_at,
             last_at=finding.span.last_at,
             cause=finding.advice.cause,
             action=finding.advice.action.replace("get_notification", "certctl-mcp show"),
             requeue=finding.advice.requeue,
+            requeue_command=None if finding.requeue is None else requeue_command(finding.requeue.wanted),
+            requeues=0 if finding.requeue is None else finding.requeue.count,
             sample_id=finding.span.sample_id,
             sample_error=finding.span.error,
         )
@@ -65,8 +75,34 @@ def diagnosis_document(diagnosis: Diagnosis) -> DiagnosisDocument:
     )
 
 
+def requeue_command(wanted: NotificationFilter) -> str | None:
+    """The command that requeues what matches; None if a name in it can't be typed."""
+    options: dict[str, str | None] = {
+        "--channel": wanted.channel,
+        "--type": wanted.type,
+        "--certificate": wanted.certificate_id,
+        "--recipient": wanted.recipient,
+        "--urgency": wanted.urgency,
+        "--text": wanted.text,
+        "--since": None if wanted.created_from is None else _typed(wanted.created_from),
+        "--until": None if wanted.created_until is None else _typed(wanted.created_until),
+    }
+    if wanted.statuses != (NotificationStatus.DEAD,):
+        options["--status"] = ",".join(wanted.statuses)
+    given = {option: value for option, value in options.items() if value is not None}
+    if not all(value.isascii() and value.isprintable() for value in given.values()):
+        return None
+    return " ".join(
+        ["certctl-mcp requeue", *(f"{option} {shlex.quote(value)}" for option, value in given.items())]
+    )
+
+
+def _typed(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat()}Z"
+
+
 def cause_list(diagnosis: DiagnosisDocument, now: datetime) -> RenderableType:
-    counts = f"{diagnosis.dead} dead, {diagnosis.failing} still being retried"
+    counts = f"{diagnosis.dead} dead, {diagnosis.failing} failed"
     parts: list[RenderableType] = [Text(counts, style="bold")]
     if diagnosis.urgency is not None:
         parts.append(Text(diagnosis.urgency))
@@ -75,13 +111,14 @@ def cause_list(diagnosis: DiagnosisDocument, now: datetime) -> RenderableType:
     shown = sum(cause.dead for cause in diagnosis.causes), sum(cause.failing for cause in diagnosis.causes)
     if shown != (diagnosis.dead, diagnosis.failing):
         dead, failing = diagnosis.dead - shown[0], diagnosis.failing - shown[1]
-        parts += ["", Text(f"{dead} dead and {failing} still being retried have other causes")]
+        parts += ["", Text(f"{dead} dead and {failing} failed have other causes")]
     return Group(*parts)
 
 
 def _paragraph(cause: Cause, now: datetime) -> list[Text]:
     counts = [f"{cause.dead} dead"] if cause.dead else []
-    counts += [f"{cause.failing} still being retried"] if cause.failing else []
+    counts += [f"{cause.failing} failed"] if cause.failing else []
+    counts += [f"{cause.undelivered} sent without being delivered"] if cause.undelivered else []
     heading = one_line(cause.channel, EXCERPT_LENGTH) + Text(f": {cause.cause} ({', '.join(counts)})")
     heading.stylize("bold")
     lines = [
@@ -89,8 +126,10 @@ def _paragraph(cause: Cause, now: datetime) -> list[Text]:
         Text(f"  first {distance(cause.first_at, now)}, last {distance(cause.last_at, now)}"),
         Text("  to do: ") + Text(cause.action),
     ]
-    if cause.requeue and cause.channel.isprintable() and cause.channel.isascii():
-        lines.append(Text(f"  then: certctl-mcp requeue --channel {shlex.quote(cause.channel)}"))
+    if cause.requeue_command is not None:
+        lines.append(Text(f"  then: {cause.requeue_command}"))
+        if others := cause.requeues - (cause.dead + cause.undelivered or cause.failing):
+            lines.append(Text(f"        (that requeues {cause.requeues}: {others} have other causes)"))
     sample = Text("  sample: ") + identifier(cause.sample_id)
     if cause.sample_error:
         sample += Text(" ") + one_line(cause.sample_error, EXCERPT_LENGTH)

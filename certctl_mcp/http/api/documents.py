@@ -178,7 +178,7 @@ class NotificationList(_Document):
 
 
 class Requeued(_Document):
-    """The notification is attempted immediately."""
+    """The notification is back in the queue."""
 
     status: Literal["requeued"] = "requeued"
 

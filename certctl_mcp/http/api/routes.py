@@ -196,7 +196,7 @@ async def get_notification(
 
 @router.post("/notifications/{id}/requeue", response_model=Requeued, dependencies=[may_requeue])
 async def requeue_notification(notification_id: Id, opened: Opened, actor: Actor) -> Response:
-    """Retry a dead or failed notification from scratch."""
+    """Put a dead or failed notification back in the queue, with no failed attempts counted."""
     await opened.notifications.requeue_notification(decoded(notification_id), actor=actor)
     return json_response(Requeued())
 

@@ -23,12 +23,13 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from certctl_mcp import __version__
-from certctl_mcp.delivery.metrics import OTHER, AttemptMeter, Durations
+from certctl_mcp.delivery.metrics import OTHER, AttemptMeter, Durations, SuccessorMeter
+from certctl_mcp.delivery.retention import Retention
 from certctl_mcp.http.monitoring.requests import RequestMetrics
 from certctl_mcp.mcp_server.call_meter import CallMeter, CallOutcome
 from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.services.dashboard import DashboardSummary
-from storage.models import AttemptOutcome, ChannelClosure, Closure, Retained
+from storage.models import AttemptOutcome, ChannelClosure, Closure
 from storage.queries.backlog import Backlog
 
 UNRECORDED = "unrecorded"
@@ -56,8 +57,9 @@ class Snapshot:
     requests: RequestMetrics | None = None
     calls: CallMeter | None = None
     closures: tuple[ChannelClosure, ...] | None = None
-    deleted: Mapping[Retained, int] | None = None
-    """By retention."""
+    successors: SuccessorMeter | None = None
+    retention: Retention | None = None
+    """None where this process deletes nothing by itself."""
 
     def could_read(self, part: str) -> bool:
         return self.summary is not None and part not in self.summary.unreadable
@@ -90,7 +92,7 @@ class _Collected(Collector):
     def collect(self) -> Iterable[Metric]:
         yield from _process(self._snapshot)
         yield from _fleet(self._snapshot, strict=self._strict)
-        for part in (_queue, _backlog, _attempts, _channels, _retention, _requests, _calls):
+        for part in (_queue, _backlog, _attempts, _channels, _successors, _retention, _requests, _calls):
             yield from part(self._snapshot)
         yield from _PROCESS.collect()
 
@@ -302,8 +304,27 @@ def _channels(snapshot: Snapshot) -> Iterator[Metric]:
     yield waiting
 
 
+def _successors(snapshot: Snapshot) -> Iterator[Metric]:
+    if snapshot.successors is None or snapshot.attempts is None:
+        return
+    yield CounterMetricFamily(
+        "certctl_notification_dead_letter_alerts",
+        "Alerts about dead letters that this process has accepted: one per channel, cause and window.",
+        snapshot.successors.alerts,
+    )
+    fallbacks = CounterMetricFamily(
+        "certctl_notification_fallbacks",
+        "Notifications that died on another channel and that this process has accepted over this one, its "
+        "fallback.",
+        labels=["channel"],
+    )
+    for channel in snapshot.attempts.durations.keys() - {OTHER}:
+        fallbacks.add_metric([channel], snapshot.successors.fallbacks[channel])
+    yield fallbacks
+
+
 def _retention(snapshot: Snapshot) -> Iterator[Metric]:
-    if snapshot.deleted is None:
+    if snapshot.retention is None:
         return
     deleted = CounterMetricFamily(
         "certctl_notification_retention_deleted",
@@ -311,9 +332,15 @@ def _retention(snapshot: Snapshot) -> Iterator[Metric]:
         "by status, and audit entries.",
         labels=["kind"],
     )
-    for kind, count in snapshot.deleted.items():
+    for kind, count in snapshot.retention.deleted.items():
         deleted.add_metric([kind.value], count)
     yield deleted
+    completed_at = snapshot.retention.completed_at
+    yield GaugeMetricFamily(
+        "certctl_notification_retention_completed_timestamp_seconds",
+        "When this process had last deleted everything that was due; 0 before the first time.",
+        0 if completed_at is None else completed_at.timestamp(),
+    )
 
 
 def _requests(snapshot: Snapshot) -> Iterator[Metric]:

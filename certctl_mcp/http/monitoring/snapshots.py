@@ -1,14 +1,15 @@
 """Snapshots of the process and its database, one for each scrape."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 
 import anyio
 from starlette.responses import Response
 
-from certctl_mcp.delivery.metrics import AttemptMeter
+from certctl_mcp.delivery.metrics import AttemptMeter, SuccessorMeter
+from certctl_mcp.delivery.retention import Retention
 from certctl_mcp.http.monitoring.prometheus import Snapshot, expose
 from certctl_mcp.http.monitoring.requests import RequestMetrics
 from certctl_mcp.mcp_server.call_meter import CallMeter
@@ -16,7 +17,7 @@ from certctl_mcp.runtime.application import Application
 from certctl_mcp.services.dashboard import DashboardSummary
 from storage.clock import Clock
 from storage.errors import StorageError
-from storage.models import ChannelClosure, Retained
+from storage.models import ChannelClosure
 from storage.queries.backlog import Backlog
 
 SNAPSHOT_TIMEOUT = timedelta(seconds=8)
@@ -46,14 +47,16 @@ class Snapshots:
     async def take(self, within: timedelta = SNAPSHOT_TIMEOUT) -> Snapshot:
         """What could be read in time; what could not is None. Never raises."""
         attempts: AttemptMeter | None = None
-        deleted: Mapping[Retained, int] | None = None
+        successors: SuccessorMeter | None = None
+        retention: Retention | None = None
         summary: DashboardSummary | None = None
         backlog: Backlog | None = None
         closures: tuple[ChannelClosure, ...] | None = None
         with suppress(StorageError), anyio.move_on_after(within.total_seconds()):
             application = await self._application()
             attempts = application.retry_loop.meter
-            deleted = None if application.retention is None else application.retention.deleted
+            successors = application.successors
+            retention = application.retention
             summary = await application.stats.dashboard_summary()
             backlog = await application.stats.backlog()
             closures = await application.repository.channel_closures()
@@ -67,7 +70,8 @@ class Snapshots:
             self._requests,
             self._calls,
             closures,
-            deleted,
+            successors,
+            retention,
         )
 
 

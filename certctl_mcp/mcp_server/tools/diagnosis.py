@@ -11,7 +11,7 @@ from certctl_mcp.mcp_server.tools.rows import Moment, exact, iso
 from certctl_mcp.runtime.lifespan import Opening
 from certctl_mcp.services.filters import Channel, CreatedAfter, CreatedBefore, FilterArguments, Type
 from certctl_mcp.text.untrusted import clean_excerpt, clean_name, encode_id, escape_hidden
-from storage.models import NotificationFilter
+from storage.models import NotificationFilter, NotificationStatus
 
 if TYPE_CHECKING:
     from certctl_mcp.services.diagnosis.diagnosing import Finding
@@ -102,7 +102,7 @@ async def _diagnosis(opening: Opening, wanted: NotificationFilter, *, include_fa
         await service.check_names(wanted)
     found: DeadLetters = {
         "dead": diagnosis.dead,
-        "groups": [_group(finding, wanted) for finding in diagnosis.findings],
+        "groups": [_group(finding) for finding in diagnosis.findings],
     }
     if include_failing:
         found["failing"] = diagnosis.failing
@@ -119,7 +119,7 @@ async def _diagnosis(opening: Opening, wanted: NotificationFilter, *, include_fa
     return found
 
 
-def _group(finding: "Finding", wanted: NotificationFilter) -> Group:
+def _group(finding: "Finding") -> Group:
     span = finding.span
     group: Group = {
         "kind": span.kind.value,
@@ -137,25 +137,25 @@ def _group(finding: "Finding", wanted: NotificationFilter) -> Group:
         group["undelivered"] = span.undelivered
     if span.error:
         group["untrusted"]["error"] = clean_excerpt(span.error, ERROR_EXCERPT).text
-    if finding.advice.requeue:
-        group["requeue"] = _requeue_arguments(span.channel, wanted)
-        if span.undelivered:
-            # Without a status, only dead ones are requeued.
-            group["requeue"]["status"] = ["dead", "sent"] if span.dead else ["sent"]
-        elif not span.dead:
-            group["requeue"]["status"] = ["failed"]
-        elif finding.dead_of_channel != span.dead:
-            group["requeues"] = finding.dead_of_channel
+    if finding.requeue is not None:
+        group["requeue"] = _requeue_arguments(finding.requeue.wanted)
+        if finding.requeue.others:
+            group["requeues"] = finding.requeue.count
     return group
 
 
-def _requeue_arguments(channel: str, wanted: NotificationFilter) -> dict[str, str | list[str]]:
-    """Only for a configured channel: the name is the operator's."""
-    arguments: dict[str, str | list[str]] = {"channel": escape_hidden(channel)}
+def _requeue_arguments(wanted: NotificationFilter) -> dict[str, str | list[str]]:
+    """Only for a configured channel, whose name is the operator's. The text is in our own words."""
+    arguments: dict[str, str | list[str]] = {"channel": escape_hidden(wanted.channel or "")}
     if wanted.type is not None:
         arguments["type"] = escape_hidden(wanted.type)
+    if wanted.text is not None:
+        arguments["text"] = wanted.text
     if wanted.created_from is not None:
         arguments["created_after"] = exact(wanted.created_from)
     if wanted.created_until is not None:
         arguments["created_before"] = exact(wanted.created_until)
+    if wanted.statuses != (NotificationStatus.DEAD,):
+        # Without a status, only dead ones are requeued.
+        arguments["status"] = [status.value for status in wanted.statuses]
     return arguments

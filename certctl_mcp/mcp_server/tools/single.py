@@ -60,8 +60,8 @@ async def send_notification(
 ) -> Annotated[CallToolResult, Accepted]:
     """Send an alert to real people over a configured channel.
 
-    It is accepted durably, then delivered within seconds and retried if need be; get_notification tells how
-    it went. A dead one is not sent anew: it is requeued.
+    It is accepted durably, then delivered; get_notification tells how it went. A dead one is not sent anew:
+    it is requeued.
     """
     with _refusals_named():
         new = NewNotification(
@@ -113,9 +113,9 @@ async def send_test_notification(
 
 
 async def requeue_notification(ctx: ToolContext, id: NotificationId) -> Annotated[CallToolResult, Changed]:
-    """Retry a dead or failed notification from scratch, at once.
+    """Put a dead, failed or undelivered notification back in the queue, with no failed attempts counted.
 
-    Do it when the cause of its failures is gone. Other states are refused.
+    Do it once the cause is fixed. The answer says who attempts it, and when. Other states are refused.
     """
     application = await ctx.request_context.lifespan_context.application()
     requeued = await application.notifications.requeue_notification(id, actor=actor_of(ctx))

@@ -5,15 +5,23 @@ is looked up in the tables that deliveries use. Other texts are searched for wha
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import takewhile
 
 from certctl_mcp.notifiers.apprise_refusals import apprise_failure_kind
 from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.notifiers.http_refusals import http_failure_kind
 from certctl_mcp.notifiers.smtp_refusals import Step, smtp_failure_kind
+from certctl_mcp.text.redaction import redact
 
 _SMTP_ONLY = frozenset({432, *range(450, 460), *range(531, 560)})
 """Replies that only an SMTP relay gives, never an HTTP server."""
+
+
+_SHORTEST_SENTENCE, _LONGEST_SENTENCE = 6, 100
+"""In characters, for `common_sentence`."""
+_PLAIN = re.compile(r"[A-Za-z0-9 .,:()\[\]_-]+")
+"""Names of hosts and English, but no address of a recipient."""
 
 
 def classify(error: str | None, *, abandoned: bool = False) -> FailureKind:
@@ -40,6 +48,24 @@ def http_status(error: str | None) -> int | None:
     )
     status = int(found["code"]) if found else None
     return None if status in _SMTP_ONLY else status
+
+
+def common_sentence(errors: Iterable[str | None]) -> str | None:
+    """What these errors all contain of the sentences of this program or of certctl; None if that is too
+    little to find them by. It holds no address, no secret, and nothing in a receiver's own words."""
+    sentences: list[str] = []
+    for error in errors:
+        text = _unwrapped(error)
+        found = next((match for sentence, _ in _SENTENCES if (match := sentence.match(text))), None)
+        if found is None or not _PLAIN.fullmatch(found[0]) or redact(found[0]) != found[0]:
+            return None
+        sentences.append(found[0])
+    # What the first and the last in the order of the alphabet share, all between them do.
+    alike = takewhile(lambda pair: pair[0] == pair[1], zip(min(sentences), max(sentences), strict=False))
+    common = "".join(character for character, _ in alike)[:_LONGEST_SENTENCE]
+    if any(sentence != common for sentence in sentences):
+        common = common[: common.rfind(" ") + 1]
+    return common.strip() if len(common.strip()) >= _SHORTEST_SENTENCE else None
 
 
 def _unwrapped(error: str | None) -> str:

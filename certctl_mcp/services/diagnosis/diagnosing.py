@@ -11,6 +11,7 @@ import anyio.to_thread
 from certctl_mcp.services.delivering import Deliverer
 from certctl_mcp.services.diagnosis.advice import Advice, Standing, advise
 from certctl_mcp.services.diagnosis.classifying import classify
+from certctl_mcp.services.diagnosis.selecting import Selection, select
 from certctl_mcp.services.diagnosis.spans import Span, spans
 from certctl_mcp.services.filters import URGENT_WITHIN
 from certctl_mcp.services.urgency import urgency_text
@@ -32,8 +33,8 @@ class Finding:
 
     span: Span
     advice: Advice
-    dead_of_channel: int
-    """Those that match and have the channel: what a requeue for it concerns."""
+    requeue: Selection | None
+    """What to requeue, if that is part of the advice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,8 @@ async def diagnose(
     *,
     include_failing: bool,
 ) -> Diagnosis:
-    """The dead and the undelivered that match `wanted`, and those still being retried if `include_failing`.
+    """The dead and the undelivered that match `wanted`, and with `include_failing` those that failed and are
+    not dead.
 
     `deliverer` returns who delivers over a channel.
     """
@@ -66,35 +68,28 @@ async def diagnose(
         statuses.append(NotificationStatus.FAILED)
     wanted = wanted.model_copy(update={"statuses": tuple(statuses), "eligible_for": AuditAction.REQUEUE})
     counts: Counter[NotificationStatus] = Counter()
-    dead_of_channel: Counter[str] = Counter()
+    of_channel: Counter[tuple[str, NotificationStatus]] = Counter()
     for share in await repository.breakdown(wanted):
         counts[share.status] += share.count
-        if share.status is NotificationStatus.DEAD:
-            dead_of_channel[share.channel] += share.count
+        of_channel[share.channel, share.status] += share.count
     groups = await repository.failure_groups(wanted, limit=MOST_GROUPS)
     # Many take a while to read, and deliveries go on meanwhile.
     shown = (await anyio.to_thread.run_sync(spans, groups, MOST_FINDINGS))[:MOST_FINDINGS]
     delivering = await _delivering(repository, shown, now)
     dead = counts[NotificationStatus.DEAD]
     closures = {closure.channel: closure for closure in await repository.channel_closures()} if shown else {}
+    findings: list[Finding] = []
+    for span in shown:
+        standing = Standing(deliverer(span.channel), delivering.get(span.channel), closures.get(span.channel))
+        advice = advise(span, standing)
+        requeue = await select(repository, wanted, span, of_channel) if advice.requeue else None
+        findings.append(Finding(span, advice, requeue))
     return Diagnosis(
         urgency=await _urgency(repository, wanted, dead, now) if dead else None,
         dead=dead,
         failing=counts[NotificationStatus.FAILED],
         undelivered=counts[NotificationStatus.SENT],
-        findings=[
-            Finding(
-                span,
-                advise(
-                    span,
-                    Standing(
-                        deliverer(span.channel), delivering.get(span.channel), closures.get(span.channel)
-                    ),
-                ),
-                dead_of_channel[span.channel],
-            )
-            for span in shown
-        ],
+        findings=findings,
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from certctl_mcp.notifiers.failure_kinds import FailureKind
-from certctl_mcp.services.diagnosis.classifying import classify
+from certctl_mcp.services.diagnosis.classifying import classify, common_sentence
 from storage.models import FailureGroup, NotificationStatus
 
 PAUSES = (timedelta(hours=2), timedelta(hours=12), timedelta(days=2), timedelta.max)
@@ -26,6 +26,10 @@ class Span:
     first_at: datetime
     last_at: datetime
     """Of the newest attempts of its notifications."""
+    accepted_first_at: datetime
+    accepted_last_at: datetime
+    sentence: str | None
+    """With which all its errors begin, in our own words; None if they have none in common."""
     sample_id: str
     error: str | None
     """The sample's, at least its beginning."""
@@ -88,6 +92,9 @@ def _span(channel: str, kind: FailureKind, groups: Sequence[FailureGroup]) -> Sp
         undelivered=counted[NotificationStatus.SENT],
         first_at=min(group.first_at for group in groups),
         last_at=max(group.last_at for group in groups),
+        accepted_first_at=min(group.accepted_first_at for group in groups),
+        accepted_last_at=max(group.accepted_last_at for group in groups),
+        sentence=common_sentence(group.error for group in groups),
         sample_id=sample.sample_id,
         error=sample.error,
     )

@@ -123,6 +123,9 @@ async def test_in_an_outage_a_held_channel_is_probed_by_one_and_loses_nothing(
     last, _ = receiver.delivered[-1]
     assert round((opened - NOON) / timedelta(minutes=1)) == 63
     assert last - opened <= alerts * SECOND / 10 + SECOND
+    # Those that failed first are in their places: only the probe that opened the channel came before them.
+    arrived = [int(message) for _, message in receiver.delivered[1:]]
+    assert arrived == sorted(arrived)
 
 
 async def test_without_a_hold_an_outage_is_met_by_the_retries_alone(

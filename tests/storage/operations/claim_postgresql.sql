@@ -44,7 +44,9 @@ FROM LATERAL (SELECT notification_events.id AS id, notification_events.created_a
 FROM notification_events
 WHERE (notification_events.status = 'pending') IS TRUE AND notification_events.channel = rooms.channel AND notification_events.lease_owner IS NULL AND notification_events.abandoned_count < $7::INTEGER ORDER BY notification_events.created_at
  LIMIT rooms.room) AS anon_9 UNION ALL SELECT anon_10.id AS id, anon_10.since AS since, anon_10.way AS way
-FROM LATERAL (SELECT notification_events.id AS id, CASE WHEN (notification_events.wait_count > 0) THEN notification_events.created_at ELSE notification_events.next_retry_at END AS since, 'scheduled' AS way
+FROM LATERAL (SELECT notification_events.id AS id, CASE WHEN (notification_events.wait_count > 0 AND NOT (EXISTS (SELECT notification_channels.channel
+FROM notification_channels
+WHERE notification_channels.channel = notification_events.channel AND notification_channels.held_until > COALESCE($2::TIMESTAMP WITH TIME ZONE, statement_timestamp())))) THEN notification_events.created_at ELSE notification_events.next_retry_at END AS since, 'scheduled' AS way
 FROM notification_events
 WHERE (notification_events.status = 'failed') IS TRUE AND notification_events.channel = rooms.channel AND ((notification_events.channel, notification_events.next_retry_at) <= (rooms.channel, COALESCE($2::TIMESTAMP WITH TIME ZONE, statement_timestamp()))) AND notification_events.lease_owner IS NULL AND notification_events.abandoned_count < $7::INTEGER ORDER BY notification_events.next_retry_at
  LIMIT rooms.room) AS anon_10 UNION ALL SELECT anon_11.id AS id, anon_11.since AS since, anon_11.way AS way
@@ -61,7 +63,9 @@ FROM notification_events
 WHERE (notification_events.status = 'pending') IS TRUE AND notification_events.channel = wanted.channel AND notification_events.lease_owner IS NULL AND notification_events.abandoned_count < $7::INTEGER ORDER BY notification_events.created_at
  LIMIT wanted.number FOR UPDATE SKIP LOCKED) AS anon_12 ON true
 WHERE wanted.way = $11::VARCHAR UNION ALL SELECT anon_13.id AS id
-FROM wanted JOIN LATERAL (SELECT notification_events.id AS id, CASE WHEN (notification_events.wait_count > 0) THEN notification_events.created_at ELSE notification_events.next_retry_at END AS since, 'scheduled' AS way
+FROM wanted JOIN LATERAL (SELECT notification_events.id AS id, CASE WHEN (notification_events.wait_count > 0 AND NOT (EXISTS (SELECT notification_channels.channel
+FROM notification_channels
+WHERE notification_channels.channel = notification_events.channel AND notification_channels.held_until > COALESCE($2::TIMESTAMP WITH TIME ZONE, statement_timestamp())))) THEN notification_events.created_at ELSE notification_events.next_retry_at END AS since, 'scheduled' AS way
 FROM notification_events
 WHERE (notification_events.status = 'failed') IS TRUE AND notification_events.channel = wanted.channel AND ((notification_events.channel, notification_events.next_retry_at) <= (wanted.channel, COALESCE($2::TIMESTAMP WITH TIME ZONE, statement_timestamp()))) AND notification_events.lease_owner IS NULL AND notification_events.abandoned_count < $7::INTEGER ORDER BY notification_events.next_retry_at
  LIMIT wanted.number FOR UPDATE SKIP LOCKED) AS anon_13 ON true

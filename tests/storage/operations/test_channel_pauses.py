@@ -7,6 +7,7 @@ import pytest
 from storage.channel_state import ChannelRules, Pause, Rate
 from storage.models import AuditAction, Closure
 from tests.builders import TOOK, Queue, next_due_at, request
+from tests.storage.foreign import rows
 from tests.storage.operations.test_channel_states import claim, fail, messages, queued, tell_to_wait
 
 HOUR = timedelta(hours=1)
@@ -28,6 +29,14 @@ async def test_nothing_is_claimed_while_a_channel_is_paused_and_then_all_in_orde
     assert messages(await queue.repository.claim(request(suspects=True, rules={}))) == []
     queue.clock.advance(HOUR)
     assert messages(await claim(queue)) == ["Slack 0", "Slack 1", "Slack 2"]
+
+
+async def test_a_pause_that_is_over_costs_later_claims_nothing(queue: Queue, database_url: str) -> None:
+    await pause(queue)
+    await queued(queue, 1)
+    queue.clock.advance(HOUR)
+    assert messages(await claim(queue)) == ["Slack 0"]
+    assert rows(database_url, "SELECT channel FROM notification_channels") == []
 
 
 async def test_a_pause_can_be_ended_early(queue: Queue) -> None:

@@ -166,6 +166,24 @@ async def test_a_held_channel_gets_one_probe_at_a_time_which_spends_nothing(queu
     assert len((await claim(queue)).claims) == 3
 
 
+async def test_what_failed_in_an_outage_keeps_its_place_when_the_channel_opens(queue: Queue) -> None:
+    await queued(queue, 6)
+    *failing, fourth, fifth, sixth = (await claim(queue)).claims
+    for claimed in failing:
+        await fail(queue, claimed)
+    for claimed in (fourth, fifth, sixth):
+        await queue.repository.release(claimed)
+    queue.clock.advance(WAIT)
+    (failed,) = (await claim(queue)).claims
+    await fail(queue, failed)
+    queue.clock.advance(2 * WAIT)
+    (delivered,) = (await claim(queue)).claims
+    # Probes take turns: one that can't be delivered anyway must not keep its channel closed.
+    assert [probe.notification.message for probe in (failed, delivered)] == ["Slack 3", "Slack 4"]
+    await queue.repository.record_sent(delivered, TOOK)
+    assert messages(await claim(queue)) == ["Slack 0", "Slack 1", "Slack 2", "Slack 3", "Slack 5"]
+
+
 async def test_without_a_hold_failures_say_nothing_of_the_channel(queue: Queue) -> None:
     await queued(queue, 4)
     *failing, last = (await claim(queue)).claims

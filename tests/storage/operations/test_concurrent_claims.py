@@ -10,6 +10,7 @@ from multiprocessing.connection import Connection
 import asyncpg
 import pytest
 
+from storage.channel_state import ChannelRules, Pause, Rate
 from storage.database import Database
 from storage.models import AttemptOutcome, NotificationFilter, NotificationStatus, Room
 from storage.repository import NotificationRepository
@@ -142,6 +143,25 @@ async def test_while_another_takes_the_oldest_the_rest_is_not_left_behind(
     await other.close()
     claims = await queue.claim_due()
     assert sorted(claim.notification.channel for claim in claims) == ["Email", *["Slack"] * 3]
+
+
+@pytest.mark.postgresql
+async def test_while_others_claim_in_one_channel_the_limits_of_the_others_hold(
+    queue: Queue, clock: SettableClock, database_url: str
+) -> None:
+    for channel in CHANNELS:
+        for _ in range(3):
+            await queue.pending(channel=channel)
+    pause = Pause(clock() + timedelta(hours=1), "maintenance", "kim")
+    await queue.repository.pause_channel("Teams", pause, actor="kim")
+    other = await asyncpg.connect(database_url)
+    await other.execute("BEGIN")
+    await other.execute("SELECT FROM notification_events WHERE channel = 'Email' LIMIT 1 FOR UPDATE")
+    limited = {"Slack": ChannelRules(Rate(timedelta(seconds=1)))}
+    claims = (await queue.repository.claim(request(rules=limited))).claims
+    await other.execute("COMMIT")
+    await other.close()
+    assert Counter(claim.notification.channel for claim in claims) == {"Email": 2, "Slack": 1}
 
 
 @pytest.mark.postgresql

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 
 from storage.channel_state import LONGEST_CLOSURE, ChannelRules, Rate, ToldToWait
-from storage.models import AuditAction, NotificationFilter, NotificationStatus, Retained, Room
+from storage.models import AuditAction, NotificationFilter, NotificationStatus, Retained, Room, Urgency
 from storage.operations.channel_states import Report
 from storage.operations.retention import Expiry, RetentionRun
 from tests.builders import CHANNELS, NOON, TOOK, WAIT, Queue, new_notification
@@ -59,6 +59,11 @@ async def close(queue: Queue, channels: Iterable[str]) -> None:
 async def next_due(queue: Queue) -> None:
     await close(queue, ["Teams"])
     await queue.repository.next_due_at(after=queue.clock(), channels=CHANNELS)
+
+
+async def certificates_of_a_page(queue: Queue) -> None:
+    page = await queue.repository.list(DEAD, limit=50)
+    assert await queue.repository.certificate_standings(page.items)
 
 
 async def claim_after_leases_ended(queue: Queue) -> None:
@@ -199,6 +204,15 @@ QUESTIONS: dict[str, tuple[Operation, set[str]]] = {
         lambda queue: queue.repository.failure_groups(NotificationFilter(channel="Slack"), limit=100),
         {"events_newest_by_status", "events_newest_undelivered", "primary key"},
     ),
+    "urgency of dead letters": (
+        lambda queue: queue.repository.urgency_counts(DEAD, until=NOON),
+        {"events_newest_by_status", "events_renewals"},
+    ),
+    "dead letters that are settled": (
+        lambda queue: queue.repository.list(DEAD.model_copy(update={"urgency": Urgency.SETTLED})),
+        {"events_newest_by_status", "events_renewals"},
+    ),
+    "certificates of a page": (certificates_of_a_page, {"events_newest_by_status", "events_renewals"}),
     "number of attempts": (
         lambda queue: queue.repository.count_attempts("notif-00000009"),
         {"primary key"},

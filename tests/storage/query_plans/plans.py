@@ -10,11 +10,9 @@ from sqlalchemy import Connection, Engine, event
 
 from tests.storage.foreign import connected
 
-READING = tuple(
-    f"{verb} notification_{table}"
-    for verb in ("SCAN", "SEARCH")
-    for table in ("events", "attempts", "audit", "processes")
-)
+_TABLES = (*(f"notification_{table}" for table in ("events", "attempts", "audit", "processes")), "later")
+"""The last is an alias."""
+READING = tuple(f"{verb} {table}" for verb in ("SCAN", "SEARCH") for table in _TABLES)
 
 Statement = tuple[str, Any]
 

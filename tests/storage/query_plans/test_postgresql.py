@@ -11,13 +11,15 @@ import asyncpg
 import pytest
 
 from storage.database import Database
-from storage.models import NotificationFilter, Room
+from storage.models import NotificationFilter, Room, Urgency
+from storage.queries import listing
 from storage.queries.backlog import backlog
+from storage.queries.certificates import urgency_counts
 from storage.repository import NotificationRepository
 from tests import postgresql
 from tests.builders import CHANNELS, NOON, Queue, next_due_at
 from tests.postgresql import Server
-from tests.storage.query_plans.hot_queries import CHANGES, DUE, FILTERS, QUESTIONS, Operation
+from tests.storage.query_plans.hot_queries import CHANGES, DEAD, DUE, FILTERS, QUESTIONS, Operation
 from tests.storage.query_plans.large_tables import fill_postgresql
 from tests.storage.query_plans.plans import recorded
 from tests.storage.query_plans.postgresql_plans import Scan, scans
@@ -119,6 +121,38 @@ async def test_what_certctl_leaves_is_found_through_indexes(
     found = await scanned(rescuing, database_url, look)
     assert [scan for scan in found if not scan.index or not scan.bounded] == []
     assert {"events_pending", "events_rescue"} <= {scan.index for scan in found}
+
+
+async def test_with_certctls_tables_urgency_reads_no_notifications_but_those_asked_for(
+    queue: Queue, database: Database, database_url: str
+) -> None:
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(
+        "CREATE TABLE managed_certificates"
+        " (id TEXT PRIMARY KEY, status TEXT, expires_at TIMESTAMPTZ, last_renewal_at TIMESTAMPTZ)"
+    )
+    await connection.execute(
+        "INSERT INTO managed_certificates SELECT 'mc-' || n, 'Active', now(), now()"
+        " FROM generate_series(1, 50000) AS n"
+    )
+    await connection.execute("ANALYZE managed_certificates")
+
+    async def look(queue: Queue) -> None:
+        urgent = DEAD.model_copy(update={"urgency": Urgency.URGENT, "urgent_until": NOON})
+        async with database.read() as reading:
+            for wanted in (DEAD, urgent):
+                beside = wanted.model_copy(update={"beside_certctl": True})
+                await urgency_counts(reading, beside, until=NOON)
+                await listing.list_page(reading, beside, limit=50, cursor=None)
+
+    with recorded() as statements:
+        await look(queue)
+    found = await scans(database_url, statements)
+    await connection.execute("DROP TABLE managed_certificates")
+    await connection.close()
+    # certctl's table is read through its key or once as a whole, whichever is less.
+    assert {scan.index for scan in found} <= {"events_newest_by_status", "events_newest_by_certificate"}
+    assert all(scan.bounded for scan in found)
 
 
 async def test_what_waits_is_found_also_where_statistics_tell_of_nothing_that_does(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 from datetime import timedelta
 from pathlib import Path
@@ -28,7 +29,7 @@ def test_diagnose_tells_each_cause_and_what_to_do(command_line: CommandLine) -> 
     command_line.having(a_bad_night)
     code, out, _ = command_line("diagnose")
     assert code == 0
-    assert out.startswith("4 dead, 1 still being retried\n")
+    assert out.startswith("4 dead, 1 failed\n")
     assert "\nWebhook: " in out
     assert "(3 dead)" in out
     assert "  then: certctl-mcp requeue --channel Webhook\n" in out
@@ -38,9 +39,27 @@ def test_diagnose_tells_each_cause_and_what_to_do(command_line: CommandLine) -> 
     assert document["causes"][0]["requeue"] is True
 
 
+def test_diagnose_offers_a_command_for_each_cause_alone(command_line: CommandLine) -> None:
+    async def two_causes(queue: Queue) -> None:
+        for _ in range(3):
+            await queue.dead("hooks.example.com answered 503 Service Unavailable", type="Revocation")
+        for _ in range(2):
+            await queue.dead("no answer from hooks.example.com:443 within 30 s", type="Revocation")
+        await queue.dead("no answer from hooks.example.com:443 within 30 s")
+
+    command_line.having(two_causes)
+    out = command_line("diagnose", "--type", "Revocation").out
+    begins = "  then: certctl-mcp requeue --channel Webhook --type Revocation --text"
+    assert f"{begins} 'hooks.example.com answered 503'\n" in out
+    assert f"{begins} 'no answer from hooks.example.com:443 within'\n" in out
+    for cause in json.loads(command_line("diagnose", "--type", "Revocation", "--json").out)["causes"]:
+        command = shlex.split(cause["requeue_command"])[1:]
+        assert json.loads(command_line(*command, "--yes", "--json").out)["changed"] == cause["dead"]
+
+
 def test_diagnose_finds_nothing_in_an_orderly_queue(command_line: CommandLine) -> None:
     command_line("migrate")
-    assert command_line("diagnose").out == "0 dead, 0 still being retried\n"
+    assert command_line("diagnose").out == "0 dead, 0 failed\n"
     assert "did you mean 'Webhook'?" in command_line("diagnose", "--channel", "webhok").err
 
 

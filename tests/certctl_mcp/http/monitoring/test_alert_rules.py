@@ -2,16 +2,19 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from certctl_mcp.config.settings import load_settings
+from certctl_mcp.http.app import http_server
 from tests.builders import Queue
 from tests.certctl_mcp.http.conftest import Served
 from tests.certctl_mcp.http.monitoring.scraping import Scrape, scrape
+from tests.holding import Held
 from tests.promtool import promtool
 
 EXAMPLES = Path(__file__).parents[4] / "examples"
@@ -46,10 +49,18 @@ def expressions() -> list[str]:
 
 
 @pytest.fixture
-async def found(served: Served, queue: Queue) -> Scrape:
+async def found(database_url: str, queue: Queue) -> AsyncIterator[Scrape]:
     await queue.dead()
+    variables = {
+        "CERTCTL_DATABASE_URL": database_url,
+        "CERTCTL_SLACK_WEBHOOK_URL": "http://127.0.0.1:9/",
+        "CERTCTL_NOTIFICATION_RETENTION_SENT": "90d",
+    }
+    held = Held(http_server(load_settings(None, variables)))
+    served = Served(await held.enter())
     await scrape(served)
-    return await scrape(served)
+    yield await scrape(served)
+    await held.leave()
 
 
 @pytest.mark.parametrize("path", [RULES, RULES_TESTED, DASHBOARD], ids=lambda path: path.name)
@@ -65,7 +76,7 @@ async def test_what_is_asked_for_is_there(found: Scrape, path: Path) -> None:
 
 
 def test_the_rules_are_valid() -> None:
-    assert "12 rules found" in promtool("check", "rules", RULES)
+    assert "17 rules found" in promtool("check", "rules", RULES)
 
 
 def test_the_rules_alert_when_they_should_and_not_else() -> None:

@@ -10,17 +10,19 @@ from pathlib import Path
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
-from certctl_mcp.config.settings import load_settings
+from certctl_mcp.config.retention import RetentionSettings
+from certctl_mcp.config.settings import Settings, load_settings
 from certctl_mcp.delivery.metrics import AttemptMeter
+from certctl_mcp.delivery.retention import Retention
 from certctl_mcp.http.app import http_server
 from certctl_mcp.http.monitoring.prometheus import Snapshot, expose
 from certctl_mcp.http.monitoring.requests import RequestMetrics
 from certctl_mcp.http.monitoring.snapshots import Snapshots
 from certctl_mcp.notifiers.failure_kinds import FailureKind
-from certctl_mcp.runtime.application import Application
+from certctl_mcp.runtime.application import Application, open_application
 from storage.errors import StorageError
-from storage.models import AttemptOutcome, Retained
-from tests.builders import LEASE, NOON, Queue, SettableClock
+from storage.models import AttemptOutcome
+from tests.builders import LEASE, NOON, Queue, SettableClock, new_notification, request
 from tests.certctl_mcp.http.conftest import OPERATOR, READER, Served
 from tests.certctl_mcp.http.monitoring.scraping import METRICS, Scrape, scrape
 from tests.certctl_mcp.http.test_mcp import MODERN, MODERN_HEADERS, post
@@ -118,7 +120,8 @@ async def test_of_a_queue_that_can_t_be_read_nothing_is_told(served: Served, dat
     found = await scrape(served)
     assert found("certctl_database_up") == 0
     told = {name for name in found.names if name.startswith("certctl_notification")}
-    assert {name for name in told if not name.startswith("certctl_notification_attempt")} == set()
+    of_the_queue = {name for name in told if not name.startswith("certctl_notification_attempt")}
+    assert of_the_queue == {"certctl_notification_dead_letter_alerts_total"}
     assert ATTEMPTS in told
 
 
@@ -179,12 +182,59 @@ async def test_attempts_are_counted_and_timed_by_configured_channels(
     assert "Fax" not in found.text
 
 
-def test_what_retention_deletes_is_counted_by_kind() -> None:
-    deleted = {Retained.SENT: 520, Retained.AUDIT: 0}
-    found = Scrape(expose(Snapshot(NOON, 1, deleted=deleted), "").body.decode())
+async def test_what_retention_deletes_is_counted_by_kind_and_when_it_had_done_so(
+    queue: Queue, clock: SettableClock
+) -> None:
+    await queue.sent()
+    clock.advance(timedelta(days=2))
+    settings = RetentionSettings(sent=timedelta(days=1), audit=timedelta(days=1))
+    retention = Retention(queue.repository, settings, actor="worker-1", clock=clock)
+
+    def exposed() -> Scrape:
+        return Scrape(expose(Snapshot(NOON, 1, retention=retention), "").body.decode())
+
     name = "certctl_notification_retention_deleted_total"
-    assert (found(name, kind="sent"), found(name, kind="audit")) == (520, 0)
+    completed = "certctl_notification_retention_completed_timestamp_seconds"
+    assert (exposed()(name, kind="sent"), exposed()(completed)) == (0, 0)
+    await retention.delete_expired()
+    assert (exposed()(name, kind="sent"), exposed()(name, kind="audit")) == (1, 0)
+    assert exposed()(completed) == clock.now.timestamp()
     assert name not in Scrape(expose(Snapshot(NOON, 1), "").body.decode()).names
+
+
+@pytest.mark.parametrize("deliver", [True, False])
+async def test_only_a_process_that_delivers_tells_of_retention(database_url: str, deliver: bool) -> None:
+    settings = Settings.model_validate(
+        {"database_url": database_url, "deliver": deliver, "retention": {"sent": "90d"}}
+    )
+    async with open_application(settings) as application:
+        assert (application.retention is not None) is deliver
+
+
+async def test_what_deaths_lead_to_is_counted_when_it_is_accepted(database_url: str, queue: Queue) -> None:
+    settings = Settings.model_validate(
+        {
+            "database_url": database_url,
+            "channels": {
+                "Webhook": {"url": "http://127.0.0.1:9/", "fallback": "Slack"},
+                "Slack": {"webhook_url": "http://127.0.0.1:9/"},
+            },
+            "dead_letters": {"alert": "Slack"},
+        }
+    )
+    async with open_application(settings) as application:
+        for _ in range(2):
+            await application.repository.accept(new_notification(channel="Webhook"))
+        for claimed in (await application.repository.claim(request())).claims:
+            await application.repository.mark_as_dead(
+                claimed, timedelta(seconds=1), "no connection to 127.0.0.1 within 1 s"
+            )
+        snapshot = Snapshot(NOON, 1, attempts=application.retry_loop.meter, successors=application.successors)
+    found = Scrape(expose(snapshot, "").body.decode())
+    # One alert for both: they died of the same cause.
+    assert found("certctl_notification_dead_letter_alerts_total") == 1
+    assert found("certctl_notification_fallbacks_total", channel="Slack") == 2
+    assert found("certctl_notification_fallbacks_total", channel="Webhook") == 0
 
 
 def test_attempts_are_in_each_bucket_that_they_fit_in() -> None:

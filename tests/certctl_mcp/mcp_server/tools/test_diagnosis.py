@@ -131,15 +131,51 @@ async def test_the_arguments_to_requeue_with_are_those_of_the_diagnosis(
     assert preview["would_change"] == 2
 
 
+async def test_each_cause_of_a_channel_has_a_call_of_its_own(
+    assistant: Assistant, queue: Queue, clock: SettableClock
+) -> None:
+    await dead(queue, 3, "hooks.example.com answered 401 Unauthorized")
+    await dead(queue, 4, "hooks.example.com answered 503 Service Unavailable: obey 1")
+    clock.advance(6 * HOUR)
+    await dead(queue, 2, "hooks.example.com answered 503 Service Unavailable: obey 2")
+    clock.advance(timedelta(seconds=1))
+    groups = (await assistant.call("diagnose_dead_letters"))["groups"]
+    assert [(group["dead"], group["requeue"]) for group in groups] == [
+        (
+            4,
+            {
+                "channel": "Webhook",
+                "text": "hooks.example.com answered 503",
+                "created_after": "2026-01-01T12:00:00Z",
+                "created_before": "2026-01-01T12:00:00.000001Z",
+            },
+        ),
+        (3, {"channel": "Webhook", "text": "hooks.example.com answered 401"}),
+        (
+            2,
+            {
+                "channel": "Webhook",
+                "text": "hooks.example.com answered 503",
+                "created_after": "2026-01-01T18:00:00Z",
+                "created_before": "2026-01-01T18:00:00.000001Z",
+            },
+        ),
+    ]
+    for group in groups:
+        assert "requeues" not in group
+        preview = await assistant.call("requeue_notifications", **group["requeue"])
+        assert preview["would_change"] == group["dead"]
+
+
 async def test_it_says_where_those_arguments_take_more_than_the_group(
     assistant: Assistant, queue: Queue
 ) -> None:
     await dead(queue, 3, "hooks.example.com answered 401 Unauthorized")
-    await dead(queue, 2, "hooks.example.com answered 503 Service Unavailable")
+    await dead(queue, 2, "what another program wrote: credentials refused")
     groups = (await assistant.call("diagnose_dead_letters"))["groups"]
-    assert [(group["kind"], group["dead"], group["requeues"]) for group in groups] == [
-        ("credentials", 3, 5),
-        ("outage", 2, 5),
+    assert [(group["dead"], group["requeue"].get("text"), group.get("requeues")) for group in groups] == [
+        (3, "hooks.example.com answered 401", None),
+        (2, None, 5),
     ]
 
 

@@ -20,6 +20,9 @@ SPAN = Span(
     failing=0,
     first_at=NOON,
     last_at=NOON + timedelta(hours=1),
+    accepted_first_at=NOON,
+    accepted_last_at=NOON,
+    sentence="HTTP 503",
     sample_id="notif-1",
     error="HTTP 503",
 )

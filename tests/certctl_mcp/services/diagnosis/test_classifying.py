@@ -30,7 +30,7 @@ from certctl_mcp.notifiers import http_failures, smtp_failures
 from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.notifiers.http_response import HttpResponse
 from certctl_mcp.notifiers.recipients import MalformedRecipientError, parse_recipients
-from certctl_mcp.services.diagnosis.classifying import classify, http_status
+from certctl_mcp.services.diagnosis.classifying import classify, common_sentence, http_status
 from certctl_mcp.services.diagnosis.kinds import REMEDIES
 
 KEY = ConnectionKey("hooks.example.com", 443, True, True, None, None, None)
@@ -262,6 +262,35 @@ OPENINGS = {
 @given(st.sampled_from(sorted(OPENINGS)), st.text() | st.sampled_from(sorted(OPENINGS)))
 def test_what_the_receiver_says_decides_nothing(opening: str, said: str) -> None:
     assert classify(opening + said) is OPENINGS[opening]
+
+
+@given(st.sampled_from(sorted(OPENINGS)), st.lists(st.text(), min_size=1, max_size=3))
+def test_errors_are_found_by_a_sentence_without_addresses_or_what_the_receiver_says(
+    opening: str, said: list[str]
+) -> None:
+    errors = [opening + each for each in said]
+    sentence = common_sentence(errors)
+    if sentence is None:
+        assert "@" in opening
+    else:
+        assert sentence in opening
+        assert all(sentence in error for error in errors)
+
+
+@pytest.mark.parametrize(
+    ("errors", "sentence"),
+    [
+        (["a.example answered 503", "a.example answered 502 x"], "a.example answered"),
+        (["a.example answered 503", "b.example answered 503"], None),
+        (["a.example answered 503", None], None),
+        (["a.example answered 503", "something else"], None),
+        (["HTTP 503: upstream", "HTTP 503"], "HTTP 503"),
+    ],
+)
+def test_errors_of_several_sentences_are_found_by_how_they_begin(
+    errors: list[str | None], sentence: str | None
+) -> None:
+    assert common_sentence(errors) == sentence
 
 
 @given(st.text())

@@ -33,6 +33,8 @@ def group(
         count=count,
         first_at=begins,
         last_at=begins + lasts,
+        accepted_first_at=begins,
+        accepted_last_at=begins,
         sample_id=f"notif-{channel}-{hours}-{count}",
     )
 
