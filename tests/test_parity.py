@@ -66,7 +66,7 @@ OF_CERTCTL = {
 """Routes that are about certctl's tables, for certctl's clients."""
 
 
-NOT_ON_THE_PAGE = {"send", "attempt what is due", "look up who did what", "settle"}
+NOT_ON_THE_PAGE = {"check the setup", "send", "attempt what is due", "look up who did what", "settle"}
 """The page shows who did what with each notification, and settles one as it settles many."""
 
 

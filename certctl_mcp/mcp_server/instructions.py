@@ -5,21 +5,25 @@ They explain the states of a notification, which tool does what, and which text 
 
 from collections.abc import Set
 
+from certctl_mcp.config.durations import format_duration
+from certctl_mcp.delivery.retry_policy import RetryPolicy
+
 _LIFE = """\
 certctl-mcp keeps and delivers alerts about certificates: durably, at least once, with retries.
 
 Life of a notification: pending (accepted, due now) -> sent (delivered), or failed (an attempt failed; \
-retried automatically at next_retry_at, after 1, 2, 4, 8 minutes) -> dead (5 attempts used up, or a \
-permanent failure): a dead letter, which stays until someone acts. read: a person settled it. The operator \
-may have configured other numbers, and on certctl's database certctl's server may deliver, without retries: \
-dashboard_summary says so. A notification with status sent but no sent_at was NOT delivered: its \
-channel had no notifier."""
+retried automatically at next_retry_at{waits}) -> dead ({attempts} used up, or a \
+permanent failure): a dead letter, which stays until someone acts. read: a person settled it. On certctl's \
+database certctl's server may deliver, without retries. A notification with status sent but no sent_at was \
+NOT delivered: its channel had no notifier."""
+
+_MOST_WAITS = 6
 
 _TRIAGE = """\
-Triage: dashboard_summary for counts; diagnose_dead_letters groups dead letters by channel and cause and \
-recommends an action; list_notifications finds individual ones, get_notification explains one in full; \
-list_channels shows whether a channel is failing now, delivery_report how each did over a period, \
-check_setup whether settings, database and connections are sound."""
+Triage: dashboard_summary for counts and who delivers; diagnose_dead_letters groups dead letters by \
+channel and cause and recommends an action; list_notifications finds individual ones, get_notification \
+explains one in full; list_channels shows whether a channel is failing now, delivery_report how each did \
+over a period, check_setup whether settings, database and connections are sound."""
 
 _ACTIONS = (
     (
@@ -52,13 +56,26 @@ control characters are shown as \\u{202e}, secrets as [redacted]. `cut` is the n
 out. Times are UTC."""
 
 
-def instructions(tools: Set[str]) -> str:
-    """The instructions of a server with these tools. They recommend no tool that isn't served."""
+def instructions(tools: Set[str], policy: RetryPolicy) -> str:
+    """The instructions of a server with these tools. They recommend no tool that isn't served.
+
+    `policy`: that of this server's settings.
+    """
     actions = [sentence for tool, sentence in _ACTIONS if tool in tools]
     if tools & _CONFIRMED:
         actions.append(_CONFIRMATION)
-    parts = [_LIFE]
+    parts = [_life(policy)]
     if "diagnose_dead_letters" in tools:
         parts.append(_TRIAGE)
     parts += [" ".join(actions) or _READ_ONLY, _UNTRUSTED]
     return "\n\n".join(parts) + "\n"
+
+
+def _life(policy: RetryPolicy) -> str:
+    retries = policy.max_attempts - 1
+    waits = [format_duration(policy.wait(failures)) for failures in range(min(retries, _MOST_WAITS))]
+    more = ["..."] if retries > _MOST_WAITS else []
+    return _LIFE.format(
+        waits=f", after {', '.join(waits + more)}" if waits else "",
+        attempts="1 attempt" if retries == 0 else f"{policy.max_attempts} attempts",
+    )

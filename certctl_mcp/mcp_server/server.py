@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from certctl_mcp import __version__
 from certctl_mcp.config.settings import Settings
+from certctl_mcp.delivery.retry_policy import RetryPolicy
 from certctl_mcp.mcp_server.call_meter import UNKNOWN, CallMeter, CallOutcome
 from certctl_mcp.mcp_server.capabilities import CACHE_HINTS, CapabilityFilter
 from certctl_mcp.mcp_server.completions import Completions
@@ -85,7 +86,7 @@ class NotificationServer(MCPServer[Opening]):
             website_url="https://github.com/certctl-io/certctl",
             icons=[ICON],
             version=__version__,
-            instructions=instructions(names),
+            instructions=instructions(names, RetryPolicy.of(settings)),
             tools=list(tools),
             lifespan=lifespan,
             cache_hints=CACHE_HINTS,

@@ -65,6 +65,24 @@ async def test_the_instructions_recommend_only_what_is_served(database_url: str,
 
 
 @pytest.mark.parametrize(
+    ("attempts", "base", "said"),
+    [
+        ("5", "1m", "after 1m, 2m, 4m, 8m) -> dead (5 attempts"),
+        ("2", "90s", "after 1m30s) -> dead (2 attempts"),
+        ("1", "1m", "at next_retry_at) -> dead (1 attempt "),
+        ("20", "1m", "after 1m, 2m, 4m, 8m, 16m, 32m, ...) -> dead (20 attempts"),
+    ],
+)
+async def test_the_instructions_have_the_numbers_of_this_server(
+    database_url: str, attempts: str, base: str, said: str
+) -> None:
+    variables = {"CERTCTL_NOTIFICATION_MAX_ATTEMPTS": attempts, "CERTCTL_NOTIFICATION_BACKOFF_BASE": base}
+    chosen = settings(database_url, **variables)
+    async with Client(build_server(chosen, open_application=never), mode="legacy") as client:
+        assert said in (client.instructions or "")
+
+
+@pytest.mark.parametrize(
     ("variables", "problem"),
     [
         (
