@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from certctl_mcp.config.durations import LONGEST, format_duration
 from certctl_mcp.config.environment import COMMAND_VARIABLES, CONFIG_VARIABLE, VARIABLES
+from certctl_mcp.config.secret_files import OF_VARIABLE, SECRET_VARIABLES
 from certctl_mcp.config.settings import Settings
 
 _PREFIX = "CERTCTL_"
@@ -31,7 +32,12 @@ def configuration_warnings(
     settings: Settings, environ: Mapping[str, str], config: Path | None = None
 ) -> tuple[str, ...]:
     """One line for each. No line holds a value, except for the paths of the database and of `config`."""
-    known = (*VARIABLES, CONFIG_VARIABLE, *COMMAND_VARIABLES, *(f"{name}_FILE" for name in VARIABLES))
+    known = (
+        *VARIABLES,
+        CONFIG_VARIABLE,
+        *COMMAND_VARIABLES,
+        *(name + OF_VARIABLE for name in SECRET_VARIABLES),
+    )
     warnings = []
     for variable in sorted(environ):
         if not variable.upper().startswith(_PREFIX) or variable in known:
@@ -54,6 +60,12 @@ def configuration_warnings(
     files = [("settings file", environ.get(CONFIG_VARIABLE, "").strip() if config is None else str(config))]
     if url.startswith(_RELATIVE):
         files.append(("database", path))
+    # What is provided by systemd or Docker is for this service alone, and can't be changed.
+    files += [
+        ("secret in", str(file.path))
+        for file in settings.secret_files
+        if not file.path.is_relative_to("/run")
+    ]
     for what, name in files:
         if name and (mode := _mode_for_others(Path(name).expanduser())):
             warnings.append(

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from certctl_mcp.cli.commands.exit_on_error import command_failures
 from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode
+from certctl_mcp.config.secret_files import OF_VARIABLE
 from certctl_mcp.config.settings import Settings, load_settings
 from certctl_mcp.runtime.application import Application, open_application
 from certctl_mcp.runtime.logs import log_to_stderr
@@ -100,8 +101,9 @@ def operator() -> str:
 
 
 def _source(settings: Settings) -> str:
-    if os.environ.get(_URL):
-        return f"from {_URL}"
+    for variable in (_URL, _URL + OF_VARIABLE):
+        if os.environ.get(variable, "").strip():
+            return f"from {variable}"
     if "database_url" in settings.model_fields_set:
         return "from the settings file"
     return f"the default; {_URL} names another"
