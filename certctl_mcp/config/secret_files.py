@@ -69,10 +69,14 @@ class SecretFile:
 
     def changed(self) -> bool:
         """Whether it is another file by now, or has other contents. One that is gone has not changed."""
+        return self.renewed() != self
+
+    def renewed(self) -> "SecretFile":
+        """The same file as it is now."""
         try:
-            return _state_of(os.stat(self.path)) != self.state
+            return SecretFile(self.path, _state_of(os.stat(self.path)))
         except OSError:
-            return False
+            return self
 
 
 class SecretFiles:

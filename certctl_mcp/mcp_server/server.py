@@ -30,7 +30,8 @@ from certctl_mcp.mcp_server.tools.call_arguments import read_arguments
 from certctl_mcp.mcp_server.tools.catalog import TOOL_NAMES, catalog
 from certctl_mcp.mcp_server.tools.elicitation import without_asking
 from certctl_mcp.mcp_server.tools.results import refusal
-from certctl_mcp.runtime.lifespan import Opener, Opening, opening
+from certctl_mcp.runtime.lifespan import Opener, Opening, opening_with_reload
+from certctl_mcp.runtime.reload import Load
 from certctl_mcp.services.explanations import (
     arguments_explained,
     explained,
@@ -47,33 +48,36 @@ Lifespan = Callable[[object], AbstractAsyncContextManager[Opening]]
 
 
 def build_server(
-    settings: Settings, *, open_application: Opener | None = None, clock: Clock = utc_now
+    settings: Settings,
+    *,
+    load: Load | None = None,
+    open_application: Opener | None = None,
+    clock: Clock = utc_now,
 ) -> "NotificationServer":
     """A server with the tools that the settings allow. Its lifespan opens the application, which delivers.
+
+    With `load`, the settings are read again when the file of a secret has changed.
 
     `open_application` replaces the function of that name in `certctl_mcp.runtime.application`, which is
     imported only once the server is up.
     """
     return NotificationServer(
-        catalog(settings.served_tools), settings, lambda _: opening(settings, open_application, clock)
+        catalog(settings.served_tools),
+        lambda _: opening_with_reload(settings, load, open_application, clock),
     )
 
 
-def server_beside(
-    opened: Opening, settings: Settings, tools: Collection[str], calls: CallMeter
-) -> "NotificationServer":
+def server_beside(opened: Opening, tools: Collection[str], calls: CallMeter) -> "NotificationServer":
     """One of several servers in a process that share an open application, with these tools."""
-    return NotificationServer(catalog(tools), settings, lambda _: nullcontext(opened), calls)
+    return NotificationServer(catalog(tools), lambda _: nullcontext(opened), calls)
 
 
 class NotificationServer(MCPServer[Opening]):
     """An MCP server whose errors tell the assistant what to do next, instead of showing the exception."""
 
-    def __init__(
-        self, tools: Sequence[Tool], settings: Settings, lifespan: Lifespan, calls: CallMeter | None = None
-    ) -> None:
+    def __init__(self, tools: Sequence[Tool], lifespan: Lifespan, calls: CallMeter | None = None) -> None:
         names = frozenset(tool.name for tool in tools)
-        prompts = Prompts(names, tuple(channel.name for channel in settings.channels))
+        prompts = Prompts(names)
         # A caller that may not use a read-only tool may not read the same answer as a resource either.
         served = {"tools", "resources", "completions"} if names >= SAME_AS_TOOLS else {"tools"}
         if prompts:
@@ -96,7 +100,7 @@ class NotificationServer(MCPServer[Opening]):
         )
         lowlevel = lowlevel_server(self)
         prompts.register(lowlevel)
-        register_resources(lowlevel, max_attempts=settings.max_attempts)
+        register_resources(lowlevel)
         register_subscriptions(lowlevel)
         Completions(prompts).register(lowlevel)
         self._schemas = {tool.name: tool.parameters for tool in tools}

@@ -4,12 +4,13 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, nullcontext
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import anyio
+from anyio.abc import TaskGroup, TaskStatus
 
 from certctl_mcp import __version__
 from certctl_mcp.config.delivery_mode import DeliveryMode
@@ -84,6 +85,12 @@ class Application:
     """None where this process has no channel."""
     retention: Retention | None = None
     """None where this process deletes nothing by itself."""
+    successor: Callable[[Settings], Awaitable["Application"]] | None = None
+    """Opens an application with other settings on the same database, to take the place of this one. Raises:
+    SettingsError, StorageError."""
+    retired: anyio.Event = field(default_factory=anyio.Event)
+    """Set when another application has taken its place: it claims nothing more, and closes once its attempts
+    have ended."""
 
     @property
     def delivers(self) -> bool:
@@ -120,11 +127,60 @@ async def open_application(
     """
     url = settings.database_url.get_secret_value()
     policies = RenewalPolicies()
+    # What is wrong with a channel is said before a database is created.
+    channels = notifiers or _registry(settings, policies)
     async with (
-        _notifiers(settings, notifiers, policies) as notifiers,
         Database.open(url, migrate=_migrate(settings)) as database,
         tracing(os.environ) as traced,
+        _generations(database, traced, policies) as generations,
     ):
+        if database.shared_with_certctl:
+            policies.read_from(database)
+        yield await generations.open(settings, channels)
+
+
+class _Generations:
+    """The applications on an open database: the first one, and those that took its place one after another.
+
+    Each is open in a task of its own, so that one can close while the next one delivers.
+    """
+
+    def __init__(
+        self, database: Database, traced: Tracing | None, policies: RenewalPolicies, tasks: TaskGroup
+    ) -> None:
+        self._database = database
+        self._traced = traced
+        self._policies = policies
+        self._tasks = tasks
+        self._meter = AttemptMeter()
+        self._closing = anyio.Event()
+
+    async def open(self, settings: Settings, notifiers: Notifiers) -> Application:
+        application: Application = await self._tasks.start(self._keep_open, settings, notifiers)
+        return application
+
+    async def open_successor(self, settings: Settings) -> Application:
+        return await self.open(settings, _registry(settings, self._policies))
+
+    def close(self) -> None:
+        """Close all of them; attempts in flight have the grace time."""
+        self._closing.set()
+
+    async def _keep_open(
+        self, settings: Settings, notifiers: Notifiers, *, task_status: TaskStatus[Application]
+    ) -> None:
+        async with self._application(settings, notifiers) as application:
+            task_status.started(application)
+            await _first_of(application.retired, self._closing)
+            application.retry_loop.stop()
+            async with anyio.create_task_group() as waiting:
+                waiting.start_soon(_cancel_after, self._closing, waiting.cancel_scope)
+                await application.retry_loop.wait_for_completion()
+                waiting.cancel_scope.cancel()
+
+    @asynccontextmanager
+    async def _application(self, settings: Settings, notifiers: Notifiers) -> AsyncIterator[Application]:
+        database = self._database
         delivering = _delivering(settings, database)
         repository = NotificationRepository(
             database,
@@ -135,7 +191,6 @@ async def open_application(
         if limitation is not None:
             logger.info("off: %s", LIMITATION_TEXTS[limitation])
         if database.shared_with_certctl:
-            policies.read_from(database)
             _warn_of_other_webhooks(settings)
         process = Heartbeat(
             worker_name(),
@@ -144,10 +199,13 @@ async def open_application(
             tuple(notifiers.descriptions),
             rescues=delivering.mode is DeliveryMode.RESCUE,
         )
-        meter = AttemptMeter(process.channels)
-        async with _retry_loop(
-            settings, database, repository, notifiers, process, meter, traced
-        ) as retry_loop:
+        self._meter.add_channels(process.channels)
+        async with (
+            _closed_at_the_end(notifiers),
+            _retry_loop(
+                settings, database, repository, notifiers, process, self._meter, self._traced
+            ) as retry_loop,
+        ):
             service = NotificationService(
                 repository,
                 retry_loop,
@@ -156,7 +214,7 @@ async def open_application(
                 recipients=AllowedRecipients(settings.channels),
                 delivering=delivering,
                 limitation=limitation,
-                tracing=traced,
+                tracing=self._traced,
             )
             yield Application(
                 service,
@@ -169,9 +227,39 @@ async def open_application(
                 database.location,
                 limitation,
                 delivering,
-                _presence(settings, delivering, database, repository, process, meter),
+                _presence(settings, delivering, database, repository, process, self._meter),
                 _retention(settings, database, repository, process),
+                self.open_successor,
             )
+
+
+@asynccontextmanager
+async def _generations(
+    database: Database, traced: Tracing | None, policies: RenewalPolicies
+) -> AsyncIterator[_Generations]:
+    """An exception of the body leaves as itself, not in a group."""
+    failure: Exception | None = None
+    async with anyio.create_task_group() as tasks:
+        generations = _Generations(database, traced, policies, tasks)
+        try:
+            yield generations
+        except Exception as raised:  # noqa: BLE001 - raised again below
+            failure = raised
+        finally:
+            generations.close()
+    if failure is not None:
+        raise failure
+
+
+async def _first_of(*events: anyio.Event) -> None:
+    async with anyio.create_task_group() as waiting:
+        for event in events:
+            waiting.start_soon(_cancel_after, event, waiting.cancel_scope)
+
+
+async def _cancel_after(event: anyio.Event, scope: anyio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel()
 
 
 def _retry_loop(
@@ -267,18 +355,20 @@ def _retention(
     return Retention(repository, settings.retention, actor=process.name, clock=database.clock)
 
 
-def _notifiers(
-    settings: Settings, given: Notifiers | None, policies: RenewalPolicies
-) -> AbstractAsyncContextManager[Notifiers]:
-    if given is not None:
-        return nullcontext(given)
-    return NotifierRegistry.open(
+def _registry(settings: Settings, policies: RenewalPolicies) -> NotifierRegistry:
+    """Raises: SettingsError: a channel needs a package that is not installed."""
+    return NotifierRegistry(
         settings.channels,
         settings.concurrency,
         send_timeout=settings.send_timeout,
         public_url=settings.public_url,
         policy_tier=policies.tier,
     )
+
+
+def _closed_at_the_end(notifiers: Notifiers) -> AbstractAsyncContextManager[object]:
+    """Notifiers that were given belong to the caller."""
+    return aclosing(notifiers) if isinstance(notifiers, NotifierRegistry) else nullcontext()
 
 
 def _room(settings: Settings) -> Room:

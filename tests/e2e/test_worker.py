@@ -36,7 +36,7 @@ def test_a_worker_tells_its_channels_without_secrets(environment: dict[str, str]
     assert "unguessable" not in told
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_told_to_end_a_worker_lets_the_attempt_under_way_end(
     environment: dict[str, str], receiver: Receiver, number: signal.Signals
 ) -> None:
