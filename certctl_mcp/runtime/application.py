@@ -30,6 +30,7 @@ from certctl_mcp.delivery.tracing import Tracing
 from certctl_mcp.notifiers.allowed_recipients import AllowedRecipients
 from certctl_mcp.notifiers.base import Notifier
 from certctl_mcp.notifiers.registry import NotifierRegistry
+from certctl_mcp.runtime.existing_queue import require_queue
 from certctl_mcp.runtime.open_telemetry import tracing
 from certctl_mcp.runtime.platform import kill_group
 from certctl_mcp.runtime.renewal_policies import RenewalPolicies
@@ -122,6 +123,7 @@ async def open_application(
 
     Raises:
         StorageError: the database can't be used.
+        MissingQueueError: the settings are read-only, and there is no queue.
         SettingsError: a channel can't be built as it is configured, or the delivery mode is for certctl's
             database.
     """
@@ -129,6 +131,8 @@ async def open_application(
     policies = RenewalPolicies()
     # What is wrong with a channel is said before a database is created.
     channels = notifiers or _registry(settings, policies)
+    if settings.read_only:
+        await require_queue(settings, os.environ)
     async with (
         Database.open(url, migrate=_migrate(settings)) as database,
         tracing(os.environ) as traced,

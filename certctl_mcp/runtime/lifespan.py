@@ -21,7 +21,7 @@ from certctl_mcp.runtime.reload import Load, SettingsReload
 from certctl_mcp.runtime.succession import Succession
 from certctl_mcp.runtime.watch import Watch
 from storage.clock import Clock, utc_now
-from storage.errors import StorageError
+from storage.errors import MissingQueueError, StorageError
 
 if TYPE_CHECKING:
     from certctl_mcp.runtime.application import Application
@@ -84,7 +84,10 @@ class Opening:
         self.settings = settings
 
     async def run(self) -> None:
-        """Open, trying again as long as it takes, and stay open until closed. Raises: SettingsError."""
+        """Open, trying again as long as it takes, and stay open until closed.
+
+        Raises: SettingsError, MissingQueueError.
+        """
         pause = FIRST_PAUSE
         try:
             with self._running:
@@ -92,6 +95,8 @@ class Opening:
                     try:
                         async with self._open_application(self.settings) as application:
                             await self._serve(application)
+                    except MissingQueueError:
+                        raise
                     except StorageError as failure:
                         logger.warning("%s; trying again in %g s", failure, pause.total_seconds())
                         self._settle(failure)
@@ -176,6 +181,7 @@ async def opening(
 
     Raises:
         SettingsError: a channel can't be built as it is configured.
+        MissingQueueError: the settings are read-only, and there is no queue.
     """
     opened = Opening(settings, open_application or _imported_first, clock)
     try:
