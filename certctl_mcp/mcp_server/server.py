@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from certctl_mcp import __version__
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.mcp_server.call_meter import UNKNOWN, CallMeter, CallOutcome
+from certctl_mcp.mcp_server.caller import actor_of
 from certctl_mcp.mcp_server.capabilities import CACHE_HINTS, CapabilityFilter
 from certctl_mcp.mcp_server.completions import Completions
 from certctl_mcp.mcp_server.errors import CALL_TIMEOUT, translate_errors
@@ -104,6 +105,7 @@ class NotificationServer(MCPServer[Opening]):
         register_subscriptions(lowlevel)
         Completions(prompts).register(lowlevel)
         self._schemas = {tool.name: tool.parameters for tool in tools}
+        self._reading = {tool.name for tool in tools if tool.annotations and tool.annotations.read_only_hint}
         self._calls = calls or CallMeter()
 
     async def call_tool(
@@ -114,11 +116,16 @@ class NotificationServer(MCPServer[Opening]):
         Raises:
             UnexpectedToolError: the tool has a bug.
         """
-        with self._calls.measured(name if name in self._schemas else UNKNOWN) as call:
+        tool = name if name in self._schemas else UNKNOWN
+        with self._calls.measured(tool) as call:
             result = await self._answered(name, arguments, context)
             refused = isinstance(result, CallToolResult) and result.is_error
             call.outcome = CallOutcome.REFUSED if refused else CallOutcome.ANSWERED
-            return result
+        level = logging.DEBUG if tool in self._reading and not refused else logging.INFO
+        if logger.isEnabledFor(level):
+            caller = "the client" if context is None else actor_of(context)
+            logger.log(level, "%s was %s in %.3f s, called by %s", tool, call.outcome, call.seconds, caller)
+        return result
 
     async def _answered(
         self, name: str, arguments: dict[str, Any], context: Context[Opening, Any] | None

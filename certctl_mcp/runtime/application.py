@@ -22,6 +22,7 @@ from certctl_mcp.delivery.attempt import Delivery
 from certctl_mcp.delivery.certctl_at_work import warn_of_certctl
 from certctl_mcp.delivery.isolation import IsolatedAttempts
 from certctl_mcp.delivery.metrics import AttemptMeter
+from certctl_mcp.delivery.outcome_log import LoggedOutcomes
 from certctl_mcp.delivery.presence import Presence
 from certctl_mcp.delivery.retention import Retention
 from certctl_mcp.delivery.retry_loop import RetryLoop
@@ -285,7 +286,7 @@ def _retry_loop(
         )
     rules = channel_rules(settings)
     delivery = Delivery(
-        repository,
+        LoggedOutcomes(repository),
         notifiers.find,
         RetryPolicy.of(settings),
         send_timeout=settings.send_timeout,
