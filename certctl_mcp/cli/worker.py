@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from certctl_mcp.config.durations import format_duration
+from certctl_mcp.config.errors import SettingsError
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.delivery.metrics import AttemptMeter
 from certctl_mcp.http.exposure import require_keys_beyond_loopback
@@ -17,6 +18,8 @@ from certctl_mcp.runtime.signals import leave_on_signal
 from certctl_mcp.runtime.succession import Succession
 from certctl_mcp.runtime.wait_for_database import open_application_once_reachable
 from certctl_mcp.services.errors import DeliveriesOffError
+from certctl_mcp.services.limitations import Limitation
+from storage.errors import StorageError
 from storage.models import AttemptOutcome
 
 if TYPE_CHECKING:
@@ -32,9 +35,9 @@ async def run_worker(settings: Settings, load: Load, with_metrics: bool = False)
     settings.
 
     Raises:
-        StorageError: the database can't be used.
-        SettingsError: a channel can't be built as it is configured, or metrics can't be served there.
-        DeliveriesOffError: it must not deliver, or can't.
+        StorageError: the database can't be used for deliveries.
+        SettingsError: it must not deliver, a channel can't be built as it is configured, or metrics can't be
+            served there.
     """
     stopping = anyio.Event()
     reason: str | None = None
@@ -63,7 +66,7 @@ async def _deliver(
 ) -> None:
     """Until `stopping`, with the settings as they are reloaded."""
     if application.limitation is not None:
-        raise DeliveriesOffError(application.limitation)
+        raise _useless(application.limitation)
     succession = Succession(application)
     async with _with_metrics(succession, with_metrics) as metrics:
         _log_start(application)
@@ -82,6 +85,14 @@ async def _deliver(
             await stopping.wait()
             reloading.cancel_scope.cancel()
             succession.stop()
+
+
+def _useless(limitation: Limitation) -> SettingsError | StorageError:
+    """What keeps a worker from delivering: its settings, or the database."""
+    reason = str(DeliveriesOffError(limitation))
+    if limitation in (Limitation.SCHEMA_INCOMPLETE, Limitation.DATABASE_READ_ONLY):
+        return StorageError(reason)
+    return SettingsError([reason])
 
 
 def _with_metrics(
