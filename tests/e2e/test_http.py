@@ -227,6 +227,7 @@ async def test_a_database_that_is_moved_away_is_missed_at_once_and_used_again_wh
 
 
 async def test_a_read_only_server_changes_nothing(environment: dict[str, str]) -> None:
+    certctl(environment, "migrate")
     with serving(environment | KEYS, "--read-only") as server:
         async with server.client(ADMIN) as client:
             assert (await client.post(LIST, json=NEW)).status_code == 403
