@@ -71,6 +71,14 @@ def test_a_worker_whose_database_can_t_be_used_says_so_on_one_line(environment: 
     assert re.fullmatch(r"certctl-mcp: the database /dev/null/x.db can't be opened: .*", problem)
 
 
+def test_a_worker_that_must_not_deliver_says_so_and_needs_another_setting(
+    environment: dict[str, str],
+) -> None:
+    ended = certctl(environment | {"CERTCTL_NOTIFICATION_DELIVER": "watch"}, "worker")
+    assert ended.returncode == 2
+    assert "this process does not deliver" in ended.stderr
+
+
 def test_a_worker_is_watched_by_who_has_a_key_until_it_ends(
     environment: dict[str, str], receiver: Receiver
 ) -> None:
