@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -14,9 +14,13 @@ import pytest
 from certctl_mcp.config.destinations import SlackDestination
 from certctl_mcp.config.errors import SettingsError
 from certctl_mcp.config.settings import Settings, load_settings
-from certctl_mcp.runtime.application import Application
+from certctl_mcp.notifiers.base import Notifier
+from certctl_mcp.runtime.application import Application, open_application
 from certctl_mcp.runtime.lifespan import opening
 from certctl_mcp.runtime.reload import SettingsReload, with_fixed_settings
+from certctl_mcp.runtime.succession import Succession
+from tests.builders import new_notification
+from tests.certctl_mcp.sending import Hanging
 
 PATIENCE = 20
 SOON = timedelta(milliseconds=10)
@@ -148,6 +152,42 @@ async def test_the_registration_follows_the_settings(database_url: str) -> None:
             await registered(application, {"Slack"})
             assert application.notifications.channels.configured == ("Slack",)
             assert opened.channels == ("Slack",)
+
+
+class OneChannel:
+    """Notifiers with the channel Webhook alone."""
+
+    descriptions: Mapping[str, str] = {"Webhook": "a webhook"}
+
+    def __init__(self, notifier: Notifier) -> None:
+        self._notifier = notifier
+
+    async def find(self, channel: str) -> Notifier | None:
+        return self._notifier if channel == "Webhook" else None
+
+
+@pytest.mark.both_databases
+async def test_an_attempt_in_flight_ends_however_long_it_takes(database_url: str) -> None:
+    settings = load_settings(
+        None, WEBHOOK | {"CERTCTL_DATABASE_URL": database_url, "CERTCTL_NOTIFICATION_SHUTDOWN_GRACE": "0s"}
+    )
+    hanging = Hanging()
+    async with (
+        open_application(settings, notifiers=OneChannel(hanging)) as application,
+        anyio.create_task_group() as tasks,
+    ):
+        succession = Succession(application)
+        succession.start(tasks)
+        accepted = await application.notifications.send(new_notification(), actor=None)
+        await hanging.receives()
+        await succession.replace(settings)
+        await anyio.wait_all_tasks_blocked()
+        hanging.release()
+        with anyio.fail_after(PATIENCE):
+            while not (await application.repository.get(accepted.notification.id)).delivered:
+                pass
+        succession.stop()
+    assert len(hanging.received) == 1
 
 
 async def test_settings_that_were_reloaded_while_it_opened_are_taken_over(database_url: str) -> None:
