@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import anyio
-from anyio.abc import TaskGroup, TaskStatus
 
 from certctl_mcp import __version__
 from certctl_mcp.config.delivery_mode import DeliveryMode
@@ -32,6 +31,7 @@ from certctl_mcp.notifiers.allowed_recipients import AllowedRecipients
 from certctl_mcp.notifiers.base import Notifier
 from certctl_mcp.notifiers.registry import NotifierRegistry
 from certctl_mcp.runtime.existing_queue import require_queue
+from certctl_mcp.runtime.generations import generations
 from certctl_mcp.runtime.open_telemetry import tracing
 from certctl_mcp.runtime.platform import kill_group
 from certctl_mcp.runtime.renewal_policies import RenewalPolicies
@@ -87,9 +87,7 @@ class Application:
     """None where this process has no channel."""
     retention: Retention | None = None
     """None where this process deletes nothing by itself."""
-    successor: Callable[[Settings], Awaitable["Application"]] | None = None
-    """Opens an application with other settings on the same database, to take the place of this one. Raises:
-    SettingsError, StorageError."""
+    successor: "Successor | None" = None
     retired: anyio.Event = field(default_factory=anyio.Event)
     """Set when another application has taken its place: it claims nothing more, and closes once its attempts
     have ended."""
@@ -110,6 +108,13 @@ class Application:
                 tasks.start_soon(self.retention.run)
             await self.retry_loop.run()
             tasks.cancel_scope.cancel()
+
+
+Successor = Callable[[Settings], Awaitable[Application]]
+"""Opens an application with other settings on the same database, to take the place of one.
+
+Raises: SettingsError, StorageError.
+"""
 
 
 @asynccontextmanager
@@ -137,54 +142,31 @@ async def open_application(
     async with (
         Database.open(url, migrate=_migrate(settings)) as database,
         tracing(os.environ) as traced,
-        _generations(database, traced, policies) as generations,
+        generations() as opened,
     ):
         if database.shared_with_certctl:
             policies.read_from(database)
-        yield await generations.open(settings, channels)
+        assembly = _Assembly(database, traced)
+
+        async def successor(settings: Settings) -> Application:
+            notifiers = _registry(settings, policies)
+            return await opened.open(assembly.application(settings, notifiers, successor))
+
+        yield await opened.open(assembly.application(settings, channels, successor))
 
 
-class _Generations:
-    """The applications on an open database: the first one, and those that took its place one after another.
+class _Assembly:
+    """Puts applications together from the settings, on an open database."""
 
-    Each is open in a task of its own, so that one can close while the next one delivers.
-    """
-
-    def __init__(
-        self, database: Database, traced: Tracing | None, policies: RenewalPolicies, tasks: TaskGroup
-    ) -> None:
+    def __init__(self, database: Database, traced: Tracing | None) -> None:
         self._database = database
         self._traced = traced
-        self._policies = policies
-        self._tasks = tasks
         self._meter = AttemptMeter()
-        self._closing = anyio.Event()
-
-    async def open(self, settings: Settings, notifiers: Notifiers) -> Application:
-        application: Application = await self._tasks.start(self._keep_open, settings, notifiers)
-        return application
-
-    async def open_successor(self, settings: Settings) -> Application:
-        return await self.open(settings, _registry(settings, self._policies))
-
-    def close(self) -> None:
-        """Close all of them; attempts in flight have the grace time."""
-        self._closing.set()
-
-    async def _keep_open(
-        self, settings: Settings, notifiers: Notifiers, *, task_status: TaskStatus[Application]
-    ) -> None:
-        async with self._application(settings, notifiers) as application:
-            task_status.started(application)
-            await _first_of(application.retired, self._closing)
-            application.retry_loop.stop()
-            async with anyio.create_task_group() as waiting:
-                waiting.start_soon(_cancel_after, self._closing, waiting.cancel_scope)
-                await application.retry_loop.wait_for_completion()
-                waiting.cancel_scope.cancel()
 
     @asynccontextmanager
-    async def _application(self, settings: Settings, notifiers: Notifiers) -> AsyncIterator[Application]:
+    async def application(
+        self, settings: Settings, notifiers: Notifiers, successor: Successor
+    ) -> AsyncIterator[Application]:
         database = self._database
         delivering = _delivering(settings, database)
         repository = NotificationRepository(
@@ -234,37 +216,8 @@ class _Generations:
                 delivering,
                 _presence(settings, delivering, database, repository, process, self._meter),
                 _retention(settings, database, repository, process),
-                self.open_successor,
+                successor,
             )
-
-
-@asynccontextmanager
-async def _generations(
-    database: Database, traced: Tracing | None, policies: RenewalPolicies
-) -> AsyncIterator[_Generations]:
-    """An exception of the body leaves as itself, not in a group."""
-    failure: Exception | None = None
-    async with anyio.create_task_group() as tasks:
-        generations = _Generations(database, traced, policies, tasks)
-        try:
-            yield generations
-        except Exception as raised:  # noqa: BLE001 - raised again below
-            failure = raised
-        finally:
-            generations.close()
-    if failure is not None:
-        raise failure
-
-
-async def _first_of(*events: anyio.Event) -> None:
-    async with anyio.create_task_group() as waiting:
-        for event in events:
-            waiting.start_soon(_cancel_after, event, waiting.cancel_scope)
-
-
-async def _cancel_after(event: anyio.Event, scope: anyio.CancelScope) -> None:
-    await event.wait()
-    scope.cancel()
 
 
 def _retry_loop(

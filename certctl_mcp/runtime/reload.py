@@ -95,6 +95,10 @@ class SettingsReload:
         except StorageError as failure:
             logger.error("the settings were not reloaded, and the old ones stay: %s", failure)
             return
+        except Exception:
+            # The supervised edge: whatever is wrong with new settings, deliveries go on.
+            logger.exception("the settings were not reloaded, and the old ones stay")
+            return
         before, self._settings, self._secrets = self._settings, settings, settings.secret_files
         if _differing(("log_level", "log_format"), before, settings):
             log_to_stderr(settings.log_level, settings.log_format)
