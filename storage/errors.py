@@ -23,6 +23,10 @@ class DatabaseTooNewError(StorageError):
     """The schema was written by a newer version of the program."""
 
 
+class MissingQueueError(StorageError):
+    """There is no queue, and whoever only reads creates none."""
+
+
 class NotADatabaseError(StorageError):
     """The file exists but isn't a SQLite database, or is damaged."""
 

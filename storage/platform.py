@@ -39,6 +39,10 @@ if sys.platform == "win32":
         """See the POSIX side."""
         return False
 
+    def other_owner_of(path: Path) -> str | None:
+        """See the POSIX side. Unknown on Windows."""
+        return None
+
     def sync_directory(directory: Path) -> None:
         """See the POSIX side. Windows opens no directories, and needs no sync of them."""
 
@@ -80,6 +84,25 @@ else:
     def is_owned_by_another(path: Path) -> bool:
         """Whether another user than this process's owns the file. Raises: OSError."""
         return path.stat().st_uid != os.geteuid()
+
+    def other_owner_of(path: Path) -> str | None:
+        """The user who owns the file, or the first directory on the way to it that this user may see.
+
+        None if that is this user.
+        """
+        for place in (path, *path.parents):
+            try:
+                owner = os.stat(place).st_uid
+            except OSError:
+                continue
+            if owner == os.geteuid():
+                return None
+            try:
+                return pwd.getpwuid(owner).pw_name
+            except KeyError:
+                # As sudo takes a user without a name.
+                return f"#{owner}"
+        return None
 
     def sync_directory(directory: Path) -> None:
         """Make the names of the files in this directory durable."""

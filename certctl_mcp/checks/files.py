@@ -28,6 +28,8 @@ def _files(settings: Settings) -> Iterator[CheckResult]:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         yield _certificates("TLS certificate", (cert, key), partial(context.load_cert_chain, cert, key))
         yield _private("TLS key", key)
+    for secret in settings.secret_files:
+        yield _private("secret", secret.path)
     for channel in settings.channels:
         network = channel.destination
         if not isinstance(network, NetworkSettings):

@@ -2,31 +2,42 @@
 
 import logging
 from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import TYPE_CHECKING
 
 import anyio
 
 from certctl_mcp.config.durations import format_duration
+from certctl_mcp.config.errors import SettingsError
 from certctl_mcp.config.settings import Settings
-from certctl_mcp.delivery.retry_loop import RetryLoop
+from certctl_mcp.delivery.metrics import AttemptMeter
+from certctl_mcp.http.exposure import require_keys_beyond_loopback
 from certctl_mcp.runtime.application import Application
 from certctl_mcp.runtime.gc_tuning import spare_the_start
+from certctl_mcp.runtime.reload import Load, SettingsReload
 from certctl_mcp.runtime.signals import leave_on_signal
+from certctl_mcp.runtime.succession import Succession
 from certctl_mcp.runtime.wait_for_database import open_application_once_reachable
 from certctl_mcp.services.errors import DeliveriesOffError
+from certctl_mcp.services.limitations import Limitation
+from storage.errors import StorageError
 from storage.models import AttemptOutcome
+
+if TYPE_CHECKING:
+    from certctl_mcp.http.monitoring.worker import WorkerMetrics
 
 logger = logging.getLogger(__name__)
 
 
-async def run_worker(settings: Settings, with_metrics: bool = False) -> str | None:
-    """Deliver until SIGTERM, SIGINT or SIGHUP, then drain and return its name; a second signal ends at once.
+async def run_worker(settings: Settings, load: Load, with_metrics: bool = False) -> str | None:
+    """Deliver until SIGTERM or SIGINT, then drain and return its name; a second signal ends at once.
 
-    `with_metrics` serves metrics at the address of the HTTP settings.
+    SIGHUP reloads the settings, which `load` reads. `with_metrics` serves metrics at the address of the HTTP
+    settings.
 
     Raises:
-        StorageError: the database can't be used.
-        SettingsError: a channel can't be built as it is configured, or metrics can't be served there.
-        DeliveriesOffError: it must not deliver, or can't.
+        StorageError: the database can't be used for deliveries.
+        SettingsError: it must not deliver, a channel can't be built as it is configured, or metrics can't be
+            served there.
     """
     stopping = anyio.Event()
     reason: str | None = None
@@ -39,46 +50,72 @@ async def run_worker(settings: Settings, with_metrics: bool = False) -> str | No
         stopping.set()
 
     async with anyio.create_task_group() as tasks:
-        await tasks.start(leave_on_signal, leave)
+        reload = SettingsReload(settings, load)
+        await tasks.start(leave_on_signal, leave, reload.request)
         async with open_application_once_reachable(settings, stopping) as application:
             if application is not None:
-                async with _with_metrics(application, with_metrics):
-                    if application.limitation is not None:
-                        raise DeliveriesOffError(application.limitation)
-                    _log_start(application, settings)
-                    spare_the_start()
-                    tasks.start_soon(_stop_after, stopping, application.retry_loop)
-                    await application.deliver()
+                await _deliver(application, reload, stopping, with_metrics)
         if application is not None:
-            _log_end(application.retry_loop)
+            _log_end(application.retry_loop.meter)
         tasks.cancel_scope.cancel()
     return reason
 
 
-def _with_metrics(application: Application, with_metrics: bool) -> AbstractAsyncContextManager[None]:
+async def _deliver(
+    application: Application, reload: SettingsReload, stopping: anyio.Event, with_metrics: bool
+) -> None:
+    """Until `stopping`, with the settings as they are reloaded."""
+    if application.limitation is not None:
+        raise _useless(application.limitation)
+    succession = Succession(application)
+    async with _with_metrics(succession, with_metrics) as metrics:
+        _log_start(application)
+        spare_the_start()
+
+        async def apply(settings: Settings) -> None:
+            if metrics is not None:
+                require_keys_beyond_loopback(settings.http)
+            await succession.replace(settings, must_deliver=True)
+            if metrics is not None:
+                metrics.reload(settings.http)
+
+        async with anyio.create_task_group() as delivering, anyio.create_task_group() as reloading:
+            succession.start(delivering)
+            reloading.start_soon(reload.run, apply)
+            await stopping.wait()
+            reloading.cancel_scope.cancel()
+            succession.stop()
+
+
+def _useless(limitation: Limitation) -> SettingsError | StorageError:
+    """What keeps a worker from delivering: its settings, or the database."""
+    reason = str(DeliveriesOffError(limitation))
+    if limitation in (Limitation.SCHEMA_INCOMPLETE, Limitation.DATABASE_READ_ONLY):
+        return StorageError(reason)
+    return SettingsError([reason])
+
+
+def _with_metrics(
+    succession: Succession, with_metrics: bool
+) -> "AbstractAsyncContextManager[WorkerMetrics | None]":
     if not with_metrics:
         return nullcontext()
     from certctl_mcp.http.monitoring.worker import serve_metrics
 
-    return serve_metrics(application)
+    return serve_metrics(succession)
 
 
-async def _stop_after(stopping: anyio.Event, retry_loop: RetryLoop) -> None:
-    await stopping.wait()
-    retry_loop.stop()
-
-
-def _log_start(application: Application, settings: Settings) -> None:
+def _log_start(application: Application) -> None:
     logger.info("delivering from the database %s", application.location)
     if application.delivering.certctl_delivers:
         grace = format_duration(application.delivering.grace)
         logger.info("certctl's server delivers; what it leaves undelivered for %s is taken over", grace)
-    for channel in settings.channels:
+    for channel in application.settings.channels:
         logger.info("channel %s: %s", channel.name, channel.destination.description)
-    if not settings.channels:
+    if not application.settings.channels:
         logger.warning("no channel is configured, so nothing can be delivered")
 
 
-def _log_end(retry_loop: RetryLoop) -> None:
-    counts = (f"{retry_loop.meter.total(outcome)} {outcome.value}" for outcome in AttemptOutcome)
+def _log_end(meter: AttemptMeter) -> None:
+    counts = (f"{meter.total(outcome)} {outcome.value}" for outcome in AttemptOutcome)
     logger.info("ended; attempts: %s", ", ".join(counts))

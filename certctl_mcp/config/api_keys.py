@@ -11,6 +11,7 @@ from enum import StrEnum
 from pydantic import SecretStr
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+_SEPARATORS = re.compile(r"[,\n]")
 
 MIN_LENGTH = 8
 GOOD_LENGTH = 16
@@ -37,13 +38,15 @@ class ApiKey:
 
 
 def parse_named_keys(written: str) -> tuple[ApiKey, ...]:
-    """Comma-separated keys, as `CERTCTL_API_KEYS_NAMED` holds them. Errors never show a key.
+    """Keys separated by commas, or one a line, as `CERTCTL_API_KEYS_NAMED` or its file holds them.
+
+    Errors never show a key.
 
     Raises:
         ValueError: an entry is malformed, or two contradict each other.
     """
     keys: list[ApiKey] = []
-    for number, entry in enumerate(written.split(","), 1):
+    for number, entry in enumerate(_SEPARATORS.split(written), 1):
         if entry.strip():
             keys.append(_parsed(number, entry))
             _check(keys)
@@ -51,8 +54,8 @@ def parse_named_keys(written: str) -> tuple[ApiKey, ...]:
 
 
 def parse_secret(written: str) -> tuple[ApiKey, ...]:
-    """Comma-separated keys without names, as `CERTCTL_AUTH_SECRET` holds them."""
-    keys = dict.fromkeys(part.strip() for part in written.split(",") if part.strip())
+    """The same without names, as `CERTCTL_AUTH_SECRET` holds them."""
+    keys = dict.fromkeys(part.strip() for part in _SEPARATORS.split(written) if part.strip())
     return tuple(
         ApiKey(f"legacy-key-{number}", SecretStr(key), Role.OPERATOR) for number, key in enumerate(keys)
     )

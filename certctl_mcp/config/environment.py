@@ -131,7 +131,9 @@ def read_environment(environ: Mapping[str, str], configured: Collection[str]) ->
             continue
         match path:
             case ("channels", channel, "secrets"):
-                channels.setdefault(channel, {})["secrets"] = [value]
+                channels.setdefault(channel, {})["secrets"] = [
+                    line for line in value.splitlines() if line.strip()
+                ]
             case ("channels", channel, setting):
                 channels.setdefault(channel, {})[setting] = value
             case (table, setting):

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import get_args
 
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -22,6 +22,7 @@ from certctl_mcp.config.durations import format_duration
 from certctl_mcp.config.environment import VARIABLES, Table
 from certctl_mcp.config.http_settings import HttpSettings
 from certctl_mcp.config.retention import RetentionSettings
+from certctl_mcp.config.secret_files import OF_KEY, OF_VARIABLE, mentions_secret
 
 Key = tuple[str, ...]
 """A setting's path in the settings file, such as `("channels", "Email", "host")`."""
@@ -66,7 +67,11 @@ class Origin:
 
     def name(self, key: Key) -> str:
         """The variable or the key of the file that set `key`, or that would set it."""
-        return self._variable(key) or ".".join(_toml_key(part) for part in key)
+        if (variable := self._variable(key)) is not None:
+            return variable
+        *tables, last = key
+        named_file = last + OF_KEY in (self._table(tables) or {})
+        return ".".join(_toml_key(part) for part in (*tables, last + OF_KEY if named_file else last))
 
     def place(self, key: Key) -> str:
         """`name`, and the file unless it comes from the environment."""
@@ -74,18 +79,22 @@ class Origin:
 
     def _variable(self, key: Key) -> str | None:
         variable = next((name for name, held in VARIABLES.items() if held == key), None)
-        if variable and (self.environ.get(variable, "").strip() or not self._table_in_file(key)):
-            return variable
-        return None
+        if variable is None:
+            return None
+        for name in (variable, variable + OF_VARIABLE):
+            if self.environ.get(name, "").strip():
+                return name
+        # The file is the place to correct it if it has the table of `key`.
+        return None if self._table(key[:-1] or key) is not None else variable
 
-    def _table_in_file(self, key: Key) -> bool:
-        """Whether the file has the table of `key`, which makes the file the place to correct it."""
+    def _table(self, key: Sequence[str]) -> Table | None:
+        """What the file has under `key`."""
         table: object = self.file
-        for part in key[:-1] or key:
+        for part in key:
             if not isinstance(table, dict) or part not in table:
-                return False
+                return None
             table = table[part]
-        return True
+        return table if isinstance(table, dict) else {}
 
 
 def explain(error: ValidationError, settings: type[BaseModel], origin: Origin) -> list[str]:
@@ -153,7 +162,7 @@ def _line(details: ErrorDetails, field: _Field, origin: Origin) -> str:
         case "value_error" if field.key[0] == "channels" and len(field.key) == 2:
             rule = _in_operators_words(str(details["ctx"]["error"]), field, origin)
             return f"channel {_toml_key(field.key[1])}: {rule}"
-    if field.info and not _mentions_secret(field.info.annotation):
+    if field.info and not mentions_secret(field.info.annotation):
         return f"{place}={_quoted(details['input'])}: {_allowed(details, field)}"
     return f"{place} (value not shown): {_allowed(details, field)}"
 
@@ -203,7 +212,3 @@ def _quoted(value: object) -> str:
 
 def _toml_key(part: str) -> str:
     return part if re.fullmatch(r"[\w-]+", part, re.ASCII) else json.dumps(part)
-
-
-def _mentions_secret(annotation: object) -> bool:
-    return annotation is SecretStr or any(_mentions_secret(part) for part in get_args(annotation))

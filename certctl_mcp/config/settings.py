@@ -31,6 +31,7 @@ from certctl_mcp.config.http_settings import HttpSettings
 from certctl_mcp.config.placeholders import placeholders
 from certctl_mcp.config.proxies import UnusableProxyError
 from certctl_mcp.config.retention import RetentionSettings
+from certctl_mcp.config.secret_files import SecretFile, SecretFiles
 from certctl_mcp.config.tool_groups import DEFAULT_TOOLS, ToolGroup, groups_of, parse_tools, served_tools
 from storage.limits import LONGEST_BACKOFF, LONGEST_LEASE
 from storage.platform import IS_WINDOWS
@@ -66,35 +67,39 @@ def _public_url(url: str) -> str:
 
 
 def load_settings(config: Path | str | None, environ: Mapping[str, str], **options: object) -> "Settings":
-    """Read the settings once, at the start of the process.
+    """Read the settings, and the files that hold secrets.
 
     `config` is the path of a TOML file; without one, the file that `CERTCTL_CONFIG` names, if any. `options`
     are fields given on the command line, which override both.
 
     Raises:
-        SettingsError: the file can't be read, or a setting is wrong, missing or unknown.
+        SettingsError: a file can't be read, or a setting is wrong, missing or unknown.
     """
     named = environ.get(CONFIG_VARIABLE, "").strip()
     path = Path(config) if config else Path(named) if named else None
     file = _read_file(_in_home(path)) if path else {}
-    channels = file.get("channels")
-    environment = read_environment(environ, channels if isinstance(channels, dict) else ())
     origin = Origin(environ, file, path, options)
     unexpanded = [
         f"{origin.place(key)} holds an unexpanded placeholder ({form}): write the value itself; "
         "nothing expands it, because MCP hosts start servers without a shell"
-        for key, form in placeholders(_merged(file, environment))
+        for key, form in placeholders(_merged(file, _in_environment(environ, file)))
     ]
-    if unexpanded:
-        raise SettingsError(unexpanded)
+    secret_files = SecretFiles()
+    # What is in a file of its own was written there by nobody's shell, so it is taken as it is.
+    environ_with_files = secret_files.in_environment(environ)
+    written = secret_files.in_file(file, path)
+    written = _merged(written, _in_environment(environ_with_files, written))
+    if problems := [*unexpanded, *secret_files.problems]:
+        raise SettingsError(problems)
     try:
-        settings = Settings.model_validate(_merged(_merged(file, environment), options))
+        settings = Settings.model_validate(_merged(written, options))
     except ValidationError as error:
         raise SettingsError(explain(error, Settings, origin)) from None
     settings = settings.model_copy(
         update={"named_channels": _behind_proxies(settings.named_channels, environ)}
     )
     settings._origin = origin
+    settings._secret_files = secret_files.read
     return settings
 
 
@@ -175,6 +180,12 @@ class Settings(BaseModel):
     retention: RetentionSettings = RetentionSettings()
     lease: Duration = Field(default_factory=lambda data: _send_timeout(data) + _LEASE_MARGIN)
     """How long a claim lasts. While an attempt goes on after the send timeout, as mail may, it is renewed."""
+    _secret_files: tuple[SecretFile, ...] = PrivateAttr(default=())
+
+    @property
+    def secret_files(self) -> tuple[SecretFile, ...]:
+        """The files that secrets were read from."""
+        return self._secret_files
 
     def __eq__(self, other: object) -> bool:
         """Wherever they were read."""
@@ -271,6 +282,11 @@ class Settings(BaseModel):
         if "named_channels" in info.data:
             dead_letters.check(info.data["named_channels"])
         return dead_letters
+
+
+def _in_environment(environ: Mapping[str, str], file: Table) -> Table:
+    channels = file.get("channels")
+    return read_environment(environ, channels if isinstance(channels, dict) else ())
 
 
 def _send_timeout(settings: Mapping[str, Any]) -> timedelta:

@@ -11,6 +11,7 @@ from certctl_mcp.config.durations import LONGEST, format_duration
 from certctl_mcp.config.environment import COMMAND_VARIABLES, CONFIG_VARIABLE, VARIABLES
 from certctl_mcp.config.errors import Key
 from certctl_mcp.config.placeholder_secrets import placeholder_secrets
+from certctl_mcp.config.secret_files import OF_VARIABLE, SECRET_VARIABLES
 from certctl_mcp.config.settings import Settings
 
 _PREFIX = "CERTCTL_"
@@ -38,6 +39,12 @@ def configuration_warnings(
     files = [("settings file", environ.get(CONFIG_VARIABLE, "").strip() if config is None else str(config))]
     if url.startswith(_RELATIVE):
         files.append(("database", url.removeprefix(_RELATIVE)))
+    # What is provided by systemd or Docker is for this service alone, and can't be changed.
+    files += [
+        ("secret in", str(file.path))
+        for file in settings.secret_files
+        if not file.path.is_relative_to("/run")
+    ]
     for what, name in files:
         if name and (mode := _mode_for_others(Path(name).expanduser())):
             warnings.append(
@@ -76,7 +83,8 @@ def odd_values(settings: Settings) -> tuple[str, ...]:
 
 def misspelt_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
     """A line for each variable that is not one of ours, but nearly."""
-    known = (*VARIABLES, CONFIG_VARIABLE, *COMMAND_VARIABLES, *(f"{name}_FILE" for name in VARIABLES))
+    files = (name + OF_VARIABLE for name in SECRET_VARIABLES)
+    known = (*VARIABLES, CONFIG_VARIABLE, *COMMAND_VARIABLES, *files)
     lines = []
     for variable in sorted(environ):
         if not variable.upper().startswith(_PREFIX) or variable in known:

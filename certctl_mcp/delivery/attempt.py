@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from certctl_mcp.delivery.outcome_writer import OutcomeWriter, Write
-from certctl_mcp.delivery.queue import DeliveryQueue
+from certctl_mcp.delivery.queue import OutcomeQueue
 from certctl_mcp.delivery.retry_policy import Dead, Retry, RetryPolicy
 from certctl_mcp.delivery.sending import Answer, Sender
 from certctl_mcp.delivery.suspects import START_UP, is_suspect
@@ -42,7 +42,7 @@ class Delivery:
 
     def __init__(
         self,
-        queue: DeliveryQueue,
+        queue: OutcomeQueue,
         find_notifier: Callable[[str], Awaitable[Notifier | None]],
         policy: RetryPolicy,
         *,

@@ -3,7 +3,7 @@
 import math
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import timedelta
 from itertools import accumulate
 
@@ -38,9 +38,15 @@ class AttemptMeter:
     """The attempts that have ended in this process, by channel."""
 
     def __init__(self, channels: Collection[str] = ()) -> None:
-        self.durations = {channel: Durations(ATTEMPT_SECONDS) for channel in (*channels, OTHER)}
+        self.durations: dict[str, Durations] = {}
         """Of the attempts that reached a receiver."""
         self._ended: Counter[tuple[str, AttemptOutcome | None, FailureKind | None]] = Counter()
+        self.add_channels((*channels, OTHER))
+
+    def add_channels(self, channels: Iterable[str]) -> None:
+        """Count the attempts over these channels separately from here on."""
+        for channel in channels:
+            self.durations.setdefault(channel, Durations(ATTEMPT_SECONDS))
 
     def ended(
         self,

@@ -9,14 +9,9 @@ from storage.operations.channel_states import Report
 from storage.operations.claim_request import ClaimRequest, Claims
 
 
-class DeliveryQueue(Protocol):
-    """The part of `NotificationRepository` that attempts use. Each method raises `StorageError`."""
-
-    async def claim(self, request: ClaimRequest) -> Claims: ...
-
-    async def renew(self, claim: Claim, lease: timedelta) -> datetime | None: ...
-
-    async def release(self, claim: Claim) -> bool: ...
+class OutcomeQueue(Protocol):
+    """Records the outcomes of attempts; each method returns False if the claim was lost. They raise
+    `StorageError`."""
 
     async def record_sent(self, claim: Claim, duration: timedelta) -> bool: ...
 
@@ -45,5 +40,15 @@ class DeliveryQueue(Protocol):
     async def record_abandoned(self, claim: Claim, duration: timedelta, reason: str) -> bool: ...
 
     async def record_crash(self, claim: Claim, duration: timedelta, reason: str, wait: timedelta) -> bool: ...
+
+
+class DeliveryQueue(OutcomeQueue, Protocol):
+    """The part of `NotificationRepository` that attempts use. Each method raises `StorageError`."""
+
+    async def claim(self, request: ClaimRequest) -> Claims: ...
+
+    async def renew(self, claim: Claim, lease: timedelta) -> datetime | None: ...
+
+    async def release(self, claim: Claim) -> bool: ...
 
     async def next_due_at(self, *, after: datetime, channels: Collection[str]) -> datetime | None: ...

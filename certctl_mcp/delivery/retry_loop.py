@@ -183,9 +183,10 @@ class RetryLoop:
         self._attempts.stop()
         self._wake.set()
 
-    async def wait_for_completion(self, grace: timedelta) -> bool:
-        """Wait for the attempts in flight, at most `grace`; true if all have ended."""
-        with anyio.move_on_after(grace.total_seconds()) as waiting, self._attempts.watched() as progress:
+    async def wait_for_completion(self, grace: timedelta | None = None) -> bool:
+        """Wait for the attempts in flight, at most `grace`, if given; true if all have ended."""
+        limit = None if grace is None else grace.total_seconds()
+        with anyio.move_on_after(limit) as waiting, self._attempts.watched() as progress:
             # What a running claim takes counts as in flight only when the claim returns.
             async with self._claiming:
                 pass

@@ -1,4 +1,7 @@
-"""The access log: one line per request, and the request id that the response and the log share."""
+"""The access log: a line for a request, and the request id that the response and the log share.
+
+What reads and succeeds is logged at debug level only: one load of the page is ten requests.
+"""
 
 import logging
 import time
@@ -15,8 +18,9 @@ from certctl_mcp.text.untrusted import clean_excerpt
 logger = logging.getLogger(__name__)
 
 _LONGEST_PATH = 200
-_PROBES = frozenset({"/health", "/ready", "/metrics", "/api/v1/metrics/prometheus"})
-"""Polled every few seconds by monitoring; logged at debug level while they succeed."""
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_LOGGED_OTHERWISE = frozenset({"/mcp"})
+"""The MCP server logs its calls, by the tool's name."""
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -68,7 +72,8 @@ class AccessLog:
 
 
 def _log(scope: Scope, request_id: str, status: int, took: float) -> None:
-    quiet = scope["path"] in _PROBES and status < 400
+    reads = scope["method"] in _READING or scope["path"] in _LOGGED_OTHERWISE
+    quiet = reads and 0 < status < 400
     level = logging.DEBUG if quiet else logging.INFO
     if logger.isEnabledFor(level):
         # Without the query string, which may hold search terms.

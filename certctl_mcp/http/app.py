@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, cast
 
 from fastapi import FastAPI
@@ -12,7 +11,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from certctl_mcp import __version__
-from certctl_mcp.config.api_keys import Role
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.http.access_log import AccessLog
 from certctl_mcp.http.api.channels import router as pausing
@@ -24,8 +22,9 @@ from certctl_mcp.http.api.routes import router as rest
 from certctl_mcp.http.api.session import session_router
 from certctl_mcp.http.api.statistics import router as statistics
 from certctl_mcp.http.auth.browser_sessions import BrowserSessions
-from certctl_mcp.http.auth.middleware import ANONYMOUS, MCP_PATH, Authentication, Keys
+from certctl_mcp.http.auth.middleware import MCP_PATH, Authentication, Keys
 from certctl_mcp.http.auth.oauth import ProtectedResource, protected_resource
+from certctl_mcp.http.exposure import require_keys_beyond_loopback, warn_of_weak_keys
 from certctl_mcp.http.limits import BodyLimit, RateLimit
 from certctl_mcp.http.mcp import McpEndpoint, mcp_endpoint
 from certctl_mcp.http.monitoring.health import router as health
@@ -33,6 +32,7 @@ from certctl_mcp.http.monitoring.route import metrics_router
 from certctl_mcp.http.monitoring.snapshots import Snapshots
 from certctl_mcp.http.origins import OriginCheck
 from certctl_mcp.http.page import page_router
+from certctl_mcp.http.replaceable import Replaceable
 from certctl_mcp.http.state import ServingState
 from certctl_mcp.runtime.lifespan import Opener, opening
 from storage.clock import Clock, utc_now
@@ -40,12 +40,38 @@ from storage.clock import Clock, utc_now
 _TITLE = "certctl notifications"
 
 
-@dataclass(frozen=True, slots=True)
 class HttpServer:
-    """The ASGI application and the state with which to shut it down."""
+    """The ASGI application, and what shuts it down or gives it other settings."""
 
-    app: ASGIApp
-    state: ServingState
+    def __init__(
+        self,
+        routes: FastAPI,
+        state: ServingState,
+        resource: ProtectedResource | None,
+        sessions: BrowserSessions,
+    ) -> None:
+        self.state = state
+        self._routes = routes
+        self._resource = resource
+        self._sessions = sessions
+        self.app = Replaceable(_with_middleware(routes, state, resource, sessions))
+
+    async def reload(self, settings: Settings) -> None:
+        """Use these settings from here on. Callers whose keys have changed lose their streams.
+
+        Raises: SettingsError, StorageError: they can't be used; the old ones stay in effect.
+        """
+        require_keys_beyond_loopback(settings.http)
+        before = self.state.settings
+        await self.state.opened.reload(settings)
+        self._routes.openapi_schema = None
+        if settings.http != before.http:
+            self.app.app = _with_middleware(self._routes, self.state, self._resource, self._sessions)
+        if settings.http.keys != before.http.keys:
+            self._sessions.accept(settings.http.keys)
+            self.state.opened.end_endless()
+            self.state.streams.end()
+            warn_of_weak_keys(settings.http)
 
 
 @asynccontextmanager
@@ -58,13 +84,11 @@ async def http_server(
         SettingsError: a channel can't be built as it is configured.
     """
     async with opening(settings, open_application, clock) as opened:
-        state = ServingState(opened, settings)
+        state = ServingState(opened)
         resource = protected_resource(settings.http)
-        roles = _roles(settings)
-        async with mcp_endpoint(opened, settings, roles, state.shutting_down, state.calls) as endpoint:
-            sessions = BrowserSessions(settings.http.keys, clock)
-            routes = _routes(state, endpoint, resource, sessions)
-            yield HttpServer(_with_middleware(routes, state, resource, sessions), state)
+        sessions = BrowserSessions(settings.http.keys, clock)
+        async with mcp_endpoint(opened, state.streams, state.calls) as endpoint:
+            yield HttpServer(_routes(state, endpoint, resource, sessions), state, resource, sessions)
 
 
 def _routes(
@@ -96,8 +120,7 @@ def _routes(
     app.router.routes.append(Route(MCP_PATH, endpoint))
     app.router.routes.extend(() if resource is None else resource.routes)
     add_exception_handlers(app)
-    channels = [channel.name for channel in state.settings.channels]
-    customize_openapi(app, channels, with_keys=state.settings.http.authenticates)
+    customize_openapi(app, lambda: state.settings)
     return app
 
 
@@ -146,9 +169,3 @@ def _with_middleware(
         # uvicorn declares ASGI in types of its own.
         app = cast(ASGIApp, ProxyHeadersMiddleware(cast(Any, app), list(http.trusted_proxies)))
     return app
-
-
-def _roles(settings: Settings) -> frozenset[Role]:
-    if settings.http.oauth_issuer is not None:
-        return frozenset(Role)
-    return frozenset(key.role for key in settings.http.keys) or frozenset({ANONYMOUS.role})

@@ -1,10 +1,9 @@
 """MCP over HTTP: one MCP server per role, all sharing the process's application."""
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-import anyio
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
@@ -13,14 +12,13 @@ from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
 from certctl_mcp.config.api_keys import Role
-from certctl_mcp.config.settings import Settings
 from certctl_mcp.http.auth.principal import actor_of, caller_of, permitted_tools
 from certctl_mcp.http.jsonrpc_body import ReadJsonRpcBody
 from certctl_mcp.http.limits import retry_after
 from certctl_mcp.http.mcp_headers import Representation, normalized_headers, representation
 from certctl_mcp.http.problem_details import problem_response
 from certctl_mcp.http.sessions import MAX_SESSIONS, Session, Sessions
-from certctl_mcp.http.streams import EndStreamsOnShutdown
+from certctl_mcp.http.streams import EndStreams, Streams
 from certctl_mcp.mcp_server.call_meter import CallMeter
 from certctl_mcp.mcp_server.caller import HTTP_ACTOR
 from certctl_mcp.mcp_server.sdk_internals import lowlevel_server
@@ -40,7 +38,7 @@ class McpEndpoint:
     """The ASGI application at `/mcp`. A session belongs to the caller that opened it."""
 
     managers: Managers
-    shutting_down: anyio.Event
+    streams: Streams
     sessions: Sessions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -121,7 +119,7 @@ class McpEndpoint:
     async def _run(
         self, manager: StreamableHTTPSessionManager, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        app = ReadJsonRpcBody(EndStreamsOnShutdown(manager.handle_request, self.shutting_down))
+        app = ReadJsonRpcBody(EndStreams(manager.handle_request, self.streams))
         await app(scope, receive, send)
 
 
@@ -185,18 +183,17 @@ async def _discard(_: Message) -> None:
 @asynccontextmanager
 async def mcp_endpoint(
     opened: Opening,
-    settings: Settings,
-    roles: Collection[Role],
-    shutting_down: anyio.Event,
+    streams: Streams,
     calls: CallMeter,
 ) -> AsyncIterator[McpEndpoint]:
-    """Serves callers of `roles`, and counts their calls; their sessions end when the context exits."""
+    """Serves callers of every role, and counts their calls; their sessions end when the context exits."""
+    settings = opened.settings
     async with AsyncExitStack() as stack:
         managers: Managers = {}
-        for role in roles:
+        for role in Role:
             tools = permitted_tools(role, settings)
             if tools:
-                server = server_beside(opened, settings, tools, calls)
+                server = server_beside(opened, tools, calls)
                 for answers in _ANSWERS:
                     managers[role, answers] = manager = StreamableHTTPSessionManager(
                         lowlevel_server(server),
@@ -206,4 +203,4 @@ async def mcp_endpoint(
                         max_sessions=2 * MAX_SESSIONS,
                     )
                     await stack.enter_async_context(manager.run())
-        yield McpEndpoint(managers, shutting_down, Sessions())
+        yield McpEndpoint(managers, streams, Sessions())

@@ -11,15 +11,17 @@ from certctl_mcp.config.settings import Settings
 from certctl_mcp.http.app import HttpServer, http_server
 from certctl_mcp.http.exposure import require_keys_beyond_loopback, warn_of_weak_keys
 from certctl_mcp.http.web_server import WebServer, listening, silence_libraries, tls_of, url_of
+from certctl_mcp.runtime.reload import Load, SettingsReload
 from certctl_mcp.runtime.signals import leave_on_signal
 
 logger = logging.getLogger(__name__)
 
 
-async def serve_http(settings: Settings) -> str | None:
-    """Serve until SIGTERM, SIGINT or SIGHUP, then drain and return its name; a second signal ends at once.
+async def serve_http(settings: Settings, load: Load) -> str | None:
+    """Serve until SIGTERM or SIGINT, then drain and return its name; a second signal ends at once.
 
-    Requests and attempts in flight have the grace period to finish; event streams are ended at once.
+    SIGHUP reloads the settings, which `load` reads. Requests and attempts in flight have the grace period to
+    finish; event streams are ended at once.
 
     Raises:
         SettingsError: it can't listen where the settings say, or must not, or a channel can't be built.
@@ -30,8 +32,10 @@ async def serve_http(settings: Settings) -> str | None:
     with listening(settings.http) as listener:
         async with anyio.create_task_group() as tasks:
             shutdown = _Shutdown(settings)
-            await tasks.start(leave_on_signal, shutdown.request)
-            async with http_server(settings) as server:
+            reload = SettingsReload(settings, load)
+            await tasks.start(leave_on_signal, shutdown.request, reload.request)
+            async with http_server(settings) as server, anyio.create_task_group() as reloading:
+                reloading.start_soon(reload.run, server.reload)
                 web = WebServer(server.app, settings, tls)
                 shutdown.attach(server, web)
                 if tls is not None:
@@ -39,6 +43,7 @@ async def serve_http(settings: Settings) -> str | None:
                 _log_start(settings, listener)
                 warn_of_weak_keys(settings.http)
                 await web.serve(sockets=[listener])
+                reloading.cancel_scope.cancel()
             tasks.cancel_scope.cancel()
         return shutdown.reason
 

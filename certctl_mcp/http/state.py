@@ -8,6 +8,7 @@ from starlette.requests import Request
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.http.monitoring.requests import RequestMetrics
 from certctl_mcp.http.shared_answers import SharedAnswers
+from certctl_mcp.http.streams import Streams
 from certctl_mcp.mcp_server.call_meter import CallMeter
 from certctl_mcp.runtime.lifespan import Opening
 
@@ -17,18 +18,24 @@ class ServingState:
     """One per process."""
 
     opened: Opening
-    settings: Settings
     shutting_down: anyio.Event = field(default_factory=anyio.Event)
     """Set when shutdown begins."""
     long_work: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
     """For work on long texts in a thread. One at a time, so that the event loop gets its turn."""
+    streams: Streams = field(default_factory=Streams)
     shared: SharedAnswers = field(default_factory=SharedAnswers)
     requests: RequestMetrics = field(default_factory=RequestMetrics)
     calls: CallMeter = field(default_factory=CallMeter)
 
+    @property
+    def settings(self) -> Settings:
+        """Those in effect."""
+        return self.opened.settings
+
     def begin_shutdown(self) -> None:
         """Claim nothing more, fail readiness probes and end event streams. Requests in flight go on."""
         self.shutting_down.set()
+        self.streams.end_for_good()
         self.opened.leave()
 
 

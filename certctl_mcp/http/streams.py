@@ -1,4 +1,4 @@
-"""Ends open event streams on shutdown, which would otherwise wait for their clients."""
+"""Ends open event streams, on shutdown or for clients to authenticate again; they would wait for ever."""
 
 from collections.abc import Awaitable, Callable
 
@@ -6,18 +6,35 @@ import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
-class EndStreamsOnShutdown:
-    """Middleware that ends GET responses, which are event streams, once `shutting_down` is set."""
+class Streams:
+    """The event streams that are open."""
 
-    def __init__(self, app: ASGIApp, shutting_down: anyio.Event) -> None:
+    def __init__(self) -> None:
+        self.ended = anyio.Event()
+        """Set when those that are open now are to end."""
+
+    def end(self) -> None:
+        """End those that are open. Their clients may open others."""
+        ended, self.ended = self.ended, anyio.Event()
+        ended.set()
+
+    def end_for_good(self) -> None:
+        """End all, also those that are opened from here on."""
+        self.ended.set()
+
+
+class EndStreams:
+    """Middleware that ends GET responses, which are event streams, with the others that are open."""
+
+    def __init__(self, app: ASGIApp, streams: Streams) -> None:
         self._app = app
-        self._shutting_down = shutting_down
+        self._streams = streams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "GET":
             await self._app(scope, receive, send)
             return
-        response = _Response(send)
+        response, ended = _Response(send), self._streams.ended
         async with anyio.create_task_group() as tasks:
 
             async def serve() -> None:
@@ -25,7 +42,7 @@ class EndStreamsOnShutdown:
                 tasks.cancel_scope.cancel()
 
             tasks.start_soon(serve)
-            await self._shutting_down.wait()
+            await ended.wait()
             tasks.cancel_scope.cancel()
         await response.end()
 

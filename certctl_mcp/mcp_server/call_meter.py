@@ -42,8 +42,9 @@ class CallMeter:
             call.outcome = CallOutcome.CANCELLED
             raise
         finally:
+            call.seconds = time.perf_counter() - started
             self._ended[tool, call.outcome] += 1
-            self.durations.setdefault(tool, Durations(CALL_SECONDS)).add(time.perf_counter() - started)
+            self.durations.setdefault(tool, Durations(CALL_SECONDS)).add(call.seconds)
 
     def count(self, tool: str, outcome: CallOutcome) -> int:
         return self._ended[tool, outcome]
@@ -54,3 +55,5 @@ class Call:
 
     outcome = CallOutcome.FAILED
     """If nothing else is said, it has raised."""
+    seconds = 0.0
+    """How long it took."""

@@ -34,12 +34,6 @@ class Completions:
 
     def __init__(self, prompts: Prompts) -> None:
         self._prompts = prompts
-        # Names from outside are not offered: a completion can't mark them as untrusted.
-        self._values: dict[str, tuple[str, ...]] = {
-            "status": tuple(NotificationStatus),
-            "channel": prompts.channels,
-            "type": tuple(NotificationType),
-        }
 
     def register(self, server: Server[Opening]) -> None:
         """Register the handler for completions with `server`."""
@@ -51,7 +45,7 @@ class Completions:
             case PromptReference(name=prompt):
                 _check("argument", name, self._prompts.arguments(prompt))
                 # Only configured channels: the prompt rejects the others.
-                offered = {SINCE: _PERIODS, CHANNEL: self._prompts.channels}[name]
+                offered = {SINCE: _PERIODS, CHANNEL: opening.channels}[name]
                 return _matching(typed, offered)
             case ResourceTemplateReference(uri=template):
                 _check("resource template", template, (NOTIFICATION_TEMPLATE, LIST_TEMPLATE))
@@ -59,7 +53,16 @@ class Completions:
                     _check("part", name, ("id",))
                     return await _ids(opening, typed)
                 _check("part", name, LIST_PARTS)
-                return _matching(typed, self._values[name])
+                return _matching(typed, _values(opening)[name])
+
+
+def _values(opening: Opening) -> dict[str, tuple[str, ...]]:
+    """By the part of a template. Names from outside are not offered: nothing here marks them as untrusted."""
+    return {
+        "status": tuple(NotificationStatus),
+        "channel": opening.channels,
+        "type": tuple(NotificationType),
+    }
 
 
 def _check(what: str, given: str, allowed: tuple[str, ...]) -> None:

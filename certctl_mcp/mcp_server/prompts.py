@@ -89,10 +89,9 @@ _PROMPTS = (
 
 
 class Prompts:
-    """The prompts of a server with these tools and channels."""
+    """The prompts of a server with these tools."""
 
-    def __init__(self, tools: Set[str], channels: Sequence[str]) -> None:
-        self.channels = tuple(channels)
+    def __init__(self, tools: Set[str]) -> None:
         self._tools = tools
         self._prompts = {prompt.name: prompt for prompt in _PROMPTS if prompt.needs <= tools}
 
@@ -103,8 +102,8 @@ class Prompts:
         """The names of a prompt's arguments. Raises: ArgumentError: there is no such prompt."""
         return tuple(argument.name for argument in self._prompt(name).arguments)
 
-    def text(self, name: str, given: Mapping[str, str], now: datetime) -> str:
-        """The text of the prompt `name` with these arguments.
+    def text(self, name: str, given: Mapping[str, str], now: datetime, channels: Sequence[str]) -> str:
+        """The text of the prompt `name` with these arguments, where these channels are configured.
 
         Raises:
             ArgumentError: the prompt or an argument is unknown, or an argument is missing or invalid.
@@ -119,7 +118,7 @@ class Prompts:
         for argument in prompt.arguments:
             if argument.required and argument.name not in values:
                 raise ArgumentError(f"{argument.name} is required: {argument.description}")
-        since, channel = _since(values.get(SINCE), now), self._channel(values.get(CHANNEL))
+        since, channel = _since(values.get(SINCE), now), _channel(values.get(CHANNEL), channels)
         return prompt.text(PromptRequest(since, channel), self._tools)
 
     def register(self, server: Server[Opening]) -> None:
@@ -141,7 +140,8 @@ class Prompts:
         )
 
     async def _get(self, ctx: Context, params: GetPromptRequestParams) -> GetPromptResult:
-        text = self.text(params.name, params.arguments or {}, ctx.lifespan_context.clock())
+        opening = ctx.lifespan_context
+        text = self.text(params.name, params.arguments or {}, opening.clock(), opening.channels)
         return GetPromptResult(
             description=self._prompts[params.name].description,
             messages=[PromptMessage(role="user", content=TextContent(text=text))],
@@ -153,10 +153,11 @@ class Prompts:
             raise ArgumentError(unknown_name("prompt", name, tuple(self._prompts)))
         return prompt
 
-    def _channel(self, given: str | None) -> str | None:
-        if given is not None and given not in self.channels:
-            raise UnknownChannelError(given, self.channels)
-        return given
+
+def _channel(given: str | None, channels: Sequence[str]) -> str | None:
+    if given is not None and given not in channels:
+        raise UnknownChannelError(given, tuple(channels))
+    return given
 
 
 def _since(given: str | None, now: datetime) -> str | None:

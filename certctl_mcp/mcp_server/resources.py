@@ -199,12 +199,13 @@ def _list(query: str) -> Resource:
     return Resource(uri, lambda opening: page_of(opening, wanted))
 
 
-def register_resources(server: Server[Opening], *, max_attempts: int) -> None:
+def register_resources(server: Server[Opening]) -> None:
     """Register the handlers for resources with `server`, including the page, which a tool links to."""
 
     async def read(ctx: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
         if params.uri == app.URI:
-            return ReadResourceResult(contents=[app.app_page(max_attempts)])
+            page = app.app_page(ctx.lifespan_context.settings.max_attempts)
+            return ReadResourceResult(contents=[page])
         return await _read(ctx, params)
 
     server.add_request_handler("resources/list", PaginatedRequestParams, _listed)

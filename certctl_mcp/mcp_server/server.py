@@ -17,6 +17,7 @@ from certctl_mcp import __version__
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.delivery.retry_policy import RetryPolicy
 from certctl_mcp.mcp_server.call_meter import UNKNOWN, CallMeter, CallOutcome
+from certctl_mcp.mcp_server.caller import actor_of
 from certctl_mcp.mcp_server.capabilities import CACHE_HINTS, CapabilityFilter
 from certctl_mcp.mcp_server.completions import Completions
 from certctl_mcp.mcp_server.errors import CALL_TIMEOUT, translate_errors
@@ -31,7 +32,8 @@ from certctl_mcp.mcp_server.tools.call_arguments import read_arguments
 from certctl_mcp.mcp_server.tools.catalog import TOOL_NAMES, catalog
 from certctl_mcp.mcp_server.tools.elicitation import without_asking
 from certctl_mcp.mcp_server.tools.results import refusal
-from certctl_mcp.runtime.lifespan import Opener, Opening, opening
+from certctl_mcp.runtime.lifespan import Opener, Opening, opening_with_reload
+from certctl_mcp.runtime.reload import Load
 from certctl_mcp.services.explanations import (
     arguments_explained,
     explained,
@@ -48,33 +50,46 @@ Lifespan = Callable[[object], AbstractAsyncContextManager[Opening]]
 
 
 def build_server(
-    settings: Settings, *, open_application: Opener | None = None, clock: Clock = utc_now
+    settings: Settings,
+    *,
+    load: Load | None = None,
+    open_application: Opener | None = None,
+    clock: Clock = utc_now,
 ) -> "NotificationServer":
     """A server with the tools that the settings allow. Its lifespan opens the application, which delivers.
+
+    With `load`, the settings are read again when the file of a secret has changed.
 
     `open_application` replaces the function of that name in `certctl_mcp.runtime.application`, which is
     imported only once the server is up.
     """
     return NotificationServer(
-        catalog(settings.served_tools), settings, lambda _: opening(settings, open_application, clock)
+        catalog(settings.served_tools),
+        RetryPolicy.of(settings),
+        lambda _: opening_with_reload(settings, load, open_application, clock),
     )
 
 
-def server_beside(
-    opened: Opening, settings: Settings, tools: Collection[str], calls: CallMeter
-) -> "NotificationServer":
+def server_beside(opened: Opening, tools: Collection[str], calls: CallMeter) -> "NotificationServer":
     """One of several servers in a process that share an open application, with these tools."""
-    return NotificationServer(catalog(tools), settings, lambda _: nullcontext(opened), calls)
+    policy = RetryPolicy.of(opened.settings)
+    server = NotificationServer(catalog(tools), policy, lambda _: nullcontext(opened), calls)
+    opened.after_reload.append(lambda settings: server.instruct(RetryPolicy.of(settings)))
+    return server
 
 
 class NotificationServer(MCPServer[Opening]):
     """An MCP server whose errors tell the assistant what to do next, instead of showing the exception."""
 
     def __init__(
-        self, tools: Sequence[Tool], settings: Settings, lifespan: Lifespan, calls: CallMeter | None = None
+        self,
+        tools: Sequence[Tool],
+        policy: RetryPolicy,
+        lifespan: Lifespan,
+        calls: CallMeter | None = None,
     ) -> None:
-        names = frozenset(tool.name for tool in tools)
-        prompts = Prompts(names, tuple(channel.name for channel in settings.channels))
+        self._names = names = frozenset(tool.name for tool in tools)
+        prompts = Prompts(names)
         # A caller that may not use a read-only tool may not read the same answer as a resource either.
         served = {"tools", "resources", "completions"} if names >= SAME_AS_TOOLS else {"tools"}
         if prompts:
@@ -86,7 +101,6 @@ class NotificationServer(MCPServer[Opening]):
             website_url="https://github.com/certctl-io/certctl",
             icons=[ICON],
             version=__version__,
-            instructions=instructions(names, RetryPolicy.of(settings)),
             tools=list(tools),
             lifespan=lifespan,
             cache_hints=CACHE_HINTS,
@@ -95,13 +109,19 @@ class NotificationServer(MCPServer[Opening]):
             extensions=[Apps()] if "resources" in served else [],
             middleware=[CapabilityFilter(frozenset(served)), translate_errors],
         )
+        self.instruct(policy)
         lowlevel = lowlevel_server(self)
         prompts.register(lowlevel)
-        register_resources(lowlevel, max_attempts=settings.max_attempts)
+        register_resources(lowlevel)
         register_subscriptions(lowlevel)
         Completions(prompts).register(lowlevel)
         self._schemas = {tool.name: tool.parameters for tool in tools}
+        self._reading = {tool.name for tool in tools if tool.annotations and tool.annotations.read_only_hint}
         self._calls = calls or CallMeter()
+
+    def instruct(self, policy: RetryPolicy) -> None:
+        """Give clients that connect from here on instructions with the numbers of this policy."""
+        lowlevel_server(self).instructions = instructions(self._names, policy)
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Opening, Any] | None = None
@@ -111,11 +131,16 @@ class NotificationServer(MCPServer[Opening]):
         Raises:
             UnexpectedToolError: the tool has a bug.
         """
-        with self._calls.measured(name if name in self._schemas else UNKNOWN) as call:
+        tool = name if name in self._schemas else UNKNOWN
+        with self._calls.measured(tool) as call:
             result = await self._answered(name, arguments, context)
             refused = isinstance(result, CallToolResult) and result.is_error
             call.outcome = CallOutcome.REFUSED if refused else CallOutcome.ANSWERED
-            return result
+        level = logging.DEBUG if tool in self._reading and not refused else logging.INFO
+        if logger.isEnabledFor(level):
+            caller = "the client" if context is None else actor_of(context)
+            logger.log(level, "%s was %s in %.3f s, called by %s", tool, call.outcome, call.seconds, caller)
+        return result
 
     async def _answered(
         self, name: str, arguments: dict[str, Any], context: Context[Opening, Any] | None

@@ -4,8 +4,8 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -21,6 +21,7 @@ from certctl_mcp.delivery.attempt import Delivery
 from certctl_mcp.delivery.certctl_at_work import warn_of_certctl
 from certctl_mcp.delivery.isolation import IsolatedAttempts
 from certctl_mcp.delivery.metrics import AttemptMeter, SuccessorMeter
+from certctl_mcp.delivery.outcome_log import LoggedOutcomes
 from certctl_mcp.delivery.presence import Presence
 from certctl_mcp.delivery.retention import Retention
 from certctl_mcp.delivery.retry_loop import RetryLoop
@@ -29,6 +30,8 @@ from certctl_mcp.delivery.tracing import Tracing
 from certctl_mcp.notifiers.allowed_recipients import AllowedRecipients
 from certctl_mcp.notifiers.base import Notifier
 from certctl_mcp.notifiers.registry import NotifierRegistry
+from certctl_mcp.runtime.existing_queue import require_queue
+from certctl_mcp.runtime.generations import generations
 from certctl_mcp.runtime.open_telemetry import tracing
 from certctl_mcp.runtime.platform import kill_group
 from certctl_mcp.runtime.renewal_policies import RenewalPolicies
@@ -85,6 +88,10 @@ class Application:
     retention: Retention | None = None
     """None where this process deletes nothing by itself."""
     successors: SuccessorMeter = field(default_factory=SuccessorMeter)
+    successor: "Successor | None" = None
+    retired: anyio.Event = field(default_factory=anyio.Event)
+    """Set when another application has taken its place: it claims nothing more, and closes once its attempts
+    have ended."""
 
     @property
     def delivers(self) -> bool:
@@ -104,6 +111,13 @@ class Application:
             tasks.cancel_scope.cancel()
 
 
+Successor = Callable[[Settings], Awaitable[Application]]
+"""Opens an application with other settings on the same database, to take the place of one.
+
+Raises: SettingsError, StorageError.
+"""
+
+
 @asynccontextmanager
 async def open_application(
     settings: Settings, *, notifiers: Notifiers | None = None
@@ -116,29 +130,57 @@ async def open_application(
 
     Raises:
         StorageError: the database can't be used.
+        MissingQueueError: the settings are read-only, and there is no queue.
         SettingsError: a channel can't be built as it is configured, or the delivery mode is for certctl's
             database.
     """
     url = settings.database_url.get_secret_value()
     policies = RenewalPolicies()
+    # What is wrong with a channel is said before a database is created.
+    channels = notifiers or _registry(settings, policies)
+    if settings.read_only:
+        await require_queue(settings, os.environ)
     async with (
-        _notifiers(settings, notifiers, policies) as notifiers,
         Database.open(url, migrate=_migrate(settings)) as database,
         tracing(os.environ) as traced,
+        generations() as opened,
     ):
+        if database.shared_with_certctl:
+            policies.read_from(database)
+        assembly = _Assembly(database, traced)
+
+        async def successor(settings: Settings) -> Application:
+            notifiers = _registry(settings, policies)
+            return await opened.open(assembly.application(settings, notifiers, successor))
+
+        yield await opened.open(assembly.application(settings, channels, successor))
+
+
+class _Assembly:
+    """Puts applications together from the settings, on an open database."""
+
+    def __init__(self, database: Database, traced: Tracing | None) -> None:
+        self._database = database
+        self._traced = traced
+        self._meter = AttemptMeter()
+        self._successors = SuccessorMeter()
+
+    @asynccontextmanager
+    async def application(
+        self, settings: Settings, notifiers: Notifiers, successor: Successor
+    ) -> AsyncIterator[Application]:
+        database = self._database
         delivering = _delivering(settings, database)
-        successors = SuccessorMeter()
         repository = NotificationRepository(
             database,
             successors=DeadLetterRule.of(settings).successors,
-            on_successors=successors.accepted,
+            on_successors=self._successors.accepted,
             rescue_after=delivering.rescue_after,
         )
         limitation = _limitation(delivering, database)
         if limitation is not None:
             logger.info("off: %s", LIMITATION_TEXTS[limitation])
         if database.shared_with_certctl:
-            policies.read_from(database)
             _warn_of_other_webhooks(settings)
         process = Heartbeat(
             worker_name(),
@@ -147,10 +189,13 @@ async def open_application(
             tuple(notifiers.descriptions),
             rescues=delivering.mode is DeliveryMode.RESCUE,
         )
-        meter = AttemptMeter(process.channels)
-        async with _retry_loop(
-            settings, database, repository, notifiers, process, meter, traced
-        ) as retry_loop:
+        self._meter.add_channels(process.channels)
+        async with (
+            _closed_at_the_end(notifiers),
+            _retry_loop(
+                settings, database, repository, notifiers, process, self._meter, self._traced
+            ) as retry_loop,
+        ):
             service = NotificationService(
                 repository,
                 retry_loop,
@@ -159,7 +204,7 @@ async def open_application(
                 recipients=AllowedRecipients(settings.channels),
                 delivering=delivering,
                 limitation=limitation,
-                tracing=traced,
+                tracing=self._traced,
             )
             yield Application(
                 service,
@@ -172,9 +217,10 @@ async def open_application(
                 database.location,
                 limitation,
                 delivering,
-                _presence(settings, delivering, database, repository, process, meter),
+                _presence(settings, delivering, database, repository, process, self._meter),
                 None if limitation else _retention(settings, database, repository, process),
-                successors,
+                self._successors,
+                successor,
             )
 
 
@@ -197,7 +243,7 @@ def _retry_loop(
         )
     rules = channel_rules(settings)
     delivery = Delivery(
-        repository,
+        LoggedOutcomes(repository),
         notifiers.find,
         RetryPolicy.of(settings),
         send_timeout=settings.send_timeout,
@@ -271,18 +317,20 @@ def _retention(
     return Retention(repository, settings.retention, actor=process.name, clock=database.clock)
 
 
-def _notifiers(
-    settings: Settings, given: Notifiers | None, policies: RenewalPolicies
-) -> AbstractAsyncContextManager[Notifiers]:
-    if given is not None:
-        return nullcontext(given)
-    return NotifierRegistry.open(
+def _registry(settings: Settings, policies: RenewalPolicies) -> NotifierRegistry:
+    """Raises: SettingsError: a channel needs a package that is not installed."""
+    return NotifierRegistry(
         settings.channels,
         settings.concurrency,
         send_timeout=settings.send_timeout,
         public_url=settings.public_url,
         policy_tier=policies.tier,
     )
+
+
+def _closed_at_the_end(notifiers: Notifiers) -> AbstractAsyncContextManager[object]:
+    """Notifiers that were given belong to the caller."""
+    return aclosing(notifiers) if isinstance(notifiers, NotifierRegistry) else nullcontext()
 
 
 def _room(settings: Settings) -> Room:

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
+from certctl_mcp.config.errors import SettingsError
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.runtime.confirmations import Confirmations
 from certctl_mcp.runtime.gc_tuning import spare_the_start
+from certctl_mcp.runtime.reload import Load, SettingsReload
+from certctl_mcp.runtime.succession import Succession
 from certctl_mcp.runtime.watch import Watch
 from storage.clock import Clock, utc_now
-from storage.errors import StorageError
+from storage.errors import MissingQueueError, StorageError
 
 if TYPE_CHECKING:
     from certctl_mcp.runtime.application import Application
@@ -44,8 +47,11 @@ class Opening:
         self.watch = Watch()
         """Notifies subscribers while the application is open."""
         self.settings = settings
+        """Those in effect."""
+        self.after_reload: list[Callable[[Settings], None]] = []
+        """Called with the settings once they are in effect."""
         self._open_application = open_application
-        self._application: Application | None = None
+        self._succession: Succession | None = None
         self._failure: StorageError | None = None
         self._settled = anyio.Event()
         self._wanted = anyio.Event()
@@ -55,21 +61,37 @@ class Opening:
         self._endless: set[Callable[[], None]] = set()
         self._leaving = False
 
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The names of the configured channels."""
+        return tuple(self.settings.named_channels)
+
     async def application(self) -> "Application":
         """The open application. Waits while it opens; if the last try failed, the next one starts at once.
 
         Raises:
             StorageError: the database can't be used.
         """
-        if self._application is None:
+        if self._succession is None:
             self._wanted.set()
             await self._settled.wait()
-        if self._application is None:
+        if self._succession is None:
             raise self._failure or StorageError("the server is closing")
-        return self._application
+        return self._succession.application
+
+    async def reload(self, settings: Settings) -> None:
+        """Use these settings from here on. Raises: SettingsError, StorageError: they can't be used."""
+        if self._succession is not None:
+            await self._succession.replace(settings)
+        self.settings = settings
+        for apply in self.after_reload:
+            apply(settings)
 
     async def run(self) -> None:
-        """Open, trying again as long as it takes, and stay open until closed. Raises: SettingsError."""
+        """Open, trying again as long as it takes, and stay open until closed.
+
+        Raises: SettingsError, MissingQueueError.
+        """
         pause = FIRST_PAUSE
         try:
             with self._running:
@@ -77,21 +99,27 @@ class Opening:
                     try:
                         async with self._open_application(self.settings) as application:
                             await self._serve(application)
+                    except MissingQueueError:
+                        raise
                     except StorageError as failure:
                         logger.warning("%s; trying again in %g s", failure, pause.total_seconds())
                         self._settle(failure)
                         await self._pause(pause)
                         pause = min(pause * 2, LONGEST_PAUSE)
         finally:
-            self._application = None
+            self._succession = None
             self._settled.set()
             self._closed.set()
 
     def leave(self) -> None:
         """Begin no further attempt, and end what runs without end. Everything else goes on until `close`."""
         self._leaving = True
-        if self._application is not None:
-            self._application.retry_loop.stop()
+        if self._succession is not None:
+            self._succession.stop()
+        self.end_endless()
+
+    def end_endless(self) -> None:
+        """End what runs without end, such as subscriptions; clients begin anew."""
         for end in list(self._endless):
             end()
 
@@ -109,22 +137,32 @@ class Opening:
     async def close(self) -> None:
         """Claim nothing more, let the attempts in flight finish, and close the database."""
         self._closing.set()
-        if self._application is None:
+        if self._succession is None:
             self._running.cancel()
         await self._closed.wait()
 
     async def _serve(self, application: "Application") -> None:
         async with anyio.create_task_group() as tasks:
-            if application.delivers:
-                tasks.start_soon(application.deliver)
+            succession = Succession(application)
+            if application.settings is not self.settings:
+                await self._catch_up(succession)
+            succession.start(tasks)
             async with anyio.create_task_group() as watching:
                 watching.start_soon(self.watch.run, application.repository.changes)
-                self._application = application
+                self._succession = succession
                 self._settled.set()
                 spare_the_start()
                 await self._closing.wait()
                 watching.cancel_scope.cancel()
-            application.retry_loop.stop()
+            succession.stop()
+
+    async def _catch_up(self, succession: Succession) -> None:
+        """Take over settings that were reloaded while it opened."""
+        try:
+            await succession.replace(self.settings)
+        except SettingsError as wrong:
+            logger.error("the settings were not reloaded, and the old ones stay: %s", wrong)
+            self.settings = succession.application.settings
 
     def _settle(self, failure: StorageError) -> None:
         self._failure = failure
@@ -147,6 +185,7 @@ async def opening(
 
     Raises:
         SettingsError: a channel can't be built as it is configured.
+        MissingQueueError: the settings are read-only, and there is no queue.
     """
     opened = Opening(settings, open_application or _imported_first, clock)
     try:
@@ -160,6 +199,18 @@ async def opening(
         if len(failures.exceptions) == 1:
             raise failures.exceptions[0] from None
         raise
+
+
+@asynccontextmanager
+async def opening_with_reload(
+    settings: Settings, load: Load | None, open_application: Opener | None = None, clock: Clock = utc_now
+) -> AsyncIterator[Opening]:
+    """The same, with the settings read again by `load`, if given, when the file of a secret has changed."""
+    async with opening(settings, open_application, clock) as opened, anyio.create_task_group() as tasks:
+        if load is not None:
+            tasks.start_soon(SettingsReload(settings, load).run, opened.reload)
+        yield opened
+        tasks.cancel_scope.cancel()
 
 
 @asynccontextmanager

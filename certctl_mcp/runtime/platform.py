@@ -88,6 +88,9 @@ if sys.platform == "win32":
     ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGBREAK)
     """The signals that ask a process to end."""
 
+    HANG_UP: signal.Signals | None = None
+    """The signal that asks a service to reload its settings, or tells a program that its terminal is gone."""
+
     @contextmanager
     def receive_signals() -> Iterator[AsyncIterator[signal.Signals]]:
         """The ending signals as they arrive. Windows' event loop has no signal handlers of its own."""
@@ -149,6 +152,9 @@ else:
 
     ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     """The signals that ask a process to end."""
+
+    HANG_UP: signal.Signals | None = signal.SIGHUP
+    """See the Windows side."""
 
     @contextmanager
     def receive_signals() -> Iterator[AsyncIterator[signal.Signals]]:

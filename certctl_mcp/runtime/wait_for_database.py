@@ -1,8 +1,8 @@
 """Opening the application of a worker that may have started before its database.
 
-A machine that boots, or a group of containers, starts both at once. A database that can't be reached or is
-locked is waited for. Any other error, such as a wrong password or a URL that can't be read, ends the process
-at once.
+A machine that boots, or a group of containers, starts both at once. A database that can't be reached, is
+locked or has no room on its disk is waited for. Any other error, such as a wrong password or a URL that can't
+be read, ends the process at once.
 """
 
 import logging
@@ -14,7 +14,7 @@ import anyio
 
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.runtime.application import Application, open_application
-from storage.errors import DatabaseBusyError, DatabaseUnreachableError
+from storage.errors import DatabaseBusyError, DatabaseUnreachableError, DiskFullError
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ async def open_application_once_reachable(
         while not stop.is_set():
             try:
                 application = await stack.enter_async_context(open_application(settings))
-            except (DatabaseUnreachableError, DatabaseBusyError) as failure:
+            except (DatabaseUnreachableError, DatabaseBusyError, DiskFullError) as failure:
                 logger.warning("%s; trying again in %g s", failure, pause.total_seconds())
                 with anyio.move_on_after(pause.total_seconds()):
                     await stop.wait()

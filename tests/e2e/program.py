@@ -129,6 +129,10 @@ class Terminal:
             elif not self._reads_on():
                 return
 
+    def hang_up(self) -> None:
+        """Close the terminal's window."""
+        os.close(self._terminal)
+
     def ends(self) -> int:
         """The exit code, once everything it showed is in `seen`."""
         while self._reads_on():

@@ -112,4 +112,4 @@ def test_for_a_schema_of_a_newer_program_a_worker_ends_for_good(environment: dic
     assert code == 4
     assert "upgrade certctl-mcp" in log
     unit = Path("examples/certctl-mcp-worker.service").read_text()
-    assert "\nRestartPreventExitStatus=2 4\n" in unit
+    assert "\nRestartPreventExitStatus=2 3 4\n" in unit

@@ -2,12 +2,14 @@
 
 import json
 import subprocess
+import threading
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.program import ALERT, COMMAND, PATIENCE, Terminal, certctl
 from tests.e2e.queue_file import dead_letters, statuses
-from tests.processes import ROOT
+from tests.processes import ROOT, Program
 
 
 def test_without_a_command_stdout_belongs_to_the_protocol(environment: dict[str, str]) -> None:
@@ -40,6 +42,28 @@ def test_a_wrong_setting_stops_the_start(environment: dict[str, str], arguments:
         "certctl-mcp: CERTCTL_NOTIFICATION_CONCURRENCY='0': must be a whole number"
     )
     assert ended.stderr.count("\n") == 1
+
+
+def test_a_read_only_server_without_a_queue_ends(environment: dict[str, str], tmp_path: Path) -> None:
+    server = Program(
+        "certctl_mcp",
+        "--read-only",
+        environment=environment | {"CERTCTL_DATABASE_URL": f"sqlite:///{tmp_path}/data/queue.db"},
+        # A host keeps it open.
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    watchdog = threading.Timer(PATIENCE, server.kill)
+    watchdog.start()
+    assert server.stderr
+    told = server.stderr.read().decode()
+    assert server.wait() == 3
+    watchdog.cancel()
+    server.close()
+    expected = f"no queue at {tmp_path}/data/queue.db (from CERTCTL_DATABASE_URL); nothing was created"
+    assert told.endswith(f"certctl-mcp: {expected}\n")
+    assert not (tmp_path / "data").exists()
 
 
 def test_without_a_command_on_a_terminal_it_says_what_it_waits_for(environment: dict[str, str]) -> None:

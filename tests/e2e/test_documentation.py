@@ -14,6 +14,8 @@ import typer.core
 
 from certctl_mcp.cli.commands.app import app
 from certctl_mcp.config.environment import COMMAND_VARIABLES, CONFIG_VARIABLE, VARIABLES
+from certctl_mcp.config.secret_files import OF_VARIABLE, SECRET_VARIABLES
+from certctl_mcp.config.settings import load_settings
 from certctl_mcp.mcp_server.tools.catalog import catalog
 
 ROOT = Path(__file__).parents[2]
@@ -72,10 +74,25 @@ def test_the_variable_for_the_settings_file_is_the_one_it_names() -> None:
     assert f"`{CONFIG_VARIABLE}`" in PAGES["docs/settings.md"]
 
 
+def test_the_keys_shown_for_files_of_secrets_are_taken(tmp_path: Path) -> None:
+    (shown,) = (block for block in blocks(PAGES["docs/operating.md"], "toml") if "_file" in block)
+    for name, secret in {
+        "database-url": "sqlite:////srv/queue.db",
+        "api-keys": "ada:key-of-ada-0123456789",
+        "cmdb-signing": "new\nold\n",
+        "cmdb-authorization": "Bearer abc",
+    }.items():
+        (tmp_path / name).write_text(secret)
+    config = tmp_path / "settings.toml"
+    config.write_text(shown.replace("/run/secrets/", f"{tmp_path}/"))
+    assert len(load_settings(config, {}).secret_files) == 4
+
+
 def test_every_variable_named_anywhere_exists() -> None:
     certctls_own = {"CERTCTL_SCHEDULER_NOTIFICATION_PROCESS_INTERVAL"}
     channels = {"_".join(name.split("_")[:2]) for name in VARIABLES}
-    known = {*VARIABLES, CONFIG_VARIABLE, *COMMAND_VARIABLES, *certctls_own, *channels}
+    files = {name + OF_VARIABLE for name in SECRET_VARIABLES}
+    known = {*VARIABLES, *files, CONFIG_VARIABLE, *COMMAND_VARIABLES, *certctls_own, *channels}
     for page, text in PAGES.items():
         assert set(re.findall(r"\bCERTCTL_[A-Z_]+[A-Z]\b", text)) <= known, page
 

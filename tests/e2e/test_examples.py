@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from shutil import which
 
 import pytest
 
+from certctl_mcp.cli.terminal.exit_codes import ExitCode
 from certctl_mcp.config.durations import parse_duration
 from certctl_mcp.config.settings import Settings, load_settings
 
@@ -85,14 +87,23 @@ def test_the_settings_file_shows_every_setting() -> None:
 def test_the_unit_starts_a_worker_that_ends_when_it_is_told_to(
     settings: dict[str, str], tmp_path: Path
 ) -> None:
-    _, *arguments = shlex.split(unit()["Service"]["ExecStart"])
+    service = unit()["Service"]
+    _, *arguments = shlex.split(service["ExecStart"])
     config = tmp_path / "settings.toml"
     config.touch()
     arguments[arguments.index("--config") + 1] = str(config)
+    # As systemd does it: a copy of the secret, in a directory that %d stands for.
+    credential, _ = service["LoadCredential"].split(":")
+    (tmp_path / credential).write_text("https://hooks.slack.com/services/T000/B000/secret\n")
+    variable, path = service["Environment"].split("=")
+    settings[variable] = path.replace("%d", str(tmp_path))
     command = [sys.executable, "-m", "certctl_mcp", *arguments]
     with subprocess.Popen(command, cwd=ROOT, env=settings, stderr=subprocess.PIPE, text=True) as worker:
         assert worker.stderr
-        assert any("delivering from the database" in line for line in worker.stderr)
+        assert any("channel Slack: Slack incoming webhook" in line for line in worker.stderr)
+        assert service["ExecReload"] == "/bin/kill -HUP $MAINPID"
+        worker.send_signal(signal.SIGHUP)
+        assert any("the settings were reloaded" in line for line in worker.stderr)
         worker.send_signal(signal.SIGTERM)
         worker.communicate()
     assert worker.returncode == 0
@@ -103,7 +114,31 @@ def test_the_unit_allows_for_the_grace_time() -> None:
     assert allowed > load_settings(EXAMPLES / "settings.toml", {}).shutdown_grace
 
 
+def test_the_unit_is_not_restarted_where_only_a_person_helps() -> None:
+    prevented = set(map(int, unit()["Service"]["RestartPreventExitStatus"].split()))
+    assert prevented == {ExitCode.USAGE, ExitCode.DATABASE, ExitCode.OUTDATED}
+    assert unit()["Service"]["Restart"] == "always"
+
+
+@pytest.mark.skipif(which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+def test_systemd_finds_the_unit_sound_and_hardly_exposed() -> None:
+    # Its user and its program are not on this machine.
+    told = subprocess.run(["systemd-analyze", "verify", UNIT], capture_output=True, text=True, check=False)
+    wrong = [
+        line for line in told.stderr.splitlines() if UNIT.name in line and "is not executable" not in line
+    ]
+    assert wrong == []
+    judged = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=20", UNIT],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert judged.returncode == 0, judged.stdout
+
+
 def unit() -> configparser.ConfigParser:
-    parsed = configparser.ConfigParser(interpolation=None)
+    # Keys that systemd reads several times are read once here, the last of each.
+    parsed = configparser.ConfigParser(interpolation=None, strict=False)
     parsed.read(UNIT)
     return parsed

@@ -227,6 +227,7 @@ async def test_a_database_that_is_moved_away_is_missed_at_once_and_used_again_wh
 
 
 async def test_a_read_only_server_changes_nothing(environment: dict[str, str]) -> None:
+    certctl(environment, "migrate")
     with serving(environment | KEYS, "--read-only") as server:
         async with server.client(ADMIN) as client:
             assert (await client.post(LIST, json=NEW)).status_code == 403
@@ -252,12 +253,17 @@ async def test_over_tls_it_is_reached_by_who_trusts_its_certificate(
 async def test_the_log_shows_who_called_and_no_key(environment: dict[str, str]) -> None:
     with serving(environment | KEYS) as server:
         async with server.client(OPERATOR) as client:
-            answered = await client.get(LIST)
+            await client.get(LIST)
+            answered = await client.post(LIST, json=NEW)
         async with server.client("guessed-key") as client:
             await client.get(LIST)
         server.process.terminate()
         _, log = server.ends()
     request_id = answered.headers["X-Request-ID"]
+    assert f"POST {LIST} 201 in " in log
     assert f"key otto, request {request_id}" in log
+    # What reads and succeeds is logged at debug level.
+    assert "GET /api/v1/notifications 401 in " in log
+    assert "GET /api/v1/notifications 200" not in log
     for key in (ADMIN, OPERATOR, READER, "guessed-key"):
         assert key not in log

@@ -16,6 +16,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.client import ConnectMode
 
+from tests.e2e.program import certctl
 from tests.processes import Program
 
 ROOT = Path(__file__).parents[2]
@@ -199,6 +200,7 @@ def test_settings_that_can_not_be_used_stop_the_start(environment: dict[str, str
 
 
 def test_flags_narrow_what_a_host_is_offered(environment: dict[str, str]) -> None:
+    certctl(environment, "migrate")
     for flags, missing in (
         (["--read-only"], "requeue_notification"),
         (["--tools=triage,requeue", "--exclude=get_notification"], "get_notification"),

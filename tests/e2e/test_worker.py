@@ -36,7 +36,7 @@ def test_a_worker_tells_its_channels_without_secrets(environment: dict[str, str]
     assert "unguessable" not in told
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_told_to_end_a_worker_lets_the_attempt_under_way_end(
     environment: dict[str, str], receiver: Receiver, number: signal.Signals
 ) -> None:
@@ -69,6 +69,14 @@ def test_a_worker_whose_database_can_t_be_used_says_so_on_one_line(environment: 
     assert ended.returncode == 3
     _start, problem = ended.stderr.splitlines()
     assert re.fullmatch(r"certctl-mcp: the database /dev/null/x.db can't be opened: .*", problem)
+
+
+def test_a_worker_that_must_not_deliver_says_so_and_needs_another_setting(
+    environment: dict[str, str],
+) -> None:
+    ended = certctl(environment | {"CERTCTL_NOTIFICATION_DELIVER": "watch"}, "worker")
+    assert ended.returncode == 2
+    assert "this process does not deliver" in ended.stderr
 
 
 def test_a_worker_is_watched_by_who_has_a_key_until_it_ends(

@@ -31,7 +31,7 @@ def test_with_a_home_links_and_pictures_lead_to_the_files_of_the_version() -> No
     published = long_description(README, "certctl-mcp", "1.2.3", HOME)
     assert "(https://github.com/octo-org/certctl-mcp/blob/v1.2.3/docs/install.md)" in published
     raw = "https://raw.githubusercontent.com/octo-org/certctl-mcp/v1.2.3"
-    assert f"({raw}/examples/screenshots/dead-letter-light.png)" in published
+    assert f"({raw}/examples/screenshots/causes-light.png)" in published
 
 
 def test_only_a_package_on_the_index_is_installed_by_its_name() -> None:

@@ -10,7 +10,10 @@ from certctl_mcp.cli.terminal.formats import Format
 
 
 def channels(json: Format = Format.TEXT, config: ConfigFile = None) -> int:
-    """List the channels and how their attempts went in the last 24 hours."""
+    """List the channels and how their attempts went in the last 24 hours.
+
+    Without a queue, it shows what is configured, and exits with 3.
+    """
     from certctl_mcp.cli.commands.running import NoQueueError, with_application
     from certctl_mcp.cli.terminal.documents import Channels
     from certctl_mcp.cli.terminal.output import print_all, print_json
@@ -30,10 +33,12 @@ def channels(json: Format = Format.TEXT, config: ConfigFile = None) -> int:
 
     unserved: tuple[UnservedChannel, ...] = ()
     delivery: str | None = None
+    missing: NoQueueError | None = None
 
     try:
         configured, unserved, delivery = with_application(config, found)
-    except NoQueueError:
+    except NoQueueError as without:
+        missing = without
         # What is configured can be shown before the first notification.
         configured = tuple(
             ChannelHealth(name=channel.name, destination=channel.destination.description, record=None)
@@ -51,4 +56,6 @@ def channels(json: Format = Format.TEXT, config: ConfigFile = None) -> int:
         for one in unserved:
             channel = escape_hidden(one.channel)
             typer.echo(f"no running process delivers over {channel}: {one.waiting} undelivered", err=True)
+    if missing is not None:
+        raise missing
     return ExitCode.DONE

@@ -83,14 +83,15 @@ async def _checked(settings: "Settings", channels: tuple[str, ...], recipient: s
 
 def _opener(settings: "Settings") -> "OpenApplication":
     """Opens the queue as commands that read do."""
-    from certctl_mcp.cli.commands.running import NoQueueError, require_queue
     from certctl_mcp.runtime.application import open_application
+    from certctl_mcp.runtime.existing_queue import require_queue
+    from storage.errors import MissingQueueError
 
     @asynccontextmanager
     async def opened() -> "AsyncIterator[Application | None]":
         try:
-            await require_queue(settings)
-        except NoQueueError:
+            await require_queue(settings, os.environ)
+        except MissingQueueError:
             yield None
             return
         async with open_application(settings.model_copy(update={"database_migrate": False})) as application:

@@ -16,14 +16,13 @@ from certctl_mcp.cli.commands.exit_on_error import command_failures
 from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode
 from certctl_mcp.config.settings import Settings, load_settings
 from certctl_mcp.runtime.application import Application, open_application
+from certctl_mcp.runtime.existing_queue import require_queue
 from certctl_mcp.runtime.logs import log_to_stderr
 from certctl_mcp.runtime.platform import user_id
 from certctl_mcp.services.actors import actor_name
-from storage.maintenance.queue_state import queue_state
+from storage.errors import MissingQueueError
 
 Result = TypeVar("Result")
-
-_URL = "CERTCTL_DATABASE_URL"
 
 
 class NoQueueError(CommandFailedError):
@@ -66,7 +65,10 @@ async def _run(
     settings: Settings, action: Callable[[Application], Awaitable[Result]], access: Access
 ) -> Result:
     if access is not Access.CREATE:
-        await require_queue(settings)
+        try:
+            await require_queue(settings, os.environ)
+        except MissingQueueError as missing:
+            raise NoQueueError(ExitCode.DATABASE, str(missing)) from missing
     async with open_application(settings) as application:
         return await action(application)
 
@@ -85,26 +87,9 @@ async def without_queue(settings: Settings) -> AsyncIterator[Settings]:
         yield settings.model_copy(update={"database_url": url, "database_migrate": True})
 
 
-async def require_queue(settings: Settings) -> None:
-    """Raises: NoQueueError: there is none at the place that the settings name."""
-    found = await queue_state(settings.database_url.get_secret_value())
-    if not found.has_queue:
-        raise NoQueueError(
-            ExitCode.DATABASE, f"no queue at {found.location} ({_source(settings)}); nothing was created"
-        )
-
-
 def operator() -> str:
     """The name under which the audit log records what a command does."""
     return actor_name("cli", _user())
-
-
-def _source(settings: Settings) -> str:
-    if os.environ.get(_URL):
-        return f"from {_URL}"
-    if "database_url" in settings.model_fields_set:
-        return "from the settings file"
-    return f"the default; {_URL} names another"
 
 
 def _user() -> str:

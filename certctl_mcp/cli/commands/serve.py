@@ -58,7 +58,8 @@ def serve(config: Path | None, chosen: ServeOptions) -> int:
     """
     on_terminal = os.isatty(0)
     with command_failures():
-        settings = load_settings(config, os.environ, **chosen.settings())
+        load = partial(load_settings, config, os.environ, **chosen.settings())
+        settings = load()
         if on_terminal:
             print(_WAITING, file=sys.stderr)
         # Imported last: it takes most of a second, and wrong settings are reported at once.
@@ -66,6 +67,6 @@ def serve(config: Path | None, chosen: ServeOptions) -> int:
         from certctl_mcp.mcp_server.stdio import serve_stdio
 
         start_log(settings, os.environ, config)
-        server = build_server(settings)
+        server = build_server(settings, load=load)
         reason = anyio.run(partial(serve_stdio, server, end_within=settings.shutdown_grace + _CLEAN_UP))
     return exit_code_after(reason, on_terminal=on_terminal)

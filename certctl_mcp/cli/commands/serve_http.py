@@ -1,6 +1,7 @@
 """`serve`: the server, on stdio as without a command, or over HTTP."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -32,8 +33,9 @@ def serve(
 ) -> int:
     """Serve MCP, and with --http also REST, metrics and the page, with the retry loop beside it.
 
-    Until SIGTERM or Ctrl-C; requests and attempts in progress then have the grace time to finish. It listens
-    beyond loopback only if keys are configured (CERTCTL_API_KEYS_NAMED).
+    Until SIGTERM or Ctrl-C; requests and attempts in progress then have the grace time to finish. With --http
+    SIGHUP reloads the settings. It listens beyond loopback only if keys are configured
+    (CERTCTL_API_KEYS_NAMED).
     """
     from certctl_mcp.cli.commands import serve as stdio
 
@@ -54,11 +56,12 @@ def serve(
 
     on_terminal = os.isatty(0)
     with command_failures():
-        settings = load_settings(config, os.environ, http=options, **chosen.settings())
+        load = partial(load_settings, config, os.environ, http=options, **chosen.settings())
+        settings = load()
         require_keys_beyond_loopback(settings.http)
         # Imported last: it takes a second or two, and wrong settings are reported at once.
         from certctl_mcp.http.serving import serve_http
 
         start_log(settings, os.environ, config)
-        reason = run(serve_http, settings)
+        reason = run(serve_http, settings, load)
     return exit_code_after(reason, on_terminal=on_terminal)

@@ -1,10 +1,13 @@
 """A test message over a channel, with an entry in the audit log where there is a queue."""
 
-from certctl_mcp.cli.commands.running import NoQueueError, operator, require_queue, without_queue
+import os
+
+from certctl_mcp.cli.commands.running import operator, without_queue
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.delivery.channel_probe import TYPE, TrialResult
 from certctl_mcp.runtime.application import open_application
-from storage.errors import DatabaseReadOnlyError
+from certctl_mcp.runtime.existing_queue import require_queue
+from storage.errors import DatabaseReadOnlyError, MissingQueueError
 
 
 async def send_trial(settings: Settings, channel: str, recipient: str, *, type: str = TYPE) -> TrialResult:
@@ -17,8 +20,8 @@ async def send_trial(settings: Settings, channel: str, recipient: str, *, type: 
     """
     settings = settings.model_copy(update={"database_migrate": False})
     try:
-        await require_queue(settings)
-    except NoQueueError:
+        await require_queue(settings, os.environ)
+    except MissingQueueError:
         async with without_queue(settings) as elsewhere, open_application(elsewhere) as application:
             return await application.notifications.send_test(channel, recipient, type=type)
     async with open_application(settings) as application:

@@ -1,6 +1,7 @@
 """`worker`: deliver, and nothing else."""
 
 import os
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -23,7 +24,8 @@ def worker(
 ) -> int:
     """Deliver what is due, until SIGTERM or Ctrl-C. For systemd or a container.
 
-    Attempts in progress then have the grace time to finish; a second signal ends at once. Logs go to stderr.
+    Attempts in progress then have the grace time to finish; a second signal ends at once. SIGHUP reloads the
+    settings. Logs go to stderr.
     Metrics need a key if keys are configured, as over HTTP; without keys they are served on loopback only.
     """
     if metrics_host is not None and metrics_port is None:
@@ -39,12 +41,13 @@ def worker(
         options: dict[str, object] = {} if metrics_port is None else {"http": given}
         if no_migrate:
             options["database_migrate"] = False
-        settings = load_settings(config, os.environ, **options)
+        load = partial(load_settings, config, os.environ, **options)
+        settings = load()
         if metrics_port is not None:
             require_keys_beyond_loopback(settings.http)
         # Imported last: it takes a second, and wrong settings are reported at once.
         from certctl_mcp.cli.worker import run_worker
 
         start_log(settings, os.environ, config)
-        reason = run(run_worker, settings, metrics_port is not None)
+        reason = run(run_worker, settings, load, metrics_port is not None)
     return exit_code_after(reason, on_terminal=os.isatty(0))

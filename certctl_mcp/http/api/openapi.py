@@ -1,11 +1,12 @@
 """The OpenAPI document, completed with what FastAPI can't know: error responses, keys and channel names."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from certctl_mcp.config.settings import Settings
 from certctl_mcp.http.problem_details import MEDIA_TYPE, Problem
 
 _ALWAYS = {
@@ -31,12 +32,17 @@ Document = dict[str, Any]
 """JSON in the shape that the OpenAPI specification defines."""
 
 
-def customize_openapi(app: FastAPI, channels: Sequence[str], *, with_keys: bool) -> None:
-    """Add the error responses of each operation and the configured channels to the document of `app`."""
+def customize_openapi(app: FastAPI, settings: Callable[[], Settings]) -> None:
+    """Add the error responses of each operation and the configured channels to the document of `app`.
+
+    `settings` returns those in effect. Where they change, `openapi_schema` has to be set to None.
+    """
 
     def openapi() -> Document:
         if app.openapi_schema is None:
-            app.openapi_schema = _completed(app, channels, with_keys)
+            current = settings()
+            channels = tuple(current.named_channels)
+            app.openapi_schema = _completed(app, channels, current.http.authenticates)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -55,8 +55,12 @@ class BrowserSessions:
     """Issues and verifies the cookies of browsers."""
 
     def __init__(self, keys: Sequence[ApiKey], clock: Clock) -> None:
-        self._signers = [_Signer(key) for key in keys]
         self._clock = clock
+        self.accept(keys)
+
+    def accept(self, keys: Sequence[ApiKey]) -> None:
+        """Accept the cookies of these keys, and no others, from here on."""
+        self._signers = [_Signer(key) for key in keys]
 
     def issue(self, key: str) -> str | None:
         """A cookie's value for whoever has this API key; None if there is no such key."""

@@ -21,26 +21,29 @@ from certctl_mcp.http.monitoring.requests import RequestMetrics
 from certctl_mcp.http.monitoring.snapshots import Snapshots, metrics_response
 from certctl_mcp.http.origins import OriginCheck
 from certctl_mcp.http.problem_details import http_error_response
+from certctl_mcp.http.replaceable import Replaceable
 from certctl_mcp.http.web_server import WebServer, listening, silence_libraries, tls_of, url_of
 from certctl_mcp.runtime.application import Application
+from certctl_mcp.runtime.succession import Succession
 from storage.clock import utc_now
 
 logger = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def serve_metrics(application: Application) -> AsyncIterator[None]:
+async def serve_metrics(succession: Succession) -> AsyncIterator["WorkerMetrics"]:
     """Serve metrics until the context exits.
 
     Raises:
         SettingsError: it can't listen where the settings say, or must not.
     """
-    settings = application.settings
+    settings = succession.application.settings
     require_keys_beyond_loopback(settings.http)
     silence_libraries()
     tls = tls_of(settings.http)
     with listening(settings.http) as listener:
-        web = WebServer(_app(application, settings.http), settings, tls)
+        metrics = WorkerMetrics(succession, settings.http)
+        web = WebServer(metrics.app, settings, tls)
         async with anyio.create_task_group() as serving, anyio.create_task_group() as watching:
             if tls is not None:
                 watching.start_soon(tls.watch)
@@ -48,19 +51,34 @@ async def serve_metrics(application: Application) -> AsyncIterator[None]:
             warn_of_weak_keys(settings.http)
             logger.info("metrics at %s/metrics", url_of(listener, settings.http))
             try:
-                yield
+                yield metrics
             finally:
                 web.should_exit = True
                 watching.cancel_scope.cancel()
 
 
-def _app(application: Application, http: HttpSettings) -> ASGIApp:
-    async def opened() -> Application:
-        return application
+class WorkerMetrics:
+    """The ASGI application, which serves whoever has a key."""
 
-    requests = RequestMetrics()
-    snapshots = Snapshots(opened, requests, utc_now)
+    def __init__(self, succession: Succession, http: HttpSettings) -> None:
+        self._succession = succession
+        self._requests = RequestMetrics()
+        self._metrics = _metrics(Snapshots(self._application, self._requests, utc_now))
+        self.app = Replaceable(self._guarded(http))
 
+    def reload(self, http: HttpSettings) -> None:
+        """Let in who has a key by these settings."""
+        self.app.app = self._guarded(http)
+
+    async def _application(self) -> Application:
+        return self._succession.application
+
+    def _guarded(self, http: HttpSettings) -> ASGIApp:
+        guarded = Authentication(self._metrics, Keys(http.keys), protected_resource(http))
+        return AccessLog(OriginCheck(guarded, http), self._requests.observe)
+
+
+def _metrics(snapshots: Snapshots) -> ASGIApp:
     async def get_metrics(request: Request) -> Response:
         return await metrics_response(snapshots, request.headers.get("accept", ""))
 
@@ -70,5 +88,4 @@ def _app(application: Application, http: HttpSettings) -> ASGIApp:
         exception_handlers={HTTPException: http_error_response},
     )
     app.router.redirect_slashes = False
-    guarded = Authentication(app, Keys(http.keys), protected_resource(http))
-    return AccessLog(OriginCheck(guarded, http), requests.observe)
+    return app

@@ -17,7 +17,7 @@ from storage.clock import Clock, utc_now
 from storage.engine.backend import OpenBackend
 from storage.engine.sqlite.connections import reading_engine, writing_engine
 from storage.engine.sqlite.data_version import PolledChanges
-from storage.engine.sqlite.database_file import DatabaseFile
+from storage.engine.sqlite.database_file import DatabaseFile, expect_reachable
 from storage.engine.sqlite.transactions import Transactions
 from storage.errors import StorageError
 from storage.read_only import ReadOnly
@@ -93,6 +93,7 @@ async def schema_state(path: Path) -> SchemaState:
 
 
 def _schema_state(path: Path) -> SchemaState:
+    expect_reachable(path)
     engine = create_engine(URL.create("sqlite", database=str(path) if path.exists() else None))
     try:
         with engine.connect() as connection:

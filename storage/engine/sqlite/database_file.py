@@ -9,7 +9,7 @@ import os
 from enum import Enum, auto
 from pathlib import Path
 
-from storage.platform import disk_space, locked_directory
+from storage.platform import disk_space, locked_directory, other_owner_of
 
 LOW_ROOM = 16 << 20
 """With less free space in bytes, the write-ahead log is kept short: it must not fill the disk."""
@@ -53,6 +53,7 @@ class DatabaseFile:
         Raises: OSError: it can't be there, or this user may not write it.
         """
         path = self.path
+        expect_reachable(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
@@ -64,9 +65,9 @@ class DatabaseFile:
                         self._side_file(suffix).unlink(missing_ok=True)
                     # Alerts name people and hosts: only the owner may read the file.
                     path.touch(mode=0o600)
-        if not os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+        if not _may(os.W_OK, path):
             # SQLite would open it for reading, and refuse the first write.
-            raise PermissionError(errno.EACCES, "this user may not write it", str(path))
+            raise _forbidden("this user may not write it", path)
 
     def adopt(self) -> None:
         """Use the file that is at the path now; all connections to the one before must be closed.
@@ -115,6 +116,27 @@ class DatabaseFile:
 
     def _side_file(self, suffix: str) -> Path:
         return self.path.with_name(self.path.name + suffix)
+
+
+def expect_reachable(path: Path) -> None:
+    """Raises: PermissionError: this user may not read the file, or not even see whether it is there."""
+    try:
+        there = path.exists()
+    except PermissionError:
+        raise _forbidden("this user may not enter its directory", path) from None
+    if there and not _may(os.R_OK, path):
+        raise _forbidden("this user may not read it", path)
+
+
+def _may(what: int, path: Path) -> bool:
+    return os.access(path, what, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _forbidden(reason: str, path: Path) -> PermissionError:
+    owner = other_owner_of(path)
+    if owner is not None:
+        reason = f"{reason}; it belongs to {owner}, so run this as that user: sudo -u {owner} ..."
+    return PermissionError(errno.EACCES, reason, str(path))
 
 
 def _identity(path: Path) -> Identity | None:

@@ -126,7 +126,7 @@ async def test_a_client_that_reconnects_gets_a_stream_though_no_events_are_kept(
 
                 async def end() -> None:
                     await anyio.sleep(0.1)
-                    served.server.state.shutting_down.set()
+                    served.server.state.streams.end()
 
                 tasks.start_soon(end)
                 stream = await client.get("/mcp", headers=headers)

@@ -1,5 +1,7 @@
 """How the server introduces itself, in each revision of the protocol."""
 
+import logging
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -41,6 +43,26 @@ async def test_it_answers_without_a_database_and_tells_what_is_missing(
         assert (
             content.text == "The database can't be used now. Nothing was changed; the server's log says why."
         )
+
+
+async def test_calls_are_logged_by_tool_and_those_that_only_read_at_debug_level(
+    connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "certctl_mcp.mcp_server.server")
+    async with connect("legacy") as client:
+        await client.call_tool("list_channels", {})
+        await client.call_tool("get_notification", {"id": "notif-absent"})
+        new = {"type": "Revocation", "channel": "Webhook", "message": "it is revoked"}
+        await client.call_tool("send_notification", new)
+        await client.call_tool("no_such_tool", {})
+    lines = [(r.levelname, re.sub(r" in \S+ s,", ",", r.getMessage())) for r in caplog.records]
+    caller = "called by stdio:mcp 0.1.0"
+    assert [line for line in lines if "called by" in line[1]] == [
+        ("DEBUG", f"list_channels was answered, {caller}"),
+        ("INFO", f"get_notification was refused, {caller}"),
+        ("INFO", f"send_notification was answered, {caller}"),
+        ("INFO", f"unknown was refused, {caller}"),
+    ]
 
 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])

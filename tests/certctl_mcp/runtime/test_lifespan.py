@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import anyio
 import pytest
@@ -13,7 +14,8 @@ from certctl_mcp.config.errors import SettingsError
 from certctl_mcp.config.settings import Settings, load_settings
 from certctl_mcp.runtime.application import Application, open_application
 from certctl_mcp.runtime.lifespan import opening
-from storage.errors import StorageError
+from storage.errors import MissingQueueError, StorageError
+from storage.maintenance.queue_state import queue_state
 from storage.models import Attempt
 from tests.builders import new_notification
 
@@ -119,6 +121,16 @@ async def test_a_database_that_comes_back_is_opened_without_being_asked(settings
         fragile.broken = False
         with anyio.fail_after(20):
             await fragile.opened.wait()
+
+
+async def test_a_read_only_server_creates_no_queue(tmp_path: Path, empty_database: str) -> None:
+    for url in (f"sqlite:///{tmp_path}/data/queue.db", empty_database):
+        settings = load_settings(None, {"CERTCTL_DATABASE_URL": url}, read_only=True)
+        with pytest.raises(MissingQueueError, match=r"no queue at .*; nothing was created"):
+            async with opening(settings):
+                await anyio.sleep_forever()
+    assert not (tmp_path / "data").exists()
+    assert not (await queue_state(empty_database)).has_queue
 
 
 async def test_a_channel_that_can_not_be_built_ends_the_server(settings: Settings) -> None:

@@ -2,17 +2,19 @@
 
 import asyncio
 import logging
-from contextlib import ExitStack
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import anyio
 import pytest
 
-from certctl_mcp.config.settings import load_settings
+from certctl_mcp.config.settings import Settings, load_settings
 from certctl_mcp.runtime import wait_for_database
+from certctl_mcp.runtime.application import Application, open_application
 from certctl_mcp.runtime.wait_for_database import open_application_once_reachable
-from storage.errors import StorageError
+from storage.errors import DiskFullError, StorageError
 from tests.line import Line
 from tests.storage.foreign import locked
 
@@ -70,6 +72,25 @@ async def test_it_waits_for_a_file_that_is_locked(
         warned(monkeypatch, 2, lock)
         async with open_application_once_reachable(settings, anyio.Event()) as application:
             assert application is not None
+
+
+async def test_it_waits_for_room_on_the_disk(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = 0
+
+    @asynccontextmanager
+    async def full_at_first(settings: Settings) -> AsyncIterator[Application]:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            raise DiskFullError("the disk is full")
+        async with open_application(settings) as application:
+            yield application
+
+    monkeypatch.setattr(wait_for_database, "open_application", full_at_first)
+    settings = load_settings(None, {"CERTCTL_DATABASE_URL": database_url})
+    async with open_application_once_reachable(settings, anyio.Event()) as application:
+        assert application is not None
+    assert tries == 3
 
 
 async def test_it_stops_waiting_when_it_is_to_end(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,9 +131,21 @@ def test_a_file_without_the_right_to_write_it_is_refused_at_once(anyone_s_direct
     anyone_s_directory.chmod(0o777)
     with without_privileges():
         message = refusal(path, DatabaseReadOnlyError)
-    assert "this user may not write it" in message
+    assert ("may not write it" if mode else "may not read it") in message
+    if os.geteuid() == 0:
+        assert message.endswith("it belongs to root, so run this as that user: sudo -u root ...")
     path.chmod(0o644)
     assert integrity(path) == "ok"
+
+
+def test_a_directory_that_this_user_may_not_enter_is_refused_with_its_owner(anyone_s_directory: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can make one of another user")
+    path = filled(anyone_s_directory / "notifications.db", rows=1)
+    anyone_s_directory.chmod(0o700)
+    with without_privileges():
+        message = refusal(path, DatabaseReadOnlyError)
+    assert "this user may not enter its directory; it belongs to root" in message
 
 
 def test_a_directory_without_the_right_to_write_there_is_refused(anyone_s_directory: Path) -> None:

@@ -1,6 +1,7 @@
 """What commands may do to the database: those that read create nothing and migrate nothing."""
 
 import json
+import re
 import sqlite3
 from pathlib import Path
 
@@ -16,6 +17,8 @@ READING = (
     ["summary"],
     ["requeue", "--status", "dead", "--dry-run"],
 )
+READING_ON = (["diagnose"], ["report"], ["audit"], ["watch"])
+"""What also reads, and prints something else each time or without end."""
 CHANGING = (
     ["requeue", "notif-1"],
     ["requeue", "--status", "dead", "--yes"],
@@ -24,14 +27,30 @@ CHANGING = (
 )
 
 
-@pytest.mark.parametrize("arguments", [*READING, *CHANGING])
-def test_a_mistyped_database_is_no_empty_queue(command_line: CommandLine, arguments: list[str]) -> None:
+@pytest.mark.parametrize("arguments", [*READING, *READING_ON, *CHANGING])
+def test_a_mistyped_database_is_no_empty_queue(
+    command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    mistyped = command_line.database.parent / "data" / "notification.db"
+    monkeypatch.setenv("CERTCTL_DATABASE_URL", f"sqlite:///{mistyped}")
     code, out, err = command_line(*arguments)
     assert (code, out) == (3, "")
-    assert err == (
-        f"certctl-mcp: no queue at {command_line.database} (from CERTCTL_DATABASE_URL); nothing was created\n"
-    )
-    assert not command_line.database.exists()
+    assert err == f"certctl-mcp: no queue at {mistyped} (from CERTCTL_DATABASE_URL); nothing was created\n"
+    assert not mistyped.parent.exists()
+
+
+@pytest.mark.postgresql
+def test_a_database_without_our_tables_is_no_queue_and_stays_without(
+    command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, empty_database: str
+) -> None:
+    monkeypatch.setenv("CERTCTL_DATABASE_URL", empty_database)
+    for arguments in (["list"], ["summary"]):
+        code, out, err = command_line(*arguments)
+        assert (code, out) == (3, "")
+        assert re.fullmatch(
+            r"certctl-mcp: no queue at postgresql://\S+ \(from CERTCTL_DATABASE_URL\); nothing was created\n",
+            err,
+        )
 
 
 def test_where_the_place_comes_from_is_said(
@@ -41,6 +60,11 @@ def test_where_the_place_comes_from_is_said(
     file = tmp_path / "settings.toml"
     file.write_text(f'database_url = "sqlite:///{tmp_path}/other.db"\n')
     assert "other.db (from the settings file)" in command_line("list", "--config", str(file)).err
+    url = tmp_path / "url"
+    url.write_text(f"sqlite:///{tmp_path}/third.db")
+    monkeypatch.setenv("CERTCTL_DATABASE_URL_FILE", str(url))
+    assert "third.db (from CERTCTL_DATABASE_URL_FILE)" in command_line("list").err
+    monkeypatch.delenv("CERTCTL_DATABASE_URL_FILE")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert "(the default; CERTCTL_DATABASE_URL names another)" in command_line("list").err
 
@@ -52,9 +76,10 @@ def test_an_empty_file_is_no_queue_either(command_line: CommandLine) -> None:
 
 
 def test_channels_are_listed_before_there_is_a_queue(command_line: CommandLine) -> None:
-    code, out, _ = command_line("channels")
-    assert code == 0
+    code, out, err = command_line("channels")
+    assert code == 3
     assert "nothing attempted in the last 24 hours" in out
+    assert err.startswith(f"certctl-mcp: no queue at {command_line.database} (from CERTCTL_DATABASE_URL)")
     assert not command_line.database.exists()
 
 

@@ -1,0 +1,59 @@
+"""The application that a process uses, and its replacement by one with other settings.
+
+Both are open for a while: the new one registers its channels and claims before the old one stops, and the
+attempts of the old one end by themselves. They share the database, as any two processes may.
+"""
+
+from typing import TYPE_CHECKING
+
+from anyio.abc import TaskGroup
+
+from certctl_mcp.config.errors import SettingsError
+from certctl_mcp.config.settings import Settings
+from certctl_mcp.services.errors import DeliveriesOffError
+
+if TYPE_CHECKING:
+    from certctl_mcp.runtime.application import Application
+
+
+class Succession:
+    """Begins with `application`, which delivers once `start` was called, until `stop`."""
+
+    def __init__(self, application: "Application") -> None:
+        self.application = application
+        self._tasks: TaskGroup | None = None
+        self._stopped = False
+
+    def start(self, tasks: TaskGroup) -> None:
+        """Deliver in these tasks."""
+        self._tasks = tasks
+        self._deliver(self.application)
+
+    async def replace(self, settings: Settings, *, must_deliver: bool = False) -> None:
+        """Use an application with these settings from here on.
+
+        `must_deliver`: one that would deliver nothing is refused.
+
+        Raises:
+            SettingsError, StorageError: it can't be opened, and the old one stays.
+        """
+        old = self.application
+        assert old.successor is not None
+        new = await old.successor(settings)
+        if must_deliver and new.limitation is not None:
+            new.retired.set()
+            raise SettingsError([str(DeliveriesOffError(new.limitation))])
+        self._deliver(new)
+        self.application = new
+        old.retired.set()
+        if self._stopped:
+            new.retry_loop.stop()
+
+    def stop(self) -> None:
+        """Claim nothing more."""
+        self._stopped = True
+        self.application.retry_loop.stop()
+
+    def _deliver(self, application: "Application") -> None:
+        if self._tasks is not None and application.delivers:
+            self._tasks.start_soon(application.deliver)
