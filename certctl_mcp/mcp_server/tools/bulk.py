@@ -80,7 +80,7 @@ async def requeue_notifications(
     wanted: SelectionArguments,
     confirmation: Token = None,
 ) -> Annotated[CallToolResult, Outcome]:
-    """Put many dead, failed or undelivered notifications back in the queue; every given filter must hold.
+    """Requeue many dead, failed or undelivered notifications; every given filter must hold.
 
     status defaults to dead, with ids to any; sent means undelivered. Without confirmation it
     only previews, unless the user was asked.

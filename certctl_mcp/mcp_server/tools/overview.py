@@ -100,7 +100,7 @@ _FIELDS_OF = {
 
 
 async def dashboard_summary(ctx: ToolContext) -> Annotated[CallToolResult, DashboardSummary]:
-    """Counts of certificates, agents, jobs and notifications at this moment: a first look.
+    """Counts of certificates, agents, jobs and notifications now: a first look.
 
     Counts that could not be read are missing; `unreadable` names them. For the notifications themselves use
     list_notifications.

@@ -113,9 +113,9 @@ async def send_test_notification(
 
 
 async def requeue_notification(ctx: ToolContext, id: NotificationId) -> Annotated[CallToolResult, Changed]:
-    """Put a dead, failed or undelivered notification back in the queue, with no failed attempts counted.
+    """Put a dead, failed or undelivered notification back in the queue, with no failures counted.
 
-    Do it once the cause is fixed. The answer says who attempts it, and when. Other states are refused.
+    Do it once the cause is fixed. The answer says who attempts it, and when.
     """
     application = await ctx.request_context.lifespan_context.application()
     requeued = await application.notifications.requeue_notification(id, actor=actor_of(ctx))
