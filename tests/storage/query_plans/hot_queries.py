@@ -1,4 +1,4 @@
-"""What is asked of the repository often, or by somebody who waits, and the indexes that are to answer it."""
+"""Frequent or interactive queries of the repository, and the indexes that each is to use."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
@@ -43,7 +43,7 @@ async def claim_suspects(queue: Queue) -> None:
 
 
 async def claim_beside_closed_channels(queue: Queue) -> None:
-    """All but one channel wait, whose notifications are most of what is due."""
+    """All channels but one are closed, and most of the backlog is theirs."""
     await close(queue, CHANNELS - {"Slack"})
     claims = await queue.claim_due(channels=CHANNELS, slots=20, room=Room(10), rules={})
     assert {claim.notification.channel for claim in claims} == {"Slack"}
@@ -78,13 +78,13 @@ def transition(name: str, notification_id: str) -> Operation:
     return lambda queue: getattr(queue.repository, name)(notification_id)
 
 
-def of_many(name: str, **arguments: object) -> Operation:
+def bulk(name: str, **arguments: object) -> Operation:
     ids = [f"notif-{number:08}" for number in range(1005, 1025)]
     return lambda queue: getattr(queue.repository, name)(ids, **arguments)
 
 
 def expired(kind: Retained) -> Operation:
-    """Before anything was accepted: the other queries need their rows."""
+    """Deletes nothing, because the other queries need their rows."""
     long_ago = NOON - timedelta(days=10_000)
     return lambda queue: queue.repository.delete_expired(Expiry(kind, long_ago, RetentionRun("worker-1")))
 
@@ -105,10 +105,10 @@ CHANGES: dict[str, tuple[Operation, set[str]]] = {
     "release": (outcome("release"), DUE | {"primary key"}),
     "requeue": (transition("requeue", "notif-00000007"), {"events_lease", "primary key"}),
     "mark read": (transition("mark_read", "notif-00000008"), {"events_lease", "primary key"}),
-    "requeue many": (of_many("requeue_all"), {"events_lease", "primary key"}),
-    "mark many read": (of_many("mark_all_read"), {"events_lease", "primary key"}),
+    "requeue many": (bulk("requeue_all"), {"events_lease", "primary key"}),
+    "mark many read": (bulk("mark_all_read"), {"events_lease", "primary key"}),
     "purge": (
-        of_many("purge_all", statuses=[NotificationStatus.SENT], created_until=NOON),
+        bulk("purge_all", statuses=[NotificationStatus.SENT], created_until=NOON),
         {"events_lease", "primary key"},
     ),
     "retention of sent": (expired(Retained.SENT), {"events_newest_by_status"}),
@@ -120,7 +120,7 @@ CHANGES: dict[str, tuple[Operation, set[str]]] = {
     ),
     "retention of audit": (expired(Retained.AUDIT), {"primary key"}),
 }
-QUESTIONS: dict[str, tuple[Operation, set[str]]] = {
+READS: dict[str, tuple[Operation, set[str]]] = {
     "one": (lambda queue: queue.repository.get("notif-00000009"), {"primary key"}),
     "its replacement": (lambda queue: queue.repository.replacement("notif-00000009"), {"events_origin"}),
     "its attempts": (lambda queue: queue.repository.attempts("notif-00000009"), {"primary key"}),
