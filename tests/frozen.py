@@ -1,6 +1,6 @@
-"""Imported last by the process that others are forked from: the garbage collector leaves alone what is there.
+"""Imported last by the process from which others are forked, to exclude its objects from garbage collection.
 
-It would look at everything in each of them, most of all at their end, and thereby copy it into each.
+Otherwise each child's collector would scan them, especially at exit, and so copy their memory pages.
 """
 
 import gc

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.postgresql
 def unsafe_server() -> Iterator[Server]:
     """Commits without waiting for the disk and writes its log as late as it can."""
     unsafe = {"synchronous_commit": "off", "wal_writer_delay": "10s", "wal_writer_flush_after": "1GB"}
-    with postgresql.skipped_where_there_is_none(), postgresql.serving(settings=unsafe) as server:
+    with postgresql.skip_if_unavailable(), postgresql.serving(settings=unsafe) as server:
         yield server
 
 

@@ -14,7 +14,7 @@ from storage.models import NotificationFilter, NotificationStatus
 from storage.repository import NotificationRepository
 from tests.builders import LEASE, TOOK, UNLIMITED, new_notification, next_due_at, request
 from tests.pgbouncer import pooled
-from tests.postgresql import skipped_where_there_is_none
+from tests.postgresql import skip_if_unavailable
 from tests.storage.foreign import insert_row
 
 MANY = 40
@@ -22,7 +22,7 @@ MANY = 40
 
 @pytest.fixture
 def pooled_url(empty_database: str) -> Iterator[str]:
-    with skipped_where_there_is_none(), pooled(empty_database) as url:
+    with skip_if_unavailable(), pooled(empty_database) as url:
         yield url
 
 
