@@ -1,7 +1,7 @@
-"""What does the one writer gain? Durable accepts by 32 callers in one process.
+"""The gain from group commit: durable accepts by 32 callers in one process.
 
-SQLite with synchronous FULL. The others are the same callers on the same libraries, each committing its
-rows one by one on a connection of its own, with immediate transactions and a busy timeout.
+SQLite with synchronous FULL. The comparison is the same number of callers with the same libraries, each of
+which commits its rows one by one on its own connection, with immediate transactions and a busy timeout.
 """
 
 from functools import partial

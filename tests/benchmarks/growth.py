@@ -1,7 +1,7 @@
-"""What does it cost that much is stored? The same few due, among ten thousand and up to ten million rows.
+"""The cost of a large history: the same number due among ten thousand and up to ten million rows.
 
-One worker on PostgreSQL. All else that is stored was sent, each with one attempt, and the size is that of the
-tables and their indexes.
+One worker on PostgreSQL. All other rows were sent with one attempt each. The size includes tables and
+indexes.
 """
 
 import asyncio

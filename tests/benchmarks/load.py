@@ -1,8 +1,8 @@
-"""How does the HTTP server bear many who look and act at once? Two hundred clients, while alerts come and go.
+"""The HTTP server under load: two hundred clients, while alerts are accepted and delivered.
 
-Each client reads pages of the dead letters and requeues one of every tenth page; alerts are created at a
-steady rate and delivered all the while. Answers other than what was asked for end the benchmark, but for a
-conflict: another client was faster. In the end every alert has been delivered.
+Each client reads pages of dead letters and requeues one from every tenth page, while alerts are created at a
+steady rate and delivered. Any error ends the benchmark except a conflict, which means that another client was
+faster. In the end every alert must have been delivered.
 """
 
 import asyncio
@@ -37,12 +37,12 @@ PATIENCE = 60
 
 @dataclass
 class Measured:
-    """Seconds that each request took, by what was asked."""
+    """Seconds that each request took, by kind of request."""
 
     took: dict[str, list[float]] = field(default_factory=lambda: {LISTS: [], REQUEUES: [], CREATES: []})
     conflicts: int = 0
 
-    async def ask(
+    async def request(
         self, session: ClientSession, what: str, method: str, path: str, body: dict[str, str] | None = None
     ) -> dict[str, object]:
         begun = time.perf_counter()
@@ -82,18 +82,18 @@ def run(scale: Scale, workspace: Workspace) -> list[Comparison]:
 
 
 async def _kept_alive(url: str, scale: Scale) -> dict[str, list[float]]:
-    """What `wrk` measures: each client asks again as soon as it is answered."""
+    """As `wrk` measures: each client sends its next request as soon as it has a response."""
     found: dict[str, list[float]] = {}
     for clients in scale.kept_alive:
         for what, path in (("health", "/health"), ("list", f"/api/v1/notifications?per_page={PAGE}")):
             async with _session(url, clients) as session:
                 ends = time.monotonic() + scale.kept_alive_seconds
-                counts = await asyncio.gather(*(_ask_until(session, path, ends) for _ in range(clients)))
+                counts = await asyncio.gather(*(_request_until(session, path, ends) for _ in range(clients)))
             found[f"{what}, {clients} clients"] = [sum(counts) / scale.kept_alive_seconds]
     return found
 
 
-async def _ask_until(session: ClientSession, path: str, ends: float) -> int:
+async def _request_until(session: ClientSession, path: str, ends: float) -> int:
     count = 0
     while time.monotonic() < ends:
         async with session.get(path) as answer:
@@ -114,38 +114,40 @@ async def _load(url: str, scale: Scale) -> tuple[Measured, float]:
                 tasks.create_task(_client(session, measured, ends, random.Random(number)))
             created = tasks.create_task(_create(session, measured, ends, scale.load_alerts_a_minute))
         seconds = time.monotonic() - begun
-        await _all_delivered(session, created.result())
+        await _wait_until_delivered(session, created.result())
     return measured, seconds
 
 
 async def _client(session: ClientSession, measured: Measured, ends: float, chance: random.Random) -> None:
-    # Not all in the same moment.
+    # So that they don't all start at the same moment.
     await asyncio.sleep(chance.random())
     while time.monotonic() < ends:
-        page = await measured.ask(session, LISTS, "GET", f"/api/v1/notifications?status=dead&per_page={PAGE}")
+        page = await measured.request(
+            session, LISTS, "GET", f"/api/v1/notifications?status=dead&per_page={PAGE}"
+        )
         rows = page["data"]
         assert isinstance(rows, list)
         if rows and chance.randrange(REQUEUE_ONE_IN) == 0:
             path = f"/api/v1/notifications/{chance.choice(rows)['id']}/requeue"
-            await measured.ask(session, REQUEUES, "POST", path)
+            await measured.request(session, REQUEUES, "POST", path)
         await asyncio.sleep(1)
 
 
 async def _create(session: ClientSession, measured: Measured, ends: float, a_minute: int) -> int:
-    """At a steady rate, however long an answer takes."""
+    """Create alerts at a steady rate, however long a response takes."""
     created, begun = 0, time.monotonic()
     async with asyncio.TaskGroup() as tasks:
         while time.monotonic() < ends:
-            tasks.create_task(measured.ask(session, CREATES, "POST", "/api/v1/notifications", ALERT))
+            tasks.create_task(measured.request(session, CREATES, "POST", "/api/v1/notifications", ALERT))
             created += 1
             await asyncio.sleep(max(0, begun + created * 60 / a_minute - time.monotonic()))
     return created
 
 
-async def _all_delivered(session: ClientSession, created: int) -> None:
+async def _wait_until_delivered(session: ClientSession, created: int) -> None:
     measured, ends = Measured(), time.monotonic() + PATIENCE
     path = "/api/v1/notifications?type=LoadTest&status=sent&per_page=1"
-    while (delivered := (await measured.ask(session, LISTS, "GET", path))["total"]) != created:
+    while (delivered := (await measured.request(session, LISTS, "GET", path))["total"]) != created:
         if time.monotonic() > ends:
             raise RuntimeError(f"{delivered} of {created} alerts were delivered")
         await asyncio.sleep(0.2)
@@ -160,7 +162,7 @@ async def _session(url: str, connections: int) -> AsyncIterator[ClientSession]:
 
 @contextmanager
 def _serving(command: Command) -> Iterator[str]:
-    """The URL of a server that is told to end, and waited for, when the context is left."""
+    """The URL of a server that is stopped when the context is left."""
     with subprocess.Popen(
         [sys.executable, *command.arguments],
         env=command.whole_environment,

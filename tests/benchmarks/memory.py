@@ -1,9 +1,8 @@
-"""How much memory does an idle server take, and how much more does sweeping a long queue take?
+"""The memory of an idle server, and its growth while sweeping a long queue.
 
-Idle: greeted, asked for its tools and, ours, for its summary, which it gives only when its database is open.
-Compared with a bare server of the SDK with one tool. Sweeping: the highest point of several sweeps of a
-thousand over a queue where all is due, above what the process had before; beside it the same over a queue
-that holds no more than is swept.
+Idle: after `initialize`, `tools/list` and, for ours, a summary, so that its database is open. Compared with a
+bare SDK server with one tool. Sweeping: the peak during several sweeps of a thousand notifications, above the
+memory before, with a long queue in which everything is due, and with a queue no longer than the sweeps.
 """
 
 import time
@@ -43,7 +42,7 @@ def _idle(scale: Scale, workspace: Workspace) -> Comparison:
 def _idle_server(command: Command, tool: str, settle_seconds: float) -> dict[str, float]:
     with serving(command) as server:
         server.initialize()
-        server.ask("tools/list", {})
+        server.request("tools/list", {})
         server.call(tool, {})
         time.sleep(settle_seconds)
         return {"resident": resident(server.pid)}

@@ -1,7 +1,6 @@
-"""How long does a host wait for the server? From its start to its first answer, to `initialize`.
+"""The time from starting the server to its response to `initialize`.
 
-Compared with a bare server of the SDK with one tool: on a large queue that exists, and on a database that is
-to be created first.
+Compared with a bare SDK server with one tool, on a large existing queue and on a database to be created.
 """
 
 import time

@@ -1,7 +1,7 @@
-"""What do more workers on one PostgreSQL gain? One, two and four processes empty a queue together.
+"""The gain from more workers on one PostgreSQL: one, two and four processes empty a queue together.
 
-All on one machine with the server and the receiver: on two processors, four workers show what contention
-costs, and not what four machines would deliver.
+All share one machine with the server and the receiver. On two processors, four workers show the cost of
+contention rather than the throughput of four machines.
 """
 
 import asyncio
