@@ -4,10 +4,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 Clock = Callable[[], datetime]
-"""Gives the present moment, with its time zone."""
+"""Returns the current time, with a time zone."""
 
 BEGINNING = datetime.min.replace(tzinfo=UTC)
-"""Everything is after it."""
+"""Earlier than any other time."""
 
 
 def utc_now() -> datetime:

@@ -62,7 +62,7 @@ class Bulk:
     created_until: datetime | None = None
     """For purging: only those accepted before this time."""
     beside_certctl: bool = False
-    """For purging: nothing by which certctl knows what it has alerted on."""
+    """For purging: keep notifications by which certctl remembers what it has alerted on."""
 
     def __post_init__(self) -> None:
         if len(self.ids) > LARGEST_BULK:

@@ -26,7 +26,7 @@ from storage.sql.dialects import has_status, no_later_within
 from storage.sql.distinct import distinct
 
 SUSPECT_AFTER = 3
-"""A notification abandoned this often may be what crashes its workers, so it is only attempted alone."""
+"""A notification abandoned this often may crash its workers, so it is only attempted in isolation."""
 
 _n = notification_events.c
 
@@ -66,7 +66,7 @@ def _rescued(channel: ColumnElement[str]) -> ColumnElement[bool]:
 
 
 def _since(due_at: ColumnElement[datetime]) -> ColumnElement[datetime]:
-    """The receiver's wish to wait concerns the whole channel, in which the notification keeps its place."""
+    """A requested wait concerns the whole channel, so the notification keeps its place in it."""
     return case((_n.wait_count > literal_column("0"), _n.created_at), else_=due_at)
 
 
@@ -95,8 +95,8 @@ WAITING_CHANNELS: Mapping[bool, CompoundSelect[str]] = {
     False: union(channels(PENDING), channels(FAILED)),
     True: union(channels(TAKEN_OVER)),
 }
-"""The channels with something that is due, or will be. By whether certctl delivers: then only what was taken
-over from it counts."""
+"""The channels with something that is due, or will be. By whether certctl delivers, in which case only what
+was taken over from it counts."""
 
 
 SUSPECTED: Mapping[bool, ColumnElement[bool]] = {

@@ -69,7 +69,7 @@ def missing(connection: Connection) -> Missing:
 
 
 def has_queue(connection: Connection) -> bool:
-    """Whether there is a table of notifications, whoever made it."""
+    """Whether there is a table of notifications, whichever program created it."""
     return inspect(connection).has_table(notification_events.name)
 
 

@@ -87,7 +87,7 @@ def _completed(table: Table, missing: Iterable[Column[Any]], schema: str) -> CTE
 
 def _absent(column: Column[Any]) -> ColumnElement[Any]:
     if column is notification_events.c.created_at:
-        # As the migration fills it; of what was never sent nobody knows when it was accepted.
+        # As the migration fills it; without a time of sending, the time of acceptance is unknown.
         return func.coalesce(named_column("sent_at", column.type), func.current_timestamp())
     default = getattr(column.server_default, "arg", None)
     return cast(null() if default is None else text(f"'{default}'"), column.type)

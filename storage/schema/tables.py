@@ -110,7 +110,7 @@ notification_channels = Table(
     "notification_channels",
     metadata,
     Column("channel", ShortText(255), primary_key=True),
-    # When the next attempt may begin, whatever a person says; null: at once.
+    # When the next attempt may begin, apart from a pause; null: at once.
     Column("opens_at", UtcDateTime),
     Column("full_at", UtcDateTime),
     Column("waits", Integer, nullable=False, server_default="0"),

@@ -106,7 +106,8 @@ class has_status(_Templated):  # noqa: N801
 
 
 class _WithinGroup(_Templated):
-    """Compares a time of one group with another time. The query must also ask for the group by itself.
+    """Compares a time of one group with another time. The query must also have a condition on the group
+    alone.
 
     PostgreSQL has two indexes on the time, and may choose the one without the group. It can't use that one
     for a comparison of the group and the time together.
@@ -162,8 +163,8 @@ def ahead(duration: timedelta) -> ColumnElement[str]:
 
 
 class beyond(_Templated):  # noqa: N801
-    """On SQLite, whether a time is later than another by more than the third argument, an interval in
-    SQLite's words. False on PostgreSQL, whose times all come from one clock."""
+    """On SQLite, whether a time is later than another by more than the third argument, an SQLite time
+    modifier. False on PostgreSQL, whose times all come from one clock."""
 
     inherit_cache = True
     on_sqlite = "{0} > strftime('%Y-%m-%dT%H:%M:%f', {1}, {2})"
@@ -171,7 +172,7 @@ class beyond(_Templated):  # noqa: N801
 
 
 class over(_Templated):  # noqa: N801
-    """A time has passed or, on SQLite, is `beyond` what can be true."""
+    """A time has passed or, on SQLite, is so far ahead (`beyond`) that it must be wrong."""
 
     inherit_cache = True
     on_sqlite = f"({{0}} <= {{1}} OR {beyond.on_sqlite})"
@@ -202,8 +203,8 @@ class starts_with(_Templated):  # noqa: N801
     inherit_cache = True
     # A range, because LIKE has wildcards and uses an index only under some conditions.
     on_sqlite = "({0} >= {1} AND {0} < {2})"
-    # In the order of a language, texts with the same start need not be neighbours. The planner evaluates
-    # the comparison of 'a' and 'B' in advance, and keeps only one side of the OR.
+    # With a linguistic collation, texts with the same start need not be neighbours. The planner evaluates the
+    # comparison of 'a' and 'B' in advance, and keeps only one side of the OR.
     on_postgresql = "(starts_with({0}, {1}) AND ('a' < 'B' OR ({0} >= {1} AND {0} < {2})))"
 
 
