@@ -15,8 +15,8 @@ from tests.compiled_statements import share_compiled_statements
 from tests.databases import parametrize_as_marked
 from tests.holding import Held
 from tests.line import SOON, Line, line_to
-from tests.memory import keep_files_in_memory
 from tests.postgresql import Server
+from tests.ram_disk import keep_files_in_memory
 from tests.scheduling import disable_reordering, sort_long_files_first, worker_count
 from tests.shared_postgresql import Databases, run_directory, shared_server
 

@@ -17,7 +17,7 @@ import asyncpg
 import pytest
 
 from storage.database import Database
-from tests.memory import MEMORY
+from tests.ram_disk import MEMORY
 
 _PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
 

@@ -29,7 +29,7 @@ processes.set_forkserver_preload(
         "certctl_mcp.mcp_server.stdio",
         "certctl_mcp.cli.worker",
         "tests.builders",
-        "tests.frozen",
+        "tests.gc_freeze",
     ]
 )
 

@@ -19,8 +19,8 @@ import asyncpg
 
 from storage.schema.migrations import VERSION_TABLE
 from tests import postgresql
-from tests.memory import MEMORY
 from tests.postgresql import Server
+from tests.ram_disk import MEMORY
 
 _CATALOGS = ("pg_class", "pg_attribute", "pg_index", "pg_trigger", "pg_proc", "pg_namespace", "pg_statistic")
 _MARK = " UNION ALL ".join(

@@ -19,10 +19,10 @@ from statistics import quantiles
 from aiohttp import ClientSession, TCPConnector
 
 from tests.benchmarks.comparison import Comparison
-from tests.benchmarks.large_queues import Life
 from tests.benchmarks.receiver import receiving
 from tests.benchmarks.scale import Scale
 from tests.benchmarks.servers import Command, ours
+from tests.benchmarks.sqlite_queues import Life
 from tests.benchmarks.workspace import Workspace
 
 KEY = "key-of-the-benchmark"

@@ -9,11 +9,11 @@ import time
 from functools import partial
 
 from tests.benchmarks.comparison import Comparison, Target
-from tests.benchmarks.large_queues import Life
 from tests.benchmarks.receiver import receiving
-from tests.benchmarks.resident import resident
+from tests.benchmarks.resident_memory import resident
 from tests.benchmarks.scale import Scale
 from tests.benchmarks.servers import BARE, Command, ours, serving
+from tests.benchmarks.sqlite_queues import Life
 from tests.benchmarks.turns import Turn, by_figure, in_fresh_process, take_turns
 from tests.benchmarks.workspace import Workspace
 

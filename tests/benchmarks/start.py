@@ -7,9 +7,9 @@ import time
 from functools import partial
 
 from tests.benchmarks.comparison import Comparison, Target
-from tests.benchmarks.large_queues import Life
 from tests.benchmarks.scale import Scale
 from tests.benchmarks.servers import BARE, Command, ours, serving
+from tests.benchmarks.sqlite_queues import Life
 from tests.benchmarks.turns import Turn, by_figure, take_turns
 from tests.benchmarks.workspace import Workspace
 

@@ -9,10 +9,10 @@ from functools import partial
 
 from tests.benchmarks.comparison import Comparison
 from tests.benchmarks.durable_server import database, serving
+from tests.benchmarks.postgresql_queues import add_due, fill
 from tests.benchmarks.receiver import receiving
 from tests.benchmarks.scale import Scale
-from tests.benchmarks.sharing import CONCURRENCY, emptied_by
-from tests.benchmarks.stored_rows import add_due, fill
+from tests.benchmarks.shared_queue import CONCURRENCY, emptied_by
 from tests.benchmarks.turns import Turn, by_figure, take_turns
 from tests.benchmarks.workspace import Workspace
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-from tests.benchmarks.large_queues import Life, fill
+from tests.benchmarks.sqlite_queues import Life, fill
 
 ROOT = Path(__file__).parents[2]
 

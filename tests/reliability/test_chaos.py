@@ -9,10 +9,10 @@ import pytest
 
 from tests.exploration import size
 from tests.reliability.chaos.checker import Pause, Record, violations
+from tests.reliability.chaos.database_state import Attempt, DatabaseState, Row
 from tests.reliability.chaos.receiver import Request
 from tests.reliability.chaos.run import run
 from tests.reliability.chaos.schedule import Behaviour, behaviour, schedule
-from tests.reliability.chaos.stored import Attempt, DatabaseState, Row
 
 SECONDS = size(short=5, long=300)
 

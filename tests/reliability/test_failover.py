@@ -18,9 +18,9 @@ from tests import postgresql
 from tests.builders import new_notification
 from tests.certctl_mcp.sending import PATIENCE, Acting, retry_loop, running
 from tests.line import SOON, reached
-from tests.memory import MEMORY
 from tests.postgresql import NoServerError, Server
-from tests.reliability.progress import wait_until_sent
+from tests.ram_disk import MEMORY
+from tests.reliability.waiting import wait_until_sent
 
 ALERTS = 100
 LOST_AT = 30

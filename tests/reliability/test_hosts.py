@@ -20,9 +20,9 @@ from tests.postgresql import SOCKET, Server, serving, skip_if_unavailable
 from tests.reliability.conftest import LEASE, short_lease_settings
 from tests.reliability.fleet import PATIENCE, READY, WORKER, Fleet
 from tests.reliability.network import DATABASE, Network, NoNetworkError, network
-from tests.reliability.progress import wait_until, wait_until_sent
 from tests.reliability.receiver import Arrival, Receiver, receiving
 from tests.reliability.test_shared_database import overlapping
+from tests.reliability.waiting import wait_until, wait_until_sent
 
 NOTIFICATIONS = 300
 PORT = 8080

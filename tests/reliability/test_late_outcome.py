@@ -10,8 +10,8 @@ from storage.models import NotificationStatus
 from storage.repository import NotificationRepository
 from tests.builders import new_notification
 from tests.reliability.fleet import WORKER, Fleet
-from tests.reliability.progress import wait_until, wait_until_sent
 from tests.reliability.receiver import Arrival, Receiver
+from tests.reliability.waiting import wait_until, wait_until_sent
 
 
 @pytest.mark.both_databases

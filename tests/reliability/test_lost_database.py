@@ -14,7 +14,7 @@ from tests.builders import new_notification
 from tests.certctl_mcp.sending import PATIENCE, Acting, Delivering, retry_loop, running
 from tests.holding import Held
 from tests.line import SOON, Line, reached
-from tests.reliability.progress import wait_until_sent
+from tests.reliability.waiting import wait_until_sent
 
 LEASE = timedelta(seconds=2)
 

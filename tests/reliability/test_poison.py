@@ -13,8 +13,8 @@ from storage.repository import NotificationRepository
 from tests.builders import new_notification
 from tests.processes import ROOT
 from tests.reliability.fleet import WORKER, Fleet
-from tests.reliability.progress import wait_until, wait_until_sent
 from tests.reliability.receiver import Receiver
+from tests.reliability.waiting import wait_until, wait_until_sent
 
 HARMLESS = 30
 STUCK = 2

@@ -13,8 +13,8 @@ from storage.repository import NotificationRepository
 from tests.builders import new_notification
 from tests.exploration import size
 from tests.reliability.fleet import READY, SERVER, WORKER, Fleet
-from tests.reliability.progress import wait_until_sent
 from tests.reliability.receiver import Arrival, Receiver
+from tests.reliability.waiting import wait_until_sent
 
 pytestmark = pytest.mark.both_databases
 

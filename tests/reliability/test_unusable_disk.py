@@ -8,8 +8,8 @@ from storage.database import Database
 from storage.repository import NotificationRepository
 from tests.builders import new_notification
 from tests.reliability.fleet import READY, WORKER, Fleet
-from tests.reliability.progress import wait_until_sent
 from tests.reliability.receiver import Receiver
+from tests.reliability.waiting import wait_until_sent
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux limits another process")

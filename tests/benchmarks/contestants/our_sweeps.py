@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from certctl_mcp.config.settings import load_settings
 from certctl_mcp.runtime.application import open_application
-from tests.benchmarks.resident import peak, reset_peak, resident
+from tests.benchmarks.resident_memory import peak, reset_peak, resident
 
 AT_MOST = timedelta(minutes=10)
 

@@ -18,7 +18,7 @@ from storage.repository import NotificationRepository
 from tests.builders import LEASE, NOON, UNLIMITED, Queue, SettableClock, new_notification, request
 from tests.certctl_mcp.sending import PATIENCE, Acting, Delivering, Hanging, retry_loop, running
 from tests.holding import Held
-from tests.reliability.progress import wait_until
+from tests.reliability.waiting import wait_until
 from tests.storage.foreign import locked
 
 ALERTS = 10

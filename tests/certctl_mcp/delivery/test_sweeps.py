@@ -16,7 +16,7 @@ from storage.operations.claim_request import ClaimRequest, Claims
 from storage.repository import NotificationRepository
 from tests.builders import Queue, SettableClock, new_notification
 from tests.certctl_mcp.sending import Delivering, Failing, Hanging, retry_loop, running
-from tests.reliability.progress import wait_until
+from tests.reliability.waiting import wait_until
 from tests.storage.foreign import locked
 
 pytestmark = pytest.mark.both_databases

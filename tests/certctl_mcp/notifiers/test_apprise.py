@@ -21,7 +21,7 @@ from apprise.manager_plugins import NotificationManager
 from certctl_mcp.config.destinations import AppriseDestination
 from certctl_mcp.notifiers.apprise import AppriseNotifier
 from tests.builders import notification
-from tests.certctl_mcp.notifiers.failing import assert_leaks_no_secret, failure_of
+from tests.certctl_mcp.notifiers.failure_checks import assert_leaks_no_secret, failure_of
 from tests.certctl_mcp.notifiers.receiver import Receiver, serve
 
 # Apprise imports it on Python versions that still have it.

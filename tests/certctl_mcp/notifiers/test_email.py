@@ -17,7 +17,7 @@ from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.services.diagnosis.classifying import classify
 from storage.models import Notification
 from tests.builders import NOON, SettableClock, notification
-from tests.certctl_mcp.notifiers.failing import failure_of
+from tests.certctl_mcp.notifiers.failure_checks import failure_of
 from tests.certctl_mcp.notifiers.relay import PASSWORD, USERNAME, Relay, relaying
 from tests.certctl_mcp.notifiers.scripted_server import FOREVER, serving, silence
 

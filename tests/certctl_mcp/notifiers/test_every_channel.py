@@ -15,7 +15,7 @@ from certctl_mcp.config.destinations import Channel, Destination
 from certctl_mcp.notifiers.registry import NotifierRegistry
 from tests.builders import notification
 from tests.certctl_mcp.notifiers.authority import Authority
-from tests.certctl_mcp.notifiers.failing import failure_of
+from tests.certctl_mcp.notifiers.failure_checks import failure_of
 from tests.certctl_mcp.notifiers.receiver import Receiver
 from tests.certctl_mcp.notifiers.relay import PASSWORD, USERNAME, Relay, relaying
 

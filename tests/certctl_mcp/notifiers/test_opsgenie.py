@@ -6,7 +6,7 @@ from certctl_mcp.config.destinations import OpsGenieDestination
 from certctl_mcp.notifiers.http_client import HttpClient
 from certctl_mcp.notifiers.opsgenie import OpsGenieNotifier
 from tests.builders import notification
-from tests.certctl_mcp.notifiers.failing import failure_of
+from tests.certctl_mcp.notifiers.failure_checks import failure_of
 from tests.certctl_mcp.notifiers.receiver import Receiver
 
 KEY = "eb243592-faa2-4ba2-a551-1afdf565c889"

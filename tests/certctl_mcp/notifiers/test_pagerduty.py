@@ -6,7 +6,7 @@ from certctl_mcp.config.destinations import PagerDutyDestination
 from certctl_mcp.notifiers.http_client import HttpClient
 from certctl_mcp.notifiers.pagerduty import PagerDutyNotifier
 from tests.builders import notification
-from tests.certctl_mcp.notifiers.failing import failure_of
+from tests.certctl_mcp.notifiers.failure_checks import failure_of
 from tests.certctl_mcp.notifiers.receiver import Receiver
 
 KEY = "R0123456789abcdefcorrecthorse"

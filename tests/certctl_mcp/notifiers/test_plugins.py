@@ -10,7 +10,7 @@ import pytest
 from certctl_mcp.config.destinations import PluginDestination
 from certctl_mcp.notifiers.plugins import PluginNotifier, UnusablePluginError, check_installed
 from tests.builders import notification
-from tests.certctl_mcp.notifiers.failing import assert_leaks_no_secret, failure_of
+from tests.certctl_mcp.notifiers.failure_checks import assert_leaks_no_secret, failure_of
 
 MODULE = """
 from datetime import timedelta

@@ -14,7 +14,7 @@ from certctl_mcp.notifiers.registry import NotifierRegistry
 from certctl_mcp.services.diagnosis.classifying import classify
 from certctl_mcp.services.diagnosis.kinds import REMEDIES
 from tests.builders import notification
-from tests.certctl_mcp.notifiers.failing import failure_of
+from tests.certctl_mcp.notifiers.failure_checks import failure_of
 from tests.certctl_mcp.notifiers.receiver import Receiver
 from tests.certctl_mcp.notifiers.relay import Relay, relaying
 

@@ -14,7 +14,7 @@ from certctl_mcp.notifiers.base import Notifier
 from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.notifiers.registry import NotifierRegistry
 from tests.builders import notification
-from tests.certctl_mcp.notifiers.failing import failure_of
+from tests.certctl_mcp.notifiers.failure_checks import failure_of
 from tests.certctl_mcp.notifiers.receiver import Receiver
 from tests.certctl_mcp.notifiers.scripted_server import serving, silence
 

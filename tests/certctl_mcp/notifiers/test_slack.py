@@ -6,7 +6,7 @@ from certctl_mcp.config.destinations import SlackDestination
 from certctl_mcp.notifiers.http_client import HttpClient
 from certctl_mcp.notifiers.slack import SlackNotifier
 from tests.builders import notification
-from tests.certctl_mcp.notifiers.failing import failure_of
+from tests.certctl_mcp.notifiers.failure_checks import failure_of
 from tests.certctl_mcp.notifiers.receiver import Receiver
 
 

@@ -6,7 +6,7 @@ from certctl_mcp.config.destinations import TeamsDestination
 from certctl_mcp.notifiers.http_client import HttpClient
 from certctl_mcp.notifiers.teams import TeamsNotifier
 from tests.builders import notification
-from tests.certctl_mcp.notifiers.failing import failure_of
+from tests.certctl_mcp.notifiers.failure_checks import failure_of
 from tests.certctl_mcp.notifiers.receiver import Receiver
 
 PATH = "workflows/0123456789abcdef0123456789abcdef/triggers/manual/paths/invoke?sp=%2Frun&sig=correct-Horse_1"

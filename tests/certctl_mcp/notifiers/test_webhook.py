@@ -18,7 +18,7 @@ from certctl_mcp.config.destinations import WebhookDestination
 from certctl_mcp.notifiers.http_client import HttpClient
 from certctl_mcp.notifiers.webhook import CertctlWebhookNotifier, WebhookNotifier
 from tests.builders import SettableClock, notification
-from tests.certctl_mcp.notifiers.failing import failure_of
+from tests.certctl_mcp.notifiers.failure_checks import failure_of
 from tests.certctl_mcp.notifiers.receiver import Receiver
 
 OLD = "whsec_" + base64.b64encode(b"the old one, of 24 bytes").decode()

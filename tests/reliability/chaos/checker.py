@@ -6,9 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from tests.reliability.chaos.database_state import Attempt, DatabaseState, Row
 from tests.reliability.chaos.receiver import Request
 from tests.reliability.chaos.schedule import Behaviour
-from tests.reliability.chaos.stored import Attempt, DatabaseState, Row
 
 MAX_ATTEMPTS = 5
 MAX_ABANDONED = 10

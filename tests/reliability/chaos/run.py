@@ -15,13 +15,13 @@ from storage.models import NotificationStatus
 from storage.repository import NotificationRepository
 from tests.builders import new_notification
 from tests.reliability.chaos.checker import Pause, Record, summary, violations
+from tests.reliability.chaos.database_state import read_state
 from tests.reliability.chaos.locks import lock
 from tests.reliability.chaos.processes import CHANNELS, SETTINGS, WITH_CLOCK, launches, set_clock
 from tests.reliability.chaos.receiver import Receivers, receiving
 from tests.reliability.chaos.schedule import Behaviour, Event, Fault, schedule
-from tests.reliability.chaos.stored import read_state
 from tests.reliability.fleet import Fleet, Member
-from tests.reliability.progress import wait_until
+from tests.reliability.waiting import wait_until
 
 BETWEEN_ACCEPTS = 0.04
 SETTLING = 60.0

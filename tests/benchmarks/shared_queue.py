@@ -10,7 +10,7 @@ from statistics import median
 from tests.benchmarks.receiver import received, wait_until_received
 from tests.benchmarks.workspace import ROOT
 
-_PROGRAM = "tests.benchmarks.contestants.our_share"
+_PROGRAM = "tests.benchmarks.contestants.our_worker"
 CONCURRENCY = 50
 """The concurrency of each worker."""
 

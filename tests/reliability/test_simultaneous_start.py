@@ -16,9 +16,8 @@ PROCESSES = size(short=40, long=200)
 
 @pytest.mark.sqlite
 async def test_every_process_can_open_the_database_and_accept(database_url: str) -> None:
-    program = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.reliability.crowd", database_url, str(PROCESSES), stdout=PIPE
-    )
+    command = (sys.executable, "-m", "tests.reliability.simultaneous_start", database_url, str(PROCESSES))
+    program = await asyncio.create_subprocess_exec(*command, stdout=PIPE)
     output, _ = await program.communicate()
     assert output.decode() == ""
     async with Database.open(database_url) as database:
