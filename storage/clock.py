@@ -1,4 +1,4 @@
-"""The clock, passed in wherever time decides something, so that a test can let a day of backoff pass."""
+"""The clock, injected wherever time matters, so that a test can let a day of backoff pass."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validato
 
 
 class NotificationStatus(StrEnum):
-    """Where a notification stands. `pending` and `failed` are still to be delivered; the others are final."""
+    """The state of a notification. `pending` and `failed` are still to be delivered; the others are final."""
 
     PENDING = "pending"
     SENT = "sent"
@@ -318,7 +318,7 @@ class Share(_Record):
 
 
 class NotificationState(_Record):
-    """Where a notification stands, without its texts."""
+    """The state of a notification, without its texts."""
 
     id: str
     status: NotificationStatus
@@ -444,7 +444,7 @@ class DeliveryFigures(_Record):
 
 
 class Deliveries(_Record):
-    """How deliveries went over a period."""
+    """The results of deliveries over a period."""
 
     overall: DeliveryFigures
     by_channel: dict[str, DeliveryFigures]
@@ -477,7 +477,7 @@ def channels_of(processes: Iterable[DeliveringProcess]) -> set[str]:
 
 
 class Closure(StrEnum):
-    """Why nothing goes out over a channel, or only a little at a time."""
+    """The reason why a channel sends nothing, or only a little at a time."""
 
     PAUSED = "paused"
     """By a person."""
@@ -490,7 +490,7 @@ class Closure(StrEnum):
 
 
 class ChannelClosure(_Record):
-    """Why and until when nothing begins over a channel."""
+    """A closed channel, with the reason and the time of opening."""
 
     channel: str
     state: Closure

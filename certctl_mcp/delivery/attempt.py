@@ -28,7 +28,7 @@ from storage.sql.text import storable
 logger = logging.getLogger(__name__)
 
 CLEAN_UP = timedelta(seconds=2)
-"""How long a cancelled attempt may take to record what is known of it."""
+"""How long a cancelled attempt may take to record its result."""
 
 BROKEN_OFF = "broken off before it was answered: the server was told to stop"
 
@@ -83,7 +83,7 @@ class Delivery:
             await self._sender.prepare(claim.notification.channel)
 
     async def attempt(self, claim: Claim) -> Answer:
-        """Send the claimed notification once. Nothing a notifier does raises."""
+        """Send the claimed notification once. Exceptions of a notifier are returned as failures."""
         send = self._send_isolated if is_suspect(claim) else self._send
         if self._tracing is None:
             return await send(claim.notification)
@@ -93,7 +93,7 @@ class Delivery:
             return answer
 
     async def try_once(self, notification: Notification) -> Answer:
-        """Send a notification that need not be in the queue."""
+        """Send a notification that needn't be in the queue."""
         return await self._send(notification)
 
     @property

@@ -25,8 +25,8 @@ from storage.models import AttemptOutcome, Claim
 logger = logging.getLogger(__name__)
 
 OVERRUN = timedelta(milliseconds=500)
-"""How much later than its timeout an attempt may end on a busy machine. A lease is at least twice this longer
-than an attempt."""
+"""How much later than its timeout an attempt may end on a busy machine. A lease exceeds the timeout by at
+least twice this."""
 
 _RENEW_AGAIN = timedelta(seconds=1)
 """The pause before renewing a lease is retried, while the database can't be written."""
@@ -57,13 +57,13 @@ class Progress:
     """What a sweep or a shutdown waits for."""
 
     outcomes: Counter[AttemptOutcome] = field(default_factory=Counter)
-    """Of the attempts that have ended since."""
+    """The outcomes of the attempts that have ended since."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     """An attempt has ended."""
 
 
 class AttemptPool:
-    """Runs attempts as tasks of the given group, until that is cancelled."""
+    """Runs attempts as tasks of the given group, until it is cancelled."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
-"""Backing up a SQLite database while it is in use, into a file of its own.
+"""Backs up an SQLite database in use to a new file.
 
 SQLite's online backup copies one consistent state, with everything that was acknowledged before it began.
-The copy appears under its name only once it is complete and on the disk.
+The copy appears under its name only once it is complete and on disk.
 """
 
 import os

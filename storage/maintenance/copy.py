@@ -1,4 +1,4 @@
-"""Moving a queue to another database: copied in batches, resumable, then compared.
+"""Copies a queue to another database: in batches, resumable, then compared.
 
 Every row is copied unchanged, including those of other programs: each notification with its attempts in one
 transaction, then the audit log. A copy can be resumed after changes in the source: rows changed since are

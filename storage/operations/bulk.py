@@ -1,4 +1,4 @@
-"""Bulk actions on notifications: the same transitions as for one, under the same rules.
+"""Bulk actions on notifications: the same transitions and rules as for one.
 
 Each call is one transaction for at most `LARGEST_BULK` ids; more ids take several calls.
 """

@@ -37,7 +37,7 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class SchemaState:
-    """How far a database's schema is ours."""
+    """The state of a database's schema: its revision and what it lacks."""
 
     revision: str | None
     """None if this program has never migrated it."""
@@ -74,12 +74,12 @@ def has_queue(connection: Connection) -> bool:
 
 
 def _is_for(connection: Connection, index: Index) -> bool:
-    """Whether this database is to have it: some indexes differ between the databases."""
+    """Whether this kind of database needs the index: some differ between them."""
     return DIALECT not in index.info or index.info[DIALECT] == connection.dialect.name
 
 
 def _triggers(connection: Connection) -> set[str]:
-    """The names of those that exist; SQLite needs none."""
+    """The names of the existing triggers; SQLite needs none."""
     if connection.dialect.name != "postgresql":
         return set(TRIGGERS)
     names = text("SELECT tgname FROM pg_trigger WHERE tgrelid = to_regclass(:table)")

@@ -122,7 +122,7 @@ class _WithinGroup(_Templated):
 
 
 class no_later_within(_WithinGroup):  # noqa: N801
-    """At or before."""
+    """The time of the group is at or before the other."""
 
     inherit_cache = True
     on_sqlite = "({2} IS NOT NULL AND {2} <= {3})"
@@ -130,7 +130,7 @@ class no_later_within(_WithinGroup):  # noqa: N801
 
 
 class later_within(_WithinGroup):  # noqa: N801
-    """Later."""
+    """The time of the group is later than the other."""
 
     inherit_cache = True
     on_sqlite = "({2} IS NOT NULL AND {2} > {3})"
@@ -138,7 +138,7 @@ class later_within(_WithinGroup):  # noqa: N801
 
 
 class milliseconds_between(_Templated):  # noqa: N801
-    """From the first time to the second, rounded."""
+    """The milliseconds from the first time to the second, rounded."""
 
     type = BigInteger()
     inherit_cache = True
@@ -157,8 +157,8 @@ class current_time(_Templated):  # noqa: N801
 
 
 def ahead(duration: timedelta) -> ColumnElement[str]:
-    """The third argument of `beyond`. SQLite's sums have milliseconds, so a second is added to keep the
-    duration."""
+    """The third argument of `beyond`. SQLite's date arithmetic rounds to milliseconds, so a second is
+    added."""
     return literal_column(f"'+{duration // timedelta(seconds=1) + 1} seconds'")
 
 

@@ -68,7 +68,7 @@ soon changes. Planning each execution would take as long as running it."""
 async def opened(
     address: Address, clock: Clock | None, busy_timeout: timedelta, migrate: Migrate
 ) -> AsyncIterator[OpenBackend]:
-    """The database, migrated as needed and allowed."""
+    """The open database, migrated as needed and allowed."""
     connections = ConnectionFactory(address)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(connections.close)
