@@ -34,7 +34,7 @@ async def test_a_hanging_channel_takes_only_its_own_slots(database: Database, qu
 
 
 @pytest.mark.parametrize("hanging_channels", [5, 9, 60])
-async def test_a_working_channel_delivers_at_once_whatever_number_of_others_hang(
+async def test_a_working_channel_delivers_at_once_however_many_others_hang(
     database: Database, queue: Queue, hanging_channels: int
 ) -> None:
     hanging, delivering = Hanging(), Delivering()

@@ -67,7 +67,7 @@ class Acting:
             print(os.getpid(), child.pid, file=file)
         time.sleep(600)
 
-    async def tell_environment(self):
+    async def show_environment(self):
         raise DeliveryFailedError(" ".join(sorted(os.environ)))
 
     async def aclose(self):
@@ -138,7 +138,7 @@ async def test_a_crashed_process_is_reported(attempts: IsolatedAttempts, message
 
 
 async def test_a_child_gets_only_the_settings_of_its_channel(attempts: IsolatedAttempts) -> None:
-    names = str((await send(attempts, "tell_environment")).failure).split()
+    names = str((await send(attempts, "show_environment")).failure).split()
     assert "PYTHONPATH" in names
     assert not [name for name in names if name.upper().startswith(("CERTCTL_", "PG"))]
 

@@ -1,4 +1,4 @@
-"""Which responses count as delivered: the status decides, whatever follows and however TCP splits it."""
+"""Which responses count as delivered: the status decides, whatever follows it and however TCP splits it."""
 
 import asyncio
 from collections.abc import Iterator

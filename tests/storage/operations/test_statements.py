@@ -1,4 +1,4 @@
-"""Snapshots of the two long PostgreSQL statements, in files beside this test.
+"""Snapshots of the two long PostgreSQL statements, in files next to this test.
 
 After an intended change, run with UPDATE_SNAPSHOTS=1 and review the diff.
 """

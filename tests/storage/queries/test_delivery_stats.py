@@ -62,7 +62,7 @@ async def test_a_skipped_notification_is_not_counted_as_delivered(queue: Queue) 
     assert (figures.delivered, figures.skipped, figures.median) == (0, 1, None)
 
 
-async def test_figures_are_given_for_each_channel_and_overall(queue: Queue) -> None:
+async def test_there_are_figures_for_each_channel_and_overall(queue: Queue) -> None:
     await queue.dead(channel="Teams")
     await queue.sent(channel="Slack")
     await queue.sent(channel="Slack")

@@ -42,7 +42,7 @@ async def claim_suspects(queue: Queue) -> None:
     await queue.claim_due(channels=CHANNELS, slots=1, suspects=True)
 
 
-async def claim_beside_closed_channels(queue: Queue) -> None:
+async def claim_despite_closed_channels(queue: Queue) -> None:
     """All channels but one are closed, and most of the backlog is theirs."""
     await close(queue, CHANNELS - {"Slack"})
     claims = await queue.claim_due(channels=CHANNELS, slots=20, room=Room(10), rules={})
@@ -96,7 +96,7 @@ CHANGES: dict[str, tuple[Operation, set[str]]] = {
         {"events_idempotency_key"},
     ),
     "claim": (claim, DUE | {"primary key"}),
-    "claim beside closed channels": (claim_beside_closed_channels, DUE | {"primary key"}),
+    "claim despite closed channels": (claim_despite_closed_channels, DUE | {"primary key"}),
     "claim suspects": (claim_suspects, DUE),
     "claim after leases ended": (claim_after_leases_ended, DUE | {"primary key"}),
     "sent": (outcome("record_sent", TOOK), DUE | {"primary key"}),
