@@ -43,13 +43,13 @@ class Measured:
     conflicts: int = 0
 
     async def request(
-        self, session: ClientSession, what: str, method: str, path: str, body: dict[str, str] | None = None
+        self, session: ClientSession, kind: str, method: str, path: str, body: dict[str, str] | None = None
     ) -> dict[str, object]:
         begun = time.perf_counter()
         async with session.request(method, path, json=body) as answer:
             found: dict[str, object] = await answer.json()
-        self.took[what].append(time.perf_counter() - begun)
-        if what is REQUEUES and answer.status == 409:
+        self.took[kind].append(time.perf_counter() - begun)
+        if kind is REQUEUES and answer.status == 409:
             self.conflicts += 1
         elif answer.status not in (200, 201):
             raise RuntimeError(f"{method} {path}: {answer.status} {found}")
@@ -69,15 +69,15 @@ def run(scale: Scale, workspace: Workspace) -> list[Comparison]:
         with _serving(Command([*command.arguments, "serve", "--http", "--port", "0"], environment)) as url:
             kept_alive = asyncio.run(_kept_alive(url, scale))
             measured, seconds = asyncio.run(_load(url, scale))
-    requests = {what: [len(took) / seconds] for what, took in measured.took.items()}
-    p50 = {what: [_percentile(took, 50)] for what, took in measured.took.items()}
-    p99 = {what: [_percentile(took, 99)] for what, took in measured.took.items()}
+    requests = {kind: [len(took) / seconds] for kind, took in measured.took.items()}
+    p50 = {kind: [_percentile(took, 50)] for kind, took in measured.took.items()}
+    p99 = {kind: [_percentile(took, 99)] for kind, took in measured.took.items()}
     title = f"{scale.load_clients} clients for {seconds:.0f} s, {measured.conflicts} conflicts:"
     return [
         Comparison(f"{title} requests", "a second", requests, []),
         Comparison(f"{title} median", "ms", p50, []),
         Comparison(f"{title} 99th percentile", "ms", p99, []),
-        Comparison("kept-alive connections that ask without a pause", "requests a second", kept_alive, []),
+        Comparison("keep-alive connections without pauses", "requests a second", kept_alive, []),
     ]
 
 
@@ -85,11 +85,11 @@ async def _kept_alive(url: str, scale: Scale) -> dict[str, list[float]]:
     """As `wrk` measures: each client sends its next request as soon as it has a response."""
     found: dict[str, list[float]] = {}
     for clients in scale.kept_alive:
-        for what, path in (("health", "/health"), ("list", f"/api/v1/notifications?per_page={PAGE}")):
+        for kind, path in (("health", "/health"), ("list", f"/api/v1/notifications?per_page={PAGE}")):
             async with _session(url, clients) as session:
                 ends = time.monotonic() + scale.kept_alive_seconds
                 counts = await asyncio.gather(*(_request_until(session, path, ends) for _ in range(clients)))
-            found[f"{what}, {clients} clients"] = [sum(counts) / scale.kept_alive_seconds]
+            found[f"{kind}, {clients} clients"] = [sum(counts) / scale.kept_alive_seconds]
     return found
 
 

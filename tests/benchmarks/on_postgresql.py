@@ -81,7 +81,7 @@ def _latency(scale: Scale, server: Server, receiver: str) -> list[Comparison]:
         figures = by_figure(take_turns(contestants, scale.rounds))
         at = f"{rate} a second" if rate else "one by one"
         comparisons += [
-            Comparison(f"Accepted to arrived, {at}, {name}", "ms", values, [Target(OURS, "below", 1, THEIRS)])
+            Comparison(f"Accept to arrival, {at}, {name}", "ms", values, [Target(OURS, "below", 1, THEIRS)])
             for name, values in figures.items()
         ]
     return comparisons

@@ -15,7 +15,7 @@ CONCURRENCY = 50
 """The concurrency of each worker."""
 
 
-def emptied_by(workers: int, url: str, receiver: str, due: int) -> dict[str, float]:
+def empty_queue(workers: int, url: str, receiver: str, due: int) -> dict[str, float]:
     """Deliveries a second of all together, and the time of a claim: the median and the worst worker's p99."""
     command = [sys.executable, "-m", _PROGRAM, url, receiver, str(CONCURRENCY)]
     with ExitStack() as running:

@@ -27,7 +27,7 @@ def run(scale: Scale, workspace: Workspace) -> list[Comparison]:
     }
     figures = by_figure(take_turns(contestants, scale.starts))
     targets = [Target(EXISTING, "at most", 1.3, NONE), Target(NEW, "at most", 1.3, NONE)]
-    return [Comparison("First answer after", "ms", figures["answered"], targets)]
+    return [Comparison("Time to first response", "ms", figures["answered"], targets)]
 
 
 def _start(command: Command) -> dict[str, float]:

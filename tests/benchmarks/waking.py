@@ -57,7 +57,7 @@ def run(scale: Scale, _workspace: Workspace) -> list[Comparison]:
 
         contestants: dict[str, Turn] = {f"{n} idle": partial(turn, n) for n in WORKERS}
         figures = by_figure(take_turns(contestants, scale.rounds))
-    title = "Accepted elsewhere to attempted:"
+    title = "Accept on another host to attempt:"
     target = Target(f"{WORKERS[0]} idle", "at most", 100)
     return [
         Comparison(f"{title} median", "ms", figures["median"], [target]),

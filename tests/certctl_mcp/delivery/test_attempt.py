@@ -71,7 +71,7 @@ async def test_a_permanent_failure_is_dead_at_once(database: Database, queue: Qu
 
 
 @pytest.mark.parametrize(
-    ("asked", "waited"),
+    ("requested", "waited"),
     [
         pytest.param(timedelta(seconds=5), timedelta(minutes=1), id="earlier than the wait"),
         pytest.param(timedelta(minutes=20), timedelta(minutes=20), id="later"),
@@ -79,9 +79,9 @@ async def test_a_permanent_failure_is_dead_at_once(database: Database, queue: Qu
     ],
 )
 async def test_retry_after_lengthens_the_backoff_up_to_the_cap(
-    database: Database, queue: Queue, asked: timedelta, waited: timedelta
+    database: Database, queue: Queue, requested: timedelta, waited: timedelta
 ) -> None:
-    failed = await failing_with(database, queue, DeliveryFailedError("HTTP 429", retry_after=asked))
+    failed = await failing_with(database, queue, DeliveryFailedError("HTTP 429", retry_after=requested))
     assert failed.next_retry_at == NOON + waited
 
 

@@ -164,8 +164,8 @@ READS: dict[str, tuple[Operation, set[str]]] = {
         lambda queue: queue.repository.matching_ids(NAMED, limit=500),
         {"primary key"},
     ),
-    "a list of what was named": (lambda queue: queue.repository.list(NAMED), {"primary key"}),
-    "shares of what was named": (lambda queue: queue.repository.breakdown(NAMED), {"primary key"}),
+    "a list of named ids": (lambda queue: queue.repository.list(NAMED), {"primary key"}),
+    "shares of named ids": (lambda queue: queue.repository.breakdown(NAMED), {"primary key"}),
     "dead letters of a certificate counted": (
         lambda queue: queue.repository.count(OF_A_CERTIFICATE),
         {"events_newest_by_certificate"},
@@ -183,11 +183,11 @@ READS: dict[str, tuple[Operation, set[str]]] = {
         {"events_newest_undelivered"},
     ),
     "live processes": (lambda queue: queue.repository.processes(), {"processes_seen"}),
-    "channels that nobody has": (
+    "unserved channels": (
         lambda queue: queue.repository.unserved_channels(),
         {"processes_seen", "events_pending", "events_failed"},
     ),
-    "channels that nobody has had for long": (
+    "undeliverable channels": (
         lambda queue: queue.repository.undeliverable_channels(timedelta(minutes=15)),
         {"processes_seen", "events_pending", "events_failed"},
     ),
@@ -222,7 +222,7 @@ FILTERS: dict[str, tuple[dict[str, object], str]] = {
     "dead letters of a channel": ({"statuses": ["dead"], "channel": "Slack"}, "newest_by_status"),
     "dead letters of a type": ({"statuses": ["dead"], "type": "Revocation"}, "newest_by_status"),
     "dead letters of a recipient": ({"statuses": ["dead"], "recipient": "team-005"}, "newest_by_status"),
-    "what was sent over a channel": ({"statuses": ["sent"], "channel": "Slack"}, "newest_by_channel"),
+    "sent in a channel": ({"statuses": ["sent"], "channel": "Slack"}, "newest_by_channel"),
     "status in a period": (
         {"statuses": ["dead"], "created_until": NOON - timedelta(days=30)},
         "newest_by_status",

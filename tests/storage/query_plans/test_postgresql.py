@@ -36,7 +36,7 @@ ALTERNATIVES: dict[str, set[str]] = {
     "status in a period": {"events_newest"},
     "channel": {"events_newest"},
     "type": {"events_newest"},
-    "what was sent over a channel": {"events_newest_by_status"},
+    "sent in a channel": {"events_newest_by_status"},
 }
 """Other indexes that are just as good, depending on the statistics."""
 
