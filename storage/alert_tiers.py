@@ -1,4 +1,4 @@
-"""certctl's words for how severe an alert is, and the threshold that an alert was sent for."""
+"""certctl's severity tiers of alerts, and the threshold for which an alert was sent."""
 
 import re
 from enum import StrEnum
@@ -6,7 +6,7 @@ from enum import StrEnum
 from storage.models import Notification, NotificationType
 
 THRESHOLD = "[threshold:"
-"""In a message of certctl's, before the threshold in days that it was sent for."""
+"""Precedes the threshold in days in the messages of certctl's warnings."""
 
 _THRESHOLD = re.compile(r"(-?[0-9]{1,4})\]", re.ASCII)
 
@@ -20,7 +20,7 @@ class AlertTier(StrEnum):
 
 
 def threshold_of(notification: Notification) -> int | None:
-    """The days before the expiry that a warning of certctl's was sent for; None for anything else."""
+    """The days before expiry for which certctl sent this warning; None for anything else."""
     if notification.type != NotificationType.EXPIRATION_WARNING:
         return None
     begin = notification.message.rfind(THRESHOLD)

@@ -1,12 +1,13 @@
 """The state of a channel, and the rules for it: how many attempts may begin now, and when the next ones may.
 
-What the receiver, the network or an operator does to a channel delays its notifications and costs them no
-attempt. All processes share the state of a channel. The rules are pure functions of that state and the time.
+Trouble with a receiver or the network, and a pause by an operator, delay the notifications of a channel but
+use up none of their attempts. All processes share the state of a channel. The rules are pure functions of
+that state and the time.
 
-Four things can forbid an attempt, in this order: a pause by a person, a wait that the receiver asked for, an
-outage, and the rate. During an outage one attempt at a time shows whether the channel works again; when it
-does, what has waited goes out at the channel's rate. After a wait the first few attempts are made one at a
-time, because a receiver that limits what it takes would refuse most of a crowd again.
+Four things can prevent an attempt, in this order: a pause by a person, a wait requested by the receiver, an
+outage, and the rate limit. During an outage one probe at a time tests whether the channel works again; when
+it does, the backlog is sent at the channel's rate limit. After a wait the first few attempts are made one at
+a time, because a receiver with a rate limit would refuse most of a burst again.
 """
 
 from collections.abc import Callable
@@ -16,17 +17,17 @@ from enum import StrEnum
 
 SHORTEST_WAIT = timedelta(seconds=1)
 LONGEST_CLOSURE = timedelta(hours=1)
-"""Bounds of a wait that the receiver asked for, and of the time between two probes. If the receiver names no
+"""Bounds of a wait requested by the receiver, and of the time between two probes. If the receiver names no
 time, the wait doubles from the shortest."""
 
 LONGEST_PAUSE = timedelta(days=30)
 """By a person."""
 
 STEADY_AFTER = 5
-"""So many attempts, one at a time, must work after a wait before several are made at once."""
+"""The number of single attempts that must succeed after a wait before several are made at once."""
 
 OUTAGE_AFTER = 3
-"""So many different notifications in a row must fail for the channel's sake before it is held."""
+"""The number of different notifications in a row that must fail because of the channel before it is held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def _never(_failures: int) -> timedelta:
 
 @dataclass(frozen=True, slots=True)
 class ChannelRules:
-    """What the settings of a process say about a channel."""
+    """The settings of a process for a channel."""
 
     rate: Rate | None = None
     sessions: int | None = None
@@ -51,13 +52,13 @@ class ChannelRules:
     hold: timedelta | None = None
     """How long a channel is held in an outage; None: never."""
     backoff: Callable[[int], timedelta] = _never
-    """The time until the next probe of a channel that is held, after so many that failed."""
+    """The time until the next probe of a held channel, by the number of failed probes."""
     probe_timeout: timedelta = timedelta(seconds=30)
-    """How long an attempt takes at most. If nothing is known of a probe by then, the next one may begin."""
+    """The longest that an attempt takes. If a probe has no outcome by then, the next one may begin."""
 
     @property
     def limited(self) -> bool:
-        """Attempts are counted even while nothing is wrong with the channel."""
+        """Whether attempts are counted even while the channel is in order."""
         return self.rate is not None or self.sessions is not None
 
 
@@ -66,7 +67,7 @@ UNLIMITED = ChannelRules()
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A person's word that nothing is to be attempted for a while."""
+    """A pause set by a person, during which nothing is attempted."""
 
     until: datetime
     reason: str
@@ -75,17 +76,17 @@ class Pause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelState:
-    """What all processes know of a channel. A new one has nothing against it."""
+    """The state of a channel, shared by all processes. A new channel is open."""
 
     full_at: datetime | None = None
-    """When the rate's bucket is full again; None: it is."""
+    """When the token bucket is full again; None if it is full."""
     waits: int = 0
-    """Answers in a row that asked to wait."""
+    """Consecutive responses that asked to wait."""
     wait_until: datetime | None = None
     recovering: int = 0
-    """Attempts that must yet work, one at a time, before several are made at once."""
+    """Single attempts that must still succeed before several are made at once."""
     failing: tuple[str, ...] = ()
-    """Different notifications that failed for the channel's sake since it last worked, a few of them."""
+    """Some of the notifications that failed because of the channel since it last worked."""
     held_since: datetime | None = None
     """The beginning of the outage. It remains after the hold has ended, until the channel works."""
     held_until: datetime | None = None
@@ -95,7 +96,7 @@ class ChannelState:
     probe_at: datetime | None = None
     """When the next single attempt may begin."""
     error: str | None = None
-    """The newest answer that closed the channel."""
+    """The newest response that closed the channel."""
     pause: Pause | None = None
 
 
@@ -111,7 +112,8 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """How many attempts may begin; if none may, why, and when to ask again: None means when one ends."""
+    """The number of attempts that may begin; if none, the reason, and when to check again (None: when one
+    ends)."""
 
     count: int
     reason: Reason | None = None
@@ -119,8 +121,8 @@ class Allowance:
 
 
 def as_of(state: ChannelState, now: datetime) -> ChannelState:
-    """The state without a bucket that is full again and a pause that is over, and without times further ahead
-    than any that these rules set: a clock was wrong."""
+    """The state without a bucket that is full again, a pause that is over, and times so far ahead that only a
+    wrong clock can have set them."""
     return replace(
         state,
         full_at=None if state.full_at is not None and state.full_at <= now else state.full_at,
@@ -133,7 +135,7 @@ def as_of(state: ChannelState, now: datetime) -> ChannelState:
 def allowance(
     state: ChannelState, rules: ChannelRules, now: datetime, wanted: int, in_flight: int = 0
 ) -> Allowance:
-    """How many of `wanted` attempts may begin at `now`, while `in_flight` others have not ended."""
+    """How many of `wanted` attempts may begin at `now`, with `in_flight` others in progress."""
     if state.pause is not None and now < state.pause.until:
         return Allowance(0, Reason.PAUSED, state.pause.until)
     if state.wait_until is not None and now < state.wait_until:
@@ -168,10 +170,10 @@ def began(state: ChannelState, rules: ChannelRules, now: datetime, count: int) -
 
 
 def worked(state: ChannelState, begun_at: datetime) -> ChannelState:
-    """The receiver answered an attempt that began at `begun_at` as one that works: it delivered, or refused
-    only this one notification."""
+    """The receiver responded normally to an attempt that began at `begun_at`: it accepted the notification,
+    or refused only this one."""
     if state.wait_until is not None and begun_at < state.wait_until:
-        # It began before the receiver asked to wait, so it says nothing of whether that is over.
+        # It began before the receiver asked to wait, so it can't show that the wait is over.
         return replace(state, failing=(), held_since=None, held_until=None, probes=0)
     recovering = max(0, state.recovering - 1)
     return ChannelState(
@@ -186,15 +188,15 @@ def told_to_wait(
     state: ChannelState, now: datetime, retry_after: timedelta | None, error: str | None = None
 ) -> ChannelState:
     """The receiver refuses everything until a time that it named, or for a while."""
-    # Several attempts may have been in flight: their answers count as one, and the longest wait holds.
-    crowd = state.wait_until is not None and now < state.wait_until
-    waits = state.waits if crowd else state.waits + 1
+    # Several attempts may have been in flight: their responses count as one, and the longest wait applies.
+    simultaneous = state.wait_until is not None and now < state.wait_until
+    waits = state.waits if simultaneous else state.waits + 1
     named = retry_after if retry_after is not None else SHORTEST_WAIT * 2 ** min(waits - 1, 12)
     until = now + min(max(named, SHORTEST_WAIT), LONGEST_CLOSURE)
     return replace(
         state,
         waits=waits,
-        wait_until=_later(state.wait_until, until) if crowd else until,
+        wait_until=_later(state.wait_until, until) if simultaneous else until,
         recovering=STEADY_AFTER,
         probe_at=None,
         error=error,
@@ -210,9 +212,9 @@ def failed(
     *,
     probe: bool = False,
 ) -> ChannelState:
-    """An attempt failed for the channel's sake: no connection, no answer in time, 5xx, wrong credentials.
+    """An attempt failed because of the channel: no connection, no response in time, 5xx, wrong credentials.
 
-    `probe`: it was the single attempt of a channel that is held.
+    `probe`: it was the probe of a held channel.
     """
     if is_held(state, now):
         if not probe:
@@ -230,7 +232,7 @@ def failed(
 
 @dataclass(frozen=True, slots=True)
 class Worked:
-    """The receiver answered as one that works."""
+    """The receiver responded normally."""
 
     begun_at: datetime
 
@@ -245,7 +247,7 @@ class ToldToWait:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """An attempt failed for the channel's sake."""
+    """An attempt failed because of the channel."""
 
     notification_id: str
     error: str
@@ -253,7 +255,7 @@ class Failed:
 
 
 ChannelEvent = Worked | ToldToWait | Failed
-"""What the end of an attempt says about its channel."""
+"""What the outcome of an attempt shows about its channel."""
 
 
 def after(state: ChannelState, rules: ChannelRules, now: datetime, event: ChannelEvent) -> ChannelState:
@@ -280,7 +282,7 @@ def one_at_a_time(state: ChannelState, now: datetime) -> Reason | None:
 
 
 def _missing(state: ChannelState, rate: Rate, now: datetime) -> timedelta:
-    """The time until the bucket is full, at most that of an empty one: a clock may have been wrong."""
+    """The time until the bucket is full, at most that of an empty one, in case a clock was wrong."""
     return min(_later(state.full_at, now) - now, rate.interval * rate.burst)
 
 

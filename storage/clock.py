@@ -1,13 +1,13 @@
-"""The clock, passed in wherever time decides something, so that a test can let a day of backoff pass."""
+"""The clock, injected wherever time matters, so that a test can let a day of backoff pass."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 Clock = Callable[[], datetime]
-"""Gives the present moment, with its time zone."""
+"""Returns the current time, with a time zone."""
 
 BEGINNING = datetime.min.replace(tzinfo=UTC)
-"""Everything is after it."""
+"""Earlier than any other time."""
 
 
 def utc_now() -> datetime:

@@ -39,7 +39,7 @@ class Database:
         """Whether certctl's server uses the same tables and may deliver what is in them."""
         self.changes = backend.changes
         self.clock = backend.clock
-        """The database's time, as far as it is known here."""
+        """The database's time, as known to this process."""
         self._has_room = backend.has_room
         self._readers = backend.readers
         self._writer = writer
@@ -57,9 +57,9 @@ class Database:
         """Open the database, creating or migrating it as needed, until the context is left.
 
         `url` begins with `sqlite:///` or `postgresql://`. `busy_timeout` is how long a write waits for
-        another process. Without `clock`, the time is the database's own where it has a clock. If the
-        schema is incomplete, because `migrate` or this user's privileges don't allow to add to it, the
-        database can be read but not changed: see `read_only`.
+        another process. Without `clock`, the database's own clock is used if it has one. If the schema is
+        incomplete, because `migrate` or this user's privileges don't allow changing it, the database can be
+        read but not changed: see `read_only`.
 
         Raises:
             StorageError: it can't be used; the message says why and what would help.
@@ -85,7 +85,7 @@ class Database:
         """Change the database; see `Writer.write`.
 
         `adds` means that the change adds to the backlog. While the disk is nearly full such changes are
-        refused, so that there is room for the outcomes of deliveries.
+        refused, to leave space for the outcomes of deliveries.
 
         Raises:
             NotificationError: the operation refused this item.

@@ -4,7 +4,7 @@ from storage.models import NotificationStatus
 
 
 class StorageError(Exception):
-    """The database can't be used. The message is one sentence that says why and what would help."""
+    """The database can't be used. The message is one sentence with the reason and a remedy."""
 
 
 class DatabaseBusyError(StorageError):

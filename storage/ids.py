@@ -10,7 +10,8 @@ def new_notification_id() -> str:
 
 
 def _uuid7() -> UUID:
-    """RFC 9562, 5.7: milliseconds since 1970, then their fraction in 12 bits (6.2, method 3), then chance."""
+    """RFC 9562, 5.7: milliseconds since 1970, then their fraction in 12 bits (6.2, method 3), then random
+    bits."""
     nanoseconds = time.time_ns()
     milliseconds, rest = divmod(nanoseconds, 1_000_000)
     fraction = rest * 4096 // 1_000_000

@@ -1,7 +1,7 @@
-"""The longest times that settings may ask for.
+"""The longest times that settings allow.
 
-A database without a clock of its own relies on them: what lies further ahead was written by a process whose
-clock was wrong.
+A database without its own clock relies on them: a time further ahead was written by a process with a wrong
+clock.
 """
 
 from datetime import timedelta
@@ -15,4 +15,4 @@ LONGEST_WAIT = 2 * LONGEST_BACKOFF
 """Between two attempts; jitter at most doubles the backoff."""
 
 CLOCK_TOLERANCE = timedelta(minutes=1)
-"""What was done so far in the future was still done by a clock that is right."""
+"""How far in the future a recorded time may be before the clock that recorded it counts as wrong."""

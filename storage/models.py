@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validato
 
 
 class NotificationStatus(StrEnum):
-    """Where a notification stands. `pending` and `failed` are still to be delivered; the others are final."""
+    """The state of a notification. `pending` and `failed` are still to be delivered; the others are final."""
 
     PENDING = "pending"
     SENT = "sent"
@@ -20,7 +20,7 @@ class NotificationStatus(StrEnum):
     DEAD = "dead"
     READ = "read"
     OTHER = "other"
-    """A status that only another program knows: shown and counted, and never changed."""
+    """A status of another program: shown and counted, but never changed."""
 
 
 OUR_STATUSES = tuple(status for status in NotificationStatus if status is not NotificationStatus.OTHER)
@@ -58,7 +58,7 @@ class Urgency(StrEnum):
 
 class AttemptOutcome(StrEnum):
     """How one attempt ended. `told_to_wait`: the receiver refuses everything for now. `abandoned`: its worker
-    never answered and the lease ran out."""
+    reported no outcome before the lease expired."""
 
     SENT = "sent"
     FAILED = "failed"
@@ -82,7 +82,7 @@ class AuditAction(StrEnum):
 
 
 class Retained(StrEnum):
-    """What is kept for a time of its own."""
+    """Kinds of rows, each with its own retention period."""
 
     SENT = "sent"
     READ = "read"
@@ -161,10 +161,10 @@ class Notification:
     abandoned_count: int
     """Claims without an outcome since acceptance or the newest requeue."""
     wait_count: int
-    """Attempts in a row, up to the newest one, that the receiver answered with a wait. 1 after a failure that
-    may be the channel's. Not 0: the notification keeps its place among those of its channel."""
+    """Consecutive attempts, up to the newest, for which the receiver asked to wait. 1 after a failure that may
+    be the channel's. Not 0: the notification keeps its place among those of its channel."""
     waiting_since: datetime | None
-    """When the receiver first did so since acceptance or the newest requeue."""
+    """When the receiver first asked to wait since acceptance or the newest requeue."""
     origin_id: str | None = None
     """The dead letter that it replaces, on the fallback channel."""
     tried_channels: str | None = None
@@ -264,10 +264,10 @@ class Attempt:
 
 
 class NotificationFilter(_Record):
-    """What to list or act on. All given conditions must hold."""
+    """Which notifications to list or act on. All conditions set must hold."""
 
     ids: tuple[str, ...] = ()
-    """Any of these; none given means all."""
+    """Any of these; empty means all."""
     statuses: tuple[NotificationStatus, ...] = ()
     stored_statuses: tuple[str, ...] | None = None
     """Or any of these, as they are stored: they may be another program's."""
@@ -287,9 +287,9 @@ class NotificationFilter(_Record):
     urgent_until: AwareDatetime | None = None
     """Certificates that expire before this are urgent."""
     remembered: bool | None = None
-    """Only those, or only others than those, by which certctl knows what it has alerted on."""
+    """If true, only those by which certctl remembers what it has alerted on; if false, only others."""
     beside_certctl: bool = False
-    """certctl's tables tell how certificates stand. Set by the repository."""
+    """Whether certctl's tables show the state of certificates. Set by the repository."""
 
 
 class NotificationPage(_Record):
@@ -315,11 +315,11 @@ class Share(_Record):
     """They count as sent although they were not delivered."""
     count: int
     under_way: int
-    """Those of them that a worker is attempting."""
+    """The number that a worker is attempting."""
 
 
 class NotificationState(_Record):
-    """Where a notification stands, without its texts."""
+    """The state of a notification, without its texts."""
 
     id: str
     status: NotificationStatus
@@ -368,7 +368,7 @@ class AuditRecord(AuditEntry):
 
 
 class CertificateStanding(_Record):
-    """How the certificate of a notification stands, as far as it is known."""
+    """The state of a notification's certificate, as far as it is known."""
 
     revoked: bool = False
     renewed: bool = False
@@ -432,7 +432,7 @@ class DeliveryFigures(_Record):
     failed: int
     """Attempts after which another was due."""
     told_to_wait: int
-    """Attempts that the receiver answered with a wait. They spend none of the notification's attempts."""
+    """Attempts for which the receiver asked to wait. They use up none of the notification's attempts."""
     died: int
     """Notifications that became dead letters by an attempt of the period."""
     skipped: int
@@ -442,12 +442,12 @@ class DeliveryFigures(_Record):
     retries: int
     """Attempts that were not their notification's first."""
     median: timedelta | None
-    """From acceptance to delivery, over what was delivered; None where nothing was."""
+    """From acceptance to delivery, over all deliveries; None without any."""
     p95: timedelta | None
 
 
 class Deliveries(_Record):
-    """How deliveries went over a period."""
+    """The results of deliveries over a period."""
 
     overall: DeliveryFigures
     by_channel: dict[str, DeliveryFigures]
@@ -480,20 +480,20 @@ def channels_of(processes: Iterable[DeliveringProcess]) -> set[str]:
 
 
 class Closure(StrEnum):
-    """Why nothing goes out over a channel, or only a little at a time."""
+    """The reason why a channel sends nothing, or only a little at a time."""
 
     PAUSED = "paused"
     """By a person."""
     TOLD_TO_WAIT = "told_to_wait"
-    """The receiver asked to be called later."""
+    """The receiver asked the sender to wait."""
     HELD = "held"
     """An outage: one attempt at a time shows whether the channel works again."""
     RATE_LIMITED = "rate_limited"
-    """As much has begun as the rate allows."""
+    """The rate limit is used up."""
 
 
 class ChannelClosure(_Record):
-    """Why and until when nothing begins over a channel."""
+    """A closed channel, with the reason and the time of opening."""
 
     channel: str
     state: Closure
@@ -508,7 +508,7 @@ class ChannelClosure(_Record):
     by: str | None = None
     """Who paused it."""
     error: str | None = None
-    """The newest answer that closed it."""
+    """The newest response that closed it."""
     waiting: int
     """Notifications that wait for an attempt, also those whose retry is due later."""
 

@@ -1,4 +1,4 @@
-"""Everything that is read from the queue: notifications, their attempts, the audit log, counts."""
+"""All queries of the queue: notifications, their attempts, the audit log, counts."""
 
 import asyncio
 from collections.abc import Collection, Sequence
@@ -50,7 +50,7 @@ from storage.schema.rows import ATTEMPT, NOTIFICATION, attempt_of, notification_
 from storage.schema.tables import notification_attempts, notification_events
 
 NEXT_DUE_TIMEOUT = timedelta(seconds=10)
-"""When the next notification becomes due is the first entry of an index."""
+"""The timeout for the next due time, which is the first entry of an index."""
 
 
 class NotificationReader:
@@ -65,7 +65,7 @@ class NotificationReader:
 
     @property
     def changes(self) -> Changes:
-        """Signals when it may be worth reading again, also after changes by other processes."""
+        """Signals when it may be worth reading again, including after changes by other processes."""
         return self._database.changes
 
     async def get(self, notification_id: str) -> Notification:
@@ -78,7 +78,7 @@ class NotificationReader:
         return notification_of(row)
 
     async def replacement(self, notification_id: str) -> Notification | None:
-        """The notification that was accepted in its place, over the fallback of its channel."""
+        """The notification that was accepted in its place, on the fallback channel."""
         query = select(*NOTIFICATION).where(notification_events.c.origin_id == notification_id)
         async with self._database.read() as connection:
             row = (await connection.execute(query.limit(1))).one_or_none()
@@ -87,7 +87,7 @@ class NotificationReader:
     async def attempts(self, notification_id: str, *, limit: int | None = None) -> tuple[Attempt, ...]:
         """The attempts that have ended, oldest first; of more than `limit` the newest.
 
-        Numbers may have gaps: claims never started.
+        Numbers may have gaps, for claims that were never attempted.
         """
         attempt = notification_attempts.c
         query = select(*ATTEMPT).where(attempt.notification_id == notification_id)
@@ -96,14 +96,14 @@ class NotificationReader:
             return tuple(attempt_of(row) for row in await connection.execute(query))[::-1]
 
     async def count_attempts(self, notification_id: str) -> int:
-        """How many attempts have ended."""
+        """The number of attempts that have ended."""
         query = select(func.count()).where(notification_attempts.c.notification_id == notification_id)
         async with self._database.read() as connection:
             found: int = (await connection.execute(query)).scalar_one()
         return found
 
     async def audit(self, notification_id: str, *, limit: int) -> tuple[AuditEntry, ...]:
-        """Who did what to a notification, also to one that is gone: the newest entries, oldest first."""
+        """The audit log of a notification, even if it was deleted: the newest entries, oldest first."""
         async with self._database.read() as connection:
             return await audit.audit(connection, notification_id, limit)
 
@@ -126,7 +126,7 @@ class NotificationReader:
         `cursor` is that of a page in the same order.
 
         Raises:
-            InvalidCursorError: `cursor` is not one that a page gave.
+            InvalidCursorError: `cursor` is not one that a page returned.
         """
         async with self._database.read() as connection:
             return await list_page(
@@ -134,7 +134,7 @@ class NotificationReader:
             )
 
     async def count(self, wanted: NotificationFilter) -> int:
-        """How many match, exactly. Repeated while nothing has changed, it costs next to nothing."""
+        """The exact number that match. It is cached until something changes."""
         return await self._counting.count(self._here(wanted))
 
     async def breakdown(self, wanted: NotificationFilter) -> tuple[Share, ...]:
@@ -159,7 +159,7 @@ class NotificationReader:
             return await listing.accepted_span(connection, self._here(wanted))
 
     async def states(self, ids: Sequence[str]) -> tuple[NotificationState, ...]:
-        """Where those of up to 500 ids that exist stand, in any order."""
+        """The states of up to 500 notifications, without those that don't exist, in any order."""
         async with self._database.read() as connection:
             return await listing.states(connection, ids)
 
@@ -171,7 +171,7 @@ class NotificationReader:
     async def certificate_standings(
         self, notifications: Sequence[Notification]
     ) -> dict[str, CertificateStanding]:
-        """How their certificates stand, by the id of the notification, as far as it is known."""
+        """The known states of the notifications' certificates, by the id of the notification."""
         async with self._database.read() as connection:
             return await certificates.standings(
                 connection, notifications, beside_certctl=self.shared_with_certctl
@@ -193,12 +193,12 @@ class NotificationReader:
             return await lookups.ids_beginning(connection, prefix, limit)
 
     async def ids_ending(self, suffix: str, limit: int) -> tuple[str, ...]:
-        """At most `limit` ids among those of the newest notifications."""
+        """At most `limit` of the newest notifications' ids."""
         async with self._database.read() as connection:
             return await lookups.ids_ending(connection, suffix, limit)
 
     async def similar_ids(self, given: str, limit: int = 200) -> tuple[str, ...]:
-        """Ids among which may be the one that somebody meant by `given`."""
+        """Ids similar to `given`, which may be mistyped."""
         async with self._database.read() as connection:
             return await lookups.similar_ids(connection, given, limit)
 
@@ -218,7 +218,8 @@ class NotificationReader:
             return await lookups.recent_values(connection, field, limit)
 
     async def failure_groups(self, wanted: NotificationFilter, *, limit: int) -> tuple[FailureGroup, ...]:
-        """The dead and failing that match, in groups alike, the largest first, at most `limit` groups."""
+        """The matching dead and failing notifications in groups of similar failures, largest first, at most
+        `limit`."""
         async with self._database.read() as connection:
             return await failure_groups.failure_groups(connection, self._here(wanted), limit)
 
@@ -226,9 +227,9 @@ class NotificationReader:
         """When something next becomes due later than `after`: a retry of one of the channels, or any lease
         that expires.
 
-        With the time of a claim's look, what became due since then is included: nobody has looked at it.
+        If `after` is the time of the last claim, anything that became due since then is included.
         """
-        # Deliveries wait for the answer, so the limit is shorter than that of other queries.
+        # Deliveries wait for the result, so the timeout is shorter than that of other queries.
         async with self._database.read() as connection, asyncio.timeout(NEXT_DUE_TIMEOUT.total_seconds()):
             if self._rescue_after is not None:
                 return await rescue.next_due_at(connection, after, channels, self._rescue_after)
@@ -240,7 +241,7 @@ class NotificationReader:
             return await processes.live_processes(connection, self._database.clock())
 
     async def channel_closures(self) -> tuple[ChannelClosure, ...]:
-        """The channels over which nothing begins now: why, until when, and how many notifications wait."""
+        """The closed channels, with the reason, the time of opening and the size of the backlog."""
         async with self._database.read() as connection:
             return await channel_closures(connection, self._database.clock())
 
@@ -284,20 +285,20 @@ class NotificationReader:
             return counts.model_copy(update={"next_retry_at": await rescue.next_rescue_at(connection)})
 
     async def channel_records(self, period: timedelta) -> tuple[ChannelRecord, ...]:
-        """How attempts went over the last `period`, for each channel that had any."""
+        """The outcomes of attempts over the last `period`, for each channel that had any."""
         since = self._database.clock() - period
         async with self._database.read() as connection:
             return tuple(await queue_stats.channel_records(connection, since))
 
     async def delivery_figures(self, since: datetime, until: datetime) -> Deliveries:
-        """What came of the attempts begun from `since` on and before `until`."""
+        """The results of the attempts begun from `since` on and before `until`."""
         async with self._database.read() as connection:
             return await delivery_stats.delivery_figures(connection, since, until)
 
     async def deliveries_over_time(
         self, since: datetime, until: datetime, *, beginning: datetime, step: timedelta
     ) -> tuple[DeliveryStep, ...]:
-        """The same attempts by outcome, in steps that follow one another from `beginning` on."""
+        """The attempts by outcome, in consecutive steps from `beginning` on."""
         async with self._database.read() as connection:
             return await delivery_stats.deliveries_over_time(
                 connection, since, until, beginning=beginning, step=step

@@ -53,8 +53,8 @@ class NotificationRepository(NotificationReader):
         on_successors: Callable[[Sequence[Notification]], None] = lambda accepted: None,
         rescue_after: timedelta | None = None,
     ) -> None:
-        """`successors` decides what is accepted because a notification has died, and `on_successors` receives
-        what was accepted.
+        """`successors` returns what to accept when a notification becomes a dead letter, and `on_successors`
+        receives what was accepted.
 
         `rescue_after`: certctl's server delivers on this database. Only what it has left undelivered for
         longer than this, and what is accepted or requeued here, is ever claimed.
@@ -67,7 +67,8 @@ class NotificationRepository(NotificationReader):
     async def accept(self, new: NewNotification, *, actor: str | None = None) -> Accepted:
         """Store an alert durably. Once this returns, the alert survives a crash or power loss.
 
-        Here and elsewhere, `actor` is on whose behalf the change is made. If given, the change is audited.
+        Here and elsewhere, `actor` is who makes the change. If given, the change is recorded in the audit
+        log.
 
         Raises:
             IdempotencyConflictError: its key was accepted before with different contents.
@@ -76,7 +77,8 @@ class NotificationRepository(NotificationReader):
         notification = pending(new, new_notification_id(), self._database.clock())
         if self._rescue:
             notification = out_of_reach(notification)
-        # Its id is its own, so it is not accepted twice; only the audit's entry has to come with it.
+        # Its id is unique, so a repeated write is harmless; but the audit entry must be in the same
+        # transaction.
         offer = Offer(notification, actor)
         accepted = await self._database.write(accept, offer, repeatable=actor is None, adds=True)
         self._database.changes.announce()
@@ -94,12 +96,13 @@ class NotificationRepository(NotificationReader):
         if found.lease_expired:
             held = Held(request.held, request.lease, self._successors)
             self._on_successors(await self._database.write(end_leases, held))
-            # The database tells the other processes. What this one asked for now may leave some of it.
+            # The database notifies the other processes. This claim may leave some of what is due, so wake
+            # this one too.
             self._database.changes.due.announce()
             request = replace(request, stop_at_expired_lease=False)
             found = await self._database.write(claim, request, repeatable=True)
         if found.contended:
-            # What was claimed is leased, and is attempted even if claiming the rest fails.
+            # The first claims are leased, and are attempted even if claiming the rest fails.
             with suppress(StorageError):
                 rest = await self._database.write(claim_rest, request.without(found.claims))
                 found = replace(found, claims=found.claims + rest)
@@ -120,7 +123,7 @@ class NotificationRepository(NotificationReader):
         return found
 
     async def record_sent(self, claim: Claim, duration: timedelta) -> bool:
-        """The attempt delivered. Returns False, as for every outcome, if the lease was lost."""
+        """The attempt delivered the notification. Like every outcome, returns False if the lease was lost."""
         transition = Transition(
             NotificationStatus.SENT,
             claim.notification.retry_count,
@@ -134,7 +137,7 @@ class NotificationRepository(NotificationReader):
     ) -> bool:
         """The attempt failed; the next one is due after `wait`.
 
-        Here and below, `report` is what the attempt says about its channel.
+        Here and below, `report` is what the attempt shows about its channel.
         """
         now = self._database.clock()
         transition = Transition(
@@ -151,8 +154,8 @@ class NotificationRepository(NotificationReader):
     async def record_failed_probe(
         self, claim: Claim, duration: timedelta, error: str, report: Report | None = None
     ) -> bool:
-        """The attempt showed that its channel is still held. It spends nothing, and the notification is due
-        again when the channel lets something begin."""
+        """The attempt showed that its channel is still held. It uses no retry, and the notification is due
+        again when the channel opens."""
         now = self._database.clock()
         transition = Transition(
             NotificationStatus.FAILED,
@@ -167,7 +170,7 @@ class NotificationRepository(NotificationReader):
     async def record_told_to_wait(
         self, claim: Claim, duration: timedelta, error: str, wait: timedelta, report: Report | None = None
     ) -> bool:
-        """The receiver refuses everything for now, which spends no attempt; the next one is due after
+        """The receiver refuses everything for now. This uses no retry; the next attempt is due after
         `wait`."""
         now = self._database.clock()
         transition = Transition(
@@ -200,7 +203,7 @@ class NotificationRepository(NotificationReader):
         )
 
     async def record_skipped(self, claim: Claim, reason: str) -> bool:
-        """It can't be delivered, for this reason: it counts as done, and as undelivered."""
+        """It can't be delivered, for this reason: it is settled as undelivered."""
         transition = Transition(
             NotificationStatus.SENT,
             claim.notification.retry_count,
@@ -234,11 +237,11 @@ class NotificationRepository(NotificationReader):
         return await self._finish(claim, duration, AttemptOutcome.ABANDONED, reason, transition)
 
     async def renew(self, claim: Claim, lease: timedelta) -> datetime | None:
-        """Let the claim's lease last for `lease` from now. Until when; None if the lease was lost."""
+        """Extend the claim's lease to `lease` from now. Returns when it ends; None if the lease was lost."""
         return await self._database.write(renew, Renewal(claim, lease))
 
     async def report(self, told: Report) -> None:
-        """An attempt has said something about its channel."""
+        """Record what an attempt showed about its channel."""
         await self._database.write(report, told)
         self._database.changes.announce()
 
@@ -363,15 +366,16 @@ class NotificationRepository(NotificationReader):
                     at=self._database.clock(),
                 )
             )
-        # That the channel works says something only if it was in trouble, which is known with the outcome.
+        # A success needs reporting only if the channel was in trouble, which is known once the outcome is
+        # written.
         works = outcome is AttemptOutcome.SENT or (told is not None and isinstance(told.event, Worked))
         against = None if works else told
         finished = Finished(claim, duration, outcome, error, transition, successors, against)
-        # Making it due again, or accepting what follows, has to be announced in the same transaction.
+        # Making it due again, or accepting successors, must be announced in the same transaction.
         repeatable = outcome is not AttemptOutcome.ABANDONED and not successors and against is None
         recorded = await self._database.write(finish, finished, repeatable=repeatable)
         if works and recorded.channel_in_trouble:
-            # If that can't be written, the next attempt says the same.
+            # If this can't be written, the next attempt reports the same.
             with suppress(StorageError):
                 worked = Report(claim.notification.channel, Worked(claim.started_at), UNLIMITED)
                 await self.report(told or worked)

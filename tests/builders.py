@@ -1,4 +1,4 @@
-"""Notifications for tests: one line makes one, in memory or in the database, in any state."""
+"""Builders of notifications for tests, in memory or in the database, in any state, in one line each."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ WAIT = timedelta(minutes=1)
 TIMES_TO_BE_SUSPECT = 3
 
 RETRY_POLICY = RetryPolicy(max_attempts=5, backoff_base=timedelta(minutes=1), backoff_cap=timedelta(hours=1))
-"""The contract's."""
+"""The contract's default policy."""
 
 
 @dataclass
@@ -35,7 +35,7 @@ class SettableClock:
 
 
 def new_notification(**overrides: Any) -> NewNotification:
-    """An alert that nobody has accepted yet."""
+    """An alert that has not been accepted yet."""
     contents: dict[str, Any] = {
         "type": "ExpirationWarning",
         "channel": "Webhook",
@@ -46,7 +46,7 @@ def new_notification(**overrides: Any) -> NewNotification:
 
 
 def notification(**overrides: Any) -> Notification:
-    """A pending notification as it would be read from the database."""
+    """A pending notification as read from the database."""
     contents: dict[str, Any] = {
         "id": "notif-0001",
         "certificate_id": None,
@@ -84,19 +84,19 @@ def request(
     channels: Collection[str] = CHANNELS,
     rules: Mapping[str, ChannelRules] | None = None,
 ) -> ClaimRequest:
-    """What a worker asks for when it claims."""
+    """A worker's request for a claim."""
     return ClaimRequest(worker, lease, slots, room, frozenset(channels), suspects, rules=rules)
 
 
 async def next_due_at(repository: NotificationRepository, after: datetime | None = None) -> datetime | None:
-    """When something of the usual channels becomes due; without `after`, what is due already counts too."""
+    """When something in the usual channels is due next; without `after`, anything already due counts too."""
     beginning = datetime.min.replace(tzinfo=UTC)
     return await repository.next_due_at(after=after or beginning, channels=CHANNELS)
 
 
 @dataclass
 class Queue:
-    """A repository whose notifications are made in the state a test begins with."""
+    """A repository with a method for each state, which creates a notification in that state."""
 
     repository: NotificationRepository
     clock: SettableClock
@@ -135,7 +135,7 @@ class Queue:
         return await self.repository.mark_read(notification.id)
 
     async def abandoned(self, times: int = 1, **contents: Any) -> Notification:
-        """Its workers never answered; the last lease has just run out and been taken back."""
+        """Its workers never recorded an outcome; the last lease has just expired and been ended."""
         notification = await self.pending(**contents)
         for earlier in range(times):
             await self.claim(notification.id, suspects=earlier >= TIMES_TO_BE_SUSPECT)
@@ -146,7 +146,7 @@ class Queue:
     async def claim(
         self, notification_id: str, *, lease: timedelta = LEASE, suspects: bool = False, worker: str = ""
     ) -> Claim:
-        """Claim this one; others that were due are given back."""
+        """Claim this one, and release others that were due."""
         claims = await self.claim_due(lease=lease, suspects=suspects, worker=worker)
         for claim in claims:
             if claim.notification.id != notification_id:
@@ -165,8 +165,8 @@ class Queue:
         channels: Collection[str] | None = None,
         rules: Mapping[str, ChannelRules] | None = None,
     ) -> tuple[Claim, ...]:
-        """Without `channels`, the worker has every channel that a notification has. Without `rules`, the
-        state of the channels does not matter."""
+        """Without `channels`, the worker serves every channel in use. Without `rules`, the state of the
+        channels doesn't matter."""
         if channels is None:
             channels = await self.repository.channels_in_use()
         wanted = request(

@@ -1,11 +1,14 @@
-"""Why does a run keep compiled modules? Its tests start hundreds of processes, each of which would compile
-the whole program again; and every worker of a run would rewrite the assertions of every test."""
+"""Keeps compiled modules, even if the environment disables them.
+
+The tests start hundreds of processes, each of which would compile the whole program again, and every worker
+of a run would rewrite the assertions of every test.
+"""
 
 import os
 import sys
 
 
 def keep_compiled_modules() -> None:
-    """Here and in the processes started from here, whatever the environment says."""
+    """Keep them in this process and those started from it."""
     sys.dont_write_bytecode = False
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -1,4 +1,4 @@
-"""certctl's tables on PostgreSQL, as far as they concern us: the names and types of its migrations."""
+"""The parts of certctl's PostgreSQL schema that concern us, with the names and types of its migrations."""
 
 TABLES = (
     """
@@ -50,7 +50,7 @@ ROWS = (
       ('a-retired', now(), now())
     """,
     "INSERT INTO jobs VALUES ('j-1', 'Running'), ('j-2', 'Failed'), ('j-3', 'Completed')",
-    # Go's zero time stands where certctl's server means none.
+    # certctl's server writes Go's zero time for a missing time.
     """
     INSERT INTO notification_events
       (id, type, certificate_id, channel, recipient, message, status, sent_at) VALUES

@@ -1,8 +1,9 @@
-"""Compiled statements, shared by all tests of a run. Every test opens its own database, and SQLAlchemy would
-compile each statement again for every engine, which takes much of a short test's time.
+"""A cache of compiled statements, shared by all tests of a run.
 
-Engines of one kind share their compiled statements: a statement and a dialect of one class always make the
-same SQL.
+Every test opens its own database, and SQLAlchemy would compile each statement again for every engine, which
+takes much of a short test's time.
+
+Engines of one kind can share compiled statements, because dialects of one class produce the same SQL.
 """
 
 from typing import Any
@@ -16,14 +17,14 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 _COMPILED: dict[Any, Any] = {}
 
 
-def compile_once() -> None:
+def share_compiled_statements() -> None:
     registry.register("postgresql.asyncpg", __name__, AsyncpgDialect.__name__)
     registry.register("sqlite.aiosqlite", __name__, AiosqliteDialect.__name__)
     registry.register("sqlite.pysqlite", __name__, PysqliteDialect.__name__)
 
 
-class _Sharing:
-    """A dialect that equals all others of its class: what was compiled for one is found for each."""
+class _SharedCache:
+    """A dialect that equals all others of its class, so that they share the cache."""
 
     @classmethod
     def engine_created(cls, engine: Engine) -> None:
@@ -36,13 +37,13 @@ class _Sharing:
         return hash(type(self))
 
 
-class AsyncpgDialect(_Sharing, PGDialect_asyncpg):
+class AsyncpgDialect(_SharedCache, PGDialect_asyncpg):
     supports_statement_cache = True
 
 
-class AiosqliteDialect(_Sharing, SQLiteDialect_aiosqlite):
+class AiosqliteDialect(_SharedCache, SQLiteDialect_aiosqlite):
     supports_statement_cache = True
 
 
-class PysqliteDialect(_Sharing, SQLiteDialect_pysqlite):
+class PysqliteDialect(_SharedCache, SQLiteDialect_pysqlite):
     supports_statement_cache = True

@@ -11,30 +11,30 @@ from storage.repository import NotificationRepository
 from tests import postgresql
 from tests.builders import Queue, SettableClock
 from tests.bytecode import keep_compiled_modules
-from tests.compiled_statements import compile_once
+from tests.compiled_statements import share_compiled_statements
 from tests.databases import parametrize_as_marked
 from tests.holding import Held
 from tests.line import SOON, Line, line_to
-from tests.memory import keep_files_in_memory
 from tests.postgresql import Server
-from tests.scheduling import keep_order, order, workers
+from tests.ram_disk import keep_files_in_memory
+from tests.scheduling import disable_reordering, sort_long_files_first, worker_count
 from tests.shared_postgresql import Databases, run_directory, shared_server
 
 
 def pytest_configure(config: pytest.Config) -> None:
     keep_compiled_modules()
-    compile_once()
+    share_compiled_statements()
     keep_files_in_memory()
-    keep_order(config)
+    disable_reordering(config)
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    return workers()
+    return worker_count()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Collecting makes a million objects, all of which stay: they are not searched for garbage."""
+    """Keeps the garbage collector from scanning the million permanent objects that collecting creates."""
     gc.disable()
     try:
         return (yield)
@@ -44,7 +44,7 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    order(items)
+    sort_long_files_first(items)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -63,9 +63,9 @@ def database_path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def database_url(request: pytest.FixtureRequest) -> str:
-    """Of a new database of the kind that the test is run for; else SQLite."""
+    """The URL of a new database of the test's kind, by default SQLite."""
     if getattr(request, "param", "sqlite") == "sqlite":
-        # Where a file has been made ready, which a test need not name, it is that one.
+        # A module may override the path with a prepared file, which its tests need not name.
         return f"sqlite:///{request.getfixturevalue('database_path')}"
     url: str = request.getfixturevalue("postgresql_url")
     return url
@@ -73,7 +73,7 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file that holds the schema, and nothing else."""
+    """An SQLite file with the schema and no rows."""
     path = tmp_path_factory.mktemp("migrated") / "notifications.db"
 
     async def create() -> None:
@@ -86,7 +86,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def fresh_url(database_url: str, migrated: Path) -> str:
-    """Of one that has the schema. To migrate each anew takes ten times as long as all else about it."""
+    """The URL of a new database with the schema. Copying a migrated file takes a tenth of migrating."""
     kind, _, path = database_url.partition(":///")
     if kind == "sqlite" and not Path(path).exists():
         shutil.copy(migrated, path)
@@ -95,7 +95,7 @@ def fresh_url(database_url: str, migrated: Path) -> str:
 
 @pytest.fixture
 async def database(fresh_url: str, clock: SettableClock) -> AsyncIterator[Database]:
-    """A fresh one, opened."""
+    """A new database with the schema, open."""
     held = Held(Database.open(fresh_url, clock=clock))
     yield await held.enter()
     await held.leave()
@@ -114,7 +114,7 @@ def queue(repository: NotificationRepository, clock: SettableClock) -> Queue:
 @pytest.fixture(scope="session")
 def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     directory = run_directory(tmp_path_factory.getbasetemp())
-    with postgresql.skipped_where_there_is_none(), shared_server(directory) as server:
+    with postgresql.skip_if_unavailable(), shared_server(directory) as server:
         yield server
 
 
@@ -127,7 +127,7 @@ def postgresql_databases(postgresql_server: Server) -> Iterator[Databases]:
 
 @pytest.fixture
 def empty_database(postgresql_server: Server) -> Iterator[str]:
-    """The URL of a PostgreSQL database that nobody has used."""
+    """The URL of a new, empty PostgreSQL database."""
     url = asyncio.run(postgresql.create_database(postgresql_server, "template0"))
     yield url
     asyncio.run(postgresql.drop_database(postgresql_server, url))
@@ -135,7 +135,7 @@ def empty_database(postgresql_server: Server) -> Iterator[str]:
 
 @pytest.fixture
 def postgresql_url(postgresql_databases: Databases) -> Iterator[str]:
-    """The URL of an empty database that has the schema."""
+    """The URL of a PostgreSQL database with the schema and no rows."""
     url = postgresql_databases.take()
     yield url
     postgresql_databases.give_back(url)
@@ -143,7 +143,7 @@ def postgresql_url(postgresql_databases: Databases) -> Iterator[str]:
 
 @pytest.fixture
 async def line(postgresql_url: str) -> AsyncIterator[Line]:
-    """To a new database on PostgreSQL."""
+    """A connection to a PostgreSQL database that the test can cut."""
     held = Held(line_to(postgresql_url))
     yield await held.enter()
     await held.leave()
@@ -151,7 +151,7 @@ async def line(postgresql_url: str) -> AsyncIterator[Line]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server is not waited for as long as it deserves."""
+    """Shortens the timeouts for PostgreSQL."""
     monkeypatch.setattr("storage.engine.postgresql.backend.RESPONSE_TIMEOUT", SOON)
     monkeypatch.setattr("storage.engine.postgresql.connections.CHECK_TIMEOUT", SOON)
     monkeypatch.setattr("storage.engine.postgresql.listener.CHECK_TIMEOUT", SOON)

@@ -1,5 +1,5 @@
-"""Which databases is a test run on? In tests/storage on all, unless it says otherwise; elsewhere on SQLite,
-unless it says `both_databases`."""
+"""Parametrizes tests by database. Those in tests/storage run on both unless marked otherwise; others run on
+SQLite unless marked `both_databases`."""
 
 import pytest
 
@@ -7,7 +7,7 @@ DATABASES = ("sqlite", "postgresql")
 
 
 def parametrize(metafunc: pytest.Metafunc) -> None:
-    """Run it on all of them, if it has a database at all that is not a certain file."""
+    """Run the test on both databases, if it uses a database and not its file."""
     if "database_url" in metafunc.fixturenames and "database_path" not in metafunc.fixturenames:
         metafunc.parametrize("database_url", DATABASES, indirect=True)
 

@@ -6,9 +6,9 @@ T = TypeVar("T")
 
 
 class Held(Generic[T]):
-    """A context that is entered and left by one task of its own.
+    """A context manager that is entered and left in a task of its own.
 
-    Fixtures and state machines enter and leave in different tasks, which a task group does not allow.
+    Fixtures and state machines enter and leave it in different tasks, which a task group doesn't allow.
     """
 
     def __init__(self, context: AbstractAsyncContextManager[T]) -> None:

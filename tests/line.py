@@ -1,4 +1,4 @@
-"""The line between a process and its PostgreSQL: a test can stall it, cut it, and cut it before an answer."""
+"""A TCP proxy between a process and PostgreSQL, which a test can stall, cut, or cut before a response."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,16 +13,16 @@ from storage.errors import DatabaseUnreachableError
 COMMIT = b"COMMIT;"
 
 SOON = timedelta(milliseconds=300)
-"""How long who is impatient waits for an answer."""
+"""The response timeout with the fixture `impatient`."""
 
 _REACHED_WITHIN = 60.0
-"""Seconds that a server which is there may take to let whoever is impatient in."""
+"""Seconds within which an available server must accept a connection despite the short timeouts."""
 
 _CHUNK = 1 << 16
 
 
 class Line:
-    """Every connection of a process to the server goes through it."""
+    """The proxy through which all connections of a process to the server go."""
 
     def __init__(self, url: str) -> None:
         self._server = urlsplit(url)
@@ -34,7 +34,7 @@ class Line:
         self._cut_before: bytes | None = None
         self._cut_after: bytes | None = None
         self.cuts = asyncio.Semaphore(0)
-        """Released once for each connection that was cut at what it said."""
+        """Released once for each connection cut by `cut_once_before` or `cut_once_after`."""
 
     @property
     def url(self) -> str:
@@ -46,78 +46,78 @@ class Line:
         return len(self._ends) // 2
 
     def stall(self) -> None:
-        """Nothing comes through any more, in either direction, and nobody is told."""
+        """Hold back all data in both directions without closing connections."""
         self._up.clear()
 
     def cut(self) -> None:
-        """Every connection is lost, and no other can be made."""
+        """Close all connections and refuse new ones."""
         self._refusing = True
         self._cut_all()
         self._up.set()
 
     def heal(self) -> None:
-        """What was stalled comes through, and new connections can be made."""
+        """Let stalled data through and accept new connections."""
         self._refusing = False
         self._up.set()
 
-    def cut_once_before(self, said: bytes) -> None:
-        """The next time that the process says this, the server does not hear it: the connection is lost."""
-        self._cut_before = said
+    def cut_once_before(self, data: bytes) -> None:
+        """Cut the connection the next time the process sends these bytes, before the server receives them."""
+        self._cut_before = data
 
-    def cut_once_after(self, said: bytes) -> None:
-        """The next time that the process says this, the server does it, and its answer is lost."""
-        self._cut_after = said
+    def cut_once_after(self, data: bytes) -> None:
+        """Cut the connection the next time the process sends these bytes, after the server acts on them."""
+        self._cut_after = data
 
-    async def carry(self, near: asyncio.StreamReader, answers: asyncio.StreamWriter) -> None:
-        """One connection, to its end."""
-        self._ends.add(answers)
+    async def carry(self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        """Serve one connection until it ends."""
+        self._ends.add(to_client)
         try:
             await self._up.wait()
             if self._refusing:
                 return
-            far, asks = await asyncio.open_connection(self._server.hostname, self._server.port)
-            self._ends.add(asks)
+            from_server, to_server = await asyncio.open_connection(self._server.hostname, self._server.port)
+            self._ends.add(to_server)
             try:
-                await self._both_ways(near, answers, far, asks)
+                await self._forward(from_client, to_client, from_server, to_server)
             finally:
-                self._ends.discard(asks)
-                asks.transport.abort()
+                self._ends.discard(to_server)
+                to_server.transport.abort()
         finally:
-            self._ends.discard(answers)
-            answers.transport.abort()
+            self._ends.discard(to_client)
+            to_client.transport.abort()
 
-    async def _both_ways(
+    async def _forward(
         self,
-        near: asyncio.StreamReader,
-        answers: asyncio.StreamWriter,
-        far: asyncio.StreamReader,
-        asks: asyncio.StreamWriter,
+        from_client: asyncio.StreamReader,
+        to_client: asyncio.StreamWriter,
+        from_server: asyncio.StreamReader,
+        to_server: asyncio.StreamWriter,
     ) -> None:
         swallowing = asyncio.Event()
 
-        async def ask() -> None:
-            while said := await near.read(_CHUNK):
+        async def forward_requests() -> None:
+            while data := await from_client.read(_CHUNK):
                 await self._up.wait()
-                if self._cut_before is not None and self._cut_before in said:
+                if self._cut_before is not None and self._cut_before in data:
                     self._cut_before = None
                     self.cuts.release()
                     return
-                if self._cut_after is not None and self._cut_after in said:
+                if self._cut_after is not None and self._cut_after in data:
                     self._cut_after = None
                     swallowing.set()
-                asks.write(said)
-                await asks.drain()
+                to_server.write(data)
+                await to_server.drain()
 
-        async def answer() -> None:
-            while said := await far.read(_CHUNK):
+        async def forward_responses() -> None:
+            while data := await from_server.read(_CHUNK):
                 if swallowing.is_set():
                     self.cuts.release()
                     return
                 await self._up.wait()
-                answers.write(said)
-                await answers.drain()
+                to_client.write(data)
+                await to_client.drain()
 
-        directions = [asyncio.create_task(ask()), asyncio.create_task(answer())]
+        directions = [asyncio.create_task(forward_requests()), asyncio.create_task(forward_responses())]
         try:
             await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -132,17 +132,17 @@ class Line:
 
 @asynccontextmanager
 async def line_to(url: str) -> AsyncIterator[Line]:
-    """A line to the database at `url`."""
+    """A proxy to the database at `url`."""
     line = Line(url)
     carrying: set[asyncio.Task[None]] = set()
 
-    async def carry(near: asyncio.StreamReader, answers: asyncio.StreamWriter) -> None:
+    async def carry(from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         carrying.add(task)
-        # The server of streams makes a noise about its tasks being cancelled.
+        # asyncio's stream server would log the cancellation of its tasks.
         with suppress(OSError, asyncio.CancelledError):
-            await line.carry(near, answers)
+            await line.carry(from_client, to_client)
         carrying.discard(task)
 
     listener = await asyncio.start_server(carry, "127.0.0.1", 0)
@@ -158,7 +158,7 @@ async def line_to(url: str) -> AsyncIterator[Line]:
 
 @asynccontextmanager
 async def reached(url: str) -> AsyncIterator[Database]:
-    """The database at `url`, opened by whoever is impatient, however often a busy machine lets it wait."""
+    """The database at `url`, opened with retries in case a busy machine exceeds the short timeouts."""
     until = monotonic() + _REACHED_WITHIN
     async with AsyncExitStack() as stack:
         while True:

@@ -1,4 +1,4 @@
-"""A PgBouncer of the tests' own, in transaction mode, before their PostgreSQL."""
+"""A PgBouncer for the tests, in transaction mode, in front of their PostgreSQL."""
 
 import shutil
 import subprocess
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from tests.postgresql import NoServerError, account, free_port
 
 SERVER_CONNECTIONS = 2
-"""Fewer than a process of ours has, so that what follows on one line runs on several connections."""
+"""Fewer than a process of ours opens, so that consecutive transactions use different server connections."""
 
 _SETTINGS = """
 [databases]
@@ -30,7 +30,7 @@ server_round_robin = 1
 
 @contextmanager
 def pooled(url: str) -> Iterator[str]:
-    """The URL of a PostgreSQL database by way of a pooler. Raises: NoServerError."""
+    """The URL of a PostgreSQL database behind a pooler. Raises: NoServerError."""
     program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
     if program is None:
         raise NoServerError("PgBouncer is not installed: apt-get install pgbouncer")
@@ -42,7 +42,7 @@ def pooled(url: str) -> Iterator[str]:
                 host=server.hostname, server_port=server.port, port=port, connections=SERVER_CONNECTIONS
             )
         )
-        # Root may not run it.
+        # PgBouncer refuses to run as root.
         Path(directory).chmod(0o755)
         pooler = subprocess.Popen([program, str(settings)], stderr=subprocess.PIPE, text=True, **account())
         try:
@@ -56,6 +56,6 @@ def pooled(url: str) -> Iterator[str]:
                 raise NoServerError(f"PgBouncer did not start: {''.join(told)}")
             yield server._replace(netloc=f"postgres@127.0.0.1:{port}").geturl()
         finally:
-            # At once: it would wait for its clients.
+            # Immediately, without waiting for its clients.
             pooler.kill()
             pooler.communicate()

@@ -1,4 +1,4 @@
-"""A PostgreSQL of the tests' own: in a temporary directory, on a free port, ended with them."""
+"""A PostgreSQL server for the tests, in a temporary directory, on a free port, stopped when they end."""
 
 import os
 import pwd
@@ -17,12 +17,12 @@ import asyncpg
 import pytest
 
 from storage.database import Database
-from tests.memory import MEMORY
+from tests.ram_disk import MEMORY
 
 _PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
 
 _SETTINGS = {
-    # Nothing here outlives the tests, so nothing needs to outlive the power.
+    # The data doesn't outlive the tests, so it needn't survive a crash.
     "fsync": "off",
     "full_page_writes": "off",
     "autovacuum": "off",
@@ -34,21 +34,21 @@ _SETTINGS = {
 }
 
 SOCKET = {"unix_socket_directories": "."}
-"""Lets whoever may read its data directory reach it, from whatever network."""
+"""Settings for a Unix socket in the data directory, reachable from any network namespace."""
 
 _NUMBERS = count(1)
 
 GUARDED = "guarded"
-"""A user who must give a password."""
+"""The name of a user with a password."""
 
 
 class NoServerError(Exception):
-    """None can be had here; the message says why."""
+    """No server is available; the message says why."""
 
 
 @contextmanager
-def skipped_where_there_is_none() -> Iterator[None]:
-    """Where everything has to be proven, what could not be tried is a failure."""
+def skip_if_unavailable() -> Iterator[None]:
+    """Skip the test if there is no server, except in CI, where nothing may be skipped."""
     try:
         yield
     except NoServerError as failure:
@@ -58,7 +58,7 @@ def skipped_where_there_is_none() -> Iterator[None]:
 
 
 def programs() -> Path:
-    """Where the server's programs are. Raises: NoServerError."""
+    """The directory of the server's programs. Raises: NoServerError."""
     found = shutil.which("initdb")
     if found:
         return Path(found).resolve().parent
@@ -68,7 +68,7 @@ def programs() -> Path:
 
 
 def account() -> dict[str, Any]:
-    """Root may not run it; then it is run by somebody who owns nothing else."""
+    """The account to run the server as: PostgreSQL refuses to run as root."""
     if os.getuid() != 0:
         return {}
     for name in ("postgres", "nobody"):
@@ -88,40 +88,40 @@ def free_port() -> int:
 
 @dataclass
 class Server:
-    """One that can be stopped and started again."""
+    """A server that can be stopped and restarted."""
 
     directory: Path
     port: int
     host: str = "127.0.0.1"
     settings: dict[str, str] | None = None
     netns: str | None = None
-    """The network namespace that it lives in."""
+    """Its network namespace."""
 
     def url(self, database: str = "postgres", user: str = "postgres") -> str:
         return f"postgresql://{user}@{self.host}:{self.port}/{database}"
 
     def socket_url(self, database: str = "postgres") -> str:
-        """Where its network can't be reached; for a server whose settings say `SOCKET`."""
+        """The URL by Unix socket, for a server with the settings `SOCKET` whose network can't be reached."""
         return f"postgresql://postgres@/{database}?host={self._data}&port={self.port}"
 
     def initialise(self) -> None:
         self._give_away()
         options = ["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
         self._run("initdb", "--pgdata", str(self._data), *options)
-        # Whoever may reach it is a test; one of them gives a password.
+        # Only tests can reach it; some test passwords.
         access = (
             f"host all {GUARDED} all scram-sha-256\nhost all,replication all all trust\nlocal all all trust\n"
         )
         (self._data / "pg_hba.conf").write_text(access)
 
     def follow(self, primary: "Server") -> None:
-        """Begin as a standby of the other, which runs."""
+        """Set up as a standby of a running primary."""
         self._give_away()
         options = ["--write-recovery-conf", "--checkpoint=fast", "--no-sync"]
         self._run("pg_basebackup", "--dbname", primary.url(), "--pgdata", str(self._data), *options)
 
     def promote(self) -> None:
-        """Be no standby any more."""
+        """Make the standby a primary."""
         self._run("pg_ctl", "--pgdata", str(self._data), "-w", "promote")
 
     def start(self) -> None:
@@ -144,12 +144,12 @@ class Server:
     def _run(self, program: str, *arguments: str) -> None:
         within = ["ip", "netns", "exec", self.netns] if self.netns else []
         command = [*within, str(programs() / program), *arguments]
-        who = account()
-        if within and who:
-            # Only root enters a namespace; who enters it then becomes somebody else.
-            ids = [f"--reuid={who['user']}", f"--regid={who['group']}", "--clear-groups"]
+        owner = account()
+        if within and owner:
+            # Only root can enter a namespace, so the user is changed after entering.
+            ids = [f"--reuid={owner['user']}", f"--regid={owner['group']}", "--clear-groups"]
             command = [*within, "setpriv", *ids, *command[len(within) :]]
-            who = {}
+            owner = {}
         done = subprocess.run(
             command,
             cwd=self.directory,
@@ -157,17 +157,17 @@ class Server:
             stdout=subprocess.PIPE if program == "initdb" else subprocess.DEVNULL,
             stderr=subprocess.STDOUT,
             text=True,
-            **who,
+            **owner,
         )
         if done.returncode:
             log = self.directory / "log"
-            told = done.stdout or (log.read_text() if log.exists() else "")
-            raise NoServerError(f"{program} failed: {told[-2000:]}")
+            output = done.stdout or (log.read_text() if log.exists() else "")
+            raise NoServerError(f"{program} failed: {output[-2000:]}")
 
 
 @contextmanager
 def serving(**options: Any) -> Iterator[Server]:
-    """A server that is up. Raises: NoServerError."""
+    """A running server. Raises: NoServerError."""
     programs()
     with TemporaryDirectory(prefix="certctl-pg-", dir=MEMORY) as directory:
         server = Server(Path(directory), free_port(), **options)
@@ -192,14 +192,14 @@ TEMPLATE = "template_of_ours"
 
 
 async def prepare(server: Server) -> None:
-    """Make the template of the tests' databases."""
+    """Create the template of the tests' databases."""
     await execute(server.url(), f"CREATE DATABASE {TEMPLATE}")
     async with Database.open(server.url(TEMPLATE)):
         pass
 
 
 async def create_database(server: Server, template: str = TEMPLATE, options: str = "") -> str:
-    """A new database, and its URL."""
+    """Create a database; returns its URL."""
     name = f"test_{os.getpid()}_{next(_NUMBERS)}"
     await execute(server.url(), f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY {options}")
     return server.url(name)

@@ -1,6 +1,6 @@
-"""Real processes for tests, forked from one that has imported what they need.
+"""Real processes for tests, forked from one with all imports done.
 
-To import the program takes longer than most of what a test asks of it.
+Importing the program takes longer than most tests of it.
 """
 
 import ctypes
@@ -29,19 +29,19 @@ processes.set_forkserver_preload(
         "certctl_mcp.mcp_server.stdio",
         "certctl_mcp.cli.worker",
         "tests.builders",
-        "tests.frozen",
+        "tests.gc_freeze",
     ]
 )
 
 Stream = int | IO[bytes] | None
-"""A descriptor or a file, `PIPE`, `DEVNULL`, or None for that of the tests."""
+"""A descriptor or file, `PIPE`, `DEVNULL`, or None to inherit the tests' stream."""
 
 
 class Program:
-    """`python -m MODULE ARGUMENTS`, begun where its imports are done; used as a `subprocess.Popen` is.
+    """`python -m MODULE ARGUMENTS`, started with its imports done, with the interface of `subprocess.Popen`.
 
-    All but the imports is as if it had begun by itself: its environment, its streams, what signals do to
-    it, and how the interpreter ends.
+    Except for the imports, it behaves like a separate program: environment, streams, signals and the exit
+    of the interpreter.
     """
 
     def __init__(
@@ -53,12 +53,12 @@ class Program:
         stdout: Stream = None,
         stderr: Stream = None,
     ) -> None:
-        self.stdin, reads = _to_read(stdin)
-        self.stdout, says = _to_write(stdout, 1)
-        self.stderr, tells = _to_write(stderr, 2)
-        streams = (reads, says, tells)
-        given = (module, arguments, dict(environment), *(_Descriptor(stream) for stream in streams))
-        self._process = processes.Process(target=_run, args=given, daemon=True)
+        self.stdin, child_stdin = _to_read(stdin)
+        self.stdout, child_stdout = _to_write(stdout, 1)
+        self.stderr, child_stderr = _to_write(stderr, 2)
+        streams = (child_stdin, child_stdout, child_stderr)
+        pickled = (module, arguments, dict(environment), *(_Descriptor(stream) for stream in streams))
+        self._process = processes.Process(target=_run, args=pickled, daemon=True)
         self._process.start()
         for stream in streams:
             os.close(stream)
@@ -67,7 +67,7 @@ class Program:
 
     @property
     def returncode(self) -> int | None:
-        """None while it runs, and negative for the signal that ended it."""
+        """None while it runs; negative if a signal ended it."""
         return self._process.exitcode
 
     def wait(self, timeout: float | None = None) -> int:
@@ -87,7 +87,7 @@ class Program:
         self._process.kill()
 
     def close(self) -> None:
-        """End it, if it is still there, and close our ends of its streams."""
+        """Kill it if it still runs, and close our ends of its streams."""
         self.kill()
         self.wait()
         for stream in (self.stdin, self.stdout, self.stderr):
@@ -97,21 +97,21 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class _Descriptor:
-    """One that the process is given a duplicate of, and then is the number of."""
+    """A file descriptor that unpickles in the process as the number of a duplicate."""
 
     number: int
 
     def __reduce__(self) -> tuple[Callable[..., int], tuple[Any]]:
-        return _given, (DupFd(self.number),)
+        return _descriptor_number, (DupFd(self.number),)
 
 
-def _given(duplicate: Any) -> int:
+def _descriptor_number(duplicate: Any) -> int:
     number: int = duplicate.detach()
     return number
 
 
 def _to_read(stream: Stream) -> tuple[IO[bytes] | None, int]:
-    """Our end of a pipe, if there is one, and what the process reads."""
+    """Our end of the pipe, if there is one, and the descriptor that the process reads."""
     if stream == subprocess.PIPE:
         theirs, ours = os.pipe()
         return open(ours, "wb"), theirs
@@ -153,5 +153,5 @@ def _run(module: str, arguments: tuple[str, ...], environment: dict[str, str], *
     except BaseException:  # noqa: BLE001 - as the interpreter does
         traceback.print_exc()
         code = 1
-    # Threads are waited for, what is registered for the exit is done, and modules are taken apart.
+    # Joins threads, runs exit handlers and finalizes modules, as at a normal exit.
     ctypes.pythonapi.Py_Exit(code)

@@ -1,4 +1,4 @@
-"""Prometheus' own judgement of what is made for it."""
+"""Prometheus' own checker of metrics and rules."""
 
 import os
 import shutil
@@ -9,15 +9,15 @@ import pytest
 
 
 def promtool(*arguments: str | Path, given: str = "") -> str:
-    """What it has to say; a test fails where it finds a fault."""
+    """The output of promtool; the test fails if it finds an error."""
     program = shutil.which("promtool")
     if program is None:
         missing = "there is no promtool, which Debian has in its package prometheus"
-        # Where everything has to be proven, what could not be tried is a failure.
+        # In CI, nothing may be skipped.
         if os.environ.get("CI"):
             pytest.fail(missing)
         pytest.skip(missing)
-    judged = subprocess.run(
+    checked = subprocess.run(
         [program, *map(str, arguments)],
         input=given,
         stdout=subprocess.PIPE,
@@ -26,5 +26,5 @@ def promtool(*arguments: str | Path, given: str = "") -> str:
         timeout=60,
         check=False,
     )
-    assert judged.returncode == 0, judged.stdout
-    return judged.stdout
+    assert checked.returncode == 0, checked.stdout
+    return checked.stdout

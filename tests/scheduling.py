@@ -1,6 +1,6 @@
-"""How the tests are spread over the workers of a run: more workers than processors, and long files first.
+"""How tests are distributed over the workers of a run: more workers than processors, and long files first.
 
-Left to itself, xdist begins with the files of most tests and ends with a file of one that takes a minute.
+By default, xdist starts with the files with most tests and may end with a file whose one test takes a minute.
 """
 
 import os
@@ -22,19 +22,19 @@ LONGEST = (
 )
 
 
-def workers() -> int:
-    """For `-n auto`. Many tests wait for processes, leases and browsers; another worker uses that time."""
+def worker_count() -> int:
+    """The number of workers for `-n auto`. While some wait for processes or browsers, others can run."""
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return processors + (processors + 1) // 2
 
 
-def keep_order(config: pytest.Config) -> None:
-    """xdist, where it is used, hands the files out in the order they come."""
+def disable_reordering(config: pytest.Config) -> None:
+    """Make xdist, if it is used, distribute the files in the given order."""
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
 
 
-def order(items: list[pytest.Item]) -> None:
+def sort_long_files_first(items: list[pytest.Item]) -> None:
     items.sort(key=_rank)
 
 

@@ -1,4 +1,4 @@
-"""The server on a test's own database, with channels that do what the test says. Deliveries need a sweep."""
+"""An in-process server on a test's database, with fake channels. It delivers only in sweeps."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -29,7 +29,7 @@ from tests.builders import SettableClock
 
 @dataclass
 class Destination:
-    """A channel that keeps what it is given, or refuses it for the reason that is set."""
+    """A channel that records notifications, or fails with `refusal` if it is set."""
 
     refusal: str | None = None
     delivered: list[Notification] = field(default_factory=list)
@@ -40,18 +40,18 @@ class Destination:
         self.delivered.append(notification)
 
     async def aclose(self) -> None:
-        """Nothing is open."""
+        """There is nothing to close."""
 
 
 def server(
     database: Database, clock: SettableClock, settings: Settings, channels: Mapping[str, Notifier]
 ) -> NotificationServer:
-    """A server whose channels are these and whose loop stands still, so that what a test has made stays."""
+    """A server with these channels and a stopped retry loop, so that it changes nothing by itself."""
     return build_server(settings, open_application=opener(database, clock, channels), clock=clock)
 
 
 def opener(database: Database, clock: SettableClock, channels: Mapping[str, Notifier]) -> Opener:
-    """Gives the application of such a server."""
+    """A function that opens the application of such a server."""
 
     async def notifier_for(channel: str) -> Notifier | None:
         return channels.get(channel)
@@ -99,7 +99,7 @@ def opener(database: Database, clock: SettableClock, channels: Mapping[str, Noti
 
 
 async def answer(client: Client, tool: str, **arguments: object) -> dict[str, Any]:
-    """The structured content of a tool's answer."""
+    """The structured content of a tool's result."""
     result = await client.call_tool(tool, arguments)
     assert not result.is_error, result.content
     found: dict[str, Any] | None = result.structured_content

@@ -1,7 +1,7 @@
-"""One PostgreSQL server for all workers of a run, and databases that tests use one after another.
+"""One PostgreSQL server for all workers of a run, and databases that tests reuse.
 
-Starting a server takes seconds. A new database takes ten times as long as emptying one, so a test gets a used
-database if only few rows have changed in it since it was made.
+Starting a server takes seconds. Creating a database takes ten times as long as emptying one, so a database is
+reused if only a few rows have changed in it.
 """
 
 import asyncio
@@ -19,14 +19,14 @@ import asyncpg
 
 from storage.schema.migrations import VERSION_TABLE
 from tests import postgresql
-from tests.memory import MEMORY
 from tests.postgresql import Server
+from tests.ram_disk import MEMORY
 
 _CATALOGS = ("pg_class", "pg_attribute", "pg_index", "pg_trigger", "pg_proc", "pg_namespace", "pg_statistic")
 _MARK = " UNION ALL ".join(
     f"SELECT '{catalog}', count(*), max(xmin::text::bigint) FROM {catalog}" for catalog in _CATALOGS
 )
-"""What differs after any statement that changes more of a database than rows."""
+"""A query whose result differs after any statement that changes more than rows."""
 
 _LARGE = 1 << 20
 
@@ -43,7 +43,7 @@ FROM pg_tables WHERE schemaname = 'public' AND tablename <> $1
 
 @contextmanager
 def shared_server(directory: Path) -> Iterator[Server]:
-    """The server of all who name the same directory: the first one starts it, and the last one stops it.
+    """The server shared by all processes with the same directory: the first starts it, and the last stops it.
 
     Raises: NoServerError.
     """
@@ -76,7 +76,7 @@ class _State:
 
 @contextmanager
 def _shared_state(directory: Path) -> Iterator[_State]:
-    """What the processes know of the server, while no other one changes it."""
+    """The state shared by the processes, locked against changes by others."""
     with (directory / "postgresql.json").open("a+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
@@ -92,11 +92,11 @@ class _Prepared:
     url: str
     mark: list[asyncpg.Record]
     connection: asyncpg.Connection
-    """To look after it, all the time: the first statements of a new session cost as much as many a test."""
+    """Kept open, because the first statements of a new session take as long as a short test."""
 
 
 class Databases:
-    """Databases with the schema and without rows."""
+    """A pool of databases with the schema and no rows."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -105,15 +105,15 @@ class Databases:
         self._taken: dict[str, _Prepared] = {}
 
     def take(self) -> str:
-        """The URL of one that nobody else uses."""
+        """The URL of a database that nothing else uses."""
         prepared = self._free.pop() if self._free else self._runner.run(self._create())
         self._taken[prepared.url] = prepared
         return prepared.url
 
     def give_back(self, url: str) -> None:
-        """Disconnect whoever still uses it, and keep it if only few rows have changed in it."""
+        """Close its other connections, and keep it for reuse if only a few rows have changed in it."""
         prepared = self._taken.pop(url)
-        if self._runner.run(_emptied(prepared)):
+        if self._runner.run(_empty(prepared)):
             self._free.append(prepared)
         else:
             self._runner.run(self._drop(prepared))
@@ -125,7 +125,7 @@ class Databases:
 
     async def _create(self) -> _Prepared:
         url = await postgresql.create_database(self._server)
-        # Triggers would announce the deletions, and check references in vain.
+        # Without triggers, which would announce the deletions and check references.
         connection = await asyncpg.connect(url, server_settings={"session_replication_role": "replica"})
         return _Prepared(url, await connection.fetch(_MARK), connection)
 
@@ -134,7 +134,7 @@ class Databases:
         await postgresql.drop_database(self._server, prepared.url)
 
 
-async def _emptied(prepared: _Prepared) -> bool:
+async def _empty(prepared: _Prepared) -> bool:
     connection = prepared.connection
     try:
         await connection.execute(_DISCONNECT_OTHERS)
@@ -145,11 +145,11 @@ async def _emptied(prepared: _Prepared) -> bool:
             return False
         await connection.execute("; ".join(f"DELETE FROM {table['name']}" for table in tables))
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-        # The test has removed it, or disconnected everybody.
+        # The test has dropped it, or closed all connections.
         return False
     return True
 
 
 def run_directory(worker_directory: Path) -> Path:
-    """What the workers of a run have in common, given the directory of one; without xdist it is that one."""
+    """The directory shared by the workers of a run; without xdist, the given one."""
     return worker_directory.parent if "PYTEST_XDIST_WORKER" in os.environ else worker_directory

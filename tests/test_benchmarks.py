@@ -1,4 +1,4 @@
-"""The benchmarks run and give figures. How fast anything is, is not for tests to say."""
+"""The benchmarks run and produce figures. Tests don't judge how fast anything is."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from tests.benchmarks.__main__ import BENCHMARKS, main
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
-def test_a_benchmark_gives_figures(name: str, tmp_path: Path) -> None:
+def test_a_benchmark_produces_figures(name: str, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     main([name, "--tiny", "--directory", str(tmp_path), "--json", str(report)])
     measured = json.loads(report.read_text())["benchmarks"]

@@ -1,4 +1,4 @@
-"""The container, without Docker: what its files say, and their commands run on this machine."""
+"""The container files, checked without Docker: their instructions, and their commands run on this machine."""
 
 import json
 import os
@@ -34,7 +34,7 @@ class Instruction:
 
     @property
     def command(self) -> list[str]:
-        """In the form that needs no shell."""
+        """The command in exec form."""
         found: list[str] = json.loads(self.arguments[self.arguments.index("[") :])
         return found
 
@@ -57,21 +57,21 @@ COMPOSE: dict[str, Any] = yaml.safe_load(
 PROGRAMS = ("server", "worker")
 
 
-def the(name: str) -> Instruction:
+def instruction(name: str) -> Instruction:
     (found,) = (line for line in LAST_STAGE if line.name == name)
     return found
 
 
 def environment_of_image() -> dict[str, str]:
-    return dict(word.split("=", 1) for word in shlex.split(the("ENV").arguments))
+    return dict(word.split("=", 1) for word in shlex.split(instruction("ENV").arguments))
 
 
-def test_every_instruction_is_one_of_docker() -> None:
+def test_every_instruction_exists_in_docker() -> None:
     known = {"FROM", "RUN", "ENV", "WORKDIR", "COPY", "USER", "VOLUME", "EXPOSE", "HEALTHCHECK"}
     assert {line.name for line in IMAGE} <= known | {"ENTRYPOINT", "CMD"}
 
 
-def test_the_base_has_a_version_and_a_python_that_the_package_supports() -> None:
+def test_the_base_image_has_a_version_and_a_supported_python() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     for line in IMAGE:
         if line.name == "FROM":
@@ -82,10 +82,10 @@ def test_the_base_has_a_version_and_a_python_that_the_package_supports() -> None
             assert f"Programming Language :: Python :: {minor[0]}" in project["classifiers"]
 
 
-def test_the_container_runs_as_a_user_by_number_who_owns_the_volume() -> None:
-    user, group = the("USER").arguments.split(":")
+def test_the_container_runs_as_a_numeric_user_that_owns_the_volume() -> None:
+    user, group = instruction("USER").arguments.split(":")
     assert int(user) > 0
-    assert the("VOLUME").command == ["/data"]
+    assert instruction("VOLUME").command == ["/data"]
     (made,) = (line.arguments for line in LAST_STAGE if line.name == "RUN")
     assert f"--uid {user}" in made
     assert f"install -d -o {user} -g {group} -m 700 /data" in made
@@ -98,7 +98,7 @@ def test_the_queue_is_in_the_volume() -> None:
     assert environment_of_image()["CERTCTL_DATABASE_URL"].startswith("sqlite:////data/")
 
 
-def test_what_is_copied_is_there_and_let_through() -> None:
+def test_copied_files_exist_and_are_not_ignored() -> None:
     allowed = {
         line.removeprefix("!")
         for line in (ROOT / ".dockerignore").read_text().splitlines()
@@ -114,7 +114,7 @@ def test_what_is_copied_is_there_and_let_through() -> None:
     assert all((ROOT / source).exists() for source in copied)
 
 
-def test_uv_is_the_one_of_the_lock_file_and_installs_from_it() -> None:
+def test_uv_has_the_locked_version_and_installs_from_the_lock_file() -> None:
     packages = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
     (locked,) = (package["version"] for package in packages if package["name"] == "uv")
     ran = [line.arguments for line in IMAGE if line.name == "RUN"]
@@ -130,7 +130,7 @@ def test_uv_is_the_one_of_the_lock_file_and_installs_from_it() -> None:
 
 
 def on_port(words: list[str], port: int) -> list[str]:
-    """The command with another port than the container's, which may be in use here."""
+    """The command with a different port, because the container's may be in use here."""
     return [re.sub(r"\b(8080|9464)\b", str(port), word) for word in words]
 
 
@@ -149,7 +149,7 @@ def is_healthy(check: list[str]) -> bool:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """That of a container on SQLite, which has no home directory."""
+    """The environment of a container on SQLite, without a home directory."""
     return {"PATH": os.environ["PATH"], "CERTCTL_DATABASE_URL": f"sqlite:///{tmp_path}/notifications.db"}
 
 
@@ -158,14 +158,14 @@ def test_a_program_is_healthy_while_it_runs(service: str, environment: dict[str,
     described = COMPOSE["services"][service]
     port = free_port()
     if service == "server":
-        command = [*the("CMD").command, "--port", str(port)]
-        check = the("HEALTHCHECK").command
+        command = [*instruction("CMD").command, "--port", str(port)]
+        check = instruction("HEALTHCHECK").command
         environment |= {"CERTCTL_API_KEYS_NAMED": described["environment"]["CERTCTL_API_KEYS_NAMED"]}
     else:
         command = on_port(described["command"], port)
         check = described["healthcheck"]["test"][1:]
     check = on_port(check, port)
-    assert the("ENTRYPOINT").command == ["certctl-mcp"]
+    assert instruction("ENTRYPOINT").command == ["certctl-mcp"]
     process = Program("certctl_mcp", *command, environment=environment, stderr=subprocess.PIPE)
     try:
         assert process.stderr
@@ -179,7 +179,7 @@ def test_a_program_is_healthy_while_it_runs(service: str, environment: dict[str,
         process.close()
 
 
-def test_both_programs_are_locked_in_and_wait_for_the_database() -> None:
+def test_both_services_are_confined_and_wait_for_the_database() -> None:
     for name in PROGRAMS:
         service = COMPOSE["services"][name]
         assert service["read_only"] is True
@@ -191,7 +191,7 @@ def test_both_programs_are_locked_in_and_wait_for_the_database() -> None:
         assert parse_duration(service["stop_grace_period"]) > grace
 
 
-def test_both_programs_reach_the_database_that_compose_starts() -> None:
+def test_both_services_can_reach_the_database() -> None:
     database = COMPOSE["services"]["database"]
     names = database["environment"]
     for name in PROGRAMS:
@@ -206,13 +206,13 @@ def test_both_programs_reach_the_database_that_compose_starts() -> None:
     assert database["volumes"][0].split(":")[0] in COMPOSE["volumes"]
 
 
-def test_only_this_machine_reaches_the_page_and_nobody_the_database() -> None:
+def test_the_page_is_local_and_the_database_is_not_exposed() -> None:
     assert COMPOSE["services"]["server"]["ports"] == ["127.0.0.1:8080:8080"]
     assert "ports" not in COMPOSE["services"]["database"]
     assert "ports" not in COMPOSE["services"]["worker"]
 
 
-def test_the_secrets_of_compose_are_made_as_the_documentation_says(tmp_path: Path) -> None:
+def test_the_documented_commands_create_the_secrets(tmp_path: Path) -> None:
     (command,) = re.findall(r"^printf .*\.env$", (ROOT / "docs" / "install.md").read_text(), re.MULTILINE)
     subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True)
     made = dict(line.split("=", 1) for line in (tmp_path / ".env").read_text().splitlines())

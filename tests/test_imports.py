@@ -30,7 +30,7 @@ def test_packages_import_each_other_in_the_allowed_directions_only() -> None:
     assert lint.returncode == 0, lint.stdout
 
 
-def test_a_package_holds_nothing_but_a_docstring() -> None:
+def test_package_init_files_contain_only_a_docstring() -> None:
     """The server starts fast because nothing is imported before it is used."""
     modules = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text()) for path in PACKAGES}
     holding = {

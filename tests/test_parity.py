@@ -1,4 +1,4 @@
-"""Every front offers every operation: one table, which a new tool, command or route has to enter."""
+"""Which front end offers which operation, in one table that every tool, command and route must be in."""
 
 import re
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from certctl_mcp.mcp_server.tools.catalog import TOOL_NAMES
 
 @dataclass(frozen=True)
 class Operation:
-    """What each front calls it; None where it does not offer it yet."""
+    """Its name in each front end; None if the front end doesn't offer it."""
 
     tool: str | None
     command: str | None
@@ -55,7 +55,7 @@ OF_THE_PROGRAM = {
     "copy",
     "demo",
 }
-"""Commands that start something or look after the database."""
+"""Commands that start something or maintain the database."""
 
 OF_CERTCTL = {
     "GET /api/v1/stats/certificates-by-status",
@@ -63,7 +63,7 @@ OF_CERTCTL = {
     "GET /api/v1/stats/job-trends",
     "GET /api/v1/stats/issuance-rate",
 }
-"""Routes that are about certctl's tables, for certctl's clients."""
+"""Routes about certctl's tables, for certctl's clients."""
 
 
 NOT_ON_THE_PAGE = {"check the setup", "send", "attempt what is due", "look up who did what", "settle"}
@@ -92,7 +92,7 @@ def routes() -> set[str]:
     ],
     ids=["tools", "commands", "routes"],
 )
-def test_what_a_front_offers_is_in_the_table_and_the_other_way_round(
+def test_the_table_lists_exactly_what_a_front_end_offers(
     offered: set[str], column: str, others: set[str]
 ) -> None:
     named = {getattr(operation, column) for operation in OPERATIONS.values()} - {None}

@@ -1,8 +1,8 @@
 """Every regular expression of the two packages takes linear time on any text.
 
-They are found by introspection, so that a new one can't be forgotten: those compiled on import or in a cached
-function, and literals passed to a function of `re`. Python's `re` backtracks, so one that is
-careless about repetition takes minutes for a text that an attacker makes.
+They are found by introspection, so that none can be forgotten: those compiled on import or in a cached
+function, and literals passed to a function of `re`. Python's `re` backtracks, so a careless pattern can take
+minutes on a malicious text.
 """
 
 import ast
@@ -22,12 +22,12 @@ import certctl_mcp
 import storage
 
 SCREENED = 3_000
-"""Characters. What a linear pattern does with so many takes well below `SUSPICIOUS`."""
+"""Characters. A linear pattern processes this many in well under `SUSPICIOUS` seconds."""
 SUSPICIOUS = 0.0005
 LONG = 6_000
 GROWTH = 2.5
 LARGE = 50
-"""Repetitions up to this bound cost a constant."""
+"""Repetitions up to this bound count as constant time."""
 CATEGORIES = {
     f"CATEGORY_{name}": re.compile(category)
     for name, category in {
@@ -80,7 +80,7 @@ def patterns_in(value: object) -> Iterator[re.Pattern[Any]]:
 
 @dataclass(frozen=True)
 class Use:
-    """A pattern, and whether it only ever matches at the beginning of a text."""
+    """A pattern, and whether it is used only at the beginning of a text."""
 
     pattern: re.Pattern[Any]
     anchored: bool
@@ -121,7 +121,7 @@ def literals(tree: ast.AST) -> Iterator[Use]:
                 yield Use(re.compile(node.args[0].value), node.func.attr in ("match", "fullmatch"))
 
 
-def hidden_calls(tree: ast.Module) -> Iterator[ast.AST]:
+def undiscoverable_calls(tree: ast.Module) -> Iterator[ast.AST]:
     """Calls of `re` in a function that is not cached, with a pattern that is not a literal."""
     for function in ast.walk(tree):
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) and not any(
@@ -152,12 +152,12 @@ def all_uses() -> set[Use]:
 
 
 def test_every_pattern_can_be_found() -> None:
-    hidden = {path for path, tree in sources() if any(hidden_calls(tree))}
+    hidden = {path for path, tree in sources() if any(undiscoverable_calls(tree))}
     assert hidden == set(BUILT_IN_FUNCTIONS)
 
 
 def units_of(pattern: re.Pattern[Any]) -> list[str]:
-    """Texts to repeat: what `pattern` repeats without a bound, what comes before that, and all of it."""
+    """Texts to repeat: those that `pattern` repeats without a bound, their prefixes, and the whole match."""
     parser = importlib.import_module("re._parser")
     source = pattern.pattern if isinstance(pattern.pattern, str) else pattern.pattern.decode("latin-1")
     found: set[str] = set()
@@ -166,7 +166,7 @@ def units_of(pattern: re.Pattern[Any]) -> list[str]:
 
 
 def write(items: Any, before: str, found: set[str]) -> str:
-    """One text that matches the sequence `items`, which stand after `before`."""
+    """A text that matches the sequence `items`, which follow `before`."""
     text = ""
     for kind, value in items:
         text += write_item(str(kind), value, before + text, found)
@@ -205,7 +205,7 @@ def write_item(kind: str, value: Any, before: str, found: set[str]) -> str:
 
 
 def members(value: Any) -> set[str]:
-    """Some characters of a class."""
+    """Some characters of a character class."""
     candidates = "aAz0_-. \t\n:/%\\\"'=&;<@\x1b\u200b"
     negated = any(str(kind) == "NEGATE" for kind, _ in value)
 
@@ -233,7 +233,7 @@ def repeated(unit: str, length: int) -> str:
 
 
 def growth(use: Use, unit: str) -> float:
-    """How much longer a text twice as long takes, if it takes long at all."""
+    """How much longer a text of twice the length takes; 0 if it is fast."""
     if seconds(use, unit, SCREENED) < SUSPICIOUS:
         return 0
     return min(seconds(use, unit, 2 * LONG) / seconds(use, unit, LONG) for _ in range(4))
@@ -250,6 +250,6 @@ def test_no_pattern_takes_more_than_linear_time() -> None:
 
 
 @pytest.mark.parametrize("careless", [r"a+b", r"name:\w+=[^,]+,", r"auth:[^,]+,|auth:[^;]+"])
-def test_a_careless_pattern_would_be_found(careless: str) -> None:
+def test_a_careless_pattern_is_detected(careless: str) -> None:
     use = Use(re.compile(careless), anchored=False)
     assert max(growth(use, unit) for unit in units_of(use.pattern)) > GROWTH

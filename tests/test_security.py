@@ -1,4 +1,4 @@
-"""SECURITY.md: each test that it names is there."""
+"""Every test that SECURITY.md names exists."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ THREATS = [
 
 
 @pytest.mark.parametrize("shown_by", [cells[-1] for cells in THREATS])
-def test_a_defence_is_shown_by_tests_that_exist(shown_by: str) -> None:
+def test_the_tests_of_every_defence_exist(shown_by: str) -> None:
     named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", shown_by)
     assert len(named) == shown_by.count("::")
     for path, test in named:

@@ -1,4 +1,4 @@
-"""What does a text cost an assistant? Counted by one fixed tokenizer (o200k), so that figures compare."""
+"""The cost of a text for an assistant, in tokens of one fixed tokenizer (o200k)."""
 
 from rs_bpe.bpe import openai
 

@@ -1,6 +1,6 @@
 """One attempt of one notification, and its outcome.
 
-A receiver can misbehave in any way; here each way becomes an outcome of the contract.
+However a receiver misbehaves, the result is an outcome of the contract.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from storage.sql.text import storable
 logger = logging.getLogger(__name__)
 
 CLEAN_UP = timedelta(seconds=2)
-"""How long a cancelled attempt may take to record what is known of it."""
+"""How long a cancelled attempt may take to record its result."""
 
 BROKEN_OFF = "broken off before it was answered: the server was told to stop"
 
@@ -55,7 +55,8 @@ class Delivery:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         tracing: Tracing | None = None,
     ) -> None:
-        """`send_isolated` sends what may crash the process; without it, that is sent like everything else."""
+        """`send_isolated` sends suspects, which may crash the process; without it they are sent like all
+        others."""
         self._sender = Sender(find_notifier, send_timeout, longer_timeouts)
         self._send = self._sender.send
         self._send_isolated = send_isolated or self._send
@@ -68,21 +69,21 @@ class Delivery:
         self._tracing = tracing
 
     def usual_attempt(self, claim: Claim) -> timedelta:
-        """How long the attempt of this claim takes at most, unless it `may_take_longer`."""
+        """The longest that the attempt of this claim takes, unless it `may_take_longer`."""
         timeout = self._sender.send_timeout
         return timeout + START_UP if is_suspect(claim) else timeout
 
     def may_take_longer(self, claim: Claim) -> bool:
-        """Whether the channel's attempts may go on after the send timeout."""
+        """Whether the channel's attempts may exceed the send timeout."""
         return self._sender.timeout(claim.notification.channel) > self._sender.send_timeout
 
     async def prepare(self, claim: Claim) -> None:
-        """Do what may take long before an attempt, so that the attempt itself takes no longer than it may."""
+        """Do slow preparations before an attempt, so that they don't count towards its timeout."""
         if not is_suspect(claim):
             await self._sender.prepare(claim.notification.channel)
 
     async def attempt(self, claim: Claim) -> Answer:
-        """Send the claimed notification once. Nothing a notifier does raises."""
+        """Send the claimed notification once. Exceptions of a notifier are returned as failures."""
         send = self._send_isolated if is_suspect(claim) else self._send
         if self._tracing is None:
             return await send(claim.notification)
@@ -92,7 +93,7 @@ class Delivery:
             return answer
 
     async def try_once(self, notification: Notification) -> Answer:
-        """Send a notification that need not be in the queue."""
+        """Send a notification that needn't be in the queue."""
         return await self._send(notification)
 
     @property
@@ -114,7 +115,7 @@ class Delivery:
         return None
 
     async def record_cancelled(self, claim: Claim, answer: Answer | None) -> None:
-        """Write what is known of a cancelled attempt: its outcome, or that it is due again at once."""
+        """Record a cancelled attempt: its outcome if there is one, otherwise that it is due again at once."""
         outcome, write = self._abandoned(claim) if answer is None else self._outcome(claim, answer)
         await self._writer.write_last(claim, outcome, write, CLEAN_UP)
 
@@ -123,13 +124,13 @@ class Delivery:
         return AttemptOutcome.ABANDONED, lambda: self._queue.record_abandoned(claim, duration, BROKEN_OFF)
 
     def _outcome(self, claim: Claim, answer: Answer) -> tuple[AttemptOutcome, Write]:
-        """The transition that follows from the answer: the retry rule of the contract."""
+        """The transition that follows from the result, by the contract's retry rule."""
         queue, failure = self._queue, answer.failure
         if failure is None:
             return AttemptOutcome.SENT, lambda: queue.record_sent(claim, answer.duration)
         error = error_text(failure)
         if answer.crashed:
-            # The backoff grows with each crash, and no retry is spent.
+            # The backoff grows with each crash, and no retry is used up.
             pause = self._policy.wait(claim.notification.abandoned_count - SUSPECT_AFTER)
             return AttemptOutcome.ABANDONED, lambda: queue.record_crash(claim, answer.duration, error, pause)
         duration, report = answer.duration, self._report(claim, failure, error)
@@ -157,7 +158,7 @@ class Delivery:
         return self._policy.after_wait(notification.wait_count, waited, retry_after=failure.retry_after)
 
     def _report(self, claim: Claim, failure: DeliveryFailedError, error: str) -> Report | None:
-        """What the failure says about the channel."""
+        """What the failure shows about the channel."""
         channel = claim.notification.channel
         rules = self._rules.get(channel, UNLIMITED)
         event: ChannelEvent
@@ -174,5 +175,5 @@ class Delivery:
 
 def error_text(failure: DeliveryFailedError) -> str:
     """The error text to store and show: bounded, and without secrets."""
-    # Made storable first: replacing what can't be stored makes the text longer.
+    # Made storable first, because replacing characters makes the text longer.
     return redact_error(storable(str(failure)))

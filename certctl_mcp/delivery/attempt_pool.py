@@ -25,11 +25,11 @@ from storage.models import AttemptOutcome, Claim
 logger = logging.getLogger(__name__)
 
 OVERRUN = timedelta(milliseconds=500)
-"""How much later than its timeout an attempt may end on a busy machine. A lease is at least twice this longer
-than an attempt."""
+"""How much later than its timeout an attempt may end on a busy machine. A lease exceeds the timeout by at
+least twice this."""
 
 _RENEW_AGAIN = timedelta(seconds=1)
-"""The pause before another try to renew a lease, while the database can't be written."""
+"""The pause before renewing a lease is retried, while the database can't be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class AttemptEnd:
     """How a claim ended."""
 
     begun: bool
-    """False if the claim was given back, or nothing is known of its attempt."""
+    """False if the claim was released, or the result of its attempt is unknown."""
     outcome: AttemptOutcome | None
     """None if it could not be recorded."""
     suspect: bool
@@ -57,13 +57,13 @@ class Progress:
     """What a sweep or a shutdown waits for."""
 
     outcomes: Counter[AttemptOutcome] = field(default_factory=Counter)
-    """Of the attempts that have ended since."""
+    """The outcomes of the attempts that have ended since."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     """An attempt has ended."""
 
 
 class AttemptPool:
-    """Runs attempts as tasks of the given group, until that is cancelled."""
+    """Runs attempts as tasks of the given group, until it is cancelled."""
 
     def __init__(
         self,
@@ -107,13 +107,13 @@ class AttemptPool:
             self._held[_token(claim)] = claim
             self._slots.hold(claim)
         self._start(self._slots.start_all() if self._stopped else self._slots.start_ready())
-        # A worker stays for later claims: starting a task for each would cost as much as claiming it.
+        # A worker task is kept for later claims: starting one for each would cost as much as claiming it.
         while self._workers < self.in_flight:
             self._workers += 1
             tasks.start_soon(self._work)
 
     def stop(self) -> None:
-        """Begin no attempt from here on; what was not begun is given back."""
+        """Begin no more attempts, and release the claims without one."""
         self._stopped = True
         self._start(self._slots.start_all())
 
@@ -161,10 +161,11 @@ class AttemptPool:
                 progress.changed.set()
 
     async def _answer(self, claim: Claim) -> Answer | None:
-        """The result of the attempt; None if it was not begun and the claim was given back."""
+        """The result of the attempt; None if it was not begun and the claim was released."""
         notification_id = claim.notification.id
         while (earlier := self._attempting.get(notification_id)) is not None:
-            # Its lease was lost, but it goes on: one notification is never attempted twice at a time.
+            # An earlier attempt of it whose lease was lost is still running, and must end before this one
+            # begins.
             await earlier.wait()
         self._attempting[notification_id] = ended = asyncio.Event()
         try:
@@ -189,7 +190,7 @@ class AttemptPool:
             renewing.cancel()
 
     async def _keep_leased(self, claim: Claim) -> None:
-        """Renew the lease each time two thirds of it are over, for as long as the claim holds."""
+        """Renew the lease whenever two thirds of it have passed, for as long as the claim is valid."""
         lease = claim.expires_at - claim.started_at
         expires_at: datetime | None = claim.expires_at
         while expires_at is not None:

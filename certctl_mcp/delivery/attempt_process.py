@@ -1,7 +1,7 @@
 """The process that makes one attempt in isolation: `python -m certctl_mcp.delivery.attempt_process`.
 
-It reads the attempt from stdin and writes how it ended to stdout. Its parent starts it for a notification
-that may crash the process, so that nothing else ends with it.
+It reads the attempt from stdin and writes the result to stdout. Its parent starts it for a notification that
+may crash the process, so that the crash affects nothing else.
 """
 
 import asyncio
@@ -24,17 +24,17 @@ from storage.models import Notification
 
 @dataclass(frozen=True, slots=True)
 class IsolatedAttempt:
-    """What the process is given: of all settings, only those of the notification's channel."""
+    """The input of the process, with only the settings of the notification's channel."""
 
     notification: Notification
     channel: Channel
     send_timeout: timedelta
     ends_after: timedelta
-    """When the process ends itself, in case its parent has died."""
+    """When the process exits by itself, in case its parent has died."""
 
 
 class Result(BaseModel):
-    """What the process answers."""
+    """The output of the process."""
 
     duration: timedelta
     failure: str | None = None
@@ -78,16 +78,16 @@ async def _attempt(attempt: IsolatedAttempt) -> Answer:
 
 def main() -> None:
     faulthandler.enable()
-    # What a notifier prints must not mix with the answer.
+    # Output of a notifier must not mix with the result.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    # The parent, which alone writes here, is trusted.
+    # Only the trusted parent writes here.
     attempt: IsolatedAttempt = pickle.load(sys.stdin.buffer)
-    # It needs neither the event loop nor the interpreter's lock, which a send that hangs may hold.
+    # It needs neither the event loop nor the interpreter's lock, which a hanging send may hold.
     faulthandler.dump_traceback_later(attempt.ends_after.total_seconds(), exit=True)
     with answers:
         answers.write(Result.of(asyncio.run(_attempt(attempt))).model_dump_json())
-    # Threads that a notifier left behind must not keep the answer from being read.
+    # Threads that a notifier left behind must not keep the process from exiting.
     os._exit(0)
 
 

@@ -1,4 +1,5 @@
-"""A warning where certctl's server delivers on a database on which it must not: alerts then go out twice."""
+"""A warning if certctl's server delivers on a database where it must not, because alerts are then sent
+twice."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -15,7 +16,7 @@ logger = logging.getLogger(__name__)
 CHECK_INTERVAL = timedelta(minutes=1)
 
 RECENT = timedelta(hours=1)
-"""What certctl settled before that no longer counts."""
+"""Notifications that certctl settled longer ago don't count."""
 
 
 class Settled(Protocol):

@@ -1,4 +1,4 @@
-"""A test of a channel: a notification that is sent once and never enters the queue."""
+"""A test of a channel: a notification that is sent once without entering the queue."""
 
 from datetime import datetime, timedelta
 
@@ -22,7 +22,7 @@ class TrialResult(BaseModel):
 
 
 def trial_notification(channel: str, recipient: str, now: datetime, *, type: str = TYPE) -> Notification:
-    """A notification that says what it is; `type` selects its template.
+    """A notification that identifies itself as a test; `type` selects its template.
 
     Its text is fixed, so it can't be used to send another message.
     """

@@ -1,7 +1,7 @@
-"""Attempts in a process of their own, for notifications that may crash the process.
+"""Attempts in a child process, for notifications that may crash the process.
 
-The child gets the settings of its channel through a pipe, and those of no other channel: the variables that
-hold settings are left out of its environment.
+The child receives only the settings of its channel, through a pipe: variables with settings are removed from
+its environment.
 """
 
 import asyncio
@@ -30,13 +30,13 @@ from storage.models import Notification
 logger = logging.getLogger(__name__)
 
 _SPARE = timedelta(seconds=5)
-"""The process ends itself so much later than its parent would kill it."""
+"""How much later than its parent would kill it the process exits by itself."""
 
 _LONGEST_ANSWER = 100_000
-"""Characters; longer ones are not ours."""
+"""The maximum in characters; a longer result isn't from our program."""
 
 _SETTINGS = ("CERTCTL_", "PG")
-"""How the names of variables begin that hold settings of this program, or of its database."""
+"""The prefixes of variables with settings of this program or its database."""
 
 
 class IsolatedAttempts:
@@ -49,7 +49,7 @@ class IsolatedAttempts:
         kill_group: Callable[[int], None],
         environ: Mapping[str, str] = os.environ,
     ) -> None:
-        """`kill_group` kills the group of processes that the process of this id leads."""
+        """`kill_group` kills the process group led by the process with this id."""
         self._channels = {channel.name: channel for channel in channels}
         self._send_timeout = send_timeout
         self._kill_group = kill_group
@@ -58,7 +58,7 @@ class IsolatedAttempts:
         }
 
     async def send(self, notification: Notification) -> Answer:
-        """Like `Sender.send`. The answer says if the process died."""
+        """Like `Sender.send`. The result shows if the process died."""
         channel = self._channels.get(notification.channel)
         if channel is None:
             return no_notifier(notification.channel)
@@ -87,7 +87,7 @@ class IsolatedAttempts:
                 return _answer(output, await process.wait(), timedelta(seconds=time.monotonic() - begun))
             return Answer(timedelta(seconds=time.monotonic() - begun), timed_out(timeout))
         finally:
-            # The process, and what it may have started.
+            # The process, and any that it has started.
             self._kill_group(process.pid)
             with anyio.CancelScope(shield=True):
                 await process.wait()

@@ -11,10 +11,10 @@ from certctl_mcp.notifiers.failure_kinds import FailureKind
 from storage.models import AttemptOutcome, Notification
 
 OTHER = "other"
-"""Stands for channels that are not configured: their names are untrusted and their number is unlimited."""
+"""Stands for channels that aren't configured, whose names are untrusted and unlimited in number."""
 
 ATTEMPT_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60)
-"""One bound lies above the default send timeout, so that attempts that ran into it are visible."""
+"""One bound is above the default send timeout, so that attempts that timed out are visible."""
 
 
 class Durations:
@@ -62,7 +62,7 @@ class AttemptMeter:
             self.durations[known].add(duration.total_seconds())
 
     def count(self, channel: str, outcome: AttemptOutcome | None) -> int:
-        """Whatever the failure."""
+        """The number of attempts with this outcome, for any failure."""
         return sum(count for kind, count in self._ended.items() if kind[:2] == (channel, outcome))
 
     def failures(self, channel: str, outcome: AttemptOutcome, kind: FailureKind) -> int:
@@ -70,7 +70,7 @@ class AttemptMeter:
         return self._ended[channel, outcome, kind]
 
     def total(self, outcome: AttemptOutcome) -> int:
-        """In all channels, whatever the failure."""
+        """The same for all channels together."""
         return sum(count for (_, ended, _), count in self._ended.items() if ended is outcome)
 
 

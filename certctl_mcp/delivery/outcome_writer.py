@@ -1,8 +1,8 @@
-"""Outcomes on their way into the database: each is kept until it is written, or refused because the claim
-was lost, however long the database is locked, restarting, full or read-only.
+"""Writes outcomes: each is kept until it is written, or refused because the claim was lost, however long the
+database is locked, restarting, full or read-only.
 
-An expired lease is no reason to give an outcome up: as long as nobody took the notification, writing it
-prevents a second delivery.
+An outcome is not given up when its lease expires: until another worker takes over the notification, writing
+the outcome prevents a second delivery.
 """
 
 import asyncio
@@ -26,10 +26,10 @@ logger = logging.getLogger(__name__)
 
 FIRST_PAUSE = timedelta(milliseconds=500)
 LONGEST_PAUSE = timedelta(seconds=5)
-"""The pause between two tries to write an outcome doubles from the first to the longest."""
+"""The pause between retries of a write doubles from the first to the longest."""
 
 MOST_UNWRITTEN = 1000
-"""With so many outcomes unwritten nothing more is claimed, whatever keeps them from being written."""
+"""With this many unwritten outcomes nothing more is claimed, whatever the errors."""
 
 _NOT_WRITABLE = (
     ChangeUnknownError,
@@ -38,7 +38,7 @@ _NOT_WRITABLE = (
     DatabaseUnreachableError,
     DiskFullError,
 )
-"""Errors of the database as a whole. Another error may concern one outcome, which must not stop the rest."""
+"""Errors of the database as a whole. Any other error may concern one outcome, and must not stop the rest."""
 
 Write = Callable[[], Awaitable[bool]]
 """Writes one outcome; False if its claim was lost. Safe to repeat."""
@@ -54,12 +54,12 @@ class OutcomeWriter:
 
     @property
     def can_write(self) -> bool:
-        """False while outcomes are waiting for a database that can't be written: then nothing may be claimed,
-        for it would be attempted without a way to record it."""
+        """False while outcomes wait for a database that can't be written: then nothing may be claimed,
+        because its outcome couldn't be recorded."""
         return not (self._failing and self._unwritten) and self._unwritten < MOST_UNWRITTEN
 
     async def write(self, claim: Claim, outcome: AttemptOutcome, write: Write) -> bool:
-        """Write the outcome, however often it takes; False if its claim was lost."""
+        """Write the outcome, retrying until it succeeds; False if its claim was lost."""
         try:
             return await self._try(write)
         except StorageError as error:
@@ -73,7 +73,7 @@ class OutcomeWriter:
     async def write_last(
         self, claim: Claim, outcome: AttemptOutcome, write: Write, within: timedelta
     ) -> None:
-        """Write the outcome of an attempt when the process ends, or log that it is lost."""
+        """Write the outcome of an attempt when the process exits, or log that it is lost."""
         reason = f"the database did not answer within {within.total_seconds():g} s"
         with anyio.move_on_after(within.total_seconds(), shield=True):
             try:

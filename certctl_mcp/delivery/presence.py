@@ -1,7 +1,7 @@
-"""The registration of this process among those that deliver, and the settling of what none can deliver.
+"""The heartbeats of this process, and the settling of notifications that no process can deliver.
 
 Another process may have a channel that this one lacks. So a notification is settled only if no process has
-had its channel for a long time, and only by a process that was alive all that time to see it.
+served its channel for a long time, and only by a process that was alive all that time.
 """
 
 import logging
@@ -23,17 +23,17 @@ from storage.operations.processes import HEARTBEAT_INTERVAL, Heartbeat
 logger = logging.getLogger(__name__)
 
 LEAVE_TIMEOUT = timedelta(seconds=2)
-"""How long a process that ends tries to say so. Otherwise it counts as alive for a minute more."""
+"""How long an exiting process tries to unregister. Otherwise it counts as alive for another minute."""
 
 BATCH = 100
-"""Notifications that are settled at once."""
+"""The number of notifications settled at once."""
 
 LEASE = timedelta(seconds=30)
 """Far longer than it takes to settle a batch."""
 
 
 class ProcessRegistry(Protocol):
-    """The part of `NotificationRepository` that a process needs for it. Each method raises `StorageError`."""
+    """The part of `NotificationRepository` used here. Each method raises `StorageError`."""
 
     async def heartbeat(self, process: Heartbeat) -> datetime: ...
 
@@ -65,8 +65,8 @@ class Presence:
         clock: Clock = utc_now,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     ) -> None:
-        """`settles`: whether this process settles what none can deliver, once nobody has had the channel for
-        `missing_after`.
+        """`settles`: whether this process settles undeliverable notifications, once no process has served the
+        channel for `missing_after`.
         """
         self._registry = registry
         self._process = process
@@ -79,8 +79,8 @@ class Presence:
         self._alive_since: datetime | None = None
 
     async def run(self) -> None:
-        """Register and say that the process is alive until cancelled; then leave."""
-        # Settling looks more often only where that is to happen within less than a heartbeat.
+        """Register and send heartbeats until cancelled; then leave."""
+        # Settling is checked more often only if its time is shorter than a heartbeat interval.
         pause = min(HEARTBEAT_INTERVAL, max(self._missing_after / 2, timedelta(seconds=0.5)))
         since_heartbeat = HEARTBEAT_INTERVAL
         try:
@@ -93,7 +93,7 @@ class Presence:
                 except StorageError as failure:
                     logger.warning("this process can't say that it is alive: %s", failure)
                 except Exception:
-                    # The supervised edge: a process that no longer says that it is alive seems dead.
+                    # The supervised edge: without heartbeats the process would seem dead.
                     logger.exception("saying that this process is alive failed")
                 await self._sleep(pause.total_seconds())
                 since_heartbeat += pause
@@ -101,7 +101,7 @@ class Presence:
             await self._leave()
 
     async def settle(self) -> int:
-        """Settle what no process has been able to deliver for long enough; how many notifications."""
+        """Settle what no process has been able to deliver for long enough; returns the number."""
         if (
             not self._settles
             or self._alive_since is None
@@ -128,7 +128,7 @@ class Presence:
             request = ClaimRequest(
                 self._process.name, LEASE, BATCH, Room(BATCH), frozenset({channel}), suspects
             )
-            # Cancelled in the middle, it would leave leases behind.
+            # Cancelling it halfway would leave leases behind.
             with anyio.CancelScope(shield=True):
                 for claim in (await self._registry.claim(request)).claims:
                     if claim.notification.created_at > accepted_before:

@@ -1,4 +1,4 @@
-"""The queue as a worker needs it: claims, outcomes, and when the next notification becomes due."""
+"""The queue as a worker uses it: claims, outcomes, and the time of the next due notification."""
 
 from collections.abc import Collection
 from datetime import datetime, timedelta

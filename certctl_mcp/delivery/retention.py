@@ -1,7 +1,7 @@
-"""Deletes, in the background, what has been kept for as long as the settings say.
+"""Deletes, in the background, what has exceeded its retention period.
 
-Any number of processes may do so on one database: what one of them deletes, the others pass over. After each
-batch it rests for as long as the batch took, so that outcomes are written meanwhile.
+Any number of processes can do so on one database: each skips what another deletes. After each batch it pauses
+for as long as the batch took, so that outcomes can be written meanwhile.
 """
 
 import logging
@@ -34,8 +34,8 @@ class RetentionStore(Protocol):
 class Retention:
     """Deletes what is older than the given periods.
 
-    For the metrics, `deleted` counts it, and `completed_at` is when everything that was due had been deleted;
-    None before the first time.
+    For the metrics, `deleted` counts the deletions, and `completed_at` is when everything that was due had
+    been deleted; None before the first time.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Retention:
         self.completed_at: datetime | None = None
 
     async def run(self) -> None:
-        """Delete every hour what is due, until cancelled."""
+        """Delete what is due every hour, until cancelled."""
         pause = FIRST_RUN_AFTER
         while self._periods:
             await self._sleep(pause.total_seconds())
@@ -67,7 +67,7 @@ class Retention:
             except StorageError as failure:
                 logger.warning("what has been kept long enough can't be deleted now: %s", failure)
             except Exception:
-                # The supervised edge: deliveries must not end because of it.
+                # The supervised edge: an error here must not end deliveries.
                 logger.exception("deleting what has been kept long enough failed")
 
     async def delete_expired(self) -> Mapping[Retained, int]:
@@ -102,7 +102,7 @@ class Retention:
 
 
 def periods(settings: RetentionSettings) -> Mapping[Retained, timedelta]:
-    """How long each kind is kept that is not kept for ever."""
+    """The retention periods of the kinds that aren't kept forever."""
     kept = {
         Retained.SENT: settings.sent,
         Retained.READ: settings.read,

@@ -1,6 +1,7 @@
 """The retry loop: claims notifications as they become due and has them attempted.
 
-The scheduler decides when it looks, the slots how much it claims, and the pool runs the attempts.
+The scheduler decides when it looks for due notifications, the slots limit how many it claims, and the pool
+runs the attempts.
 """
 
 import asyncio
@@ -39,7 +40,7 @@ SWEEP_TIMEOUT = timedelta(seconds=45)
 
 FIRST_PAUSE = timedelta(seconds=1)
 LONGEST_PAUSE = timedelta(seconds=30)
-"""While the database can't be used, the pause between two tries doubles from the first to the longest."""
+"""While the database can't be used, the pause between retries doubles from the first to the longest."""
 
 Waiter = Callable[[asyncio.Event, timedelta], Awaitable[None]]
 """Waits until the event is set, but not longer than the given time."""
@@ -53,8 +54,8 @@ async def wait_at_most(event: asyncio.Event, time: timedelta) -> None:
 class RetryLoop:
     """Attempts due notifications within the limits of one process.
 
-    Used as an asynchronous context: leaving it drains. `run` is the loop. `sweep` attempts once what is due,
-    beside a running loop or without one.
+    An asynchronous context manager; leaving it waits for attempts in flight. `run` is the loop. `sweep`
+    attempts what is due once, with or without a running loop.
     """
 
     def __init__(
@@ -130,7 +131,7 @@ class RetryLoop:
             except StorageError as failure:
                 logger.warning("%s; trying again in %g s", failure, pause.total_seconds())
             except Exception:
-                # The supervised edge: whatever is wrong, the loop goes on.
+                # The supervised edge: the loop survives any error.
                 logger.exception("a sweep failed; trying again in %g s", pause.total_seconds())
             else:
                 pause = FIRST_PAUSE
@@ -168,7 +169,8 @@ class RetryLoop:
                         if self._attempts.in_flight:
                             await progress.changed.wait()
                         elif not claimed and not progress.changed.is_set():
-                            # The slot of one that ended since the look began may have kept something back.
+                            # An attempt that ended since the look began may have blocked another with its
+                            # slot.
                             break
         return SweepReport(
             sent=outcomes[AttemptOutcome.SENT],
@@ -178,7 +180,7 @@ class RetryLoop:
         )
 
     def stop(self) -> None:
-        """Claim nothing more, and give back what was not begun."""
+        """Claim nothing more, and release claims without an attempt."""
         self._stopped.set()
         self._attempts.stop()
         self._wake.set()
@@ -187,7 +189,7 @@ class RetryLoop:
         """Wait for the attempts in flight, at most `grace`, if given; true if all have ended."""
         limit = None if grace is None else grace.total_seconds()
         with anyio.move_on_after(limit) as waiting, self._attempts.watched() as progress:
-            # What a running claim takes counts as in flight only when the claim returns.
+            # Notifications of a running claim count as in flight only when the claim returns.
             async with self._claiming:
                 pass
             while self._attempts.in_flight:
@@ -233,7 +235,7 @@ class RetryLoop:
             return len(claims)
 
     async def _look_for_suspects(self, limit: int) -> int:
-        """Claim notifications that may crash the process; each is attempted in a process of its own."""
+        """Claim notifications that may crash the process; each is attempted in its own process."""
         async with self._claiming:
             slots, room = self._slots.claimable_suspects()
             slots = min(limit, slots)
@@ -249,7 +251,7 @@ class RetryLoop:
 
     async def _claim(self, slots: int, room: Room, *, suspects: bool) -> Claims:
         lease = self._lease + START_UP if suspects else self._lease
-        # Cancelled in the middle, it would leave leases that this process does not know of.
+        # Cancelling it halfway would leave leases unknown to this process.
         with anyio.CancelScope(shield=True):
             found = await self._queue.claim(
                 ClaimRequest(
@@ -281,7 +283,7 @@ class RetryLoop:
                 )
             )
         else:
-            # What was given back is due again.
+            # A released notification is due again.
             self._wake_if(self._scheduler.news())
 
     def _wake_if(self, needed: bool) -> None:

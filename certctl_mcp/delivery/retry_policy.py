@@ -1,4 +1,4 @@
-"""The retry policy: what follows from a failed attempt. A pure function, without a clock or a database.
+"""The retry policy: the consequence of a failed attempt. A pure function, without a clock or a database.
 
 With the default settings (5 attempts, base 1 minute, cap 1 hour) the waits after failures 1 to 4 are 1, 2, 4
 and 8 minutes, and the fifth failure moves the notification to the dead-letter queue. The rule is certctl's.
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from certctl_mcp.config.settings import Settings
 
 PATIENCE = timedelta(hours=24)
-"""Told to wait for longer than this, a notification spends an attempt each time."""
+"""If a notification is told to wait for longer than this, each further wait uses up an attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,9 @@ class RetryPolicy:
     def after_failure(
         self, retry_count: int, *, retry_after: timedelta | None = None, random: float = 0.0
     ) -> "Retry | Dead":
-        """What follows from a failed attempt after `retry_count` recorded failures.
+        """The consequence of a failed attempt after `retry_count` recorded failures.
 
-        `retry_after` is the wait that the receiver asked for. It can lengthen the backoff, up to the cap.
+        `retry_after` is the wait requested by the receiver. It can lengthen the backoff, up to the cap.
         `random` in [0, 1) is the share of the jitter to apply.
         """
         if retry_count >= self.max_attempts - 1:
@@ -58,10 +58,11 @@ class RetryPolicy:
     def after_wait(
         self, times_before: int, waited: timedelta, *, retry_after: timedelta | None = None
     ) -> "Retry | None":
-        """What follows when the receiver refuses everything for now: None means that it counts as a failure.
+        """The consequence when the receiver refuses everything for now; None means that it counts as a
+        failure.
 
-        The time that it named, doubled for each of the `times_before` that this notification was told so
-        without a break. `waited` is how long ago the first time was.
+        The wait is the time that the receiver named, doubled for each of the `times_before` that it asked
+        this notification to wait in a row. `waited` is the time since the first of these.
         """
         if waited > PATIENCE:
             return None

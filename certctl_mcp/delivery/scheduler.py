@@ -1,8 +1,8 @@
 """The scheduler: when the retry loop looks for due notifications. A state machine without I/O or a clock.
 
-The loop reports each event, then does the step that comes next. News makes it look at once. After a look it
-waits until things are quiet before it asks the database when the next retry is due: while news keeps
-arriving, whatever is due is found with it.
+The loop reports each event, then takes the next step. News of a change makes it look at once. After a look it
+waits until there is no more news before it queries when the next retry is due: while news keeps arriving, due
+retries are found by the same looks.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ EMPTY_LOOK_PAUSE = timedelta(milliseconds=10)
 process looks for it, and most find that another one has claimed it."""
 
 SUSPECTS_INTERVAL = timedelta(seconds=1)
-"""While it is never quiet, how often the loop looks for suspects."""
+"""How often a busy loop looks for suspects."""
 
 _NOW = datetime.min.replace(tzinfo=UTC)
 
@@ -36,7 +36,7 @@ class LookForSuspects:
 
 @dataclass(frozen=True, slots=True)
 class LookAhead:
-    """Ask the database when the next notification becomes due."""
+    """Query when the next notification becomes due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +53,16 @@ class _Phase(Enum):
     BUSY = auto()
     """There was news since the last time it was quiet."""
     QUIET = auto()
-    """No news for a while: time for what must wait for that."""
+    """There was no news for a while."""
     LOOKING_AHEAD = auto()
     """And suspects have been looked for."""
     IDLE = auto()
-    """It is known when the next notification becomes due."""
+    """The time of the next due notification is known."""
 
 
 class Scheduler:
-    """Decides the next step of one loop. Methods that return a bool say whether a waiting loop must wake."""
+    """Decides the next step of one loop. Methods that return a bool return whether a waiting loop must
+    wake."""
 
     def __init__(self, interval: timedelta) -> None:
         """`interval`: the longest time between two looks."""
@@ -105,9 +106,9 @@ class Scheduler:
     def look_ended(
         self, now: datetime, *, found: int, more_may_be_due: bool, opens_at: datetime | None = None
     ) -> None:
-        """`more_may_be_due`: what was claimed filled the slots that there were, in all or in a channel.
+        """`more_may_be_due`: the claims filled all free slots, overall or in a channel.
 
-        `opens_at`: when a channel opens in which something may be left.
+        `opens_at`: when the next channel with a possible backlog opens.
         """
         self._more_may_be_due = more_may_be_due
         self._suspects_at = self._suspects_at or now + SUSPECTS_INTERVAL
@@ -124,7 +125,7 @@ class Scheduler:
     def attempt_ended(self, now: datetime, *, will_be_due: bool, none_in_flight: bool) -> bool:
         """An outcome was recorded. `will_be_due`: the notification is to be attempted again later."""
         if self._look_at <= now:
-            # What kept the loop from claiming may be over.
+            # The loop may be able to claim again.
             return True
         if self._phase is _Phase.BUSY or not (will_be_due or none_in_flight):
             return False
@@ -157,10 +158,10 @@ class Scheduler:
             self._phase = _Phase.IDLE
 
     def _until_suspects(self, now: datetime) -> timedelta:
-        """How long until suspects are looked for. When it is quiet, that is done anyway."""
+        """The time until the next look for suspects while busy. A quiet loop looks for them anyway."""
         if self._suspects_at is None or self._phase is not _Phase.BUSY:
             return self._interval
-        # A clock that was set back must not put it off.
+        # A clock that was set back must not delay it.
         return min(max(timedelta(0), self._suspects_at - now), SUSPECTS_INTERVAL)
 
     def _pause(self, now: datetime) -> timedelta:

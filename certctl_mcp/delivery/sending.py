@@ -1,4 +1,4 @@
-"""One send through a notifier, within the send timeout: every way it can end becomes an answer."""
+"""One send through a notifier, within the send timeout. However it ends, the result is an `Answer`."""
 
 import asyncio
 import logging
@@ -35,27 +35,27 @@ class Sender:
         send_timeout: timedelta,
         longer: Mapping[str, timedelta] | None = None,
     ) -> None:
-        """`longer`: channels in which a send may take another time, and how long."""
+        """`longer`: the channels with a different send timeout, and that timeout."""
         self._find_notifier = find_notifier
         self.send_timeout = send_timeout
         self._longer = longer or {}
         self._prepared: set[str] = set()
 
     def timeout(self, channel: str) -> timedelta:
-        """How long a send over the channel takes at most."""
+        """The send timeout of the channel."""
         return self._longer.get(channel, self.send_timeout)
 
     async def prepare(self, channel: str) -> None:
-        """Build the channel's notifier. The first of a kind is imported, which no timeout bounds."""
+        """Build the channel's notifier. The first of a kind must be imported, which can take long."""
         if channel in self._prepared:
             return
-        # What is wrong with it is the answer of `send`.
+        # Any error is returned by `send`.
         with suppress(Exception):
             await self._find_notifier(channel)
             self._prepared.add(channel)
 
     async def send(self, notification: Notification) -> Answer:
-        """Send once. Nothing that a notifier does raises."""
+        """Send once. Exceptions of a notifier are returned as failures."""
         try:
             notifier = await self._find_notifier(notification.channel)
         except Exception as error:  # noqa: BLE001 - recorded as the failure
@@ -67,7 +67,7 @@ class Sender:
         return Answer(timedelta(seconds=time.monotonic() - begun), failure)
 
     async def _send(self, notifier: Notifier, notification: Notification) -> DeliveryFailedError | None:
-        """Returns why it was not delivered; None if it was."""
+        """Returns the failure; None if it was delivered."""
         try:
             if limits_itself(notifier):
                 await notifier.send(notification)
@@ -95,7 +95,7 @@ class Sender:
 
 
 def no_notifier(channel: str) -> Answer:
-    """Claims are only for channels of this process, so nothing of the queue is answered like this."""
+    """The result for a channel without a notifier. Claims are only for channels that have one."""
     reason = f"this process has no notifier for channel {channel}"
     return Answer(timedelta(0), DeliveryFailedError(reason, kind=FailureKind.NO_NOTIFIER))
 
@@ -107,8 +107,8 @@ def timed_out(send_timeout: timedelta) -> DeliveryFailedError:
 
 
 def _defect(channel: str, error: BaseException) -> DeliveryFailedError:
-    """For what a notifier should not raise: a defect in one must not stop the others."""
-    # The traceback may show secrets.
+    """The failure for an unexpected exception of a notifier, which must not stop the others."""
+    # The traceback may contain secrets.
     logger.error("the notifier of channel %r raised %s", channel, type(error).__name__)
     logger.debug("the notifier of channel %r", channel, exc_info=error)
     description = "".join(traceback.format_exception_only(error)).strip()

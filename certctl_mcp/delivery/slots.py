@@ -1,12 +1,12 @@
-"""The slots of one process: which claimed attempts can start now, within the limits in all and per channel.
+"""The slots of one process: which claimed attempts can start now, within the overall and per-channel limits.
 
-The rule keeps channels that hang from delaying the others. Every channel has one slot that no other can take.
+The rule keeps hanging channels from delaying the others. Every channel has one slot that no other can take.
 It takes further slots, up to its own limit, only while it holds fewer than would remain free once every idle
-channel had taken its first. So however many channels hang, one that works starts an attempt at once.
+channel had taken its first. So however many channels hang, a working one can start an attempt at once.
 
-More is claimed than there are free slots, depending on how many attempts ended during the last claim: without
-that, slots would wait for the database as often as they work. What is held for a channel takes no slot from
-the others.
+More is claimed than there are free slots, depending on how many attempts ended during the last claim.
+Otherwise slots would often be idle while waiting for the database. Claims held for a channel take no slot
+from the others.
 """
 
 from collections import Counter, defaultdict, deque
@@ -22,7 +22,7 @@ More are claimed when a third of them is left."""
 
 
 def startable(in_flight: int, limit: int, free: int, idle_others: int) -> int:
-    """How many further attempts a channel can start, if it alone starts any.
+    """How many more attempts a channel can start if no other channel starts any.
 
     `in_flight` are its own attempts and `limit` is the most that it may have. `free` is the number of free
     slots in all, and `idle_others` how many other channels have nothing in flight.
@@ -39,7 +39,8 @@ class Slots:
     """The slots, and the claims that wait for one."""
 
     def __init__(self, limit: int, room: Room, channels: Collection[str]) -> None:
-        """`limit`: the most attempts in flight, but at least one for each of `channels`. `room`: in each."""
+        """`limit`: the most attempts in flight overall, at least one for each of `channels`. `room`: in each
+        channel."""
         self._limit = max(limit, len(channels))
         self._room = room
         self._channels = frozenset(channels)
@@ -59,7 +60,7 @@ class Slots:
         }
         wanted = sum(room.values())
         if wanted > limit:
-            # The claim takes the oldest in all: no channel's backlog may keep the others out.
+            # A claim takes the oldest overall, and no channel's backlog may crowd out the others.
             share = max(1, limit // len(room))
             room = {channel: min(number, share) for channel, number in room.items()}
         return min(wanted, limit), Room(0, room)
@@ -72,13 +73,13 @@ class Slots:
         self._ended_during_claim = self._ended.copy()
 
     def forget_pace(self) -> None:
-        """Nothing is in flight, so the pace of earlier attempts says nothing about the next ones."""
+        """Forget the pace of earlier attempts. Nothing is in flight, so it doesn't predict the next ones."""
         self._ended_during_claim.clear()
 
     def claimable_suspects(self) -> tuple[int, Room]:
         """How many suspects to claim, in all and in each channel.
 
-        A channel attempts one at a time. One that hangs gets none, for it would only wait.
+        A channel attempts one suspect at a time. A hanging channel gets none, because it would only wait.
         """
         room = {
             channel: int(channel not in self._suspects and self._flows(channel)) for channel in self._channels
@@ -89,7 +90,7 @@ class Slots:
         """Keep a claim until it has a slot."""
         channel = claim.notification.channel
         if is_suspect(claim):
-            # First in line: in a busy channel it would wait for ever.
+            # First in line, because in a busy channel it would wait forever.
             self._waiting[channel].appendleft(claim)
             self._suspects.add(channel)
         else:
@@ -97,7 +98,7 @@ class Slots:
 
     def start_ready(self) -> Iterator[Claim]:
         """Take a slot for each claim that can have one, and return these claims."""
-        # In turns, so that the first channel does not take what the rule would divide among all.
+        # In turns, so that the first channel doesn't take slots that the rule divides among all.
         started = True
         while started:
             started = False
@@ -122,7 +123,7 @@ class Slots:
         yield from self.start_ready()
 
     def start_all(self) -> Iterator[Claim]:
-        """Every waiting claim, whatever the limits: they are about to be given back."""
+        """Every waiting claim, regardless of the limits, because they are about to be released."""
         for channel, waiting in self._waiting.items():
             while waiting:
                 yield self._start(channel)

@@ -1,6 +1,6 @@
-"""Suspects: notifications abandoned so often that they may crash whoever attempts them.
+"""Suspects: notifications abandoned so often that they may crash the process that attempts them.
 
-Each is attempted in a process of its own, beside the others.
+Each is attempted in its own child process.
 """
 
 from datetime import timedelta
@@ -9,10 +9,10 @@ from storage.models import Claim
 from storage.operations.due import SUSPECT_AFTER
 
 MOST_PROCESSES = 8
-"""Suspects attempted at once: each costs a process."""
+"""The most suspects attempted at once, because each needs a process."""
 
 START_UP = timedelta(seconds=10)
-"""How long such a process may take to start, beyond the send timeout."""
+"""The time allowed for such a process to start, in addition to the send timeout."""
 
 
 def is_suspect(claim: Claim) -> bool:

@@ -1,4 +1,4 @@
-"""Where traces are continued: at each accept and each attempt. Without tracing this costs nothing."""
+"""The interface for tracing accepts and attempts. Without tracing it costs nothing."""
 
 from contextlib import AbstractContextManager
 from typing import Protocol
@@ -21,7 +21,7 @@ class AttemptSpan(Protocol):
 
 
 class Tracing(Protocol):
-    """Makes spans. None holds text from outside, except for the names of channels and types."""
+    """Creates spans. They contain no untrusted text except the names of channels and types."""
 
     def accepting(self, new: NewNotification) -> AbstractContextManager[str]:
         """A span around an accept, in the trace of `new` if it has one, and its traceparent, to be stored."""

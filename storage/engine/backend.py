@@ -55,12 +55,12 @@ class OpenBackend:
     transact: Transact
     changes: Changes
     clock: Clock
-    """The database's time, as far as it is known here."""
+    """The database's time, as known to this process."""
     read_only: ReadOnly | None = None
     """Why nothing can be changed; None if it can."""
     shared_with_certctl: bool = False
     """Whether certctl's server uses the same tables."""
     has_room: Callable[[], bool] = lambda: True
-    """Whether the disk, if it is ours to look at, has room for more notifications."""
+    """Whether the disk, if this process can check it, has space for more notifications."""
     prepare_to_close: Callable[[], None] = lambda: None
-    """Called when the process starts to close it: what is still running after a short time is to fail."""
+    """Called when the process starts to close it: anything still running after a short time will fail."""

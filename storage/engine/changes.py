@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 
 
 class Signal:
-    """A counter that goes up whenever the event it stands for may have happened."""
+    """A counter that increases whenever its event may have happened."""
 
     def __init__(self) -> None:
         self._version = 0
@@ -13,7 +13,7 @@ class Signal:
 
     @property
     def version(self) -> int:
-        """Take it before reading; then `wait_beyond` misses nothing that happens after."""
+        """Get it before reading; then `wait_beyond` misses no later event."""
         return self._version
 
     async def wait_beyond(self, version: int) -> int:

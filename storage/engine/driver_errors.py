@@ -114,7 +114,7 @@ _KNOWN: tuple[tuple[str, type[StorageError], str], ...] = (
         "lacks columns of this program; run certctl-mcp migrate with a user that may add them",
     ),
 )
-"""By the first characters of SQLite's name for an error, or of a SQLSTATE."""
+"""By the first characters of SQLite's error name or of a SQLSTATE."""
 
 
 @contextmanager
@@ -133,7 +133,7 @@ def explained(location: str) -> Iterator[None]:
 
 
 def _explanation(failure: Exception, location: str) -> StorageError | None:
-    """A new error for each caller; None for a failure that is not the database's."""
+    """A new error for each caller; None if the database did not cause the failure."""
     if isinstance(failure, TransactionFailedError):
         return _explanation(failure.cause, location)
     if isinstance(failure, DatabaseTooNewError):

@@ -151,14 +151,14 @@ def _apply(groups: Sequence[_Group], transaction: Transaction) -> list[Sequence[
         operation = group[0].operation
         answered = operation(transaction, [write.item for write in group])
         if len(answered) != len(group):
-            # Raised inside the transaction, so that it is rolled back: nobody could say what was answered.
+            # Raised inside the transaction, to roll it back: the results can't be matched to their items.
             raise ValueError(f"{operation!r} returned {len(answered)} answers for {len(group)} items")
         answers.append(answered)
     return answers
 
 
 def _smaller(groups: Sequence[_Group], failure: Exception) -> Sequence[_Group]:
-    """The parts to try on their own after this failure; none if the failure belongs to all."""
+    """The parts to retry separately after this failure; none if it concerns all of them."""
     if len(groups) > 1:
         return groups
     (group,) = groups

@@ -1,7 +1,7 @@
-"""Backing up a SQLite database while it is in use, into a file of its own.
+"""Backs up an SQLite database in use to a new file.
 
 SQLite's online backup copies one consistent state, with everything that was acknowledged before it began.
-The copy appears under its name only once it is complete and on the disk.
+The copy appears under its name only once it is complete and on disk.
 """
 
 import os
@@ -25,7 +25,7 @@ BUSY_TIMEOUT_SECONDS = 30
 
 
 class BackupRefusedError(Exception):
-    """The request can't be met as it is; the message says what to do instead."""
+    """The request can't be fulfilled; the message says what to do instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def backup(url: str, file: Path) -> Backup:
     try:
         with _new_file(partial):
             notifications = _copied(source, partial)
-            # A hard link, unlike a rename, never replaces a file that somebody else has made meanwhile.
+            # Unlike a rename, a hard link never replaces a file that was created meanwhile.
             os.link(partial, file)
         sync_directory(file.parent)
     except FileExistsError:
@@ -77,7 +77,7 @@ def backup(url: str, file: Path) -> Backup:
 
 @contextmanager
 def _new_file(path: Path) -> Iterator[None]:
-    """A file that only its owner may read, removed at the end, with what SQLite puts beside it."""
+    """A temporary file that only its owner may read, removed at the end with SQLite's side files."""
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     try:
         yield
@@ -89,9 +89,9 @@ def _new_file(path: Path) -> Iterator[None]:
 def _copied(source: Path, target: Path) -> int:
     """Copy, check and sync; the number of notifications in the copy."""
     with closing(_connect(source)) as database, closing(_connect(target)) as copy:
-        # In one step: writers go on beside it, and nothing starts it over.
+        # In one step, so that writers can continue without restarting the backup.
         database.backup(copy, pages=-1)
-        # A single file, which can be moved without what lies beside it.
+        # Without WAL, so that the backup is a single file.
         copy.execute("PRAGMA journal_mode = DELETE")
         ((found,),) = copy.execute("PRAGMA quick_check(1)").fetchall()
         if found != "ok":

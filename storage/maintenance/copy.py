@@ -1,8 +1,8 @@
-"""Moving a queue to another database: copied in batches, resumable, then compared.
+"""Copies a queue to another database: in batches, resumable, then compared.
 
-Every row is copied as it is, also what other programs wrote: each notification with its attempts in one
-transaction, then the audit log. A copy can be resumed after the source went on: rows that have changed since
-are updated. Rows that the target has changed by itself are left alone, and reported.
+Every row is copied unchanged, including those of other programs: each notification with its attempts in one
+transaction, then the audit log. A copy can be resumed after changes in the source: rows changed since are
+updated. Rows changed in the target are left alone and reported.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,7 +30,7 @@ from storage.sql.dialects import INSERTS, Insert
 from storage.sql.json_rows import Batch, encoded
 
 Rows = Sequence[tuple[Table, Sequence[Row]]]
-"""Of several tables, in an order in which they can be inserted."""
+"""Rows of several tables, in an order in which they can be inserted."""
 
 _events = notification_events.c
 _audit = notification_audit.c
@@ -53,15 +53,15 @@ _UPSERT: Mapping[tuple[str, str], Insert] = {
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """What the target has of the source."""
+    """The result of a copy."""
 
     notifications: int
     attempts: int
     audit_entries: int
     passed_over: int
-    """Notifications that the target had already, as they are in the source or changed by itself."""
+    """Notifications that the target already had, unchanged or changed in the target."""
     updated: int
-    """Notifications that the target had as they were in the source at an earlier copy."""
+    """Notifications that the target had from an earlier copy, and that were updated."""
     checksum: str
     """The sum of the SHA-256 of all rows of the source, in any order."""
     differing: tuple[str, ...]
@@ -73,7 +73,7 @@ async def copy(source: Database, target: Database, advance: Callable[[int], None
 
     Raises:
         StorageError: one of them can't be used or is delivering, or the target has alerts or idempotency
-            keys of its own that a copy can't be mixed with.
+            keys of its own that conflict with a copy.
     """
     for database in (source, target):
         await _expect_no_deliveries(database)
@@ -125,7 +125,7 @@ async def _expect_nothing_else_to_deliver(source: Database, target: Database) ->
 
 @dataclass(slots=True)
 class _Plan:
-    """What becomes of the notifications of a batch that the target has already."""
+    """What to do with the notifications of a batch that the target already has."""
 
     left: set[object] = field(default_factory=set)
     updated: set[object] = field(default_factory=set)
@@ -150,7 +150,7 @@ async def _plan(
             continue
         here, there = ours.get(id, _History()), theirs.get(id, _History())
         same = contents(row) == contents(found) and here.attempts == there.attempts
-        # What happened in the target and not in the source makes its row the later one.
+        # Attempts or actions only in the target mean that its row is the newer one.
         went_on = not (there.attempts.keys() <= here.attempts.keys() and there.acts <= here.acts)
         (plan.left if same or went_on else plan.updated).add(id)
     return plan
@@ -196,7 +196,7 @@ def _write(transaction: Transaction, batches: Sequence[Rows]) -> list[None]:
 
 
 def _continue_numbering(transaction: Transaction, items: Sequence[None]) -> list[None]:
-    """The audit's numbers were copied, which does not advance PostgreSQL's sequence."""
+    """Advance PostgreSQL's sequence, which copying the numbers of the audit log does not."""
     if transaction.connection.dialect.name == "postgresql":
         sequence = func.pg_get_serial_sequence(notification_audit.name, _audit.id.name)
         newest = func.coalesce(func.max(_audit.id), 0) + 1

@@ -1,4 +1,4 @@
-"""Whether a database has a queue: found out by reading alone."""
+"""Whether a database has a queue, without changing it."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from storage.schema.tables import notification_events
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """What a database holds. Nothing was created or changed to find out."""
+    """What a database contains, determined without creating or changing anything."""
 
     location: str
     """Without secrets."""

@@ -37,7 +37,7 @@ _FIELDS = {False: ACCEPTED_FIELDS, True: (*ACCEPTED_FIELDS, "status", "rescue_at
 """By whether certctl's server delivers, but this program attempts what it accepts itself."""
 
 _NO_SUCH_CERTIFICATE = frozenset({"23503", "SQLITE_CONSTRAINT_FOREIGNKEY"})
-"""Foreign key violations: the only table that an alert refers to is that of certctl's certificates."""
+"""Foreign key violations; an alert refers to no table except certctl's certificates."""
 
 _batch = Batch("rows")
 

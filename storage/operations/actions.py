@@ -1,6 +1,6 @@
 """What an operator may do to a notification, by its status: SQL, previews and refusals follow from one table.
 
-It needs nothing of a database, so that what only describes the actions starts fast.
+It imports no database code, so that programs that only describe the actions start fast.
 """
 
 from collections.abc import Mapping
@@ -17,9 +17,9 @@ class Eligible:
     """The action's past participle."""
     statuses: tuple[NotificationStatus, ...]
     undelivered: bool = False
-    """Also those that count as sent though nothing was delivered."""
+    """Whether it also applies to those that count as sent though nothing was delivered."""
     done_already: NotificationStatus | None = None
-    """In this status, the action succeeds and changes nothing."""
+    """The status in which the action succeeds without changing anything."""
 
     @property
     def possible_statuses(self) -> tuple[NotificationStatus, ...]:

@@ -28,7 +28,7 @@ def record(
     *,
     detail: str | None = None,
 ) -> None:
-    """`acts`: a notification's id, when, and who. Where nobody is named nothing is kept."""
+    """`acts`: a notification's id, the time and the actor. Without an actor nothing is recorded."""
     said = None if detail is None else storable(detail)
     entries = [
         {
@@ -47,7 +47,7 @@ def record(
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Something that was done without changing a notification."""
+    """An action that changes no notification."""
 
     action: AuditAction
     notification_id: str
@@ -56,7 +56,7 @@ class Entry:
 
 
 def append(transaction: Transaction, entries: Sequence[Entry]) -> list[None]:
-    """Record what changes nothing else, such as a test of a channel."""
+    """Record actions that change nothing else, such as tests of channels."""
     for entry in entries:
         record(transaction.connection, entry.action, [(entry.notification_id, entry.at, entry.actor)])
     return [None] * len(entries)

@@ -1,4 +1,4 @@
-"""Bulk actions on notifications: the same transitions as for one, under the same rules.
+"""Bulk actions on notifications: the same transitions and rules as for one.
 
 Each call is one transaction for at most `LARGEST_BULK` ids; more ids take several calls.
 """
@@ -62,7 +62,7 @@ class Bulk:
     created_until: datetime | None = None
     """For purging: only those accepted before this time."""
     beside_certctl: bool = False
-    """For purging: nothing by which certctl knows what it has alerted on."""
+    """For purging: keep notifications by which certctl remembers what it has alerted on."""
 
     def __post_init__(self) -> None:
         if len(self.ids) > LARGEST_BULK:

@@ -1,6 +1,7 @@
-"""What the certificate of a notification says about it, as conditions of SQL.
+"""Conditions on the state of a notification's certificate.
 
-On certctl's database its table of certificates knows; elsewhere a later RenewalSuccess of the same one does.
+On certctl's database they use its table of certificates; elsewhere, a later RenewalSuccess of the
+certificate.
 """
 
 from datetime import datetime, timedelta
@@ -13,11 +14,11 @@ from storage.schema.certctl_tables import certificates
 from storage.schema.tables import RENEWAL_SUCCESS, notification_events
 
 CHECKED_WITHIN = timedelta(days=31)
-"""certctl looks at the certificates that expire within this time."""
+"""certctl alerts on certificates that expire within this time."""
 
 _UNCHECKED = ("Archived", "Revoked")
 ENDED = ("revoked", "archived")
-"""certctl's statuses of a certificate that nobody uses any more, in lower case."""
+"""certctl's statuses of a certificate no longer in use, in lower case."""
 
 _n = notification_events.c
 _c = certificates.c
@@ -27,7 +28,7 @@ _IS_ITS_CERTIFICATE = _c.id == _n.certificate_id
 
 
 def stands(urgency: Urgency, until: datetime | None, *, beside_certctl: bool) -> ColumnElement[bool]:
-    """The notification is about a certificate that stands so. Without certctl, all that is open is urgent."""
+    """The notification is about a certificate in this state. Without certctl, every open one is urgent."""
     settled = _settled_in_certctl() if beside_certctl else _renewed_later()
     if urgency is Urgency.SETTLED:
         return settled

@@ -1,7 +1,7 @@
-"""The states of the channels: read, and changed by what the attempts over a channel say about it.
+"""The stored states of the channels, updated by the outcomes of attempts.
 
-A channel without a row has nothing against it. A row is locked before its state is read to be changed, so
-that all processes together stay within a channel's rate.
+A channel without a row is open. A row is locked before its state is read for a change, so that all processes
+together stay within a channel's rate limit.
 """
 
 import json
@@ -32,8 +32,8 @@ from storage.sql.json_rows import Batch, Value, encoded
 from storage.sql.text import storable
 
 EARLY = timedelta(milliseconds=20)
-"""A channel seems open so much before it is: the clock of a process that wakes for it may be a little fast,
-and the claim then says when exactly."""
+"""A channel counts as open this long before it is: the clock of a process that wakes for it may be a little
+fast, and the claim then returns the exact time."""
 
 _c = notification_channels.c
 _BLANK = ChannelState()
@@ -45,11 +45,11 @@ OPEN: ColumnElement[bool] = and_(
         over(_c.opens_at, NOW, ahead(LONGEST_CLOSURE)),
     ),
 )
-"""Something may begin in the channel of this row."""
+"""The channel of this row may be open."""
 
 
 def in_trouble(channel: ColumnElement[str]) -> ColumnElement[bool]:
-    """Something is known against the channel that a success would put right."""
+    """The channel has a problem that a success would clear."""
     trouble = or_(_c.waits > 0, _c.recovering > 0, _c.failing != "[]", _c.held_since.is_not(None))
     return exists(select(_c.channel).where(_c.channel == channel, trouble))
 
@@ -78,7 +78,7 @@ _SAVE = PerDatabase(**{name: _save(insert(notification_channels)) for name, inse
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the end of an attempt says about its channel, and the rules of the process that made it."""
+    """What the outcome of an attempt shows about its channel, and the rules of its process."""
 
     channel: str
     event: ChannelEvent
@@ -87,7 +87,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What the database holds of a channel."""
+    """The stored state of a channel."""
 
     state: ChannelState = _BLANK
     opens_at: datetime | None = None
@@ -98,7 +98,7 @@ def lock(
 ) -> dict[str, Stored]:
     """The states of these channels, which no other process changes until the transaction ends.
 
-    Those of `create` get a row to lock; the others may have none, and then are left out.
+    Those in `create` get a row to lock; others without a row are left out.
     """
     connection, names = transaction.connection, {"names": encoded(sorted(channels))}
     found = connection.execute(_LOCKED, names).all()
@@ -113,10 +113,9 @@ def save(
     locked: Mapping[str, Stored],
     states: Mapping[str, tuple[ChannelState, ChannelRules]],
 ) -> None:
-    """Write the states of locked channels that have changed. A channel that has nothing against it and no
-    limit needs no row.
+    """Write the states of locked channels that have changed. An open channel without a limit needs no row.
 
-    A commit that changes nothing would wake other processes on SQLite, and they this one again.
+    On SQLite, a commit without changes would wake the other processes, which would then wake this one.
     """
     now = transaction.now
     blank = {name for name, (state, rules) in states.items() if state == _BLANK and not rules.limited}
@@ -134,7 +133,7 @@ def save(
 
 
 def report(transaction: Transaction, reports: Sequence[Report]) -> list[None]:
-    """Apply what was learnt about the channels."""
+    """Apply the reports to the states of the channels."""
     if reports:
         known = {told.channel for told in reports}
         needed = {told.channel for told in reports if not isinstance(told.event, Worked)}
@@ -194,8 +193,8 @@ def _row(channel: str, state: ChannelState, opens_at: datetime | None) -> dict[s
 def _opens_at(
     state: ChannelState, rules: ChannelRules, now: datetime, before: datetime | None
 ) -> datetime | None:
-    """When the channel opens. If it is open, when it opened: a process that looked earlier has yet to learn
-    of it."""
+    """When the channel opens, or when it opened, which a process whose last claim was earlier doesn't know
+    yet."""
     until = allowance(replace(state, pause=None), rules, now, 1).until
     if until is not None:
         return until - EARLY

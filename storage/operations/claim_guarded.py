@@ -1,6 +1,6 @@
-"""Claiming in channels whose state decides how much may begin: those with a limit, or in trouble, or paused.
+"""Claims in channels whose state decides how much may begin: those with a limit, in trouble or paused.
 
-Their rows are locked, so that all processes together stay within a channel's rate and its sessions.
+Their rows are locked, so that all processes together stay within a channel's rate limit and sessions.
 """
 
 from collections import Counter
@@ -40,7 +40,7 @@ def claim_guarded(transaction: Transaction, requests: Sequence[ClaimRequest]) ->
 
 def _claim_guarded(transaction: Transaction, request: ClaimRequest) -> Claims:
     locked = lock(transaction, request.channels, create=request.channels & request.limited)
-    # The row of a channel may have gone meanwhile.
+    # The row of a channel may have been deleted meanwhile.
     states = {channel: locked.get(channel, Stored()).state for channel in request.channels}
     now, in_flight = transaction.now, _in_flight(transaction, request)
     wanted = {channel: min(request.room.of(channel), request.slots) for channel in states}

@@ -51,14 +51,14 @@ _UNTIL = NOW + bindparam("lease", type_=Interval)
 
 
 def _claiming(rescue: bool, suspects: bool) -> Select[tuple[object, ...]]:
-    """The notifications that were leased, each with how many were wanted, the time, and whether a lease has
-    expired; one row of only these if none was leased. `claim_postgresql.sql`, beside the tests, shows it."""
-    # state: the time of the look, and whether an expired lease stops it.
+    """The leased notifications, each with the number wanted, the time, and whether a lease has expired; a row
+    of only these if none was leased. `claim_postgresql.sql`, next to the tests, shows the SQL."""
+    # state: the time of the claim, and whether an expired lease stops it.
     expired = and_(bindparam("stop_at_expired_lease", type_=Boolean), exists().where(EXPIRED))
     state = select(NOW.label("at"), expired.label("expired")).cte("state")
 
-    # served: the worker's channels in which something waits, with the room that it has for each, and whether
-    # the state of the channel matters and lets something begin.
+    # served: the worker's channels with a backlog, its room for each, whether the state of the channel
+    # matters, and whether the channel may be open.
     given = Batch("rooms")
     waiting = WAITING_CHANNELS[rescue].subquery()
     every_way = ways(rescue=rescue)
@@ -81,7 +81,7 @@ def _claiming(rescue: bool, suspects: bool) -> Select[tuple[object, ...]]:
         .where(room > 0, not_(select(state.c.expired).scalar_subquery()))
         .cte("served")
     )
-    # asked: those of which the state lets something begin. `claim_guarded` claims in them.
+    # asked: the open ones whose state matters. `claim_guarded` claims in them.
     asked = select(func.array_agg(served.c.channel)).where(served.c.guarded, served.c.open).scalar_subquery()
     # rooms: the others.
     rooms = select(served.c.channel, served.c.room).where(not_(served.c.guarded)).cte("rooms")
@@ -108,14 +108,14 @@ def _claiming(rescue: bool, suspects: bool) -> Select[tuple[object, ...]]:
         .limit(_SLOTS)
         .subquery()
     )
-    # wanted: how many of each channel and way that makes.
+    # wanted: the resulting number of each channel and way.
     wanted = (
         select(first.c.channel, first.c.way, func.count().label("number"))
         .group_by(first.c.channel, first.c.way)
         .cte("wanted")
     )
 
-    # locked: the oldest of each channel and way that no other worker holds at this moment, that many.
+    # locked: that many of the oldest of each channel and way, except those that other workers are locking.
     def locked(way: str) -> Select[str]:
         rows = oldest_of(way, wanted, wanted.c.number).with_for_update(skip_locked=True).lateral()
         return select(rows.c.id).select_from(wanted.join(rows, true())).where(wanted.c.way == way)
@@ -140,7 +140,7 @@ _GUARDED = select(_c.channel)
 CLAIM = {
     (rescue, suspects): _claiming(rescue, suspects) for rescue, suspects in product((False, True), repeat=2)
 }
-"""By whether it is what was taken over from certctl, and whether it is suspects."""
+"""By whether to claim what was taken over from certctl, and whether to claim suspects."""
 _CLAIM_REST = {
     (way, suspects): _claiming_rest(way, suspects)
     for way, suspects in product((*WAYS, *RESCUE_WAYS), (True, False))

@@ -1,4 +1,4 @@
-"""A worker's claim: what it can start now, and what it gets."""
+"""A worker's request for a claim, and the result."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -20,7 +20,7 @@ class ClaimRequest:
     room: Room
     """The most of each channel."""
     channels: frozenset[str]
-    """The channels that the worker has; no others are claimed."""
+    """The channels that the worker serves; no others are claimed."""
     suspects: bool = False
     """Claim only notifications abandoned so often that they may crash their worker. Otherwise claim none."""
     held: tuple[Claim, ...] = ()
@@ -31,8 +31,8 @@ class ClaimRequest:
     stop_at_expired_lease: bool = True
     """Claim nothing while a lease has expired: its notification may be older than any other."""
     rules: Mapping[str, ChannelRules] | None = None
-    """What the worker's settings say about its channels. None: nothing will be attempted, so the state of the
-    channels does not matter."""
+    """The worker's settings for its channels. None: nothing will be attempted, so the state of the channels
+    doesn't matter."""
 
     @property
     def limited(self) -> frozenset[str]:
@@ -47,14 +47,14 @@ class ClaimRequest:
         return self.rescue_after is not None
 
     def without(self, claims: Iterable[Claim]) -> "ClaimRequest":
-        """The rest of the request, once these claims were taken."""
+        """The rest of the request after these claims."""
         taken = Counter(claim.notification.channel for claim in claims)
         return replace(self, slots=self.slots - taken.total(), room=self.room.without(taken))
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """The answer to a claim."""
+    """The result of a claim."""
 
     looked_at: datetime
     """What becomes due after this moment was not considered."""
@@ -62,13 +62,14 @@ class Claims:
     lease_expired: bool = False
     """Nothing was claimed, because a lease had expired."""
     contended: bool = False
-    """Others claimed some of what was due. They may have no room for the rest, and nobody is woken for it."""
+    """Other workers claimed some of what was due. They may have no room for the rest, and no worker is woken
+    for it."""
     guarded: frozenset[str] = frozenset()
     """Channels whose state decides how much may be claimed, if they may be open and something waits there."""
     opens_at: datetime | None = None
-    """When the first of the channels opens in which something may be left."""
+    """When the first channel that may have a backlog opens."""
     more_when_ended: bool = False
-    """Something may be left that can be claimed when an attempt ends, also one of another worker."""
+    """Something may be left that can be claimed when an attempt ends, including one of another worker."""
 
 
 def claims_of(request: ClaimRequest, leased: Iterable[Notification]) -> tuple[Claim, ...]:

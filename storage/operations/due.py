@@ -28,7 +28,7 @@ from storage.sql.dialects import has_status, no_later_within
 from storage.sql.distinct import distinct
 
 SUSPECT_AFTER = 3
-"""A notification abandoned this often may be what crashes its workers, so it is only attempted alone."""
+"""A notification abandoned this often may crash its workers, so it is only attempted in isolation."""
 
 _n = notification_events.c
 _c = notification_channels.c
@@ -105,8 +105,8 @@ WAITING_CHANNELS: Mapping[bool, CompoundSelect[str]] = {
     False: union(channels(PENDING), channels(FAILED)),
     True: union(channels(TAKEN_OVER)),
 }
-"""The channels with something that is due, or will be. By whether certctl delivers: then only what was taken
-over from it counts."""
+"""The channels with something that is due, or will be. By whether certctl delivers, in which case only what
+was taken over from it counts."""
 
 
 SUSPECTED: Mapping[bool, ColumnElement[bool]] = {

@@ -1,4 +1,4 @@
-"""Waking the processes that deliver when a transaction has made something due."""
+"""Wakes the processes that deliver when a transaction has made something due."""
 
 from storage.engine.per_database import PerDatabase
 from storage.engine.transaction import Transaction

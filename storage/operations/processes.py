@@ -1,7 +1,7 @@
-"""The processes that deliver: each registers with its channels, is seen every few seconds, and leaves.
+"""The registry of processes that deliver, with their channels and heartbeats.
 
-Who has a channel decides who may claim its notifications, and when nobody can deliver them. The database's
-time decides who is alive, so it is the same for all.
+It shows which notifications no process can deliver. The database's time decides which processes are alive, so
+that all of them agree.
 """
 
 import json
@@ -19,13 +19,13 @@ from storage.sql.text import storable
 from storage.sql.types import UtcDateTime
 
 HEARTBEAT_INTERVAL = timedelta(seconds=20)
-"""How often a process that delivers says that it is alive."""
+"""The interval between heartbeats."""
 
 ALIVE_WITHIN = timedelta(seconds=60)
-"""A process is alive while it was seen within this time."""
+"""A process is alive for this long after its last heartbeat."""
 
 KEPT_FOR = timedelta(days=30)
-"""How long it is remembered which channels a process had."""
+"""How long the channels of a process that has gone are remembered."""
 
 _p = notification_processes.c
 _now = bindparam("now", type_=UtcDateTime)
@@ -34,14 +34,14 @@ _dead_before = bindparam("dead_before", type_=UtcDateTime)
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """A process that delivers is alive, and has these channels."""
+    """A sign of life of a process that delivers, with its channels."""
 
     name: str
     host: str
     version: str
     channels: tuple[str, ...]
     rescues: bool = False
-    """certctl delivers, and it attempts only what certctl leaves."""
+    """Whether certctl delivers, so that this process attempts only what certctl leaves."""
 
 
 def _register(insert: Insert) -> Insert:
@@ -55,7 +55,7 @@ def _register(insert: Insert) -> Insert:
         alive_since=_now,
         seen_at=_now,
     )
-    # A process that was suspended, or could not write, has not seen what happened meanwhile.
+    # A process that was suspended, or could not write, missed what happened meanwhile.
     interrupted = or_(_p.seen_at < _dead_before, _p.alive_since > _now)
     return row.on_conflict_do_update(
         index_elements=["name"],
@@ -80,7 +80,7 @@ _LEAVE = update(notification_processes).where(_p.name == bindparam("left")).valu
 
 
 def heartbeat(transaction: Transaction, heartbeats: Sequence[Heartbeat]) -> list[datetime]:
-    """Register each process, or say that it is still alive. Returns since when it has been without a gap."""
+    """Register each process or renew its registration. Returns since when it has been alive without a gap."""
     connection, now = transaction.connection, transaction.now
     times = {"now": now, "dead_before": now - ALIVE_WITHIN}
     connection.execute(_CORRECT, {"now": now})
@@ -102,7 +102,7 @@ def heartbeat(transaction: Transaction, heartbeats: Sequence[Heartbeat]) -> list
 
 
 def leave(transaction: Transaction, names: Sequence[str]) -> list[None]:
-    """These processes deliver nothing more."""
+    """Remove these processes, which deliver nothing more."""
     for name in names:
         transaction.connection.execute(_LEAVE, {"left": name, "now": transaction.now})
     return [None for _ in names]

@@ -30,7 +30,7 @@ class Request:
 
     notification_id: str
     actor: str | None = None
-    """On whose behalf, for the audit log."""
+    """The actor for the audit log."""
     rescue: bool = False
     """Whether certctl's server delivers, but this program attempts what it requeues itself."""
 

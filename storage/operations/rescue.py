@@ -1,8 +1,8 @@
-"""Taking over what certctl's server has left undelivered, while it goes on delivering.
+"""Takes over what certctl's server has left undelivered, while certctl continues to deliver.
 
-certctl knows no leases. It attempts what is `pending`, and what is `failed` with a `next_retry_at`; it sends
-what it has read, whatever has become of the row since. A row without either is one that it never reads again.
-So a notification taken over is `failed` without a `next_retry_at`, and is due at `rescue_at`.
+certctl has no leases. It attempts what is `pending`, and what is `failed` with a `next_retry_at`; it sends
+what it has read, even if the row has changed since. It never again reads a row that is neither. So a
+notification taken over is `failed` without a `next_retry_at`, and is due at `rescue_at`.
 """
 
 from collections.abc import Collection
@@ -38,9 +38,9 @@ _TAKE_PENDING = (
 def take_over(transaction: Transaction, channels: Collection[str], grace: timedelta) -> None:
     """Take over what certctl created more than `grace` ago and has not delivered.
 
-    `grace` is how long certctl may go on sending a notification after it has read it. What is `failed` is due
-    at once: it has been sent and answered. What is `pending` certctl may have read just now; if it has, it
-    records its outcome within another `grace`, and only after that time is the notification due.
+    `grace` is how long certctl may take to send a notification after reading it. One that is `failed` is due
+    at once, because its attempt has ended. One that is `pending` may have been read by certctl just now; then
+    certctl records its outcome within another `grace`, and only after that time is the notification due.
     """
     now = transaction.now
     left = {"channels": encoded(channels), "created_before": now - grace}

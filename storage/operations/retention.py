@@ -1,4 +1,4 @@
-"""Deleting what has been kept for as long as the operator wants it, in batches, and only what is settled.
+"""Deletes settled notifications and audit entries after their retention period, in batches.
 
 A run is one entry in the audit log. Each batch updates it in its own transaction, so that the entry counts
 exactly what was deleted, wherever the run ends.
@@ -54,11 +54,12 @@ _SETTLED: dict[Retained, tuple[ColumnElement[bool], ...]] = {
     Retained.DEAD: (_status("dead"), not_(_attempted_since)),
     Retained.UNDELIVERED: (undelivered(), not_(_attempted_since)),
 }
-"""The notifications of each kind that were settled before a time: not only accepted before it."""
+"""The notifications of each kind that were settled, rather than only accepted, before a time."""
 
 
 def _accepted_at(kind: Retained) -> ColumnElement[datetime]:
-    """SQLite would look for a range of the undelivered in the index of all that were sent."""
+    """The time of acceptance, written so that SQLite doesn't search for the undelivered in the index of all
+    sent."""
     return unindexed(_n.created_at) if kind is Retained.UNDELIVERED else _n.created_at
 
 
@@ -99,7 +100,7 @@ _CONTINUE_ENTRY = (
 )
 
 Position = datetime | int
-"""How far a kind was deleted: the time of acceptance of the last notification, or the number of an entry."""
+"""How far a kind was deleted: the last notification's time of acceptance, or an entry's number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +125,9 @@ class Expiry:
     before: datetime
     run: RetentionRun
     after: Position | None = None
-    """Where the batch before ended."""
+    """Where the previous batch ended."""
     beside_certctl: bool = False
-    """Nothing by which certctl knows what it has alerted on."""
+    """Keep notifications by which certctl remembers what it has alerted on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +173,7 @@ def _delete_entries(transaction: Transaction, batch: Expiry) -> tuple[int, Posit
     ids = [row.id for row in rows if row.at < batch.before]
     if ids:
         transaction.connection.execute(_DELETE_ENTRIES, {"ids": encoded({"id": each} for each in ids)})
-    # Entries are numbered in the order of time, but for clocks that differ.
+    # Entries are numbered in order of time, except for clock skew.
     return len(ids), rows[-1].id if ids and len(rows) == BATCH else None
 
 

@@ -1,8 +1,8 @@
-"""What a death leads to: an alert about it, or the same notification over another channel, accepted in the
-transaction of the death.
+"""Successors of a dead letter: an alert about it, or the same notification on another channel, accepted in
+the same transaction.
 
-Each has an idempotency key. Of all processes, the first one that writes a key accepts its notification, and
-the others change nothing.
+Each has an idempotency key. The first process that writes a key accepts the notification, and the others
+change nothing.
 """
 
 from collections.abc import Callable, Iterable, Sequence

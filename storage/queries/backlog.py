@@ -18,8 +18,8 @@ class Backlog:
     """At one moment, across all processes that share the database."""
 
     oldest_due_at: datetime | None
-    """When the oldest due notification that nobody is attempting became due; None if there is none. What
-    waits in a channel that is closed for now is not overdue, and does not count."""
+    """When the oldest due notification without an attempt in flight became due; None if there is none. Those
+    in a closed channel don't count."""
     leases_held: int
     """Notifications that a worker is attempting, or is about to attempt."""
 

@@ -45,7 +45,7 @@ async def count_agents(connection: AsyncConnection, now: datetime) -> Mapping[st
     kinds = {"active_agents": alive, "offline_agents": not_(alive)}
     counts = await _counts(connection, agents, "total_agents", kinds, agents.c.retired_at.is_(None))
     if counts is None:
-        # Early versions of certctl have no such column. Nothing more is read after an error until a rollback.
+        # Early versions of certctl have no such column. After an error, nothing can be read until a rollback.
         await connection.rollback()
         counts = await _counts(connection, agents, "total_agents", kinds)
     return counts

@@ -1,4 +1,4 @@
-"""The tiers that certctl's renewal policies give the thresholds of its alerts."""
+"""The tiers that certctl's renewal policies assign to the thresholds of alerts."""
 
 from collections.abc import Mapping
 
@@ -39,7 +39,7 @@ async def policy_of(connection: AsyncConnection, certificate_id: str) -> str | N
 
 
 def _tiers(written: object) -> Tiers:
-    """What is not a threshold with a tier is left out, as in certctl."""
+    """Entries that aren't a threshold with a tier are ignored, as in certctl."""
     if not isinstance(written, dict):
         return {}
     known = {tier.value: tier for tier in AlertTier}

@@ -1,4 +1,4 @@
-"""How the certificates of notifications stand: of those on a page one by one, of many as counts."""
+"""The state of notifications' certificates: one by one for a page, as counts for many."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -27,7 +27,7 @@ _c = certificates.c
 async def standings(
     connection: AsyncConnection, notifications: Sequence[Notification], *, beside_certctl: bool
 ) -> dict[str, CertificateStanding]:
-    """By the id of the notification; without those whose certificate nothing is known of."""
+    """By the id of the notification, without those whose certificate is unknown."""
     ids = {n.certificate_id for n in notifications if n.certificate_id is not None}
     if not ids:
         return {}
@@ -44,7 +44,7 @@ async def standings(
 async def urgency_counts(
     connection: AsyncConnection, wanted: NotificationFilter, until: datetime
 ) -> UrgencyCounts:
-    """Of those that match and are about a certificate."""
+    """Counts of the matching notifications about certificates."""
 
     def number(urgency: Urgency) -> ColumnElement[int]:
         condition = stands(urgency, until, beside_certctl=wanted.beside_certctl)

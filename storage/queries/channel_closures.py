@@ -1,4 +1,4 @@
-"""The channels over which nothing begins now: why, until when, and how many notifications wait."""
+"""The closed channels, with the reason, the time of opening and the size of the backlog."""
 
 from datetime import datetime
 
@@ -15,7 +15,7 @@ _STATES = select(notification_channels).order_by(notification_channels.c.channel
 
 
 async def channel_closures(connection: AsyncConnection, now: datetime) -> tuple[ChannelClosure, ...]:
-    """In the order of their names."""
+    """Sorted by name."""
     found: list[ChannelClosure] = []
     for row in (await connection.execute(_STATES)).all():
         opens_at = None if row.opens_at is None else row.opens_at + EARLY

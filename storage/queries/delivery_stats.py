@@ -43,11 +43,11 @@ _WITHIN = and_(
 _MADE = _a.notification_id == _n.id
 _NO_FLAG = type_coerce(null(), Boolean)
 _UNANSWERED = or_(_a.late, _a.outcome == AttemptOutcome.ABANDONED.value)
-# That a notification died of abandoned attempts is recorded only in its own row.
+# A death by abandoned attempts is recorded only in the notification's row.
 _HOPELESS = and_(_n.attempt_count == _a.number, _n.abandoned_count >= ABANDONED_AT_MOST)
 
-# All attempts, counted from the index, and the few for which the index does not hold everything. One
-# statement, because an outcome recorded between two would be counted wrongly.
+# All attempts, counted from the index, and the few for which the index lacks a column. In one statement,
+# because an outcome recorded between two would be miscounted.
 OUTCOMES = union_all(
     select(_a.channel, _a.outcome, _NO_FLAG.label("late"), _NO_FLAG.label("hopeless"), func.count())
     .where(_WITHIN)
@@ -120,7 +120,7 @@ class _Times(NamedTuple):
 
 
 async def delivery_figures(connection: AsyncConnection, since: datetime, until: datetime) -> Deliveries:
-    """What came of the attempts begun from `since` on and before `until`."""
+    """The results of the attempts begun from `since` on and before `until`."""
     period = {"since": since, "until": until}
     ended: defaultdict[str, Counter[AttemptOutcome]] = defaultdict(Counter)
     died: Counter[str] = Counter()
@@ -146,7 +146,7 @@ async def delivery_figures(connection: AsyncConnection, since: datetime, until: 
 async def deliveries_over_time(
     connection: AsyncConnection, since: datetime, until: datetime, *, beginning: datetime, step: timedelta
 ) -> tuple[DeliveryStep, ...]:
-    """The attempts begun in the period by outcome, in steps that follow one another from `beginning` on."""
+    """The attempts begun in the period by outcome, in consecutive steps from `beginning` on."""
     bound = {
         "since": since,
         "until": until,
@@ -155,7 +155,7 @@ async def deliveries_over_time(
     }
     steps = [Counter[AttemptOutcome]() for _ in range(-((beginning - until) // step))]
     for number, outcome, late, count in await connection.execute(OVER_TIME, bound):
-        # A moment within half a millisecond of the end is rounded into what follows it.
+        # A time within half a millisecond of the end is rounded into the next step.
         outcomes = steps[min(number, len(steps) - 1)]
         if late:
             _take_for_abandoned(outcomes, AttemptOutcome(outcome), count)
@@ -176,7 +176,7 @@ async def _times_to_delivery(
 
 
 def _time(*milliseconds: int | None) -> timedelta | None:
-    """The least of those that are there; never below zero, where the clocks of two machines differ."""
+    """The least of the values that aren't None; at least zero, despite clock skew."""
     known = [value for value in milliseconds if value is not None]
     return timedelta(milliseconds=max(0, min(known))) if known else None
 

@@ -78,7 +78,7 @@ def conditions(wanted: NotificationFilter) -> list[ColumnElement[bool]]:
 
 
 async def resolved(connection: AsyncConnection, wanted: NotificationFilter) -> NotificationFilter:
-    """`wanted` with the names that `other` stands for: an index finds names, not what is none of ours."""
+    """`wanted` with `other` replaced by the stored names, which an index can find."""
     if NotificationStatus.OTHER not in wanted.statuses or wanted.eligible_for is not None:
         return wanted
     stored = [name for (name,) in await connection.execute(_STORED)]
@@ -103,7 +103,7 @@ def _is_selective(wanted: NotificationFilter) -> bool:
     """Whether the statuses alone select few rows."""
     if wanted.eligible_for is None:
         return bool(wanted.statuses) and _FEW.issuperset(wanted.statuses)
-    # What counts as sent though nothing was delivered is few as well, and has an index of its own.
+    # Few rows count as sent though nothing was delivered, and they have their own index.
     statuses = ELIGIBLE[wanted.eligible_for].statuses
     return _FEW.issuperset(set(statuses).intersection(wanted.statuses or statuses))
 

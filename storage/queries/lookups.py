@@ -16,10 +16,11 @@ _LAST = "\U0010ffff"
 """Sorts after every character of a text."""
 
 ENDING = 8
-"""How many last characters distinguish ids that were made at the same time: their ends are random."""
+"""The number of last characters that distinguish ids created at the same time: their ends are random."""
 
 NEWEST = 500_000
-"""How many ids are compared by their last characters. The newest are the likeliest to be meant."""
+"""How many ids are compared by their last characters: the newest, which are the most likely to be
+intended."""
 
 MOST_NAMES = 200
 """The most names of one kind to return. There are more only if something else was stored as a name."""
@@ -40,7 +41,7 @@ async def ids_ending(connection: AsyncConnection, suffix: str, limit: int) -> tu
 
 
 async def similar_ids(connection: AsyncConnection, given: str, limit: int) -> tuple[str, ...]:
-    """Ids that end like `given`, and its neighbours in order, which share the longest beginning with it."""
+    """Ids with the same ending as `given`, and its neighbours in order, which share the longest prefix."""
     last = given[-ENDING:]
     newest = select(_n.id).order_by(_n.created_at.desc(), _n.id.desc()).limit(NEWEST).subquery().c
     alike = (

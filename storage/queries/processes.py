@@ -1,4 +1,4 @@
-"""Who delivers what: the live processes, the channels that none of them has, and what waits for those."""
+"""The live processes, the channels that none of them serves, and the backlog of those."""
 
 import json
 from collections.abc import Collection
@@ -22,7 +22,7 @@ LIVE = (
     .where(_p.seen_at > bindparam("since", type_=UtcDateTime), _p.left_at.is_(None))
     .order_by(_p.started_at, _p.name)
 )
-# A process that did not leave had its channels for as long as it counts as alive.
+# A process that didn't leave served its channels for as long as it counted as alive.
 HAD = select(_p.channels).where(
     _p.seen_at > bindparam("alive_since", type_=UtcDateTime),
     or_(_p.left_at.is_(None), _p.left_at > bindparam("since", type_=UtcDateTime)),

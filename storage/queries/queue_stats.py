@@ -52,7 +52,7 @@ NEXT_LEASE_END = (
 
 
 async def count_by_status(connection: AsyncConnection) -> dict[NotificationStatus, int]:
-    """Every status of ours, also those with no notification; another program's if there are any."""
+    """Every status of ours, including those without notifications, and other programs' if there are any."""
     counts: dict[NotificationStatus, int] = dict.fromkeys(OUR_STATUSES, 0)
     for stored, count in await connection.execute(COUNT_BY_STATUS):
         status = status_of(stored)

@@ -1,4 +1,4 @@
-"""What certctl's server leaves undelivered: how much of it nobody takes over, and when the rest is due."""
+"""What certctl's server leaves undelivered: how much is stuck, and when the rest is due."""
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
@@ -44,8 +44,8 @@ STUCK = (
 )
 
 _refused = exists().where(_a.notification_id == _n.id, _a.number == _n.attempt_count, _a.late)
-# If it fails, it writes Go's zero time as that of the delivery. If it sends, there is no claim of ours, or
-# the outcome of the newest one came later and was refused.
+# If certctl fails, it writes Go's zero time as the time of delivery. If it sends, there is no claim of ours,
+# or the outcome of the newest one was late and refused.
 SETTLED_BY_CERTCTL = select(func.count()).where(
     _n.created_at > _moment,
     _n.sent_at.is_not(None),
@@ -54,7 +54,7 @@ SETTLED_BY_CERTCTL = select(func.count()).where(
 
 
 async def next_rescue_at(connection: AsyncConnection) -> datetime | None:
-    """When something that was taken over is due first."""
+    """When something that was taken over is next due."""
     found: datetime | None = (await connection.execute(NEXT_RESCUE)).scalar_one()
     return found
 
@@ -81,8 +81,8 @@ async def next_due_at(
 async def stuck_channels(
     connection: AsyncConnection, created_before: datetime, served: Collection[str]
 ) -> tuple[UnservedChannel, ...]:
-    """The channels, other than those `served`, with what nobody attempts again, if certctl delivers: `failed`
-    without a time, or `pending` since before `created_before`."""
+    """The channels, other than those `served`, with notifications that no process attempts again if certctl
+    delivers: `failed` without a time, or `pending` since before `created_before`."""
     rows = await connection.execute(STUCK, {"moment": created_before})
     return tuple(
         UnservedChannel(channel=channel, waiting=count) for channel, count in rows if channel not in served

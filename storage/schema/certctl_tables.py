@@ -1,4 +1,4 @@
-"""certctl's own tables, with the columns that are read here."""
+"""certctl's own tables, with the columns that this program reads."""
 
 from sqlalchemy import JSON, Text, column, table
 

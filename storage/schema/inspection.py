@@ -38,7 +38,7 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class SchemaState:
-    """How far a database's schema is ours."""
+    """The state of a database's schema: its revision and what it lacks."""
 
     revision: str | None
     """None if this program has never migrated it."""
@@ -72,17 +72,17 @@ def missing(connection: Connection) -> Missing:
 
 
 def has_queue(connection: Connection) -> bool:
-    """Whether there is a table of notifications, whoever made it."""
+    """Whether there is a table of notifications, whichever program created it."""
     return inspect(connection).has_table(notification_events.name)
 
 
 def _is_for(connection: Connection, index: Index) -> bool:
-    """Whether this database is to have it: some indexes differ between the databases."""
+    """Whether this kind of database needs the index: some differ between them."""
     return DIALECT not in index.info or index.info[DIALECT] == connection.dialect.name
 
 
 def _triggers(connection: Connection) -> set[str]:
-    """The names of those that exist; SQLite needs none."""
+    """The names of the existing triggers; SQLite needs none."""
     if connection.dialect.name != "postgresql":
         return set(TRIGGERS)
     names = text("SELECT tgname FROM pg_trigger WHERE tgrelid = to_regclass(:table)")

@@ -1,9 +1,9 @@
-"""Reading a database that has only part of our schema, and may not get the rest.
+"""Reads a database with only part of our schema, where the rest must not be added.
 
 Each query gets a CTE for every incomplete table, under the table's own name, which hides the table itself.
-The CTE selects the columns that are there and, for those that are not, NULL or their default; one for a
-missing table has no rows. Views would do the same, but can't be created on a standby, by a user without
-privileges, or on a schema that was to be left as it is.
+The CTE selects the existing columns and, for missing ones, NULL or their default; one for a missing table has
+no rows. Views would do the same, but can't be created on a standby, by a user without privileges, or on a
+schema that must not be changed.
 """
 
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ from storage.schema.tables import notification_events
 
 
 def read_incomplete_schema(connection: Connection, readers: AsyncEngine, location: str) -> ReadOnly | None:
-    """Let `readers` read what is there. None if nothing is missing.
+    """Make `readers` work despite missing parts. Returns None if nothing is missing.
 
     Raises: SchemaIncompleteError: there is nothing to read.
     """
@@ -39,7 +39,7 @@ def read_incomplete_schema(connection: Connection, readers: AsyncEngine, locatio
 
 
 def schema_of(connection: Connection) -> str:
-    """The schema that holds our tables: inside a CTE of the same name, only a qualified name means them."""
+    """The schema of our tables. Inside a CTE of the same name, only a qualified name refers to the table."""
     if connection.dialect.name == "sqlite":
         return "main"
     found: str = connection.execute(
@@ -53,7 +53,7 @@ def schema_of(connection: Connection) -> str:
 
 
 def read_partially(engine: AsyncEngine, missing: Missing, schema: str) -> None:
-    """Add the CTEs to every query of `engine` from here on."""
+    """Add the CTEs to every later query of `engine`."""
     incomplete = {column.table for column in missing.columns}
     stand_ins = [
         *(_empty(table) for table in missing.tables),
@@ -81,13 +81,13 @@ def _completed(table: Table, missing: Iterable[Column[Any]], schema: str) -> CTE
         _absent(column).label(column.name) if column in absent else stored.c[column.name]
         for column in table.columns
     )
-    # A query that reads the table twice is still to use its indexes.
+    # So that a query that reads the table twice still uses its indexes.
     return select(*columns).select_from(stored).cte(table.name).prefix_with("NOT MATERIALIZED")
 
 
 def _absent(column: Column[Any]) -> ColumnElement[Any]:
     if column is notification_events.c.created_at:
-        # As the migration fills it; of what was never sent nobody knows when it was accepted.
+        # As the migration fills it; without a time of sending, the time of acceptance is unknown.
         return func.coalesce(named_column("sent_at", column.type), func.current_timestamp())
     default = getattr(column.server_default, "arg", None)
     return cast(null() if default is None else text(f"'{default}'"), column.type)

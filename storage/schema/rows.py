@@ -1,4 +1,4 @@
-"""Rows read from the database, as the models that all layers use.
+"""Converts rows of the database to the models that all layers use.
 
 The contents were validated when they were written, so they are not validated again. A row with a status
 that is not ours belongs to another program: it is shown and counted, and never changed.
@@ -15,7 +15,7 @@ from storage.schema.tables import notification_attempts, notification_events
 
 *_stored, _foreign_status = fields(Notification)
 NOTIFICATION = tuple(notification_events.columns[field.name] for field in _stored)
-"""In the order of the model's fields, of which only the last is no column."""
+"""In the order of the model's fields; only the last field has no column."""
 ATTEMPT = tuple(column for column in notification_attempts.columns if column.name != "channel")
 
 _STATUS = next(place for place, column in enumerate(NOTIFICATION) if column.name == "status")

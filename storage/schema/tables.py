@@ -1,4 +1,4 @@
-"""The tables: certctl's notifications with our additions, the attempts, the audit log, and what delivers."""
+"""The tables: certctl's notifications with our additions, attempts, the audit log, processes and channels."""
 
 from sqlalchemy import (
     Boolean,
@@ -33,7 +33,7 @@ notification_events = Table(
     Column("next_retry_at", UtcDateTime),
     Column("last_error", StorableText),
     Column("created_at", UtcDateTime, nullable=False),
-    # Ours. Nullable or defaulted, so that certctl's server goes on writing to the same table.
+    # Ours. Nullable or with a default, so that certctl's server can still write to the table.
     Column("read_at", UtcDateTime),
     Column("idempotency_key", StorableText),
     Column("lease_owner", Text),
@@ -105,12 +105,12 @@ notification_processes = Table(
 )
 
 
-# A channel without a row has nothing against it. Few channels have one, so it is read without an index.
+# A channel without a row is open. Few channels have one, so the table is read without an index.
 notification_channels = Table(
     "notification_channels",
     metadata,
     Column("channel", ShortText(255), primary_key=True),
-    # When the next attempt may begin, whatever a person says; null: at once.
+    # When the next attempt may begin, apart from a pause; null: at once.
     Column("opens_at", UtcDateTime),
     Column("full_at", UtcDateTime),
     Column("waits", Integer, nullable=False, server_default="0"),
@@ -209,7 +209,7 @@ _partial(
     _n.status,
     _n.created_at,
     _n.id,
-    # Null in all of them, but SQLite counts from the index alone only if the index holds what it must check.
+    # Null in all of them, but SQLite counts from the index alone only if it contains every column checked.
     _n.sent_at,
     where="status = 'sent' AND sent_at IS NULL",
 )
@@ -239,5 +239,5 @@ Index(
 
 Index("idx_notification_audit_notification", notification_audit.c.notification_id)
 
-# Rows of processes that are gone are kept for a while; the live ones are those seen last.
+# Rows of processes that have gone are kept for a while; the live ones are those seen last.
 Index("idx_notification_processes_seen", notification_processes.c.seen_at)

@@ -106,7 +106,8 @@ class has_status(_Templated):  # noqa: N801
 
 
 class _WithinGroup(_Templated):
-    """Compares a time of one group with another time. The query must also ask for the group by itself.
+    """Compares a time of one group with another time. The query must also have a condition on the group
+    alone.
 
     PostgreSQL has two indexes on the time, and may choose the one without the group. It can't use that one
     for a comparison of the group and the time together.
@@ -121,7 +122,7 @@ class _WithinGroup(_Templated):
 
 
 class no_later_within(_WithinGroup):  # noqa: N801
-    """At or before."""
+    """The time of the group is at or before the other."""
 
     inherit_cache = True
     on_sqlite = "({2} IS NOT NULL AND {2} <= {3})"
@@ -129,7 +130,7 @@ class no_later_within(_WithinGroup):  # noqa: N801
 
 
 class later_within(_WithinGroup):  # noqa: N801
-    """Later."""
+    """The time of the group is later than the other."""
 
     inherit_cache = True
     on_sqlite = "({2} IS NOT NULL AND {2} > {3})"
@@ -137,7 +138,7 @@ class later_within(_WithinGroup):  # noqa: N801
 
 
 class milliseconds_between(_Templated):  # noqa: N801
-    """From the first time to the second, rounded."""
+    """The milliseconds from the first time to the second, rounded."""
 
     type = BigInteger()
     inherit_cache = True
@@ -156,14 +157,14 @@ class current_time(_Templated):  # noqa: N801
 
 
 def ahead(duration: timedelta) -> ColumnElement[str]:
-    """The third argument of `beyond`. SQLite's sums have milliseconds, so a second is added to keep the
-    duration."""
+    """The third argument of `beyond`. SQLite's date arithmetic rounds to milliseconds, so a second is
+    added."""
     return literal_column(f"'+{duration // timedelta(seconds=1) + 1} seconds'")
 
 
 class beyond(_Templated):  # noqa: N801
-    """On SQLite, whether a time is later than another by more than the third argument, an interval in
-    SQLite's words. False on PostgreSQL, whose times all come from one clock."""
+    """On SQLite, whether a time is later than another by more than the third argument, an SQLite time
+    modifier. False on PostgreSQL, whose times all come from one clock."""
 
     inherit_cache = True
     on_sqlite = "{0} > strftime('%Y-%m-%dT%H:%M:%f', {1}, {2})"
@@ -171,7 +172,7 @@ class beyond(_Templated):  # noqa: N801
 
 
 class over(_Templated):  # noqa: N801
-    """A time has passed or, on SQLite, is `beyond` what can be true."""
+    """A time has passed or, on SQLite, is so far ahead (`beyond`) that it must be wrong."""
 
     inherit_cache = True
     on_sqlite = f"({{0}} <= {{1}} OR {beyond.on_sqlite})"
@@ -202,8 +203,8 @@ class starts_with(_Templated):  # noqa: N801
     inherit_cache = True
     # A range, because LIKE has wildcards and uses an index only under some conditions.
     on_sqlite = "({0} >= {1} AND {0} < {2})"
-    # In the order of a language, texts with the same start need not be neighbours. The planner evaluates
-    # the comparison of 'a' and 'B' in advance, and keeps only one side of the OR.
+    # With a linguistic collation, texts with the same start need not be neighbours. The planner evaluates the
+    # comparison of 'a' and 'B' in advance, and keeps only one side of the OR.
     on_postgresql = "(starts_with({0}, {1}) AND ('a' < 'B' OR ({0} >= {1} AND {0} < {2})))"
 
 

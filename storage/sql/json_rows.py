@@ -1,7 +1,7 @@
 """One statement for many rows, which are passed as a single JSON parameter.
 
-One bound value and one step, however many rows there are: `executemany` would release and take the
-interpreter's lock for each row. The text of the statement never varies, so it is compiled and prepared once.
+There is one bound value and one step for any number of rows: `executemany` would release and acquire the
+interpreter's lock for each. The text of the statement never varies, so it is compiled and prepared once.
 """
 
 import json
@@ -27,7 +27,7 @@ def encoded(rows: Iterable[Mapping[str, Value] | str | int]) -> str:
     try:
         return to_json(stored).decode()
     except PydanticSerializationError:
-        # It refuses lone surrogates, which are in no database, but may be in what is looked for.
+        # It rejects lone surrogates, which no database stores but a search may contain.
         return json.dumps(stored)
 
 

@@ -1,4 +1,4 @@
-"""PostgreSQL notifications by which processes tell each other that something is due or has changed.
+"""PostgreSQL notifications between processes, for when something is due or has changed.
 
 SQLite has no notifications; processes poll its `data_version` instead.
 """
@@ -6,10 +6,10 @@ SQLite has no notifications; processes poll its `data_version` instead.
 from sqlalchemy import func, literal, select
 
 DUE = "certctl_mcp_due"
-"""The channel for: something may have become due. Sent in the transaction that made it due."""
+"""The channel for "something may have become due", sent in the transaction that made it due."""
 
 CHANGED = "certctl_mcp_changed"
-"""The channel for: something else has changed."""
+"""The channel for "something else has changed"."""
 
 ANNOUNCED_BY_US = "certctl_mcp.spoken_for"
 """A setting of our own transactions, which send their notifications themselves. The table's triggers send

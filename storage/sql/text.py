@@ -7,5 +7,5 @@ def storable(text: str) -> str:
 
 
 def is_storable(text: str) -> bool:
-    """Whether a database can hold this text; if not, nothing in it has it as its name."""
+    """Whether a database can store this text. If not, no stored name equals it."""
     return storable(text) == text

@@ -9,7 +9,7 @@ from storage.sql.text import is_storable
 
 
 class StorableText(types.TypeDecorator[str]):
-    """Text. A value that no database can hold matches nothing, instead of an error from the driver."""
+    """Text. A value that no database can store matches nothing, instead of causing an error in the driver."""
 
     impl: type[String] = Text
     cache_ok = True

@@ -1,1 +1,1 @@
-"""How fast is it, and against what? Each benchmark runs its contestants side by side and compares them."""
+"""Benchmarks. Each runs our program and its competitors in turns and compares them."""

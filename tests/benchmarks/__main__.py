@@ -1,18 +1,18 @@
 """Run benchmarks: `python -m tests.benchmarks [NAME ...]`, all of them when none is named.
 
-    deliveries  durable deliveries a second, beside bare HTTP clients and huey
-    accepts     durable accepts by many callers, beside callers who commit one by one
-    listing     a list out of a million notifications, beside a tool that does nothing
-    start       start to first answer, beside a bare server
-    memory      an idle server beside a bare one, and growth by sweeping
-    postgresql  deliveries a second and their latency on PostgreSQL, beside procrastinate
+    deliveries  durable deliveries a second, compared with bare HTTP clients and huey
+    accepts     durable accepts by many callers, compared with callers that each commit
+    listing     a list from a million notifications, compared with a tool that does nothing
+    start       time to the first response, compared with a bare server
+    memory      an idle server compared with a bare one, and growth during sweeps
+    postgresql  deliveries a second and their latency on PostgreSQL, compared with procrastinate
     workers     one, two and four workers on one PostgreSQL
-    waking      how soon an idle worker attempts what another host has accepted
-    growth      a thousand due among ten thousand, one million and ten million on PostgreSQL
-    load        two hundred clients of the HTTP server, while alerts come and go
+    waking      how soon an idle worker attempts an alert accepted on another host
+    growth      a thousand due among ten thousand, one million and ten million rows on PostgreSQL
+    load        two hundred clients of the HTTP server, while alerts are accepted and delivered
 
-They need the extra `bench`, Linux, and a machine that does nothing else. `growth` needs 30 GB and most of an
-hour. PostgreSQL, of which the programs must be installed, keeps its data in /var/tmp or TMPDIR.
+They need the extra `bench`, Linux, and an otherwise idle machine. `growth` needs 30 GB and most of an hour.
+PostgreSQL must be installed; its data is kept in /var/tmp or TMPDIR.
 """
 
 import argparse

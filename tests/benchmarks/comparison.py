@@ -1,4 +1,4 @@
-"""What did a comparison show, and does it meet its targets?"""
+"""The figures of a comparison, and its targets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from statistics import median
 from typing import Literal
 
 Figures = Mapping[str, Sequence[float]]
-"""By contestant, what was measured in each of its turns."""
+"""The measurements of each turn, by contestant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Target:
     limit: Literal["at least", "at most", "below"]
     bound: float
     against: str | None = None
-    """None: the bound is in the unit of the comparison."""
+    """None if the bound is absolute, in the unit of the comparison."""
 
     def measured(self, figures: Figures) -> float:
         value = median(figures[self.contestant])

@@ -1,9 +1,9 @@
-"""How many durable deliveries a second, and how many would a client alone make?
+"""Durable deliveries a second, compared with HTTP clients alone and with huey.
 
-One process, SQLite with synchronous FULL, a local receiver, 50 posts at once. Measured from the moment when
-all are accepted to the moment when all are recorded as sent. The same posts to the same receiver are made by
-aiohttp and httpx2 without any queue, and by huey on SQLite with the workers that suit it best here, which
-are found first. huey forgets a task when a worker takes it and records no outcome, so it does less.
+One process, SQLite with synchronous FULL, a local receiver, 50 concurrent posts. Measured from the moment
+when all are accepted until all are recorded as sent. The same posts to the same receiver are sent by aiohttp
+and httpx2 without a queue, and by huey on SQLite with its fastest kind and number of workers, which are
+determined first. huey deletes a task when a worker takes it and records no outcome, so it does less.
 """
 
 from functools import partial

@@ -1,4 +1,4 @@
-"""Where is PostgreSQL measured? On a server of the benchmarks' own, as durable as one that is in service."""
+"""The PostgreSQL server of the benchmarks, as durable as one in production."""
 
 import asyncio
 import os
@@ -17,20 +17,20 @@ _SETTINGS = {
     "shared_buffers": "1GB",
     "maintenance_work_mem": "1GB",
     "max_wal_size": "8GB",
-    # A table that is filled in the transaction that emptied it is written once, not twice.
+    # Rows inserted in the transaction that emptied the table are written once instead of twice.
     "wal_level": "minimal",
     "max_wal_senders": "0",
 }
 
 _DISK = "/var/tmp"
-"""Kept on a disk, where the temporary directory may be memory. Elsewhere: TMPDIR."""
+"""On disk, because the temporary directory may be in memory. TMPDIR overrides it."""
 
 _NUMBERS = count(1)
 
 
 @contextmanager
 def serving() -> Iterator[Server]:
-    """A server that runs meanwhile. Raises: NoServerError."""
+    """A running server. Raises: NoServerError."""
     place = os.environ.get("TMPDIR", _DISK)
     with TemporaryDirectory(prefix="certctl-mcp-benchmarks-pg-", dir=place) as directory:
         server = Server(Path(directory), free_port(), settings=_SETTINGS)

@@ -1,7 +1,7 @@
-"""What does it cost that much is stored? The same few due, among ten thousand and up to ten million rows.
+"""The cost of a large history: the same number due among ten thousand and up to ten million rows.
 
-One worker on PostgreSQL. All else that is stored was sent, each with one attempt, and the size is that of the
-tables and their indexes.
+One worker on PostgreSQL. All other rows were sent with one attempt each. The size includes tables and
+indexes.
 """
 
 import asyncio
@@ -10,10 +10,10 @@ from functools import partial
 
 from tests.benchmarks.comparison import Comparison
 from tests.benchmarks.durable_server import database, serving
+from tests.benchmarks.postgresql_queues import add_due, fill, size
 from tests.benchmarks.receiver import receiving
 from tests.benchmarks.scale import Scale
-from tests.benchmarks.sharing import emptied_by
-from tests.benchmarks.stored_rows import add_due, fill, size
+from tests.benchmarks.shared_queue import empty_queue
 from tests.benchmarks.turns import Turn, by_figure, take_turns
 from tests.benchmarks.workspace import Workspace
 
@@ -21,7 +21,7 @@ from tests.benchmarks.workspace import Workspace
 def run(scale: Scale, _workspace: Workspace) -> list[Comparison]:
     def turn(url: str, receiver: str) -> dict[str, float]:
         asyncio.run(add_due(url, scale.due))
-        return emptied_by(1, url, receiver, scale.due)
+        return empty_queue(1, url, receiver, scale.due)
 
     with ExitStack() as running:
         server, receiver = running.enter_context(serving()), running.enter_context(receiving())

@@ -1,9 +1,9 @@
-"""How many posts a second an HTTP client makes: why aiohttp, though `httpx2` comes with `mcp`.
+"""Posts a second of HTTP clients: the reason for aiohttp, although `httpx2` comes with `mcp`.
 
-Run `python -m tests.benchmarks.http_clients`. Receiver and client share one process, so that the figures
-compare clients and are no measure of throughput. Posts a second on two otherwise idle cores, with Python
-3.11, aiohttp 3.14.5 and httpx2 2.16.2: 6,882 by aiohttp as the notifiers use it, 7,554 by aiohttp as it
-comes, 1,649 by httpx2.
+Run `python -m tests.benchmarks.http_clients`. Receiver and client share one process, so the figures compare
+clients but don't measure throughput. Posts a second on two otherwise idle cores, with Python 3.11, aiohttp
+3.14.5 and httpx2 2.16.2: 6,882 with aiohttp as the notifiers use it, 7,554 with plain aiohttp, 1,649 with
+httpx2.
 """
 
 import asyncio

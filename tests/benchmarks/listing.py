@@ -1,8 +1,8 @@
-"""What does a list of 50 out of a million notifications cost over stdio, where doing nothing costs something?
+"""The cost of listing 50 of a million notifications over stdio, compared with a call that does nothing.
 
-The median round trip of a tool call is compared with that of a tool without a body in a bare server of the
-SDK: once with a client that writes and reads plain lines, once with the SDK's own. Both servers stay up and
-are called in turns.
+The median round trip of a tool call is compared with that of an empty tool in a bare SDK server, once with a
+client that writes and reads plain lines, once with the SDK's own. Both servers stay up and are called in
+turns.
 """
 
 import os
@@ -18,9 +18,9 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from mcp import Client
 
 from tests.benchmarks.comparison import Comparison, Figures, Target
-from tests.benchmarks.large_queues import Life
 from tests.benchmarks.scale import Scale
 from tests.benchmarks.servers import BARE, Command, Json, Server, ours, serving, serving_sdk_client
+from tests.benchmarks.sqlite_queues import Life
 from tests.benchmarks.turns import Turn, by_figure, take_turns
 from tests.benchmarks.workspace import Workspace
 

@@ -1,8 +1,8 @@
-"""How does the HTTP server bear many who look and act at once? Two hundred clients, while alerts come and go.
+"""The HTTP server under load: two hundred clients, while alerts are accepted and delivered.
 
-Each client reads pages of the dead letters and requeues one of every tenth page; alerts are created at a
-steady rate and delivered all the while. Answers other than what was asked for end the benchmark, but for a
-conflict: another client was faster. In the end every alert has been delivered.
+Each client reads pages of dead letters and requeues one from every tenth page, while alerts are created at a
+steady rate and delivered. Any error ends the benchmark except a conflict, which means that another client was
+faster. In the end every alert must have been delivered.
 """
 
 import asyncio
@@ -19,10 +19,10 @@ from statistics import quantiles
 from aiohttp import ClientSession, TCPConnector
 
 from tests.benchmarks.comparison import Comparison
-from tests.benchmarks.large_queues import Life
 from tests.benchmarks.receiver import receiving
 from tests.benchmarks.scale import Scale
 from tests.benchmarks.servers import Command, ours
+from tests.benchmarks.sqlite_queues import Life
 from tests.benchmarks.workspace import Workspace
 
 KEY = "key-of-the-benchmark"
@@ -37,19 +37,19 @@ PATIENCE = 60
 
 @dataclass
 class Measured:
-    """Seconds that each request took, by what was asked."""
+    """Seconds that each request took, by kind of request."""
 
     took: dict[str, list[float]] = field(default_factory=lambda: {LISTS: [], REQUEUES: [], CREATES: []})
     conflicts: int = 0
 
-    async def ask(
-        self, session: ClientSession, what: str, method: str, path: str, body: dict[str, str] | None = None
+    async def request(
+        self, session: ClientSession, kind: str, method: str, path: str, body: dict[str, str] | None = None
     ) -> dict[str, object]:
         begun = time.perf_counter()
         async with session.request(method, path, json=body) as answer:
             found: dict[str, object] = await answer.json()
-        self.took[what].append(time.perf_counter() - begun)
-        if what is REQUEUES and answer.status == 409:
+        self.took[kind].append(time.perf_counter() - begun)
+        if kind is REQUEUES and answer.status == 409:
             self.conflicts += 1
         elif answer.status not in (200, 201):
             raise RuntimeError(f"{method} {path}: {answer.status} {found}")
@@ -69,31 +69,31 @@ def run(scale: Scale, workspace: Workspace) -> list[Comparison]:
         with _serving(Command([*command.arguments, "serve", "--http", "--port", "0"], environment)) as url:
             kept_alive = asyncio.run(_kept_alive(url, scale))
             measured, seconds = asyncio.run(_load(url, scale))
-    requests = {what: [len(took) / seconds] for what, took in measured.took.items()}
-    p50 = {what: [_percentile(took, 50)] for what, took in measured.took.items()}
-    p99 = {what: [_percentile(took, 99)] for what, took in measured.took.items()}
+    requests = {kind: [len(took) / seconds] for kind, took in measured.took.items()}
+    p50 = {kind: [_percentile(took, 50)] for kind, took in measured.took.items()}
+    p99 = {kind: [_percentile(took, 99)] for kind, took in measured.took.items()}
     title = f"{scale.load_clients} clients for {seconds:.0f} s, {measured.conflicts} conflicts:"
     return [
         Comparison(f"{title} requests", "a second", requests, []),
         Comparison(f"{title} median", "ms", p50, []),
         Comparison(f"{title} 99th percentile", "ms", p99, []),
-        Comparison("kept-alive connections that ask without a pause", "requests a second", kept_alive, []),
+        Comparison("keep-alive connections without pauses", "requests a second", kept_alive, []),
     ]
 
 
 async def _kept_alive(url: str, scale: Scale) -> dict[str, list[float]]:
-    """What `wrk` measures: each client asks again as soon as it is answered."""
+    """As `wrk` measures: each client sends its next request as soon as it has a response."""
     found: dict[str, list[float]] = {}
     for clients in scale.kept_alive:
-        for what, path in (("health", "/health"), ("list", f"/api/v1/notifications?per_page={PAGE}")):
+        for kind, path in (("health", "/health"), ("list", f"/api/v1/notifications?per_page={PAGE}")):
             async with _session(url, clients) as session:
                 ends = time.monotonic() + scale.kept_alive_seconds
-                counts = await asyncio.gather(*(_ask_until(session, path, ends) for _ in range(clients)))
-            found[f"{what}, {clients} clients"] = [sum(counts) / scale.kept_alive_seconds]
+                counts = await asyncio.gather(*(_request_until(session, path, ends) for _ in range(clients)))
+            found[f"{kind}, {clients} clients"] = [sum(counts) / scale.kept_alive_seconds]
     return found
 
 
-async def _ask_until(session: ClientSession, path: str, ends: float) -> int:
+async def _request_until(session: ClientSession, path: str, ends: float) -> int:
     count = 0
     while time.monotonic() < ends:
         async with session.get(path) as answer:
@@ -114,38 +114,40 @@ async def _load(url: str, scale: Scale) -> tuple[Measured, float]:
                 tasks.create_task(_client(session, measured, ends, random.Random(number)))
             created = tasks.create_task(_create(session, measured, ends, scale.load_alerts_a_minute))
         seconds = time.monotonic() - begun
-        await _all_delivered(session, created.result())
+        await _wait_until_delivered(session, created.result())
     return measured, seconds
 
 
 async def _client(session: ClientSession, measured: Measured, ends: float, chance: random.Random) -> None:
-    # Not all in the same moment.
+    # So that they don't all start at the same moment.
     await asyncio.sleep(chance.random())
     while time.monotonic() < ends:
-        page = await measured.ask(session, LISTS, "GET", f"/api/v1/notifications?status=dead&per_page={PAGE}")
+        page = await measured.request(
+            session, LISTS, "GET", f"/api/v1/notifications?status=dead&per_page={PAGE}"
+        )
         rows = page["data"]
         assert isinstance(rows, list)
         if rows and chance.randrange(REQUEUE_ONE_IN) == 0:
             path = f"/api/v1/notifications/{chance.choice(rows)['id']}/requeue"
-            await measured.ask(session, REQUEUES, "POST", path)
+            await measured.request(session, REQUEUES, "POST", path)
         await asyncio.sleep(1)
 
 
 async def _create(session: ClientSession, measured: Measured, ends: float, a_minute: int) -> int:
-    """At a steady rate, however long an answer takes."""
+    """Create alerts at a steady rate, however long a response takes."""
     created, begun = 0, time.monotonic()
     async with asyncio.TaskGroup() as tasks:
         while time.monotonic() < ends:
-            tasks.create_task(measured.ask(session, CREATES, "POST", "/api/v1/notifications", ALERT))
+            tasks.create_task(measured.request(session, CREATES, "POST", "/api/v1/notifications", ALERT))
             created += 1
             await asyncio.sleep(max(0, begun + created * 60 / a_minute - time.monotonic()))
     return created
 
 
-async def _all_delivered(session: ClientSession, created: int) -> None:
+async def _wait_until_delivered(session: ClientSession, created: int) -> None:
     measured, ends = Measured(), time.monotonic() + PATIENCE
     path = "/api/v1/notifications?type=LoadTest&status=sent&per_page=1"
-    while (delivered := (await measured.ask(session, LISTS, "GET", path))["total"]) != created:
+    while (delivered := (await measured.request(session, LISTS, "GET", path))["total"]) != created:
         if time.monotonic() > ends:
             raise RuntimeError(f"{delivered} of {created} alerts were delivered")
         await asyncio.sleep(0.2)
@@ -160,7 +162,7 @@ async def _session(url: str, connections: int) -> AsyncIterator[ClientSession]:
 
 @contextmanager
 def _serving(command: Command) -> Iterator[str]:
-    """The URL of a server that is told to end, and waited for, when the context is left."""
+    """The URL of a server that is stopped when the context is left."""
     with subprocess.Popen(
         [sys.executable, *command.arguments],
         env=command.whole_environment,

@@ -1,20 +1,19 @@
-"""How much memory does an idle server take, and how much more does sweeping a long queue take?
+"""The memory of an idle server, and its growth while sweeping a long queue.
 
-Idle: greeted, asked for its tools and, ours, for its summary, which it gives only when its database is open.
-Compared with a bare server of the SDK with one tool. Sweeping: the highest point of several sweeps of a
-thousand over a queue where all is due, above what the process had before; beside it the same over a queue
-that holds no more than is swept.
+Idle: after `initialize`, `tools/list` and, for ours, a summary, so that its database is open. Compared with a
+bare SDK server with one tool. Sweeping: the peak during several sweeps of a thousand notifications, above the
+memory before, with a long queue in which everything is due, and with a queue no longer than the sweeps.
 """
 
 import time
 from functools import partial
 
 from tests.benchmarks.comparison import Comparison, Target
-from tests.benchmarks.large_queues import Life
 from tests.benchmarks.receiver import receiving
-from tests.benchmarks.resident import resident
+from tests.benchmarks.resident_memory import resident
 from tests.benchmarks.scale import Scale
 from tests.benchmarks.servers import BARE, Command, ours, serving
+from tests.benchmarks.sqlite_queues import Life
 from tests.benchmarks.turns import Turn, by_figure, in_fresh_process, take_turns
 from tests.benchmarks.workspace import Workspace
 
@@ -43,7 +42,7 @@ def _idle(scale: Scale, workspace: Workspace) -> Comparison:
 def _idle_server(command: Command, tool: str, settle_seconds: float) -> dict[str, float]:
     with serving(command) as server:
         server.initialize()
-        server.ask("tools/list", {})
+        server.request("tools/list", {})
         server.call(tool, {})
         time.sleep(settle_seconds)
         return {"resident": resident(server.pid)}

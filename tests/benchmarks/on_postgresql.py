@@ -1,10 +1,10 @@
-"""How fast is it on PostgreSQL, beside procrastinate? Deliveries a second, and how soon an alert arrives.
+"""Throughput and latency on PostgreSQL, compared with procrastinate.
 
-Both on one server with everything durable, over their asynchronous connectors, 50 posts at once in one
-process. The backlog is measured from the moment when all is accepted to the moment when all is recorded as
-done; procrastinate accepts it in batches, and how many connections suit it and whether it should delete what
-is done is found first. For latency alerts are sent by another process than the one that delivers, and timed
-from when accepting begins to when they arrive: at a steady rate, and one by one at an idle worker.
+Both run on one fully durable server with their asynchronous connectors, and 50 concurrent posts in one
+process. The backlog is measured from the moment when all is accepted until all is recorded as done.
+procrastinate accepts it in batches; its best number of connections, and whether to delete finished jobs, are
+determined first. For latency, one process sends alerts and another delivers them, timed from the start of the
+accept to the arrival: at a steady rate, and one by one to an idle worker.
 """
 
 import os
@@ -81,7 +81,7 @@ def _latency(scale: Scale, server: Server, receiver: str) -> list[Comparison]:
         figures = by_figure(take_turns(contestants, scale.rounds))
         at = f"{rate} a second" if rate else "one by one"
         comparisons += [
-            Comparison(f"Accepted to arrived, {at}, {name}", "ms", values, [Target(OURS, "below", 1, THEIRS)])
+            Comparison(f"Accept to arrival, {at}, {name}", "ms", values, [Target(OURS, "below", 1, THEIRS)])
             for name, values in figures.items()
         ]
     return comparisons
@@ -106,7 +106,7 @@ def _their_worker(url: str, receiver: str) -> Iterator[None]:
     program = "tests.benchmarks.contestants.procrastinate_worker"
     arguments = [sys.executable, "-m", program, url, receiver, str(CONCURRENCY)]
     with _until_terminated(arguments, dict(os.environ)) as process:
-        # It has made the schema, without which nothing can be sent. Ours is made by whoever comes first.
+        # Wait until it has created the schema, which sending needs. Ours is created by the first process.
         assert process.stdout
         process.stdout.readline()
         yield

@@ -1,7 +1,8 @@
-"""Where do all contestants deliver to? A local HTTP server in a process of its own, which only counts.
+"""The receiver of all contestants: a local HTTP server in its own process, which only counts.
 
-Run by itself it prints its port. `GET /reached/N` answers once N posts have come in all. `GET /arrivals`
-tells when those to `/timed` came, by their `webhook-id`, in seconds of the machine's monotonic clock.
+Run as a program, it prints its port. `GET /reached/N` responds once N posts have arrived in total. `GET
+/arrivals` returns when those to `/timed` arrived, by their `webhook-id`, in seconds of the machine's
+monotonic clock.
 """
 
 import asyncio
@@ -56,7 +57,7 @@ class Counter:
 
 @contextmanager
 def receiving() -> Iterator[str]:
-    """The URL of a receiver that runs meanwhile."""
+    """The URL of a running receiver."""
     command = [sys.executable, "-m", "tests.benchmarks.receiver"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
@@ -67,12 +68,12 @@ def receiving() -> Iterator[str]:
 
 
 def received(receiver: str) -> int:
-    """How many posts have come."""
+    """The number of posts received."""
     return _number(f"{receiver}/received")
 
 
 def wait_until_received(receiver: str, count: int) -> None:
-    """Return once `count` posts have come in all."""
+    """Return once `count` posts have arrived in total."""
     _number(f"{receiver}/reached/{count}")
 
 

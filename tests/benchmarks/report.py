@@ -1,4 +1,4 @@
-"""How are comparisons told? As tables for people, as JSON for programs."""
+"""Reports of comparisons, as tables for people and as JSON for programs."""
 
 import os
 import platform
@@ -30,7 +30,7 @@ def show(comparison: Comparison, console: Console) -> None:
 
 
 def document(benchmarks: Mapping[str, Sequence[Comparison]]) -> Json:
-    """Everything measured, by benchmark, with the machine that it was measured on."""
+    """All measurements by benchmark, with a description of the machine."""
     return {
         "machine": {
             "python": platform.python_version(),

@@ -1,4 +1,4 @@
-"""How much is measured? Enough to tell something, or just enough to see that it runs."""
+"""The sizes of the benchmarks: large enough to measure, or just large enough to see that they run."""
 
 from dataclasses import dataclass
 
@@ -8,11 +8,11 @@ class Scale:
     """The sizes of all benchmarks."""
 
     rounds: int
-    """Times that all contestants of a comparison take turns."""
+    """Rounds of turns in a comparison."""
     deliveries: int
-    """Notifications delivered in one turn; contestants known to be slow get a quarter."""
+    """Notifications delivered in one turn; slow contestants get a quarter."""
     arrivals: int
-    """Alerts whose way to the receiver is timed in one turn; a quarter of them one by one."""
+    """Alerts whose latency is measured in one turn; a quarter of them one by one."""
     stored: tuple[int, ...]
     """Rows in the tables behind a worker."""
     due: int
@@ -34,17 +34,17 @@ class Scale:
     load_clients: int
     """Clients of the HTTP server."""
     load_seconds: float
-    """How long they come."""
+    """How long they send requests."""
     load_alerts_a_minute: int
-    """Alerts created and delivered meanwhile."""
+    """Alerts created and delivered during that time."""
     kept_alive: tuple[int, ...]
-    """Clients that ask without a pause."""
+    """Clients that send requests without a pause."""
     kept_alive_seconds: float
     """How long they do."""
     pools: tuple[int, ...]
-    """Sizes of procrastinate's connection pool, of which the best is compared with."""
+    """Sizes of procrastinate's connection pool, the best of which is used."""
     rates: tuple[int, ...]
-    """Alerts a second whose way to the receiver is timed; one by one it always is."""
+    """Rates of alerts a second at which latency is measured, besides one by one."""
     workers: tuple[int, ...]
     """Processes that empty a queue together."""
 

@@ -1,4 +1,4 @@
-"""Which servers are compared? Ours as hosts launch it, and a bare one; both as processes on stdio."""
+"""The servers compared: ours as hosts launch it, and a bare one, both as processes on stdio."""
 
 import json
 import os
@@ -33,7 +33,7 @@ class Command:
 
     @property
     def whole_environment(self) -> dict[str, str]:
-        """Without settings of the person who runs the benchmarks."""
+        """The environment without the user's own settings of the program."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("CERTCTL_")}
         return inherited | {"PYTHONPATH": str(ROOT)} | dict(self.environment)
 
@@ -46,7 +46,7 @@ def ours(database: Path) -> Command:
 
 
 class Server:
-    """A server process, spoken to in the protocol's own lines, so that a client costs next to nothing."""
+    """A server process, called with plain protocol lines, so that the client costs next to nothing."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
@@ -57,23 +57,23 @@ class Server:
         return self._process.pid
 
     def initialize(self) -> None:
-        self.ask("initialize", _GREETING)
-        self._say({"method": "notifications/initialized"})
+        self.request("initialize", _GREETING)
+        self._send({"method": "notifications/initialized"})
 
     def call(self, tool: str, arguments: Mapping[str, Json]) -> None:
-        result = self.ask("tools/call", {"name": tool, "arguments": arguments})
+        result = self.request("tools/call", {"name": tool, "arguments": arguments})
         assert b'"isError":true' not in result, result
 
-    def ask(self, method: str, params: Mapping[str, Json]) -> bytes:
-        """The line that answers."""
+    def request(self, method: str, params: Mapping[str, Json]) -> bytes:
+        """Send a request; returns the line of the response."""
         self._asked += 1
-        self._say({"id": self._asked, "method": method, "params": params})
+        self._send({"id": self._asked, "method": method, "params": params})
         assert self._process.stdout
         answer = self._process.stdout.readline()
         assert b'"result"' in answer, answer
         return answer
 
-    def _say(self, message: Mapping[str, Json]) -> None:
+    def _send(self, message: Mapping[str, Json]) -> None:
         assert self._process.stdin
         self._process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
         self._process.stdin.flush()
@@ -81,7 +81,7 @@ class Server:
 
 @contextmanager
 def serving(command: Command) -> Iterator[Server]:
-    """A server that is told to end, and waited for, when the context is left."""
+    """A server that is stopped when the context is left."""
     with subprocess.Popen(
         [sys.executable, *command.arguments],
         env=command.whole_environment,
@@ -94,7 +94,7 @@ def serving(command: Command) -> Iterator[Server]:
 
 @asynccontextmanager
 async def serving_sdk_client(command: Command, log: TextIO) -> AsyncIterator[Client]:
-    """The SDK's client of a server process that runs until the context is left. `log` gets its stderr."""
+    """The SDK's client of a server that runs until the context is left. `log` receives its stderr."""
     server = StdioServerParameters(
         command=sys.executable, args=list(command.arguments), env=command.whole_environment
     )

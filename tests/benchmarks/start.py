@@ -1,16 +1,15 @@
-"""How long does a host wait for the server? From its start to its first answer, to `initialize`.
+"""The time from starting the server to its response to `initialize`.
 
-Compared with a bare server of the SDK with one tool: on a large queue that exists, and on a database that is
-to be created first.
+Compared with a bare SDK server with one tool, on a large existing queue and on a database to be created.
 """
 
 import time
 from functools import partial
 
 from tests.benchmarks.comparison import Comparison, Target
-from tests.benchmarks.large_queues import Life
 from tests.benchmarks.scale import Scale
 from tests.benchmarks.servers import BARE, Command, ours, serving
+from tests.benchmarks.sqlite_queues import Life
 from tests.benchmarks.turns import Turn, by_figure, take_turns
 from tests.benchmarks.workspace import Workspace
 
@@ -28,7 +27,7 @@ def run(scale: Scale, workspace: Workspace) -> list[Comparison]:
     }
     figures = by_figure(take_turns(contestants, scale.starts))
     targets = [Target(EXISTING, "at most", 1.3, NONE), Target(NEW, "at most", 1.3, NONE)]
-    return [Comparison("First answer after", "ms", figures["answered"], targets)]
+    return [Comparison("Time to first response", "ms", figures["answered"], targets)]
 
 
 def _start(command: Command) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""How is a noisy machine kept from favouring anyone? The contestants take turns, in changing order."""
+"""Runs contestants in turns, in changing order, so that a noisy machine favours none of them."""
 
 import json
 import subprocess
@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from tests.benchmarks.workspace import ROOT
 
 Turn = Callable[[], Mapping[str, float]]
-"""Measures once; gives figures by name."""
+"""Measures once; returns figures by name."""
 
 
 def take_turns(contestants: Mapping[str, Turn], rounds: int) -> dict[str, list[Mapping[str, float]]]:
-    """By contestant, what each of its turns gave. Every other round goes backwards."""
+    """The figures of each turn, by contestant. Every other round runs in reverse order."""
     measured: dict[str, list[Mapping[str, float]]] = {contestant: [] for contestant in contestants}
     for turn in range(rounds):
         order = list(contestants)[:: 1 if turn % 2 == 0 else -1]
@@ -25,7 +25,7 @@ def take_turns(contestants: Mapping[str, Turn], rounds: int) -> dict[str, list[M
 def by_figure(
     measured: Mapping[str, Sequence[Mapping[str, float]]],
 ) -> dict[str, dict[str, list[float]]]:
-    """The same by figure first: what each contestant measured of it. Not everyone measures all."""
+    """The same grouped by figure, then by contestant. Not every contestant measures every figure."""
     figures: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for contestant, turns in measured.items():
         for turn in turns:
@@ -35,7 +35,7 @@ def by_figure(
 
 
 def in_fresh_process(contestant: str, *arguments: object) -> dict[str, float]:
-    """Run a program of `tests.benchmarks.contestants` and give what it measured."""
+    """Run a program of `tests.benchmarks.contestants`; returns its measurements."""
     command = [sys.executable, "-m", f"tests.benchmarks.contestants.{contestant}", *map(str, arguments)]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
     figures: dict[str, float] = json.loads(done.stdout)

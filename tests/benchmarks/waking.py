@@ -1,7 +1,7 @@
-"""How soon does an idle worker attempt what another host has accepted? Alerts come one by one, at rest.
+"""How soon an idle worker attempts an alert accepted on another host. Alerts are sent one by one.
 
-Every idle worker hears of each and looks for it. One process holds them all, so many wait for each other
-more than as many hosts would.
+Every idle worker is notified of each alert and tries to claim it. All workers share one process, so they
+delay each other more than separate hosts would.
 """
 
 import asyncio
@@ -28,13 +28,13 @@ WORKERS = (1, 16)
 SEND_TIMEOUT = timedelta(seconds=30)
 LEASE = SEND_TIMEOUT + timedelta(seconds=15)
 NEVER = timedelta(hours=1)
-"""What is not told of is not found by chance."""
+"""Too long for a worker to find an alert by polling."""
 
 ALERT = NewNotification(type="ExpirationWarning", channel="Webhook", recipient="on-call", message="expires")
 
 
-class _Clocked:
-    """Notes when it is given something to send."""
+class _TimedNotifier:
+    """Records when each send began."""
 
     def __init__(self) -> None:
         self.sends: asyncio.Queue[float] = asyncio.Queue()
@@ -43,7 +43,7 @@ class _Clocked:
         self.sends.put_nowait(time.perf_counter())
 
     async def aclose(self) -> None:
-        """Nothing was opened."""
+        """There is nothing to close."""
 
 
 def run(scale: Scale, _workspace: Workspace) -> list[Comparison]:
@@ -52,12 +52,12 @@ def run(scale: Scale, _workspace: Workspace) -> list[Comparison]:
 
         def turn(workers: int) -> dict[str, float]:
             with database(server) as url:
-                waits = asyncio.run(_waits(url, workers, alerts))
+                waits = asyncio.run(_latencies(url, workers, alerts))
             return {"median": median(waits) * 1000, "p99": quantiles(waits, n=100)[98] * 1000}
 
         contestants: dict[str, Turn] = {f"{n} idle": partial(turn, n) for n in WORKERS}
         figures = by_figure(take_turns(contestants, scale.rounds))
-    title = "Accepted elsewhere to attempted:"
+    title = "Accept on another host to attempt:"
     target = Target(f"{WORKERS[0]} idle", "at most", 100)
     return [
         Comparison(f"{title} median", "ms", figures["median"], [target]),
@@ -65,9 +65,9 @@ def run(scale: Scale, _workspace: Workspace) -> list[Comparison]:
     ]
 
 
-async def _waits(url: str, workers: int, alerts: int) -> list[float]:
+async def _latencies(url: str, workers: int, alerts: int) -> list[float]:
     """Seconds from the end of each accept to the beginning of its attempt."""
-    notifier, waits = _Clocked(), []
+    notifier, waits = _TimedNotifier(), []
     async with Database.open(url) as elsewhere, AsyncExitStack() as running:
         for number in range(workers):
             here = await running.enter_async_context(Database.open(url))
@@ -82,12 +82,12 @@ async def _waits(url: str, workers: int, alerts: int) -> list[float]:
             await repository.accept(ALERT)
             accepted = time.perf_counter()
             waits.append(await notifier.sends.get() - accepted)
-    # Whatever is used for the first time costs the first.
+    # The first alert pays for first-time imports and connections.
     return waits[1:]
 
 
-def _loop(here: Database, notifier: _Clocked, worker: str) -> RetryLoop:
-    async def find(_channel: str) -> _Clocked:
+def _loop(here: Database, notifier: _TimedNotifier, worker: str) -> RetryLoop:
+    async def find(_channel: str) -> _TimedNotifier:
         return notifier
 
     repository = NotificationRepository(here)

@@ -1,7 +1,7 @@
-"""What do more workers on one PostgreSQL gain? One, two and four processes empty a queue together.
+"""The gain from more workers on one PostgreSQL: one, two and four processes empty a queue together.
 
-All on one machine with the server and the receiver: on two processors, four workers show what contention
-costs, and not what four machines would deliver.
+All share one machine with the server and the receiver. On two processors, four workers show the cost of
+contention rather than the throughput of four machines.
 """
 
 import asyncio
@@ -9,10 +9,10 @@ from functools import partial
 
 from tests.benchmarks.comparison import Comparison
 from tests.benchmarks.durable_server import database, serving
+from tests.benchmarks.postgresql_queues import add_due, fill
 from tests.benchmarks.receiver import receiving
 from tests.benchmarks.scale import Scale
-from tests.benchmarks.sharing import CONCURRENCY, emptied_by
-from tests.benchmarks.stored_rows import add_due, fill
+from tests.benchmarks.shared_queue import CONCURRENCY, empty_queue
 from tests.benchmarks.turns import Turn, by_figure, take_turns
 from tests.benchmarks.workspace import Workspace
 
@@ -25,7 +25,7 @@ def run(scale: Scale, _workspace: Workspace) -> list[Comparison]:
             with database(server) as url:
                 asyncio.run(fill(url, scale.due))
                 asyncio.run(add_due(url, due))
-                return emptied_by(workers, url, receiver, due)
+                return empty_queue(workers, url, receiver, due)
 
         contestants: dict[str, Turn] = {f"{n} workers": partial(turn, n) for n in scale.workers}
         figures = by_figure(take_turns(contestants, scale.rounds))

@@ -1,4 +1,4 @@
-"""Where do benchmarks keep their databases? In one directory, with large queues that are built once."""
+"""The directory of the benchmarks' databases, with large queues that are built once."""
 
 import tempfile
 from collections.abc import Iterator
@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-from tests.benchmarks.large_queues import Life, fill
+from tests.benchmarks.sqlite_queues import Life, fill
 
 ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """A directory on the disk that is measured."""
+    """A directory on the disk to be measured."""
 
     directory: Path
     _numbers: Iterator[int] = field(default_factory=count)
@@ -24,7 +24,7 @@ class Workspace:
         return self.directory / f"{next(self._numbers)}.db"
 
     def large_queue(self, rows: int, life: Life) -> Path:
-        """A queue of so many notifications, the same at every call."""
+        """A queue of this many notifications, created at the first call."""
         path = self.directory / f"{life.name}-{rows}.db"
         if not path.exists():
             fill(path, rows, life)
@@ -33,6 +33,6 @@ class Workspace:
 
 @contextmanager
 def workspace(parent: Path | None) -> Iterator[Workspace]:
-    """One that is removed with everything in it. `parent` is the system's temporary directory by default."""
+    """A workspace that is deleted afterwards. `parent` is the system's temporary directory by default."""
     with tempfile.TemporaryDirectory(prefix="certctl-mcp-benchmarks-", dir=parent) as directory:
         yield Workspace(Path(directory))

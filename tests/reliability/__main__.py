@@ -1,8 +1,8 @@
 """Run chaos on a queue and check that it kept its promises: `python -m tests.reliability`.
 
 Workers and servers with different channels share a database while processes are killed and stopped, the
-database is locked, a clock jumps, and receivers hang, hang up and ask to be called later. A seed decides what
-happens when; the same seed repeats it.
+database is locked, a clock jumps, and receivers hang, hang up and ask the sender to retry later. A seed
+repeats the same faults.
 """
 
 import argparse

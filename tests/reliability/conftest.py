@@ -16,7 +16,7 @@ LEASE = timedelta(seconds=3)
 
 @pytest.fixture
 def chance() -> random.Random:
-    """Its seed is shown when the test fails; with SEED set, it takes the same way again."""
+    """A random generator whose seed is printed when the test fails; SEED repeats it."""
     seed = int(os.environ.get("SEED") or random.randrange(2**32))
     print(f"SEED={seed}")
     return random.Random(seed)
@@ -24,7 +24,7 @@ def chance() -> random.Random:
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    """The database that the fleet shares, in real time as its processes are."""
+    """The database shared by the fleet, with the real clock."""
     held = Held(Database.open(database_url))
     yield await held.enter()
     await held.leave()
@@ -39,16 +39,16 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 @pytest.fixture
 async def fleet(database_url: str, receiver: Receiver) -> AsyncIterator[Fleet]:
-    """Processes that deliver to the receiver, with leases so short that a test can outlast them."""
-    fleet = Fleet(with_short_leases(database_url, receiver))
+    """Processes that deliver to the receiver, with leases short enough for a test to wait for."""
+    fleet = Fleet(short_lease_settings(database_url, receiver))
     yield fleet
     await fleet.kill()
     # Shown when the test fails.
-    print(fleet.told)
+    print(fleet.output)
 
 
-def with_short_leases(database_url: str, receiver: Receiver) -> dict[str, str]:
-    """The settings of who delivers from the database to the receiver."""
+def short_lease_settings(database_url: str, receiver: Receiver) -> dict[str, str]:
+    """Settings of a process that delivers from the database to the receiver."""
     return {
         "CERTCTL_DATABASE_URL": database_url,
         "CERTCTL_WEBHOOK_URL": receiver.url,

@@ -1,4 +1,4 @@
-"""Processes of ours as an operator runs them, over one database: started, killed, stopped and continued."""
+"""Our processes as an operator runs them on one database: started, killed, stopped and continued."""
 
 import asyncio
 import os
@@ -16,11 +16,11 @@ WORKER = ("worker",)
 READY = "delivering from the database"
 
 PATIENCE = timedelta(seconds=60)
-"""How long a test waits for what must come, with the machine busy."""
+"""How long a test waits for something that must happen, even on a busy machine."""
 
 
 class FreshProgram(Popen[bytes]):
-    """One that is started and not forked, as by a shell; used as a `Program` is."""
+    """A process started as by a shell rather than forked, with the interface of `Program`."""
 
     def close(self) -> None:
         self.kill()
@@ -36,11 +36,11 @@ class Launch:
 
     command: tuple[str, ...]
     within: str | None = None
-    """The network namespace that it lives in."""
+    """Its network namespace."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """Variables of its own, besides those of the fleet."""
     fresh: bool = False
-    """Started by itself, for variables that only count at the start of a program, such as LD_PRELOAD."""
+    """Start it without forking, for variables that matter only when a program starts, such as LD_PRELOAD."""
 
 
 class Member:
@@ -49,39 +49,39 @@ class Member:
     def __init__(self, process: Program | FreshProgram, launch: Launch) -> None:
         self.process = process
         self.launch = launch
-        self.told = ""
+        self.output = ""
         self._more = asyncio.Condition()
-        self._listening = asyncio.create_task(self._listen())
+        self._reading = asyncio.create_task(self._read_output())
 
-    async def tells(self, text: str) -> None:
-        """Return once it has told this."""
+    async def wait_for_output(self, text: str) -> None:
+        """Return once it has written this text."""
         async with asyncio.timeout(PATIENCE.total_seconds()), self._more:
-            await self._more.wait_for(lambda: text in self.told)
+            await self._more.wait_for(lambda: text in self.output)
 
     def send_signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    async def ends(self) -> int:
-        """The exit code, once all that it told is known."""
+    async def wait_for_exit(self) -> int:
+        """The exit code, once it has exited and all its output is read."""
         async with asyncio.timeout(PATIENCE.total_seconds()):
-            # Who gives up waiting gives up only that.
-            await asyncio.shield(self._listening)
+            # A caller that stops waiting doesn't stop the reading.
+            await asyncio.shield(self._reading)
             code = self.process.wait()
         self.process.close()
         return code
 
-    async def _listen(self) -> None:
+    async def _read_output(self) -> None:
         lines = asyncio.StreamReader()
         reading = asyncio.StreamReaderProtocol(lines)
         await asyncio.get_running_loop().connect_read_pipe(lambda: reading, self.process.stderr)
         async for line in lines:
             async with self._more:
-                self.told += line.decode()
+                self.output += line.decode()
                 self._more.notify_all()
 
 
 class Fleet:
-    """Members with the same settings, given as variables of the environment."""
+    """Processes with the same settings, given as environment variables."""
 
     def __init__(self, settings: Mapping[str, str]) -> None:
         self.settings = dict(settings)
@@ -89,9 +89,9 @@ class Fleet:
         self._gone: list[Member] = []
 
     @property
-    def told(self) -> str:
-        """What every member ever told."""
-        return "".join(member.told for member in (*self._gone, *self.members))
+    def output(self) -> str:
+        """The output of all members, including those replaced."""
+        return "".join(member.output for member in (*self._gone, *self.members))
 
     async def start(self, *command: str, within: str | None = None) -> Member:
         return await self.launch(Launch(command, within))
@@ -113,22 +113,22 @@ class Fleet:
         return member
 
     async def replace(self, member: Member) -> Member:
-        """Another one in the place of one that is killed, or has been already."""
+        """Kill the member, unless it is dead already, and start another in its place."""
         if member.process.returncode is None:
             member.send_signal(signal.SIGKILL)
-        await member.ends()
+        await member.wait_for_exit()
         self.members.remove(member)
         self._gone.append(member)
         return await self.launch(member.launch)
 
     async def end(self) -> list[int]:
-        """Tell all to leave; their exit codes."""
+        """Stop all members gracefully; returns their exit codes."""
         for member in self.members:
             member.send_signal(signal.SIGTERM)
-        return [await member.ends() for member in self.members]
+        return [await member.wait_for_exit() for member in self.members]
 
     async def kill(self) -> None:
         for member in self.members:
             if member.process.returncode is None:
                 member.send_signal(signal.SIGKILL)
-            await member.ends()
+            await member.wait_for_exit()

@@ -1,4 +1,4 @@
-"""The life of a notification as the contract tells it, in a form too simple to be wrong."""
+"""The life of a notification by the contract, as a model too simple to be wrong."""
 
 from collections import Counter
 from collections.abc import Callable, Collection
@@ -12,10 +12,10 @@ SUSPECT_AFTER_ABANDONED = 3
 NEVER_ANSWERED = "the worker never answered; its lease ran out"
 LONGEST_LEASE = timedelta(hours=1)
 LONGEST_WAIT = timedelta(days=14)
-"""What lies further ahead was written by a clock that was wrong."""
+"""A lease or retry further ahead was written by a wrong clock."""
 CLOCK_TOLERANCE = timedelta(minutes=1)
-"""What was scheduled further in the future, too."""
-TOLD_WAIT = timedelta(minutes=3)
+"""A retry scheduled this far in the future was written by a wrong clock, too."""
+REQUESTED_WAIT = timedelta(minutes=3)
 HOPELESS = "abandoned 10 times: no worker that attempted it ever answered"
 
 
@@ -63,7 +63,7 @@ class Row:
         return self.abandoned_count >= SUSPECT_AFTER_ABANDONED
 
     def due_since(self) -> datetime | None:
-        """None where it is not to be attempted at all."""
+        """When it became due; None if it isn't waiting for an attempt."""
         if self.lease is not None:
             return None
         if self.status is NotificationStatus.PENDING:
@@ -80,7 +80,7 @@ class Queue:
     now: datetime
     rows: dict[str, Row] = field(default_factory=dict)
     clocks_differ: bool = False
-    """Without a clock of the database, that of a process may be wrong."""
+    """Whether processes use their own clocks, which may be wrong, instead of the database's."""
 
     def accept(self, notification_id: str, channel: str, idempotency_key: str | None) -> None:
         assert notification_id not in self.rows
@@ -92,7 +92,7 @@ class Queue:
         return next((row for row in self.rows.values() if row.idempotency_key == idempotency_key), None)
 
     def end_leases(self, ids: Collection[str] | None = None) -> None:
-        """Of all, as whoever claims does, or of some, as whoever acts on these does."""
+        """End the expired leases of all rows, as a claim does, or of those acted on."""
         for row in self.rows.values():
             if ids is not None and row.id not in ids:
                 continue
@@ -108,8 +108,8 @@ class Queue:
                     row.next_retry_at = None
                     row.last_error = HOPELESS
 
-    def end_what_a_wrong_clock_scheduled(self) -> None:
-        """As whoever claims does, if it is what a channel has scheduled last or a lease has expired."""
+    def reschedule_after_a_wrong_clock(self) -> None:
+        """Make retries from a wrong clock due now, as a claim does when it finds one."""
         for row in self.rows.values():
             if row.next_retry_at is None or row.scheduled_at is None or not self.clocks_differ:
                 continue
@@ -118,7 +118,7 @@ class Queue:
                 row.next_retry_at = row.scheduled_at = self.now
 
     def due(self, slots: int, room: int, *, suspects: bool, channels: Collection[str]) -> list[datetime]:
-        """Since when a claim's notifications have been due: the oldest of its channels, `room` of each."""
+        """When the notifications of a claim became due: the oldest of its channels, `room` of each."""
         by_channel: dict[str, list[datetime]] = {}
         for row in self.rows.values():
             since = row.due_since()
@@ -133,7 +133,7 @@ class Queue:
         return sorted(fitting)[:slots]
 
     def claim(self, claim: Claim) -> datetime:
-        """Take note of a claim that was given; the answer tells since when its row was due."""
+        """Record a claim that was made; returns when its row became due."""
         row = self.rows[claim.notification.id]
         since = row.due_since()
         assert since is not None, "two live claims for one notification"
@@ -193,7 +193,7 @@ class Queue:
         return True
 
     def mark_unread_read(self, notification_id: str) -> bool:
-        """Of several, those that are read already are left alone."""
+        """As a bulk action does, which leaves those already read alone."""
         row = self.rows.get(notification_id)
         already = row is not None and row.status is NotificationStatus.READ
         return not already and self.mark_read(notification_id)
@@ -209,7 +209,7 @@ class Queue:
         return True
 
     def each(self, ids: Collection[str], act: Callable[[str], bool]) -> BulkReport:
-        """What comes of doing the same to several."""
+        """The report of a bulk action."""
         self.end_leases(ids)
         became: Counter[str] = Counter()
         for notification_id in set(ids):
@@ -223,7 +223,7 @@ class Queue:
         return BulkReport(**became)
 
     def next_due_at(self, after: datetime) -> datetime | None:
-        """To whom claimed last at that moment."""
+        """When something becomes due next for a worker whose last claim was at `after`."""
         retries = [row.next_retry_at for row in self.rows.values() if row.next_retry_at]
         leases = [row.lease.expires_at for row in self.rows.values() if row.lease]
         return min([moment for moment in retries if moment > after] + leases, default=None)
@@ -249,7 +249,7 @@ class Queue:
             row.retry_count += 1
         elif outcome is AttemptOutcome.TOLD_TO_WAIT:
             row.status, row.last_error = NotificationStatus.FAILED, error
-            row.next_retry_at = self.now + TOLD_WAIT
+            row.next_retry_at = self.now + REQUESTED_WAIT
             row.scheduled_at = self.now
             row.waiting_since = row.waiting_since or self.now
         elif outcome is AttemptOutcome.DEAD:

@@ -1,6 +1,6 @@
-"""Hosts on one machine: network namespaces, with a line of each to PostgreSQL and one to the receivers.
+"""Hosts simulated by network namespaces, each with a link to PostgreSQL and one to the receivers.
 
-Their addresses are theirs alone; the machine's own network is left as it is.
+The machine's own network is not touched.
 """
 
 import ctypes
@@ -22,11 +22,11 @@ _NUMBERS = count(1)
 
 
 class NoNetworkError(Exception):
-    """None can be had here; the message says why."""
+    """Network namespaces aren't available; the message says why."""
 
 
 class Network:
-    """`database` and `receiver` are namespaces, and so is each host. Every host reaches both."""
+    """A namespace for each host, one for the database and one for the receivers, which every host reaches."""
 
     def __init__(self, hosts: Sequence[str]) -> None:
         self._prefix = f"certctl{os.getpid()}x{next(_NUMBERS)}"
@@ -39,14 +39,14 @@ class Network:
         return f"{self._prefix}-{name}"
 
     def cut(self, host: str) -> None:
-        """What the host and the database send each other is lost, and neither is told."""
+        """Drop all packets between the host and the database, without either noticing."""
         self._set(host, "down")
 
     def heal(self, host: str) -> None:
         self._set(host, "up")
 
     def listener(self, port: int) -> socket.socket:
-        """A socket where the receivers are; it is of that namespace, whoever accepts from it."""
+        """A listening socket in the receivers' namespace, usable from any namespace."""
 
         def within() -> socket.socket:
             with Path(f"/run/netns/{self.receiver}").open() as namespace:
@@ -54,7 +54,7 @@ class Network:
                     raise OSError(ctypes.get_errno(), "setns")
             return socket.create_server((RECEIVER, port))
 
-        # The namespace is that of a thread, and this one ends.
+        # A namespace belongs to a thread, and this one ends.
         with ThreadPoolExecutor(1) as thread:
             return thread.submit(within).result()
 
@@ -92,13 +92,13 @@ class Network:
         return (self.database, self.receiver, *(self.host(name) for name in self._hosts))
 
     def _set(self, host: str, state: str) -> None:
-        # At the database's end: at its own the host would see that there is no line.
+        # At the database's end, because at its own end the host would notice.
         _ip(f"link set {host} {state}", within=self.database)
 
 
 @contextmanager
 def network(*hosts: str) -> Iterator[Network]:
-    """Hosts with these names, which are short. Raises: NoNetworkError."""
+    """Hosts with these names, which must be short. Raises: NoNetworkError."""
     if os.geteuid() != 0:
         raise NoNetworkError("only root makes network namespaces")
     if shutil.which("ip") is None:

@@ -1,4 +1,4 @@
-"""A webhook's receiver that remembers when each request was with it."""
+"""A webhook receiver that records when each request began and ended."""
 
 import asyncio
 import socket
@@ -15,7 +15,7 @@ from tests.reliability.fleet import PATIENCE
 
 @dataclass
 class Arrival:
-    """One request. `key` is what tells a receiver of repeats."""
+    """One request. `key` lets a receiver recognize repeats."""
 
     key: str
     message: str
@@ -29,15 +29,15 @@ async def _at_once(_: Arrival) -> None:
 
 @dataclass
 class Receiver:
-    """Accepts every request, after `consider`."""
+    """Accepts every request, after awaiting `before_response`."""
 
-    consider: Callable[[Arrival], Awaitable[object]] = _at_once
+    before_response: Callable[[Arrival], Awaitable[object]] = _at_once
     url: str = ""
     arrivals: list[Arrival] = field(default_factory=list)
     _more: asyncio.Condition = field(default_factory=asyncio.Condition)
 
-    async def receives(self, number: int = 1) -> None:
-        """Return once so many requests have come."""
+    async def wait_for_requests(self, number: int = 1) -> None:
+        """Return once so many requests have arrived."""
         async with asyncio.timeout(PATIENCE.total_seconds()), self._more:
             await self._more.wait_for(lambda: len(self.arrivals) >= number)
 
@@ -55,16 +55,16 @@ class Receiver:
         async with self._more:
             self._more.notify_all()
         try:
-            await self.consider(arrival)
+            await self.before_response(arrival)
         finally:
-            # Also when the sender hangs up, which cancels.
+            # Also when the sender hangs up, which cancels this task.
             arrival.ended = time.monotonic()
         return web.Response()
 
 
 @asynccontextmanager
 async def receiving(receiver: Receiver, listener: socket.socket | None = None) -> AsyncIterator[Receiver]:
-    """At the listener, or where there is room on this machine."""
+    """At the listener, or on a free local port."""
     application = web.Application()
     application.router.add_post("/", receiver.handle)
     listener = listener or socket.create_server(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""A short run of chaos: `python -m tests.reliability` goes on for longer, and repeats the run of a seed."""
+"""A short chaos run. `python -m tests.reliability` runs longer, and repeats the run of a seed."""
 
 import random
 from collections.abc import Iterable
@@ -9,22 +9,24 @@ import pytest
 
 from tests.exploration import size
 from tests.reliability.chaos.checker import Pause, Record, violations
+from tests.reliability.chaos.database_state import Attempt, DatabaseState, Row
 from tests.reliability.chaos.receiver import Request
 from tests.reliability.chaos.run import run
 from tests.reliability.chaos.schedule import Behaviour, behaviour, schedule
-from tests.reliability.chaos.stored import Attempt, Row, Stored
 
 SECONDS = size(short=5, long=300)
 
 
 @pytest.mark.both_databases
-async def test_every_promise_is_kept(database_url: str, chance: random.Random, tmp_path: Path) -> None:
+async def test_a_chaos_run_violates_no_invariant(
+    database_url: str, chance: random.Random, tmp_path: Path
+) -> None:
     report = await run(database_url, chance.randrange(2**32), SECONDS, tmp_path)
     again = f"python -m tests.reliability --seed {report.seed} --minutes {SECONDS / 60:g}"
     assert report.violations == [], f"{again}\n" + "\n".join(map(str, report.events))
 
 
-def test_a_seed_decides_what_happens() -> None:
+def test_a_seed_determines_the_run() -> None:
     where = (60.0, ["worker"], ["Alpha", "Beta"], ["worker"])
     assert schedule(7, *where) == schedule(7, *where) != schedule(8, *where)
     tried = [[behaviour(seed, "alert 1", number) for number in range(40)] for seed in (7, 7, 8)]
@@ -54,31 +56,53 @@ def accepted(*pauses: Pause, jumps: Iterable[str] = ()) -> Record:
 @pytest.mark.parametrize(
     ("record", "requests", "stored", "found"),
     [
-        (accepted(), [DELIVERED], Stored([ROW], [SENT], []), []),
-        (accepted(), [FAILED] * 5, Stored([DEAD], FAILURES, []), ["two live"] * 4),
-        (accepted(), [], Stored([], [], []), ["not stored"]),
-        (Record(), [DELIVERED], Stored([ROW], [SENT], []), ["never accepted"]),
-        (Record(unanswered={"alert 1"}), [DELIVERED], Stored([ROW], [SENT], []), []),
-        (accepted(), [], Stored([ROW], [SENT], []), ["no receiver accepted it"]),
-        (accepted(), [DELIVERED], Stored([replace(ROW, sent_at=None)], [SENT], []), ["without a delivery"]),
-        (accepted(), [DELIVERED], Stored([replace(ROW, status="failed")], [SENT], []), ["not settled"]),
-        (accepted(), [DELIVERED], Stored([replace(ROW, lease_owner="w")], [SENT], []), ["still leased"]),
-        (accepted(), [DELIVERED], Stored([ROW], [], []), ["0 attempts are recorded"]),
-        (accepted(), [DELIVERED], Stored([ROW], [SENT], ["page 3"]), ["integrity"]),
-        (accepted(jumps={"worker-2"}), [CUT, OTHER, AGAIN], Stored([REPEATED], TWICE, []), []),
-        (accepted(), [DELIVERED, OTHER], Stored([REPEATED], TWICE, []), ["two live attempts"]),
-        (accepted(Pause("worker-1", 1.2, 4)), [DELIVERED, OTHER], Stored([REPEATED], TWICE, []), []),
-        (accepted(jumps={"worker-2"}), [DELIVERED, OTHER], Stored([REPEATED], TWICE, []), []),
+        (accepted(), [DELIVERED], DatabaseState([ROW], [SENT], []), []),
+        (accepted(), [FAILED] * 5, DatabaseState([DEAD], FAILURES, []), ["two live"] * 4),
+        (accepted(), [], DatabaseState([], [], []), ["not stored"]),
+        (Record(), [DELIVERED], DatabaseState([ROW], [SENT], []), ["never accepted"]),
+        (Record(unanswered={"alert 1"}), [DELIVERED], DatabaseState([ROW], [SENT], []), []),
+        (accepted(), [], DatabaseState([ROW], [SENT], []), ["no receiver accepted it"]),
+        (
+            accepted(),
+            [DELIVERED],
+            DatabaseState([replace(ROW, sent_at=None)], [SENT], []),
+            ["without a delivery"],
+        ),
+        (
+            accepted(),
+            [DELIVERED],
+            DatabaseState([replace(ROW, status="failed")], [SENT], []),
+            ["not settled"],
+        ),
+        (
+            accepted(),
+            [DELIVERED],
+            DatabaseState([replace(ROW, lease_owner="w")], [SENT], []),
+            ["still leased"],
+        ),
+        (accepted(), [DELIVERED], DatabaseState([ROW], [], []), ["0 attempts are recorded"]),
+        (accepted(), [DELIVERED], DatabaseState([ROW], [SENT], ["page 3"]), ["integrity"]),
+        (accepted(jumps={"worker-2"}), [CUT, OTHER, AGAIN], DatabaseState([REPEATED], TWICE, []), []),
+        (accepted(), [DELIVERED, OTHER], DatabaseState([REPEATED], TWICE, []), ["two live attempts"]),
+        (accepted(Pause("worker-1", 1.2, 4)), [DELIVERED, OTHER], DatabaseState([REPEATED], TWICE, []), []),
+        (accepted(jumps={"worker-2"}), [DELIVERED, OTHER], DatabaseState([REPEATED], TWICE, []), []),
         (
             accepted(jumps={"worker-1"}),
             [DELIVERED, replace(OTHER, sender="worker-1")],
-            Stored([REPEATED], TWICE, []),
+            DatabaseState([REPEATED], TWICE, []),
             ["two live attempts"],
         ),
-        (accepted(), [DELIVERED], Stored([replace(DEAD, retry_count=4)], FAILURES, []), ["dead because of"]),
+        (
+            accepted(),
+            [DELIVERED],
+            DatabaseState([replace(DEAD, retry_count=4)], FAILURES, []),
+            ["dead because of"],
+        ),
     ],
 )
-def test_the_checker_finds(record: Record, requests: list[Request], stored: Stored, found: list[str]) -> None:
+def test_the_checker_finds(
+    record: Record, requests: list[Request], stored: DatabaseState, found: list[str]
+) -> None:
     broken = violations(record, requests, stored)
     assert len(broken) == len(found), broken
     assert all(expected in one for one, expected in zip(broken, found, strict=True)), broken

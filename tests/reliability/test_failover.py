@@ -1,6 +1,6 @@
-"""The primary dies in the middle of deliveries, and its standby takes over. One URL names both.
+"""The primary dies during deliveries, and its standby takes over. One URL names both.
 
-The standby confirms each commit, as it must where nothing that was accepted may be lost.
+Replication is synchronous, as it must be for no accepted alert to be lost.
 """
 
 import asyncio
@@ -18,9 +18,9 @@ from tests import postgresql
 from tests.builders import new_notification
 from tests.certctl_mcp.sending import PATIENCE, Acting, retry_loop, running
 from tests.line import SOON, reached
-from tests.memory import MEMORY
 from tests.postgresql import NoServerError, Server
-from tests.reliability.progress import until_sent
+from tests.ram_disk import MEMORY
+from tests.reliability.waiting import wait_until_sent
 
 ALERTS = 100
 LOST_AT = 30
@@ -29,9 +29,9 @@ LOST_AT = 30
 @pytest.fixture
 def primary() -> Iterator[Server]:
     settings = {"wal_level": "replica", "max_wal_senders": "4"}
-    with postgresql.skipped_where_there_is_none(), postgresql.serving(settings=settings) as server:
+    with postgresql.skip_if_unavailable(), postgresql.serving(settings=settings) as server:
         yield server
-        # Stopped once more as it is left.
+        # Leaving the context stops it again.
         with suppress(NoServerError):
             server.start()
 
@@ -48,8 +48,8 @@ def standby(primary: Server) -> Iterator[Server]:
         server.stop()
 
 
-async def accepted(repository: NotificationRepository, number: int) -> Accepted:
-    """As a sender does that tries again with the same key."""
+async def accept_with_retries(repository: NotificationRepository, number: int) -> Accepted:
+    """Accept an alert, retrying with the same key."""
     while True:
         with suppress(StorageError):
             return await repository.accept(new_notification(idempotency_key=str(number)))
@@ -57,7 +57,7 @@ async def accepted(repository: NotificationRepository, number: int) -> Accepted:
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_what_was_accepted_is_delivered_once_the_standby_has_taken_over(
+async def test_accepted_alerts_are_delivered_after_a_failover(
     primary: Server, standby: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("certctl_mcp.delivery.retry_loop.FIRST_PAUSE", SOON)
@@ -75,10 +75,10 @@ async def test_what_was_accepted_is_delivered_once_the_standby_has_taken_over(
     notifier = Acting(lose_the_primary)
     async with asyncio.timeout(3 * PATIENCE.total_seconds()), reached(url) as database:
         repository = NotificationRepository(database)
-        before = [await accepted(repository, number) for number in range(ALERTS)]
+        before = [await accept_with_retries(repository, number) for number in range(ALERTS)]
         async with running(retry_loop(database, {"Webhook": notifier})):
             await lost.wait()
-            after = [await accepted(repository, number) for number in range(ALERTS, ALERTS + 10)]
-            await until_sent(database, len(before) + len(after))
+            after = [await accept_with_retries(repository, number) for number in range(ALERTS, ALERTS + 10)]
+            await wait_until_sent(database, len(before) + len(after))
     ids = {answer.notification.id for answer in (*before, *after)}
     assert {notification.id for notification in notifier.received} == ids

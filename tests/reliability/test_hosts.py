@@ -1,4 +1,4 @@
-"""Workers on hosts of their own share one PostgreSQL, and whatever can happen between them happens."""
+"""Workers on separate hosts share one PostgreSQL, while network and server fail in many ways."""
 
 import asyncio
 import os
@@ -16,13 +16,13 @@ from storage.models import Attempt, AttemptOutcome, NotificationFilter, Notifica
 from storage.repository import NotificationRepository
 from tests.builders import new_notification
 from tests.holding import Held
-from tests.postgresql import SOCKET, Server, serving, skipped_where_there_is_none
-from tests.reliability.conftest import LEASE, with_short_leases
+from tests.postgresql import SOCKET, Server, serving, skip_if_unavailable
+from tests.reliability.conftest import LEASE, short_lease_settings
 from tests.reliability.fleet import PATIENCE, READY, WORKER, Fleet
 from tests.reliability.network import DATABASE, Network, NoNetworkError, network
-from tests.reliability.progress import until, until_sent
 from tests.reliability.receiver import Arrival, Receiver, receiving
 from tests.reliability.test_shared_database import overlapping
+from tests.reliability.waiting import wait_until, wait_until_sent
 
 NOTIFICATIONS = 300
 PORT = 8080
@@ -35,7 +35,7 @@ def hosts() -> Iterator[Network]:
         with network("one", "two") as made:
             yield made
     except NoNetworkError as failure:
-        # Where everything has to be proven, what could not be tried is a failure.
+        # In CI, nothing may be skipped.
         if os.environ.get("CI"):
             raise
         pytest.skip(str(failure))
@@ -44,7 +44,7 @@ def hosts() -> Iterator[Network]:
 @pytest.fixture
 def server(hosts: Network) -> Iterator[Server]:
     settings = SOCKET | {"max_connections": str(CONNECTIONS)}
-    with skipped_where_there_is_none(), serving(host=DATABASE, netns=hosts.database, settings=settings) as up:
+    with skip_if_unavailable(), serving(host=DATABASE, netns=hosts.database, settings=settings) as up:
         yield up
 
 
@@ -62,82 +62,82 @@ async def receiver(hosts: Network) -> AsyncIterator[Receiver]:
 
 @pytest.fixture
 async def fleet(server: Server, receiver: Receiver) -> AsyncIterator[Fleet]:
-    fleet = Fleet(with_short_leases(f"{server.url()}?connect_timeout=2", receiver))
+    fleet = Fleet(short_lease_settings(f"{server.url()}?connect_timeout=2", receiver))
     yield fleet
     await fleet.kill()
 
 
-async def test_a_worker_cut_off_from_the_database_changes_nothing_of_what_another_took_over(
+async def test_a_worker_cut_off_from_the_database_cannot_change_what_another_took_over(
     database: Database, receiver: Receiver, fleet: Fleet, hosts: Network
 ) -> None:
     answered = asyncio.Event()
 
-    async def keep_the_first_waiting(arrival: Arrival) -> None:
+    async def delay_the_first_response(arrival: Arrival) -> None:
         if arrival is receiver.arrivals[0]:
             await answered.wait()
 
-    receiver.consider = keep_the_first_waiting
+    receiver.before_response = delay_the_first_response
     repository = NotificationRepository(database)
     cut_off, other = [await fleet.start(*WORKER, within=hosts.host(name)) for name in ("one", "two")]
     for worker in (cut_off, other):
-        await worker.tells(READY)
+        await worker.wait_for_output(READY)
     other.send_signal(signal.SIGSTOP)
     held = (await repository.accept(new_notification())).notification
-    await receiver.receives(1)
+    await receiver.wait_for_requests(1)
     hosts.cut("one")
     other.send_signal(signal.SIGCONT)
     answered.set()
-    await until_sent(database, 1)
+    await wait_until_sent(database, 1)
     taken = await repository.get(held.id)
     hosts.heal("one")
 
     async def late() -> bool:
         return any(attempt.late for attempt in await repository.attempts(held.id))
 
-    await until(database, late)
-    await cut_off.tells(f"{held.id}, attempt 1, came after its lease was lost and is refused")
+    await wait_until(database, late)
+    await cut_off.wait_for_output(f"{held.id}, attempt 1, came after its lease was lost and is refused")
     assert await repository.get(held.id) == taken
     assert (taken.status, taken.attempt_count) == (NotificationStatus.SENT, 2)
     first, second = await repository.attempts(held.id)
     assert (first.late, second.late) == (True, False)
     assert first.worker != second.worker
-    assert_no_two_held(await repository.attempts(held.id))
-    # Healed, it is as good as any.
+    assert_leases_do_not_overlap(await repository.attempts(held.id))
+    # Once reconnected, it delivers again.
     await fleet.replace(other)
     await repository.accept(new_notification(message="after"))
-    await until_sent(database, 2)
+    await wait_until_sent(database, 2)
 
 
-async def test_every_notification_is_delivered_whatever_becomes_of_workers_lines_and_server(
+async def test_every_notification_is_delivered_despite_failing_workers_links_and_server(
     database: Database, receiver: Receiver, fleet: Fleet, hosts: Network, server: Server
 ) -> None:
-    async def take_time(_: Arrival) -> None:
+    async def slow_down(_: Arrival) -> None:
         await asyncio.sleep(0.02)
 
-    receiver.consider = take_time
+    receiver.before_response = slow_down
     repository = NotificationRepository(database)
     one, two = [await fleet.start(*WORKER, within=hosts.host(name)) for name in ("one", "two")]
     for worker in (one, two):
-        await worker.tells(READY)
+        await worker.wait_for_output(READY)
     accepting = asyncio.create_task(accept_all(repository))
-    await receiver.receives(10)
+    await receiver.wait_for_requests(10)
     hosts.cut("one")
-    await receiver.receives(30)
+    await receiver.wait_for_requests(30)
     two = await fleet.replace(two)
-    await two.tells(READY)
+    await two.wait_for_output(READY)
     hosts.heal("one")
-    await receiver.receives(80)
+    await receiver.wait_for_requests(80)
     await asyncio.to_thread(restart, server, "fast")
-    await receiver.receives(120)
+    await receiver.wait_for_requests(120)
     await asyncio.to_thread(restart, server, "immediate")
-    await receiver.receives(160)
+    await receiver.wait_for_requests(160)
     async with AsyncExitStack() as others:
-        await take_all_connections(server, others)
-        await one.tells("has no free connection")
+        await use_up_all_connections(server, others)
+        await one.wait_for_output("has no free connection")
     accepted = await accepting
-    await until_sent(database, NOTIFICATIONS)
+    await wait_until_sent(database, NOTIFICATIONS)
     assert await fleet.end() == [0, 0]
-    assert "Traceback" not in fleet.told
+    assert "Traceback" not in fleet.output
 
     assert receiver.by_message.keys() == accepted.keys()
     for message, arrivals in receiver.by_message.items():
@@ -146,11 +146,11 @@ async def test_every_notification_is_delivered_whatever_becomes_of_workers_lines
     page = await repository.list(NotificationFilter(), limit=500)
     assert [n for n in page.items if not n.delivered or n.lease_owner] == []
     for notification in page.items:
-        assert_no_two_held(await repository.attempts(notification.id))
+        assert_leases_do_not_overlap(await repository.attempts(notification.id))
 
 
 async def accept_all(repository: NotificationRepository) -> dict[str, str]:
-    """The id of each by its message. Where it isn't known whether one was accepted, it is offered again."""
+    """Accept all, retrying after errors; returns the id of each by its message."""
     accepted = {}
     for number in range(NOTIFICATIONS):
         new = new_notification(message=f"alert {number}", idempotency_key=f"alert {number}")
@@ -168,8 +168,8 @@ def restart(server: Server, how: str) -> None:
     server.start()
 
 
-async def take_all_connections(server: Server, held: AsyncExitStack) -> None:
-    """Until the workers have none."""
+async def use_up_all_connections(server: Server, held: AsyncExitStack) -> None:
+    """Open connections wait_until the workers have none left."""
     workers = "FROM pg_stat_activity WHERE application_name = 'certctl-mcp'"
     first = await asyncpg.connect(server.socket_url())
     held.push_async_callback(first.close)
@@ -185,8 +185,8 @@ async def take_all_connections(server: Server, held: AsyncExitStack) -> None:
                 await first.execute(f"SELECT pg_terminate_backend(pid) {workers}")
 
 
-def assert_no_two_held(attempts: tuple[Attempt, ...]) -> None:
-    """Each claim began when the one before it had been answered, or its lease had ended."""
+def assert_leases_do_not_overlap(attempts: tuple[Attempt, ...]) -> None:
+    """Each claim began after the previous one had an outcome or its lease had expired."""
     ended: datetime | None = None
     for attempt in attempts:
         assert ended is None or attempt.started_at >= ended, attempts

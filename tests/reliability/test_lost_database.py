@@ -1,4 +1,4 @@
-"""The loop at work while PostgreSQL goes away, or takes what it is told and does not say so."""
+"""The retry loop while PostgreSQL is unreachable, or while its responses are lost."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,72 +14,72 @@ from tests.builders import new_notification
 from tests.certctl_mcp.sending import PATIENCE, Acting, Delivering, retry_loop, running
 from tests.holding import Held
 from tests.line import SOON, Line, reached
-from tests.reliability.progress import until_sent
+from tests.reliability.waiting import wait_until_sent
 
 LEASE = timedelta(seconds=2)
 
 
 @pytest.fixture
-def soon(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is tried again is tried soon."""
+def short_pauses(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shortens the pauses between retries."""
     monkeypatch.setattr("certctl_mcp.delivery.retry_loop.FIRST_PAUSE", SOON)
     monkeypatch.setattr("certctl_mcp.delivery.retry_loop.LONGEST_PAUSE", SOON)
     monkeypatch.setattr("certctl_mcp.delivery.outcome_writer.FIRST_PAUSE", SOON)
 
 
 @pytest.fixture
-async def here(soon: None, line: Line) -> AsyncIterator[Database]:
-    """By a line that can be lost."""
+async def unreliable(short_pauses: None, line: Line) -> AsyncIterator[Database]:
+    """The database over a connection that can be cut."""
     held = Held(reached(line.url))
     yield await held.enter()
     await held.leave()
 
 
 @pytest.fixture
-async def elsewhere(postgresql_url: str) -> AsyncIterator[Database]:
+async def reliable(postgresql_url: str) -> AsyncIterator[Database]:
     held = Held(reached(postgresql_url))
     yield await held.enter()
     await held.leave()
 
 
-async def test_an_outcome_that_is_not_answered_is_recorded_once_and_is_not_late(
-    here: Database, elsewhere: Database, line: Line, caplog: pytest.LogCaptureFixture
+async def test_an_unconfirmed_outcome_is_recorded_once_and_not_late(
+    unreliable: Database, reliable: Database, line: Line, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def lose_the_next_answer(notification: Notification) -> None:
+    async def lose_the_next_response(notification: Notification) -> None:
         line.cut_once_after(notification.id.encode())
 
-    notifier, repository = Acting(lose_the_next_answer), NotificationRepository(elsewhere)
-    async with running(retry_loop(here, {"Webhook": notifier})) as loop:
+    notifier, repository = Acting(lose_the_next_response), NotificationRepository(reliable)
+    async with running(retry_loop(unreliable, {"Webhook": notifier})) as loop:
         accepted = await repository.accept(new_notification())
         await line.cuts.acquire()
-        await until_sent(elsewhere, 1)
+        await wait_until_sent(reliable, 1)
     (attempt,) = await repository.attempts(accepted.notification.id)
     assert (attempt.outcome, attempt.late) == (AttemptOutcome.SENT, False)
     assert loop.meter.total(AttemptOutcome.SENT) == len(notifier.received) == 1
     assert "lease was lost" not in caplog.text
 
 
-async def test_what_was_claimed_without_the_worker_s_knowledge_is_attempted_when_its_lease_ends(
-    here: Database, elsewhere: Database, line: Line
+async def test_an_unconfirmed_claim_is_attempted_when_its_lease_ends(
+    unreliable: Database, reliable: Database, line: Line
 ) -> None:
-    notifier, repository = Delivering(), NotificationRepository(elsewhere)
-    await here.changes.due.wait_beyond(0)
-    loop = retry_loop(here, {"Webhook": notifier}, lease=LEASE, send_timeout=LEASE / 2)
+    notifier, repository = Delivering(), NotificationRepository(reliable)
+    await unreliable.changes.due.wait_beyond(0)
+    loop = retry_loop(unreliable, {"Webhook": notifier}, lease=LEASE, send_timeout=LEASE / 2)
     line.cut_once_after(b"worker-1")
     accepted = await repository.accept(new_notification())
     async with running(loop):
         await line.cuts.acquire()
-        await until_sent(elsewhere, 1)
+        await wait_until_sent(reliable, 1)
     outcomes = [attempt.outcome for attempt in await repository.attempts(accepted.notification.id)]
     assert outcomes == [AttemptOutcome.ABANDONED, AttemptOutcome.SENT]
     assert len(notifier.received) == 1
 
 
 @pytest.mark.parametrize("silent", [True, False])
-async def test_the_loop_goes_on_once_the_server_is_back_and_records_what_was_sent_meanwhile(
-    here: Database, elsewhere: Database, line: Line, caplog: pytest.LogCaptureFixture, silent: bool
+async def test_the_loop_resumes_when_the_server_is_back_and_records_pending_outcomes(
+    unreliable: Database, reliable: Database, line: Line, caplog: pytest.LogCaptureFixture, silent: bool
 ) -> None:
-    lost, trying_again = asyncio.Event(), asyncio.Event()
+    lost, retrying = asyncio.Event(), asyncio.Event()
 
     async def lose_the_server(notification: Notification) -> None:
         if not lost.is_set():
@@ -88,23 +88,23 @@ async def test_the_loop_goes_on_once_the_server_is_back_and_records_what_was_sen
 
     async def wait(event: asyncio.Event, longest: timedelta) -> None:
         if lost.is_set() and longest == SOON:
-            trying_again.set()
+            retrying.set()
         await wait_at_most(event, longest)
 
-    notifier, repository = Acting(lose_the_server), NotificationRepository(elsewhere)
+    notifier, repository = Acting(lose_the_server), NotificationRepository(reliable)
 
     async def sleep(seconds: float) -> None:
-        trying_again.set()
+        retrying.set()
         await asyncio.sleep(seconds)
 
-    async with running(retry_loop(here, {"Webhook": notifier}, wait=wait, sleep=sleep)):
+    async with running(retry_loop(unreliable, {"Webhook": notifier}, wait=wait, sleep=sleep)):
         await repository.accept(new_notification())
         async with asyncio.timeout(PATIENCE.total_seconds()):
             await lost.wait()
             await repository.accept(new_notification(message="meanwhile"))
-            await trying_again.wait()
+            await retrying.wait()
         line.heal()
-        await until_sent(elsewhere, 2)
+        await wait_until_sent(reliable, 2)
     assert len(notifier.received) == 2
     counts = await repository.count_by_status()
     assert counts[NotificationStatus.SENT] == 2

@@ -1,4 +1,4 @@
-"""A notification whose every attempt kills the process: it ends as a dead letter, and delays no other."""
+"""A notification that crashes every process that attempts it becomes a dead letter and delays no other."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,16 +13,16 @@ from storage.repository import NotificationRepository
 from tests.builders import new_notification
 from tests.processes import ROOT
 from tests.reliability.fleet import WORKER, Fleet
-from tests.reliability.progress import until, until_sent
 from tests.reliability.receiver import Receiver
+from tests.reliability.waiting import wait_until, wait_until_sent
 
-INNOCENTS = 30
+HARMLESS = 30
 STUCK = 2
 
-POISONABLE = """
+CRASHING_NOTIFIER = """
 import asyncio, os, signal
 
-class Poisonable:
+class CrashingNotifier:
     def __init__(self, options):
         self.pause = options["pause"]
 
@@ -37,18 +37,18 @@ class Poisonable:
 
 ENTRY_POINTS = """
 [certctl_mcp.notifiers]
-poisonable = poisonable:Poisonable
+crashing = crashing:CrashingNotifier
 """
 
 SETTINGS = """
 [channels.Pager]
 kind = "plugin"
-notifier = "poisonable"
+notifier = "crashing"
 options = { pause = 0.01 }
 
 [channels.Stuck]
 kind = "plugin"
-notifier = "poisonable"
+notifier = "crashing"
 options = { pause = 0.01 }
 """
 
@@ -57,17 +57,17 @@ options = { pause = 0.01 }
 def plugin(tmp_path: Path) -> Path:
     """An installed package with a notifier."""
     site = tmp_path / "site-packages"
-    metadata = site / "poisonable-1.0.dist-info"
+    metadata = site / "crashing-1.0.dist-info"
     metadata.mkdir(parents=True)
-    (site / "poisonable.py").write_text(POISONABLE)
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: poisonable\nVersion: 1.0\n")
+    (site / "crashing.py").write_text(CRASHING_NOTIFIER)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: crashing\nVersion: 1.0\n")
     (metadata / "entry_points.txt").write_text(ENTRY_POINTS)
     return site
 
 
 @pytest.fixture
 def fleet(fleet: Fleet, plugin: Path, tmp_path: Path) -> Fleet:
-    """A fleet with the channel of the plugin, beside the webhook's."""
+    """A fleet with the plugin's channels in addition to the webhook."""
     config = tmp_path / "certctl-mcp.toml"
     config.write_text(SETTINGS)
     fleet.settings |= {
@@ -77,7 +77,7 @@ def fleet(fleet: Fleet, plugin: Path, tmp_path: Path) -> Fleet:
         "CERTCTL_NOTIFICATION_LEASE": "1.5s",
         "CERTCTL_NOTIFICATION_BACKOFF_BASE": "100ms",
         "CERTCTL_NOTIFICATION_BACKOFF_CAP": "200ms",
-        # Whatever is in flight when the worker dies may become a suspect too, and each costs a process.
+        # Other attempts in flight when the worker dies may become suspects too, and each needs a process.
         "CERTCTL_NOTIFICATION_CHANNEL_CONCURRENCY": "2",
     }
     return fleet
@@ -85,12 +85,12 @@ def fleet(fleet: Fleet, plugin: Path, tmp_path: Path) -> Fleet:
 
 @asynccontextmanager
 async def supervised(fleet: Fleet) -> AsyncIterator[None]:
-    """One worker and, as systemd would see to it, another in the place of each that dies."""
+    """Runs one worker and restarts it when it dies, as systemd would."""
 
     async def supervise() -> None:
         member = await fleet.start(*WORKER)
         while True:
-            await member.ends()
+            await member.wait_for_exit()
             member = await fleet.replace(member)
 
     async with anyio.create_task_group() as tasks:
@@ -101,24 +101,24 @@ async def supervised(fleet: Fleet) -> AsyncIterator[None]:
             tasks.cancel_scope.cancel()
 
 
-async def test_what_kills_every_worker_ends_in_the_dead_letters_and_the_rest_is_delivered_meanwhile(
+async def test_a_notification_that_kills_its_workers_becomes_a_dead_letter_while_others_are_delivered(
     database: Database, receiver: Receiver, fleet: Fleet
 ) -> None:
     repository = NotificationRepository(database)
     poison = (await repository.accept(new_notification(message="poison", channel="Pager"))).notification
     for _ in range(STUCK):
         await repository.accept(new_notification(message="hang", channel="Stuck"))
-    for number in range(INNOCENTS):
+    for number in range(HARMLESS):
         channel = ("Pager", "Webhook")[number % 2]
-        await repository.accept(new_notification(message=f"innocent {number}", channel=channel))
+        await repository.accept(new_notification(message=f"harmless {number}", channel=channel))
 
     async def dead() -> bool:
         return (await repository.get(poison.id)).status is NotificationStatus.DEAD
 
     async with supervised(fleet):
-        await until_sent(database, INNOCENTS)
+        await wait_until_sent(database, HARMLESS)
         assert not await dead()
-        await until(database, dead)
+        await wait_until(database, dead)
     assert await fleet.end() == [0]
 
     attempts = await repository.attempts(poison.id)
@@ -128,9 +128,9 @@ async def test_what_kills_every_worker_ends_in_the_dead_letters_and_the_rest_is_
     assert killed.last_error.startswith(
         "abandoned 10 times: the process that attempted it was killed by SIGKILL"
     )
-    # The first three killed the worker itself; after that, only a process of the notification's own died.
+    # The first three killed the worker; after that, only the suspect's own process died.
     assert [attempt.duration is None for attempt in attempts] == [True] * 3 + [False] * 7
     assert (killed.retry_count, killed.next_retry_at, killed.lease_owner) == (0, None, None)
     page = await repository.list(NotificationFilter(statuses=(NotificationStatus.SENT,)))
-    assert len(page.items) == INNOCENTS
-    assert all(innocent.delivered for innocent in page.items)
+    assert len(page.items) == HARMLESS
+    assert all(harmless.delivered for harmless in page.items)

@@ -1,4 +1,4 @@
-"""Several processes deliver from one database. What arrives, how often, and what of it at the same time?"""
+"""Several processes deliver from one database: every alert arrives, and none is attempted twice at a time."""
 
 import asyncio
 import itertools
@@ -13,8 +13,8 @@ from storage.repository import NotificationRepository
 from tests.builders import new_notification
 from tests.exploration import size
 from tests.reliability.fleet import READY, SERVER, WORKER, Fleet
-from tests.reliability.progress import until_sent
 from tests.reliability.receiver import Arrival, Receiver
+from tests.reliability.waiting import wait_until_sent
 
 pytestmark = pytest.mark.both_databases
 
@@ -23,14 +23,14 @@ KILLED = 8
 
 @pytest.fixture
 def number(database_url: str) -> int:
-    """Notifications to deliver. On PostgreSQL fewer do, for no lock of all makes them take turns."""
+    """The number of notifications. PostgreSQL needs fewer, because processes really run in parallel there."""
     if database_url.startswith("sqlite"):
         return size(short=800, long=2000)
     return size(short=400, long=600)
 
 
 async def accept(database: Database, number: int) -> dict[str, str]:
-    """That many notifications: the id of each by its message."""
+    """Accept that many; returns the id of each by its message."""
     repository = NotificationRepository(database)
     messages = [f"alert {count}" for count in range(number)]
     accepted = await asyncio.gather(
@@ -40,45 +40,45 @@ async def accept(database: Database, number: int) -> dict[str, str]:
 
 
 def overlapping(arrivals: list[Arrival]) -> list[tuple[Arrival, Arrival]]:
-    """Attempts of one notification that were with the receiver at the same time."""
+    """Pairs of requests that the receiver handled at the same time."""
     in_order = sorted(arrivals, key=lambda arrival: arrival.begun)
     return [(one, next_) for one, next_ in itertools.pairwise(in_order) if next_.begun < one.ended]
 
 
-def takes_its_time(chance: random.Random, receiver: Receiver) -> None:
-    async def consider(_: Arrival) -> None:
+def slow_down(chance: random.Random, receiver: Receiver) -> None:
+    async def wait(_: Arrival) -> None:
         await asyncio.sleep(chance.uniform(0.002, 0.03))
 
-    receiver.consider = consider
+    receiver.before_response = wait
 
 
 async def test_four_workers_deliver_each_notification_once(
     database: Database, receiver: Receiver, fleet: Fleet, chance: random.Random, number: int
 ) -> None:
-    takes_its_time(chance, receiver)
+    slow_down(chance, receiver)
     for member in [await fleet.start(*WORKER) for _ in range(4)]:
-        await member.tells(READY)
+        await member.wait_for_output(READY)
     ids = await accept(database, number)
-    await until_sent(database, number)
+    await wait_until_sent(database, number)
     assert await fleet.end() == [0, 0, 0, 0]
     assert {arrival.message: arrival.key for arrival in receiver.arrivals} == ids
     assert len(receiver.arrivals) == number
     for member in fleet.members:
-        assert "attempts: 0 sent" not in member.told
+        assert "attempts: 0 sent" not in member.output
 
 
-async def test_whoever_is_killed_every_notification_arrives_and_a_repeat_can_be_known(
+async def test_every_notification_arrives_despite_killed_processes_and_repeats_have_the_same_key(
     database: Database, receiver: Receiver, fleet: Fleet, chance: random.Random, number: int
 ) -> None:
-    takes_its_time(chance, receiver)
+    slow_down(chance, receiver)
     ids = await accept(database, number)
     for command in (WORKER, WORKER, SERVER, SERVER):
         await fleet.start(*command)
     for arrived in sorted(chance.sample(range(number), KILLED)):
-        await receiver.receives(arrived)
+        await receiver.wait_for_requests(arrived)
         await fleet.replace(chance.choice(fleet.members))
-    await until_sent(database, number)
-    # The last one started may not listen to signals yet.
+    await wait_until_sent(database, number)
+    # The last one started may not handle signals yet.
     assert set(await fleet.end()) <= {0, -signal.SIGTERM}
     assert receiver.by_message.keys() == ids.keys()
     for message, arrivals in receiver.by_message.items():

@@ -1,6 +1,6 @@
-"""Any interleaving of accepting, claiming, answering in time, late, twice or never, requeueing, reading and
-purging keeps every promise of the contract, also while a clock is a year ahead. Two processes share the
-database; a model says what it holds."""
+"""A state machine test of the contract: any order of accepts, claims, requeues and purges, with outcomes in
+time, late, twice or never, even while a clock is a year ahead. Two processes share the database, which is
+compared with a model."""
 
 import asyncio
 from collections import Counter
@@ -49,7 +49,7 @@ T = TypeVar("T")
 
 EXAMPLES = size(short=15, long=500)
 EXAMPLES_ON_POSTGRESQL = size(short=5, long=100)
-"""More find more: some hundreds are for who has changed what they are about."""
+"""Run some hundreds after changing what they test."""
 
 CHANNELS = ("Slack", "Email")
 WORKERS = ("worker-1", "worker-2", "worker-3")
@@ -62,14 +62,14 @@ outcomes = st.sampled_from(AttemptOutcome)
 
 class NotificationQueue(RuleBasedStateMachine):
     clocks_differ = True
-    """Whether the time is that of the process, which may be wrong."""
+    """Whether processes use their own clocks, which may be wrong."""
     notifications: Bundle[str] = Bundle("notifications")
-    """Also those that were purged."""
+    """Includes those that were purged."""
     claims: Bundle[Claim] = Bundle("claims")
     others = st.lists(notifications, max_size=5)
 
     @initialize()
-    def open_it_from_two_sides(self) -> None:
+    def open_from_two_processes(self) -> None:
         self.clock = SettableClock()
         self.model = model.Queue(NOON, clocks_differ=self.clocks_differ)
         self.accepted: set[str] = set()
@@ -77,7 +77,7 @@ class NotificationQueue(RuleBasedStateMachine):
         self.create()
         self.held = [Held(Database.open(self.url, clock=self.clock)) for _ in range(2)]
         self.sides = [NotificationRepository(self.run(held.enter())) for held in self.held]
-        self.looked_at: list[datetime | None] = [None for _ in self.sides]
+        self.last_claim_at: list[datetime | None] = [None for _ in self.sides]
 
     def teardown(self) -> None:
         if hasattr(self, "held"):
@@ -139,14 +139,14 @@ class NotificationQueue(RuleBasedStateMachine):
         )
 
     @rule(notification=notifications, times=st.integers(1, 5))
-    def let_it_fail(self, notification: str, times: int) -> None:
+    def fail_repeatedly(self, notification: str, times: int) -> None:
         for _ in range(times):
             for claim in self._claim_only(notification, WORKERS[0]):
-                self.answer(0, claim, AttemptOutcome.FAILED)
+                self.finish(0, claim, AttemptOutcome.FAILED)
             self.pass_time(timedelta(minutes=8))
 
     @rule(notification=notifications, times=st.integers(1, 10))
-    def let_every_worker_die_that_attempts_it(self, notification: str, times: int) -> None:
+    def abandon_repeatedly(self, notification: str, times: int) -> None:
         for _ in range(times):
             self._claim_only(notification, WORKERS[0])
             self.pass_time(LEASE)
@@ -158,18 +158,18 @@ class NotificationQueue(RuleBasedStateMachine):
 
     @precondition(lambda self: self.clocks_differ)
     @rule()
-    def let_the_clock_jump(self) -> None:
+    def jump_the_clock(self) -> None:
         self.pass_time(YEAR if self.clock() < NOON + YEAR else -YEAR)
 
     @rule(side=sides, claim=claims, outcome=outcomes)
-    def answer(self, side: int, claim: Claim, outcome: AttemptOutcome) -> None:
-        on_time = self.run(self._answer(side, claim, outcome))
-        assert on_time is self._expect_answer(claim, outcome)
+    def finish(self, side: int, claim: Claim, outcome: AttemptOutcome) -> None:
+        on_time = self.run(self._finish(side, claim, outcome))
+        assert on_time is self._expect_finish(claim, outcome)
 
     @rule(side=sides, first=claims, second=claims, outcome=outcomes)
-    def answer_two_at_once(self, side: int, first: Claim, second: Claim, outcome: AttemptOutcome) -> None:
+    def finish_two_at_once(self, side: int, first: Claim, second: Claim, outcome: AttemptOutcome) -> None:
         assume(first != second)
-        self._answer_together(side, [first, second], outcome)
+        self._finish_together(side, [first, second], outcome)
 
     @rule(
         target=claims,
@@ -178,16 +178,16 @@ class NotificationQueue(RuleBasedStateMachine):
         outcome=outcomes,
         together=st.booleans(),
     )
-    def answer_after_another_has_taken_over(
+    def finish_after_another_took_over(
         self, notification: str, workers: tuple[str, str], outcome: AttemptOutcome, together: bool
     ) -> Any:
         first = self._claim_only(notification, workers[0])
         self.pass_time(LEASE)
         second = self._claim_only(notification, workers[1])
         if first and together:
-            self._answer_together(0, [*first, *second], outcome)
+            self._finish_together(0, [*first, *second], outcome)
         for claim in first:
-            self.answer(1, claim, outcome)
+            self.finish(1, claim, outcome)
         return multiple(*first, *second)
 
     @rule(side=sides, claim=claims)
@@ -205,13 +205,13 @@ class NotificationQueue(RuleBasedStateMachine):
         self._transition(notification, self.sides[side].mark_read(notification), allowed=allowed)
 
     @rule(side=sides, notification=notifications, others=others)
-    def requeue_several(self, side: int, notification: str, others: list[str]) -> None:
+    def requeue_in_bulk(self, side: int, notification: str, others: list[str]) -> None:
         ids = [notification, *others]
         report = self.model.each(ids, self.model.requeue)
         assert self.run(self.sides[side].requeue_all(ids)) == report
 
     @rule(side=sides, notification=notifications, others=others)
-    def mark_several_read(self, side: int, notification: str, others: list[str]) -> None:
+    def mark_read_in_bulk(self, side: int, notification: str, others: list[str]) -> None:
         ids = [notification, *others]
         report = self.model.each(ids, self.model.mark_unread_read)
         assert self.run(self.sides[side].mark_all_read(ids)) == report
@@ -223,7 +223,7 @@ class NotificationQueue(RuleBasedStateMachine):
         statuses=st.sets(st.sampled_from(OUR_STATUSES), min_size=3),
         age=st.sampled_from((timedelta(seconds=-1), timedelta(0), timedelta(hours=1))),
     )
-    def purge_several(
+    def purge_in_bulk(
         self,
         side: int,
         notification: str,
@@ -241,10 +241,10 @@ class NotificationQueue(RuleBasedStateMachine):
         self.run(self.held[side].leave())
         self.held[side] = Held(Database.open(self.url, clock=self.clock))
         self.sides[side] = NotificationRepository(self.run(self.held[side].enter()))
-        self.looked_at[side] = None
+        self.last_claim_at[side] = None
 
     @invariant()
-    def every_row_and_every_attempt_is_as_the_model_says(self) -> None:
+    def rows_and_attempts_match_the_model(self) -> None:
         page = self.run(self.sides[0].list(NotificationFilter(), limit=500))
         assert {n.id: n for n in page.items} == {row.id: expected(row) for row in self.model.rows.values()}
         for row in self.model.rows.values():
@@ -253,7 +253,7 @@ class NotificationQueue(RuleBasedStateMachine):
             assert self.run(self.sides[1].attempts(purged)) == ()
 
     @invariant()
-    def the_counts_are_those_of_the_rows(self) -> None:
+    def counts_match_the_model(self) -> None:
         counts = self.run(self.sides[0].queue_counts())
         rows = self.model.rows.values()
         found = Counter(row.status for row in rows)
@@ -266,9 +266,9 @@ class NotificationQueue(RuleBasedStateMachine):
         assert counts.oldest_dead_at == min(dead, default=None)
 
     @invariant()
-    def it_is_known_when_something_becomes_due(self) -> None:
-        for side, looked_at in zip(self.sides, self.looked_at, strict=True):
-            after = looked_at or self.model.now
+    def next_due_time_matches_the_model(self) -> None:
+        for side, claimed_at in zip(self.sides, self.last_claim_at, strict=True):
+            after = claimed_at or self.model.now
             due_at = side.next_due_at(after=after, channels=CHANNELS)
             assert self.run(due_at) == self.model.next_due_at(after)
 
@@ -284,12 +284,12 @@ class NotificationQueue(RuleBasedStateMachine):
         channels: tuple[str, ...] = CHANNELS,
     ) -> tuple[Claim, ...]:
         self.model.end_leases()
-        self.model.end_what_a_wrong_clock_scheduled()
+        self.model.reschedule_after_a_wrong_clock()
         due = self.model.due(slots, room, suspects=suspects, channels=channels)
         repository = self.sides[side]
         wanted = request(worker, lease, slots, Room(room), suspects=suspects, channels=channels)
         found = self.run(repository.claim(wanted))
-        self.looked_at[side] = found.looked_at
+        self.last_claim_at[side] = found.looked_at
         claims = found.claims
         assert [self.model.claim(claim) for claim in claims] == due
         for claim in claims:
@@ -297,7 +297,7 @@ class NotificationQueue(RuleBasedStateMachine):
         return claims
 
     def _claim_only(self, notification: str, worker: str) -> tuple[Claim, ...]:
-        """Claim it if it is due, and give back what else was."""
+        """Claim it if it is due, and release the others."""
         if notification not in self.model.rows:
             return ()
         suspect = self.model.rows[notification].suspect
@@ -308,13 +308,13 @@ class NotificationQueue(RuleBasedStateMachine):
                 self.release(0, claim)
         return wanted
 
-    def _answer_together(self, side: int, claims: list[Claim], outcome: AttemptOutcome) -> None:
-        async def answer_all() -> list[bool]:
-            return await asyncio.gather(*(self._answer(side, claim, outcome) for claim in claims))
+    def _finish_together(self, side: int, claims: list[Claim], outcome: AttemptOutcome) -> None:
+        async def finish_all() -> list[bool]:
+            return await asyncio.gather(*(self._finish(side, claim, outcome) for claim in claims))
 
-        assert self.run(answer_all()) == [self._expect_answer(claim, outcome) for claim in claims]
+        assert self.run(finish_all()) == [self._expect_finish(claim, outcome) for claim in claims]
 
-    def _answer(self, side: int, claim: Claim, outcome: AttemptOutcome) -> Coroutine[Any, Any, bool]:
+    def _finish(self, side: int, claim: Claim, outcome: AttemptOutcome) -> Coroutine[Any, Any, bool]:
         repository = self.sides[side]
         if outcome is AttemptOutcome.SENT:
             return repository.record_sent(claim, TOOK)
@@ -323,13 +323,13 @@ class NotificationQueue(RuleBasedStateMachine):
         if outcome is AttemptOutcome.ABANDONED:
             return repository.record_abandoned(claim, TOOK, outcome)
         if outcome is AttemptOutcome.TOLD_TO_WAIT:
-            return repository.record_told_to_wait(claim, TOOK, outcome, model.TOLD_WAIT)
+            return repository.record_told_to_wait(claim, TOOK, outcome, model.REQUESTED_WAIT)
         fate = RETRY_POLICY.after_failure(claim.notification.retry_count)
         if outcome is AttemptOutcome.DEAD or isinstance(fate, Dead):
             return repository.mark_as_dead(claim, TOOK, AttemptOutcome.DEAD)
         return repository.record_failed_attempt(claim, TOOK, outcome, fate.wait)
 
-    def _expect_answer(self, claim: Claim, outcome: AttemptOutcome) -> bool:
+    def _expect_finish(self, claim: Claim, outcome: AttemptOutcome) -> bool:
         if outcome is AttemptOutcome.FAILED and claim.notification.retry_count == LAST_RETRY:
             outcome = AttemptOutcome.DEAD
         duration = timedelta(0) if outcome is AttemptOutcome.SKIPPED else TOOK

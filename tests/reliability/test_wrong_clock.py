@@ -1,4 +1,4 @@
-"""A worker whose clock is a year ahead claims an alert and is killed: a right one delivers it at once."""
+"""A worker whose clock is a year ahead claims an alert and is killed; another delivers it at once."""
 
 import asyncio
 import os
@@ -11,8 +11,8 @@ from storage.database import Database
 from storage.repository import NotificationRepository
 from tests.builders import new_notification
 from tests.reliability.fleet import READY, WORKER, Fleet, Launch
-from tests.reliability.progress import until_sent
 from tests.reliability.receiver import Arrival, Receiver
+from tests.reliability.waiting import wait_until_sent
 
 LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 YEAR_AHEAD = {"FAKETIME": "+365d", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
@@ -23,22 +23,24 @@ pytestmark = [
 ]
 
 
-async def test_its_claim_holds_nothing_up(database: Database, receiver: Receiver, fleet: Fleet) -> None:
+async def test_a_claim_from_a_wrong_clock_delays_nothing(
+    database: Database, receiver: Receiver, fleet: Fleet
+) -> None:
     killed = asyncio.Event()
 
     async def wait_for_the_kill(_: Arrival) -> None:
         await killed.wait()
 
-    receiver.consider = wait_for_the_kill
+    receiver.before_response = wait_for_the_kill
     ahead = Launch(WORKER, settings=YEAR_AHEAD | {"LD_PRELOAD": str(LIBRARIES[-1])}, fresh=True)
     wrong = await fleet.launch(ahead)
-    await wrong.tells(READY)
+    await wrong.wait_for_output(READY)
     accepted = await NotificationRepository(database).accept(new_notification())
-    await receiver.receives(1)
+    await receiver.wait_for_requests(1)
     wrong.send_signal(signal.SIGKILL)
-    await wrong.ends()
+    await wrong.wait_for_exit()
     killed.set()
     await fleet.start(*WORKER)
-    await until_sent(database, 1)
+    await wait_until_sent(database, 1)
     assert {arrival.key for arrival in receiver.arrivals} == {accepted.notification.id}
     assert len(receiver.arrivals) == 2

@@ -1,4 +1,4 @@
-"""What a repository does it does on each database: a test that needs no SQLite file runs on both."""
+"""Runs every test here on both databases, unless it needs an SQLite file."""
 
 import pytest
 

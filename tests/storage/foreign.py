@@ -1,4 +1,4 @@
-"""Other programs at work on the same database, without ours."""
+"""Access to the database as another program has it, without our code."""
 
 import asyncio
 import re
@@ -21,7 +21,7 @@ from tests.builders import NOON
 
 @contextmanager
 def connected(path: Path | str) -> Iterator[sqlite3.Connection]:
-    """A connection of another program, in autocommit."""
+    """A separate SQLite connection in autocommit mode."""
     connection = sqlite3.connect(path, isolation_level=None)
     try:
         yield connection
@@ -31,7 +31,7 @@ def connected(path: Path | str) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def locked(path: Path | str) -> Iterator[None]:
-    """The database while another program writes to it and does not come to an end."""
+    """The database while another program holds a write transaction open."""
     file = _file(path)
     if file is None:
         with _locked_table(str(path)):
@@ -70,12 +70,12 @@ def _locked_table(url: str) -> Iterator[None]:
 
 
 def run(database: Path | str, statement: str, *values: Any) -> None:
-    """One statement of another program, with `$1` and so on for the values."""
+    """Execute one statement; `$1` and so on are its parameters."""
     rows(database, statement, *values)
 
 
 def rows(database: Path | str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-    """What another program reads; see `run`."""
+    """Query the rows of a statement; see `run`."""
     file = _file(database)
     if file is not None:
         with connected(file) as other:
@@ -94,7 +94,7 @@ def rows(database: Path | str, statement: str, *values: Any) -> list[tuple[Any, 
 
 
 def insert_row(database: Path | str, *, without: Collection[str] = (), **overrides: Any) -> None:
-    """A notification as another program may write it."""
+    """Insert a notification as another program might."""
     row: dict[str, Any] = {
         "id": "foreign-1",
         "type": "ExpirationWarning",
@@ -122,7 +122,7 @@ def _file(database: Path | str) -> Path | None:
 
 
 def integrity(path: Path | str) -> str:
-    """`ok`, or what SQLite finds wrong with the file."""
+    """`ok`, or the problems that SQLite finds in the file."""
     with connected(path) as other:
         (answer,) = other.execute("PRAGMA integrity_check").fetchone()
     return str(answer)

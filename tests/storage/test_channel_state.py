@@ -1,4 +1,4 @@
-"""The rules for a channel, over their domain: rates, waits that were asked for, outages and pauses."""
+"""The rules for a channel over all inputs: rate limits, requested waits, outages and pauses."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -45,7 +45,7 @@ def after(seconds: float) -> datetime:
     return NOON + timedelta(seconds=seconds)
 
 
-def test_a_burst_goes_out_at_once_and_the_rest_at_the_rate() -> None:
+def test_a_burst_starts_at_once_and_the_rest_at_the_rate_limit() -> None:
     state, now = ChannelState(), NOON
     begun: list[datetime] = []
     while len(begun) < 300:
@@ -61,13 +61,11 @@ def test_a_burst_goes_out_at_once_and_the_rest_at_the_rate() -> None:
 
 
 @given(rates, st.lists(st.tuples(pauses, st.integers(0, 100)), max_size=40))
-def test_in_no_period_does_more_begin_than_the_rate_allows(
-    rate: Rate, asks: list[tuple[timedelta, int]]
-) -> None:
+def test_the_rate_limit_holds_over_every_period(rate: Rate, requests: list[tuple[timedelta, int]]) -> None:
     rules = replace(RULES, rate=rate)
     state, now = ChannelState(), NOON
     begun: list[datetime] = []
-    for passed, wanted in asks:
+    for passed, wanted in requests:
         now += passed
         allowed = allowance(state, rules, now, wanted)
         assert 0 <= allowed.count <= wanted
@@ -80,12 +78,12 @@ def test_in_no_period_does_more_begin_than_the_rate_allows(
 
 
 @given(rates, st.lists(st.tuples(pauses, st.integers(1, 100)), max_size=20))
-def test_what_waits_for_the_rate_begins_when_it_is_said_and_not_before(
-    rate: Rate, asks: list[tuple[timedelta, int]]
+def test_the_rate_limit_opens_exactly_at_the_returned_time(
+    rate: Rate, requests: list[tuple[timedelta, int]]
 ) -> None:
     rules = replace(RULES, rate=rate)
     state, now = ChannelState(), NOON
-    for passed, wanted in asks:
+    for passed, wanted in requests:
         now += passed
         allowed = allowance(state, rules, now, wanted)
         if allowed.until is not None:
@@ -102,7 +100,7 @@ def test_what_waits_for_the_rate_begins_when_it_is_said_and_not_before(
         (timedelta(days=3), LONGEST_CLOSURE),
     ],
 )
-def test_nothing_begins_before_the_time_that_the_receiver_named(
+def test_nothing_starts_before_the_time_requested_by_the_receiver(
     retry_after: timedelta, waited: timedelta
 ) -> None:
     state = told_to_wait(ChannelState(), NOON, retry_after)
@@ -111,7 +109,7 @@ def test_nothing_begins_before_the_time_that_the_receiver_named(
     assert allowance(state, RULES, NOON + waited, 10).count == 1
 
 
-def test_a_receiver_that_names_no_time_is_waited_for_twice_as_long_each_time() -> None:
+def test_without_a_requested_time_the_wait_doubles() -> None:
     state, now, waits = ChannelState(), NOON, []
     for _ in range(15):
         state = told_to_wait(state, now, None)
@@ -123,7 +121,7 @@ def test_a_receiver_that_names_no_time_is_waited_for_twice_as_long_each_time() -
     assert told_to_wait(worked(state, now), now, None).wait_until == now + SHORTEST_WAIT
 
 
-def test_the_answers_of_a_crowd_count_as_one() -> None:
+def test_simultaneous_responses_count_as_one_wait() -> None:
     state = ChannelState()
     for number in range(50):
         state = told_to_wait(state, after(number / 100), None)
@@ -131,7 +129,7 @@ def test_the_answers_of_a_crowd_count_as_one() -> None:
     assert state.wait_until == after(1.49)
 
 
-def test_after_a_wait_a_few_attempts_are_made_one_at_a_time_and_then_as_many_as_may_be() -> None:
+def test_after_a_wait_a_few_single_attempts_reopen_the_channel() -> None:
     state, now = told_to_wait(ChannelState(), NOON, SECOND), after(1)
     for _ in range(STEADY_AFTER):
         assert allowance(state, RULES, now, 300) == Allowance(1)
@@ -142,21 +140,21 @@ def test_after_a_wait_a_few_attempts_are_made_one_at_a_time_and_then_as_many_as_
     assert allowance(state, RULES, now, 299) == Allowance(299)
 
 
-def test_after_a_wait_the_rest_goes_out_at_the_rate() -> None:
+def test_the_rate_limit_still_holds_after_a_wait() -> None:
     state = began(ChannelState(), SLACK, NOON, 5)
     state = told_to_wait(state, NOON, SECOND)
     state = worked(began(state, SLACK, after(1), 1), after(1))
     assert allowance(state, SLACK, after(1), 300) == Allowance(0, Reason.RATE, after(2))
 
 
-def test_what_began_before_the_receiver_asked_to_wait_does_not_end_the_wait() -> None:
+def test_an_attempt_from_before_the_wait_does_not_end_it() -> None:
     state = told_to_wait(ChannelState(), after(1), 10 * SECOND)
     state = worked(state, NOON)
     assert allowance(state, RULES, after(2), 1) == Allowance(0, Reason.TOLD_TO_WAIT, after(11))
 
 
 @given(st.integers(1, 20), st.integers(0, 40), st.integers(0, 40))
-def test_no_more_sessions_begin_than_there_may_be(most: int, in_flight: int, wanted: int) -> None:
+def test_the_limit_of_sessions_is_never_exceeded(most: int, in_flight: int, wanted: int) -> None:
     allowed = allowance(ChannelState(), replace(RULES, sessions=most), NOON, wanted, in_flight)
     assert allowed.count == max(0, min(wanted, most - in_flight))
     if in_flight >= most:
@@ -179,18 +177,18 @@ def test_three_different_notifications_must_fail_before_a_channel_is_held() -> N
     assert not is_held(again, NOON)
 
 
-def test_a_success_between_them_begins_the_count_again() -> None:
+def test_a_success_resets_the_count_of_failures() -> None:
     state = worked(outage(HOLDING, failures=2), NOON)
     assert not is_held(failed(state, HOLDING, NOON, "notif-9"), NOON)
 
 
-def test_without_the_setting_a_channel_is_never_held() -> None:
+def test_a_channel_without_a_hold_is_never_held() -> None:
     state = outage(RULES, failures=100)
     assert allowance(state, RULES, NOON, 500) == Allowance(500)
 
 
 def probes(state: ChannelState, rules: ChannelRules, until: datetime) -> Iterator[datetime]:
-    """The moments of the probes of a channel that never works."""
+    """The times at which a channel that never recovers is probed."""
     now = NOON
     while now < until:
         allowed = allowance(state, rules, now, 500)
@@ -206,13 +204,13 @@ def probes(state: ChannelState, rules: ChannelRules, until: datetime) -> Iterato
             now = allowed.until
 
 
-def test_a_held_channel_is_probed_with_the_backoff() -> None:
+def test_a_held_channel_is_probed_with_backoff() -> None:
     moments = [(at - NOON) / MINUTE for at in probes(outage(HOLDING), HOLDING, NOON + timedelta(hours=3))]
     steps = [round(later - earlier) for earlier, later in zip([0.0, *moments], moments, strict=False)]
     assert steps == [1, 2, 4, 8, 16, 32, 60]
 
 
-def test_a_probe_that_works_opens_the_channel_and_what_waited_goes_out_at_the_rate() -> None:
+def test_a_successful_probe_opens_the_channel_at_its_rate_limit() -> None:
     rules = replace(HOLDING, rate=Rate(SECOND, 5))
     state = outage(rules)
     now = NOON + MINUTE
@@ -222,7 +220,7 @@ def test_a_probe_that_works_opens_the_channel_and_what_waited_goes_out_at_the_ra
     assert allowance(state, rules, now, 500) == Allowance(4)
 
 
-def test_after_the_time_of_the_hold_it_is_as_without_until_the_channel_works() -> None:
+def test_an_expired_hold_does_not_return_until_the_channel_recovers() -> None:
     state, over = outage(HOLDING), NOON + timedelta(hours=24)
     assert allowance(state, HOLDING, over, 500) == Allowance(500)
     for number in range(10):
@@ -234,12 +232,12 @@ def test_after_the_time_of_the_hold_it_is_as_without_until_the_channel_works() -
     assert is_held(state, over)
 
 
-def test_attempts_that_were_in_flight_when_the_hold_began_are_no_probes() -> None:
+def test_attempts_in_flight_when_the_hold_began_are_not_probes() -> None:
     state = outage(HOLDING)
     assert failed(state, HOLDING, after(5), "notif-late") == state
 
 
-def test_a_pause_by_a_person_comes_before_everything_else_and_ends_by_itself() -> None:
+def test_a_pause_overrides_everything_and_ends_by_itself() -> None:
     state = replace(outage(HOLDING), pause=Pause(NOON + 5 * MINUTE, "maintenance", "kim"))
     assert allowance(state, HOLDING, NOON + 2 * MINUTE, 10) == Allowance(0, Reason.PAUSED, NOON + 5 * MINUTE)
     assert allowance(state, HOLDING, NOON + 5 * MINUTE, 10) == Allowance(1)
@@ -253,7 +251,7 @@ EVENTS = st.sampled_from(["begin", "work", "wait", "wait for a time", "fail"])
     st.booleans(),
     st.lists(st.tuples(EVENTS, pauses, st.integers(0, 5)), max_size=40),
 )
-def test_whatever_happened_something_can_begin_again_within_an_hour(
+def test_after_any_events_a_channel_reopens_within_an_hour(
     rate: Rate | None, holds: bool, events: list[tuple[str, timedelta, int]]
 ) -> None:
     rules = replace(HOLDING if holds else RULES, rate=rate)
@@ -285,7 +283,7 @@ def test_whatever_happened_something_can_begin_again_within_an_hour(
     st.none() | st.datetimes(timezones=st.just(UTC)),
     st.none() | st.datetimes(timezones=st.just(UTC)),
 )
-def test_a_clock_that_was_wrong_closes_a_channel_for_an_hour_at_most(
+def test_a_wrong_clock_closes_a_channel_for_at_most_an_hour(
     full_at: datetime | None, wait_until: datetime | None, probe_at: datetime | None
 ) -> None:
     state = ChannelState(

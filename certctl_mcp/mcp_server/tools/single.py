@@ -60,7 +60,7 @@ async def send_notification(
 ) -> Annotated[CallToolResult, Accepted]:
     """Send an alert to real people over a configured channel.
 
-    It is accepted durably, then delivered; get_notification tells how it went. A dead one is not sent anew:
+    It is accepted durably, then delivered; get_notification tells how it went. A dead one is not resent:
     it is requeued.
     """
     with _refusals_named():

@@ -33,24 +33,25 @@ from storage.sql.notify import ANNOUNCED_BY_US
 logger = logging.getLogger(__name__)
 
 READERS = 4
-"""Connections for queries, beside the one that listens."""
+"""Connections for queries, in addition to the one that listens."""
 
 READ_TIMEOUT = timedelta(seconds=60)
 WRITE_TIMEOUT = timedelta(seconds=10)
 """The limit for a statement of a transaction; much less than a lease outlives the longest attempt."""
 
 RESPONSE_TIMEOUT = WRITE_TIMEOUT + timedelta(seconds=2)
-"""The server ends a statement that takes too long, and says so. A server that says nothing is gone."""
+"""The server cancels a statement that takes too long, with an error. Without a response the server is
+gone."""
 
 IDLE_IN_TRANSACTION_TIMEOUT = timedelta(seconds=10)
-"""The server ends a transaction that is silent for this long: its client may be cut off for good, and nobody
-else can claim the rows that it has locked."""
+"""The server ends a transaction that is idle for this long: its client may be cut off for good, and no other
+process can claim the rows that it has locked."""
 
 _FORBIDDEN = frozenset({"42501", STANDBY})
-"""insufficient_privilege, too."""
+"""insufficient_privilege and read_only_sql_transaction."""
 
 _READING: Mapping[str, str] = {"jit": "off"}
-"""Compiling a statement takes the server longer than running any of ours."""
+"""JIT compiling takes longer than running any of our statements."""
 
 BY_INDEX: Mapping[str, str] = {
     **_READING,
@@ -59,15 +60,15 @@ BY_INDEX: Mapping[str, str] = {
     "enable_mergejoin": "off",
     "plan_cache_mode": "force_generic_plan",
 }
-"""Every statement that writes finds a few rows by an index, whatever the server's statistics say about a
-table that is different a minute later. Planning it for each use would take as long as running it."""
+"""Makes every write find its few rows by an index, whatever the server's statistics say about a table that
+soon changes. Planning each execution would take as long as running it."""
 
 
 @asynccontextmanager
 async def opened(
     address: Address, clock: Clock | None, busy_timeout: timedelta, migrate: Migrate
 ) -> AsyncIterator[OpenBackend]:
-    """The database, migrated as needed and allowed."""
+    """The open database, migrated as needed and allowed."""
     connections = ConnectionFactory(address)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(connections.close)
@@ -77,7 +78,7 @@ async def opened(
             pool_size=READERS + 1,
             max_overflow=0,
             pool_timeout=address.connect_timeout.total_seconds(),
-            # A transaction, behind a pooler: a statement then runs where it was prepared.
+            # Behind a pooler, a transaction keeps a statement on the connection where it was prepared.
             isolation_level="READ COMMITTED" if address.behind_pooler else "AUTOCOMMIT",
         )
         async with readers.connect() as connection:
@@ -144,7 +145,7 @@ async def schema_state(address: Address) -> SchemaState:
 
 
 async def _found_revision(connection: AsyncConnection) -> str | None:
-    """None also if this user may not read it."""
+    """None, too, if this user may not read it."""
     try:
         return await connection.run_sync(current_revision)
     except DBAPIError as failure:

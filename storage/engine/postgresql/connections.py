@@ -1,6 +1,6 @@
-"""Connections to PostgreSQL that never wait for ever, also not when they are closed.
+"""Connections to PostgreSQL that never wait forever, not even when they are closed.
 
-A server that hangs or is cut off does not say so: every wait for one has a limit.
+A server that hangs or is cut off sends no error, so every wait has a timeout.
 """
 
 import asyncio
@@ -25,10 +25,10 @@ CHECK_AFTER_IDLE = timedelta(seconds=2)
 """A connection that was idle for longer is checked before use."""
 
 CHECK_TIMEOUT = timedelta(seconds=5)
-"""A connection that does not answer a check within this time is taken for lost."""
+"""A connection that doesn't respond to a check within this time counts as lost."""
 
 CLOSE_TIMEOUT = timedelta(seconds=3)
-"""What is running when the process starts to close may take this long."""
+"""How long running statements may take once the process starts to close."""
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 
@@ -72,7 +72,7 @@ class ConnectionFactory:
 
         arguments: dict[str, Any] = {"async_creator_fn": connect}
         if self._address.behind_pooler:
-            # An unnamed statement lasts as long as it is needed, whichever server connection it is on.
+            # An unnamed statement lasts long enough on whichever server connection runs it.
             arguments |= {"prepared_statement_cache_size": 0, "prepared_statement_name_func": str}
         elif prepared:
             arguments |= {"prepared_statement_name_func": self._next_name}
@@ -82,7 +82,7 @@ class ConnectionFactory:
         return engine
 
     def prepare_to_close(self) -> None:
-        """After a short time, let everything fail that still waits for the server or starts to."""
+        """Make everything that waits for the server fail after a short time."""
         loop = asyncio.get_running_loop()
         self._closing = loop.call_later(CLOSE_TIMEOUT.total_seconds(), self._terminate)
 
@@ -125,7 +125,7 @@ class ConnectionFactory:
         for limit in self._connecting:
             limit.reschedule(0)
         for connection in list(self._connections):
-            # Tells the server, and does not wait for its answer.
+            # Notifies the server without waiting for a response.
             connection.terminate()
 
 
@@ -141,8 +141,8 @@ async def _prepare(connection: asyncpg.Connection, session: Sequence[str]) -> No
 def _check_before_use(engine: AsyncEngine) -> None:
     """Check connections that were idle for long enough to be lost before they are used.
 
-    If one is lost, the pool drops all that are as old: a server that does not answer would otherwise be
-    waited for once for each.
+    If one is lost, the pool drops all that are as old. Otherwise each would wait for a server that doesn't
+    respond.
     """
 
     @event.listens_for(engine.sync_engine, "checkout")

@@ -1,11 +1,11 @@
-"""The time of a PostgreSQL database, known without a query for each use."""
+"""The time of a PostgreSQL database, without a query for each use."""
 
 from datetime import datetime, timedelta
 
 from storage.clock import utc_now
 
 LONGEST_QUERY = timedelta(seconds=1)
-"""An answer that took longer says too little about the time."""
+"""A response that took longer is too inexact."""
 
 
 class DatabaseClock:
@@ -24,7 +24,7 @@ class DatabaseClock:
         return utc_now() + self._ahead
 
     def set(self, reported: datetime, asked_at: datetime) -> None:
-        """The database reported its time, having been asked at `asked_at` by this process's clock."""
+        """The database reported its time, queried at `asked_at` by this process's clock."""
         took = utc_now() - asked_at
         if not self._known or took < LONGEST_QUERY:
             self._ahead = reported - (asked_at + took / 2)

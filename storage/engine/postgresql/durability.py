@@ -14,8 +14,8 @@ SESSION_STATEMENT = (
     f"SELECT set_config('{SYNCHRONOUS_COMMIT}',"
     f" coalesce(nullif(current_setting('{SYNCHRONOUS_COMMIT}'), 'off'), 'on'), false)"
 )
-"""Turns synchronous commit on for the session where it is off. Every other value is at least as durable on
-the server itself, and says what its operator wants of standbys."""
+"""Turns synchronous commit on for the session if it is off. Every other value is at least as durable on the
+server itself, and expresses what the operator wants of standbys."""
 
 
 def for_transaction() -> Function[str]:

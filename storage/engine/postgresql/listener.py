@@ -23,18 +23,18 @@ NOTIFY_INTERVAL = timedelta(milliseconds=500)
 serializes the commits of transactions that send a notification."""
 
 CHECK_INTERVAL = timedelta(seconds=15)
-"""A connection that was silent for this long is checked."""
+"""A connection that was idle for this long is checked."""
 
 LONGEST_PAUSE = timedelta(seconds=10)
 
 _CONNECTION_ERRORS = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
-"""Raised by SQLAlchemy, by the driver itself, and by a pool all of whose connections wait for a server that
-does not answer."""
+"""Raised by SQLAlchemy, by the driver itself, and by a pool whose connections all wait for an unresponsive
+server."""
 
 
 class NotifiedChanges(Changes):
-    """Announces what other processes notify. While there is no connection, it announces every attempt to
-    connect again, so that waiting tasks look by themselves."""
+    """Announces the notifications of other processes. Without a connection, it announces every attempt to
+    reconnect, so that waiting tasks check for themselves."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class NotifiedChanges(Changes):
         self._unsent = asyncio.Event()
 
     async def wait_beyond(self, version: int) -> int:
-        # A process that only waits for work does not listen to every outcome on every host.
+        # A process that only waits for work needn't be notified of every outcome on every host.
         if not self._watched.is_set():
             self._watched.set()
             self._wake_listener.set()
@@ -82,7 +82,7 @@ class NotifiedChanges(Changes):
         assert driver is not None
         driver.add_termination_listener(lambda _connection: self._wake_listener.set())
         await driver.add_listener(DUE, self._receive)
-        # What was sent before this process listened.
+        # Changes from before this process listened.
         self.announce()
         listening_to_all = False
         try:
@@ -96,7 +96,7 @@ class NotifiedChanges(Changes):
                     async with asyncio.timeout(CHECK_TIMEOUT.total_seconds()):
                         await connection.execute(text("SELECT 1"))
         finally:
-            # It must not return to the pool: it listens.
+            # It must not return to the pool, because it still listens.
             await connection.invalidate()
 
     def _receive(self, _connection: Any, sender: int, channel: str, _payload: object) -> None:
@@ -114,7 +114,7 @@ class NotifiedChanges(Changes):
             self._unsent.clear()
             if not self._sent:
                 self._sent = True
-                # If it can't be sent, the others look by themselves once they have a connection again.
+                # If it can't be sent, the others check for themselves once they are connected again.
                 with suppress(*_CONNECTION_ERRORS), anyio.move_on_after(CHECK_TIMEOUT.total_seconds()):
                     async with self._engine.connect() as connection:
                         await connection.execute(select(func.pg_notify(literal(CHANGED), literal(""))))

@@ -22,7 +22,7 @@ from storage.engine.transaction import CommitUnansweredError, Transaction, Trans
 Result = TypeVar("Result")
 
 TRIES = 4
-"""How often a transaction that collides with others is started before its callers get the error."""
+"""How many times a transaction that conflicts with others is tried before its callers get the error."""
 
 STANDBY = "25006"
 """read_only_sql_transaction: the server is no longer the primary, or not yet."""
@@ -31,11 +31,11 @@ _COLLISIONS = frozenset({"40001", "40P01"})
 """serialization_failure and deadlock_detected: the same transaction succeeds at another moment."""
 
 CLOCK_INTERVAL = timedelta(seconds=1)
-"""How often the database is asked for its time."""
+"""The interval between queries for the database's time."""
 
 REPLAN_INTERVAL = timedelta(seconds=10)
-"""How often statements are planned again: the best index for an empty table need not be the best for a large
-one."""
+"""The interval after which statements are planned again: the best index for an empty table may not be the
+best for a large one."""
 
 _REPLAN = text("DISCARD PLANS")
 
@@ -54,7 +54,7 @@ class Transactions:
         changes: Changes,
         settings: Mapping[str, str],
     ) -> None:
-        """`settings` are those that every transaction needs, if its connection does not have them."""
+        """`settings` are those that every transaction needs if its connection lacks them."""
         self._engine = engine
         self._connection: AsyncConnection | None = None
         self._level: IsolationLevel | None = None
@@ -80,7 +80,7 @@ class Transactions:
             except DBAPIError as failure:
                 collided = sqlstate(failure) in _COLLISIONS
                 lost = failure.connection_invalidated
-                # Nothing of it was committed, or what was may be done again.
+                # Nothing was committed, or it is safe to repeat.
                 if tries >= (TRIES if collided else 2) or not (collided or lost):
                     if lost:
                         raise _failed(failure, changed=repeatable) from failure
@@ -104,8 +104,8 @@ class Transactions:
             self._used_at = monotonic()
 
     async def _connected(self, level: IsolationLevel) -> AsyncConnection:
-        """The connection that is kept: to take it from the pool takes as long as several statements. After a
-        pause it does go through the pool, which checks it."""
+        """The connection, which is kept because taking it from the pool takes as long as several statements.
+        After an idle period it goes through the pool, which checks it."""
         if self._connection is not None and self._connection.invalidated:
             await self.close()
         elif self._connection is not None and monotonic() - self._used_at > CHECK_AFTER_IDLE.total_seconds():
@@ -125,12 +125,12 @@ class Transactions:
             self._prepare(connection)
             result = work(Transaction(connection, self._clock, for_postgresql))
         except TimeoutError as failure:
-            # The server may be cut off: a rollback would wait for it again.
+            # The server may be cut off, and a rollback would wait for it again.
             _abandon(connection, transaction)
             raise _failed(failure, changed=repeatable) from failure
         except BaseException as failure:
             if sqlstate(failure) == STANDBY:
-                # The host name may lead to another server by the next time.
+                # The host name may resolve to another server next time.
                 _abandon(connection, transaction)
             else:
                 _roll_back(connection, transaction)
@@ -145,7 +145,7 @@ class Transactions:
         return result
 
     def _prepare(self, connection: Connection) -> None:
-        """Apply the settings, and keep the time and the statements' plans fresh."""
+        """Apply the settings, and keep the time and the statements' plans up to date."""
         now = monotonic()
         if not self._has_settings and now - connection.info.get(_ASKED_AT, -inf) < _CLOCK_SECONDS:
             return
@@ -171,7 +171,7 @@ def _roll_back(connection: Connection, transaction: RootTransaction) -> None:
 
 
 def _abandon(connection: Connection, transaction: RootTransaction) -> None:
-    """Drop both without a word to the server."""
+    """Drop both without contacting the server."""
     connection.invalidate()
     transaction.close()
 

@@ -11,7 +11,7 @@ from storage.errors import StorageError
 SCHEMES = ("postgresql", "postgres")
 
 CONNECT_TIMEOUT = timedelta(seconds=10)
-"""How long connecting may take if the URL does not say."""
+"""The default connect timeout."""
 
 _OF_OTHER_CLIENTS = frozenset(
     {
@@ -72,10 +72,10 @@ class Address:
     location: str
     """For people, without secrets."""
     connect_timeout: timedelta = CONNECT_TIMEOUT
-    """How long connecting may take."""
+    """The timeout for connecting."""
     behind_pooler: bool | None = None
     """Whether each transaction may run on another server connection (PgBouncer in transaction mode). None if
-    the URL does not say: then a pooler is an error."""
+    the URL doesn't specify it: then a pooler is an error."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """Of the session, in addition to those in the dsn."""
 
@@ -102,7 +102,7 @@ class Address:
         netloc = f"{user}{unquote(colon)}{password}{at}{hosts}"
         dsn = urlunsplit(("postgresql", netloc, parts.path, urlencode(kept), ""))
         location = _location(unquote(user), hosts, parts.path, kept)
-        # To other clients zero and less mean no limit, but a start must not wait for ever.
+        # To other clients zero and less mean no limit, but startup must not wait forever.
         return cls(
             dsn, location, timeout if timeout > timedelta(0) else CONNECT_TIMEOUT, behind_pooler, settings
         )

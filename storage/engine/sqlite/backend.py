@@ -1,6 +1,6 @@
 """A queue in a file: SQLite in WAL mode, shared by the processes of one machine.
 
-Readers never wait for the writer, and a commit is on the disk before it is acknowledged.
+Readers never wait for the writer, and a commit is on disk before it is acknowledged.
 """
 
 from collections.abc import AsyncIterator
@@ -39,7 +39,7 @@ def path_of(url: URL) -> Path:
 async def opened(
     path: Path, clock: Clock | None, busy_timeout: timedelta, migrate: Migrate
 ) -> AsyncIterator[OpenBackend]:
-    """The file, created or migrated as needed and allowed."""
+    """The open database, created or migrated as needed and allowed."""
     clock = clock or utc_now
     location = str(path)
     file = DatabaseFile(path)
@@ -88,7 +88,7 @@ async def _state(
 
 
 async def schema_state(path: Path) -> SchemaState:
-    """Of the file; a file that does not exist lacks everything."""
+    """The state of the file's schema; a file that doesn't exist lacks everything."""
     return await anyio.to_thread.run_sync(_schema_state, path)
 
 

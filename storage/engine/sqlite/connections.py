@@ -1,6 +1,6 @@
-"""SQLite connections: several that read beside one that writes, all of them to the file at the path.
+"""SQLite connections: one writer and several readers, all of them to the file at the path.
 
-None of them creates a file: one that was removed must be missed, not replaced by an empty one.
+None of them creates a file: a removed file must cause an error rather than be replaced by an empty one.
 """
 
 import sqlite3
@@ -88,7 +88,7 @@ def _prepare(connection: DBAPIConnection, busy_timeout: timedelta) -> None:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
     except sqlite3.Error:
-        # The pool does not know it yet.
+        # The pool doesn't own it yet.
         connection.close()
         raise
 

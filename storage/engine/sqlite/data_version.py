@@ -19,7 +19,7 @@ from storage.engine.transaction import TransactionFailedError
 POLL_INTERVAL = timedelta(milliseconds=500)
 
 _GENERATION = 1 << 32
-"""Versions of another file never equal those of the one before."""
+"""Added so that versions of a new file never equal those of the previous one."""
 
 
 class PolledChanges(Changes):
@@ -54,7 +54,7 @@ class PolledChanges(Changes):
             self.announce()
 
     async def data_version(self) -> int | None:
-        """None while the database can't be read: waiting tasks then look, and get the reason."""
+        """None while the database can't be read: waiting tasks then read it themselves, and get the error."""
         version: int | None = None
         async with self._polling:
             # The caller may be cancelled, and a connection left in the middle of a statement is unusable.
@@ -73,7 +73,7 @@ class PolledChanges(Changes):
             self._connection = None
 
     async def _connected(self) -> AsyncConnection:
-        """A connection that is kept: versions of different connections say nothing about each other."""
+        """A connection that is kept, because versions of different connections can't be compared."""
         if self._file.problem() is FileProblem.REPLACED:
             await self._open_replacement()
         self._file.check()

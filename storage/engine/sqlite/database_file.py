@@ -1,6 +1,6 @@
-"""The file of a SQLite database: whether its path still leads to it, and how much room its disk has.
+"""The file of an SQLite database: whether it is still at its path, and how much space its disk has.
 
-A file that was removed or moved away can still be written through an open connection, and all of that is
+A file that was removed or moved away can still be written through an open connection, but those changes are
 lost with the connection. So the path is checked before a commit is acknowledged, and before each read.
 """
 
@@ -25,13 +25,13 @@ Identity = tuple[int, int]
 
 class FileProblem(Enum):
     MISSING = auto()
-    """The path leads nowhere."""
+    """There is no file at the path."""
     REPLACED = auto()
-    """The path leads to another file, which this process has not opened yet."""
+    """There is another file at the path, which this process has not opened yet."""
 
 
 class DatabaseFileError(Exception):
-    """The path does not lead to the file that is open."""
+    """The file at the path is not the one that is open."""
 
     def __init__(self, problem: FileProblem) -> None:
         super().__init__(problem.name.lower())
@@ -48,9 +48,9 @@ class DatabaseFile:
         self._log_identity: Identity | None = None
 
     def create(self) -> None:
-        """Create the file unless it is there.
+        """Create the file unless it exists.
 
-        Raises: OSError: it can't be there, or this user may not write it.
+        Raises: OSError: it can't be created, or this user may not write it.
         """
         path = self.path
         expect_reachable(path)
@@ -60,13 +60,13 @@ class DatabaseFile:
         if not path.exists():
             with locked_directory(self.path.parent):
                 if not path.exists():
-                    # Left by a database that was removed; SQLite would take them for the new one's.
+                    # Left by a removed database; SQLite would apply them to the new one.
                     for suffix in _SIDE_FILES:
                         self._side_file(suffix).unlink(missing_ok=True)
-                    # Alerts name people and hosts: only the owner may read the file.
+                    # Alerts contain names of people and hosts, so only the owner may read the file.
                     path.touch(mode=0o600)
         if not _may(os.W_OK, path):
-            # SQLite would open it for reading, and refuse the first write.
+            # SQLite would open it read-only, and fail at the first write.
             raise _forbidden("this user may not write it", path)
 
     def adopt(self) -> None:
@@ -106,7 +106,8 @@ class DatabaseFile:
         return space is not None and space.free < LOW_ROOM
 
     def has_room(self) -> bool:
-        """Whether there is room for more notifications, beside that for the outcomes of their deliveries."""
+        """Whether there is space for more notifications, besides that for the outcomes of their
+        deliveries."""
         space = disk_space(self.path)
         return space is None or space.free >= min(LARGEST_RESERVE, space.total // 16)
 

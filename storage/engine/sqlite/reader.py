@@ -13,7 +13,7 @@ class Reader(aiosqlite.Connection):
     """Stops at most once.
 
     SQLAlchemy closes a connection whose statement was cancelled in two ways at once. The second `stop`,
-    after the thread has ended, would wait for ever for its answer.
+    after the thread has ended, would wait forever.
     """
 
     _stopped = False
@@ -28,6 +28,6 @@ class Reader(aiosqlite.Connection):
 def reader(location: str, **options: float | None) -> Reader:
     """A connection that is not open yet; `options` are those of `sqlite3.connect`."""
     made = Reader(partial(sqlite3.connect, location, **options), _ROWS_AT_ONCE)
-    # A running statement must not keep the process from ending.
+    # A running statement must not keep the process from exiting.
     made._thread.daemon = True
     return made

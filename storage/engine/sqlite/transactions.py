@@ -1,6 +1,6 @@
 """Transactions on SQLite: one at a time, each in a worker thread from start to end.
 
-A commit is on the disk, in the file at the path, before it is acknowledged.
+A commit is on disk, in the file at the path, before it is acknowledged.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ from storage.schema.migrations import REVISIONS, bring_up_to_date, current_revis
 Result = TypeVar("Result")
 
 CROWD_FACTOR = 12
-"""While other processes make progress, a writer waits for its turn this many busy timeouts."""
+"""The number of busy timeouts that a writer waits while other processes make progress."""
 
 _BUSY = "SQLITE_BUSY"
 _FULL = "SQLITE_FULL"
@@ -70,7 +70,7 @@ class Transactions:
         try:
             return self._once(work)
         except DBAPIError as failure:
-            # The log may hold room that only a checkpoint frees; SQLite starts none on a full disk.
+            # A checkpoint may free space in the log, but SQLite starts none on a full disk.
             if code_of(failure) != _FULL or not self._checkpoint("TRUNCATE"):
                 raise
             return self._once(work)
@@ -96,7 +96,7 @@ class Transactions:
     def _connected(self) -> Connection:
         problem = self._file.problem()
         if problem is FileProblem.MISSING:
-            # It may come back, and is then still open.
+            # The file may come back, and is still open then.
             raise DatabaseFileError(problem)
         if problem is FileProblem.REPLACED:
             self.close()
@@ -116,8 +116,8 @@ class Transactions:
         return connection
 
     def _begin(self, connection: Connection) -> RootTransaction:
-        """Wait for the write lock: one busy timeout for another process to make progress, and longer if it
-        does. In a crowd that starts together everybody gets a turn."""
+        """Wait for the write lock: one busy timeout if no other process makes progress, and longer otherwise.
+        So when many processes start together, each gets its turn."""
         deadline = monotonic() + CROWD_FACTOR * self._busy_timeout.total_seconds()
         seen = data_version(connection)
         while True:

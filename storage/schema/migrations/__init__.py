@@ -55,10 +55,10 @@ _ONE_AT_A_TIME = Lock()
 
 
 def bring_up_to_date(connection: Connection) -> None:
-    """Migrate if needed. Servers that start together take turns; the later ones find it done.
+    """Migrate if needed. Servers that start together take turns, and the later ones have nothing to migrate.
 
     Raises:
-        DatabaseTooNewError: the schema is of a newer version of this program.
+        DatabaseTooNewError: the schema belongs to a newer version of this program.
     """
     with connection.begin():
         _take_turns(connection)
@@ -78,7 +78,7 @@ def _take_turns(connection: Connection) -> None:
 
 
 def current_revision(connection: Connection) -> str | None:
-    """The schema's revision, or None where this program has never migrated it.
+    """The schema's revision, or None if this program has never migrated it.
 
     Raises:
         DatabaseTooNewError: the revision is not one of ours.

@@ -1,4 +1,4 @@
-"""Programs that are measured, each run in a process of its own: `python -m` its name and its arguments.
+"""The programs that are measured, each run in its own process with `python -m` and arguments.
 
-Each prints what it measured as one JSON object: names of figures and their values.
+Each prints its measurements as one JSON object of names and values.
 """

@@ -1,4 +1,4 @@
-"""Callers who commit for themselves, over SQLAlchemy and aiosqlite with the same settings of the database.
+"""Callers that each commit their own rows, with SQLAlchemy, aiosqlite and the same database settings.
 
 Arguments: the database's path, callers, seconds.
 """
@@ -21,7 +21,7 @@ from tests.benchmarks.contestants.callers import accepts_by
 from tests.benchmarks.contestants.posts import ALERT
 
 BUSY_TIMEOUT_SECONDS = 60
-"""Long enough that nobody gives up, which would look like speed."""
+"""Long enough that no caller times out, which would look like speed."""
 
 _COLUMNS = frozenset(column.name for column in notification_events.columns)
 

@@ -1,4 +1,4 @@
-"""aiohttp by itself: nothing is stored, so nothing survives. Arguments: receiver's URL, how many, at once."""
+"""aiohttp alone, without durability. Arguments: the receiver's URL, number of posts, concurrency."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The least that an MCP server can be: the SDK and one tool that does nothing."""
+"""The smallest possible MCP server: the SDK and one tool that does nothing."""
 
 from mcp.server.mcpserver import MCPServer
 

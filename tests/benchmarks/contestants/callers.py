@@ -1,4 +1,4 @@
-"""How long do callers wait who all accept at once, one alert after another?"""
+"""Throughput and latency of concurrent callers, each of which accepts one alert after another."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ from statistics import quantiles
 async def accepts_by(
     callers: int, seconds: float, accept: Callable[[], Awaitable[object]]
 ) -> dict[str, float]:
-    """Accepts a second, and what 99 of 100 took at most, in milliseconds."""
+    """Accepts a second, and their 99th percentile in milliseconds."""
     took: list[float] = []
     begun = time.perf_counter()
 

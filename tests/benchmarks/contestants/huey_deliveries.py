@@ -1,9 +1,9 @@
 """huey on SQLite, as durable as ours until a worker takes a task: WAL, synced commits, no results kept.
 
-Its consumer runs in this process, or in processes that it forks. Each of its workers posts over a
-connection of its own that stays open, by the cheapest client that Python has.
+Its consumer runs in this process, or in processes that it forks. Each of its workers posts over its own
+keep-alive connection, with the cheapest client that Python has.
 
-Arguments: the database's path, the receiver's URL, how many, kind of workers, their number.
+Arguments: the database's path, the receiver's URL, number of tasks, kind of workers, number of workers.
 """
 
 import json

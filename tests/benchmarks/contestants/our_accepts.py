@@ -1,4 +1,4 @@
-"""Callers who share our repository. Arguments: the database's path, callers, seconds."""
+"""Callers that share our repository. Arguments: the database's path, callers, seconds."""
 
 import asyncio
 import json

@@ -1,6 +1,6 @@
 """Our queue as a worker runs it: accepts alerts durably, then delivers them and records each as sent.
 
-Arguments: the database's URL, the receiver's URL, how many, how many at once.
+Arguments: the database's URL, the receiver's URL, number of alerts, concurrency.
 """
 
 import asyncio

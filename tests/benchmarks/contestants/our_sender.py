@@ -1,4 +1,5 @@
-"""Sends by our queue. Arguments: the database's URL, the receiver's URL, how many, how many a second."""
+"""Sends through our queue. Arguments: the database's URL, the receiver's URL, number of alerts, rate a
+second."""
 
 import asyncio
 import json

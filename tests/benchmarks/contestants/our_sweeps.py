@@ -1,6 +1,6 @@
-"""How much does a process grow while it sweeps a long queue?
+"""The memory growth of a process while it sweeps a long queue.
 
-Arguments: the database's path, the receiver's URL, how many sweeps, and notifications in each.
+Arguments: the database's path, the receiver's URL, number of sweeps, notifications in each.
 """
 
 import asyncio
@@ -10,14 +10,14 @@ from datetime import timedelta
 
 from certctl_mcp.config.settings import load_settings
 from certctl_mcp.runtime.application import open_application
-from tests.benchmarks.resident import forget_peak, peak, resident
+from tests.benchmarks.resident_memory import peak, reset_peak, resident
 
 AT_MOST = timedelta(minutes=10)
 
 
 async def sweep(environment: dict[str, str], sweeps: int, limit: int) -> dict[str, float]:
     async with open_application(load_settings(None, environment)) as application:
-        forget_peak()
+        reset_peak()
         before = resident()
         for _ in range(sweeps):
             report = await application.retry_loop.sweep(limit, AT_MOST)

@@ -1,4 +1,4 @@
-"""What do all contestants deliver? The same alert, in the very posts that the webhook channel makes of it."""
+"""The posts that all contestants send: the same alert, exactly as the webhook channel sends it."""
 
 from datetime import timedelta
 

@@ -1,7 +1,7 @@
-"""procrastinate delivers a backlog, which it accepts in batches.
+"""procrastinate delivering a backlog, which it accepts in batches.
 
-Arguments: the database's URL, the receiver's URL, how many, how many at once, connections, and whether jobs
-that are done are deleted: `always` or `never`.
+Arguments: the database's URL, the receiver's URL, number of jobs, concurrency, connections, and whether
+finished jobs are deleted: `always` or `never`.
 """
 
 import asyncio

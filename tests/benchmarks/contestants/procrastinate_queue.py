@@ -1,7 +1,7 @@
-"""procrastinate on PostgreSQL, over its own asynchronous connector, with one task: post a body to a URL.
+"""procrastinate on PostgreSQL, with its own asynchronous connector and one task: post a body to a URL.
 
-Its worker takes jobs one by one, each in a transaction. With autocommit that is one statement and not three,
-which is the best that its connector can be told.
+Its worker takes jobs one by one, each in a transaction. With autocommit that is one statement instead of
+three, the fastest mode of its connector.
 """
 
 from collections.abc import AsyncIterator, Coroutine
@@ -17,10 +17,10 @@ from psycopg import AsyncConnection
 from tests.benchmarks.contestants.posts import CONTENT_TYPE
 
 CONNECTIONS = 10
-"""Of its pool, where it is not tried with how many it is fastest."""
+"""The size of its pool, where the best size is not measured."""
 
 POLLING_SECONDS = 30.0
-"""It listens; looking without having heard anything is only for what went unheard."""
+"""It listens for notifications; polling is only a fallback for missed ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,10 @@ class Queue:
 
     app: App
     post: Task[[str, dict[str, str]], Coroutine[Any, Any, None], [str, dict[str, str]]]
-    """Takes a body and headers."""
+    """The task, with a body and headers as arguments."""
 
     async def work(self, concurrency: int, delete_jobs: Literal["always", "never"], *, wait: bool) -> None:
-        """Run jobs: until there is none, or, waiting for more, until cancelled."""
+        """Run jobs until there are none, or with `wait` until cancelled."""
         await self.app.run_worker_async(
             concurrency=concurrency,
             wait=wait,
@@ -45,7 +45,7 @@ class Queue:
 
 @asynccontextmanager
 async def opened(url: str, to: str, connections: int, concurrency: int) -> AsyncIterator[Queue]:
-    """On a database that has its schema. `to` is where its task posts."""
+    """Open the queue on a database with its schema. `to` is the URL that its task posts to."""
     connector = PsycopgConnector(
         conninfo=url, min_size=connections, max_size=connections, configure=_commit_each_statement
     )

@@ -1,4 +1,5 @@
-"""Sends by procrastinate. Arguments: the database's URL, the receiver's URL, how many, how many a second."""
+"""Sends through procrastinate. Arguments: the database's URL, the receiver's URL, number of jobs, rate a
+second."""
 
 import asyncio
 import json

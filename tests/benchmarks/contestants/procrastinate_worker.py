@@ -1,5 +1,5 @@
-"""procrastinate's worker, until it is terminated. Arguments: the database's URL, the receiver's URL, how many
-at once."""
+"""procrastinate's worker, until it is terminated. Arguments: the database's URL, the receiver's URL,
+concurrency."""
 
 import asyncio
 import sys

@@ -23,34 +23,34 @@ async def deliver(delivering: Delivery, claim: Claim) -> AttemptOutcome | None:
     return await delivering.record(claim, await delivering.attempt(claim))
 
 
-async def after(queue: Queue, claim: Claim) -> Notification:
+async def reloaded(queue: Queue, claim: Claim) -> Notification:
     return await queue.repository.get(claim.notification.id)
 
 
 async def failing_with(
     database: Database, queue: Queue, error: BaseException, *, failures: int = 0
 ) -> Notification:
-    """The notification after one attempt more, which failed with `error`."""
+    """The notification after one more attempt, which failed with `error`."""
     notification = await queue.pending()
     for _ in range(failures):
         earlier = await queue.claim(notification.id)
         await queue.repository.record_failed_attempt(earlier, timedelta(0), "HTTP 503", timedelta(0))
     claim = await queue.claim(notification.id)
     await deliver(delivery(database, {"Webhook": Failing(queue.clock, error)}), claim)
-    return await after(queue, claim)
+    return await reloaded(queue, claim)
 
 
-async def test_what_the_notifier_accepts_is_sent(database: Database, queue: Queue) -> None:
+async def test_a_delivered_notification_is_sent(database: Database, queue: Queue) -> None:
     notifier = Delivering()
     claim = await queue.claimed()
     assert await deliver(delivery(database, {"Webhook": notifier}), claim) is AttemptOutcome.SENT
     assert notifier.received == [claim.notification]
-    sent = await after(queue, claim)
+    sent = await reloaded(queue, claim)
     assert (sent.status, sent.sent_at, sent.retry_count) == (NotificationStatus.SENT, NOON, 0)
 
 
 @pytest.mark.parametrize(("failures", "minutes"), [(0, 1), (1, 2), (2, 4), (3, 8)])
-async def test_each_failure_doubles_the_wait(
+async def test_each_failure_doubles_the_backoff(
     database: Database, queue: Queue, failures: int, minutes: int
 ) -> None:
     failed = await failing_with(database, queue, DeliveryFailedError("HTTP 502"), failures=failures)
@@ -65,45 +65,45 @@ async def test_the_fifth_failure_makes_a_dead_letter(database: Database, queue: 
     assert (dead.retry_count, dead.next_retry_at, dead.last_error) == (4, None, "HTTP 502")
 
 
-async def test_what_can_never_succeed_is_dead_at_once(database: Database, queue: Queue) -> None:
+async def test_a_permanent_failure_is_dead_at_once(database: Database, queue: Queue) -> None:
     dead = await failing_with(database, queue, DeliveryFailedError("HTTP 410", permanent=True))
     assert (dead.status, dead.retry_count, dead.last_error) == (NotificationStatus.DEAD, 0, "HTTP 410")
 
 
 @pytest.mark.parametrize(
-    ("asked", "waited"),
+    ("requested", "waited"),
     [
         pytest.param(timedelta(seconds=5), timedelta(minutes=1), id="earlier than the wait"),
         pytest.param(timedelta(minutes=20), timedelta(minutes=20), id="later"),
         pytest.param(timedelta(days=3), timedelta(hours=1), id="beyond the cap"),
     ],
 )
-async def test_retry_after_lengthens_the_wait_up_to_the_cap(
-    database: Database, queue: Queue, asked: timedelta, waited: timedelta
+async def test_retry_after_lengthens_the_backoff_up_to_the_cap(
+    database: Database, queue: Queue, requested: timedelta, waited: timedelta
 ) -> None:
-    failed = await failing_with(database, queue, DeliveryFailedError("HTTP 429", retry_after=asked))
+    failed = await failing_with(database, queue, DeliveryFailedError("HTTP 429", retry_after=requested))
     assert failed.next_retry_at == NOON + waited
 
 
-async def test_jitter_lengthens_the_wait_by_chance(database: Database, queue: Queue) -> None:
+async def test_jitter_adds_a_random_share_to_the_backoff(database: Database, queue: Queue) -> None:
     claim = await queue.claimed()
     notifier = Failing(queue.clock, DeliveryFailedError("HTTP 502"))
     jittery = replace(RETRY_POLICY, jitter=0.5)
     await deliver(delivery(database, {"Webhook": notifier}, policy=jittery, chance=lambda: 0.5), claim)
-    assert (await after(queue, claim)).next_retry_at == NOON + timedelta(seconds=75)
+    assert (await reloaded(queue, claim)).next_retry_at == NOON + timedelta(seconds=75)
 
 
-async def test_no_answer_within_the_send_timeout_is_a_failure(database: Database, queue: Queue) -> None:
+async def test_exceeding_the_send_timeout_is_a_failure(database: Database, queue: Queue) -> None:
     claim = await queue.claimed()
     impatient = delivery(database, {"Webhook": Hanging()}, send_timeout=timedelta(milliseconds=20))
     assert await deliver(impatient, claim) is AttemptOutcome.FAILED
-    assert (await after(queue, claim)).last_error == "no answer within the send timeout of 0.02 s"
+    assert (await reloaded(queue, claim)).last_error == "no answer within the send timeout of 0.02 s"
     (attempt,) = await queue.repository.attempts(claim.notification.id)
     assert attempt.duration is not None
     assert attempt.duration >= timedelta(milliseconds=20)
 
 
-async def test_a_channel_may_take_longer_than_the_send_timeout(database: Database, queue: Queue) -> None:
+async def test_a_channel_can_have_a_longer_timeout(database: Database, queue: Queue) -> None:
     async def slow(_: Notification) -> None:
         await asyncio.sleep(0.1)
 
@@ -135,7 +135,7 @@ class UnprintableError(Exception):
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
 )
-async def test_whatever_a_notifier_raises_is_a_failure_like_others(
+async def test_any_exception_of_a_notifier_is_an_ordinary_failure(
     database: Database, queue: Queue, error: BaseException, told: str
 ) -> None:
     failed = await failing_with(database, queue, error)
@@ -145,7 +145,7 @@ async def test_whatever_a_notifier_raises_is_a_failure_like_others(
     assert failed.last_error.endswith(told)
 
 
-async def test_a_notifier_that_can_t_be_had_is_a_failure_like_others(
+async def test_a_notifier_that_cannot_be_built_is_an_ordinary_failure(
     database: Database, queue: Queue
 ) -> None:
     async def find(channel: str) -> Notifier | None:
@@ -153,11 +153,11 @@ async def test_a_notifier_that_can_t_be_had_is_a_failure_like_others(
 
     claim = await queue.claimed()
     await deliver(delivery(database, {}, find_notifier=find), claim)
-    failed = await after(queue, claim)
+    failed = await reloaded(queue, claim)
     assert failed.last_error == "the notifier failed: ImportError: no module for Webhook"
 
 
-async def test_the_time_to_build_a_notifier_is_not_taken_from_its_send(
+async def test_building_a_notifier_does_not_count_towards_the_send_timeout(
     database: Database, queue: Queue
 ) -> None:
     async def find(_channel: str) -> Notifier | None:
@@ -175,7 +175,7 @@ async def test_an_error_is_stored_without_secrets(database: Database, queue: Que
     assert failed.last_error == "refused by https://[redacted]@example.com: password=[redacted]"
 
 
-async def test_a_defect_is_logged_without_its_words(
+async def test_an_unexpected_exception_is_logged_without_its_message(
     database: Database, queue: Queue, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -185,9 +185,7 @@ async def test_a_defect_is_logged_without_its_words(
 
 
 @pytest.mark.parametrize("character", ["\0", "\ud800", "è"], ids=["NUL", "half a character", "two bytes"])
-async def test_of_an_error_without_end_as_much_is_stored_as_fits(
-    database: Database, queue: Queue, character: str
-) -> None:
+async def test_a_very_long_error_is_truncated(database: Database, queue: Queue, character: str) -> None:
     failed = await failing_with(database, queue, DeliveryFailedError(character * 1_000_000))
     (attempt,) = await queue.repository.attempts(failed.id)
     assert failed.last_error == attempt.error
@@ -196,7 +194,7 @@ async def test_of_an_error_without_end_as_much_is_stored_as_fits(
     assert "\0" not in failed.last_error
 
 
-async def test_an_outcome_after_the_lease_was_lost_is_refused_and_told(
+async def test_an_outcome_after_a_lost_lease_is_refused_and_logged(
     database: Database, queue: Queue, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def lose_the_lease(_: Notification) -> None:
@@ -207,19 +205,19 @@ async def test_an_outcome_after_the_lease_was_lost_is_refused_and_told(
     assert await deliver(delivery(database, {"Webhook": Acting(lose_the_lease)}), slow) is None
     (attempt,) = await queue.repository.attempts(slow.notification.id)
     assert (attempt.worker, attempt.outcome, attempt.late) == ("worker-1", AttemptOutcome.SENT, True)
-    assert (await after(queue, slow)).lease_owner == "worker-2"
+    assert (await reloaded(queue, slow)).lease_owner == "worker-2"
     assert f"{slow.notification.id}, attempt 1, came after its lease was lost and is refused" in caplog.text
 
 
 @pytest.fixture
 async def impatient(database_url: str, clock: SettableClock) -> AsyncIterator[Database]:
-    """A database that does not wait for other processes."""
+    """A database with no busy timeout."""
     held = Held(Database.open(database_url, clock=clock, busy_timeout=timedelta(0)))
     yield await held.enter()
     await held.leave()
 
 
-async def test_an_outcome_is_recorded_when_the_database_can_be_written_again(
+async def test_an_outcome_is_retried_until_the_database_is_writable(
     impatient: Database, queue: Queue, database_path: Path
 ) -> None:
     claim = await queue.claimed()
@@ -235,10 +233,10 @@ async def test_an_outcome_is_recorded_when_the_database_can_be_written_again(
         delivering = delivery(impatient, {"Webhook": Delivering()}, sleep=sleep)
         assert await deliver(delivering, claim) is AttemptOutcome.SENT
     assert waits == [0.5, 1, 2]
-    assert (await after(queue, claim)).delivered
+    assert (await reloaded(queue, claim)).delivered
 
 
-async def test_an_outcome_is_kept_beyond_its_lease_as_long_as_nobody_took_the_notification(
+async def test_an_outcome_is_valid_beyond_its_lease_until_another_worker_takes_over(
     impatient: Database, queue: Queue, database_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with ExitStack() as lock:

@@ -1,4 +1,4 @@
-"""One channel, or one notification, does not delay or harm the others."""
+"""No channel and no notification delays or harms the others."""
 
 import asyncio
 from collections import Counter
@@ -19,9 +19,7 @@ from tests.certctl_mcp.sending import PATIENCE, Acting, Delivering, Hanging, ret
 from tests.storage.foreign import run
 
 
-async def test_a_channel_that_hangs_holds_its_own_places_and_no_others(
-    database: Database, queue: Queue
-) -> None:
+async def test_a_hanging_channel_takes_only_its_own_slots(database: Database, queue: Queue) -> None:
     hanging, delivering = Hanging(), Delivering()
     for _ in range(15):
         await queue.pending(channel="Slack")
@@ -36,7 +34,7 @@ async def test_a_channel_that_hangs_holds_its_own_places_and_no_others(
 
 
 @pytest.mark.parametrize("hanging_channels", [5, 9, 60])
-async def test_however_many_channels_hang_a_working_one_delivers_at_once(
+async def test_a_working_channel_delivers_at_once_however_many_others_hang(
     database: Database, queue: Queue, hanging_channels: int
 ) -> None:
     hanging, delivering = Hanging(), Delivering()
@@ -49,7 +47,7 @@ async def test_however_many_channels_hang_a_working_one_delivers_at_once(
         await delivering.receives()
         await hanging.receives(min(hanging_channels * 5, 60))
         for number in range(2, 5):
-            # All that hang have what they can get.
+            # The hanging channels hold as many slots as they can get.
             await queue.pending(channel="working")
             begun = monotonic()
             await delivering.receives(number)
@@ -60,7 +58,7 @@ async def test_however_many_channels_hang_a_working_one_delivers_at_once(
         await hanging.receives(len(backlog))
 
 
-async def test_what_comes_while_a_channel_hangs_is_delivered_at_once(
+async def test_new_alerts_are_delivered_at_once_while_a_channel_hangs(
     database: Database, queue: Queue
 ) -> None:
     hanging, delivering = Hanging(), Delivering()
@@ -75,11 +73,11 @@ async def test_what_comes_while_a_channel_hangs_is_delivered_at_once(
         hanging.release()
 
 
-PLACES = 10
+CHANNEL_SLOTS = 10
 
 
-class HoldsMore(NotificationRepository):
-    """Tells when more was claimed than there are places."""
+class ClaimSpy(NotificationRepository):
+    """Sets `more` once a claim returned more than the channel has slots."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
@@ -87,37 +85,37 @@ class HoldsMore(NotificationRepository):
 
     async def claim(self, request: ClaimRequest) -> Claims:
         found = await super().claim(request)
-        if len(found.claims) > PLACES:
+        if len(found.claims) > CHANNEL_SLOTS:
             self.more.set()
         return found
 
 
-async def test_what_is_held_for_a_channel_that_begins_to_hang_keeps_no_place_of_others(
+async def test_claims_for_a_channel_that_starts_to_hang_take_no_slots_of_others(
     database: Database, queue: Queue
 ) -> None:
-    hanging, delivering, repository = Hanging(), Delivering(), HoldsMore(database)
+    hanging, delivering, repository = Hanging(), Delivering(), ClaimSpy(database)
 
-    async def hang_in_the_end(notification: Notification) -> None:
-        # Some end while the claim is on its way that the first to end gave reason to.
+    async def hang_eventually(notification: Notification) -> None:
+        # Some end during the claim that the first to end triggered.
         for _ in range(100 * int(notification.message) % 1000):
             await asyncio.sleep(0)
         if repository.more.is_set():
             await hanging.send(notification)
 
-    for number in range(20 * PLACES):
+    for number in range(20 * CHANNEL_SLOTS):
         await queue.pending(channel="Slack", message=str(number))
-    notifiers = {"Slack": Acting(hang_in_the_end), "Teams": delivering}
-    limits = {"channel_limit": PLACES, "concurrency": 2 * PLACES}
+    notifiers = {"Slack": Acting(hang_eventually), "Teams": delivering}
+    limits = {"channel_limit": CHANNEL_SLOTS, "concurrency": 2 * CHANNEL_SLOTS}
     async with running(retry_loop(database, notifiers, queue=repository, **limits)):
-        await hanging.receives(PLACES)
-        for number in range(1, PLACES):
+        await hanging.receives(CHANNEL_SLOTS)
+        for number in range(1, CHANNEL_SLOTS):
             await queue.pending(channel="Teams")
             await delivering.receives(number)
-        assert len(hanging.received) == PLACES
+        assert len(hanging.received) == CHANNEL_SLOTS
         hanging.release()
 
 
-async def test_a_retry_is_made_when_it_is_due_though_another_channel_has_no_place(
+async def test_a_retry_runs_on_time_while_another_channel_has_no_free_slot(
     database: Database, queue: Queue
 ) -> None:
     due_in = timedelta(minutes=7)
@@ -139,7 +137,7 @@ async def test_a_retry_is_made_when_it_is_due_though_another_channel_has_no_plac
         hanging.release()
 
 
-async def test_no_more_is_sent_at_once_than_the_limits_allow(database: Database, queue: Queue) -> None:
+async def test_the_concurrency_limits_are_not_exceeded(database: Database, queue: Queue) -> None:
     limits = {"Email": 1, "Slack": 2, "Teams": 5, "Webhook": 10}
     for number in range(200):
         await queue.pending(channel=list(limits)[number % 4])
@@ -153,7 +151,7 @@ async def test_no_more_is_sent_at_once_than_the_limits_allow(database: Database,
     assert 9 <= hanging.most_in_all <= 12
 
 
-async def test_as_much_is_sent_at_once_as_the_limits_allow(database: Database, queue: Queue) -> None:
+async def test_the_concurrency_limits_are_used_fully(database: Database, queue: Queue) -> None:
     channels = [f"channel {number}" for number in range(12)]
     for number in range(48):
         await queue.pending(channel=channels[number % 12])
@@ -166,7 +164,7 @@ async def test_as_much_is_sent_at_once_as_the_limits_allow(database: Database, q
     assert hanging.most_in_all == 12
 
 
-async def test_suspects_are_attempted_beside_the_others_whatever_hangs(
+async def test_suspects_are_attempted_alongside_others_despite_hanging_channels(
     database: Database, database_path: Path, queue: Queue
 ) -> None:
     hanging, delivering, isolated = Hanging(), Delivering(), Delivering()
@@ -194,7 +192,7 @@ async def test_suspects_are_attempted_beside_the_others_whatever_hangs(
         begun = monotonic()
         await delivering.receives(31)
         assert monotonic() - begun < 1
-        # Never more than one of a channel at once.
+        # At most one of each channel at a time.
         assert Counter(n.channel for n in hanging.received if n.message == "suspect") <= Counter(names)
         hanging.release()
         await hanging.receives(5 * 33)
@@ -202,7 +200,7 @@ async def test_suspects_are_attempted_beside_the_others_whatever_hangs(
     assert "suspect" not in delivering.messages
 
 
-async def test_a_suspect_is_attempted_though_its_channel_is_never_quiet(
+async def test_a_suspect_is_attempted_in_a_busy_channel(
     database: Database, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("certctl_mcp.delivery.scheduler.SUSPECTS_INTERVAL", timedelta(milliseconds=250))
@@ -233,7 +231,7 @@ async def test_a_suspect_is_attempted_though_its_channel_is_never_quiet(
         await isolated.wait()
 
 
-async def test_one_suspect_is_attempted_after_the_other(database: Database, queue: Queue) -> None:
+async def test_suspects_are_attempted_one_at_a_time(database: Database, queue: Queue) -> None:
     for _ in range(2):
         await queue.abandoned(times=3)
     hanging = Hanging()
@@ -244,7 +242,7 @@ async def test_one_suspect_is_attempted_after_the_other(database: Database, queu
     assert hanging.most_in_all == 1
 
 
-async def test_a_lease_that_ends_while_a_suspect_hangs_is_waited_for_without_polling(
+async def test_the_loop_waits_for_a_lease_to_end_without_polling_while_a_suspect_hangs(
     database: Database, queue: Queue
 ) -> None:
     await queue.abandoned(times=3, message="suspect")
@@ -275,13 +273,13 @@ async def test_a_lease_that_ends_while_a_suspect_hangs_is_waited_for_without_pol
     assert timedelta(0) not in waits
 
 
-async def test_a_channel_that_this_process_lacks_is_left_alone_and_does_not_hold_up_the_others(
+async def test_channels_without_a_notifier_here_are_left_alone_and_delay_no_other(
     database: Database, queue: Queue
 ) -> None:
-    of_another = await queue.pending(channel="Pigeon")
+    foreign = await queue.pending(channel="Pigeon")
     await queue.pending(channel="Webhook")
     loop = retry_loop(database, {"Webhook": Delivering()})
     async with loop:
         report = await loop.sweep()
     assert report.sent == 1
-    assert await queue.repository.get(of_another.id) == of_another
+    assert await queue.repository.get(foreign.id) == foreign

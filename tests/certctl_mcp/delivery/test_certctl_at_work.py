@@ -9,10 +9,10 @@ from tests.builders import NOON, SettableClock
 
 
 class Certctl:
-    """What certctl's server has settled, as it is found out each time."""
+    """Returns the given numbers of notifications settled by certctl's server, one for each call."""
 
     def __init__(self, *counts: int | None) -> None:
-        """None: the database does not answer."""
+        """None stands for a locked database."""
         self.counts = list(counts)
         self.since: list[datetime] = []
 
@@ -25,10 +25,10 @@ class Certctl:
 
 
 class EndedError(Exception):
-    """The test has seen enough."""
+    """Ends the loop under test."""
 
 
-async def warned(certctl: Certctl, clock: SettableClock, caplog: pytest.LogCaptureFixture) -> list[str]:
+async def warnings(certctl: Certctl, clock: SettableClock, caplog: pytest.LogCaptureFixture) -> list[str]:
     async def sleep(seconds: float) -> None:
         if not certctl.counts:
             raise EndedError
@@ -39,20 +39,20 @@ async def warned(certctl: Certctl, clock: SettableClock, caplog: pytest.LogCaptu
     return [record.getMessage() for record in caplog.records]
 
 
-async def test_whenever_certctl_has_settled_more_it_is_warned_of(
+async def test_a_warning_is_logged_whenever_certctl_has_settled_more(
     clock: SettableClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    messages = await warned(Certctl(0, 2, None, 2, 5), clock, caplog)
+    messages = await warnings(Certctl(0, 2, None, 2, 5), clock, caplog)
     assert [message.split(" itself")[0] for message in messages] == [
         "certctl's server has settled 2 notifications",
         "certctl's server has settled 5 notifications",
     ]
 
 
-async def test_what_it_settled_before_the_start_or_long_ago_does_not_count(
+async def test_notifications_settled_before_the_start_or_long_ago_do_not_count(
     clock: SettableClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     certctl = Certctl(*[0] * 90)
-    await warned(certctl, clock, caplog)
+    await warnings(certctl, clock, caplog)
     assert certctl.since[0] == NOON
     assert certctl.since[-1] == NOON + timedelta(minutes=90) - RECENT

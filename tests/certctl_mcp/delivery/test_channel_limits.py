@@ -1,4 +1,4 @@
-"""Bursts over channels that limit what they take, in time that passes at once, with one worker and four."""
+"""Bursts over rate-limited channels, on a simulated clock, with one worker and with four."""
 
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -27,7 +27,7 @@ Receiver = Limited | Relay | Down
 async def attempt(
     url: str, queue: Queue, receiver: Receiver, rules: ChannelRules, workers: int, alerts: int
 ) -> None:
-    """Have so many processes attempt so many alerts until all have arrived, or a day has passed."""
+    """Run workers until all alerts are delivered or a day has passed."""
     for number in range(alerts):
         await queue.pending(channel="Slack", message=f"{number}")
         queue.clock.advance(timedelta(microseconds=1))
@@ -52,18 +52,18 @@ async def attempt(
 async def deliver(
     url: str, queue: Queue, receiver: Receiver, rules: ChannelRules, workers: int, alerts: int
 ) -> None:
-    """The same, and all arrive without having spent an attempt."""
+    """Like `attempt`, and check that all are delivered without using a retry."""
     await attempt(url, queue, receiver, rules, workers, alerts)
-    assert shown(await queue.repository.count_by_status()) == {NotificationStatus.SENT: alerts}
-    assert {notification.retry_count for notification in await all_of(queue)} == {0}
+    assert nonzero(await queue.repository.count_by_status()) == {NotificationStatus.SENT: alerts}
+    assert {notification.retry_count for notification in await all_notifications(queue)} == {0}
 
 
-async def all_of(queue: Queue) -> tuple[Notification, ...]:
+async def all_notifications(queue: Queue) -> tuple[Notification, ...]:
     return (await queue.repository.list(NotificationFilter(), limit=500)).items
 
 
 @pytest.mark.parametrize(("workers", "alerts"), [(1, size(80, 300)), (4, size(40, 300))])
-async def test_a_burst_goes_out_at_the_rate_and_in_order(
+async def test_a_burst_is_delivered_at_the_rate_limit_and_in_order(
     database_url: str, queue: Queue, clock: SettableClock, workers: int, alerts: int
 ) -> None:
     receiver = Limited(clock, SLACK)
@@ -75,7 +75,7 @@ async def test_a_burst_goes_out_at_the_rate_and_in_order(
 
 
 @pytest.mark.parametrize(("workers", "alerts"), [(1, size(30, 300)), (4, size(30, 300))])
-async def test_a_limit_that_nobody_set_costs_no_attempt_and_little_time(
+async def test_an_unknown_rate_limit_costs_no_retry_and_little_time(
     database_url: str, queue: Queue, clock: SettableClock, workers: int, alerts: int
 ) -> None:
     receiver = Limited(clock, SLACK)
@@ -85,7 +85,7 @@ async def test_a_limit_that_nobody_set_costs_no_attempt_and_little_time(
 
 
 @pytest.mark.parametrize("workers", [1, 4])
-async def test_a_relay_with_few_sessions_gets_every_mail(
+async def test_a_relay_with_few_sessions_gets_every_email(
     database_url: str, queue: Queue, workers: int
 ) -> None:
     relay = Relay(3)
@@ -94,28 +94,26 @@ async def test_a_relay_with_few_sessions_gets_every_mail(
 
 
 @pytest.mark.parametrize("workers", [1, 4])
-async def test_no_more_sessions_are_opened_than_there_may_be(
-    database_url: str, queue: Queue, workers: int
-) -> None:
+async def test_the_limit_of_sessions_is_not_exceeded(database_url: str, queue: Queue, workers: int) -> None:
     relay = Relay(3)
     await deliver(database_url, queue, relay, ChannelRules(sessions=3), workers, 60)
     assert relay.refused == 0
 
 
-def shown(counts: dict[NotificationStatus, int]) -> dict[NotificationStatus, int]:
+def nonzero(counts: dict[NotificationStatus, int]) -> dict[NotificationStatus, int]:
     return {status: count for status, count in counts.items() if count}
 
 
 @pytest.mark.parametrize("workers", [1, 4])
-async def test_in_an_outage_a_held_channel_is_probed_by_one_and_loses_nothing(
+async def test_a_held_channel_is_probed_by_one_worker_and_loses_nothing(
     database_url: str, queue: Queue, clock: SettableClock, workers: int
 ) -> None:
     alerts = size(60, 500)
     receiver = Down(clock, NOON + HOUR)
     rules = ChannelRules(Rate(SECOND / 10, 5), hold=DAY, backoff=RETRY_POLICY.wait)
     await attempt(database_url, queue, receiver, rules, workers, alerts)
-    assert shown(await queue.repository.count_by_status()) == {NotificationStatus.SENT: alerts}
-    # The rate lets five begin before the third has failed.
+    assert nonzero(await queue.repository.count_by_status()) == {NotificationStatus.SENT: alerts}
+    # The rate limit lets five begin before the third has failed.
     probes = receiver.failed[5:]
     minutes = [round((probe - NOON) / timedelta(minutes=1)) for probe in probes]
     assert minutes == [1, 3, 7, 15, 31]
@@ -128,11 +126,11 @@ async def test_in_an_outage_a_held_channel_is_probed_by_one_and_loses_nothing(
     assert arrived == sorted(arrived)
 
 
-async def test_without_a_hold_an_outage_is_met_by_the_retries_alone(
+async def test_without_a_hold_notifications_die_after_their_retries(
     database_url: str, queue: Queue, clock: SettableClock
 ) -> None:
     receiver = Down(clock, NOON + HOUR)
     await attempt(database_url, queue, receiver, ChannelRules(backoff=RETRY_POLICY.wait), 1, 5)
-    assert shown(await queue.repository.count_by_status()) == {NotificationStatus.DEAD: 5}
+    assert nonzero(await queue.repository.count_by_status()) == {NotificationStatus.DEAD: 5}
     minutes = [round((moment - NOON) / timedelta(minutes=1)) for moment in receiver.failed]
     assert minutes == [minute for minute in (0, 1, 3, 7, 15) for _ in range(5)]

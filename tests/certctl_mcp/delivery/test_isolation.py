@@ -1,4 +1,4 @@
-"""Attempts in a process of their own: the answer comes back, and a process that dies takes nothing along."""
+"""Attempts in a child process: its result is returned, and a crash affects nothing else."""
 
 import os
 import pickle
@@ -67,7 +67,7 @@ class Acting:
             print(os.getpid(), child.pid, file=file)
         time.sleep(600)
 
-    async def tell_environment(self):
+    async def show_environment(self):
         raise DeliveryFailedError(" ".join(sorted(os.environ)))
 
     async def aclose(self):
@@ -104,7 +104,7 @@ async def send(attempts: IsolatedAttempts, message: str) -> Answer:
 
 
 @pytest.mark.parametrize("message", ["deliver", "deliver_and_leave_a_thread"])
-async def test_a_delivery_is_reported_whatever_the_notifier_prints_or_leaves_running(
+async def test_a_delivery_is_reported_despite_output_and_leftover_threads(
     attempts: IsolatedAttempts, message: str
 ) -> None:
     answer = await send(attempts, message)
@@ -112,7 +112,7 @@ async def test_a_delivery_is_reported_whatever_the_notifier_prints_or_leaves_run
     assert answer.duration < TIMEOUT
 
 
-async def test_a_failure_is_reported_with_all_that_it_says(attempts: IsolatedAttempts) -> None:
+async def test_a_failure_is_reported_with_all_its_fields(attempts: IsolatedAttempts) -> None:
     failure = (await send(attempts, "fail")).failure
     assert failure is not None
     assert (str(failure), failure.permanent) == ("HTTP 429: slow down", False)
@@ -131,27 +131,25 @@ async def test_a_failure_is_reported_with_all_that_it_says(attempts: IsolatedAtt
         ("segfault", "was killed by SIGSEGV"),
     ],
 )
-async def test_a_process_that_dies_is_reported(attempts: IsolatedAttempts, message: str, ending: str) -> None:
+async def test_a_crashed_process_is_reported(attempts: IsolatedAttempts, message: str, ending: str) -> None:
     answer = await send(attempts, message)
     assert answer.crashed
     assert str(answer.failure) == f"the process that attempted it {ending} without an answer"
 
 
-async def test_it_gets_no_settings_but_those_of_its_channel(attempts: IsolatedAttempts) -> None:
-    names = str((await send(attempts, "tell_environment")).failure).split()
+async def test_a_child_gets_only_the_settings_of_its_channel(attempts: IsolatedAttempts) -> None:
+    names = str((await send(attempts, "show_environment")).failure).split()
     assert "PYTHONPATH" in names
     assert not [name for name in names if name.upper().startswith(("CERTCTL_", "PG"))]
 
 
-async def test_a_send_that_hangs_ends_with_the_send_timeout(
-    attempts: IsolatedAttempts, tmp_path: Path
-) -> None:
+async def test_a_hanging_send_ends_at_the_send_timeout(attempts: IsolatedAttempts, tmp_path: Path) -> None:
     answer = await send(isolated(tmp_path, timedelta(milliseconds=100)), "hang")
     assert str(answer.failure) == "no answer within the send timeout of 0.1 s"
     assert not answer.crashed
 
 
-async def test_a_process_that_blocks_ends_with_the_send_timeout(
+async def test_a_blocked_process_ends_at_the_send_timeout(
     attempts: IsolatedAttempts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(isolation, "START_UP", timedelta(seconds=1))
@@ -165,13 +163,13 @@ async def test_a_cancelled_attempt_leaves_no_process_running(
 ) -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(send, attempts, "block")
-        pids = await anyio.to_thread.run_sync(written, tmp_path / "pid")
+        pids = await anyio.to_thread.run_sync(words_in, tmp_path / "pid")
         tasks.cancel_scope.cancel()
     for pid in pids:
         await anyio.to_thread.run_sync(wait_until_ended, pid)
 
 
-async def test_a_channel_without_a_notifier_is_no_fault_of_the_notification(
+async def test_a_channel_without_a_notifier_does_not_blame_the_notification(
     attempts: IsolatedAttempts,
 ) -> None:
     answer = await attempts.send(notification(channel="Pigeon"))
@@ -179,7 +177,7 @@ async def test_a_channel_without_a_notifier_is_no_fault_of_the_notification(
     assert (answer.failure.permanent, answer.failure.kind) == (False, FailureKind.NO_NOTIFIER)
 
 
-def test_a_process_whose_parent_has_died_ends_itself(attempts: IsolatedAttempts, tmp_path: Path) -> None:
+def test_a_child_exits_when_its_parent_has_died(attempts: IsolatedAttempts, tmp_path: Path) -> None:
     destination = PluginDestination(notifier="acting", options={"pid": str(tmp_path / "pid")})
     attempt = IsolatedAttempt(
         notification(channel="Pager", message="block"),
@@ -191,14 +189,14 @@ def test_a_process_whose_parent_has_died_ends_itself(attempts: IsolatedAttempts,
     command = [sys.executable, "-P", "-m", attempt_process.__name__]
     ended = subprocess.run(command, input=pickle.dumps(attempt), env=environ, stdout=PIPE, check=False)
     assert (ended.returncode, ended.stdout) == (1, b"")
-    # It may have started something before, unless the machine was busy.
+    # Unless the machine was busy, the child has started a process of its own by then.
     if (tmp_path / "pid").exists():
-        _, left = written(tmp_path / "pid")
+        _, left = words_in(tmp_path / "pid")
         os.kill(int(left), signal.SIGKILL)
 
 
-def written(path: Path) -> list[str]:
-    """The words in a file, once there is a line of them."""
+def words_in(path: Path) -> list[str]:
+    """The words in a file, once it has a complete line."""
     until = time.monotonic() + PATIENCE
     while not path.exists() or not path.read_text().endswith("\n"):
         assert time.monotonic() < until
@@ -207,7 +205,7 @@ def written(path: Path) -> list[str]:
 
 
 def wait_until_ended(pid: str) -> None:
-    """A signal has been sent to it by now."""
+    """Wait for a process that has been sent a signal."""
     status = Path(f"/proc/{pid}/stat")
     until = time.monotonic() + PATIENCE
     while status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z":

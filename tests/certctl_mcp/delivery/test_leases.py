@@ -1,4 +1,4 @@
-"""What a process is attempting stays its own, whatever the clock or a locked database does to the leases."""
+"""A process keeps its own attempts even if a clock jump or a locked database expires their leases."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ from storage.repository import NotificationRepository
 from tests.builders import LEASE, NOON, UNLIMITED, Queue, SettableClock, new_notification, request
 from tests.certctl_mcp.sending import PATIENCE, Acting, Delivering, Hanging, retry_loop, running
 from tests.holding import Held
-from tests.reliability.progress import until
+from tests.reliability.waiting import wait_until
 from tests.storage.foreign import locked
 
 ALERTS = 10
@@ -26,7 +26,7 @@ ALERTS = 10
 
 @pytest.fixture
 async def impatient(fresh_url: str, clock: SettableClock) -> AsyncIterator[Database]:
-    """A database that hardly waits for other programs."""
+    """A database with a very short busy timeout."""
     held = Held(Database.open(fresh_url, clock=clock, busy_timeout=timedelta(milliseconds=50)))
     yield await held.enter()
     await held.leave()
@@ -44,7 +44,7 @@ async def all_sent_once(repository: NotificationRepository, sent: list[str]) -> 
 
 
 @pytest.mark.both_databases
-async def test_a_database_locked_for_longer_than_the_lease_causes_no_second_delivery(
+async def test_a_database_locked_for_longer_than_the_lease_causes_no_duplicate(
     impatient: Database, fresh_url: str, clock: SettableClock
 ) -> None:
     repository = NotificationRepository(impatient)
@@ -54,7 +54,7 @@ async def test_a_database_locked_for_longer_than_the_lease_causes_no_second_deli
     all_begun, unlocked = asyncio.Event(), asyncio.Event()
     begun: list[str] = []
 
-    async def answer_while_locked(notification: Notification) -> None:
+    async def respond_while_locked(notification: Notification) -> None:
         begun.append(notification.id)
         if len(begun) == ALERTS:
             lock.enter_context(locked(fresh_url))
@@ -62,7 +62,7 @@ async def test_a_database_locked_for_longer_than_the_lease_causes_no_second_deli
         await all_begun.wait()
 
     async def sleep(_: float) -> None:
-        # Time passes for leases, and news comes that makes the loop want to claim.
+        # Leases expire, and a change makes the loop claim.
         clock.advance(LEASE)
         impatient.changes.due.announce()
         if clock.now >= deadline:
@@ -72,7 +72,7 @@ async def test_a_database_locked_for_longer_than_the_lease_causes_no_second_deli
 
     deadline = clock.now + 20 * LEASE
     with ExitStack() as lock:
-        loop = retry_loop(impatient, {"Webhook": Acting(answer_while_locked)}, sleep=sleep)
+        loop = retry_loop(impatient, {"Webhook": Acting(respond_while_locked)}, sleep=sleep)
         async with running(loop):
             async with asyncio.timeout(PATIENCE.total_seconds()):
                 await unlocked.wait()
@@ -84,7 +84,7 @@ async def test_a_database_locked_for_longer_than_the_lease_causes_no_second_deli
 
 @pytest.mark.both_databases
 @pytest.mark.parametrize("jump", [timedelta(minutes=5), timedelta(days=365)])
-async def test_a_clock_that_jumps_ahead_causes_no_second_attempt_beside_the_first(
+async def test_a_clock_jump_causes_no_concurrent_second_attempt(
     database: Database, queue: Queue, jump: timedelta
 ) -> None:
     hanging, delivering = Hanging(), Delivering()
@@ -96,7 +96,7 @@ async def test_a_clock_that_jumps_ahead_causes_no_second_attempt_beside_the_firs
             queue.clock.advance(jump)
             await queue.pending(channel="Teams")
             await delivering.receives(number)
-        # Their leases were renewed, so no other process takes them either.
+        # Their leases were renewed, so no other process takes over either.
         assert await queue.claim_due(worker="worker-2") == ()
         hanging.release()
     assert len(hanging.received) == ALERTS
@@ -104,7 +104,7 @@ async def test_a_clock_that_jumps_ahead_causes_no_second_attempt_beside_the_firs
 
 
 @pytest.mark.both_databases
-async def test_an_attempt_that_may_take_longer_keeps_its_lease(database: Database, queue: Queue) -> None:
+async def test_the_lease_of_a_long_attempt_is_renewed(database: Database, queue: Queue) -> None:
     hanging = Hanging()
     renewals = 0
     renewed = asyncio.Event()
@@ -123,7 +123,7 @@ async def test_an_attempt_that_may_take_longer_keeps_its_lease(database: Databas
     loop = retry_loop(database, {"Email": hanging}, longer_timeouts={"Email": 10 * LEASE}, wait=wait)
     async with running(loop):
         await renewed.wait()
-        # It would have ended by now.
+        # Without renewal it would have expired by now.
         assert queue.clock.now > mail.created_at + LEASE
         assert await queue.claim_due(worker="worker-2") == ()
         hanging.release()
@@ -131,7 +131,7 @@ async def test_an_attempt_that_may_take_longer_keeps_its_lease(database: Databas
     assert await all_sent_once(queue.repository, [mail.id])
 
 
-async def test_what_another_process_took_over_is_attempted_again_only_when_the_first_attempt_has_ended(
+async def test_a_notification_lost_to_another_process_is_attempted_again_only_after_the_first_attempt(
     database: Database, queue: Queue
 ) -> None:
     hanging = Hanging()
@@ -147,7 +147,7 @@ async def test_what_another_process_took_over_is_attempted_again_only_when_the_f
         async def claimed_again() -> bool:
             return (await queue.repository.get(notification.id)).attempt_count == 3
 
-        await until(database, claimed_again)
+        await wait_until(database, claimed_again)
         assert len(hanging.received) == 1
         hanging.release()
         await hanging.receives(2)
@@ -161,7 +161,7 @@ async def test_what_another_process_took_over_is_attempted_again_only_when_the_f
     ]
 
 
-async def test_what_waited_for_its_notifier_until_the_lease_was_nearly_over_is_claimed_anew(
+async def test_a_claim_whose_notifier_took_too_long_to_build_is_released_and_claimed_again(
     database: Database, queue: Queue
 ) -> None:
     delivering = Delivering()
@@ -169,7 +169,7 @@ async def test_what_waited_for_its_notifier_until_the_lease_was_nearly_over_is_c
 
     async def find(channel: str) -> Notifier:
         if not looked_for:
-            # As the first import of an HTTP client does on a busy machine.
+            # Like the first import of an HTTP client on a busy machine.
             queue.clock.advance(LEASE - timedelta(seconds=1))
         looked_for.append(channel)
         return delivering
@@ -183,7 +183,7 @@ async def test_what_waited_for_its_notifier_until_the_lease_was_nearly_over_is_c
 
 
 @pytest.mark.both_databases
-async def test_a_lease_that_expires_just_before_the_look_for_suspects_holds_nothing_up(
+async def test_a_lease_that_expires_just_before_the_claim_of_suspects_delays_nothing(
     database: Database, queue: Queue
 ) -> None:
     delivering = Delivering()

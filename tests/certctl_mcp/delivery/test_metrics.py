@@ -1,4 +1,4 @@
-"""The meter says how a process's attempts went, in as many series as channels are configured."""
+"""Metrics of a process's attempts, with one series for each configured channel."""
 
 from datetime import timedelta
 
@@ -12,7 +12,7 @@ from tests.builders import Queue, SettableClock
 from tests.certctl_mcp.sending import Acting, Delivering, Failing, retry_loop
 
 
-def made(meter: AttemptMeter, channel: str) -> int:
+def attempts(meter: AttemptMeter, channel: str) -> int:
     *_, (_, everything) = meter.durations[channel].cumulative()
     return everything
 
@@ -39,22 +39,22 @@ async def test_attempts_are_counted_by_channel_and_outcome(
         await loop.sweep()
     assert {other for other in AttemptOutcome if meter.count("Webhook", other)} == {outcome}
     assert (meter.count("Webhook", outcome), meter.total(outcome)) == (1, 1)
-    assert (made(meter, "Webhook"), made(meter, "Slack")) == (1, 0)
+    assert (attempts(meter, "Webhook"), attempts(meter, "Slack")) == (1, 0)
 
 
-def test_channels_that_are_not_configured_are_counted_as_one() -> None:
+def test_unconfigured_channels_share_a_series() -> None:
     meter = AttemptMeter(["Webhook"])
     for number in range(3):
         meter.ended(f"channel {number}", AttemptOutcome.SKIPPED, None)
     assert (meter.count(OTHER, AttemptOutcome.SKIPPED), set(meter.durations)) == (3, {"Webhook", OTHER})
-    assert made(meter, OTHER) == 0
+    assert attempts(meter, OTHER) == 0
 
 
-async def test_an_outcome_that_came_too_late_counts_as_unrecorded(
+async def test_a_late_outcome_counts_as_unrecorded(
     database: Database, queue: Queue, clock: SettableClock
 ) -> None:
     async def outlive_the_lease(_: object) -> None:
-        # Whenever the loop looks, it renews its leases.
+        # Each time the loop claims, it renews its leases.
         while not await queue.claim_due(slots=1, worker="worker-2"):
             clock.advance(timedelta(hours=1))
 
@@ -62,11 +62,11 @@ async def test_an_outcome_that_came_too_late_counts_as_unrecorded(
     meter = AttemptMeter(["Webhook"])
     async with retry_loop(database, {"Webhook": Acting(outlive_the_lease)}, meter=meter) as loop:
         await loop.sweep()
-    assert (meter.count("Webhook", None), made(meter, "Webhook")) == (1, 1)
+    assert (meter.count("Webhook", None), attempts(meter, "Webhook")) == (1, 1)
     assert not any(meter.total(outcome) for outcome in AttemptOutcome)
 
 
-def test_a_duration_counts_below_every_bound_that_it_does_not_exceed() -> None:
+def test_a_duration_counts_in_every_bucket_that_it_does_not_exceed() -> None:
     durations = Durations((1, 5))
     for seconds in (0.5, 1, 5.1):
         durations.add(seconds)
@@ -74,6 +74,6 @@ def test_a_duration_counts_below_every_bound_that_it_does_not_exceed() -> None:
     assert durations.total_seconds == pytest.approx(6.6)
 
 
-def test_the_bounds_tell_fast_from_slow_and_show_what_ran_into_the_timeout() -> None:
+def test_the_buckets_separate_fast_slow_and_timed_out_attempts() -> None:
     assert ATTEMPT_SECONDS[0] == 0.05
     assert ATTEMPT_SECONDS[-1] > 30

@@ -1,4 +1,4 @@
-"""Outcomes are tried until they are written; while the database can't be written, nothing may be claimed."""
+"""Outcomes are retried until they are written; while the database is not writable, nothing may be claimed."""
 
 import asyncio
 from datetime import timedelta
@@ -21,8 +21,8 @@ from tests.builders import LEASE, NOON, notification
 CLAIM = Claim(notification(), "worker-1", 1, NOON, NOON + LEASE)
 
 
-class Refusing:
-    """A database that refuses so many writes, and then takes them."""
+class FailingDatabase:
+    """A database that fails the first writes with the given errors."""
 
     def __init__(self, *errors: StorageError) -> None:
         self.errors = list(errors)
@@ -33,7 +33,7 @@ class Refusing:
         return True
 
 
-def written(writer: OutcomeWriter, database: Refusing) -> asyncio.Task[bool]:
+def write_outcome(writer: OutcomeWriter, database: FailingDatabase) -> asyncio.Task[bool]:
     return asyncio.create_task(writer.write(CLAIM, AttemptOutcome.SENT, database.write))
 
 
@@ -45,12 +45,12 @@ def written(writer: OutcomeWriter, database: Refusing) -> asyncio.Task[bool]:
         (DatabaseReadOnlyError("read-only"), False),
         (DiskFullError("full"), False),
         (ChangeUnknownError("connection lost"), False),
-        # It may concern this outcome only.
+        # The error may concern only this outcome.
         (StorageError("the text can't be stored"), True),
     ],
     ids=lambda value: str(value) if isinstance(value, StorageError) else "",
 )
-async def test_every_error_is_waited_out(error: StorageError, claims_meanwhile: bool) -> None:
+async def test_a_write_is_retried_after_any_error(error: StorageError, claims_meanwhile: bool) -> None:
     waits: list[float] = []
     claimed_meanwhile: list[bool] = []
 
@@ -60,13 +60,13 @@ async def test_every_error_is_waited_out(error: StorageError, claims_meanwhile: 
 
     writer = OutcomeWriter(sleep)
     assert writer.can_write
-    assert await written(writer, Refusing(*[error] * 6))
+    assert await write_outcome(writer, FailingDatabase(*[error] * 6))
     assert waits == [0.5, 1, 2, 4, 5, 5]
     assert claimed_meanwhile == [claims_meanwhile] * 6
     assert writer.can_write
 
 
-async def test_claiming_goes_on_when_any_outcome_is_written_again() -> None:
+async def test_claims_resume_once_any_outcome_is_written() -> None:
     refused, again = asyncio.Event(), asyncio.Event()
 
     async def sleep(_: float) -> None:
@@ -74,16 +74,16 @@ async def test_claiming_goes_on_when_any_outcome_is_written_again() -> None:
         await again.wait()
 
     writer = OutcomeWriter(sleep)
-    kept = written(writer, Refusing(DatabaseBusyError("locked")))
+    kept = write_outcome(writer, FailingDatabase(DatabaseBusyError("locked")))
     await refused.wait()
     assert not writer.can_write
-    assert await written(writer, Refusing())
+    assert await write_outcome(writer, FailingDatabase())
     assert writer.can_write
     again.set()
     assert await kept
 
 
-async def test_with_very_many_unwritten_nothing_is_claimed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_too_many_unwritten_outcomes_stop_claims(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outcome_writer, "MOST_UNWRITTEN", 2)
     refused, again = asyncio.Semaphore(0), asyncio.Event()
 
@@ -92,7 +92,7 @@ async def test_with_very_many_unwritten_nothing_is_claimed(monkeypatch: pytest.M
         await again.wait()
 
     writer = OutcomeWriter(sleep)
-    kept = [written(writer, Refusing(StorageError("strange"))) for _ in range(2)]
+    kept = [write_outcome(writer, FailingDatabase(StorageError("strange"))) for _ in range(2)]
     for _ in kept:
         await refused.acquire()
     assert not writer.can_write
@@ -102,7 +102,7 @@ async def test_with_very_many_unwritten_nothing_is_claimed(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("answers", [True, False], ids=["refused", "unanswered"])
-async def test_at_the_end_an_outcome_that_can_t_be_written_is_logged(
+async def test_an_outcome_that_is_lost_at_exit_is_logged(
     caplog: pytest.LogCaptureFixture, answers: bool
 ) -> None:
     async def write() -> bool:

@@ -1,4 +1,4 @@
-"""When a notification counts as undeliverable: nobody has had its channel for long, and somebody saw that."""
+"""A notification is undeliverable once no live process has served its channel for long enough."""
 
 from datetime import timedelta
 from typing import Literal
@@ -28,8 +28,8 @@ from tests.storage.foreign import locked
 AFTER = timedelta(minutes=15)
 
 
-class Life:
-    """A process whose time passes only as the test says."""
+class SimulatedProcess:
+    """A process on a simulated clock."""
 
     def __init__(
         self,
@@ -57,8 +57,8 @@ class Life:
             sleep=self._sleep,
         )
 
-    async def lasts(self, duration: timedelta) -> None:
-        """Run it for so long; then it leaves."""
+    async def run_for(self, duration: timedelta) -> None:
+        """Run it for this long; then it leaves."""
         self._until = self._clock.now + duration
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._presence.run)
@@ -73,46 +73,44 @@ class Life:
         await anyio.lowlevel.checkpoint()
 
 
-async def settled(queue: Queue, notification: Notification) -> Notification:
+async def reloaded(queue: Queue, notification: Notification) -> Notification:
     return await queue.repository.get(notification.id)
 
 
-async def test_what_nobody_could_deliver_for_long_counts_as_done_and_undelivered(
+async def test_an_undeliverable_notification_is_settled_as_undelivered(
     database: Database, queue: Queue
 ) -> None:
     fax, slack = await queue.pending(channel="Fax"), await queue.pending(channel="Slack")
-    life = Life(database, queue.clock, "Slack")
-    await life.lasts(AFTER - HEARTBEAT_INTERVAL)
-    assert await settled(queue, fax) == fax
-    life = Life(database, queue.clock, "Slack")
-    await life.lasts(AFTER + HEARTBEAT_INTERVAL)
-    found = await settled(queue, fax)
+    process = SimulatedProcess(database, queue.clock, "Slack")
+    await process.run_for(AFTER - HEARTBEAT_INTERVAL)
+    assert await reloaded(queue, fax) == fax
+    process = SimulatedProcess(database, queue.clock, "Slack")
+    await process.run_for(AFTER + HEARTBEAT_INTERVAL)
+    found = await reloaded(queue, fax)
     assert (found.status, found.sent_at) == (NotificationStatus.SENT, None)
     assert found.error == "no notifier configured for channel Fax; not delivered"
     (attempt,) = await queue.repository.attempts(fax.id)
     assert (attempt.outcome, attempt.late) == (AttemptOutcome.SKIPPED, False)
-    assert life.meter.count(OTHER, AttemptOutcome.SKIPPED) == 1
+    assert process.meter.count(OTHER, AttemptOutcome.SKIPPED) == 1
     assert (await queue.repository.queue_counts()).undelivered == 1
-    assert await settled(queue, slack) == slack
+    assert await reloaded(queue, slack) == slack
 
 
-async def test_it_goes_to_the_dead_letters_where_the_operator_wants_that(
-    database: Database, queue: Queue
-) -> None:
+async def test_the_operator_can_choose_the_dead_letter_queue(database: Database, queue: Queue) -> None:
     fax = await queue.pending(channel="Fax")
-    await Life(database, queue.clock, "Slack", missing_notifier="dead").lasts(AFTER * 2)
-    found = await settled(queue, fax)
+    await SimulatedProcess(database, queue.clock, "Slack", missing_notifier="dead").run_for(AFTER * 2)
+    found = await reloaded(queue, fax)
     assert (found.status, found.error) == (NotificationStatus.DEAD, None)
     assert found.last_error == "no notifier configured for channel Fax; not delivered"
 
 
-async def test_what_no_process_has_a_notifier_for_is_announced_when_it_dies(
-    database: Database, queue: Queue
-) -> None:
+async def test_a_dead_letter_without_a_notifier_is_announced(database: Database, queue: Queue) -> None:
     await queue.pending(channel="Fax")
     rule = DeadLetterRule(Target("Slack", ""), timedelta(hours=1), {}, AllowedRecipients(()))
-    life = Life(database, queue.clock, "Slack", missing_notifier="dead", successors=rule.successors)
-    await life.lasts(2 * AFTER)
+    process = SimulatedProcess(
+        database, queue.clock, "Slack", missing_notifier="dead", successors=rule.successors
+    )
+    await process.run_for(2 * AFTER)
     (alert,) = (await queue.repository.list(NotificationFilter(type=DEAD_LETTERS))).items
     assert alert.message.startswith(
         "A notification over Fax has become a dead letter. Cause: channel was not configured."
@@ -121,48 +119,51 @@ async def test_what_no_process_has_a_notifier_for_is_announced_when_it_dies(
 
 async def test_a_read_only_process_settles_nothing(database: Database, queue: Queue) -> None:
     fax = await queue.pending(channel="Fax")
-    await Life(database, queue.clock, "Slack", settles=False).lasts(AFTER * 2)
-    assert await settled(queue, fax) == fax
+    await SimulatedProcess(database, queue.clock, "Slack", settles=False).run_for(AFTER * 2)
+    assert await reloaded(queue, fax) == fax
 
 
-async def test_a_notification_younger_than_that_waits(database: Database, queue: Queue) -> None:
+async def test_a_newer_notification_waits(database: Database, queue: Queue) -> None:
     old = await queue.pending(channel="Fax")
-    await Life(database, queue.clock, "Slack").lasts(AFTER / 2)
+    await SimulatedProcess(database, queue.clock, "Slack").run_for(AFTER / 2)
     young = await queue.pending(channel="Fax")
-    await Life(database, queue.clock, "Slack").lasts(AFTER / 2 + HEARTBEAT_INTERVAL)
-    assert (await settled(queue, old)).status is NotificationStatus.SENT
-    waiting = await settled(queue, young)
+    await SimulatedProcess(database, queue.clock, "Slack").run_for(AFTER / 2 + HEARTBEAT_INTERVAL)
+    assert (await reloaded(queue, old)).status is NotificationStatus.SENT
+    waiting = await reloaded(queue, young)
     assert (waiting.status, waiting.lease_owner) == (NotificationStatus.PENDING, None)
-    await Life(database, queue.clock, "Slack").lasts(AFTER / 2)
-    assert (await settled(queue, young)).status is NotificationStatus.SENT
+    await SimulatedProcess(database, queue.clock, "Slack").run_for(AFTER / 2)
+    assert (await reloaded(queue, young)).status is NotificationStatus.SENT
 
 
-async def test_what_a_live_process_has_is_never_settled(database: Database, queue: Queue) -> None:
+async def test_notifications_of_a_served_channel_are_never_settled(database: Database, queue: Queue) -> None:
     fax = await queue.pending(channel="Fax")
-    life, other = Life(database, queue.clock, "Slack"), Heartbeat("other", "host", "1.0", ("Fax",))
+    process, other = (
+        SimulatedProcess(database, queue.clock, "Slack"),
+        Heartbeat("other", "host", "1.0", ("Fax",)),
+    )
     for _ in range(10):
         await queue.repository.heartbeat(other)
-        await life.lasts(AFTER / 3)
-        life = Life(database, queue.clock, "Slack")
-    assert await settled(queue, fax) == fax
+        await process.run_for(AFTER / 3)
+        process = SimulatedProcess(database, queue.clock, "Slack")
+    assert await reloaded(queue, fax) == fax
 
 
-async def test_a_process_that_was_just_started_settles_nothing(database: Database, queue: Queue) -> None:
-    """After a night in which all were off, the first to start must not judge before the others have come."""
+async def test_a_newly_started_process_settles_nothing(database: Database, queue: Queue) -> None:
+    """After all were down for a night, the first to start must wait for the others to come up."""
     fax = await queue.pending(channel="Fax")
     queue.clock.advance(timedelta(days=1))
-    await Life(database, queue.clock, "Slack").lasts(AFTER - HEARTBEAT_INTERVAL)
-    assert await settled(queue, fax) == fax
+    await SimulatedProcess(database, queue.clock, "Slack").run_for(AFTER - HEARTBEAT_INTERVAL)
+    assert await reloaded(queue, fax) == fax
 
 
-async def test_a_machine_that_was_suspended_settles_nothing_when_it_wakes(
+async def test_a_machine_settles_nothing_when_it_resumes_from_suspend(
     database: Database, queue: Queue
 ) -> None:
     fax = await queue.pending(channel="Fax")
     await queue.repository.heartbeat(Heartbeat("here", "host", "1.0", ("Slack",)))
     queue.clock.advance(timedelta(hours=8))
-    await Life(database, queue.clock, "Slack").lasts(AFTER - HEARTBEAT_INTERVAL)
-    assert await settled(queue, fax) == fax
+    await SimulatedProcess(database, queue.clock, "Slack").run_for(AFTER - HEARTBEAT_INTERVAL)
+    assert await reloaded(queue, fax) == fax
 
 
 async def test_more_than_one_batch_is_settled(
@@ -171,14 +172,14 @@ async def test_more_than_one_batch_is_settled(
     monkeypatch.setattr("certctl_mcp.delivery.presence.BATCH", 3)
     for _ in range(7):
         await queue.pending(channel="Fax")
-    await Life(database, queue.clock, "Slack").lasts(AFTER * 2)
+    await SimulatedProcess(database, queue.clock, "Slack").run_for(AFTER * 2)
     assert (await queue.repository.queue_counts()).undelivered == 7
 
 
-async def test_it_is_registered_while_it_runs(database: Database, queue: Queue) -> None:
-    life = Life(database, queue.clock, "Slack")
+async def test_a_process_is_registered_while_it_runs(database: Database, queue: Queue) -> None:
+    process = SimulatedProcess(database, queue.clock, "Slack")
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(life.lasts, ALIVE_WITHIN * 3)
+        tasks.start_soon(process.run_for, ALIVE_WITHIN * 3)
         with anyio.fail_after(20):
             while queue.clock.now < NOON + ALIVE_WITHIN * 3:
                 await anyio.sleep(0.001)
@@ -189,21 +190,21 @@ async def test_it_is_registered_while_it_runs(database: Database, queue: Queue) 
 async def test_an_idle_process_writes_less_than_every_fifteen_seconds(
     database: Database, queue: Queue
 ) -> None:
-    lasts = timedelta(minutes=10)
+    duration = timedelta(minutes=10)
     commits: list[Connection] = []
     count = commits.append
     event.listen(Engine, "commit", count)
     try:
-        await Life(database, queue.clock, "Slack").lasts(lasts)
+        await SimulatedProcess(database, queue.clock, "Slack").run_for(duration)
     finally:
         event.remove(Engine, "commit", count)
-    assert 0 < len(commits) < lasts / timedelta(seconds=15)
+    assert 0 < len(commits) < duration / timedelta(seconds=15)
 
 
 @pytest.mark.sqlite
-async def test_a_database_that_can_t_be_written_only_delays_it(
+async def test_a_locked_database_only_delays_the_heartbeat(
     database: Database, queue: Queue, database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with locked(database_url):
-        await Life(database, queue.clock, "Slack").lasts(timedelta(seconds=1))
+        await SimulatedProcess(database, queue.clock, "Slack").run_for(timedelta(seconds=1))
     assert "can't say that it is alive" in caplog.text

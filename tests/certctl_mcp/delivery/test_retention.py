@@ -17,7 +17,7 @@ SETTINGS = RetentionSettings(sent=90 * DAY, dead=365 * DAY)
 
 
 class Store:
-    """Deletes the given numbers, one in each batch."""
+    """Pretends to delete the given numbers of notifications, one number a batch."""
 
     def __init__(self, *numbers: int) -> None:
         self.batches: list[Expiry] = []
@@ -36,7 +36,7 @@ class Store:
 
 
 class Sleeps:
-    """Ends the run after the given number of sleeps, and keeps how long they were."""
+    """Records each sleep, and ends the run after the given number of them."""
 
     def __init__(self, most: int) -> None:
         self.seconds: list[float] = []
@@ -52,7 +52,7 @@ def retention(store: Store, settings: RetentionSettings = SETTINGS, sleep: Sleep
     return Retention(store, settings, actor="worker-1", clock=SettableClock(), sleep=sleep or Sleeps(10))
 
 
-async def test_each_kind_has_a_period_of_its_own_and_the_undelivered_that_of_the_dead() -> None:
+async def test_each_kind_has_its_own_period_and_undelivered_shares_that_of_dead() -> None:
     store = Store()
     await retention(store).delete_expired()
     assert [(batch.kind, NOON - batch.before) for batch in store.batches] == [
@@ -62,7 +62,7 @@ async def test_each_kind_has_a_period_of_its_own_and_the_undelivered_that_of_the
     ]
 
 
-async def test_batches_follow_one_another_and_are_counted() -> None:
+async def test_all_batches_are_deleted_and_counted() -> None:
     store = Store(500, 20, 3)
     deleting = retention(store)
     assert await deleting.delete_expired() == {Retained.SENT: 520, Retained.DEAD: 3}
@@ -71,7 +71,7 @@ async def test_batches_follow_one_another_and_are_counted() -> None:
     assert deleting.deleted == {Retained.SENT: 520, Retained.DEAD: 3, Retained.UNDELIVERED: 0}
 
 
-async def test_between_batches_it_rests_so_that_others_can_write() -> None:
+async def test_batches_are_separated_by_pauses_for_other_writers() -> None:
     sleep = Sleeps(10)
     await retention(Store(500, 500, 0), sleep=sleep).delete_expired()
     assert len(sleep.seconds) == 2
@@ -82,7 +82,7 @@ async def run_until(sleep: Sleeps, store: Store, settings: RetentionSettings = S
         await retention(store, settings, sleep).run()
 
 
-async def test_it_runs_every_hour_and_first_a_minute_after_the_start() -> None:
+async def test_it_runs_hourly_and_first_a_minute_after_the_start() -> None:
     sleep = Sleeps(3)
     await run_until(sleep, store := Store())
     assert sleep.seconds == [FIRST_RUN_AFTER.total_seconds(), *[INTERVAL.total_seconds()] * 2]
@@ -90,9 +90,7 @@ async def test_it_runs_every_hour_and_first_a_minute_after_the_start() -> None:
 
 
 @pytest.mark.parametrize("error", [DatabaseBusyError("locked"), RuntimeError("a bug")])
-async def test_whatever_is_wrong_it_tries_again_an_hour_later(
-    error: Exception, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_any_error_is_retried_an_hour_later(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     store = Store()
     store.error = error
     with caplog.at_level(logging.WARNING):

@@ -1,4 +1,4 @@
-"""When the loop attempts what: in time that passes at once, or woken with an hour before it."""
+"""When the loop makes attempts: on a simulated clock, or woken from an hour's wait."""
 
 import asyncio
 import logging
@@ -27,12 +27,12 @@ def minutes_from_noon(notifier: Failing) -> list[float]:
 
 
 @pytest.fixture
-def deaf(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What others commit goes unnoticed."""
+def without_polling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commits of other processes go unnoticed."""
     monkeypatch.setattr("storage.engine.sqlite.data_version.POLL_INTERVAL", DAY)
 
 
-async def test_a_day_of_backoff_passes_in_a_test_without_waiting(database: Database, queue: Queue) -> None:
+async def test_retries_follow_the_backoff_over_a_day(database: Database, queue: Queue) -> None:
     notification = await queue.pending()
     notifier = Failing(queue.clock, DeliveryFailedError("HTTP 503"))
     time = PassingTime(queue.clock, DAY)
@@ -42,7 +42,7 @@ async def test_a_day_of_backoff_passes_in_a_test_without_waiting(database: Datab
     assert (dead.status, dead.retry_count) == (NotificationStatus.DEAD, 4)
 
 
-async def test_a_longer_policy_waits_an_hour_in_the_end(database: Database, queue: Queue) -> None:
+async def test_a_longer_policy_reaches_the_cap_of_an_hour(database: Database, queue: Queue) -> None:
     await queue.pending()
     notifier = Failing(queue.clock, DeliveryFailedError("HTTP 503"))
     time = PassingTime(queue.clock, DAY)
@@ -61,7 +61,7 @@ async def test_a_retry_is_made_when_it_is_due_and_not_at_the_next_interval(
     assert notifier.moments == [NOON + timedelta(minutes=7, seconds=1.25)]
 
 
-async def test_what_a_dead_worker_held_is_attempted_when_its_lease_ends(
+async def test_notifications_of_a_dead_worker_are_attempted_when_the_lease_ends(
     database: Database, queue: Queue
 ) -> None:
     await queue.claimed(lease=timedelta(seconds=40))
@@ -71,8 +71,8 @@ async def test_what_a_dead_worker_held_is_attempted_when_its_lease_ends(
     assert notifier.moments == [NOON + timedelta(seconds=40)]
 
 
-@pytest.mark.usefixtures("deaf")
-async def test_what_nothing_tells_of_is_found_after_the_interval(
+@pytest.mark.usefixtures("without_polling")
+async def test_unannounced_notifications_are_found_after_the_interval(
     database: Database, queue: Queue, database_path: Path
 ) -> None:
     notifier = Failing(queue.clock, DeliveryFailedError("HTTP 410", permanent=True))
@@ -87,8 +87,8 @@ async def test_what_nothing_tells_of_is_found_after_the_interval(
     assert notifier.moments == [NOON + timedelta(minutes=2)]
 
 
-@pytest.mark.usefixtures("deaf")
-async def test_what_this_process_accepts_wakes_it(database: Database, queue: Queue) -> None:
+@pytest.mark.usefixtures("without_polling")
+async def test_an_accept_in_this_process_wakes_the_loop(database: Database, queue: Queue) -> None:
     notifier = Delivering()
     async with running(retry_loop(database, {"Webhook": notifier})):
         for number in range(1, 4):
@@ -96,8 +96,8 @@ async def test_what_this_process_accepts_wakes_it(database: Database, queue: Que
             await notifier.receives(number)
 
 
-@pytest.mark.usefixtures("deaf")
-async def test_what_this_process_requeues_wakes_it(database: Database, queue: Queue) -> None:
+@pytest.mark.usefixtures("without_polling")
+async def test_a_requeue_in_this_process_wakes_the_loop(database: Database, queue: Queue) -> None:
     dead = await queue.dead()
     notifier = Delivering()
     async with running(retry_loop(database, {"Webhook": notifier})):
@@ -106,7 +106,7 @@ async def test_what_this_process_requeues_wakes_it(database: Database, queue: Qu
 
 
 @pytest.mark.both_databases
-async def test_what_another_process_accepts_wakes_it(
+async def test_an_accept_in_another_process_wakes_the_loop(
     database: Database, database_url: str, clock: SettableClock
 ) -> None:
     notifier = Delivering()
@@ -119,14 +119,14 @@ async def test_what_another_process_accepts_wakes_it(
 
 
 @pytest.mark.both_databases
-async def test_what_another_program_writes_wakes_it(database: Database, database_url: str) -> None:
+async def test_a_row_written_by_another_program_wakes_the_loop(database: Database, database_url: str) -> None:
     notifier = Delivering()
     async with running(retry_loop(database, {"Webhook": notifier})):
         insert_row(database_url, channel="Webhook")
         await notifier.receives()
 
 
-async def test_it_goes_on_when_the_database_can_be_used_again(
+async def test_the_loop_resumes_when_the_database_is_available_again(
     database_url: str, database_path: Path, clock: SettableClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     notifier = Delivering()
@@ -147,11 +147,11 @@ async def test_it_goes_on_when_the_database_can_be_used_again(
             async with running(retry_loop(database, {"Webhook": notifier}, wait=wait)):
                 await notifier.receives()
     assert pauses == [1, 2, 4, 8, 16, 30, 30]
-    told = [record for record in caplog.records if "locked by another process" in record.getMessage()]
-    assert [record.levelno for record in told] == [logging.WARNING] * 7
+    warnings = [record for record in caplog.records if "locked by another process" in record.getMessage()]
+    assert [record.levelno for record in warnings] == [logging.WARNING] * 7
 
 
-async def test_a_defect_in_a_sweep_does_not_end_it(
+async def test_an_unexpected_error_does_not_end_the_loop(
     database: Database, queue: Queue, caplog: pytest.LogCaptureFixture
 ) -> None:
     divisors = iter([0])

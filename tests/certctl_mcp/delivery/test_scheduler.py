@@ -1,4 +1,4 @@
-"""The scheduler's steps as a table: after these events, the loop does this."""
+"""A table of the scheduler's steps: the events so far, and what the loop does next."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -149,7 +149,7 @@ def test_without_a_free_slot_it_waits_for_one() -> None:
     assert scheduler.next_step(NOON, can_claim=True) == LOOK
 
 
-def test_while_it_is_never_quiet_it_looks_for_suspects_every_second() -> None:
+def test_a_busy_loop_looks_for_suspects_every_second() -> None:
     scheduler = Scheduler(INTERVAL)
     looked: list[float] = []
     for tenths in range(40):
@@ -165,7 +165,7 @@ def test_while_it_is_never_quiet_it_looks_for_suspects_every_second() -> None:
     assert looked == [1, 2, 3]
 
 
-def test_while_all_slots_are_taken_it_looks_for_suspects_every_second() -> None:
+def test_a_loop_without_free_slots_looks_for_suspects_every_second() -> None:
     scheduler = Scheduler(INTERVAL)
     looks(more=True)(scheduler)
     scheduler.news()
@@ -174,7 +174,7 @@ def test_while_all_slots_are_taken_it_looks_for_suspects_every_second() -> None:
 
 
 @pytest.mark.parametrize("set_back", [timedelta(days=365), timedelta(seconds=1)])
-def test_a_clock_that_is_set_back_does_not_lengthen_the_pause(set_back: timedelta) -> None:
+def test_a_clock_set_back_does_not_lengthen_the_pause(set_back: timedelta) -> None:
     scheduler = Scheduler(INTERVAL)
     looks(found=0)(scheduler)
     news(scheduler)
@@ -198,7 +198,9 @@ EVENTS: tuple[Event, ...] = (
 
 
 @given(st.lists(st.sampled_from(EVENTS), max_size=20), st.timedeltas(AT_ONCE, timedelta(days=1)))
-def test_whatever_happened_it_looks_again_within_the_interval(events: list[Event], passed: timedelta) -> None:
+def test_after_any_events_the_loop_looks_again_within_the_interval(
+    events: list[Event], passed: timedelta
+) -> None:
     scheduler = Scheduler(INTERVAL)
     for event in events:
         event(scheduler)
@@ -206,7 +208,7 @@ def test_whatever_happened_it_looks_again_within_the_interval(events: list[Event
     step = scheduler.next_step(now, can_claim=True)
     if isinstance(step, Wait):
         assert timedelta(0) < step.longest <= INTERVAL
-    # News is always followed by a look, if need be after one for suspects.
+    # News is always followed by a look, possibly after one for suspects.
     scheduler.news()
     if scheduler.next_step(now, can_claim=True) == LookForSuspects():
         scheduler.look_for_suspects_began()

@@ -1,4 +1,4 @@
-"""What is left of a loop that was told to stop? Nothing held, nothing unsaid."""
+"""A stopped loop leaves no lease held and no outcome unwritten."""
 
 import asyncio
 from contextlib import ExitStack
@@ -31,17 +31,19 @@ async def test_a_stopped_loop_claims_nothing_more(database: Database, queue: Que
     assert await queue.repository.get(notification.id) == notification
 
 
-async def test_attempts_in_flight_end_within_the_grace_time(database: Database, queue: Queue) -> None:
+async def test_attempts_in_flight_can_finish_within_the_grace_period(
+    database: Database, queue: Queue
+) -> None:
     hanging = Hanging()
     notification = await queue.pending()
     async with running(retry_loop(database, {"Webhook": hanging})):
         await hanging.receives()
-        # It is only released when leaving waits for it.
+        # Runs once the loop's exit waits for the attempt.
         asyncio.get_running_loop().call_soon(hanging.release)
     assert (await queue.repository.get(notification.id)).delivered
 
 
-async def test_after_the_grace_time_an_attempt_is_broken_off_and_due_again(
+async def test_after_the_grace_period_an_attempt_is_interrupted_and_due_again(
     database: Database, queue: Queue
 ) -> None:
     hanging = Hanging()
@@ -58,7 +60,7 @@ async def test_after_the_grace_time_an_attempt_is_broken_off_and_due_again(
     assert again.notification.id == before.id
 
 
-async def test_what_was_claimed_and_not_begun_is_given_back(database: Database, queue: Queue) -> None:
+async def test_claims_without_an_attempt_are_released(database: Database, queue: Queue) -> None:
     async def stop(_: Notification) -> None:
         loop.stop()
 
@@ -75,7 +77,7 @@ async def test_what_was_claimed_and_not_begun_is_given_back(database: Database, 
         assert await queue.repository.attempts(claim.notification.id) == ()
 
 
-async def test_what_a_claim_on_its_way_takes_is_given_back_too(
+async def test_claims_of_a_pending_query_are_released_too(
     database: Database, queue: Queue, database_path: Path
 ) -> None:
     notifier = Delivering()
@@ -94,7 +96,7 @@ async def test_what_a_claim_on_its_way_takes_is_given_back_too(
     assert notifier.received == []
 
 
-async def test_an_answer_not_yet_written_is_written_at_the_end(
+async def test_a_pending_outcome_is_written_at_exit(
     database_url: str, database_path: Path, clock: SettableClock
 ) -> None:
     async with Database.open(database_url, clock=clock, busy_timeout=timedelta(0)) as database:
@@ -120,7 +122,7 @@ async def test_an_answer_not_yet_written_is_written_at_the_end(
         assert (attempt.outcome, attempt.late) == (AttemptOutcome.SENT, False)
 
 
-async def test_completion_is_waited_for_only_so_long(database: Database, queue: Queue) -> None:
+async def test_waiting_for_completion_has_a_limit(database: Database, queue: Queue) -> None:
     hanging = Hanging()
     await queue.pending()
     loop: RetryLoop = retry_loop(database, {"Webhook": hanging})

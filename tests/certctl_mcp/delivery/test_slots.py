@@ -1,4 +1,4 @@
-"""The slot rule over its domain: any limits, any channels, any order of starts and ends."""
+"""The slot rule for any limits, any channels and any order of starts and ends."""
 
 from collections import Counter
 from itertools import count
@@ -26,7 +26,7 @@ def names(number: int) -> list[str]:
 
 
 def saturate(slots: Slots, channels: list[str], backlog: int = MANY) -> Counter[str]:
-    """Claim and start for these channels until no more can start; what is in flight then."""
+    """Claim and start attempts until no more can start; returns the number in flight for each channel."""
     in_flight: Counter[str] = Counter()
     for _ in range(MANY):
         _, room = slots.claimable(MANY)
@@ -44,7 +44,7 @@ def saturate(slots: Slots, channels: list[str], backlog: int = MANY) -> Counter[
     ("hanging", "each", "left"),
     [(1, {10}, 10), (2, {10}, 10), (3, {10}, 10), (4, {10}, 5), (5, {8, 9}, 5), (9, {5}, 3), (49, {1}, 1)],
 )
-def test_hanging_channels_leave_slots_to_one_that_works(hanging: int, each: set[int], left: int) -> None:
+def test_hanging_channels_leave_slots_for_a_working_one(hanging: int, each: set[int], left: int) -> None:
     channels = names(hanging + 1)
     slots = Slots(50, Room(10), channels)
     assert set(saturate(slots, channels[:-1]).values()) == each
@@ -58,12 +58,12 @@ def test_with_more_channels_than_slots_each_has_one() -> None:
     assert saturate(slots, channels) == Counter(channels[-1:])
 
 
-def test_one_busy_channel_has_all_that_its_limit_allows() -> None:
+def test_a_single_busy_channel_can_use_its_whole_limit() -> None:
     channels = names(10)
     assert saturate(Slots(50, Room(10), channels), channels[:1]) == {channels[0]: 10}
 
 
-def test_the_only_channel_has_all_that_the_process_allows() -> None:
+def test_the_only_channel_can_use_all_slots() -> None:
     (channel,) = names(1)
     assert saturate(Slots(50, Room(50), [channel]), [channel]) == {channel: 50}
     assert saturate(Slots(50, Room(10), [channel]), [channel]) == {channel: 10}
@@ -75,7 +75,7 @@ def test_the_only_channel_has_all_that_the_process_allows() -> None:
     free=st.integers(0, 1000),
     idle_others=st.integers(0, 1000),
 )
-def test_as_many_can_start_as_could_one_after_the_other(
+def test_starting_several_at_once_allows_as_many_as_one_by_one(
     in_flight: int, limit: int, free: int, idle_others: int
 ) -> None:
     started = 0
@@ -89,7 +89,7 @@ def test_as_many_can_start_as_could_one_after_the_other(
     limits=st.lists(st.integers(1, 12), min_size=1, max_size=70),
     events=st.lists(st.tuples(st.booleans(), st.integers(0, 69), st.integers(1, 30)), max_size=60),
 )
-def test_an_idle_channel_can_always_start_and_no_limit_is_passed(
+def test_an_idle_channel_can_always_start_and_no_limit_is_exceeded(
     limit: int, limits: list[int], events: list[tuple[bool, int, int]]
 ) -> None:
     channels = names(len(limits))
@@ -131,5 +131,5 @@ def test_one_claim_has_room_for_every_channel_that_can_start(
     assert wanted <= at_most
     for channel in channels:
         if room.of(channel):
-            # Even if everything in the other channels is older, this one gets something.
+            # This channel gets something even if everything in the others is older.
             assert sum(room.of(other) for other in channels if other != channel) < wanted

@@ -16,7 +16,7 @@ from storage.operations.claim_request import ClaimRequest, Claims
 from storage.repository import NotificationRepository
 from tests.builders import Queue, SettableClock, new_notification
 from tests.certctl_mcp.sending import Delivering, Failing, Hanging, retry_loop, running
-from tests.reliability.progress import until
+from tests.reliability.waiting import wait_until
 from tests.storage.foreign import locked
 
 pytestmark = pytest.mark.both_databases
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.both_databases
 AT_ONCE = timedelta(milliseconds=500)
 
 
-async def test_a_sweep_tells_what_came_of_its_attempts(database: Database, queue: Queue) -> None:
+async def test_a_sweep_reports_its_outcomes(database: Database, queue: Queue) -> None:
     notifiers = {
         "Slack": Delivering(),
         "Teams": Failing(queue.clock, DeliveryFailedError("HTTP 503")),
@@ -39,14 +39,14 @@ async def test_a_sweep_tells_what_came_of_its_attempts(database: Database, queue
     assert report == SweepReport(sent=1, failed=2, dead=3, still_under_way=0)
 
 
-async def test_a_sweep_with_nothing_due_tells_so(database: Database, queue: Queue) -> None:
+async def test_a_sweep_with_nothing_due_reports_zeros(database: Database, queue: Queue) -> None:
     await queue.failed()
     loop = retry_loop(database, {})
     async with loop:
         assert await loop.sweep() == SweepReport(sent=0, failed=0, dead=0, still_under_way=0)
 
 
-async def test_a_sweep_attempts_a_thousand_at_most(database: Database, queue: Queue) -> None:
+async def test_a_sweep_attempts_at_most_a_thousand(database: Database, queue: Queue) -> None:
     more = SWEEP_LIMIT + 3
     await asyncio.gather(*(queue.repository.accept(new_notification()) for _ in range(more)))
     loop = retry_loop(database, {"Webhook": Delivering()})
@@ -54,7 +54,7 @@ async def test_a_sweep_attempts_a_thousand_at_most(database: Database, queue: Qu
         assert [(await loop.sweep()).sent for _ in range(3)] == [1000, 3, 0]
 
 
-async def test_a_sweep_counts_suspects_like_all_others(database: Database, queue: Queue) -> None:
+async def test_a_sweep_counts_suspects_too(database: Database, queue: Queue) -> None:
     for _ in range(2):
         await queue.abandoned(times=3)
     await queue.pending()
@@ -63,7 +63,7 @@ async def test_a_sweep_counts_suspects_like_all_others(database: Database, queue
         assert [(await loop.sweep(limit=1)).sent for _ in range(4)] == [1, 1, 1, 0]
 
 
-async def test_a_sweep_beside_the_loop_counts_what_the_loop_had_begun(
+async def test_a_sweep_during_the_loop_counts_attempts_already_in_flight(
     database: Database, queue: Queue
 ) -> None:
     hanging = Hanging()
@@ -77,8 +77,8 @@ async def test_a_sweep_beside_the_loop_counts_what_the_loop_had_begun(
         assert (await sweep).sent == 2
 
 
-class SlowToFindSuspects(NotificationRepository):
-    """Lets the test do something while it looks for suspects."""
+class SlowSuspectClaims(NotificationRepository):
+    """Runs a callback during each claim of suspects."""
 
     def __init__(self, database: Database, meanwhile: Callable[[], Awaitable[None]]) -> None:
         super().__init__(database)
@@ -90,7 +90,7 @@ class SlowToFindSuspects(NotificationRepository):
         return await super().claim(request)
 
 
-async def test_a_sweep_goes_on_when_the_last_attempt_ends_while_it_looks_for_suspects(
+async def test_a_sweep_continues_if_the_last_attempt_ends_during_the_claim_of_suspects(
     database: Database, queue: Queue
 ) -> None:
     hanging = Hanging()
@@ -101,17 +101,19 @@ async def test_a_sweep_goes_on_when_the_last_attempt_ends_while_it_looks_for_sus
 
     async def end_the_attempt() -> None:
         hanging.release()
-        await until(database, sent)
+        await wait_until(database, sent)
 
-    slow = SlowToFindSuspects(database, end_the_attempt)
-    # The other channel has a slot, so that there is something to look for.
+    slow = SlowSuspectClaims(database, end_the_attempt)
+    # The other channel has a free slot, so that there is a claim of suspects.
     notifiers = {"Webhook": hanging, "Slack": Delivering()}
     async with running(retry_loop(database, notifiers, channel_limit=1, queue=slow)) as loop:
         await hanging.receives()
         assert (await loop.sweep()).sent == 3
 
 
-async def test_a_sweep_waits_for_what_hangs_only_so_long(database: Database, queue: Queue) -> None:
+async def test_a_sweep_waits_for_hanging_attempts_only_up_to_its_limit(
+    database: Database, queue: Queue
+) -> None:
     hanging = Hanging()
     await queue.pending(channel="Slack")
     await queue.pending(channel="Teams")
@@ -123,7 +125,7 @@ async def test_a_sweep_waits_for_what_hangs_only_so_long(database: Database, que
     assert (await queue.repository.count_by_status())[NotificationStatus.SENT] == 2
 
 
-async def test_sweeps_don_t_overlap(database: Database, queue: Queue) -> None:
+async def test_sweeps_do_not_overlap(database: Database, queue: Queue) -> None:
     hanging = Hanging()
     for _ in range(2):
         await queue.pending()
@@ -139,7 +141,7 @@ async def test_sweeps_don_t_overlap(database: Database, queue: Queue) -> None:
         assert (await loop.sweep()).sent == 1
 
 
-async def test_when_nothing_can_be_claimed_nothing_is_sent(
+async def test_nothing_is_sent_while_nothing_can_be_claimed(
     database_url: str, database_path: Path, clock: SettableClock
 ) -> None:
     notifier = Delivering()
@@ -153,7 +155,7 @@ async def test_when_nothing_can_be_claimed_nothing_is_sent(
             assert (await loop.sweep()).sent == 1
 
 
-async def test_a_sweep_cancelled_in_the_middle_of_its_claim_leaves_nothing_held(
+async def test_a_sweep_cancelled_during_its_claim_leaves_no_lease(
     database: Database, queue: Queue, database_path: Path
 ) -> None:
     notifier = Delivering()

@@ -1,4 +1,4 @@
-"""A certificate authority of the operator's own, with certificates for a server and for a client."""
+"""A private certificate authority, with certificates for a server and a client."""
 
 import ssl
 from pathlib import Path
@@ -21,11 +21,11 @@ class Authority:
         Path(self.client_cert_alone).write_bytes(b"".join(pem.bytes() for pem in client.cert_chain_pems))
         client.private_key_pem.write_to_path(self.client_key)
 
-    def server(self, *, asks_client: bool = False) -> ssl.SSLContext:
-        """`asks_client`: only clients with a certificate of the authority may connect."""
+    def server(self, *, client_certificate: bool = False) -> ssl.SSLContext:
+        """`client_certificate`: require a client certificate from the authority."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
-        if asks_client:
+        if client_certificate:
             context.verify_mode = ssl.CERT_REQUIRED
             context.load_verify_locations(self.ca_file)
         return context

@@ -29,7 +29,7 @@ async def client(clock: SettableClock) -> AsyncIterator[HttpClient]:
 
 @pytest.fixture
 def closed_port() -> int:
-    """A port on loopback that nobody listens on."""
+    """A loopback port with no listener."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]

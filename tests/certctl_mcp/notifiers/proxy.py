@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 class Proxy:
     url: str = ""
     refuses: int | None = None
-    """The status to answer instead."""
+    """The status to respond with instead of forwarding."""
     requests: list[str] = field(default_factory=list)
-    """First lines."""
+    """The request lines received."""
     heads: list[str] = field(default_factory=list)
 
     @property

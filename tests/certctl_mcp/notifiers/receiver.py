@@ -1,4 +1,4 @@
-"""An HTTP receiver on loopback that records what it gets and answers as it is told."""
+"""An HTTP receiver on loopback that records requests and returns the configured response."""
 
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -25,7 +25,7 @@ class Received:
 
 @dataclass
 class Receiver:
-    """Answers every request with `status`, `headers` and `body`, or repeats the request in the body."""
+    """Responds to every request with `status`, `headers` and `body`, or repeats the request in the body."""
 
     url: str = ""
     status: int = 200

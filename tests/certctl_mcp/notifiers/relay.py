@@ -1,4 +1,4 @@
-"""A real SMTP relay on loopback, which keeps the mails it takes and refuses what it is told to."""
+"""A real SMTP relay on loopback, which records accepted messages and refuses what the test configures."""
 
 import asyncio
 import ssl
@@ -17,8 +17,8 @@ USERNAME, PASSWORD = "ada", "correct-horse"
 
 
 @dataclass(frozen=True)
-class Taken:
-    """One mail, with the envelope it came in."""
+class Accepted:
+    """One accepted message with its envelope."""
 
     sender: str
     recipients: tuple[str, ...]
@@ -30,17 +30,17 @@ class Taken:
 
 @dataclass
 class Relay:
-    """Answers each step with the reply set for it, where there is one, instead of taking it."""
+    """Accepts each step of the dialogue unless a reply is set for it."""
 
     address: tuple[str, int] = ("", 0)
     greeting_seconds: float = 0
-    """How long it takes to greet."""
+    """Delay before the greeting."""
     sender_reply: str = ""
     recipient_replies: dict[str, str] = field(default_factory=dict)
     data_reply: str = ""
     data_seconds: float = 0
-    """How long it thinks about a mail."""
-    taken: list[Taken] = field(default_factory=list)
+    """Delay before the reply to a message."""
+    taken: list[Accepted] = field(default_factory=list)
     sessions: int = 0
 
     @property
@@ -48,13 +48,13 @@ class Relay:
         return f"{self.address[0]}:{self.address[1]}"
 
     @property
-    def only(self) -> Taken:
+    def only(self) -> Accepted:
         (taken,) = self.taken
         return taken
 
 
 class _Session(SMTP):
-    """Greets when it is time to."""
+    """Delays the greeting."""
 
     relay: Relay
 
@@ -64,7 +64,7 @@ class _Session(SMTP):
 
 
 class _Steps:
-    """The handler, apart from `Relay`: aiosmtpd reads every attribute of one."""
+    """The handler. Separate from `Relay`, because aiosmtpd reads every attribute of its handler."""
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
@@ -94,7 +94,7 @@ class _Steps:
         assert isinstance(mail, EmailMessage)
         transport = server.transport
         assert transport is not None
-        taken = Taken(
+        taken = Accepted(
             str(envelope.mail_from),
             tuple(envelope.rcpt_tos),
             mail,
@@ -129,7 +129,7 @@ async def relaying(
     def session() -> SMTP:
         relay.sessions += 1
         with warnings.catch_warnings():
-            # aiosmtpd does not count TLS from the first byte as TLS, and warns of a login without it.
+            # aiosmtpd doesn't recognize TLS from the first byte, and would warn of a login without TLS.
             warnings.simplefilter("ignore")
             made = _Session(
                 _Steps(relay),

@@ -1,4 +1,4 @@
-"""A server on loopback that says byte for byte what a test wants, also what no protocol allows."""
+"""A loopback server that sends exactly the bytes a test wants, including those no protocol allows."""
 
 import asyncio
 import ssl
@@ -13,7 +13,7 @@ FOREVER = 60.0
 
 @asynccontextmanager
 async def serving(conversation: Conversation, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
-    """The address of a server that does as `conversation` does on every connection."""
+    """The address of a server that runs `conversation` on every connection."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

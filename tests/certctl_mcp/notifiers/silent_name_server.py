@@ -1,4 +1,4 @@
-"""A host whose name server never answers: a network namespace, and a thread that lives in it."""
+"""A host whose name server never responds: a thread in a network namespace of its own."""
 
 import ctypes
 import os
@@ -20,21 +20,21 @@ nameserver 127.0.0.1
 search default.svc.cluster.local svc.cluster.local cluster.local
 options ndots:5
 """
-"""As in a Kubernetes pod: every name is looked up in each of the domains first."""
+"""As in a Kubernetes pod, every name is first looked up in each of the search domains."""
 
 
 class NoNamespaceError(Exception):
-    """None can be made here; the message says why."""
+    """Namespaces aren't available; the message says why."""
 
 
 def on_host_with_silent_name_server(directory: Path, act: Callable[[], Result]) -> Result:
-    """The result of `act`, run on such a host. `directory` is for its files.
+    """Run `act` on such a host and return its result. `directory` is for its files.
 
     Raises: NoNamespaceError.
     """
 
     def within() -> Result:
-        # The namespaces belong to this thread and to those that it starts, and end with them.
+        # The namespaces belong to this thread and those it starts, and end with them.
         try:
             _enter(directory)
         except (OSError, subprocess.CalledProcessError) as error:

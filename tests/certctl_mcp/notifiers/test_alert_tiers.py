@@ -1,4 +1,4 @@
-"""A warning of certctl's says for which threshold it is, and so how severe it is."""
+"""The threshold named in certctl's expiration warnings decides their severity."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def warning(threshold: object, **fields: Any) -> Notification:
         ("soon", "error", "P2"),
     ],
 )
-def test_the_threshold_decides_and_the_channel_for_others(
+def test_the_threshold_decides_the_severity_and_other_types_use_the_channel_setting(
     client: HttpClient, threshold: object, severity: str, priority: str
 ) -> None:
     pagerduty = PagerDutyDestination.model_validate({"routing_key": "k", "severity": "error"})
@@ -50,13 +50,13 @@ def test_the_threshold_decides_and_the_channel_for_others(
         (notification(), None),
     ],
 )
-def test_only_a_warning_has_a_threshold_and_the_last_one_counts(
+def test_only_warnings_have_a_threshold_and_the_last_one_in_the_text_counts(
     sent: Notification, threshold: int | None
 ) -> None:
     assert threshold_of(sent) == threshold
 
 
-async def test_a_policy_goes_before_certctls_own_table_and_the_settings_before_both(
+async def test_settings_override_the_policy_which_overrides_the_default_table(
     client: HttpClient, receiver: Receiver
 ) -> None:
     async def tier(notification: Notification, threshold: int) -> AlertTier | None:

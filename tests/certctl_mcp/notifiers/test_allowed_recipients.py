@@ -1,4 +1,4 @@
-"""Whom mail may go to: patterns bind everyone; without any, an assistant writes to the sender's domain."""
+"""Allowed email recipients: patterns bind everyone; without any, assistants can use the sender's domain."""
 
 import pytest
 
@@ -34,7 +34,9 @@ def channels(patterns: str) -> tuple[Channel, ...]:
         ("*@example.org", "not an address", True, True),
     ],
 )
-def test_whom_mail_may_go_to(patterns: str, recipient: str, anyone: bool, assistant: bool) -> None:
+def test_email_goes_only_to_allowed_recipients(
+    patterns: str, recipient: str, anyone: bool, assistant: bool
+) -> None:
     allowed = AllowedRecipients(channels(patterns))
     for by_assistant, passes in ((False, anyone), (True, assistant)):
         if passes:
@@ -45,5 +47,5 @@ def test_whom_mail_may_go_to(patterns: str, recipient: str, anyone: bool, assist
         assert "evil" not in str(caught.value)
 
 
-def test_other_channels_take_any_recipient() -> None:
+def test_other_channels_accept_any_recipient() -> None:
     AllowedRecipients(channels("*@example.org")).check("Slack", "eve@evil.example", assistant=True)

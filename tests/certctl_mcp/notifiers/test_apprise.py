@@ -1,5 +1,5 @@
 # mypy: disable-error-code="no-untyped-call,override,assignment,misc"
-"""Apprise, with services of the test's own and a real receiver."""
+"""Apprise, with services defined by the tests and a real receiver."""
 
 import asyncio
 import io
@@ -21,15 +21,15 @@ from apprise.manager_plugins import NotificationManager
 from certctl_mcp.config.destinations import AppriseDestination
 from certctl_mcp.notifiers.apprise import AppriseNotifier
 from tests.builders import notification
-from tests.certctl_mcp.notifiers.failing import assert_leaks_no_secret, failure_of
+from tests.certctl_mcp.notifiers.failure_checks import assert_leaks_no_secret, failure_of
 from tests.certctl_mcp.notifiers.receiver import Receiver, serve
 
-# Apprise imports it on the Pythons that still have it.
+# Apprise imports it on Python versions that still have it.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 
 
 def service(scheme: str) -> Callable[[Callable[[dict[str, str]], bool]], None]:
-    """Make Apprise know a service of the test's own, which is given the parts of its URL."""
+    """Register a service with Apprise, whose function receives the parts of the URL."""
 
     def register(deliver: Callable[[dict[str, str]], bool]) -> None:
         def called(body: str, title: str, notify_type: str, meta: dict[str, str], **kwargs: Any) -> bool:
@@ -42,7 +42,7 @@ def service(scheme: str) -> Callable[[Callable[[dict[str, str]], bool]], None]:
 
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
-    """What a program's handler writes at level debug."""
+    """The output of a program's log handler at level debug."""
     root, written = logging.getLogger(), io.StringIO()
     handler, level = logging.StreamHandler(written), root.level
     root.addHandler(handler)
@@ -63,7 +63,7 @@ async def test_title_and_text_arrive_and_the_text_names_the_notification(receive
     assert receiver.only.json["message"] == "<b>*x*</b>\n\nNotification: notif-17"
 
 
-async def test_a_failure_says_what_apprise_says(receiver: Receiver) -> None:
+async def test_a_failure_contains_the_message_of_apprise(receiver: Receiver) -> None:
     receiver.status = 503
     failure = await failure_of(notifier(receiver))
     assert str(failure).startswith("Apprise could not deliver: ")
@@ -71,7 +71,7 @@ async def test_a_failure_says_what_apprise_says(receiver: Receiver) -> None:
     assert not failure.permanent
 
 
-async def test_failures_of_sends_at_the_same_time_are_not_mixed_up(receiver: Receiver) -> None:
+async def test_failures_of_concurrent_sends_are_not_mixed_up(receiver: Receiver) -> None:
     async with serve() as other:
         receiver.status, other.status = 503, 404
         ours, theirs = await asyncio.gather(failure_of(notifier(receiver)), failure_of(notifier(other)))
@@ -88,7 +88,7 @@ async def test_no_redirect_is_followed(receiver: Receiver) -> None:
         assert other.received == []
 
 
-async def test_a_send_that_is_cancelled_ends_when_the_request_under_way_does() -> None:
+async def test_a_cancelled_send_ends_with_its_current_request() -> None:
     requested, answered = threading.Event(), threading.Event()
     finished: list[bool] = []
 
@@ -110,7 +110,7 @@ async def test_a_send_that_is_cancelled_ends_when_the_request_under_way_does() -
 @pytest.mark.parametrize(
     "url", ["nosuchservice://correct-horse", "discord://correct-horse", "tgram://correct-horse/1"]
 )
-def test_a_url_apprise_can_not_use_is_refused_without_showing_it(url: str, log: io.StringIO) -> None:
+def test_an_unusable_url_is_refused_without_showing_it(url: str, log: io.StringIO) -> None:
     with pytest.raises(ValueError, match="Apprise can't use the URL") as caught:
         AppriseNotifier(AppriseDestination.model_validate({"url": url}))
     assert "correct-horse" not in str(caught.value) + log.getvalue()
@@ -128,7 +128,7 @@ async def test_no_secret_leaks() -> None:
 
 
 class Rooms(apprise.NotifyBase):
-    """A service with several rooms in one URL, of which some may be closed."""
+    """A service with several rooms in one URL, some of which may be closed."""
 
     service_name = "rooms"
     secure_protocol = "rooms"
@@ -187,7 +187,7 @@ async def test_a_long_message_is_split_unless_the_url_says_otherwise(rooms: type
     assert len(rooms.heard) == 1
 
 
-async def test_a_later_attempt_goes_to_the_rooms_that_were_missed(rooms: type[Rooms]) -> None:
+async def test_a_retry_goes_only_to_the_rooms_that_were_missed(rooms: type[Rooms]) -> None:
     chat, sent = in_rooms(), notification()
     rooms.closed = {"b"}
     failure = await failure_of(chat, sent)
@@ -197,7 +197,9 @@ async def test_a_later_attempt_goes_to_the_rooms_that_were_missed(rooms: type[Ro
     assert [room for room, _ in rooms.heard] == ["a", "c", "b"]
 
 
-async def test_no_room_is_begun_without_time_and_none_hears_twice(rooms: type[Rooms]) -> None:
+async def test_no_room_is_started_without_time_left_and_none_gets_the_message_twice(
+    rooms: type[Rooms],
+) -> None:
     rooms.seconds = 0.1
     chat = in_rooms("rooms://host/a/b/c/d", send_timeout=timedelta(seconds=0.15))
     sent = notification()
@@ -206,14 +208,14 @@ async def test_no_room_is_begun_without_time_and_none_hears_twice(rooms: type[Ro
     assert [room for room, _ in rooms.heard] == ["a", "b", "c", "d"]
 
 
-async def test_what_a_thread_delivers_after_it_was_cancelled_counts(rooms: type[Rooms]) -> None:
+async def test_a_delivery_by_a_cancelled_thread_counts(rooms: type[Rooms]) -> None:
     rooms.seconds = 0.1
     async with asyncio.timeout(0.02):
         await in_rooms("rooms://host/a").send(notification())
     assert len(rooms.heard) == 1
 
 
-async def test_no_token_is_in_a_debug_log(receiver: Receiver, log: io.StringIO) -> None:
+async def test_debug_logs_contain_no_token(receiver: Receiver, log: io.StringIO) -> None:
     receiver.status = 500
     await failure_of(notifier(receiver, "correct-horse-battery"))
     # The receiver's own access log is in this process too.

@@ -1,4 +1,4 @@
-"""What goes out over every channel: within the provider's limits, every cut marked, with its link."""
+"""Message content on every channel: within the provider's limits, with truncation marked and a link."""
 
 import json
 from typing import Any
@@ -22,7 +22,7 @@ HARD_TO_ENCODE = ["x", "&", "<", '"', "\\", "\n", "\x01", "ü", "\U0001f512", "\
 async def received(
     receiver: Receiver, channel: str, sent: Notification, public_url: str | None = None, **settings: Any
 ) -> Received:
-    """The request that the notification becomes."""
+    """The request sent for the notification."""
     templates = settings.pop("templates", {})
     destination = HTTP_CHANNELS[channel](receiver.url) | settings
     configured = Channel.model_validate(
@@ -37,12 +37,12 @@ async def received(
 
 
 def size_at_provider(channel: str, body: bytes) -> tuple[int, int]:
-    """What the provider measures, and its limit."""
+    """The size as the provider measures it, and its limit."""
     match channel:
         case "slack":
             return len(json.loads(body)["text"]), 40_000
         case "teams":
-            # The flow encodes the card once more.
+            # The flow encodes the card again.
             return len(json.dumps(body.decode(), ensure_ascii=False).encode()), 28 * 1024
         case "pagerduty":
             return len(body), 512 * 1024
@@ -52,7 +52,7 @@ def size_at_provider(channel: str, body: bytes) -> tuple[int, int]:
 
 @pytest.mark.parametrize("channel", BOUNDED)
 @pytest.mark.parametrize("character", HARD_TO_ENCODE)
-async def test_a_finished_body_is_within_the_providers_limit_and_says_what_was_cut(
+async def test_a_body_is_within_the_limit_of_the_provider_and_marks_truncation(
     receiver: Receiver, channel: str, character: str
 ) -> None:
     for length in (7_100, 12_288, 40_000, 200_000, 600_000):
@@ -70,7 +70,7 @@ async def test_a_finished_body_is_within_the_providers_limit_and_says_what_was_c
 
 
 @pytest.mark.parametrize("channel", BOUNDED)
-async def test_a_long_name_is_cut_with_a_mark(receiver: Receiver, channel: str) -> None:
+async def test_a_long_name_is_truncated_with_a_mark(receiver: Receiver, channel: str) -> None:
     sent = notification(certificate_id="c" * 100_000, recipient="r" * 100_000)
     body = (await received(receiver, channel, sent)).body
     assert size_at_provider(channel, body)[0] <= size_at_provider(channel, body)[1]
@@ -86,7 +86,7 @@ async def test_a_public_url_links_to_the_notification(receiver: Receiver, channe
     assert "alerts.example.com" not in (await received(receiver, channel, sent)).body.decode()
 
 
-async def test_mails_have_subjects_that_tell_them_apart_and_the_link() -> None:
+async def test_emails_have_distinct_subjects_and_the_link() -> None:
     async with relaying() as relay:
         host, port = relay.address
         destination = {
@@ -121,7 +121,7 @@ async def test_mails_have_subjects_that_tell_them_apart_and_the_link() -> None:
         ("RenewalSuccess", {"types": {"RenewalSuccess": {"action": "trigger"}}}, "trigger", "warning"),
     ],
 )
-async def test_what_a_type_does_at_pagerduty(
+async def test_each_type_maps_to_a_pagerduty_action(
     receiver: Receiver, type_: str, settings: dict[str, Any], action: str, severity: str | None
 ) -> None:
     event = (await received(receiver, "pagerduty", notification(type=type_), **settings)).json
@@ -129,7 +129,7 @@ async def test_what_a_type_does_at_pagerduty(
     assert event.get("payload", {}).get("severity") == severity
 
 
-async def test_with_one_incident_a_certificate_a_success_resolves_what_the_warning_opened(
+async def test_with_one_incident_for_each_certificate_a_success_resolves_the_warning(
     receiver: Receiver,
 ) -> None:
     for certificate in ("mc-api", "mc/<api>"):
@@ -145,14 +145,14 @@ async def test_with_one_incident_a_certificate_a_success_resolves_what_the_warni
         assert closed == f"/{alias}/close?identifierType=alias"
 
 
-async def test_without_it_every_notification_has_an_incident_of_its_own(receiver: Receiver) -> None:
+async def test_by_default_every_notification_has_its_own_incident(receiver: Receiver) -> None:
     sent = notification(id="notif-17", certificate_id="mc-api")
     assert (await received(receiver, "pagerduty", sent)).json["dedup_key"] == "notif-17"
     assert (await received(receiver, "opsgenie", sent)).json["alias"] == "notif-17"
 
 
 @pytest.mark.parametrize("channel", sorted(HTTP_CHANNELS))
-async def test_templates_give_title_and_text_by_type(receiver: Receiver, channel: str) -> None:
+async def test_templates_set_title_and_text_by_type(receiver: Receiver, channel: str) -> None:
     templates = {
         "ExpirationWarning": {
             "subject": "$$ $type for $certificate_id",
@@ -172,7 +172,7 @@ async def test_templates_give_title_and_text_by_type(receiver: Receiver, channel
 
 
 @pytest.mark.parametrize("template", ["$unknown", "${type", "100 $"])
-def test_a_template_with_a_mistake_stops_the_start(tmp_path: Any, template: str) -> None:
+def test_an_invalid_template_is_an_error_at_startup(tmp_path: Any, template: str) -> None:
     file = tmp_path / "settings.toml"
     file.write_text(
         '[channels.Slack]\nwebhook_url = "https://a.example"\n'
@@ -183,7 +183,7 @@ def test_a_template_with_a_mistake_stops_the_start(tmp_path: Any, template: str)
 
 
 @pytest.mark.parametrize("channel", sorted(HTTP_CHANNELS))
-async def test_a_preview_shows_what_would_go_out_and_sends_nothing(receiver: Receiver, channel: str) -> None:
+async def test_a_preview_shows_the_message_and_sends_nothing(receiver: Receiver, channel: str) -> None:
     destination = HTTP_CHANNELS[channel](receiver.url)
     configured = Channel.model_validate(
         {

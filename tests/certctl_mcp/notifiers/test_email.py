@@ -1,4 +1,4 @@
-"""Mails are sent to a real SMTP server."""
+"""Email delivery to a real SMTP server."""
 
 import asyncio
 import ssl
@@ -17,7 +17,7 @@ from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.services.diagnosis.classifying import classify
 from storage.models import Notification
 from tests.builders import NOON, SettableClock, notification
-from tests.certctl_mcp.notifiers.failing import failure_of
+from tests.certctl_mcp.notifiers.failure_checks import failure_of
 from tests.certctl_mcp.notifiers.relay import PASSWORD, USERNAME, Relay, relaying
 from tests.certctl_mcp.notifiers.scripted_server import FOREVER, serving, silence
 
@@ -25,7 +25,7 @@ LOGIN: dict[str, Any] = {"username": USERNAME, "password": PASSWORD}
 
 
 class Authority:
-    """An authority of the operator's own, and a server's certificate from it."""
+    """A private certificate authority and a server certificate from it."""
 
     def __init__(self, directory: Path) -> None:
         authority = trustme.CA()
@@ -35,7 +35,7 @@ class Authority:
         authority.issue_cert("127.0.0.1").configure_cert(self.server)
 
     def trusted(self, security: str) -> dict[str, Any]:
-        """The settings of a destination that speaks TLS and trusts the authority."""
+        """Settings of a destination that uses TLS and trusts the authority."""
         return {"security": security, "ca_file": self.ca_file}
 
 
@@ -70,7 +70,7 @@ def to(*recipients: str, **contents: Any) -> Notification:
     return notification(channel="Email", recipient=",".join(recipients), **contents)
 
 
-async def test_a_mail_arrives_over_starttls_with_a_login(authority: Authority) -> None:
+async def test_an_email_arrives_over_starttls_with_a_login(authority: Authority) -> None:
     async with relaying(starttls=authority.server, login=True) as relay:
         await notifier(relay.address, **authority.trusted("starttls"), **LOGIN).send(to("ada@example.com"))
         assert relay.only.encrypted
@@ -78,13 +78,13 @@ async def test_a_mail_arrives_over_starttls_with_a_login(authority: Authority) -
         assert relay.only.mail["Subject"].startswith("ExpirationWarning: ")
 
 
-async def test_a_mail_arrives_over_implicit_tls_with_a_login(authority: Authority) -> None:
+async def test_an_email_arrives_over_implicit_tls_with_a_login(authority: Authority) -> None:
     async with relaying(tls=authority.server, login=True) as relay:
         await notifier(relay.address, **authority.trusted("tls"), **LOGIN).send(to("ada@example.com"))
         assert relay.only.authenticated
 
 
-async def test_a_mail_arrives_without_encryption_where_that_is_configured(relay: Relay) -> None:
+async def test_an_email_arrives_unencrypted_if_so_configured(relay: Relay) -> None:
     await notifier(relay.address).send(to("ada@example.com"))
     assert not relay.only.encrypted
     assert relay.only.sender == "alerts@example.com"
@@ -97,25 +97,25 @@ async def test_every_recipient_is_in_the_envelope_and_the_header(relay: Relay) -
     assert relay.only.mail["To"] == "ada@example.com, bob@example.org"
 
 
-async def test_an_address_with_letters_beyond_ascii_arrives(relay: Relay) -> None:
+async def test_an_email_to_a_non_ascii_address_arrives(relay: Relay) -> None:
     await notifier(relay.address).send(to("jürgen@bücher.example"))
     assert relay.only.recipients == ("jürgen@xn--bcher-kva.example",)
 
 
-async def test_every_attempt_has_the_message_id_made_of_the_id(relay: Relay) -> None:
+async def test_every_attempt_has_the_same_message_id(relay: Relay) -> None:
     for attempt in range(2):
         await notifier(relay.address).send(to("ada@example.com", id="notif-17", retry_count=attempt))
     assert [taken.mail["Message-ID"] for taken in relay.taken] == ["<notif-17@example.com>"] * 2
 
 
 @pytest.mark.parametrize("recipient", ["", " , ", "on-call", "a@b\r\nRCPT TO:<c@d>"])
-async def test_a_malformed_recipient_is_final_and_nothing_is_sent(relay: Relay, recipient: str) -> None:
+async def test_a_malformed_recipient_is_a_permanent_failure(relay: Relay, recipient: str) -> None:
     failure = await failure_of(notifier(relay.address), to(recipient))
     assert failure.permanent
     assert relay.sessions == 0
 
 
-async def test_a_malformed_recipient_is_named(relay: Relay) -> None:
+async def test_the_error_names_a_malformed_recipient(relay: Relay) -> None:
     failure = await failure_of(notifier(relay.address), to("bob at example.com"))
     assert str(failure) == "not an e-mail address: 'bob at example.com'"
 
@@ -134,7 +134,7 @@ async def test_a_malformed_recipient_is_named(relay: Relay) -> None:
         ({"ada@x.example": "550 no such user", "bob@x.example": "451 later"}, False),
     ],
 )
-async def test_when_all_recipients_are_refused_their_codes_decide(
+async def test_if_all_recipients_are_refused_their_codes_decide(
     relay: Relay, replies: dict[str, str], permanent: bool
 ) -> None:
     relay.recipient_replies = replies
@@ -145,7 +145,9 @@ async def test_when_all_recipients_are_refused_their_codes_decide(
 
 
 @pytest.mark.parametrize(("reply", "permanent"), [("550 no such user", True), ("451 later", False)])
-async def test_a_mail_taken_for_some_is_no_success(relay: Relay, reply: str, permanent: bool) -> None:
+async def test_an_email_accepted_for_some_recipients_is_not_a_success(
+    relay: Relay, reply: str, permanent: bool
+) -> None:
     relay.recipient_replies = {"bob@x.example": reply}
     failure = await failure_of(notifier(relay.address), to("ada@x.example", "bob@x.example"))
     assert relay.only.recipients == ("ada@x.example",)
@@ -155,7 +157,7 @@ async def test_a_mail_taken_for_some_is_no_success(relay: Relay, reply: str, per
     assert failure.permanent is permanent
 
 
-async def test_a_later_attempt_goes_only_to_those_who_were_refused(relay: Relay) -> None:
+async def test_a_retry_goes_only_to_the_refused_recipients(relay: Relay) -> None:
     mails, sent = notifier(relay.address), to("ada@x.example", "bob@x.example", "eve@x.example")
     relay.recipient_replies = {"bob@x.example": "451 later", "eve@x.example": "451 later"}
     await failure_of(mails, sent)
@@ -171,7 +173,7 @@ async def test_a_later_attempt_goes_only_to_those_who_were_refused(relay: Relay)
     ]
 
 
-async def test_once_everyone_has_the_mail_a_requeue_sends_it_to_all(relay: Relay) -> None:
+async def test_a_requeue_after_complete_delivery_sends_to_all_recipients(relay: Relay) -> None:
     mails, sent = notifier(relay.address), to("ada@x.example", "bob@x.example")
     relay.recipient_replies = {"bob@x.example": "451 later"}
     await failure_of(mails, sent)
@@ -185,7 +187,7 @@ async def test_once_everyone_has_the_mail_a_requeue_sends_it_to_all(relay: Relay
     ("reply", "permanent"),
     [("554 looks like spam", False), ("552 too large", True), ("451 disk full", False)],
 )
-async def test_a_message_refused_as_such_is_final_unless_the_relay_says_later(
+async def test_a_refused_message_is_a_permanent_failure_unless_the_code_is_temporary(
     relay: Relay, reply: str, permanent: bool
 ) -> None:
     relay.data_reply = reply
@@ -194,14 +196,14 @@ async def test_a_message_refused_as_such_is_final_unless_the_relay_says_later(
     assert failure.permanent is permanent
 
 
-async def test_a_refused_sender_is_for_the_operator_to_put_right(relay: Relay) -> None:
+async def test_a_refused_sender_is_a_configuration_failure(relay: Relay) -> None:
     relay.sender_reply = "550 not your domain"
     failure = await failure_of(notifier(relay.address), to("ada@x.example"))
     assert str(failure) == f"{relay.name} refused the sender: 550 not your domain"
     assert not failure.permanent
 
 
-async def test_a_refused_login_is_for_the_operator_to_put_right(authority: Authority) -> None:
+async def test_a_refused_login_is_a_configuration_failure(authority: Authority) -> None:
     async with relaying(starttls=authority.server, login=True) as relay:
         mails = notifier(
             relay.address, **authority.trusted("starttls"), **LOGIN | {"password": "wrong-horse"}
@@ -211,7 +213,7 @@ async def test_a_refused_login_is_for_the_operator_to_put_right(authority: Autho
     assert not failure.permanent
 
 
-async def test_without_starttls_at_the_relay_nothing_is_sent(relay: Relay) -> None:
+async def test_nothing_is_sent_to_a_relay_without_starttls(relay: Relay) -> None:
     mails = notifier(relay.address, security="starttls", **LOGIN)
     failure = await failure_of(mails, to("ada@x.example"))
     assert str(failure).startswith(f"{relay.name} can't be used as it is set up: ")
@@ -220,7 +222,7 @@ async def test_without_starttls_at_the_relay_nothing_is_sent(relay: Relay) -> No
 
 
 @pytest.mark.parametrize("security", ["starttls", "tls"])
-async def test_a_relay_whose_certificate_is_not_trusted_gets_nothing(
+async def test_nothing_is_sent_to_a_relay_with_an_untrusted_certificate(
     authority: Authority, security: str
 ) -> None:
     offered: dict[str, Any] = {security: authority.server}
@@ -231,19 +233,19 @@ async def test_a_relay_whose_certificate_is_not_trusted_gets_nothing(
     assert not failure.permanent
 
 
-async def test_a_refused_connection_is_told(closed_port: int) -> None:
+async def test_a_refused_connection_is_reported(closed_port: int) -> None:
     failure = await failure_of(notifier(("127.0.0.1", closed_port)), to("ada@x.example"))
     assert str(failure) == f"the connection to 127.0.0.1:{closed_port} failed: Connection refused"
 
 
-async def test_a_relay_that_says_nothing_meets_the_time_out() -> None:
+async def test_a_silent_relay_causes_a_timeout() -> None:
     async with serving(silence) as address:
         host, _, port = address.partition(":")
         failure = await failure_of(notifier((host, int(port)), seconds=0.05), to("ada@x.example"))
     assert "within 0.05 s" in str(failure)
 
 
-async def test_a_relay_that_stops_answering_meets_the_time_out() -> None:
+async def test_a_relay_that_stops_responding_causes_a_timeout() -> None:
     async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 hello\r\n")
         await asyncio.sleep(FOREVER)
@@ -263,7 +265,7 @@ async def test_a_relay_that_stops_answering_meets_the_time_out() -> None:
         (b"x" * 100_000, "answered something that is not SMTP"),
     ],
 )
-async def test_a_server_that_is_no_relay_is_told(said: bytes, sentence: str) -> None:
+async def test_a_server_that_is_not_a_relay_is_reported(said: bytes, sentence: str) -> None:
     async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(said)
         writer.close()
@@ -276,7 +278,7 @@ async def test_a_server_that_is_no_relay_is_told(said: bytes, sentence: str) -> 
     assert not failure.permanent
 
 
-async def test_a_send_that_is_cancelled_closes_its_connection() -> None:
+async def test_a_cancelled_send_closes_its_connection() -> None:
     greeted, closed = asyncio.Event(), asyncio.Event()
 
     async def watch(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -296,7 +298,7 @@ async def test_a_send_that_is_cancelled_closes_its_connection() -> None:
         await asyncio.wait_for(closed.wait(), FOREVER)
 
 
-async def test_a_malformed_address_does_not_keep_the_others_from_being_told(relay: Relay) -> None:
+async def test_a_malformed_address_does_not_stop_delivery_to_others(relay: Relay) -> None:
     failure = await failure_of(notifier(relay.address), to("ada@x.example", "bogus", "bob@x.example"))
     assert relay.only.recipients == ("ada@x.example", "bob@x.example")
     assert str(failure) == (
@@ -307,14 +309,14 @@ async def test_a_malformed_address_does_not_keep_the_others_from_being_told(rela
     assert failure.permanent
 
 
-async def test_a_malformed_address_is_not_final_while_another_may_still_be_reached(relay: Relay) -> None:
+async def test_a_malformed_address_is_not_permanent_while_others_can_be_reached(relay: Relay) -> None:
     relay.recipient_replies = {"bob@x.example": "450 later"}
     failure = await failure_of(notifier(relay.address), to("ada@x.example", "bogus", "bob@x.example"))
     assert failure.kind is classify(str(failure)) is FailureKind.OUTAGE
     assert not failure.permanent
 
 
-async def test_a_relay_without_smtputf8_takes_the_mail_for_the_others() -> None:
+async def test_a_relay_without_smtputf8_still_gets_the_email_for_ascii_addresses() -> None:
     async with relaying(smtputf8=False) as relay:
         failure = await failure_of(notifier(relay.address), to("jürgen@x.example", "bob@x.example"))
         assert relay.only.recipients == ("bob@x.example",)
@@ -333,7 +335,7 @@ async def test_a_relay_without_smtputf8_takes_the_mail_for_the_others() -> None:
         ("ops@straße.de", "ops@xn--strae-oqa.de"),
     ],
 )
-async def test_every_form_of_an_address_arrives(relay: Relay, recipient: str, address: str) -> None:
+async def test_every_form_of_an_address_is_accepted(relay: Relay, recipient: str, address: str) -> None:
     await notifier(relay.address).send(to(recipient))
     assert relay.only.recipients == (address,)
     assert relay.only.mail["To"].addresses[0].addr_spec == address
@@ -355,7 +357,7 @@ async def test_the_senders_domain_is_converted_as_a_recipients_is(relay: Relay) 
         ("host.example.com", {"ehlo_name": "mx.example.org"}, "mx.example.org"),
     ],
 )
-async def test_the_relay_is_greeted_with_a_full_name_or_an_address(
+async def test_the_greeting_has_a_full_host_name_or_an_address(
     monkeypatch: pytest.MonkeyPatch, relay: Relay, name: str, settings: dict[str, Any], greeting: str
 ) -> None:
     monkeypatch.setattr("socket.getfqdn", lambda: name)
@@ -363,7 +365,7 @@ async def test_the_relay_is_greeted_with_a_full_name_or_an_address(
     assert relay.only.greeting == greeting
 
 
-async def test_a_name_of_our_own_that_can_not_be_found_holds_nothing_up(
+async def test_an_unresolvable_host_name_of_our_own_delays_nothing(
     monkeypatch: pytest.MonkeyPatch, relay: Relay
 ) -> None:
     released = threading.Event()
@@ -376,7 +378,7 @@ async def test_a_name_of_our_own_that_can_not_be_found_holds_nothing_up(
     assert relay.only.greeting == "[127.0.0.1]"
 
 
-async def test_a_name_of_our_own_is_looked_up_until_it_is_found(
+async def test_our_own_host_name_is_looked_up_until_it_is_found(
     monkeypatch: pytest.MonkeyPatch, relay: Relay
 ) -> None:
     names = iter(["pod-1", "pod-1.example.com"])
@@ -388,7 +390,7 @@ async def test_a_name_of_our_own_is_looked_up_until_it_is_found(
     assert [taken.greeting for taken in relay.taken] == ["[127.0.0.1]", *["pod-1.example.com"] * 2]
 
 
-async def test_a_relay_may_take_longer_to_answer_the_mail_than_anything_else(relay: Relay) -> None:
+async def test_the_reply_to_a_message_has_a_longer_timeout(relay: Relay) -> None:
     relay.data_seconds = 0.4
     mails = notifier(relay.address, seconds=0.3, data_timeout="5s")
     await mails.send(to("ada@x.example"))

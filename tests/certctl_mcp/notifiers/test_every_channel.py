@@ -1,4 +1,4 @@
-"""What holds for every kind of channel: no secret leaks, and nobody is called by a text from outside."""
+"""Guarantees for every kind of channel: no secret leaks, and untrusted text mentions nobody."""
 
 import json
 import re
@@ -15,11 +15,11 @@ from certctl_mcp.config.destinations import Channel, Destination
 from certctl_mcp.notifiers.registry import NotifierRegistry
 from tests.builders import notification
 from tests.certctl_mcp.notifiers.authority import Authority
-from tests.certctl_mcp.notifiers.failing import failure_of
+from tests.certctl_mcp.notifiers.failure_checks import failure_of
 from tests.certctl_mcp.notifiers.receiver import Receiver
 from tests.certctl_mcp.notifiers.relay import PASSWORD, USERNAME, Relay, relaying
 
-# Apprise imports it on the Pythons that still have it.
+# Apprise imports it on Python versions that still have it.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 
 KEY = "eb243592-faa2-4ba2-a551-1afdf565c889"
@@ -75,10 +75,10 @@ KINDS: dict[str, Kind] = {
 }
 RELAYED = "email"
 OF_OTHERS = "plugin"
-"""Its notifiers are other packages'; `test_plugins.py` has the same for their options."""
+"""Its notifiers are in other packages; `test_plugins.py` checks the same for their options."""
 
 
-def test_no_kind_is_forgotten() -> None:
+def test_every_kind_of_channel_is_tested() -> None:
     kinds = {model.model_fields["kind"].default for model in get_args(get_args(Destination)[0])}
     assert kinds == {*KINDS, RELAYED, OF_OTHERS}
 
@@ -96,7 +96,7 @@ async def opened(destination: dict[str, Any]) -> AsyncIterator[NotifierRegistry]
 
 
 async def assert_no_secret_is_shown(destination: dict[str, Any], secrets: tuple[str, ...]) -> None:
-    """Not in the failure, its traceback, a preview or a description, whatever the receiver repeats."""
+    """Check the failure, its traceback, a preview and a description, whatever the receiver repeats."""
     sent = notification(channel="Alerts", recipient="ada@example.com")
     async with opened(destination) as registry:
         notifier = await registry.find("Alerts")
@@ -116,18 +116,18 @@ async def assert_no_secret_is_shown(destination: dict[str, Any], secrets: tuple[
     ("kind", "status"),
     [
         *((kind, status) for kind in KINDS for status in (400, 500)),
-        # An answer that these don't take for a success.
+        # A response that isn't a success for these.
         *((kind, 200) for kind in ("slack", "pagerduty", "opsgenie")),
     ],
 )
-async def test_a_receiver_that_repeats_all_it_gets_has_no_secret_shown(
+async def test_no_secret_is_shown_when_the_receiver_repeats_the_request(
     receiver: Receiver, kind: str, status: int
 ) -> None:
     receiver.status, receiver.repeats = status, True
     await assert_no_secret_is_shown(KINDS[kind].destination(kind, receiver.url), KINDS[kind].secrets)
 
 
-async def test_a_relay_that_repeats_the_login_has_it_not_shown(tmp_path: Path) -> None:
+async def test_no_secret_is_shown_when_the_relay_repeats_the_login(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     secrets = (PASSWORD, "AGFkYQBjb3JyZWN0LWhvcnNl", "Y29ycmVjdC1ob3JzZQ")
     async with relaying(tls=authority.server(), login=True) as relay:
@@ -159,14 +159,14 @@ MENTIONS = (
     '<at user_id="all"></at>',
     "<http://evil.example|bank>",
 )
-"""Of Slack, Discord, Google Chat, Mattermost, Matrix, Zulip, Telegram, Webex and Feishu."""
+"""For Slack, Discord, Google Chat, Mattermost, Matrix, Zulip, Telegram, Webex and Feishu."""
 
 _APPRISE_CALLS = re.compile(r"(?<!\w)@[\w*]|<[@!#][\w&!]|<users/|<at\b")
 _SLACK_CALLS = re.compile(r"<(?!https://alerts\.example\.com/)")
 
 
-def called(kind: str, body: bytes) -> list[str]:
-    """What the service would read as a mention or a link."""
+def mentions_and_links(kind: str, body: bytes) -> list[str]:
+    """What the service would interpret as a mention or a link."""
     content = json.loads(body)
     match kind:
         case "slack":
@@ -179,12 +179,12 @@ def called(kind: str, body: bytes) -> list[str]:
             return [block["type"] for block in card["body"] if block["type"] != "RichTextBlock"]
         case "apprise":
             return _APPRISE_CALLS.findall(content["title"]) + _APPRISE_CALLS.findall(content["message"])
-    # The receiver is a program, or the service knows no mentions.
+    # The receiver is a program, or the service has no mentions.
     return []
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_nobody_is_called_by_a_text_from_outside(receiver: Receiver, kind: str) -> None:
+async def test_untrusted_text_mentions_nobody(receiver: Receiver, kind: str) -> None:
     async with opened(KINDS[kind].destination(kind, receiver.url)) as registry:
         notifier = await registry.find("Alerts")
         assert notifier is not None
@@ -201,11 +201,11 @@ async def test_nobody_is_called_by_a_text_from_outside(receiver: Receiver, kind:
             )
     assert len(receiver.received) == len(MENTIONS)
     for mention, received in zip(MENTIONS, receiver.received, strict=True):
-        assert called(kind, received.body) == [], mention
+        assert mentions_and_links(kind, received.body) == [], mention
         assert b"ops@example.com" in received.body
 
 
-async def test_a_mail_is_text_whatever_it_mentions() -> None:
+async def test_an_email_is_plain_text_despite_mentions() -> None:
     message = " ".join(MENTIONS)
     async with relaying() as relay, opened(mailing(relay)) as registry:
         notifier = await registry.find("Alerts")

@@ -1,4 +1,4 @@
-"""What may a receiver do to us? The checks that hold for every HTTP channel."""
+"""Protection against misbehaving receivers, shared by all HTTP channels."""
 
 import asyncio
 import gzip
@@ -30,7 +30,7 @@ async def refusal(endpoint: Endpoint) -> DeliveryFailedError:
     return caught.value
 
 
-def answering(answer: bytes) -> Conversation:
+def responding_with(answer: bytes) -> Conversation:
     async def conversation(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(answer)
@@ -40,7 +40,7 @@ def answering(answer: bytes) -> Conversation:
     return conversation
 
 
-async def test_the_body_arrives_as_it_is_with_the_headers_of_endpoint_and_post(
+async def test_the_body_arrives_unchanged_with_the_headers_of_endpoint_and_post(
     client: HttpClient, receiver: Receiver
 ) -> None:
     await Endpoint(client, receiver.url, (), headers={"X-Fixed": "f"}).post(b'{"a": 1}', {"X-Key": "k"})
@@ -50,9 +50,7 @@ async def test_the_body_arrives_as_it_is_with_the_headers_of_endpoint_and_post(
 
 
 @pytest.mark.parametrize("url", ["?sig=a%2Fb%3D&x=%7Ey", "a%2Fb/c", "a?b=c+d"])
-async def test_the_url_is_asked_for_as_it_was_written(
-    client: HttpClient, receiver: Receiver, url: str
-) -> None:
+async def test_the_url_is_requested_as_written(client: HttpClient, receiver: Receiver, url: str) -> None:
     await post(endpoint(client, receiver.url + url))
     assert receiver.only.path == f"/{url}"
 
@@ -73,7 +71,7 @@ async def test_any_2xx_is_a_success(client: HttpClient, receiver: Receiver, stat
         *((status, False) for status in (500, 501, 502, 503, 504, 507, 508, 511, 520, 599)),
     ],
 )
-async def test_every_other_status_is_a_failure_and_few_of_them_are_final(
+async def test_every_other_status_is_a_failure_and_few_are_permanent(
     client: HttpClient, receiver: Receiver, status: int, permanent: bool
 ) -> None:
     receiver.status = status
@@ -82,7 +80,7 @@ async def test_every_other_status_is_a_failure_and_few_of_them_are_final(
     assert str(failure).startswith(f"{receiver.host} answered {status}")
 
 
-async def test_a_failure_says_status_and_what_the_receiver_said_on_one_line(
+async def test_a_failure_shows_the_status_and_the_response_on_one_line(
     client: HttpClient, receiver: Receiver
 ) -> None:
     receiver.status, receiver.body = 404, "channel_not_found\n  \x1b[31mno such\u202e channel"
@@ -90,36 +88,34 @@ async def test_a_failure_says_status_and_what_the_receiver_said_on_one_line(
     assert str(failure) == f"{receiver.host} answered 404 Not Found: channel_not_found [31mno such channel"
 
 
-async def test_of_an_error_page_the_words_are_shown(client: HttpClient, receiver: Receiver) -> None:
+async def test_an_error_page_is_reduced_to_its_text(client: HttpClient, receiver: Receiver) -> None:
     receiver.status, receiver.headers = 502, {"Content-Type": "text/html; charset=utf-8"}
     receiver.body = "<html><head><title>502 Bad Gateway</title></head><body><h1>nginx</h1></body></html>"
     failure = await refusal(endpoint(client, receiver.url))
     assert str(failure).endswith("answered 502 Bad Gateway: 502 Bad Gateway nginx")
 
 
-async def test_a_long_answer_is_cut(client: HttpClient, receiver: Receiver) -> None:
+async def test_a_long_response_is_truncated(client: HttpClient, receiver: Receiver) -> None:
     receiver.status, receiver.body = 500, "x" * 100_000
     failure = await refusal(endpoint(client, receiver.url))
     assert str(failure).endswith("x" * 500 + "...")
 
 
-async def test_no_secret_of_the_answer_survives_where_it_is_cut(
-    client: HttpClient, receiver: Receiver
-) -> None:
+async def test_no_partial_secret_survives_truncation(client: HttpClient, receiver: Receiver) -> None:
     receiver.status, receiver.body = 500, "." * 490 + "correct-horse-battery"
     failure = await refusal(endpoint(client, receiver.url, "correct-horse-battery"))
     assert "correct" not in str(failure)
 
 
-async def test_a_packed_answer_is_not_unpacked(client: HttpClient) -> None:
+async def test_a_compressed_response_is_not_decompressed(client: HttpClient) -> None:
     bomb = gzip.compress(b"0" * 10_000_000)
     head = f"HTTP/1.1 500 No\r\nContent-Encoding: gzip\r\nContent-Length: {len(bomb)}\r\n\r\n"
-    async with serving(answering(head.encode() + bomb)) as address:
+    async with serving(responding_with(head.encode() + bomb)) as address:
         failure = await refusal(endpoint(client, f"http://{address}/"))
     assert str(failure) == f"{address} answered 500 Internal Server Error"
 
 
-async def test_an_endless_answer_is_left(client: HttpClient) -> None:
+async def test_an_endless_response_is_abandoned(client: HttpClient) -> None:
     async def pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 503 No\r\n\r\n")
@@ -133,12 +129,12 @@ async def test_an_endless_answer_is_left(client: HttpClient) -> None:
 
 
 @pytest.mark.parametrize(("status", "delivered"), [(200, True), (500, False)])
-async def test_the_status_counts_though_the_body_never_comes(
+async def test_the_status_counts_even_if_the_body_never_arrives(
     client: HttpClient, monkeypatch: pytest.MonkeyPatch, status: int, delivered: bool
 ) -> None:
     monkeypatch.setattr("certctl_mcp.notifiers.http._BODY_SECONDS", 0.02)
     head = f"HTTP/1.1 {status} X\r\nContent-Length: 100\r\n\r\nbusy"
-    async with serving(answering(head.encode())) as address:
+    async with serving(responding_with(head.encode())) as address:
         if delivered:
             await post(endpoint(client, f"http://{address}/"))
         else:
@@ -146,14 +142,14 @@ async def test_the_status_counts_though_the_body_never_comes(
             assert str(failure) == f"{address} answered 500 Internal Server Error: busy"
 
 
-async def test_a_connection_serves_many_posts(client: HttpClient) -> None:
+async def test_a_connection_is_reused_for_many_posts(client: HttpClient) -> None:
     connections = 0
 
     async def count(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal connections
         connections += 1
         while await reader.readuntil(b'{"a": 1}'):
-            # The body comes on its own, as behind many a proxy.
+            # The body arrives separately, as it does behind many proxies.
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
             await writer.drain()
             writer.write(b"ok")
@@ -206,7 +202,7 @@ async def test_a_redirect_within_the_host_repeats_the_post(
 
 
 @pytest.mark.parametrize("status", [301, 302, 303])
-async def test_a_redirect_that_would_drop_the_body_is_no_success(
+async def test_a_redirect_that_would_drop_the_body_is_a_failure(
     client: HttpClient, receiver: Receiver, status: int
 ) -> None:
     receiver.status, receiver.headers = status, {"Location": "/new"}
@@ -222,7 +218,7 @@ async def test_a_redirect_to_another_scheme_shows_both(client: HttpClient, recei
     assert str(failure) == f"http://{receiver.host} redirected to https://{host}, which is not followed"
 
 
-async def test_a_post_on_a_connection_that_was_just_closed_is_repeated_at_once(client: HttpClient) -> None:
+async def test_a_post_on_a_connection_closed_meanwhile_is_repeated_at_once(client: HttpClient) -> None:
     served = 0
 
     async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -230,7 +226,7 @@ async def test_a_post_on_a_connection_that_was_just_closed_is_repeated_at_once(c
         await reader.readuntil(b'{"a": 1}')
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
         served += 1
-        # The next post arrives on the same connection and meets its end.
+        # The next post is sent on this connection and finds it closed.
         await reader.readuntil(b'{"a": 1}')
         writer.transport.abort()
 
@@ -254,33 +250,33 @@ async def test_a_post_on_a_new_connection_is_not_repeated(client: HttpClient) ->
     assert requests == 1
 
 
-async def test_redirects_in_a_circle_end(client: HttpClient, receiver: Receiver) -> None:
+async def test_a_redirect_loop_ends(client: HttpClient, receiver: Receiver) -> None:
     receiver.status, receiver.headers = 308, {"Location": "/"}
     failure = await refusal(endpoint(client, receiver.url))
     assert str(failure) == f"{receiver.host} redirected more than 3 times"
 
 
 @pytest.mark.parametrize("location", ["http://[", "//", "mailto:a@b", "http://h:99999/"])
-async def test_a_redirect_to_nonsense_is_a_failure(
+async def test_a_redirect_to_an_invalid_url_is_a_failure(
     client: HttpClient, receiver: Receiver, location: str
 ) -> None:
     receiver.status, receiver.headers = 308, {"Location": location}
     assert "redirected" in str(await refusal(endpoint(client, receiver.url)))
 
 
-async def test_a_refused_connection_names_host_and_port_and_nothing_of_the_path(
+async def test_a_refused_connection_shows_host_and_port_but_not_the_path(
     client: HttpClient, closed_port: int
 ) -> None:
     failure = await refusal(endpoint(client, f"http://127.0.0.1:{closed_port}/T0/B0/hidden"))
     assert str(failure) == f"the connection to 127.0.0.1:{closed_port} failed: Connection refused"
 
 
-async def test_a_name_that_does_not_resolve_is_told(client: HttpClient) -> None:
+async def test_an_unresolvable_name_is_reported(client: HttpClient) -> None:
     failure = await refusal(endpoint(client, "https://nowhere.invalid/hidden"))
     assert str(failure).startswith("the name of nowhere.invalid:443 could not be resolved: ")
 
 
-async def test_a_certificate_that_is_not_trusted_is_told(client: HttpClient) -> None:
+async def test_an_untrusted_certificate_is_reported(client: HttpClient) -> None:
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(tls)
     async with serving(silence, tls) as address:
@@ -289,7 +285,7 @@ async def test_a_certificate_that_is_not_trusted_is_told(client: HttpClient) -> 
     assert "unable to get local issuer certificate" in str(failure)
 
 
-async def test_a_receiver_that_speaks_no_tls_is_told(client: HttpClient, receiver: Receiver) -> None:
+async def test_a_receiver_without_tls_is_reported(client: HttpClient, receiver: Receiver) -> None:
     failure = await refusal(endpoint(client, receiver.url.replace("http:", "https:")))
     assert str(failure).startswith(f"TLS with {receiver.host} failed: ")
 
@@ -301,13 +297,15 @@ async def test_a_receiver_that_speaks_no_tls_is_told(client: HttpClient, receive
         (b"HTTP/1.1 2 OK\r\n\r\n", "answered something that is not HTTP"),
     ],
 )
-async def test_an_answer_that_is_no_http_is_told(client: HttpClient, answer: bytes, sentence: str) -> None:
-    async with serving(answering(answer)) as address:
+async def test_a_response_that_is_not_http_is_reported(
+    client: HttpClient, answer: bytes, sentence: str
+) -> None:
+    async with serving(responding_with(answer)) as address:
         failure = await refusal(endpoint(client, f"http://{address}/hidden"))
     assert str(failure) == f"{address} {sentence}"
 
 
-async def test_a_connection_closed_without_an_answer_is_told(client: HttpClient) -> None:
+async def test_a_connection_closed_without_a_response_is_reported(client: HttpClient) -> None:
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b'{"a": 1}')
         writer.close()
@@ -322,11 +320,11 @@ async def test_a_connection_closed_without_an_answer_is_told(client: HttpClient)
     ("scheme", "sentence"),
     [
         ("http", "no answer from {} within 0.05 s"),
-        # The handshake is a part of the connection.
+        # The handshake is part of connecting.
         ("https", "no connection to {} within 0.02 s"),
     ],
 )
-async def test_silence_ends_in_the_time_out_it_meets(scheme: str, sentence: str) -> None:
+async def test_a_silent_receiver_causes_the_matching_timeout(scheme: str, sentence: str) -> None:
     client = HttpClient(
         connections=1,
         connect_timeout=timedelta(milliseconds=20),
@@ -338,7 +336,7 @@ async def test_silence_ends_in_the_time_out_it_meets(scheme: str, sentence: str)
     assert str(failure) == sentence.format(address)
 
 
-async def test_a_post_that_is_cancelled_closes_its_connection(client: HttpClient) -> None:
+async def test_a_cancelled_post_closes_its_connection(client: HttpClient) -> None:
     connected, closed = asyncio.Event(), asyncio.Event()
 
     async def watch(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -356,7 +354,7 @@ async def test_a_post_that_is_cancelled_closes_its_connection(client: HttpClient
         await asyncio.wait_for(closed.wait(), FOREVER)
 
 
-async def test_no_cookie_of_a_receiver_is_kept(client: HttpClient, receiver: Receiver) -> None:
+async def test_cookies_are_not_kept(client: HttpClient, receiver: Receiver) -> None:
     receiver.headers = {"Set-Cookie": "session=1"}
     for _ in range(2):
         await post(endpoint(client, receiver.url))

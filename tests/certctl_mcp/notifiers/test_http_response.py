@@ -26,5 +26,7 @@ from tests.builders import NOON
         ("Fri, 99 Foo 2026 12:00:00 GMT", None),
     ],
 )
-def test_a_wait_is_seconds_or_a_date_and_nonsense_is_none(value: str | None, wait: timedelta | None) -> None:
+def test_retry_after_is_seconds_or_a_date_and_anything_else_is_none(
+    value: str | None, wait: timedelta | None
+) -> None:
     assert parse_retry_after(value, NOON) == wait

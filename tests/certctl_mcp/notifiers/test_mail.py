@@ -12,7 +12,7 @@ from tests.builders import NOON, notification
 
 
 def mail(*, html: bool = True, sender: str = "alerts@example.com", **contents: Any) -> EmailMessage:
-    """What a reader gets: composed, sent as bytes and read again."""
+    """The message as its reader gets it: composed, serialized and parsed."""
     sent = notification(**contents)
     content = ContentWriter().content(sent)
     composed = compose(sent, content, sender, ("ada@example.com",), NOON, html=html)
@@ -40,25 +40,25 @@ def test_the_type_is_the_subject_and_the_message_the_text() -> None:
 
 
 @pytest.mark.parametrize("message", ["ü \U0001f512 日本", "x" * 5000, "a\n.\nb", "a\r\nb", "tab\there"])
-def test_the_text_arrives_whatever_it_holds(message: str) -> None:
+def test_any_text_arrives_unchanged(message: str) -> None:
     read = mail(message=message)
     assert text(read, "plain").rstrip("\n") == message.replace("\r\n", "\n")
 
 
-def test_half_a_surrogate_pair_does_not_stop_a_mail() -> None:
+def test_a_lone_surrogate_does_not_stop_an_email() -> None:
     sent = replace(notification(), message="a\ud800b")
     composed = compose(sent, ContentWriter().content(sent), "a@b", ("c@d",), NOON, html=True)
     assert b"a?b" in composed.as_bytes()
 
 
-def test_the_html_form_shows_the_text_as_it_is() -> None:
+def test_the_html_part_shows_the_text_unchanged() -> None:
     page = text(mail(message="<script>alert(1)</script> & 'x'", type="<b>"), "html")
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; &#x27;x&#x27;" in page
     assert "<h3>&lt;b&gt;</h3>" in page
 
 
 @pytest.mark.parametrize("evil", ["x\r\nBcc: eve@evil.example", "x\nBcc: eve@evil.example", "x\r\n\r\nbody"])
-def test_no_text_of_a_notification_adds_a_header(evil: str) -> None:
+def test_notification_text_cannot_add_a_header(evil: str) -> None:
     read = mail(type=evil, certificate_id=evil, id=evil)
     assert read["Bcc"] is None
     assert read["Subject"].startswith(" ".join(evil.split()) + ": ")

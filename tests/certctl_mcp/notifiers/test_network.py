@@ -1,4 +1,4 @@
-"""The operator's network, as every channel meets it: authorities, client certificates, proxies, addresses."""
+"""Network settings on every channel: private authorities, client certificates, proxies, addresses."""
 
 import asyncio
 import os
@@ -29,14 +29,14 @@ from tests.certctl_mcp.notifiers.relay import relaying
 from tests.certctl_mcp.notifiers.scripted_server import serving, silence
 from tests.certctl_mcp.notifiers.test_refusals import HTTP_CHANNELS
 
-# Apprise imports it on the Pythons that still have it.
+# Apprise imports it on Python versions that still have it.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 
 CHANNELS = ["email", *HTTP_CHANNELS, "apprise"]
 
 
 def at(channel: str, url: str) -> dict[str, Any]:
-    """A channel over HTTP whose receiver is at `url`."""
+    """An HTTP channel whose receiver is at `url`."""
     if channel == "apprise":
         return {"kind": "apprise", "url": re.sub("^http", "json", url)}
     return HTTP_CHANNELS[channel](url)
@@ -46,7 +46,7 @@ def at(channel: str, url: str) -> dict[str, Any]:
 async def receiving(
     channel: str, tls: ssl.SSLContext | None
 ) -> AsyncIterator[tuple[dict[str, Any], list[str]]]:
-    """The settings of a channel to a real receiver, and what has arrived there."""
+    """The settings of a channel with a real receiver, and the requests received."""
     arrived: list[str] = []
     if channel == "email":
         async with relaying(tls=tls) as relay:
@@ -101,9 +101,9 @@ async def sent(destination: dict[str, Any]) -> DeliveryFailedError | None:
 
 
 def sentence(failure: DeliveryFailedError | None) -> str:
-    """What went wrong, in the words that all channels share."""
+    """The part of the failure's message that all channels have in common."""
     assert failure is not None
-    # Some of Apprise's URLs have a token in place of the host, so that it shows none.
+    # Apprise shows no host, because some of its URLs have a token in that place.
     return str(failure).removeprefix("Apprise could not deliver: ").replace("[redacted]", "127.0.0.1")
 
 
@@ -124,10 +124,8 @@ async def test_a_private_authority_is_trusted_where_it_is_configured(
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-async def test_a_receiver_that_asks_for_a_client_certificate_gets_it(
-    authority: Authority, channel: str
-) -> None:
-    async with receiving(channel, authority.server(asks_client=True)) as (destination, _):
+async def test_a_client_certificate_is_sent_on_request(authority: Authority, channel: str) -> None:
+    async with receiving(channel, authority.server(client_certificate=True)) as (destination, _):
         trusting = destination | {"ca_file": authority.ca_file}
         assert await sent(trusting) is not None
         assert await sent(trusting | {"client_cert": authority.client_cert}) is None
@@ -136,7 +134,7 @@ async def test_a_receiver_that_asks_for_a_client_certificate_gets_it(
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-async def test_a_certificate_file_that_is_missing_is_the_channels_fault_and_read_when_it_is_there(
+async def test_a_missing_certificate_file_is_a_configuration_failure_until_it_exists(
     authority: Authority, tmp_path: Path, channel: str
 ) -> None:
     ca_file = tmp_path / "later.pem"
@@ -154,7 +152,7 @@ async def test_a_certificate_file_that_is_missing_is_the_channels_fault_and_read
 
 
 @pytest.mark.parametrize("channel", [channel for channel in CHANNELS if channel != "email"])
-async def test_connecting_takes_no_longer_than_a_channel_allows(channel: str) -> None:
+async def test_connecting_has_a_timeout(channel: str) -> None:
     async with serving(silence) as address:
         url = f"https://{address}/"
         destination = (
@@ -167,7 +165,7 @@ async def test_connecting_takes_no_longer_than_a_channel_allows(channel: str) ->
     assert sentence(failure).endswith(" within 0.05 s")
 
 
-async def test_a_relay_may_greet_later_than_it_may_be_connected_to() -> None:
+async def test_the_greeting_of_a_relay_has_a_longer_timeout_than_connecting() -> None:
     async with relaying() as relay:
         relay.greeting_seconds = 0.15
         host, port = relay.address
@@ -182,7 +180,7 @@ async def test_a_relay_may_greet_later_than_it_may_be_connected_to() -> None:
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-async def test_an_authority_without_key_identifiers_is_trusted_on_every_python(
+async def test_an_authority_without_key_identifiers_is_trusted_on_every_python_version(
     authority: Authority, monkeypatch: pytest.MonkeyPatch, channel: str
 ) -> None:
     usual = ssl.create_default_context
@@ -209,7 +207,7 @@ async def proxy() -> AsyncIterator[Proxy]:
 
 @pytest.mark.parametrize("channel", CHANNELS)
 @pytest.mark.parametrize("encrypted", [False, True])
-async def test_every_channel_goes_through_its_proxy(
+async def test_every_channel_uses_its_proxy(
     authority: Authority, proxy: Proxy, channel: str, encrypted: bool
 ) -> None:
     tls = authority.server() if encrypted else None
@@ -224,7 +222,9 @@ async def test_every_channel_goes_through_its_proxy(
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-async def test_a_proxy_that_refuses_is_named(authority: Authority, proxy: Proxy, channel: str) -> None:
+async def test_a_refusing_proxy_is_named_in_the_error(
+    authority: Authority, proxy: Proxy, channel: str
+) -> None:
     proxy.refuses = 407
     async with receiving(channel, authority.server()) as (destination, arrived):
         failure = await sent(destination | {"ca_file": authority.ca_file, "proxy": proxy.url})
@@ -235,7 +235,7 @@ async def test_a_proxy_that_refuses_is_named(authority: Authority, proxy: Proxy,
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-async def test_a_proxy_that_is_not_there_is_named(closed_port: int, channel: str) -> None:
+async def test_an_unreachable_proxy_is_named_in_the_error(closed_port: int, channel: str) -> None:
     async with receiving(channel, None) as (destination, _):
         failure = await sent(destination | {"proxy": f"http://127.0.0.1:{closed_port}"})
     assert (
@@ -244,7 +244,7 @@ async def test_a_proxy_that_is_not_there_is_named(closed_port: int, channel: str
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-async def test_the_next_address_of_a_receiver_is_tried(monkeypatch: pytest.MonkeyPatch, channel: str) -> None:
+async def test_a_second_address_of_a_receiver_is_tried(monkeypatch: pytest.MonkeyPatch, channel: str) -> None:
     async with receiving(channel, None) as (destination, _):
         port = destination.get("port") or int(re.findall(r"127\.0\.0\.1:([0-9]+)", str(destination))[0])
         usual = socket.getaddrinfo
@@ -263,13 +263,13 @@ async def test_the_next_address_of_a_receiver_is_tried(monkeypatch: pytest.Monke
             for name, value in destination.items()
         }
         with silent_address(port) as silent:
-            # Apprise tries one after the other.
+            # Apprise tries them one after another.
             assert await sent(moved | ({"connect_timeout": "200ms"} if channel == "apprise" else {})) is None
 
 
 @contextmanager
 def silent_address(port: int) -> Iterator[str]:
-    """An address that answers no attempt to connect: its queue is full."""
+    """An address that responds to no connection attempt, because its accept queue is full."""
     with ExitStack() as stack:
         listener = stack.enter_context(_free_listener(port))
         host: str = listener.getsockname()[0]
@@ -281,14 +281,14 @@ def silent_address(port: int) -> Iterator[str]:
 
 
 def _free_listener(port: int) -> socket.socket:
-    """On an address of this machine on which nobody else has the port."""
+    """A listener on a loopback address where the port is free."""
     for number in range(2, 255):
         with suppress(OSError):
             return socket.create_server((f"127.0.0.{number}", port), backlog=0)
     raise AssertionError(f"port {port} is taken everywhere")
 
 
-async def test_a_silent_name_server_holds_up_its_own_name_only(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_silent_name_server_delays_only_its_own_names(monkeypatch: pytest.MonkeyPatch) -> None:
     released = threading.Event()
     looked_up: list[str] = []
     usual = socket.getaddrinfo
@@ -317,7 +317,7 @@ async def test_a_silent_name_server_holds_up_its_own_name_only(monkeypatch: pyte
         released.set()
 
 
-async def test_a_time_out_of_a_name_server_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_name_server_timeout_is_named_in_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
     released = threading.Event()
 
     def silent(host: str, *arguments: Any, **options: Any) -> Any:

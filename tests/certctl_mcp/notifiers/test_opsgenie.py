@@ -6,7 +6,7 @@ from certctl_mcp.config.destinations import OpsGenieDestination
 from certctl_mcp.notifiers.http_client import HttpClient
 from certctl_mcp.notifiers.opsgenie import OpsGenieNotifier
 from tests.builders import notification
-from tests.certctl_mcp.notifiers.failing import failure_of
+from tests.certctl_mcp.notifiers.failure_checks import failure_of
 from tests.certctl_mcp.notifiers.receiver import Receiver
 
 KEY = "eb243592-faa2-4ba2-a551-1afdf565c889"
@@ -34,7 +34,7 @@ async def test_an_alert_has_the_id_as_its_alias(client: HttpClient, receiver: Re
     }
 
 
-async def test_a_notification_about_no_certificate_has_no_entity(
+async def test_a_notification_without_a_certificate_has_no_entity(
     client: HttpClient, receiver: Receiver
 ) -> None:
     await notifier(client, receiver).send(notification())
@@ -53,7 +53,7 @@ async def test_a_long_message_stays_within_opsgenies_limits(client: HttpClient, 
     ("status", "permanent"),
     [(400, True), (401, False), (403, False), (422, True), (429, False), (503, False)],
 )
-async def test_an_alert_with_a_field_that_opsgenie_refuses_is_not_sent_again(
+async def test_an_alert_with_a_refused_field_is_not_retried(
     client: HttpClient, receiver: Receiver, status: int, permanent: bool
 ) -> None:
     receiver.status = status

@@ -6,7 +6,7 @@ from certctl_mcp.config.destinations import PagerDutyDestination
 from certctl_mcp.notifiers.http_client import HttpClient
 from certctl_mcp.notifiers.pagerduty import PagerDutyNotifier
 from tests.builders import notification
-from tests.certctl_mcp.notifiers.failing import failure_of
+from tests.certctl_mcp.notifiers.failure_checks import failure_of
 from tests.certctl_mcp.notifiers.receiver import Receiver
 
 KEY = "R0123456789abcdefcorrecthorse"
@@ -42,7 +42,7 @@ async def test_an_event_triggers_with_the_id_as_its_dedup_key(client: HttpClient
     }
 
 
-async def test_a_notification_about_no_certificate_has_certctl_as_its_source(
+async def test_a_notification_without_a_certificate_has_certctl_as_its_source(
     client: HttpClient, receiver: Receiver
 ) -> None:
     await notifier(client, receiver).send(notification())
@@ -56,7 +56,7 @@ async def test_a_long_message_stays_within_pagerdutys_limits(client: HttpClient,
 
 
 @pytest.mark.parametrize(("status", "permanent"), [(400, True), (403, False), (429, False), (500, False)])
-async def test_an_event_with_a_field_that_pagerduty_refuses_is_not_sent_again(
+async def test_an_event_with_a_refused_field_is_not_retried(
     client: HttpClient, receiver: Receiver, status: int, permanent: bool
 ) -> None:
     receiver.status = status

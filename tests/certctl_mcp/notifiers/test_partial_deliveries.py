@@ -1,11 +1,11 @@
 from certctl_mcp.notifiers.partial_deliveries import PartialDeliveries
 
 
-def test_of_an_unknown_mail_everyone_is_open() -> None:
+def test_all_recipients_of_an_unknown_message_are_pending() -> None:
     assert PartialDeliveries().remaining("n", ("a", "b")) == ("a", "b")
 
 
-def test_those_who_have_the_mail_are_no_longer_open() -> None:
+def test_recipients_with_the_message_are_no_longer_pending() -> None:
     partial = PartialDeliveries()
     partial.record("n", ("a",))
     partial.record("n", ("b",))
@@ -13,14 +13,14 @@ def test_those_who_have_the_mail_are_no_longer_open() -> None:
     assert partial.remaining("other", ("a",)) == ("a",)
 
 
-def test_a_complete_mail_is_forgotten() -> None:
+def test_a_completely_delivered_message_is_forgotten() -> None:
     partial = PartialDeliveries()
     partial.record("n", ("a",))
     partial.forget("n")
     assert partial.remaining("n", ("a",)) == ("a",)
 
 
-def test_only_so_many_are_remembered_and_the_oldest_go_first() -> None:
+def test_the_oldest_partial_delivery_is_evicted() -> None:
     partial = PartialDeliveries()
     for number in range(1001):
         partial.record(str(number), ("a",))

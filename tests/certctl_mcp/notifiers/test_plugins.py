@@ -1,4 +1,4 @@
-"""A notifier of another package is found by its entry point, here one installed for the test."""
+"""Notifiers of other packages are found by entry point; the test installs one."""
 
 import sys
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import pytest
 from certctl_mcp.config.destinations import PluginDestination
 from certctl_mcp.notifiers.plugins import PluginNotifier, UnusablePluginError, check_installed
 from tests.builders import notification
-from tests.certctl_mcp.notifiers.failing import assert_leaks_no_secret, failure_of
+from tests.certctl_mcp.notifiers.failure_checks import assert_leaks_no_secret, failure_of
 
 MODULE = """
 from datetime import timedelta
@@ -47,7 +47,7 @@ absent = acme_absent:Pager
 
 @pytest.fixture(autouse=True)
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Another package, as an installer leaves it."""
+    """Another package, as an installer would install it."""
     (tmp_path / "acme_pager.py").write_text(MODULE)
     information = tmp_path / "acme_pager-1.0.dist-info"
     information.mkdir()
@@ -62,7 +62,7 @@ def plugin(name: str, **options: Any) -> PluginNotifier:
     return PluginNotifier(PluginDestination.model_validate({"notifier": name, "options": options}))
 
 
-async def test_a_notifier_of_another_package_gets_its_options_and_sends() -> None:
+async def test_a_plugin_gets_its_options_and_sends() -> None:
     notifier = plugin("pager", room="ops", urgent=True, level=3)
     await notifier.send(notification(id="notif-17"))
     await notifier.aclose()
@@ -72,7 +72,7 @@ async def test_a_notifier_of_another_package_gets_its_options_and_sends() -> Non
     assert inner.closed
 
 
-async def test_its_failure_keeps_what_it_says() -> None:
+async def test_a_plugin_failure_keeps_its_fields() -> None:
     failure = await failure_of(plugin("pager", fail="no such room"))
     assert str(failure).startswith("no such room")
     assert failure.permanent
@@ -80,25 +80,25 @@ async def test_its_failure_keeps_what_it_says() -> None:
     assert failure.retry_after.total_seconds() == 7
 
 
-async def test_whatever_else_it_raises_is_a_failure_without_the_secrets_of_its_options() -> None:
+async def test_any_exception_of_a_plugin_is_a_failure_without_secrets() -> None:
     failure = await failure_of(plugin("pager", crash=True, api_token="swordfish-17"))
     assert "ValueError: rejected" in str(failure)
     assert "swordfish-17" not in str(failure)
     assert not failure.permanent
 
 
-async def test_no_secret_among_its_options_leaks() -> None:
+async def test_no_secret_of_plugin_options_leaks() -> None:
     options = {"api_token": "correct-horse", "endpoint": "https://a.example/0123456789abcdef?x=staple"}
     notifier = plugin("pager", fail="refused", **options)
     await assert_leaks_no_secret(notifier, ["correct-horse", "0123456789abcdef", "staple"])
 
 
-def test_an_installed_notifier_is_found_without_importing_it() -> None:
+def test_an_installed_plugin_is_found_without_importing_it() -> None:
     check_installed("absent")
     assert "acme_absent" not in sys.modules
 
 
-def test_an_unknown_notifier_is_told_with_those_installed() -> None:
+def test_the_error_for_an_unknown_plugin_lists_those_installed() -> None:
     with pytest.raises(UnusablePluginError) as caught:
         check_installed("pagr")
     assert str(caught.value) == (
@@ -114,7 +114,7 @@ def test_an_unknown_notifier_is_told_with_those_installed() -> None:
         ("absent", "acme_absent:Pager failed: No module named 'acme_absent'"),
     ],
 )
-def test_a_package_that_gives_no_notifier_is_told(name: str, problem: str) -> None:
+def test_a_package_without_a_valid_notifier_is_reported(name: str, problem: str) -> None:
     with pytest.raises(UnusablePluginError) as caught:
         plugin(name)
     assert str(caught.value) == problem

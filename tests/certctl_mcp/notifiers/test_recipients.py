@@ -50,7 +50,7 @@ def test_addresses_are_separated_by_commas(recipient: str, addresses: tuple[str,
         "a" * 100_000,
     ],
 )
-def test_what_is_no_address_is_named(malformed: str) -> None:
+def test_the_error_names_an_invalid_address(malformed: str) -> None:
     assert parse_recipients(f"ada@example.com,{malformed}") == Recipients(("ada@example.com",), (malformed,))
     with pytest.raises(MalformedRecipientError) as caught:
         parse_recipients(malformed)
@@ -58,6 +58,6 @@ def test_what_is_no_address_is_named(malformed: str) -> None:
 
 
 @pytest.mark.parametrize("empty", ["", " ", ",", " , ,"])
-def test_nobody_is_no_recipient(empty: str) -> None:
+def test_an_empty_recipient_has_no_addresses(empty: str) -> None:
     with pytest.raises(MalformedRecipientError, match="the notification has no recipient"):
         parse_recipients(empty)

@@ -1,4 +1,4 @@
-"""Which refusals end a notification, over every channel: only those that speak of the alert itself."""
+"""Which refusals are permanent failures on each channel: only those about the alert itself."""
 
 import json
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from certctl_mcp.notifiers.registry import NotifierRegistry
 from certctl_mcp.services.diagnosis.classifying import classify
 from certctl_mcp.services.diagnosis.kinds import REMEDIES
 from tests.builders import notification
-from tests.certctl_mcp.notifiers.failing import failure_of
+from tests.certctl_mcp.notifiers.failure_checks import failure_of
 from tests.certctl_mcp.notifiers.receiver import Receiver
 from tests.certctl_mcp.notifiers.relay import Relay, relaying
 
@@ -85,7 +85,7 @@ async def refusal(destination: dict[str, Any], recipient: str = "on-call") -> De
 
 
 def assert_decided(failure: DeliveryFailedError, kind: FailureKind) -> None:
-    """Delivery and diagnosis agree, and only an alert at fault ends or is given up."""
+    """Delivery and diagnosis agree, and only a fault of the alert itself is permanent."""
     assert failure.kind is kind, failure
     assert classify(str(failure)) is kind, failure
     assert failure.permanent is (kind in {FailureKind.REFUSED, FailureKind.RECIPIENT}), failure
@@ -93,7 +93,7 @@ def assert_decided(failure: DeliveryFailedError, kind: FailureKind) -> None:
 
 
 @pytest.mark.parametrize(("channel", "status", "said", "kind"), HTTP_ANSWERS)
-async def test_an_http_answer_ends_a_notification_only_if_it_names_its_content(
+async def test_an_http_response_is_permanent_only_if_it_blames_the_content(
     receiver: Receiver, channel: str, status: int, said: str, kind: FailureKind
 ) -> None:
     receiver.status, receiver.body = status, said
@@ -102,7 +102,7 @@ async def test_an_http_answer_ends_a_notification_only_if_it_names_its_content(
 
 @pytest.mark.parametrize("channel", HTTP_CHANNELS)
 @pytest.mark.parametrize("status", [413, 429, 503])
-async def test_a_receiver_that_names_a_time_asks_to_wait(
+async def test_a_retry_after_header_is_a_request_to_wait(
     receiver: Receiver, channel: str, status: int
 ) -> None:
     receiver.status, receiver.headers = status, {"Retry-After": "30"}
@@ -113,7 +113,7 @@ async def test_a_receiver_that_names_a_time_asks_to_wait(
 
 
 @pytest.mark.parametrize(("status", "asks"), [(429, True), (503, False), (500, False)])
-async def test_without_a_time_only_too_many_requests_asks_to_wait(
+async def test_without_retry_after_only_too_many_requests_is_a_request_to_wait(
     receiver: Receiver, status: int, asks: bool
 ) -> None:
     receiver.status = status
@@ -121,9 +121,7 @@ async def test_without_a_time_only_too_many_requests_asks_to_wait(
 
 
 @pytest.mark.parametrize("channel", HTTP_CHANNELS)
-async def test_gone_is_permanent_only_by_the_standard_webhooks_specification(
-    receiver: Receiver, channel: str
-) -> None:
+async def test_gone_is_permanent_only_for_standard_webhooks(receiver: Receiver, channel: str) -> None:
     receiver.status = 410
     failure = await refusal(HTTP_CHANNELS[channel](receiver.url))
     assert failure.kind is classify(str(failure)) is FailureKind.GONE
@@ -182,7 +180,7 @@ def replies() -> dict[str, Callable[[Relay, str], None]]:
 
 
 @pytest.mark.parametrize(("step", "reply", "kind"), SMTP_REPLIES)
-async def test_a_relay_ends_a_notification_only_if_it_names_recipient_or_content(
+async def test_a_relay_reply_is_permanent_only_if_it_blames_recipient_or_content(
     replies: dict[str, Callable[[Relay, str], None]], step: str, reply: str, kind: FailureKind
 ) -> None:
     async with relaying() as relay:

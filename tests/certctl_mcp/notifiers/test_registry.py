@@ -14,11 +14,11 @@ from certctl_mcp.notifiers.base import Notifier
 from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.notifiers.registry import NotifierRegistry
 from tests.builders import notification
-from tests.certctl_mcp.notifiers.failing import failure_of
+from tests.certctl_mcp.notifiers.failure_checks import failure_of
 from tests.certctl_mcp.notifiers.receiver import Receiver
 from tests.certctl_mcp.notifiers.scripted_server import serving, silence
 
-# Apprise imports it on the Pythons that still have it.
+# Apprise imports it on Python versions that still have it.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 
 DESTINATIONS: dict[str, dict[str, Any]] = {
@@ -44,7 +44,7 @@ def webhook(url: str, **settings: Any) -> Channel:
     return channel("Webhook", {"kind": "webhook", "url": url, **settings})
 
 
-async def test_every_kind_of_destination_has_its_notifier() -> None:
+async def test_every_kind_of_destination_has_a_notifier() -> None:
     async with NotifierRegistry.open(channels(), 10) as registry:
         kinds = {name: type(await registry.find(name)).__name__ for name in DESTINATIONS}
     assert kinds == {
@@ -58,19 +58,19 @@ async def test_every_kind_of_destination_has_its_notifier() -> None:
     }
 
 
-async def test_a_channel_keeps_its_notifier() -> None:
+async def test_a_notifier_is_built_once_for_each_channel() -> None:
     async with NotifierRegistry.open(channels(), 10) as registry:
         assert await registry.find("Slack") is await registry.find("Slack")
         assert isinstance(await registry.find("Slack"), Notifier)
 
 
 @pytest.mark.parametrize("name", ["slack", "Pager", ""])
-async def test_a_name_nobody_configured_has_none(name: str) -> None:
+async def test_an_unconfigured_channel_has_no_notifier(name: str) -> None:
     async with NotifierRegistry.open(channels(), 10) as registry:
         assert await registry.find(name) is None
 
 
-async def test_descriptions_show_kind_and_host_and_nothing_secret() -> None:
+async def test_descriptions_show_kind_and_host_but_no_secrets() -> None:
     async with NotifierRegistry.open(channels(), 10) as registry:
         descriptions = registry.descriptions
     assert descriptions == {
@@ -84,7 +84,7 @@ async def test_descriptions_show_kind_and_host_and_nothing_secret() -> None:
     }
 
 
-async def test_channels_share_the_time_out_they_were_opened_with(receiver: Receiver) -> None:
+async def test_channels_share_the_timeout_of_the_registry(receiver: Receiver) -> None:
     async with serving(silence) as address:
         silent = webhook(f"http://{address}/")
         async with NotifierRegistry.open([silent], 10, send_timeout=timedelta(milliseconds=20)) as registry:
@@ -93,7 +93,7 @@ async def test_channels_share_the_time_out_they_were_opened_with(receiver: Recei
             assert str(await failure_of(notifier)) == f"no answer from {address} within 0.02 s"
 
 
-async def test_a_registry_that_was_closed_leaves_no_connection(receiver: Receiver) -> None:
+async def test_closing_a_registry_closes_its_connections(receiver: Receiver) -> None:
     async with NotifierRegistry.open([webhook(receiver.url)], 10) as registry:
         notifier = await registry.find("Webhook")
         assert notifier is not None
@@ -101,7 +101,7 @@ async def test_a_registry_that_was_closed_leaves_no_connection(receiver: Receive
     assert len(receiver.received) == 1
 
 
-async def test_a_destination_that_can_not_be_set_up_fails_its_own_sends_only(receiver: Receiver) -> None:
+async def test_a_broken_destination_fails_only_its_own_sends(receiver: Receiver) -> None:
     broken = channel("Broken", {"kind": "webhook", "url": receiver.url, "ca_file": "/nowhere/ca.pem"})
     async with NotifierRegistry.open([broken, webhook(receiver.url)], 10) as registry:
         notifier, sound = await registry.find("Broken"), await registry.find("Webhook")
@@ -113,7 +113,7 @@ async def test_a_destination_that_can_not_be_set_up_fails_its_own_sends_only(rec
     assert not failure.permanent
 
 
-async def test_what_can_not_be_built_now_is_built_later(receiver: Receiver, tmp_path: Path) -> None:
+async def test_building_a_notifier_is_retried(receiver: Receiver, tmp_path: Path) -> None:
     ca_file = tmp_path / "ca.pem"
     late = webhook(receiver.url, ca_file=str(ca_file))
     async with NotifierRegistry.open([late], 10) as registry:
@@ -149,20 +149,20 @@ async def test_without_a_free_file_descriptor_every_channel_waits(
         assert type(await registry.find(name)).__name__.endswith("Notifier")
 
 
-def test_an_unknown_notifier_of_another_package_stops_the_start() -> None:
+def test_an_unknown_plugin_is_an_error_at_startup() -> None:
     pager = channel("Pager", {"kind": "plugin", "notifier": "acme"})
     with pytest.raises(SettingsError, match=r"channel Pager can't be used: .* 'acme'; installed are: "):
         NotifierRegistry([pager], 10)
 
 
-def test_without_apprise_the_start_stops_and_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_apprise_is_an_error_that_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "apprise", None)
     monkeypatch.setattr("certctl_mcp.notifiers.registry.find_spec", lambda name: None)
     with pytest.raises(SettingsError, match=r"pip install 'certctl-mcp\[apprise\]'"):
         NotifierRegistry([channel("Chat", DESTINATIONS["Chat"])], 10)
 
 
-def test_a_channel_that_is_not_used_imports_nothing() -> None:
+def test_an_unused_channel_imports_nothing() -> None:
     heavy = "('aiohttp', 'aiosmtplib', 'apprise', 'standardwebhooks')"
     program = (
         "import sys\n"

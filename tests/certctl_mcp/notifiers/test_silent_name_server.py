@@ -1,4 +1,4 @@
-"""A name server that never answers holds up only what needs it, and is named as the cause."""
+"""A name server that never responds delays only the channels that need it, and is named as the cause."""
 
 import asyncio
 import os
@@ -18,13 +18,13 @@ from tests.certctl_mcp.notifiers.silent_name_server import NoNamespaceError, on_
 from tests.certctl_mcp.notifiers.test_refusals import HTTP_CHANNELS
 
 ALERTS = 30
-"""As many as could use up a thread pool of the event loop."""
+"""Enough to fill the event loop's thread pool."""
 
 CONNECT_TIMEOUT = timedelta(milliseconds=500)
 
 
 def silent(kind: str) -> Channel:
-    """A channel of this kind whose receiver's name is looked up at the silent name server."""
+    """A channel of this kind with a receiver whose name needs the silent name server."""
     if kind == "email":
         destination = {"kind": kind, "host": "mail.example.com", "from_address": "a@b.c", "security": "none"}
     else:
@@ -32,12 +32,12 @@ def silent(kind: str) -> Channel:
     return Channel.model_validate({"name": kind, "destination": destination})
 
 
-async def deliver_beside_silence() -> list[DeliveryFailedError]:
+async def deliver_despite_silence() -> list[DeliveryFailedError]:
     """Returns the failures of the channels whose names are not resolved."""
     kinds = ["email", *HTTP_CHANNELS]
     async with serve() as receiver, relaying() as relay:
         host, port = relay.address
-        # Greeting a relay takes this host's full name, which is looked up at the same server.
+        # Greeting a relay needs this host's full name, which is looked up at the same server.
         local = {"kind": "email", "host": host, "port": port, "from_address": "a@b.c", "security": "none"}
         by_name = HTTP_CHANNELS["webhook"](receiver.url.replace("127.0.0.1", "localhost"))
         working = [
@@ -70,9 +70,9 @@ def test_a_silent_name_server_delays_no_other_channel(
 ) -> None:
     monkeypatch.setattr("certctl_mcp.notifiers.local_hostname._LOOK_UP_SECONDS", 0.2)
     try:
-        failures = on_host_with_silent_name_server(tmp_path, lambda: asyncio.run(deliver_beside_silence()))
+        failures = on_host_with_silent_name_server(tmp_path, lambda: asyncio.run(deliver_despite_silence()))
     except NoNamespaceError as error:
-        # Where everything has to be proven, what could not be tried is a failure.
+        # In CI, nothing may be skipped.
         if os.environ.get("CI"):
             raise
         pytest.skip(str(error))

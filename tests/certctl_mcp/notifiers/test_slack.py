@@ -6,7 +6,7 @@ from certctl_mcp.config.destinations import SlackDestination
 from certctl_mcp.notifiers.http_client import HttpClient
 from certctl_mcp.notifiers.slack import SlackNotifier
 from tests.builders import notification
-from tests.certctl_mcp.notifiers.failing import failure_of
+from tests.certctl_mcp.notifiers.failure_checks import failure_of
 from tests.certctl_mcp.notifiers.receiver import Receiver
 
 
@@ -30,7 +30,7 @@ async def test_an_ampersand_is_escaped_once(client: HttpClient, receiver: Receiv
     assert receiver.only.json["text"].endswith("a &amp; b &amp;lt;")
 
 
-async def test_channel_and_name_are_the_operators_and_not_the_recipients(
+async def test_channel_and_name_come_from_the_settings_rather_than_the_recipient(
     client: HttpClient, receiver: Receiver
 ) -> None:
     slack = notifier(client, receiver, channel="#certs", username="certctl")
@@ -39,7 +39,7 @@ async def test_channel_and_name_are_the_operators_and_not_the_recipients(
     assert receiver.only.json["username"] == "certctl"
 
 
-async def test_without_overrides_the_webhooks_own_channel_and_name_hold(
+async def test_without_overrides_the_defaults_of_the_webhook_apply(
     client: HttpClient, receiver: Receiver
 ) -> None:
     await notifier(client, receiver).send(notification())
@@ -63,7 +63,7 @@ async def test_the_id_is_sent_as_idempotency_key(client: HttpClient, receiver: R
         (500, "rollup_error", False),
     ],
 )
-async def test_what_slack_answers_decides(
+async def test_the_response_of_slack_decides(
     client: HttpClient, receiver: Receiver, status: int, said: str, permanent: bool
 ) -> None:
     receiver.status, receiver.body = status, said

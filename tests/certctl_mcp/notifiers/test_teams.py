@@ -6,7 +6,7 @@ from certctl_mcp.config.destinations import TeamsDestination
 from certctl_mcp.notifiers.http_client import HttpClient
 from certctl_mcp.notifiers.teams import TeamsNotifier
 from tests.builders import notification
-from tests.certctl_mcp.notifiers.failing import failure_of
+from tests.certctl_mcp.notifiers.failure_checks import failure_of
 from tests.certctl_mcp.notifiers.receiver import Receiver
 
 PATH = "workflows/0123456789abcdef0123456789abcdef/triggers/manual/paths/invoke?sp=%2Frun&sig=correct-Horse_1"
@@ -41,7 +41,7 @@ async def test_a_card_is_posted_and_accepted_is_success(
     ]
 
 
-async def test_no_markdown_is_read_in_a_message(client: HttpClient, receiver: Receiver) -> None:
+async def test_markdown_in_a_message_is_literal(client: HttpClient, receiver: Receiver) -> None:
     await notifier(client, receiver).send(notification(message="[bank](http://evil) **now**"))
     content = receiver.only.json["attachments"][0]["content"]
     assert {block["type"] for block in content["body"]} == {"RichTextBlock"}
@@ -49,7 +49,7 @@ async def test_no_markdown_is_read_in_a_message(client: HttpClient, receiver: Re
 
 
 @pytest.mark.parametrize("character", ["x", "ü", '"', "\n", "\U0001f512"])
-async def test_a_card_stays_within_what_teams_takes(
+async def test_a_card_stays_within_the_limit_of_teams(
     client: HttpClient, receiver: Receiver, character: str
 ) -> None:
     await notifier(client, receiver).send(notification(message=character * 200_000))
@@ -62,7 +62,7 @@ async def test_the_id_is_sent_as_idempotency_key(client: HttpClient, receiver: R
     assert receiver.only.headers["Idempotency-Key"] == "notif-17"
 
 
-async def test_a_flow_that_is_switched_off_may_be_switched_on(client: HttpClient, receiver: Receiver) -> None:
+async def test_a_disabled_flow_is_a_temporary_failure(client: HttpClient, receiver: Receiver) -> None:
     receiver.status, receiver.body = 400, '{"error": {"code": "WorkflowTriggerIsNotEnabled"}}'
     failure = await failure_of(notifier(client, receiver))
     assert not failure.permanent

@@ -1,4 +1,4 @@
-"""The signature is verified on the receiver's side with the package that receivers use."""
+"""Webhook requests, with signatures verified by the package that receivers use."""
 
 import base64
 import hashlib
@@ -18,7 +18,7 @@ from certctl_mcp.config.destinations import WebhookDestination
 from certctl_mcp.notifiers.http_client import HttpClient
 from certctl_mcp.notifiers.webhook import CertctlWebhookNotifier, WebhookNotifier
 from tests.builders import SettableClock, notification
-from tests.certctl_mcp.notifiers.failing import failure_of
+from tests.certctl_mcp.notifiers.failure_checks import failure_of
 from tests.certctl_mcp.notifiers.receiver import Receiver
 
 OLD = "whsec_" + base64.b64encode(b"the old one, of 24 bytes").decode()
@@ -27,7 +27,7 @@ NEW = "whsec_" + base64.b64encode(b"the new one, of 24 bytes").decode()
 
 @pytest.fixture(autouse=True)
 def present(clock: SettableClock) -> None:
-    """A receiver refuses what was signed at another time than its own."""
+    """Sets the clock to the present, because receivers refuse old signatures."""
     clock.now = datetime.now(UTC)
 
 
@@ -57,7 +57,7 @@ async def test_the_body_is_an_event_with_the_notification_as_its_data(
 
 
 @pytest.mark.parametrize("written", ["standard", "certctl"])
-async def test_the_receiver_can_continue_the_trace_if_there_is_one(
+async def test_the_trace_context_is_passed_on_if_there_is_one(
     client: HttpClient, receiver: Receiver, written: str
 ) -> None:
     destination = WebhookDestination.model_validate({"url": receiver.url})
@@ -78,7 +78,7 @@ async def test_the_id_is_the_idempotency_key(client: HttpClient, receiver: Recei
 
 @pytest.mark.parametrize("secret", [OLD, OLD.removeprefix("whsec_"), OLD.rstrip("="), "MDEyMzQ1"])
 @pytest.mark.parametrize("message", ["plain", "ü \U0001f512 \u2028 \x00", "x" * 200_000])
-async def test_a_receiver_with_the_same_secret_verifies(
+async def test_a_receiver_with_the_same_secret_can_verify(
     client: HttpClient, receiver: Receiver, secret: str, message: str
 ) -> None:
     await notifier(client, receiver.url, secrets=[secret]).send(notification(message=message))
@@ -86,7 +86,7 @@ async def test_a_receiver_with_the_same_secret_verifies(
     assert verified["data"]["message"] == message
 
 
-async def test_a_secret_that_is_no_base64_signs_by_its_own_bytes(
+async def test_a_secret_that_is_not_base64_is_used_as_raw_bytes(
     client: HttpClient, receiver: Receiver
 ) -> None:
     await notifier(client, receiver.url, secrets=["s3cret, with a comma"]).send(notification())
@@ -94,7 +94,7 @@ async def test_a_secret_that_is_no_base64_signs_by_its_own_bytes(
 
 
 @pytest.mark.parametrize("held", [OLD, NEW])
-async def test_while_rotating_a_receiver_with_either_secret_verifies(
+async def test_during_rotation_receivers_with_either_secret_can_verify(
     client: HttpClient, receiver: Receiver, held: str
 ) -> None:
     await notifier(client, receiver.url, secrets=[NEW, OLD]).send(notification())
@@ -108,7 +108,7 @@ async def test_a_receiver_with_another_secret_refuses(client: HttpClient, receiv
         Webhook(NEW).verify(receiver.only.body, dict(receiver.only.headers))
 
 
-async def test_the_signed_time_is_the_present_in_whatever_zone_the_clock_is(
+async def test_the_signed_time_is_independent_of_the_time_zone(
     client: HttpClient, clock: SettableClock, receiver: Receiver
 ) -> None:
     clock.now = datetime.now(timezone(timedelta(hours=-7)))
@@ -134,12 +134,12 @@ async def test_the_operators_headers_are_sent(client: HttpClient, receiver: Rece
     assert receiver.only.headers["X-Tenant"] == "certs"
 
 
-async def test_the_recipient_names_no_place_to_send_to(client: HttpClient, receiver: Receiver) -> None:
+async def test_the_recipient_cannot_change_the_destination(client: HttpClient, receiver: Receiver) -> None:
     await notifier(client, receiver.url).send(notification(recipient="http://169.254.169.254/latest"))
     assert receiver.only.json["data"]["recipient"] == "http://169.254.169.254/latest"
 
 
-async def test_a_receiver_of_an_authority_of_the_operators_own_is_trusted(
+async def test_a_receiver_with_a_certificate_of_a_private_authority_is_trusted(
     client: HttpClient, tmp_path: Path
 ) -> None:
     async def accept(request: web.Request) -> web.Response:
@@ -164,7 +164,7 @@ def certctl_notifier(client: HttpClient, url: str, **settings: Any) -> CertctlWe
     return CertctlWebhookNotifier(destination, client)
 
 
-async def test_certctls_format_has_its_fields_under_the_names_of_its_documentation_and_of_its_server(
+async def test_the_certctl_format_has_the_documented_field_names(
     client: HttpClient, receiver: Receiver
 ) -> None:
     await certctl_notifier(client, receiver.url).send(notification(id="notif-17", message="ü"))
@@ -195,6 +195,6 @@ async def test_a_receiver_that_verifies_certctls_signature_accepts_ours(
 
 
 @pytest.mark.parametrize("settings", [{"secrets": [OLD, NEW]}, {"headers": {"x-signature": "mine"}}])
-def test_what_certctls_format_has_no_place_for_is_refused(settings: dict[str, Any]) -> None:
+def test_settings_that_the_certctl_format_cannot_express_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"one secret|set by the notifier"):
         WebhookDestination.model_validate({"url": "http://a/", "format": "certctl", **settings})

@@ -1,1 +1,1 @@
-"""Processes, receivers, clocks and databases that fail together, and a check of what became of the alerts."""
+"""Faults in processes, receivers, clocks and databases, and a check that every alert survived."""

@@ -1,4 +1,4 @@
-"""What must hold after any run: compares the database with what was accepted and what the receivers saw."""
+"""The invariants of any run: compares the database with the accepted alerts and the receivers' records."""
 
 import itertools
 import re
@@ -6,12 +6,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from tests.reliability.chaos.database_state import Attempt, DatabaseState, Row
 from tests.reliability.chaos.receiver import Request
 from tests.reliability.chaos.schedule import Behaviour
-from tests.reliability.chaos.stored import Attempt, Row, Stored
 
 MAX_ATTEMPTS = 5
-MOST_ABANDONED = 10
+MAX_ABANDONED = 10
 
 REASONS: Mapping[Behaviour, str] = {
     Behaviour.REFUSE: r"\b503\b",
@@ -20,12 +20,12 @@ REASONS: Mapping[Behaviour, str] = {
     Behaviour.HANG: r"(?i)no answer|timed out|time",
     Behaviour.CUT: r"(?i)connection|disconnect|closed|reset",
 }
-"""What an error says of each way to fail."""
+"""What the error of a dead letter must contain for each kind of failure."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A time in which a process did nothing at all, or was gone."""
+    """A time in which a process was stopped or dead."""
 
     process: str
     begun: float
@@ -34,7 +34,7 @@ class Pause:
 
 @dataclass
 class Record:
-    """What is known of a run from outside the program."""
+    """What a run observed from outside the program."""
 
     accepted: dict[str, str] = field(default_factory=dict)
     """The id of each accepted alert, by its message."""
@@ -42,42 +42,42 @@ class Record:
     """Messages whose accept failed: they may be stored or not."""
     pauses: list[Pause] = field(default_factory=list)
     wrong_clocks: set[str] = field(default_factory=set)
-    """Processes whose clock jumped and decided, as it does on SQLite. They end leases of others too early and
-    set leases that others see as expired. Even then no process may attempt beside itself."""
+    """Processes whose clock jumped and was in use, as on SQLite. They end leases of others too early, and
+    theirs look expired to others. Even then no process may overlap its own attempts."""
     exit_codes: list[int] = field(default_factory=list)
 
 
-def violations(record: Record, requests: list[Request], found: Stored) -> list[str]:
-    """Each broken promise in a sentence; none if all were kept."""
+def violations(record: Record, requests: list[Request], database: DatabaseState) -> list[str]:
+    """Each violated invariant in a sentence; empty if all hold."""
     by_message: defaultdict[str, list[Request]] = defaultdict(list)
     for request in requests:
         by_message[request.message].append(request)
     attempts: defaultdict[str, list[Attempt]] = defaultdict(list)
-    for attempt in found.attempts:
+    for attempt in database.attempts:
         attempts[attempt.notification_id].append(attempt)
-    broken = [f"integrity: {line}" for line in found.integrity]
-    broken += _lost_or_invented(record, found.rows)
-    broken += [f"exit code {code}" for code in record.exit_codes if code]
-    for row in found.rows:
+    violated = [f"integrity: {line}" for line in database.integrity]
+    violated += _lost_or_invented(record, database.rows)
+    violated += [f"exit code {code}" for code in record.exit_codes if code]
+    for row in database.rows:
         seen = by_message.pop(row.message, [])
-        broken += [
+        violated += [
             f"{row.message} ({row.id}): {wrong}"
             for wrong in (
-                *_wrong_end(row, attempts[row.id], seen),
+                *_unsettled(row, attempts[row.id], seen),
                 *_wrong_numbers(row, attempts[row.id], seen),
                 *_wrong_keys(row, seen),
                 *_overlaps(seen, record),
             )
         ]
-    return [*broken, *(f"{message}: sent, but not stored" for message in by_message)]
+    return [*violated, *(f"{message}: sent, but not stored" for message in by_message)]
 
 
-def summary(requests: list[Request], found: Stored) -> str:
-    statuses = Counter(row.status for row in found.rows)
+def summary(requests: list[Request], database: DatabaseState) -> str:
+    statuses = Counter(row.status for row in database.rows)
     delivered = Counter(request.message for request in requests if request.answered == 204)
     repeated = sum(number - 1 for number in delivered.values())
     shown = ", ".join(f"{number} {status}" for status, number in sorted(statuses.items()))
-    return f"{len(found.rows)} alerts: {shown}; {len(requests)} requests, {repeated} delivered again"
+    return f"{len(database.rows)} alerts: {shown}; {len(requests)} requests, {repeated} delivered again"
 
 
 def _lost_or_invented(record: Record, rows: list[Row]) -> Iterator[str]:
@@ -92,7 +92,7 @@ def _lost_or_invented(record: Record, rows: list[Row]) -> Iterator[str]:
             yield f"{message}: stored, but never accepted"
 
 
-def _wrong_end(row: Row, attempts: list[Attempt], seen: list[Request]) -> Iterator[str]:
+def _unsettled(row: Row, attempts: list[Attempt], seen: list[Request]) -> Iterator[str]:
     if row.lease_owner is not None:
         yield f"still leased by {row.lease_owner}"
     if row.next_retry_at is not None:
@@ -104,14 +104,14 @@ def _wrong_end(row: Row, attempts: list[Attempt], seen: list[Request]) -> Iterat
             elif not any(request.answered == 204 for request in seen):
                 yield "counts as sent, but no receiver accepted it"
         case "dead":
-            yield from _untrue_reason(row, attempts, seen)
+            yield from _wrong_reason_for_death(row, attempts, seen)
         case _:
             yield f"not settled: {row.status}"
 
 
-def _untrue_reason(row: Row, attempts: list[Attempt], seen: list[Request]) -> Iterator[str]:
+def _wrong_reason_for_death(row: Row, attempts: list[Attempt], seen: list[Request]) -> Iterator[str]:
     outcomes = Counter(attempt.outcome for attempt in attempts if not attempt.late)
-    if outcomes["abandoned"] >= MOST_ABANDONED:
+    if outcomes["abandoned"] >= MAX_ABANDONED:
         return
     failures = {request.behaviour for request in seen if request.answered != 204}
     reason = row.last_error or ""
@@ -123,7 +123,7 @@ def _untrue_reason(row: Row, attempts: list[Attempt], seen: list[Request]) -> It
 
 
 def _wrong_numbers(row: Row, attempts: list[Attempt], seen: list[Request]) -> Iterator[str]:
-    # A claim that was given back unattempted leaves a gap.
+    # A claim that was released without an attempt leaves a gap.
     numbers = [attempt.number for attempt in attempts]
     if len(set(numbers)) < len(numbers) or not set(numbers) <= set(range(1, row.attempt_count + 1)):
         yield f"attempts are numbered {numbers} of {row.attempt_count}"
@@ -137,7 +137,7 @@ def _wrong_numbers(row: Row, attempts: list[Attempt], seen: list[Request]) -> It
 
 
 def _repeats(seen: list[Request]) -> int:
-    """Requests sent again within one attempt, because the receiver closed a connection that had been idle.
+    """The number of requests repeated within one attempt, because the receiver closed an idle connection.
 
     While a clock is wrong, another process can send in between.
     """
@@ -170,7 +170,7 @@ def _overlaps(seen: list[Request], record: Record) -> Iterator[str]:
 
 
 def _live_until(request: Request, pauses: Iterable[Pause]) -> float:
-    """A stopped or killed process is not attempting, whatever its connection looks like."""
+    """When the attempt ended; a stopped or killed process doesn't count as attempting."""
     begun = (
         max(pause.begun, request.begun)
         for pause in pauses

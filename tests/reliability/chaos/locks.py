@@ -1,4 +1,4 @@
-"""Somebody else's transaction, which keeps the database locked for a time."""
+"""A foreign transaction that locks the database for a time."""
 
 import asyncio
 import sqlite3

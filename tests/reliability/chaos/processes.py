@@ -1,4 +1,4 @@
-"""The processes of a run: workers and servers with different channels, and one whose clock can be set."""
+"""The processes of a run: workers and servers with different channels, and one with a settable clock."""
 
 import os
 from collections.abc import Mapping
@@ -25,34 +25,34 @@ _MEMBERS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "server-1": (SERVER, ("Gamma", "Alpha")),
     "observer": (("--read-only",), ()),
 }
-CLOCKED = "worker-with-a-clock"
+WITH_CLOCK = "worker-with-a-clock"
 
 _LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 
 
 def launches(place: Path, receiver: str) -> dict[str, Launch]:
-    """How to start each process, by its name. The one with a clock is there where libfaketime is."""
+    """How to start each process, by its name. The one with a settable clock needs libfaketime."""
     found = {
         name: Launch(command, settings={"CERTCTL_CONFIG": _config(place, name, channels, receiver)})
         for name, (command, channels) in _MEMBERS.items()
     }
     if _LIBRARIES:
         settings = {
-            "CERTCTL_CONFIG": _config(place, CLOCKED, CHANNELS, receiver),
+            "CERTCTL_CONFIG": _config(place, WITH_CLOCK, CHANNELS, receiver),
             "LD_PRELOAD": str(_LIBRARIES[-1]),
             "FAKETIME_TIMESTAMP_FILE": str(clock_file(place)),
             "FAKETIME_NO_CACHE": "1",
-            # A clock that is set leaves the monotonic one alone.
+            # The monotonic clock stays right.
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "DONT_FAKE_MONOTONIC": "1",
         }
         set_clock(place, 0)
-        found[CLOCKED] = Launch(WORKER, settings=settings, fresh=True)
+        found[WITH_CLOCK] = Launch(WORKER, settings=settings, fresh=True)
     return found
 
 
 def set_clock(place: Path, days: int) -> None:
-    """Set the clock of the process that has one to so many days from now."""
+    """Set the clock of the process with a settable one to so many days from now."""
     beside = clock_file(place).with_suffix(".new")
     beside.write_text(f"{days:+d}d\n")
     os.replace(beside, clock_file(place))

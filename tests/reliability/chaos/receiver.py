@@ -1,4 +1,4 @@
-"""One receiver for all channels, which keeps a record of every request and misbehaves as the seed says."""
+"""One receiver for all channels, which records every request and misbehaves as the seed decides."""
 
 import asyncio
 import socket
@@ -16,7 +16,7 @@ LATE = 0.8
 """Seconds; less than the send timeout."""
 
 SENDER = "X-Sender"
-"""The header with the name of the process, which its settings give it."""
+"""The header with the sending process's name, added by its settings."""
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Request:
     begun: float
     ended: float = float("inf")
     answered: int | None = None
-    """The status, once the whole answer is sent; None if the sender hung up before."""
+    """The status, once the whole response is sent; None if the sender hung up before."""
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Receivers:
     seed: int
     requests: list[Request] = field(default_factory=list)
     faults: dict[str, Behaviour] = field(default_factory=dict)
-    """By channel, while it is hit by one."""
+    """The current fault of each channel."""
     url: str = ""
     _numbers: Counter[str] = field(default_factory=Counter)
 
@@ -58,7 +58,7 @@ class Receivers:
         try:
             return await self._answer(request, record)
         finally:
-            # Also when the sender hangs up, which cancels.
+            # Also when the sender hangs up, which cancels this task.
             record.ended = time.monotonic()
 
     async def _answer(self, request: web.Request, record: Request) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""One run: alerts are accepted while faults happen; once all is settled, everything is checked."""
+"""One run: alerts are accepted while faults happen; once everything is settled, the result is checked."""
 
 import asyncio
 import random
@@ -15,17 +15,17 @@ from storage.models import NotificationStatus
 from storage.repository import NotificationRepository
 from tests.builders import new_notification
 from tests.reliability.chaos.checker import Pause, Record, summary, violations
+from tests.reliability.chaos.database_state import read_state
 from tests.reliability.chaos.locks import lock
-from tests.reliability.chaos.processes import CHANNELS, CLOCKED, SETTINGS, launches, set_clock
+from tests.reliability.chaos.processes import CHANNELS, SETTINGS, WITH_CLOCK, launches, set_clock
 from tests.reliability.chaos.receiver import Receivers, receiving
 from tests.reliability.chaos.schedule import Behaviour, Event, Fault, schedule
-from tests.reliability.chaos.stored import stored
 from tests.reliability.fleet import Fleet, Member
-from tests.reliability.progress import until
+from tests.reliability.waiting import wait_until
 
 BETWEEN_ACCEPTS = 0.04
 SETTLING = 60.0
-"""Seconds within which everything is delivered or dead once the faults are over."""
+"""Seconds within which every alert must be settled once the faults are over."""
 
 _BEHAVIOURS = {Fault.HANG: Behaviour.HANG, Fault.CUT: Behaviour.CUT, Fault.BUSY: Behaviour.BUSY}
 
@@ -58,12 +58,12 @@ class _Chaos:
         self._launches = launches(place, receivers.url)
         self._fleet = Fleet(SETTINGS | {"CERTCTL_DATABASE_URL": url})
         self._members: dict[str, Member] = {}
-        # What happens to one process or channel happens one after the other.
+        # Faults of one process or channel happen one after another.
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def run(self, database: Database, seconds: float) -> Report:
-        # On SQLite a wrong clock excuses some overlaps. Every other run has none, and excuses nothing.
-        clocks = [name for name in self._launches if name == CLOCKED and self._seed % 2]
+        # On SQLite a wrong clock excuses some overlaps. No other run has a wrong clock or an excuse.
+        clocks = [name for name in self._launches if name == WITH_CLOCK and self._seed % 2]
         events = schedule(self._seed, seconds, list(self._launches), list(CHANNELS), clocks)
         try:
             for name, launch in self._launches.items():
@@ -74,18 +74,18 @@ class _Chaos:
                     tasks.create_task(self._happen(event))
             await self._settle(database)
             codes = await self._fleet.end()
-            # One that has just been started does not handle signals yet.
+            # A process that has just been started doesn't handle signals yet.
             self._record.exit_codes = [code for code in codes if code != -signal.SIGTERM]
         finally:
             await self._fleet.kill()
-        found = await stored(self._url)
+        found = await read_state(self._url)
         requests = self._receivers.requests
         return Report(
             self._seed,
             events,
             violations(self._record, requests, found),
             summary(requests, found),
-            self._fleet.told,
+            self._fleet.output,
         )
 
     async def _accept(self, repository: NotificationRepository, seconds: float) -> None:
@@ -111,10 +111,10 @@ class _Chaos:
             counts = await repository.count_by_status()
             return not counts[NotificationStatus.PENDING] + counts[NotificationStatus.FAILED]
 
-        # The check says what is not settled.
+        # The check reports what isn't settled.
         with suppress(TimeoutError):
             async with asyncio.timeout(SETTLING):
-                await until(database, settled)
+                await wait_until(database, settled)
 
     async def _happen(self, event: Event) -> None:
         await asyncio.sleep(event.at)
@@ -127,7 +127,7 @@ class _Chaos:
                 case Fault.LOCK:
                     await lock(self._url, event.seconds)
                 case Fault.JUMP:
-                    # To the future or the past, as the schedule has it.
+                    # To the future or the past, as scheduled.
                     if self._url.startswith("sqlite"):
                         self._record.wrong_clocks.add(event.target)
                     set_clock(self._place, 1 if int(event.seconds * 1000) % 2 else -1)

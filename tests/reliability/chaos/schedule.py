@@ -1,4 +1,4 @@
-"""Which fault happens when. All of it follows from the seed, so that a run can be repeated."""
+"""Which fault happens when. Everything follows from the seed, so that a run can be repeated."""
 
 import random
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 class Fault(StrEnum):
     KILL = "kill"
-    """SIGKILL; another process takes the place."""
+    """SIGKILL; another process takes its place."""
     STOP = "stop"
     """SIGSTOP for longer than a lease, then SIGCONT."""
     LOCK = "lock"
@@ -19,7 +19,7 @@ class Fault(StrEnum):
     CUT = "cut"
     """A channel's receiver hangs up without an answer."""
     BUSY = "busy"
-    """A channel's receiver asks to be called later."""
+    """A channel's receiver asks the sender to retry later."""
 
 
 LASTING = {Fault.STOP, Fault.LOCK, Fault.JUMP, Fault.HANG, Fault.CUT, Fault.BUSY}
@@ -35,7 +35,7 @@ class Event:
     """Seconds since the run began."""
     fault: Fault
     target: str
-    """The name of a process or a channel; of no meaning for a lock."""
+    """The name of a process or channel; unused for a lock."""
     seconds: float
     """How long it lasts."""
 
@@ -94,6 +94,6 @@ _BY_NATURE = {
 
 
 def behaviour(seed: int, message: str, number: int) -> Behaviour:
-    """Of a receiver that no fault has hit, for the so many-th request with this message."""
+    """How a receiver without a fault treats the given request with this message, counted from 1."""
     chance = random.Random(f"behaviour {seed} {message} {number}")
     return chance.choices(list(_BY_NATURE), list(_BY_NATURE.values()))[0]

@@ -1,4 +1,4 @@
-"""Another process keeps the file to itself for longer than the busy timeout."""
+"""Another process locks the file for longer than the busy timeout."""
 
 import asyncio
 import threading
@@ -15,7 +15,7 @@ from tests.storage.foreign import connected, locked
 BUSY_TIMEOUT = timedelta(milliseconds=500)
 
 
-async def test_all_that_wait_hear_of_it_after_one_timeout(
+async def test_all_waiting_callers_fail_after_one_timeout(
     queue: Queue, database_url: str, database_path: Path, clock: SettableClock
 ) -> None:
     claim = await queue.claimed()
@@ -38,7 +38,7 @@ async def test_all_that_wait_hear_of_it_after_one_timeout(
         assert await repository.record_sent(claim, timedelta(0))
 
 
-async def test_a_wait_shorter_than_the_timeout_goes_unnoticed(queue: Queue, database_path: Path) -> None:
+async def test_a_shorter_lock_goes_unnoticed(queue: Queue, database_path: Path) -> None:
     with locked(database_path):
         accepting = asyncio.create_task(queue.pending())
         done, _ = await asyncio.wait([accepting], timeout=0.05)
@@ -47,8 +47,8 @@ async def test_a_wait_shorter_than_the_timeout_goes_unnoticed(queue: Queue, data
     assert await queue.repository.get(accepted.id) == accepted
 
 
-def make_progress(path: Path, holding: threading.Event) -> None:
-    """Write one transaction after the other, and leave no moment between them."""
+def write_repeatedly(path: Path, holding: threading.Event) -> None:
+    """Run one transaction right after another."""
     with connected(path) as other:
         for _ in range(5):
             other.execute("BEGIN IMMEDIATE")
@@ -58,12 +58,12 @@ def make_progress(path: Path, holding: threading.Event) -> None:
             other.execute("COMMIT")
 
 
-async def test_a_writer_waits_longer_than_the_timeout_while_others_make_progress(
+async def test_a_writer_keeps_waiting_while_others_make_progress(
     database_url: str, database_path: Path
 ) -> None:
     holding = threading.Event()
     async with Database.open(database_url, busy_timeout=BUSY_TIMEOUT) as database:
-        others = asyncio.create_task(asyncio.to_thread(make_progress, database_path, holding))
+        others = asyncio.create_task(asyncio.to_thread(write_repeatedly, database_path, holding))
         await asyncio.to_thread(holding.wait)
         assert (await NotificationRepository(database).accept(new_notification())).created
         await others

@@ -20,11 +20,11 @@ def accept_one(database_url: str) -> None:
     asyncio.run(accept())
 
 
-def test_looks_often_enough_to_notice_within_a_second() -> None:
+def test_changes_are_polled_at_least_once_a_second() -> None:
     assert timedelta(0) < POLL_INTERVAL < timedelta(seconds=1)
 
 
-async def test_what_another_process_accepts_is_noticed(
+async def test_an_accept_by_another_process_is_noticed(
     queue: Queue, database: Database, database_url: str
 ) -> None:
     version = database.changes.version
@@ -66,7 +66,7 @@ async def test_a_claim_that_finds_nothing_wakes_nobody(
         assert other.changes.version == version
 
 
-async def test_everyone_who_waits_is_told(database: Database) -> None:
+async def test_all_waiting_tasks_are_notified(database: Database) -> None:
     version = database.changes.version
     waiting = [asyncio.create_task(database.changes.wait_beyond(version)) for _ in range(3)]
     await asyncio.sleep(0)
@@ -74,22 +74,20 @@ async def test_everyone_who_waits_is_told(database: Database) -> None:
     assert await asyncio.gather(*waiting) == [version + 1] * 3
 
 
-async def test_a_change_between_reading_and_waiting_is_not_missed(database: Database) -> None:
+async def test_a_change_between_read_and_wait_is_not_missed(database: Database) -> None:
     version = database.changes.version
     database.changes.announce()
     assert await database.changes.wait_beyond(version) == version + 1
 
 
 @pytest.mark.sqlite
-async def test_who_asks_no_longer_leaves_the_others_their_answer(
-    database: Database, database_url: str
-) -> None:
+async def test_a_cancelled_query_does_not_block_the_polling(database: Database, database_url: str) -> None:
     for steps in range(6):
-        async with anyio.create_task_group() as asking:
-            asking.start_soon(database.changes.data_version)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(database.changes.data_version)
             for _ in range(steps):
                 await asyncio.sleep(0)
-            asking.cancel_scope.cancel()
+            tasks.cancel_scope.cancel()
     version = database.changes.version
     insert_row(database_url)
     async with asyncio.timeout(10):

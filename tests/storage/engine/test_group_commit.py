@@ -17,7 +17,7 @@ from storage.repository import NotificationRepository
 from tests.builders import Queue, new_notification
 from tests.storage.foreign import connected
 
-# The gate keeps a thread waiting; elsewhere a transaction has none of its own.
+# The gate blocks a thread, and only on SQLite does a transaction have its own.
 pytestmark = pytest.mark.sqlite
 
 
@@ -27,17 +27,17 @@ def set_type(transaction: Transaction, types: Sequence[str]) -> list[str]:
     return [name.upper() for name in types]
 
 
-def break_off(transaction: Transaction, items: Sequence[str]) -> list[None]:
+def fail_halfway(transaction: Transaction, items: Sequence[str]) -> list[None]:
     set_type(transaction, items)
     raise ArithmeticError("broken off")
 
 
-def refuse_odd(_transaction: Transaction, numbers: Sequence[int]) -> list[int | Refused]:
+def refuse_odd_numbers(_transaction: Transaction, numbers: Sequence[int]) -> list[int | Refused]:
     return [Refused(NotificationNotFoundError(str(number))) if number % 2 else number for number in numbers]
 
 
 class Gate:
-    """An operation that keeps the writer inside a transaction until it is opened."""
+    """An operation that keeps the writer in a transaction until the gate is opened."""
 
     def __init__(self) -> None:
         self.entered = threading.Event()
@@ -51,7 +51,7 @@ class Gate:
         return list(items)
 
     async def closed(self, database: Database) -> asyncio.Task[int]:
-        """Something is being written and will not end before the gate is opened."""
+        """Start a write that can't end before the gate is opened."""
         task = asyncio.create_task(database.write(self.pass_through, 0))
         await asyncio.to_thread(self.entered.wait)
         return task
@@ -62,9 +62,7 @@ def gate() -> Gate:
     return Gate()
 
 
-async def test_what_waits_together_is_written_together_and_answered_in_order(
-    database: Database, gate: Gate
-) -> None:
+async def test_waiting_writes_share_a_transaction_and_return_in_order(database: Database, gate: Gate) -> None:
     first = await gate.closed(database)
     others = [asyncio.create_task(database.write(gate.pass_through, number)) for number in range(1, 20)]
     await asyncio.sleep(0)
@@ -73,7 +71,7 @@ async def test_what_waits_together_is_written_together_and_answered_in_order(
     assert gate.sizes == [1, 19]
 
 
-async def test_a_transaction_takes_a_bounded_number(database: Database, gate: Gate) -> None:
+async def test_a_transaction_has_a_maximum_size(database: Database, gate: Gate) -> None:
     first = await gate.closed(database)
     others = [asyncio.create_task(database.write(gate.pass_through, 1)) for _ in range(LARGEST_BATCH + 1)]
     await asyncio.sleep(0)
@@ -82,14 +80,14 @@ async def test_a_transaction_takes_a_bounded_number(database: Database, gate: Ga
     assert gate.sizes == [1, LARGEST_BATCH, 1]
 
 
-async def test_a_failure_reaches_its_own_callers_and_undoes_nothing_of_others(
+async def test_a_failure_reaches_only_its_callers_and_rolls_back_nothing_else(
     queue: Queue, database: Database, gate: Gate
 ) -> None:
     await queue.pending()
     first = await gate.closed(database)
     waiting = [
         asyncio.create_task(database.write(set_type, "kept")),
-        asyncio.create_task(database.write(break_off, "undone")),
+        asyncio.create_task(database.write(fail_halfway, "undone")),
         asyncio.create_task(queue.pending(message="accepted beside it")),
     ]
     await asyncio.sleep(0)
@@ -104,12 +102,12 @@ async def test_a_failure_reaches_its_own_callers_and_undoes_nothing_of_others(
     assert types == {"kept", "ExpirationWarning"}
 
 
-async def test_a_failed_transaction_leaves_nothing_and_the_writer_goes_on(
+async def test_a_failed_transaction_is_rolled_back_and_the_writer_continues(
     queue: Queue, database: Database
 ) -> None:
     notification = await queue.pending()
     with pytest.raises(WriteFailedError, match="broken off") as failed:
-        await database.write(break_off, "undone")
+        await database.write(fail_halfway, "undone")
     assert isinstance(failed.value.__cause__, ArithmeticError)
     assert await queue.repository.get(notification.id) == notification
     assert await database.write(set_type, "written") == "WRITTEN"
@@ -117,7 +115,7 @@ async def test_a_failed_transaction_leaves_nothing_and_the_writer_goes_on(
 
 async def test_a_refusal_is_raised_for_its_caller_only(database: Database, gate: Gate) -> None:
     first = await gate.closed(database)
-    waiting = [asyncio.create_task(database.write(refuse_odd, number)) for number in range(4)]
+    waiting = [asyncio.create_task(database.write(refuse_odd_numbers, number)) for number in range(4)]
     await asyncio.sleep(0)
     gate.opened.set()
     answers = await asyncio.gather(*waiting, return_exceptions=True)
@@ -126,11 +124,11 @@ async def test_a_refusal_is_raised_for_its_caller_only(database: Database, gate:
     assert all(isinstance(answer, NotificationNotFoundError) for answer in answers[1::2])
 
 
-async def test_every_caller_of_a_failed_transaction_gets_an_error_of_its_own(
+async def test_each_caller_of_a_failed_transaction_gets_its_own_exception(
     database: Database, gate: Gate
 ) -> None:
     first = await gate.closed(database)
-    waiting = [asyncio.create_task(database.write(break_off, "undone")) for _ in range(3)]
+    waiting = [asyncio.create_task(database.write(fail_halfway, "undone")) for _ in range(3)]
     await asyncio.sleep(0)
     gate.opened.set()
     failures = await asyncio.gather(*waiting, return_exceptions=True)
@@ -140,16 +138,16 @@ async def test_every_caller_of_a_failed_transaction_gets_an_error_of_its_own(
     assert len(causes) == 1
 
 
-def leave_out_the_last(transaction: Transaction, items: Sequence[str]) -> list[str]:
+def drop_the_last_result(transaction: Transaction, items: Sequence[str]) -> list[str]:
     return set_type(transaction, items)[:-1]
 
 
-async def test_an_operation_that_answers_too_few_fails_changes_nothing_and_the_writer_goes_on(
+async def test_an_operation_with_too_few_results_is_rolled_back_and_the_writer_continues(
     queue: Queue, database: Database, gate: Gate
 ) -> None:
     notification = await queue.pending()
     first = await gate.closed(database)
-    wrong = [asyncio.create_task(database.write(leave_out_the_last, "undone")) for _ in range(2)]
+    wrong = [asyncio.create_task(database.write(drop_the_last_result, "undone")) for _ in range(2)]
     right = asyncio.create_task(database.write(gate.pass_through, 1))
     await asyncio.sleep(0)
     gate.opened.set()
@@ -159,7 +157,7 @@ async def test_an_operation_that_answers_too_few_fails_changes_nothing_and_the_w
     assert await queue.repository.get(notification.id) == notification
 
 
-async def test_a_transaction_that_failed_is_never_taken_for_a_success() -> None:
+async def test_a_failed_transaction_never_looks_successful() -> None:
     async def transact(work: Callable[[Transaction], object], *, repeatable: bool) -> Any:
         raise TransactionFailedError(OSError("gone"))
 
@@ -171,7 +169,7 @@ async def test_a_transaction_that_failed_is_never_taken_for_a_success() -> None:
         writer.close()
 
 
-async def test_a_caller_that_gives_up_does_not_disturb_the_others(database: Database, gate: Gate) -> None:
+async def test_a_cancelled_caller_does_not_affect_the_others(database: Database, gate: Gate) -> None:
     under_way = await gate.closed(database)
     waiting = [asyncio.create_task(database.write(gate.pass_through, number)) for number in range(3)]
     await asyncio.sleep(0)
@@ -185,7 +183,9 @@ async def test_a_caller_that_gives_up_does_not_disturb_the_others(database: Data
     assert gate.sizes == [1, 2]
 
 
-async def test_closing_writes_what_waits(database_path: Path, database_url: str, gate: Gate) -> None:
+async def test_closing_finishes_the_waiting_writes(
+    database_path: Path, database_url: str, gate: Gate
+) -> None:
     async with Database.open(database_url) as database:
         repository = NotificationRepository(database)
         first = await gate.closed(database)
@@ -198,14 +198,14 @@ async def test_closing_writes_what_waits(database_path: Path, database_url: str,
         assert other.execute("SELECT count(*) FROM notification_events").fetchone() == (50,)
 
 
-async def test_after_closing_nothing_is_taken_on(database_url: str) -> None:
+async def test_writes_after_closing_are_refused(database_url: str) -> None:
     async with Database.open(database_url) as database:
         repository = NotificationRepository(database)
     with pytest.raises(StorageError, match="closed"):
         await repository.accept(new_notification())
 
 
-async def test_who_is_cancelled_can_still_write_on_the_way_out(database_url: str) -> None:
+async def test_a_cancelled_task_can_still_write_during_cleanup(database_url: str) -> None:
     opened = anyio.Event()
 
     async def serve() -> None:

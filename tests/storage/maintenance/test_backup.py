@@ -1,4 +1,4 @@
-"""A backup of a database in use is whole, private and new, or it is not there at all."""
+"""A backup of a database in use is complete, private and a new file, or it isn't made at all."""
 
 import os
 import stat
@@ -18,7 +18,7 @@ STATES = ("pending", "failed", "dead", "sent", "skipped", "read")
 
 
 @pytest.mark.sqlite
-async def test_everything_is_in_it_and_the_database_goes_on(
+async def test_a_backup_is_complete_and_private_and_the_database_keeps_working(
     queue: Queue, database_url: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     for state in STATES:
@@ -36,14 +36,14 @@ async def test_everything_is_in_it_and_the_database_goes_on(
 
 
 @pytest.mark.sqlite
-async def test_a_writer_does_not_delay_it(queue: Queue, database_path: Path, tmp_path: Path) -> None:
+async def test_a_writer_does_not_delay_a_backup(queue: Queue, database_path: Path, tmp_path: Path) -> None:
     await queue.pending()
     with locked(database_path):
         assert backup(f"sqlite:///{database_path}", tmp_path / "backup.db").notifications == 1
 
 
 @pytest.mark.parametrize("kind", ["file", "link", "directory"])
-def test_what_is_there_is_never_overwritten(
+def test_an_existing_file_is_never_overwritten(
     kind: str, fresh_url: str, database_path: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "backup.db"
@@ -59,13 +59,15 @@ def test_what_is_there_is_never_overwritten(
     assert (sorted(os.listdir(tmp_path)), file.lstat()) == before
 
 
-def test_a_database_that_is_not_there_is_not_created(database_path: Path, tmp_path: Path) -> None:
+def test_a_missing_database_is_not_created(database_path: Path, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="there is no such file"):
         backup(f"sqlite:///{database_path}", tmp_path / "backup.db")
     assert os.listdir(tmp_path) == []
 
 
-def test_of_a_damaged_database_nothing_is_left(fresh_url: str, database_path: Path, tmp_path: Path) -> None:
+def test_a_damaged_database_leaves_no_partial_backup(
+    fresh_url: str, database_path: Path, tmp_path: Path
+) -> None:
     contents = bytearray(database_path.read_bytes())
     contents[4096 * 2 : 4096 * 4] = b"\xa5" * 4096 * 2
     database_path.write_bytes(contents)
@@ -74,12 +76,14 @@ def test_of_a_damaged_database_nothing_is_left(fresh_url: str, database_path: Pa
     assert not [name for name in os.listdir(tmp_path) if "backup" in name]
 
 
-def test_where_it_can_t_be_written_it_says_why(fresh_url: str, database_path: Path, tmp_path: Path) -> None:
+def test_an_unwritable_target_is_an_error_with_the_reason(
+    fresh_url: str, database_path: Path, tmp_path: Path
+) -> None:
     with pytest.raises(StorageError, match=r"backup\.db can't be written: No such file or directory"):
         backup(fresh_url, tmp_path / "missing" / "backup.db")
 
 
-def test_for_postgresql_it_names_pg_dump_and_no_password(tmp_path: Path) -> None:
+def test_the_error_for_postgresql_names_pg_dump_and_no_password(tmp_path: Path) -> None:
     with pytest.raises(BackupRefusedError) as refused:
         backup("postgresql://certctl:hunter2@db/certctl", tmp_path / "backup.dump")
     command = f"pg_dump --format=custom --file={tmp_path}/backup.dump postgresql://certctl@db/certctl"

@@ -1,4 +1,4 @@
-"""A queue moves from one database to the other and back, and is the same there."""
+"""A queue copied from one database to the other and back is unchanged."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -31,8 +31,8 @@ async def target(postgresql_server: Server, clock: SettableClock) -> AsyncIterat
 
 
 @pytest.fixture
-async def full(queue: Queue, database_path: Path) -> Queue:
-    """In SQLite, in every state, with what is hard to carry."""
+async def full_queue(queue: Queue, database_path: Path) -> Queue:
+    """A queue in SQLite with a notification in every state, and with texts that are hard to copy."""
     for state in STATES:
         await getattr(queue, state)(message=f"{state} üñ\u2028⚠ 'quoted' \\ \ud7ff", idempotency_key=state)
     await queue.abandoned(times=2)
@@ -41,7 +41,7 @@ async def full(queue: Queue, database_path: Path) -> Queue:
     return queue
 
 
-async def moved(source: Database, target: Database) -> Copied:
+async def copy_all(source: Database, target: Database) -> Copied:
     return await copy(source, target, lambda _count: None)
 
 
@@ -51,28 +51,30 @@ async def contents(database: Database) -> dict[str, object]:
     return {n.id: (n, await repository.attempts(n.id), await repository.audit(n.id, limit=9)) for n in found}
 
 
-async def test_it_is_the_same_in_postgresql_and_back_in_sqlite(
-    full: Queue, database: Database, target: Database, tmp_path: Path, clock: SettableClock
+async def test_a_copy_to_postgresql_and_back_is_the_same(
+    full_queue: Queue, database: Database, target: Database, tmp_path: Path, clock: SettableClock
 ) -> None:
-    there = await moved(database, target)
+    there = await copy_all(database, target)
     assert (there.differing, there.passed_over, there.audit_entries) == ((), 0, 1)
     assert there.notifications == await count_notifications(database) == len(STATES) + 3
     assert await contents(target) == await contents(database)
     async with Database.open(f"sqlite:///{tmp_path / 'back.db'}", clock=clock) as back:
-        again = await moved(target, back)
+        again = await copy_all(target, back)
         assert again == there
         assert await contents(back) == await contents(database)
 
 
-async def test_the_audit_goes_on_where_it_was(full: Queue, database: Database, target: Database) -> None:
-    await moved(database, target)
+async def test_the_audit_log_continues_in_the_copy(
+    full_queue: Queue, database: Database, target: Database
+) -> None:
+    await copy_all(database, target)
     accepted = await NotificationRepository(target).accept(new_notification(), actor="bob")
     (entry,) = await NotificationRepository(target).audit(accepted.notification.id, limit=9)
     assert entry.actor == "bob"
 
 
-async def test_what_was_interrupted_is_taken_up_again(
-    full: Queue, database: Database, target: Database, monkeypatch: pytest.MonkeyPatch
+async def test_an_interrupted_copy_is_resumed(
+    full_queue: Queue, database: Database, target: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("storage.maintenance.row_batches.BATCH", 2)
 
@@ -88,75 +90,75 @@ async def test_what_was_interrupted_is_taken_up_again(
     assert sum(advanced) == 2 * copied.notifications
 
 
-async def test_what_has_changed_in_the_source_since_is_updated(
-    full: Queue, database: Database, target: Database, database_path: Path, clock: SettableClock
+async def test_later_changes_in_the_source_are_copied(
+    full_queue: Queue, database: Database, target: Database, database_path: Path, clock: SettableClock
 ) -> None:
-    await moved(database, target)
+    await copy_all(database, target)
     run(database_path, "UPDATE notification_events SET message = 'changed since' WHERE id = 'theirs'")
     clock.advance(timedelta(days=1))
-    claims = (await full.repository.claim(request())).claims
+    claims = (await full_queue.repository.claim(request())).claims
     for claim in claims:
-        await full.repository.record_sent(claim, TOOK)
-    dead = (await full.repository.list(NotificationFilter(statuses=(NotificationStatus.DEAD,)))).items
-    await full.repository.requeue(dead[0].id, actor="alice")
-    again = await moved(database, target)
+        await full_queue.repository.record_sent(claim, TOOK)
+    dead = (await full_queue.repository.list(NotificationFilter(statuses=(NotificationStatus.DEAD,)))).items
+    await full_queue.repository.requeue(dead[0].id, actor="alice")
+    again = await copy_all(database, target)
     assert (again.differing, again.updated) == ((), len(claims) + 2)
     assert await contents(target) == await contents(database)
 
 
-async def test_what_the_target_has_changed_by_itself_is_named_and_left(
-    full: Queue, database: Database, target: Database
+async def test_rows_changed_in_the_target_are_reported_and_left_alone(
+    full_queue: Queue, database: Database, target: Database
 ) -> None:
-    await moved(database, target)
+    await copy_all(database, target)
     theirs = NotificationRepository(target)
     claim, *_ = (await theirs.claim(request(slots=1))).claims
     await theirs.record_sent(claim, TOOK)
     (dead,) = (await theirs.list(NotificationFilter(statuses=(NotificationStatus.DEAD,)))).items
     await theirs.mark_read(dead.id, actor="bob")
     before = await contents(target)
-    again = await moved(database, target)
+    again = await copy_all(database, target)
     assert set(again.differing) == {f"notification_events {n}" for n in (claim.notification.id, dead.id)}
     assert await contents(target) == before
 
 
-async def test_an_alert_purged_after_an_earlier_copy_is_not_sent_from_there(
+async def test_an_alert_purged_since_the_last_copy_is_not_sent_from_the_target(
     queue: Queue, database: Database, target: Database
 ) -> None:
     accepted = await queue.pending()
-    await moved(database, target)
+    await copy_all(database, target)
     await queue.repository.mark_read(accepted.id)
     await queue.repository.purge_all(
         [accepted.id], statuses=(NotificationStatus.READ,), created_until=NOON + timedelta(days=1)
     )
     with pytest.raises(StorageError, match=r"holds 1 undelivered .* copy to a new database"):
-        await moved(database, target)
+        await copy_all(database, target)
 
 
-async def test_a_clash_of_idempotency_keys_is_explained(
+async def test_conflicting_idempotency_keys_are_explained(
     queue: Queue, database: Database, target: Database
 ) -> None:
     await queue.sent(idempotency_key="once")
     other = await NotificationRepository(target).accept(new_notification(idempotency_key="once"))
     await NotificationRepository(target).mark_read(other.notification.id)
     with pytest.raises(StorageError, match=r"key 'once' of .* belongs to .* copy to a new database"):
-        await moved(database, target)
+        await copy_all(database, target)
 
 
-async def test_nothing_is_copied_while_deliveries_are_under_way(
+async def test_nothing_is_copied_during_deliveries(
     queue: Queue, database: Database, target: Database, clock: SettableClock
 ) -> None:
     await queue.claimed(lease=LEASE)
     with pytest.raises(StorageError, match="1 notifications are being delivered"):
-        await moved(database, target)
+        await copy_all(database, target)
     assert await count_notifications(target) == 0
     clock.advance(LEASE + timedelta(seconds=1))
-    assert (await moved(database, target)).notifications == 1
+    assert (await copy_all(database, target)).notifications == 1
 
 
-async def test_what_only_one_side_can_hold_is_refused_and_nothing_is_lost(
+async def test_text_that_the_target_cannot_store_is_refused_and_nothing_is_lost(
     queue: Queue, database: Database, database_path: Path, target: Database
 ) -> None:
     insert_row(database_path, message="not for PostgreSQL: \0")
     with pytest.raises(StorageError, match="can't store the character NUL"):
-        await moved(database, target)
+        await copy_all(database, target)
     assert (await count_notifications(database), await count_notifications(target)) == (1, 0)

@@ -83,7 +83,7 @@ async def test_alerts_without_a_key_are_never_duplicates(queue: Queue) -> None:
 
 
 @pytest.mark.parametrize("field", ["message", "recipient", "channel", "type", "certificate_id"])
-def test_a_text_that_a_database_can_t_store_is_refused(field: str) -> None:
+def test_text_that_a_database_cannot_store_is_refused(field: str) -> None:
     with pytest.raises(ValidationError, match="NUL"):
         new_notification(**{field: "before\0after"})
 
@@ -116,7 +116,7 @@ asyncio.run(main())
 
 
 def accepted_before_the_kill(database_url: str, at_least: int) -> set[str]:
-    """The ids that a process gave out before it was killed, which it was as soon as it gave `at_least`."""
+    """The ids that a process printed before it was killed, which happened once there were `at_least`."""
     arguments = [sys.executable, "-c", ACCEPT_AND_SHOW_IDS, database_url]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None

@@ -1,5 +1,5 @@
-"""What may be done to a notification in each state: the table, the statement of one, that of many, and the
-filter that previews agree for every action and state."""
+"""What may be done to a notification in each state: the table of eligible states, the actions on one and on
+many notifications, and the filter used by previews agree."""
 
 import pytest
 
@@ -12,7 +12,7 @@ STATES = ("pending", "sent", "skipped", "failed", "dead", "read")
 
 
 @pytest.mark.parametrize("action", [AuditAction.REQUEUE, AuditAction.MARK_READ, AuditAction.PURGE])
-async def test_all_that_follows_from_the_table_agrees(queue: Queue, action: AuditAction) -> None:
+async def test_filters_counts_and_bulk_actions_follow_the_table(queue: Queue, action: AuditAction) -> None:
     rule, repository = ELIGIBLE[action], queue.repository
     made = [await getattr(queue, state)(channel=state) for state in STATES]
     expected = {n.id for n in made if rule.includes(n.status, undelivered=n.undelivered)}
@@ -42,7 +42,7 @@ async def test_all_that_follows_from_the_table_agrees(queue: Queue, action: Audi
 
 
 @pytest.mark.parametrize("state", STATES)
-async def test_one_is_refused_as_the_table_says(queue: Queue, state: str) -> None:
+async def test_a_single_action_follows_the_table(queue: Queue, state: str) -> None:
     notification = await getattr(queue, state)()
     rule = ELIGIBLE[AuditAction.REQUEUE]
     if rule.includes(notification.status, undelivered=notification.undelivered):

@@ -1,4 +1,4 @@
-"""Many notifications changed at once follow the rules of one, and every one of them is accounted for."""
+"""Bulk actions follow the same rules as actions on one notification and report what became of each."""
 
 from datetime import timedelta
 

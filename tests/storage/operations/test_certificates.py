@@ -1,4 +1,4 @@
-"""On certctl's own database an alert may be only about a certificate that is there."""
+"""On certctl's own database, an alert can only be about an existing certificate."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ from tests.storage.foreign import run
 
 _CERTIFICATES = "CREATE TABLE managed_certificates (id TEXT PRIMARY KEY)"
 _REFERENCE = "REFERENCES managed_certificates (id)"
-_AS_CERTCTL_HAS_IT = f"""
+_CERTCTL_TABLE = f"""
 CREATE TABLE notification_events (
   id TEXT PRIMARY KEY, type VARCHAR(255) NOT NULL, certificate_id TEXT {_REFERENCE},
   channel VARCHAR(255) NOT NULL, recipient VARCHAR(255) NOT NULL, message TEXT NOT NULL,
@@ -31,14 +31,14 @@ _AS_IF_CERTCTL_HAD_IT = f"ALTER TABLE notification_events ADD FOREIGN KEY (certi
 async def database(database_url: str) -> AsyncIterator[Database]:
     run(database_url, _CERTIFICATES)
     run(database_url, "INSERT INTO managed_certificates VALUES ('mc-known')")
-    run(database_url, _AS_CERTCTL_HAS_IT if database_url.startswith("sqlite") else _AS_IF_CERTCTL_HAD_IT)
+    run(database_url, _CERTCTL_TABLE if database_url.startswith("sqlite") else _AS_IF_CERTCTL_HAD_IT)
     held = Held(Database.open(database_url))
     yield await held.enter()
     await held.leave()
 
 
 @pytest.mark.parametrize("key", [None, "key-1"])
-async def test_an_alert_about_one_that_is_not_there_is_refused(
+async def test_an_alert_about_an_unknown_certificate_is_refused(
     repository: NotificationRepository, key: str | None
 ) -> None:
     with pytest.raises(UnknownCertificateError, match="'mc-unknown'") as refused:
@@ -47,7 +47,7 @@ async def test_an_alert_about_one_that_is_not_there_is_refused(
     assert (await repository.list(NotificationFilter())).items == ()
 
 
-async def test_one_that_is_refused_takes_no_other_with_it(repository: NotificationRepository) -> None:
+async def test_a_refused_alert_does_not_fail_others(repository: NotificationRepository) -> None:
     certificates = ["mc-known", None, "mc-unknown", "mc-known", "mc-lost", *[None] * 40]
     answers = await asyncio.gather(
         *(repository.accept(new_notification(certificate_id=each)) for each in certificates),

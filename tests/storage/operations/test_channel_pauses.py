@@ -1,4 +1,4 @@
-"""A person pauses a channel: nothing is claimed in it, whatever else is."""
+"""While a channel is paused by a person, none of its notifications are claimed."""
 
 from datetime import timedelta
 
@@ -8,7 +8,7 @@ from storage.channel_state import ChannelRules, Pause, Rate
 from storage.models import AuditAction, Closure
 from tests.builders import TOOK, Queue, next_due_at, request
 from tests.storage.foreign import rows
-from tests.storage.operations.test_channel_states import claim, fail, messages, queued, tell_to_wait
+from tests.storage.operations.test_channel_states import ask_to_wait, claim, fail, messages, queued
 
 HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)
@@ -19,7 +19,7 @@ async def pause(queue: Queue, channel: str = "Slack", duration: timedelta = HOUR
     await queue.repository.pause_channel(channel, Pause(until, "maintenance", "kim"), actor="kim")
 
 
-async def test_nothing_is_claimed_while_a_channel_is_paused_and_then_all_in_order(queue: Queue) -> None:
+async def test_a_paused_channel_is_not_claimed_and_resumes_in_order(queue: Queue) -> None:
     await queued(queue, 3)
     await pause(queue)
     await queued(queue, 1, "Teams")
@@ -46,14 +46,14 @@ async def test_a_pause_can_be_ended_early(queue: Queue) -> None:
     assert messages(await claim(queue)) == ["Slack 0"]
 
 
-async def test_what_is_not_paused_can_be_resumed_without_effect(queue: Queue) -> None:
+async def test_resuming_a_channel_that_is_not_paused_has_no_effect(queue: Queue) -> None:
     assert not await queue.repository.resume_channel("Slack", actor="lee")
     await pause(queue, duration=SECOND)
     queue.clock.advance(2 * SECOND)
     assert not await queue.repository.resume_channel("Slack", actor="lee")
 
 
-async def test_who_paused_and_resumed_is_in_the_audit_log(queue: Queue) -> None:
+async def test_pausing_and_resuming_are_in_the_audit_log(queue: Queue) -> None:
     await pause(queue)
     await queue.repository.resume_channel("Slack", actor="lee")
     await queue.repository.resume_channel("Slack", actor="lee")
@@ -63,16 +63,16 @@ async def test_who_paused_and_resumed_is_in_the_audit_log(queue: Queue) -> None:
     assert (resumed.actor, resumed.action, resumed.detail) == ("lee", AuditAction.RESUME, "Slack")
 
 
-async def test_a_pause_does_not_end_what_else_closes_a_channel(queue: Queue) -> None:
+async def test_ending_a_pause_keeps_other_closures(queue: Queue) -> None:
     await queued(queue, 1)
     (claimed,) = (await claim(queue)).claims
-    await tell_to_wait(queue, claimed, HOUR)
+    await ask_to_wait(queue, claimed, HOUR)
     await pause(queue, duration=SECOND)
     queue.clock.advance(2 * SECOND)
     assert messages(await claim(queue)) == []
 
 
-async def test_what_waits_in_a_paused_channel_is_due_at_its_end(queue: Queue) -> None:
+async def test_the_backlog_of_a_paused_channel_is_due_when_the_pause_ends(queue: Queue) -> None:
     await queue.failed(channel="Slack")
     await pause(queue)
     assert await next_due_at(queue.repository, queue.clock.now) == queue.clock.now + HOUR
@@ -91,11 +91,11 @@ async def test_a_paused_channel_is_shown_with_its_reason(queue: Queue) -> None:
     assert (closed.until, closed.reason, closed.by) == (queue.clock.now + HOUR, "maintenance", "kim")
 
 
-async def test_a_channel_that_waits_is_shown_with_the_answer(queue: Queue) -> None:
+async def test_a_channel_told_to_wait_is_shown_with_the_response(queue: Queue) -> None:
     await queued(queue, 2)
     first, second = (await claim(queue)).claims
     await queue.repository.release(second)
-    await tell_to_wait(queue, first, HOUR)
+    await ask_to_wait(queue, first, HOUR)
     (closed,) = await queue.repository.channel_closures()
     assert (closed.state, closed.until) == (Closure.TOLD_TO_WAIT, queue.clock.now + HOUR)
     assert (closed.error, closed.waiting) == ("HTTP 429", 2)
@@ -115,7 +115,7 @@ async def test_a_held_channel_is_shown_with_its_next_probe(queue: Queue) -> None
 
 
 @pytest.mark.parametrize("left", [0, 1])
-async def test_a_rate_closes_a_channel_only_if_something_waits_for_it(queue: Queue, left: int) -> None:
+async def test_a_rate_limit_closes_a_channel_only_with_a_backlog(queue: Queue, left: int) -> None:
     await queued(queue, 1 + left)
     for claimed in (await claim(queue, {"Slack": ChannelRules(Rate(HOUR))})).claims:
         await queue.repository.record_sent(claimed, TOOK)
@@ -123,7 +123,7 @@ async def test_a_rate_closes_a_channel_only_if_something_waits_for_it(queue: Que
     assert [closure.state for closure in closed] == [Closure.RATE_LIMITED] * left
 
 
-async def test_a_channel_keeps_its_rate_through_a_pause(queue: Queue) -> None:
+async def test_a_pause_does_not_reset_the_rate_limit(queue: Queue) -> None:
     await queued(queue, 3)
     rules = {"Slack": ChannelRules(Rate(HOUR))}
     assert len((await claim(queue, rules)).claims) == 1

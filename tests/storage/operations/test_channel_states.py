@@ -1,4 +1,4 @@
-"""What claims respect of a channel's state, and what outcomes write to it."""
+"""How claims respect the state of a channel, and how outcomes change it."""
 
 from datetime import timedelta
 
@@ -27,7 +27,7 @@ def messages(claims: Claims) -> list[str]:
     return [claimed.notification.message for claimed in claims.claims]
 
 
-async def tell_to_wait(queue: Queue, claimed: Claim, wait: timedelta = SECOND) -> None:
+async def ask_to_wait(queue: Queue, claimed: Claim, wait: timedelta = SECOND) -> None:
     report = Report(claimed.notification.channel, ToldToWait(wait, "HTTP 429"), ChannelRules())
     assert await queue.repository.record_told_to_wait(claimed, TOOK, "HTTP 429", wait, report)
 
@@ -48,11 +48,11 @@ async def queued(queue: Queue, number: int, channel: str = "Slack") -> None:
         queue.clock.advance(timedelta(microseconds=1))
 
 
-async def test_told_to_wait_spends_no_attempt_and_keeps_its_place(queue: Queue) -> None:
+async def test_being_told_to_wait_uses_no_retry_and_keeps_the_order(queue: Queue) -> None:
     await queued(queue, 2)
     first, second = (await claim(queue)).claims
     await queue.repository.release(second)
-    await tell_to_wait(queue, first)
+    await ask_to_wait(queue, first)
     waiting = await queue.repository.get(first.notification.id)
     assert (waiting.status, waiting.retry_count) == (NotificationStatus.FAILED, 0)
     assert (waiting.next_retry_at, waiting.last_error) == (queue.clock.now + SECOND, "HTTP 429")
@@ -64,18 +64,18 @@ async def test_told_to_wait_spends_no_attempt_and_keeps_its_place(queue: Queue) 
     assert messages(await claim(queue)) == ["Slack 0"]
 
 
-async def test_a_requeue_forgets_the_waits(queue: Queue) -> None:
+async def test_a_requeue_resets_the_wait_count(queue: Queue) -> None:
     await queued(queue, 1)
     (claimed,) = (await claim(queue)).claims
-    await tell_to_wait(queue, claimed)
+    await ask_to_wait(queue, claimed)
     again = await queue.repository.requeue(claimed.notification.id)
     assert (again.wait_count, again.waiting_since) == (0, None)
 
 
-async def test_after_a_wait_they_go_out_one_at_a_time_until_a_few_have_arrived(queue: Queue) -> None:
+async def test_after_a_wait_deliveries_run_one_at_a_time_until_a_few_succeed(queue: Queue) -> None:
     await queued(queue, 10)
     for claimed in (await claim(queue)).claims:
-        await tell_to_wait(queue, claimed)
+        await ask_to_wait(queue, claimed)
     queue.clock.advance(SECOND)
     for number in range(5):
         (claimed,) = (await claim(queue)).claims
@@ -85,16 +85,16 @@ async def test_after_a_wait_they_go_out_one_at_a_time_until_a_few_have_arrived(q
     assert messages(await claim(queue)) == [f"Slack {number}" for number in range(5, 10)]
 
 
-async def test_a_channel_that_waits_delays_no_other(queue: Queue) -> None:
+async def test_a_waiting_channel_does_not_delay_others(queue: Queue) -> None:
     await queued(queue, 2)
     first, second = (await claim(queue)).claims
-    await tell_to_wait(queue, first, LONGEST_CLOSURE)
+    await ask_to_wait(queue, first, LONGEST_CLOSURE)
     await queue.repository.release(second)
     await queued(queue, 1, "Teams")
     assert messages(await claim(queue)) == ["Teams 0"]
 
 
-async def test_a_process_that_has_no_rule_for_a_channel_respects_its_state(
+async def test_a_process_without_a_rule_for_a_channel_respects_its_state(
     queue: Queue, database_url: str, clock: SettableClock
 ) -> None:
     await queued(queue, 3)
@@ -104,7 +104,7 @@ async def test_a_process_that_has_no_rule_for_a_channel_respects_its_state(
     assert others.claims == ()
 
 
-async def test_the_rate_is_shared_and_the_claim_says_when_the_next_may_begin(queue: Queue) -> None:
+async def test_the_rate_limit_is_shared_and_claims_return_when_the_channel_opens(queue: Queue) -> None:
     await queued(queue, 5)
     start = queue.clock.now
     taken = await claim(queue, SLACK)
@@ -117,12 +117,12 @@ async def test_the_rate_is_shared_and_the_claim_says_when_the_next_may_begin(que
     assert messages(await claim(queue, SLACK)) == ["Slack 2"]
 
 
-async def test_a_channel_with_tokens_left_says_nothing_of_opening(queue: Queue) -> None:
+async def test_a_channel_below_its_rate_limit_has_no_opening_time(queue: Queue) -> None:
     await queued(queue, 1)
     assert (await claim(queue, SLACK)).opens_at is None
 
 
-async def test_sessions_are_counted_over_all_processes(queue: Queue) -> None:
+async def test_sessions_are_counted_across_processes(queue: Queue) -> None:
     await queued(queue, 5)
     rules = {"Slack": ChannelRules(sessions=3)}
     first = await claim(queue, rules)
@@ -133,15 +133,15 @@ async def test_sessions_are_counted_over_all_processes(queue: Queue) -> None:
     assert len((await claim(queue, rules)).claims) == 1
 
 
-async def test_what_is_not_to_be_attempted_is_claimed_whatever_the_state(queue: Queue) -> None:
+async def test_notifications_without_a_notifier_are_claimed_in_any_channel_state(queue: Queue) -> None:
     await queued(queue, 2)
     first, second = (await claim(queue)).claims
-    await tell_to_wait(queue, first)
+    await ask_to_wait(queue, first)
     await queue.repository.release(second)
     assert len(await queue.claim_due()) == 1
 
 
-async def test_a_held_channel_gets_one_probe_at_a_time_which_spends_nothing(queue: Queue) -> None:
+async def test_a_held_channel_gets_one_probe_at_a_time_without_using_retries(queue: Queue) -> None:
     await queued(queue, 4)
     *failing, last = (await claim(queue)).claims
     for claimed in failing:
@@ -184,7 +184,7 @@ async def test_what_failed_in_an_outage_keeps_its_place_when_the_channel_opens(q
     assert messages(await claim(queue)) == ["Slack 0", "Slack 1", "Slack 2", "Slack 3", "Slack 5"]
 
 
-async def test_without_a_hold_failures_say_nothing_of_the_channel(queue: Queue) -> None:
+async def test_without_a_hold_failures_do_not_close_the_channel(queue: Queue) -> None:
     await queued(queue, 4)
     *failing, last = (await claim(queue)).claims
     for claimed in failing:
@@ -204,16 +204,16 @@ async def test_a_success_between_failures_keeps_a_channel_open(queue: Queue) -> 
     assert messages(await claim(queue)) == ["Slack 4"]
 
 
-async def test_what_waits_in_a_closed_channel_is_due_when_it_opens(queue: Queue) -> None:
+async def test_the_backlog_of_a_closed_channel_is_due_when_it_opens(queue: Queue) -> None:
     await queued(queue, 2)
     first, second = (await claim(queue)).claims
     told_at = queue.clock.now
-    await tell_to_wait(queue, first, 10 * SECOND)
+    await ask_to_wait(queue, first, 10 * SECOND)
     await queue.repository.release(second)
     assert await next_due_at(queue.repository, told_at) == told_at + 10 * SECOND - EARLY
 
 
-async def test_a_closed_channel_in_which_nothing_waits_is_not_looked_at_again(queue: Queue) -> None:
+async def test_a_closed_channel_without_a_backlog_is_not_polled(queue: Queue) -> None:
     await queued(queue, 2)
     for claimed in (await claim(queue, SLACK)).claims:
         await queue.repository.record_sent(claimed, TOOK)
@@ -221,26 +221,26 @@ async def test_a_closed_channel_in_which_nothing_waits_is_not_looked_at_again(qu
 
 
 @pytest.mark.sqlite
-async def test_a_clock_that_was_wrong_does_not_close_a_channel_for_long(queue: Queue) -> None:
+async def test_a_wrong_clock_does_not_close_a_channel_for_long(queue: Queue) -> None:
     await queued(queue, 2)
     first, second = (await claim(queue)).claims
     await queue.repository.release(second)
     queue.clock.advance(timedelta(days=2))
-    await tell_to_wait(queue, first)
+    await ask_to_wait(queue, first)
     queue.clock.advance(-timedelta(days=2))
     assert messages(await claim(queue)) == ["Slack 0"]
 
 
-def test_a_request_knows_whose_attempts_are_counted() -> None:
+def test_a_request_counts_sessions_only_for_channels_with_a_limit() -> None:
     rules = {"Slack": ChannelRules(Rate(SECOND)), "Email": ChannelRules(sessions=3), "Teams": HOLDING}
     assert request(rules=rules).limited == {"Slack", "Email"}
     assert request(channels=CHANNELS).limited == frozenset()
 
 
-async def test_a_channel_that_works_again_leaves_no_trace(queue: Queue, database: Database) -> None:
+async def test_a_recovered_channel_leaves_no_state_behind(queue: Queue, database: Database) -> None:
     await queued(queue, 6)
     first, *rest = (await claim(queue)).claims
-    await tell_to_wait(queue, first)
+    await ask_to_wait(queue, first)
     for claimed in rest:
         await queue.repository.release(claimed)
     queue.clock.advance(SECOND)
@@ -252,7 +252,7 @@ async def test_a_channel_that_works_again_leaves_no_trace(queue: Queue, database
     assert rows == []
 
 
-async def test_a_look_that_finds_every_session_taken_writes_nothing(queue: Queue) -> None:
+async def test_a_claim_without_a_free_session_writes_nothing(queue: Queue) -> None:
     await queued(queue, 5)
     rules = {"Slack": ChannelRules(sessions=3)}
     await claim(queue, rules)
@@ -262,7 +262,7 @@ async def test_a_look_that_finds_every_session_taken_writes_nothing(queue: Queue
     assert written == []
 
 
-async def test_a_look_for_suspects_does_not_hide_that_a_channel_has_opened(queue: Queue) -> None:
+async def test_a_claim_of_suspects_does_not_hide_that_a_channel_has_opened(queue: Queue) -> None:
     await queued(queue, 3)
     looked_at = (await claim(queue, SLACK)).looked_at
     queue.clock.advance(SECOND)

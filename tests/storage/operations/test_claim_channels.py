@@ -1,4 +1,4 @@
-"""A claim takes notifications of the worker's channels only, whatever else is due."""
+"""A claim takes only notifications of the worker's own channels."""
 
 from storage.models import Room
 from tests.builders import WAIT, Queue, request
@@ -20,7 +20,7 @@ async def test_a_worker_without_a_channel_claims_nothing(queue: Queue) -> None:
     assert await queue.claim_due(channels=(), suspects=True) == ()
 
 
-async def test_a_channel_of_others_does_not_keep_older_ones_from_being_claimed(queue: Queue) -> None:
+async def test_other_channels_do_not_hold_up_claims(queue: Queue) -> None:
     for _ in range(5):
         await queue.pending(channel="Slack")
     email = await queue.pending(channel="Email")

@@ -1,4 +1,4 @@
-"""Several that act on the same rows at the same moment, as many servers of one database do."""
+"""Several processes act on the same rows at the same moment."""
 
 import asyncio
 from collections import Counter
@@ -20,7 +20,7 @@ from tests.processes import processes
 from tests.storage.foreign import rows, run
 
 CHANNELS = ("Slack", "Email", "Teams")
-SOMEBODY_WAITS = """
+BLOCKED_SESSIONS = """
 SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()
 """
 SIDES = 4
@@ -30,7 +30,7 @@ ROWS = 120
 
 @asynccontextmanager
 async def opened(url: str, clock: SettableClock, number: int) -> AsyncIterator[list[NotificationRepository]]:
-    """As many processes would open it."""
+    """Repositories of the same database, as several processes have them."""
     async with AsyncExitStack() as stack:
         yield [
             NotificationRepository(await stack.enter_async_context(Database.open(url, clock=clock)))
@@ -46,14 +46,14 @@ async def fill(queue: Queue, number: int = ROWS) -> list[str]:
 
 
 async def claim_all(repository: NotificationRepository, worker: str) -> list[str]:
-    """What a worker gets that claims until there is nothing left for it."""
+    """The ids that a worker claims until nothing is due."""
     claimed: list[str] = []
     while claims := (await repository.claim(request(worker, slots=SLOTS))).claims:
         claimed += [claim.notification.id for claim in claims]
     return claimed
 
 
-async def test_each_is_claimed_by_one_and_none_is_left_behind(
+async def test_each_notification_is_claimed_exactly_once(
     queue: Queue, clock: SettableClock, database_url: str
 ) -> None:
     made = await fill(queue)
@@ -62,39 +62,37 @@ async def test_each_is_claimed_by_one_and_none_is_left_behind(
     assert Counter(id_ for ids in claimed for id_ in ids) == Counter(made)
 
 
-def claim_in_a_process(url: str, worker: str, begin: Connection, told: Connection) -> None:
+def claim_in_a_process(url: str, worker: str, begin: Connection, results: Connection) -> None:
     async def claim() -> None:
         async with Database.open(url, clock=SettableClock()) as database:
-            told.send("ready")
+            results.send("ready")
             await asyncio.to_thread(begin.recv)
-            told.send(await claim_all(NotificationRepository(database), worker))
+            results.send(await claim_all(NotificationRepository(database), worker))
 
     asyncio.run(claim())
 
 
 @pytest.mark.postgresql
-async def test_processes_of_their_own_claim_each_once(queue: Queue, database_url: str) -> None:
+async def test_separate_processes_claim_each_notification_once(queue: Queue, database_url: str) -> None:
     made = await fill(queue)
     pipes = [(processes.Pipe(), processes.Pipe()) for _ in range(3)]
     workers = [
-        processes.Process(target=claim_in_a_process, args=(database_url, f"worker-{n}", begin[0], told[1]))
-        for n, (begin, told) in enumerate(pipes)
+        processes.Process(target=claim_in_a_process, args=(database_url, f"worker-{n}", begin[0], results[1]))
+        for n, (begin, results) in enumerate(pipes)
     ]
     for worker in workers:
         worker.start()
-    for _, told in pipes:
-        assert await asyncio.to_thread(told[0].recv) == "ready"
+    for _, results in pipes:
+        assert await asyncio.to_thread(results[0].recv) == "ready"
     for begin, _ in pipes:
         begin[1].send("now")
-    claimed = [await asyncio.to_thread(told[0].recv) for _, told in pipes]
+    claimed = [await asyncio.to_thread(results[0].recv) for _, results in pipes]
     for worker in workers:
         await asyncio.to_thread(worker.join)
     assert Counter(id_ for ids in claimed for id_ in ids) == Counter(made)
 
 
-async def test_a_lease_that_ended_is_taken_back_once(
-    queue: Queue, clock: SettableClock, database_url: str
-) -> None:
+async def test_an_expired_lease_is_ended_once(queue: Queue, clock: SettableClock, database_url: str) -> None:
     made = await fill(queue)
     assert len(await queue.claim_due()) == len(made)
     clock.advance(LEASE)
@@ -107,25 +105,25 @@ async def test_a_lease_that_ended_is_taken_back_once(
 
 
 @pytest.mark.postgresql
-async def test_who_takes_leases_back_tells_those_who_have_room(
+async def test_ending_an_expired_lease_wakes_other_workers(
     queue: Queue, clock: SettableClock, database_url: str
 ) -> None:
     await queue.claimed()
     clock.advance(LEASE)
-    told = asyncio.Event()
+    woken = asyncio.Event()
     other = await asyncpg.connect(database_url)
-    await other.add_listener(DUE, lambda *_: told.set())
+    await other.add_listener(DUE, lambda *_: woken.set())
     assert await queue.claim_due(slots=0) == ()
     async with asyncio.timeout(20):
-        await told.wait()
+        await woken.wait()
     await other.close()
 
 
 @pytest.mark.postgresql
-async def test_while_another_takes_the_oldest_the_rest_is_not_left_behind(
+async def test_rows_locked_by_another_claim_do_not_hold_up_the_rest(
     queue: Queue, clock: SettableClock, database_url: str
 ) -> None:
-    """Who takes them may have no room for more, and those with room are told of nothing later."""
+    """The other claim may have no room for them, and workers with room get no further wake-up."""
     for _ in range(3):
         await queue.pending(channel="Slack")
     clock.advance(timedelta(seconds=1))
@@ -165,7 +163,7 @@ async def test_while_others_claim_in_one_channel_the_limits_of_the_others_hold(
 
 
 @pytest.mark.postgresql
-async def test_who_acts_on_the_same_in_another_order_holds_up_nobody_for_good(
+async def test_bulk_actions_in_different_orders_do_not_deadlock(
     queue: Queue, clock: SettableClock, database_url: str
 ) -> None:
     made = await fill(queue)
@@ -186,7 +184,7 @@ async def test_who_acts_on_the_same_in_another_order_holds_up_nobody_for_good(
 
 
 @pytest.mark.postgresql
-async def test_a_purge_and_late_outcomes_of_what_it_deletes_disturb_each_other_not(
+async def test_a_purge_and_late_outcomes_of_the_same_rows_do_not_conflict(
     queue: Queue, clock: SettableClock, database_url: str
 ) -> None:
     made = await fill(queue)
@@ -204,7 +202,7 @@ async def test_a_purge_and_late_outcomes_of_what_it_deletes_disturb_each_other_n
     assert rows(database_url, "SELECT count(*) FROM notification_attempts") == [(0,)]
 
 
-async def test_a_key_offered_from_two_sides_at_once_is_accepted_once(
+async def test_a_key_sent_by_two_processes_at_once_is_accepted_once(
     clock: SettableClock, database_url: str
 ) -> None:
     keys = [f"key-{number}" for number in range(30)]
@@ -223,7 +221,7 @@ async def test_a_key_offered_from_two_sides_at_once_is_accepted_once(
 
 @pytest.mark.postgresql
 @pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
-async def test_whose_key_is_being_accepted_by_another_waits_for_what_comes_of_it(
+async def test_an_accept_waits_for_an_uncommitted_one_with_the_same_key(
     repository: NotificationRepository, database_url: str, end: str
 ) -> None:
     new = new_notification(idempotency_key="key-1")
@@ -237,7 +235,7 @@ async def test_whose_key_is_being_accepted_by_another_waits_for_what_comes_of_it
     )
     accepting = asyncio.create_task(repository.accept(new))
     async with asyncio.timeout(20):
-        while not await other.fetchval(SOMEBODY_WAITS):  # noqa: ASYNC110 - the server tells nobody
+        while not await other.fetchval(BLOCKED_SESSIONS):  # noqa: ASYNC110 - there is no event
             await asyncio.sleep(0.01)
     await other.execute(end)
     await other.close()
@@ -246,8 +244,10 @@ async def test_whose_key_is_being_accepted_by_another_waits_for_what_comes_of_it
 
 
 @pytest.mark.postgresql
-async def test_a_key_whose_notification_is_purged_just_then_is_free(queue: Queue, database_url: str) -> None:
-    """As if by another process between two statements, which here a trigger does."""
+async def test_a_key_is_free_if_its_notification_is_purged_during_the_accept(
+    queue: Queue, database_url: str
+) -> None:
+    """A trigger stands in for another process that purges it between two statements."""
     first = await queue.pending(idempotency_key="key-1")
     run(
         database_url,
@@ -264,7 +264,7 @@ async def test_a_key_whose_notification_is_purged_just_then_is_free(queue: Queue
     assert (await queue.repository.get(again.notification.id)).idempotency_key == "key-1"
 
 
-async def test_what_several_ask_to_be_requeued_is_requeued_once(
+async def test_concurrent_requeues_of_the_same_rows_requeue_each_once(
     queue: Queue, clock: SettableClock, database_url: str
 ) -> None:
     made = [(await queue.dead(message=str(number))).id for number in range(20)]

@@ -5,7 +5,7 @@ from storage.operations.leases import ABANDONED_AT_MOST
 from tests.builders import LEASE, NOON, TIMES_TO_BE_SUSPECT, TOOK, WAIT, Queue, SettableClock
 
 
-async def test_when_a_lease_runs_out_another_worker_takes_over(queue: Queue, clock: SettableClock) -> None:
+async def test_another_worker_takes_over_when_a_lease_expires(queue: Queue, clock: SettableClock) -> None:
     abandoned = await queue.claimed()
     clock.advance(LEASE)
     (second,) = await queue.claim_due(worker="worker-2")
@@ -13,13 +13,15 @@ async def test_when_a_lease_runs_out_another_worker_takes_over(queue: Queue, clo
     assert (second.worker, second.number) == ("worker-2", 2)
 
 
-async def test_until_the_very_end_of_its_lease_a_claim_holds(queue: Queue, clock: SettableClock) -> None:
+async def test_a_claim_is_valid_until_the_last_moment_of_its_lease(
+    queue: Queue, clock: SettableClock
+) -> None:
     await queue.claimed()
     clock.advance(LEASE - timedelta(microseconds=1))
     assert await queue.claim_due(worker="worker-2") == ()
 
 
-async def test_a_claim_never_answered_is_recorded_as_abandoned(queue: Queue) -> None:
+async def test_a_claim_without_an_outcome_is_recorded_as_abandoned(queue: Queue) -> None:
     notification = await queue.abandoned()
     (attempt,) = await queue.repository.attempts(notification.id)
     assert attempt.outcome is AttemptOutcome.ABANDONED
@@ -29,7 +31,7 @@ async def test_a_claim_never_answered_is_recorded_as_abandoned(queue: Queue) -> 
     assert not attempt.late
 
 
-async def test_an_abandoned_attempt_spends_no_retry(queue: Queue, clock: SettableClock) -> None:
+async def test_an_abandoned_attempt_uses_no_retry(queue: Queue, clock: SettableClock) -> None:
     failed = await queue.failed()
     clock.advance(WAIT)
     await queue.claim(failed.id)
@@ -40,7 +42,7 @@ async def test_an_abandoned_attempt_spends_no_retry(queue: Queue, clock: Settabl
     assert again.notification.last_error == "HTTP 503"
 
 
-async def test_abandoned_too_often_it_is_dead(queue: Queue) -> None:
+async def test_too_many_abandoned_attempts_make_a_dead_letter(queue: Queue) -> None:
     almost = await queue.abandoned(times=ABANDONED_AT_MOST - 1)
     assert almost.status is NotificationStatus.PENDING
     await queue.claim(almost.id, suspects=True)
@@ -52,7 +54,7 @@ async def test_abandoned_too_often_it_is_dead(queue: Queue) -> None:
     assert (dead.retry_count, dead.next_retry_at, dead.lease_owner) == (0, None, None)
 
 
-async def test_what_was_answered_too_late_is_not_abandoned_for_good(
+async def test_late_outcomes_do_not_count_towards_the_limit_of_abandoned_attempts(
     queue: Queue, clock: SettableClock
 ) -> None:
     notification = await queue.pending()
@@ -65,7 +67,7 @@ async def test_what_was_answered_too_late_is_not_abandoned_for_good(
     assert claim.notification.status is NotificationStatus.PENDING
 
 
-async def test_a_requeue_forgets_how_often_it_was_abandoned(queue: Queue) -> None:
+async def test_a_requeue_resets_the_abandoned_count(queue: Queue) -> None:
     dead = await queue.abandoned(times=ABANDONED_AT_MOST)
     await queue.repository.requeue(dead.id)
     (claim,) = await queue.claim_due()
@@ -73,7 +75,7 @@ async def test_a_requeue_forgets_how_often_it_was_abandoned(queue: Queue) -> Non
     assert claim.number == ABANDONED_AT_MOST + 1
 
 
-async def test_a_released_claim_leaves_no_trace_but_its_number(queue: Queue) -> None:
+async def test_a_released_claim_leaves_only_its_number_behind(queue: Queue) -> None:
     claim = await queue.claimed()
     assert await queue.repository.release(claim)
     assert await queue.repository.attempts(claim.notification.id) == ()
@@ -81,13 +83,13 @@ async def test_a_released_claim_leaves_no_trace_but_its_number(queue: Queue) -> 
     assert (again.number, again.notification.abandoned_count) == (2, 0)
 
 
-async def test_a_claim_is_released_once(queue: Queue) -> None:
+async def test_a_claim_can_be_released_once(queue: Queue) -> None:
     claim = await queue.claimed()
     assert await queue.repository.release(claim)
     assert not await queue.repository.release(claim)
 
 
-async def test_a_lost_lease_can_t_be_released(queue: Queue, clock: SettableClock) -> None:
+async def test_a_lost_lease_cannot_be_released(queue: Queue, clock: SettableClock) -> None:
     first = await queue.claimed()
     clock.advance(LEASE)
     (second,) = await queue.claim_due()
@@ -95,7 +97,7 @@ async def test_a_lost_lease_can_t_be_released(queue: Queue, clock: SettableClock
     assert (await queue.repository.get(first.notification.id)).lease_owner == second.worker
 
 
-async def test_an_answered_attempt_is_not_abandoned_when_its_lease_ends(
+async def test_a_finished_attempt_is_not_abandoned_when_its_lease_expires(
     queue: Queue, clock: SettableClock
 ) -> None:
     sent = await queue.sent()
@@ -105,7 +107,7 @@ async def test_an_answered_attempt_is_not_abandoned_when_its_lease_ends(
     assert (attempt.outcome, attempt.duration) == (AttemptOutcome.SENT, TOOK)
 
 
-async def test_a_suspect_that_gets_through_is_sent(queue: Queue) -> None:
+async def test_a_suspect_that_is_delivered_is_sent(queue: Queue) -> None:
     suspect = await queue.abandoned(times=TIMES_TO_BE_SUSPECT)
     claim = await queue.claim(suspect.id, suspects=True)
     await queue.repository.record_sent(claim, TOOK)

@@ -35,9 +35,7 @@ async def lost_claim(queue: Queue) -> tuple[Claim, Claim]:
     return first, second
 
 
-async def test_delivered_is_sent_and_says_when_and_on_which_attempt(
-    queue: Queue, clock: SettableClock
-) -> None:
+async def test_a_delivery_is_recorded_with_its_time_and_attempt(queue: Queue, clock: SettableClock) -> None:
     failed = await queue.failed("HTTP 503")
     clock.advance(WAIT)
     claim = await queue.claim(failed.id)
@@ -48,14 +46,14 @@ async def test_delivered_is_sent_and_says_when_and_on_which_attempt(
     assert (sent.retry_count, sent.next_retry_at, sent.last_error) == (1, None, "HTTP 503")
 
 
-async def test_a_failed_attempt_is_scheduled_again(queue: Queue) -> None:
+async def test_a_failed_attempt_is_scheduled_for_retry(queue: Queue) -> None:
     failed = await queue.failed("HTTP 503", wait=timedelta(minutes=2))
     assert failed.status is NotificationStatus.FAILED
     assert (failed.retry_count, failed.last_error) == (1, "HTTP 503")
     assert failed.next_retry_at == NOON + timedelta(minutes=2)
 
 
-async def test_dead_keeps_the_retry_count_as_evidence(queue: Queue, clock: SettableClock) -> None:
+async def test_a_dead_letter_keeps_its_retry_count(queue: Queue, clock: SettableClock) -> None:
     failed = await queue.failed()
     clock.advance(WAIT)
     await queue.repository.mark_as_dead(await queue.claim(failed.id), TOOK, "HTTP 410")
@@ -66,7 +64,7 @@ async def test_dead_keeps_the_retry_count_as_evidence(queue: Queue, clock: Setta
 
 @pytest.mark.parametrize("outcome", list(OUTCOMES))
 @pytest.mark.parametrize("status", ["sent", "read", "dead"])
-async def test_an_outcome_does_not_overwrite_what_another_program_decided(
+async def test_an_outcome_does_not_overwrite_a_status_set_by_another_program(
     queue: Queue, database_url: str, outcome: AttemptOutcome, status: str
 ) -> None:
     claim = await queue.claimed()
@@ -83,13 +81,13 @@ async def test_an_outcome_does_not_overwrite_what_another_program_decided(
     assert await queue.repository.attempts(found.id) == (attempt,)
 
 
-async def test_skipped_counts_as_done_but_not_as_delivered(queue: Queue) -> None:
+async def test_skipped_is_settled_but_not_delivered(queue: Queue) -> None:
     skipped = await queue.skipped("no notifier configured for channel X; not delivered")
     assert (skipped.status, skipped.sent_at, skipped.delivered) == (NotificationStatus.SENT, None, False)
     assert skipped.error == "no notifier configured for channel X; not delivered"
 
 
-async def test_an_attempt_broken_off_is_due_again_at_once(queue: Queue) -> None:
+async def test_an_interrupted_attempt_is_due_again_at_once(queue: Queue) -> None:
     claim = await queue.claimed()
     assert await queue.repository.record_abandoned(claim, TOOK, "broken off")
     (again,) = await queue.claim_due()
@@ -97,7 +95,7 @@ async def test_an_attempt_broken_off_is_due_again_at_once(queue: Queue) -> None:
     assert (again.notification.retry_count, again.notification.abandoned_count) == (0, 0)
 
 
-async def test_a_failed_one_broken_off_stays_due(queue: Queue, clock: SettableClock) -> None:
+async def test_an_interrupted_retry_stays_due(queue: Queue, clock: SettableClock) -> None:
     failed = await queue.failed()
     clock.advance(WAIT)
     await queue.repository.record_abandoned(await queue.claim(failed.id), TOOK, "broken off")
@@ -118,9 +116,7 @@ async def test_every_outcome_ends_the_lease_and_is_recorded(queue: Queue, outcom
 
 
 @every_outcome
-async def test_a_late_outcome_is_refused_and_changes_nothing_but_its_record(
-    queue: Queue, outcome: AttemptOutcome
-) -> None:
+async def test_a_late_outcome_is_refused_but_recorded(queue: Queue, outcome: AttemptOutcome) -> None:
     first, second = await lost_claim(queue)
     assert not await OUTCOMES[outcome](queue.repository, first)
     assert await queue.repository.get(first.notification.id) == second.notification
@@ -128,7 +124,7 @@ async def test_a_late_outcome_is_refused_and_changes_nothing_but_its_record(
     assert (attempt.number, attempt.outcome, attempt.late) == (first.number, outcome, True)
 
 
-async def test_a_late_outcome_is_told_apart_from_the_timely_one_beside_it(queue: Queue) -> None:
+async def test_late_and_timely_outcomes_in_one_batch_are_told_apart(queue: Queue) -> None:
     first, second = await lost_claim(queue)
     timely = await asyncio.gather(
         queue.repository.record_sent(first, TOOK), queue.repository.record_sent(second, TOOK)
@@ -138,13 +134,13 @@ async def test_a_late_outcome_is_told_apart_from_the_timely_one_beside_it(queue:
     assert [(attempt.number, attempt.late) for attempt in attempts] == [(1, True), (2, False)]
 
 
-async def test_a_late_release_is_told_apart_from_the_timely_one_beside_it(queue: Queue) -> None:
+async def test_late_and_timely_releases_in_one_batch_are_told_apart(queue: Queue) -> None:
     first, second = await lost_claim(queue)
     timely = await asyncio.gather(queue.repository.release(first), queue.repository.release(second))
     assert tuple(timely) == (False, True)
 
 
-async def test_of_two_outcomes_of_one_claim_the_first_holds(queue: Queue) -> None:
+async def test_the_first_of_two_outcomes_of_a_claim_wins(queue: Queue) -> None:
     claim = await queue.claimed()
     timely = await asyncio.gather(
         queue.repository.record_failed_attempt(claim, TOOK, "HTTP 503", WAIT),
@@ -156,7 +152,7 @@ async def test_of_two_outcomes_of_one_claim_the_first_holds(queue: Queue) -> Non
     assert (attempt.error, attempt.late) == ("HTTP 503", False)
 
 
-async def test_an_outcome_reported_again_is_refused_and_stays_as_it_was(queue: Queue) -> None:
+async def test_a_repeated_outcome_is_refused_and_changes_nothing(queue: Queue) -> None:
     claim = await queue.claimed()
     await queue.repository.record_sent(claim, TOOK)
     sent = await queue.repository.get(claim.notification.id)
@@ -167,10 +163,8 @@ async def test_an_outcome_reported_again_is_refused_and_stays_as_it_was(queue: Q
 
 
 @every_outcome
-async def test_the_outcome_that_a_claim_has_recorded_may_be_reported_again(
-    queue: Queue, outcome: AttemptOutcome
-) -> None:
-    """As a worker does that lost its connection before the commit was answered."""
+async def test_recording_the_same_outcome_again_succeeds(queue: Queue, outcome: AttemptOutcome) -> None:
+    """As a worker does that lost its connection before the commit was confirmed."""
     claim = await queue.claimed()
     await OUTCOMES[outcome](queue.repository, claim)
     recorded = await queue.repository.get(claim.notification.id)
@@ -181,7 +175,7 @@ async def test_the_outcome_that_a_claim_has_recorded_may_be_reported_again(
         assert await queue.repository.attempts(recorded.id) == attempts
 
 
-async def test_the_outcome_of_a_claim_is_its_own_also_when_the_next_one_is_at_work(queue: Queue) -> None:
+async def test_an_outcome_belongs_to_its_claim_even_after_the_next_claim_began(queue: Queue) -> None:
     claim = await queue.claimed()
     await queue.repository.record_failed_attempt(claim, TOOK, "HTTP 503", WAIT)
     queue.clock.advance(WAIT)
@@ -190,13 +184,13 @@ async def test_the_outcome_of_a_claim_is_its_own_also_when_the_next_one_is_at_wo
     assert await queue.repository.get(claim.notification.id) == second.notification
 
 
-async def test_a_late_outcome_stays_refused_however_often_it_is_reported(queue: Queue) -> None:
+async def test_a_repeated_late_outcome_stays_refused(queue: Queue) -> None:
     first, _ = await lost_claim(queue)
     for _ in range(2):
         assert not await queue.repository.record_sent(first, TOOK)
 
 
-async def test_an_outcome_after_the_lease_counts_while_nobody_has_taken_over(
+async def test_an_outcome_after_the_lease_counts_until_another_worker_takes_over(
     queue: Queue, clock: SettableClock
 ) -> None:
     claim = await queue.claimed()
@@ -204,7 +198,7 @@ async def test_an_outcome_after_the_lease_counts_while_nobody_has_taken_over(
     assert await queue.repository.record_sent(claim, TOOK)
 
 
-async def test_a_worker_s_own_earlier_claim_does_not_finish_its_later_one(
+async def test_an_earlier_claim_cannot_finish_a_later_one_of_the_same_worker(
     queue: Queue, clock: SettableClock
 ) -> None:
     first = await queue.claimed()
@@ -214,7 +208,7 @@ async def test_a_worker_s_own_earlier_claim_does_not_finish_its_later_one(
     assert await queue.repository.record_sent(second, TOOK)
 
 
-async def test_a_released_claim_can_t_be_answered(queue: Queue) -> None:
+async def test_a_released_claim_accepts_no_outcome(queue: Queue) -> None:
     claim = await queue.claimed()
     await queue.repository.release(claim)
     assert not await queue.repository.record_sent(claim, TOOK)
@@ -231,13 +225,13 @@ async def test_a_released_claim_can_t_be_answered(queue: Queue) -> None:
     ],
     ids=["unicode", "long", "NUL", "surrogate"],
 )
-async def test_any_error_text_can_be_stored_and_read_again(queue: Queue, error: str, kept: str) -> None:
+async def test_any_error_text_can_be_stored_and_read(queue: Queue, error: str, kept: str) -> None:
     dead: Notification = await queue.dead(error)
     (attempt,) = await queue.repository.attempts(dead.id)
     assert dead.last_error == attempt.error == kept
 
 
-async def test_many_outcomes_at_once_are_each_written_to_their_own(queue: Queue) -> None:
+async def test_concurrent_outcomes_are_each_written_to_the_right_row(queue: Queue) -> None:
     for number in range(50):
         await queue.pending(message=str(number))
     claims = await queue.claim_due()
@@ -253,7 +247,7 @@ async def test_many_outcomes_at_once_are_each_written_to_their_own(queue: Queue)
 
 
 @pytest.mark.parametrize(("limit", "numbers"), [(None, [1, 2, 3]), (5, [1, 2, 3]), (2, [2, 3]), (0, [])])
-async def test_of_many_attempts_the_newest_can_be_asked_for(
+async def test_the_newest_of_many_attempts_can_be_read(
     queue: Queue, limit: int | None, numbers: list[int]
 ) -> None:
     failed = await queue.failed(wait=timedelta(0))

@@ -47,7 +47,7 @@ async def test_an_undelivered_notification_can_be_requeued(queue: Queue) -> None
 
 
 @pytest.mark.parametrize("state", ["pending", "sent", "read"])
-async def test_other_statuses_can_t_be_requeued(queue: Queue, state: str) -> None:
+async def test_other_statuses_cannot_be_requeued(queue: Queue, state: str) -> None:
     before = await getattr(queue, state)()
     with pytest.raises(NotificationConflictError) as conflict:
         await queue.repository.requeue(before.id)
@@ -68,7 +68,7 @@ async def test_of_two_concurrent_requeues_one_takes_effect(queue: Queue) -> None
     assert (await queue.repository.get(dead.id)).status is NotificationStatus.PENDING
 
 
-async def test_a_failed_notification_can_t_be_requeued_during_an_attempt(
+async def test_a_failed_notification_cannot_be_requeued_during_an_attempt(
     queue: Queue, clock: SettableClock
 ) -> None:
     failed = await queue.failed()
@@ -109,7 +109,7 @@ async def test_marking_as_read_again_keeps_the_first_time(queue: Queue, clock: S
     assert read.read_at == NOON
 
 
-async def test_a_notification_can_t_be_marked_as_read_during_an_attempt(queue: Queue) -> None:
+async def test_a_notification_cannot_be_marked_as_read_during_an_attempt(queue: Queue) -> None:
     claim = await queue.claimed()
     with pytest.raises(NotificationConflictError) as conflict:
         await queue.repository.mark_read(claim.notification.id)

@@ -1,4 +1,4 @@
-"""certctl delivers, knows no leases, and updates by id: what it leaves is taken over, and nothing else."""
+"""While certctl delivers by itself, without leases, only the alerts that it has given up on are rescued."""
 
 import asyncio
 from collections.abc import Collection
@@ -14,7 +14,7 @@ from tests.builders import CHANNELS, LEASE, NOON, TOOK, WAIT, SettableClock, new
 from tests.storage.foreign import insert_row, rows, run
 
 GRACE = timedelta(minutes=5)
-READ_BY_CERTCTL = (
+VISIBLE_TO_CERTCTL = (
     "SELECT id FROM notification_events WHERE status = 'pending' "
     "OR (status = 'failed' AND next_retry_at IS NOT NULL)"
 )
@@ -32,7 +32,7 @@ async def claimed(
     return {claim.notification.id: claim for claim in found.claims}
 
 
-async def test_a_failed_one_without_a_time_is_taken_once_certctl_has_let_go_of_it(
+async def test_a_failed_alert_without_a_retry_time_is_rescued_after_the_grace_period(
     rescuing: NotificationRepository, fresh_url: str, clock: SettableClock
 ) -> None:
     insert_row(fresh_url, status="failed")
@@ -40,26 +40,26 @@ async def test_a_failed_one_without_a_time_is_taken_once_certctl_has_let_go_of_i
     assert await rescuing.next_due_at(after=NOON, channels=CHANNELS) == NOON + GRACE
     clock.advance(GRACE)
     assert (await claimed(rescuing)).keys() == {"foreign-1"}
-    assert rows(fresh_url, READ_BY_CERTCTL) == []
+    assert rows(fresh_url, VISIBLE_TO_CERTCTL) == []
 
 
-async def test_a_pending_one_is_first_put_out_of_certctl_s_reach(
+async def test_a_pending_alert_is_first_hidden_from_certctl_and_rescued_later(
     rescuing: NotificationRepository, fresh_url: str, clock: SettableClock
 ) -> None:
     insert_row(fresh_url)
     clock.advance(GRACE - timedelta(seconds=1))
     assert await claimed(rescuing) == {}
-    assert rows(fresh_url, READ_BY_CERTCTL) == [("foreign-1",)]
+    assert rows(fresh_url, VISIBLE_TO_CERTCTL) == [("foreign-1",)]
     clock.advance(timedelta(seconds=1))
     assert await claimed(rescuing) == {}
-    assert rows(fresh_url, READ_BY_CERTCTL) == []
+    assert rows(fresh_url, VISIBLE_TO_CERTCTL) == []
     assert await rescuing.next_due_at(after=clock.now, channels=CHANNELS) == NOON + 2 * GRACE
     clock.advance(GRACE)
     assert (await claimed(rescuing)).keys() == {"foreign-1"}
 
 
 @pytest.mark.parametrize("status", ["sent", "read"])
-async def test_what_certctl_settles_after_all_is_not_attempted(
+async def test_an_alert_that_certctl_settles_meanwhile_is_not_attempted(
     rescuing: NotificationRepository, fresh_url: str, clock: SettableClock, status: str
 ) -> None:
     insert_row(fresh_url)
@@ -71,7 +71,7 @@ async def test_what_certctl_settles_after_all_is_not_attempted(
     assert await rescuing.next_due_at(after=NOON, channels=CHANNELS) is None
 
 
-async def test_what_certctl_retries_itself_or_we_have_no_channel_for_is_left_alone(
+async def test_alerts_that_certctl_retries_or_of_other_channels_are_left_alone(
     rescuing: NotificationRepository, fresh_url: str, clock: SettableClock
 ) -> None:
     insert_row(fresh_url, id="scheduled", status="failed", next_retry_at=NOON)
@@ -85,7 +85,7 @@ async def test_what_certctl_retries_itself_or_we_have_no_channel_for_is_left_alo
     assert (stuck.channel, stuck.waiting) == ("Fax", 2)
 
 
-async def test_its_retries_are_ours_and_out_of_certctl_s_reach(
+async def test_retries_of_a_rescued_alert_are_hidden_from_certctl(
     rescuing: NotificationRepository, fresh_url: str, clock: SettableClock
 ) -> None:
     insert_row(fresh_url, status="failed")
@@ -95,7 +95,7 @@ async def test_its_retries_are_ours_and_out_of_certctl_s_reach(
     failed = await rescuing.get("foreign-1")
     assert (failed.status, failed.retry_count) == (NotificationStatus.FAILED, 1)
     assert failed.next_attempt_at == clock.now + WAIT
-    assert rows(fresh_url, READ_BY_CERTCTL) == []
+    assert rows(fresh_url, VISIBLE_TO_CERTCTL) == []
     assert (await rescuing.queue_counts()).next_retry_at == clock.now + WAIT
     assert await claimed(rescuing) == {}
     clock.advance(WAIT)
@@ -104,7 +104,7 @@ async def test_its_retries_are_ours_and_out_of_certctl_s_reach(
     assert (await rescuing.get("foreign-1")).status is NotificationStatus.DEAD
 
 
-async def test_rescues_and_others_that_end_together_are_each_written_as_their_kind(
+async def test_rescued_and_ordinary_outcomes_in_one_batch_are_each_written_correctly(
     rescuing: NotificationRepository, repository: NotificationRepository, fresh_url: str, clock: SettableClock
 ) -> None:
     for number in range(2):
@@ -119,10 +119,10 @@ async def test_rescues_and_others_that_end_together_are_each_written_as_their_ki
         *(repository.record_failed_attempt(claim, TOOK, "HTTP 503", WAIT) for claim in ordinary.values()),
     )
     assert ended == [True] * 4
-    assert sorted(rows(fresh_url, READ_BY_CERTCTL)) == [("ordinary-0",), ("ordinary-1",)]
+    assert sorted(rows(fresh_url, VISIBLE_TO_CERTCTL)) == [("ordinary-0",), ("ordinary-1",)]
 
 
-async def test_an_outcome_of_ours_does_not_overwrite_certctl_s(
+async def test_our_outcome_does_not_overwrite_the_one_of_certctl(
     rescuing: NotificationRepository, fresh_url: str, clock: SettableClock
 ) -> None:
     insert_row(fresh_url, status="failed")
@@ -133,7 +133,7 @@ async def test_an_outcome_of_ours_does_not_overwrite_certctl_s(
     assert (await rescuing.get("foreign-1")).status is NotificationStatus.SENT
 
 
-async def test_an_attempt_that_was_broken_off_is_due_again(
+async def test_an_interrupted_attempt_is_due_again(
     rescuing: NotificationRepository, fresh_url: str, clock: SettableClock
 ) -> None:
     insert_row(fresh_url, status="failed")
@@ -143,14 +143,14 @@ async def test_an_attempt_that_was_broken_off_is_due_again(
     claims = await claimed(rescuing)
     clock.advance(LEASE)
     assert (await claimed(rescuing)).keys() == claims.keys() == {"foreign-1"}
-    assert rows(fresh_url, READ_BY_CERTCTL) == []
+    assert rows(fresh_url, VISIBLE_TO_CERTCTL) == []
 
 
-async def test_what_is_sent_or_requeued_here_is_attempted_here_at_once(
+async def test_our_own_and_requeued_alerts_are_attempted_at_once(
     rescuing: NotificationRepository, fresh_url: str, clock: SettableClock
 ) -> None:
     accepted = await rescuing.accept(new_notification())
-    assert rows(fresh_url, READ_BY_CERTCTL) == []
+    assert rows(fresh_url, VISIBLE_TO_CERTCTL) == []
     (claim,) = (await claimed(rescuing)).values()
     assert claim.notification.id == accepted.notification.id
     assert await rescuing.get(claim.notification.id) == replace(
@@ -162,14 +162,14 @@ async def test_what_is_sent_or_requeued_here_is_attempted_here_at_once(
     )
     await rescuing.mark_as_dead(claim, TOOK, "HTTP 410")
     await rescuing.requeue(claim.notification.id)
-    assert rows(fresh_url, READ_BY_CERTCTL) == []
+    assert rows(fresh_url, VISIBLE_TO_CERTCTL) == []
     (claim,) = (await claimed(rescuing)).values()
     await rescuing.mark_as_dead(claim, TOOK, "HTTP 410")
     assert (await rescuing.requeue_all([claim.notification.id])).changed == 1
     assert (await claimed(rescuing)).keys() == {claim.notification.id}
 
 
-async def test_who_delivers_all_goes_on_with_what_was_taken_over(
+async def test_a_process_that_delivers_everything_continues_rescued_alerts(
     rescuing: NotificationRepository, repository: NotificationRepository, fresh_url: str, clock: SettableClock
 ) -> None:
     insert_row(fresh_url)
@@ -181,7 +181,7 @@ async def test_who_delivers_all_goes_on_with_what_was_taken_over(
     assert await claimed(rescuing) == await claimed(repository) == {}
 
 
-async def test_where_nobody_rescues_everything_left_is_stuck(
+async def test_without_a_rescuing_process_abandoned_alerts_are_stuck(
     repository: NotificationRepository, fresh_url: str, clock: SettableClock
 ) -> None:
     insert_row(fresh_url, id="failed", status="failed")

@@ -16,7 +16,7 @@ NOTIFICATIONS = [kind for kind in Retained if kind is not Retained.AUDIT]
 
 
 async def delete(queue: Queue, *kinds: Retained) -> Mapping[Retained, int]:
-    """Whatever was settled longer than `KEPT` ago, batch after batch."""
+    """Delete what was settled longer than `KEPT` ago, in batches; the number of each kind deleted."""
     done = RetentionRun("worker-1")
     for kind in kinds:
         batch = Expiry(kind, queue.clock() - KEPT, done)
@@ -29,7 +29,7 @@ async def delete(queue: Queue, *kinds: Retained) -> Mapping[Retained, int]:
     return done.deleted
 
 
-async def left(queue: Queue) -> set[str]:
+async def remaining_ids(queue: Queue) -> set[str]:
     return {one.id for one in (await queue.repository.list(NotificationFilter(), limit=500)).items}
 
 
@@ -47,7 +47,7 @@ UNSETTLED: tuple[Callable[[Queue], Awaitable[Notification]], ...] = (leased, Que
 
 
 @pytest.mark.parametrize("kind", NOTIFICATIONS)
-async def test_each_kind_is_deleted_once_its_time_is_over_and_nothing_else(
+async def test_each_kind_is_deleted_after_its_retention_and_nothing_else(
     queue: Queue, kind: Retained
 ) -> None:
     made = {each: (await make(queue)).id for each, make in SETTLED.items()}
@@ -56,26 +56,26 @@ async def test_each_kind_is_deleted_once_its_time_is_over_and_nothing_else(
     assert await delete(queue, kind) == {}
     queue.clock.advance(timedelta(microseconds=1))
     assert await delete(queue, kind) == {kind: 1}
-    assert await left(queue) == others | {made[each] for each in made if each is not kind}
+    assert await remaining_ids(queue) == others | {made[each] for each in made if each is not kind}
     assert await queue.repository.count_attempts(made[kind]) == 0
 
 
-async def test_what_waits_is_kept_however_old_it_is(queue: Queue) -> None:
+async def test_the_backlog_is_kept_at_any_age(queue: Queue) -> None:
     ids = {(await make(queue)).id for make in UNSETTLED}
     queue.clock.advance(10 * KEPT)
     assert await delete(queue, *Retained) == {}
-    assert await left(queue) == ids
+    assert await remaining_ids(queue) == ids
 
 
 @pytest.mark.parametrize("status", ["sent", "read", "dead"])
-async def test_what_is_leased_is_kept_whatever_another_program_has_made_of_it(
+async def test_leased_notifications_are_kept_in_any_status(
     queue: Queue, database_url: str, status: str
 ) -> None:
     claim = await queue.claimed(lease=timedelta(hours=1))
     run(database_url, "UPDATE notification_events SET status = $1, sent_at = created_at", status)
     queue.clock.advance(10 * KEPT)
     assert await delete(queue, *NOTIFICATIONS) == {}
-    assert await left(queue) == {claim.notification.id}
+    assert await remaining_ids(queue) == {claim.notification.id}
 
 
 async def settle_again(queue: Queue, kind: Retained, old: Notification) -> None:
@@ -91,9 +91,7 @@ async def settle_again(queue: Queue, kind: Retained, old: Notification) -> None:
 
 
 @pytest.mark.parametrize("kind", [Retained.SENT, Retained.DEAD, Retained.UNDELIVERED])
-async def test_the_time_begins_when_it_was_settled_not_when_it_was_accepted(
-    queue: Queue, kind: Retained
-) -> None:
+async def test_retention_begins_at_settlement_rather_than_acceptance(queue: Queue, kind: Retained) -> None:
     old = await queue.dead()
     queue.clock.advance(2 * KEPT)
     await settle_again(queue, kind, old)
@@ -102,14 +100,14 @@ async def test_the_time_begins_when_it_was_settled_not_when_it_was_accepted(
     assert await delete(queue, *NOTIFICATIONS) == {kind: 1}
 
 
-async def test_one_marked_read_late_is_kept_from_then_on(queue: Queue) -> None:
+async def test_retention_restarts_when_a_notification_is_marked_read(queue: Queue) -> None:
     old = await queue.sent()
     queue.clock.advance(2 * KEPT)
     await queue.repository.mark_read(old.id)
     assert await delete(queue, *NOTIFICATIONS) == {}
 
 
-async def test_a_run_takes_small_batches_and_is_audited_as_one(
+async def test_a_run_deletes_in_batches_with_one_audit_entry(
     queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(3):
@@ -130,7 +128,7 @@ async def test_a_run_that_deletes_nothing_leaves_no_entry(queue: Queue) -> None:
     assert await queue.repository.audit_log(limit=10) == ()
 
 
-async def test_old_entries_of_the_audit_log_are_deleted(queue: Queue) -> None:
+async def test_old_audit_entries_are_deleted(queue: Queue) -> None:
     for _ in range(3):
         await queue.repository.accept(new_notification(), actor="alice")
     queue.clock.advance(2 * KEPT)
@@ -140,7 +138,7 @@ async def test_old_entries_of_the_audit_log_are_deleted(queue: Queue) -> None:
     assert [(entry.actor, entry.detail) for entry in entries] == [("worker-1", "3 audit"), ("bob", None)]
 
 
-async def test_a_key_is_free_again_when_its_notification_was_deleted(queue: Queue) -> None:
+async def test_a_key_is_free_again_once_its_notification_is_deleted(queue: Queue) -> None:
     first = await queue.sent(idempotency_key="key")
     queue.clock.advance(2 * KEPT)
     await delete(queue, Retained.SENT)

@@ -1,6 +1,6 @@
-"""The two long statements for PostgreSQL, as the database gets them, in files beside this test.
+"""Snapshots of the two long PostgreSQL statements, in files next to this test.
 
-Run it with UPDATE_SNAPSHOTS=1 after a wanted change, and read the difference.
+After an intended change, run with UPDATE_SNAPSHOTS=1 and review the diff.
 """
 
 import os
@@ -20,14 +20,14 @@ STATEMENTS = {
 
 
 def readable(statement: ClauseElement) -> str:
-    """The statement's text with one clause a line; names of columns stay on the line of their clause."""
+    """The statement's text with each clause on a line of its own."""
     compiled = statement.compile(dialect=postgresql.asyncpg.dialect())  # type: ignore[no-untyped-call]
     lines = (line.rstrip() for line in str(compiled).splitlines())
     return "\n".join(line for line in lines if line) + "\n"
 
 
 @pytest.mark.parametrize("name", STATEMENTS)
-def test_the_statement_is_the_one_in_the_file(name: str) -> None:
+def test_a_statement_matches_its_snapshot(name: str) -> None:
     path, text = HERE / name, readable(STATEMENTS[name])
     if os.environ.get("UPDATE_SNAPSHOTS"):
         path.write_text(text)

@@ -19,7 +19,7 @@ def deaths() -> Deaths:
 
 @pytest.fixture
 def queue(database: Database, clock: SettableClock, deaths: Deaths) -> Queue:
-    """In this queue, each death of a notification leads to one about it. They share a key."""
+    """A queue in which each dead letter creates a notification about it, all with the same key."""
 
     def successors(death: Death) -> Sequence[Notification]:
         deaths.append(death)
@@ -42,7 +42,7 @@ async def about_deaths(queue: Queue) -> tuple[Notification, ...]:
     return (await queue.repository.list(NotificationFilter(type="Death"))).items
 
 
-async def test_a_death_and_what_follows_from_it_are_written_together(queue: Queue, deaths: Deaths) -> None:
+async def test_a_dead_letter_and_its_successor_are_written_together(queue: Queue, deaths: Deaths) -> None:
     dead = await queue.dead("HTTP 410")
     (about,) = await about_deaths(queue)
     assert (about.status, about.message, about.origin_id) == (
@@ -54,19 +54,19 @@ async def test_a_death_and_what_follows_from_it_are_written_together(queue: Queu
     assert (death.notification.id, death.error, death.at) == (dead.id, "HTTP 410", queue.clock())
 
 
-async def test_what_follows_from_a_death_can_be_claimed_at_once(queue: Queue) -> None:
+async def test_a_successor_can_be_claimed_at_once(queue: Queue) -> None:
     await queue.dead()
     (claim,) = await queue.claim_due()
     assert claim.notification.type == "Death"
 
 
-async def test_a_key_is_accepted_once(queue: Queue) -> None:
+async def test_successors_with_the_same_key_are_accepted_once(queue: Queue) -> None:
     for _ in range(3):
         await queue.dead()
     assert len(await about_deaths(queue)) == 1
 
 
-async def test_an_outcome_that_is_refused_leads_to_nothing(queue: Queue) -> None:
+async def test_a_refused_outcome_has_no_successor(queue: Queue) -> None:
     claim = await queue.claimed()
     queue.clock.advance(LEASE)
     await queue.claim_due(worker="worker-2")
@@ -74,7 +74,7 @@ async def test_an_outcome_that_is_refused_leads_to_nothing(queue: Queue) -> None
     assert await about_deaths(queue) == ()
 
 
-async def test_only_deaths_lead_to_something(queue: Queue, deaths: Deaths) -> None:
+async def test_only_dead_letters_have_successors(queue: Queue, deaths: Deaths) -> None:
     await queue.sent()
     await queue.failed()
     await queue.skipped()
@@ -82,19 +82,19 @@ async def test_only_deaths_lead_to_something(queue: Queue, deaths: Deaths) -> No
     assert deaths == []
 
 
-async def die_of_expired_leases(queue: Queue) -> str:
+async def die_after_expired_leases(queue: Queue) -> str:
     return (await queue.abandoned(times=ABANDONED_AT_MOST)).id
 
 
-async def die_with_processes_of_their_own(queue: Queue) -> str:
+async def die_after_crashed_children(queue: Queue) -> str:
     almost = await queue.abandoned(times=ABANDONED_AT_MOST - 1)
     claim = await queue.claim(almost.id, suspects=True)
     await queue.repository.record_crash(claim, TOOK, "the process was killed", timedelta(minutes=1))
     return almost.id
 
 
-@pytest.mark.parametrize("die", [die_of_expired_leases, die_with_processes_of_their_own])
-async def test_one_abandoned_too_often_dies_like_others(
+@pytest.mark.parametrize("die", [die_after_expired_leases, die_after_crashed_children])
+async def test_death_after_too_many_abandoned_attempts_has_a_successor_too(
     queue: Queue, deaths: Deaths, die: Callable[[Queue], Awaitable[str]]
 ) -> None:
     assert TIMES_TO_BE_SUSPECT < ABANDONED_AT_MOST

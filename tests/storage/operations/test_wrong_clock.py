@@ -1,4 +1,4 @@
-"""What a process whose clock was wrong has written holds no alert up, and no claim of another is taken."""
+"""Leases and retries written under a wrong clock delay no alert, and valid claims stay protected."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ YEAR = timedelta(days=365)
 DAY = timedelta(days=1)
 
 
-def ahead(clock: SettableClock, by: timedelta = YEAR) -> Clock:
+def clock_ahead(clock: SettableClock, by: timedelta = YEAR) -> Clock:
     def wrong() -> datetime:
         return clock() + by
 
@@ -26,14 +26,16 @@ def ahead(clock: SettableClock, by: timedelta = YEAR) -> Clock:
 
 
 async def claimed_ahead(queue: Queue, url: str, clock: SettableClock) -> str:
-    """An alert that was claimed by a process whose clock was a year ahead, and which was killed then."""
+    """An alert claimed by a process whose clock was a year ahead, and which was then killed."""
     notification = await queue.pending()
-    async with Database.open(url, clock=ahead(clock)) as database:
+    async with Database.open(url, clock=clock_ahead(clock)) as database:
         assert (await NotificationRepository(database).claim(request("killed"))).claims
     return notification.id
 
 
-async def test_its_lease_is_over(queue: Queue, database_url: str, clock: SettableClock) -> None:
+async def test_a_lease_from_a_wrong_clock_is_expired(
+    queue: Queue, database_url: str, clock: SettableClock
+) -> None:
     id = await claimed_ahead(queue, database_url, clock)
     (claim,) = await queue.claim_due()
     assert claim.notification.id == id
@@ -42,17 +44,19 @@ async def test_its_lease_is_over(queue: Queue, database_url: str, clock: Settabl
     assert (abandoned.outcome, sent.outcome) == (AttemptOutcome.ABANDONED, AttemptOutcome.SENT)
 
 
-async def test_its_lease_stops_no_operator(queue: Queue, database_url: str, clock: SettableClock) -> None:
+async def test_a_lease_from_a_wrong_clock_does_not_block_operators(
+    queue: Queue, database_url: str, clock: SettableClock
+) -> None:
     id = await claimed_ahead(queue, database_url, clock)
     assert (await queue.repository.mark_read(id)).status is NotificationStatus.READ
 
 
 @pytest.mark.parametrize("by", [timedelta(hours=1), DAY, YEAR])
-async def test_a_retry_that_it_scheduled_is_due_now(
+async def test_a_retry_scheduled_by_a_wrong_clock_is_due_now(
     queue: Queue, database_url: str, clock: SettableClock, by: timedelta
 ) -> None:
     notification = await queue.pending()
-    async with Database.open(database_url, clock=ahead(clock, by)) as database:
+    async with Database.open(database_url, clock=clock_ahead(clock, by)) as database:
         repository = NotificationRepository(database)
         (claim,) = (await repository.claim(request("wrong"))).claims
         await repository.record_failed_attempt(claim, TOOK, "HTTP 503", timedelta(minutes=1))
@@ -61,13 +65,13 @@ async def test_a_retry_that_it_scheduled_is_due_now(
     assert claim.notification.retry_count == 1
 
 
-@pytest.mark.parametrize("told", ["to wait", "nothing"])
-async def test_a_retry_scheduled_by_a_clock_that_jumped_during_the_attempt_is_due_once_it_is_right(
-    queue: Queue, clock: SettableClock, told: str
+@pytest.mark.parametrize("outcome", ["told to wait", "failed"])
+async def test_a_retry_scheduled_during_a_clock_jump_is_due_once_the_clock_is_right(
+    queue: Queue, clock: SettableClock, outcome: str
 ) -> None:
     claim = await queue.claimed()
     clock.advance(DAY)
-    if told == "to wait":
+    if outcome == "told to wait":
         await queue.repository.record_told_to_wait(claim, TOOK, "HTTP 429", timedelta(minutes=1))
     else:
         await queue.repository.record_failed_attempt(claim, TOOK, "HTTP 503", timedelta(minutes=1))
@@ -76,17 +80,19 @@ async def test_a_retry_scheduled_by_a_clock_that_jumped_during_the_attempt_is_du
     assert again.notification.id == claim.notification.id
 
 
-async def test_a_clock_that_is_set_back_a_little_shortens_no_wait(queue: Queue, clock: SettableClock) -> None:
+async def test_a_small_clock_correction_does_not_shorten_a_backoff(
+    queue: Queue, clock: SettableClock
+) -> None:
     await queue.failed(wait=timedelta(minutes=1))
     clock.advance(timedelta(seconds=-30))
     assert await queue.claim_due() == ()
 
 
-async def test_what_others_attempt_is_taken_over_once_and_not_in_turns(
+async def test_processes_with_different_clocks_do_not_take_a_claim_in_turns(
     queue: Queue, database_url: str, clock: SettableClock
 ) -> None:
     ours = await queue.claimed()
-    async with Database.open(database_url, clock=ahead(clock, DAY)) as database:
+    async with Database.open(database_url, clock=clock_ahead(clock, DAY)) as database:
         other = NotificationRepository(database)
         (theirs,) = (await other.claim(request("ahead"))).claims
         for _ in range(3):
@@ -97,7 +103,7 @@ async def test_what_others_attempt_is_taken_over_once_and_not_in_turns(
     assert (await queue.repository.get(ours.notification.id)).abandoned_count == 1
 
 
-async def test_the_longest_lease_and_the_longest_wait_are_kept(queue: Queue, clock: SettableClock) -> None:
+async def test_the_longest_lease_and_backoff_are_respected(queue: Queue, clock: SettableClock) -> None:
     await queue.claimed(lease=LONGEST_LEASE)
     await queue.failed(wait=LONGEST_WAIT)
     assert await queue.claim_due() == ()

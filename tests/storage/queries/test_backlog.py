@@ -1,4 +1,4 @@
-"""What waits too long is seen, whichever way it waits; what is attempted or not due yet does not count."""
+"""The backlog is what is due and not being attempted, in any status."""
 
 from datetime import datetime, timedelta
 
@@ -13,11 +13,11 @@ MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
-def seen(database: Database) -> "Seen":
-    return Seen(database)
+def read_backlog(database: Database) -> "ReadBacklog":
+    return ReadBacklog(database)
 
 
-class Seen:
+class ReadBacklog:
     def __init__(self, database: Database) -> None:
         self._database = database
 
@@ -29,53 +29,55 @@ class Seen:
         return (await self()).oldest_due_at
 
 
-async def test_nothing_waits_where_all_is_done_or_scheduled(queue: Queue, seen: Seen) -> None:
-    assert await seen() == Backlog(None, 0)
+async def test_settled_and_scheduled_notifications_are_not_in_the_backlog(
+    queue: Queue, read_backlog: ReadBacklog
+) -> None:
+    assert await read_backlog() == Backlog(None, 0)
     for make in (queue.sent, queue.dead, queue.read, queue.skipped, queue.failed):
         await make()
-    assert await seen() == Backlog(None, 0)
+    assert await read_backlog() == Backlog(None, 0)
 
 
-async def test_a_pending_one_waits_since_it_was_accepted(
-    queue: Queue, clock: SettableClock, seen: Seen
+async def test_a_pending_notification_waits_since_it_was_accepted(
+    queue: Queue, clock: SettableClock, read_backlog: ReadBacklog
 ) -> None:
     await queue.pending(channel="Slack")
     clock.advance(MINUTE)
     await queue.pending(channel="Email")
-    assert await seen.oldest() == NOON
+    assert await read_backlog.oldest() == NOON
 
 
-async def test_a_failed_one_waits_since_its_retry_was_due(
-    queue: Queue, clock: SettableClock, seen: Seen
+async def test_a_failed_notification_waits_since_its_retry_was_due(
+    queue: Queue, clock: SettableClock, read_backlog: ReadBacklog
 ) -> None:
     await queue.failed(wait=WAIT)
     clock.advance(WAIT - timedelta(seconds=1))
-    assert await seen.oldest() is None
+    assert await read_backlog.oldest() is None
     clock.advance(MINUTE)
-    assert await seen.oldest() == NOON + WAIT
+    assert await read_backlog.oldest() == NOON + WAIT
 
 
-async def test_a_failed_one_without_schedule_waits_since_it_was_accepted(
-    queue: Queue, database_url: str, clock: SettableClock, seen: Seen
+async def test_a_failed_notification_without_a_schedule_waits_since_it_was_accepted(
+    queue: Queue, database_url: str, clock: SettableClock, read_backlog: ReadBacklog
 ) -> None:
     failed = await queue.failed()
     run(database_url, "UPDATE notification_events SET next_retry_at = NULL WHERE id = $1", failed.id)
     clock.advance(MINUTE)
-    assert await seen.oldest() == NOON
+    assert await read_backlog.oldest() == NOON
 
 
-async def test_what_is_attempted_does_not_wait_and_its_lease_is_held(
-    queue: Queue, clock: SettableClock, seen: Seen
+async def test_a_leased_notification_is_not_in_the_backlog(
+    queue: Queue, clock: SettableClock, read_backlog: ReadBacklog
 ) -> None:
     await queue.claimed()
     clock.advance(MINUTE / 2)
     waiting = await queue.pending()
-    assert await seen() == Backlog(waiting.created_at, 1)
+    assert await read_backlog() == Backlog(waiting.created_at, 1)
 
 
-async def test_what_its_worker_never_answered_waits_since_the_lease_ran_out(
-    queue: Queue, clock: SettableClock, seen: Seen
+async def test_an_expired_lease_waits_since_it_expired(
+    queue: Queue, clock: SettableClock, read_backlog: ReadBacklog
 ) -> None:
     await queue.claimed(lease=LEASE)
     clock.advance(LEASE + MINUTE)
-    assert await seen() == Backlog(NOON + LEASE, 0)
+    assert await read_backlog() == Backlog(NOON + LEASE, 0)

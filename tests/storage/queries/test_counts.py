@@ -1,4 +1,4 @@
-"""A count is exact at its moment, whoever changed what; it is only counted when something has changed."""
+"""Counts are always exact, but cached until something changes."""
 
 import pytest
 
@@ -13,15 +13,15 @@ ALL = NotificationFilter()
 DEAD = NotificationFilter(statuses=(NotificationStatus.DEAD,))
 
 
-async def counting(repository: NotificationRepository, *filters: NotificationFilter) -> int:
-    """The statements that it takes to count these."""
+async def statements_to_count(repository: NotificationRepository, *filters: NotificationFilter) -> int:
+    """The number of statements that it takes to count these."""
     with recorded() as statements:
         for wanted in filters:
             await repository.count(wanted)
     return len(statements)
 
 
-async def test_a_count_is_of_this_moment_whoever_changed_it(queue: Queue, database_url: str) -> None:
+async def test_a_count_is_exact_after_any_change(queue: Queue, database_url: str) -> None:
     for expected in (1, 2):
         await queue.pending()
         assert await queue.repository.count(ALL) == expected
@@ -32,22 +32,22 @@ async def test_a_count_is_of_this_moment_whoever_changed_it(queue: Queue, databa
     assert (await queue.repository.count(ALL), await queue.repository.count(DEAD)) == (3, 1)
 
 
-async def test_an_outcome_changes_counts_that_were_remembered(queue: Queue) -> None:
+async def test_an_outcome_invalidates_cached_counts(queue: Queue) -> None:
     assert await queue.repository.count(DEAD) == 0
     await queue.dead()
     assert await queue.repository.count(DEAD) == 1
 
 
 @pytest.mark.sqlite
-async def test_what_has_not_changed_is_not_counted_again(queue: Queue) -> None:
+async def test_unchanged_rows_are_not_counted_again(queue: Queue) -> None:
     await queue.dead()
-    assert await counting(queue.repository, ALL, DEAD) > 0
-    assert await counting(queue.repository, ALL, DEAD, ALL) == 0
+    assert await statements_to_count(queue.repository, ALL, DEAD) > 0
+    assert await statements_to_count(queue.repository, ALL, DEAD, ALL) == 0
 
 
 @pytest.mark.sqlite
-async def test_only_so_many_counts_are_remembered_the_oldest_least(queue: Queue) -> None:
+async def test_the_oldest_cached_count_is_evicted(queue: Queue) -> None:
     filters = [NotificationFilter(channel=f"channel-{number}") for number in range(MOST_CACHED + 1)]
-    await counting(queue.repository, *filters)
-    assert await counting(queue.repository, *filters[1:]) == 0
-    assert await counting(queue.repository, filters[0]) > 0
+    await statements_to_count(queue.repository, *filters)
+    assert await statements_to_count(queue.repository, *filters[1:]) == 0
+    assert await statements_to_count(queue.repository, filters[0]) > 0

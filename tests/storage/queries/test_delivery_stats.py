@@ -1,4 +1,4 @@
-"""What a period's deliveries are told by: counts of attempts, times to delivery, and steps in time."""
+"""Statistics of a period's deliveries: attempts by outcome, times to delivery, and a series over time."""
 
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -16,8 +16,8 @@ from tests.builders import LEASE, NOON, TOOK, WAIT, Queue, SettableClock
 DAY = timedelta(days=1)
 
 
-async def lately(queue: Queue) -> Deliveries:
-    """The day up to this moment, which belongs to it."""
+async def last_day(queue: Queue) -> Deliveries:
+    """The day up to and including this moment."""
     now = queue.clock()
     return await queue.repository.delivery_figures(now - DAY, now + timedelta(microseconds=1))
 
@@ -42,89 +42,91 @@ async def test_a_period_without_attempts_has_no_figures(queue: Queue) -> None:
         median=None,
         p95=None,
     )
-    assert await lately(queue) == Deliveries(overall=nothing, by_channel={})
+    assert await last_day(queue) == Deliveries(overall=nothing, by_channel={})
 
 
-async def test_each_attempt_counts_for_what_came_of_it(queue: Queue) -> None:
+async def test_each_attempt_counts_by_its_outcome(queue: Queue) -> None:
     await queue.sent()
     await queue.sent()
     await queue.failed()
     await queue.dead()
     await queue.skipped()
-    figures = (await lately(queue)).overall
+    figures = (await last_day(queue)).overall
     assert (figures.attempts, figures.delivered, figures.failed) == (5, 2, 1)
     assert (figures.died, figures.skipped, figures.abandoned) == (1, 1, 0)
 
 
-async def test_a_notification_without_notifier_is_not_among_the_delivered(queue: Queue) -> None:
+async def test_a_skipped_notification_is_not_counted_as_delivered(queue: Queue) -> None:
     await queue.skipped()
-    figures = (await lately(queue)).overall
+    figures = (await last_day(queue)).overall
     assert (figures.delivered, figures.skipped, figures.median) == (0, 1, None)
 
 
-async def test_each_channel_is_told_of_and_all_together(queue: Queue) -> None:
+async def test_there_are_figures_for_each_channel_and_overall(queue: Queue) -> None:
     await queue.dead(channel="Teams")
     await queue.sent(channel="Slack")
     await queue.sent(channel="Slack")
-    report = await lately(queue)
+    report = await last_day(queue)
     assert list(report.by_channel) == ["Slack", "Teams"]
     assert (report.by_channel["Slack"].delivered, report.by_channel["Slack"].died) == (2, 0)
     assert (report.by_channel["Teams"].delivered, report.by_channel["Teams"].died) == (0, 1)
     assert (report.overall.delivered, report.overall.died) == (2, 1)
 
 
-async def test_a_period_holds_its_beginning_and_not_its_end(queue: Queue, clock: SettableClock) -> None:
+async def test_a_period_includes_its_beginning_and_excludes_its_end(
+    queue: Queue, clock: SettableClock
+) -> None:
     await queue.sent()
     repository = queue.repository
     assert (await repository.delivery_figures(NOON, NOON + WAIT)).overall.attempts == 1
     assert (await repository.delivery_figures(NOON - WAIT, NOON)).overall.attempts == 0
 
 
-async def test_what_was_not_the_first_attempt_is_a_retry(queue: Queue, clock: SettableClock) -> None:
+async def test_every_attempt_after_the_first_is_a_retry(queue: Queue, clock: SettableClock) -> None:
     failed = await queue.failed(wait=WAIT)
     clock.advance(WAIT)
     await queue.repository.record_sent(await queue.claim(failed.id), TOOK)
     await queue.sent(channel="Slack")
-    report = await lately(queue)
+    report = await last_day(queue)
     assert report.overall.retries == report.by_channel["Webhook"].retries == 1
     assert report.by_channel["Slack"].retries == 0
 
 
-async def test_a_first_attempt_is_no_retry_though_a_claim_was_given_back_before_it(queue: Queue) -> None:
+async def test_a_first_attempt_after_a_released_claim_is_not_a_retry(queue: Queue) -> None:
     claim = await queue.claimed()
     await queue.repository.release(claim)
     await queue.repository.record_sent(await queue.claim(claim.notification.id), TOOK)
-    assert (await lately(queue)).overall.retries == 0
+    assert (await last_day(queue)).overall.retries == 0
 
 
-async def test_a_retry_whose_first_attempt_came_before_the_period_is_one(
+async def test_a_retry_counts_even_if_the_first_attempt_was_before_the_period(
     queue: Queue, clock: SettableClock
 ) -> None:
     failed = await queue.failed(wait=WAIT)
     clock.advance(2 * DAY)
     await queue.repository.record_sent(await queue.claim(failed.id), TOOK)
-    figures = (await lately(queue)).overall
+    figures = (await last_day(queue)).overall
     assert (figures.attempts, figures.retries) == (1, 1)
 
 
-async def test_times_run_from_acceptance_to_delivery_over_every_attempt(
+async def test_the_time_to_delivery_runs_from_acceptance_across_retries(
     queue: Queue, clock: SettableClock
 ) -> None:
     failed = await queue.failed(wait=WAIT)
     clock.advance(timedelta(seconds=90, milliseconds=250))
     await queue.repository.record_sent(await queue.claim(failed.id), TOOK)
-    figures = (await lately(queue)).overall
+    figures = (await last_day(queue)).overall
     assert figures.median == figures.p95 == timedelta(seconds=90, milliseconds=250)
 
 
-async def test_percentiles_are_the_nearest_ranks_of_each_channel_and_of_all(
+async def test_percentiles_are_nearest_ranks_for_each_channel_and_overall(
     queue: Queue, clock: SettableClock
 ) -> None:
     for seconds in range(1, 21):
         await delivered_after(queue, clock, timedelta(seconds=seconds), channel="Slack")
     await delivered_after(queue, clock, timedelta(seconds=100), channel="Teams")
     await delivered_after(queue, clock, timedelta(seconds=200), channel="Teams")
-    report = await lately(queue)
+    report = await last_day(queue)
     slack, teams = report.by_channel["Slack"], report.by_channel["Teams"]
     assert (slack.median, slack.p95) == (timedelta(seconds=10), timedelta(seconds=19))
     assert (teams.median, teams.p95) == (timedelta(seconds=100), timedelta(seconds=200))
@@ -132,58 +134,56 @@ async def test_percentiles_are_the_nearest_ranks_of_each_channel_and_of_all(
     assert (report.overall.median, report.overall.p95) == (timedelta(seconds=11), timedelta(seconds=100))
 
 
-async def test_equal_times_count_each(queue: Queue, clock: SettableClock) -> None:
+async def test_equal_times_are_each_counted(queue: Queue, clock: SettableClock) -> None:
     for seconds in (1, 1, 1, 9):
         await delivered_after(queue, clock, timedelta(seconds=seconds))
-    figures = (await lately(queue)).overall
+    figures = (await last_day(queue)).overall
     assert (figures.median, figures.p95) == (timedelta(seconds=1), timedelta(seconds=9))
 
 
-async def test_differing_clocks_make_no_time_negative(queue: Queue, clock: SettableClock) -> None:
+async def test_clock_skew_makes_no_time_negative(queue: Queue, clock: SettableClock) -> None:
     await delivered_after(queue, clock, timedelta(seconds=-5))
-    assert (await lately(queue)).overall.median == timedelta(0)
+    assert (await last_day(queue)).overall.median == timedelta(0)
 
 
-async def test_an_attempt_without_answer_is_abandoned(queue: Queue) -> None:
+async def test_an_attempt_without_an_outcome_is_abandoned(queue: Queue) -> None:
     await queue.abandoned(times=2)
-    figures = (await lately(queue)).overall
+    figures = (await last_day(queue)).overall
     assert (figures.attempts, figures.abandoned, figures.retries, figures.died) == (2, 2, 1, 0)
 
 
-async def test_what_no_worker_ever_answers_for_has_died(queue: Queue) -> None:
+async def test_death_by_abandoned_attempts_is_counted(queue: Queue) -> None:
     await queue.abandoned(times=ABANDONED_AT_MOST)
-    report = await lately(queue)
+    report = await last_day(queue)
     assert (report.overall.abandoned, report.overall.died) == (ABANDONED_AT_MOST, 1)
     assert report.by_channel["Webhook"].died == 1
 
 
-async def test_an_answer_that_came_late_leaves_its_attempt_abandoned(
-    queue: Queue, clock: SettableClock
-) -> None:
+async def test_an_attempt_with_a_late_outcome_counts_as_abandoned(queue: Queue, clock: SettableClock) -> None:
     await queue.sent()
     late = await queue.claimed()
     clock.advance(LEASE)
     second = await queue.claim(late.notification.id, worker="worker-2")
     assert not await queue.repository.record_sent(late, LEASE)
     assert await queue.repository.record_sent(second, TOOK)
-    figures = (await lately(queue)).overall
+    figures = (await last_day(queue)).overall
     assert (figures.attempts, figures.delivered, figures.abandoned) == (3, 2, 1)
     assert (figures.median, figures.p95) == (timedelta(0), LEASE)
 
 
-async def test_a_late_failure_or_death_is_none(queue: Queue, clock: SettableClock) -> None:
+async def test_a_late_failure_or_death_is_not_counted(queue: Queue, clock: SettableClock) -> None:
     claim = await queue.claimed()
     clock.advance(LEASE)
     await queue.claim(claim.notification.id, worker="worker-2")
     await queue.repository.mark_as_dead(claim, TOOK, "HTTP 410")
-    figures = (await lately(queue)).overall
+    figures = (await last_day(queue)).overall
     assert (figures.attempts, figures.died, figures.abandoned) == (1, 0, 1)
 
 
-async def test_a_requeued_dead_letter_has_died_all_the_same(queue: Queue) -> None:
+async def test_a_requeued_dead_letter_still_counts_as_died(queue: Queue) -> None:
     dead = await queue.dead()
     await queue.repository.requeue(dead.id)
-    assert (await lately(queue)).overall.died == 1
+    assert (await last_day(queue)).overall.died == 1
 
 
 async def over_time(
@@ -195,9 +195,7 @@ async def over_time(
     return [step.outcomes for step in steps]
 
 
-async def test_steps_follow_one_another_also_where_nothing_happened(
-    queue: Queue, clock: SettableClock
-) -> None:
+async def test_the_series_has_no_gaps(queue: Queue, clock: SettableClock) -> None:
     await queue.sent()
     clock.advance(timedelta(hours=3) - timedelta(milliseconds=1))
     await queue.dead()
@@ -208,7 +206,7 @@ async def test_steps_follow_one_another_also_where_nothing_happened(
     ]
 
 
-async def test_steps_hold_no_attempt_from_outside_the_period(queue: Queue, clock: SettableClock) -> None:
+async def test_the_series_excludes_attempts_outside_the_period(queue: Queue, clock: SettableClock) -> None:
     for minutes in (0, 10, 80, 10):
         clock.advance(timedelta(minutes=minutes))
         await queue.sent()
@@ -228,7 +226,7 @@ async def test_the_last_moment_before_the_end_is_in_the_last_step(queue: Queue, 
     ]
 
 
-async def test_a_late_answer_is_an_abandoned_attempt_in_its_step(queue: Queue, clock: SettableClock) -> None:
+async def test_a_late_outcome_is_an_abandoned_attempt_in_its_step(queue: Queue, clock: SettableClock) -> None:
     claim = await queue.claimed()
     clock.advance(LEASE)
     await queue.claim(claim.notification.id, worker="worker-2")
@@ -239,6 +237,6 @@ async def test_a_late_answer_is_an_abandoned_attempt_in_its_step(queue: Queue, c
 
 
 @pytest.mark.parametrize("statement", ["OUTCOMES", "RETRIES", "TIMES", "OVER_TIME"])
-def test_every_statement_can_be_written_for_postgresql(statement: str) -> None:
+def test_every_statement_compiles_for_postgresql(statement: str) -> None:
     written = str(select(getattr(delivery_stats, statement).subquery()).compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]
     assert "julianday" not in written

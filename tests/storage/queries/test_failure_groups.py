@@ -1,4 +1,4 @@
-"""Failures alike are one group, whatever their number."""
+"""Similar failures are grouped."""
 
 from datetime import timedelta
 
@@ -10,7 +10,9 @@ from tests.storage.foreign import run
 ALL = NotificationFilter()
 
 
-async def test_failures_alike_are_one_group(queue: Queue, clock: SettableClock) -> None:
+async def test_failures_with_the_same_channel_status_and_error_are_one_group(
+    queue: Queue, clock: SettableClock
+) -> None:
     first = await queue.dead("HTTP 503", channel="Slack")
     clock.advance(timedelta(minutes=10))
     await queue.dead("HTTP 503", channel="Slack")
@@ -25,14 +27,14 @@ async def test_failures_alike_are_one_group(queue: Queue, clock: SettableClock) 
     assert largest.sample_id == first.id
 
 
-async def test_another_hour_is_another_group(queue: Queue, clock: SettableClock) -> None:
+async def test_failures_of_different_hours_are_separate_groups(queue: Queue, clock: SettableClock) -> None:
     await queue.dead()
     clock.advance(timedelta(hours=1))
     await queue.dead()
     assert [group.count for group in await queue.repository.failure_groups(ALL, limit=10)] == [1, 1]
 
 
-async def test_the_newest_attempt_tells_when(queue: Queue, clock: SettableClock) -> None:
+async def test_the_newest_attempt_sets_the_time_of_a_failure(queue: Queue, clock: SettableClock) -> None:
     failed = await queue.failed(wait=timedelta(hours=5))
     clock.advance(timedelta(hours=5))
     await queue.repository.mark_as_dead(await queue.claim(failed.id), timedelta(1), "HTTP 503")
@@ -40,34 +42,34 @@ async def test_the_newest_attempt_tells_when(queue: Queue, clock: SettableClock)
     assert group.first_at == group.last_at == NOON + timedelta(hours=5)
 
 
-async def test_without_a_record_the_acceptance_tells_when(queue: Queue, database_url: str) -> None:
+async def test_without_attempts_the_acceptance_sets_the_time(queue: Queue, database_url: str) -> None:
     dead = await queue.dead()
     run(database_url, "DELETE FROM notification_attempts")
     (group,) = await queue.repository.failure_groups(ALL, limit=10)
     assert group.first_at == dead.created_at
 
 
-async def test_long_errors_that_begin_alike_are_one_group(queue: Queue) -> None:
+async def test_long_errors_with_the_same_beginning_are_one_group(queue: Queue) -> None:
     for end in ("a", "b"):
         await queue.dead("x" * ERROR + end)
     (group,) = await queue.repository.failure_groups(ALL, limit=10)
     assert (group.count, group.error) == (2, "x" * ERROR)
 
 
-async def test_what_killed_its_workers_stands_apart(queue: Queue) -> None:
+async def test_abandoned_notifications_are_a_separate_group(queue: Queue) -> None:
     await queue.abandoned(times=10)
     (group,) = await queue.repository.failure_groups(ALL, limit=10)
     assert group.abandoned
 
 
-async def test_what_has_not_failed_is_no_failure(queue: Queue) -> None:
+async def test_notifications_that_did_not_fail_are_excluded(queue: Queue) -> None:
     await queue.pending()
     await queue.sent()
     await queue.read()
     assert await queue.repository.failure_groups(ALL, limit=10) == ()
 
 
-async def test_other_statuses_hold_no_failures(queue: Queue) -> None:
+async def test_only_the_statuses_of_the_filter_are_grouped(queue: Queue) -> None:
     await queue.sent()
     await queue.failed()
     dead = await queue.dead()
@@ -78,7 +80,7 @@ async def test_other_statuses_hold_no_failures(queue: Queue) -> None:
     assert (group.count, group.sample_id) == (1, dead.id)
 
 
-async def test_only_the_largest_are_given_of_what_matches(queue: Queue) -> None:
+async def test_only_the_largest_matching_groups_are_returned(queue: Queue) -> None:
     for channel, times in (("Slack", 1), ("Email", 3), ("Teams", 2)):
         for _ in range(times):
             await queue.dead(channel=channel)

@@ -38,14 +38,14 @@ async def paged(
         cursor = page.next_cursor
 
 
-async def test_lists_the_newest_first(queue: Queue, clock: SettableClock) -> None:
+async def test_the_newest_are_listed_first(queue: Queue, clock: SettableClock) -> None:
     for message in ("old", "middle", "new"):
         await queue.pending(message=message)
         clock.advance(timedelta(seconds=1))
     assert await messages(queue.repository) == ["new", "middle", "old"]
 
 
-async def test_pages_follow_one_another_without_gap_or_repetition(queue: Queue, clock: SettableClock) -> None:
+async def test_pages_have_no_gaps_or_repetitions(queue: Queue, clock: SettableClock) -> None:
     for number in range(5):
         await queue.pending(message=str(number))
         clock.advance(timedelta(seconds=1))
@@ -55,21 +55,21 @@ async def test_pages_follow_one_another_without_gap_or_repetition(queue: Queue, 
     assert await paged(queue.repository, 3, later, oldest_first=True) == [["1", "2", "3"], ["4"]]
 
 
-async def test_the_last_page_says_that_it_is_the_last_also_when_it_is_full(queue: Queue) -> None:
+async def test_a_full_last_page_has_no_cursor(queue: Queue) -> None:
     await queue.pending()
     await queue.pending()
     page = await queue.repository.list(ALL, limit=2)
     assert (len(page.items), page.next_cursor) == (2, None)
 
 
-async def test_pages_through_notifications_accepted_at_the_same_moment(queue: Queue) -> None:
+async def test_notifications_accepted_at_the_same_moment_can_be_paged_through(queue: Queue) -> None:
     accepted = {(await queue.pending(message=str(number))).message for number in range(7)}
     pages = await paged(queue.repository, 3)
     assert [len(page) for page in pages] == [3, 3, 1]
     assert {message for page in pages for message in page} == accepted
 
 
-async def test_a_page_is_not_disturbed_by_what_arrives_meanwhile(queue: Queue, clock: SettableClock) -> None:
+async def test_new_notifications_do_not_shift_later_pages(queue: Queue, clock: SettableClock) -> None:
     for number in range(4):
         await queue.pending(message=str(number))
         clock.advance(timedelta(seconds=1))
@@ -85,7 +85,7 @@ async def test_an_empty_queue_has_one_empty_page(repository: NotificationReposit
 
 
 @pytest.mark.parametrize("limit", [0, -1, LARGEST_PAGE + 1])
-async def test_refuses_a_limit_that_it_would_not_keep(repository: NotificationRepository, limit: int) -> None:
+async def test_a_limit_out_of_range_is_refused(repository: NotificationRepository, limit: int) -> None:
     with pytest.raises(ValueError, match="from 1 to 500"):
         await repository.list(ALL, limit=limit)
 
@@ -110,14 +110,14 @@ def cursor_of(text: str) -> str:
         cursor_of("[" * 100_000),
     ],
 )
-async def test_refuses_a_cursor_that_no_page_gave(repository: NotificationRepository, cursor: str) -> None:
+async def test_an_invalid_cursor_is_refused(repository: NotificationRepository, cursor: str) -> None:
     with pytest.raises(InvalidCursorError) as refused:
         await repository.list(ALL, cursor=cursor)
     assert refused.value.cursor == cursor
 
 
 @given(st.text(max_size=60))
-def test_no_text_makes_a_cursor_by_chance(text: str) -> None:
+def test_random_text_is_not_a_valid_cursor(text: str) -> None:
     with pytest.raises(InvalidCursorError):
         page_query(ALL, 1, text)
 
@@ -162,7 +162,7 @@ async def test_a_period_includes_its_beginning_and_excludes_its_end(
     assert await messages(queue.repository, **period) == ["2", "1"]
 
 
-async def test_a_period_may_be_given_in_any_time_zone(queue: Queue) -> None:
+async def test_a_period_can_be_in_any_time_zone(queue: Queue) -> None:
     await queue.pending(message="at noon in London")
     in_tokyo = "2026-01-01T21:00:00+09:00"
     assert await messages(queue.repository, created_from=in_tokyo) == ["at noon in London"]
@@ -170,18 +170,18 @@ async def test_a_period_may_be_given_in_any_time_zone(queue: Queue) -> None:
 
 
 @pytest.mark.parametrize("text", ["%", "_", "\\", "100%", "a_b", "C:\\certs", "/"])
-async def test_the_text_is_taken_literally(queue: Queue, text: str) -> None:
+async def test_text_search_is_literal(queue: Queue, text: str) -> None:
     await queue.pending(message=f"before {text} after")
     await queue.pending(message="nothing of the kind: axb 1000")
     assert await messages(queue.repository, text=text) == [f"before {text} after"]
 
 
-async def test_the_text_is_found_without_regard_to_case(queue: Queue) -> None:
+async def test_text_search_ignores_case(queue: Queue) -> None:
     await queue.pending(message="API.Example.COM expires")
     assert await messages(queue.repository, text="api.example.com") == ["API.Example.COM expires"]
 
 
-async def test_the_text_is_looked_for_in_errors_too(queue: Queue) -> None:
+async def test_text_search_includes_errors(queue: Queue) -> None:
     await queue.dead("HTTP 410 from the receiver", message="dead")
     await queue.skipped("no notifier configured for channel X", message="skipped")
     await queue.pending(message="pending")
@@ -189,14 +189,14 @@ async def test_the_text_is_looked_for_in_errors_too(queue: Queue) -> None:
     assert await messages(queue.repository, text="no notifier") == ["skipped"]
 
 
-async def test_shows_rows_from_elsewhere_as_they_are(queue: Queue, database_url: str) -> None:
+async def test_rows_of_other_programs_are_shown_unchanged(queue: Queue, database_url: str) -> None:
     insert_row(database_url, id="3e1f 'quoted' ⚠", type="AgentOffline", channel="Carrier pigeon")
     (shown,) = (await queue.repository.list(NotificationFilter(type="AgentOffline"))).items
     assert (shown.id, shown.channel) == ("3e1f 'quoted' ⚠", "Carrier pigeon")
     assert await queue.repository.get("3e1f 'quoted' ⚠") == shown
 
 
-async def test_pages_through_ids_from_elsewhere(queue: Queue, database_url: str) -> None:
+async def test_ids_of_other_programs_can_be_paged_through(queue: Queue, database_url: str) -> None:
     ids = sorted(["", "1", "NOTIF", "notif-", "zz", '"];--', "ключ", str(uuid4())])
     for foreign in ids:
         insert_row(database_url, id=foreign, message=foreign)

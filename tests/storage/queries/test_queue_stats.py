@@ -5,7 +5,7 @@ from storage.repository import NotificationRepository
 from tests.builders import LEASE, NOON, TOOK, WAIT, Queue, SettableClock, next_due_at, request
 
 
-async def test_every_status_is_counted_also_without_a_notification(
+async def test_every_status_has_a_count_even_if_it_is_zero(
     repository: NotificationRepository,
 ) -> None:
     assert await repository.count_by_status() == dict.fromkeys(OUR_STATUSES, 0)
@@ -23,14 +23,14 @@ async def test_counts_each_status(queue: Queue) -> None:
     }
 
 
-async def test_the_summary_tells_undelivered_from_sent(queue: Queue) -> None:
+async def test_the_summary_separates_undelivered_from_sent(queue: Queue) -> None:
     await queue.sent()
     await queue.skipped()
     counts = await queue.repository.queue_counts()
     assert (counts.by_status[NotificationStatus.SENT], counts.undelivered) == (2, 1)
 
 
-async def test_the_summary_tells_how_old_the_oldest_dead_letter_is(
+async def test_the_summary_contains_the_age_of_the_oldest_dead_letter(
     queue: Queue, clock: SettableClock
 ) -> None:
     assert (await queue.repository.queue_counts()).oldest_dead_at is None
@@ -40,7 +40,7 @@ async def test_the_summary_tells_how_old_the_oldest_dead_letter_is(
     assert (await queue.repository.queue_counts()).oldest_dead_at == NOON
 
 
-async def test_the_summary_tells_when_the_next_retry_is_due(queue: Queue, clock: SettableClock) -> None:
+async def test_the_summary_contains_the_time_of_the_next_retry(queue: Queue, clock: SettableClock) -> None:
     await queue.failed(wait=timedelta(minutes=8))
     await queue.failed(wait=timedelta(minutes=2))
     assert (await queue.repository.queue_counts()).next_retry_at == NOON + timedelta(minutes=2)
@@ -58,7 +58,7 @@ async def test_the_earliest_retry_becomes_due_next(queue: Queue) -> None:
     assert await next_due_at(queue.repository, NOON) == NOON + timedelta(minutes=2)
 
 
-async def test_what_is_due_already_does_not_become_due(queue: Queue, clock: SettableClock) -> None:
+async def test_due_notifications_have_no_next_due_time(queue: Queue, clock: SettableClock) -> None:
     await queue.failed(wait=timedelta(minutes=2))
     await queue.failed(wait=timedelta(minutes=8))
     clock.advance(timedelta(minutes=2))
@@ -66,7 +66,7 @@ async def test_what_is_due_already_does_not_become_due(queue: Queue, clock: Sett
     assert await next_due_at(queue.repository, looked_at) == NOON + timedelta(minutes=8)
 
 
-async def test_what_became_due_since_the_last_claim_is_not_passed_over(
+async def test_a_notification_due_since_the_last_claim_is_not_missed(
     queue: Queue, clock: SettableClock
 ) -> None:
     await queue.failed(wait=timedelta(minutes=2))
@@ -77,7 +77,7 @@ async def test_what_became_due_since_the_last_claim_is_not_passed_over(
     assert await next_due_at(queue.repository, found.looked_at) == NOON + timedelta(minutes=2)
 
 
-async def test_only_retries_of_the_channels_asked_for_become_due(queue: Queue) -> None:
+async def test_only_retries_of_the_requested_channels_count(queue: Queue) -> None:
     await queue.failed(wait=timedelta(minutes=2), channel="Slack")
     await queue.failed(wait=timedelta(minutes=8), channel="Email")
     find = queue.repository.next_due_at
@@ -92,7 +92,7 @@ async def test_a_claim_becomes_due_when_its_lease_ends(queue: Queue) -> None:
     assert await next_due_at(queue.repository, NOON) == claim.expires_at
 
 
-async def test_a_channel_s_record_tells_how_its_attempts_ended(queue: Queue, clock: SettableClock) -> None:
+async def test_a_channel_record_counts_attempts_by_outcome(queue: Queue, clock: SettableClock) -> None:
     await queue.sent(channel="Slack")
     clock.advance(timedelta(minutes=1))
     await queue.failed("HTTP 503", channel="Slack")
@@ -104,7 +104,7 @@ async def test_a_channel_s_record_tells_how_its_attempts_ended(queue: Queue, clo
     assert (teams.last_failed_at, teams.last_error) == (None, None)
 
 
-async def test_the_last_error_is_a_failure_s_also_among_attempts_of_the_same_moment(queue: Queue) -> None:
+async def test_the_last_error_is_found_among_simultaneous_attempts(queue: Queue) -> None:
     for number in range(4):
         await queue.pending(message=str(number))
     claims = await queue.claim_due()

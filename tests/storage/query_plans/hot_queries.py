@@ -1,4 +1,4 @@
-"""What is asked of the repository often, or by somebody who waits, and the indexes that are to answer it."""
+"""Frequent or interactive queries of the repository, and the indexes that each is to use."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
@@ -42,8 +42,8 @@ async def claim_suspects(queue: Queue) -> None:
     await queue.claim_due(channels=CHANNELS, slots=1, suspects=True)
 
 
-async def claim_beside_closed_channels(queue: Queue) -> None:
-    """All but one channel wait, whose notifications are most of what is due."""
+async def claim_despite_closed_channels(queue: Queue) -> None:
+    """All channels but one are closed, and most of the backlog is theirs."""
     await close(queue, CHANNELS - {"Slack"})
     claims = await queue.claim_due(channels=CHANNELS, slots=20, room=Room(10), rules={})
     assert {claim.notification.channel for claim in claims} == {"Slack"}
@@ -83,13 +83,13 @@ def transition(name: str, notification_id: str) -> Operation:
     return lambda queue: getattr(queue.repository, name)(notification_id)
 
 
-def of_many(name: str, **arguments: object) -> Operation:
+def bulk(name: str, **arguments: object) -> Operation:
     ids = [f"notif-{number:08}" for number in range(1005, 1025)]
     return lambda queue: getattr(queue.repository, name)(ids, **arguments)
 
 
 def expired(kind: Retained) -> Operation:
-    """Before anything was accepted: the other queries need their rows."""
+    """Deletes nothing, because the other queries need their rows."""
     long_ago = NOON - timedelta(days=10_000)
     return lambda queue: queue.repository.delete_expired(Expiry(kind, long_ago, RetentionRun("worker-1")))
 
@@ -101,7 +101,7 @@ CHANGES: dict[str, tuple[Operation, set[str]]] = {
         {"events_idempotency_key"},
     ),
     "claim": (claim, DUE | {"primary key"}),
-    "claim beside closed channels": (claim_beside_closed_channels, DUE | {"primary key"}),
+    "claim despite closed channels": (claim_despite_closed_channels, DUE | {"primary key"}),
     "claim suspects": (claim_suspects, DUE),
     "claim after leases ended": (claim_after_leases_ended, DUE | {"primary key"}),
     "sent": (outcome("record_sent", TOOK), DUE | {"primary key"}),
@@ -110,10 +110,10 @@ CHANGES: dict[str, tuple[Operation, set[str]]] = {
     "release": (outcome("release"), DUE | {"primary key"}),
     "requeue": (transition("requeue", "notif-00000007"), {"events_lease", "primary key"}),
     "mark read": (transition("mark_read", "notif-00000008"), {"events_lease", "primary key"}),
-    "requeue many": (of_many("requeue_all"), {"events_lease", "primary key"}),
-    "mark many read": (of_many("mark_all_read"), {"events_lease", "primary key"}),
+    "requeue many": (bulk("requeue_all"), {"events_lease", "primary key"}),
+    "mark many read": (bulk("mark_all_read"), {"events_lease", "primary key"}),
     "purge": (
-        of_many("purge_all", statuses=[NotificationStatus.SENT], created_until=NOON),
+        bulk("purge_all", statuses=[NotificationStatus.SENT], created_until=NOON),
         {"events_lease", "primary key"},
     ),
     "retention of sent": (expired(Retained.SENT), {"events_newest_by_status"}),
@@ -125,7 +125,7 @@ CHANGES: dict[str, tuple[Operation, set[str]]] = {
     ),
     "retention of audit": (expired(Retained.AUDIT), {"primary key"}),
 }
-QUESTIONS: dict[str, tuple[Operation, set[str]]] = {
+READS: dict[str, tuple[Operation, set[str]]] = {
     "one": (lambda queue: queue.repository.get("notif-00000009"), {"primary key"}),
     "its replacement": (lambda queue: queue.repository.replacement("notif-00000009"), {"events_origin"}),
     "its attempts": (lambda queue: queue.repository.attempts("notif-00000009"), {"primary key"}),
@@ -169,8 +169,8 @@ QUESTIONS: dict[str, tuple[Operation, set[str]]] = {
         lambda queue: queue.repository.matching_ids(NAMED, limit=500),
         {"primary key"},
     ),
-    "a list of what was named": (lambda queue: queue.repository.list(NAMED), {"primary key"}),
-    "shares of what was named": (lambda queue: queue.repository.breakdown(NAMED), {"primary key"}),
+    "a list of named ids": (lambda queue: queue.repository.list(NAMED), {"primary key"}),
+    "shares of named ids": (lambda queue: queue.repository.breakdown(NAMED), {"primary key"}),
     "dead letters of a certificate counted": (
         lambda queue: queue.repository.count(OF_A_CERTIFICATE),
         {"events_newest_by_certificate"},
@@ -188,11 +188,11 @@ QUESTIONS: dict[str, tuple[Operation, set[str]]] = {
         {"events_newest_undelivered"},
     ),
     "live processes": (lambda queue: queue.repository.processes(), {"processes_seen"}),
-    "channels that nobody has": (
+    "unserved channels": (
         lambda queue: queue.repository.unserved_channels(),
         {"processes_seen", "events_pending", "events_failed"},
     ),
-    "channels that nobody has had for long": (
+    "undeliverable channels": (
         lambda queue: queue.repository.undeliverable_channels(timedelta(minutes=15)),
         {"processes_seen", "events_pending", "events_failed"},
     ),
@@ -236,7 +236,7 @@ FILTERS: dict[str, tuple[dict[str, object], str]] = {
     "dead letters of a channel": ({"statuses": ["dead"], "channel": "Slack"}, "newest_by_status"),
     "dead letters of a type": ({"statuses": ["dead"], "type": "Revocation"}, "newest_by_status"),
     "dead letters of a recipient": ({"statuses": ["dead"], "recipient": "team-005"}, "newest_by_status"),
-    "what was sent over a channel": ({"statuses": ["sent"], "channel": "Slack"}, "newest_by_channel"),
+    "sent in a channel": ({"statuses": ["sent"], "channel": "Slack"}, "newest_by_channel"),
     "status in a period": (
         {"statuses": ["dead"], "created_until": NOON - timedelta(days=30)},
         "newest_by_status",

@@ -13,16 +13,16 @@ from tests.exploration import size
 from tests.storage.foreign import connected
 
 ROWS = size(short=200_000, long=1_000_000)
-"""SQLite plans without regard to how many there are; what a plan costs is asserted in instructions."""
+"""SQLite plans independently of the number of rows; costs are asserted in instructions."""
 
 ROWS_IN_POSTGRESQL = size(short=300_000, long=3_000_000)
-"""Fewer would be read without an index here and there; more change no plan."""
+"""With fewer rows some plans would use no index; more rows change no plan."""
 
 BEGINNING = NOON - timedelta(days=365)
 
 
 def _seconds_apart(rows: int) -> int:
-    """Between two of so many rows, so that they fill the year."""
+    """The interval between rows that spreads this many over a year."""
     return timedelta(days=360) // rows // timedelta(seconds=1)
 
 
@@ -71,7 +71,7 @@ FROM notification_events WHERE rowid % 10 = 0
 
 
 def fill(path: Path) -> None:
-    """Much faster than to accept each, and the file is of no use should the power fail meanwhile."""
+    """Insert the rows directly, which is much faster than accepting them, without crash safety."""
 
     async def create() -> None:
         async with Database.open(f"sqlite:///{path}"):
@@ -144,12 +144,12 @@ FROM (SELECT n, now() - n * interval '10 min' AS at FROM generate_series(1, 4000
 
 
 async def fill_postgresql(url: str) -> None:
-    """A migrated database of nobody else."""
+    """Insert the rows into a migrated database that nothing else uses."""
     connection = await asyncpg.connect(url)
     indexes = await connection.fetch(
         "SELECT indexname, indexdef FROM pg_indexes WHERE indexname LIKE 'idx_notification_%'"
     )
-    # Without checks of foreign keys, and of triggers: nobody listens.
+    # Without foreign key checks and triggers, because there are no listeners.
     await connection.execute("SET session_replication_role = replica")
     for index in indexes:
         await connection.execute(f"DROP INDEX {index['indexname']}")

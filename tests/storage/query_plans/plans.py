@@ -1,4 +1,4 @@
-"""What SQLite does for the statements that an operation runs, as they are, with their values bound."""
+"""SQLite's query plans for the statements of an operation, with their actual parameters."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,7 +33,7 @@ class Step:
 
     @property
     def index(self) -> str:
-        """Without what all names have in common."""
+        """The index's name without the common prefix."""
         if "PRIMARY KEY" in self.detail or "sqlite_autoindex" in self.detail:
             return "primary key"
         words = self.detail.split()
@@ -42,7 +42,7 @@ class Step:
 
 @contextmanager
 def recorded() -> Iterator[list[Statement]]:
-    """The statements that any engine runs meanwhile, with what is bound to them."""
+    """Records the statements that any engine runs during the block, with their parameters."""
     statements: list[Statement] = []
 
     def record(
@@ -68,7 +68,7 @@ def plan(path: Path, statements: list[Statement]) -> list[Step]:
 
 
 def instructions(path: Path, statement: Statement) -> int:
-    """How many thousand instructions of its machine SQLite runs for a query."""
+    """Thousands of SQLite virtual machine instructions that a query takes."""
     thousands = 0
 
     def count() -> int:

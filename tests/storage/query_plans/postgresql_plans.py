@@ -1,4 +1,4 @@
-"""What PostgreSQL does for the statements of an operation, asked as often as makes it plan for good."""
+"""PostgreSQL's query plans for the statements of an operation, once it may use generic plans."""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import asyncpg
 from tests.storage.query_plans.plans import Statement
 
 RUNS = 7
-"""From the sixth on a prepared statement may run by a plan that serves any values."""
+"""From the sixth run on, a prepared statement may use a generic plan."""
 
 _PLANNED = ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE")
 _OURS = "notification_"
@@ -19,13 +19,13 @@ _OF_FEW_ROWS = "notification_channels"
 
 @dataclass(frozen=True)
 class Scan:
-    """A part of a plan that reads from one of our tables."""
+    """A node of a plan that reads one of our tables."""
 
     kind: str
     index: str
-    """Without what all names have in common; empty where the table is read from its beginning to its end."""
+    """The index's name without the common prefix; empty for a sequential scan."""
     bounded: bool
-    """It begins where it is told to, or ends as soon as there is enough."""
+    """Whether it has an index condition or a limit."""
 
 
 async def scans(url: str, statements: list[Statement]) -> list[Scan]:

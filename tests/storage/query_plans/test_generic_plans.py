@@ -1,4 +1,4 @@
-"""On PostgreSQL a plan is followed for a while, so one that is made on an empty table must be right too."""
+"""PostgreSQL caches generic plans, so one made while the table is empty must use the indexes too."""
 
 import re
 
@@ -11,11 +11,11 @@ from tests.builders import CHANNELS, TOOK, WAIT, Queue, SettableClock
 from tests.storage.query_plans.plans import Statement, recorded
 
 USED = {"pending", "failed", "lease", "pkey"}
-AS_GOOD = {"retry_sweep"}
+ALTERNATIVE = {"retry_sweep"}
 
 
 async def plans(url: str, statements: list[Statement]) -> list[str]:
-    """Their lines, as they are planned where the values are not known."""
+    """The lines of their generic plans, made without parameter values."""
     connection = await asyncpg.connect(url)
     try:
         for name, value in BY_INDEX.items():
@@ -30,9 +30,7 @@ async def plans(url: str, statements: list[Statement]) -> list[str]:
         await connection.close()
 
 
-async def test_what_claims_and_records_reads_the_indexes_made_for_it(
-    postgresql_url: str, clock: SettableClock
-) -> None:
+async def test_claims_and_outcomes_use_their_indexes(postgresql_url: str, clock: SettableClock) -> None:
     async with Database.open(postgresql_url, clock=clock) as database:
         queue = Queue(NotificationRepository(database), clock)
         for _ in range(2):
@@ -47,4 +45,4 @@ async def test_what_claims_and_records_reads_the_indexes_made_for_it(
     used = {
         index for line in lines for index in re.findall(r"using (?:idx_)?notification_events_(\w+)", line)
     }
-    assert used - AS_GOOD == USED
+    assert used - ALTERNATIVE == USED

@@ -1,6 +1,6 @@
-"""Every hot statement finds its rows through its index on PostgreSQL too.
+"""Every frequent statement uses its index on PostgreSQL too.
 
-The plans are those that it comes to for statements as they ran, prepared and run again and again.
+The plans are those of the statements as they ran, prepared and executed repeatedly.
 """
 
 import asyncio
@@ -19,28 +19,28 @@ from storage.repository import NotificationRepository
 from tests import postgresql
 from tests.builders import CHANNELS, NOON, Queue, next_due_at
 from tests.postgresql import Server
-from tests.storage.query_plans.hot_queries import CHANGES, DEAD, DUE, FILTERS, QUESTIONS, Operation
+from tests.storage.query_plans.hot_queries import CHANGES, DEAD, DUE, FILTERS, READS, Operation
 from tests.storage.query_plans.large_tables import fill_postgresql
 from tests.storage.query_plans.plans import recorded
 from tests.storage.query_plans.postgresql_plans import Scan, scans
 
 pytestmark = pytest.mark.postgresql
 
-A_QUARTER_OF_ALL = {"a channel counted"}
-"""It may well be that nothing is faster than to go through the table."""
+OFTEN_SCANNED = {"a channel counted"}
+"""They match a quarter of the rows, so a sequential scan may be fastest."""
 
-ALSO: dict[str, set[str]] = {
-    # What is taken is updated by its key, here none.
+ALTERNATIVES: dict[str, set[str]] = {
+    # Claimed rows are updated by their key; here there are none.
     "claim suspects": {"primary key"},
-    # Two indexes may be put together, where each says something.
+    # Two indexes may be combined.
     "dead letters of a certificate counted": {"events_newest_by_status"},
     "dead letters of a recipient": {"events_newest_by_recipient"},
     "status in a period": {"events_newest"},
     "channel": {"events_newest"},
     "type": {"events_newest"},
-    "what was sent over a channel": {"events_newest_by_status"},
+    "sent in a channel": {"events_newest_by_status"},
 }
-"""Where statistics make another index as good."""
+"""Other indexes that are just as good, depending on the statistics."""
 
 
 @pytest.fixture(scope="module")
@@ -62,18 +62,16 @@ async def scanned(queue: Queue, url: str, operation: Operation) -> list[Scan]:
     return await scans(url, statements)
 
 
-@pytest.mark.parametrize("name", sorted({*CHANGES, *QUESTIONS} - A_QUARTER_OF_ALL))
-async def test_rows_are_found_through_the_index_made_for_it(
-    queue: Queue, database_url: str, name: str
-) -> None:
-    operation, indexes = (CHANGES | QUESTIONS)[name]
+@pytest.mark.parametrize("name", sorted({*CHANGES, *READS} - OFTEN_SCANNED))
+async def test_each_statement_uses_its_index(queue: Queue, database_url: str, name: str) -> None:
+    operation, indexes = (CHANGES | READS)[name]
     found = await scanned(queue, database_url, operation)
     assert [scan for scan in found if not scan.index or not scan.bounded] == []
-    assert indexes <= {scan.index for scan in found} <= indexes | ALSO.get(name, set())
+    assert indexes <= {scan.index for scan in found} <= indexes | ALTERNATIVES.get(name, set())
 
 
 @pytest.mark.parametrize("name", FILTERS)
-async def test_a_list_is_read_from_an_index_and_no_further_than_its_page(
+async def test_a_page_is_read_from_an_index_and_no_further(
     queue: Queue, database_url: str, name: str
 ) -> None:
     conditions, index = FILTERS[name]
@@ -87,14 +85,14 @@ async def test_a_list_is_read_from_an_index_and_no_further_than_its_page(
     found = await scanned(queue, database_url, two_pages)
     assert [scan for scan in found if not scan.index or not scan.bounded] == []
     assert {scan.index.removeprefix("events_") for scan in found} <= {index} | {
-        also.removeprefix("events_") for also in ALSO.get(name, set())
+        also.removeprefix("events_") for also in ALTERNATIVES.get(name, set())
     }
 
 
 @pytest.mark.parametrize(
     ("names", "index"), [("channels_in_use", "newest_by_channel"), ("types_in_use", "newest_by_type")]
 )
-async def test_names_in_use_are_sought_and_not_counted(
+async def test_names_in_use_are_found_by_index_search(
     queue: Queue, database_url: str, names: str, index: str
 ) -> None:
     found = await scanned(queue, database_url, lambda queue: getattr(queue.repository, names)())
@@ -102,15 +100,13 @@ async def test_names_in_use_are_sought_and_not_counted(
     assert all(scan.bounded for scan in found)
 
 
-async def test_ids_that_are_alike_are_looked_for_within_bounds(queue: Queue, database_url: str) -> None:
+async def test_the_search_for_similar_ids_is_bounded(queue: Queue, database_url: str) -> None:
     found = await scanned(queue, database_url, lambda queue: queue.repository.similar_ids("notif-0043x111"))
     assert {scan.index for scan in found} == {"events_newest", "primary key"}
     assert all(scan.bounded for scan in found)
 
 
-async def test_what_certctl_leaves_is_found_through_indexes(
-    queue: Queue, database: Database, database_url: str
-) -> None:
+async def test_rescues_use_their_indexes(queue: Queue, database: Database, database_url: str) -> None:
     rescuing = Queue(NotificationRepository(database, rescue_after=timedelta(minutes=5)), queue.clock)
 
     async def look(rescuing: Queue) -> None:
@@ -155,10 +151,10 @@ async def test_with_certctls_tables_urgency_reads_no_notifications_but_those_ask
     assert all(scan.bounded for scan in found)
 
 
-async def test_what_waits_is_found_also_where_statistics_tell_of_nothing_that_does(
+async def test_the_backlog_is_found_by_index_despite_stale_statistics(
     queue: Queue, database: Database, database_url: str
 ) -> None:
-    """They are taken while all is sent; then a channel that takes nothing has everything wait."""
+    """The statistics are collected while everything is sent; then one channel fills the backlog."""
     connection = await asyncpg.connect(database_url)
     await connection.execute(
         "UPDATE notification_events SET status = 'sent', next_retry_at = NULL"

@@ -19,7 +19,7 @@ from tests.builders import LEASE, UNLIMITED, SettableClock, new_notification, ne
 from tests.processes import processes
 from tests.storage.foreign import connected, insert_row, run
 
-# certctl's migrations 000001, 000016 and 000017, in SQLite's words.
+# certctl's migrations 000001, 000016 and 000017, translated to SQLite.
 CERTCTL_TABLE = """
 CREATE TABLE notification_events (
   id TEXT PRIMARY KEY,
@@ -96,14 +96,14 @@ async def test_a_second_migration_changes_nothing(database_path: Path) -> None:
 
 
 @pytest.mark.sqlite
-async def test_the_schema_says_which_revision_was_found(database_url: str) -> None:
+async def test_opening_returns_the_revision_that_was_found(database_url: str) -> None:
     async with Database.open(database_url) as database:
         assert database.found_revision is None
     async with Database.open(database_url) as database:
         assert database.found_revision == REVISIONS[-1]
 
 
-async def test_a_database_of_an_earlier_version_gets_what_it_lacks(database_url: str) -> None:
+async def test_a_database_of_an_earlier_version_is_upgraded(database_url: str) -> None:
     async with Database.open(database_url):
         pass
     names = ("origin", "renewals")
@@ -135,7 +135,7 @@ certctl_versions = pytest.mark.parametrize(
 
 
 @certctl_versions
-async def test_certctl_s_rows_are_kept_and_what_is_due_can_be_claimed(
+async def test_rows_of_certctl_are_kept_and_can_be_claimed(
     database_path: Path, scripts: tuple[str, ...], clock: SettableClock
 ) -> None:
     write(database_path, *scripts, CERTCTL_ROWS)
@@ -152,7 +152,7 @@ async def test_certctl_s_rows_are_kept_and_what_is_due_can_be_claimed(
 
 
 @certctl_versions
-async def test_certctl_goes_on_writing_to_the_same_table(
+async def test_certctl_can_still_write_to_the_table(
     database_path: Path, scripts: tuple[str, ...], clock: SettableClock
 ) -> None:
     write(database_path, *scripts)
@@ -161,17 +161,17 @@ async def test_certctl_goes_on_writing_to_the_same_table(
     assert len(await all_rows(database_path, clock)) == 3
 
 
-async def test_our_indexes_are_there_beside_certctl_s(database_path: Path, tmp_path: Path) -> None:
+async def test_our_indexes_are_added_to_those_of_certctl(database_path: Path, tmp_path: Path) -> None:
     write(database_path, CERTCTL_TABLE, CERTCTL_RETRIES)
     await migrate(database_path)
     await migrate(tmp_path / "fresh.db")
     fresh = {name for name, sql in schema_of(tmp_path / "fresh.db").items() if "INDEX" in sql}
-    certctl_s = schema_of(database_path)
-    assert fresh <= certctl_s.keys()
-    assert "(status)" in certctl_s["idx_notification_events_status"]
+    certctl_schema = schema_of(database_path)
+    assert fresh <= certctl_schema.keys()
+    assert "(status)" in certctl_schema["idx_notification_events_status"]
 
 
-async def test_times_of_another_writing_are_read_and_compared_as_ours(
+async def test_times_in_other_formats_are_read_and_compared_correctly(
     database_path: Path, clock: SettableClock
 ) -> None:
     write(database_path, CERTCTL_TABLE_WITH_CREATED, CERTCTL_RETRIES, CERTCTL_ROWS)
@@ -200,7 +200,7 @@ INDEXES = {
 
 
 def partial_schema(columns: set[str], indexes: set[str]) -> str:
-    """The table with only some of our columns, and the indexes that these permit."""
+    """The table with only some of our columns, and the indexes possible with them."""
     missing = [column for column in OURS if column not in columns]
     permitted = [
         INDEXES[index] for index in indexes if not any(column in INDEXES[index] for column in missing)
@@ -216,7 +216,7 @@ def partial_schema(columns: set[str], indexes: set[str]) -> str:
 
 @settings(max_examples=12, deadline=None)
 @given(columns=st.sets(st.sampled_from(OURS)), indexes=st.sets(st.sampled_from(sorted(INDEXES))))
-def test_whatever_part_of_the_schema_is_there_the_rest_is_added(columns: set[str], indexes: set[str]) -> None:
+def test_any_missing_part_of_the_schema_is_added(columns: set[str], indexes: set[str]) -> None:
     with TemporaryDirectory() as directory:
         path, fresh = Path(directory) / "partial.db", Path(directory) / "fresh.db"
         write(path, partial_schema(columns, indexes))
@@ -242,7 +242,7 @@ def open_and_accept(database_url: str, start: Barrier) -> None:
     asyncio.run(accept())
 
 
-def test_eight_processes_may_open_a_new_file_at_once(database_path: Path, database_url: str) -> None:
+def test_eight_processes_can_open_a_new_file_at_once(database_path: Path, database_url: str) -> None:
     start = processes.Barrier(8)
     eight = [processes.Process(target=open_and_accept, args=(database_url, start)) for _ in range(8)]
     for process in eight:
@@ -254,12 +254,12 @@ def test_eight_processes_may_open_a_new_file_at_once(database_path: Path, databa
         assert other.execute("SELECT count(*) FROM notification_events").fetchone() == (8,)
 
 
-async def test_eight_databases_may_open_a_new_file_at_once(database_path: Path) -> None:
+async def test_eight_databases_can_open_a_new_file_at_once(database_path: Path) -> None:
     await asyncio.gather(*(migrate(database_path) for _ in range(8)))
     assert schema_of(database_path)
 
 
-async def test_several_new_files_may_be_opened_at_once(tmp_path: Path) -> None:
+async def test_several_new_files_can_be_opened_at_once(tmp_path: Path) -> None:
     files = [tmp_path / f"{number}.db" for number in range(4)]
     await asyncio.gather(*(migrate(file) for file in files))
     schemas = [schema_of(file) for file in files]
@@ -267,7 +267,7 @@ async def test_several_new_files_may_be_opened_at_once(tmp_path: Path) -> None:
     assert schemas == schemas[:1] * 4
 
 
-async def test_a_migration_that_fails_leaves_the_database_as_it_was(database_path: Path) -> None:
+async def test_a_failed_migration_leaves_the_database_unchanged(database_path: Path) -> None:
     write(database_path, "CREATE VIEW notification_attempts AS SELECT 1 AS notification_id")
     before = schema_of(database_path)
     with pytest.raises(Exception, match="notification_attempts"):

@@ -1,4 +1,4 @@
-"""A database with part of the schema answers every query as it will once it has been migrated."""
+"""On a database with part of the schema, every query returns the same as after the migration."""
 
 from datetime import timedelta
 
@@ -15,7 +15,7 @@ ABSENT = ("read_at", "error", "last_error", "retry_count", "claimed_at", "attemp
 DAY = timedelta(days=1)
 
 
-async def everything_read(url: str, *, migrate: Migrate) -> dict[str, object]:
+async def all_query_results(url: str, *, migrate: Migrate) -> dict[str, object]:
     async with Database.open(url, clock=SettableClock(), migrate=migrate) as database:
         if migrate is Migrate.ALWAYS:
             assert database.read_only is None
@@ -23,22 +23,22 @@ async def everything_read(url: str, *, migrate: Migrate) -> dict[str, object]:
             assert database.read_only is not None
             assert database.read_only.reason is ReadOnlyReason.SCHEMA_INCOMPLETE
         repository = NotificationRepository(database)
-        every = NotificationFilter()
+        no_filter = NotificationFilter()
         async with database.read() as connection:
             due = await backlog(connection, NOON)
         return {
-            "list": await repository.list(every),
+            "list": await repository.list(no_filter),
             "search": await repository.list(NotificationFilter(text="WRITTEN", channel="Email")),
             "get": await repository.get("foreign-1"),
             "attempts": await repository.attempts("foreign-1"),
             "audit": await repository.audit("foreign-1", limit=9),
             "count": await repository.count(NotificationFilter(statuses=(NotificationStatus.DEAD,))),
-            "breakdown": await repository.breakdown(every),
-            "ids": await repository.matching_ids(every, limit=9),
+            "breakdown": await repository.breakdown(no_filter),
+            "ids": await repository.matching_ids(no_filter, limit=9),
             "similar": await repository.similar_ids("foreign-3"),
             "channels": await repository.channels_in_use(),
             "types": await repository.types_in_use(),
-            "groups": await repository.failure_groups(every, limit=9),
+            "groups": await repository.failure_groups(no_filter, limit=9),
             "counts": await repository.queue_counts(),
             "records": await repository.channel_records(DAY),
             "deliveries": await repository.delivery_figures(NOON - DAY, NOON),
@@ -49,7 +49,7 @@ async def everything_read(url: str, *, migrate: Migrate) -> dict[str, object]:
         }
 
 
-async def test_what_is_missing_reads_as_it_will_after_the_migration(fresh_url: str) -> None:
+async def test_missing_columns_and_tables_read_as_after_the_migration(fresh_url: str) -> None:
     async with Database.open(fresh_url):
         pass
     for column in ABSENT:
@@ -59,6 +59,6 @@ async def test_what_is_missing_reads_as_it_will_after_the_migration(fresh_url: s
     run(fresh_url, "DELETE FROM certctl_mcp_version")
     for number, status in enumerate(("pending", "failed", "dead", "sent", "read")):
         insert_row(fresh_url, id=f"foreign-{number}", status=status, without={"error"})
-    unmigrated = await everything_read(fresh_url, migrate=Migrate.NEVER)
+    unmigrated = await all_query_results(fresh_url, migrate=Migrate.NEVER)
     assert len(str(unmigrated["list"])) > 500
-    assert unmigrated == await everything_read(fresh_url, migrate=Migrate.ALWAYS)
+    assert unmigrated == await all_query_results(fresh_url, migrate=Migrate.ALWAYS)

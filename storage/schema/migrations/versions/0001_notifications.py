@@ -1,6 +1,6 @@
 """Notifications and their attempts.
 
-A database may already hold certctl's `notification_events`, with any part of the columns and indexes.
+A database may already have certctl's `notification_events`, with any of the columns and indexes.
 """
 
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ def upgrade() -> None:
         op.execute(CreateTable(table, if_not_exists=True))
     missing = missing_columns(op.get_bind(), notification_events.columns)
     for column in missing:
-        # For existing rows, and for rows of programs that do not know the column.
+        # For existing rows, and for rows of programs that don't set the column.
         default = f"'{sortable(datetime.now(UTC))}'" if column is _n.created_at else None
         add_column(op.get_bind(), column, default)
     if op.get_bind().dialect.name == "sqlite":

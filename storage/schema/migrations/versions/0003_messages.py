@@ -1,4 +1,4 @@
-"""On PostgreSQL, notifications of what other programs write."""
+"""On PostgreSQL, triggers that announce the changes of other programs."""
 
 from alembic import op
 

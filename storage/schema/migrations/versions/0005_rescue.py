@@ -1,4 +1,4 @@
-"""What is taken over from certctl, and which processes do so."""
+"""Notifications taken over from certctl, and the processes that do so."""
 
 from alembic import op
 

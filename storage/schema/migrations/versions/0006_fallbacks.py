@@ -1,4 +1,4 @@
-"""Notifications that take the place of a dead one, and details in the audit log."""
+"""Notifications that replace a dead letter on the fallback channel, and details in the audit log."""
 
 from alembic import op
 

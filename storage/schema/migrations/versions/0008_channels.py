@@ -1,4 +1,4 @@
-"""The state of each channel, and how often a receiver asked for a notification to come later."""
+"""The state of each channel, and how often a receiver asked to wait with a notification."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""When a retry was scheduled, which tells whether the clock that did so was wrong."""
+"""When a retry was scheduled, which reveals a wrong clock."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""The database's clock decides: a machine whose clock is hours wrong neither takes a lease nor keeps one."""
+"""The database's clock decides: a host whose clock is hours off neither steals a lease nor overruns one."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -14,14 +14,14 @@ from tests.builders import LEASE, TOOK, UNLIMITED, WAIT, new_notification, next_
 
 pytestmark = pytest.mark.postgresql
 
-A_LITTLE = timedelta(minutes=1)
+TOLERANCE = timedelta(minutes=1)
 """How long a busy machine may take between two statements."""
 
 Open = Callable[[], AbstractAsyncContextManager[NotificationRepository]]
 
 
 @pytest.fixture
-async def honest(database_url: str) -> Open:
+async def right_clock(database_url: str) -> Open:
     @asynccontextmanager
     async def opened() -> AsyncIterator[NotificationRepository]:
         async with Database.open(database_url) as database:
@@ -31,8 +31,8 @@ async def honest(database_url: str) -> Open:
 
 
 @pytest.fixture(params=[timedelta(hours=3), timedelta(hours=-3)], ids=["fast", "slow"])
-def wrong(request: pytest.FixtureRequest, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Open:
-    """A repository of a process whose clock is hours wrong; meanwhile no other is to be opened."""
+def wrong_clock(request: pytest.FixtureRequest, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Open:
+    """Opens a repository in a process whose clock is hours off. Open no other one meanwhile."""
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[NotificationRepository]:
@@ -45,57 +45,55 @@ def wrong(request: pytest.FixtureRequest, database_url: str, monkeypatch: pytest
     return opened
 
 
-def soon(moment: datetime | None) -> bool:
-    return moment is not None and abs(moment - utc_now()) < A_LITTLE
+def is_now(moment: datetime | None) -> bool:
+    return moment is not None and abs(moment - utc_now()) < TOLERANCE
 
 
-async def test_it_takes_no_lease_of_another(honest: Open, wrong: Open) -> None:
-    async with honest() as repository:
+async def test_a_wrong_clock_takes_over_no_valid_lease(right_clock: Open, wrong_clock: Open) -> None:
+    async with right_clock() as repository:
         await repository.accept(new_notification())
-        assert len((await repository.claim(request("honest", LEASE, 1, UNLIMITED))).claims) == 1
-    async with wrong() as repository:
-        assert (await repository.claim(request("wrong", LEASE, 1, UNLIMITED))).claims == ()
+        assert len((await repository.claim(request("right_clock", LEASE, 1, UNLIMITED))).claims) == 1
+    async with wrong_clock() as repository:
+        assert (await repository.claim(request("wrong_clock", LEASE, 1, UNLIMITED))).claims == ()
 
 
-async def test_it_keeps_no_lease_longer_than_it_may(honest: Open, wrong: Open) -> None:
-    async with wrong() as repository:
+async def test_a_wrong_clock_does_not_extend_a_lease(right_clock: Open, wrong_clock: Open) -> None:
+    async with wrong_clock() as repository:
         await repository.accept(new_notification())
-        (lost,) = (await repository.claim(request("wrong", timedelta(0), 1))).claims
-        assert soon(lost.expires_at)
-    async with honest() as repository:
-        (taken,) = (await repository.claim(request("honest", LEASE, 1, UNLIMITED))).claims
+        (lost,) = (await repository.claim(request("wrong_clock", timedelta(0), 1))).claims
+        assert is_now(lost.expires_at)
+    async with right_clock() as repository:
+        (taken,) = (await repository.claim(request("right_clock", LEASE, 1, UNLIMITED))).claims
         assert taken.number == lost.number + 1
-    async with wrong() as repository:
+    async with wrong_clock() as repository:
         assert not await repository.record_sent(lost, TOOK)
 
 
-async def test_what_it_accepts_is_due_at_once_and_its_retries_when_they_are(
-    honest: Open, wrong: Open
-) -> None:
-    async with wrong() as repository:
+async def test_alerts_and_retries_are_due_by_the_database_clock(right_clock: Open, wrong_clock: Open) -> None:
+    async with wrong_clock() as repository:
         accepted = (await repository.accept(new_notification())).notification
-        assert soon(accepted.created_at)
-    async with honest() as repository:
-        (claim,) = (await repository.claim(request("honest", LEASE, 1, UNLIMITED))).claims
+        assert is_now(accepted.created_at)
+    async with right_clock() as repository:
+        (claim,) = (await repository.claim(request("right_clock", LEASE, 1, UNLIMITED))).claims
         await repository.release(claim)
-    async with wrong() as repository:
-        (claim,) = (await repository.claim(request("wrong", LEASE, 1, UNLIMITED))).claims
+    async with wrong_clock() as repository:
+        (claim,) = (await repository.claim(request("wrong_clock", LEASE, 1, UNLIMITED))).claims
         await repository.record_failed_attempt(claim, TOOK, "HTTP 503", WAIT * 60)
         failed = await repository.get(accepted.id)
         assert failed.next_retry_at is not None
-        assert soon(failed.next_retry_at - WAIT * 60)
+        assert is_now(failed.next_retry_at - WAIT * 60)
         assert await next_due_at(repository) == failed.next_retry_at
 
 
-async def test_what_it_says_of_time_is_right(wrong: Open) -> None:
-    async with wrong() as repository:
+async def test_recorded_times_are_those_of_the_database(wrong_clock: Open) -> None:
+    async with wrong_clock() as repository:
         accepted = (await repository.accept(new_notification())).notification
-        (claim,) = (await repository.claim(request("wrong", LEASE, 1, UNLIMITED))).claims
+        (claim,) = (await repository.claim(request("wrong_clock", LEASE, 1, UNLIMITED))).claims
         await repository.record_sent(claim, TOOK)
         sent = await repository.get(accepted.id)
         read = await repository.mark_read(accepted.id, actor="operator")
         (entry,) = await repository.audit(accepted.id, limit=1)
-    assert soon(claim.started_at)
-    assert soon(sent.sent_at)
-    assert soon(read.read_at)
-    assert soon(entry.at)
+    assert is_now(claim.started_at)
+    assert is_now(sent.sent_at)
+    assert is_now(read.read_at)
+    assert is_now(entry.at)

@@ -1,5 +1,5 @@
-"""Databases that put words in the order of a language: `é` beside `e`, upper case beside lower, as certctl's
-may. What a list, a page or a name is must not depend on it."""
+"""Databases with a linguistic collation, as certctl's may have: `é` sorts beside `e`, and `A` beside `a`.
+Lists, pages and names must not depend on it."""
 
 import asyncio
 from collections.abc import Iterator
@@ -40,13 +40,13 @@ def database_url(postgresql_server: Server) -> Iterator[str]:
     asyncio.run(postgresql.drop_database(postgresql_server, url))
 
 
-async def test_the_order_is_that_of_a_language(queue: Queue, database_url: str) -> None:
+async def test_the_database_has_a_linguistic_collation(queue: Queue, database_url: str) -> None:
     for channel in ("b", "B", "a"):
         insert_row(database_url, id=channel, channel=channel)
     assert await queue.repository.channels_in_use() == ("a", "b", "B")
 
 
-async def test_pages_follow_one_another_without_gap_or_repetition(queue: Queue, database_url: str) -> None:
+async def test_pages_have_no_gaps_or_repetitions(queue: Queue, database_url: str) -> None:
     for foreign in IDS:
         insert_row(database_url, id=foreign)
     seen: list[str] = []
@@ -69,7 +69,7 @@ async def test_pages_follow_one_another_without_gap_or_repetition(queue: Queue, 
     assert ids == seen[::-1]
 
 
-async def test_ids_are_found_that_begin_so_and_no_others(queue: Queue, database_url: str) -> None:
+async def test_an_id_prefix_matches_exactly(queue: Queue, database_url: str) -> None:
     for foreign in IDS:
         insert_row(database_url, id=foreign)
     for prefix in ("b", "B", "notif-", "notif", "notif-e", "NOTIF", "", "ž", "a"):
@@ -77,7 +77,7 @@ async def test_ids_are_found_that_begin_so_and_no_others(queue: Queue, database_
         assert set(await queue.repository.ids_beginning(prefix, 100)) == expected
 
 
-async def test_every_channel_is_served_whatever_looks_like_it(queue: Queue, database_url: str) -> None:
+async def test_channels_with_similar_names_are_told_apart(queue: Queue, database_url: str) -> None:
     channels = ("slack", "Slack", "SLACK", "s-lack", "slâck", "sla\u0302ck", "", "-")
     for number, channel in enumerate(channels):
         insert_row(database_url, id=f"pending {number}", channel=channel)
@@ -87,7 +87,7 @@ async def test_every_channel_is_served_whatever_looks_like_it(queue: Queue, data
     assert len(claims) == 2 * len(channels)
 
 
-async def test_ours_are_in_the_order_of_their_acceptance(queue: Queue) -> None:
+async def test_our_ids_sort_by_time_of_acceptance(queue: Queue) -> None:
     made = [(await queue.pending()).id for _ in range(30)]
     assert await queue.repository.ids_beginning("notif-", 30) == tuple(reversed(made))
     page = await queue.repository.list(NotificationFilter(), limit=30)

@@ -1,4 +1,4 @@
-"""Where an operator has made commits fast and unsafe, an accepted alert survives a crash all the same."""
+"""An accepted alert survives a crash even if the operator has turned on fast, unsafe commits."""
 
 import asyncio
 import logging
@@ -19,9 +19,9 @@ pytestmark = pytest.mark.postgresql
 
 @pytest.fixture
 def unsafe_server() -> Iterator[Server]:
-    """Commits without waiting, and writes its log as late as it can."""
+    """Commits without waiting for the disk and writes its log as late as it can."""
     unsafe = {"synchronous_commit": "off", "wal_writer_delay": "10s", "wal_writer_flush_after": "1GB"}
-    with postgresql.skipped_where_there_is_none(), postgresql.serving(settings=unsafe) as server:
+    with postgresql.skip_if_unavailable(), postgresql.serving(settings=unsafe) as server:
         yield server
 
 
@@ -31,7 +31,7 @@ async def accept_many(url: str) -> list[str]:
         return [(await repository.accept(new_notification())).notification.id for _ in range(100)]
 
 
-def test_what_was_accepted_is_there_after_the_server_crashed(unsafe_server: Server) -> None:
+def test_accepted_alerts_survive_a_server_crash(unsafe_server: Server) -> None:
     accepted = asyncio.run(accept_many(unsafe_server.url()))
     unsafe_server.stop("immediate")
     unsafe_server.start()
@@ -54,7 +54,7 @@ async def test_only_a_setting_that_loses_commits_is_overridden(
         assert await database.write(synchronous_commit, None) == used
 
 
-async def test_what_no_session_can_set_is_warned_of(
+async def test_an_unsafe_setting_that_no_session_can_override_is_logged(
     postgresql_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):

@@ -1,4 +1,4 @@
-"""The line to PostgreSQL is cut, or falls silent, in the middle of things. What is lost, and who is told?"""
+"""The connection to PostgreSQL breaks or stalls during an operation: nothing is lost or done twice."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -33,7 +33,7 @@ async def repository(impatient: None, line: Line) -> AsyncIterator[NotificationR
     await held.leave()
 
 
-async def test_a_change_cut_off_before_its_commit_is_made_on_another_connection(
+async def test_a_change_cut_off_before_its_commit_is_retried_on_another_connection(
     repository: NotificationRepository, line: Line
 ) -> None:
     line.cut_once_before(INSERT)
@@ -43,7 +43,7 @@ async def test_a_change_cut_off_before_its_commit_is_made_on_another_connection(
 
 
 @pytest.mark.parametrize("done", [True, False])
-async def test_whoever_was_not_told_of_the_commit_hears_that_it_can_t_be_known_and_may_repeat_it(
+async def test_an_unconfirmed_commit_raises_an_error_and_can_be_repeated_with_the_key(
     repository: NotificationRepository, line: Line, done: bool
 ) -> None:
     new = new_notification(idempotency_key="once")
@@ -55,7 +55,7 @@ async def test_whoever_was_not_told_of_the_commit_hears_that_it_can_t_be_known_a
     assert await repository.ids_beginning("", 10) == (accepted.notification.id,)
 
 
-async def test_a_connection_that_was_idle_is_asked_whether_it_is_still_there(
+async def test_an_idle_connection_is_checked_before_use(
     repository: NotificationRepository, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as earlier:
@@ -69,10 +69,10 @@ async def test_a_connection_that_was_idle_is_asked_whether_it_is_still_there(
 
 
 @pytest.mark.parametrize("key", ["once", None])
-async def test_what_was_accepted_without_an_answer_is_offered_again_and_accepted_once(
+async def test_an_accept_without_a_response_is_retried_and_stored_once(
     repository: NotificationRepository, line: Line, key: str | None
 ) -> None:
-    # A statement is told once, and from then on only what it is given.
+    # Prepares the statement, so that from then on only its parameters are sent.
     await repository.accept(new_notification())
     line.cut_once_after(b"cut off")
     accepted = await repository.accept(new_notification(message="cut off", idempotency_key=key))
@@ -82,7 +82,7 @@ async def test_what_was_accepted_without_an_answer_is_offered_again_and_accepted
     assert len(await repository.ids_beginning("", 10)) == 2
 
 
-async def test_whoever_is_cut_off_twice_hears_that_it_can_t_be_known(
+async def test_an_accept_cut_off_twice_raises_an_error(
     repository: NotificationRepository, line: Line
 ) -> None:
     line.cut_once_before(b"cut off")
@@ -91,7 +91,7 @@ async def test_whoever_is_cut_off_twice_hears_that_it_can_t_be_known(
         await repository.accept(new_notification(message="cut off"))
 
 
-async def test_an_outcome_is_recorded_once_though_it_was_not_answered(
+async def test_an_outcome_without_a_response_is_recorded_once(
     repository: NotificationRepository, line: Line
 ) -> None:
     for _ in range(2):
@@ -105,7 +105,7 @@ async def test_an_outcome_is_recorded_once_though_it_was_not_answered(
     assert (attempt.outcome, attempt.late) == (AttemptOutcome.SENT, False)
 
 
-async def test_what_was_claimed_without_an_answer_is_due_again_when_its_lease_ends(
+async def test_a_claim_without_a_response_is_due_again_when_its_lease_ends(
     repository: NotificationRepository, line: Line
 ) -> None:
     assert (await repository.claim(request("worker-1", LEASE, 1, UNLIMITED))).claims == ()
@@ -118,7 +118,7 @@ async def test_what_was_claimed_without_an_answer_is_due_again_when_its_lease_en
     assert await next_due_at(repository) == held.lease_expires_at
 
 
-async def test_all_that_wait_for_a_silent_server_are_told_and_served_again_once_it_speaks(
+async def test_a_stalled_server_fails_all_waiting_callers_and_serves_them_once_it_responds(
     repository: NotificationRepository, line: Line
 ) -> None:
     accepted = await repository.accept(new_notification())
@@ -132,13 +132,13 @@ async def test_all_that_wait_for_a_silent_server_are_told_and_served_again_once_
         return_exceptions=True,
     )
     line.heal()
-    # The first reader after the silence finds all of the old connections lost.
+    # The first reader afterwards finds that all the old connections are lost.
     await repository.get(accepted.notification.id)
     assert {type(failure) for failure in failures} <= {DatabaseUnreachableError}
     assert await repository.record_sent(claim, TOOK)
 
 
-async def test_deliveries_wait_no_longer_for_the_next_moment_than_it_takes_to_find_the_server_lost(
+async def test_the_query_for_the_next_due_time_has_a_timeout(
     repository: NotificationRepository, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("storage.reader.NEXT_DUE_TIMEOUT", SOON)
@@ -152,7 +152,7 @@ async def test_deliveries_wait_no_longer_for_the_next_moment_than_it_takes_to_fi
 
 
 @pytest.mark.parametrize("silent", [True, False])
-async def test_it_listens_again_once_the_server_can_be_reached(
+async def test_listening_resumes_once_the_server_is_reachable(
     impatient: None, line: Line, postgresql_url: str, monkeypatch: pytest.MonkeyPatch, silent: bool
 ) -> None:
     monkeypatch.setattr("storage.engine.postgresql.listener.CHECK_INTERVAL", SOON)
@@ -161,22 +161,22 @@ async def test_it_listens_again_once_the_server_can_be_reached(
         version = await here.changes.due.wait_beyond(0)
         (line.stall if silent else line.cut)()
         async with asyncio.timeout(PATIENCE.total_seconds()):
-            # Each try to listen again is announced, so that somebody goes and looks.
+            # Each attempt to listen again is announced as a change.
             version = await here.changes.due.wait_beyond(version + 2)
             line.heal()
-            await _hears(here, elsewhere, postgresql_url, version)
+            await _wait_until_listening(here, elsewhere, postgresql_url, version)
 
 
-async def test_a_line_that_is_cut_just_when_somebody_begins_to_listen_leaves_nobody_deaf(
+async def test_a_connection_lost_during_listen_is_replaced(
     impatient: None, line: Line, postgresql_url: str
 ) -> None:
     line.cut_once_before(b"LISTEN")
     async with reached(line.url) as here, reached(postgresql_url) as elsewhere:
         await line.cuts.acquire()
-        await _hears(here, elsewhere, postgresql_url, here.changes.due.version)
+        await _wait_until_listening(here, elsewhere, postgresql_url, here.changes.due.version)
 
 
-async def test_whoever_can_t_listen_because_all_connections_are_read_on_tries_again(
+async def test_listening_is_retried_while_readers_use_all_connections(
     impatient: None, line: Line, postgresql_url: str
 ) -> None:
     async with reached(line.url) as here, AsyncExitStack() as reading:
@@ -186,18 +186,18 @@ async def test_whoever_can_t_listen_because_all_connections_are_read_on_tries_ag
         line.cut()
         line.heal()
         await reading.enter_async_context(here.read())
-        # That it was lost, and that there was no connection for it.
+        # One announcement for the loss, one for the lack of a free connection.
         version = await here.changes.due.wait_beyond(version + 1)
         await reading.aclose()
         while not _listeners(postgresql_url):
             version = await here.changes.due.wait_beyond(version)
 
 
-async def test_no_connection_is_left_behind_by_a_line_that_comes_and_goes(
+async def test_an_unreliable_network_leaks_no_connections(
     repository: NotificationRepository, line: Line, postgresql_url: str
 ) -> None:
-    for disturb in (line.stall, line.cut) * 3:
-        disturb()
+    for interrupt in (line.stall, line.cut) * 3:
+        interrupt()
         await asyncio.gather(
             *(next_due_at(repository) for _ in range(8)),
             repository.accept(new_notification()),
@@ -206,13 +206,13 @@ async def test_no_connection_is_left_behind_by_a_line_that_comes_and_goes(
         line.heal()
         await repository.accept(new_notification())
     ours = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'certctl-mcp'"
-    # One that writes, four that read, one that listens. The server takes its time to notice an end.
+    # One writer, four readers, one listener. The server notices closed connections with a delay.
     async with asyncio.timeout(PATIENCE.total_seconds()):
-        while line.connections > 6 or len(rows(postgresql_url, ours)) > 6:  # noqa: ASYNC110 - it tells nobody
+        while line.connections > 6 or len(rows(postgresql_url, ours)) > 6:  # noqa: ASYNC110 - there is no event
             await asyncio.sleep(0.05)
 
 
-async def test_closing_waits_for_no_server_that_is_silent(
+async def test_closing_does_not_wait_for_a_stalled_server(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("storage.engine.postgresql.connections.CLOSE_TIMEOUT", SOON)
@@ -225,12 +225,12 @@ async def test_closing_waits_for_no_server_that_is_silent(
         await asyncio.sleep(0)
         async with asyncio.timeout(PATIENCE.total_seconds() / 5):
             await open_.aclose()
-    for asked in (accepting, reading):
+    for waiting in (accepting, reading):
         with pytest.raises(DatabaseUnreachableError):
-            await asked
+            await waiting
 
 
-async def test_after_a_failover_the_primary_is_looked_for_again(
+async def test_after_a_failover_the_primary_is_found_again(
     repository: NotificationRepository, line: Line, postgresql_url: str
 ) -> None:
     of_new_sessions = f"ALTER DATABASE {postgresql_url.rpartition('/')[2]} SET default_transaction_read_only"
@@ -244,17 +244,17 @@ async def test_after_a_failover_the_primary_is_looked_for_again(
     await repository.accept(new_notification())
 
 
-def test_what_a_silent_server_says_of_the_time_in_the_end_puts_no_clock_wrong() -> None:
+def test_a_delayed_response_does_not_shift_the_clock() -> None:
     hour, clock = timedelta(hours=1), DatabaseClock()
     clock.set(utc_now() + hour, asked_at=utc_now())
-    # Whether it said so at the beginning of the silence or at its end can't be known.
+    # The response may have been delayed on the way, so its time may be old.
     clock.set(utc_now() + hour, asked_at=utc_now() - PATIENCE)
     assert abs(clock() - utc_now() - hour) < timedelta(seconds=1)
 
 
-async def _hears(here: Database, elsewhere: Database, url: str, version: int) -> None:
-    """Return once both listen and one has heard of what the other accepted. Until then each try to listen is
-    announced."""
+async def _wait_until_listening(here: Database, elsewhere: Database, url: str, version: int) -> None:
+    """Return once both listen and one is notified of what the other accepted. Until then each attempt to
+    listen is announced."""
     while _listeners(url) < 2:
         version = await here.changes.due.wait_beyond(version)
     version = here.changes.due.version

@@ -1,4 +1,4 @@
-"""PgBouncer in transaction mode stands before the server: what follows on one line runs on any connection."""
+"""With PgBouncer in transaction mode, consecutive transactions run on different server connections."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from storage.models import NotificationFilter, NotificationStatus
 from storage.repository import NotificationRepository
 from tests.builders import LEASE, TOOK, UNLIMITED, new_notification, next_due_at, request
 from tests.pgbouncer import pooled
-from tests.postgresql import skipped_where_there_is_none
+from tests.postgresql import skip_if_unavailable
 from tests.storage.foreign import insert_row
 
 MANY = 40
@@ -22,18 +22,18 @@ MANY = 40
 
 @pytest.fixture
 def pooled_url(empty_database: str) -> Iterator[str]:
-    with skipped_where_there_is_none(), pooled(empty_database) as url:
+    with skip_if_unavailable(), pooled(empty_database) as url:
         yield url
 
 
-async def test_all_works_through_a_pooler_for_two_processes_at_once(pooled_url: str) -> None:
+async def test_two_processes_deliver_through_a_pooler(pooled_url: str) -> None:
     url = f"{pooled_url}?pgbouncer=true"
     async with Database.open(url) as one, Database.open(url) as two:
         assert one.found_revision is None
         repositories = NotificationRepository(one), NotificationRepository(two)
 
-        async def live(number: int) -> None:
-            """From its acceptance to its end, with readers beside it."""
+        async def deliver(number: int) -> None:
+            """Accept, claim and deliver one notification, with concurrent readers."""
             repository = repositories[number % 2]
             await repository.accept(new_notification(message=str(number)))
             found, _, _ = await asyncio.gather(
@@ -44,13 +44,13 @@ async def test_all_works_through_a_pooler_for_two_processes_at_once(pooled_url: 
             for claim in found.claims:
                 assert await repository.record_sent(claim, TOOK)
 
-        await asyncio.gather(*(live(number) for number in range(MANY)))
+        await asyncio.gather(*(deliver(number) for number in range(MANY)))
         page = await repositories[0].list(NotificationFilter(statuses=(NotificationStatus.SENT,)), limit=100)
         assert {n.message for n in page.items} == {str(number) for number in range(MANY)}
         assert (await repositories[1].queue_counts()).by_status[NotificationStatus.SENT] == MANY
 
 
-async def test_what_others_commit_is_noticed_without_a_message(pooled_url: str) -> None:
+async def test_commits_of_others_are_noticed_by_polling(pooled_url: str) -> None:
     assert timedelta(0) < POLL_INTERVAL <= timedelta(seconds=1)
     async with Database.open(f"{pooled_url}?pgbouncer=true") as database:
         repository = NotificationRepository(database)
@@ -61,18 +61,18 @@ async def test_what_others_commit_is_noticed_without_a_message(pooled_url: str) 
                 version = await database.changes.due.wait_beyond(version)
 
 
-async def test_whoever_has_not_said_that_there_is_a_pooler_is_told_to(pooled_url: str) -> None:
+async def test_an_undeclared_pooler_is_an_error_that_names_the_parameter(pooled_url: str) -> None:
     with pytest.raises(StorageError, match=r"add \?pgbouncer=true to CERTCTL_DATABASE_URL"):
         async with Database.open(pooled_url):
             pass
 
 
-async def test_whoever_says_that_the_pooler_keeps_sessions_is_believed(pooled_url: str) -> None:
+async def test_a_pooler_in_session_mode_can_be_declared(pooled_url: str) -> None:
     async with Database.open(f"{pooled_url}?pgbouncer=false") as database:
         assert await NotificationRepository(database).types_in_use() == ()
 
 
-async def test_a_statement_that_another_connection_has_prepared_tells_of_the_pooler(
+async def test_a_missing_prepared_statement_reveals_the_pooler(
     postgresql_url: str,
 ) -> None:
     async with Database.open(postgresql_url) as database:

@@ -1,4 +1,4 @@
-"""URLs as people write them, of certctl, libpq, Go and Python, lead to the database, and show no secret."""
+"""URLs as written for certctl, libpq, Go and Python lead to the database and reveal no secret."""
 
 from datetime import timedelta
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -39,14 +39,14 @@ SHOWN = {
 
 
 @pytest.mark.parametrize("url", SHOWN)
-def test_people_are_shown_where_it_is_and_no_password(url: str) -> None:
+def test_the_displayed_location_has_no_password(url: str) -> None:
     address = Address.of(url)
     assert address.location == SHOWN[url]
     assert PASSWORD not in repr(address)
 
 
 @given(st.text(min_size=1, max_size=20), st.sampled_from(["", "?sslmode=disable"]))
-def test_whatever_the_password_is_it_reaches_the_driver_or_is_refused_and_is_never_shown(
+def test_any_password_reaches_the_driver_or_is_refused_and_is_never_shown(
     password: str, parameters: str
 ) -> None:
     secret = f"s3cr3t{password}s3cr3t"
@@ -67,18 +67,18 @@ def test_whatever_the_password_is_it_reaches_the_driver_or_is_refused_and_is_nev
     assert unquote(account.partition(":")[2]) == unquote(urlsplit(url).netloc.rpartition("@")[0][8:])
 
 
-@pytest.mark.parametrize("sign", [*"@/#?:&=% '\"\\", "ü"])
-def test_a_password_that_is_percent_encoded_may_have_any_sign(sign: str) -> None:
-    encoded = "".join(f"%{byte:02X}" for byte in sign.encode())
+@pytest.mark.parametrize("character", [*"@/#?:&=% '\"\\", "ü"])
+def test_a_percent_encoded_password_can_have_any_character(character: str) -> None:
+    encoded = "".join(f"%{byte:02X}" for byte in character.encode())
     address = Address.of(f"postgresql://certctl:{encoded}{PASSWORD}@db/certctl")
     account = urlsplit(address.dsn).netloc.partition("@")[0]
-    assert unquote(account) == f"certctl:{sign}{PASSWORD}"
+    assert unquote(account) == f"certctl:{character}{PASSWORD}"
 
 
-@pytest.mark.parametrize("sign", ["/", "#", "?", "?x=", "/x?y="])
-def test_one_that_is_not_is_refused_and_not_repeated(sign: str) -> None:
+@pytest.mark.parametrize("character", ["/", "#", "?", "?x=", "/x?y="])
+def test_a_password_without_the_encoding_is_refused_and_not_repeated(character: str) -> None:
     with pytest.raises(StorageError, match="percent-encoded") as refused:
-        Address.of(f"postgresql://certctl:hun{sign}ter2@db/certctl")
+        Address.of(f"postgresql://certctl:hun{character}ter2@db/certctl")
     assert "hun" not in str(refused.value)
     assert "ter2" not in str(refused.value)
 
@@ -94,7 +94,7 @@ def test_one_that_is_not_is_refused_and_not_repeated(sign: str) -> None:
         "postgresql://db/certctl?sslmode",
     ],
 )
-def test_what_leads_nowhere_is_refused(url: str) -> None:
+def test_an_unreadable_url_is_refused(url: str) -> None:
     with pytest.raises(StorageError, match="can't be read"):
         Address.of(url)
 
@@ -104,12 +104,12 @@ def test_what_leads_nowhere_is_refused(url: str) -> None:
     [
         ("", CONNECT_TIMEOUT),
         ("?connect_timeout=3", timedelta(seconds=3)),
-        # Without end, to libpq.
+        # To libpq, no timeout.
         ("?connect_timeout=0", CONNECT_TIMEOUT),
         ("?connect_timeout=-1", CONNECT_TIMEOUT),
     ],
 )
-def test_a_start_waits_as_long_as_the_url_says_but_not_for_ever(timeout: str, patience: timedelta) -> None:
+def test_the_url_sets_the_connect_timeout_but_not_an_infinite_one(timeout: str, patience: timedelta) -> None:
     assert Address.of(f"postgresql://db/certctl{timeout}").connect_timeout == patience
 
 
@@ -117,7 +117,7 @@ def passed_on(parameters: str) -> dict[str, str]:
     return dict(parse_qsl(urlsplit(Address.of(f"postgresql://db/certctl?{parameters}").dsn).query))
 
 
-def test_what_the_driver_or_the_server_knows_is_passed_on() -> None:
+def test_parameters_of_the_driver_and_the_server_are_passed_on() -> None:
     known = {
         "sslmode": "verify-full",
         "sslrootcert": "/etc/ca.pem",
@@ -129,21 +129,21 @@ def test_what_the_driver_or_the_server_knows_is_passed_on() -> None:
     assert passed_on("&".join(f"{name}={value}" for name, value in known.items())) == known
 
 
-def test_what_only_other_clients_know_is_not() -> None:
+def test_parameters_of_other_clients_are_dropped() -> None:
     of_go = "pool_max_conns=10&default_query_exec_mode=simple_protocol&statement_cache_capacity=0"
     of_libpq = "channel_binding=prefer&keepalives=1&gssencmode=disable&connect_timeout=5"
     assert passed_on(f"{of_go}&{of_libpq}") == {}
 
 
-def test_what_would_protect_is_never_left_out() -> None:
-    """The server refuses what it does not know, and the start tells."""
+def test_security_parameters_are_never_dropped() -> None:
+    """The server rejects those that it doesn't know, so the operator notices at the start."""
     assert passed_on("require_auth=scram-sha-256&requirepeer=postgres") == {
         "require_auth": "scram-sha-256",
         "requirepeer": "postgres",
     }
 
 
-def test_the_server_is_told_who_it_is_unless_the_url_or_a_pooler_says_otherwise() -> None:
+def test_the_application_name_is_sent_unless_the_url_sets_it_or_there_is_a_pooler() -> None:
     assert Address.of("postgresql://db/certctl").settings["application_name"] == "certctl-mcp"
     assert "application_name" not in Address.of("postgresql://db/certctl?application_name=x").settings
     behind = Address.of("postgresql://db/certctl?pgbouncer=true")

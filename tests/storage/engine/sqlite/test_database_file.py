@@ -17,7 +17,7 @@ from storage.repository import NotificationRepository
 from tests.builders import new_notification
 from tests.storage.foreign import connected, integrity, run
 
-EVERY = NotificationFilter()
+ALL = NotificationFilter()
 
 
 def moved_away(path: Path) -> None:
@@ -28,35 +28,33 @@ def removed(path: Path) -> None:
     path.unlink()
 
 
-def removed_with_its_log(path: Path) -> None:
+def removed_with_its_wal(path: Path) -> None:
     for file in path.parent.glob(f"{path.name}*"):
         file.unlink()
 
 
-class Harm(Protocol):
+class Removal(Protocol):
     def __call__(self, path: Path) -> None: ...
 
 
-harms = pytest.mark.parametrize("harm", [moved_away, removed, removed_with_its_log])
+removals = pytest.mark.parametrize("remove", [moved_away, removed, removed_with_its_wal])
 
 
-@harms
-async def test_nothing_is_accepted_or_read_while_no_file_is_at_the_path(
-    repository: NotificationRepository, database_path: Path, harm: Harm
+@removals
+async def test_without_the_file_accepts_and_reads_fail(
+    repository: NotificationRepository, database_path: Path, remove: Removal
 ) -> None:
     await repository.accept(new_notification())
-    harm(database_path)
+    remove(database_path)
     for _ in range(2):
         with pytest.raises(DatabaseUnreachableError, match="is gone: its file was removed or moved away"):
             await repository.accept(new_notification())
         with pytest.raises(DatabaseUnreachableError, match="put it back"):
-            await repository.list(EVERY)
+            await repository.list(ALL)
     assert database_path.name not in os.listdir(database_path.parent)
 
 
-async def test_a_file_that_comes_back_goes_on(
-    repository: NotificationRepository, database_path: Path
-) -> None:
+async def test_a_file_moved_back_works_again(repository: NotificationRepository, database_path: Path) -> None:
     first = await repository.accept(new_notification())
     moved_away(database_path)
     with pytest.raises(DatabaseUnreachableError):
@@ -75,9 +73,9 @@ def backup(path: Path) -> Path:
     return copy
 
 
-@harms
-async def test_a_backup_in_its_place_is_used_by_all_that_have_it_open_and_is_not_damaged(
-    database: Database, database_url: str, database_path: Path, harm: Harm
+@removals
+async def test_a_restored_backup_is_used_by_all_processes_and_not_corrupted(
+    database: Database, database_url: str, database_path: Path, remove: Removal
 ) -> None:
     one = NotificationRepository(database)
     kept = (await one.accept(new_notification())).notification
@@ -85,8 +83,8 @@ async def test_a_backup_in_its_place_is_used_by_all_that_have_it_open_and_is_not
     await one.accept(new_notification(message="after the backup"))
     async with Database.open(database_url) as elsewhere:
         other = NotificationRepository(elsewhere)
-        assert len((await other.list(EVERY)).items) == 2
-        harm(database_path)
+        assert len((await other.list(ALL)).items) == 2
+        remove(database_path)
         copy.rename(database_path)
         ours = (await one.accept(new_notification())).notification
         theirs = (await other.accept(new_notification())).notification
@@ -97,9 +95,7 @@ async def test_a_backup_in_its_place_is_used_by_all_that_have_it_open_and_is_not
         assert later.execute("SELECT count(*) FROM notification_events").fetchone() == (3,)
 
 
-async def test_a_process_that_only_waits_notices_the_replacement(
-    database: Database, database_path: Path
-) -> None:
+async def test_a_waiting_process_notices_the_replacement(database: Database, database_path: Path) -> None:
     repository = NotificationRepository(database)
     accepted = await repository.accept(new_notification())
     copy = backup(database_path)
@@ -110,7 +106,7 @@ async def test_a_process_that_only_waits_notices_the_replacement(
     assert await repository.ids_beginning("", 9) == (accepted.notification.id,)
 
 
-async def test_an_older_backup_is_migrated_and_a_newer_one_refused(
+async def test_an_older_backup_is_migrated_and_one_of_a_newer_version_refused(
     repository: NotificationRepository, database_path: Path
 ) -> None:
     copy = backup(database_path)
@@ -127,7 +123,7 @@ async def test_an_older_backup_is_migrated_and_a_newer_one_refused(
             await repository.accept(new_notification())
 
 
-async def test_a_file_moved_away_before_the_commit_does_not_get_the_change(
+async def test_a_file_moved_away_before_the_commit_stays_unchanged(
     database: Database, database_path: Path
 ) -> None:
     def accept_and_move(transaction: Transaction, items: Sequence[None]) -> list[None]:
@@ -143,13 +139,13 @@ async def test_a_file_moved_away_before_the_commit_does_not_get_the_change(
     assert await repository.get(accepted.id) == accepted
 
 
-async def test_a_new_file_is_not_mixed_with_the_log_of_one_that_was_removed(
+async def test_a_new_file_ignores_the_wal_of_a_removed_one(
     database: Database, database_url: str, database_path: Path
 ) -> None:
     await NotificationRepository(database).accept(new_notification())
     removed(database_path)
     async with Database.open(database_url) as fresh:
-        assert (await NotificationRepository(fresh).list(EVERY)).items == ()
+        assert (await NotificationRepository(fresh).list(ALL)).items == ()
         ours = await NotificationRepository(fresh).accept(new_notification())
         theirs = await NotificationRepository(database).accept(new_notification())
         expected = {ours.notification.id, theirs.notification.id}

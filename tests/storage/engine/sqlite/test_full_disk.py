@@ -1,4 +1,4 @@
-"""A disk with little room left: nothing more is accepted, and what was accepted is delivered all the same."""
+"""With little disk space left, new alerts are refused, but those already accepted are still delivered."""
 
 from pathlib import Path
 
@@ -12,12 +12,12 @@ from tests.builders import TOOK, new_notification, request
 from tests.storage.foreign import integrity, run
 
 MANY = 150
-ROOM = 200_000
-"""Bytes; far less than the log would take by itself before SQLite empties it."""
+FREE_BYTES = 200_000
+"""Far less than the WAL usually grows to before SQLite truncates it."""
 
 
-def leave(room: int, place: Path) -> Path:
-    """Fill the disk up to the last `room` bytes."""
+def fill_up_to(room: int, place: Path) -> Path:
+    """Fill the disk except for `room` bytes."""
     filler = place / "filler"
     with filler.open("wb", buffering=0) as file:
         try:
@@ -28,12 +28,12 @@ def leave(room: int, place: Path) -> Path:
     return filler
 
 
-async def accept_without_end(repository: NotificationRepository) -> None:
+async def accept_until_an_error(repository: NotificationRepository) -> None:
     while True:
         await repository.accept(new_notification(message="x" * 5_000))
 
 
-async def deliver_one_by_one(repository: NotificationRepository) -> int:
+async def deliver_all(repository: NotificationRepository) -> int:
     delivered = 0
     while claims := (await repository.claim(request(slots=1))).claims:
         assert await repository.record_sent(claims[0], TOOK)
@@ -41,42 +41,42 @@ async def deliver_one_by_one(repository: NotificationRepository) -> int:
     return delivered
 
 
-async def test_deliveries_go_on_in_little_room(small_disk: Path) -> None:
+async def test_deliveries_continue_with_little_space(small_disk: Path) -> None:
     path = small_disk / "notifications.db"
     async with Database.open(f"sqlite:///{path}") as database:
         repository = NotificationRepository(database)
         for _ in range(MANY):
             await repository.accept(new_notification())
-    leave(ROOM, small_disk)
+    fill_up_to(FREE_BYTES, small_disk)
     async with Database.open(f"sqlite:///{path}") as database:
-        assert await deliver_one_by_one(NotificationRepository(database)) == MANY
+        assert await deliver_all(NotificationRepository(database)) == MANY
     assert integrity(path) == "ok"
 
 
-async def test_accepting_stops_while_there_is_room_for_the_outcomes(small_disk: Path) -> None:
+async def test_alerts_are_refused_while_there_is_space_for_outcomes(small_disk: Path) -> None:
     path = small_disk / "notifications.db"
     async with Database.open(f"sqlite:///{path}") as database:
         repository = NotificationRepository(database)
         with pytest.raises(DiskFullError, match="the disk is full, except for the room that deliveries need"):
-            await accept_without_end(repository)
+            await accept_until_an_error(repository)
         accepted = await repository.count(NotificationFilter())
         assert accepted > 20
-        assert await deliver_one_by_one(repository) == accepted
+        assert await deliver_all(repository) == accepted
 
 
-async def test_what_does_not_fit_into_the_log_is_written_once_it_was_emptied(
+async def test_a_full_wal_is_truncated_and_the_write_repeated(
     small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = small_disk / "notifications.db"
     async with Database.open(f"sqlite:///{path}") as database:
         for _ in range(MANY):
             await NotificationRepository(database).accept(new_notification())
-    # So that only the log needs room.
+    # With free pages in the file, only the WAL needs space.
     run(path, "CREATE TABLE free_pages AS SELECT zeroblob(200000) AS room")
     run(path, "DROP TABLE free_pages")
     # As if another program had filled the disk between two commits.
     monkeypatch.setattr("storage.engine.sqlite.database_file.LOW_ROOM", 0)
-    leave(ROOM, small_disk)
+    fill_up_to(FREE_BYTES, small_disk)
     async with Database.open(f"sqlite:///{path}") as database:
-        assert await deliver_one_by_one(NotificationRepository(database)) == MANY
+        assert await deliver_all(NotificationRepository(database)) == MANY
     assert integrity(path) == "ok"

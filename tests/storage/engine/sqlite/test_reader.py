@@ -10,17 +10,17 @@ from storage.models import NotificationFilter
 from storage.repository import NotificationRepository
 
 
-async def test_a_question_that_is_given_up_leaves_nothing_behind(
+async def test_a_cancelled_query_leaks_nothing(
     database: Database, database_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     repository = NotificationRepository(database)
     for steps in range(12):
-        async with anyio.create_task_group() as asking:
-            asking.start_soon(repository.list, NotificationFilter())
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(repository.list, NotificationFilter())
             for _ in range(steps):
                 await asyncio.sleep(0)
-            asking.cancel_scope.cancel()
-    # Others go on to be answered.
+            tasks.cancel_scope.cancel()
+    # Other queries still work.
     assert (await repository.list(NotificationFilter())).items == ()
     closing = [task for task in asyncio.all_tasks() if "_terminate" in repr(task.get_coro())]
     async with asyncio.timeout(10):

@@ -10,13 +10,13 @@ from statistics import median
 from tests.benchmarks.receiver import received, wait_until_received
 from tests.benchmarks.workspace import ROOT
 
-_PROGRAM = "tests.benchmarks.contestants.our_share"
+_PROGRAM = "tests.benchmarks.contestants.our_worker"
 CONCURRENCY = 50
-"""Of each worker."""
+"""The concurrency of each worker."""
 
 
-def emptied_by(workers: int, url: str, receiver: str, due: int) -> dict[str, float]:
-    """Deliveries a second of all together, and what a claim took: the median and the worst worker's p99."""
+def empty_queue(workers: int, url: str, receiver: str, due: int) -> dict[str, float]:
+    """Deliveries a second of all together, and the time of a claim: the median and the worst worker's p99."""
     command = [sys.executable, "-m", _PROGRAM, url, receiver, str(CONCURRENCY)]
     with ExitStack() as running:
         started = [
@@ -37,7 +37,7 @@ def emptied_by(workers: int, url: str, receiver: str, due: int) -> dict[str, flo
         seconds = time.perf_counter() - begun
         shares = [json.loads(process.communicate()[0]) for process in started]
     assert sum(share["delivered"] for share in shares) == due, shares
-    # A worker that the others left next to nothing has waited for too few claims to tell of them.
+    # A worker with almost no claims has too few of them for a percentile.
     busy = [share for share in shares if share["delivered"] >= due / workers / 4]
     return {
         "delivered": due / seconds,

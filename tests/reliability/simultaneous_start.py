@@ -1,7 +1,6 @@
-"""A crowd of processes that open one database at the same moment; each accepts an alert at once.
+"""A program that opens one database from many processes at the same moment; each accepts an alert at once.
 
-Run as a program with the database's URL and the number of processes. It prints what went wrong in any of
-them.
+Its arguments are the database's URL and the number of processes. It prints their errors.
 """
 
 import asyncio
@@ -15,7 +14,7 @@ from storage.repository import NotificationRepository
 from tests.builders import new_notification
 
 BUSY_TIMEOUT = timedelta(seconds=2)
-"""Less than a large crowd takes. Nobody may be sent away while others make progress."""
+"""Less than so many processes take. No process may time out while others make progress."""
 
 
 async def _accept(url: str) -> None:
@@ -23,8 +22,8 @@ async def _accept(url: str) -> None:
         await NotificationRepository(database).accept(new_notification())
 
 
-def _started(url: str, gate: int) -> int:
-    """The id of a process that has all it needs in memory, and waits at the gate."""
+def _fork(url: str, gate: int) -> int:
+    """Fork a process that waits at the gate with its imports done; returns its process id."""
     child = os.fork()
     if child == 0:
         code = 1
@@ -41,7 +40,7 @@ def _started(url: str, gate: int) -> int:
 
 def _run(url: str, number: int) -> None:
     gate, opened = os.pipe()
-    children = [_started(url, gate) for _ in range(number)]
+    children = [_fork(url, gate) for _ in range(number)]
     os.write(opened, b"." * number)
     for child in children:
         os.waitpid(child, 0)

@@ -1,4 +1,4 @@
-"""What a server of PostgreSQL refuses, and what a person is told who can do something about it."""
+"""Errors of a PostgreSQL server, and messages that let the operator fix them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -25,8 +25,8 @@ pytestmark = pytest.mark.postgresql
 PASSWORD = "right-one"
 
 
-async def refused(url: str, kind: type[StorageError]) -> str:
-    """Why it can't be opened."""
+async def error_on_open(url: str, kind: type[StorageError]) -> str:
+    """The error message when the database is opened."""
     with pytest.raises(kind) as failure:
         async with Database.open(url):
             pass
@@ -36,8 +36,8 @@ async def refused(url: str, kind: type[StorageError]) -> str:
 
 
 @asynccontextmanager
-async def guarded(server: Server, *options: str) -> AsyncIterator[None]:
-    """While there is a user with a password."""
+async def guarded_user(server: Server, *options: str) -> AsyncIterator[None]:
+    """Creates a user with a password for the duration of the block."""
     await execute(server.url(), f"CREATE ROLE {GUARDED} LOGIN PASSWORD '{PASSWORD}' {' '.join(options)}")
     try:
         yield
@@ -50,18 +50,18 @@ def as_guarded(url: str, password: str) -> str:
 
 
 async def test_a_wrong_password(postgresql_server: Server, database_url: str) -> None:
-    async with guarded(postgresql_server):
-        told = await refused(as_guarded(database_url, f"{PASSWORD}-not"), StorageError)
-    assert "refuses this user or its password" in told
+    async with guarded_user(postgresql_server):
+        message = await error_on_open(as_guarded(database_url, f"{PASSWORD}-not"), StorageError)
+    assert "refuses this user or its password" in message
 
 
-async def test_a_user_who_is_not_there(database_url: str) -> None:
-    told = await refused(database_url.replace("postgres@", "nobody-at-all@"), StorageError)
-    assert "refuses this user or its password" in told
+async def test_an_unknown_user(database_url: str) -> None:
+    message = await error_on_open(database_url.replace("postgres@", "nobody-at-all@"), StorageError)
+    assert "refuses this user or its password" in message
 
 
-async def test_a_user_who_may_only_read(postgresql_server: Server, database_url: str) -> None:
-    async with guarded(postgresql_server):
+async def test_a_user_with_read_permission_only(postgresql_server: Server, database_url: str) -> None:
+    async with guarded_user(postgresql_server):
         await execute(database_url, f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {GUARDED}")
         async with Database.open(as_guarded(database_url, PASSWORD)) as database:
             repository = NotificationRepository(database)
@@ -72,22 +72,22 @@ async def test_a_user_who_may_only_read(postgresql_server: Server, database_url:
     assert PASSWORD not in str(failure.value)
 
 
-async def test_a_database_that_is_not_there(postgresql_server: Server) -> None:
-    told = await refused(postgresql_server.url("nowhere"), StorageError)
-    assert "nowhere does not exist; create it" in told
+async def test_a_missing_database(postgresql_server: Server) -> None:
+    message = await error_on_open(postgresql_server.url("nowhere"), StorageError)
+    assert "nowhere does not exist; create it" in message
 
 
-async def test_a_server_that_is_not_there() -> None:
+async def test_a_server_that_does_not_run() -> None:
     url = f"postgresql://certctl:{PASSWORD}@127.0.0.1:{free_port()}/certctl"
-    assert "can't be reached" in await refused(url, DatabaseUnreachableError)
+    assert "can't be reached" in await error_on_open(url, DatabaseUnreachableError)
 
 
-async def test_a_host_that_is_not_there() -> None:
+async def test_an_unknown_host() -> None:
     url = f"postgresql://certctl:{PASSWORD}@nowhere.invalid/certctl"
-    assert "can't be reached" in await refused(url, DatabaseUnreachableError)
+    assert "can't be reached" in await error_on_open(url, DatabaseUnreachableError)
 
 
-async def test_a_server_that_says_nothing() -> None:
+async def test_a_server_that_does_not_respond() -> None:
     given_up = asyncio.Event()
 
     async def keep_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -98,39 +98,39 @@ async def test_a_server_that_says_nothing() -> None:
 
     async with await asyncio.start_server(keep_silent, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        told = await refused(
+        message = await error_on_open(
             f"postgresql://certctl:{PASSWORD}@127.0.0.1:{port}/certctl?connect_timeout=1",
             DatabaseUnreachableError,
         )
         await given_up.wait()
-    assert "no answer in time" in told
+    assert "no answer in time" in message
 
 
-async def test_a_server_without_encryption_that_is_asked_for_it(database_url: str) -> None:
-    told = await refused(f"{database_url}?sslmode=require", DatabaseUnreachableError)
-    assert "rejected SSL" in told
+async def test_encryption_required_of_a_server_without_it(database_url: str) -> None:
+    message = await error_on_open(f"{database_url}?sslmode=require", DatabaseUnreachableError)
+    assert "rejected SSL" in message
 
 
-async def test_a_setting_that_it_does_not_know(database_url: str) -> None:
-    assert 'parameter "colour"' in await refused(f"{database_url}?colour=blue", StorageError)
+async def test_an_unknown_parameter(database_url: str) -> None:
+    assert 'parameter "colour"' in await error_on_open(f"{database_url}?colour=blue", StorageError)
 
 
-async def test_a_mode_of_encryption_that_there_is_not(database_url: str) -> None:
-    told = await refused(f"{database_url}?sslmode=perhaps", StorageError)
-    assert "sslmode" in told
-    assert "verify-full" in told
+async def test_an_unknown_ssl_mode(database_url: str) -> None:
+    message = await error_on_open(f"{database_url}?sslmode=perhaps", StorageError)
+    assert "sslmode" in message
+    assert "verify-full" in message
 
 
-async def test_no_connection_left(postgresql_server: Server, database_url: str) -> None:
+async def test_no_free_connection(postgresql_server: Server, database_url: str) -> None:
     name = database_url.rpartition("/")[2]
-    async with guarded(postgresql_server, "CONNECTION LIMIT 1"):
+    async with guarded_user(postgresql_server, "CONNECTION LIMIT 1"):
         held = await asyncpg.connect(as_guarded(database_url, PASSWORD))
-        told = await refused(as_guarded(database_url, PASSWORD), DatabaseUnreachableError)
+        message = await error_on_open(as_guarded(database_url, PASSWORD), DatabaseUnreachableError)
         await held.close()
-    assert f"{name} has no free connection; raise max_connections" in told
+    assert f"{name} has no free connection; raise max_connections" in message
 
 
-async def test_a_standby_or_whatever_else_can_t_be_written(database_url: str) -> None:
+async def test_a_standby_or_other_read_only_server(database_url: str) -> None:
     async with Database.open(f"{database_url}?default_transaction_read_only=on") as database:
         repository = NotificationRepository(database)
         assert (await repository.list(NotificationFilter())).items == ()
@@ -141,7 +141,7 @@ async def test_a_standby_or_whatever_else_can_t_be_written(database_url: str) ->
 
 
 @asynccontextmanager
-async def locked(url: str) -> AsyncIterator[None]:
+async def locked_table(url: str) -> AsyncIterator[None]:
     other = await asyncpg.connect(url)
     await other.execute("BEGIN")
     await other.execute("LOCK TABLE notification_events IN ACCESS EXCLUSIVE MODE")
@@ -149,17 +149,17 @@ async def locked(url: str) -> AsyncIterator[None]:
     await other.close()
 
 
-async def test_an_answer_that_takes_too_long(database_url: str) -> None:
-    async with Database.open(f"{database_url}?statement_timeout=100") as database, locked(database_url):
+async def test_a_query_that_exceeds_the_statement_timeout(database_url: str) -> None:
+    async with Database.open(f"{database_url}?statement_timeout=100") as database, locked_table(database_url):
         with pytest.raises(DatabaseBusyError, match="took too long to answer; try again, or ask for less"):
             await NotificationRepository(database).list(NotificationFilter())
 
 
-async def test_another_that_holds_the_table(database_url: str) -> None:
+async def test_a_table_locked_by_another_session(database_url: str) -> None:
     opening = Database.open(database_url, busy_timeout=timedelta(milliseconds=100))
     async with opening as database:
         repository = NotificationRepository(database)
-        async with locked(database_url):
+        async with locked_table(database_url):
             with pytest.raises(DatabaseBusyError, match="longer than the busy timeout; try again"):
                 await repository.accept(new_notification())
         assert (await repository.accept(new_notification())).created

@@ -1,4 +1,4 @@
-"""How much memory has a process? What Linux says of it, in megabytes of 10^6 bytes."""
+"""The memory of a process as Linux reports it, in megabytes of 10^6 bytes."""
 
 from pathlib import Path
 
@@ -7,17 +7,17 @@ _FORGET_PEAK = "5"
 
 
 def resident(pid: int | str = "self") -> float:
-    """What is in memory now."""
+    """The current resident memory."""
     return _status(pid, "VmRSS")
 
 
 def peak(pid: int | str = "self") -> float:
-    """The most that was in memory since the peak was forgotten."""
+    """The peak of resident memory since `reset_peak`."""
     return _status(pid, "VmHWM")
 
 
-def forget_peak() -> None:
-    """The peak of this process becomes what is in memory now."""
+def reset_peak() -> None:
+    """Reset the peak of this process to its current memory."""
     Path("/proc/self/clear_refs").write_text(_FORGET_PEAK)
 
 

@@ -40,18 +40,18 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class DatabaseState:
     rows: list[Row]
     attempts: list[Attempt]
     integrity: list[str]
-    """What the database itself finds wrong."""
+    """The problems that the database's own checks find."""
 
 
-async def stored(url: str) -> Stored:
+async def read_state(url: str) -> DatabaseState:
     return await (_sqlite(url) if url.startswith("sqlite") else _postgresql(url))
 
 
-async def _sqlite(url: str) -> Stored:
+async def _sqlite(url: str) -> DatabaseState:
     with sqlite3.connect(url.removeprefix("sqlite:///"), timeout=30) as connection:
         integrity = [line for (line,) in connection.execute("PRAGMA integrity_check") if line != "ok"]
         integrity += [f"foreign key: {found}" for found in connection.execute("PRAGMA foreign_key_check")]
@@ -61,14 +61,14 @@ async def _sqlite(url: str) -> Stored:
             for id_, number, outcome, error, late in connection.execute(_ATTEMPTS)
         ]
     connection.close()
-    return Stored(rows, attempts, integrity)
+    return DatabaseState(rows, attempts, integrity)
 
 
-async def _postgresql(url: str) -> Stored:
+async def _postgresql(url: str) -> DatabaseState:
     connection = await asyncpg.connect(url)
     try:
         rows = [Row(*row) for row in await connection.fetch(_ROWS)]
         attempts = [Attempt(*row) for row in await connection.fetch(_ATTEMPTS)]
     finally:
         await connection.close()
-    return Stored(rows, attempts, [])
+    return DatabaseState(rows, attempts, [])

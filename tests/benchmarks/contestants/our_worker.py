@@ -1,7 +1,8 @@
-"""One of several workers that empty a queue together. It says when it is ready, and begins when it is told.
+"""One of several workers that empty a queue together. It prints when it is ready, and waits for a line
+on stdin to begin.
 
-Arguments: the database's URL, the receiver's URL, how many at once. Measures what it delivered, and how long
-it waited for each claim that gave it something.
+Arguments: the database's URL, the receiver's URL, concurrency. Measures the number of deliveries and the time
+of each claim that returned something.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ AT_MOST = timedelta(minutes=10)
 
 
 def time_claims() -> list[float]:
-    """Seconds that each claim took from here on."""
+    """A list to which the seconds of each later claim are added."""
     took: list[float] = []
     claim = NotificationRepository.claim
 
@@ -41,7 +42,7 @@ async def share(environment: dict[str, str]) -> dict[str, float]:
     async with open_application(load_settings(None, environment)) as application:
         spare_the_start()
         took = time_claims()
-        # Everything that the first sweep needs is there when it is told to begin.
+        # Everything that the first sweep needs is ready before that line.
         await application.retry_loop.sweep(0, AT_MOST)
         print("ready", flush=True)
         await asyncio.to_thread(sys.stdin.readline)

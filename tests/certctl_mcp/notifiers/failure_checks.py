@@ -1,4 +1,4 @@
-"""What every notifier's failures have in common, as checks that every notifier's tests call."""
+"""Checks on the failures of any notifier, called by every notifier's tests."""
 
 import traceback
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from tests.builders import notification
 
 
 async def failure_of(notifier: Notifier, sent: Notification | None = None) -> DeliveryFailedError:
-    """The failure that sending ends in."""
+    """The failure raised by sending."""
     with pytest.raises(DeliveryFailedError) as caught:
         await notifier.send(sent or notification())
     return caught.value
@@ -20,9 +20,9 @@ async def failure_of(notifier: Notifier, sent: Notification | None = None) -> De
 async def assert_leaks_no_secret(
     notifier: Notifier, secrets: Iterable[str], sent: Notification | None = None
 ) -> None:
-    """Neither the message of a failure nor its traceback holds one of `secrets`.
+    """Neither the message of a failure nor its traceback contains one of `secrets`.
 
-    The remote end is to be one that refuses and repeats whatever it was sent.
+    The receiver must refuse the request and repeat it in its response.
     """
     failure = await failure_of(notifier, sent)
     shown = str(failure) + repr(failure) + "".join(traceback.format_exception(failure))

@@ -1,4 +1,4 @@
-"""What counts as delivered: the status, however the answer goes on and however TCP splits it."""
+"""Which responses count as delivered: the status decides, whatever follows it and however TCP splits it."""
 
 import asyncio
 from collections.abc import Iterator
@@ -50,18 +50,18 @@ BEGINNINGS = {
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bodies and heads that never come are not waited for."""
+def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hardly waits for bodies and headers that never arrive."""
     monkeypatch.setattr("certctl_mcp.notifiers.http._BODY_SECONDS", 0.005)
 
 
-class Splitting:
-    """Hands a connection what it receives in two parts, with the event loop running in between."""
+class SplitReads:
+    """Passes received data to a connection in two parts, with an iteration of the event loop in between."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.at: int | None = None
         self.is_complete = False
-        """Whether both parts have been handed over."""
+        """Whether both parts have been passed on."""
         whole = ObservedConnection.data_received
         splitting = self
 
@@ -81,13 +81,13 @@ class Splitting:
 
 
 @pytest.fixture
-def splitting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Splitting]:
+def splitting(monkeypatch: pytest.MonkeyPatch) -> Iterator[SplitReads]:
     with monkeypatch.context() as patch:
-        yield Splitting(patch)
+        yield SplitReads(patch)
 
 
 def splits(answer: bytes) -> list[int]:
-    """Every position of a short answer, and of a long one those where something ends."""
+    """Every position of a short response; in a long one, those near its boundaries."""
     if len(answer) < 300:
         return list(range(1, len(answer)))
     return [*range(1, 40), 4_000, 8_190, *range(len(answer) - 30, len(answer))]
@@ -102,10 +102,10 @@ async def outcome_of(endpoint: Endpoint, status: int) -> str:
     return f"answered {status}" if status < 300 else "delivered"
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("short_timeouts")
 @pytest.mark.parametrize("noise", NOISE)
-async def test_an_answer_has_one_outcome_in_every_split(
-    monkeypatch: pytest.MonkeyPatch, client: HttpClient, splitting: Splitting, noise: str
+async def test_a_response_has_the_same_outcome_however_it_is_split(
+    monkeypatch: pytest.MonkeyPatch, client: HttpClient, splitting: SplitReads, noise: str
 ) -> None:
     if noise == "an unfinished head":
         monkeypatch.setattr("certctl_mcp.notifiers.http_failures.Timeouts.deadline", 0.02)
@@ -123,7 +123,7 @@ async def test_an_answer_has_one_outcome_in_every_split(
             outcomes = set()
             for at in splits(answer):
                 splitting.is_complete = False
-                # On a busy machine the answer may come after the deadline that one noise needs.
+                # On a busy machine the response can miss the short deadline of one case.
                 while not splitting.is_complete:
                     splitting.at = at
                     outcome = await outcome_of(endpoint, status)
@@ -134,7 +134,7 @@ async def test_an_answer_has_one_outcome_in_every_split(
 
 
 async def sent(destination: dict[str, Any]) -> DeliveryFailedError | None:
-    """The failure of one send over this destination; None if it was delivered."""
+    """The failure of one send to this destination; None if it was delivered."""
     channel = Channel.model_validate({"name": "Alerts", "destination": destination})
     async with NotifierRegistry.open([channel], 10) as registry:
         notifier = await registry.find("Alerts")
@@ -149,7 +149,7 @@ async def sent(destination: dict[str, Any]) -> DeliveryFailedError | None:
 PAGE = "<!DOCTYPE html><html><head><title>Sign in</title></head><body>Welcome to nginx!</body></html>"
 EVERY = frozenset(HTTP_CHANNELS)
 BODIES: list[tuple[str, str, frozenset[str]]] = [
-    # With the channels that take it for a success.
+    # With the channels for which it is a success.
     ("text/plain", "", EVERY),
     ("text/html", PAGE, frozenset({"webhook"})),
     ("text/plain", PAGE, frozenset({"webhook"})),
@@ -186,7 +186,7 @@ BODIES: list[tuple[str, str, frozenset[str]]] = [
 
 @pytest.mark.parametrize("channel", sorted(EVERY))
 @pytest.mark.parametrize(("content_type", "body", "accepting"), BODIES)
-async def test_a_2xx_is_a_success_only_as_the_provider_documents_it(
+async def test_a_2xx_is_a_success_only_as_documented_by_the_provider(
     receiver: Receiver, channel: str, content_type: str, body: str, accepting: frozenset[str]
 ) -> None:
     receiver.headers, receiver.body = {"Content-Type": content_type}, body
@@ -200,7 +200,7 @@ async def test_a_2xx_is_a_success_only_as_the_provider_documents_it(
 
 
 UNFINISHED = [
-    # With the channels that take its beginning for a success.
+    # With the channels for which its beginning is a success.
     ("", b"", EVERY),
     ("application/json", b'{"status": "suc', EVERY),
     ("text/plain", b"o", EVERY),
@@ -209,10 +209,10 @@ UNFINISHED = [
 ]
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("short_timeouts")
 @pytest.mark.parametrize("channel", sorted(EVERY))
 @pytest.mark.parametrize("broken_off", [False, True])
-async def test_an_answer_that_is_cut_short_counts_unless_it_is_a_page(channel: str, broken_off: bool) -> None:
+async def test_a_truncated_response_counts_unless_it_is_a_web_page(channel: str, broken_off: bool) -> None:
     for content_type, beginning, accepting in UNFINISHED:
         head = f"HTTP/1.1 202 Accepted\r\nContent-Type: {content_type}\r\nContent-Length: 9000\r\n\r\n"
 
@@ -243,7 +243,7 @@ async def test_an_answer_that_is_cut_short_counts_unless_it_is_a_page(channel: s
         ({"success_json": {"code": 0}}, 200, '{"code": 0}', None),
     ],
 )
-async def test_the_operator_can_say_what_a_webhook_answers_on_success(
+async def test_the_operator_can_configure_the_success_response_of_a_webhook(
     receiver: Receiver, settings: dict[str, Any], status: int, body: str, objection: str | None
 ) -> None:
     receiver.status, receiver.body = status, body
@@ -254,7 +254,7 @@ async def test_the_operator_can_say_what_a_webhook_answers_on_success(
         assert failure.kind is FailureKind.SETUP
 
 
-async def test_credentials_that_come_back_without_their_scheme_are_hidden(receiver: Receiver) -> None:
+async def test_credentials_repeated_without_their_scheme_are_redacted(receiver: Receiver) -> None:
     encoded = "YWRhOmNvcnJlY3QtaG9yc2U="
     receiver.status, receiver.body = 500, f"you sent {encoded}, which is ada:correct-horse or correct-horse"
     with_user = receiver.url.replace("://", "://ada:correct-horse@")

@@ -1,4 +1,5 @@
-"""How does a queue of ten million come about on PostgreSQL in minutes? In bulk, through the real schema."""
+"""Creates queues of ten million notifications on PostgreSQL in minutes, by bulk inserts into the real
+schema."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,7 +11,7 @@ from storage.schema.tables import notification_attempts, notification_events
 from tests.postgresql import execute
 
 INTERVAL_SECONDS = 10
-"""Between two acceptances; the newest came about now."""
+"""The interval between accepts; the newest is from now."""
 
 _COLUMNS = "id, type, certificate_id, channel, recipient, message, status, sent_at, created_at, attempt_count"
 _ROW = """
@@ -23,7 +24,7 @@ _ROW = """
 
 
 async def fill(url: str, rows: int) -> None:
-    """Migrate an empty database and store notifications that were sent, each with its attempt."""
+    """Migrate an empty database and insert sent notifications, each with one attempt."""
     async with Database.open(url):
         pass
     tables = (notification_attempts.name, notification_events.name)
@@ -34,7 +35,7 @@ async def fill(url: str, rows: int) -> None:
         )
         async with connection.transaction():
             for statement in (
-                # Their keys are looked up by nobody meanwhile.
+                # Nothing looks up their keys meanwhile.
                 "SET LOCAL session_replication_role = replica",
                 f"TRUNCATE {', '.join(tables)}",
                 *(f"DROP INDEX {definition['indexname']}" for definition in definitions),
@@ -49,7 +50,7 @@ async def fill(url: str, rows: int) -> None:
 
 
 async def add_due(url: str, rows: int) -> None:
-    """Accept notifications that wait for their first attempt."""
+    """Insert notifications that wait for their first attempt."""
     await execute(
         url,
         f"""
@@ -61,7 +62,7 @@ async def add_due(url: str, rows: int) -> None:
 
 
 async def size(url: str) -> int:
-    """Bytes on the disk."""
+    """Bytes on disk."""
     async with _connected(url) as connection:
         found: int = await connection.fetchval("SELECT pg_database_size(current_database())")
         return found

@@ -1,4 +1,4 @@
-"""How does a queue of a million notifications come about in seconds? In bulk, through the real schema."""
+"""Creates SQLite queues of a million notifications in seconds, by bulk inserts into the real schema."""
 
 import asyncio
 import sqlite3
@@ -9,21 +9,21 @@ from pathlib import Path
 from storage.database import Database
 
 INTERVAL_SECONDS = 10
-"""Between two acceptances; the newest came about now."""
+"""The interval between accepts; the newest is from now."""
 
 _MOMENT = "%Y-%m-%dT%H:%M:%f000+00:00"
 
 
 class Life(Enum):
-    """Where the notifications of a queue stand; `k` counts from 0 to 99 again and again."""
+    """The mix of statuses in a queue, as an expression of `k`, which counts from 0 to 99 repeatedly."""
 
     SETTLED = "CASE WHEN k < 3 THEN 'dead' WHEN k < 8 THEN 'read' ELSE 'sent' END"
-    """Nothing is due, so a server has nothing to do but answer."""
+    """Nothing is due, so a server only has to respond."""
     DUE = "CASE WHEN k < 50 THEN 'pending' ELSE 'failed' END"
 
 
 def fill(path: Path, rows: int, life: Life) -> None:
-    """Create a database. Should the power fail meanwhile, it is of no use."""
+    """Create a database, without crash safety while it is filled."""
     asyncio.run(_create(path))
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         for pragma in ("journal_mode = OFF", "synchronous = OFF", "temp_store = MEMORY"):
