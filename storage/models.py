@@ -161,8 +161,8 @@ class Notification:
     abandoned_count: int
     """Claims without an outcome since acceptance or the newest requeue."""
     wait_count: int
-    """Consecutive attempts, up to the newest, for which the receiver asked to wait. 1 after a failure that may
-    be the channel's. Not 0: the notification keeps its place among those of its channel."""
+    """Consecutive attempts, up to the newest, for which the receiver asked to wait. 1 after a failure that
+    may be the channel's. Not 0: the notification keeps its place among those of its channel."""
     waiting_since: datetime | None
     """When the receiver first asked to wait since acceptance or the newest requeue."""
     origin_id: str | None = None
