@@ -8,8 +8,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 from certctl_mcp.cli.commands.app import app
-from certctl_mcp.http.api import channels, statistics
-from certctl_mcp.http.api import routes as notifications
+from certctl_mcp.http.api.routers import ROUTERS
 from certctl_mcp.mcp_server.tools.catalog import TOOL_NAMES
 
 
@@ -34,10 +33,10 @@ OPERATIONS = {
     "send": Operation("send_notification", "send", "POST /api/v1/notifications"),
     "test a channel": Operation("send_test_notification", "test", None),
     "requeue": Operation("requeue_notification", "requeue", "POST /api/v1/notifications/{id}/requeue"),
-    "requeue by filter": Operation("requeue_notifications", "requeue", None),
+    "requeue by filter": Operation("requeue_notifications", "requeue", "POST /api/v1/notifications/requeue"),
     "settle": Operation("mark_notification_read", "read", "POST /api/v1/notifications/{id}/read"),
-    "settle by filter": Operation("mark_notifications_read", "read", None),
-    "purge": Operation("purge_notifications", "purge", None),
+    "settle by filter": Operation("mark_notifications_read", "read", "POST /api/v1/notifications/read"),
+    "purge": Operation("purge_notifications", "purge", "POST /api/v1/notifications/purge"),
     "attempt what is due": Operation("retry_due_notifications", None, None),
     "look up who did what": Operation(None, "audit", None),
 }
@@ -63,11 +62,7 @@ def commands() -> set[str]:
 
 
 def routes() -> set[str]:
-    api = [
-        route
-        for route in (*notifications.router.routes, *statistics.router.routes, *channels.router.routes)
-        if isinstance(route, APIRoute)
-    ]
+    api = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
     return {f"{method} {route.path}" for route in api for method in route.methods or ()}
 
 

@@ -15,14 +15,12 @@ from certctl_mcp import __version__
 from certctl_mcp.config.api_keys import Role
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.http.access_log import AccessLog
-from certctl_mcp.http.api.channels import router as pausing
 from certctl_mcp.http.api.exception_handlers import add_exception_handlers
 from certctl_mcp.http.api.identity import router as identity
 from certctl_mcp.http.api.openapi import customize_openapi
+from certctl_mcp.http.api.routers import ROUTERS
 from certctl_mcp.http.api.routes import NOTIFICATIONS
-from certctl_mcp.http.api.routes import router as rest
 from certctl_mcp.http.api.session import session_router
-from certctl_mcp.http.api.statistics import router as statistics
 from certctl_mcp.http.auth.browser_sessions import BrowserSessions
 from certctl_mcp.http.auth.middleware import ANONYMOUS, MCP_PATH, Authentication, Keys
 from certctl_mcp.http.auth.oauth import ProtectedResource, protected_resource
@@ -84,9 +82,8 @@ def _routes(
     )
     app.state.serving = state
     app.include_router(health)
-    app.include_router(rest)
-    app.include_router(statistics)
-    app.include_router(pausing)
+    for router in ROUTERS:
+        app.include_router(router)
     app.include_router(identity)
     app.include_router(session_router(sessions))
     app.include_router(

@@ -23,6 +23,10 @@ _CHANGING = {
 _SENDING = {"422": "The channel is not configured, or the Idempotency-Key was used with different contents."}
 _LISTING = {"422": "The cursor is invalid, or was given together with a page."}
 
+_BULK = {
+    "409": "The confirmation is not valid for exactly this, or has been used.",
+    "422": "The filter can't be used, the action does not apply to what it selects, or an id is ambiguous.",
+}
 _PAUSING = {"422": "There is no such channel, or the end of the pause is past or too far ahead."}
 
 _OPEN = frozenset({"/health", "/ready", "/api/v1/auth/info", "/api/v1/version"})
@@ -70,6 +74,8 @@ def _complete(path: str, method: str, operation: Document, *, with_keys: bool) -
     described |= _CHANGING if method == "post" else {}
     if path.endswith("/notifications"):
         described |= _SENDING if method == "post" else _LISTING
+    if path.endswith(("/notifications/requeue", "/notifications/read", "/notifications/purge")):
+        described |= _BULK
     described |= _PAUSING if "{name}" in path else {}
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     for status, description in described.items():

@@ -2,7 +2,7 @@
 
 import re
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated
 from urllib.parse import quote
 
 import anyio
@@ -32,7 +32,7 @@ from certctl_mcp.http.api.documents import (
     notification_detail,
     notification_document,
 )
-from certctl_mcp.http.api.parameters import decoded, whole_number
+from certctl_mcp.http.api.parameters import Empty, decoded, whole_number
 from certctl_mcp.http.conditional import Document, document_of, json_response
 from certctl_mcp.runtime.application import Application
 from storage.models import OUR_STATUSES, TRACEPARENT, NewNotification, NotificationFilter
@@ -51,9 +51,6 @@ LONG_TEXT = 20_000
 """Characters from which redacting a message would hold up the event loop."""
 
 router = APIRouter(prefix=PREFIX)
-
-Empty = Literal[""]
-"""A query parameter without a value counts as absent."""
 
 _TRACEPARENT = re.compile(TRACEPARENT)
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)

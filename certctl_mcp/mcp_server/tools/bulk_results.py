@@ -6,7 +6,7 @@ from typing import Annotated, NotRequired
 from pydantic import Field, WithJsonSchema
 from typing_extensions import TypedDict
 
-from certctl_mcp.mcp_server.tools.elicitation import MAX_CHANNELS, acceptance_span, undeliverable_count
+from certctl_mcp.mcp_server.tools.elicitation import MAX_CHANNELS, acceptance_span
 from certctl_mcp.mcp_server.tools.rows import UntrustedChannel, iso
 from certctl_mcp.services.bulk import Interrupted, Preview
 from certctl_mcp.text.untrusted import clean_name, encode_id
@@ -99,7 +99,7 @@ def remarks(preview: Preview, configured: Set[str]) -> str:
     text = f"They were accepted {span}. " if (span := acceptance_span(preview)) else ""
     if others := preview.by_channel.most_common()[MAX_CHANNELS:]:
         text += f"{sum(count for _, count in others)} are on {len(others)} channels not listed here. "
-    if undeliverable := undeliverable_count(preview, configured):
+    if undeliverable := preview.undeliverable(configured):
         text += f"{undeliverable} are on channels that are not configured: requeued, they are not delivered. "
     return text
 

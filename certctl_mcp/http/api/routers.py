@@ -1,0 +1,8 @@
+"""The routers for notifications and channels: everything that can be done over REST."""
+
+from certctl_mcp.http.api.bulk import router as bulk
+from certctl_mcp.http.api.channels import router as channels
+from certctl_mcp.http.api.routes import router as notifications
+from certctl_mcp.http.api.statistics import router as statistics
+
+ROUTERS = (notifications, bulk, statistics, channels)
