@@ -28,7 +28,7 @@ OPERATIONS = {
     "channels": Operation("list_channels", "channels", "GET /api/v1/channels"),
     "pause": Operation("pause_channel", "pause", "POST /api/v1/channels/{name}/pause"),
     "resume": Operation("resume_channel", "resume", "POST /api/v1/channels/{name}/resume"),
-    "diagnose": Operation("diagnose_dead_letters", "diagnose", None),
+    "diagnose": Operation("diagnose_dead_letters", "diagnose", "GET /api/v1/diagnosis"),
     "report": Operation("delivery_report", "report", None),
     "send": Operation("send_notification", "send", "POST /api/v1/notifications"),
     "test a channel": Operation("send_test_notification", "test", None),

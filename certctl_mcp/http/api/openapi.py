@@ -27,6 +27,7 @@ _BULK = {
     "409": "The confirmation is not valid for exactly this, or has been used.",
     "422": "The filter can't be used, the action does not apply to what it selects, or an id is ambiguous.",
 }
+_DIAGNOSING = {"422": "A moment can't be read, or no notification has such a channel or type."}
 _PAUSING = {"422": "There is no such channel, or the end of the pause is past or too far ahead."}
 
 _OPEN = frozenset({"/health", "/ready", "/api/v1/auth/info", "/api/v1/version"})
@@ -76,6 +77,8 @@ def _complete(path: str, method: str, operation: Document, *, with_keys: bool) -
         described |= _SENDING if method == "post" else _LISTING
     if path.endswith(("/notifications/requeue", "/notifications/read", "/notifications/purge")):
         described |= _BULK
+    if path.endswith("/diagnosis"):
+        described |= _DIAGNOSING
     described |= _PAUSING if "{name}" in path else {}
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     for status, description in described.items():

@@ -2,7 +2,8 @@
 
 from certctl_mcp.http.api.bulk import router as bulk
 from certctl_mcp.http.api.channels import router as channels
+from certctl_mcp.http.api.diagnosis import router as diagnosis
 from certctl_mcp.http.api.routes import router as notifications
 from certctl_mcp.http.api.statistics import router as statistics
 
-ROUTERS = (notifications, bulk, statistics, channels)
+ROUTERS = (notifications, bulk, diagnosis, statistics, channels)

@@ -17,12 +17,12 @@ LIST = "/api/v1/notifications"
 Post = Callable[..., Awaitable[httpx2.Response]]
 
 
-async def post(served: Served, action: str, key: str = ADMIN, **body: object) -> httpx2.Response:
+async def post(served: Served, action: str, key: str = ADMIN, **body: Any) -> httpx2.Response:
     async with served.client(key) as client:
         return await client.post(f"{LIST}/{action}", json=body)
 
 
-async def previewed(served: Served, action: str, **body: object) -> dict[str, Any]:
+async def previewed(served: Served, action: str, **body: Any) -> dict[str, Any]:
     answered = await post(served, action, **body)
     assert answered.status_code == 200, answered.text
     found: dict[str, Any] = answered.json()
@@ -143,7 +143,7 @@ async def test_it_is_void_once_used_or_late_or_when_something_else_would_change(
     ],
 )
 async def test_a_selection_that_can_not_be_meant_is_refused(
-    served: Served, queue: Queue, action: str, body: dict[str, object], status: int, problem: str
+    served: Served, queue: Queue, action: str, body: dict[str, Any], status: int, problem: str
 ) -> None:
     await queue.dead()
     refused = await post(served, action, **body)
