@@ -29,7 +29,7 @@ OPERATIONS = {
     "pause": Operation("pause_channel", "pause", "POST /api/v1/channels/{name}/pause"),
     "resume": Operation("resume_channel", "resume", "POST /api/v1/channels/{name}/resume"),
     "diagnose": Operation("diagnose_dead_letters", "diagnose", "GET /api/v1/diagnosis"),
-    "report": Operation("delivery_report", "report", None),
+    "report": Operation("delivery_report", "report", "GET /api/v1/stats/deliveries"),
     "send": Operation("send_notification", "send", "POST /api/v1/notifications"),
     "test a channel": Operation("send_test_notification", "test", None),
     "requeue": Operation("requeue_notification", "requeue", "POST /api/v1/notifications/{id}/requeue"),

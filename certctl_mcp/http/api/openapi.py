@@ -28,6 +28,7 @@ _BULK = {
     "422": "The filter can't be used, the action does not apply to what it selects, or an id is ambiguous.",
 }
 _DIAGNOSING = {"422": "A moment can't be read, or no notification has such a channel or type."}
+_REPORTING = {"422": "A moment can't be read, or the period is empty or too long."}
 _PAUSING = {"422": "There is no such channel, or the end of the pause is past or too far ahead."}
 
 _OPEN = frozenset({"/health", "/ready", "/api/v1/auth/info", "/api/v1/version"})
@@ -79,6 +80,8 @@ def _complete(path: str, method: str, operation: Document, *, with_keys: bool) -
         described |= _BULK
     if path.endswith("/diagnosis"):
         described |= _DIAGNOSING
+    if path.endswith("/deliveries"):
+        described |= _REPORTING
     described |= _PAUSING if "{name}" in path else {}
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     for status, description in described.items():
