@@ -31,7 +31,7 @@ OPERATIONS = {
     "diagnose": Operation("diagnose_dead_letters", "diagnose", "GET /api/v1/diagnosis"),
     "report": Operation("delivery_report", "report", "GET /api/v1/stats/deliveries"),
     "send": Operation("send_notification", "send", "POST /api/v1/notifications"),
-    "test a channel": Operation("send_test_notification", "test", None),
+    "test a channel": Operation("send_test_notification", "test", "POST /api/v1/channels/{name}/test"),
     "requeue": Operation("requeue_notification", "requeue", "POST /api/v1/notifications/{id}/requeue"),
     "requeue by filter": Operation("requeue_notifications", "requeue", "POST /api/v1/notifications/requeue"),
     "settle": Operation("mark_notification_read", "read", "POST /api/v1/notifications/{id}/read"),

@@ -15,6 +15,7 @@ from certctl_mcp import __version__
 from certctl_mcp.config.api_keys import Role
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.http.access_log import AccessLog
+from certctl_mcp.http.api.channels import CHANNELS
 from certctl_mcp.http.api.exception_handlers import add_exception_handlers
 from certctl_mcp.http.api.identity import router as identity
 from certctl_mcp.http.api.openapi import customize_openapi
@@ -111,13 +112,13 @@ class _McpPath:
 
 
 class _EncodedIds:
-    """Keeps ids in paths percent-encoded: decoded, one with a slash would be several path segments."""
+    """Keeps ids and names in paths percent-encoded: decoded, one with a slash would be several segments."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"].startswith((f"{NOTIFICATIONS}/", "/n/")):
+        if scope["path"].startswith((f"{NOTIFICATIONS}/", f"{CHANNELS}/", "/n/")):
             scope["path"] = scope["raw_path"].decode("latin-1")
         await self._app(scope, receive, send)
 

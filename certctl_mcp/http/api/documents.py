@@ -68,6 +68,24 @@ class ChannelResumed(ResponseDocument):
     was_paused: bool
 
 
+class TestChannel(BaseModel):
+    """A test message."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    recipient: Annotated[str, StringConstraints(max_length=255, pattern=NO_NUL)] = ""
+    """The address within the channel, if the channel takes one."""
+
+
+class ChannelTested(ResponseDocument):
+    """What came of a test message."""
+
+    delivered: bool
+    seconds: float
+    error: str | None = None
+    """Why it was not delivered."""
+
+
 class ChannelDocument(ResponseDocument):
     """A channel, and why nothing goes out over it if that is so."""
 

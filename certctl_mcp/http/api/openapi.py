@@ -29,6 +29,7 @@ _BULK = {
 }
 _DIAGNOSING = {"422": "A moment can't be read, or no notification has such a channel or type."}
 _REPORTING = {"422": "A moment can't be read, or the period is empty or too long."}
+_TESTING = {"422": "There is no such channel, or mail to this recipient is not allowed."}
 _PAUSING = {"422": "There is no such channel, or the end of the pause is past or too far ahead."}
 
 _OPEN = frozenset({"/health", "/ready", "/api/v1/auth/info", "/api/v1/version"})
@@ -82,7 +83,8 @@ def _complete(path: str, method: str, operation: Document, *, with_keys: bool) -
         described |= _DIAGNOSING
     if path.endswith("/deliveries"):
         described |= _REPORTING
-    described |= _PAUSING if "{name}" in path else {}
+    if "{name}" in path:
+        described |= _TESTING if path.endswith("/test") else _PAUSING
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     for status, description in described.items():
         responses.setdefault(status, {"description": description}).setdefault("content", {}).update(content)
