@@ -38,7 +38,7 @@ OPERATIONS = {
     "settle by filter": Operation("mark_notifications_read", "read", "POST /api/v1/notifications/read"),
     "purge": Operation("purge_notifications", "purge", "POST /api/v1/notifications/purge"),
     "attempt what is due": Operation("retry_due_notifications", None, None),
-    "look up who did what": Operation(None, "audit", "GET /api/v1/audit"),
+    "look up who did what": Operation("audit_log", "audit", "GET /api/v1/audit"),
 }
 
 OF_THE_PROGRAM = {"serve", "worker", "watch", "install", "migrate", "backup", "copy", "demo"}

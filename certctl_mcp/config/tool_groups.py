@@ -27,6 +27,7 @@ TOOLS: Mapping[ToolGroup, tuple[str, ...]] = {
         "diagnose_dead_letters",
         "dashboard_summary",
         "list_channels",
+        "audit_log",
     ),
     ToolGroup.SEND: ("send_notification", "send_test_notification"),
     ToolGroup.REQUEUE: ("requeue_notification", "requeue_notifications", "retry_due_notifications"),

@@ -22,6 +22,7 @@ READING_TOOLS: dict[str, dict[str, object]] = {
     "diagnose_dead_letters": {},
     "dashboard_summary": {},
     "list_channels": {},
+    "audit_log": {},
 }
 READING_COMMANDS = (
     "list",

@@ -29,6 +29,7 @@ def test_the_typescript_sdk_finds_that_every_answer_fits_its_schema(
         "diagnose_dead_letters": {},
         "dashboard_summary": {},
         "list_channels": {},
+        "audit_log": {},
         "send_test_notification": channel,
         "requeue_notifications": channel,
         "mark_notifications_read": channel,

@@ -3,7 +3,8 @@
 from collections.abc import Set
 from typing import Annotated, NotRequired
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import TypedDict
 
 from certctl_mcp.mcp_server.tools.elicitation import MAX_CHANNELS, acceptance_span
@@ -35,13 +36,11 @@ class Outcome(TypedDict):
     next: str
     would_change: NotRequired[int]
     # Three tools return this. Fields that explain themselves are not worth their tokens in three schemas.
-    by_status: NotRequired[Annotated[dict[NotificationStatus, int], WithJsonSchema({"type": "object"})]]
-    by_channel: NotRequired[
-        Annotated[list[ChannelShare], WithJsonSchema({"type": "array", "items": {"type": "object"}})]
-    ]
-    sample_ids: NotRequired[list[str]]
-    left_out: NotRequired[Annotated[LeftOut, WithJsonSchema({"type": "object"})]]
-    selection: NotRequired[Annotated[dict[str, object], WithJsonSchema({"type": "object"})]]
+    by_status: NotRequired[SkipJsonSchema[dict[NotificationStatus, int]]]
+    by_channel: NotRequired[SkipJsonSchema[list[ChannelShare]]]
+    sample_ids: NotRequired[SkipJsonSchema[list[str]]]
+    left_out: NotRequired[SkipJsonSchema[LeftOut]]
+    selection: NotRequired[SkipJsonSchema[dict[str, object]]]
     confirmation: NotRequired[str]
 
 

@@ -12,6 +12,7 @@ from certctl_mcp.mcp_server.caller import actor_of
 from certctl_mcp.mcp_server.tools.arguments import ArgumentError, NotificationId
 from certctl_mcp.mcp_server.tools.details import FULL_TEXT, UntrustedError
 from certctl_mcp.mcp_server.tools.results import ToolContext, answer
+from certctl_mcp.mcp_server.tools.rows import StatusName
 from certctl_mcp.services.outlook import after_requeue
 from certctl_mcp.text.untrusted import clean_excerpt, encode_id
 from storage.models import NewNotification, NotificationStatus, SweepReport
@@ -21,7 +22,7 @@ class Accepted(TypedDict):
     """An alert that is durable from here on."""
 
     id: str
-    status: NotificationStatus
+    status: StatusName
     created: Annotated[bool, Field(description="False: the idempotency key was accepted before, nothing new")]
 
 
@@ -29,7 +30,7 @@ class Changed(TypedDict):
     """A notification's new state."""
 
     id: str
-    status: NotificationStatus
+    status: StatusName
     next: Annotated[str, Field(description="What comes next")]
 
 

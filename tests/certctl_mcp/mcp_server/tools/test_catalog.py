@@ -15,6 +15,7 @@ READING = {
     "delivery_report",
     "dashboard_summary",
     "list_channels",
+    "audit_log",
 }
 DELIVERING = {
     "send_notification",
