@@ -37,11 +37,11 @@ OPERATIONS = {
     "settle": Operation("mark_notification_read", "read", "POST /api/v1/notifications/{id}/read"),
     "settle by filter": Operation("mark_notifications_read", "read", "POST /api/v1/notifications/read"),
     "purge": Operation("purge_notifications", "purge", "POST /api/v1/notifications/purge"),
-    "attempt what is due": Operation("retry_due_notifications", None, None),
+    "attempt what is due": Operation("retry_due_notifications", "worker", None),
     "look up who did what": Operation("audit_log", "audit", "GET /api/v1/audit"),
 }
 
-OF_THE_PROGRAM = {"serve", "worker", "watch", "install", "migrate", "backup", "copy", "demo"}
+OF_THE_PROGRAM = {"serve", "watch", "install", "migrate", "backup", "copy", "demo"}
 """Commands that start something or look after the database."""
 
 OF_CERTCTL = {

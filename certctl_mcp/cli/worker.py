@@ -8,7 +8,7 @@ import anyio
 from certctl_mcp.config.durations import format_duration
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.delivery.retry_loop import RetryLoop
-from certctl_mcp.runtime.application import Application
+from certctl_mcp.runtime.application import Application, open_application
 from certctl_mcp.runtime.gc_tuning import spare_the_start
 from certctl_mcp.runtime.signals import leave_on_signal
 from certctl_mcp.runtime.wait_for_database import open_application_once_reachable
@@ -18,10 +18,11 @@ from storage.models import AttemptOutcome
 logger = logging.getLogger(__name__)
 
 
-async def run_worker(settings: Settings, with_metrics: bool = False) -> str | None:
+async def run_worker(settings: Settings, with_metrics: bool = False, once: bool = False) -> str | None:
     """Deliver until SIGTERM, SIGINT or SIGHUP, then drain and return its name; a second signal ends at once.
 
-    `with_metrics` serves metrics at the address of the HTTP settings.
+    `with_metrics` serves metrics at the address of the HTTP settings. With `once`, it ends when what is due
+    now was attempted, and does not wait for a database that can't be reached.
 
     Raises:
         StorageError: the database can't be used.
@@ -40,7 +41,8 @@ async def run_worker(settings: Settings, with_metrics: bool = False) -> str | No
 
     async with anyio.create_task_group() as tasks:
         await tasks.start(leave_on_signal, leave)
-        async with open_application_once_reachable(settings, stopping) as application:
+        opened = open_application(settings) if once else open_application_once_reachable(settings, stopping)
+        async with opened as application:
             if application is not None:
                 async with _with_metrics(application, with_metrics):
                     if application.limitation is not None:
@@ -48,11 +50,24 @@ async def run_worker(settings: Settings, with_metrics: bool = False) -> str | No
                     _log_start(application, settings)
                     spare_the_start()
                     tasks.start_soon(_stop_after, stopping, application.retry_loop)
-                    await application.deliver()
+                    await (_drain(application, stopping) if once else application.deliver())
         if application is not None:
             _log_end(application.retry_loop)
         tasks.cancel_scope.cancel()
     return reason
+
+
+async def _drain(application: Application, stopping: anyio.Event) -> None:
+    """Attempt what is due now. When `stopping` is set, what is under way has the grace time on leaving."""
+    async with anyio.create_task_group() as tasks:
+
+        async def end() -> None:
+            await stopping.wait()
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(end)
+        await application.notifications.drain()
+        tasks.cancel_scope.cancel()
 
 
 def _with_metrics(application: Application, with_metrics: bool) -> AbstractAsyncContextManager[None]:
