@@ -53,8 +53,8 @@ OF_CERTCTL = {
 """Routes that are about certctl's tables, for certctl's clients."""
 
 
-NOT_ON_THE_PAGE = {"send", "attempt what is due", "look up who did what", "settle"}
-"""The page shows who did what with each notification, and settles one as it settles many."""
+NOT_ON_THE_PAGE = {"send", "attempt what is due", "settle"}
+"""The page settles one notification as it settles many."""
 
 
 def commands() -> set[str]:
