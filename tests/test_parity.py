@@ -37,7 +37,9 @@ OPERATIONS = {
     "settle": Operation("mark_notification_read", "read", "POST /api/v1/notifications/{id}/read"),
     "settle by filter": Operation("mark_notifications_read", "read", "POST /api/v1/notifications/read"),
     "purge": Operation("purge_notifications", "purge", "POST /api/v1/notifications/purge"),
-    "attempt what is due": Operation("retry_due_notifications", "worker", None),
+    "attempt what is due": Operation(
+        "retry_due_notifications", "worker", "POST /api/v1/notifications/retry-due"
+    ),
     "look up who did what": Operation("audit_log", "audit", "GET /api/v1/audit"),
 }
 

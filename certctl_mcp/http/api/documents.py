@@ -201,6 +201,16 @@ class Requeued(ResponseDocument):
     status: Literal["requeued"] = "requeued"
 
 
+class Retried(ResponseDocument):
+    """What came of the attempts."""
+
+    sent: int
+    failed: int
+    """To be attempted again."""
+    dead: int
+    still_under_way: int
+
+
 class MarkedAsRead(ResponseDocument):
     """The notification needs no delivery any more."""
 

@@ -23,6 +23,7 @@ _CHANGING = {
 _SENDING = {"422": "The channel is not configured, or the Idempotency-Key was used with different contents."}
 _LISTING = {"422": "The cursor is invalid, or was given together with a page."}
 
+_RETRYING = {"422": "This process does not deliver."}
 _BULK = {
     "409": "The confirmation is not valid for exactly this, or has been used.",
     "422": "The filter can't be used, the action does not apply to what it selects, or an id is ambiguous.",
@@ -79,6 +80,8 @@ def _complete(path: str, method: str, operation: Document, *, with_keys: bool) -
         described |= _SENDING if method == "post" else _LISTING
     if path.endswith(("/notifications/requeue", "/notifications/read", "/notifications/purge")):
         described |= _BULK
+    if path.endswith("/retry-due"):
+        described |= _RETRYING
     if path.endswith("/diagnosis"):
         described |= _DIAGNOSING
     if path.endswith("/deliveries"):

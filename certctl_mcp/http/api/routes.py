@@ -17,6 +17,7 @@ from certctl_mcp.http.api.dependencies import (
     State,
     may_read,
     may_requeue,
+    may_retry,
     may_send,
     may_settle,
 )
@@ -29,6 +30,7 @@ from certctl_mcp.http.api.documents import (
     NotificationDocument,
     NotificationList,
     Requeued,
+    Retried,
     notification_detail,
     notification_document,
 )
@@ -203,6 +205,16 @@ async def mark_notification_read(notification_id: Id, opened: Opened, actor: Act
     """Mark a notification as read. An undelivered one will not be delivered."""
     await opened.notifications.mark_as_read(decoded(notification_id), actor=actor)
     return json_response(MarkedAsRead())
+
+
+@router.post("/notifications/retry-due", response_model=Retried, dependencies=[may_retry])
+async def retry_due_notifications(opened: Opened) -> Response:
+    """Attempt everything that is due now and wait for the outcomes, at most 45 seconds.
+
+    Rarely needed: what is due is attempted by itself.
+    """
+    report = await opened.notifications.retry_failed_notifications()
+    return json_response(Retried(**report.model_dump()))
 
 
 def _unquoted(key: str | None) -> str | None:

@@ -183,7 +183,7 @@ async def test_an_id_is_never_taken_for_an_action_nor_an_action_for_an_id(
     """Ids from elsewhere are arbitrary text."""
     dead = await queue.dead()
     async with served.client(ADMIN) as client:
-        for name in ("requeue", "read", "purge"):
+        for name in ("requeue", "read", "purge", "retry-due"):
             assert "no notification" in (await client.get(f"{LIST}/{name}")).json()["message"]
             assert "no notification" in (await client.post(f"{LIST}/{name}/requeue")).json()["message"]
             for encoded in (f"%{ord(name[0]):x}{name[1:]}", f"x%2F{name}", f"{name}%2F"):
