@@ -7,8 +7,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from storage.errors import NotificationNotFoundError
-from storage.models import NotificationStatus
+from storage.errors import DatabaseBusyError, NotificationNotFoundError
+from storage.models import BulkReport, NotificationStatus
+from storage.repository import NotificationRepository
 from tests.builders import Queue
 from tests.certctl_mcp.http.conftest import ADMIN, KEYS, OPERATOR, READER, Serve, Served
 
@@ -149,6 +150,31 @@ async def test_a_selection_that_can_not_be_meant_is_refused(
     refused = await post(served, action, **body)
     assert refused.status_code == status, refused.text
     assert problem in refused.json()["message"]
+
+
+async def test_what_the_database_kept_from_being_done_is_told(
+    served: Served, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.operations.bulk.LARGEST_BULK", 1)
+    for _ in range(2):
+        await queue.dead()
+    confirmation = (await previewed(served, "requeue"))["confirmation"]
+    requeue_all = NotificationRepository.requeue_all
+    failures = iter((None, DatabaseBusyError("locked")))
+
+    async def held_after_one(
+        self: NotificationRepository, ids: tuple[str, ...], *, actor: str | None
+    ) -> BulkReport:
+        if failure := next(failures):
+            raise failure
+        return await requeue_all(self, ids, actor=actor)
+
+    monkeypatch.setattr(NotificationRepository, "requeue_all", held_after_one)
+    stopped = await post(served, "requeue", confirmation=confirmation)
+    assert (stopped.status_code, stopped.headers["Retry-After"]) == (503, "5")
+    assert "unavailable after 1 of 2 were done" in stopped.json()["message"]
+    # What was previewed is no longer what would change.
+    assert (await post(served, "requeue", confirmation=confirmation)).status_code == 409
 
 
 async def test_what_would_go_nowhere_is_told(served: Served, queue: Queue) -> None:
