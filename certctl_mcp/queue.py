@@ -100,17 +100,7 @@ class Queue:
         Raises:
             RequestError: this process must not deliver; see `CERTCTL_NOTIFICATION_DELIVER`.
         """
-        total = SweepReport(sent=0, failed=0, dead=0, still_under_way=0)
-        while True:
-            report = await self._application.notifications.retry_failed_notifications()
-            total = SweepReport(
-                sent=total.sent + report.sent,
-                failed=total.failed + report.failed,
-                dead=total.dead + report.dead,
-                still_under_way=report.still_under_way,
-            )
-            if report.still_under_way or not (report.sent + report.failed + report.dead):
-                return total
+        return await self._application.notifications.drain()
 
     async def get(self, notification_id: str) -> Notification:
         """Raises: NotificationNotFoundError."""

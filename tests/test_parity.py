@@ -8,8 +8,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 from certctl_mcp.cli.commands.app import app
-from certctl_mcp.http.api import channels, statistics
-from certctl_mcp.http.api import routes as notifications
+from certctl_mcp.http.api.routers import ROUTERS
 from certctl_mcp.mcp_server.tools.catalog import TOOL_NAMES
 
 
@@ -30,31 +29,22 @@ OPERATIONS = {
     "check the setup": Operation("check_setup", "doctor", None),
     "pause": Operation("pause_channel", "pause", "POST /api/v1/channels/{name}/pause"),
     "resume": Operation("resume_channel", "resume", "POST /api/v1/channels/{name}/resume"),
-    "diagnose": Operation("diagnose_dead_letters", "diagnose", None),
-    "report": Operation("delivery_report", "report", None),
+    "diagnose": Operation("diagnose_dead_letters", "diagnose", "GET /api/v1/diagnosis"),
+    "report": Operation("delivery_report", "report", "GET /api/v1/stats/deliveries"),
     "send": Operation("send_notification", "send", "POST /api/v1/notifications"),
-    "test a channel": Operation("send_test_notification", "test", None),
+    "test a channel": Operation("send_test_notification", "test", "POST /api/v1/channels/{name}/test"),
     "requeue": Operation("requeue_notification", "requeue", "POST /api/v1/notifications/{id}/requeue"),
-    "requeue by filter": Operation("requeue_notifications", "requeue", None),
+    "requeue by filter": Operation("requeue_notifications", "requeue", "POST /api/v1/notifications/requeue"),
     "settle": Operation("mark_notification_read", "read", "POST /api/v1/notifications/{id}/read"),
-    "settle by filter": Operation("mark_notifications_read", "read", None),
-    "purge": Operation("purge_notifications", "purge", None),
-    "attempt what is due": Operation("retry_due_notifications", None, None),
-    "look up who did what": Operation(None, "audit", None),
+    "settle by filter": Operation("mark_notifications_read", "read", "POST /api/v1/notifications/read"),
+    "purge": Operation("purge_notifications", "purge", "POST /api/v1/notifications/purge"),
+    "attempt what is due": Operation(
+        "retry_due_notifications", "worker", "POST /api/v1/notifications/retry-due"
+    ),
+    "look up who did what": Operation("audit_log", "audit", "GET /api/v1/audit"),
 }
 
-OF_THE_PROGRAM = {
-    "serve",
-    "worker",
-    "watch",
-    "init",
-    "config",
-    "install",
-    "migrate",
-    "backup",
-    "copy",
-    "demo",
-}
+OF_THE_PROGRAM = {"serve", "watch", "init", "config", "install", "migrate", "backup", "copy", "demo"}
 """Commands that start something or maintain the database."""
 
 OF_CERTCTL = {
@@ -66,8 +56,8 @@ OF_CERTCTL = {
 """Routes about certctl's tables, for certctl's clients."""
 
 
-NOT_ON_THE_PAGE = {"check the setup", "send", "attempt what is due", "look up who did what", "settle"}
-"""The page shows who did what with each notification, and settles one as it settles many."""
+NOT_ON_THE_PAGE = {"check the setup", "send", "attempt what is due", "settle"}
+"""The page settles one notification as it settles many."""
 
 
 def commands() -> set[str]:
@@ -75,11 +65,7 @@ def commands() -> set[str]:
 
 
 def routes() -> set[str]:
-    api = [
-        route
-        for route in (*notifications.router.routes, *statistics.router.routes, *channels.router.routes)
-        if isinstance(route, APIRoute)
-    ]
+    api = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
     return {f"{method} {route.path}" for route in api for method in route.methods or ()}
 
 

@@ -11,7 +11,7 @@ from certctl_mcp.config.errors import SettingsError
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.delivery.metrics import AttemptMeter
 from certctl_mcp.http.exposure import require_keys_beyond_loopback
-from certctl_mcp.runtime.application import Application
+from certctl_mcp.runtime.application import Application, open_application
 from certctl_mcp.runtime.gc_tuning import spare_the_start
 from certctl_mcp.runtime.reload import Load, SettingsReload
 from certctl_mcp.runtime.signals import leave_on_signal
@@ -28,11 +28,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-async def run_worker(settings: Settings, load: Load, with_metrics: bool = False) -> str | None:
+async def run_worker(
+    settings: Settings, load: Load, with_metrics: bool = False, once: bool = False
+) -> str | None:
     """Deliver until SIGTERM or SIGINT, then drain and return its name; a second signal ends at once.
 
     SIGHUP reloads the settings, which `load` reads. `with_metrics` serves metrics at the address of the HTTP
-    settings.
+    settings. With `once`, it ends when what is due now was attempted, and does not wait for a database that
+    can't be reached.
 
     Raises:
         StorageError: the database can't be used for deliveries.
@@ -52,8 +55,11 @@ async def run_worker(settings: Settings, load: Load, with_metrics: bool = False)
     async with anyio.create_task_group() as tasks:
         reload = SettingsReload(settings, load)
         await tasks.start(leave_on_signal, leave, reload.request)
-        async with open_application_once_reachable(settings, stopping) as application:
-            if application is not None:
+        opened = open_application(settings) if once else open_application_once_reachable(settings, stopping)
+        async with opened as application:
+            if application is not None and once:
+                await _drain(application, stopping)
+            elif application is not None:
                 await _deliver(application, reload, stopping, with_metrics)
         if application is not None:
             _log_end(application.retry_loop.meter)
@@ -65,8 +71,7 @@ async def _deliver(
     application: Application, reload: SettingsReload, stopping: anyio.Event, with_metrics: bool
 ) -> None:
     """Until `stopping`, with the settings as they are reloaded."""
-    if application.limitation is not None:
-        raise _useless(application.limitation)
+    _require_deliveries(application)
     succession = Succession(application)
     async with _with_metrics(succession, with_metrics) as metrics:
         _log_start(application)
@@ -87,12 +92,31 @@ async def _deliver(
             succession.stop()
 
 
-def _useless(limitation: Limitation) -> SettingsError | StorageError:
-    """What keeps a worker from delivering: its settings, or the database."""
+async def _drain(application: Application, stopping: anyio.Event) -> None:
+    """Attempt what is due now. When `stopping` is set, what is under way has the grace time on leaving."""
+    _require_deliveries(application)
+    _log_start(application)
+    async with anyio.create_task_group() as tasks:
+
+        async def end() -> None:
+            await stopping.wait()
+            application.retry_loop.stop()
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(end)
+        await application.notifications.drain()
+        tasks.cancel_scope.cancel()
+
+
+def _require_deliveries(application: Application) -> None:
+    """Raises: SettingsError, StorageError: what keeps a worker from delivering."""
+    limitation = application.limitation
+    if limitation is None:
+        return
     reason = str(DeliveriesOffError(limitation))
     if limitation in (Limitation.SCHEMA_INCOMPLETE, Limitation.DATABASE_READ_ONLY):
-        return StorageError(reason)
-    return SettingsError([reason])
+        raise StorageError(reason)
+    raise SettingsError([reason])
 
 
 def _with_metrics(

@@ -28,6 +28,7 @@ TOOLS: Mapping[ToolGroup, tuple[str, ...]] = {
         "dashboard_summary",
         "list_channels",
         "check_setup",
+        "audit_log",
     ),
     ToolGroup.SEND: ("send_notification", "send_test_notification"),
     ToolGroup.REQUEUE: ("requeue_notification", "requeue_notifications", "retry_due_notifications"),
@@ -35,7 +36,7 @@ TOOLS: Mapping[ToolGroup, tuple[str, ...]] = {
     ToolGroup.CHANNELS: ("pause_channel", "resume_channel"),
     ToolGroup.PURGE: ("purge_notifications",),
 }
-"""The tools of each group. The first one does what the REST API offers under the group's name."""
+"""The tools of each group. The first one stands for its group."""
 
 DEFAULT_TOOLS = tuple(
     name for group, names in TOOLS.items() if group is not ToolGroup.PURGE for name in names
@@ -78,5 +79,5 @@ def served_tools(tools: Sequence[str], exclude: Sequence[str], *, read_only: boo
 
 
 def groups_of(tools: frozenset[str]) -> frozenset[ToolGroup]:
-    """The groups whose main tool is among `tools`: what other fronts than MCP may do."""
+    """The groups whose main tool is among `tools`."""
     return frozenset(group for group, names in TOOLS.items() if names[0] in tools)

@@ -13,14 +13,13 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from certctl_mcp import __version__
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.http.access_log import AccessLog
-from certctl_mcp.http.api.channels import router as pausing
+from certctl_mcp.http.api.channels import CHANNELS
 from certctl_mcp.http.api.exception_handlers import add_exception_handlers
 from certctl_mcp.http.api.identity import router as identity
 from certctl_mcp.http.api.openapi import customize_openapi
+from certctl_mcp.http.api.routers import ROUTERS
 from certctl_mcp.http.api.routes import NOTIFICATIONS
-from certctl_mcp.http.api.routes import router as rest
 from certctl_mcp.http.api.session import session_router
-from certctl_mcp.http.api.statistics import router as statistics
 from certctl_mcp.http.auth.browser_sessions import BrowserSessions
 from certctl_mcp.http.auth.middleware import MCP_PATH, Authentication, Keys
 from certctl_mcp.http.auth.oauth import ProtectedResource, protected_resource
@@ -108,9 +107,8 @@ def _routes(
     )
     app.state.serving = state
     app.include_router(health)
-    app.include_router(rest)
-    app.include_router(statistics)
-    app.include_router(pausing)
+    for router in ROUTERS:
+        app.include_router(router)
     app.include_router(identity)
     app.include_router(session_router(sessions))
     app.include_router(
@@ -137,13 +135,13 @@ class _McpPath:
 
 
 class _EncodedIds:
-    """Keeps ids in paths percent-encoded: decoded, one with a slash would be several path segments."""
+    """Keeps ids and names in paths percent-encoded: decoded, one with a slash would be several segments."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"].startswith((f"{NOTIFICATIONS}/", "/n/")):
+        if scope["path"].startswith((f"{NOTIFICATIONS}/", f"{CHANNELS}/", "/n/")):
             scope["path"] = scope["raw_path"].decode("latin-1")
         await self._app(scope, receive, send)
 

@@ -5,7 +5,7 @@ The tools import this module when the server starts, so it imports nothing of th
 
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -81,6 +81,12 @@ class Preview:
         for share in self.changing:
             found[share.channel] += share.count - share.under_way
         return +found
+
+    def undeliverable(self, deliverable: Set[str]) -> int:
+        """How many would be requeued on channels that are not among `deliverable`."""
+        if self.action is not AuditAction.REQUEUE:
+            return 0
+        return sum(count for channel, count in self.by_channel.items() if channel not in deliverable)
 
     @property
     def by_status(self) -> Counter[NotificationStatus]:

@@ -58,11 +58,19 @@ UrgencyOfCertificate = Annotated[
     Urgency | None,
     Field(description="settled: certificate renewed or revoked since; open: not; urgent: and has < 24 h."),
 ]
+# The bulk actions take the conditions of a list, which explains them once.
+SelectedText = Annotated[
+    str | None,
+    Field(min_length=1, max_length=255),
+    WithJsonSchema({"type": "string", "description": "Part of message or error, any case."}),
+]
+SelectedAfter = Annotated[str | None, Field(description="See list_notifications.")]
+SelectedBefore = Annotated[str | None, Field(description="Likewise.")]
 SelectedUrgency = Annotated[Urgency | None, Field(description="See list_notifications.")]
 Ids = Annotated[
     tuple[Annotated[str, AfterValidator(parse_id)], ...],
-    BeforeValidator(_as_tuple),
     Field(max_length=500, description="Just these."),
+    BeforeValidator(_as_tuple),
 ]
 
 
@@ -112,6 +120,9 @@ class SelectionArguments(FilterArguments):
     """Conditions, or a list of notifications, or both."""
 
     status: ChangeableStatuses = ()
+    text: SelectedText = None
+    created_after: SelectedAfter = None
+    created_before: SelectedBefore = None
     urgency: SelectedUrgency = None
     ids: Ids = ()
 

@@ -248,6 +248,24 @@ class NotificationService:
             raise DeliveriesOffError(self._limitation)
         return await self._retry_loop.sweep()
 
+    async def drain(self) -> SweepReport:
+        """Attempt everything that is due now, in batches, and return the outcomes.
+
+        Raises:
+            DeliveriesOffError: this process delivers nothing.
+        """
+        total = SweepReport(sent=0, failed=0, dead=0, still_under_way=0)
+        while True:
+            report = await self.retry_failed_notifications()
+            total = SweepReport(
+                sent=total.sent + report.sent,
+                failed=total.failed + report.failed,
+                dead=total.dead + report.dead,
+                still_under_way=report.still_under_way,
+            )
+            if report.still_under_way or not (report.sent + report.failed + report.dead):
+                return total
+
     async def _any(self, *, channel: str | None = None, type: str | None = None) -> bool:
         wanted = NotificationFilter(channel=channel, type=type)
         return bool((await self._repository.list(wanted, limit=1)).items)

@@ -59,7 +59,7 @@ def period_between(since: str, until: str | None, now: datetime) -> Period:
     begin = parse_argument("since", since, now)
     end = now if until is None else parse_argument("until", until, now)
     if begin >= end:
-        raise FilterError("since", "must be before --until" if until else "must be in the past")
+        raise FilterError("since", "must be before the end" if until else "must be in the past")
     if end - begin > LONGEST_PERIOD:
         raise FilterError("since", f"must be at most {format_duration(LONGEST_PERIOD)} before the end")
     return Period(begin, end)

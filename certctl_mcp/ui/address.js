@@ -1,7 +1,7 @@
 // The page's addresses: `?view=...` with filters and order for a view, and `/n/ID` for a notification, so that
 // each can be reloaded, linked to and gone back to.
 
-export const VIEWS = ["causes", "all", "dead", "channels"];
+export const VIEWS = ["causes", "all", "dead", "channels", "audit"];
 
 const FILTERS = ["status", "channel", "type", "text", "certificate_id", "recipient", "urgency", "created_after", "created_before"];
 

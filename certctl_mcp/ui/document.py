@@ -28,6 +28,7 @@ MODULES: Final = (
     "chart.js",
     "overview.js",
     "channels.js",
+    "audit.js",
     "causes.js",
     "filters.js",
     "notifications.js",

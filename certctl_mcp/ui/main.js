@@ -1,6 +1,7 @@
 // The page: connects the parts of the screen, the server and the open view.
 
 import { addressOf, notificationOf, viewOf } from "./address.js";
+import { Audit } from "./audit.js";
 import { Causes } from "./causes.js";
 import { Changes } from "./changes.js";
 import { Channels } from "./channels.js";
@@ -77,6 +78,7 @@ class Page {
     this.notifications = new Notifications(this.#call, actions);
     this.overview = new Overview(this.#ask);
     this.channels = new Channels(this.#call, () => this.#channelsChanged());
+    this.audit = new Audit(this.#call, (id) => this.#openDetails({ id, untrusted: { type: "Notification" } }));
     this.changes = new Changes(this.#call, (channel) => this.channels.warningOf(channel));
     this.causes = new Causes(this.#call, this.channels, actions);
     this.signIn = new SignIn(
@@ -136,6 +138,7 @@ class Page {
         byId("selection-purge").hidden = !names?.includes("purge_notifications");
         this.causes.may = { ...this.#may, test: may("send_test_notification") };
         this.channels.may = { pause: may("pause_channel"), test: may("send_test_notification") };
+        byId("tab-audit").hidden = !may("audit_log");
         for (const view of [this.notifications, this.causes, this.channels]) view.render();
       },
       () => {},
@@ -190,7 +193,7 @@ class Page {
     const lists = LISTS.has(view);
     byId("opening").hidden = true;
     byId("notifications").hidden = byId("arrangement").hidden = !lists;
-    for (const name of ["causes", "channels"]) byId(name).hidden = name !== view;
+    for (const name of ["causes", "channels", "audit"]) byId(name).hidden = name !== view;
     if (lists) {
       this.notifications.show(view);
     } else {
@@ -255,6 +258,7 @@ class Page {
 
   #refreshView() {
     if (LISTS.has(this.#view)) return this.notifications.refresh();
+    if (this.#view === "audit") return this.audit.refresh(this.#session.signal);
     return this.#view === "causes" ? this.causes.refresh() : undefined;
   }
 
@@ -314,7 +318,7 @@ class Page {
     this.#ready = false;
     this.#dead = null;
     document.title = TITLE;
-    for (const view of [this.notifications, this.causes, this.channels]) view.clear();
+    for (const view of [this.notifications, this.causes, this.channels, this.audit]) view.clear();
     this.#details.close();
     for (const name of ["figures", "deliveries-line", "uncounted", "count-all", "count-dead", "report", "chart"]) byId(name).replaceChildren();
     byId("sign-out").hidden = true;

@@ -28,13 +28,15 @@ export class Tabs {
       const selected = tab.dataset.view === view;
       tab.setAttribute("aria-selected", String(selected));
       tab.tabIndex = selected ? 0 : -1;
+      // On a narrow screen the tabs are wider than it.
+      if (selected) this.#list.scrollLeft = Math.max(0, tab.offsetLeft + tab.offsetWidth - this.#list.offsetLeft - this.#list.clientWidth);
     }
     byId("panel").setAttribute("aria-labelledby", `tab-${view}`);
   }
 
   /** Leave only the lists, where no tool can be called. */
   keepLists() {
-    for (const view of ["causes", "channels"]) byId(`tab-${view}`).hidden = true;
+    for (const view of ["causes", "channels", "audit"]) byId(`tab-${view}`).hidden = true;
   }
 }
 

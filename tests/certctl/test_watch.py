@@ -23,6 +23,7 @@ READING_TOOLS: dict[str, dict[str, object]] = {
     "dashboard_summary": {},
     "list_channels": {},
     "check_setup": {},
+    "audit_log": {},
 }
 READING_COMMANDS = (
     "list",

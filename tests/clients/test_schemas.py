@@ -30,6 +30,7 @@ def test_the_typescript_sdk_finds_that_every_answer_fits_its_schema(
         "dashboard_summary": {},
         "list_channels": {},
         "check_setup": {},
+        "audit_log": {},
         "send_test_notification": channel,
         "requeue_notifications": channel,
         "mark_notifications_read": channel,

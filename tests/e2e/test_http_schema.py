@@ -17,7 +17,10 @@ PATIENCE = size(short=110, long=3600)
 
 
 def test_schemathesis_finds_nothing(environment: dict[str, str], tmp_path: Path) -> None:
-    environment |= KEYS | {"CERTCTL_RATE_LIMIT_ENABLED": "false"}
+    environment |= KEYS | {
+        "CERTCTL_RATE_LIMIT_ENABLED": "false",
+        "CERTCTL_MCP_TOOLS": "triage,send,requeue,settle,channels,purge",
+    }
     with serving(environment, forked=False) as server:
         found = subprocess.run(
             [

@@ -158,6 +158,7 @@ async def test_a_client_of_the_sdk_takes_every_answer(environment: dict[str, str
                 ("mark_notification_read", identified),
                 ("dashboard_summary", {}),
                 ("list_channels", {}),
+                ("audit_log", identified),
             ):
                 result = await client.call_tool(tool, arguments)
                 assert not result.is_error, result.content

@@ -28,6 +28,39 @@ def test_a_worker_delivers_what_was_sent_before_and_what_is_sent_meanwhile(
     assert statuses(environment) == {"sent"}
 
 
+def test_a_worker_that_runs_once_delivers_what_is_due_and_ends(
+    environment: dict[str, str], receiver: Receiver
+) -> None:
+    for _ in range(2):
+        certctl(environment, *ALERT)
+    ended = certctl(environment, "worker", "--once")
+    assert (ended.returncode, ended.stdout) == (0, "")
+    assert "2 sent, 0 failed" in ended.stderr
+    assert statuses(environment) == {"sent"}
+    again = certctl(environment, "worker", "--once")
+    assert (again.returncode, "0 sent, 0 failed" in again.stderr) == (0, True)
+
+
+def test_a_worker_that_runs_once_ends_when_it_is_told_to(
+    environment: dict[str, str], receiver: Receiver
+) -> None:
+    receiver.answers.clear()
+    certctl(environment, *ALERT)
+    with working(environment, "--once") as worker:
+        assert receiver.asked.wait(PATIENCE)
+        worker.process.terminate()
+        worker.wait_until("SIGTERM: claiming nothing more")
+        receiver.answers.set()
+        code, told = worker.ends()
+    assert code == 0
+    assert "1 sent" in told
+
+
+def test_a_worker_that_runs_once_has_no_time_for_metrics(environment: dict[str, str]) -> None:
+    ended = certctl(environment, "worker", "--once", "--metrics-port", "0")
+    assert (ended.returncode, ended.stderr) == (2, "certctl-mcp: --once ends too soon for --metrics-port\n")
+
+
 def test_a_worker_tells_its_channels_without_secrets(environment: dict[str, str]) -> None:
     with working(environment) as worker:
         worker.wait_until("channel Webhook: webhook at 127.0.0.1:")

@@ -400,6 +400,23 @@ async def test_a_channel_is_paused_with_a_reason_and_resumed_and_tested(site: Si
     await expect(page.get_by_role("dialog", name="Test Webhook")).to_contain_text("Delivered in")
 
 
+async def test_who_did_what_is_looked_up(site: Site, visit: Visit) -> None:
+    (dead,) = site.store(Stored())
+    page = visit.page
+    await open_dead(page, site)
+    await page.get_by_role("button", name="Requeue Expiration warning").click()
+    await page.get_by_role("tab", name="Audit").click()
+    await expect(page).to_have_url(f"{site.url}?view=audit")
+    entry = page.get_by_role("table", name="Audit log").get_by_role("row").filter(has_text=dead)
+    await expect(entry).to_contain_text("requeued")
+    await entry.get_by_role("button", name=dead).click()
+    await expect(page.get_by_role("dialog")).to_contain_text("Requeued")
+    await page.go_back()
+    await expect(page.get_by_role("dialog")).to_be_hidden()
+    await page.reload()
+    await expect(entry).to_be_visible()
+
+
 async def test_while_something_is_dead_it_opens_on_the_causes(site: Site, visit: Visit) -> None:
     page = visit.page
     await page.goto(site.url)

@@ -19,6 +19,9 @@ def worker(
         str | None,
         typer.Option(metavar="ADDRESS", help="Serve metrics there instead of on 127.0.0.1."),
     ] = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="Attempt what is due now, then end, as cron wants it.")
+    ] = False,
     no_migrate: NoMigrate = False,
     config: ConfigFile = None,
 ) -> int:
@@ -30,6 +33,8 @@ def worker(
     """
     if metrics_host is not None and metrics_port is None:
         raise CommandFailedError(ExitCode.USAGE, "--metrics-host goes with --metrics-port")
+    if once and metrics_port is not None:
+        raise CommandFailedError(ExitCode.USAGE, "--once ends too soon for --metrics-port")
     from certctl_mcp.cli.commands.exit_on_error import command_failures
     from certctl_mcp.cli.commands.start_log import start_log
     from certctl_mcp.config.settings import load_settings
@@ -49,5 +54,5 @@ def worker(
         from certctl_mcp.cli.worker import run_worker
 
         start_log(settings, os.environ, config)
-        reason = run(run_worker, settings, load, metrics_port is not None)
+        reason = run(run_worker, settings, load, metrics_port is not None, once)
     return exit_code_after(reason, on_terminal=os.isatty(0))

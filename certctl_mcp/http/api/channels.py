@@ -1,23 +1,28 @@
-"""The REST API for channels: why nothing goes out over one, and pausing and resuming it."""
+"""The REST API for channels: why nothing goes out over one, pausing and resuming it, and testing it."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 from pydantic import StringConstraints
 
-from certctl_mcp.http.api.dependencies import Actor, Opened, may_pause, may_read
+from certctl_mcp.http.api.dependencies import Actor, Opened, may_pause, may_read, may_test
 from certctl_mcp.http.api.documents import (
     ChannelDocument,
     ChannelList,
     ChannelPaused,
     ChannelResumed,
+    ChannelTested,
     IfNoneMatch,
     PauseChannel,
+    TestChannel,
+    redacted_or_none,
 )
 from certctl_mcp.http.api.parameters import decoded
 from certctl_mcp.http.conditional import json_response
 
-router = APIRouter(prefix="/api/v1/channels")
+CHANNELS = "/api/v1/channels"
+
+router = APIRouter(prefix=CHANNELS)
 
 Name = Annotated[
     str,
@@ -53,3 +58,19 @@ async def resume_channel(channel: Name, opened: Opened, actor: Actor) -> Respons
     """End the pause of a channel."""
     was_paused = await opened.pauses.resume(decoded(channel), actor=actor)
     return json_response(ChannelResumed(was_paused=was_paused))
+
+
+@router.post("/{name}/test", name="test_channel", response_model=ChannelTested, dependencies=[may_test])
+async def try_channel(
+    channel: Name, opened: Opened, actor: Actor, test: TestChannel | None = None
+) -> Response:
+    """Send a test message over a channel now, without retries. It is audited, but not stored."""
+    recipient = "" if test is None else test.recipient
+    result = await opened.notifications.send_test(decoded(channel), recipient, actor=actor)
+    return json_response(
+        ChannelTested(
+            delivered=result.failure is None,
+            seconds=round(result.duration.total_seconds(), 3),
+            error=redacted_or_none(result.failure),
+        )
+    )

@@ -6,8 +6,7 @@ from fastapi import Depends, Request
 from starlette.exceptions import HTTPException
 
 from certctl_mcp.config.api_keys import Role
-from certctl_mcp.config.tool_groups import ToolGroup
-from certctl_mcp.http.auth.principal import actor_of, caller_of, permitted
+from certctl_mcp.http.auth.principal import actor_of, caller_of, permitted_tools
 from certctl_mcp.http.state import ServingState, state_of
 from certctl_mcp.runtime.application import Application
 
@@ -30,23 +29,30 @@ Actor = Annotated[str, Depends(_actor)]
 
 
 class _Requires:
-    """A dependency: the caller must be permitted to use the tools of `group`."""
+    """A dependency: the caller must be permitted to use the tool that does the same."""
 
-    def __init__(self, group: ToolGroup, action: str) -> None:
-        self._group = group
+    def __init__(self, tool: str, action: str) -> None:
+        self._tool = tool
         self._action = action
 
     async def __call__(self, request: Request, state: State) -> None:
         caller = caller_of(request.scope)
-        if self._group in permitted(caller.role, state.settings):
+        if self._tool in permitted_tools(caller.role, state.settings):
             return
         if caller.role is Role.READER:
             raise HTTPException(403, f"The key {caller.name!r} is read-only and may not {self._action}.")
+        if self._tool in state.settings.served_tools:
+            raise HTTPException(403, f"Only a key with :admin may {self._action}.")
         raise HTTPException(403, f"The operator allows nobody to {self._action} on this server.")
 
 
-may_read = Depends(_Requires(ToolGroup.TRIAGE, "look at notifications"))
-may_send = Depends(_Requires(ToolGroup.SEND, "send"))
-may_requeue = Depends(_Requires(ToolGroup.REQUEUE, "requeue"))
-may_settle = Depends(_Requires(ToolGroup.SETTLE, "mark as read"))
-may_pause = Depends(_Requires(ToolGroup.CHANNELS, "pause channels"))
+may_read = Depends(_Requires("list_notifications", "look at notifications"))
+may_send = Depends(_Requires("send_notification", "send"))
+may_requeue = Depends(_Requires("requeue_notification", "requeue"))
+may_settle = Depends(_Requires("mark_notification_read", "mark as read"))
+may_pause = Depends(_Requires("pause_channel", "pause channels"))
+may_requeue_many = Depends(_Requires("requeue_notifications", "requeue many"))
+may_settle_many = Depends(_Requires("mark_notifications_read", "mark many as read"))
+may_retry = Depends(_Requires("retry_due_notifications", "retry what is due"))
+may_purge = Depends(_Requires("purge_notifications", "delete"))
+may_test = Depends(_Requires("send_test_notification", "test channels"))

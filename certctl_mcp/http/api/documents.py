@@ -31,8 +31,8 @@ IfNoneMatch = Annotated[
 
 _MAX_CACHED = MAX_TEXT_IN_LIST + LOOK_AHEAD
 
-_NO_NUL = r"^[^\x00]*$"
-Name = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=_NO_NUL)]
+NO_NUL = r"^[^\x00]*$"
+Name = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=NO_NUL)]
 
 
 def _within_max_length(message: str) -> str:
@@ -42,7 +42,7 @@ def _within_max_length(message: str) -> str:
     return message
 
 
-class _Document(BaseModel):
+class ResponseDocument(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
 
@@ -51,24 +51,42 @@ class PauseChannel(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    until: Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=_NO_NUL)]
+    until: Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=NO_NUL)]
     """ISO 8601, or how long, such as 2h. At most 30 days ahead."""
-    reason: Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=_NO_NUL)]
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=NO_NUL)]
 
 
-class ChannelPaused(_Document):
+class ChannelPaused(ResponseDocument):
     """Nothing is attempted over the channel until then."""
 
     paused_until: datetime
 
 
-class ChannelResumed(_Document):
+class ChannelResumed(ResponseDocument):
     """The channel is not paused any more."""
 
     was_paused: bool
 
 
-class ChannelDocument(_Document):
+class TestChannel(BaseModel):
+    """A test message."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    recipient: Annotated[str, StringConstraints(max_length=255, pattern=NO_NUL)] = ""
+    """The address within the channel, if the channel takes one."""
+
+
+class ChannelTested(ResponseDocument):
+    """What came of a test message."""
+
+    delivered: bool
+    seconds: float
+    error: str | None = None
+    """Why it was not delivered."""
+
+
+class ChannelDocument(ResponseDocument):
     """A channel, and why nothing goes out over it if that is so."""
 
     name: str
@@ -79,7 +97,7 @@ class ChannelDocument(_Document):
     closed: ChannelClosure | None = None
 
 
-class ChannelList(_Document):
+class ChannelList(ResponseDocument):
     """The channels, in the order of the settings."""
 
     data: tuple[ChannelDocument, ...]
@@ -95,15 +113,15 @@ class CreateNotification(BaseModel):
     channel: Name
     """The name of a configured channel."""
     message: Annotated[
-        str, StringConstraints(min_length=1, pattern=_NO_NUL), AfterValidator(_within_max_length)
+        str, StringConstraints(min_length=1, pattern=NO_NUL), AfterValidator(_within_max_length)
     ]
     """At most 1,000,000 characters."""
-    recipient: Annotated[str, StringConstraints(max_length=255, pattern=_NO_NUL)] = ""
+    recipient: Annotated[str, StringConstraints(max_length=255, pattern=NO_NUL)] = ""
     """The address within the channel, if the channel takes one."""
     certificate_id: Name | None = None
 
 
-class NotificationDocument(_Document):
+class NotificationDocument(ResponseDocument):
     """A notification. Absent values are left out."""
 
     id: str
@@ -130,7 +148,7 @@ class NotificationDocument(_Document):
     """Number of characters cut from its texts."""
 
 
-class AttemptDocument(_Document):
+class AttemptDocument(ResponseDocument):
     """One delivery attempt."""
 
     number: int
@@ -143,7 +161,7 @@ class AttemptDocument(_Document):
     """The outcome arrived after the lease had expired and was rejected."""
 
 
-class AuditDocument(_Document):
+class AuditDocument(ResponseDocument):
     """One change that someone made to a notification."""
 
     at: datetime
@@ -164,7 +182,7 @@ class NotificationDetail(NotificationDocument):
     """The notification that was accepted in its place, over the fallback of its channel."""
 
 
-class NotificationList(_Document):
+class NotificationList(ResponseDocument):
     """One page of notifications, newest first."""
 
     data: tuple[NotificationDocument, ...]
@@ -177,13 +195,23 @@ class NotificationList(_Document):
     """Continues after this page even if notifications arrive in between. Absent on the last page."""
 
 
-class Requeued(_Document):
+class Requeued(ResponseDocument):
     """The notification is back in the queue."""
 
     status: Literal["requeued"] = "requeued"
 
 
-class MarkedAsRead(_Document):
+class Retried(ResponseDocument):
+    """What came of the attempts."""
+
+    sent: int
+    failed: int
+    """To be attempted again."""
+    dead: int
+    still_under_way: int
+
+
+class MarkedAsRead(ResponseDocument):
     """The notification needs no delivery any more."""
 
     status: Literal["marked_as_read"] = "marked_as_read"
@@ -195,12 +223,12 @@ def notification_document(notification: Notification) -> NotificationDocument:
     cut = sum(max(0, len(text) - MAX_TEXT_IN_LIST) for text in texts if text is not None)
     return NotificationDocument(
         id=notification.id,
-        type=_redacted(notification.type),
-        certificate_id=_redacted_or_none(notification.certificate_id),
-        channel=_redacted(notification.channel),
-        recipient=_redacted(notification.recipient),
+        type=redacted(notification.type),
+        certificate_id=redacted_or_none(notification.certificate_id),
+        channel=redacted(notification.channel),
+        recipient=redacted(notification.recipient),
         message=_cut(notification.message),
-        status=_redacted(_stored_status(notification)),
+        status=redacted(_stored_status(notification)),
         sent_at=notification.sent_at,
         error=None if notification.error is None else _cut(notification.error),
         retry_count=notification.retry_count,
@@ -208,7 +236,7 @@ def notification_document(notification: Notification) -> NotificationDocument:
         last_error=None if notification.last_error is None else _cut(notification.last_error),
         created_at=notification.created_at,
         read_at=notification.read_at,
-        origin_id=_redacted_or_none(notification.origin_id),
+        origin_id=redacted_or_none(notification.origin_id),
         cut=cut or None,
     )
 
@@ -229,23 +257,23 @@ def notification_detail(
     """`notification` with its full texts, attempts and audit log."""
     return NotificationDetail(
         **notification_document(notification).model_dump(exclude={"message", "error", "last_error", "cut"}),
-        message=_redacted(notification.message),
-        error=_redacted_or_none(notification.error),
-        last_error=_redacted_or_none(notification.last_error),
+        message=redacted(notification.message),
+        error=redacted_or_none(notification.error),
+        last_error=redacted_or_none(notification.last_error),
         attempts=tuple(
             AttemptDocument(
                 number=attempt.number,
                 started_at=attempt.started_at,
                 seconds=None if attempt.duration is None else round(attempt.duration.total_seconds(), 3),
                 outcome=attempt.outcome,
-                error=_redacted_or_none(attempt.error),
+                error=redacted_or_none(attempt.error),
                 late=attempt.late,
             )
             for attempt in attempts
         ),
         attempts_before=attempts_before,
         audit=tuple(
-            AuditDocument(at=entry.at, actor=_redacted(entry.actor), action=entry.action) for entry in audit
+            AuditDocument(at=entry.at, actor=redacted(entry.actor), action=entry.action) for entry in audit
         ),
         replaced_by=None if replacement is None else replacement.id,
     )
@@ -255,11 +283,11 @@ def _cut(text: str) -> str:
     return _cut_cached(text[:_MAX_CACHED])
 
 
-def _redacted_or_none(text: str | None) -> str | None:
-    return None if text is None else _redacted(text)
+def redacted_or_none(text: str | None) -> str | None:
+    return None if text is None else redacted(text)
 
 
-def _redacted(text: str) -> str:
+def redacted(text: str) -> str:
     return _redact_cached(text) if len(text) <= _MAX_CACHED else redact(text)
 
 

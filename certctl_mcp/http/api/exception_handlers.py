@@ -1,6 +1,7 @@
 """Exception handlers: which status and message each error of the routes becomes."""
 
 import logging
+import re
 from collections.abc import Sequence
 
 from fastapi import FastAPI, Request
@@ -9,8 +10,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from certctl_mcp.http.problem_details import http_error_response, problem_response, request_id_of
+from certctl_mcp.runtime.confirmations import ConfirmationError
+from certctl_mcp.services.bulk import BulkActionStoppedError
 from certctl_mcp.services.errors import RequestError, for_people
 from certctl_mcp.services.explanations import explained
+from certctl_mcp.services.filters import FilterError
 from certctl_mcp.text.untrusted import clean_name, encode_id
 from storage.errors import (
     NotificationConflictError,
@@ -26,11 +30,17 @@ _STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (NotificationConflictError, 409),
     # Well-formed but not possible; malformed input is 400.
     (NotificationError, 422),
+    (ConfirmationError, 409),
     (RequestError, 422),
+    (BulkActionStoppedError, 503),
     (StorageError, 503),
 )
 _RETRY_AFTER = "5"
 """Seconds."""
+
+_OUR_NAMES = {"created_after": "created_from", "created_before": "created_until"}
+"""The names that these routes have for conditions of a filter."""
+_CONDITION = re.compile("|".join(_OUR_NAMES))
 
 _MAX_LINES = 10
 """Errors of one request that are listed."""
@@ -56,6 +66,8 @@ def _message(failure: Exception) -> str:
     if isinstance(failure, NotificationNotFoundError):
         meant = f"; did you mean {encode_id(failure.nearest)!r}?" if failure.nearest is not None else "."
         return f"There is no notification {encode_id(failure.notification_id)!r}{meant}"
+    if isinstance(failure, FilterError):
+        return _CONDITION.sub(lambda name: _OUR_NAMES[name[0]], str(failure))
     return for_people(failure) if isinstance(failure, RequestError) else str(explained(failure))
 
 

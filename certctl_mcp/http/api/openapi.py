@@ -24,6 +24,14 @@ _CHANGING = {
 _SENDING = {"422": "The channel is not configured, or the Idempotency-Key was used with different contents."}
 _LISTING = {"422": "The cursor is invalid, or was given together with a page."}
 
+_RETRYING = {"422": "This process does not deliver."}
+_BULK = {
+    "409": "The confirmation is not valid for exactly this, or has been used.",
+    "422": "The filter can't be used, the action does not apply to what it selects, or an id is ambiguous.",
+}
+_DIAGNOSING = {"422": "A moment can't be read, or no notification has such a channel or type."}
+_REPORTING = {"422": "A moment can't be read, or the period is empty or too long."}
+_TESTING = {"422": "There is no such channel, or mail to this recipient is not allowed."}
 _PAUSING = {"422": "There is no such channel, or the end of the pause is past or too far ahead."}
 
 _OPEN = frozenset({"/health", "/ready", "/api/v1/auth/info", "/api/v1/version"})
@@ -76,7 +84,16 @@ def _complete(path: str, method: str, operation: Document, *, with_keys: bool) -
     described |= _CHANGING if method == "post" else {}
     if path.endswith("/notifications"):
         described |= _SENDING if method == "post" else _LISTING
-    described |= _PAUSING if "{name}" in path else {}
+    if path.endswith(("/notifications/requeue", "/notifications/read", "/notifications/purge")):
+        described |= _BULK
+    if path.endswith("/retry-due"):
+        described |= _RETRYING
+    if path.endswith("/diagnosis"):
+        described |= _DIAGNOSING
+    if path.endswith("/deliveries"):
+        described |= _REPORTING
+    if "{name}" in path:
+        described |= _TESTING if path.endswith("/test") else _PAUSING
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     for status, description in described.items():
         responses.setdefault(status, {"description": description}).setdefault("content", {}).update(content)

@@ -1,7 +1,16 @@
 """Parameters of requests, beyond what FastAPI reads by itself."""
 
 import re
+from typing import Annotated, Literal
 from urllib.parse import unquote
+
+from pydantic import StringConstraints
+
+Empty = Literal[""]
+"""A query parameter without a value counts as absent."""
+
+Moment = Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=r"^[^\x00]*$")]
+"""ISO 8601 (UTC where no offset is given), or an age such as 7d."""
 
 _WHOLE = re.compile(r"\+?[0-9]{1,18}", re.ASCII)
 

@@ -2,7 +2,7 @@
 
 import re
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated
 from urllib.parse import quote
 
 import anyio
@@ -17,6 +17,7 @@ from certctl_mcp.http.api.dependencies import (
     State,
     may_read,
     may_requeue,
+    may_retry,
     may_send,
     may_settle,
 )
@@ -29,10 +30,11 @@ from certctl_mcp.http.api.documents import (
     NotificationDocument,
     NotificationList,
     Requeued,
+    Retried,
     notification_detail,
     notification_document,
 )
-from certctl_mcp.http.api.parameters import decoded, whole_number
+from certctl_mcp.http.api.parameters import Empty, decoded, whole_number
 from certctl_mcp.http.conditional import Document, document_of, json_response
 from certctl_mcp.runtime.application import Application
 from storage.models import OUR_STATUSES, TRACEPARENT, NewNotification, NotificationFilter
@@ -51,9 +53,6 @@ LONG_TEXT = 20_000
 """Characters from which redacting a message would hold up the event loop."""
 
 router = APIRouter(prefix=PREFIX)
-
-Empty = Literal[""]
-"""A query parameter without a value counts as absent."""
 
 _TRACEPARENT = re.compile(TRACEPARENT)
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -206,6 +205,16 @@ async def mark_notification_read(notification_id: Id, opened: Opened, actor: Act
     """Mark a notification as read. An undelivered one will not be delivered."""
     await opened.notifications.mark_as_read(decoded(notification_id), actor=actor)
     return json_response(MarkedAsRead())
+
+
+@router.post("/notifications/retry-due", response_model=Retried, dependencies=[may_retry])
+async def retry_due_notifications(opened: Opened) -> Response:
+    """Attempt everything that is due now and wait for the outcomes, at most 45 seconds.
+
+    Rarely needed: what is due is attempted by itself.
+    """
+    report = await opened.notifications.retry_failed_notifications()
+    return json_response(Retried(**report.model_dump()))
 
 
 def _unquoted(key: str | None) -> str | None:

@@ -5,8 +5,6 @@ call with that confirmation changes anything.
 """
 
 from collections.abc import Set
-from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 from mcp.server.elicitation import ElicitationResult
@@ -25,16 +23,10 @@ from certctl_mcp.mcp_server.tools.bulk_results import (
 )
 from certctl_mcp.mcp_server.tools.elicitation import Consent, Reply, ask, question, reply_in
 from certctl_mcp.mcp_server.tools.results import ToolContext, answer
-from certctl_mcp.runtime.confirmations import (
-    Confirmation,
-    ConfirmationError,
-    Purpose,
-    moment_of_preview,
-    read_token,
-)
+from certctl_mcp.runtime.bulk_plan import Plan, bulk_plan, confirmation_of
+from certctl_mcp.runtime.confirmations import Purpose
 from certctl_mcp.runtime.lifespan import Opening
 from certctl_mcp.services.bulk import Preview
-from certctl_mcp.services.bulk_rules import completed
 from certctl_mcp.services.explanations import explained
 from certctl_mcp.services.filters import SelectionArguments
 from certctl_mcp.services.outlook import after_bulk_requeue
@@ -42,20 +34,6 @@ from storage.models import AuditAction, BulkReport
 
 if TYPE_CHECKING:
     from certctl_mcp.services.notifications import NotificationService
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a call is about."""
-
-    preview: Preview
-    moment: datetime
-    confirmation: Confirmation | None = None
-    """The caller's, if it is valid for exactly this."""
-    replaces_question: bool = False
-    """The confirmation was issued because the user could not be asked, so no question is asked now either."""
-    problem: str | None = None
-    """Why the caller's confirmation is not valid."""
 
 
 Token = Annotated[str | None, Field(description="From the preview, with otherwise the same arguments.")]
@@ -159,30 +137,7 @@ async def _consent(ctx: ToolContext, plan: Plan) -> Elicit[Consent] | Reply:
 
 
 async def _plan(ctx: ToolContext, action: AuditAction, given: SelectionArguments, token: str | None) -> Plan:
-    opening = ctx.request_context.lifespan_context
-    now = opening.clock()
-    service = (await opening.application()).notifications
-    bulk = service.bulk
-    given = replace(given, ids=await service.ids.complete_all(given.ids))
-
-    async def previewed_at(moment: datetime) -> Preview:
-        return await bulk.preview(action, completed(action, given.filter(moment), moment))
-
-    problem: str | None = None
-    if token is not None:
-        try:
-            confirmation = read_token(token, now)
-            preview = await previewed_at(confirmation.moment)
-            purpose = opening.confirmations.verify(confirmation, _subject(preview), caller=actor_of(ctx))
-        except ConfirmationError as refused:
-            problem = f"{refused}."
-        else:
-            if preview.count == confirmation.count:
-                unreachable = purpose is Purpose.REPLACES_QUESTION
-                return Plan(preview, confirmation.moment, confirmation, replaces_question=unreachable)
-            problem = f"{preview.count} would change now, not the {confirmation.count} of the preview."
-    moment = moment_of_preview(now)
-    return Plan(await previewed_at(moment), moment, problem=problem)
+    return await bulk_plan(ctx.request_context.lifespan_context, action, given, token, caller=actor_of(ctx))
 
 
 async def _outcome(ctx: ToolContext, plan: Plan, consent: ElicitationResult[Consent]) -> Outcome:
@@ -265,15 +220,10 @@ def _to_be_confirmed(
         f"{problem}{before}{asked}Nothing was changed yet. {remarks(preview, configured)}Show the user; if "
         "they agree, call again with the same arguments and this confirmation, within 10 minutes.",
     )
-    outcome["confirmation"] = opening.confirmations.token(
-        _subject(preview),
-        preview.count,
-        plan.moment,
+    outcome["confirmation"] = confirmation_of(
+        opening,
+        plan,
         caller=caller,
         purpose=Purpose.REPLACES_QUESTION if unreachable else Purpose.PREVIEW,
     )
     return outcome
-
-
-def _subject(preview: Preview) -> str:
-    return f"{preview.action.value} {preview.wanted.model_dump_json()}"

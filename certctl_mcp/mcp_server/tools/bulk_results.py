@@ -3,10 +3,11 @@
 from collections.abc import Set
 from typing import Annotated, NotRequired
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import TypedDict
 
-from certctl_mcp.mcp_server.tools.elicitation import MAX_CHANNELS, acceptance_span, undeliverable_count
+from certctl_mcp.mcp_server.tools.elicitation import MAX_CHANNELS, acceptance_span
 from certctl_mcp.mcp_server.tools.rows import UntrustedChannel, iso
 from certctl_mcp.services.bulk import Interrupted, Preview
 from certctl_mcp.text.untrusted import clean_name, encode_id
@@ -35,11 +36,11 @@ class Outcome(TypedDict):
     next: str
     would_change: NotRequired[int]
     # Three tools return this. Fields that explain themselves are not worth their tokens in three schemas.
-    by_status: NotRequired[Annotated[dict[NotificationStatus, int], WithJsonSchema({"type": "object"})]]
-    by_channel: NotRequired[Annotated[list[ChannelShare], WithJsonSchema({"type": "array"})]]
-    sample_ids: NotRequired[Annotated[list[str], WithJsonSchema({"type": "array"})]]
-    left_out: NotRequired[Annotated[LeftOut, WithJsonSchema({"type": "object"})]]
-    selection: NotRequired[Annotated[dict[str, object], WithJsonSchema({"type": "object"})]]
+    by_status: NotRequired[SkipJsonSchema[dict[NotificationStatus, int]]]
+    by_channel: NotRequired[SkipJsonSchema[list[ChannelShare]]]
+    sample_ids: NotRequired[SkipJsonSchema[list[str]]]
+    left_out: NotRequired[SkipJsonSchema[LeftOut]]
+    selection: NotRequired[SkipJsonSchema[dict[str, object]]]
     confirmation: NotRequired[str]
 
 
@@ -97,7 +98,7 @@ def remarks(preview: Preview, configured: Set[str]) -> str:
     text = f"They were accepted {span}. " if (span := acceptance_span(preview)) else ""
     if others := preview.by_channel.most_common()[MAX_CHANNELS:]:
         text += f"{sum(count for _, count in others)} are on {len(others)} channels not listed here. "
-    if undeliverable := undeliverable_count(preview, configured):
+    if undeliverable := preview.undeliverable(configured):
         text += f"{undeliverable} are on channels that are not configured: requeued, they are not delivered. "
     return text
 

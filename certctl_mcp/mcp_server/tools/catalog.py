@@ -6,6 +6,7 @@ from functools import cache
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult, ToolAnnotations
 
+from certctl_mcp.mcp_server.tools.audit import audit_log
 from certctl_mcp.mcp_server.tools.bulk import (
     mark_notifications_read,
     purge_notifications,
@@ -52,6 +53,7 @@ _TOOLS: dict[_Function, tuple[str, ToolAnnotations]] = {
     dashboard_summary: ("Dashboard summary", _READS),
     list_channels: ("List channels", _READS_OTHERS_TEXT),
     check_setup: ("Check the setup", _READS_OTHERS_TEXT),
+    audit_log: ("Look up who did what", _READS_OTHERS_TEXT),
     send_notification: ("Send a notification", _DELIVERS),
     send_test_notification: ("Test a channel", _DELIVERS),
     requeue_notification: ("Requeue a notification", _DELIVERS),

@@ -135,14 +135,7 @@ def question(preview: Preview, configured: Set[str]) -> str:
         over.append(f"{others:,} over {len(channels) - MAX_CHANNELS} other channels")
     accepted = f", accepted {span}" if (span := acceptance_span(preview)) else ""
     text = f"{verb} {preview.count:,} {noun} ({statuses}){accepted}? {', '.join(over)}. {consequence}"
-    return f"{text} {UNDELIVERABLE}" if undeliverable_count(preview, configured) else text
-
-
-def undeliverable_count(preview: Preview, configured: Set[str]) -> int:
-    """How many would be requeued on channels that are not configured."""
-    if preview.action is not AuditAction.REQUEUE:
-        return 0
-    return sum(count for channel, count in preview.by_channel.items() if channel not in configured)
+    return f"{text} {UNDELIVERABLE}" if preview.undeliverable(configured) else text
 
 
 def acceptance_span(preview: Preview) -> str:

@@ -5,26 +5,24 @@ from contextlib import contextmanager
 from typing import Annotated, NotRequired
 
 from mcp_types import CallToolResult
-from pydantic import Field, ValidationError, WithJsonSchema
+from pydantic import Field, ValidationError
 from typing_extensions import TypedDict
 
 from certctl_mcp.mcp_server.caller import actor_of
 from certctl_mcp.mcp_server.tools.arguments import ArgumentError, NotificationId
 from certctl_mcp.mcp_server.tools.details import FULL_TEXT, UntrustedError
 from certctl_mcp.mcp_server.tools.results import ToolContext, answer
+from certctl_mcp.mcp_server.tools.rows import StatusName
 from certctl_mcp.services.outlook import after_requeue
 from certctl_mcp.text.untrusted import clean_excerpt, encode_id
 from storage.models import NewNotification, NotificationStatus, SweepReport
-
-NamedStatus = Annotated[NotificationStatus, WithJsonSchema({"type": "string"})]
-"""A filter's schema names the values."""
 
 
 class Accepted(TypedDict):
     """An alert that is durable from here on."""
 
     id: str
-    status: NamedStatus
+    status: StatusName
     created: Annotated[bool, Field(description="False: the idempotency key was accepted before, nothing new")]
 
 
@@ -32,7 +30,7 @@ class Changed(TypedDict):
     """A notification's new state."""
 
     id: str
-    status: NamedStatus
+    status: StatusName
     next: Annotated[str, Field(description="What comes next")]
 
 

@@ -40,10 +40,13 @@ Serve = Callable[..., Awaitable[Served]]
 
 @pytest.fixture
 async def serve(database: Database, database_url: str, clock: SettableClock) -> AsyncIterator[Serve]:
-    """Starts a server with the channels Webhook and Slack; what is given are variables of the environment."""
+    """Starts a server with the channels Webhook and Slack; what is given are variables of the environment.
+
+    Slack refuses everything for the reason `refused_by_slack`, if there is one.
+    """
     started: list[Held[HttpServer]] = []
 
-    async def start(**environ: str) -> Served:
+    async def start(refused_by_slack: str | None = None, **environ: str) -> Served:
         given = {
             "CERTCTL_DATABASE_URL": database_url,
             "CERTCTL_WEBHOOK_URL": "http://127.0.0.1:9/",
@@ -52,7 +55,8 @@ async def serve(database: Database, database_url: str, clock: SettableClock) -> 
             "CERTCTL_MCP_TOOLS": "triage,send,requeue,settle,channels,purge",
         }
         settings = load_settings(None, given | environ)
-        open_application = opener(database, clock, {"Webhook": Destination(), "Slack": Destination()})
+        channels = {"Webhook": Destination(), "Slack": Destination(refused_by_slack)}
+        open_application = opener(database, clock, channels)
         held = Held(http_server(settings, open_application=open_application, clock=clock))
         started.append(held)
         return Served(await held.enter())

@@ -133,6 +133,10 @@ READS: dict[str, tuple[Operation, set[str]]] = {
         lambda queue: queue.repository.audit("notif-00000009", limit=10),
         {"audit_notification"},
     ),
+    "what was done to it": (
+        lambda queue: queue.repository.audit_log("notif-00000009", limit=10),
+        {"audit_notification"},
+    ),
     "next due": (next_due, DUE),
     "channels' records": (
         lambda queue: queue.repository.channel_records(timedelta(days=1)),

@@ -100,6 +100,13 @@ async def test_names_in_use_are_found_by_index_search(
     assert all(scan.bounded for scan in found)
 
 
+async def test_the_audit_log_is_read_in_its_order_and_no_further_than_its_end(
+    queue: Queue, database_url: str
+) -> None:
+    (found,) = await scanned(queue, database_url, lambda queue: queue.repository.audit_log(limit=50))
+    assert (found.index, found.bounded) == ("primary key", True)
+
+
 async def test_the_search_for_similar_ids_is_bounded(queue: Queue, database_url: str) -> None:
     found = await scanned(queue, database_url, lambda queue: queue.repository.similar_ids("notif-0043x111"))
     assert {scan.index for scan in found} == {"events_newest", "primary key"}

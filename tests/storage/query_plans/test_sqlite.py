@@ -102,6 +102,15 @@ async def test_attempts_are_counted_from_a_covering_index_and_first_attempts_fou
     assert earlier.detail.startswith("SEARCH earlier USING PRIMARY KEY")
 
 
+async def test_the_audit_log_is_read_in_its_order_and_no_further_than_its_end(
+    queue: Queue, database_path: Path
+) -> None:
+    with recorded() as statements:
+        await queue.repository.audit_log(limit=50)
+    assert [step.detail for step in plan(database_path, statements)] == ["SCAN notification_audit"]
+    assert instructions(database_path, statements[0]) < 20
+
+
 async def test_counts_read_only_indexes(queue: Queue, database_path: Path) -> None:
     read = await steps(queue, database_path, lambda queue: queue.repository.queue_counts())
     assert all("COVERING INDEX" in step.detail for step in read if step.reads_a_table)

@@ -81,7 +81,7 @@ def test_report_counts_attempts_by_channel(command_line: CommandLine) -> None:
     ("arguments", "wrong"),
     [
         (["report", "--since", "last week"], "for --since: 'last week' is not a point in time"),
-        (["report", "--since", "1h", "--until", "2h"], "for --since: must be before --until"),
+        (["report", "--since", "1h", "--until", "2h"], "for --since: must be before the end"),
         (["report", "--since", "2020-01-01"], "for --since: must be at most 366d before the end"),
         (["diagnose", "--status", "dead"], "for --status: is not for diagnose"),
     ],

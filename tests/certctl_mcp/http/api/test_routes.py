@@ -133,6 +133,17 @@ async def test_requeue_and_read_answer_in_certctl_s_words(served: Served, queue:
         assert (await queue.repository.get(dead.id)).status == NotificationStatus.READ
 
 
+async def test_what_is_due_is_retried_at_once(served: Served, queue: Queue) -> None:
+    waiting, due = await queue.failed(), await queue.pending()
+    async with served.client(READER) as client:
+        assert (await client.post(f"{LIST}/retry-due")).status_code == 403
+    async with served.client(OPERATOR) as client:
+        retried = await client.post(f"{LIST}/retry-due")
+    assert retried.json() == {"sent": 1, "failed": 0, "dead": 0, "still_under_way": 0}
+    assert (await queue.repository.get(due.id)).status == NotificationStatus.SENT
+    assert (await queue.repository.get(waiting.id)).status == NotificationStatus.FAILED
+
+
 async def test_who_did_what_is_told(served: Served) -> None:
     async with served.client(ADMIN) as ada, served.client(OPERATOR) as otto:
         address = (await otto.post(LIST, json=NEW)).headers["Location"]

@@ -16,6 +16,7 @@ READING = {
     "dashboard_summary",
     "list_channels",
     "check_setup",
+    "audit_log",
 }
 DELIVERING = {
     "send_notification",

@@ -71,6 +71,7 @@ TOOLS: dict[str, Callable[[Planted], Iterable[Arguments]]] = {
     ],
     "list_channels": lambda _: [{}],
     "check_setup": once,
+    "audit_log": lambda _: [{}],
     "resume_channel": lambda _: [{"channel": "Webhook"}],
     "send_notification": lambda planted: [
         {"type": planted.text[:255], "channel": "Webhook", "message": planted.text, "idempotency_key": "key"}
@@ -225,6 +226,17 @@ async def test_in_the_newest_error_of_a_channel(
             plant_newest_failure(database_path, planted, "Webhook", clock())
             await heard.client.call_tool("list_channels", {})
     assert assert_powerless(heard.frames) >= len(all_planted)
+
+
+async def test_in_the_reason_for_a_pause_as_the_audit_log_tells_it(
+    meet: Meet, all_planted: list[Planted]
+) -> None:
+    async with meet(LEGACY) as heard:
+        for planted in all_planted:
+            for pause in TOOLS["pause_channel"](planted):
+                await attempt(heard.client.call_tool("pause_channel", pause))
+            await heard.client.call_tool("audit_log", {"limit": 1})
+    assert assert_powerless(heard.frames) >= len(HOSTILE)
 
 
 async def test_in_a_status_of_another_program(meet: Meet, database_path: Path) -> None:
