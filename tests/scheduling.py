@@ -25,7 +25,7 @@ LONGEST = (
 def worker_count() -> int:
     """The number of workers for `-n auto`. While some wait for processes or browsers, others can run."""
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return processors + (processors + 1) // 2
+    return 2 * processors
 
 
 def disable_reordering(config: pytest.Config) -> None:

@@ -4,13 +4,12 @@ import json
 import os
 import re
 import shlex
-import socket
 import subprocess
 import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 import yaml
@@ -134,11 +133,10 @@ def on_port(words: list[str], port: int) -> list[str]:
     return [re.sub(r"\b(8080|9464)\b", str(port), word) for word in words]
 
 
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
+def served_port(log: IO[bytes]) -> int:
+    """The port that the log names, once it is served."""
+    found = next(match for line in log if (match := re.search(rb"http://[^ ]*:(\d+)", line)))
+    return int(found[1])
 
 
 def is_healthy(check: list[str]) -> bool:
@@ -156,20 +154,18 @@ def environment(tmp_path: Path) -> dict[str, str]:
 @pytest.mark.parametrize("service", PROGRAMS)
 def test_a_program_is_healthy_while_it_runs(service: str, environment: dict[str, str]) -> None:
     described = COMPOSE["services"][service]
-    port = free_port()
     if service == "server":
-        command = [*instruction("CMD").command, "--port", str(port)]
+        command = [*instruction("CMD").command, "--port", "0"]
         check = instruction("HEALTHCHECK").command
         environment |= {"CERTCTL_API_KEYS_NAMED": described["environment"]["CERTCTL_API_KEYS_NAMED"]}
     else:
-        command = on_port(described["command"], port)
+        command = on_port(described["command"], 0)
         check = described["healthcheck"]["test"][1:]
-    check = on_port(check, port)
     assert instruction("ENTRYPOINT").command == ["certctl-mcp"]
     process = Program("certctl_mcp", *command, environment=environment, stderr=subprocess.PIPE)
     try:
         assert process.stderr
-        assert any(f":{port}".encode() in line for line in process.stderr)
+        check = on_port(check, served_port(process.stderr))
         assert is_healthy(check)
         process.terminate()
         process.stderr.read()

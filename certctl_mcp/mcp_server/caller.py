@@ -21,6 +21,7 @@ def actor_of(ctx: Context[Opening]) -> str:
     """The caller's name for the audit log."""
     request = ctx.request_context.request
     if request is not None:
-        return str(request.scope[HTTP_ACTOR])
+        # A front of another program may authenticate nobody.
+        return str(request.scope.get(HTTP_ACTOR, "http"))
     client = ctx.session.client_params.client_info if ctx.session.client_params else None
     return actor_name("stdio", f"{client.name} {client.version}" if client else "")
