@@ -11,11 +11,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 LONGEST = (
-    "tests/clients/",
+    # Installs what the other files there need too: they would only wait for it.
+    "tests/clients/test_triage.py",
     "tests/test_benchmarks.py",
     "tests/certctl/",
     "tests/e2e/",
     "tests/reliability/",
+    "tests/clients/",
     "tests/ui/",
     "tests/certctl_mcp/mcp_server/tools/test_hostile_text.py",
     "tests/storage/",
