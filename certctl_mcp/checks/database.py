@@ -8,8 +8,8 @@ import anyio.to_thread
 from certctl_mcp.checks.results import CheckResult, fail, ok, warn
 from certctl_mcp.config.durations import format_duration
 from certctl_mcp.config.settings import Settings
-from certctl_mcp.config.sources import Source, source_of
 from certctl_mcp.notifiers.os_errors import os_reason
+from certctl_mcp.runtime.existing_queue import database_source
 from storage.clock import utc_now
 from storage.errors import StorageError
 from storage.maintenance.database_state import DatabaseState, FileState, database_state, file_state
@@ -33,15 +33,17 @@ async def check_database(settings: Settings) -> tuple[CheckResult, ...]:
             return (_not_there(settings, file), *_room(file))
         state = await database_state(url)
     except StorageError as error:
-        return (fail(NAME, f"{error} ({_named_by(settings)})", _HELP),)
+        return (fail(NAME, f"{error} ({database_source(settings)})", _HELP),)
     except OSError as error:
-        return (fail(NAME, f"it can't be looked at: {os_reason(error)} ({_named_by(settings)})", _HELP),)
+        return (
+            fail(NAME, f"it can't be looked at: {os_reason(error)} ({database_source(settings)})", _HELP),
+        )
     found = [_place(settings, state), _schema(settings, state)]
     return (*found, *(_room(state.file) if state.file else ()), *_clock(state))
 
 
 def _not_there(settings: Settings, file: FileState) -> CheckResult:
-    found = f"there is none yet at {file.path} ({_named_by(settings)})"
+    found = f"there is none yet at {file.path} ({database_source(settings)})"
     if not file.writable:
         return fail(NAME, f"{found}, and this user may not create it", "create its directory for this user")
     return warn(NAME, found, "the first server or worker creates it; if it should be there, correct the path")
@@ -50,9 +52,9 @@ def _not_there(settings: Settings, file: FileState) -> CheckResult:
 def _place(settings: Settings, state: DatabaseState) -> CheckResult:
     file = state.file
     if file is None:
-        return ok(NAME, f"{state.location} ({_named_by(settings)})")
+        return ok(NAME, f"{state.location} ({database_source(settings)})")
     owner = "" if file.owner is None else f", owner {file.owner}"
-    found = f"{file.path}, {_size(file.size)}{owner}, mode {file.mode:03o} ({_named_by(settings)})"
+    found = f"{file.path}, {_size(file.size)}{owner}, mode {file.mode:03o} ({database_source(settings)})"
     if not file.writable:
         return fail(
             NAME,
@@ -112,16 +114,6 @@ def _clock(state: DatabaseState) -> Iterator[CheckResult]:
             )
         else:
             yield ok(name, "not behind the newest write to the database")
-
-
-def _named_by(settings: Settings) -> str:
-    match source_of(("database_url",), settings.origin):
-        case Source.DEFAULT:
-            return "the default; CERTCTL_DATABASE_URL names another"
-        case Source.SETTINGS_FILE:
-            return f"from {settings.origin.path}"
-        case _:
-            return "from CERTCTL_DATABASE_URL"
 
 
 def _size(count: int) -> str:

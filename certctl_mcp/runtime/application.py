@@ -139,7 +139,7 @@ async def open_application(
     # What is wrong with a channel is said before a database is created.
     channels = notifiers or _registry(settings, policies)
     if settings.read_only:
-        await require_queue(settings, os.environ)
+        await require_queue(settings)
     async with (
         Database.open(url, migrate=_migrate(settings)) as database,
         tracing(os.environ) as traced,

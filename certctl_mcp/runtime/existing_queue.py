@@ -3,8 +3,6 @@
 A mistyped database would otherwise be an empty queue, and its dead letters nobody's.
 """
 
-from collections.abc import Mapping
-
 from certctl_mcp.config.secret_files import OF_VARIABLE
 from certctl_mcp.config.settings import Settings
 from storage.errors import MissingQueueError
@@ -13,18 +11,19 @@ from storage.maintenance.queue_state import queue_state
 _URL = "CERTCTL_DATABASE_URL"
 
 
-async def require_queue(settings: Settings, environ: Mapping[str, str]) -> None:
+async def require_queue(settings: Settings) -> None:
     """Raises: MissingQueueError; StorageError: the database can't be read."""
     found = await queue_state(settings.database_url.get_secret_value())
     if not found.has_queue:
         raise MissingQueueError(
-            f"no queue at {found.location} ({_source(settings, environ)}); nothing was created"
+            f"no queue at {found.location} ({database_source(settings)}); nothing was created"
         )
 
 
-def _source(settings: Settings, environ: Mapping[str, str]) -> str:
+def database_source(settings: Settings) -> str:
+    """Where the settings name the database, for a person who has to correct it."""
     for variable in (_URL, _URL + OF_VARIABLE):
-        if environ.get(variable, "").strip():
+        if settings.origin.environ.get(variable, "").strip():
             return f"from {variable}"
     if "database_url" in settings.model_fields_set:
         return "from the settings file"

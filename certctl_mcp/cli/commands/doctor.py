@@ -90,7 +90,7 @@ def _opener(settings: "Settings") -> "OpenApplication":
     @asynccontextmanager
     async def opened() -> "AsyncIterator[Application | None]":
         try:
-            await require_queue(settings, os.environ)
+            await require_queue(settings)
         except MissingQueueError:
             yield None
             return

@@ -66,7 +66,7 @@ async def _run(
 ) -> Result:
     if access is not Access.CREATE:
         try:
-            await require_queue(settings, os.environ)
+            await require_queue(settings)
         except MissingQueueError as missing:
             raise NoQueueError(ExitCode.DATABASE, str(missing)) from missing
     async with open_application(settings) as application:

@@ -1,7 +1,5 @@
 """A test message over a channel, with an entry in the audit log where there is a queue."""
 
-import os
-
 from certctl_mcp.cli.commands.running import operator, without_queue
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.delivery.channel_probe import TYPE, TrialResult
@@ -20,7 +18,7 @@ async def send_trial(settings: Settings, channel: str, recipient: str, *, type: 
     """
     settings = settings.model_copy(update={"database_migrate": False})
     try:
-        await require_queue(settings, os.environ)
+        await require_queue(settings)
     except MissingQueueError:
         async with without_queue(settings) as elsewhere, open_application(elsewhere) as application:
             return await application.notifications.send_test(channel, recipient, type=type)
