@@ -23,7 +23,7 @@ _TEXT = Text()
 
 def encoded(rows: Iterable[Mapping[str, Value] | str | int]) -> str:
     """The value of a `Batch`'s parameter."""
-    stored = [row if isinstance(row, str | int) else _stored(row) for row in rows]
+    stored = [row if isinstance(row, str | int) else as_stored(row) for row in rows]
     try:
         return to_json(stored).decode()
     except PydanticSerializationError:
@@ -57,5 +57,6 @@ class Batch:
         return [self.field(column.name, column.type).label(column.name) for column in columns]
 
 
-def _stored(row: Mapping[str, Value]) -> dict[str, Value]:
+def as_stored(row: Mapping[str, Value]) -> dict[str, Value]:
+    """The values as SQLite stores them."""
     return {name: sortable(value) if isinstance(value, datetime) else value for name, value in row.items()}

@@ -5,7 +5,6 @@ batch.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -13,8 +12,7 @@ from sqlalchemy import ClauseElement, Connection, Row
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from storage.sql.json_rows import Value
-from storage.sql.types import sortable
+from storage.sql.json_rows import Value, as_stored
 
 
 class Prepared:
@@ -26,8 +24,7 @@ class Prepared:
     def execute(self, connection: Connection, **parameters: Value) -> Sequence[Row[Any]]:
         """Raises: DBAPIError: as any execution on the connection."""
         text, fixed = self._compiled
-        given = {n: sortable(v) if isinstance(v, datetime) else v for n, v in parameters.items()}
-        result = connection.exec_driver_sql(text, {**fixed, **given})
+        result = connection.exec_driver_sql(text, {**fixed, **as_stored(parameters)})
         return result.all() if result.returns_rows else ()
 
     @cached_property
