@@ -76,10 +76,7 @@ else:
         Raises: OSError: the file can't be looked at.
         """
         uid = path.stat().st_uid
-        try:
-            return pwd.getpwuid(uid).pw_name
-        except KeyError:
-            return str(uid)
+        return _user_name(uid) or str(uid)
 
     def is_owned_by_another(path: Path) -> bool:
         """Whether another user than this process's owns the file. Raises: OSError."""
@@ -95,14 +92,15 @@ else:
                 owner = os.stat(place).st_uid
             except OSError:
                 continue
-            if owner == os.geteuid():
-                return None
-            try:
-                return pwd.getpwuid(owner).pw_name
-            except KeyError:
-                # As sudo takes a user without a name.
-                return f"#{owner}"
+            # As sudo takes a user without a name.
+            return None if owner == os.geteuid() else _user_name(owner) or f"#{owner}"
         return None
+
+    def _user_name(uid: int) -> str | None:
+        try:
+            return pwd.getpwuid(uid).pw_name
+        except KeyError:
+            return None
 
     def sync_directory(directory: Path) -> None:
         """Make the names of the files in this directory durable."""

@@ -35,11 +35,14 @@ async def check_database(settings: Settings) -> tuple[CheckResult, ...]:
     except StorageError as error:
         return (fail(NAME, f"{error} ({database_source(settings)})", _HELP),)
     except OSError as error:
-        return (
-            fail(NAME, f"it can't be looked at: {os_reason(error)} ({database_source(settings)})", _HELP),
-        )
-    found = [_place(settings, state), _schema(settings, state)]
-    return (*found, *(_room(state.file) if state.file else ()), *_clock(state))
+        found = f"it can't be looked at: {os_reason(error)} ({database_source(settings)})"
+        return (fail(NAME, found, _HELP),)
+    return (
+        _place(settings, state),
+        _schema(settings, state),
+        *(_room(state.file) if state.file else ()),
+        *_clock(state),
+    )
 
 
 def _not_there(settings: Settings, file: FileState) -> CheckResult:
