@@ -13,6 +13,7 @@ from certctl_mcp.config.durations import format_duration
 from certctl_mcp.config.environment import VARIABLES
 from certctl_mcp.config.errors import Key, Origin
 from certctl_mcp.config.reference import Entry, channel_entries, entries, plain
+from certctl_mcp.config.secret_files import OF_KEY, OF_VARIABLE
 from certctl_mcp.config.settings import KINDS, Settings
 
 MASKED = "********"
@@ -56,8 +57,8 @@ def source_of(key: Key, origin: Origin) -> Source:
     variable = variable_of(key)
     if variable is not None and origin.environ.get(variable, "").strip():
         return Source.ENVIRONMENT
-    of_file = (*key[:-1], f"{key[-1]}_file")
-    if variable is not None and origin.environ.get(f"{variable}_FILE", "").strip():
+    of_file = (*key[:-1], f"{key[-1]}{OF_KEY}")
+    if variable is not None and origin.environ.get(variable + OF_VARIABLE, "").strip():
         return Source.FILE
     if _holds(origin.file, of_file):
         return Source.FILE

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from certctl_mcp.config.settings import Settings
 
 PATIENCE = timedelta(hours=24)
-"""If a notification is told to wait for longer than this, each further wait uses up an attempt."""
+"""Once its receiver has put a notification off for longer than this, each further wait uses up an attempt."""
 
 
 @dataclass(frozen=True, slots=True)

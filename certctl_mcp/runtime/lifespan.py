@@ -119,7 +119,7 @@ class Opening:
         self.end_endless()
 
     def end_endless(self) -> None:
-        """End what runs without end, such as subscriptions; clients begin anew."""
+        """End long-lived streams, such as subscriptions; clients reconnect."""
         for end in list(self._endless):
             end()
 

@@ -111,7 +111,7 @@ export class Causes {
   #buttons(group, key, stuck) {
     const { channel } = group.untrusted;
     const status = [group.dead && "dead", group.undelivered && "sent", !stuck && "failed"].filter(Boolean);
-    // A filter can't tell one cause of a channel from another: where there are several, it takes them all.
+    // Settling goes by the channel and the status, so where a channel has several causes, it takes them all.
     const dead = this.#found.groups.filter((other) => other.untrusted.channel === channel).reduce((sum, other) => sum + other.dead, 0);
     const which = (verb, number, own) => `${verb} ${number === own ? grouped(number) : `all ${grouped(number)} of ${channel}`}…`;
     const requeued = group.requeues ?? (stuck || group.failing);

@@ -129,7 +129,7 @@ Outcome = BulkPreview | BulkResult
 
 @router.post("/requeue", response_model=Outcome, dependencies=[may_requeue_many])
 async def requeue_notifications(selection: Selection, opened: Opened, state: State, actor: Actor) -> Response:
-    """Retry many dead, failed or undelivered notifications from scratch.
+    """Put many dead, failed or undelivered notifications back in the queue, with no failures counted.
 
     Without a status, those that are dead; with ids, in any status that allows it. The status sent stands for
     undelivered ones.

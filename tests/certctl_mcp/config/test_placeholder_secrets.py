@@ -1,4 +1,4 @@
-"""A secret that was copied from an example is told from a real one, and pointed out."""
+"""Secrets copied from an example are recognized and reported; real ones are not."""
 
 import secrets
 from pathlib import Path
