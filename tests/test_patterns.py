@@ -41,13 +41,13 @@ CATEGORIES = {
 }
 BUILT_IN_FUNCTIONS = {
     "certctl_mcp/config/errors.py": "the names of this program's settings, joined",
-    "certctl_mcp/notifiers/http_refusals.py": "fills a table of the module, where its patterns are found",
+    "certctl_mcp/notifiers/http/refusals.py": "fills a table of the module, where its patterns are found",
 }
 ANCHORED = {
     "certctl_mcp.config.destination_types": ("_HEADER_NAME",),
     "certctl_mcp.config.durations": ("_PARTS", "_SECONDS"),
     "certctl_mcp.notifiers.recipients": ("_ADDRESS", "_NAMED"),
-    "certctl_mcp.notifiers.observed_connection": ("_STATUS_LINE",),
+    "certctl_mcp.notifiers.http.observed_connection": ("_STATUS_LINE",),
     "certctl_mcp.services.diagnosis.classifying": ("_SENTENCES",),
 }
 """Patterns that only `match` and `fullmatch` are called on. Others must also be linear when they search."""

@@ -20,12 +20,12 @@ from certctl_mcp.checks.results import CheckResult, fail, ok, warn
 from certctl_mcp.config.destinations import Channel, EmailDestination, NetworkDestination
 from certctl_mcp.notifiers.base import DeliveryFailedError, delivery_failed
 from certctl_mcp.notifiers.failure_kinds import FailureKind
-from certctl_mcp.notifiers.local_hostname import LocalHostname
-from certctl_mcp.notifiers.name_resolution import Resolver
-from certctl_mcp.notifiers.os_errors import os_reason
-from certctl_mcp.notifiers.smtp_failures import SessionError, session_failed
-from certctl_mcp.notifiers.tcp import ProxyError, connect
-from certctl_mcp.notifiers.tls import client_context
+from certctl_mcp.notifiers.network.name_resolution import Resolver
+from certctl_mcp.notifiers.network.os_errors import os_reason
+from certctl_mcp.notifiers.network.tcp import ProxyError, connect
+from certctl_mcp.notifiers.network.tls import client_context
+from certctl_mcp.notifiers.smtp.failures import SessionError, session_failed
+from certctl_mcp.notifiers.smtp.local_hostname import LocalHostname
 from certctl_mcp.text.untrusted import escape_hidden
 
 CONNECT_SECONDS = 4.0

@@ -8,7 +8,7 @@ import anyio.to_thread
 from certctl_mcp.checks.results import CheckResult, fail, ok, warn
 from certctl_mcp.config.durations import format_duration
 from certctl_mcp.config.settings import Settings
-from certctl_mcp.notifiers.os_errors import os_reason
+from certctl_mcp.notifiers.network.os_errors import os_reason
 from certctl_mcp.runtime.existing_queue import database_source
 from storage.clock import utc_now
 from storage.errors import StorageError

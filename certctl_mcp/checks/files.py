@@ -11,8 +11,8 @@ import anyio.to_thread
 from certctl_mcp.checks.results import CheckResult, fail, ok, warn
 from certctl_mcp.config.network import NetworkSettings
 from certctl_mcp.config.settings import Settings
-from certctl_mcp.notifiers.os_errors import os_reason
-from certctl_mcp.notifiers.tls import client_context
+from certctl_mcp.notifiers.network.os_errors import os_reason
+from certctl_mcp.notifiers.network.tls import client_context
 from storage.platform import owner_of
 
 

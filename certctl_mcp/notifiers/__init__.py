@@ -1,4 +1,4 @@
-"""One module per channel; shared: `base` (the protocol), `http` (requests) and `registry`."""
+"""One module per channel, the protocol (`base`) and the registry; in rooms: HTTP, SMTP and the network."""
 
 from certctl_mcp.notifiers.base import DeliveryFailedError, Notifier
 

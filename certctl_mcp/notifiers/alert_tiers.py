@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from certctl_mcp.config.incidents import Priority, Severity
 from certctl_mcp.notifiers.content import ContentWriter
-from certctl_mcp.notifiers.http import Endpoint
-from certctl_mcp.notifiers.http_notifier import HttpNotifier, Post
+from certctl_mcp.notifiers.http.endpoint import Endpoint
+from certctl_mcp.notifiers.http.notifier import HttpNotifier, Post
 from storage.alert_tiers import AlertTier, threshold_of
 from storage.models import Notification
 

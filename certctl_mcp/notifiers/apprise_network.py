@@ -20,8 +20,8 @@ from urllib3.exceptions import NameResolutionError
 
 from certctl_mcp.config.network import NetworkSettings
 from certctl_mcp.notifiers.failure_kinds import FailureKind
-from certctl_mcp.notifiers.os_errors import os_reason
-from certctl_mcp.notifiers.tls import client_context
+from certctl_mcp.notifiers.network.os_errors import os_reason
+from certctl_mcp.notifiers.network.tls import client_context
 
 _REFUSED_TUNNEL = re.compile(r"Tunnel connection failed: (?P<status>[0-9]{3})")
 

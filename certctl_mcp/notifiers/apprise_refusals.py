@@ -3,7 +3,7 @@
 import re
 
 from certctl_mcp.notifiers.failure_kinds import FailureKind
-from certctl_mcp.notifiers.http_refusals import http_failure_kind
+from certctl_mcp.notifiers.http.refusals import http_failure_kind
 
 _STATUS = re.compile(r"error=(?P<status>[1-5][0-9]{2})\b", re.ASCII)
 

@@ -13,19 +13,19 @@ from certctl_mcp.config.destinations import EmailDestination
 from certctl_mcp.notifiers.base import delivery_failed
 from certctl_mcp.notifiers.content import ContentWriter
 from certctl_mcp.notifiers.failure_kinds import FailureKind
-from certctl_mcp.notifiers.local_hostname import LocalHostname
-from certctl_mcp.notifiers.mail import compose
-from certctl_mcp.notifiers.name_resolution import Resolver
-from certctl_mcp.notifiers.partial_deliveries import PartialDeliveries
+from certctl_mcp.notifiers.network.name_resolution import Resolver
+from certctl_mcp.notifiers.network.tcp import ProxyError, connect
+from certctl_mcp.notifiers.network.tls import client_context
 from certctl_mcp.notifiers.recipients import (
     MalformedRecipientError,
     Recipients,
     parse_recipients,
     sender_address,
 )
-from certctl_mcp.notifiers.smtp_failures import Refusal, SessionError, recipients_refused, session_failed
-from certctl_mcp.notifiers.tcp import ProxyError, connect
-from certctl_mcp.notifiers.tls import client_context
+from certctl_mcp.notifiers.smtp.failures import Refusal, SessionError, recipients_refused, session_failed
+from certctl_mcp.notifiers.smtp.local_hostname import LocalHostname
+from certctl_mcp.notifiers.smtp.message import compose
+from certctl_mcp.notifiers.smtp.partial_deliveries import PartialDeliveries
 from certctl_mcp.text.redaction import redact
 from storage.clock import Clock, utc_now
 from storage.models import Notification

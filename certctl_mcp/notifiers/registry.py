@@ -35,8 +35,8 @@ from storage.models import Notification
 
 if TYPE_CHECKING:
     from certctl_mcp.notifiers.alert_tiers import PolicyTier
-    from certctl_mcp.notifiers.http_client import HttpClient
-    from certctl_mcp.notifiers.name_resolution import Resolver
+    from certctl_mcp.notifiers.http.client import HttpClient
+    from certctl_mcp.notifiers.network.name_resolution import Resolver
 
 _CONNECT_TIMEOUT = timedelta(seconds=10)
 _SEND_TIMEOUT = timedelta(seconds=30)
@@ -204,12 +204,12 @@ class NotifierRegistry:
 
     @cached_property
     def _resolver(self) -> "Resolver":
-        from certctl_mcp.notifiers.name_resolution import Resolver
+        from certctl_mcp.notifiers.network.name_resolution import Resolver
 
         return Resolver(self._connect_timeout.total_seconds())
 
     def _http_client(self) -> "HttpClient":
-        from certctl_mcp.notifiers.http_client import HttpClient
+        from certctl_mcp.notifiers.http.client import HttpClient
 
         if self._http is None:
             self._http = HttpClient(

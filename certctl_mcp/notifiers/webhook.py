@@ -9,12 +9,12 @@ from standardwebhooks import Webhook
 
 from certctl_mcp.config.destinations import WebhookDestination
 from certctl_mcp.notifiers.content import ContentWriter
-from certctl_mcp.notifiers.http import Endpoint, SuccessCheck
-from certctl_mcp.notifiers.http_client import HttpClient
-from certctl_mcp.notifiers.http_notifier import HttpNotifier, Post
+from certctl_mcp.notifiers.http.client import HttpClient
+from certctl_mcp.notifiers.http.endpoint import Endpoint, SuccessCheck
+from certctl_mcp.notifiers.http.json_body import encode
+from certctl_mcp.notifiers.http.notifier import HttpNotifier, Post
+from certctl_mcp.notifiers.http.success import configured_objection
 from certctl_mcp.notifiers.idempotency import idempotency_key
-from certctl_mcp.notifiers.json_body import encode
-from certctl_mcp.notifiers.success import configured_objection
 from storage.models import Notification
 
 _CERTCTL_TYPE = "notification"

@@ -16,8 +16,8 @@ import httpx2
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from certctl_mcp.notifiers.http import Endpoint
-from certctl_mcp.notifiers.http_client import HttpClient
+from certctl_mcp.notifiers.http.client import HttpClient
+from certctl_mcp.notifiers.http.endpoint import Endpoint
 
 BODY = b'{"a": 1}'
 POSTS = 2000

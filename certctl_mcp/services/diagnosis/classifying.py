@@ -10,8 +10,8 @@ from itertools import takewhile
 
 from certctl_mcp.notifiers.apprise_refusals import apprise_failure_kind
 from certctl_mcp.notifiers.failure_kinds import FailureKind
-from certctl_mcp.notifiers.http_refusals import http_failure_kind
-from certctl_mcp.notifiers.smtp_refusals import Step, smtp_failure_kind
+from certctl_mcp.notifiers.http.refusals import http_failure_kind
+from certctl_mcp.notifiers.smtp.refusals import Step, smtp_failure_kind
 from certctl_mcp.text.redaction import redact
 
 _SMTP_ONLY = frozenset({432, *range(450, 460), *range(531, 560)})

@@ -5,8 +5,8 @@ from datetime import timedelta
 from pydantic import SecretStr
 
 from certctl_mcp.config.destinations import WebhookDestination
-from certctl_mcp.notifiers.http_client import HttpClient
-from certctl_mcp.notifiers.http_notifier import Post
+from certctl_mcp.notifiers.http.client import HttpClient
+from certctl_mcp.notifiers.http.notifier import Post
 from certctl_mcp.notifiers.webhook import WebhookNotifier
 from storage.clock import utc_now
 from storage.ids import new_notification_id

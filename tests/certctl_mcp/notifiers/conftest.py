@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from certctl_mcp.notifiers.http_client import HttpClient
+from certctl_mcp.notifiers.http.client import HttpClient
 from tests.builders import SettableClock
 from tests.certctl_mcp.notifiers.receiver import Receiver, serve
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from certctl_mcp.config.destinations import OpsGenieDestination, PagerDutyDestination
-from certctl_mcp.notifiers.http_client import HttpClient
+from certctl_mcp.notifiers.http.client import HttpClient
 from certctl_mcp.notifiers.opsgenie import OpsGenieNotifier
 from certctl_mcp.notifiers.pagerduty import PagerDutyNotifier
 from storage.alert_tiers import AlertTier, threshold_of

@@ -370,7 +370,7 @@ async def test_an_unresolvable_host_name_of_our_own_delays_nothing(
 ) -> None:
     released = threading.Event()
     monkeypatch.setattr("socket.getfqdn", lambda: str(released.wait(30)))
-    monkeypatch.setattr("certctl_mcp.notifiers.local_hostname._LOOK_UP_SECONDS", 0.01)
+    monkeypatch.setattr("certctl_mcp.notifiers.smtp.local_hostname._LOOK_UP_SECONDS", 0.01)
     try:
         await notifier(relay.address).send(to("ada@x.example"))
     finally:
@@ -383,7 +383,7 @@ async def test_our_own_host_name_is_looked_up_until_it_is_found(
 ) -> None:
     names = iter(["pod-1", "pod-1.example.com"])
     monkeypatch.setattr("socket.getfqdn", lambda: next(names))
-    monkeypatch.setattr("certctl_mcp.notifiers.local_hostname._LOOK_UP_AGAIN_SECONDS", 0)
+    monkeypatch.setattr("certctl_mcp.notifiers.smtp.local_hostname._LOOK_UP_AGAIN_SECONDS", 0)
     mails = notifier(relay.address)
     for _ in range(3):
         await mails.send(to("ada@x.example"))

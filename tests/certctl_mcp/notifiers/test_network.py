@@ -19,7 +19,7 @@ from aiohttp.test_utils import TestServer
 from certctl_mcp.config.destinations import Channel
 from certctl_mcp.notifiers.base import DeliveryFailedError
 from certctl_mcp.notifiers.failure_kinds import FailureKind
-from certctl_mcp.notifiers.name_resolution import Resolver
+from certctl_mcp.notifiers.network.name_resolution import Resolver
 from certctl_mcp.notifiers.registry import NotifierRegistry
 from certctl_mcp.services.diagnosis.classifying import classify
 from tests.builders import notification

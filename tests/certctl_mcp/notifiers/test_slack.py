@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from certctl_mcp.config.destinations import SlackDestination
-from certctl_mcp.notifiers.http_client import HttpClient
+from certctl_mcp.notifiers.http.client import HttpClient
 from certctl_mcp.notifiers.slack import SlackNotifier
 from tests.builders import notification
 from tests.certctl_mcp.notifiers.failure_checks import failure_of

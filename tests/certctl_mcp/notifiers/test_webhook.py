@@ -15,7 +15,7 @@ from aiohttp.test_utils import TestServer
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from certctl_mcp.config.destinations import WebhookDestination
-from certctl_mcp.notifiers.http_client import HttpClient
+from certctl_mcp.notifiers.http.client import HttpClient
 from certctl_mcp.notifiers.webhook import CertctlWebhookNotifier, WebhookNotifier
 from tests.builders import SettableClock, notification
 from tests.certctl_mcp.notifiers.failure_checks import failure_of

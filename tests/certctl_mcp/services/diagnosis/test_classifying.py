@@ -26,10 +26,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certctl_mcp.delivery.attempt import BROKEN_OFF
-from certctl_mcp.notifiers import http_failures, smtp_failures
 from certctl_mcp.notifiers.failure_kinds import FailureKind
-from certctl_mcp.notifiers.http_response import HttpResponse
+from certctl_mcp.notifiers.http import failures as http_failures
+from certctl_mcp.notifiers.http.response import HttpResponse
 from certctl_mcp.notifiers.recipients import MalformedRecipientError, parse_recipients
+from certctl_mcp.notifiers.smtp import failures as smtp_failures
 from certctl_mcp.services.diagnosis.classifying import classify, common_sentence, http_status
 from certctl_mcp.services.diagnosis.kinds import REMEDIES
 

@@ -12,9 +12,12 @@ from certctl_mcp.notifiers.base import DeliveryFailedError
 from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.notifiers.registry import NotifierRegistry
 from tests.builders import notification
+from tests.certctl_mcp.notifiers.network.silent_name_server import (
+    NoNamespaceError,
+    on_host_with_silent_name_server,
+)
 from tests.certctl_mcp.notifiers.receiver import serve
 from tests.certctl_mcp.notifiers.relay import relaying
-from tests.certctl_mcp.notifiers.silent_name_server import NoNamespaceError, on_host_with_silent_name_server
 from tests.certctl_mcp.notifiers.test_refusals import HTTP_CHANNELS
 
 ALERTS = 30
@@ -68,7 +71,7 @@ async def deliver_despite_silence() -> list[DeliveryFailedError]:
 def test_a_silent_name_server_delays_no_other_channel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("certctl_mcp.notifiers.local_hostname._LOOK_UP_SECONDS", 0.2)
+    monkeypatch.setattr("certctl_mcp.notifiers.smtp.local_hostname._LOOK_UP_SECONDS", 0.2)
     try:
         failures = on_host_with_silent_name_server(tmp_path, lambda: asyncio.run(deliver_despite_silence()))
     except NoNamespaceError as error:

@@ -1,4 +1,4 @@
-from certctl_mcp.notifiers.partial_deliveries import PartialDeliveries
+from certctl_mcp.notifiers.smtp.partial_deliveries import PartialDeliveries
 
 
 def test_all_recipients_of_an_unknown_message_are_pending() -> None:

@@ -8,8 +8,8 @@ from urllib.parse import unquote, urlsplit
 import h11
 from aiohappyeyeballs import start_connection
 
-from certctl_mcp.notifiers.name_resolution import Resolver
-from certctl_mcp.notifiers.os_errors import os_reason
+from certctl_mcp.notifiers.network.name_resolution import Resolver
+from certctl_mcp.notifiers.network.os_errors import os_reason
 
 _NEXT_ADDRESS_SECONDS = 0.25
 """After this long without a connection the next address is tried beside the first (RFC 8305)."""

@@ -14,11 +14,11 @@ from yarl import URL
 from certctl_mcp.config.network import NetworkSettings
 from certctl_mcp.notifiers.base import DeliveryFailedError, delivery_failed
 from certctl_mcp.notifiers.failure_kinds import FailureKind
-from certctl_mcp.notifiers.http_client import HttpClient
-from certctl_mcp.notifiers.http_failures import RequestError, Timeouts, explain
-from certctl_mcp.notifiers.http_response import HttpResponse, parse_retry_after
-from certctl_mcp.notifiers.observed_connection import Exchange, current_exchange
-from certctl_mcp.notifiers.tls import client_context
+from certctl_mcp.notifiers.http.client import HttpClient
+from certctl_mcp.notifiers.http.failures import RequestError, Timeouts, explain
+from certctl_mcp.notifiers.http.observed_connection import Exchange, current_exchange
+from certctl_mcp.notifiers.http.response import HttpResponse, parse_retry_after
+from certctl_mcp.notifiers.network.tls import client_context
 from certctl_mcp.text.redaction import redact
 
 _BODY_BYTES = 16 * 1024

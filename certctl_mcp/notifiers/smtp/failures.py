@@ -23,8 +23,8 @@ from aiosmtplib import (
 from certctl_mcp.notifiers.base import DeliveryFailedError, delivery_failed
 from certctl_mcp.notifiers.excerpt import excerpt
 from certctl_mcp.notifiers.failure_kinds import FailureKind
-from certctl_mcp.notifiers.os_errors import os_reason
-from certctl_mcp.notifiers.smtp_refusals import Step, asks_to_wait, smtp_failure_kind
+from certctl_mcp.notifiers.network.os_errors import os_reason
+from certctl_mcp.notifiers.smtp.refusals import Step, asks_to_wait, smtp_failure_kind
 
 SessionError = (SMTPException, OSError)
 """What a session can raise; timeouts and TLS failures are OSErrors."""

@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 from certctl_mcp.notifiers.base import DeliveryFailedError, delivery_failed
 from certctl_mcp.notifiers.excerpt import excerpt, without_markup
-from certctl_mcp.notifiers.http_refusals import http_failure_kind
+from certctl_mcp.notifiers.http.refusals import http_failure_kind
 
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 

@@ -4,7 +4,7 @@ import asyncio
 import ipaddress
 import socket
 
-from certctl_mcp.notifiers.name_resolution import in_own_thread
+from certctl_mcp.notifiers.network.name_resolution import in_own_thread
 
 _LOOK_UP_SECONDS = 2.0
 """Of one look-up; the sessions that find it still in progress don't wait as long again."""

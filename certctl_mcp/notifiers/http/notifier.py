@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from certctl_mcp.notifiers.content import ContentWriter
-from certctl_mcp.notifiers.http import Endpoint
+from certctl_mcp.notifiers.http.endpoint import Endpoint
 from storage.models import Notification
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from certctl_mcp.notifiers.content import ContentWriter
-from certctl_mcp.notifiers.mail import compose
+from certctl_mcp.notifiers.smtp.message import compose
 from tests.builders import NOON, notification
 
 

@@ -10,9 +10,9 @@ import pytest
 from certctl_mcp.config.destinations import Channel
 from certctl_mcp.notifiers.base import DeliveryFailedError
 from certctl_mcp.notifiers.failure_kinds import FailureKind
-from certctl_mcp.notifiers.http import Endpoint
-from certctl_mcp.notifiers.http_client import HttpClient
-from certctl_mcp.notifiers.observed_connection import ObservedConnection
+from certctl_mcp.notifiers.http.client import HttpClient
+from certctl_mcp.notifiers.http.endpoint import Endpoint
+from certctl_mcp.notifiers.http.observed_connection import ObservedConnection
 from certctl_mcp.notifiers.registry import NotifierRegistry
 from certctl_mcp.services.diagnosis.classifying import classify
 from tests.builders import notification
@@ -52,7 +52,7 @@ BEGINNINGS = {
 @pytest.fixture
 def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hardly waits for bodies and headers that never arrive."""
-    monkeypatch.setattr("certctl_mcp.notifiers.http._BODY_SECONDS", 0.005)
+    monkeypatch.setattr("certctl_mcp.notifiers.http.endpoint._BODY_SECONDS", 0.005)
 
 
 class SplitReads:
@@ -108,7 +108,7 @@ async def test_a_response_has_the_same_outcome_however_it_is_split(
     monkeypatch: pytest.MonkeyPatch, client: HttpClient, splitting: SplitReads, noise: str
 ) -> None:
     if noise == "an unfinished head":
-        monkeypatch.setattr("certctl_mcp.notifiers.http_failures.Timeouts.deadline", 0.02)
+        monkeypatch.setattr("certctl_mcp.notifiers.http.failures.Timeouts.deadline", 0.02)
     answer = b""
 
     async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -9,8 +9,8 @@ import pytest
 import trustme
 
 from certctl_mcp.notifiers.base import DeliveryFailedError
-from certctl_mcp.notifiers.http import Endpoint
-from certctl_mcp.notifiers.http_client import HttpClient
+from certctl_mcp.notifiers.http.client import HttpClient
+from certctl_mcp.notifiers.http.endpoint import Endpoint
 from tests.builders import NOON, SettableClock
 from tests.certctl_mcp.notifiers.receiver import Receiver, serve
 from tests.certctl_mcp.notifiers.scripted_server import FOREVER, Conversation, serving, silence
@@ -132,7 +132,7 @@ async def test_an_endless_response_is_abandoned(client: HttpClient) -> None:
 async def test_the_status_counts_even_if_the_body_never_arrives(
     client: HttpClient, monkeypatch: pytest.MonkeyPatch, status: int, delivered: bool
 ) -> None:
-    monkeypatch.setattr("certctl_mcp.notifiers.http._BODY_SECONDS", 0.02)
+    monkeypatch.setattr("certctl_mcp.notifiers.http.endpoint._BODY_SECONDS", 0.02)
     head = f"HTTP/1.1 {status} X\r\nContent-Length: 100\r\n\r\nbusy"
     async with serving(responding_with(head.encode())) as address:
         if delivered:

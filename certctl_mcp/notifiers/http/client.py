@@ -5,9 +5,9 @@ from datetime import timedelta
 import aiohttp
 
 import certctl_mcp
-from certctl_mcp.notifiers.http_failures import Timeouts
-from certctl_mcp.notifiers.name_resolution import HttpResolver, Resolver
-from certctl_mcp.notifiers.observed_connection import ObservedResponse, ObservingConnector
+from certctl_mcp.notifiers.http.failures import Timeouts
+from certctl_mcp.notifiers.http.observed_connection import ObservedResponse, ObservingConnector
+from certctl_mcp.notifiers.network.name_resolution import HttpResolver, Resolver
 from storage.clock import Clock, utc_now
 
 _KEEP_ALIVE_SECONDS = 30

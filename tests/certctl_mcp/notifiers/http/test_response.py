@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from certctl_mcp.notifiers.http_response import parse_retry_after
+from certctl_mcp.notifiers.http.response import parse_retry_after
 from tests.builders import NOON
 
 

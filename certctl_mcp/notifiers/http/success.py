@@ -7,8 +7,8 @@ unless it is a page.
 import json
 from collections.abc import Mapping
 
-from certctl_mcp.notifiers.http_response import HttpResponse
-from certctl_mcp.notifiers.json_body import Json
+from certctl_mcp.notifiers.http.json_body import Json
+from certctl_mcp.notifiers.http.response import HttpResponse
 
 Scalar = str | int | float | bool
 

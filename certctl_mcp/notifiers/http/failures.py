@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from certctl_mcp.notifiers.failure_kinds import FailureKind
-from certctl_mcp.notifiers.os_errors import os_reason
+from certctl_mcp.notifiers.network.os_errors import os_reason
 
 
 @dataclass(frozen=True, slots=True)
