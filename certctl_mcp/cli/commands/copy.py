@@ -1,12 +1,15 @@
 """`copy`: move a queue to another database, from SQLite to PostgreSQL or back."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode
 from certctl_mcp.cli.terminal.formats import Format
+
+if TYPE_CHECKING:
+    from certctl_mcp.cli.terminal.documents import Copy
 
 MOST_NAMED = 10
 """Differences that are named."""
@@ -54,51 +57,55 @@ def copy(
     import anyio
 
     from certctl_mcp.cli.commands.exit_on_error import command_failures
-    from certctl_mcp.cli.terminal.documents import Copy
     from certctl_mcp.cli.terminal.output import print_json
+
+    with command_failures():
+        copied = anyio.run(_copied, source, target)
+    if json:
+        print_json(copied, json)
+    else:
+        _print(copied)
+    if copied.differing:
+        named = ", ".join(copied.differing[:MOST_NAMED])
+        raise CommandFailedError(
+            ExitCode.NOT_DONE,
+            f"{len(copied.differing)} rows differ in {copied.target}, because it has changed them by itself: "
+            f"{named}",
+        )
+    return ExitCode.DONE
+
+
+async def _copied(source: str, target: str) -> "Copy":
+    from certctl_mcp.cli.terminal.documents import Copy
     from certctl_mcp.cli.terminal.progress import progress_bar
     from storage.database import Database
-    from storage.maintenance.copy import Copied, copy
+    from storage.maintenance.copy import copy
     from storage.maintenance.row_batches import count_notifications
     from storage.schema.migrations import Migrate
 
-    async def copied() -> tuple[Copied, str, str]:
-        async with Database.open(source, migrate=Migrate.NEVER) as here, Database.open(target) as there:
-            if here.location == there.location:
-                raise CommandFailedError(ExitCode.USAGE, "--from and --to are the same database")
-            total = 2 * await count_notifications(here)
-            with progress_bar("copying and comparing", total) as advance:
-                return await copy(here, there, advance), here.location, there.location
+    async with Database.open(source, migrate=Migrate.NEVER) as here, Database.open(target) as there:
+        if here.location == there.location:
+            raise CommandFailedError(ExitCode.USAGE, "--from and --to are the same database")
+        with progress_bar("copying and comparing", 2 * await count_notifications(here)) as advance:
+            done = await copy(here, there, advance)
+        return Copy(
+            source=here.location,
+            target=there.location,
+            notifications=done.notifications,
+            attempts=done.attempts,
+            audit_entries=done.audit_entries,
+            passed_over=done.passed_over,
+            updated=done.updated,
+            checksum=done.checksum,
+            differing=done.differing,
+        )
 
-    with command_failures():
-        done, here, there = anyio.run(copied)
-    if json:
-        print_json(
-            Copy(
-                source=here,
-                target=there,
-                notifications=done.notifications,
-                attempts=done.attempts,
-                audit_entries=done.audit_entries,
-                passed_over=done.passed_over,
-                updated=done.updated,
-                checksum=done.checksum,
-                differing=done.differing,
-            ),
-            json,
-        )
-    else:
-        before = f", {done.passed_over} of them already there" if done.passed_over else ""
-        before += f", {done.updated} of them updated" if done.updated else ""
-        print(f"notifications: {done.notifications}{before}")
-        print(f"attempts: {done.attempts}")
-        print(f"audit entries: {done.audit_entries}")
-        if not done.differing:
-            print(f"{here} and {there} hold the same; checksum {done.checksum}")
-    if done.differing:
-        named = ", ".join(done.differing[:MOST_NAMED])
-        raise CommandFailedError(
-            ExitCode.NOT_DONE,
-            f"{len(done.differing)} rows differ in {there}, because it has changed them by itself: {named}",
-        )
-    return ExitCode.DONE
+
+def _print(copied: "Copy") -> None:
+    before = f", {copied.passed_over} of them already there" if copied.passed_over else ""
+    updated = f", {copied.updated} of them updated" if copied.updated else ""
+    print(f"notifications: {copied.notifications}{before}{updated}")
+    print(f"attempts: {copied.attempts}")
+    print(f"audit entries: {copied.audit_entries}")
+    if not copied.differing:
+        print(f"{copied.source} and {copied.target} hold the same; checksum {copied.checksum}")

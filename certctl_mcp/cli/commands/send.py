@@ -1,7 +1,8 @@
 """`send`: put an alert into the queue."""
 
 import sys
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +10,11 @@ from certctl_mcp.cli.commands.completion import complete_channel, complete_type
 from certctl_mcp.cli.commands.options import ConfigFile, NoMigrate
 from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode
 from certctl_mcp.cli.terminal.formats import Format
+
+if TYPE_CHECKING:
+    from certctl_mcp.runtime.application import Application
+    from certctl_mcp.services.delivering import Deliverer
+    from storage.models import NewNotification, Notification
 
 
 def send(
@@ -37,17 +43,9 @@ def send(
     Once its id is printed, it survives a crash. A running worker or server delivers it. With --now this
     command does, and exits with 1 if that fails; the alert stays in the queue and is retried.
     """
-    from rich.text import Text
-
     from certctl_mcp.cli.commands.filters import option_errors
-    from certctl_mcp.cli.commands.running import Access, operator, with_application
-    from certctl_mcp.cli.terminal.notifications import status_of
-    from certctl_mcp.cli.terminal.output import identifier, print_all, print_json
-    from certctl_mcp.runtime.application import Application
-    from certctl_mcp.services.delivering import Deliverer
-    from certctl_mcp.services.errors import DeliveriesOffError
-    from certctl_mcp.services.outlook import after_acceptance
-    from storage.models import NewNotification, Notification
+    from certctl_mcp.cli.commands.running import Access, with_application
+    from storage.models import NewNotification
 
     with option_errors():
         new = NewNotification(
@@ -58,28 +56,45 @@ def send(
             certificate_id=certificate,
             idempotency_key=idempotency_key,
         )
-
-    async def sent(application: Application) -> tuple[Notification, Deliverer]:
-        if now and application.limitation is not None:
-            raise DeliveriesOffError(application.limitation)
-        accepted = await application.notifications.send(new, actor=operator())
-        deliverer = await application.notifications.channels.deliverer(new.channel)
-        if not now:
-            return accepted.notification, deliverer
-        await application.notifications.retry_failed_notifications()
-        notification, _ = await application.notifications.get(accepted.notification.id)
-        return notification, deliverer
-
+    sent = partial(_sent, new, now=now)
     notification, deliverer = with_application(config, sent, Access.CREATE, no_migrate=no_migrate)
+    _print(notification, json)
+    if now and not notification.delivered:
+        why = notification.last_error or notification.error or "another process is attempting it"
+        raise CommandFailedError(ExitCode.NOT_DONE, f"not delivered yet: {why}")
+    if not now and sys.stderr.isatty():
+        from certctl_mcp.services.outlook import after_acceptance
+
+        typer.echo(after_acceptance(deliverer), err=True)
+    return ExitCode.DONE
+
+
+async def _sent(
+    new: "NewNotification", application: "Application", *, now: bool
+) -> "tuple[Notification, Deliverer]":
+    """What became of the alert, and who delivers it."""
+    from certctl_mcp.cli.commands.running import operator
+    from certctl_mcp.services.errors import DeliveriesOffError
+
+    if now and application.limitation is not None:
+        raise DeliveriesOffError(application.limitation)
+    service = application.notifications
+    accepted = await service.send(new, actor=operator())
+    deliverer = await service.channels.deliverer(new.channel)
+    if not now:
+        return accepted.notification, deliverer
+    await service.retry_failed_notifications()
+    notification, _ = await service.get(accepted.notification.id)
+    return notification, deliverer
+
+
+def _print(notification: "Notification", json: Format) -> None:
+    from rich.text import Text
+
+    from certctl_mcp.cli.terminal.notifications import status_of
+    from certctl_mcp.cli.terminal.output import identifier, print_all, print_json
+
     if json:
         print_json(notification, json)
     else:
         print_all(Text("  ").join((identifier(notification.id), status_of(notification))))
-    if not now:
-        if sys.stderr.isatty():
-            typer.echo(after_acceptance(deliverer), err=True)
-        return ExitCode.DONE
-    if notification.delivered:
-        return ExitCode.DONE
-    why = notification.last_error or notification.error or "another process is attempting it"
-    raise CommandFailedError(ExitCode.NOT_DONE, f"not delivered yet: {why}")
