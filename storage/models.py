@@ -395,6 +395,8 @@ class FailureGroup(_Record):
     abandoned: bool
     """At least one attempt has no outcome."""
     count: int
+    replaced: int = 0
+    """Dead letters that a fallback channel has delivered instead."""
     first_at: AwareDatetime
     """When the earliest of the newest attempts began; the acceptance, where none is recorded."""
     last_at: AwareDatetime

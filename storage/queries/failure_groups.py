@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Select, case, func, select
+from sqlalchemy import Integer, Select, case, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.models import AuditAction, FailureGroup, NotificationFilter
@@ -22,6 +22,7 @@ was delivered."""
 
 _n = notification_events.c
 _a = notification_attempts.c
+_r = notification_events.alias("replacement").c
 
 
 def failure_query(wanted: NotificationFilter, limit: int) -> Select[Any]:
@@ -40,6 +41,7 @@ def failure_query(wanted: NotificationFilter, limit: int) -> Select[Any]:
             _n.status,
             func.substr(case((undelivered(), _n.error), else_=_n.last_error), 1, ERROR).label("error"),
             (_n.abandoned_count > 0).label("abandoned"),
+            exists().where(_r.origin_id == _n.id, _r.sent_at.is_not(None)).label("replaced"),
             func.coalesce(newest, _n.created_at).label("failed_at"),
             _n.created_at,
         )
@@ -57,6 +59,7 @@ def failure_query(wanted: NotificationFilter, limit: int) -> Select[Any]:
             f.error,
             f.abandoned,
             number.label("count"),
+            func.sum(case((f.replaced, 1), else_=0)).cast(Integer).label("replaced"),
             func.min(f.failed_at, type_=UtcDateTime).label("first_at"),
             func.max(f.failed_at, type_=UtcDateTime).label("last_at"),
             func.min(f.created_at, type_=UtcDateTime).label("accepted_first_at"),

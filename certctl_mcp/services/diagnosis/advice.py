@@ -44,7 +44,15 @@ _AFTER_REQUEUE = "what is requeued waits until then and spends no attempt"
 def advise(span: Span, standing: Standing) -> Advice:
     """Advice for these failures."""
     action, requeue = _action(span, standing)
+    if requeue and span.replaced:
+        action = f"{action}; {_replaced(span)}"
     return Advice(REMEDIES[span.kind].cause, action, requeue)
+
+
+def _replaced(span: Span) -> str:
+    if span.replaced < span.dead:
+        return f"{span.replaced} of them were delivered over the fallback, and arrive again if requeued"
+    return "all of them were delivered over the fallback, and arrive again if requeued"
 
 
 def _action(span: Span, standing: Standing) -> tuple[str, bool]:

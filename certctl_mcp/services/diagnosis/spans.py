@@ -23,6 +23,8 @@ class Span:
     """To be attempted again by themselves."""
     undelivered: int = 0
     """Count as sent, though nothing was delivered."""
+    replaced: int = 0
+    """Of the dead, those that a fallback channel has delivered instead."""
     first_at: datetime
     last_at: datetime
     """Of the newest attempts of its notifications."""
@@ -90,6 +92,7 @@ def _span(channel: str, kind: FailureKind, groups: Sequence[FailureGroup]) -> Sp
         dead=counted[NotificationStatus.DEAD],
         failing=counted[NotificationStatus.FAILED],
         undelivered=counted[NotificationStatus.SENT],
+        replaced=sum(group.replaced for group in groups),
         first_at=min(group.first_at for group in groups),
         last_at=max(group.last_at for group in groups),
         accepted_first_at=min(group.accepted_first_at for group in groups),

@@ -88,3 +88,14 @@ async def test_only_the_largest_matching_groups_are_returned(queue: Queue) -> No
     assert [group.channel for group in found] == ["Email", "Teams"]
     (only,) = await queue.repository.failure_groups(NotificationFilter(channel="Slack"), limit=2)
     assert only.channel == "Slack"
+
+
+async def test_dead_letters_delivered_over_a_fallback_are_counted(queue: Queue, database_url: str) -> None:
+    first, second = await queue.dead(channel="Slack"), await queue.dead(channel="Slack")
+    for dead, replacement in ((first, await queue.sent()), (second, await queue.pending(channel="Email"))):
+        run(
+            database_url,
+            f"UPDATE notification_events SET origin_id = '{dead.id}' WHERE id = '{replacement.id}'",
+        )
+    (group,) = await queue.repository.failure_groups(ALL, limit=10)
+    assert (group.count, group.replaced) == (2, 1)

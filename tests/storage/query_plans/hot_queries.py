@@ -202,11 +202,11 @@ READS: dict[str, tuple[Operation, set[str]]] = {
     ),
     "failures": (
         lambda queue: queue.repository.failure_groups(NotificationFilter(), limit=100),
-        {"events_newest_by_status", "events_newest_undelivered", "primary key"},
+        {"events_newest_by_status", "events_newest_undelivered", "events_origin", "primary key"},
     ),
     "failures of a channel": (
         lambda queue: queue.repository.failure_groups(NotificationFilter(channel="Slack"), limit=100),
-        {"events_newest_by_status", "events_newest_undelivered", "primary key"},
+        {"events_newest_by_status", "events_newest_undelivered", "events_origin", "primary key"},
     ),
     "urgency of dead letters": (
         lambda queue: queue.repository.urgency_counts(DEAD, until=NOON),

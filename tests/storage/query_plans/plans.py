@@ -10,8 +10,12 @@ from sqlalchemy import Connection, Engine, event
 
 from tests.storage.foreign import connected
 
-_TABLES = (*(f"notification_{table}" for table in ("events", "attempts", "audit", "processes")), "later")
-"""The last is an alias."""
+_TABLES = (
+    *(f"notification_{table}" for table in ("events", "attempts", "audit", "processes")),
+    "later",
+    "replacement",
+)
+"""The last two are aliases."""
 READING = tuple(f"{verb} {table}" for verb in ("SCAN", "SEARCH") for table in _TABLES)
 
 Statement = tuple[str, Any]

@@ -51,6 +51,12 @@ def test_one_that_does_not_is_to_be_mended_first(kind: FailureKind, standing: St
     assert advice.action == REMEDIES[kind].fix
 
 
+@pytest.mark.parametrize(("replaced", "how_many"), [(2, "2 of them"), (5, "all of them")])
+def test_what_a_fallback_delivered_is_said_before_it_is_requeued(replaced: int, how_many: str) -> None:
+    action = advise(replace(SPAN, replaced=replaced), BEFORE).action
+    assert action.endswith(f"; {how_many} were delivered over the fallback, and arrive again if requeued")
+
+
 @pytest.mark.parametrize("kind", sorted(OF_ONE_ALERT))
 def test_that_others_are_delivered_does_not_help_an_alert_that_is_refused(kind: FailureKind) -> None:
     advice = advise(replace(SPAN, kind=kind), SINCE)
