@@ -6,6 +6,7 @@ from datetime import timedelta
 import anyio.to_thread
 
 from certctl_mcp.checks.results import CheckResult, fail, ok, warn
+from certctl_mcp.config.delivery_mode import DeliveryMode
 from certctl_mcp.config.durations import format_duration
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.notifiers.network.os_errors import os_reason
@@ -77,10 +78,17 @@ def _schema(settings: Settings, state: DatabaseState) -> CheckResult:
         return ok(name, f"revision {state.revision}, the newest")
     if not state.has_queue:
         return warn(name, "there is no queue in it yet", "the first server or worker creates it")
+    if state.revision is None and _only_watches(settings):
+        return ok(name, "certctl's own: nothing of this program was added to it, and watching needs nothing")
     found = f"revision {state.revision or 'of another program'}, and {state.newest_revision} is the newest"
     if settings.database_migrate is False or state.revision is None:
         return warn(name, found, "`certctl-mcp migrate --dry-run` shows what is missing")
     return warn(name, found, "the next start of a server or worker migrates it; back it up before")
+
+
+def _only_watches(settings: Settings) -> bool:
+    """Whether this program's servers leave certctl's own database as it is."""
+    return settings.deliver in (None, DeliveryMode.WATCH) and not settings.database_migrate
 
 
 def _room(file: FileState) -> Iterator[CheckResult]:
