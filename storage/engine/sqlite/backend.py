@@ -3,14 +3,16 @@
 Readers never wait for the writer, and a commit is on disk before it is acknowledged.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
 import anyio.to_thread
-from sqlalchemy import URL, create_engine
+from sqlalchemy import URL, Connection, create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from storage.clock import Clock, utc_now
@@ -24,6 +26,8 @@ from storage.read_only import ReadOnly
 from storage.schema.inspection import SchemaState, has_queue, missing
 from storage.schema.migrations import REVISIONS, Migrate, current_revision
 from storage.schema.partial import read_incomplete_schema
+
+Result = TypeVar("Result")
 
 ALLOWED = "use sqlite:/// and a path, such as sqlite:////var/lib/certctl-mcp/notifications.db"
 
@@ -64,11 +68,23 @@ async def opened(
         stack.push_async_callback(changes.disconnect)
         await changes.poll()
         yield OpenBackend(
-            location, found, readers, transact, changes, clock, read_only, has_room=file.has_room
+            location,
+            found,
+            partial(_read, readers),
+            transact,
+            changes,
+            clock,
+            read_only,
+            has_room=file.has_room,
         )
     finally:
         with anyio.CancelScope(shield=True):
             await stack.aclose()
+
+
+async def _read(readers: AsyncEngine, query: Callable[[Connection], Result]) -> Result:
+    async with readers.connect() as connection:
+        return await connection.run_sync(query)
 
 
 async def _state(
