@@ -95,7 +95,9 @@ async def opened(
                 foreign = found is None and await connection.run_sync(has_queue)
                 allowed = migrate.allows(foreign=foreign, shared=shared_with_certctl)
                 if not (allowed and await _migrated(address)):
-                    read_only = await connection.run_sync(read_incomplete_schema, readers, address.location)
+                    read_only = await connection.run_sync(
+                        read_incomplete_schema, readers.sync_engine, address.location
+                    )
             read_only = read_only or await why_read_only(connection, readers)
             if read_only is None:
                 await warn_of_unsafe_server(connection, address.location)
