@@ -43,7 +43,6 @@ from storage.queries import (
 )
 from storage.queries.channel_closures import channel_closures
 from storage.queries.counts import Counting
-from storage.queries.listing import list_page
 
 NEXT_DUE_TIMEOUT = timedelta(seconds=10)
 """The timeout for the next due time, which is the first entry of an index."""
@@ -108,8 +107,13 @@ class NotificationReader:
             InvalidCursorError: `cursor` is not one that a page returned.
         """
         return await self._database.read(
-            list_page, self._here(wanted), limit, cursor, skip, oldest_first=oldest_first
+            listing.list_page, self._here(wanted), limit, cursor, skip, oldest_first=oldest_first
         )
+
+    @staticmethod
+    def first_of(page: NotificationPage, number: int) -> NotificationPage:
+        """The same page, as if it had been limited to so many items: at least one, and fewer than it has."""
+        return listing.first_of(page, number)
 
     async def count(self, wanted: NotificationFilter) -> int:
         """The exact number that match. It is cached until something changes."""

@@ -208,6 +208,12 @@ def list_page(
     return NotificationPage(items=items, next_cursor=next_cursor)
 
 
+def first_of(page: NotificationPage, number: int) -> NotificationPage:
+    """The same page, as if it had been limited to so many items: at least one, and fewer than it has."""
+    items = page.items[:number]
+    return NotificationPage(items=items, next_cursor=_encoded(items[-1].created_at, items[-1].id))
+
+
 def _encoded(created_at: datetime, notification_id: str) -> str:
     key = json.dumps([sortable(created_at), notification_id], ensure_ascii=False, separators=(",", ":"))
     return base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
