@@ -17,6 +17,7 @@ from storage.engine.changes import Changes
 from storage.engine.sqlite.connections import data_version
 from storage.engine.sqlite.database_file import DatabaseFile, DatabaseFileError, FileProblem, Identity
 from storage.engine.transaction import TransactionFailedError
+from storage.errors import DatabaseTooNewError
 
 POLL_INTERVAL = timedelta(milliseconds=500)
 
@@ -62,7 +63,7 @@ class PolledChanges(Changes):
         async with self._polling:
             # The caller may be cancelled, and only one thread at a time may use the connection.
             with (
-                suppress(DBAPIError, DatabaseFileError, TransactionFailedError),
+                suppress(DBAPIError, DatabaseFileError, DatabaseTooNewError, TransactionFailedError),
                 anyio.CancelScope(shield=True),
             ):
                 if self._file.problem() is FileProblem.REPLACED:
