@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
+from typing import Concatenate, ParamSpec, TypeVar
 
 import anyio
-from sqlalchemy import make_url
+from sqlalchemy import Connection, make_url
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.clock import Clock
 from storage.engine.backend import Backend, OpenBackend
@@ -19,6 +19,9 @@ from storage.engine.sqlite import backend as sqlite
 from storage.engine.transaction import Item, Operation, Result
 from storage.errors import DiskFullError, StorageError
 from storage.schema.migrations import Migrate
+
+Answer = TypeVar("Answer")
+Arguments = ParamSpec("Arguments")
 
 BUSY_TIMEOUT = timedelta(seconds=5)
 
@@ -41,7 +44,7 @@ class Database:
         self.clock = backend.clock
         """The database's time, as known to this process."""
         self._has_room = backend.has_room
-        self._readers = backend.readers
+        self._read = backend.read
         self._writer = writer
 
     @classmethod
@@ -102,16 +105,21 @@ class Database:
         with explained(self.location):
             return await self._writer.write(operation, item, repeatable=repeatable)
 
-    @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A connection for queries; each statement sees what was committed before it.
+    async def read(
+        self,
+        query: Callable[Concatenate[Connection, Arguments], Answer],
+        *arguments: Arguments.args,
+        **named: Arguments.kwargs,
+    ) -> Answer:
+        """What `query` returns for a connection and these arguments; each of its statements sees what was
+        committed before it. It may run in another thread.
 
         Raises:
             StorageError: the database can't be read now.
+            And what `query` raises.
         """
         with explained(self.location):
-            async with self._readers.connect() as connection:
-                yield connection
+            return await self._read(lambda connection: query(connection, *arguments, **named))
 
 
 @asynccontextmanager

@@ -4,11 +4,9 @@ import asyncio
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
-
 from storage.database import Database
 from storage.engine.changes import Changes
-from storage.errors import NotificationNotFoundError
+from storage.engine.driver_errors import explained
 from storage.models import (
     Attempt,
     AuditEntry,
@@ -30,7 +28,6 @@ from storage.models import (
     Share,
     UnservedChannel,
     UrgencyCounts,
-    channels_of,
 )
 from storage.operations import audit
 from storage.queries import (
@@ -39,15 +36,13 @@ from storage.queries import (
     failure_groups,
     listing,
     lookups,
+    notification,
     processes,
     queue_stats,
     rescue,
 )
 from storage.queries.channel_closures import channel_closures
 from storage.queries.counts import Counting
-from storage.queries.listing import list_page
-from storage.schema.rows import ATTEMPT, NOTIFICATION, attempt_of, notification_of
-from storage.schema.tables import notification_attempts, notification_events
 
 NEXT_DUE_TIMEOUT = timedelta(seconds=10)
 """The timeout for the next due time, which is the first entry of an index."""
@@ -70,47 +65,30 @@ class NotificationReader:
 
     async def get(self, notification_id: str) -> Notification:
         """Raises: NotificationNotFoundError."""
-        query = select(*NOTIFICATION).where(notification_events.c.id == notification_id)
-        async with self._database.read() as connection:
-            row = (await connection.execute(query)).one_or_none()
-        if row is None:
-            raise NotificationNotFoundError(notification_id)
-        return notification_of(row)
+        return await self._database.read(notification.get, notification_id)
 
     async def replacement(self, notification_id: str) -> Notification | None:
         """The notification that was accepted in its place, on the fallback channel."""
-        query = select(*NOTIFICATION).where(notification_events.c.origin_id == notification_id)
-        async with self._database.read() as connection:
-            row = (await connection.execute(query.limit(1))).one_or_none()
-        return None if row is None else notification_of(row)
+        return await self._database.read(notification.replacement, notification_id)
 
     async def attempts(self, notification_id: str, *, limit: int | None = None) -> tuple[Attempt, ...]:
         """The attempts that have ended, oldest first; of more than `limit` the newest.
 
         Numbers may have gaps, for claims that were never attempted.
         """
-        attempt = notification_attempts.c
-        query = select(*ATTEMPT).where(attempt.notification_id == notification_id)
-        query = query.order_by(attempt.number.desc()).limit(limit)
-        async with self._database.read() as connection:
-            return tuple(attempt_of(row) for row in await connection.execute(query))[::-1]
+        return await self._database.read(notification.attempts, notification_id, limit)
 
     async def count_attempts(self, notification_id: str) -> int:
         """The number of attempts that have ended."""
-        query = select(func.count()).where(notification_attempts.c.notification_id == notification_id)
-        async with self._database.read() as connection:
-            found: int = (await connection.execute(query)).scalar_one()
-        return found
+        return await self._database.read(notification.count_attempts, notification_id)
 
     async def audit(self, notification_id: str, *, limit: int) -> tuple[AuditEntry, ...]:
         """The audit log of a notification, even if it was deleted: the newest entries, oldest first."""
-        async with self._database.read() as connection:
-            return await audit.audit(connection, notification_id, limit)
+        return await self._database.read(audit.audit, notification_id, limit)
 
     async def audit_log(self, notification_id: str | None = None, *, limit: int) -> tuple[AuditRecord, ...]:
         """The newest entries of the audit log, newest first: all, or those of one notification."""
-        async with self._database.read() as connection:
-            return await audit.audit_log(connection, notification_id, limit)
+        return await self._database.read(audit.audit_log, notification_id, limit)
 
     async def list(
         self,
@@ -128,10 +106,14 @@ class NotificationReader:
         Raises:
             InvalidCursorError: `cursor` is not one that a page returned.
         """
-        async with self._database.read() as connection:
-            return await list_page(
-                connection, self._here(wanted), limit, cursor, skip, oldest_first=oldest_first
-            )
+        return await self._database.read(
+            listing.list_page, self._here(wanted), limit, cursor, skip, oldest_first=oldest_first
+        )
+
+    @staticmethod
+    def first_of(page: NotificationPage, number: int) -> NotificationPage:
+        """The same page, as if it had been limited to so many items: at least one, and fewer than it has."""
+        return listing.first_of(page, number)
 
     async def count(self, wanted: NotificationFilter) -> int:
         """The exact number that match. It is cached until something changes."""
@@ -139,8 +121,7 @@ class NotificationReader:
 
     async def breakdown(self, wanted: NotificationFilter) -> tuple[Share, ...]:
         """Those that match, by channel and status, the largest share first."""
-        async with self._database.read() as connection:
-            return await listing.breakdown(connection, self._here(wanted))
+        return await self._database.read(listing.breakdown, self._here(wanted))
 
     async def matching_ids(
         self, wanted: NotificationFilter, *, limit: int, after: str | None = None
@@ -150,18 +131,15 @@ class NotificationReader:
         Raises:
             InvalidCursorError: `after` is not the `next` of a page.
         """
-        async with self._database.read() as connection:
-            return await listing.matching_ids(connection, self._here(wanted), limit, after)
+        return await self._database.read(listing.matching_ids, self._here(wanted), limit, after)
 
     async def accepted_span(self, wanted: NotificationFilter) -> tuple[datetime, datetime] | None:
         """When the oldest and the newest of those that match were accepted; None if there are none."""
-        async with self._database.read() as connection:
-            return await listing.accepted_span(connection, self._here(wanted))
+        return await self._database.read(listing.accepted_span, self._here(wanted))
 
     async def states(self, ids: Sequence[str]) -> tuple[NotificationState, ...]:
         """The states of up to 500 notifications, without those that don't exist, in any order."""
-        async with self._database.read() as connection:
-            return await listing.states(connection, ids)
+        return await self._database.read(listing.states, ids)
 
     @property
     def shared_with_certctl(self) -> bool:
@@ -172,15 +150,13 @@ class NotificationReader:
         self, notifications: Sequence[Notification]
     ) -> dict[str, CertificateStanding]:
         """The known states of the notifications' certificates, by the id of the notification."""
-        async with self._database.read() as connection:
-            return await certificates.standings(
-                connection, notifications, beside_certctl=self.shared_with_certctl
-            )
+        return await self._database.read(
+            certificates.standings, notifications, beside_certctl=self.shared_with_certctl
+        )
 
     async def urgency_counts(self, wanted: NotificationFilter, *, until: datetime) -> UrgencyCounts:
         """How many of those that match still matter. Certificates that expire before `until` are urgent."""
-        async with self._database.read() as connection:
-            return await certificates.urgency_counts(connection, self._here(wanted), until)
+        return await self._database.read(certificates.urgency_counts, self._here(wanted), until)
 
     def _here(self, wanted: NotificationFilter) -> NotificationFilter:
         if wanted.urgency is None and not self.shared_with_certctl:
@@ -189,39 +165,32 @@ class NotificationReader:
 
     async def ids_beginning(self, prefix: str, limit: int) -> tuple[str, ...]:
         """At most `limit` ids, the greatest first."""
-        async with self._database.read() as connection:
-            return await lookups.ids_beginning(connection, prefix, limit)
+        return await self._database.read(lookups.ids_beginning, prefix, limit)
 
     async def ids_ending(self, suffix: str, limit: int) -> tuple[str, ...]:
         """At most `limit` of the newest notifications' ids."""
-        async with self._database.read() as connection:
-            return await lookups.ids_ending(connection, suffix, limit)
+        return await self._database.read(lookups.ids_ending, suffix, limit)
 
     async def similar_ids(self, given: str, limit: int = 200) -> tuple[str, ...]:
         """Ids similar to `given`, which may be mistyped."""
-        async with self._database.read() as connection:
-            return await lookups.similar_ids(connection, given, limit)
+        return await self._database.read(lookups.similar_ids, given, limit)
 
     async def channels_in_use(self) -> tuple[str, ...]:
         """The channels that notifications have, in order."""
-        async with self._database.read() as connection:
-            return await lookups.channels_in_use(connection)
+        return await self._database.read(lookups.channels_in_use)
 
     async def types_in_use(self) -> tuple[str, ...]:
         """The types that notifications have, in order."""
-        async with self._database.read() as connection:
-            return await lookups.types_in_use(connection)
+        return await self._database.read(lookups.types_in_use)
 
     async def recent_values(self, field: lookups.ComparedField, *, limit: int) -> tuple[str, ...]:
         """The different recipients or certificates of the newest `limit` notifications."""
-        async with self._database.read() as connection:
-            return await lookups.recent_values(connection, field, limit)
+        return await self._database.read(lookups.recent_values, field, limit)
 
     async def failure_groups(self, wanted: NotificationFilter, *, limit: int) -> tuple[FailureGroup, ...]:
         """The matching dead and failing notifications in groups of similar failures, largest first, at most
         `limit`."""
-        async with self._database.read() as connection:
-            return await failure_groups.failure_groups(connection, self._here(wanted), limit)
+        return await self._database.read(failure_groups.failure_groups, self._here(wanted), limit)
 
     async def next_due_at(self, *, after: datetime, channels: Collection[str]) -> datetime | None:
         """When something next becomes due later than `after`: a retry of one of the channels, or any lease
@@ -230,76 +199,64 @@ class NotificationReader:
         If `after` is the time of the last claim, anything that became due since then is included.
         """
         # Deliveries wait for the result, so the timeout is shorter than that of other queries.
-        async with self._database.read() as connection, asyncio.timeout(NEXT_DUE_TIMEOUT.total_seconds()):
-            if self._rescue_after is not None:
-                return await rescue.next_due_at(connection, after, channels, self._rescue_after)
-            return await queue_stats.next_due_at(connection, after, channels)
+        with explained(self._database.location):
+            async with asyncio.timeout(NEXT_DUE_TIMEOUT.total_seconds()):
+                if self._rescue_after is not None:
+                    return await self._database.read(rescue.next_due_at, after, channels, self._rescue_after)
+                return await self._database.read(queue_stats.next_due_at, after, channels)
 
     async def processes(self) -> tuple[DeliveringProcess, ...]:
         """The live processes that deliver."""
-        async with self._database.read() as connection:
-            return await processes.live_processes(connection, self._database.clock())
+        return await self._database.read(processes.live_processes, self._database.clock())
 
     async def channel_closures(self) -> tuple[ChannelClosure, ...]:
         """The closed channels, with the reason, the time of opening and the size of the backlog."""
-        async with self._database.read() as connection:
-            return await channel_closures(connection, self._database.clock())
+        return await self._database.read(channel_closures, self._database.clock())
 
     async def unserved_channels(self) -> tuple[UnservedChannel, ...]:
         """The channels that no live process has, though notifications wait for them."""
-        async with self._database.read() as connection:
-            live = await processes.live_processes(connection, self._database.clock())
-            return await processes.unserved_channels(connection, channels_of(live))
+        return await self._database.read(processes.unserved_channels, self._database.clock())
 
     async def stuck_channels(self, after: timedelta) -> tuple[UnservedChannel, ...]:
         """The channels with notifications that certctl's server, which delivers, has left undelivered for
         longer than `after`, and that no live process has."""
-        async with self._database.read() as connection:
-            now = self._database.clock()
-            live = await processes.live_processes(connection, now)
-            return await rescue.stuck_channels(connection, now - after, channels_of(live))
+        return await self._database.read(rescue.stuck_channels, self._database.clock(), after)
 
     async def settled_by_certctl(self, since: datetime) -> int:
         """How many notifications created later than `since` were sent, or failed, without an attempt of
         ours."""
-        async with self._database.read() as connection:
-            return await rescue.settled_by_certctl(connection, since)
+        return await self._database.read(rescue.settled_by_certctl, since)
 
     async def undeliverable_channels(self, after: timedelta) -> frozenset[str]:
         """The channels that no live process has had for `after`, with something due accepted before that."""
         now = self._database.clock()
-        async with self._database.read() as connection:
-            return await processes.undeliverable_channels(connection, now, now - after)
+        return await self._database.read(processes.undeliverable_channels, now, now - after)
 
     async def count_by_status(self) -> dict[NotificationStatus, int]:
         """The number of notifications in each status."""
-        async with self._database.read() as connection:
-            return await queue_stats.count_by_status(connection)
+        return await self._database.read(queue_stats.count_by_status)
 
     async def queue_counts(self) -> QueueCounts:
         """The queue's numbers for a summary."""
-        async with self._database.read() as connection:
-            counts = await queue_stats.queue_counts(connection)
-            if self._rescue_after is None:
-                return counts
-            return counts.model_copy(update={"next_retry_at": await rescue.next_rescue_at(connection)})
+        counts = await self._database.read(queue_stats.queue_counts)
+        if self._rescue_after is None:
+            return counts
+        next_rescue_at = await self._database.read(rescue.next_rescue_at)
+        return counts.model_copy(update={"next_retry_at": next_rescue_at})
 
     async def channel_records(self, period: timedelta) -> tuple[ChannelRecord, ...]:
         """The outcomes of attempts over the last `period`, for each channel that had any."""
         since = self._database.clock() - period
-        async with self._database.read() as connection:
-            return tuple(await queue_stats.channel_records(connection, since))
+        return tuple(await self._database.read(queue_stats.channel_records, since))
 
     async def delivery_figures(self, since: datetime, until: datetime) -> Deliveries:
         """The results of the attempts begun from `since` on and before `until`."""
-        async with self._database.read() as connection:
-            return await delivery_stats.delivery_figures(connection, since, until)
+        return await self._database.read(delivery_stats.delivery_figures, since, until)
 
     async def deliveries_over_time(
         self, since: datetime, until: datetime, *, beginning: datetime, step: timedelta
     ) -> tuple[DeliveryStep, ...]:
         """The attempts by outcome, in consecutive steps from `beginning` on."""
-        async with self._database.read() as connection:
-            return await delivery_stats.deliveries_over_time(
-                connection, since, until, beginning=beginning, step=step
-            )
+        return await self._database.read(
+            delivery_stats.deliveries_over_time, since, until, beginning=beginning, step=step
+        )

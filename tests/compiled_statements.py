@@ -11,7 +11,6 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
-from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 _COMPILED: dict[Any, Any] = {}
@@ -19,7 +18,6 @@ _COMPILED: dict[Any, Any] = {}
 
 def share_compiled_statements() -> None:
     registry.register("postgresql.asyncpg", __name__, AsyncpgDialect.__name__)
-    registry.register("sqlite.aiosqlite", __name__, AiosqliteDialect.__name__)
     registry.register("sqlite.pysqlite", __name__, PysqliteDialect.__name__)
 
 
@@ -38,10 +36,6 @@ class _SharedCache:
 
 
 class AsyncpgDialect(_SharedCache, PGDialect_asyncpg):
-    supports_statement_cache = True
-
-
-class AiosqliteDialect(_SharedCache, SQLiteDialect_aiosqlite):
     supports_statement_cache = True
 
 

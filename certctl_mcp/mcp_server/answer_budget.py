@@ -95,10 +95,105 @@ def _word_tokens(word: str) -> float:
     return 1 + 0.2 * len(word) if is_ordinary else max(1.0, 0.9 * len(word))
 
 
+_PUNCTUATION = 0.62
+"""The tokens of a character of JSON's punctuation, next to another one."""
+
+_ENCLOSED = 2 * _PUNCTUATION
+"""The quotes around all of an answer's JSON as a text."""
+
+_QUOTED = (2 + 4) * _PUNCTUATION
+"""The quotes around a string in an answer; in its JSON text they are escaped."""
+
+_QUOTES = 2 + (3 + 3) * _PUNCTUATION
+"""The quotes around a string that stands by itself."""
+
+_LONGEST_CACHED = 400
+"""Characters of a string whose cost is cached: ids, names, excerpts."""
+
+
 def cost(value: object) -> float:
     """The tokens of `value` as structured content and once more as a JSON text."""
-    written = to_json(value)
-    return estimated_tokens(written.decode()) + estimated_tokens(to_json(written.decode()).decode())
+    return _text_cost(value) if isinstance(value, str) else _Measure(value).total
+
+
+def _text_cost(text: str) -> float:
+    """The cost of a string by itself."""
+    return _inside_quotes(text) + _QUOTES
+
+
+class _Measure:
+    """The cost of an object or a list, and of the untrusted texts in it, found in one pass."""
+
+    def __init__(self, content: object) -> None:
+        self.texts: list[float] = []
+        """The cost of each untrusted text, in order."""
+        self._encoded_ids = False
+        self.total = _ENCLOSED + self._add(content, untrusted=False)
+
+    @property
+    def structure(self) -> float:
+        """The cost without the untrusted texts.
+
+        Keys, times and ids of our own are known to cost less than the estimate. Encoded ids from elsewhere
+        are not.
+        """
+        structure = self.total - sum(self.texts)
+        return structure if self._encoded_ids else structure * _KNOWN_STRUCTURE
+
+    def _add(self, value: object, *, untrusted: bool) -> float:
+        if isinstance(value, str):
+            inside = _inside_quotes(value)
+            if untrusted:
+                self.texts.append(inside + _QUOTES)
+            if "%" in value:
+                self._encoded_ids = True
+            return inside + _QUOTED
+        if isinstance(value, dict):
+            total = _keys_cost(tuple(value))
+            for key, item in value.items():
+                total += self._add(item, untrusted=untrusted or key == "untrusted")
+            return total
+        if isinstance(value, list | tuple):
+            total = 2 * _PUNCTUATION * (1 + max(1, len(value)))
+            for item in value:
+                total += self._add(item, untrusted=untrusted)
+            return total
+        return _scalar_cost(value)
+
+
+@lru_cache(256)
+def _keys_cost(keys: tuple[str, ...]) -> float:
+    """The cost of an object without its values."""
+    braces = 4 * _PUNCTUATION
+    separators = 2 * _PUNCTUATION * max(0, 2 * len(keys) - 1)
+    return braces + separators + sum(_inside_quotes(key) + _QUOTED for key in keys)
+
+
+@lru_cache(256, typed=True)
+def _scalar_cost(value: object) -> float:
+    """The cost of a number, true, false or null."""
+    return 2 * estimated_tokens(to_json(value).decode())
+
+
+def _inside_quotes(text: str) -> float:
+    """The cost of a string in an answer, without its quotes."""
+    return (_cached_inside if len(text) <= _LONGEST_CACHED else _measured_inside)(text)
+
+
+def _measured_inside(text: str) -> float:
+    once = to_json(text).decode()[1:-1]
+    if "\\" not in once:
+        return 2 * _between_quotes(once)
+    return _between_quotes(once) + _between_quotes(to_json(once).decode()[1:-1])
+
+
+# Lists repeat names, and the same page is listed again.
+_cached_inside = lru_cache(2048)(_measured_inside)
+
+
+def _between_quotes(text: str) -> float:
+    """Punctuation at the ends of `text` counts as next to the quotes."""
+    return estimated_tokens(f'""{text}""') - 4 * _PUNCTUATION
 
 
 def fitted(content: Mapping[str, object], budget: float = BUDGET) -> Content:
@@ -107,36 +202,25 @@ def fitted(content: Mapping[str, object], budget: float = BUDGET) -> Content:
     Texts are cut to one common limit, so that short ones stay whole beside a huge one.
     """
     whole = dict(content)
-    if cost(whole) <= budget:
+    measure = _Measure(whole)
+    if measure.structure + sum(measure.texts) <= budget:
         return whole
-    leaves = dict(_untrusted_texts(whole, ()))
-    costs = {path: cost(text) for path, text in leaves.items()}
-    fixed = _structure_cost(whole, sum(costs.values()))
-    while fixed + MIN_TEXT_TOKENS * len(leaves) > budget and (shorter := _shortened(whole)) is not None:
-        whole = shorter
-        leaves = dict(_untrusted_texts(whole, ()))
-        costs = {path: each for path, each in costs.items() if path in leaves}
-        fixed = _structure_cost(whole, sum(costs.values()))
-    limit = max(float(MIN_TEXT_TOKENS), _common_limit(list(costs.values()), budget - fixed))
-    return _rebuilt(whole, {path: clipped(leaves[path], limit) for path in leaves if costs[path] > limit})
-
-
-def _structure_cost(content: Mapping[str, object], texts: float) -> float:
-    """The cost of `content` without its untrusted texts, which cost `texts`.
-
-    Keys, times and ids of our own are known to cost less than the estimate. Encoded ids from elsewhere are
-    not.
-    """
-    structure = cost(content) - texts
-    return structure if b"%" in to_json(content) else structure * _KNOWN_STRUCTURE
+    least = measure.structure + MIN_TEXT_TOKENS * len(measure.texts)
+    while least > budget and (shorter := _shortened(whole)) is not None:
+        whole, measure = shorter, _Measure(shorter)
+        least = measure.structure + MIN_TEXT_TOKENS * len(measure.texts)
+    limit = max(float(MIN_TEXT_TOKENS), _common_limit(measure.texts, budget - measure.structure))
+    texts = _untrusted_texts(whole, ())
+    cut = {path: clipped(text, limit) for path, text in texts if _text_cost(text) > limit}
+    return _rebuilt(whole, cut) if cut else whole
 
 
 def rows_within(rows: Sequence[Mapping[str, object]], budget: float = BUDGET) -> int:
     """How many of the first rows fit, at least one, if their texts are cut to what tells them apart."""
     left = budget - _PAGE_OVERHEAD
     for number, row in enumerate(rows):
-        costs = [cost(text) for _, text in _untrusted_texts(row, ())]
-        left -= _structure_cost(row, sum(costs)) + sum(min(each, _ROW_TEXT_TOKENS) for each in costs)
+        measure = _Measure(row)
+        left -= measure.structure + sum(min(each, _ROW_TEXT_TOKENS) for each in measure.texts)
         if left < 0:
             return max(1, number)
     return len(rows)

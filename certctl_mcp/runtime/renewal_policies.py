@@ -36,8 +36,7 @@ class RenewalPolicies:
             await self._refresh(self._database)
             if not self._tiers:
                 return None
-            async with self._database.read() as connection:
-                policy = await policy_of(connection, notification.certificate_id)
+            policy = await self._database.read(policy_of, notification.certificate_id)
         except StorageError as failure:
             logger.warning("the renewal policies can't be read: %s", failure)
             return None
@@ -48,5 +47,4 @@ class RenewalPolicies:
         if self._read_at is not None and now - self._read_at < REFRESHED_AFTER:
             return
         self._read_at = now
-        async with database.read() as connection:
-            self._tiers = await tiers_by_policy(connection)
+        self._tiers = await database.read(tiers_by_policy)

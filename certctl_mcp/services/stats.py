@@ -59,8 +59,7 @@ class StatsService:
             ("jobs", count_jobs),
         ):
             try:
-                async with self._database.read() as connection:
-                    found = await count(connection, now)
+                found = await self._database.read(count, now)
             except StorageError:
                 found = None
             if found is None:
@@ -97,9 +96,8 @@ class StatsService:
 
     async def backlog(self) -> Backlog:
         """Raises: StorageError."""
-        async with self._database.read() as connection:
-            rescue = self._delivering.certctl_delivers
-            return await backlog(connection, self._database.clock(), rescue=rescue)
+        rescue = self._delivering.certctl_delivers
+        return await self._database.read(backlog, self._database.clock(), rescue=rescue)
 
     async def _queue(self) -> _Queue | None:
         repository = self._repository

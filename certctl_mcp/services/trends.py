@@ -1,10 +1,11 @@
 """Trends for people: certctl's certificates by status, and its certificates and jobs day by day, in UTC."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
+from typing import Concatenate, ParamSpec
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection
 
 from certctl_mcp.text.redaction import redact
 from storage.database import Database
@@ -15,6 +16,8 @@ from storage.queries.certctl_trends import (
     issued_by_day,
     jobs_by_day,
 )
+
+Arguments = ParamSpec("Arguments")
 
 _DAY = timedelta(days=1)
 
@@ -73,7 +76,7 @@ class TrendService:
     async def certificates_by_status(self) -> tuple[StatusCount, ...]:
         """In the order of their names. The statuses of certctl are written as certctl writes them."""
         now = self._database.clock()
-        found = await self._read(lambda connection: certificates_by_status(connection, now))
+        found = await self._read(certificates_by_status, now)
         counts: dict[str, int] = {}
         for status, count in found.items():
             name = _STATUSES.get(status, redact(status))
@@ -83,15 +86,15 @@ class TrendService:
     async def expiration_timeline(self, days: int) -> tuple[DayOfExpiry, ...]:
         """Today and the days after it."""
         now = self._database.clock()
-        found = await self._read(lambda connection: expirations_by_day(connection, now, now + days * _DAY))
+        found = await self._read(expirations_by_day, now, now + days * _DAY)
         return tuple(DayOfExpiry(date=date, count=found.get(date, 0)) for date in _dates(now, days))
 
     async def job_trends(self, days: int) -> tuple[DayOfJobs, ...]:
         """The last days, up to today."""
         now = self._database.clock()
         since = now - days * _DAY
-        completed = await self._read(lambda connection: jobs_by_day(connection, since, "Completed"))
-        failed = await self._read(lambda connection: jobs_by_day(connection, since, "Failed"))
+        completed = await self._read(jobs_by_day, since, "Completed")
+        failed = await self._read(jobs_by_day, since, "Failed")
         return tuple(
             _day_of_jobs(date, completed.get(date, 0), failed.get(date, 0))
             for date in _dates(since + _DAY, days)
@@ -100,17 +103,19 @@ class TrendService:
     async def issuance_rate(self, days: int) -> tuple[DayOfIssuance, ...]:
         """The last days, up to today."""
         since = self._database.clock() - days * _DAY
-        found = await self._read(lambda connection: issued_by_day(connection, since))
+        found = await self._read(issued_by_day, since)
         return tuple(
             DayOfIssuance(date=date, issued_count=found.get(date, 0)) for date in _dates(since + _DAY, days)
         )
 
     async def _read(
-        self, query: Callable[[AsyncConnection], Awaitable[Mapping[str, int] | None]]
+        self,
+        query: Callable[Concatenate[Connection, Arguments], Mapping[str, int] | None],
+        *arguments: Arguments.args,
+        **named: Arguments.kwargs,
     ) -> Mapping[str, int]:
         try:
-            async with self._database.read() as connection:
-                return await query(connection) or {}
+            return await self._database.read(query, *arguments, **named) or {}
         except StorageError:
             return {}
 

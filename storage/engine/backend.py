@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol, TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import Connection
 
 from storage.clock import Clock
 from storage.engine.changes import Changes
@@ -16,6 +16,13 @@ from storage.schema.inspection import SchemaState
 from storage.schema.migrations import Migrate
 
 Result = TypeVar("Result")
+
+
+class Read(Protocol):
+    """Runs a query on a connection that only reads."""
+
+    def __call__(self, query: Callable[[Connection], Result], /) -> Awaitable[Result]:
+        """Raises what connecting and `query` raise."""
 
 
 class Transact(Protocol):
@@ -51,7 +58,7 @@ class OpenBackend:
     """Without secrets."""
     found_revision: str | None
     """The schema's revision before it was migrated; None if the schema was not ours."""
-    readers: AsyncEngine
+    read: Read
     transact: Transact
     changes: Changes
     clock: Clock

@@ -100,9 +100,7 @@ async def _expect_no_deliveries(database: Database) -> None:
     leased = select(func.count()).where(
         _events.lease_expires_at.is_not(None), _events.lease_expires_at > database.clock()
     )
-    async with database.read() as connection:
-        delivering = (await connection.execute(leased)).scalar_one()
-    if delivering:
+    if delivering := await database.read(lambda connection: connection.execute(leased).scalar_one()):
         raise StorageError(
             f"{delivering} notifications are being delivered from {database.location}: they would be "
             "delivered twice if they were copied now; stop the servers and workers on it, and try again when "

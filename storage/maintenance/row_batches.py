@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Integer, Select, func, select
+from sqlalchemy import Connection, Integer, Select, func, select
 
 from storage.database import Database
 from storage.schema.tables import notification_attempts, notification_audit, notification_events
@@ -84,9 +84,8 @@ async def with_same_keys(database: Database, notifications: Iterable[Row]) -> li
 
 
 async def count_notifications(database: Database) -> int:
-    async with database.read() as connection:
-        number = await connection.execute(select(func.count()).select_from(notification_events))
-    found: int = number.scalar_one()
+    number = select(func.count()).select_from(notification_events)
+    found: int = await database.read(lambda connection: connection.execute(number).scalar_one())
     return found
 
 
@@ -95,9 +94,11 @@ def _ids_of(notifications: Iterable[Row]) -> dict[str, str]:
 
 
 async def _rows(database: Database, query: Select[Any], bound: Mapping[str, str] | None = None) -> list[Row]:
-    async with database.read() as connection:
-        found = (await connection.execute(query, bound or {})).mappings().all()
-    return [{name: _value(value) for name, value in row.items()} for row in found]
+    def rows(connection: Connection) -> list[Row]:
+        found = connection.execute(query, bound or {}).mappings()
+        return [{name: _value(value) for name, value in row.items()} for row in found]
+
+    return await database.read(rows)
 
 
 def _value(value: Any) -> Value:

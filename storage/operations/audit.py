@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, Select, insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.engine.transaction import Transaction
 from storage.models import AuditAction, AuditEntry, AuditRecord
@@ -67,19 +66,17 @@ def audit_query(notification_id: str, limit: int) -> Select[tuple[object, ...]]:
     return newest.order_by(_t.id.desc()).limit(limit)
 
 
-async def audit(connection: AsyncConnection, notification_id: str, limit: int) -> tuple[AuditEntry, ...]:
+def audit(connection: Connection, notification_id: str, limit: int) -> tuple[AuditEntry, ...]:
     """The newest entries, oldest first."""
-    rows = (await connection.execute(audit_query(notification_id, limit))).all()
+    rows = connection.execute(audit_query(notification_id, limit)).all()
     return tuple(
         AuditEntry(at=row.at, actor=row.actor, action=AuditAction(row.action)) for row in reversed(rows)
     )
 
 
-async def audit_log(
-    connection: AsyncConnection, notification_id: str | None, limit: int
-) -> tuple[AuditRecord, ...]:
+def audit_log(connection: Connection, notification_id: str | None, limit: int) -> tuple[AuditRecord, ...]:
     """The newest entries, newest first."""
-    rows = await connection.execute(audit_log_query(notification_id, limit))
+    rows = connection.execute(audit_log_query(notification_id, limit))
     return tuple(
         AuditRecord(
             at=row.at,

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, bindparam, exists, func, not_, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Select, bindparam, exists, func, not_, select
 
 from storage.operations.channel_states import OPEN
 from storage.operations.due import Way, channels, ways
@@ -52,10 +51,10 @@ _OLDEST_DUE = {
 _HELD = select(func.count()).where(_n.lease_expires_at.is_not(None), _n.lease_expires_at > _now)
 
 
-async def backlog(connection: AsyncConnection, now: datetime, *, rescue: bool = False) -> Backlog:
+def backlog(connection: Connection, now: datetime, *, rescue: bool = False) -> Backlog:
     """`rescue`: certctl delivers; only what was taken over from it is due."""
-    due = [(await connection.execute(oldest, {"now": now})).scalar_one() for oldest in _OLDEST_DUE[rescue]]
+    due = [connection.execute(oldest, {"now": now}).scalar_one() for oldest in _OLDEST_DUE[rescue]]
     return Backlog(
         oldest_due_at=min((since for since in due if since is not None), default=None),
-        leases_held=(await connection.execute(_HELD, {"now": now})).scalar_one(),
+        leases_held=connection.execute(_HELD, {"now": now}).scalar_one(),
     )

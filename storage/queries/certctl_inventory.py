@@ -6,9 +6,8 @@ A database of this program alone has none of these tables.
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, TableClause, and_, case, func, not_, or_, select
+from sqlalchemy import ColumnElement, Connection, TableClause, and_, case, func, not_, or_, select
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.schema.certctl_tables import agents, certificates, jobs
 
@@ -17,14 +16,14 @@ ALIVE_WITHIN = timedelta(minutes=5)
 PENDING_JOBS = ("Pending", "AwaitingCSR", "AwaitingApproval", "Running")
 
 
-async def count_certificates(connection: AsyncConnection, now: datetime) -> Mapping[str, int] | None:
+def count_certificates(connection: Connection, now: datetime) -> Mapping[str, int] | None:
     """Counts by their field in the dashboard summary; None where certctl's table can't be read."""
     status = func.lower(certificates.c.status)
     expires_at = certificates.c.expires_at
     revoked = status == "revoked"
     expired = and_(not_(revoked), or_(status == "expired", expires_at < now))
     expiring = and_(not_(revoked), status != "expired", expires_at > now, expires_at < now + EXPIRING_WITHIN)
-    return await _counts(
+    return _counts(
         connection,
         certificates,
         "total_certificates",
@@ -36,25 +35,25 @@ async def count_certificates(connection: AsyncConnection, now: datetime) -> Mapp
     )
 
 
-async def count_agents(connection: AsyncConnection, now: datetime) -> Mapping[str, int] | None:
+def count_agents(connection: Connection, now: datetime) -> Mapping[str, int] | None:
     """Counts by their field in the dashboard summary; None where certctl's table can't be read.
 
     Agents that were retired are not counted, as in certctl.
     """
     alive = func.coalesce(agents.c.last_heartbeat_at > now - ALIVE_WITHIN, False)
     kinds = {"active_agents": alive, "offline_agents": not_(alive)}
-    counts = await _counts(connection, agents, "total_agents", kinds, agents.c.retired_at.is_(None))
+    counts = _counts(connection, agents, "total_agents", kinds, agents.c.retired_at.is_(None))
     if counts is None:
         # Early versions of certctl have no such column. After an error, nothing can be read until a rollback.
-        await connection.rollback()
-        counts = await _counts(connection, agents, "total_agents", kinds)
+        connection.rollback()
+        counts = _counts(connection, agents, "total_agents", kinds)
     return counts
 
 
-async def count_jobs(connection: AsyncConnection, now: datetime) -> Mapping[str, int] | None:
+def count_jobs(connection: Connection, now: datetime) -> Mapping[str, int] | None:
     """Counts by their field in the dashboard summary; None where certctl's table can't be read."""
     status = jobs.c.status
-    return await _counts(
+    return _counts(
         connection,
         jobs,
         None,
@@ -66,8 +65,8 @@ async def count_jobs(connection: AsyncConnection, now: datetime) -> Mapping[str,
     )
 
 
-async def _counts(
-    connection: AsyncConnection,
+def _counts(
+    connection: Connection,
     rows: TableClause,
     total: str | None,
     kinds: Mapping[str, ColumnElement[bool]],
@@ -79,7 +78,7 @@ async def _counts(
     if total is not None:
         counts.append(func.count().label(total))
     try:
-        result = await connection.execute(select(*counts).select_from(rows).where(*of))
+        result = connection.execute(select(*counts).select_from(rows).where(*of))
     except DBAPIError:
         return None
     return dict(result.mappings().one())

@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.alert_tiers import AlertTier
 from storage.schema.certctl_tables import certificates, renewal_policies
@@ -18,21 +17,21 @@ _p = renewal_policies.c
 _c = certificates.c
 
 
-async def tiers_by_policy(connection: AsyncConnection) -> Mapping[str, Tiers]:
+def tiers_by_policy(connection: Connection) -> Mapping[str, Tiers]:
     """The policies that name tiers, by their id. Early versions of certctl have no such column."""
     query = select(_p.id, _p.alert_severity_map).limit(MOST_POLICIES)
     try:
-        found = [(row.id, _tiers(row.alert_severity_map)) for row in await connection.execute(query)]
+        found = [(row.id, _tiers(row.alert_severity_map)) for row in connection.execute(query)]
     except DBAPIError:
         return {}
     return {policy: tiers for policy, tiers in found if tiers}
 
 
-async def policy_of(connection: AsyncConnection, certificate_id: str) -> str | None:
+def policy_of(connection: Connection, certificate_id: str) -> str | None:
     """The renewal policy of a certificate."""
     query = select(_c.renewal_policy_id).where(_c.id == certificate_id)
     try:
-        found: str | None = (await connection.execute(query)).scalar()
+        found: str | None = connection.execute(query).scalar()
     except DBAPIError:
         return None
     return found

@@ -6,9 +6,8 @@ Like the counts of its inventory, each is None where the table can't be read.
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, case, func, select
+from sqlalchemy import ColumnElement, Connection, Select, case, func, select
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.queries.certctl_inventory import EXPIRING_WITHIN
 from storage.schema.certctl_tables import certificates, jobs
@@ -21,7 +20,7 @@ _c = certificates.c
 _j = jobs.c
 
 
-async def certificates_by_status(connection: AsyncConnection, now: datetime) -> Mapping[str, int] | None:
+def certificates_by_status(connection: Connection, now: datetime) -> Mapping[str, int] | None:
     """Counts by status, in lower case. An active one is expired or expiring by its time, as in certctl."""
     status = func.lower(_c.status)
     shown = case(
@@ -30,36 +29,34 @@ async def certificates_by_status(connection: AsyncConnection, now: datetime) -> 
         (_c.expires_at < now + EXPIRING_WITHIN, "expiring"),
         else_="active",
     ).label("shown")
-    return await _counts(connection, select(shown, func.count()).group_by(shown).limit(MOST_STATUSES))
+    return _counts(connection, select(shown, func.count()).group_by(shown).limit(MOST_STATUSES))
 
 
-async def expirations_by_day(
-    connection: AsyncConnection, since: datetime, until: datetime
-) -> Mapping[str, int] | None:
+def expirations_by_day(connection: Connection, since: datetime, until: datetime) -> Mapping[str, int] | None:
     """The certificates that expire after `since` and before `until`."""
-    return await _by_day(connection, _c.expires_at, _c.expires_at > since, _c.expires_at < until)
+    return _by_day(connection, _c.expires_at, _c.expires_at > since, _c.expires_at < until)
 
 
-async def issued_by_day(connection: AsyncConnection, since: datetime) -> Mapping[str, int] | None:
+def issued_by_day(connection: Connection, since: datetime) -> Mapping[str, int] | None:
     """The certificates that were added from `since` on."""
-    return await _by_day(connection, _c.created_at, _c.created_at >= since)
+    return _by_day(connection, _c.created_at, _c.created_at >= since)
 
 
-async def jobs_by_day(connection: AsyncConnection, since: datetime, status: str) -> Mapping[str, int] | None:
+def jobs_by_day(connection: Connection, since: datetime, status: str) -> Mapping[str, int] | None:
     """The jobs that ended with this status from `since` on."""
-    return await _by_day(connection, _j.completed_at, _j.status == status, _j.completed_at >= since)
+    return _by_day(connection, _j.completed_at, _j.status == status, _j.completed_at >= since)
 
 
-async def _by_day(
-    connection: AsyncConnection, moment: ColumnElement[datetime], *conditions: ColumnElement[bool]
+def _by_day(
+    connection: Connection, moment: ColumnElement[datetime], *conditions: ColumnElement[bool]
 ) -> Mapping[str, int] | None:
     day = day_of(moment).label("day")
-    return await _counts(connection, select(day, func.count()).where(*conditions).group_by(day))
+    return _counts(connection, select(day, func.count()).where(*conditions).group_by(day))
 
 
-async def _counts(connection: AsyncConnection, query: Select[str, int]) -> Mapping[str, int] | None:
+def _counts(connection: Connection, query: Select[str, int]) -> Mapping[str, int] | None:
     try:
-        found: dict[str, int] = dict((await connection.execute(query)).all())
+        found: dict[str, int] = dict(connection.execute(query).all())
     except DBAPIError:
         return None
     return found

@@ -3,9 +3,8 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy import ColumnElement, Connection, case, func, select
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.models import (
     CertificateStanding,
@@ -24,16 +23,16 @@ _n = notification_events.c
 _c = certificates.c
 
 
-async def standings(
-    connection: AsyncConnection, notifications: Sequence[Notification], *, beside_certctl: bool
+def standings(
+    connection: Connection, notifications: Sequence[Notification], *, beside_certctl: bool
 ) -> dict[str, CertificateStanding]:
     """By the id of the notification, without those whose certificate is unknown."""
     ids = {n.certificate_id for n in notifications if n.certificate_id is not None}
     if not ids:
         return {}
     if beside_certctl:
-        return await _from_certctl(connection, notifications, ids)
-    renewed = await _last_renewals(connection, ids)
+        return _from_certctl(connection, notifications, ids)
+    renewed = _last_renewals(connection, ids)
     return {
         n.id: CertificateStanding(renewed=renewed[n.certificate_id] > n.created_at)
         for n in notifications
@@ -41,9 +40,7 @@ async def standings(
     }
 
 
-async def urgency_counts(
-    connection: AsyncConnection, wanted: NotificationFilter, until: datetime
-) -> UrgencyCounts:
+def urgency_counts(connection: Connection, wanted: NotificationFilter, until: datetime) -> UrgencyCounts:
     """Counts of the matching notifications about certificates."""
 
     def number(urgency: Urgency) -> ColumnElement[int]:
@@ -52,16 +49,16 @@ async def urgency_counts(
 
     query = select(number(Urgency.SETTLED), number(Urgency.OPEN), number(Urgency.URGENT))
     query = query.select_from(notification_events).where(*conditions(wanted))
-    settled, still_open, urgent = (await connection.execute(query)).one()
+    settled, still_open, urgent = connection.execute(query).one()
     return UrgencyCounts(settled=settled, open=still_open, urgent=urgent)
 
 
-async def _from_certctl(
-    connection: AsyncConnection, notifications: Sequence[Notification], ids: Collection[str]
+def _from_certctl(
+    connection: Connection, notifications: Sequence[Notification], ids: Collection[str]
 ) -> dict[str, CertificateStanding]:
     query = select(_c.id, func.lower(_c.status).label("status"), _c.expires_at, _c.last_renewal_at)
     try:
-        found = {row.id: row for row in await connection.execute(query.where(_c.id.in_(ids)))}
+        found = {row.id: row for row in connection.execute(query.where(_c.id.in_(ids)))}
     except DBAPIError:
         return {}
     return {
@@ -75,11 +72,11 @@ async def _from_certctl(
     }
 
 
-async def _last_renewals(connection: AsyncConnection, ids: Collection[str]) -> dict[str | None, datetime]:
+def _last_renewals(connection: Connection, ids: Collection[str]) -> dict[str | None, datetime]:
     query = (
         select(_n.certificate_id, func.max(_n.created_at, type_=UtcDateTime))
         .where(_n.certificate_id.in_(ids), is_renewal(_n.type))
         .group_by(_n.certificate_id)
     )
-    found: dict[str | None, datetime] = dict((await connection.execute(query)).all())
+    found: dict[str | None, datetime] = dict(connection.execute(query).all())
     return found

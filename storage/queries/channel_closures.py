@@ -2,8 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, select
 
 from storage.channel_state import LONGEST_CLOSURE, ChannelState, as_of, is_held
 from storage.models import ChannelClosure, Closure
@@ -14,17 +13,17 @@ from storage.schema.tables import notification_channels
 _STATES = select(notification_channels).order_by(notification_channels.c.channel)
 
 
-async def channel_closures(connection: AsyncConnection, now: datetime) -> tuple[ChannelClosure, ...]:
+def channel_closures(connection: Connection, now: datetime) -> tuple[ChannelClosure, ...]:
     """Sorted by name."""
     found: list[ChannelClosure] = []
-    for row in (await connection.execute(_STATES)).all():
+    for row in connection.execute(_STATES).all():
         opens_at = None if row.opens_at is None else row.opens_at + EARLY
         state = as_of(state_of(row), now)
         closed = _why(state, opens_at, now)
         if closed is None:
             continue
         why, until = closed
-        waiting = await count_waiting(connection, row.channel)
+        waiting = count_waiting(connection, row.channel)
         if why is Closure.RATE_LIMITED and not waiting:
             continue
         pause = state.pause if why is Closure.PAUSED else None

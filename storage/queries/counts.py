@@ -1,7 +1,6 @@
 """Counts of matching notifications. Every page of a list needs one, so they are cached until data changes."""
 
-from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, func, select
 
 from storage.database import Database
 from storage.models import NotificationFilter
@@ -22,8 +21,7 @@ class Counting:
     async def count(self, wanted: NotificationFilter) -> int:
         if wanted.urgency is not None or wanted.remembered is not None:
             # certctl changes certificates without a change of the queue.
-            async with self._database.read() as connection:
-                return await count(connection, wanted)
+            return await self._database.read(count, wanted)
         # Read before counting, so that a commit in between drops the count instead of making it wrong.
         version = await self._database.changes.data_version()
         if version is None or version != self._version:
@@ -31,8 +29,7 @@ class Counting:
             self._cache.clear()
         if wanted in self._cache:
             return self._cache[wanted]
-        async with self._database.read() as connection:
-            found = await count(connection, wanted)
+        found = await self._database.read(count, wanted)
         if version is not None and version == self._version:
             if len(self._cache) >= MOST_CACHED:
                 del self._cache[next(iter(self._cache))]
@@ -40,9 +37,9 @@ class Counting:
         return found
 
 
-async def count(connection: AsyncConnection, wanted: NotificationFilter) -> int:
+def count(connection: Connection, wanted: NotificationFilter) -> int:
     """The exact number."""
-    wanted = await resolved(connection, wanted)
+    wanted = resolved(connection, wanted)
     matching = select(func.count()).select_from(notification_events).where(*conditions(wanted))
-    found: int = (await connection.execute(matching)).scalar_one()
+    found: int = connection.execute(matching).scalar_one()
     return found

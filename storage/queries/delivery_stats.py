@@ -12,6 +12,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     ColumnElement,
+    Connection,
     and_,
     bindparam,
     case,
@@ -24,7 +25,6 @@ from sqlalchemy import (
     type_coerce,
     union_all,
 )
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.models import AttemptOutcome, Deliveries, DeliveryFigures, DeliveryStep
 from storage.operations.leases import ABANDONED_AT_MOST
@@ -119,12 +119,12 @@ class _Times(NamedTuple):
     p95: timedelta | None = None
 
 
-async def delivery_figures(connection: AsyncConnection, since: datetime, until: datetime) -> Deliveries:
+def delivery_figures(connection: Connection, since: datetime, until: datetime) -> Deliveries:
     """The results of the attempts begun from `since` on and before `until`."""
     period = {"since": since, "until": until}
     ended: defaultdict[str, Counter[AttemptOutcome]] = defaultdict(Counter)
     died: Counter[str] = Counter()
-    for channel, outcome, late, hopeless, count in await connection.execute(OUTCOMES, period):
+    for channel, outcome, late, hopeless, count in connection.execute(OUTCOMES, period):
         if late is None:
             ended[channel][AttemptOutcome(outcome)] += count
         elif late:
@@ -133,8 +133,8 @@ async def delivery_figures(connection: AsyncConnection, since: datetime, until: 
             died[channel] += count
     for channel, outcomes in ended.items():
         died[channel] += outcomes[AttemptOutcome.DEAD]
-    retries: Counter[str] = Counter(dict((await connection.execute(RETRIES, period)).all()))
-    times, times_of_all = await _times_to_delivery(connection, period)
+    retries: Counter[str] = Counter(dict(connection.execute(RETRIES, period).all()))
+    times, times_of_all = _times_to_delivery(connection, period)
     by_channel = {
         channel: _figures(outcomes, died[channel], retries[channel], times.get(channel, _Times()))
         for channel, outcomes in sorted(ended.items(), key=lambda found: (-found[1].total(), found[0]))
@@ -143,8 +143,8 @@ async def delivery_figures(connection: AsyncConnection, since: datetime, until: 
     return Deliveries(overall=overall, by_channel=by_channel)
 
 
-async def deliveries_over_time(
-    connection: AsyncConnection, since: datetime, until: datetime, *, beginning: datetime, step: timedelta
+def deliveries_over_time(
+    connection: Connection, since: datetime, until: datetime, *, beginning: datetime, step: timedelta
 ) -> tuple[DeliveryStep, ...]:
     """The attempts begun in the period by outcome, in consecutive steps from `beginning` on."""
     bound = {
@@ -154,7 +154,7 @@ async def deliveries_over_time(
         "step": step // timedelta(milliseconds=1),
     }
     steps = [Counter[AttemptOutcome]() for _ in range(-((beginning - until) // step))]
-    for number, outcome, late, count in await connection.execute(OVER_TIME, bound):
+    for number, outcome, late, count in connection.execute(OVER_TIME, bound):
         # A time within half a millisecond of the end is rounded into the next step.
         outcomes = steps[min(number, len(steps) - 1)]
         if late:
@@ -167,10 +167,10 @@ async def deliveries_over_time(
     )
 
 
-async def _times_to_delivery(
-    connection: AsyncConnection, period: dict[str, datetime]
+def _times_to_delivery(
+    connection: Connection, period: dict[str, datetime]
 ) -> tuple[dict[str, _Times], _Times]:
-    rows = (await connection.execute(TIMES, period)).all()
+    rows = connection.execute(TIMES, period).all()
     by_channel = {channel: _Times(_time(median), _time(p95)) for channel, median, p95, _, _ in rows}
     return by_channel, _Times(_time(*(row[3] for row in rows)), _time(*(row[4] for row in rows)))
 

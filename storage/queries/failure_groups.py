@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Integer, Select, case, exists, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Integer, Select, case, exists, func, select
 
 from storage.models import AuditAction, FailureGroup, NotificationFilter
 from storage.operations.actions import ELIGIBLE
@@ -72,12 +71,12 @@ def failure_query(wanted: NotificationFilter, limit: int) -> Select[Any]:
     )
 
 
-async def failure_groups(
-    connection: AsyncConnection, wanted: NotificationFilter, limit: int
+def failure_groups(
+    connection: Connection, wanted: NotificationFilter, limit: int
 ) -> tuple[FailureGroup, ...]:
     statuses = tuple(status for status in wanted.statuses or FAILING if status in FAILING)
     if not statuses:
         return ()
     failing = wanted.model_copy(update={"statuses": statuses, "eligible_for": AuditAction.REQUEUE})
-    rows = await connection.execute(failure_query(failing, limit))
+    rows = connection.execute(failure_query(failing, limit))
     return tuple(FailureGroup.model_validate(dict(row)) for row in rows.mappings())

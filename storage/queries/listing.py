@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Select, func, literal, not_, or_, select, tuple_
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Column, ColumnElement, Connection, Select, func, literal, not_, or_, select, tuple_
 
 from storage.errors import InvalidCursorError
 from storage.models import (
@@ -77,11 +76,11 @@ def conditions(wanted: NotificationFilter) -> list[ColumnElement[bool]]:
     return found
 
 
-async def resolved(connection: AsyncConnection, wanted: NotificationFilter) -> NotificationFilter:
+def resolved(connection: Connection, wanted: NotificationFilter) -> NotificationFilter:
     """`wanted` with `other` replaced by the stored names, which an index can find."""
     if NotificationStatus.OTHER not in wanted.statuses or wanted.eligible_for is not None:
         return wanted
-    stored = [name for (name,) in await connection.execute(_STORED)]
+    stored = [name for (name,) in connection.execute(_STORED)]
     others = tuple(name for name in stored if status_of(name) is NotificationStatus.OTHER)
     ours = tuple(status for status in wanted.statuses if status is not NotificationStatus.OTHER)
     return wanted.model_copy(update={"statuses": ours, "stored_statuses": others})
@@ -132,9 +131,9 @@ def page_query(
     return query.where(*conditions(wanted)).order_by(*order).limit(limit + 1)
 
 
-async def breakdown(connection: AsyncConnection, wanted: NotificationFilter) -> tuple[Share, ...]:
+def breakdown(connection: Connection, wanted: NotificationFilter) -> tuple[Share, ...]:
     """The largest share first."""
-    wanted = await resolved(connection, wanted)
+    wanted = resolved(connection, wanted)
     number = func.count()
     query = (
         select(_n.channel, _n.status, _UNDELIVERED, number, func.count(_n.lease_owner))
@@ -150,22 +149,20 @@ async def breakdown(connection: AsyncConnection, wanted: NotificationFilter) -> 
             count=held,
             under_way=under_way,
         )
-        for channel, status, undelivered, held, under_way in await connection.execute(query)
+        for channel, status, undelivered, held, under_way in connection.execute(query)
     )
 
 
-async def accepted_span(
-    connection: AsyncConnection, wanted: NotificationFilter
-) -> tuple[datetime, datetime] | None:
+def accepted_span(connection: Connection, wanted: NotificationFilter) -> tuple[datetime, datetime] | None:
     """When the oldest and the newest were accepted."""
-    wanted = await resolved(connection, wanted)
+    wanted = resolved(connection, wanted)
     query = select(_n.created_at).where(*conditions(wanted)).limit(1)
-    oldest = (await connection.execute(query.order_by(_n.created_at, _n.id))).scalar()
-    newest = (await connection.execute(query.order_by(_n.created_at.desc(), _n.id.desc()))).scalar()
+    oldest = connection.execute(query.order_by(_n.created_at, _n.id)).scalar()
+    newest = connection.execute(query.order_by(_n.created_at.desc(), _n.id.desc())).scalar()
     return None if oldest is None or newest is None else (oldest, newest)
 
 
-async def states(connection: AsyncConnection, ids: Sequence[str]) -> tuple[NotificationState, ...]:
+def states(connection: Connection, ids: Sequence[str]) -> tuple[NotificationState, ...]:
     """The state of each of these notifications that exists."""
     query = select(_n.id, _n.status, _UNDELIVERED, _n.lease_owner).where(_n.id.in_(ids))
     return tuple(
@@ -175,26 +172,24 @@ async def states(connection: AsyncConnection, ids: Sequence[str]) -> tuple[Notif
             undelivered=bool(row.undelivered),
             under_way=row.lease_owner is not None,
         )
-        for row in await connection.execute(query)
+        for row in connection.execute(query)
     )
 
 
-async def matching_ids(
-    connection: AsyncConnection, wanted: NotificationFilter, limit: int, after: str | None
-) -> IdPage:
-    wanted = await resolved(connection, wanted)
+def matching_ids(connection: Connection, wanted: NotificationFilter, limit: int, after: str | None) -> IdPage:
+    wanted = resolved(connection, wanted)
     query = select(_n.created_at, _n.id).where(*conditions(wanted))
     if after is not None:
         moment, notification_id = _decoded(after)
         last = tuple_(literal(moment, UtcDateTime), literal(notification_id, _n.id.type))
         query = query.where(tuple_(_n.created_at, _n.id) > last)
-    rows = (await connection.execute(query.order_by(_n.created_at, _n.id).limit(limit + 1))).all()
+    rows = connection.execute(query.order_by(_n.created_at, _n.id).limit(limit + 1)).all()
     following = _encoded(*rows[limit - 1]) if len(rows) > limit else None
     return IdPage(ids=tuple(row.id for row in rows[:limit]), next=following)
 
 
-async def list_page(
-    connection: AsyncConnection,
+def list_page(
+    connection: Connection,
     wanted: NotificationFilter,
     limit: int,
     cursor: str | None,
@@ -204,13 +199,19 @@ async def list_page(
 ) -> NotificationPage:
     if not 1 <= limit <= LARGEST_PAGE:
         raise ValueError(f"limit is {limit}; it must be from 1 to {LARGEST_PAGE}")
-    wanted = await resolved(connection, wanted)
+    wanted = resolved(connection, wanted)
     query = page_query(wanted, limit, cursor, oldest_first=oldest_first)
-    rows = (await connection.execute(query.offset(skip or None))).all()
+    rows = connection.execute(query.offset(skip or None)).all()
     items = tuple(notification_of(row) for row in rows[:limit])
     more = len(rows) > limit
     next_cursor = _encoded(items[-1].created_at, items[-1].id) if more else None
     return NotificationPage(items=items, next_cursor=next_cursor)
+
+
+def first_of(page: NotificationPage, number: int) -> NotificationPage:
+    """The same page, as if it had been limited to so many items: at least one, and fewer than it has."""
+    items = page.items[:number]
+    return NotificationPage(items=items, next_cursor=_encoded(items[-1].created_at, items[-1].id))
 
 
 def _encoded(created_at: datetime, notification_id: str) -> str:

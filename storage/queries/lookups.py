@@ -3,8 +3,7 @@
 from itertools import chain
 from typing import Literal
 
-from sqlalchemy import literal, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, literal, select
 
 from storage.schema.tables import notification_events
 from storage.sql.dialects import last_characters, starts_with
@@ -26,21 +25,21 @@ MOST_NAMES = 200
 """The most names of one kind to return. There are more only if something else was stored as a name."""
 
 
-async def ids_beginning(connection: AsyncConnection, prefix: str, limit: int) -> tuple[str, ...]:
+def ids_beginning(connection: Connection, prefix: str, limit: int) -> tuple[str, ...]:
     """The greatest first, which for our ids is the newest."""
     beginning = starts_with(_n.id, literal(prefix, _n.id.type), literal(prefix + _LAST, _n.id.type))
     query = select(_n.id).where(beginning).order_by(_n.id.desc()).limit(limit)
-    return tuple((await connection.execute(query)).scalars())
+    return tuple(connection.execute(query).scalars())
 
 
-async def ids_ending(connection: AsyncConnection, suffix: str, limit: int) -> tuple[str, ...]:
+def ids_ending(connection: Connection, suffix: str, limit: int) -> tuple[str, ...]:
     """Among the newest notifications, the newest first."""
     newest = select(_n.id).order_by(_n.created_at.desc(), _n.id.desc()).limit(NEWEST).subquery().c
     query = select(newest.id).where(last_characters(newest.id, len(suffix)) == suffix).limit(limit)
-    return tuple((await connection.execute(query)).scalars())
+    return tuple(connection.execute(query).scalars())
 
 
-async def similar_ids(connection: AsyncConnection, given: str, limit: int) -> tuple[str, ...]:
+def similar_ids(connection: Connection, given: str, limit: int) -> tuple[str, ...]:
     """Ids with the same ending as `given`, and its neighbours in order, which share the longest prefix."""
     last = given[-ENDING:]
     newest = select(_n.id).order_by(_n.created_at.desc(), _n.id.desc()).limit(NEWEST).subquery().c
@@ -49,26 +48,26 @@ async def similar_ids(connection: AsyncConnection, given: str, limit: int) -> tu
         select(_n.id).where(_n.id <= given).order_by(_n.id.desc()),
         select(_n.id).where(_n.id > given).order_by(_n.id),
     )
-    found = [(await connection.execute(query.limit(limit // len(alike)))).scalars() for query in alike]
+    found = [connection.execute(query.limit(limit // len(alike))).scalars() for query in alike]
     return tuple(dict.fromkeys(chain.from_iterable(found)))
 
 
-async def channels_in_use(connection: AsyncConnection) -> tuple[str, ...]:
-    return tuple((await connection.execute(CHANNELS)).scalars())
+def channels_in_use(connection: Connection) -> tuple[str, ...]:
+    return tuple(connection.execute(CHANNELS).scalars())
 
 
-async def types_in_use(connection: AsyncConnection) -> tuple[str, ...]:
-    return tuple((await connection.execute(TYPES)).scalars())
+def types_in_use(connection: Connection) -> tuple[str, ...]:
+    return tuple(connection.execute(TYPES).scalars())
 
 
 ComparedField = Literal["recipient", "certificate_id"]
 
 
-async def recent_values(connection: AsyncConnection, field: ComparedField, limit: int) -> tuple[str, ...]:
+def recent_values(connection: Connection, field: ComparedField, limit: int) -> tuple[str, ...]:
     """The different values of `field` in the newest `limit` notifications, the newest value first."""
     column = {"recipient": _n.recipient, "certificate_id": _n.certificate_id}[field]
     query = select(column).order_by(_n.created_at.desc(), _n.id.desc()).limit(limit)
-    return tuple(dict.fromkeys(filter(None, (await connection.execute(query)).scalars())))
+    return tuple(dict.fromkeys(filter(None, connection.execute(query).scalars())))
 
 
 CHANNELS = distinct(_n.channel).limit(MOST_NAMES)

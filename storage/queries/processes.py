@@ -1,13 +1,11 @@
 """The live processes, the channels that none of them serves, and the backlog of those."""
 
 import json
-from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import Select, bindparam, func, or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Select, bindparam, func, or_, select
 
-from storage.models import DeliveringProcess, UnservedChannel
+from storage.models import DeliveringProcess, UnservedChannel, channels_of
 from storage.operations.due import FAILED, PENDING, WAITING_CHANNELS, WAYS
 from storage.operations.processes import ALIVE_WITHIN
 from storage.schema.tables import notification_events, notification_processes
@@ -42,9 +40,9 @@ def _oldest(way_name: str) -> Select[datetime]:
 OLDEST = tuple(map(_oldest, WAYS))
 
 
-async def live_processes(connection: AsyncConnection, now: datetime) -> tuple[DeliveringProcess, ...]:
+def live_processes(connection: Connection, now: datetime) -> tuple[DeliveringProcess, ...]:
     """The processes that deliver, the oldest first."""
-    rows = await connection.execute(LIVE, {"since": now - ALIVE_WITHIN})
+    rows = connection.execute(LIVE, {"since": now - ALIVE_WITHIN})
     return tuple(
         DeliveringProcess(
             name=row.name,
@@ -59,35 +57,30 @@ async def live_processes(connection: AsyncConnection, now: datetime) -> tuple[De
     )
 
 
-async def count_waiting(connection: AsyncConnection, channel: str) -> int:
+def count_waiting(connection: Connection, channel: str) -> int:
     """How many notifications of a channel wait for an attempt."""
-    counts = [(await connection.execute(count, {"in_channel": channel})).scalar_one() for count in COUNTS]
+    counts = [connection.execute(count, {"in_channel": channel}).scalar_one() for count in COUNTS]
     return sum(counts)
 
 
-async def unserved_channels(
-    connection: AsyncConnection, served: Collection[str]
-) -> tuple[UnservedChannel, ...]:
-    """The channels for which notifications wait, other than those `served`."""
-    found = []
-    for channel in sorted(
-        set((await connection.execute(WAITING_CHANNELS[False])).scalars()).difference(served)
-    ):
-        found.append(UnservedChannel(channel=channel, waiting=await count_waiting(connection, channel)))
-    return tuple(found)
+def unserved_channels(connection: Connection, now: datetime) -> tuple[UnservedChannel, ...]:
+    """The channels for which notifications wait, and that no live process has."""
+    waiting = set(connection.execute(WAITING_CHANNELS[False]).scalars())
+    return tuple(
+        UnservedChannel(channel=channel, waiting=count_waiting(connection, channel))
+        for channel in sorted(waiting.difference(channels_of(live_processes(connection, now))))
+    )
 
 
-async def undeliverable_channels(
-    connection: AsyncConnection, now: datetime, not_since: datetime
-) -> frozenset[str]:
+def undeliverable_channels(connection: Connection, now: datetime, not_since: datetime) -> frozenset[str]:
     """The channels that no live process has had since `not_since`, with something due accepted before."""
     since = {"since": not_since, "alive_since": min(not_since, now - ALIVE_WITHIN)}
-    rows = (await connection.execute(HAD, since)).scalars()
+    rows = connection.execute(HAD, since).scalars()
     had = {channel for row in rows for channel in json.loads(row)}
     undeliverable = set()
-    for channel in set((await connection.execute(WAITING_CHANNELS[False])).scalars()) - had:
+    for channel in set(connection.execute(WAITING_CHANNELS[False]).scalars()) - had:
         parameters = {"in_channel": channel, "now": now}
-        accepted = [(await connection.execute(oldest, parameters)).scalar() for oldest in OLDEST]
+        accepted = [connection.execute(oldest, parameters).scalar() for oldest in OLDEST]
         if any(moment is not None and moment <= not_since for moment in accepted):
             undeliverable.add(channel)
     return frozenset(undeliverable)

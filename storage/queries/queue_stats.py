@@ -3,8 +3,7 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, bindparam, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select
 
 from storage.clock import BEGINNING
 from storage.models import OUR_STATUSES, AttemptOutcome, ChannelRecord, NotificationStatus, QueueCounts
@@ -51,21 +50,21 @@ NEXT_LEASE_END = (
 )
 
 
-async def count_by_status(connection: AsyncConnection) -> dict[NotificationStatus, int]:
+def count_by_status(connection: Connection) -> dict[NotificationStatus, int]:
     """Every status of ours, including those without notifications, and other programs' if there are any."""
     counts: dict[NotificationStatus, int] = dict.fromkeys(OUR_STATUSES, 0)
-    for stored, count in await connection.execute(COUNT_BY_STATUS):
+    for stored, count in connection.execute(COUNT_BY_STATUS):
         status = status_of(stored)
         counts[status] = counts.get(status, 0) + count
     return counts
 
 
-async def queue_counts(connection: AsyncConnection) -> QueueCounts:
+def queue_counts(connection: Connection) -> QueueCounts:
     return QueueCounts(
-        by_status=await count_by_status(connection),
-        undelivered=(await connection.execute(COUNT_UNDELIVERED)).scalar_one(),
-        oldest_dead_at=(await connection.execute(OLDEST_DEAD)).scalar_one(),
-        next_retry_at=(await connection.execute(NEXT_RETRY, {"now": BEGINNING})).scalar_one(),
+        by_status=count_by_status(connection),
+        undelivered=connection.execute(COUNT_UNDELIVERED).scalar_one(),
+        oldest_dead_at=connection.execute(OLDEST_DEAD).scalar_one(),
+        next_retry_at=connection.execute(NEXT_RETRY, {"now": BEGINNING}).scalar_one(),
     )
 
 
@@ -82,50 +81,48 @@ _FAILURE_AT = select(_a.error).where(
 )
 
 
-async def next_due_at(
-    connection: AsyncConnection, after: datetime, channels: Collection[str]
-) -> datetime | None:
+def next_due_at(connection: Connection, after: datetime, channels: Collection[str]) -> datetime | None:
     """When something of these channels next becomes due later than `after`, or any lease expires.
 
     What waits in a closed channel is due when the channel opens.
     """
-    closed = await closed_channels(connection, after, channels)
+    closed = closed_channels(connection, after, channels)
     parameters = {"now": after, "channels": encoded(name for name in channels if name not in closed)}
-    retry: datetime | None = (await connection.execute(NEXT_RETRY_OF_CHANNELS, parameters)).scalar_one()
-    lease_end: datetime | None = (await connection.execute(NEXT_LEASE_END)).scalar()
+    retry: datetime | None = connection.execute(NEXT_RETRY_OF_CHANNELS, parameters).scalar_one()
+    lease_end: datetime | None = connection.execute(NEXT_LEASE_END).scalar()
     moments = [retry, lease_end]
     if closed:
-        waiting = (await connection.execute(WAITING_CHANNELS[False])).scalars()
+        waiting = connection.execute(WAITING_CHANNELS[False]).scalars()
         moments += [closed[name] for name in waiting if name in closed]
     return min((moment for moment in moments if moment is not None), default=None)
 
 
-async def closed_channels(
-    connection: AsyncConnection, after: datetime, channels: Collection[str]
+def closed_channels(
+    connection: Connection, after: datetime, channels: Collection[str]
 ) -> dict[str, datetime]:
     """The channels in which nothing may begin at `after`, and when that ends."""
-    states = await connection.execute(CLOSED, {"names": encoded(channels)})
+    states = connection.execute(CLOSED, {"names": encoded(channels)})
     ends = {name: max(opens_at or after, paused_until or after) for name, opens_at, paused_until in states}
     return {name: end for name, end in ends.items() if end > after}
 
 
-async def channel_records(connection: AsyncConnection, since: datetime) -> list[ChannelRecord]:
+def channel_records(connection: Connection, since: datetime) -> list[ChannelRecord]:
     """One record for each channel with an attempt that began at or after `since`."""
     outcomes: dict[str, dict[AttemptOutcome, tuple[int, datetime]]] = {}
-    for channel, outcome, count, newest in await connection.execute(ATTEMPTS_SINCE, {"since": since}):
+    for channel, outcome, count, newest in connection.execute(ATTEMPTS_SINCE, {"since": since}):
         outcomes.setdefault(channel, {})[AttemptOutcome(outcome)] = (count, newest)
-    return [await _record(connection, channel, found) for channel, found in sorted(outcomes.items())]
+    return [_record(connection, channel, found) for channel, found in sorted(outcomes.items())]
 
 
-async def _record(
-    connection: AsyncConnection, channel: str, found: dict[AttemptOutcome, tuple[int, datetime]]
+def _record(
+    connection: Connection, channel: str, found: dict[AttemptOutcome, tuple[int, datetime]]
 ) -> ChannelRecord:
     sent = found.get(AttemptOutcome.SENT)
     failed_at = max((found[outcome][1] for outcome in _FAILURES if outcome in found), default=None)
     error: str | None = None
     if failed_at is not None:
         moment = {"moment": failed_at, "of_channel": channel}
-        error = (await connection.execute(_FAILURE_AT, moment)).scalars().first()
+        error = connection.execute(_FAILURE_AT, moment).scalars().first()
     return ChannelRecord(
         channel=channel,
         outcomes={outcome: count for outcome, (count, _) in found.items()},

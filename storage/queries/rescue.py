@@ -3,12 +3,12 @@
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, bindparam, exists, func, literal_column, or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, literal_column, or_, select
 
 from storage.clock import BEGINNING
-from storage.models import UnservedChannel
+from storage.models import UnservedChannel, channels_of
 from storage.operations.due import PENDING, TAKEN_OVER, UNSCHEDULED
+from storage.queries.processes import live_processes
 from storage.queries.queue_stats import NEXT_LEASE_END, closed_channels
 from storage.schema.tables import notification_attempts, notification_events
 from storage.sql.json_rows import Batch, encoded
@@ -53,43 +53,42 @@ SETTLED_BY_CERTCTL = select(func.count()).where(
 )
 
 
-async def next_rescue_at(connection: AsyncConnection) -> datetime | None:
+def next_rescue_at(connection: Connection) -> datetime | None:
     """When something that was taken over is next due."""
-    found: datetime | None = (await connection.execute(NEXT_RESCUE)).scalar_one()
+    found: datetime | None = connection.execute(NEXT_RESCUE).scalar_one()
     return found
 
 
-async def next_due_at(
-    connection: AsyncConnection, after: datetime, channels: Collection[str], grace: timedelta
+def next_due_at(
+    connection: Connection, after: datetime, channels: Collection[str], grace: timedelta
 ) -> datetime | None:
     """When something of these channels next is due, or can be taken over, later than `after`; or any lease
     expires."""
     named = {"channels": encoded(channels)}
     moments: list[datetime | None] = [
-        (await connection.execute(NEXT_RESCUE_OF_CHANNELS, {**named, "moment": after})).scalar_one(),
-        (await connection.execute(NEXT_LEASE_END)).scalar(),
+        connection.execute(NEXT_RESCUE_OF_CHANNELS, {**named, "moment": after}).scalar_one(),
+        connection.execute(NEXT_LEASE_END).scalar(),
     ]
     created_after = max(after, BEGINNING + grace) - grace
     for query in NEXT_LEFT_IN_CHANNELS:
         created: datetime | None
-        created = (await connection.execute(query, {**named, "moment": created_after})).scalar_one()
+        created = connection.execute(query, {**named, "moment": created_after}).scalar_one()
         moments.append(None if created is None else created + grace)
-    moments += (await closed_channels(connection, after, channels)).values()
+    moments += closed_channels(connection, after, channels).values()
     return min((moment for moment in moments if moment is not None), default=None)
 
 
-async def stuck_channels(
-    connection: AsyncConnection, created_before: datetime, served: Collection[str]
-) -> tuple[UnservedChannel, ...]:
-    """The channels, other than those `served`, with notifications that no process attempts again if certctl
-    delivers: `failed` without a time, or `pending` since before `created_before`."""
-    rows = await connection.execute(STUCK, {"moment": created_before})
+def stuck_channels(connection: Connection, now: datetime, after: timedelta) -> tuple[UnservedChannel, ...]:
+    """The channels that no live process has, with notifications that no process attempts again if certctl
+    delivers: `failed` without a time, or `pending` for longer than `after`."""
+    served = channels_of(live_processes(connection, now))
+    rows = connection.execute(STUCK, {"moment": now - after})
     return tuple(
         UnservedChannel(channel=channel, waiting=count) for channel, count in rows if channel not in served
     )
 
 
-async def settled_by_certctl(connection: AsyncConnection, since: datetime) -> int:
+def settled_by_certctl(connection: Connection, since: datetime) -> int:
     """How many notifications created later than `since` certctl's server has sent, or failed to send."""
-    found: int = (await connection.execute(SETTLED_BY_CERTCTL, {"moment": since})).scalar_one()
+    found: int = connection.execute(SETTLED_BY_CERTCTL, {"moment": since}).scalar_one()
     return found

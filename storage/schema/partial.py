@@ -9,10 +9,22 @@ schema that must not be changed.
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import CTE, Column, ColumnElement, Connection, Table, cast, event, func, null, select, text
+from sqlalchemy import (
+    CTE,
+    Column,
+    ColumnElement,
+    Connection,
+    Engine,
+    Table,
+    cast,
+    event,
+    func,
+    null,
+    select,
+    text,
+)
 from sqlalchemy import column as named_column
 from sqlalchemy import table as named_table
-from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.sql.selectable import HasCTE
 
 from storage.errors import SchemaIncompleteError
@@ -21,7 +33,7 @@ from storage.schema.inspection import Missing, missing
 from storage.schema.tables import notification_events
 
 
-def read_incomplete_schema(connection: Connection, readers: AsyncEngine, location: str) -> ReadOnly | None:
+def read_incomplete_schema(connection: Connection, readers: Engine, location: str) -> ReadOnly | None:
     """Make `readers` work despite missing parts. Returns None if nothing is missing.
 
     Raises: SchemaIncompleteError: there is nothing to read.
@@ -52,7 +64,7 @@ def schema_of(connection: Connection) -> str:
     return found
 
 
-def read_partially(engine: AsyncEngine, missing: Missing, schema: str) -> None:
+def read_partially(engine: Engine, missing: Missing, schema: str) -> None:
     """Add the CTEs to every later query of `engine`."""
     incomplete = {column.table for column in missing.columns}
     stand_ins = [
@@ -60,7 +72,7 @@ def read_partially(engine: AsyncEngine, missing: Missing, schema: str) -> None:
         *(_completed(table, missing.columns, schema) for table in incomplete),
     ]
 
-    @event.listens_for(engine.sync_engine, "before_execute", retval=True)
+    @event.listens_for(engine, "before_execute", retval=True)
     def add_stand_ins(
         _connection: Connection, query: Any, many: Any, parameters: Any, _options: Any
     ) -> tuple[Any, Any, Any]:

@@ -1,7 +1,6 @@
 """The tool that lists notifications, with which a triage begins."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Annotated, Literal, NotRequired
 
 from mcp_types import CallToolResult
@@ -60,16 +59,14 @@ async def page_of(
 ) -> NotificationList:
     """Raises: InvalidCursorError, UnknownChannelError, UnknownTypeError."""
     application = await opening.application()
-    asked = partial(application.repository.list, wanted, cursor=cursor, oldest_first=oldest_first)
-    page = await asked(limit=limit)
+    page = await application.repository.list(wanted, limit=limit, cursor=cursor, oldest_first=oldest_first)
     if not page.items and cursor is None:
         await application.notifications.check_names(wanted)
     shown_row = concise_row if form == "concise" else row
     certificates = await application.notifications.certificates(page.items)
     rows = _rows(page, shown_row, certificates)
     if (fitting := rows_within(rows)) < len(rows):
-        page = await asked(limit=fitting)
-        rows = _rows(page, shown_row, certificates)
+        page, rows = application.repository.first_of(page, fitting), rows[:fitting]
     found: NotificationList = {
         "total": await application.repository.count(wanted),
         "notifications": rows,

@@ -2,14 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
+from typing import TypeVar
 
 import anyio.to_thread
-from sqlalchemy import NullPool, func, select
+from sqlalchemy import Connection, NullPool, func, select
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from storage.clock import Clock, utc_now
 from storage.engine.backend import OpenBackend
@@ -29,6 +31,8 @@ from storage.schema.inspection import SchemaState, has_queue, missing
 from storage.schema.migrations import REVISIONS, Migrate, bring_up_to_date, current_revision
 from storage.schema.partial import read_incomplete_schema
 from storage.sql.notify import ANNOUNCED_BY_US
+
+Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +95,9 @@ async def opened(
                 foreign = found is None and await connection.run_sync(has_queue)
                 allowed = migrate.allows(foreign=foreign, shared=shared_with_certctl)
                 if not (allowed and await _migrated(address)):
-                    read_only = await connection.run_sync(read_incomplete_schema, readers, address.location)
+                    read_only = await connection.run_sync(
+                        read_incomplete_schema, readers.sync_engine, address.location
+                    )
             read_only = read_only or await why_read_only(connection, readers)
             if read_only is None:
                 await warn_of_unsafe_server(connection, address.location)
@@ -117,7 +123,7 @@ async def opened(
         yield OpenBackend(
             address.location,
             found,
-            readers,
+            partial(_read, readers),
             transact,
             changes,
             clock or database_clock,
@@ -125,6 +131,11 @@ async def opened(
             shared_with_certctl,
             prepare_to_close=connections.prepare_to_close,
         )
+
+
+async def _read(readers: AsyncEngine, query: Callable[[Connection], Result]) -> Result:
+    async with readers.connect() as connection:
+        return await connection.run_sync(query)
 
 
 async def _expect_no_pooler(connection: AsyncConnection, address: Address) -> None:

@@ -34,7 +34,7 @@ async def why_read_only(connection: AsyncConnection, readers: AsyncEngine) -> Re
     ]
     if unreadable and notification_events not in unreadable:
         schema = await connection.run_sync(schema_of)
-        read_partially(readers, Missing(tables=tuple(unreadable)), schema)
+        read_partially(readers.sync_engine, Missing(tables=tuple(unreadable)), schema)
     return ReadOnly(ReadOnlyReason.NO_PRIVILEGE)
 
 

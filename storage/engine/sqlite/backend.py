@@ -6,18 +6,19 @@ Readers never wait for the writer, and a commit is on disk before it is acknowle
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
-from sqlalchemy import URL, create_engine
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import URL, Connection, Engine, create_engine
 
 from storage.clock import Clock, utc_now
 from storage.engine.backend import OpenBackend
 from storage.engine.sqlite.connections import reading_engine, writing_engine
 from storage.engine.sqlite.data_version import PolledChanges
 from storage.engine.sqlite.database_file import DatabaseFile, expect_reachable
+from storage.engine.sqlite.readers import Readers
 from storage.engine.sqlite.transactions import Transactions
 from storage.errors import StorageError
 from storage.read_only import ReadOnly
@@ -47,11 +48,12 @@ async def opened(
     try:
         await anyio.to_thread.run_sync(file.create)
         file.adopt()
-        readers = reading_engine(file, busy_timeout)
-        stack.push_async_callback(readers.dispose)
-        found, allowed, read_only = await _state(readers, location, migrate)
+        engine = reading_engine(path, busy_timeout)
+        read = Readers(engine, file)
+        stack.push_async_callback(read.close)
+        found, allowed, read_only = await read(partial(_state, engine, location, migrate))
         transact = Transactions(
-            writing_engine(file, busy_timeout),
+            writing_engine(path, busy_timeout),
             file,
             clock,
             busy_timeout,
@@ -60,31 +62,28 @@ async def opened(
         )
         stack.callback(transact.close)
         await transact.open()
-        changes = PolledChanges(readers, file, transact.open)
-        stack.push_async_callback(changes.disconnect)
+        changes = PolledChanges(engine, read, file, transact.open)
+        stack.callback(changes.disconnect)
         await changes.poll()
-        yield OpenBackend(
-            location, found, readers, transact, changes, clock, read_only, has_room=file.has_room
-        )
+        yield OpenBackend(location, found, read, transact, changes, clock, read_only, has_room=file.has_room)
     finally:
         with anyio.CancelScope(shield=True):
             await stack.aclose()
 
 
-async def _state(
-    readers: AsyncEngine, location: str, migrate: Migrate
+def _state(
+    engine: Engine, location: str, migrate: Migrate, connection: Connection
 ) -> tuple[str | None, bool, ReadOnly | None]:
-    """The revision, whether it may be migrated, and why it otherwise can only be read.
+    """The revision, whether it may be migrated, and why it otherwise can only be read by `engine`.
 
     Found by reading, which no other process's lock delays.
     """
-    async with readers.connect() as connection:
-        found = await connection.run_sync(current_revision)
-        foreign = found is None and await connection.run_sync(has_queue)
-        allowed = migrate.allows(foreign=foreign, shared=False)
-        if found == REVISIONS[-1] or allowed:
-            return found, allowed, None
-        return found, False, await connection.run_sync(read_incomplete_schema, readers, location)
+    found = current_revision(connection)
+    foreign = found is None and has_queue(connection)
+    allowed = migrate.allows(foreign=foreign, shared=False)
+    if found == REVISIONS[-1] or allowed:
+        return found, allowed, None
+    return found, False, read_incomplete_schema(connection, engine, location)
 
 
 async def schema_state(path: Path) -> SchemaState:

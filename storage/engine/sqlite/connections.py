@@ -9,55 +9,26 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
-from sqlalchemy.exc import DBAPIError, InvalidatePoolError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
-
-from storage.engine.sqlite.database_file import DatabaseFile
-from storage.engine.sqlite.reader import reader
-
-READERS = 4
+from sqlalchemy.exc import DBAPIError
 
 _READS = "certctl_mcp_reads"
 """The execution option of connections that only read."""
 
-_FILE = "certctl_mcp_file"
-"""The key in a connection's info for the identity of its file."""
 
-
-def reading_engine(file: DatabaseFile, busy_timeout: timedelta) -> AsyncEngine:
-    engine = create_async_engine(
-        _url("sqlite+aiosqlite", file.path),
-        connect_args={**_connect_args(busy_timeout), "async_creator_fn": reader},
-        pool_size=READERS,
+def reading_engine(path: Path, busy_timeout: timedelta) -> Engine:
+    return create_engine(
+        _url(path),
+        connect_args=_connect_args(busy_timeout),
+        poolclass=NullPool,
         isolation_level="AUTOCOMMIT",
         skip_autocommit_rollback=True,
     )
 
-    @event.listens_for(engine.sync_engine, "do_connect")
-    def expect_file(*_: object) -> None:
-        file.check()
 
-    @event.listens_for(engine.sync_engine, "connect")
-    def remember(_connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
-        record.info[_FILE] = file.identity
-
-    @event.listens_for(engine.sync_engine, "checkout")
-    def check(_connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object) -> None:
-        file.check()
-        if record.info[_FILE] != file.identity:
-            raise InvalidatePoolError("the file was replaced")
-
-    return engine
-
-
-def writing_engine(file: DatabaseFile, busy_timeout: timedelta) -> Engine:
-    engine = create_engine(
-        _url("sqlite+pysqlite", file.path),
-        connect_args=_connect_args(busy_timeout) | {"check_same_thread": False},
-    )
+def writing_engine(path: Path, busy_timeout: timedelta) -> Engine:
+    engine = create_engine(_url(path), connect_args=_connect_args(busy_timeout))
     event.listen(engine, "connect", lambda connection, _record: _prepare(connection, busy_timeout))
     event.listen(engine, "begin", _begin_immediately)
     return engine
@@ -71,13 +42,15 @@ def data_version(connection: Connection) -> int:
     return int(version)
 
 
-def _url(driver: str, path: Path) -> URL:
+def _url(path: Path) -> URL:
     query = {"uri": "true", "mode": "rw"}
-    return URL.create(driver, database=f"file:{quote(str(path.absolute()))}", query=query)
+    return URL.create("sqlite+pysqlite", database=f"file:{quote(str(path.absolute()))}", query=query)
 
 
 def _connect_args(busy_timeout: timedelta) -> dict[str, float | None]:
-    return {"timeout": busy_timeout.total_seconds(), "isolation_level": None}
+    """No connection is used by two threads at once, but not each is always used by the same one."""
+    timeout = busy_timeout.total_seconds()
+    return {"timeout": timeout, "isolation_level": None, "check_same_thread": False}
 
 
 def _prepare(connection: DBAPIConnection, busy_timeout: timedelta) -> None:

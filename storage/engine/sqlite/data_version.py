@@ -9,12 +9,15 @@ from contextlib import suppress
 from datetime import timedelta
 
 import anyio
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from storage.engine.backend import Read
 from storage.engine.changes import Changes
+from storage.engine.sqlite.connections import data_version
 from storage.engine.sqlite.database_file import DatabaseFile, DatabaseFileError, FileProblem, Identity
 from storage.engine.transaction import TransactionFailedError
+from storage.errors import DatabaseTooNewError
 
 POLL_INTERVAL = timedelta(milliseconds=500)
 
@@ -26,14 +29,15 @@ class PolledChanges(Changes):
     """Announces what other connections commit after the first poll, and that the file was replaced."""
 
     def __init__(
-        self, readers: AsyncEngine, file: DatabaseFile, open_replacement: Callable[[], Awaitable[None]]
+        self, engine: Engine, read: Read, file: DatabaseFile, open_replacement: Callable[[], Awaitable[None]]
     ) -> None:
         """`open_replacement` opens the file that has replaced the one in use."""
         super().__init__()
-        self._readers = readers
+        self._engine = engine
+        self._read = read
         self._file = file
         self._open_replacement = open_replacement
-        self._connection: AsyncConnection | None = None
+        self._connection: Connection | None = None
         self._connected_to: Identity | None = None
         self._generation = 0
         self._seen: int | None = None
@@ -57,30 +61,27 @@ class PolledChanges(Changes):
         """None while the database can't be read: waiting tasks then read it themselves, and get the error."""
         version: int | None = None
         async with self._polling:
-            # The caller may be cancelled, and a connection left in the middle of a statement is unusable.
+            # The caller may be cancelled, and only one thread at a time may use the connection.
             with (
-                suppress(DBAPIError, DatabaseFileError, TransactionFailedError),
+                suppress(DBAPIError, DatabaseFileError, DatabaseTooNewError, TransactionFailedError),
                 anyio.CancelScope(shield=True),
             ):
-                connection = await self._connected()
-                result = await connection.exec_driver_sql("PRAGMA data_version")
-                version = self._generation * _GENERATION + int(result.scalar_one())
+                if self._file.problem() is FileProblem.REPLACED:
+                    await self._open_replacement()
+                version = await self._read(lambda _reader: self._read_version())
         return version
 
-    async def disconnect(self) -> None:
+    def disconnect(self) -> None:
         if self._connection is not None:
-            await self._connection.close()
+            self._connection.close()
             self._connection = None
 
-    async def _connected(self) -> AsyncConnection:
-        """A connection that is kept, because versions of different connections can't be compared."""
-        if self._file.problem() is FileProblem.REPLACED:
-            await self._open_replacement()
-        self._file.check()
+    def _read_version(self) -> int:
+        """That of a connection that is kept: versions of different connections can't be compared."""
         if self._connected_to != self._file.identity:
-            await self.disconnect()
+            self.disconnect()
         if self._connection is None:
             self._connected_to = self._file.identity
-            self._connection = await self._readers.connect()
+            self._connection = self._engine.connect()
             self._generation += 1
-        return self._connection
+        return self._generation * _GENERATION + data_version(self._connection)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from certctl_mcp.checks.checklist import check_setup
 from certctl_mcp.checks.results import CheckReport, CheckResult, Verdict
@@ -142,9 +142,12 @@ def test_what_is_wrong_with_a_database_is_named(
 
 async def test_an_older_and_a_newer_schema_are_told_apart(fresh_url: str) -> None:
     async def set_revision(revision: str) -> None:
-        async with Database.open(fresh_url) as database, database.read() as connection:
-            await connection.execute(text("UPDATE certctl_mcp_version SET version_num = :v"), {"v": revision})
-            await connection.commit()
+        def update(connection: Connection) -> None:
+            connection.execute(text("UPDATE certctl_mcp_version SET version_num = :v"), {"v": revision})
+            connection.commit()
+
+        async with Database.open(fresh_url) as database:
+            await database.read(update)
 
     await set_revision("0008")
     older = await only(settings_with(fresh_url), "database schema")

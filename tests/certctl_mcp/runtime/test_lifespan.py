@@ -51,7 +51,7 @@ class Fragile:
 def test_a_server_is_built_without_what_only_the_database_needs() -> None:
     program = (
         "import sys, certctl_mcp.mcp_server.server\n"
-        "print(*sys.modules.keys() & {'sqlalchemy', 'alembic', 'aiosqlite', 'aiohttp', 'aiosmtplib'})"
+        "print(*sys.modules.keys() & {'sqlalchemy', 'alembic', 'sqlite3', 'aiohttp', 'aiosmtplib'})"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

@@ -50,7 +50,7 @@ PROGRAMS = (
 
 WITHOUT_POSIX = f"""
 import importlib, os, select, signal, sys, types
-import aiohttp, aiosmtplib, aiosqlite, alembic.command, anyio, anyio._backends._asyncio, fastapi, getpass, jwt
+import aiohttp, aiosmtplib, alembic.command, sqlite3, anyio, anyio._backends._asyncio, fastapi, getpass, jwt
 import mcp.server.mcpserver, mcp.server.apps, mcp.server.streamable_http_manager, sqlalchemy, typer, uvicorn
 for name in {sorted(POSIX_MODULES - {"select"})}:
     sys.modules[name] = None

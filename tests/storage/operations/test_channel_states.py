@@ -247,8 +247,9 @@ async def test_a_recovered_channel_leaves_no_state_behind(queue: Queue, database
     for _ in range(5):
         (claimed,) = (await claim(queue)).claims
         await queue.repository.record_sent(claimed, TOOK)
-    async with database.read() as connection:
-        rows = (await connection.exec_driver_sql("SELECT channel FROM notification_channels")).all()
+    rows = await database.read(
+        lambda connection: connection.exec_driver_sql("SELECT channel FROM notification_channels").all()
+    )
     assert rows == []
 
 

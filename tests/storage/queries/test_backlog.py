@@ -22,8 +22,7 @@ class ReadBacklog:
         self._database = database
 
     async def __call__(self) -> Backlog:
-        async with self._database.read() as connection:
-            return await backlog(connection, self._database.clock())
+        return await self._database.read(backlog, self._database.clock())
 
     async def oldest(self) -> datetime | None:
         return (await self()).oldest_due_at

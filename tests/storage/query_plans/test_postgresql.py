@@ -142,11 +142,10 @@ async def test_with_certctls_tables_urgency_reads_no_notifications_but_those_ask
 
     async def look(queue: Queue) -> None:
         urgent = DEAD.model_copy(update={"urgency": Urgency.URGENT, "urgent_until": NOON})
-        async with database.read() as reading:
-            for wanted in (DEAD, urgent):
-                beside = wanted.model_copy(update={"beside_certctl": True})
-                await urgency_counts(reading, beside, until=NOON)
-                await listing.list_page(reading, beside, limit=50, cursor=None)
+        for wanted in (DEAD, urgent):
+            beside = wanted.model_copy(update={"beside_certctl": True})
+            await database.read(urgency_counts, beside, until=NOON)
+            await database.read(listing.list_page, beside, limit=50, cursor=None)
 
     with recorded() as statements:
         await look(queue)
@@ -182,8 +181,7 @@ async def test_the_backlog_is_found_by_index_despite_stale_statistics(
         queue.clock.now = NOON + timedelta(days=365 * 20)
         await queue.claim_due(channels=CHANNELS, slots=20, room=Room(10))
         await next_due_at(queue.repository)
-        async with database.read() as connection:
-            await backlog(connection, queue.clock())
+        await database.read(backlog, queue.clock())
 
     found = await scanned(queue, database_url, look)
     assert {scan.index for scan in found} == DUE | {"primary key"}

@@ -24,8 +24,7 @@ async def all_query_results(url: str, *, migrate: Migrate) -> dict[str, object]:
             assert database.read_only.reason is ReadOnlyReason.SCHEMA_INCOMPLETE
         repository = NotificationRepository(database)
         no_filter = NotificationFilter()
-        async with database.read() as connection:
-            due = await backlog(connection, NOON)
+        due = await database.read(backlog, NOON)
         return {
             "list": await repository.list(no_filter),
             "search": await repository.list(NotificationFilter(text="WRITTEN", channel="Email")),

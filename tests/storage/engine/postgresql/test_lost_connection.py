@@ -6,7 +6,9 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from time import monotonic
 
+import anyio
 import pytest
+from sqlalchemy import AdaptedConnection, Connection
 
 from storage.clock import utc_now
 from storage.database import Database
@@ -179,16 +181,30 @@ async def test_a_connection_lost_during_listen_is_replaced(
 async def test_listening_is_retried_while_readers_use_all_connections(
     impatient: None, line: Line, postgresql_url: str
 ) -> None:
-    async with reached(line.url) as here, AsyncExitStack() as reading:
+    held = asyncio.Semaphore(0)
+
+    def hold(connection: Connection) -> None:
+        async def until_cancelled(_: object) -> None:
+            held.release()
+            await asyncio.Event().wait()
+
+        driver = connection.connection.dbapi_connection
+        assert isinstance(driver, AdaptedConnection)
+        driver.run_async(until_cancelled)
+
+    async with reached(line.url) as here:
         version = await here.changes.due.wait_beyond(0)
-        for _ in range(READERS):
-            await reading.enter_async_context(here.read())
-        line.cut()
-        line.heal()
-        await reading.enter_async_context(here.read())
-        # One announcement for the loss, one for the lack of a free connection.
-        version = await here.changes.due.wait_beyond(version + 1)
-        await reading.aclose()
+        async with anyio.create_task_group() as reading:
+            for _ in range(READERS):
+                reading.start_soon(here.read, hold)
+                await held.acquire()
+            line.cut()
+            line.heal()
+            reading.start_soon(here.read, hold)
+            await held.acquire()
+            # One announcement for the loss, one for the lack of a free connection.
+            version = await here.changes.due.wait_beyond(version + 1)
+            reading.cancel_scope.cancel()
         while not _listeners(postgresql_url):
             version = await here.changes.due.wait_beyond(version)
 

@@ -107,7 +107,7 @@ async def test_a_waiting_process_notices_the_replacement(database: Database, dat
 
 
 async def test_an_older_backup_is_migrated_and_one_of_a_newer_version_refused(
-    repository: NotificationRepository, database_path: Path
+    database: Database, repository: NotificationRepository, database_path: Path
 ) -> None:
     copy = backup(database_path)
     run(copy, "DELETE FROM certctl_mcp_version")
@@ -118,6 +118,8 @@ async def test_an_older_backup_is_migrated_and_one_of_a_newer_version_refused(
     await repository.accept(new_notification(), actor="operator")
     run(newer, "INSERT INTO certctl_mcp_version VALUES ('9999')")
     os.replace(newer, database_path)
+    # Watching for changes goes on: another file may come.
+    assert await database.changes.data_version() is None
     for _ in range(2):
         with pytest.raises(DatabaseTooNewError, match="'9999'"):
             await repository.accept(new_notification())

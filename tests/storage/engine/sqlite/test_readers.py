@@ -1,0 +1,53 @@
+import asyncio
+import gc
+
+import anyio
+import pytest
+from sqlalchemy import Connection
+
+from storage.database import Database
+from storage.engine.sqlite.readers import READERS
+from storage.models import NotificationFilter
+from storage.repository import NotificationRepository
+
+pytestmark = pytest.mark.sqlite
+
+
+async def test_a_cancelled_query_leaks_nothing(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    repository = NotificationRepository(database)
+    for steps in range(12):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(repository.list, NotificationFilter())
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            tasks.cancel_scope.cancel()
+    # Other queries still work.
+    assert (await repository.list(NotificationFilter())).items == ()
+    gc.collect()
+    assert [record.message for record in caplog.records if record.name == "asyncio"] == []
+
+
+async def test_endless_queries_delay_others_only_until_they_are_cancelled(database: Database) -> None:
+    repository = NotificationRepository(database)
+    loop, running = asyncio.get_running_loop(), asyncio.Semaphore(0)
+
+    def endless(connection: Connection) -> None:
+        loop.call_soon_threadsafe(running.release)
+        connection.exec_driver_sql(
+            "WITH RECURSIVE endless(n) AS (SELECT 1 UNION ALL SELECT 1 FROM endless)"
+            " SELECT count(*) FROM endless"
+        )
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(READERS - 1):
+            tasks.start_soon(database.read, endless)
+            await running.acquire()
+        assert (await repository.list(NotificationFilter())).items == ()
+        tasks.start_soon(database.read, endless)
+        await running.acquire()
+        with anyio.move_on_after(0.05) as waiting:
+            await repository.list(NotificationFilter())
+        assert waiting.cancelled_caught
+        tasks.cancel_scope.cancel()
+    with anyio.fail_after(10):
+        assert (await repository.list(NotificationFilter())).items == ()
