@@ -15,7 +15,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from storage.engine.per_database import PerDatabase
 from storage.engine.transaction import Transaction
 from storage.models import AttemptOutcome, Claim, Notification, NotificationStatus
-from storage.operations.channel_states import Report, in_trouble, report
+from storage.operations.channel_states import IN_TROUBLE, Report, in_trouble, report
 from storage.operations.leases import WAITING, held_by
 from storage.operations.notify import notify_due
 from storage.operations.successors import accept_successors
@@ -114,7 +114,8 @@ def _finishing(rescue: bool) -> ReturningUpdate[tuple[str, int, bool]]:
         update(notification_events)
         .where(held_by(_batch), WAITING)
         .values(_values(fields, rescue=rescue))
-        .returning(_n.id, _n.attempt_count, in_trouble(_n.channel).label("trouble"))
+        # RETURNING doesn't qualify its columns, so within a subquery this one would be another table's.
+        .returning(_n.id, _n.attempt_count, _n.channel.in_(IN_TROUBLE).label("trouble"))
     )
 
 
