@@ -4,7 +4,6 @@ If the lease was lost, the outcome is refused: it is recorded as an attempt, and
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Any
@@ -26,9 +25,10 @@ from storage.sql.dialects import INSERTS
 from storage.sql.json_rows import Batch, Stored, Value, encoded
 from storage.sql.prepared import Prepared
 from storage.sql.text import storable
+from storage.structs import struct
 
 
-@dataclass(frozen=True, slots=True)
+@struct
 class Transition:
     """What an outcome writes to the notification."""
 
@@ -48,7 +48,7 @@ class Transition:
     """None: as it was."""
 
 
-@dataclass(frozen=True, slots=True)
+@struct
 class Finished:
     """An attempt that has ended, and its consequences."""
 
@@ -63,7 +63,7 @@ class Finished:
     """What it says about the channel, if that is not only that it works."""
 
 
-@dataclass(frozen=True, slots=True)
+@struct
 class Recorded:
     """What became of an outcome."""
 
