@@ -10,6 +10,8 @@ from enum import StrEnum
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
+from storage.structs import struct
+
 
 class NotificationStatus(StrEnum):
     """The state of a notification. `pending` and `failed` are still to be delivered; the others are final."""
@@ -127,7 +129,7 @@ class NewNotification(_Record):
         return key
 
 
-@dataclass(frozen=True, slots=True)
+@struct
 class Notification:
     """One row of `notification_events`.
 
@@ -217,7 +219,7 @@ class Room:
         return Room(self.otherwise, {**self.named, **left})
 
 
-@dataclass(frozen=True, slots=True)
+@struct
 class Claim:
     """The right to attempt one notification, held until `expires_at`.
 

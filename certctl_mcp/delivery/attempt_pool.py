@@ -21,6 +21,7 @@ from certctl_mcp.notifiers.failure_kinds import FailureKind
 from storage.clock import Clock
 from storage.errors import StorageError
 from storage.models import AttemptOutcome, Claim
+from storage.structs import struct
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ _RENEW_AGAIN = timedelta(seconds=1)
 """The pause before renewing a lease is retried, while the database can't be written."""
 
 
-@dataclass(frozen=True, slots=True)
+@struct
 class AttemptEnd:
     """How a claim ended."""
 

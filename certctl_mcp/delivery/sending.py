@@ -6,17 +6,17 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
 
 from certctl_mcp.notifiers.base import DeliveryFailedError, Notifier, limits_itself
 from certctl_mcp.notifiers.failure_kinds import FailureKind
 from storage.models import Notification
+from storage.structs import struct
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@struct
 class Answer:
     """How an attempt ended, before anything is written."""
 

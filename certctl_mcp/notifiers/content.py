@@ -1,7 +1,6 @@
 """What a notification says on its channel: subject, body and link, before the channel's own format."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from string import Template
 from urllib.parse import quote
 
@@ -9,6 +8,7 @@ from certctl_mcp.config.message_templates import DEFAULT, MessageTemplate
 from certctl_mcp.notifiers.excerpt import single_line
 from certctl_mcp.text.untrusted import encode_id
 from storage.models import Notification
+from storage.structs import struct
 
 _LONGEST_NAME = 500
 """Of a certificate or recipient; ids from elsewhere are arbitrary text."""
@@ -18,7 +18,7 @@ _LONGEST_SUMMARY = 120
 _CUT = "..."
 
 
-@dataclass(frozen=True, slots=True)
+@struct
 class Content:
     """Texts from outside, not yet escaped for any channel."""
 

@@ -22,6 +22,7 @@ from storage.engine.transaction import (
     TransactionFailedError,
 )
 from storage.errors import NotificationError, StorageError
+from storage.structs import struct
 
 LARGEST_BATCH = 500
 """The most items in a transaction, which bounds how long other processes wait for it."""
@@ -38,7 +39,7 @@ class WriteFailedError(Exception):
         self.cause = cause
 
 
-@dataclass(frozen=True, slots=True)
+@struct
 class _Committed:
     result: Any
 

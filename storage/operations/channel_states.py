@@ -48,10 +48,14 @@ OPEN: ColumnElement[bool] = and_(
 """The channel of this row may be open."""
 
 
+_trouble = or_(_c.waits > 0, _c.recovering > 0, _c.failing != "[]", _c.held_since.is_not(None))
+IN_TROUBLE = select(_c.channel).where(_trouble)
+"""The channels with a problem that a success would clear."""
+
+
 def in_trouble(channel: ColumnElement[str]) -> ColumnElement[bool]:
-    """The channel has a problem that a success would clear."""
-    trouble = or_(_c.waits > 0, _c.recovering > 0, _c.failing != "[]", _c.held_since.is_not(None))
-    return exists(select(_c.channel).where(_c.channel == channel, trouble))
+    """The channel is one of these."""
+    return exists(select(_c.channel).where(_c.channel == channel, _trouble))
 
 
 _named = _c.channel.in_(select(Batch("names").values))

@@ -16,7 +16,7 @@ from storage.operations.due import FAILED, PENDING, TAKEN_OVER, WAYS, channels, 
 from storage.operations.leases import EXPIRED
 from storage.operations.misscheduled import MISSCHEDULED
 from storage.operations.rescue import take_over
-from storage.schema.rows import notification_of
+from storage.schema.rows import notification_stored
 from storage.schema.tables import notification_channels, notification_events
 from storage.sql.json_rows import Batch, encoded
 from storage.sql.prepared import Prepared
@@ -61,8 +61,8 @@ _DUE = {
     for rescue, suspects in product((False, True), repeat=2)
 }
 _CHANNELS = select(notification_channels.c.channel, OPEN.label("open"))
-_TAKE = leasing(
-    select(Batch("ids").values.label("id")).cte("taken"), bindparam("expires_at", type_=UtcDateTime)
+_TAKE = Prepared(
+    leasing(select(Batch("ids").values.label("id")).cte("taken"), bindparam("expires_at", type_=UtcDateTime))
 )
 
 
@@ -88,9 +88,14 @@ def _claim_alone(transaction: Transaction, request: ClaimRequest) -> Claims:
     asked = frozenset(name for name in (guarded & work) - closed if request.room.of(name) > 0)
     if not first:
         return Claims(now, guarded=asked)
-    lease = {"worker": request.worker, "now": now, "expires_at": now + request.lease}
-    taken = transaction.connection.execute(_TAKE, {**lease, "ids": encoded(row.id for row in first)})
-    return Claims(now, claims_of(request, map(notification_of, taken)), guarded=asked)
+    taken = _TAKE.execute(
+        transaction.connection,
+        ids=encoded(row.id for row in first),
+        worker=request.worker,
+        now=now,
+        expires_at=now + request.lease,
+    )
+    return Claims(now, claims_of(request, map(notification_stored, taken)), guarded=asked)
 
 
 def _guarded(transaction: Transaction, request: ClaimRequest) -> tuple[set[str], set[str]]:

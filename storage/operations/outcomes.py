@@ -4,7 +4,6 @@ If the lease was lost, the outcome is refused: it is recorded as an attempt, and
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Any
@@ -15,21 +14,21 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from storage.engine.per_database import PerDatabase
 from storage.engine.transaction import Transaction
 from storage.models import AttemptOutcome, Claim, Notification, NotificationStatus
-from storage.operations.channel_states import Report, in_trouble, report
+from storage.operations.attempt_records import recording
+from storage.operations.channel_states import IN_TROUBLE, Report, in_trouble, report
+from storage.operations.deliveries import Token, row_of, write_deliveries
 from storage.operations.leases import WAITING, held_by
 from storage.operations.notify import notify_due
 from storage.operations.successors import accept_successors
 from storage.schema.tables import notification_attempts, notification_events
-from storage.sql.dialects import INSERTS, Insert
-from storage.sql.json_rows import Batch, Value, encoded
+from storage.sql.dialects import INSERTS
+from storage.sql.json_rows import Batch, Stored, Value, encoded
 from storage.sql.prepared import Prepared
 from storage.sql.text import storable
-
-Token = tuple[str, int]
-"""A notification's id and the number of the claim. No number is used twice for one notification."""
+from storage.structs import struct
 
 
-@dataclass(frozen=True, slots=True)
+@struct
 class Transition:
     """What an outcome writes to the notification."""
 
@@ -49,7 +48,7 @@ class Transition:
     """None: as it was."""
 
 
-@dataclass(frozen=True, slots=True)
+@struct
 class Finished:
     """An attempt that has ended, and its consequences."""
 
@@ -64,7 +63,7 @@ class Finished:
     """What it says about the channel, if that is not only that it works."""
 
 
-@dataclass(frozen=True, slots=True)
+@struct
 class Recorded:
     """What became of an outcome."""
 
@@ -114,25 +113,15 @@ def _finishing(rescue: bool) -> ReturningUpdate[tuple[str, int, bool]]:
         update(notification_events)
         .where(held_by(_batch), WAITING)
         .values(_values(fields, rescue=rescue))
-        .returning(_n.id, _n.attempt_count, in_trouble(_n.channel).label("trouble"))
+        # RETURNING doesn't qualify its columns, so within a subquery this one would be another table's.
+        .returning(_n.id, _n.attempt_count, _n.channel.in_(IN_TROUBLE).label("trouble"))
     )
 
 
 _FINISH = {rescue: Prepared(_finishing(rescue)) for rescue in (False, True)}
-
-
-def _recording(insert: Insert) -> Insert:
-    return insert.on_conflict_do_update(
-        index_elements=["notification_id", "number"],
-        set_={name: insert.excluded[name] for name in ("duration", "outcome", "error", "late")},
-        # Only an abandoned attempt's record is replaced: an outcome stays as it was reported first.
-        where=_a.outcome == AttemptOutcome.ABANDONED.value,
-    )
-
-
 _late = _batch.place.in_(select(Batch("late").values))
 _RECORD = Prepared(
-    _recording(
+    recording(
         INSERTS["sqlite"](notification_attempts).from_select(
             _RECORDED_AS,
             select(_n.id, _batch.field("attempt_error"), _late)
@@ -189,7 +178,7 @@ def _finishing_at_once(rescue: bool) -> Select[str, int]:
     )
     # recorded: inserts both kinds of attempt.
     attempts = union_all(answered, select(refused.subquery()))
-    recorded = _recording(INSERTS["postgresql"](notification_attempts).from_select(_RECORDED_AS, attempts))
+    recorded = recording(INSERTS["postgresql"](notification_attempts).from_select(_RECORDED_AS, attempts))
     trouble = in_trouble(held.c.channel).label("trouble")
     return select(held.c.id, held.c.attempt_count, trouble).add_cte(recorded.cte("recorded"))
 
@@ -224,18 +213,16 @@ def finish(transaction: Transaction, attempts: Sequence[Finished]) -> list[Recor
     first: dict[Token, Finished] = {}
     for token, attempt in zip(tokens, attempts, strict=True):
         first.setdefault(token, attempt)
-    # In order, so that two processes that write the same rows can't deadlock.
-    ordered = sorted(first.items(), key=itemgetter(0))
-    rows = {token: _row(attempt) for token, attempt in ordered}
     held: dict[Token, bool] = {}
     # Nearly always one kind: only repositories that share a database in one process can differ in it.
     for rescue in {attempt.claim.rescue for attempt in attempts}:
-        written = {token: rows[token] for token, attempt in ordered if attempt.claim.rescue is rescue}
-        held |= transaction.choose(_WRITE)(connection, written, rescue)
+        ended = {token: attempt for token, attempt in first.items() if attempt.claim.rescue is rescue}
+        held |= transaction.choose(_WRITE)(connection, ended, rescue)
     accepted = accept_successors(
         transaction, (s for token in held if (f := first.get(token)) for s in f.successors)
     )
-    ours = held.keys() | _recorded_before(connection, [rows[token] for token in rows if token not in held])
+    lost = {token: attempt for token, attempt in first.items() if token not in held}
+    ours = held.keys() | _recorded_before(connection, lost)
     if any(attempt.outcome is AttemptOutcome.ABANDONED for attempt in attempts):
         notify_due(transaction)
     report(transaction, [attempt.report for attempt in attempts if attempt.report is not None])
@@ -249,31 +236,40 @@ def finish(transaction: Transaction, attempts: Sequence[Finished]) -> list[Recor
     ]
 
 
-def _write_in_two_statements(
-    connection: Connection, rows: Mapping[Token, dict[str, Value]], rescue: bool
+def _write_on_sqlite(
+    connection: Connection, attempts: Mapping[Token, Finished], rescue: bool
 ) -> dict[Token, bool]:
+    delivered = {token: row for token, attempt in attempts.items() if (row := _delivery(attempt))}
+    held = write_deliveries(connection, delivered) if delivered else {}
+    if len(held) == len(attempts):
+        return held
+    rows = {token: _row(attempt) for token, attempt in attempts.items() if token not in held}
     finished = encoded(rows.values())
-    held = _held(_FINISH[rescue].execute(connection, finished=finished))
+    held |= _held(_FINISH[rescue].execute(connection, finished=finished))
     late = encoded(place for place, token in enumerate(rows) if token not in held)
     _RECORD.execute(connection, finished=finished, late=late)
     return held
 
 
 def _write_at_once(
-    connection: Connection, rows: Mapping[Token, dict[str, Value]], rescue: bool
+    connection: Connection, attempts: Mapping[Token, Finished], rescue: bool
 ) -> dict[Token, bool]:
-    return _held(connection.execute(FINISH_AND_RECORD[rescue], {"finished": encoded(rows.values())}))
+    # In order, so that two processes that write the same rows can't deadlock.
+    ordered = sorted(attempts.items(), key=itemgetter(0))
+    rows = [_row(attempt) for _, attempt in ordered]
+    return _held(connection.execute(FINISH_AND_RECORD[rescue], {"finished": encoded(rows)}))
 
 
-_WRITE = PerDatabase(sqlite=_write_in_two_statements, postgresql=_write_at_once)
+_WRITE = PerDatabase(sqlite=_write_on_sqlite, postgresql=_write_at_once)
 """Writes the outcomes and the attempts. Returns the tokens that held their rows, and whether the channel of
 each is in trouble."""
 
 
-def _recorded_before(connection: Connection, rows: Sequence[dict[str, Value]]) -> set[Token]:
-    if not rows:
+def _recorded_before(connection: Connection, attempts: Mapping[Token, Finished]) -> set[Token]:
+    if not attempts:
         return set()
-    return _tokens(connection.execute(_RECORDED_BEFORE, {"finished": encoded(rows)}))
+    finished = encoded(map(_row, attempts.values()))
+    return _tokens(connection.execute(_RECORDED_BEFORE, {"finished": finished}))
 
 
 def _held(rows: Iterable[Sequence[Any]]) -> dict[Token, bool]:
@@ -286,6 +282,11 @@ def _tokens(rows: Iterable[Row[str, int]]) -> set[Token]:
 
 def _stored(error: str | None) -> str | None:
     return None if error is None else storable(error)
+
+
+def _delivery(attempt: Finished) -> tuple[Stored, ...] | None:
+    sent_at = attempt.transition.sent_at
+    return None if sent_at is None else row_of(attempt.claim, attempt.duration, sent_at)
 
 
 def _row(attempt: Finished) -> dict[str, Value]:

@@ -5,25 +5,34 @@ interpreter's lock for each. The text of the statement never varies, so it is co
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_json
-from sqlalchemy import Column, ColumnElement, Integer, TableValuedAlias, Text, bindparam, literal_column
+from sqlalchemy import Column, ColumnElement, Integer, TableValuedAlias, Text, bindparam, func, literal_column
 from sqlalchemy.types import TypeEngine
 
 from storage.sql.dialects import json_field, json_rows, json_text
 from storage.sql.types import sortable
 
-Value = str | int | float | bool | datetime | None
+Stored = str | int | float | bool | None
+Value = Stored | datetime
 
 _TEXT = Text()
 
 
 def encoded(rows: Iterable[Mapping[str, Value] | str | int]) -> str:
     """The value of a `Batch`'s parameter."""
-    stored = [row if isinstance(row, str | int) else as_stored(row) for row in rows]
+    return _json([row if isinstance(row, str | int) else as_stored(row) for row in rows])
+
+
+def encoded_arrays(rows: Collection[Sequence[Stored]]) -> str:
+    """The value of an `ArrayBatch`'s parameter."""
+    return _json(rows)
+
+
+def _json(stored: Collection[Mapping[str, Value] | Sequence[Stored] | str | int]) -> str:
     try:
         return to_json(stored).decode()
     except PydanticSerializationError:
@@ -55,6 +64,19 @@ class Batch:
     def fields(self, columns: Iterable[Column[Any]]) -> list[ColumnElement[Any]]:
         """A field for each column, of its name and type."""
         return [self.field(column.name, column.type).label(column.name) for column in columns]
+
+
+class ArrayBatch(Batch):
+    """A batch on SQLite whose rows are arrays of what is stored. Without names SQLite parses it in half the
+    time."""
+
+    def __init__(self, parameter: str, fields: Sequence[str]) -> None:
+        super().__init__(parameter)
+        self._places = {name: place for place, name in enumerate(fields)}
+
+    def field(self, name: str, type_: TypeEngine[Any] = _TEXT) -> ColumnElement[Any]:
+        path = literal_column(f"'$[{self._places[name]}]'", Text)
+        return func.json_extract(self.rows.c.value, path, type_=type_)
 
 
 def as_stored(row: Mapping[str, Value]) -> dict[str, Value]:

@@ -21,7 +21,7 @@ class Prepared:
     def __init__(self, statement: ClauseElement) -> None:
         self._statement = statement
 
-    def execute(self, connection: Connection, **parameters: Value) -> Sequence[Row[Any]]:
+    def execute(self, connection: Connection, **parameters: Value) -> Sequence[Row[*tuple[Any, ...]]]:
         """Raises: DBAPIError: as any execution on the connection."""
         text, fixed = self._compiled
         result = connection.exec_driver_sql(text, {**fixed, **as_stored(parameters)})

@@ -42,14 +42,7 @@ class UtcDateTime(types.TypeDecorator[datetime]):
         return sortable(value) if dialect.name == "sqlite" else in_utc(value)
 
     def process_result_value(self, value: datetime | str | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-        # certctl's server writes Go's zero time for none.
-        if moment.year == MINYEAR:
-            return None
-        # SQLite's CURRENT_TIMESTAMP, which other programs write, is UTC without a time zone.
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return None if value is None else moment_of(value)
 
 
 class Seconds(types.TypeDecorator[timedelta]):
@@ -73,6 +66,16 @@ def in_utc(moment: datetime) -> datetime:
         return moment.astimezone(UTC)
     except OverflowError:
         return (datetime.min if moment.year == datetime.min.year else datetime.max).replace(tzinfo=UTC)
+
+
+def moment_of(stored: datetime | str) -> datetime | None:
+    """The time that a database has stored."""
+    moment = datetime.fromisoformat(stored) if isinstance(stored, str) else stored
+    # certctl's server writes Go's zero time for none.
+    if moment.year == MINYEAR:
+        return None
+    # SQLite's CURRENT_TIMESTAMP, which other programs write, is UTC without a time zone.
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def sortable(moment: datetime) -> str:

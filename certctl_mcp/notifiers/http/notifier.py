@@ -2,17 +2,18 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from certctl_mcp.notifiers.content import ContentWriter
 from certctl_mcp.notifiers.http.endpoint import Endpoint
 from storage.models import Notification
+from storage.structs import struct
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 """For receivers without a form of their own; one that does not know the header ignores it."""
 
 
-@dataclass(frozen=True, slots=True)
+@struct
 class Post:
     """A notification in the format of one channel."""
 

@@ -253,6 +253,16 @@ async def test_a_recovered_channel_leaves_no_state_behind(queue: Queue, database
     assert rows == []
 
 
+async def test_a_success_needs_no_report_while_only_another_channel_is_in_trouble(
+    queue: Queue, database: Database
+) -> None:
+    await ask_to_wait(queue, await queue.claimed(channel="Slack"))
+    claimed = await queue.claimed(channel="Email")
+    before = database.changes.due.version
+    await queue.repository.record_sent(claimed, TOOK)
+    assert database.changes.due.version == before
+
+
 async def test_a_claim_without_a_free_session_writes_nothing(queue: Queue) -> None:
     await queued(queue, 5)
     rules = {"Slack": ChannelRules(sessions=3)}
