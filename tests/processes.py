@@ -1,37 +1,21 @@
-"""Real processes for tests, forked from one with all imports done.
+"""Real processes for tests, forked from the fork server, so that none has to import the program first."""
 
-Importing the program takes longer than most tests of it.
-"""
-
-import ctypes
-import multiprocessing
+import atexit
 import os
-import runpy
+import select
 import signal
 import subprocess
 import sys
-import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from multiprocessing.reduction import DupFd
+import threading
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import IO, Any
+from socket import socket
+from typing import IO
+
+from tests import fork_server
 
 ROOT = Path(__file__).parents[1]
-
-processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(
-    [
-        "alembic.command",
-        "certctl_mcp.runtime.application",
-        "certctl_mcp.cli.commands.app",
-        "certctl_mcp.http.serving",
-        "certctl_mcp.mcp_server.stdio",
-        "certctl_mcp.cli.worker",
-        "tests.builders",
-        "tests.gc_freeze",
-    ]
-)
 
 Stream = int | IO[bytes] | None
 """A descriptor or file, `PIPE`, `DEVNULL`, or None to inherit the tests' stream."""
@@ -52,29 +36,33 @@ class Program:
         stdin: Stream = None,
         stdout: Stream = None,
         stderr: Stream = None,
+        on_terminal: bool = False,
+        network: str | None = None,
     ) -> None:
+        """`on_terminal`: its standard input is its controlling terminal. `network`: a network namespace."""
         self.stdin, child_stdin = _to_read(stdin)
         self.stdout, child_stdout = _to_write(stdout, 1)
         self.stderr, child_stderr = _to_write(stderr, 2)
         streams = (child_stdin, child_stdout, child_stderr)
-        pickled = (module, arguments, dict(environment), *(_Descriptor(stream) for stream in streams))
-        self._process = processes.Process(target=_run, args=pickled, daemon=True)
-        self._process.start()
+        request = fork_server.Request(module, arguments, dict(environment), str(ROOT), on_terminal, network)
+        self._connection = fork_server.connect(server_name())
+        self._receiving = threading.Lock()
+        self._code: int | None = None
+        request.send(self._connection, streams)
         for stream in streams:
             os.close(stream)
-        assert self._process.pid
-        self.pid = self._process.pid
+        self.pid = int(self._connection.recv(20))
 
     @property
     def returncode(self) -> int | None:
         """None while it runs; negative if a signal ended it."""
-        return self._process.exitcode
+        return self._ended(0)
 
     def wait(self, timeout: float | None = None) -> int:
-        self._process.join(timeout)
-        if self.returncode is None:
-            raise subprocess.TimeoutExpired(str(self._process), timeout or 0)
-        return self.returncode
+        code = self._ended(timeout)
+        if code is None:
+            raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
+        return code
 
     def send_signal(self, number: signal.Signals) -> None:
         if self.returncode is None:
@@ -84,30 +72,58 @@ class Program:
         self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        self._process.kill()
+        self.send_signal(signal.SIGKILL)
 
     def close(self) -> None:
         """Kill it if it still runs, and close our ends of its streams."""
         self.kill()
         self.wait()
+        self._connection.close()
         for stream in (self.stdin, self.stdout, self.stderr):
             if stream:
                 stream.close()
 
-
-@dataclass(frozen=True, slots=True)
-class _Descriptor:
-    """A file descriptor that unpickles in the process as the number of a duplicate."""
-
-    number: int
-
-    def __reduce__(self) -> tuple[Callable[..., int], tuple[Any]]:
-        return _descriptor_number, (DupFd(self.number),)
+    def _ended(self, within: float | None) -> int | None:
+        """The exit code, if it ends within so many seconds."""
+        if self._code is None and _is_readable(self._connection, within):
+            with self._receiving:
+                if self._code is None:
+                    self._code = int(self._connection.recv(20))
+        return self._code
 
 
-def _descriptor_number(duplicate: Any) -> int:
-    number: int = duplicate.detach()
-    return number
+def forked(module: str) -> list[str]:
+    """A command that starts a module with its imports done, for programs that start others by a command."""
+    return [sys.executable, "-IS", fork_server.__file__, "run", server_name(), module]
+
+
+def server_name() -> str:
+    """The name of this run's fork server, which is started if it isn't running."""
+    with _STARTING:
+        _keep_server_alive()
+    return _NAME
+
+
+_NAME = f"certctl-tests-{os.environ.get('PYTEST_XDIST_TESTRUNUID') or os.getpid()}"
+_STARTING = threading.Lock()
+
+
+@cache
+def _keep_server_alive() -> None:
+    while True:
+        try:
+            connection = fork_server.connect(_NAME)
+        except ConnectionError:
+            subprocess.run([sys.executable, "-m", fork_server.__name__, "serve", _NAME], cwd=ROOT, check=True)
+        else:
+            atexit.register(connection.close)
+            return
+
+
+def _is_readable(connection: socket, within: float | None) -> bool:
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(None if within is None else within * 1000))
 
 
 def _to_read(stream: Stream) -> tuple[IO[bytes] | None, int]:
@@ -131,27 +147,3 @@ def _duplicate(stream: Stream, standard: int) -> int:
     if stream is None:
         return os.dup(standard)
     return os.dup(stream if isinstance(stream, int) else stream.fileno())
-
-
-def _run(module: str, arguments: tuple[str, ...], environment: dict[str, str], *streams: int) -> None:
-    for number, stream in enumerate(streams):
-        os.dup2(stream, number)
-        os.close(stream)
-    os.chdir(ROOT)
-    os.environ.clear()
-    os.environ.update(environment)
-    sys.path[:0] = [place for place in environment.get("PYTHONPATH", "").split(os.pathsep) if place]
-    sys.argv[:] = [module, *arguments]
-    sys.stdin = os.fdopen(0, closefd=False)
-    sys.stdout = os.fdopen(1, "w", closefd=False)
-    sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
-    code = 0
-    try:
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
-    except SystemExit as ended:
-        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    except BaseException:  # noqa: BLE001 - as the interpreter does
-        traceback.print_exc()
-        code = 1
-    # Joins threads, runs exit handlers and finalizes modules, as at a normal exit.
-    ctypes.pythonapi.Py_Exit(code)

@@ -20,7 +20,19 @@ _COMPLETE = "_CERTCTL_MCP_COMPLETE"
 
 def main() -> None:
     spare_start_and_end()
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    _flush_standard_streams()
+    sys.exit(code)
+
+
+def _flush_standard_streams() -> None:
+    """Where nobody reads them any more, as after `| head` or on a closed terminal, Python's own flush at exit
+    would report that as an error."""
+    for stream, unread in ((sys.stdout, BrokenPipeError), (sys.stderr, OSError)):
+        try:
+            stream.flush()
+        except unread:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def run(arguments: Sequence[str]) -> int:

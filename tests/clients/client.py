@@ -1,11 +1,9 @@
 """A client as tests know it: it has launched the server, calls tools, and its user may be asked."""
 
 import json
-import sys
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-SERVER = [sys.executable, "-m", "certctl_mcp"]
 PATIENCE = 60
 """Seconds, for one call."""
 

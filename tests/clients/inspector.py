@@ -10,8 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.clients.client import PATIENCE, SERVER, Answer, Client, structured
+from tests.clients.client import PATIENCE, Answer, Client, structured
 from tests.clients.installing import NODE
+from tests.processes import forked
 
 _PATIENT = ["--connect-timeout", str(PATIENCE * 1000)]
 
@@ -37,7 +38,9 @@ def each_time(packages: Path, environment: Mapping[str, str], _answers: Sequence
 def inspect(packages: Path, environment: Mapping[str, str], method: str, *options: str) -> str:
     """What the first command line answers."""
     command = [*_program(packages, "launcher", "index.js"), "--cli", "--quiet", *_PATIENT]
-    return _run([*command, *_variables(environment), *SERVER, "--method", method, *options], {})
+    return _run(
+        [*command, *_variables(environment), *forked("certctl_mcp"), "--method", method, *options], {}
+    )
 
 
 @dataclass
@@ -78,7 +81,7 @@ def connected(
         mcpdo = _Connected(
             [*_program(packages, "mcpdo", "mcp-bin.js"), "--format", "json"], settings, [*answers]
         )
-        mcpdo.run("connect", *_PATIENT, "--era", era, *_variables(environment), "--", *SERVER)
+        mcpdo.run("connect", *_PATIENT, "--era", era, *_variables(environment), "--", *forked("certctl_mcp"))
         try:
             yield mcpdo
         finally:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.clients.client import PATIENCE, SERVER, Answer, Client, structured
+from tests.clients.client import PATIENCE, Answer, Client, structured
 from tests.clients.installing import NODE
+from tests.processes import forked
 
 PROGRAMS = Path(__file__).parent / "programs"
 
@@ -50,7 +51,8 @@ def in_python(
 def _running(
     command: list[str], place: Path, mode: str, environment: Mapping[str, str], answers: Sequence[Answer]
 ) -> Iterator[Client]:
-    server = {"command": SERVER[0], "args": SERVER[1:], "env": environment}
+    program, *arguments = forked("certctl_mcp")
+    server = {"command": program, "args": arguments, "env": environment}
     told = json.dumps({"server": server, "mode": mode, "answers": answers})
     with subprocess.Popen(
         [*command, told], cwd=place, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

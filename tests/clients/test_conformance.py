@@ -3,7 +3,6 @@
 import asyncio
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,9 +15,9 @@ from storage.repository import NotificationRepository
 from tests.builders import Queue, SettableClock
 from tests.clients.installing import NODE
 from tests.clients.translated import DEAD_LETTER
+from tests.processes import Program
 from tests.storage.foreign import insert_row
 
-ROOT = Path(__file__).parents[2]
 EXPECTED = Path(__file__).with_name("conformance.yaml")
 PATIENCE = 120
 
@@ -36,16 +35,13 @@ Findings = dict[str, "subprocess.CompletedProcess[str]"]
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     database = tmp_path_factory.mktemp("conformance") / "notifications.db"
     asyncio.run(_fill(database))
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.clients.serve_http"],
-        cwd=ROOT,
-        env={"CERTCTL_DATABASE_URL": f"sqlite:///{database}"},
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout
-        yield process.stdout.readline().strip()
-        process.terminate()
+    settings = {"CERTCTL_DATABASE_URL": f"sqlite:///{database}"}
+    process = Program("tests.clients.serve_http", environment=settings, stdout=subprocess.PIPE)
+    assert process.stdout
+    yield process.stdout.readline().decode().strip()
+    process.terminate()
+    process.wait()
+    process.close()
 
 
 async def _fill(database: Path) -> None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import httpx2
 import pytest
 
-from tests.e2e.program import COMMAND, PATIENCE
-from tests.processes import ROOT, Program
+from tests.e2e.program import PATIENCE
+from tests.processes import Program
 
 ADMIN, OPERATOR, READER = "key-of-ada", "key-of-otto", "key-of-rita"
 KEYS = {"CERTCTL_API_KEYS_NAMED": f"ada:{ADMIN}:admin,otto:{OPERATOR},rita:{READER}:read-only"}
@@ -21,7 +21,7 @@ KEYS = {"CERTCTL_API_KEYS_NAMED": f"ada:{ADMIN}:admin,otto:{OPERATOR},rita:{READ
 class HttpProcess:
     """A server that listens."""
 
-    process: Program | subprocess.Popen[bytes]
+    process: Program
     url: str = ""
     log: list[str] = field(default_factory=list)
     told: threading.Condition = field(default_factory=threading.Condition)
@@ -62,18 +62,10 @@ class HttpProcess:
 
 
 @contextmanager
-def serving(environment: dict[str, str], *options: str, forked: bool = True) -> Iterator[HttpProcess]:
-    """`certctl-mcp serve --http`; it is killed at the end, if it is still there.
-
-    `forked`: its modules need not be imported anew.
-    """
+def serving(environment: dict[str, str], *options: str) -> Iterator[HttpProcess]:
+    """`certctl-mcp serve --http`; it is killed at the end, if it is still there."""
     arguments = ("serve", "--http", "--port", "0", *options)
-    process: Program | subprocess.Popen[bytes]
-    if forked:
-        process = Program("certctl_mcp", *arguments, environment=environment, stderr=subprocess.PIPE)
-    else:
-        command = [*COMMAND, *arguments]
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE)
+    process = Program("certctl_mcp", *arguments, environment=environment, stderr=subprocess.PIPE)
     server = HttpProcess(process)
     try:
         found = re.search(r"serving on (\S+),", server.wait_until("serving on "))
@@ -83,5 +75,4 @@ def serving(environment: dict[str, str], *options: str, forked: bool = True) -> 
     finally:
         process.kill()
         server.ends()
-        assert process.stderr
-        process.stderr.close()
+        process.close()

@@ -4,10 +4,8 @@ import os
 import pty
 import re
 import select
-import signal
 import struct
 import subprocess
-import sys
 import termios
 import threading
 from collections.abc import Iterator
@@ -17,9 +15,8 @@ from fcntl import ioctl
 
 import pytest
 
-from tests.processes import ROOT, Program
+from tests.processes import Program
 
-COMMAND = [sys.executable, "-m", "certctl_mcp"]
 PATIENCE = 30.0
 HEARD_WITHIN = 2.0
 """Seconds."""
@@ -96,14 +93,14 @@ class Terminal:
     def __init__(self, environment: dict[str, str], *arguments: str) -> None:
         self._terminal, program = pty.openpty()
         ioctl(program, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
-        self.process = subprocess.Popen(
-            [*COMMAND, *arguments],
-            cwd=ROOT,
-            env=environment,
+        self.process = Program(
+            "certctl_mcp",
+            *arguments,
+            environment=environment,
             stdin=program,
             stdout=program,
             stderr=program,
-            preexec_fn=_own_terminal,
+            on_terminal=True,
         )
         os.close(program)
         self._shown = b""
@@ -123,22 +120,27 @@ class Terminal:
     def interrupt(self) -> None:
         """Press Ctrl-C, and again if it was not heard: between the question and its reading it is not."""
         self.type("\x03")
-        while self.process.poll() is None:
+        while self.process.returncode is None:
             if not select.select([self._terminal], [], [], HEARD_WITHIN)[0]:
                 self.type("\x03")
             elif not self._reads_on():
                 return
 
-    def hang_up(self) -> None:
-        """Close the terminal's window."""
+    def hang_up(self) -> int:
+        """Close the terminal's window; returns the exit code."""
         os.close(self._terminal)
+        return self._exit_code()
 
     def ends(self) -> int:
         """The exit code, once everything it showed is in `seen`."""
         while self._reads_on():
             pass
-        code = self.process.wait(PATIENCE)
         os.close(self._terminal)
+        return self._exit_code()
+
+    def _exit_code(self) -> int:
+        code = self.process.wait(PATIENCE)
+        self.process.close()
         return code
 
     def _reads_on(self) -> bool:
@@ -148,10 +150,3 @@ class Terminal:
         except OSError:
             return False
         return True
-
-
-def _own_terminal() -> None:
-    # Tests that run in the background were told to ignore it, and hand that on.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    os.setsid()
-    ioctl(0, termios.TIOCSCTTY, 0)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.program import ALERT, COMMAND, PATIENCE, Terminal, certctl
+from tests.e2e.program import ALERT, PATIENCE, Terminal, certctl
 from tests.e2e.queue_file import dead_letters, statuses
-from tests.processes import ROOT, Program
+from tests.processes import ROOT, Program, forked
 
 
 def test_without_a_command_stdout_belongs_to_the_protocol(environment: dict[str, str]) -> None:
@@ -20,7 +20,7 @@ def test_without_a_command_stdout_belongs_to_the_protocol(environment: dict[str,
     }
     request = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": client}
     ended = subprocess.run(
-        COMMAND,
+        forked("certctl_mcp"),
         cwd=ROOT,
         env=environment,
         input=json.dumps(request) + "\n",
@@ -114,7 +114,7 @@ def test_interrupted_at_the_question_nothing_is_changed(environment: dict[str, s
 
 def test_send_reads_a_message_from_stdin_and_now_delivers_it(environment: dict[str, str]) -> None:
     ended = subprocess.run(
-        [*COMMAND, "send", "-", *ALERT[2:], "--now", "--json"],
+        [*forked("certctl_mcp"), "send", "-", *ALERT[2:], "--now", "--json"],
         cwd=ROOT,
         env=environment,
         input="two\nlines\n",
@@ -130,7 +130,7 @@ def test_send_reads_a_message_from_stdin_and_now_delivers_it(environment: dict[s
 def test_a_reader_that_has_seen_enough_is_no_error(environment: dict[str, str]) -> None:
     dead_letters(environment, 1)
     process = subprocess.Popen(
-        [*COMMAND, "list", "--json"],
+        [*forked("certctl_mcp"), "list", "--json"],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,

@@ -21,7 +21,7 @@ def test_schemathesis_finds_nothing(environment: dict[str, str], tmp_path: Path)
         "CERTCTL_RATE_LIMIT_ENABLED": "false",
         "CERTCTL_MCP_TOOLS": "triage,send,requeue,settle,channels,purge",
     }
-    with serving(environment, forked=False) as server:
+    with serving(environment) as server:
         found = subprocess.run(
             [
                 *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIG)),

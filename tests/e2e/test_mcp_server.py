@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from mcp import Client, StdioServerParameters
 from mcp.client.client import ConnectMode
 
 from tests.e2e.program import certctl
-from tests.processes import Program
+from tests.processes import Program, forked
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 30.0
@@ -145,7 +144,8 @@ def test_an_alert_is_sent_delivered_and_explained_to_a_host_that_shakes_hands(
 
 @pytest.mark.parametrize("mode", ["auto", "legacy", "2026-07-28"])
 async def test_a_client_of_the_sdk_takes_every_answer(environment: dict[str, str], mode: ConnectMode) -> None:
-    server = StdioServerParameters(command=sys.executable, args=["-m", "certctl_mcp"], env=environment)
+    program, *starting = forked("certctl_mcp")
+    server = StdioServerParameters(command=program, args=starting, env=environment)
     with anyio.fail_after(PATIENCE):
         async with Client(server, mode=mode) as client:
             accepted = await client.call_tool("send_notification", dict(ALERT))

@@ -18,7 +18,7 @@ from mcp import Client, StdioServerParameters
 from mcp.client.client import ConnectMode
 from mcp_types import TextContent
 
-from tests.processes import ROOT, Program, Stream
+from tests.processes import ROOT, Program, Stream, forked
 
 PROTOTYPE = "tests.e2e.prototype_server"
 COMMAND = [sys.executable, "-m", PROTOTYPE]
@@ -366,7 +366,7 @@ def test_a_lifespan_that_fails_says_so_by_itself() -> None:
 @pytest.mark.parametrize("mode", ["legacy", "auto", MODERN])
 async def test_a_client_is_served_and_leaves_nothing_behind(mode: ConnectMode, tmp_path: Path) -> None:
     told = tmp_path / "told"
-    script = f"cd {ROOT} && exec {' '.join(COMMAND)} 2> {told}"
+    script = f"cd {ROOT} && exec {' '.join(forked(PROTOTYPE))} 2> {told}"
     async with Client(StdioServerParameters(command="sh", args=["-c", script]), mode=mode) as client:
         result = await client.call_tool("echo", {"text": "hello"})
     assert result.content == [TextContent(type="text", text="hello")]

@@ -106,8 +106,7 @@ def test_a_workers_metrics_are_for_who_has_a_new_key(environment: dict[str, str]
 def test_a_worker_ends_with_its_terminal(environment: dict[str, str]) -> None:
     terminal = Terminal(environment, "worker")
     terminal.wait_until("delivering from the database")
-    terminal.hang_up()
-    assert terminal.process.wait(PATIENCE) == 0
+    assert terminal.hang_up() == 0
 
 
 def test_ctrl_c_interrupts_a_worker(environment: dict[str, str]) -> None:

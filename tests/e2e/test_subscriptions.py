@@ -1,6 +1,5 @@
 """Two servers on one file: what one of them changes the client of the other is told."""
 
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,13 +14,15 @@ from storage.database import Database
 from storage.models import Notification
 from storage.repository import NotificationRepository
 from tests.builders import Queue, SettableClock
+from tests.processes import forked
 
 PATIENCE = 30.0
 DEAD = "certctl://notifications/dead"
 
 
 def server(environment: dict[str, str]) -> StdioServerParameters:
-    return StdioServerParameters(command=sys.executable, args=["-m", "certctl_mcp"], env=environment)
+    program, *arguments = forked("certctl_mcp")
+    return StdioServerParameters(command=program, args=arguments, env=environment)
 
 
 @pytest.fixture

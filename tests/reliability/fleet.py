@@ -100,14 +100,18 @@ class Fleet:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("CERTCTL_")}
         environment = {**inherited, **self.settings, **launch.settings}
         process: Program | FreshProgram
-        if launch.within is None and not launch.fresh:
-            process = Program(
-                "certctl_mcp", *launch.command, environment=environment, stdin=PIPE, stderr=PIPE
-            )
-        else:
-            entering = ("ip", "netns", "exec", launch.within) if launch.within else ()
-            command = (*entering, sys.executable, "-m", "certctl_mcp", *launch.command)
+        if launch.fresh:
+            command = (sys.executable, "-m", "certctl_mcp", *launch.command)
             process = FreshProgram(command, cwd=ROOT, env=environment, stdin=PIPE, stderr=PIPE)
+        else:
+            process = Program(
+                "certctl_mcp",
+                *launch.command,
+                environment=environment,
+                stdin=PIPE,
+                stderr=PIPE,
+                network=launch.within,
+            )
         member = Member(process, launch)
         self.members.append(member)
         return member

@@ -3,7 +3,6 @@
 The machine's own network is not touched.
 """
 
-import ctypes
 import os
 import shutil
 import socket
@@ -12,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
-from pathlib import Path
+
+from tests.fork_server import enter_network
 
 DATABASE = "10.87.1.1"
 RECEIVER = "10.87.2.1"
 
-_CLONE_NEWNET = 0x40000000
 _NUMBERS = count(1)
 
 
@@ -49,9 +48,7 @@ class Network:
         """A listening socket in the receivers' namespace, usable from any namespace."""
 
         def within() -> socket.socket:
-            with Path(f"/run/netns/{self.receiver}").open() as namespace:
-                if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), _CLONE_NEWNET):
-                    raise OSError(ctypes.get_errno(), "setns")
+            enter_network(self.receiver)
             return socket.create_server((RECEIVER, port))
 
         # A namespace belongs to a thread, and this one ends.

@@ -1,23 +1,15 @@
 import asyncio
 from datetime import timedelta
+from subprocess import DEVNULL
 
 import anyio
 import pytest
 
 from storage.database import Database
 from storage.engine.sqlite.data_version import POLL_INTERVAL, PolledChanges
-from storage.repository import NotificationRepository
-from tests.builders import Queue, new_notification
-from tests.processes import processes
+from tests.builders import Queue
+from tests.processes import Program
 from tests.storage.foreign import insert_row
-
-
-def accept_one(database_url: str) -> None:
-    async def accept() -> None:
-        async with Database.open(database_url) as database:
-            await NotificationRepository(database).accept(new_notification(message="from elsewhere"))
-
-    asyncio.run(accept())
 
 
 def test_changes_are_polled_at_least_once_a_second() -> None:
@@ -28,12 +20,14 @@ async def test_an_accept_by_another_process_is_noticed(
     queue: Queue, database: Database, database_url: str
 ) -> None:
     version = database.changes.version
-    other = processes.Process(target=accept_one, args=(database_url,))
-    other.start()
+    settings = {"CERTCTL_DATABASE_URL": database_url, "CERTCTL_WEBHOOK_URL": "http://127.0.0.1:9/"}
+    alert = ("send", "from elsewhere", "--channel", "Webhook", "--type", "ExpirationWarning")
+    other = Program("certctl_mcp", *alert, environment=settings, stdout=DEVNULL)
     async with asyncio.timeout(30):
         while not (claims := await queue.claim_due()):
             version = await database.changes.wait_beyond(version)
-        await asyncio.to_thread(other.join)
+        assert await asyncio.to_thread(other.wait) == 0
+    other.close()
     assert [claim.notification.message for claim in claims] == ["from elsewhere"]
 
 

@@ -1,11 +1,12 @@
 """Several processes act on the same rows at the same moment."""
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from multiprocessing.connection import Connection
+from subprocess import PIPE
 
 import asyncpg
 import pytest
@@ -16,15 +17,15 @@ from storage.models import AttemptOutcome, NotificationFilter, NotificationStatu
 from storage.repository import NotificationRepository
 from storage.sql.notify import DUE
 from tests.builders import LEASE, TOOK, UNLIMITED, Queue, SettableClock, new_notification, request
-from tests.processes import processes
+from tests.processes import Program
 from tests.storage.foreign import rows, run
+from tests.storage.operations.claim_all import claim_all
 
 CHANNELS = ("Slack", "Email", "Teams")
 BLOCKED_SESSIONS = """
 SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()
 """
 SIDES = 4
-SLOTS = 7
 ROWS = 120
 
 
@@ -45,14 +46,6 @@ async def fill(queue: Queue, number: int = ROWS) -> list[str]:
     return [notification.id for notification in made]
 
 
-async def claim_all(repository: NotificationRepository, worker: str) -> list[str]:
-    """The ids that a worker claims until nothing is due."""
-    claimed: list[str] = []
-    while claims := (await repository.claim(request(worker, slots=SLOTS))).claims:
-        claimed += [claim.notification.id for claim in claims]
-    return claimed
-
-
 async def test_each_notification_is_claimed_exactly_once(
     queue: Queue, clock: SettableClock, database_url: str
 ) -> None:
@@ -62,33 +55,22 @@ async def test_each_notification_is_claimed_exactly_once(
     assert Counter(id_ for ids in claimed for id_ in ids) == Counter(made)
 
 
-def claim_in_a_process(url: str, worker: str, begin: Connection, results: Connection) -> None:
-    async def claim() -> None:
-        async with Database.open(url, clock=SettableClock()) as database:
-            results.send("ready")
-            await asyncio.to_thread(begin.recv)
-            results.send(await claim_all(NotificationRepository(database), worker))
-
-    asyncio.run(claim())
-
-
 @pytest.mark.postgresql
 async def test_separate_processes_claim_each_notification_once(queue: Queue, database_url: str) -> None:
     made = await fill(queue)
-    pipes = [(processes.Pipe(), processes.Pipe()) for _ in range(3)]
     workers = [
-        processes.Process(target=claim_in_a_process, args=(database_url, f"worker-{n}", begin[0], results[1]))
-        for n, (begin, results) in enumerate(pipes)
+        Program("tests.storage.operations.claim_all", database_url, f"worker-{n}", stdin=PIPE, stdout=PIPE)
+        for n in range(3)
     ]
     for worker in workers:
-        worker.start()
-    for _, results in pipes:
-        assert await asyncio.to_thread(results[0].recv) == "ready"
-    for begin, _ in pipes:
-        begin[1].send("now")
-    claimed = [await asyncio.to_thread(results[0].recv) for _, results in pipes]
+        assert worker.stdout
+        assert await asyncio.to_thread(worker.stdout.readline) == b"ready\n"
     for worker in workers:
-        await asyncio.to_thread(worker.join)
+        assert worker.stdin
+        worker.stdin.close()
+    claimed = [json.loads(await asyncio.to_thread(worker.stdout.read)) for worker in workers if worker.stdout]
+    for worker in workers:
+        worker.close()
     assert Counter(id_ for ids in claimed for id_ in ids) == Counter(made)
 
 

@@ -1,5 +1,4 @@
 import asyncio
-from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,8 +14,7 @@ from storage.repository import NotificationRepository
 from storage.schema.migrations import REVISIONS
 from storage.schema.tables import notification_events
 from storage.sql.types import sortable
-from tests.builders import LEASE, UNLIMITED, SettableClock, new_notification, next_due_at, request
-from tests.processes import processes
+from tests.builders import LEASE, UNLIMITED, SettableClock, next_due_at, request
 from tests.storage.foreign import connected, insert_row, run
 
 # certctl's migrations 000001, 000016 and 000017, translated to SQLite.
@@ -231,27 +229,6 @@ def test_any_missing_part_of_the_schema_is_added(columns: set[str], indexes: set
 def columns_of(path: Path) -> set[str]:
     with connected(path) as other:
         return {name for _, name, *_ in other.execute("PRAGMA table_info(notification_events)")}
-
-
-def open_and_accept(database_url: str, start: Barrier) -> None:
-    async def accept() -> None:
-        async with Database.open(database_url) as database:
-            await NotificationRepository(database).accept(new_notification())
-
-    start.wait(60)
-    asyncio.run(accept())
-
-
-def test_eight_processes_can_open_a_new_file_at_once(database_path: Path, database_url: str) -> None:
-    start = processes.Barrier(8)
-    eight = [processes.Process(target=open_and_accept, args=(database_url, start)) for _ in range(8)]
-    for process in eight:
-        process.start()
-    for process in eight:
-        process.join(60)
-    assert [process.exitcode for process in eight] == [0] * 8
-    with connected(database_path) as other:
-        assert other.execute("SELECT count(*) FROM notification_events").fetchone() == (8,)
 
 
 async def test_eight_databases_can_open_a_new_file_at_once(database_path: Path) -> None:

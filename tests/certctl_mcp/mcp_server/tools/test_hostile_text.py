@@ -36,6 +36,7 @@ from tests.certctl_mcp.hostile import (
 )
 from tests.certctl_mcp.mcp_server.tools.conftest import Assistant
 from tests.certctl_mcp.overhearing import Overheard, overheard
+from tests.exploration import size
 from tests.serving import Destination, server
 from tests.storage.foreign import insert_row
 
@@ -44,6 +45,9 @@ Reference = PromptReference | ResourceTemplateReference
 Meet = Callable[..., AbstractAsyncContextManager[Overheard]]
 
 SHORT = [text for text in HOSTILE.values() if len(text) <= 1000]
+AS_THEY_ARE = [text for name, text in HOSTILE.items() if name.endswith(("as it is", "any answer"))]
+TURNS = size(5, 1)
+"""What shows planted text shows each as it is, and so many share the encoded ones among them."""
 
 
 def of_ids(*statuses: str) -> Callable[[Planted], Iterable[Arguments]]:
@@ -134,6 +138,12 @@ def all_planted(planted_file: tuple[Path, list[Planted]]) -> list[Planted]:
     return planted_file[1]
 
 
+def some(planted: list[Planted], turn: int) -> list[Planted]:
+    """All that is planted as it is, and some of what is encoded."""
+    encoded = [each for each in planted if each.text not in AS_THEY_ARE]
+    return [each for each in planted if each.text in AS_THEY_ARE] + encoded[turn % TURNS :: TURNS]
+
+
 @pytest.fixture
 def meet(database: Database, database_url: str, clock: SettableClock, webhook: Destination) -> Meet:
     """A server that serves everything over the channel `Webhook`."""
@@ -196,47 +206,51 @@ async def ask_for_everything(heard: Overheard, all_planted: Iterable[Planted]) -
 async def test_in_what_a_tool_answers(
     meet: Meet, webhook: Destination, all_planted: list[Planted], tool: str, mode: ConnectMode
 ) -> None:
+    texts = some(all_planted, list(TOOLS).index(tool))
     async with meet(mode, asks=True) as heard:
-        for planted in all_planted:
+        for planted in texts:
             webhook.refusal = planted.text
             for arguments in TOOLS[tool](planted):
                 await attempt(heard.client.call_tool(tool, arguments, progress_callback=heard.progress))
     shown = assert_powerless(heard.frames)
     if tool in SHOWING:
-        assert shown >= len(HOSTILE)
+        assert shown >= len(texts)
 
 
 @pytest.mark.parametrize("tool", ASKING)
 async def test_in_a_preview_for_a_client_that_asks_nobody(
     meet: Meet, all_planted: list[Planted], tool: str
 ) -> None:
+    texts = some(all_planted, list(ASKING).index(tool))
     async with meet(LEGACY) as heard:
-        for planted in all_planted:
+        for planted in texts:
             for arguments in TOOLS[tool](planted):
                 await attempt(heard.client.call_tool(tool, arguments))
-    assert assert_powerless(heard.frames) >= len(SHORT)
+    assert assert_powerless(heard.frames) >= sum(planted.text in SHORT for planted in texts)
 
 
 async def test_in_the_newest_error_of_a_channel(
     meet: Meet, database_path: Path, clock: SettableClock, all_planted: list[Planted]
 ) -> None:
+    texts = some(all_planted, 3)
     async with meet(LEGACY) as heard:
-        for planted in all_planted:
+        for planted in texts:
             clock.advance(timedelta(seconds=1))
             plant_newest_failure(database_path, planted, "Webhook", clock())
             await heard.client.call_tool("list_channels", {})
-    assert assert_powerless(heard.frames) >= len(all_planted)
+    assert assert_powerless(heard.frames) >= len(texts)
 
 
 async def test_in_the_reason_for_a_pause_as_the_audit_log_tells_it(
     meet: Meet, all_planted: list[Planted]
 ) -> None:
+    texts = some(all_planted, 4)
     async with meet(LEGACY) as heard:
-        for planted in all_planted:
+        for planted in texts:
             for pause in TOOLS["pause_channel"](planted):
                 await attempt(heard.client.call_tool("pause_channel", pause))
             await heard.client.call_tool("audit_log", {"limit": 1})
-    assert assert_powerless(heard.frames) >= len(HOSTILE)
+    assert assert_powerless(heard.frames) >= len(texts)
 
 
 async def test_in_a_status_of_another_program(meet: Meet, database_path: Path) -> None:
@@ -268,11 +282,11 @@ async def test_in_a_field_that_can_t_be_read(meet: Meet, database_path: Path, fi
 async def test_in_resources_prompts_and_completions(
     meet: Meet, all_planted: list[Planted], mode: ConnectMode, every: int
 ) -> None:
-    some = [planted for planted in all_planted if planted.text in SHORT][::every]
+    texts = [planted for planted in some(all_planted, 2) if planted.text in SHORT][::every]
     async with meet(mode) as heard:
-        await ask_for_everything(heard, some)
+        await ask_for_everything(heard, texts)
     # Who asks for what has a hostile name may hear it again.
-    assert assert_powerless(heard.frames, chosen_by_caller=True) > len(some)
+    assert assert_powerless(heard.frames, chosen_by_caller=True) > len(texts)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -288,11 +302,11 @@ async def test_in_an_answer_to_hostile_arguments(meet: Meet) -> None:
         client = heard.client
         tools = (await client.list_tools()).tools
         prompts = (await client.list_prompts()).prompts
-        for text in (HOSTILE[name] for name in HOSTILE if name.endswith(("as it is", "any answer"))):
-            for tool in tools:
-                for name in tool.input_schema["properties"]:
-                    await attempt(client.call_tool(tool.name, {name: text}))
-                await attempt(client.call_tool(tool.name, {text: text}))
+        for tool in tools:
+            for turn, name in enumerate((*tool.input_schema["properties"], None)):
+                for text in AS_THEY_ARE[turn % TURNS :: TURNS]:
+                    await attempt(client.call_tool(tool.name, {name or text: text}))
+        for text in AS_THEY_ARE:
             await attempt(client.call_tool(text, {}))
             for prompt in prompts:
                 for argument in prompt.arguments or ():
