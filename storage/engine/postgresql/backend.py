@@ -17,7 +17,7 @@ from storage.engine.changes import Changes
 from storage.engine.driver_errors import BEHIND_POOLER
 from storage.engine.postgresql.connections import ConnectionFactory
 from storage.engine.postgresql.database_clock import DatabaseClock
-from storage.engine.postgresql.durability import warn_of_unsafe_server
+from storage.engine.postgresql.durability import may_sync_last, warn_of_unsafe_server
 from storage.engine.postgresql.listener import NotifiedChanges
 from storage.engine.postgresql.polling import AssumedChanges
 from storage.engine.postgresql.privileges import is_shared_with_certctl, why_read_only
@@ -95,6 +95,7 @@ async def opened(
             read_only = read_only or await why_read_only(connection, readers)
             if read_only is None:
                 await warn_of_unsafe_server(connection, address.location)
+            sync_last = await may_sync_last(connection)
         settings = {
             "lock_timeout": _milliseconds(busy_timeout),
             "statement_timeout": _milliseconds(WRITE_TIMEOUT),
@@ -111,7 +112,9 @@ async def opened(
         # A standby does not support LISTEN, and an incomplete schema may lack the triggers that notify.
         changes = AssumedChanges() if address.behind_pooler or read_only else NotifiedChanges(readers)
         database_clock = DatabaseClock()
-        transact = Transactions(writing, clock, database_clock, changes, of_transaction)
+        transact = Transactions(
+            writing, clock, database_clock, changes, of_transaction, may_sync_last=sync_last
+        )
         stack.push_async_callback(transact.close)
         await transact(lambda transaction: None, repeatable=False)
         yield OpenBackend(

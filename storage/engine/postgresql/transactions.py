@@ -18,6 +18,7 @@ from storage.engine.postgresql import durability
 from storage.engine.postgresql.connections import CHECK_AFTER_IDLE, IDLE_SINCE
 from storage.engine.postgresql.database_clock import DatabaseClock
 from storage.engine.transaction import CommitUnansweredError, Transaction, TransactionFailedError
+from storage.sql.sync import SYNC
 
 Result = TypeVar("Result")
 
@@ -53,6 +54,8 @@ class Transactions:
         database_clock: DatabaseClock,
         changes: Changes,
         settings: Mapping[str, str],
+        *,
+        may_sync_last: bool = False,
     ) -> None:
         """`settings` are those that every transaction needs if its connection lacks them."""
         self._engine = engine
@@ -63,6 +66,7 @@ class Transactions:
         self._has_settings = bool(settings)
         self._database_clock = database_clock
         self._changes = changes
+        self._may_sync_last = may_sync_last
         self._ask = select(
             func.clock_timestamp(),
             func.pg_backend_pid(),
@@ -123,7 +127,11 @@ class Transactions:
         transaction = connection.begin()
         try:
             self._prepare(connection)
-            result = work(Transaction(connection, self._clock, for_postgresql))
+            may_sync_last = repeatable and self._may_sync_last
+            changing = Transaction(connection, self._clock, for_postgresql, may_sync_last=may_sync_last)
+            result = work(changing)
+            if changing.unsynced:
+                _sync(connection)
         except TimeoutError as failure:
             # The server may be cut off, and a rollback would wait for it again.
             _abandon(connection, transaction)
@@ -157,6 +165,16 @@ class Transactions:
         if now - connection.info.setdefault(_PLANNED_AT, now) >= REPLAN_INTERVAL.total_seconds():
             connection.execute(_REPLAN)
             connection.info[_PLANNED_AT] = now
+
+
+def _sync(connection: Connection) -> None:
+    """Wait until everything that was committed is on the disk."""
+    try:
+        connection.execute(SYNC)
+    except DBAPIError as failure:
+        if failure.connection_invalidated:
+            raise
+        raise _failed(failure, changed=True) from failure
 
 
 _CLOCK_SECONDS = CLOCK_INTERVAL.total_seconds()
