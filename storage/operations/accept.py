@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Executable, Row, Select, select, true
+from sqlalchemy import Connection, Row, Select, select, true
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.dml import ReturningInsert
 
@@ -20,6 +20,8 @@ from storage.schema.tables import notification_events
 from storage.sql.dialects import INSERTS, Insert
 from storage.sql.json_rows import Batch, encoded
 from storage.sql.notify import NOTIFY_DUE
+from storage.sql.prepared import Prepared
+from storage.sql.prepared_postgresql import PreparedPostgresql
 from storage.sql.sync import WITHOUT_SYNC
 
 ACCEPTED_FIELDS = (
@@ -52,17 +54,18 @@ def insert_unless_known(insert: Insert, fields: Sequence[str]) -> ReturningInser
     return insert.returning(notification_events.c.id)
 
 
-def _notifying(fields: Sequence[str], sync_last: bool) -> Select[tuple[str, ...]]:
+def _notifying(insert: ReturningInsert[str], sync_last: bool) -> Select[tuple[str, ...]]:
     """The same statement, which also notifies the processes that deliver."""
-    accepted = insert_unless_known(INSERTS["postgresql"](notification_events), fields).cte("accepted")
+    accepted = insert.cte("accepted")
     effects = (NOTIFY_DUE, WITHOUT_SYNC) if sync_last else (NOTIFY_DUE,)
     return select(accepted.c.id, *(effect.scalar_subquery() for effect in effects))
 
 
-def _accepting(fields: Sequence[str], sync_last: bool) -> PerDatabase[Executable]:
+def _accepting(fields: Sequence[str], sync_last: bool) -> PerDatabase[Prepared | PreparedPostgresql]:
+    inserts = {name: insert_unless_known(make(notification_events), fields) for name, make in INSERTS.items()}
     return PerDatabase(
-        sqlite=insert_unless_known(INSERTS["sqlite"](notification_events), fields),
-        postgresql=_notifying(fields, sync_last),
+        sqlite=Prepared(inserts["sqlite"]),
+        postgresql=PreparedPostgresql(_notifying(inserts["postgresql"], sync_last)),
     )
 
 
@@ -150,8 +153,8 @@ def _accept(transaction: Transaction, notifications: Sequence[Notification]) -> 
     first: dict[str | None, Row[Any]] = {}
     # The notification that has the key may be purged before it is read; then the key is free again.
     while left:
-        inserted = connection.execute(insert, {"rows": _rows(left, rescue)}).scalars()
-        created.update(inserted, (n.id for n in left if n.idempotency_key is None))
+        inserted = insert.execute(connection, rows=_rows(left, rescue))
+        created.update((row[0] for row in inserted), (n.id for n in left if n.idempotency_key is None))
         first |= _first_with_keys(connection, [n for n in left if n.id not in created])
         left = [n for n in left if n.id not in created and n.idempotency_key not in first]
     return [

@@ -23,6 +23,7 @@ from storage.schema.tables import notification_attempts, notification_events
 from storage.sql.dialects import INSERTS, Insert
 from storage.sql.json_rows import Batch, Value, encoded
 from storage.sql.prepared import Prepared
+from storage.sql.prepared_postgresql import PreparedPostgresql
 from storage.sql.text import storable
 
 Token = tuple[str, int]
@@ -196,6 +197,9 @@ def _finishing_at_once(rescue: bool) -> Select[str, int]:
 
 FINISH_AND_RECORD = {rescue: _finishing_at_once(rescue) for rescue in (False, True)}
 """By whether the claims are rescues."""
+_FINISH_AND_RECORD = {
+    rescue: PreparedPostgresql(statement) for rescue, statement in FINISH_AND_RECORD.items()
+}
 
 _RECORDED_BEFORE = select(_a.notification_id, _a.number).join_from(
     _batch.rows,
@@ -262,7 +266,7 @@ def _write_in_two_statements(
 def _write_at_once(
     connection: Connection, rows: Mapping[Token, dict[str, Value]], rescue: bool
 ) -> dict[Token, bool]:
-    return _held(connection.execute(FINISH_AND_RECORD[rescue], {"finished": encoded(rows.values())}))
+    return _held(_FINISH_AND_RECORD[rescue].execute(connection, finished=encoded(rows.values())))
 
 
 _WRITE = PerDatabase(sqlite=_write_in_two_statements, postgresql=_write_at_once)

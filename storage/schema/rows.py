@@ -12,12 +12,14 @@ from sqlalchemy import Row
 
 from storage.models import OUR_STATUSES, Attempt, AttemptOutcome, Notification, NotificationStatus
 from storage.schema.tables import notification_attempts, notification_events
+from storage.sql.types import UtcDateTime, known
 
 *_stored, _foreign_status = fields(Notification)
 NOTIFICATION = tuple(notification_events.columns[field.name] for field in _stored)
 """In the order of the model's fields; only the last field has no column."""
 ATTEMPT = tuple(column for column in notification_attempts.columns if column.name != "channel")
 
+_TIMES = tuple(place for place, column in enumerate(NOTIFICATION) if isinstance(column.type, UtcDateTime))
 _STATUS = next(place for place, column in enumerate(NOTIFICATION) if column.name == "status")
 _ATTEMPT_FIELDS = tuple(column.name for column in ATTEMPT)
 
@@ -31,6 +33,14 @@ def notification_of(row: Row[Any] | Sequence[Any]) -> Notification:
     values[_STATUS] = status = status_of(stored)
     values.append(stored if status is NotificationStatus.OTHER else None)
     return Notification(*values)
+
+
+def notification_from_driver(row: Sequence[Any]) -> Notification:
+    """The same for the values of PostgreSQL's driver."""
+    values = list(row)
+    for place in _TIMES:
+        values[place] = known(values[place])
+    return notification_of(values)
 
 
 def status_of(stored: str) -> NotificationStatus:

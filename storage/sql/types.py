@@ -44,12 +44,9 @@ class UtcDateTime(types.TypeDecorator[datetime]):
     def process_result_value(self, value: datetime | str | None, dialect: Dialect) -> datetime | None:
         if value is None:
             return None
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-        # certctl's server writes Go's zero time for none.
-        if moment.year == MINYEAR:
-            return None
+        moment = known(datetime.fromisoformat(value) if isinstance(value, str) else value)
         # SQLite's CURRENT_TIMESTAMP, which other programs write, is UTC without a time zone.
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 class Seconds(types.TypeDecorator[timedelta]):
@@ -63,6 +60,11 @@ class Seconds(types.TypeDecorator[timedelta]):
 
     def process_result_value(self, value: float | None, dialect: Dialect) -> timedelta | None:
         return None if value is None else timedelta(seconds=value)
+
+
+def known(moment: datetime | None) -> datetime | None:
+    """The time as stored, or None. certctl's server writes Go's zero time for none."""
+    return None if moment is None or moment.year == MINYEAR else moment
 
 
 def in_utc(moment: datetime) -> datetime:

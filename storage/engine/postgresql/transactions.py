@@ -18,6 +18,7 @@ from storage.engine.postgresql import durability
 from storage.engine.postgresql.connections import CHECK_AFTER_IDLE, IDLE_SINCE
 from storage.engine.postgresql.database_clock import DatabaseClock
 from storage.engine.transaction import CommitUnansweredError, Transaction, TransactionFailedError
+from storage.sql.prepared_postgresql import PreparedPostgresql
 from storage.sql.sync import SYNC
 
 Result = TypeVar("Result")
@@ -167,10 +168,13 @@ class Transactions:
             connection.info[_PLANNED_AT] = now
 
 
+_SYNC = PreparedPostgresql(SYNC)
+
+
 def _sync(connection: Connection) -> None:
     """Wait until everything that was committed is on the disk."""
     try:
-        connection.execute(SYNC)
+        _SYNC.execute(connection)
     except DBAPIError as failure:
         if failure.connection_invalidated:
             raise
