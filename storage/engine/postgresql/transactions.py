@@ -12,7 +12,6 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from storage.clock import Clock, utc_now
-from storage.engine.changes import Changes
 from storage.engine.per_database import for_postgresql
 from storage.engine.postgresql import durability
 from storage.engine.postgresql.connections import CHECK_AFTER_IDLE, IDLE_SINCE
@@ -53,7 +52,6 @@ class Transactions:
         engine: AsyncEngine,
         clock: Clock | None,
         database_clock: DatabaseClock,
-        changes: Changes,
         settings: Mapping[str, str],
         *,
         may_sync_last: bool = False,
@@ -66,7 +64,8 @@ class Transactions:
         self._clock = clock
         self._has_settings = bool(settings)
         self._database_clock = database_clock
-        self._changes = changes
+        self.pid: int | None = None
+        """The server's number of the connection."""
         self._may_sync_last = may_sync_last
         self._ask = select(
             func.clock_timestamp(),
@@ -161,7 +160,7 @@ class Transactions:
         asked_at = utc_now()
         reported, pid, *_ = connection.execute(self._ask).one()
         self._database_clock.set(reported, asked_at)
-        self._changes.writer_id = pid
+        self.pid = pid
         connection.info[_ASKED_AT] = now
         if now - connection.info.setdefault(_PLANNED_AT, now) >= REPLAN_INTERVAL.total_seconds():
             connection.execute(_REPLAN)

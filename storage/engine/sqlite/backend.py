@@ -64,7 +64,7 @@ async def opened(
         stack.push_async_callback(changes.disconnect)
         await changes.poll()
         yield OpenBackend(
-            location, found, readers, transact, changes, clock, read_only, has_room=file.has_room
+            location, found, readers, (transact,), changes, clock, read_only, has_room=file.has_room
         )
     finally:
         with anyio.CancelScope(shield=True):
