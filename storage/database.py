@@ -68,7 +68,7 @@ class Database:
             StorageError: it can't be used; the message says why and what would help.
         """
         async with _opened(url, clock, busy_timeout, migrate) as backend:
-            writer = Writer(backend.transact)
+            writer = Writer(*backend.transact)
             async with _background(writer.run, backend.changes.watch):
                 try:
                     yield cls(backend, writer)

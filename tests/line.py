@@ -33,6 +33,7 @@ class Line:
         self._ends: set[asyncio.StreamWriter] = set()
         self._cut_before: bytes | None = None
         self._cut_after: bytes | None = None
+        self._stall_before: bytes | None = None
         self.cuts = asyncio.Semaphore(0)
         """Released once for each connection cut by `cut_once_before` or `cut_once_after`."""
 
@@ -68,6 +69,10 @@ class Line:
         """Cut the connection the next time the process sends these bytes, after the server acts on them."""
         self._cut_after = data
 
+    def stall_once_before(self, data: bytes) -> None:
+        """Stall the next time the process sends these bytes, before the server receives them."""
+        self._stall_before = data
+
     async def carry(self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         """Serve one connection until it ends."""
         self._ends.add(to_client)
@@ -97,6 +102,9 @@ class Line:
 
         async def forward_requests() -> None:
             while data := await from_client.read(_CHUNK):
+                if self._stall_before is not None and self._stall_before in data:
+                    self._stall_before = None
+                    self.stall()
                 await self._up.wait()
                 if self._cut_before is not None and self._cut_before in data:
                     self._cut_before = None

@@ -222,8 +222,12 @@ class RetryLoop:
             if slots <= 0 or not self._may_claim():
                 return 0
             self._scheduler.look_began()
-            with self._slots.claiming():
-                found = await self._claim(slots, room, suspects=False)
+            try:
+                with self._slots.claiming():
+                    found = await self._claim(slots, room, suspects=False)
+            except BaseException:
+                self._scheduler.look_failed()
+                raise
             claims = found.claims
             left = room.without(Counter(claim.notification.channel for claim in claims)).named.values()
             self._scheduler.look_ended(

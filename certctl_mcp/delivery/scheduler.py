@@ -13,7 +13,7 @@ QUIET = timedelta(milliseconds=200)
 """How long there must be no news before the loop looks ahead."""
 
 EMPTY_LOOK_PAUSE = timedelta(milliseconds=10)
-"""The shortest time between a look that found nothing and the next one. When something becomes due, every
+"""The shortest time between two empty looks in a row and the next look. When something becomes due, every
 process looks for it, and most find that another one has claimed it."""
 
 SUSPECTS_INTERVAL = timedelta(seconds=1)
@@ -71,6 +71,9 @@ class Scheduler:
         self._look_at = _NOW
         self._news_during_look = False
         self._more_may_be_due = False
+        self._found_before = False
+        self._looking = False
+        self._slot_freed_during_look = False
         self._earliest_look: datetime | None = None
         self._suspects_at: datetime | None = None
         self._suspect_ended = False
@@ -98,10 +101,14 @@ class Scheduler:
         return True
 
     def look_began(self) -> None:
+        self._looking, self._slot_freed_during_look = True, False
         self._news_during_look = False
         if self._phase is not _Phase.BUSY:
             self._phase = _Phase.BUSY
             self._suspects_at = None
+
+    def look_failed(self) -> None:
+        self._looking = False
 
     def look_ended(
         self, now: datetime, *, found: int, more_may_be_due: bool, opens_at: datetime | None = None
@@ -110,16 +117,23 @@ class Scheduler:
 
         `opens_at`: when the next channel with a possible backlog opens.
         """
+        self._looking = False
         self._more_may_be_due = more_may_be_due
         self._suspects_at = self._suspects_at or now + SUSPECTS_INTERVAL
-        self._earliest_look = None if found else now + EMPTY_LOOK_PAUSE
-        if not self._news_during_look:
+        # An empty look after one that found something was usually woken by what is claimed already.
+        self._earliest_look = None if found or self._found_before else now + EMPTY_LOOK_PAUSE
+        self._found_before = found > 0
+        if not (self._news_during_look or (more_may_be_due and self._slot_freed_during_look)):
             self._look_at = now + self._interval
             if opens_at is not None:
                 self._look_at = min(self._look_at, opens_at)
 
     def slot_freed(self, now: datetime) -> bool:
         """Another attempt can begin."""
+        if self._looking:
+            # Whether the look left anything for this slot is known when it ends.
+            self._slot_freed_during_look = True
+            return False
         return (self._more_may_be_due or self._look_at <= now) and self.news()
 
     def attempt_ended(self, now: datetime, *, will_be_due: bool, none_in_flight: bool) -> bool:

@@ -1,6 +1,6 @@
 """The backend of a database: a way to open it, and the parts that `Database` works with."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -59,7 +59,8 @@ class OpenBackend:
     found_revision: str | None
     """The schema's revision before it was migrated; None if the schema was not ours."""
     read: Read
-    transact: Transact
+    transact: Sequence[Transact]
+    """One for each transaction that this process can run at the same time."""
     changes: Changes
     clock: Clock
     """The database's time, as known to this process."""

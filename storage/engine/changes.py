@@ -36,8 +36,6 @@ class Changes(Signal, ABC):
         super().__init__()
         self.due = Signal()
         """Announces that something may have become due."""
-        self.writer_id: int | None = None
-        """The database's number for the connection on which this process writes."""
         self._closed = asyncio.Event()
 
     def announce(self) -> None:

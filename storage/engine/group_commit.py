@@ -1,15 +1,18 @@
 """Group commit: many callers write durably for the price of one commit.
 
-A process runs one transaction at a time. Everything that queues up meanwhile goes into the next one, so
-callers share the cost of a durable commit; each returns once its own change is committed.
+A process runs one transaction at a time, or one of each operation if the database allows several writers.
+Everything that queues up meanwhile goes into the next one, so callers share the cost of a durable commit;
+each returns once its own change is committed.
 """
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from heapq import heappop, heappush
 from typing import Any
 
+import anyio
 from sqlalchemy.exc import DataError, IntegrityError
 
 from storage.engine.backend import Transact
@@ -70,10 +73,13 @@ _Group = Sequence[_Write]
 class Writer:
     """The only way to change the database. `run` must be running for `write` to return."""
 
-    def __init__(self, transact: Transact) -> None:
+    def __init__(self, *transact: Transact) -> None:
+        """Each of `transact` runs one transaction at a time. If there are several, a transaction is for one
+        operation only, so that a claim needn't wait until outcomes are on the disk."""
         self._transact = transact
         self._queue: list[_Write] = []
-        self._work = asyncio.Event()
+        self._idle: list[tuple[int, asyncio.Event]] = []
+        self._in_progress: set[Operation[Any, Any]] = set()
         self._closing = False
 
     async def write(
@@ -94,7 +100,7 @@ class Writer:
             raise StorageError("the database was closed; nothing was written")
         write = _Write(operation, item, repeatable, asyncio.get_running_loop().create_future())
         self._queue.append(write)
-        self._work.set()
+        self._wake_one()
         outcome = await write.outcome
         if isinstance(outcome, _Failed):
             raise WriteFailedError(outcome.cause) from outcome.cause
@@ -105,26 +111,56 @@ class Writer:
 
     async def run(self) -> None:
         """Commit queued writes until `close` was called and the queue is empty."""
-        while self._queue or not self._closing:
-            await self._work.wait()
-            self._work.clear()
-            while self._queue:
-                batch, self._queue = self._queue[:LARGEST_BATCH], self._queue[LARGEST_BATCH:]
-                await self._commit([write for write in batch if not write.outcome.cancelled()])
+        async with anyio.create_task_group() as tasks:
+            for number, transact in enumerate(self._transact):
+                tasks.start_soon(self._run, number, transact)
 
     def close(self) -> None:
         """Let `run` return once it has committed the queue."""
         self._closing = True
-        self._work.set()
+        while self._idle:
+            self._wake_one()
 
-    async def _commit(self, batch: Sequence[_Write]) -> None:
+    async def _run(self, number: int, transact: Transact) -> None:
+        while True:
+            if batch := self._take():
+                operations = {write.operation for write in batch}
+                self._in_progress |= operations
+                await self._commit([write for write in batch if not write.outcome.cancelled()], transact)
+                self._in_progress -= operations
+            elif self._closing:
+                return
+            else:
+                work = asyncio.Event()
+                heappush(self._idle, (number, work))
+                await work.wait()
+
+    def _wake_one(self) -> None:
+        """Wake the first that is idle: while there is little to do, the other connections are not opened."""
+        if self._idle:
+            _, work = heappop(self._idle)
+            work.set()
+
+    def _take(self) -> Sequence[_Write]:
+        """Take the writes of the next transaction from the queue; none if all have to wait."""
+        waiting = self._queue
+        if len(self._transact) > 1:
+            startable = (write.operation for write in waiting if write.operation not in self._in_progress)
+            operation = next(startable, None)
+            waiting = [write for write in waiting if write.operation == operation]
+        batch = waiting[:LARGEST_BATCH]
+        taken = set(batch)
+        self._queue = [write for write in self._queue if write not in taken]
+        return batch
+
+    async def _commit(self, batch: Sequence[_Write], transact: Transact) -> None:
         """Write all in one transaction; if it fails because of some, the others in smaller ones."""
         if not batch:
             return
         groups = _by_operation(batch)
         repeatable = len(groups) == 1 and all(write.repeatable for write in batch)
         try:
-            answers = await self._transact(partial(_apply, groups), repeatable=repeatable)
+            answers = await transact(partial(_apply, groups), repeatable=repeatable)
         except TransactionFailedError as failure:
             _fail(batch, failure.cause)
         except Exception as failure:  # noqa: BLE001 - raised in the callers
@@ -132,7 +168,7 @@ class Writer:
             if not parts:
                 _fail(batch, failure)
             for part in parts:
-                await self._commit(part)
+                await self._commit(part, transact)
         else:
             for group, answered in zip(groups, answers, strict=True):
                 for write, answer in zip(group, answered, strict=True):

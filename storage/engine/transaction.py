@@ -27,11 +27,25 @@ class Transaction:
     database's.
     """
 
-    def __init__(self, connection: Connection, clock: Clock | None, choose: Choose) -> None:
+    def __init__(
+        self, connection: Connection, clock: Clock | None, choose: Choose, *, may_sync_last: bool = False
+    ) -> None:
+        """`may_sync_last`: each statement commits on its own, and the engine can sync them afterwards."""
         self.connection = connection
         self.choose = choose
         """Returns the statement or function for this database."""
+        self.unsynced = False
+        """A statement has committed without a sync, so the engine must sync before it returns the result."""
         self._clock = clock
+        self._may_sync_last = may_sync_last
+
+    def sync_last(self) -> bool:
+        """Whether the next statement may commit without a sync (`storage.sql.sync`).
+
+        Other processes then see its changes at once, while this one still waits for the disk.
+        """
+        self.unsynced = self.unsynced or self._may_sync_last
+        return self._may_sync_last
 
     @cached_property
     def client_time(self) -> datetime | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Executable, Row, Select, select, true
+from sqlalchemy import Connection, Row, Select, select, true
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.dml import ReturningInsert
 
@@ -20,6 +20,9 @@ from storage.schema.tables import notification_events
 from storage.sql.dialects import INSERTS, Insert
 from storage.sql.json_rows import Batch, encoded
 from storage.sql.notify import NOTIFY_DUE
+from storage.sql.prepared import Prepared
+from storage.sql.prepared_postgresql import PreparedPostgresql
+from storage.sql.sync import WITHOUT_SYNC
 
 ACCEPTED_FIELDS = (
     "id",
@@ -51,20 +54,27 @@ def insert_unless_known(insert: Insert, fields: Sequence[str]) -> ReturningInser
     return insert.returning(notification_events.c.id)
 
 
-def _notifying(insert: ReturningInsert[str]) -> Select[str, str]:
+def _notifying(insert: ReturningInsert[str], sync_last: bool) -> Select[tuple[str, ...]]:
     """The same statement, which also notifies the processes that deliver."""
     accepted = insert.cte("accepted")
-    return select(accepted.c.id, NOTIFY_DUE.scalar_subquery())
+    effects = (NOTIFY_DUE, WITHOUT_SYNC) if sync_last else (NOTIFY_DUE,)
+    return select(accepted.c.id, *(effect.scalar_subquery() for effect in effects))
 
 
-def _accepting(fields: Sequence[str]) -> PerDatabase[Executable]:
+def _accepting(fields: Sequence[str], sync_last: bool) -> PerDatabase[Prepared | PreparedPostgresql]:
+    inserts = {name: insert_unless_known(make(notification_events), fields) for name, make in INSERTS.items()}
     return PerDatabase(
-        sqlite=insert_unless_known(INSERTS["sqlite"](notification_events), fields),
-        postgresql=_notifying(insert_unless_known(INSERTS["postgresql"](notification_events), fields)),
+        sqlite=Prepared(inserts["sqlite"]),
+        postgresql=PreparedPostgresql(_notifying(inserts["postgresql"], sync_last)),
     )
 
 
-_ACCEPT = {rescue: _accepting(fields) for rescue, fields in _FIELDS.items()}
+_ACCEPT = {
+    (rescue, sync_last): _accepting(fields, sync_last)
+    for rescue, fields in _FIELDS.items()
+    for sync_last in (False, True)
+}
+"""By whether to rescue, and whether the statement commits before it is on the disk."""
 
 _BY_KEYS = select(*NOTIFICATION).where(
     notification_events.c.idempotency_key.in_(select(Batch("keys").values))
@@ -134,15 +144,17 @@ def accept(transaction: Transaction, offers: Sequence[Offer]) -> list[Accepted |
 
 def _accept(transaction: Transaction, notifications: Sequence[Notification]) -> list[Accepted | Refused]:
     rescue = any(n.rescue_at is not None for n in notifications)
-    connection, insert = transaction.connection, transaction.choose(_ACCEPT[rescue])
+    # What is visible under a key counts as accepted, so it must be on the disk.
+    sync_last = all(n.idempotency_key is None for n in notifications) and transaction.sync_last()
+    connection, insert = transaction.connection, transaction.choose(_ACCEPT[rescue, sync_last])
     # In order, so that two processes that offer the same keys can't deadlock.
     left = sorted(notifications, key=lambda n: n.idempotency_key or "")
     created: set[str] = set()
     first: dict[str | None, Row[Any]] = {}
     # The notification that has the key may be purged before it is read; then the key is free again.
     while left:
-        inserted = connection.execute(insert, {"rows": _rows(left, rescue)}).scalars()
-        created.update(inserted, (n.id for n in left if n.idempotency_key is None))
+        inserted = insert.execute(connection, rows=_rows(left, rescue))
+        created.update((row[0] for row in inserted), (n.id for n in left if n.idempotency_key is None))
         first |= _first_with_keys(connection, [n for n in left if n.id not in created])
         left = [n for n in left if n.id not in created and n.idempotency_key not in first]
     return [

@@ -40,9 +40,10 @@ from storage.operations.due import (
     ways,
 )
 from storage.operations.leases import EXPIRED
-from storage.schema.rows import NOTIFICATION, notification_of
+from storage.schema.rows import NOTIFICATION, notification_of, notification_stored
 from storage.schema.tables import notification_channels, notification_events
 from storage.sql.json_rows import Batch, encoded
+from storage.sql.prepared_postgresql import PreparedPostgresql
 
 _n = notification_events.c
 _c = notification_channels.c
@@ -141,6 +142,7 @@ CLAIM = {
     (rescue, suspects): _claiming(rescue, suspects) for rescue, suspects in product((False, True), repeat=2)
 }
 """By whether to claim what was taken over from certctl, and whether to claim suspects."""
+_CLAIM = {kind: PreparedPostgresql(statement) for kind, statement in CLAIM.items()}
 _CLAIM_REST = {
     (way, suspects): _claiming_rest(way, suspects)
     for way, suspects in product((*WAYS, *RESCUE_WAYS), (True, False))
@@ -150,12 +152,13 @@ _CLAIM_REST = {
 def claim_in_one_statement(transaction: Transaction, request: ClaimRequest) -> Claims:
     """Lease the oldest due notifications that fit."""
     limited = request.limited
-    parameters = {
-        "now": transaction.client_time,
-        "worker": request.worker,
-        "lease": request.lease,
-        "slots": max(0, request.slots),
-        "rooms": encoded(
+    rows = _CLAIM[request.rescue, request.suspects].execute(
+        transaction.connection,
+        now=transaction.client_time,
+        worker=request.worker,
+        lease=request.lease,
+        slots=max(0, request.slots),
+        rooms=encoded(
             {
                 "channel": name,
                 "room": request.room.of(name),
@@ -164,18 +167,17 @@ def claim_in_one_statement(transaction: Transaction, request: ClaimRequest) -> C
             }
             for name in request.channels
         ),
-        "stop_at_expired_lease": request.stop_at_expired_lease,
-    }
-    rows = transaction.connection.execute(CLAIM[request.rescue, request.suspects], parameters).all()
+        stop_at_expired_lease=request.stop_at_expired_lease,
+    )
     width = len(NOTIFICATION)
-    claims = claims_of(request, (notification_of(row[:width]) for row in rows if row.id is not None))
-    first = rows[0]
+    claims = claims_of(request, (notification_stored(row[:width]) for row in rows if row[0] is not None))
+    wanted, asked, at, expired = rows[0][width:]
     return Claims(
-        first.at,
+        at,
         claims,
-        lease_expired=first.expired,
-        contended=len(claims) < first.wanted,
-        guarded=frozenset(first.asked or ()),
+        lease_expired=expired,
+        contended=len(claims) < wanted,
+        guarded=frozenset(asked or ()),
     )
 
 

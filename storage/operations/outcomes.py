@@ -24,6 +24,7 @@ from storage.schema.tables import notification_attempts, notification_events
 from storage.sql.dialects import INSERTS
 from storage.sql.json_rows import Batch, Stored, Value, encoded
 from storage.sql.prepared import Prepared
+from storage.sql.prepared_postgresql import PreparedPostgresql
 from storage.sql.text import storable
 from storage.structs import struct
 
@@ -185,6 +186,9 @@ def _finishing_at_once(rescue: bool) -> Select[str, int]:
 
 FINISH_AND_RECORD = {rescue: _finishing_at_once(rescue) for rescue in (False, True)}
 """By whether the claims are rescues."""
+_FINISH_AND_RECORD = {
+    rescue: PreparedPostgresql(statement) for rescue, statement in FINISH_AND_RECORD.items()
+}
 
 _RECORDED_BEFORE = select(_a.notification_id, _a.number).join_from(
     _batch.rows,
@@ -257,7 +261,7 @@ def _write_at_once(
     # In order, so that two processes that write the same rows can't deadlock.
     ordered = sorted(attempts.items(), key=itemgetter(0))
     rows = [_row(attempt) for _, attempt in ordered]
-    return _held(connection.execute(FINISH_AND_RECORD[rescue], {"finished": encoded(rows)}))
+    return _held(_FINISH_AND_RECORD[rescue].execute(connection, finished=encoded(rows)))
 
 
 _WRITE = PerDatabase(sqlite=_write_on_sqlite, postgresql=_write_at_once)

@@ -35,8 +35,8 @@ def notification_of(row: Row[Any] | Sequence[Any]) -> Notification:
     return Notification(*values)
 
 
-def notification_stored(row: Row[*tuple[Any, ...]]) -> Notification:
-    """The same for a row of what SQLite stores."""
+def notification_stored(row: Sequence[Any]) -> Notification:
+    """The same for a row of a driver's own values."""
     values = list(row)
     for place in _TIMES:
         if values[place] is not None:

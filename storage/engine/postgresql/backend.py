@@ -19,7 +19,7 @@ from storage.engine.changes import Changes
 from storage.engine.driver_errors import BEHIND_POOLER
 from storage.engine.postgresql.connections import ConnectionFactory
 from storage.engine.postgresql.database_clock import DatabaseClock
-from storage.engine.postgresql.durability import warn_of_unsafe_server
+from storage.engine.postgresql.durability import may_sync_last, warn_of_unsafe_server
 from storage.engine.postgresql.listener import NotifiedChanges
 from storage.engine.postgresql.polling import AssumedChanges
 from storage.engine.postgresql.privileges import is_shared_with_certctl, why_read_only
@@ -38,6 +38,9 @@ logger = logging.getLogger(__name__)
 
 READERS = 4
 """Connections for queries, in addition to the one that listens."""
+
+WRITERS = 2
+"""Connections for changes, opened when needed."""
 
 READ_TIMEOUT = timedelta(seconds=60)
 WRITE_TIMEOUT = timedelta(seconds=10)
@@ -101,6 +104,7 @@ async def opened(
             read_only = read_only or await why_read_only(connection, readers)
             if read_only is None:
                 await warn_of_unsafe_server(connection, address.location)
+            sync_last = await may_sync_last(connection)
         settings = {
             "lock_timeout": _milliseconds(busy_timeout),
             "statement_timeout": _milliseconds(WRITE_TIMEOUT),
@@ -111,15 +115,27 @@ async def opened(
         # Behind a pooler each transaction may be on another connection, which other clients use too.
         of_session, of_transaction = ({}, settings) if address.behind_pooler else (settings, {})
         writing = connections.engine(
-            RESPONSE_TIMEOUT, prepared=True, durable=True, settings=of_session, pool_size=1, max_overflow=0
+            RESPONSE_TIMEOUT,
+            prepared=True,
+            durable=True,
+            settings=of_session,
+            pool_size=WRITERS,
+            max_overflow=0,
         )
+        database_clock = DatabaseClock()
+        transact = [
+            Transactions(writing, clock, database_clock, of_transaction, may_sync_last=sync_last)
+            for _ in range(WRITERS)
+        ]
+        for each in transact:
+            stack.push_async_callback(each.close)
         changes: Changes
         # A standby does not support LISTEN, and an incomplete schema may lack the triggers that notify.
-        changes = AssumedChanges() if address.behind_pooler or read_only else NotifiedChanges(readers)
-        database_clock = DatabaseClock()
-        transact = Transactions(writing, clock, database_clock, changes, of_transaction)
-        stack.push_async_callback(transact.close)
-        await transact(lambda transaction: None, repeatable=False)
+        if address.behind_pooler or read_only:
+            changes = AssumedChanges()
+        else:
+            changes = NotifiedChanges(readers, lambda sender: any(sender == each.pid for each in transact))
+        await transact[0](lambda transaction: None, repeatable=False)
         yield OpenBackend(
             address.location,
             found,

@@ -2,13 +2,13 @@
 
 import logging
 
-from sqlalchemy import func, literal, select
+from sqlalchemy import func, literal, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.functions import Function
 
-logger = logging.getLogger(__name__)
+from storage.sql.sync import SYNC_FUNCTION, SYNCHRONOUS_COMMIT
 
-SYNCHRONOUS_COMMIT = "synchronous_commit"
+logger = logging.getLogger(__name__)
 
 SESSION_STATEMENT = (
     f"SELECT set_config('{SYNCHRONOUS_COMMIT}',"
@@ -33,3 +33,16 @@ async def warn_of_unsafe_server(connection: AsyncConnection, location: str) -> N
             "the server of %s runs with fsync=off: accepted alerts can be lost if its machine crashes",
             location,
         )
+
+
+_MAY_SYNC_LAST = text(
+    "SELECT coalesce(bool_or(has_function_privilege(oid, 'EXECUTE')), false) FROM pg_proc"
+    " WHERE pronamespace = 'pg_catalog'::regnamespace AND proname = :name"
+    " AND proargtypes[2] = 'text'::regtype"
+)
+
+
+async def may_sync_last(connection: AsyncConnection) -> bool:
+    """Whether this user can sync what has already been committed."""
+    found: bool = (await connection.execute(_MAY_SYNC_LAST, {"name": SYNC_FUNCTION})).scalar_one()
+    return found

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -36,8 +37,10 @@ class NotifiedChanges(Changes):
     """Announces the notifications of other processes. Without a connection, it announces every attempt to
     reconnect, so that waiting tasks check for themselves."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, is_ours: Callable[[int], bool]) -> None:
+        """`is_ours` returns whether this process writes on the connection with this number."""
         super().__init__()
+        self._is_ours = is_ours
         self._engine = engine
         self._watched = asyncio.Event()
         self._wake_listener = asyncio.Event()
@@ -100,7 +103,7 @@ class NotifiedChanges(Changes):
             await connection.invalidate()
 
     def _receive(self, _connection: Any, sender: int, channel: str, _payload: object) -> None:
-        if sender == self.writer_id:
+        if self._is_ours(sender):
             return
         if channel == DUE:
             self.announce()

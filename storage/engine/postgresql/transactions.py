@@ -12,12 +12,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from storage.clock import Clock, utc_now
-from storage.engine.changes import Changes
 from storage.engine.per_database import for_postgresql
 from storage.engine.postgresql import durability
 from storage.engine.postgresql.connections import CHECK_AFTER_IDLE, IDLE_SINCE
 from storage.engine.postgresql.database_clock import DatabaseClock
 from storage.engine.transaction import CommitUnansweredError, Transaction, TransactionFailedError
+from storage.sql.prepared_postgresql import PreparedPostgresql
+from storage.sql.sync import SYNC
 
 Result = TypeVar("Result")
 
@@ -51,8 +52,9 @@ class Transactions:
         engine: AsyncEngine,
         clock: Clock | None,
         database_clock: DatabaseClock,
-        changes: Changes,
         settings: Mapping[str, str],
+        *,
+        may_sync_last: bool = False,
     ) -> None:
         """`settings` are those that every transaction needs if its connection lacks them."""
         self._engine = engine
@@ -62,7 +64,9 @@ class Transactions:
         self._clock = clock
         self._has_settings = bool(settings)
         self._database_clock = database_clock
-        self._changes = changes
+        self.pid: int | None = None
+        """The server's number of the connection."""
+        self._may_sync_last = may_sync_last
         self._ask = select(
             func.clock_timestamp(),
             func.pg_backend_pid(),
@@ -123,7 +127,11 @@ class Transactions:
         transaction = connection.begin()
         try:
             self._prepare(connection)
-            result = work(Transaction(connection, self._clock, for_postgresql))
+            may_sync_last = repeatable and self._may_sync_last
+            changing = Transaction(connection, self._clock, for_postgresql, may_sync_last=may_sync_last)
+            result = work(changing)
+            if changing.unsynced:
+                _sync(connection)
         except TimeoutError as failure:
             # The server may be cut off, and a rollback would wait for it again.
             _abandon(connection, transaction)
@@ -152,11 +160,24 @@ class Transactions:
         asked_at = utc_now()
         reported, pid, *_ = connection.execute(self._ask).one()
         self._database_clock.set(reported, asked_at)
-        self._changes.writer_id = pid
+        self.pid = pid
         connection.info[_ASKED_AT] = now
         if now - connection.info.setdefault(_PLANNED_AT, now) >= REPLAN_INTERVAL.total_seconds():
             connection.execute(_REPLAN)
             connection.info[_PLANNED_AT] = now
+
+
+_SYNC = PreparedPostgresql(SYNC)
+
+
+def _sync(connection: Connection) -> None:
+    """Wait until everything that was committed is on the disk."""
+    try:
+        _SYNC.execute(connection)
+    except DBAPIError as failure:
+        if failure.connection_invalidated:
+            raise
+        raise _failed(failure, changed=True) from failure
 
 
 _CLOCK_SECONDS = CLOCK_INTERVAL.total_seconds()

@@ -65,7 +65,9 @@ async def opened(
         changes = PolledChanges(engine, read, file, transact.open)
         stack.callback(changes.disconnect)
         await changes.poll()
-        yield OpenBackend(location, found, read, transact, changes, clock, read_only, has_room=file.has_room)
+        yield OpenBackend(
+            location, found, read, (transact,), changes, clock, read_only, has_room=file.has_room
+        )
     finally:
         with anyio.CancelScope(shield=True):
             await stack.aclose()

@@ -35,6 +35,10 @@ def look_begins(scheduler: Scheduler) -> None:
     scheduler.look_began()
 
 
+def look_fails(scheduler: Scheduler) -> None:
+    scheduler.look_failed()
+
+
 def look_ends(found: int = 1, more: bool = False) -> Event:
     return lambda scheduler: scheduler.look_ended(NOON, found=found, more_may_be_due=more)
 
@@ -95,6 +99,12 @@ def name(case: object) -> str | None:
         ("news came after a look", (looks(), news), LOOK),
         ("news came during a look", (look_begins, news, look_ends()), LOOK),
         ("news came after an empty look", (looks(found=0), news), Look(EMPTY_LOOK_PAUSE)),
+        ("news came after a look found what was there", (looks(), news, looks(found=0), news), LOOK),
+        (
+            "news came after two empty looks",
+            (looks(), news, looks(found=0), news, looks(found=0), news),
+            Look(EMPTY_LOOK_PAUSE),
+        ),
         ("a look failed", (looks(), news, look_begins), LOOK),
         ("it is quiet", (looks(), wait_passes), LookForSuspects()),
         ("suspects were looked for", (looks(), wait_passes, looks_for_suspects), LookAhead()),
@@ -106,6 +116,21 @@ def name(case: object) -> str | None:
         ("news came while it looked ahead", (*IDLE[:3], news, looks_ahead(SOON)), LOOK),
         ("a slot is freed and more may be due", (looks(more=True), slot_freed(wakes=True)), LOOK),
         ("a slot is freed and no more is due", (looks(), slot_freed(wakes=False)), Wait(QUIET)),
+        (
+            "a slot is freed during a look and more may be due",
+            (look_begins, slot_freed(wakes=False), look_ends(more=True)),
+            LOOK,
+        ),
+        (
+            "a slot is freed during a look and no more is due",
+            (look_begins, slot_freed(wakes=False), look_ends()),
+            Wait(QUIET),
+        ),
+        (
+            "a slot is freed after a look failed",
+            (look_begins, look_fails, slot_freed(wakes=True)),
+            LOOK,
+        ),
         ("a slot is freed while a look is wanted", (news, slot_freed(wakes=True)), LOOK),
         ("a delivery ends while idle", (*IDLE, attempt_ends(wakes=False)), Wait(INTERVAL)),
         (

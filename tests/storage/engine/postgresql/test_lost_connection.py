@@ -17,6 +17,7 @@ from storage.engine.postgresql.database_clock import DatabaseClock
 from storage.errors import ChangeUnknownError, DatabaseReadOnlyError, DatabaseUnreachableError
 from storage.models import AttemptOutcome
 from storage.repository import NotificationRepository
+from storage.sql.sync import SYNC_FUNCTION
 from tests.builders import LEASE, TOOK, UNLIMITED, new_notification, next_due_at, request
 from tests.holding import Held
 from tests.line import COMMIT, SOON, Line, reached
@@ -24,6 +25,7 @@ from tests.postgresql import execute
 from tests.storage.foreign import rows
 
 INSERT = b"INSERT INTO notification_events"
+SYNC = SYNC_FUNCTION.encode()
 
 PATIENCE = timedelta(seconds=30)
 
@@ -82,6 +84,25 @@ async def test_an_accept_without_a_response_is_retried_and_stored_once(
     assert accepted.created
     assert await repository.get(accepted.notification.id) == accepted.notification
     assert len(await repository.ids_beginning("", 10)) == 2
+
+
+async def test_an_accept_cut_off_before_its_sync_is_synced_on_another_connection(
+    repository: NotificationRepository, line: Line
+) -> None:
+    line.cut_once_before(SYNC)
+    accepted = await repository.accept(new_notification())
+    assert not line.cuts.locked()
+    assert accepted.created
+    assert await repository.ids_beginning("", 10) == (accepted.notification.id,)
+
+
+async def test_an_accept_cut_off_before_its_sync_twice_raises_an_error(
+    repository: NotificationRepository, line: Line
+) -> None:
+    line.cut_once_before(SYNC)
+    line.cut_once_after(SYNC)
+    with pytest.raises(ChangeUnknownError, match="can't be known"):
+        await repository.accept(new_notification())
 
 
 async def test_an_accept_cut_off_twice_raises_an_error(
