@@ -258,7 +258,7 @@ ChannelEvent = Worked | ToldToWait | Failed
 """What the outcome of an attempt shows about its channel."""
 
 
-def after(state: ChannelState, rules: ChannelRules, now: datetime, event: ChannelEvent) -> ChannelState:
+def apply_event(state: ChannelState, rules: ChannelRules, now: datetime, event: ChannelEvent) -> ChannelState:
     """The state once this has happened."""
     match event:
         case Worked(begun_at):

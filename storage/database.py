@@ -12,7 +12,7 @@ from sqlalchemy.exc import ArgumentError
 
 from storage.clock import Clock
 from storage.engine.backend import Backend, OpenBackend
-from storage.engine.driver_errors import explained
+from storage.engine.driver_errors import storage_errors
 from storage.engine.group_commit import Writer
 from storage.engine.postgresql.url import SCHEMES, Address
 from storage.engine.sqlite import backend as sqlite
@@ -43,7 +43,7 @@ class Database:
         self.changes = backend.changes
         self.clock = backend.clock
         """The database's time, as known to this process."""
-        self._has_room = backend.has_room
+        self._has_space = backend.has_space
         self._read = backend.read
         self._writer = writer
 
@@ -97,12 +97,12 @@ class Database:
         """
         if self.read_only is not None:
             raise self.read_only.error(self.location)
-        if adds and not self._has_room():
+        if adds and not self._has_space():
             raise DiskFullError(
                 f"the database {self.location} can't grow: the disk is full, except for the room that "
                 "deliveries need to go on; free some room, nothing was written"
             )
-        with explained(self.location):
+        with storage_errors(self.location):
             return await self._writer.write(operation, item, repeatable=repeatable)
 
     async def read(
@@ -118,7 +118,7 @@ class Database:
             StorageError: the database can't be read now.
             And what `query` raises.
         """
-        with explained(self.location):
+        with storage_errors(self.location):
             return await self._read(lambda connection: query(connection, *arguments, **named))
 
 
@@ -128,7 +128,7 @@ async def _opened(
 ) -> AsyncIterator[OpenBackend]:
     backend = backend_for(url)
     async with AsyncExitStack() as stack:
-        with explained(backend.location):
+        with storage_errors(backend.location):
             opened = await stack.enter_async_context(backend.open(clock, busy_timeout, migrate))
         yield opened
 

@@ -24,7 +24,7 @@ class DatabaseTooNewError(StorageError):
 
 
 class MissingQueueError(StorageError):
-    """There is no queue, and whoever only reads creates none."""
+    """There is no queue, and a process that only reads creates none."""
 
 
 class NotADatabaseError(StorageError):

@@ -123,7 +123,7 @@ class NewNotification(_Record):
 
     @field_validator("idempotency_key")
     @classmethod
-    def _is_not_ours(cls, key: str | None) -> str | None:
+    def _is_not_reserved(cls, key: str | None) -> str | None:
         if key is not None and key.startswith(OWN_KEYS):
             raise ValueError(f"must not begin with {OWN_KEYS}, which is reserved")
         return key
@@ -369,7 +369,7 @@ class AuditRecord(AuditEntry):
     """For a channel: which one, until when it is paused, and why. For retention: how much was deleted."""
 
 
-class CertificateStanding(_Record):
+class CertificateState(_Record):
     """The state of a notification's certificate, as far as it is known."""
 
     revoked: bool = False

@@ -73,7 +73,7 @@ else:
     def owner_of(path: Path) -> str | None:
         """The name of the user who owns the file, or the number of one without a name.
 
-        Raises: OSError: the file can't be looked at.
+        Raises: OSError: the file can't be inspected.
         """
         uid = path.stat().st_uid
         return _user_name(uid) or str(uid)

@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 
 from storage.database import Database
 from storage.engine.changes import Changes
-from storage.engine.driver_errors import explained
+from storage.engine.driver_errors import storage_errors
 from storage.models import (
     Attempt,
     AuditEntry,
     AuditRecord,
-    CertificateStanding,
+    CertificateState,
     ChannelClosure,
     ChannelRecord,
     Deliveries,
@@ -42,7 +42,7 @@ from storage.queries import (
     rescue,
 )
 from storage.queries.channel_closures import channel_closures
-from storage.queries.counts import Counting
+from storage.queries.counts import CachedCounts
 
 NEXT_DUE_TIMEOUT = timedelta(seconds=10)
 """The timeout for the next due time, which is the first entry of an index."""
@@ -56,7 +56,7 @@ class NotificationReader:
         for longer than this is due here."""
         self._database = database
         self._rescue_after = rescue_after
-        self._counting = Counting(database)
+        self._counts = CachedCounts(database)
 
     @property
     def changes(self) -> Changes:
@@ -107,7 +107,7 @@ class NotificationReader:
             InvalidCursorError: `cursor` is not one that a page returned.
         """
         return await self._database.read(
-            listing.list_page, self._here(wanted), limit, cursor, skip, oldest_first=oldest_first
+            listing.list_page, self._with_certctl_flag(wanted), limit, cursor, skip, oldest_first=oldest_first
         )
 
     @staticmethod
@@ -117,11 +117,11 @@ class NotificationReader:
 
     async def count(self, wanted: NotificationFilter) -> int:
         """The exact number that match. It is cached until something changes."""
-        return await self._counting.count(self._here(wanted))
+        return await self._counts.count(self._with_certctl_flag(wanted))
 
     async def breakdown(self, wanted: NotificationFilter) -> tuple[Share, ...]:
         """Those that match, by channel and status, the largest share first."""
-        return await self._database.read(listing.breakdown, self._here(wanted))
+        return await self._database.read(listing.breakdown, self._with_certctl_flag(wanted))
 
     async def matching_ids(
         self, wanted: NotificationFilter, *, limit: int, after: str | None = None
@@ -131,11 +131,11 @@ class NotificationReader:
         Raises:
             InvalidCursorError: `after` is not the `next` of a page.
         """
-        return await self._database.read(listing.matching_ids, self._here(wanted), limit, after)
+        return await self._database.read(listing.matching_ids, self._with_certctl_flag(wanted), limit, after)
 
     async def accepted_span(self, wanted: NotificationFilter) -> tuple[datetime, datetime] | None:
         """When the oldest and the newest of those that match were accepted; None if there are none."""
-        return await self._database.read(listing.accepted_span, self._here(wanted))
+        return await self._database.read(listing.accepted_span, self._with_certctl_flag(wanted))
 
     async def states(self, ids: Sequence[str]) -> tuple[NotificationState, ...]:
         """The states of up to 500 notifications, without those that don't exist, in any order."""
@@ -146,19 +146,17 @@ class NotificationReader:
         """Whether the database is certctl's own."""
         return self._database.shared_with_certctl
 
-    async def certificate_standings(
-        self, notifications: Sequence[Notification]
-    ) -> dict[str, CertificateStanding]:
+    async def certificate_states(self, notifications: Sequence[Notification]) -> dict[str, CertificateState]:
         """The known states of the notifications' certificates, by the id of the notification."""
         return await self._database.read(
-            certificates.standings, notifications, beside_certctl=self.shared_with_certctl
+            certificates.certificate_states, notifications, beside_certctl=self.shared_with_certctl
         )
 
     async def urgency_counts(self, wanted: NotificationFilter, *, until: datetime) -> UrgencyCounts:
         """How many of those that match still matter. Certificates that expire before `until` are urgent."""
-        return await self._database.read(certificates.urgency_counts, self._here(wanted), until)
+        return await self._database.read(certificates.urgency_counts, self._with_certctl_flag(wanted), until)
 
-    def _here(self, wanted: NotificationFilter) -> NotificationFilter:
+    def _with_certctl_flag(self, wanted: NotificationFilter) -> NotificationFilter:
         if wanted.urgency is None and not self.shared_with_certctl:
             return wanted
         return wanted.model_copy(update={"beside_certctl": self.shared_with_certctl})
@@ -190,7 +188,9 @@ class NotificationReader:
     async def failure_groups(self, wanted: NotificationFilter, *, limit: int) -> tuple[FailureGroup, ...]:
         """The matching dead and failing notifications in groups of similar failures, largest first, at most
         `limit`."""
-        return await self._database.read(failure_groups.failure_groups, self._here(wanted), limit)
+        return await self._database.read(
+            failure_groups.failure_groups, self._with_certctl_flag(wanted), limit
+        )
 
     async def next_due_at(self, *, after: datetime, channels: Collection[str]) -> datetime | None:
         """When something next becomes due later than `after`: a retry of one of the channels, or any lease
@@ -199,7 +199,7 @@ class NotificationReader:
         If `after` is the time of the last claim, anything that became due since then is included.
         """
         # Deliveries wait for the result, so the timeout is shorter than that of other queries.
-        with explained(self._database.location):
+        with storage_errors(self._database.location):
             async with asyncio.timeout(NEXT_DUE_TIMEOUT.total_seconds()):
                 if self._rescue_after is not None:
                     return await self._database.read(rescue.next_due_at, after, channels, self._rescue_after)

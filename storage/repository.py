@@ -21,7 +21,7 @@ from storage.models import (
     NotificationStatus,
 )
 from storage.operations import audit, bulk
-from storage.operations.accept import Offer, accept, out_of_reach, pending
+from storage.operations.accept import Offer, accept, hidden_from_certctl, pending
 from storage.operations.bulk import Bulk
 from storage.operations.channel_pauses import PauseChange, change_pauses
 from storage.operations.channel_states import Report, report
@@ -29,7 +29,7 @@ from storage.operations.claim import claim
 from storage.operations.claim_guarded import claim_guarded
 from storage.operations.claim_postgresql import claim_rest
 from storage.operations.claim_request import ClaimRequest, Claims
-from storage.operations.leases import ABANDONED_AT_MOST, Held, Renewal, end_leases, release, renew
+from storage.operations.leases import MAX_ABANDONED, Held, Renewal, end_leases, release, renew
 from storage.operations.outcomes import Finished, Transition, finish
 from storage.operations.processes import Heartbeat, heartbeat, leave
 from storage.operations.requeue import Request, mark_read, requeue
@@ -62,7 +62,7 @@ class NotificationRepository(NotificationReader):
         super().__init__(database, rescue_after=rescue_after)
         self._rescue = rescue_after is not None
         self._on_successors = on_successors
-        self._successors = _out_of_reach(successors) if self._rescue else successors
+        self._successors = _hidden_from_certctl(successors) if self._rescue else successors
 
     async def accept(self, new: NewNotification, *, actor: str | None = None) -> Accepted:
         """Store an alert durably. Once this returns, the alert survives a crash or power loss.
@@ -76,7 +76,7 @@ class NotificationRepository(NotificationReader):
         """
         notification = pending(new, new_notification_id(), self._database.clock())
         if self._rescue:
-            notification = out_of_reach(notification)
+            notification = hidden_from_certctl(notification)
         # Its id is unique, so a repeated write is harmless; but the audit entry must be in the same
         # transaction.
         offer = Offer(notification, actor)
@@ -219,8 +219,8 @@ class NotificationRepository(NotificationReader):
     async def record_crash(self, claim: Claim, duration: timedelta, reason: str, wait: timedelta) -> bool:
         """The process that made the attempt died: an abandoned attempt; the next one is due after `wait`."""
         n = claim.notification
-        if n.abandoned_count + 1 >= ABANDONED_AT_MOST:
-            last_error = f"abandoned {ABANDONED_AT_MOST} times: {reason}"
+        if n.abandoned_count + 1 >= MAX_ABANDONED:
+            last_error = f"abandoned {MAX_ABANDONED} times: {reason}"
             transition = Transition(
                 NotificationStatus.DEAD, n.retry_count, last_error=last_error, abandoned=1
             )
@@ -240,9 +240,9 @@ class NotificationRepository(NotificationReader):
         """Extend the claim's lease to `lease` from now. Returns when it ends; None if the lease was lost."""
         return await self._database.write(renew, Renewal(claim, lease))
 
-    async def report(self, told: Report) -> None:
+    async def report(self, channel_report: Report) -> None:
         """Record what an attempt showed about its channel."""
-        await self._database.write(report, told)
+        await self._database.write(report, channel_report)
         self._database.changes.announce()
 
     async def pause_channel(self, channel: str, pause: Pause, *, actor: str) -> None:
@@ -322,7 +322,7 @@ class NotificationRepository(NotificationReader):
         return report
 
     async def delete_expired(self, batch: Expiry) -> Expired:
-        """Delete a batch of what has been kept long enough, with its attempts, and audit it.
+        """Delete a batch of expired rows, with their attempts, and audit it.
 
         `after` of the result continues with the next batch.
         """
@@ -335,7 +335,7 @@ class NotificationRepository(NotificationReader):
         return Bulk(tuple(ids), actor, self._rescue)
 
     async def heartbeat(self, process: Heartbeat) -> datetime:
-        """Register a process that delivers, or say that it is still alive.
+        """Register a process that delivers, or report that it is still alive.
 
         Returns since when it has been alive without a gap.
         """
@@ -352,7 +352,7 @@ class NotificationRepository(NotificationReader):
         outcome: AttemptOutcome,
         error: str | None,
         transition: Transition,
-        told: Report | None = None,
+        channel_report: Report | None = None,
         *,
         permanent: bool = False,
     ) -> bool:
@@ -368,17 +368,19 @@ class NotificationRepository(NotificationReader):
             )
         # A success needs reporting only if the channel was in trouble, which is known once the outcome is
         # written.
-        works = outcome is AttemptOutcome.SENT or (told is not None and isinstance(told.event, Worked))
-        against = None if works else told
-        finished = Finished(claim, duration, outcome, error, transition, successors, against)
+        works = outcome is AttemptOutcome.SENT or (
+            channel_report is not None and isinstance(channel_report.event, Worked)
+        )
+        failure_report = None if works else channel_report
+        finished = Finished(claim, duration, outcome, error, transition, successors, failure_report)
         # Making it due again, or accepting successors, must be announced in the same transaction.
-        repeatable = outcome is not AttemptOutcome.ABANDONED and not successors and against is None
+        repeatable = outcome is not AttemptOutcome.ABANDONED and not successors and failure_report is None
         recorded = await self._database.write(finish, finished, repeatable=repeatable)
         if works and recorded.channel_in_trouble:
             # If this can't be written, the next attempt reports the same.
             with suppress(StorageError):
                 worked = Report(claim.notification.channel, Worked(claim.started_at), UNLIMITED)
-                await self.report(told or worked)
+                await self.report(channel_report or worked)
         if successors:
             self._on_successors(recorded.successors)
             self._database.changes.announce()
@@ -399,5 +401,5 @@ def _unchanged(claim: Claim) -> Transition:
     )
 
 
-def _out_of_reach(successors: Successors) -> Successors:
-    return lambda death: tuple(map(out_of_reach, successors(death)))
+def _hidden_from_certctl(successors: Successors) -> Successors:
+    return lambda death: tuple(map(hidden_from_certctl, successors(death)))

@@ -48,7 +48,7 @@ ANCHORED = {
     "certctl_mcp.config.durations": ("_PARTS", "_SECONDS"),
     "certctl_mcp.notifiers.recipients": ("_ADDRESS", "_NAMED"),
     "certctl_mcp.notifiers.http.observed_connection": ("_STATUS_LINE",),
-    "certctl_mcp.services.diagnosis.classifying": ("_SENTENCES",),
+    "certctl_mcp.services.diagnosis.classification": ("_SENTENCES",),
 }
 """Patterns that only `match` and `fullmatch` are called on. Others must also be linear when they search."""
 

@@ -60,5 +60,5 @@ async def _connection(channel: Channel) -> Sequence[CheckResult]:
 
 
 async def _no_channel() -> Sequence[CheckResult]:
-    remedy = "`certctl-mcp init` writes a settings file; CERTCTL_SLACK_WEBHOOK_URL, for one, needs no file"
+    remedy = "run `certctl-mcp init`, or set a variable such as CERTCTL_SLACK_WEBHOOK_URL"
     return (warn("channels", "none is configured, so nothing can be delivered", remedy),)

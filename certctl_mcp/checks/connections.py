@@ -1,4 +1,4 @@
-"""Checks of a channel's way to its receiver: name, proxy, connection and TLS. Nothing is sent.
+"""Checks whether a channel's receiver can be reached: name, proxy, connection and TLS. Nothing is sent.
 
 An HTTP receiver gets no request, and a mail relay neither a login nor a mail: only a test notification can
 show whether the credentials are right.
@@ -44,7 +44,7 @@ _HELP: Mapping[FailureKind | None, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """What was found out about a way to a receiver."""
+    """A connection that was tested."""
 
     seconds: float
     tls: str | None
@@ -59,13 +59,13 @@ async def check_connection(channel: Channel) -> CheckResult:
     seconds = min(CONNECT_SECONDS, destination.connect_timeout.total_seconds())
     try:
         if isinstance(destination, EmailDestination):
-            connection = await _relay(destination, seconds)
+            connection = await _connect_to_relay(destination, seconds)
         else:
-            connection = await _receiver(destination, seconds)
+            connection = await _connect_to_receiver(destination, seconds)
     except DeliveryFailedError as failure:
         result = fail(name, str(failure), _HELP.get(failure.kind))
         return result.model_copy(update={"quotes_receiver": True})
-    proxy = "" if destination.proxy_url is None else f" by the proxy {_place(destination.proxy_url)}"
+    proxy = "" if destination.proxy_url is None else f" by the proxy {_host_and_port(destination.proxy_url)}"
     found = f"{destination.description}: connected in {connection.seconds * 1000:.0f} ms{proxy}"
     if connection.tls is not None:
         return ok(name, f"{found}, {connection.tls}")
@@ -74,14 +74,14 @@ async def check_connection(channel: Channel) -> CheckResult:
     return warn(name, f"{found}, not encrypted", "use https, or TLS for mail: alerts can be read on the way")
 
 
-async def _receiver(destination: NetworkDestination, seconds: float) -> Connection:
+async def _connect_to_receiver(destination: NetworkDestination, seconds: float) -> Connection:
     """Raises: DeliveryFailedError."""
     url = urlsplit(destination.address)
     encrypted = url.scheme == "https"
     host, port = url.hostname or "", url.port or (443 if encrypted else 80)
     proxy = destination.proxy_url
     if proxy is not None and not encrypted:
-        # Such requests go to the proxy, which is not asked for a tunnel.
+        # A plain HTTP request goes to the proxy itself, without a tunnel.
         parts = urlsplit(proxy)
         host, port, proxy = parts.hostname or "", parts.port or 80, None
     started = time.monotonic()
@@ -117,12 +117,12 @@ async def _handshake(sock: socket.socket, host: str, context: ssl.SSLContext, se
     except BaseException:
         sock.close()
         raise
-    described = _described(writer.get_extra_info("ssl_object"))
+    described = _describe_tls(writer.get_extra_info("ssl_object"))
     writer.transport.abort()
     return described
 
 
-async def _relay(destination: EmailDestination, seconds: float) -> Connection:
+async def _connect_to_relay(destination: EmailDestination, seconds: float) -> Connection:
     """Greet a mail relay, encrypt the session as configured, and leave. Raises: DeliveryFailedError."""
     started = time.monotonic()
     relay = f"{destination.host}:{destination.port}"
@@ -154,10 +154,10 @@ async def _relay(destination: EmailDestination, seconds: float) -> Connection:
         raise delivery_failed(str(error), destination.confidential, kind=FailureKind.PROXY) from None
     except SessionError as error:
         raise session_failed(error, relay, destination.confidential, connect=seconds, total=seconds) from None
-    return Connection(time.monotonic() - started, None if encrypted is None else _described(encrypted))
+    return Connection(time.monotonic() - started, None if encrypted is None else _describe_tls(encrypted))
 
 
-def _described(encrypted: ssl.SSLObject) -> str:
+def _describe_tls(encrypted: ssl.SSLObject) -> str:
     """The protocol of a connection, and how long the receiver's certificate is valid."""
     certificate = encrypted.getpeercert() or {}
     until = certificate.get("notAfter")
@@ -175,6 +175,6 @@ def _is_local(destination: NetworkDestination) -> bool:
         return False
 
 
-def _place(url: str) -> str:
+def _host_and_port(url: str) -> str:
     """Host and port."""
     return urlsplit(url).netloc.rpartition("@")[2]

@@ -1,4 +1,4 @@
-"""Checks of the database: its place and owner, its schema, its room and its clock. It is never created."""
+"""Checks of the database: location, owner, schema, free disk space and clock. They never create it."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -17,10 +17,10 @@ from storage.maintenance.database_state import DatabaseState, FileState, databas
 
 NAME = "database"
 
-_HELP = "until it can be used, alerts are neither accepted nor delivered: check its URL, and whether it runs"
+_HELP = "until it can be used, alerts are neither accepted nor delivered: check its URL, and that it runs"
 
-LITTLE_ROOM = 256 << 20
-TOO_LITTLE_ROOM = 16 << 20
+LOW_SPACE = 256 << 20
+VERY_LOW_SPACE = 16 << 20
 """Bytes. With less, alerts may soon be refused."""
 
 _LARGEST_CLOCK_ERROR = timedelta(seconds=5)
@@ -31,17 +31,17 @@ async def check_database(settings: Settings) -> tuple[CheckResult, ...]:
     try:
         file = await anyio.to_thread.run_sync(file_state, url, abandon_on_cancel=True)
         if file is not None and not file.exists:
-            return (_not_there(settings, file), *_room(file))
+            return (_not_there(settings, file), *_disk_space(file))
         state = await database_state(url)
     except StorageError as error:
         return (fail(NAME, f"{error} ({database_source(settings)})", _HELP),)
     except OSError as error:
-        found = f"it can't be looked at: {os_reason(error)} ({database_source(settings)})"
+        found = f"it can't be inspected: {os_reason(error)} ({database_source(settings)})"
         return (fail(NAME, found, _HELP),)
     return (
-        _place(settings, state),
+        _location(settings, state),
         _schema(settings, state),
-        *(_room(state.file) if state.file else ()),
+        *(_disk_space(state.file) if state.file else ()),
         *_clock(state),
     )
 
@@ -53,7 +53,7 @@ def _not_there(settings: Settings, file: FileState) -> CheckResult:
     return warn(NAME, found, "the first server or worker creates it; if it should be there, correct the path")
 
 
-def _place(settings: Settings, state: DatabaseState) -> CheckResult:
+def _location(settings: Settings, state: DatabaseState) -> CheckResult:
     file = state.file
     if file is None:
         return ok(NAME, f"{state.location} ({database_source(settings)})")
@@ -91,14 +91,14 @@ def _only_watches(settings: Settings) -> bool:
     return settings.deliver in (None, DeliveryMode.WATCH) and not settings.database_migrate
 
 
-def _room(file: FileState) -> Iterator[CheckResult]:
-    if file.room is None:
+def _disk_space(file: FileState) -> Iterator[CheckResult]:
+    if file.space is None:
         return
-    name, found = "database disk", f"{_size(file.room.free)} free of {_size(file.room.total)}"
-    if file.room.free < TOO_LITTLE_ROOM:
-        yield fail(name, found, "free some room: nothing more is accepted once the disk is full")
-    elif file.room.free < LITTLE_ROOM:
-        yield warn(name, found, "free some room, or set retention periods")
+    name, found = "database disk", f"{_size(file.space.free)} free of {_size(file.space.total)}"
+    if file.space.free < VERY_LOW_SPACE:
+        yield fail(name, found, "free some disk space: nothing more is accepted once the disk is full")
+    elif file.space.free < LOW_SPACE:
+        yield warn(name, found, "free some disk space, or set retention periods")
     else:
         yield ok(name, found)
 
@@ -113,7 +113,7 @@ def _clock(state: DatabaseState) -> Iterator[CheckResult]:
             yield warn(
                 name,
                 f"the database's and this machine's differ by {apart}",
-                "synchronize both, by NTP for one; the database's decides when something is due",
+                "synchronize both, for example by NTP; the database's decides when something is due",
             )
     elif state.file is not None and state.file.modified_at is not None:
         ahead = state.file.modified_at - utc_now()
@@ -121,7 +121,7 @@ def _clock(state: DatabaseState) -> Iterator[CheckResult]:
             yield warn(
                 name,
                 f"the database was written {format_duration(ahead)} in the future: the clock was set back",
-                "synchronize it, by NTP for one",
+                "synchronize it, for example by NTP",
             )
         else:
             yield ok(name, "not behind the newest write to the database")

@@ -13,7 +13,7 @@ from storage.models import DeliveringProcess
 
 NAME = "deliveries"
 
-_OFF = (Limitation.DATABASE_READ_ONLY, Limitation.SCHEMA_INCOMPLETE)
+_UNINTENDED = (Limitation.DATABASE_READ_ONLY, Limitation.SCHEMA_INCOMPLETE)
 """Limitations that the settings don't ask for."""
 
 _START = "start a server or `certctl-mcp worker` with these settings"
@@ -36,16 +36,16 @@ async def check_deliveries(open_application: OpenApplication) -> tuple[CheckResu
 
 async def _results(application: Application) -> AsyncIterator[CheckResult]:
     channels = application.notifications.channels
-    if application.limitation in _OFF:
+    if application.limitation in _UNINTENDED:
         # A schema that is incomplete now is completed by the next server, where it may.
         result = fail if application.limitation is Limitation.DATABASE_READ_ONLY else warn
         yield result(NAME, f"off: {LIMITATION_TEXTS[application.limitation]}")
     described = await channels.delivery()
     if described is not None:
         yield ok(NAME, described)
-    if not application.delivering.certctl_delivers:
-        yield _served(channels.configured, await application.repository.processes())
-    if unserved := await channels.left_to_nobody():
+    if not application.delivery_roles.certctl_delivers:
+        yield _coverage(channels.configured, await application.repository.processes())
+    if unserved := await channels.channels_without_deliverer():
         waiting = sum(channel.waiting for channel in unserved)
         yield warn(
             NAME,
@@ -54,7 +54,7 @@ async def _results(application: Application) -> AsyncIterator[CheckResult]:
         )
 
 
-def _served(configured: Sequence[str], processes: Sequence[DeliveringProcess]) -> CheckResult:
+def _coverage(configured: Sequence[str], processes: Sequence[DeliveringProcess]) -> CheckResult:
     """Which of the configured channels running processes have."""
     if not processes:
         return warn(NAME, "no running process delivers", _START)

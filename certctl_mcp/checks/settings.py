@@ -9,14 +9,14 @@ from certctl_mcp.config.errors import SettingsError
 from certctl_mcp.config.placeholder_secrets import is_placeholder
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.config.sources import Source, effective_settings
-from certctl_mcp.config.warnings import misspelt_variables, odd_values, placeholder_problems
+from certctl_mcp.config.warnings import implausible_values, misspelt_variables, placeholder_problems
 
 NAME = "settings"
 
 
-def unusable(error: SettingsError, environ: Mapping[str, str]) -> tuple[CheckResult, ...]:
-    """A failed check for each setting that is wrong, and what else can be said without settings."""
-    wrong = (fail(NAME, problem, "correct it: nothing starts before") for problem in error.problems)
+def settings_failures(error: SettingsError, environ: Mapping[str, str]) -> tuple[CheckResult, ...]:
+    """A failed check for each setting that is wrong, and the checks that need no settings."""
+    wrong = (fail(NAME, problem, "correct it: nothing can start until then") for problem in error.problems)
     return (*wrong, *_misspelt(environ))
 
 
@@ -28,7 +28,7 @@ async def check_settings(settings: Settings) -> tuple[CheckResult, ...]:
             fail(NAME, f"{name} is still a placeholder, such as change-me or XXXX", remedy)
             for name, remedy in placeholder_problems(settings)
         ),
-        *(warn(NAME, problem) for problem in odd_values(settings)),
+        *(warn(NAME, problem) for problem in implausible_values(settings)),
         *_weak_keys(settings),
     )
 
@@ -44,7 +44,7 @@ def _sources(settings: Settings) -> str:
         parts.append(f"from the environment: {', '.join(map(str, variables))}")
     if counts[Source.SETTINGS_FILE]:
         read = (setting.key for setting in listed if setting.source is Source.SETTINGS_FILE)
-        # Of a channel the file mostly has everything.
+        # The file usually has all settings of a channel, so only its table is named.
         keys = dict.fromkeys(key.rpartition(".")[0] if key.startswith("channels.") else key for key in read)
         parts.append(f"from {settings.origin.path}: {', '.join(keys)}")
     if counts[Source.FILE]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode
-from certctl_mcp.runtime.gc_tuning import spare_start_and_end
+from certctl_mcp.runtime.gc_tuning import tune_for_startup
 
 PROGRAM = "certctl-mcp"
 
@@ -19,7 +19,7 @@ _COMPLETE = "_CERTCTL_MCP_COMPLETE"
 
 
 def main() -> None:
-    spare_start_and_end()
+    tune_for_startup()
     code = run(sys.argv[1:])
     _flush_standard_streams()
     sys.exit(code)

@@ -12,10 +12,10 @@ from certctl_mcp.config.settings import Settings
 from certctl_mcp.delivery.metrics import AttemptMeter
 from certctl_mcp.http.exposure import require_keys_beyond_loopback
 from certctl_mcp.runtime.application import Application, open_application
-from certctl_mcp.runtime.gc_tuning import spare_the_start
+from certctl_mcp.runtime.current_application import CurrentApplication
+from certctl_mcp.runtime.gc_tuning import freeze_startup_objects
 from certctl_mcp.runtime.reload import Load, SettingsReload
 from certctl_mcp.runtime.signals import leave_on_signal
-from certctl_mcp.runtime.succession import Succession
 from certctl_mcp.runtime.wait_for_database import open_application_once_reachable
 from certctl_mcp.services.errors import DeliveriesOffError
 from certctl_mcp.services.limitations import Limitation
@@ -70,26 +70,26 @@ async def run_worker(
 async def _deliver(
     application: Application, reload: SettingsReload, stopping: anyio.Event, with_metrics: bool
 ) -> None:
-    """Until `stopping`, with the settings as they are reloaded."""
+    """Deliver until `stopping` is set, with settings that may be reloaded meanwhile."""
     _require_deliveries(application)
-    succession = Succession(application)
-    async with _with_metrics(succession, with_metrics) as metrics:
+    current = CurrentApplication(application)
+    async with _with_metrics(current, with_metrics) as metrics:
         _log_start(application)
-        spare_the_start()
+        freeze_startup_objects()
 
         async def apply(settings: Settings) -> None:
             if metrics is not None:
                 require_keys_beyond_loopback(settings.http)
-            await succession.replace(settings, must_deliver=True)
+            await current.replace(settings, must_deliver=True)
             if metrics is not None:
                 metrics.reload(settings.http)
 
         async with anyio.create_task_group() as delivering, anyio.create_task_group() as reloading:
-            succession.start(delivering)
+            current.start(delivering)
             reloading.start_soon(reload.run, apply)
             await stopping.wait()
             reloading.cancel_scope.cancel()
-            succession.stop()
+            current.stop()
 
 
 async def _drain(application: Application, stopping: anyio.Event) -> None:
@@ -120,19 +120,19 @@ def _require_deliveries(application: Application) -> None:
 
 
 def _with_metrics(
-    succession: Succession, with_metrics: bool
+    current: CurrentApplication, with_metrics: bool
 ) -> "AbstractAsyncContextManager[WorkerMetrics | None]":
     if not with_metrics:
         return nullcontext()
     from certctl_mcp.http.monitoring.worker import serve_metrics
 
-    return serve_metrics(succession)
+    return serve_metrics(current)
 
 
 def _log_start(application: Application) -> None:
     logger.info("delivering from the database %s", application.location)
-    if application.delivering.certctl_delivers:
-        grace = format_duration(application.delivering.grace)
+    if application.delivery_roles.certctl_delivers:
+        grace = format_duration(application.delivery_roles.grace)
         logger.info("certctl's server delivers; what it leaves undelivered for %s is taken over", grace)
     for channel in application.settings.channels:
         logger.info("channel %s: %s", channel.name, channel.destination.description)

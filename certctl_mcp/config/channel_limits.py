@@ -1,6 +1,6 @@
 """How much a channel's receiver takes: what an operator sets, or what its provider documents.
 
-A burst is smaller than what a provider lets pass, so that the delays of a network don't make it too large.
+A burst is smaller than the provider allows, because network delays can bunch attempts together.
 """
 
 import re

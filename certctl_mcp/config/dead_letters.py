@@ -50,12 +50,12 @@ def check_fallbacks(channels: Mapping[str, Channel]) -> None:
             raise FallbackError(name, f"fallback is {channel.fallback!r}, which {_not_among(channels)}")
         elif _is_mail(channels[channel.fallback]) and not (channel.fallback_recipient or _is_mail(channel)):
             raise FallbackError(name, "fallback_recipient is missing: mail needs an address")
-    circle = circle_of({c.name: c.fallback for c in channels.values() if c.fallback is not None})
-    if circle:
-        raise FallbackError(circle[0], f"fallback leads back to it: {' -> '.join(circle)}")
+    cycle = find_cycle({c.name: c.fallback for c in channels.values() if c.fallback is not None})
+    if cycle:
+        raise FallbackError(cycle[0], f"fallback leads back to it: {' -> '.join(cycle)}")
 
 
-def circle_of(fallbacks: Mapping[str, str]) -> tuple[str, ...]:
+def find_cycle(fallbacks: Mapping[str, str]) -> tuple[str, ...]:
     """A channel and its successive fallbacks up to the same channel again; empty if none leads back.
 
     `fallbacks` maps each channel that has a fallback to it.

@@ -166,7 +166,7 @@ class WebhookDestination(NetworkDestination):
     def description(self) -> str:
         signed = "signed" if self.secrets else "not signed"
         form = ", certctl's format" if self.format == "certctl" else ""
-        return f"webhook at {_place(self.url)} ({signed}{form})"
+        return f"webhook at {_host_and_port(self.url)} ({signed}{form})"
 
     @property
     def confidential(self) -> tuple[str, ...]:
@@ -193,7 +193,7 @@ class SlackDestination(NetworkDestination):
 
     @property
     def description(self) -> str:
-        return f"Slack incoming webhook at {_place(self.webhook_url)}"
+        return f"Slack incoming webhook at {_host_and_port(self.webhook_url)}"
 
     @property
     def confidential(self) -> tuple[str, ...]:
@@ -212,7 +212,7 @@ class TeamsDestination(NetworkDestination):
 
     @property
     def description(self) -> str:
-        return f"Teams Workflows webhook at {_place(self.webhook_url)}"
+        return f"Teams Workflows webhook at {_host_and_port(self.webhook_url)}"
 
     @property
     def confidential(self) -> tuple[str, ...]:
@@ -236,7 +236,7 @@ class PagerDutyDestination(NetworkDestination):
 
     @property
     def description(self) -> str:
-        return f"PagerDuty service at {_place(self.api_url)} (severity {self.severity})"
+        return f"PagerDuty service at {_host_and_port(self.api_url)} (severity {self.severity})"
 
     @property
     def confidential(self) -> tuple[str, ...]:
@@ -260,7 +260,7 @@ class OpsGenieDestination(NetworkDestination):
 
     @property
     def description(self) -> str:
-        return f"OpsGenie account at {_place(self.api_url)} (priority {self.priority})"
+        return f"OpsGenie account at {_host_and_port(self.api_url)} (priority {self.priority})"
 
     @property
     def confidential(self) -> tuple[str, ...]:
@@ -341,7 +341,7 @@ class Channel(_Configured):
     templates: dict[str, MessageTemplate] = Field(default_factory=dict)
     """The wording by type of notification, and `default` for the others."""
     fallback: str | None = Field(default=None, min_length=1, max_length=255)
-    """The channel over which notifications are sent that have died here for this channel's sake."""
+    """The channel that takes over notifications that became dead letters here because of this channel."""
     fallback_recipient: str = Field(default="", max_length=255)
     """Their recipient there; empty keeps their own."""
 
@@ -351,8 +351,8 @@ class Channel(_Configured):
         documented = DOCUMENTED.get(self.destination.kind, ChannelLimits())
         return documented.with_settings(self.rate, self.burst, self.sessions)
 
-    def behind(self, environ: Mapping[str, str]) -> "Channel":
-        """The channel with the proxy that the proxy variables name, where its settings say nothing of one.
+    def with_environment_proxy(self, environ: Mapping[str, str]) -> "Channel":
+        """The channel with the proxy that the proxy variables name, if its settings have none.
 
         Raises:
             UnusableProxyError: we can't speak to that proxy.
@@ -404,7 +404,7 @@ def _encoded(secret: str) -> tuple[str, str]:
     return encoded, encoded.rstrip("=")
 
 
-def _place(url: SecretStr | HttpUrl) -> str:
+def _host_and_port(url: SecretStr | HttpUrl) -> str:
     """Host, and port where the URL names one: what of a webhook's URL is no secret."""
     text = url.get_secret_value() if isinstance(url, SecretStr) else str(url)
     return urlsplit(text).netloc.rpartition("@")[2]

@@ -22,7 +22,7 @@ LONGEST = timedelta(days=365)
 """Durations are added to times; this limit keeps the sum within the calendar."""
 
 LONGEST_PERIOD = timedelta(days=36_500)
-"""Of a period that nobody waits for, such as how long something is kept."""
+"""The limit for a period that nothing waits for, such as retention."""
 
 
 def parse_duration(written: object, *, longest: timedelta = LONGEST) -> timedelta:

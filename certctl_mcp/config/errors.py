@@ -22,7 +22,7 @@ from certctl_mcp.config.durations import format_duration
 from certctl_mcp.config.environment import VARIABLES, Table
 from certctl_mcp.config.http_settings import HttpSettings
 from certctl_mcp.config.retention import RetentionSettings
-from certctl_mcp.config.secret_files import OF_KEY, OF_VARIABLE, mentions_secret
+from certctl_mcp.config.secret_files import KEY_SUFFIX, VARIABLE_SUFFIX, mentions_secret
 
 Key = tuple[str, ...]
 """A setting's path in the settings file, such as `("channels", "Email", "host")`."""
@@ -70,8 +70,8 @@ class Origin:
         if (variable := self._variable(key)) is not None:
             return variable
         *tables, last = key
-        named_file = last + OF_KEY in (self._table(tables) or {})
-        return ".".join(_toml_key(part) for part in (*tables, last + OF_KEY if named_file else last))
+        named_file = last + KEY_SUFFIX in (self._table(tables) or {})
+        return ".".join(_toml_key(part) for part in (*tables, last + KEY_SUFFIX if named_file else last))
 
     def place(self, key: Key) -> str:
         """`name`, and the file unless it comes from the environment."""
@@ -81,7 +81,7 @@ class Origin:
         variable = next((name for name, held in VARIABLES.items() if held == key), None)
         if variable is None:
             return None
-        for name in (variable, variable + OF_VARIABLE):
+        for name in (variable, variable + VARIABLE_SUFFIX):
             if self.environ.get(name, "").strip():
                 return name
         # The file is the place to correct it if it has the table of `key`.
@@ -154,13 +154,13 @@ def _line(details: ErrorDetails, field: _Field, origin: Origin) -> str:
         case "union_tag_invalid":
             return f"{place}={_quoted(details['ctx']['tag'])}: must be one of {', '.join(DESTINATIONS)}"
         case "value_error" if len(field.key) == 1 and (table := field.key[0]) in TABLES:
-            return _in_operators_words(str(details["ctx"]["error"]), _Field((table,), TABLES[table]), origin)
+            return _with_setting_names(str(details["ctx"]["error"]), _Field((table,), TABLES[table]), origin)
         case "value_error" if field.key == ("channels",):
             error = details["ctx"]["error"]
-            rule = _in_operators_words(str(error), _Field(("channels", error.channel), Channel), origin)
+            rule = _with_setting_names(str(error), _Field(("channels", error.channel), Channel), origin)
             return f"channel {_toml_key(error.channel)}: {rule}"
         case "value_error" if field.key[0] == "channels" and len(field.key) == 2:
-            rule = _in_operators_words(str(details["ctx"]["error"]), field, origin)
+            rule = _with_setting_names(str(details["ctx"]["error"]), field, origin)
             return f"channel {_toml_key(field.key[1])}: {rule}"
     if field.info and not mentions_secret(field.info.annotation):
         return f"{place}={_quoted(details['input'])}: {_allowed(details, field)}"
@@ -198,7 +198,7 @@ def _nearest(field: _Field) -> str:
     return f"did you mean {nearest[0]}?" if nearest else f"must be one of {', '.join(field.siblings)}"
 
 
-def _in_operators_words(rule: str, field: _Field, origin: Origin) -> str:
+def _with_setting_names(rule: str, field: _Field, origin: Origin) -> str:
     """`rule`, which concerns several fields, with each named as the operator writes it."""
     fields = "|".join(field.model.model_fields)
     return re.sub(rf"\b({fields})\b", lambda name: origin.name((*field.key, name[0])), rule)

@@ -19,11 +19,11 @@ from pydantic import (
 from certctl_mcp.config.api_keys import ApiKey, check_strength, parse_named_keys, parse_secret
 
 
-def _listed(value: object) -> object:
+def _split_list(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_split_list)]
 """Comma-separated in the environment."""
 
 

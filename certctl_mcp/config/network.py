@@ -46,7 +46,7 @@ class NetworkSettings(BaseModel):
     ca_file: str | None = None
     """PEM file of the authorities to trust instead of the system's."""
     client_cert: str | None = None
-    """PEM file of the certificate, and of those that vouch for it, that we identify ourselves with."""
+    """PEM file with our client certificate and its chain."""
     client_key: str | None = None
     """PEM file of its private key, where that is not in the same file."""
     connect_timeout: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(seconds=10)

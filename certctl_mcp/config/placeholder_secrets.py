@@ -1,4 +1,4 @@
-"""Secrets that stand in an example, such as `change-me`, and were never replaced by real ones.
+"""Secrets that were copied from an example, such as `change-me`, and never replaced.
 
 A channel with one of them can deliver nothing, and an API key that everyone can guess protects nothing.
 """

@@ -84,7 +84,7 @@ SECTIONS = (
                 "backoff_cap": Meaning("the longest wait, at most 7d"),
                 "retry_jitter": Meaning("the largest random fraction by which a wait is extended"),
                 "retry_interval": Meaning(
-                    "the longest time between two checks of the queue; longer than 365d counts as that"
+                    "the longest time between two checks of the queue; longer values count as 365d"
                 ),
                 "outage_hold": Meaning(
                     "how long a channel is [held in an outage](channels.md#outages), such as 24h, at most "
@@ -128,14 +128,14 @@ SECTIONS = (
                 "sent": Meaning(
                     "[how long](operating.md#retention) a delivered notification is kept, such as `90d`; at "
                     "least 1d",
-                    "for ever",
+                    "forever",
                 ),
-                "read": Meaning("how long one that was marked as read is kept", "for ever"),
+                "read": Meaning("how long one that was marked as read is kept", "forever"),
                 "dead": Meaning(
                     "how long dead letters are kept, and what counts as sent though nothing was delivered",
-                    "for ever",
+                    "forever",
                 ),
-                "audit": Meaning("how long entries of the audit log are kept", "for ever"),
+                "audit": Meaning("how long entries of the audit log are kept", "forever"),
             },
         ),
     ),
@@ -216,7 +216,7 @@ DESTINATION_MEANINGS: Mapping[str, Mapping[str, Meaning]] = {
     "email": {
         "host": Meaning("the SMTP relay"),
         "port": Meaning("587 for STARTTLS, 465 for TLS from the first byte"),
-        "username": Meaning("the login, if the relay wants one"),
+        "username": Meaning("the login, if the relay requires one"),
         "password": Meaning("its password"),
         "from_address": Meaning("the sender, such as `Certificates <certificates@example.com>`"),
         "security": Meaning(
@@ -290,8 +290,8 @@ NETWORK_MEANINGS: Mapping[str, Meaning] = {
 
 CHANNEL_MEANINGS: Mapping[str, Meaning] = {
     "fallback": Meaning(
-        "the channel over which notifications go that [died here](channels.md#fallbacks) for this "
-        "channel's sake"
+        "the channel that takes over notifications that [died here](channels.md#fallbacks) because of this "
+        "channel"
     ),
     "fallback_recipient": Meaning(
         "their recipient there; required where mail takes over from something else", "their own"

@@ -19,10 +19,10 @@ from certctl_mcp.config.environment import VARIABLES, Table
 from certctl_mcp.config.http_settings import HttpSettings
 from certctl_mcp.config.placeholders import placeholder_in
 
-OF_VARIABLE = "_FILE"
+VARIABLE_SUFFIX = "_FILE"
 """At the end of a variable that names the file of a secret."""
 
-OF_KEY = "_file"
+KEY_SUFFIX = "_file"
 """At the end of a key of the settings file that does."""
 
 _MAX_SIZE = 64 * 1024
@@ -68,10 +68,10 @@ class SecretFile:
     """When it was read."""
 
     def changed(self) -> bool:
-        """Whether it is another file by now, or has other contents. One that is gone has not changed."""
-        return self.renewed() != self
+        """Whether the file was replaced or has new contents. A missing file counts as unchanged."""
+        return self.refreshed() != self
 
-    def renewed(self) -> "SecretFile":
+    def refreshed(self) -> "SecretFile":
         """The same file as it is now."""
         try:
             return SecretFile(self.path, _state_of(os.stat(self.path)))
@@ -91,11 +91,11 @@ class SecretFiles:
         """The files that were read."""
         return tuple(self._read.values())
 
-    def in_environment(self, environ: Mapping[str, str]) -> dict[str, str]:
+    def resolve_environment(self, environ: Mapping[str, str]) -> dict[str, str]:
         """The variables, with the secrets that they name files for."""
         found = dict(environ)
         for variable in SECRET_VARIABLES:
-            name = variable + OF_VARIABLE
+            name = variable + VARIABLE_SUFFIX
             written = environ.get(name, "").strip()
             if not written:
                 continue
@@ -105,7 +105,7 @@ class SecretFiles:
                 found[variable] = secret
         return found
 
-    def in_file(self, settings: Table, path: Path | None) -> Table:
+    def resolve_table(self, settings: Table, path: Path | None) -> Table:
         """The table of the settings file at `path`, with the secrets that its keys name files for."""
         place = f"{path}: "
         found = self._resolved(settings, ("database_url",), place)
@@ -135,7 +135,7 @@ class SecretFiles:
             match found.get(key):
                 case dict() as values:
                     # Such as headers, each of which may be a secret.
-                    names = [name.removesuffix(OF_KEY) for name in values if name.endswith(OF_KEY)]
+                    names = [name.removesuffix(KEY_SUFFIX) for name in values if name.endswith(KEY_SUFFIX)]
                     found[key] = self._resolved(values, names, f"{place}{key}.")
         if "secrets" in fields and isinstance(found.get("secrets"), str) and "secrets" not in table:
             found["secrets"] = lines_of(str(found["secrets"]))
@@ -145,7 +145,7 @@ class SecretFiles:
         """`table` with each of `secrets` whose file it names."""
         found = dict(table)
         for key in secrets:
-            named = key + OF_KEY
+            named = key + KEY_SUFFIX
             if named not in table:
                 continue
             written = found.pop(named)

@@ -82,13 +82,13 @@ def load_settings(config: Path | str | None, environ: Mapping[str, str], **optio
     unexpanded = [
         f"{origin.place(key)} holds an unexpanded placeholder ({form}): write the value itself; "
         "nothing expands it, because MCP hosts start servers without a shell"
-        for key, form in placeholders(_merged(file, _in_environment(environ, file)))
+        for key, form in placeholders(_merged(file, _environment_table(environ, file)))
     ]
     secret_files = SecretFiles()
-    # What is in a file of its own was written there by nobody's shell, so it is taken as it is.
-    environ_with_files = secret_files.in_environment(environ)
-    written = secret_files.in_file(file, path)
-    written = _merged(written, _in_environment(environ_with_files, written))
+    # The contents of secret files are taken as they are: no shell was meant to expand them.
+    environ_with_files = secret_files.resolve_environment(environ)
+    written = secret_files.resolve_table(file, path)
+    written = _merged(written, _environment_table(environ_with_files, written))
     if problems := [*unexpanded, *secret_files.problems]:
         raise SettingsError(problems)
     try:
@@ -96,7 +96,7 @@ def load_settings(config: Path | str | None, environ: Mapping[str, str], **optio
     except ValidationError as error:
         raise SettingsError(explain(error, Settings, origin)) from None
     settings = settings.model_copy(
-        update={"named_channels": _behind_proxies(settings.named_channels, environ)}
+        update={"named_channels": _with_environment_proxies(settings.named_channels, environ)}
     )
     settings._origin = origin
     settings._secret_files = secret_files.read
@@ -133,7 +133,7 @@ class Settings(BaseModel):
     """How long certctl's server may take to send a notification that it has read. It gives a batch one
     minute, and its slowest channel has a timeout of 30 seconds."""
     retry_interval: Annotated[CappedDuration, Field(ge=timedelta(seconds=1))] = timedelta(minutes=2)
-    """The longest sleep between two looks at the queue."""
+    """The longest sleep between two polls of the queue."""
     max_attempts: int = Field(default=5, ge=1, le=100)
     backoff_base: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(minutes=1)
     backoff_cap: Annotated[Duration, Field(gt=timedelta(0), le=LONGEST_BACKOFF)] = timedelta(hours=1)
@@ -284,7 +284,7 @@ class Settings(BaseModel):
         return dead_letters
 
 
-def _in_environment(environ: Mapping[str, str], file: Table) -> Table:
+def _environment_table(environ: Mapping[str, str], file: Table) -> Table:
     channels = file.get("channels")
     return read_environment(environ, channels if isinstance(channels, dict) else ())
 
@@ -295,12 +295,14 @@ def _send_timeout(settings: Mapping[str, Any]) -> timedelta:
     return timeout
 
 
-def _behind_proxies(channels: Mapping[str, Channel], environ: Mapping[str, str]) -> dict[str, Channel]:
+def _with_environment_proxies(
+    channels: Mapping[str, Channel], environ: Mapping[str, str]
+) -> dict[str, Channel]:
     reached: dict[str, Channel] = {}
     problems: list[str] = []
     for name, channel in channels.items():
         try:
-            reached[name] = channel.behind(environ)
+            reached[name] = channel.with_environment_proxy(environ)
         except UnusableProxyError as error:
             problems.append(f"{error}; the channel {name} can have a proxy setting of its own")
     if problems:

@@ -13,7 +13,7 @@ from certctl_mcp.config.durations import format_duration
 from certctl_mcp.config.environment import VARIABLES
 from certctl_mcp.config.errors import Key, Origin
 from certctl_mcp.config.reference import Entry, channel_entries, entries, plain
-from certctl_mcp.config.secret_files import OF_KEY, OF_VARIABLE
+from certctl_mcp.config.secret_files import KEY_SUFFIX, VARIABLE_SUFFIX
 from certctl_mcp.config.settings import KINDS, Settings
 
 MASKED = "********"
@@ -24,7 +24,7 @@ _WITH_PASSWORD = ("database_url", "proxy")
 
 
 class Source(StrEnum):
-    """Where a setting came from. A later one comes before an earlier one."""
+    """Where a setting came from. Later ones override earlier ones."""
 
     DEFAULT = "default"
     SETTINGS_FILE = "settings file"
@@ -57,8 +57,8 @@ def source_of(key: Key, origin: Origin) -> Source:
     variable = variable_of(key)
     if variable is not None and origin.environ.get(variable, "").strip():
         return Source.ENVIRONMENT
-    of_file = (*key[:-1], f"{key[-1]}{OF_KEY}")
-    if variable is not None and origin.environ.get(variable + OF_VARIABLE, "").strip():
+    of_file = (*key[:-1], f"{key[-1]}{KEY_SUFFIX}")
+    if variable is not None and origin.environ.get(variable + VARIABLE_SUFFIX, "").strip():
         return Source.FILE
     if _holds(origin.file, of_file):
         return Source.FILE
@@ -75,7 +75,7 @@ def effective_settings(settings: Settings) -> Iterator[EffectiveSetting]:
     configured."""
     for section, listed in entries():
         for entry in listed:
-            yield _effective(entry, section, _held(settings, entry.key), settings.origin)
+            yield _effective(entry, section, _setting_value(settings, entry.key), settings.origin)
     kinds = {channel.name: channel.destination.kind for channel in settings.channels}
     for name, kind in {**kinds, **{name: kind for name, kind in KINDS.items() if name not in kinds}}.items():
         channel = settings.named_channels.get(name)
@@ -105,7 +105,7 @@ def _effective(entry: Entry, section: str, value: object, origin: Origin) -> Eff
     )
 
 
-def _held(settings: Settings, key: Key) -> object:
+def _setting_value(settings: Settings, key: Key) -> object:
     table: object = settings if len(key) == 1 else getattr(settings, key[0])
     value: object = getattr(table, key[-1])
     return value
@@ -152,7 +152,7 @@ def _masked(name: str, secret: str) -> str:
         user, colon, _ = credentials.partition(":")
         query = f"?{MASKED}" if parts.query else ""
         return f"{parts.scheme}://{user}{colon and f':{MASKED}'}{at}{place}{parts.path}{query}"
-    # Other services than those on the web have tokens even in place of the host.
+    # Other URLs, such as Apprise's, may have a token in place of the host.
     return f"{parts.scheme}://{place}/{MASKED}" if parts.scheme in ("http", "https") else MASKED
 
 

@@ -11,7 +11,7 @@ from certctl_mcp.config.durations import LONGEST, format_duration
 from certctl_mcp.config.environment import COMMAND_VARIABLES, CONFIG_VARIABLE, VARIABLES
 from certctl_mcp.config.errors import Key
 from certctl_mcp.config.placeholder_secrets import placeholder_secrets
-from certctl_mcp.config.secret_files import OF_VARIABLE, SECRET_VARIABLES
+from certctl_mcp.config.secret_files import SECRET_VARIABLES, VARIABLE_SUFFIX
 from certctl_mcp.config.settings import Settings
 
 _PREFIX = "CERTCTL_"
@@ -60,11 +60,11 @@ def value_warnings(settings: Settings) -> tuple[str, ...]:
         f"{name} is still a placeholder, such as change-me or XXXX: {remedy}"
         for name, remedy in placeholder_problems(settings)
     )
-    return (*placeholders, *odd_values(settings))
+    return (*placeholders, *implausible_values(settings))
 
 
-def odd_values(settings: Settings) -> tuple[str, ...]:
-    """A line for each value that hardly anybody means."""
+def implausible_values(settings: Settings) -> tuple[str, ...]:
+    """A line for each value that is hardly ever intended."""
     warnings = []
     if settings.retry_interval == LONGEST:
         warnings.append(
@@ -83,7 +83,7 @@ def odd_values(settings: Settings) -> tuple[str, ...]:
 
 def misspelt_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
     """A line for each variable that is not one of ours, but nearly."""
-    files = (name + OF_VARIABLE for name in SECRET_VARIABLES)
+    files = (name + VARIABLE_SUFFIX for name in SECRET_VARIABLES)
     known = (*VARIABLES, CONFIG_VARIABLE, *COMMAND_VARIABLES, *files)
     lines = []
     for variable in sorted(environ):

@@ -68,7 +68,7 @@ class Delivery:
         self._writer = OutcomeWriter(sleep)
         self._tracing = tracing
 
-    def usual_attempt(self, claim: Claim) -> timedelta:
+    def expected_duration(self, claim: Claim) -> timedelta:
         """The longest that the attempt of this claim takes, unless it `may_take_longer`."""
         timeout = self._sender.send_timeout
         return timeout + START_UP if is_suspect(claim) else timeout
@@ -134,20 +134,20 @@ class Delivery:
             pause = self._policy.wait(claim.notification.abandoned_count - SUSPECT_AFTER)
             return AttemptOutcome.ABANDONED, lambda: queue.record_crash(claim, answer.duration, error, pause)
         duration, report = answer.duration, self._report(claim, failure, error)
-        if failure.told_to_wait and (told := self._after_wait(claim.notification, failure)) is not None:
+        if failure.told_to_wait and (retry := self._after_wait(claim.notification, failure)) is not None:
             return AttemptOutcome.TOLD_TO_WAIT, lambda: queue.record_told_to_wait(
-                claim, duration, error, told.wait, report
+                claim, duration, error, retry.wait, report
             )
         if claim.probe and failure.of_channel and not failure.permanent:
             return AttemptOutcome.FAILED, lambda: queue.record_failed_probe(claim, duration, error, report)
-        fate = self._policy.after_failure(
+        decision = self._policy.after_failure(
             claim.notification.retry_count, retry_after=failure.retry_after, random=self._chance()
         )
-        if failure.permanent or isinstance(fate, Dead):
+        if failure.permanent or isinstance(decision, Dead):
             return AttemptOutcome.DEAD, lambda: queue.mark_as_dead(
                 claim, duration, error, report, permanent=failure.permanent
             )
-        wait = fate.wait
+        wait = decision.wait
         return AttemptOutcome.FAILED, lambda: queue.record_failed_attempt(
             claim, duration, error, wait, report
         )

@@ -178,7 +178,7 @@ class AttemptPool:
     async def _attempt_or_release(self, claim: Claim) -> Answer | None:
         await self._delivery.prepare(claim)
         # If the lease could expire during the attempt, another worker could attempt it at the same time.
-        latest_end = self._clock() + self._delivery.usual_attempt(claim) + OVERRUN
+        latest_end = self._clock() + self._delivery.expected_duration(claim) + OVERRUN
         if self._stopped or latest_end > claim.expires_at:
             await self._queue.release(claim)
             return None

@@ -30,7 +30,7 @@ from storage.models import Notification
 logger = logging.getLogger(__name__)
 
 _SPARE = timedelta(seconds=5)
-"""How much later than its parent would kill it the process exits by itself."""
+"""How long after its parent would kill it the process exits by itself."""
 
 _LONGEST_ANSWER = 100_000
 """The maximum in characters; a longer result isn't from our program."""

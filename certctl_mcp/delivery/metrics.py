@@ -44,7 +44,7 @@ class AttemptMeter:
         self.add_channels((*channels, OTHER))
 
     def add_channels(self, channels: Iterable[str]) -> None:
-        """Count the attempts over these channels separately from here on."""
+        """Count the attempts over these channels separately from now on."""
         for channel in channels:
             self.durations.setdefault(channel, Durations(ATTEMPT_SECONDS))
 

@@ -1,7 +1,7 @@
 """The log of outcomes: one line for each, as soon as it is recorded.
 
-It stands between the attempts and the repository, where an outcome comes with everything that the line tells.
-To log a delivery takes as much time as a part of it, so of thousands a second only some get a line.
+It wraps the repository, because each outcome arrives there with everything that the line needs. Logging takes
+a noticeable part of a delivery's time, so only some of thousands a second get a line.
 """
 
 import logging
@@ -33,7 +33,7 @@ _PROBE = _WHICH + "failed after %.3f s and spent no retry, because the channel i
 _TOLD_TO_WAIT = _WHICH + "was told after %.3f s to wait for %s: %s"
 _REFUSED = _WHICH + "was refused for good after %.3f s and is a dead letter: %s"
 _USED_UP = _WHICH + "failed after %.3f s, its last retry, and is a dead letter: %s"
-_ABANDONED = _WHICH + "was broken off after %.3f s and is due again: %s"
+_ABANDONED = _WHICH + "was interrupted after %.3f s and is due again: %s"
 _CRASHED = _WHICH + "ended its process after %.3f s and is retried in %s: %s"
 
 

@@ -28,7 +28,7 @@ FIRST_PAUSE = timedelta(milliseconds=500)
 LONGEST_PAUSE = timedelta(seconds=5)
 """The pause between retries of a write doubles from the first to the longest."""
 
-MOST_UNWRITTEN = 1000
+MAX_UNWRITTEN = 1000
 """With this many unwritten outcomes nothing more is claimed, whatever the errors."""
 
 _NOT_WRITABLE = (
@@ -56,7 +56,7 @@ class OutcomeWriter:
     def can_write(self) -> bool:
         """False while outcomes wait for a database that can't be written: then nothing may be claimed,
         because its outcome couldn't be recorded."""
-        return not (self._failing and self._unwritten) and self._unwritten < MOST_UNWRITTEN
+        return not (self._failing and self._unwritten) and self._unwritten < MAX_UNWRITTEN
 
     async def write(self, claim: Claim, outcome: AttemptOutcome, write: Write) -> bool:
         """Write the outcome, retrying until it succeeds; False if its claim was lost."""

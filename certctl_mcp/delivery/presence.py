@@ -91,10 +91,10 @@ class Presence:
                         since_heartbeat = timedelta(0)
                     await self.settle()
                 except StorageError as failure:
-                    logger.warning("this process can't say that it is alive: %s", failure)
+                    logger.warning("the heartbeat of this process can't be written: %s", failure)
                 except Exception:
                     # The supervised edge: without heartbeats the process would seem dead.
-                    logger.exception("saying that this process is alive failed")
+                    logger.exception("writing the heartbeat of this process failed")
                 await self._sleep(pause.total_seconds())
                 since_heartbeat += pause
         finally:

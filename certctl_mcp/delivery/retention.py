@@ -65,10 +65,10 @@ class Retention:
             try:
                 await self.delete_expired()
             except StorageError as failure:
-                logger.warning("what has been kept long enough can't be deleted now: %s", failure)
+                logger.warning("expired rows can't be deleted now: %s", failure)
             except Exception:
                 # The supervised edge: an error here must not end deliveries.
-                logger.exception("deleting what has been kept long enough failed")
+                logger.exception("deleting expired rows failed")
 
     async def delete_expired(self) -> Mapping[Retained, int]:
         """Delete everything that is due now, and return how much of each kind.
@@ -83,7 +83,7 @@ class Retention:
             run = await self._delete(Expiry(kind, now - period, run))
         self.completed_at = now
         if run.deleted:
-            logger.info("deleted what has been kept long enough: %s", run.counts)
+            logger.info("deleted expired rows: %s", run.counts)
         return run.deleted
 
     async def _delete(self, batch: Expiry) -> RetentionRun:

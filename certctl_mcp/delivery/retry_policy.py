@@ -13,7 +13,7 @@ from storage.channel_state import SHORTEST_WAIT
 if TYPE_CHECKING:
     from certctl_mcp.config.settings import Settings
 
-PATIENCE = timedelta(hours=24)
+MAX_DEFERRAL = timedelta(hours=24)
 """Once its receiver has put a notification off for longer than this, each further wait uses up an attempt."""
 
 
@@ -64,7 +64,7 @@ class RetryPolicy:
         The wait is the time that the receiver named, doubled for each of the `times_before` that it asked
         this notification to wait in a row. `waited` is the time since the first of these.
         """
-        if waited > PATIENCE:
+        if waited > MAX_DEFERRAL:
             return None
         named = max(retry_after or SHORTEST_WAIT, SHORTEST_WAIT)
         return Retry(min(_scaled(named, 2 ** min(times_before, 70)), self.backoff_cap))

@@ -13,7 +13,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
-from certctl_mcp.delivery.suspects import MOST_PROCESSES, is_suspect
+from certctl_mcp.delivery.suspects import MAX_PROCESSES, is_suspect
 from storage.models import Claim, Room
 
 CLAIM_AHEAD = 3
@@ -82,9 +82,10 @@ class Slots:
         A channel attempts one suspect at a time. A hanging channel gets none, because it would only wait.
         """
         room = {
-            channel: int(channel not in self._suspects and self._flows(channel)) for channel in self._channels
+            channel: int(channel not in self._suspects and self._can_start_soon(channel))
+            for channel in self._channels
         }
-        return min(sum(room.values()), MOST_PROCESSES - len(self._suspects)), Room(0, room)
+        return min(sum(room.values()), MAX_PROCESSES - len(self._suspects)), Room(0, room)
 
     def hold(self, claim: Claim) -> None:
         """Keep a claim until it has a slot."""
@@ -141,7 +142,7 @@ class Slots:
         idle_others = len(self._channels) - len(self._in_flight) - (in_flight == 0)
         return startable(in_flight, self._room.of(channel), self._limit - self._in_all, idle_others)
 
-    def _flows(self, channel: str) -> bool:
+    def _can_start_soon(self, channel: str) -> bool:
         """A claim of the channel can start now or soon."""
         return self._startable(channel) > 0 or self._ended_during_claim[channel] > 0
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from storage.models import Claim
 from storage.operations.due import SUSPECT_AFTER
 
-MOST_PROCESSES = 8
+MAX_PROCESSES = 8
 """The most suspects attempted at once, because each needs a process."""
 
 START_UP = timedelta(seconds=10)

@@ -36,17 +36,17 @@ def run_demo() -> DemoResult:
 
 
 async def _play_until_signalled() -> DemoResult:
+    from certctl_mcp.demo.narrator import Narrator
     from certctl_mcp.demo.play import play
-    from certctl_mcp.demo.story import Story
 
-    story = Story()
+    narrator = Narrator()
     proven: bool | None = None
     async with anyio.create_task_group() as tasks:
         await tasks.start(_cancel_on_signal, tasks.cancel_scope)
-        proven = await play(story)
+        proven = await play(narrator)
         tasks.cancel_scope.cancel()
     if proven is None:
-        story.title("Stopped. The server has ended, and no files are left.")
+        narrator.title("Stopped. The server has ended, and no files are left.")
         return DemoResult.INTERRUPTED
     return DemoResult.PROVEN if proven else DemoResult.DISPROVEN
 

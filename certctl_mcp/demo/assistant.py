@@ -9,7 +9,7 @@ from mcp_types import TextContent
 from pydantic import TypeAdapter
 
 from certctl_mcp.demo.alerts import Alert
-from certctl_mcp.demo.story import Story
+from certctl_mcp.demo.narrator import Narrator
 from certctl_mcp.mcp_server.tools.details import NotificationDetails
 from certctl_mcp.mcp_server.tools.listing import NotificationList
 from certctl_mcp.mcp_server.tools.rows import Row
@@ -31,9 +31,9 @@ class ToolRefusedError(Exception):
 class Assistant:
     """A client of the server that prints its calls and an excerpt of each result."""
 
-    def __init__(self, client: Client, story: Story) -> None:
+    def __init__(self, client: Client, narrator: Narrator) -> None:
         self._client = client
-        self._story = story
+        self._narrator = narrator
 
     async def send(self, alert: Alert, *, shown: bool) -> str:
         """The id of the accepted alert."""
@@ -46,7 +46,7 @@ class Assistant:
         }
         accepted = await self._call("send_notification", arguments, _ACCEPTED, shown=shown)
         if shown:
-            self._story.answer(_json(accepted))
+            self._narrator.answer(_json(accepted))
         return accepted["id"]
 
     async def look(self) -> Sequence[Row]:
@@ -60,30 +60,30 @@ class Assistant:
         for row in dead["notifications"]:
             others = row["untrusted"]
             texts = {"channel": others["channel"], "last_error": others.get("last_error", "")}
-            self._story.answer(_json({"id": row["id"], "untrusted": texts}, cut=True))
+            self._narrator.answer(_json({"id": row["id"], "untrusted": texts}, cut=True))
 
     async def summarize(self) -> None:
         summary = await self._call("dashboard_summary", {}, TypeAdapter(dict[str, object]))
         fields = ("notifications_dead", "notifications")
-        self._story.answer(_json({field: summary[field] for field in fields}, cut=True))
+        self._narrator.answer(_json({field: summary[field] for field in fields}, cut=True))
 
     async def explain(self, notification: str) -> None:
         details = await self._call("get_notification", {"id": notification}, _DETAILS)
-        self._story.answer(_json({"account": details["account"]}, cut=True))
+        self._narrator.answer(_json({"account": details["account"]}, cut=True))
 
     async def requeue(self, notification: str) -> None:
         changed = await self._call("requeue_notification", {"id": notification}, _CHANGED)
-        self._story.answer(_json(changed))
+        self._narrator.answer(_json(changed))
 
     async def settle(self, notification: str) -> None:
         changed = await self._call("mark_notification_read", {"id": notification}, _CHANGED)
-        self._story.answer(_json(changed))
+        self._narrator.answer(_json(changed))
 
     async def _call(
         self, tool: str, arguments: Arguments, answer: TypeAdapter[Result], *, shown: bool = True
     ) -> Result:
         if shown:
-            await self._story.call(tool, _json(arguments))
+            await self._narrator.call(tool, _json(arguments))
         result = await self._client.call_tool(tool, dict(arguments))
         if result.is_error:
             said = " ".join(content.text for content in result.content if isinstance(content, TextContent))

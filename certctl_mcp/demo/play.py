@@ -10,13 +10,13 @@ from mcp.shared.exceptions import MCPError
 from certctl_mcp.demo.alerts import ALERTS, BAD_MAIL, GONE, PAGERDUTY, REDIRECTED_MAIL, Alert
 from certctl_mcp.demo.assistant import Assistant, ToolRefusedError
 from certctl_mcp.demo.ledger import Ledger
-from certctl_mcp.demo.proof import prove
+from certctl_mcp.demo.narrator import Narrator
+from certctl_mcp.demo.proof import check_deliveries
 from certctl_mcp.demo.queue_watch import QueueWatch
 from certctl_mcp.demo.receivers import Receivers, open_receivers
 from certctl_mcp.demo.server_process import LOG, serving
-from certctl_mcp.demo.story import Story
 
-PATIENCE = 60.0
+TIME_LIMIT = 60.0
 """Seconds. An idle machine needs fewer than twenty."""
 
 _INTRODUCTION = """\
@@ -34,73 +34,73 @@ Every alert that could be delivered was delivered, and none was lost. Every atte
 same idempotency key. The server has ended, and no files are left."""
 
 
-async def play(story: Story) -> bool:
+async def play(narrator: Narrator) -> bool:
     """Run the demo. Returns whether the receivers' records confirm it. Cleans up even when cancelled."""
-    story.title("certctl-mcp demo")
-    story.narrate(_INTRODUCTION)
+    narrator.title("certctl-mcp demo")
+    narrator.narrate(_INTRODUCTION)
     with TemporaryDirectory(prefix="certctl-mcp-demo-") as name:
         directory = Path(name)
         problems: list[str] = []
         try:
-            with anyio.move_on_after(PATIENCE) as patience:
-                problems += await _perform(directory, story)
-            if patience.cancelled_caught:
-                problems.append(f"the demo did not end within {PATIENCE:g} s")
+            with anyio.move_on_after(TIME_LIMIT) as limit:
+                problems += await _perform(directory, narrator)
+            if limit.cancelled_caught:
+                problems.append(f"the demo did not end within {TIME_LIMIT:g} s")
         except* (MCPError, OSError, ToolRefusedError) as failures:
             problems += _causes(failures)
         if problems:
             log = directory / LOG
-            story.failure(problems, log.read_text() if log.exists() else "")
+            narrator.failure(problems, log.read_text() if log.exists() else "")
     if not problems:
-        story.narrate(_PROVEN, "green")
+        narrator.narrate(_PROVEN, "green")
     return not problems
 
 
-async def _perform(directory: Path, story: Story) -> Sequence[str]:
+async def _perform(directory: Path, narrator: Narrator) -> Sequence[str]:
     """All acts. Returns what the receivers' records show to be wrong."""
-    ledger = Ledger(story.arrival)
+    ledger = Ledger(narrator.arrival)
     sent: dict[str, Alert] = {}
     async with open_receivers(ledger) as receivers, serving(directory, receivers) as client:
-        assistant = Assistant(client, story)
-        watch = QueueWatch(assistant, story, sent)
-        await _accept(assistant, story, sent)
-        await _misbehave(watch, story)
-        await _triage(assistant, story, sent)
-        await _repair(assistant, watch, receivers, story, sent)
-    return _confirm(story, sent, ledger)
+        assistant = Assistant(client, narrator)
+        watch = QueueWatch(assistant, narrator, sent)
+        await _accept(assistant, narrator, sent)
+        await _misbehave(watch, narrator)
+        await _triage(assistant, narrator, sent)
+        await _repair(assistant, watch, receivers, narrator, sent)
+    return _confirm(narrator, sent, ledger)
 
 
-async def _accept(assistant: Assistant, story: Story, sent: dict[str, Alert]) -> None:
-    story.title("1. Six alerts are accepted")
-    story.narrate("Each is durable when the call returns. This is how an MCP client sends the first:")
+async def _accept(assistant: Assistant, narrator: Narrator, sent: dict[str, Alert]) -> None:
+    narrator.title("1. Six alerts are accepted")
+    narrator.narrate("Each is durable when the call returns. This is how an MCP client sends the first:")
     for alert in ALERTS:
         sent[await assistant.send(alert, shown=alert is ALERTS[0])] = alert
-    story.narrate("Five more follow.")
+    narrator.narrate("Five more follow.")
 
 
-async def _misbehave(watch: QueueWatch, story: Story) -> None:
-    story.title("2. The receivers misbehave, and the queue retries")
-    story.narrate(_FAULTS)
+async def _misbehave(watch: QueueWatch, narrator: Narrator) -> None:
+    narrator.title("2. The receivers misbehave, and the queue retries")
+    narrator.narrate(_FAULTS)
     await watch.until_none_is_due()
 
 
-async def _triage(assistant: Assistant, story: Story, sent: Mapping[str, Alert]) -> None:
-    story.title("3. An assistant looks at the dead letters")
+async def _triage(assistant: Assistant, narrator: Narrator, sent: Mapping[str, Alert]) -> None:
+    narrator.title("3. An assistant looks at the dead letters")
     await assistant.summarize()
     await assistant.list_dead()
     await assistant.explain(_id_of(PAGERDUTY, sent))
 
 
 async def _repair(
-    assistant: Assistant, watch: QueueWatch, receivers: Receivers, story: Story, sent: dict[str, Alert]
+    assistant: Assistant, watch: QueueWatch, receivers: Receivers, narrator: Narrator, sent: dict[str, Alert]
 ) -> None:
-    story.title("4. PagerDuty is repaired, and its alert is requeued")
+    narrator.title("4. PagerDuty is repaired, and its alert is requeued")
     await receivers.pagerduty.listen()
     await assistant.requeue(_id_of(PAGERDUTY, sent))
     await watch.until_none_is_due()
     await assistant.explain(_id_of(PAGERDUTY, sent))
-    story.title("5. Alerts that can't be delivered are settled")
-    story.narrate("The mail is sent to a working address instead; both dead letters are marked as read.")
+    narrator.title("5. Alerts that can't be delivered are settled")
+    narrator.narrate("The mail is sent to a working address instead; both dead letters are marked as read.")
     sent[await assistant.send(REDIRECTED_MAIL, shown=True)] = REDIRECTED_MAIL
     await watch.until_none_is_due()
     await assistant.settle(_id_of(BAD_MAIL, sent))
@@ -108,11 +108,11 @@ async def _repair(
     await assistant.summarize()
 
 
-def _confirm(story: Story, sent: Mapping[str, Alert], ledger: Ledger) -> Sequence[str]:
-    story.title("6. The proof, from the receivers' own records")
-    story.narrate("How many requests each receiver got, and how many it accepted:")
-    findings = prove(sent, ledger.arrivals)
-    story.findings(findings)
+def _confirm(narrator: Narrator, sent: Mapping[str, Alert], ledger: Ledger) -> Sequence[str]:
+    narrator.title("6. The proof, from the receivers' own records")
+    narrator.narrate("How many requests each receiver got, and how many it accepted:")
+    findings = check_deliveries(sent, ledger.arrivals)
+    narrator.findings(findings)
     return [f"{finding.alert.label}: {finding.problem}" for finding in findings if finding.problem]
 
 

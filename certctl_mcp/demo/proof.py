@@ -21,7 +21,7 @@ class Finding:
     """What differs from the expected; empty if nothing does."""
 
 
-def prove(sent: Mapping[str, Alert], arrivals: Sequence[Arrival]) -> tuple[Finding, ...]:
+def check_deliveries(sent: Mapping[str, Alert], arrivals: Sequence[Arrival]) -> tuple[Finding, ...]:
     """A finding for each alert of `sent`, a mapping from the ids that the queue gave them."""
     return tuple(_finding(expected_key, alert, arrivals) for expected_key, alert in sent.items())
 

@@ -6,8 +6,8 @@ import anyio
 
 from certctl_mcp.demo.alerts import Alert
 from certctl_mcp.demo.assistant import Assistant
+from certctl_mcp.demo.narrator import Narrator
 from certctl_mcp.demo.server_process import MAX_ATTEMPTS
-from certctl_mcp.demo.story import Story
 from certctl_mcp.mcp_server.tools.rows import Row
 from storage.models import NotificationStatus
 
@@ -20,9 +20,9 @@ _DUE = (NotificationStatus.PENDING, NotificationStatus.FAILED)
 class QueueWatch:
     """Polls the queue through the assistant. `sent` maps ids to alerts."""
 
-    def __init__(self, assistant: Assistant, story: Story, sent: Mapping[str, Alert]) -> None:
+    def __init__(self, assistant: Assistant, narrator: Narrator, sent: Mapping[str, Alert]) -> None:
         self._assistant = assistant
-        self._story = story
+        self._narrator = narrator
         self._sent = sent
         self._reported: dict[str, tuple[NotificationStatus, int]] = {}
         self._errors: dict[str, str] = {}
@@ -50,11 +50,11 @@ class QueueWatch:
         match row["status"]:
             case NotificationStatus.FAILED:
                 attempt = f"attempt {row.get('retry_count', 0)} of {MAX_ATTEMPTS}"
-                self._story.queue(f"{label}: {attempt} failed{self._reason(row)}")
+                self._narrator.queue(f"{label}: {attempt} failed{self._reason(row)}")
             case NotificationStatus.DEAD:
-                self._story.queue(f"{label}: dead letter{self._reason(row)}", "red")
+                self._narrator.queue(f"{label}: dead letter{self._reason(row)}", "red")
             case NotificationStatus.SENT:
-                self._story.queue(f"{label}: delivered", "green")
+                self._narrator.queue(f"{label}: delivered", "green")
             case NotificationStatus.PENDING | NotificationStatus.READ:
                 pass
 

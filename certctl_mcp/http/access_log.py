@@ -1,6 +1,6 @@
-"""The access log: a line for a request, and the request id that the response and the log share.
+"""The access log: one line per request, and the request id that the response and the log share.
 
-What reads and succeeds is logged at debug level only: one load of the page is ten requests.
+Successful reads are logged at debug level only, because loading the page takes ten requests.
 """
 
 import logging

@@ -40,7 +40,7 @@ _TITLE = "certctl notifications"
 
 
 class HttpServer:
-    """The ASGI application, and what shuts it down or gives it other settings."""
+    """The ASGI application. It can be shut down, and its settings reloaded."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class HttpServer:
         self.app = Replaceable(_with_middleware(routes, state, resource, sessions))
 
     async def reload(self, settings: Settings) -> None:
-        """Use these settings from here on. Callers whose keys have changed lose their streams.
+        """Use these settings from now on. Callers whose keys have changed lose their streams.
 
         Raises: SettingsError, StorageError: they can't be used; the old ones stay in effect.
         """
@@ -68,7 +68,7 @@ class HttpServer:
             self.app.app = _with_middleware(self._routes, self.state, self._resource, self._sessions)
         if settings.http.keys != before.http.keys:
             self._sessions.accept(settings.http.keys)
-            self.state.opened.end_endless()
+            self.state.opened.end_long_lived()
             self.state.streams.end()
             warn_of_weak_keys(settings.http)
 

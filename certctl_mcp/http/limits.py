@@ -20,7 +20,7 @@ BODY_TIMEOUT = timedelta(seconds=30)
 """How long a client may take to send the body of a request."""
 
 MAX_KEYS = 10_000
-"""TokenBuckets; the one unused for longest is forgotten first."""
+"""The number of buckets kept; the least recently used one is dropped first."""
 
 
 @dataclass(slots=True)

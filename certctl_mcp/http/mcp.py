@@ -22,7 +22,7 @@ from certctl_mcp.http.streams import EndStreams, Streams
 from certctl_mcp.mcp_server.call_meter import CallMeter
 from certctl_mcp.mcp_server.caller import HTTP_ACTOR
 from certctl_mcp.mcp_server.sdk_internals import lowlevel_server
-from certctl_mcp.mcp_server.server import server_beside
+from certctl_mcp.mcp_server.server import build_shared_server
 from certctl_mcp.runtime.lifespan import Opening
 
 _SESSION_ID = "mcp-session-id"
@@ -61,12 +61,12 @@ class McpEndpoint:
                 scope["user"] = AuthenticatedUser(token)
             scope[HTTP_ACTOR] = actor_of(scope)
             scope["headers"] = normalized_headers(scope["headers"])
-            await self._serve(scope, receive, _Explained(scope, send), self.managers[caller.role, wanted])
+            await self._serve(scope, receive, _ExplainErrors(scope, send), self.managers[caller.role, wanted])
             return
         await response(scope, receive, send)
 
     async def _serve(
-        self, scope: Scope, receive: Receive, send: "_Explained", manager: StreamableHTTPSessionManager
+        self, scope: Scope, receive: Receive, send: "_ExplainErrors", manager: StreamableHTTPSessionManager
     ) -> None:
         headers = Headers(scope=scope)
         session_id = headers.get(_SESSION_ID)
@@ -82,16 +82,16 @@ class McpEndpoint:
             await self._run(manager, scope, receive, send)
 
     async def _open(
-        self, scope: Scope, receive: Receive, send: "_Explained", manager: StreamableHTTPSessionManager
+        self, scope: Scope, receive: Receive, send: "_ExplainErrors", manager: StreamableHTTPSessionManager
     ) -> None:
         """Serve a request that may open a session."""
         actor = scope[HTTP_ACTOR]
-        giving_way = self.sessions.in_the_way_of(actor)
-        if giving_way is None:
+        to_end = self.sessions.sessions_to_end(actor)
+        if to_end is None:
             message = "Too many sessions are open and in use; end some first."
             await problem_response(scope, 429, message, retry_after(1))(scope, receive, send)
             return
-        for session in giving_way:
+        for session in to_end:
             await self._end(session)
         with ExitStack() as using:
 
@@ -123,7 +123,7 @@ class McpEndpoint:
         await app(scope, receive, send)
 
 
-class _Explained:
+class _ExplainErrors:
     """A `send` that notes what is answered, and gives an error without a body a problem document."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
@@ -193,7 +193,7 @@ async def mcp_endpoint(
         for role in Role:
             tools = permitted_tools(role, settings)
             if tools:
-                server = server_beside(opened, tools, calls)
+                server = build_shared_server(opened, tools, calls)
                 for answers in _ANSWERS:
                     managers[role, answers] = manager = StreamableHTTPSessionManager(
                         lowlevel_server(server),

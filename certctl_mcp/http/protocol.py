@@ -96,7 +96,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._head_bytes = 0
-        self._refusal = _wrong_with(self.url, self.headers, self.parser.get_http_version())
+        self._refusal = _request_problem(self.url, self.headers, self.parser.get_http_version())
         if self._refusal is not None:
             # httptools ends the parsing, and uvicorn then calls `send_400_response`.
             raise self._refusal
@@ -173,7 +173,7 @@ def _too_large() -> _BadRequestError:
     return _BadRequestError(status, f"The head of a request is limited to {MAX_HEAD} bytes.")
 
 
-def _wrong_with(url: bytes, headers: list[tuple[bytes, bytes]], version: str) -> _BadRequestError | None:
+def _request_problem(url: bytes, headers: list[tuple[bytes, bytes]], version: str) -> _BadRequestError | None:
     """What llhttp accepts and this server does not: forms that a proxy in front may read differently."""
     if len(url) + sum(len(name) + len(value) for name, value in headers) > MAX_HEAD:
         return _too_large()

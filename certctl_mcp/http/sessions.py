@@ -48,7 +48,7 @@ class Sessions:
 
     @contextmanager
     def using(self, session: Session) -> Iterator[None]:
-        """While a request of the session is in flight, it does not give way."""
+        """While a request of the session is in flight, it is not ended."""
         session.requests += 1
         try:
             yield
@@ -56,7 +56,7 @@ class Sessions:
             session.requests -= 1
             session.used_at = time.monotonic()
 
-    def in_the_way_of(self, caller: str) -> Sequence[Session] | None:
+    def sessions_to_end(self, caller: str) -> Sequence[Session] | None:
         """The sessions to end before `caller` may open one; None if it has to wait until one is idle."""
         own = [session for session in self._open.values() if session.caller == caller]
         if len(own) >= self._per_caller:

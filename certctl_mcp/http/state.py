@@ -7,7 +7,7 @@ from starlette.requests import Request
 
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.http.monitoring.requests import RequestMetrics
-from certctl_mcp.http.shared_answers import SharedAnswers
+from certctl_mcp.http.shared_responses import SharedResponses
 from certctl_mcp.http.streams import Streams
 from certctl_mcp.mcp_server.call_meter import CallMeter
 from certctl_mcp.runtime.lifespan import Opening
@@ -23,7 +23,7 @@ class ServingState:
     long_work: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
     """For work on long texts in a thread. One at a time, so that the event loop gets its turn."""
     streams: Streams = field(default_factory=Streams)
-    shared: SharedAnswers = field(default_factory=SharedAnswers)
+    shared: SharedResponses = field(default_factory=SharedResponses)
     requests: RequestMetrics = field(default_factory=RequestMetrics)
     calls: CallMeter = field(default_factory=CallMeter)
 

@@ -1,4 +1,4 @@
-"""Ends open event streams, on shutdown or for clients to authenticate again; they would wait for ever."""
+"""Ends open event streams, on shutdown or for clients to authenticate again; they would wait forever."""
 
 from collections.abc import Awaitable, Callable
 
@@ -19,7 +19,7 @@ class Streams:
         ended.set()
 
     def end_for_good(self) -> None:
-        """End all, also those that are opened from here on."""
+        """End all, also those that are opened from now on."""
         self.ended.set()
 
 

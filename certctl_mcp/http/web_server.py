@@ -65,7 +65,7 @@ def tls_of(http: HttpSettings) -> ReloadingContext | None:
 class WebServer(uvicorn.Server):
     """Serves `app` until `should_exit`, then lets requests in flight finish within the grace period.
 
-    It does not install signal handlers: `leave_on_signal` has them.
+    It does not install signal handlers: `leave_on_signal` does.
     """
 
     def __init__(
@@ -168,7 +168,7 @@ class WebServer(uvicorn.Server):
                 ssl_handshake_timeout=None if context is None else self._timeouts.head,
             )
         except OSError:
-            # The client gave up, or is none of TLS.
+            # The client gave up, or does not speak TLS.
             self._connections.remove(connection)
             with suppress(OSError):
                 accepted.close()

@@ -1,9 +1,9 @@
 """Keeps every answer within a number of tokens, however its texts were written.
 
 The number of characters says little: a text of invisible characters, emoji or base64 costs many times the
-tokens of prose of the same length, and whoever sends an alert chooses. Tokens are estimated from above
-without a tokenizer, since every model has another one, and for everything that goes out: the structured
-content and the same as text.
+tokens of prose of the same length, and whoever sends an alert chooses. The number of tokens is overestimated,
+without a tokenizer because every model has its own, and for everything that goes out: the structured content
+and the same as text.
 """
 
 import re

@@ -34,7 +34,7 @@ class CallMeter:
 
     @contextmanager
     def measured(self, tool: str) -> Iterator["Call"]:
-        """Measures the call in its body, which says how it ended."""
+        """Measures the call in its body, which sets its outcome."""
         call, started = Call(), time.perf_counter()
         try:
             yield call
@@ -54,6 +54,6 @@ class Call:
     """A call in progress."""
 
     outcome = CallOutcome.FAILED
-    """If nothing else is said, it has raised."""
+    """Unless it is set, the call has raised."""
     seconds = 0.0
     """How long it took."""

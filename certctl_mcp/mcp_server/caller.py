@@ -1,4 +1,4 @@
-"""The caller of a request: the client of a server on stdio, or whoever the HTTP front has authenticated."""
+"""The caller of a request: the client of a server on stdio, or the user that HTTP authenticated."""
 
 from typing import Any
 

@@ -74,7 +74,7 @@ async def _ids(opening: Opening, typed: str) -> CompleteResult:
     repository = (await opening.application()).repository
     found = await repository.ids_beginning(decode_id(typed), MAX_VALUES + 1)
     more = len(found) > MAX_VALUES
-    # One that is too long or holds a secret is shown otherwise, and can't be passed on.
+    # An id that is too long or holds a secret is displayed differently, and couldn't be passed on.
     values = [word for one in found[:MAX_VALUES] if decode_id(word := encode_id(one)) == one]
     return _answer(values, None if more else len(values), more=more)
 

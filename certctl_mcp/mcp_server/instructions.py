@@ -17,7 +17,7 @@ permanent failure): a dead letter, which stays until someone acts. read: a perso
 database certctl's server may deliver, without retries. A notification with status sent but no sent_at was \
 NOT delivered: its channel had no notifier."""
 
-_MOST_WAITS = 6
+_MAX_WAITS = 6
 
 _TRIAGE = """\
 Triage: dashboard_summary for counts and who delivers; diagnose_dead_letters groups dead letters by \
@@ -73,8 +73,8 @@ def instructions(tools: Set[str], policy: RetryPolicy) -> str:
 
 def _life(policy: RetryPolicy) -> str:
     retries = policy.max_attempts - 1
-    waits = [format_duration(policy.wait(failures)) for failures in range(min(retries, _MOST_WAITS))]
-    more = ["..."] if retries > _MOST_WAITS else []
+    waits = [format_duration(policy.wait(failures)) for failures in range(min(retries, _MAX_WAITS))]
+    more = ["..."] if retries > _MAX_WAITS else []
     return _LIFE.format(
         waits=f", after {', '.join(waits + more)}" if waits else "",
         attempts="1 attempt" if retries == 0 else f"{policy.max_attempts} attempts",

@@ -1,6 +1,6 @@
 """Reads one line of a client as JSON-RPC, and answers the lines that can't be read.
 
-A request that is dropped without an answer leaves its client waiting for ever. So every line that isn't a
+A request that is dropped without an answer leaves its client waiting forever. So every line that isn't a
 valid message is answered with an error, under the line's own id where it has a usable one.
 """
 

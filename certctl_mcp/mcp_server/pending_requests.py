@@ -104,7 +104,7 @@ class PendingRequests:
                 self._awaiting_client.discard(request)
 
     async def wait_for_room(self) -> None:
-        """Return once fewer requests are in progress than may be."""
+        """Return once another request may be in progress."""
         while self._ids.total() >= MAX_IN_PROGRESS + min(len(self._awaiting_client), MAX_AWAITING_USER):
             await self._wait_for_change()
 

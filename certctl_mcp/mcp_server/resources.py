@@ -30,7 +30,7 @@ from certctl_mcp.mcp_server.tools.arguments import ArgumentError
 from certctl_mcp.mcp_server.tools.details import notification_details
 from certctl_mcp.mcp_server.tools.listing import page_of
 from certctl_mcp.mcp_server.tools.overview import channels_now, summary_now
-from certctl_mcp.mcp_server.tools.results import label_of
+from certctl_mcp.mcp_server.tools.results import untrusted_meta
 from certctl_mcp.runtime.lifespan import Opening
 from certctl_mcp.services.errors import RequestError
 from certctl_mcp.services.explanations import unknown_name
@@ -224,4 +224,4 @@ async def _templates(_: Context, __: PaginatedRequestParams) -> ListResourceTemp
 async def _read(ctx: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
     text = await find(params.uri).text(ctx.lifespan_context)
     contents = TextResourceContents(uri=params.uri, text=text, mime_type=_JSON)
-    return ReadResourceResult(contents=[contents], _meta=label_of(text))
+    return ReadResourceResult(contents=[contents], _meta=untrusted_meta(text))

@@ -70,16 +70,16 @@ def build_server(
     )
 
 
-def server_beside(opened: Opening, tools: Collection[str], calls: CallMeter) -> "NotificationServer":
+def build_shared_server(opened: Opening, tools: Collection[str], calls: CallMeter) -> "NotificationServer":
     """One of several servers in a process that share an open application, with these tools."""
     policy = RetryPolicy.of(opened.settings)
     server = NotificationServer(catalog(tools), policy, lambda _: nullcontext(opened), calls)
-    opened.after_reload.append(lambda settings: server.instruct(RetryPolicy.of(settings)))
+    opened.after_reload.append(lambda settings: server.update_instructions(RetryPolicy.of(settings)))
     return server
 
 
 class NotificationServer(MCPServer[Opening]):
-    """An MCP server whose errors tell the assistant what to do next, instead of showing the exception."""
+    """An MCP server whose errors say what to do next, instead of showing the exception."""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class NotificationServer(MCPServer[Opening]):
             extensions=[Apps()] if "resources" in served else [],
             middleware=[CapabilityFilter(frozenset(served)), translate_errors],
         )
-        self.instruct(policy)
+        self.update_instructions(policy)
         lowlevel = lowlevel_server(self)
         prompts.register(lowlevel)
         register_resources(lowlevel)
@@ -119,8 +119,8 @@ class NotificationServer(MCPServer[Opening]):
         self._reading = {tool.name for tool in tools if tool.annotations and tool.annotations.read_only_hint}
         self._calls = calls or CallMeter()
 
-    def instruct(self, policy: RetryPolicy) -> None:
-        """Give clients that connect from here on instructions with the numbers of this policy."""
+    def update_instructions(self, policy: RetryPolicy) -> None:
+        """Use the numbers of this policy in the instructions for clients that connect from now on."""
         lowlevel_server(self).instructions = instructions(self._names, policy)
 
     async def call_tool(
@@ -133,7 +133,7 @@ class NotificationServer(MCPServer[Opening]):
         """
         tool = name if name in self._schemas else UNKNOWN
         with self._calls.measured(tool) as call:
-            result = await self._answered(name, arguments, context)
+            result = await self._call_or_refuse(name, arguments, context)
             refused = isinstance(result, CallToolResult) and result.is_error
             call.outcome = CallOutcome.REFUSED if refused else CallOutcome.ANSWERED
         level = logging.DEBUG if tool in self._reading and not refused else logging.INFO
@@ -142,7 +142,7 @@ class NotificationServer(MCPServer[Opening]):
             logger.log(level, "%s was %s in %.3f s, called by %s", tool, call.outcome, call.seconds, caller)
         return result
 
-    async def _answered(
+    async def _call_or_refuse(
         self, name: str, arguments: dict[str, Any], context: Context[Opening, Any] | None
     ) -> CallToolResult | InputRequiredResult:
         schema = self._schemas.get(name)

@@ -9,7 +9,7 @@ MAX_LINE = 16 * 1024 * 1024
 
 
 async def read_lines(fd: int, *, limit: int = MAX_LINE) -> AsyncIterator[bytes | None]:
-    """Each line without its end, also a last line that has none; None for a line longer than `limit`.
+    """Each line without its end, including a last line that has none; None for a line longer than `limit`.
 
     A peer that disconnects ends the input too.
     """

@@ -54,7 +54,7 @@ async def serve_stdio(server: MCPServer, *, end_within: timedelta) -> str | None
             with conversation.serving:
                 await lowlevel.run(incoming, outgoing, lowlevel.create_initialization_options())
             if conversation.serving.cancelled_caught:
-                logger.warning("cut off: the server was not done after %s", end_within)
+                logger.warning("cut off: the server did not finish within %s", end_within)
             with anyio.move_on_after(_LAST_WRITE_TIMEOUT.total_seconds()):
                 await conversation.all_sent.wait()
             tasks.cancel_scope.cancel()
@@ -92,7 +92,7 @@ class _Conversation:
 
     def leave(self, reason: str) -> None:
         """Stop reading. The server finds its input closed, and ends."""
-        self._begin_to_end(reason)
+        self._begin_shutdown(reason)
         self._receiving.cancel()
 
     async def receive(self) -> None:
@@ -101,7 +101,7 @@ class _Conversation:
             with self._receiving:
                 async for line in read_lines(self._stdin):
                     await self._receive_line(line)
-                self._begin_to_end("stdin ended")
+                self._begin_shutdown("stdin ended")
                 with anyio.move_on_after(ANSWER_TIMEOUT.total_seconds()):
                     await self._pending.none_left()
 
@@ -159,7 +159,7 @@ class _Conversation:
         async with self._writing:
             await write_line(self._stdout, line)
 
-    def _begin_to_end(self, reason: str) -> None:
+    def _begin_shutdown(self, reason: str) -> None:
         logger.info("ending: %s", reason)
         self.reason = self.reason or reason
         if self.serving.deadline == float("inf"):

@@ -77,7 +77,7 @@ async def _listen(ctx: Context, params: SubscriptionsListenRequestParams) -> Sub
             for uri in wanted:
                 watching.callback(await _watch(opening, uri, bus, http_caller(ctx)))
         listening = ListenHandler(bus)
-        with opening.endless(listening.close):
+        with opening.long_lived(listening.close):
             return await listening(ctx, params.model_copy(update={"notifications": honored}))
 
 

@@ -47,7 +47,7 @@ class IncidentNotifier(HttpNotifier):
 
     @abstractmethod
     def write_incident(self, notification: Notification, tier: AlertTier | None) -> Post:
-        """The notification in this channel's format. `tier`: None where only the channel's settings tell."""
+        """The notification in this channel's format. `tier`: None if only the channel's settings decide."""
 
     def write(self, notification: Notification) -> Post:
         return self.write_incident(notification, _usual_tier(threshold_of(notification)))

@@ -122,7 +122,7 @@ class AppriseNotifier:
             if time.monotonic() >= deadline:
                 causes.append(Cause("no time was left for the other rooms", FailureKind.TIMEOUT))
                 break
-            with self._network.used() as broken:
+            with self._network.activated() as broken:
                 refusal = _send_to(plugin, room, message)
             if refusal is None:
                 self._partial.record(notification.id, [name])

@@ -41,14 +41,14 @@ class Cause:
 
 
 @dataclass(slots=True)
-class _Way:
+class _ActiveNetwork:
     """How the requests of one thread reach their receivers."""
 
     network: "AppriseNetwork"
     causes: list[Cause] = field(default_factory=list)
 
 
-_way: ContextVar[_Way | None] = ContextVar("way", default=None)
+_active: ContextVar[_ActiveNetwork | None] = ContextVar("active", default=None)
 
 
 class AppriseNetwork:
@@ -64,23 +64,23 @@ class AppriseNetwork:
         self.tls = client_context(settings) if settings.ca_file or settings.client_cert else None
 
     @contextmanager
-    def used(self) -> Iterator[list[Cause]]:
+    def activated(self) -> Iterator[list[Cause]]:
         """Within it, this thread's requests go over the network. Yields why some of them failed."""
-        way = _Way(self)
-        token = _way.set(way)
+        active = _ActiveNetwork(self)
+        token = _active.set(active)
         try:
-            yield way.causes
+            yield active.causes
         finally:
-            _way.reset(token)
+            _active.reset(token)
 
 
 class _Session(requests.Session):
     def __init__(self) -> None:
         super().__init__()
-        way = _way.get()
-        if way is None:
+        active = _active.get()
+        if active is None:
             return
-        network = way.network
+        network = active.network
         if network.ignores_environment:
             self.trust_env = False
         if network.proxy is not None:
@@ -92,8 +92,8 @@ class _Session(requests.Session):
         try:
             return super().send(request, **options)
         except requests.RequestException as error:
-            if (way := _way.get()) is not None:
-                way.causes.append(_cause(error, _address(request.url or ""), options))
+            if (active := _active.get()) is not None:
+                active.causes.append(_cause(error, _address(request.url or ""), options))
             raise
 
 

@@ -33,7 +33,7 @@ class Content:
 
     @property
     def subject(self) -> str:
-        """One line that tells notifications apart in a list. Made on demand: few channels have one."""
+        """One line that distinguishes notifications in a list. Made on demand: few channels have one."""
         if self.given_subject is not None:
             return self.given_subject
         subject = f"{single_line(self.title)}: {single_line(self.body[: 4 * _LONGEST_SUMMARY])}"
@@ -91,5 +91,5 @@ class ContentWriter:
 
 
 def shorten(text: str, characters: int) -> str:
-    """At most so many characters; a longer text ends in dots."""
+    """The text, cut to at most this many characters; a cut text ends in dots."""
     return text if len(text) <= characters else text[: characters - len(_CUT)] + _CUT

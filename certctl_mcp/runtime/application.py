@@ -18,7 +18,7 @@ from certctl_mcp.config.errors import SettingsError
 from certctl_mcp.config.retention import RetentionSettings
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.delivery.attempt import Delivery
-from certctl_mcp.delivery.certctl_at_work import warn_of_certctl
+from certctl_mcp.delivery.certctl_warning import warn_if_certctl_delivers
 from certctl_mcp.delivery.isolation import IsolatedAttempts
 from certctl_mcp.delivery.metrics import AttemptMeter, SuccessorMeter
 from certctl_mcp.delivery.outcome_log import LoggedOutcomes
@@ -37,7 +37,7 @@ from certctl_mcp.runtime.platform import kill_group
 from certctl_mcp.runtime.renewal_policies import RenewalPolicies
 from certctl_mcp.services.channel_pauses import ChannelPauses
 from certctl_mcp.services.dead_letters import DeadLetterRule
-from certctl_mcp.services.delivering import DELIVERING, Delivering
+from certctl_mcp.services.delivery_roles import OWN_DATABASE_ROLES, DeliveryRoles
 from certctl_mcp.services.limitations import LIMITATION_TEXTS, Limitation
 from certctl_mcp.services.notifications import NotificationService
 from certctl_mcp.services.stats import StatsService
@@ -82,13 +82,13 @@ class Application:
     """The database, without secrets."""
     limitation: Limitation | None = None
     """What keeps this process from attempting due notifications."""
-    delivering: Delivering = DELIVERING
+    delivery_roles: DeliveryRoles = OWN_DATABASE_ROLES
     presence: Presence | None = None
     """None where this process has no channel."""
     retention: Retention | None = None
     """None where this process deletes nothing by itself."""
     successors: SuccessorMeter = field(default_factory=SuccessorMeter)
-    successor: "Successor | None" = None
+    open_replacement: "OpenReplacement | None" = None
     retired: anyio.Event = field(default_factory=anyio.Event)
     """Set when another application has taken its place: it claims nothing more, and closes once its attempts
     have ended."""
@@ -103,15 +103,15 @@ class Application:
         async with anyio.create_task_group() as tasks:
             if self.presence is not None:
                 tasks.start_soon(self.presence.run)
-            if self.delivering.beside_certctl and not self.delivering.certctl_delivers:
-                tasks.start_soon(warn_of_certctl, self.repository)
+            if self.delivery_roles.beside_certctl and not self.delivery_roles.certctl_delivers:
+                tasks.start_soon(warn_if_certctl_delivers, self.repository)
             if self.retention is not None:
                 tasks.start_soon(self.retention.run)
             await self.retry_loop.run()
             tasks.cancel_scope.cancel()
 
 
-Successor = Callable[[Settings], Awaitable[Application]]
+OpenReplacement = Callable[[Settings], Awaitable[Application]]
 """Opens an application with other settings on the same database, to take the place of one.
 
 Raises: SettingsError, StorageError.
@@ -136,7 +136,7 @@ async def open_application(
     """
     url = settings.database_url.get_secret_value()
     policies = RenewalPolicies()
-    # What is wrong with a channel is said before a database is created.
+    # Problems with a channel are reported before a database is created.
     channels = notifiers or _registry(settings, policies)
     if settings.read_only:
         await require_queue(settings)
@@ -149,11 +149,11 @@ async def open_application(
             policies.read_from(database)
         assembly = _Assembly(database, traced)
 
-        async def successor(settings: Settings) -> Application:
+        async def open_replacement(settings: Settings) -> Application:
             notifiers = _registry(settings, policies)
-            return await opened.open(assembly.application(settings, notifiers, successor))
+            return await opened.open(assembly.application(settings, notifiers, open_replacement))
 
-        yield await opened.open(assembly.application(settings, channels, successor))
+        yield await opened.open(assembly.application(settings, channels, open_replacement))
 
 
 class _Assembly:
@@ -167,17 +167,17 @@ class _Assembly:
 
     @asynccontextmanager
     async def application(
-        self, settings: Settings, notifiers: Notifiers, successor: Successor
+        self, settings: Settings, notifiers: Notifiers, open_replacement: OpenReplacement
     ) -> AsyncIterator[Application]:
         database = self._database
-        delivering = _delivering(settings, database)
+        delivery_roles = _delivery_roles(settings, database)
         repository = NotificationRepository(
             database,
             successors=DeadLetterRule.of(settings).successors,
             on_successors=self._successors.accepted,
-            rescue_after=delivering.rescue_after,
+            rescue_after=delivery_roles.rescue_after,
         )
-        limitation = _limitation(delivering, database)
+        limitation = _limitation(delivery_roles, database)
         if limitation is not None:
             logger.info("off: %s", LIMITATION_TEXTS[limitation])
         if database.shared_with_certctl:
@@ -187,7 +187,7 @@ class _Assembly:
             socket.gethostname(),
             __version__,
             tuple(notifiers.descriptions),
-            rescues=delivering.mode is DeliveryMode.RESCUE,
+            rescues=delivery_roles.mode is DeliveryMode.RESCUE,
         )
         self._meter.add_channels(process.channels)
         async with (
@@ -202,25 +202,25 @@ class _Assembly:
                 notifiers.descriptions,
                 database.clock,
                 recipients=AllowedRecipients(settings.channels),
-                delivering=delivering,
+                delivery_roles=delivery_roles,
                 limitation=limitation,
                 tracing=self._traced,
             )
             yield Application(
                 service,
                 ChannelPauses(repository, service.channels, database.clock),
-                StatsService(database, repository, delivering=delivering, limitation=limitation),
+                StatsService(database, repository, delivery_roles=delivery_roles, limitation=limitation),
                 TrendService(database),
                 repository,
                 retry_loop,
                 settings,
                 database.location,
                 limitation,
-                delivering,
-                _presence(settings, delivering, database, repository, process, self._meter),
+                delivery_roles,
+                _presence(settings, delivery_roles, database, repository, process, self._meter),
                 None if limitation else _retention(settings, database, repository, process),
                 self._successors,
-                successor,
+                open_replacement,
             )
 
 
@@ -287,7 +287,7 @@ def channel_rules(settings: Settings) -> dict[str, ChannelRules]:
 
 def _presence(
     settings: Settings,
-    delivering: Delivering,
+    delivery_roles: DeliveryRoles,
     database: Database,
     repository: NotificationRepository,
     process: Heartbeat,
@@ -300,7 +300,7 @@ def _presence(
         process,
         # A read-only server delivers over its channels and leaves all else as it is. Where certctl's server
         # delivers, it may have a channel that no process has.
-        settles=not (settings.read_only or delivering.certctl_delivers),
+        settles=not (settings.read_only or delivery_roles.certctl_delivers),
         missing_after=settings.missing_notifier_after,
         missing_notifier=settings.missing_notifier,
         meter=meter,
@@ -344,12 +344,12 @@ def _room(settings: Settings) -> Room:
 def _migrate(settings: Settings) -> Migrate:
     if settings.database_migrate is not None:
         return Migrate.ALWAYS if settings.database_migrate else Migrate.NEVER
-    # Who only watches leaves certctl's schema alone. For others, somebody has to say so once.
+    # A process that only watches never changes certctl's schema. For others, someone has to allow it once.
     acts = settings.deliver in (DeliveryMode.RESCUE, DeliveryMode.DELIVER) and not settings.read_only
     return Migrate.ONCE_OURS if acts else Migrate.OURS_ALONE
 
 
-def _delivering(settings: Settings, database: Database) -> Delivering:
+def _delivery_roles(settings: Settings, database: Database) -> DeliveryRoles:
     """Raises: SettingsError: there is nothing to rescue, for certctl's server does not use the database."""
     shared = database.shared_with_certctl
     mode = settings.deliver or (DeliveryMode.WATCH if shared else DeliveryMode.DELIVER)
@@ -359,18 +359,18 @@ def _delivering(settings: Settings, database: Database) -> Delivering:
             f"{database.location} is not one; leave it out, and certctl-mcp delivers"
         )
         raise SettingsError([problem])
-    return Delivering(mode, shared, settings.rescue_grace)
+    return DeliveryRoles(mode, shared, settings.rescue_grace)
 
 
-def _limitation(delivering: Delivering, database: Database) -> Limitation | None:
+def _limitation(delivery_roles: DeliveryRoles, database: Database) -> Limitation | None:
     """What keeps this process from doing everything."""
     if database.read_only is not None:
         if database.read_only.reason is ReadOnlyReason.SCHEMA_INCOMPLETE:
             return Limitation.SCHEMA_INCOMPLETE
         return Limitation.DATABASE_READ_ONLY
-    if delivering.mode is not DeliveryMode.WATCH:
+    if delivery_roles.mode is not DeliveryMode.WATCH:
         return None
-    return Limitation.CERTCTL_DELIVERS if delivering.beside_certctl else Limitation.DELIVERY_DISABLED
+    return Limitation.CERTCTL_DELIVERS if delivery_roles.beside_certctl else Limitation.DELIVERY_DISABLED
 
 
 def _warn_of_other_webhooks(settings: Settings) -> None:

@@ -15,7 +15,7 @@ from certctl_mcp.runtime.confirmations import (
 )
 from certctl_mcp.runtime.lifespan import Opening
 from certctl_mcp.services.bulk import Preview
-from certctl_mcp.services.bulk_rules import completed
+from certctl_mcp.services.bulk_rules import bulk_filter
 from certctl_mcp.services.filters import SelectionArguments
 from storage.models import AuditAction
 
@@ -49,7 +49,7 @@ async def bulk_plan(
     given = replace(given, ids=await service.ids.complete_all(given.ids))
 
     async def previewed_at(moment: datetime) -> Preview:
-        return await service.bulk.preview(action, completed(action, given.filter(moment), moment))
+        return await service.bulk.preview(action, bulk_filter(action, given.filter(moment), moment))
 
     problem: str | None = None
     if token is not None:

@@ -1,9 +1,9 @@
-"""The check that there is a queue where the settings say, for whoever only reads: a reader creates nothing.
+"""The check that the configured database has a queue, for processes that only read and so create nothing.
 
-A mistyped database would otherwise be an empty queue, and its dead letters nobody's.
+Otherwise a mistyped URL would look like an empty queue, without dead letters.
 """
 
-from certctl_mcp.config.secret_files import OF_VARIABLE
+from certctl_mcp.config.secret_files import VARIABLE_SUFFIX
 from certctl_mcp.config.settings import Settings
 from storage.errors import MissingQueueError
 from storage.maintenance.queue_state import queue_state
@@ -22,7 +22,7 @@ async def require_queue(settings: Settings) -> None:
 
 def database_source(settings: Settings) -> str:
     """Where the settings name the database, for a person who has to correct it."""
-    for variable in (_URL, _URL + OF_VARIABLE):
+    for variable in (_URL, _URL + VARIABLE_SUFFIX):
         if settings.origin.environ.get(variable, "").strip():
             return f"from {variable}"
     if "database_url" in settings.model_fields_set:

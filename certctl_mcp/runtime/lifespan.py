@@ -16,9 +16,9 @@ import anyio.to_thread
 from certctl_mcp.config.errors import SettingsError
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.runtime.confirmations import Confirmations
-from certctl_mcp.runtime.gc_tuning import spare_the_start
+from certctl_mcp.runtime.current_application import CurrentApplication
+from certctl_mcp.runtime.gc_tuning import freeze_startup_objects
 from certctl_mcp.runtime.reload import Load, SettingsReload
-from certctl_mcp.runtime.succession import Succession
 from certctl_mcp.runtime.watch import Watch
 from storage.clock import Clock, utc_now
 from storage.errors import MissingQueueError, StorageError
@@ -51,14 +51,14 @@ class Opening:
         self.after_reload: list[Callable[[Settings], None]] = []
         """Called with the settings once they are in effect."""
         self._open_application = open_application
-        self._succession: Succession | None = None
+        self._current: CurrentApplication | None = None
         self._failure: StorageError | None = None
         self._settled = anyio.Event()
         self._wanted = anyio.Event()
         self._closing = anyio.Event()
         self._closed = anyio.Event()
         self._running = anyio.CancelScope()
-        self._endless: set[Callable[[], None]] = set()
+        self._long_lived: set[Callable[[], None]] = set()
         self._leaving = False
 
     @property
@@ -72,17 +72,17 @@ class Opening:
         Raises:
             StorageError: the database can't be used.
         """
-        if self._succession is None:
+        if self._current is None:
             self._wanted.set()
             await self._settled.wait()
-        if self._succession is None:
+        if self._current is None:
             raise self._failure or StorageError("the server is closing")
-        return self._succession.application
+        return self._current.application
 
     async def reload(self, settings: Settings) -> None:
-        """Use these settings from here on. Raises: SettingsError, StorageError: they can't be used."""
-        if self._succession is not None:
-            await self._succession.replace(settings)
+        """Use these settings from now on. Raises: SettingsError, StorageError: they can't be used."""
+        if self._current is not None:
+            await self._current.replace(settings)
         self.settings = settings
         for apply in self.after_reload:
             apply(settings)
@@ -107,62 +107,62 @@ class Opening:
                         await self._pause(pause)
                         pause = min(pause * 2, LONGEST_PAUSE)
         finally:
-            self._succession = None
+            self._current = None
             self._settled.set()
             self._closed.set()
 
     def leave(self) -> None:
-        """Begin no further attempt, and end what runs without end. Everything else goes on until `close`."""
+        """Begin no further attempts, and end long-lived streams. Everything else continues until `close`."""
         self._leaving = True
-        if self._succession is not None:
-            self._succession.stop()
-        self.end_endless()
+        if self._current is not None:
+            self._current.stop()
+        self.end_long_lived()
 
-    def end_endless(self) -> None:
+    def end_long_lived(self) -> None:
         """End long-lived streams, such as subscriptions; clients reconnect."""
-        for end in list(self._endless):
+        for end in list(self._long_lived):
             end()
 
     @contextmanager
-    def endless(self, end: Callable[[], None]) -> Iterator[None]:
+    def long_lived(self, end: Callable[[], None]) -> Iterator[None]:
         """Call `end` when the process must stop: the body would not end by itself."""
-        self._endless.add(end)
+        self._long_lived.add(end)
         try:
             if self._leaving:
                 end()
             yield
         finally:
-            self._endless.discard(end)
+            self._long_lived.discard(end)
 
     async def close(self) -> None:
         """Claim nothing more, let the attempts in flight finish, and close the database."""
         self._closing.set()
-        if self._succession is None:
+        if self._current is None:
             self._running.cancel()
         await self._closed.wait()
 
     async def _serve(self, application: "Application") -> None:
         async with anyio.create_task_group() as tasks:
-            succession = Succession(application)
+            current = CurrentApplication(application)
             if application.settings is not self.settings:
-                await self._catch_up(succession)
-            succession.start(tasks)
+                await self._catch_up(current)
+            current.start(tasks)
             async with anyio.create_task_group() as watching:
                 watching.start_soon(self.watch.run, application.repository.changes)
-                self._succession = succession
+                self._current = current
                 self._settled.set()
-                spare_the_start()
+                freeze_startup_objects()
                 await self._closing.wait()
                 watching.cancel_scope.cancel()
-            succession.stop()
+            current.stop()
 
-    async def _catch_up(self, succession: Succession) -> None:
+    async def _catch_up(self, current: CurrentApplication) -> None:
         """Take over settings that were reloaded while it opened."""
         try:
-            await succession.replace(self.settings)
+            await current.replace(self.settings)
         except SettingsError as wrong:
             logger.error("the settings were not reloaded, and the old ones stay: %s", wrong)
-            self.settings = succession.application.settings
+            self.settings = current.application.settings
 
     def _settle(self, failure: StorageError) -> None:
         self._failure = failure

@@ -1,7 +1,7 @@
 """Log lines as text or JSON. They go to stderr, because stdout may belong to a protocol.
 
-Whoever logs, libraries at debug level included, every line is redacted, bounded and escaped, and lines of one
-kind are limited in rate, so that nobody can fill a disk by making the server complain.
+Every line, also of a library at debug level, is redacted, bounded and escaped, and lines of one kind are
+limited in rate, so that nobody can fill a disk by making the server complain.
 """
 
 import json

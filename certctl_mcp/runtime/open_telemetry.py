@@ -66,7 +66,7 @@ def _provider() -> "TracerProvider":
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     resource = Resource.create({"service.version": __version__})
-    # What stands there without OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES.
+    # The defaults without OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES.
     if str(resource.attributes["service.name"]).startswith("unknown_service"):
         resource = resource.merge(Resource({"service.name": "certctl-mcp"}))
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)

@@ -89,7 +89,7 @@ if sys.platform == "win32":
     """The signals that ask a process to end."""
 
     HANG_UP: signal.Signals | None = None
-    """The signal that asks a service to reload its settings, or tells a program that its terminal is gone."""
+    """The signal that asks a service to reload its settings, or means that a program's terminal is gone."""
 
     @contextmanager
     def receive_signals() -> Iterator[AsyncIterator[signal.Signals]]:

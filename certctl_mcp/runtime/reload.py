@@ -80,7 +80,7 @@ class SettingsReload:
         changed = await anyio.to_thread.run_sync(_changed, self._secrets)
         if changed:
             # A file that can't be used is reported once.
-            self._secrets = tuple(file.renewed() for file in self._secrets)
+            self._secrets = tuple(file.refreshed() for file in self._secrets)
             await self._reload(apply, f"because {', '.join(str(file.path) for file in changed)} changed")
 
     async def _reload(self, apply: Apply, why: str) -> None:

@@ -40,7 +40,7 @@ class Preview:
     missing_ids: tuple[str, ...] = ()
     """The given ids that no notification has."""
     remembered: int = 0
-    """Notifications that are kept because certctl knows by them what it has alerted on."""
+    """Notifications that are kept because certctl uses them to know what it has alerted on."""
 
     @property
     def count(self) -> int:
@@ -71,8 +71,8 @@ class Preview:
         if not self.remembered:
             return ""
         return (
-            f"{self.remembered} more are kept: certctl knows by them what it has alerted on, and would alert "
-            "again without them. "
+            f"{self.remembered} more are kept: certctl uses them to know what it has alerted on, and would "
+            "alert again without them. "
         )
 
     @property

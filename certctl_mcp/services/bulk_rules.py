@@ -17,7 +17,7 @@ DEFAULT: Mapping[AuditAction, tuple[NotificationStatus, ...]] = {
 _CONDITIONS = frozenset(NotificationFilter.model_fields) - {"statuses", "urgent_until"}
 
 
-def completed(action: AuditAction, wanted: NotificationFilter, now: datetime) -> NotificationFilter:
+def bulk_filter(action: AuditAction, wanted: NotificationFilter, now: datetime) -> NotificationFilter:
     """`wanted` with the action's default statuses, and without what is accepted after `now`.
 
     Raises:

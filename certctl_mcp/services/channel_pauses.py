@@ -1,4 +1,4 @@
-"""Pausing and resuming channels: a person's word that nothing is to be attempted for a while."""
+"""Pauses of channels: someone decides that nothing is attempted until a given time."""
 
 import logging
 from datetime import datetime
@@ -29,7 +29,7 @@ class ChannelPauses:
         self._clock = clock
 
     async def pause(self, channel: str, until: str, reason: str, *, actor: str) -> datetime:
-        """Attempt nothing over the channel until the given end, which is returned. What waits spends nothing.
+        """Attempt nothing over the channel until the returned end. Waiting uses up no attempts.
 
         Raises:
             UnknownChannelError: no live process has it, and no notification.

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
 
-from certctl_mcp.services.deliverers import delivery_described, left_to_nobody
-from certctl_mcp.services.delivering import CERTCTL_CHANNELS, Deliverer, Delivering
+from certctl_mcp.services.deliverers import channels_without_deliverer, delivery_described
+from certctl_mcp.services.delivery_roles import CERTCTL_CHANNELS, Deliverer, DeliveryRoles
 from certctl_mcp.services.limitations import Limitation
 from storage.clock import Clock
 from storage.models import (
@@ -47,14 +47,14 @@ class Channels:
         self,
         repository: NotificationReader,
         configured: Mapping[str, str],
-        delivering: Delivering,
+        delivery_roles: DeliveryRoles,
         limitation: Limitation | None,
         clock: Clock,
     ) -> None:
         """`configured` maps the name of each channel of this process to its description."""
         self._repository = repository
         self._configured = configured
-        self._delivering = delivering
+        self._delivery_roles = delivery_roles
         self._limitation = limitation
         self._clock = clock
 
@@ -101,25 +101,26 @@ class Channels:
         """Those of several channels; see `deliverer`."""
         processes = await self._repository.processes()
         here = self._configured if serving and self._limitation is None else ()
-        own = Deliverer.RESCUE if self._delivering.certctl_delivers else Deliverer.PROCESS
+        own = Deliverer.RESCUE if self._delivery_roles.certctl_delivers else Deliverer.PROCESS
         return frozenset(
-            own if channel in here else self._delivering.deliverer(channel, processes) for channel in channels
+            own if channel in here else self._delivery_roles.deliverer(channel, processes)
+            for channel in channels
         )
 
     async def deliverable(self) -> frozenset[str]:
         """The channels over which something that is requeued is delivered."""
-        certctl = CERTCTL_CHANNELS if self._delivering.certctl_delivers else frozenset[str]()
+        certctl = CERTCTL_CHANNELS if self._delivery_roles.certctl_delivers else frozenset[str]()
         return certctl.union(self._configured, await self.elsewhere())
 
     async def delivery(self) -> str | None:
         """Who delivers on certctl's database, in words; None elsewhere."""
         processes = await self._repository.processes()
-        return await delivery_described(self._repository, self._delivering, processes, self._clock())
+        return await delivery_described(self._repository, self._delivery_roles, processes, self._clock())
 
     async def sent_by_certctl(self, since: datetime, until: datetime) -> str | None:
-        """Where certctl's server delivers: what became of the alerts of a period, for its attempts are in no
-        record. None elsewhere."""
-        if not self._delivering.certctl_delivers:
+        """Where certctl's server delivers: what became of the alerts of a period, because its attempts are
+        not recorded. None elsewhere."""
+        if not self._delivery_roles.certctl_delivers:
             return None
         counts: Counter[str] = Counter()
         wanted = NotificationFilter(created_from=since, created_until=until)
@@ -134,6 +135,6 @@ class Channels:
     def _elsewhere(self, processes: Iterable[DeliveringProcess]) -> tuple[str, ...]:
         return tuple(sorted(channels_of(processes).difference(self._configured)))
 
-    async def left_to_nobody(self) -> tuple[UnservedChannel, ...]:
-        """The channels that no live process has, with what therefore nobody delivers."""
-        return await left_to_nobody(self._repository, self._delivering)
+    async def channels_without_deliverer(self) -> tuple[UnservedChannel, ...]:
+        """The channels that no live process has, and what waits for them."""
+        return await channels_without_deliverer(self._repository, self._delivery_roles)

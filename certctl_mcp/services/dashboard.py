@@ -38,7 +38,7 @@ class DashboardSummary(BaseModel):
     expired_certificates: int = 0
     revoked_certificates: int = 0
     active_agents: int = 0
-    """Heard of within 5 minutes."""
+    """Last heartbeat within 5 minutes."""
     offline_agents: int = 0
     total_agents: int = 0
     pending_jobs: int = 0
@@ -47,7 +47,7 @@ class DashboardSummary(BaseModel):
     notifications_dead: int = 0
     notifications: Mapping[NotificationStatus, int] = Field(default_factory=dict)
     notifications_undelivered: int = 0
-    """Status sent, though nothing was delivered for want of a notifier."""
+    """Status sent, though nothing was delivered because there was no notifier."""
     # Running processes that deliver, and what waits for a channel that none of them has.
     processes_alive: int = 0
     waiting_unserved: int = 0

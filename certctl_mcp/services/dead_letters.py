@@ -1,4 +1,4 @@
-"""What is accepted because a notification has died: an alert about it, and the same over a fallback.
+"""What is accepted when a notification dies: an alert about it, and a copy over the fallback.
 
 A pure rule of the settings, but for the ids of what it returns. Neither can loop: an alert about dead letters
 leads to no alert, and a fallback never goes to a channel on which the notification has already died.
@@ -16,9 +16,9 @@ from certctl_mcp.config.errors import SettingsError
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.notifiers.allowed_recipients import AllowedRecipients, RecipientNotAllowedError
 from certctl_mcp.notifiers.failure_kinds import FailureKind
-from certctl_mcp.services.diagnosis.classifying import classify
+from certctl_mcp.services.diagnosis.classification import classify
 from certctl_mcp.services.diagnosis.kinds import REMEDIES
-from certctl_mcp.services.outlook import moment
+from certctl_mcp.services.next_steps import moment
 from certctl_mcp.text.untrusted import clean_name, encode_id
 from storage.ids import new_notification_id
 from storage.models import (
@@ -127,7 +127,7 @@ class DeadLetterRule:
         )
 
     def _message(self, dead: Notification, kind: FailureKind, ends_at: datetime) -> str:
-        """In our own words: nothing of what a sender or a receiver wrote, but the names of things."""
+        """In our own words: nothing that a sender or a receiver wrote, except names."""
         channel = clean_name(" ".join(dead.channel.split()))
         type_ = f" ({dead.type})" if dead.type in _TYPES else ""
         quoted = shlex.quote(channel)

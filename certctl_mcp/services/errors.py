@@ -88,7 +88,7 @@ def quoted(given: str) -> str:
     return f"{begins.text!r}..." if begins.cut else repr(begins.text)
 
 
-def for_people(failure: Exception) -> str:
+def message_with_suggestion(failure: Exception) -> str:
     """The message of an error, with the name that may have been meant."""
     similar = failure.similar if isinstance(failure, RequestError) else None
     return str(failure) if similar is None else f"{failure} Did you mean {similar!r}?"

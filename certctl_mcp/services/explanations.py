@@ -29,7 +29,7 @@ from storage.errors import (
 LONGEST = 1000
 """Characters of an explanation."""
 
-_MOST_ERRORS = 10
+_MAX_ERRORS = 10
 """More than fit into an explanation."""
 
 # The messages of these errors name the database's place on the machine, which is not an assistant's business.
@@ -103,7 +103,7 @@ def similar_name(failure: BaseException | None) -> str | None:
 
 def arguments_explained(invalid: ValidationError) -> str:
     """What is wrong with each argument."""
-    errors = invalid.errors(include_url=False)[:_MOST_ERRORS]
+    errors = invalid.errors(include_url=False)[:_MAX_ERRORS]
     return _bounded(" ".join(map(_argument, errors)))
 
 

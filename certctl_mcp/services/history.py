@@ -10,14 +10,14 @@ from datetime import datetime, timedelta
 from itertools import groupby
 
 from certctl_mcp.notifiers.failure_kinds import FailureKind
-from certctl_mcp.services.delivering import Deliverer
-from certctl_mcp.services.diagnosis.classifying import classify, http_status
+from certctl_mcp.services.delivery_roles import Deliverer
+from certctl_mcp.services.diagnosis.classification import classify, http_status
 from certctl_mcp.services.diagnosis.kinds import REMEDIES
-from certctl_mcp.services.outlook import GRACE, TOOLS, Outlook, Remedies, moment
+from certctl_mcp.services.next_steps import GRACE, TOOLS, NextSteps, Remedies, moment
 from certctl_mcp.text.untrusted import encode_id
 from storage.models import Attempt, AttemptOutcome, Notification, NotificationStatus
 
-MOST_RUNS = 6
+MAX_RUNS = 6
 """Runs of similar attempts that are described; there are more only after many requeues."""
 
 FAILED = (AttemptOutcome.FAILED, AttemptOutcome.DEAD)
@@ -38,11 +38,11 @@ class Account:
 
     past: str
     """Acceptance and attempts."""
-    outlook: str
+    next_steps: str
     """State, what comes next and what can be done."""
 
     def __str__(self) -> str:
-        return f"{self.past} {self.outlook}"
+        return f"{self.past} {self.next_steps}"
 
 
 def account(
@@ -71,8 +71,8 @@ def account(
     if replacement is not None:
         sentences.append(_replaced(replacement))
     requeued = any(attempt.outcome in FAILED for attempt in attempts)
-    outlook = Outlook(deliverer, max_attempts, remedies, now, grace)
-    return Account(" ".join(sentences), outlook.of(notification, requeued=requeued))
+    next_steps = NextSteps(deliverer, max_attempts, remedies, now, grace)
+    return Account(" ".join(sentences), next_steps.of(notification, requeued=requeued))
 
 
 def attempts_summary(notification: Notification, max_attempts: int) -> str | None:
@@ -110,10 +110,10 @@ def _replaced(replacement: Notification) -> str:
 
 def _attempts(attempts: Sequence[Attempt], earlier: int) -> Iterator[str]:
     runs = [tuple(run) for _, run in groupby(attempts, key=lambda a: (a.outcome, a.late, _cause(a)))]
-    omitted = earlier + sum(len(run) for run in runs[:-MOST_RUNS])
+    omitted = earlier + sum(len(run) for run in runs[:-MAX_RUNS])
     if omitted:
         yield f"{omitted} earlier attempts are recorded."
-    for run in runs[-MOST_RUNS:]:
+    for run in runs[-MAX_RUNS:]:
         yield _run(run)
 
 

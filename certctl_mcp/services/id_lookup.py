@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 SHORTEST_PART = 4
 """Characters of an id that may stand for the whole."""
 
-MOST_CANDIDATES = 5
+MAX_CANDIDATES = 5
 
-MOST_STATES = 500
+MAX_STATES = 500
 """Ids that are looked up at once."""
 
-MOST_SUGGESTIONS = 20
+MAX_SUGGESTIONS = 20
 """The number of unknown ids to suggest another for: each costs a query."""
 
 
@@ -58,22 +58,22 @@ class IdLookup:
         """
         if await self._repository.states((given,)) or len(given) < SHORTEST_PART:
             return given
-        beginning = await self._repository.ids_beginning(given, MOST_CANDIDATES)
-        ending = await self._repository.ids_ending(given, MOST_CANDIDATES)
+        beginning = await self._repository.ids_beginning(given, MAX_CANDIDATES)
+        ending = await self._repository.ids_ending(given, MAX_CANDIDATES)
         candidates = tuple(dict.fromkeys((*beginning, *ending)))
         if len(candidates) > 1:
-            raise AmbiguousIdError(given, candidates[:MOST_CANDIDATES])
+            raise AmbiguousIdError(given, candidates[:MAX_CANDIDATES])
         return candidates[0] if candidates else given
 
     async def complete_all(self, given: Sequence[str]) -> tuple[str, ...]:
         """`complete` for each, without repetitions. Only the first few unknown ones are completed."""
         found: dict[str, None] = {}
         completed = 0
-        for start in range(0, len(given), MOST_STATES):
-            batch = given[start : start + MOST_STATES]
+        for start in range(0, len(given), MAX_STATES):
+            batch = given[start : start + MAX_STATES]
             known = {state.id for state in await self._repository.states(batch)}
             for each in batch:
-                if each not in known and (completed := completed + 1) <= MOST_SUGGESTIONS:
+                if each not in known and (completed := completed + 1) <= MAX_SUGGESTIONS:
                     found[await self.complete(each)] = None
                 else:
                     found[each] = None

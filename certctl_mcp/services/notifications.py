@@ -7,14 +7,14 @@ from functools import partial
 
 from certctl_mcp.config.delivery_mode import DeliveryMode
 from certctl_mcp.delivery.attempt import error_text
-from certctl_mcp.delivery.channel_probe import TYPE, TrialResult, trial_notification
 from certctl_mcp.delivery.retry_loop import RetryLoop
 from certctl_mcp.delivery.tracing import Tracing
+from certctl_mcp.delivery.trial import TYPE, TrialResult, trial_notification
 from certctl_mcp.notifiers.allowed_recipients import AllowedRecipients, RecipientNotAllowedError
 from certctl_mcp.services.bulk import BulkActions
 from certctl_mcp.services.channels import Channels
-from certctl_mcp.services.delivering import CERTCTL_CHANNELS, DELIVERING, Deliverer, Delivering
-from certctl_mcp.services.diagnosis.diagnosing import Diagnosis, diagnose
+from certctl_mcp.services.delivery_roles import CERTCTL_CHANNELS, OWN_DATABASE_ROLES, Deliverer, DeliveryRoles
+from certctl_mcp.services.diagnosis.diagnosis import Diagnosis, diagnose
 from certctl_mcp.services.errors import (
     DeliveriesOffError,
     RecipientRefusedError,
@@ -24,7 +24,7 @@ from certctl_mcp.services.errors import (
 )
 from certctl_mcp.services.id_lookup import IdLookup
 from certctl_mcp.services.limitations import Limitation
-from certctl_mcp.services.urgency import standing_text
+from certctl_mcp.services.urgency import certificate_text
 from storage.clock import Clock, utc_now
 from storage.models import (
     DEAD_LETTERS,
@@ -64,7 +64,7 @@ class NotificationService:
         clock: Clock = utc_now,
         *,
         recipients: AllowedRecipients | None = None,
-        delivering: Delivering = DELIVERING,
+        delivery_roles: DeliveryRoles = OWN_DATABASE_ROLES,
         limitation: Limitation | None = None,
         tracing: Tracing | None = None,
     ) -> None:
@@ -76,11 +76,11 @@ class NotificationService:
         self._retry_loop = retry_loop
         self._clock = clock
         self._recipients = recipients or AllowedRecipients(())
-        self._delivering = delivering
+        self._delivery_roles = delivery_roles
         self._limitation = limitation
         self._tracing = tracing
         self.ids = IdLookup(repository)
-        self.channels = Channels(repository, channels, delivering, limitation, clock)
+        self.channels = Channels(repository, channels, delivery_roles, limitation, clock)
         self.bulk = BulkActions(repository, clock)
 
     async def send(self, new: NewNotification, *, actor: str | None, assistant: bool = False) -> Accepted:
@@ -96,8 +96,8 @@ class NotificationService:
         """
         if new.channel not in self.channels.configured:
             elsewhere = await self.channels.elsewhere()
-            # certctl's server delivers it, if it has the channel. Who rescues keeps what is sent to itself.
-            certctl = self._delivering.mode is DeliveryMode.WATCH and self._delivering.beside_certctl
+            # certctl's server delivers it, if it has the channel. One that rescues delivers what it accepts.
+            certctl = self._delivery_roles.mode is DeliveryMode.WATCH and self._delivery_roles.beside_certctl
             if new.channel not in elsewhere and not (certctl and new.channel in CERTCTL_CHANNELS):
                 raise UnknownChannelError(new.channel, (*self.channels.configured, *elsewhere))
             if assistant and new.recipient:
@@ -169,11 +169,11 @@ class NotificationService:
         return notification, attempts, max(0, in_all - len(attempts))
 
     async def certificates(self, notifications: Sequence[Notification]) -> dict[str, str]:
-        """How the certificates of those that still matter stand, in a few words, by the notification's id."""
+        """The states of the certificates that still matter, in a few words, by the notification's id."""
         waiting = [n for n in notifications if n.status not in _SETTLED or n.undelivered]
-        standings = await self._repository.certificate_standings(waiting)
+        states = await self._repository.certificate_states(waiting)
         now = self._clock()
-        texts = {each: standing_text(standing, now) for each, standing in standings.items()}
+        texts = {each: certificate_text(state, now) for each, state in states.items()}
         return {each: text for each, text in texts.items() if text is not None}
 
     async def diagnose(
@@ -183,7 +183,7 @@ class NotificationService:
         processes = await self._repository.processes()
 
         def deliverer(channel: str) -> Deliverer:
-            found = self._delivering.deliverer(channel, processes)
+            found = self._delivery_roles.deliverer(channel, processes)
             # What is configured here is delivered once a server runs.
             configured = channel in self.channels.configured and found is Deliverer.NOBODY
             return Deliverer.PROCESS if configured else found

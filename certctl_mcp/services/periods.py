@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from storage.reader import NotificationReader
 
 LONGEST_PERIOD = timedelta(days=366)
-MOST_STEPS = 24
+MAX_STEPS = 24
 """Whole ones; the first and the last of a period may be cut."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -33,8 +33,8 @@ class Period:
 
     @property
     def step(self) -> timedelta:
-        """The shortest round time of which `MOST_STEPS` fill the period."""
-        return next(step for step in _STEPS if step * MOST_STEPS >= self.until - self.since)
+        """The shortest round time of which `MAX_STEPS` fill the period."""
+        return next(step for step in _STEPS if step * MAX_STEPS >= self.until - self.since)
 
     @property
     def beginning(self) -> datetime:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from certctl_mcp.services.id_lookup import MOST_SUGGESTIONS, IdLookup
+from certctl_mcp.services.id_lookup import MAX_SUGGESTIONS, IdLookup
 from storage.errors import NotificationConflictError, NotificationNotFoundError
 from storage.models import AuditAction, NotificationState
 from storage.operations.actions import ELIGIBLE
@@ -23,7 +23,7 @@ async def refusals(
         state = states.get(each)
         if state is not None:
             found += filter(None, [_conflict(action, state)])
-        elif (missing := missing + 1) <= MOST_SUGGESTIONS:
+        elif (missing := missing + 1) <= MAX_SUGGESTIONS:
             found.append(await lookup.not_found(each))
         else:
             found.append(NotificationNotFoundError(each))

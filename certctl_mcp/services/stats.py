@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 from certctl_mcp.services.dashboard import DashboardSummary
-from certctl_mcp.services.deliverers import delivery_described, left_to_nobody
-from certctl_mcp.services.delivering import DELIVERING, Delivering
+from certctl_mcp.services.deliverers import channels_without_deliverer, delivery_described
+from certctl_mcp.services.delivery_roles import OWN_DATABASE_ROLES, DeliveryRoles
 from certctl_mcp.services.limitations import Limitation
 from storage.database import Database
 from storage.errors import StorageError
@@ -22,7 +22,7 @@ from storage.reader import NotificationReader
 
 
 class _Queue(NamedTuple):
-    """What a summary tells of the queue."""
+    """What a summary says about the queue."""
 
     counts: QueueCounts
     processes: tuple[DeliveringProcess, ...]
@@ -39,11 +39,11 @@ class StatsService:
         database: Database,
         repository: NotificationReader | None,
         *,
-        delivering: Delivering = DELIVERING,
+        delivery_roles: DeliveryRoles = OWN_DATABASE_ROLES,
         limitation: Limitation | None = None,
     ) -> None:
         """`limitation`: what keeps this process from doing everything."""
-        self._delivering = delivering
+        self._delivery_roles = delivery_roles
         self._database = database
         self._repository = repository
         self._limitations = () if limitation is None else (limitation,)
@@ -76,7 +76,7 @@ class StatsService:
             )
         queue, processes = found_queue.counts, found_queue.processes
         waiting = sum(one.waiting for one in found_queue.unserved)
-        stuck = self._delivering.certctl_delivers
+        stuck = self._delivery_roles.certctl_delivers
         return DashboardSummary(
             **counts,
             processes_alive=len(processes),
@@ -96,7 +96,7 @@ class StatsService:
 
     async def backlog(self) -> Backlog:
         """Raises: StorageError."""
-        rescue = self._delivering.certctl_delivers
+        rescue = self._delivery_roles.certctl_delivers
         return await self._database.read(backlog, self._database.clock(), rescue=rescue)
 
     async def _queue(self) -> _Queue | None:
@@ -108,8 +108,8 @@ class StatsService:
             return _Queue(
                 await repository.queue_counts(),
                 processes,
-                await left_to_nobody(repository, self._delivering),
-                await delivery_described(repository, self._delivering, processes, self._database.clock()),
+                await channels_without_deliverer(repository, self._delivery_roles),
+                await delivery_described(repository, self._delivery_roles, processes, self._database.clock()),
                 await repository.channel_closures(),
             )
         except StorageError:

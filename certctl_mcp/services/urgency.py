@@ -2,22 +2,22 @@
 
 from datetime import datetime, timedelta
 
-from storage.models import CertificateStanding, UrgencyCounts
+from storage.models import CertificateState, UrgencyCounts
 
 _UNITS = ((timedelta(days=1), "day"), (timedelta(hours=1), "hour"), (timedelta(minutes=1), "minute"))
 
 
-def standing_text(standing: CertificateStanding, now: datetime) -> str | None:
+def certificate_text(state: CertificateState, now: datetime) -> str | None:
     """Such as `expires in 5 days`; None if nothing is known that matters."""
-    if standing.revoked:
+    if state.revoked:
         return "revoked"
-    if standing.renewed:
+    if state.renewed:
         return "renewed since"
-    if standing.expires_at is None:
+    if state.expires_at is None:
         return None
-    if standing.expires_at <= now:
-        return f"expired {_span(now - standing.expires_at)} ago"
-    return f"expires in {_span(standing.expires_at - now)}"
+    if state.expires_at <= now:
+        return f"expired {_span(now - state.expires_at)} ago"
+    return f"expires in {_span(state.expires_at - now)}"
 
 
 def urgency_text(dead: int, counts: UrgencyCounts, *, beside_certctl: bool) -> str | None:

@@ -9,9 +9,9 @@ from mcp_types import TextResourceContents
 URI: Final = "ui://certctl/notifications"
 
 TOOL_META: Final[Mapping[str, Any]] = {"ui": {"resourceUri": URI}}
-"""What a tool's description says of the page on which its answer is seen."""
+"""The part of a tool's description that names the page for its answer."""
 
-# It brings everything along, and asks nobody but the host.
+# The page is self-contained, and contacts only the host.
 _NOBODY = ResourceCsp(connect_domains=[], resource_domains=[], frame_domains=[], base_uri_domains=[])
 _META = {"ui": {"csp": _NOBODY.model_dump(by_alias=True), "prefersBorder": True}}
 

@@ -9,7 +9,7 @@ const BOTTOM = 40;
 const LEFT = 44;
 const RIGHT = 8;
 const LEAST = 2;
-/** Pixels of whatever happened at all: one death among ten thousand deliveries is what is looked for. */
+/** Pixels. The minimum height of a part: one dead letter among ten thousand deliveries must be visible. */
 const BETWEEN_LABELS = 62;
 const LAST_LABEL = 22;
 /** Pixels from the right edge, where a label would be cut off. */

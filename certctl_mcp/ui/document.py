@@ -66,7 +66,7 @@ HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-"""What the files are served with. Nothing runs, and nothing is asked, but what this server itself gives."""
+"""What the files are served with. Nothing runs or is requested except what this server itself serves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def page_files(max_attempts: int) -> dict[str, PageFile]:
     """The page for a browser, by name; the one without a name is the page itself, and `n/` the same one level
     below.
 
-    The names are relative to it, and so is `mcp`, which its script asks.
+    The names are relative to it, and so is `mcp`, which its script calls.
     """
     return {
         "": PageFile("text/html; charset=utf-8", _html(max_attempts).encode()),
@@ -120,11 +120,11 @@ def _module(name: str) -> str:
     """One module as a function's body, whose answer is what it exports."""
     source = _read(name)
     exported = ", ".join(found[2] for found in _EXPORT.finditer(source))
-    body = _EXPORT.sub(r"\1", _IMPORT.sub(_taken, source))
+    body = _EXPORT.sub(r"\1", _IMPORT.sub(_import_as_destructuring, source))
     return f"const from_{name.removesuffix('.js')} = (() => {{\n{body}\nreturn {{ {exported} }};\n}})();\n"
 
 
-def _taken(found: re.Match[str]) -> str:
+def _import_as_destructuring(found: re.Match[str]) -> str:
     names = found[1].replace(" as ", ": ")
     return f"const {{ {names} }} = from_{found[2]};"
 

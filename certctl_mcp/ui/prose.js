@@ -1,4 +1,4 @@
-// The server's own sentences, as a page tells them: its times in the local clock, and buttons instead of tools.
+// The server's own sentences, as a page shows them: its times in the local clock, and buttons instead of tools.
 
 import { exactTime } from "./times.js";
 

@@ -68,7 +68,7 @@ class OpenBackend:
     """Why nothing can be changed; None if it can."""
     shared_with_certctl: bool = False
     """Whether certctl's server uses the same tables."""
-    has_room: Callable[[], bool] = lambda: True
+    has_space: Callable[[], bool] = lambda: True
     """Whether the disk, if this process can check it, has space for more notifications."""
     prepare_to_close: Callable[[], None] = lambda: None
     """Called when the process starts to close it: anything still running after a short time will fail."""

@@ -23,7 +23,7 @@ from storage.errors import (
 
 LONGEST_STATEMENT = 120
 
-_EXPLAINED = (
+_TRANSLATED = (
     TransactionFailedError,
     CommitUnansweredError,
     DatabaseFileError,
@@ -118,7 +118,7 @@ _KNOWN: tuple[tuple[str, type[StorageError], str], ...] = (
 
 
 @contextmanager
-def explained(location: str) -> Iterator[None]:
+def storage_errors(location: str) -> Iterator[None]:
     """Raise a StorageError in place of what the engine raises for the database at `location`."""
     try:
         yield
@@ -126,7 +126,7 @@ def explained(location: str) -> Iterator[None]:
         if (explanation := _explanation(failure.cause, location)) is None:
             raise
         raise explanation from failure.cause
-    except _EXPLAINED as failure:
+    except _TRANSLATED as failure:
         if (explanation := _explanation(failure, location)) is None:
             raise
         raise explanation from failure

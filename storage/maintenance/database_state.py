@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from storage.database import backend_for
-from storage.engine.driver_errors import explained
+from storage.engine.driver_errors import storage_errors
 from storage.platform import DiskSpace, disk_space, is_owned_by_another, owner_of
 from storage.schema.migrations import REVISIONS
 from storage.schema.tables import notification_events
@@ -27,7 +27,7 @@ class FileState:
     writable: bool = False
     """This user may write the file and its directory, or create them."""
     modified_at: datetime | None = None
-    room: DiskSpace | None = None
+    space: DiskSpace | None = None
     """None if it is unknown."""
 
 
@@ -61,7 +61,7 @@ async def database_state(url: str) -> DatabaseState:
     """Raises: StorageError: the database can't be read."""
     backend = backend_for(url)
     file = _file_state(Path(backend.location)) if url.strip().startswith("sqlite") else None
-    with explained(backend.location):
+    with storage_errors(backend.location):
         state = await backend.inspect()
     return DatabaseState(
         backend.location,
@@ -81,7 +81,7 @@ def file_state(url: str) -> FileState | None:
 def _file_state(path: Path) -> FileState:
     if not path.exists():
         there = next((parent for parent in path.absolute().parents if parent.exists()), Path("/"))
-        return FileState(path, False, writable=os.access(there, os.W_OK | os.X_OK), room=disk_space(there))
+        return FileState(path, False, writable=os.access(there, os.W_OK | os.X_OK), space=disk_space(there))
     found = path.stat()
     return FileState(
         path,

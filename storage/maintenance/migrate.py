@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from storage.database import Database, backend_for
-from storage.engine.driver_errors import explained
+from storage.engine.driver_errors import storage_errors
 from storage.schema.migrations import REVISIONS, VERSION_TABLE
 
 
@@ -24,7 +24,7 @@ async def planned(url: str) -> Migration:
     Raises: StorageError.
     """
     backend = backend_for(url)
-    with explained(backend.location):
+    with storage_errors(backend.location):
         state = await backend.inspect()
     # A schema of the newest revision is not inspected when it is opened, so nothing would be added to it.
     added = () if state.revision == REVISIONS[-1] else state.missing.described

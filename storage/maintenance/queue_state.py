@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from storage.database import backend_for
-from storage.engine.driver_errors import explained
+from storage.engine.driver_errors import storage_errors
 from storage.schema.tables import notification_events
 
 
@@ -20,6 +20,6 @@ class QueueState:
 async def queue_state(url: str) -> QueueState:
     """Raises: StorageError: the database can't be read."""
     backend = backend_for(url)
-    with explained(backend.location):
+    with storage_errors(backend.location):
         state = await backend.inspect()
     return QueueState(backend.location, notification_events not in state.missing.tables)

@@ -1,4 +1,4 @@
-"""The first step of a notification: it is accepted, and from then on durable."""
+"""Acceptance: a notification is stored, and from then on durable."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -104,7 +104,7 @@ def pending(new: NewNotification, notification_id: str, created_at: datetime) ->
     )
 
 
-def out_of_reach(notification: Notification) -> Notification:
+def hidden_from_certctl(notification: Notification) -> Notification:
     """The same row where certctl's server delivers: it would send whatever is `pending`."""
     return replace(notification, status=NotificationStatus.FAILED, rescue_at=notification.created_at)
 

@@ -28,14 +28,14 @@ def record(
     detail: str | None = None,
 ) -> None:
     """`acts`: a notification's id, the time and the actor. Without an actor nothing is recorded."""
-    said = None if detail is None else storable(detail)
+    stored_detail = None if detail is None else storable(detail)
     entries = [
         {
             "at": at,
             "actor": storable(actor),
             "action": action.value,
             "notification_id": notification_id,
-            "detail": said,
+            "detail": stored_detail,
         }
         for notification_id, at, actor in acts
         if actor is not None

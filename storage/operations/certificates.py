@@ -27,7 +27,7 @@ _later = notification_events.alias("later")
 _IS_ITS_CERTIFICATE = _c.id == _n.certificate_id
 
 
-def stands(urgency: Urgency, until: datetime | None, *, beside_certctl: bool) -> ColumnElement[bool]:
+def has_urgency(urgency: Urgency, until: datetime | None, *, beside_certctl: bool) -> ColumnElement[bool]:
     """The notification is about a certificate in this state. Without certctl, every open one is urgent."""
     settled = _settled_in_certctl() if beside_certctl else _renewed_later()
     if urgency is Urgency.SETTLED:

@@ -19,15 +19,15 @@ from storage.channel_state import (
     ChannelState,
     Pause,
     Worked,
-    after,
     allowance,
+    apply_event,
     as_of,
 )
 from storage.engine.per_database import PerDatabase
 from storage.engine.transaction import NOW, Transaction
 from storage.operations.notify import notify_due
 from storage.schema.tables import notification_channels
-from storage.sql.dialects import INSERTS, Insert, ahead, over
+from storage.sql.dialects import INSERTS, Insert, ahead, has_passed
 from storage.sql.json_rows import Batch, Value, encoded
 from storage.sql.text import storable
 
@@ -42,7 +42,7 @@ OPEN: ColumnElement[bool] = and_(
     or_(_c.paused_until.is_(None), _c.paused_until <= NOW),
     or_(
         _c.opens_at.is_(None),
-        over(_c.opens_at, NOW, ahead(LONGEST_CLOSURE)),
+        has_passed(_c.opens_at, NOW, ahead(LONGEST_CLOSURE)),
     ),
 )
 """The channel of this row may be open."""
@@ -139,17 +139,17 @@ def save(
 def report(transaction: Transaction, reports: Sequence[Report]) -> list[None]:
     """Apply the reports to the states of the channels."""
     if reports:
-        known = {told.channel for told in reports}
-        needed = {told.channel for told in reports if not isinstance(told.event, Worked)}
+        known = {item.channel for item in reports}
+        needed = {item.channel for item in reports if not isinstance(item.event, Worked)}
         locked = lock(transaction, known, create=needed)
         states = {name: stored.state for name, stored in locked.items()}
         changed: dict[str, tuple[ChannelState, ChannelRules]] = {}
-        for told in reports:
-            if (state := states.get(told.channel)) is not None:
-                states[told.channel] = after(state, told.rules, transaction.now, told.event)
-                changed[told.channel] = states[told.channel], told.rules
+        for item in reports:
+            if (state := states.get(item.channel)) is not None:
+                states[item.channel] = apply_event(state, item.rules, transaction.now, item.event)
+                changed[item.channel] = states[item.channel], item.rules
         save(transaction, locked, changed)
-        if any(isinstance(told.event, Worked) for told in reports):
+        if any(isinstance(item.event, Worked) for item in reports):
             notify_due(transaction)
     return [None for _ in reports]
 

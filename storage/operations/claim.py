@@ -1,4 +1,4 @@
-"""Second step on a notification's way: a worker claims what is due, and no other may attempt it meanwhile."""
+"""Claims: a worker takes what is due, and no other may attempt it meanwhile."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,7 +12,16 @@ from storage.engine.transaction import Transaction
 from storage.operations.channel_states import OPEN
 from storage.operations.claim_postgresql import claim_in_one_statement
 from storage.operations.claim_request import ClaimRequest, Claims, claims_of
-from storage.operations.due import FAILED, PENDING, TAKEN_OVER, WAYS, channels, leasing, oldest, ways
+from storage.operations.due import (
+    DUE_KINDS,
+    FAILED,
+    PENDING,
+    TAKEN_OVER,
+    channels,
+    due_kinds,
+    leasing,
+    oldest,
+)
 from storage.operations.leases import EXPIRED
 from storage.operations.misscheduled import MISSCHEDULED
 from storage.operations.rescue import take_over
@@ -31,8 +40,12 @@ def _work() -> CompoundSelect[str | None]:
     pending = channels(PENDING).subquery()
     failed = channels(FAILED).subquery()
     due = (
-        select(_n.id).where(way.due_in(failed.c.name)).order_by(*way.oldest_first).limit(1).scalar_subquery()
-        for way in (WAYS["scheduled"], WAYS["unscheduled"])
+        select(_n.id)
+        .where(kind.due_in(failed.c.name))
+        .order_by(*kind.oldest_first)
+        .limit(1)
+        .scalar_subquery()
+        for kind in (DUE_KINDS["scheduled"], DUE_KINDS["unscheduled"])
     )
     return union_all(
         select(pending.c.name),
@@ -51,7 +64,7 @@ def _due(rescue: bool, suspects: bool) -> CompoundSelect[str, datetime, str]:
     """What can be claimed in a channel."""
     channel, room = bindparam("in_channel", type_=_n.channel.type), bindparam("room", type_=Integer)
     return union_all(
-        *(select(oldest(way, channel, suspects, room).subquery()) for way in ways(rescue=rescue))
+        *(select(oldest(kind, channel, suspects, room).subquery()) for kind in due_kinds(rescue=rescue))
     )
 
 

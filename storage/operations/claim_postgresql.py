@@ -32,12 +32,12 @@ from storage.models import Claim
 from storage.operations.channel_states import OPEN
 from storage.operations.claim_request import ClaimRequest, Claims, claims_of
 from storage.operations.due import (
-    RESCUE_WAYS,
+    DUE_KINDS,
+    RESCUE_KINDS,
     WAITING_CHANNELS,
-    WAYS,
+    due_kinds,
     leasing,
     oldest,
-    ways,
 )
 from storage.operations.leases import EXPIRED
 from storage.schema.rows import NOTIFICATION, notification_of, notification_stored
@@ -62,7 +62,7 @@ def _claiming(rescue: bool, suspects: bool) -> Select[tuple[object, ...]]:
     # matters, and whether the channel may be open.
     given = Batch("rooms")
     waiting = WAITING_CHANNELS[rescue].subquery()
-    every_way = ways(rescue=rescue)
+    every_kind = due_kinds(rescue=rescue)
     room = given.field("room", Integer())
     guarded = and_(
         given.field("checked", Boolean()), or_(given.field("limited", Boolean()), _c.channel.is_not(None))
@@ -87,23 +87,23 @@ def _claiming(rescue: bool, suspects: bool) -> Select[tuple[object, ...]]:
     # rooms: the others.
     rooms = select(served.c.channel, served.c.room).where(not_(served.c.guarded)).cte("rooms")
 
-    def oldest_of(way: str, of: CTE, at_most: ColumnElement[int]) -> Select[str, object, str]:
-        return oldest(way, of.c.channel, suspects, at_most).correlate(of)
+    def oldest_of(kind: str, of: CTE, at_most: ColumnElement[int]) -> Select[str, object, str]:
+        return oldest(kind, of.c.channel, suspects, at_most).correlate(of)
 
     # seen: the oldest due notifications of each channel and way, up to its room.
-    seen = union_all(*(select(oldest_of(way, rooms, rooms.c.room).lateral()) for way in every_way)).lateral(
-        "seen"
-    )
+    seen = union_all(
+        *(select(oldest_of(kind, rooms, rooms.c.room).lateral()) for kind in every_kind)
+    ).lateral("seen")
     # due: their place within the channel, whose room is for all ways together.
     place = func.row_number().over(partition_by=rooms.c.channel, order_by=seen.c.since)
     due = (
-        select(rooms, seen.c.since, seen.c.way, place.label("place"))
+        select(rooms, seen.c.since, seen.c.kind, place.label("place"))
         .select_from(rooms.join(seen, true()))
         .subquery()
     )
     # first: the oldest of all that fit, as many as there are slots.
     first = (
-        select(due.c.channel, due.c.way)
+        select(due.c.channel, due.c.kind)
         .where(due.c.place <= due.c.room)
         .order_by(due.c.since)
         .limit(_SLOTS)
@@ -111,18 +111,18 @@ def _claiming(rescue: bool, suspects: bool) -> Select[tuple[object, ...]]:
     )
     # wanted: the resulting number of each channel and way.
     wanted = (
-        select(first.c.channel, first.c.way, func.count().label("number"))
-        .group_by(first.c.channel, first.c.way)
+        select(first.c.channel, first.c.kind, func.count().label("number"))
+        .group_by(first.c.channel, first.c.kind)
         .cte("wanted")
     )
 
     # locked: that many of the oldest of each channel and way, except those that other workers are locking.
-    def locked(way: str) -> Select[str]:
-        rows = oldest_of(way, wanted, wanted.c.number).with_for_update(skip_locked=True).lateral()
-        return select(rows.c.id).select_from(wanted.join(rows, true())).where(wanted.c.way == way)
+    def locked(kind: str) -> Select[str]:
+        rows = oldest_of(kind, wanted, wanted.c.number).with_for_update(skip_locked=True).lateral()
+        return select(rows.c.id).select_from(wanted.join(rows, true())).where(wanted.c.kind == kind)
 
     # taken: these, leased.
-    taken = leasing(union_all(*(locked(way) for way in every_way)).cte("taken"), _UNTIL).cte("leased")
+    taken = leasing(union_all(*(locked(kind) for kind in every_kind)).cte("taken"), _UNTIL).cte("leased")
     number = select(func.coalesce(func.sum(wanted.c.number), 0).cast(Integer).label("wanted")).subquery()
     columns = (taken.c[column.name] for column in NOTIFICATION)
     return select(*columns, number.c.wanted, asked.label("asked"), state.c.at, state.c.expired).select_from(
@@ -130,9 +130,9 @@ def _claiming(rescue: bool, suspects: bool) -> Select[tuple[object, ...]]:
     )
 
 
-def _claiming_rest(way: str, suspects: bool) -> ReturningUpdate[tuple[object, ...]]:
+def _claiming_rest(kind: str, suspects: bool) -> ReturningUpdate[tuple[object, ...]]:
     channel, room = bindparam("in_channel", type_=_n.channel.type), bindparam("room", type_=Integer)
-    rows = oldest(way, channel, suspects, room).with_for_update(skip_locked=True).subquery()
+    rows = oldest(kind, channel, suspects, room).with_for_update(skip_locked=True).subquery()
     return leasing(select(rows.c.id).cte("taken"), _UNTIL)
 
 
@@ -144,8 +144,8 @@ CLAIM = {
 """By whether to claim what was taken over from certctl, and whether to claim suspects."""
 _CLAIM = {kind: PreparedPostgresql(statement) for kind, statement in CLAIM.items()}
 _CLAIM_REST = {
-    (way, suspects): _claiming_rest(way, suspects)
-    for way, suspects in product((*WAYS, *RESCUE_WAYS), (True, False))
+    (kind, suspects): _claiming_rest(kind, suspects)
+    for kind, suspects in product((*DUE_KINDS, *RESCUE_KINDS), (True, False))
 }
 
 
@@ -193,10 +193,10 @@ def _claim_rest(transaction: Transaction, request: ClaimRequest) -> tuple[Claim,
     free = request.channels.intersection(waiting)
     if request.rules is not None:
         free -= request.limited.union(transaction.connection.execute(_GUARDED).scalars())
-    for channel, way in product(free, ways(rescue=request.rescue)):
+    for channel, kind in product(free, due_kinds(rescue=request.rescue)):
         left = request.without(claims)
         if (room := min(left.room.of(channel), left.slots)) > 0:
             parameters = {**lease, "in_channel": channel, "room": room}
-            rows = transaction.connection.execute(_CLAIM_REST[way, request.suspects], parameters)
+            rows = transaction.connection.execute(_CLAIM_REST[kind, request.suspects], parameters)
             claims += claims_of(request, map(notification_of, rows))
     return claims

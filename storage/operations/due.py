@@ -40,8 +40,8 @@ TAKEN_OVER = and_(UNSCHEDULED, _n.rescue_at.is_not(None))
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """One way of being due. Each has an index of its own."""
+class DueKind:
+    """One kind of due notification, with its own index."""
 
     waiting: ColumnElement[bool]
     """The notifications that are due in this way, or will be."""
@@ -74,26 +74,28 @@ _HELD = exists(
 
 
 def _since(due_at: ColumnElement[datetime]) -> ColumnElement[datetime]:
-    """What waits for its channel's sake keeps its place, unless the channel is held. Then the notifications
+    """What waits because of its channel keeps its place, unless the channel is held. Then the notifications
     take turns as its probes: one that can't be delivered anyway must not keep the channel closed."""
     keeps_its_place = and_(_n.wait_count > literal_column("0"), not_(_HELD))
     return case((keeps_its_place, _n.created_at), else_=due_at)
 
 
-WAYS: Mapping[str, Way] = {
-    "pending": Way(PENDING, _pending, _n.created_at, (_n.created_at,)),
-    "scheduled": Way(FAILED, _scheduled, _since(_n.next_retry_at), (_n.next_retry_at,)),
+DUE_KINDS: Mapping[str, DueKind] = {
+    "pending": DueKind(PENDING, _pending, _n.created_at, (_n.created_at,)),
+    "scheduled": DueKind(FAILED, _scheduled, _since(_n.next_retry_at), (_n.next_retry_at,)),
     # `next_retry_at` is null in all of them, but PostgreSQL recognizes the index's order only by its name.
-    "unscheduled": Way(FAILED, _unscheduled, _n.created_at, (_n.next_retry_at, _n.created_at)),
+    "unscheduled": DueKind(FAILED, _unscheduled, _n.created_at, (_n.next_retry_at, _n.created_at)),
 }
-RESCUE_WAYS: Mapping[str, Way] = {"rescued": Way(TAKEN_OVER, _rescued, _since(_n.rescue_at), (_n.rescue_at,))}
+RESCUE_KINDS: Mapping[str, DueKind] = {
+    "rescued": DueKind(TAKEN_OVER, _rescued, _since(_n.rescue_at), (_n.rescue_at,))
+}
 """While certctl delivers: only what was taken over from it."""
 
-_EVERY_WAY = {**WAYS, **RESCUE_WAYS}
+_ALL_KINDS = {**DUE_KINDS, **RESCUE_KINDS}
 
 
-def ways(*, rescue: bool) -> Mapping[str, Way]:
-    return RESCUE_WAYS if rescue else WAYS
+def due_kinds(*, rescue: bool) -> Mapping[str, DueKind]:
+    return RESCUE_KINDS if rescue else DUE_KINDS
 
 
 def channels(waiting: ColumnElement[bool]) -> Select[str]:
@@ -118,12 +120,12 @@ SUSPECTED: Mapping[bool, ColumnElement[bool]] = {
 def oldest(
     name: str, channel: ColumnElement[str], suspects: bool, at_most: ColumnElement[int]
 ) -> Select[str, datetime, str]:
-    """The oldest notifications of a channel that are due in the named way, and since when."""
-    way = _EVERY_WAY[name]
+    """The oldest notifications of a channel that are due of the named kind, and since when."""
+    kind = _ALL_KINDS[name]
     return (
-        select(_n.id, way.since.label("since"), literal_column(f"'{name}'").label("way"))
-        .where(way.due_in(channel), _n.lease_owner.is_(None), SUSPECTED[suspects])
-        .order_by(*way.oldest_first)
+        select(_n.id, kind.since.label("since"), literal_column(f"'{name}'").label("kind"))
+        .where(kind.due_in(channel), _n.lease_owner.is_(None), SUSPECTED[suspects])
+        .order_by(*kind.oldest_first)
         .limit(at_most)
     )
 

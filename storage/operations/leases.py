@@ -1,7 +1,7 @@
 """Leases, and their end when a worker dies or is slower than its lease.
 
 An expired lease is recorded as an abandoned attempt, and the notification is due again. That spends none of
-its retries, but a notification that crashes every worker must not do so for ever.
+its retries, but a notification that crashes every worker must not do so forever.
 """
 
 from collections.abc import Collection, Sequence
@@ -34,18 +34,18 @@ from storage.operations.notify import notify_due
 from storage.operations.successors import Successors, accept_successors
 from storage.schema.rows import NOTIFICATION, notification_of
 from storage.schema.tables import notification_attempts, notification_events
-from storage.sql.dialects import ahead, over, unindexed
+from storage.sql.dialects import ahead, has_passed, unindexed
 from storage.sql.json_rows import Batch, Value, encoded
 from storage.sql.types import UtcDateTime
 
-ABANDONED_AT_MOST = 10
+MAX_ABANDONED = 10
 """Abandoned this often, a notification goes to the dead letters."""
 
 _n = notification_events.c
 _a = notification_attempts.c
 
 
-EXPIRED = and_(_n.lease_expires_at.is_not(None), over(_n.lease_expires_at, NOW, ahead(LONGEST_LEASE)))
+EXPIRED = and_(_n.lease_expires_at.is_not(None), has_passed(_n.lease_expires_at, NOW, ahead(LONGEST_LEASE)))
 
 
 def held_by(claims: Batch) -> ColumnElement[bool]:
@@ -88,11 +88,10 @@ _never_answered = (
     )
     .scalar_subquery()
 )
-# An answer that came too late, as when clocks differ, still tells that its worker did not die of the attempt.
-_hopeless = and_(
-    WAITING, _n.abandoned_count + 1 >= ABANDONED_AT_MOST, _never_answered + 1 >= ABANDONED_AT_MOST
-)
-_HOPELESS = f"abandoned {ABANDONED_AT_MOST} times: no worker that attempted it ever answered"
+# An answer that came too late, for example because clocks differ, still shows that the attempt did not kill
+# its worker.
+_hopeless = and_(WAITING, _n.abandoned_count + 1 >= MAX_ABANDONED, _never_answered + 1 >= MAX_ABANDONED)
+_HOPELESS = f"abandoned {MAX_ABANDONED} times: no worker that attempted it ever answered"
 _ENDED = (
     select(_n.id, _hopeless.label("dies"))
     .where(EXPIRED)
@@ -152,7 +151,7 @@ def end_expired_leases(transaction: Transaction, successors: Successors) -> Sequ
 
 
 def end_expired_leases_of(transaction: Transaction, ids: Collection[str]) -> None:
-    """End the leases of these notifications that are over. One that dies of it has nothing that follows:
+    """End the leases of these notifications that are over. One that becomes a dead letter has no successors:
     somebody is looking at it."""
     parameters = {"now": transaction.client_time, "ids": encoded(ids)}
     _end(transaction, transaction.connection.execute(_ENDED_OF_THESE, parameters).scalars().all())
@@ -163,7 +162,7 @@ def _end(transaction: Transaction, ended: Sequence[str]) -> None:
         rows = {"ended": encoded(ended)}
         transaction.connection.execute(_RECORD_ABANDONED, rows)
         transaction.connection.execute(_END, rows)
-        # Whoever passed them by while they were taken back may be the only one with room for them.
+        # A worker that skipped them while they were being taken back may be the only one with room for them.
         notify_due(transaction)
 
 

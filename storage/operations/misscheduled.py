@@ -58,15 +58,15 @@ _RESCHEDULE = (
 
 def reschedule(transaction: Transaction) -> None:
     """Make what a wrong clock has scheduled due now."""
-    transaction.choose(_EACH)(transaction)
+    transaction.choose(_RESCHEDULE_BY_DATABASE)(transaction)
 
 
 def _reschedule(transaction: Transaction) -> None:
     transaction.connection.execute(_RESCHEDULE, {"now": transaction.now})
 
 
-def _trust(_transaction: Transaction) -> None:
+def _leave_schedule(_transaction: Transaction) -> None:
     """The database's own clock has set all times."""
 
 
-_EACH = PerDatabase(sqlite=_reschedule, postgresql=_trust)
+_RESCHEDULE_BY_DATABASE = PerDatabase(sqlite=_reschedule, postgresql=_leave_schedule)

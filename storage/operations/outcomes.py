@@ -1,4 +1,4 @@
-"""The last step of an attempt: its outcome is written if its claim still holds the notification.
+"""The outcome of an attempt, written if its claim still holds the notification.
 
 If the lease was lost, the outcome is refused: it is recorded as an attempt, and changes nothing else.
 """
@@ -66,7 +66,7 @@ class Finished:
 
 @struct
 class Recorded:
-    """What became of an outcome."""
+    """The result of recording an outcome."""
 
     on_time: bool
     """False if the lease was lost and the outcome refused."""

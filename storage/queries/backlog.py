@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Select, bindparam, exists, func, not_, select
 
 from storage.operations.channel_states import OPEN
-from storage.operations.due import Way, channels, ways
+from storage.operations.due import DueKind, channels, due_kinds
 from storage.operations.leases import EXPIRED
 from storage.schema.tables import notification_channels, notification_events
 from storage.sql.types import UtcDateTime
@@ -28,13 +28,13 @@ _c = notification_channels.c
 _now = bindparam("now", type_=UtcDateTime)
 
 
-def _oldest(way: Way) -> Select[datetime]:
+def _oldest(kind: DueKind) -> Select[datetime]:
     """The oldest of each channel's oldest: one index seek per channel, past those being attempted."""
-    found = channels(way.waiting).subquery()
+    found = channels(kind.waiting).subquery()
     first = (
-        select(way.since)
-        .where(way.due_in(found.c.name), _n.lease_owner.is_(None))
-        .order_by(*way.oldest_first)
+        select(kind.since)
+        .where(kind.due_in(found.c.name), _n.lease_owner.is_(None))
+        .order_by(*kind.oldest_first)
         .limit(1)
     )
     closed = exists(select(_c.channel).where(_c.channel == found.c.name, not_(OPEN)))
@@ -43,7 +43,7 @@ def _oldest(way: Way) -> Select[datetime]:
 
 _OLDEST_DUE = {
     rescue: (
-        *(_oldest(way) for way in ways(rescue=rescue).values()),
+        *(_oldest(kind) for kind in due_kinds(rescue=rescue).values()),
         select(func.min(_n.lease_expires_at)).where(EXPIRED),
     )
     for rescue in (False, True)

@@ -11,7 +11,7 @@ from storage.schema.certctl_tables import certificates, renewal_policies
 Tiers = Mapping[int, AlertTier]
 """By threshold, in days."""
 
-MOST_POLICIES = 1000
+MAX_POLICIES = 1000
 
 _p = renewal_policies.c
 _c = certificates.c
@@ -19,7 +19,7 @@ _c = certificates.c
 
 def tiers_by_policy(connection: Connection) -> Mapping[str, Tiers]:
     """The policies that name tiers, by their id. Early versions of certctl have no such column."""
-    query = select(_p.id, _p.alert_severity_map).limit(MOST_POLICIES)
+    query = select(_p.id, _p.alert_severity_map).limit(MAX_POLICIES)
     try:
         found = [(row.id, _tiers(row.alert_severity_map)) for row in connection.execute(query)]
     except DBAPIError:

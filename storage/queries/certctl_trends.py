@@ -13,7 +13,7 @@ from storage.queries.certctl_inventory import EXPIRING_WITHIN
 from storage.schema.certctl_tables import certificates, jobs
 from storage.sql.dialects import day_of
 
-MOST_STATUSES = 100
+MAX_STATUSES = 100
 """A status may be any text."""
 
 _c = certificates.c
@@ -29,7 +29,7 @@ def certificates_by_status(connection: Connection, now: datetime) -> Mapping[str
         (_c.expires_at < now + EXPIRING_WITHIN, "expiring"),
         else_="active",
     ).label("shown")
-    return _counts(connection, select(shown, func.count()).group_by(shown).limit(MOST_STATUSES))
+    return _counts(connection, select(shown, func.count()).group_by(shown).limit(MAX_STATUSES))
 
 
 def expirations_by_day(connection: Connection, since: datetime, until: datetime) -> Mapping[str, int] | None:

@@ -7,13 +7,13 @@ from sqlalchemy import ColumnElement, Connection, case, func, select
 from sqlalchemy.exc import DBAPIError
 
 from storage.models import (
-    CertificateStanding,
+    CertificateState,
     Notification,
     NotificationFilter,
     Urgency,
     UrgencyCounts,
 )
-from storage.operations.certificates import ENDED, is_renewal, stands
+from storage.operations.certificates import ENDED, has_urgency, is_renewal
 from storage.queries.listing import conditions
 from storage.schema.certctl_tables import certificates
 from storage.schema.tables import notification_events
@@ -23,9 +23,9 @@ _n = notification_events.c
 _c = certificates.c
 
 
-def standings(
+def certificate_states(
     connection: Connection, notifications: Sequence[Notification], *, beside_certctl: bool
-) -> dict[str, CertificateStanding]:
+) -> dict[str, CertificateState]:
     """By the id of the notification, without those whose certificate is unknown."""
     ids = {n.certificate_id for n in notifications if n.certificate_id is not None}
     if not ids:
@@ -34,7 +34,7 @@ def standings(
         return _from_certctl(connection, notifications, ids)
     renewed = _last_renewals(connection, ids)
     return {
-        n.id: CertificateStanding(renewed=renewed[n.certificate_id] > n.created_at)
+        n.id: CertificateState(renewed=renewed[n.certificate_id] > n.created_at)
         for n in notifications
         if n.certificate_id in renewed
     }
@@ -44,7 +44,7 @@ def urgency_counts(connection: Connection, wanted: NotificationFilter, until: da
     """Counts of the matching notifications about certificates."""
 
     def number(urgency: Urgency) -> ColumnElement[int]:
-        condition = stands(urgency, until, beside_certctl=wanted.beside_certctl)
+        condition = has_urgency(urgency, until, beside_certctl=wanted.beside_certctl)
         return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
 
     query = select(number(Urgency.SETTLED), number(Urgency.OPEN), number(Urgency.URGENT))
@@ -55,14 +55,14 @@ def urgency_counts(connection: Connection, wanted: NotificationFilter, until: da
 
 def _from_certctl(
     connection: Connection, notifications: Sequence[Notification], ids: Collection[str]
-) -> dict[str, CertificateStanding]:
+) -> dict[str, CertificateState]:
     query = select(_c.id, func.lower(_c.status).label("status"), _c.expires_at, _c.last_renewal_at)
     try:
         found = {row.id: row for row in connection.execute(query.where(_c.id.in_(ids)))}
     except DBAPIError:
         return {}
     return {
-        n.id: CertificateStanding(
+        n.id: CertificateState(
             revoked=row.status in ENDED,
             renewed=row.last_renewal_at is not None and row.last_renewal_at > n.created_at,
             expires_at=row.expires_at,

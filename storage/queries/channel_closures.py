@@ -19,31 +19,33 @@ def channel_closures(connection: Connection, now: datetime) -> tuple[ChannelClos
     for row in connection.execute(_STATES).all():
         opens_at = None if row.opens_at is None else row.opens_at + EARLY
         state = as_of(state_of(row), now)
-        closed = _why(state, opens_at, now)
+        closed = _closure(state, opens_at, now)
         if closed is None:
             continue
-        why, until = closed
+        reason, until = closed
         waiting = count_waiting(connection, row.channel)
-        if why is Closure.RATE_LIMITED and not waiting:
+        if reason is Closure.RATE_LIMITED and not waiting:
             continue
-        pause = state.pause if why is Closure.PAUSED else None
+        pause = state.pause if reason is Closure.PAUSED else None
         found.append(
             ChannelClosure(
                 channel=row.channel,
-                state=why,
+                state=reason,
                 until=until,
-                since=state.held_since if why is Closure.HELD else None,
-                ends_at=state.held_until if why is Closure.HELD else None,
+                since=state.held_since if reason is Closure.HELD else None,
+                ends_at=state.held_until if reason is Closure.HELD else None,
                 reason=pause.reason if pause else None,
                 by=pause.by if pause else None,
-                error=state.error if why in (Closure.HELD, Closure.TOLD_TO_WAIT) else None,
+                error=state.error if reason in (Closure.HELD, Closure.TOLD_TO_WAIT) else None,
                 waiting=waiting,
             )
         )
     return tuple(found)
 
 
-def _why(state: ChannelState, opens_at: datetime | None, now: datetime) -> tuple[Closure, datetime] | None:
+def _closure(
+    state: ChannelState, opens_at: datetime | None, now: datetime
+) -> tuple[Closure, datetime] | None:
     if state.pause is not None and now < state.pause.until:
         return Closure.PAUSED, state.pause.until
     if state.wait_until is not None and now < state.wait_until:

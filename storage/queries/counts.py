@@ -7,10 +7,10 @@ from storage.models import NotificationFilter
 from storage.queries.listing import conditions, resolved
 from storage.schema.tables import notification_events
 
-MOST_CACHED = 64
+MAX_CACHED = 64
 
 
-class Counting:
+class CachedCounts:
     """Counts, the newest of which are cached until any process commits a change."""
 
     def __init__(self, database: Database) -> None:
@@ -31,7 +31,7 @@ class Counting:
             return self._cache[wanted]
         found = await self._database.read(count, wanted)
         if version is not None and version == self._version:
-            if len(self._cache) >= MOST_CACHED:
+            if len(self._cache) >= MAX_CACHED:
                 del self._cache[next(iter(self._cache))]
             self._cache[wanted] = found
         return found

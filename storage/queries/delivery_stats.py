@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 
 from storage.models import AttemptOutcome, Deliveries, DeliveryFigures, DeliveryStep
-from storage.operations.leases import ABANDONED_AT_MOST
+from storage.operations.leases import MAX_ABANDONED
 from storage.schema.tables import notification_attempts, notification_events
 from storage.sql.dialects import milliseconds_between
 from storage.sql.types import UtcDateTime
@@ -44,7 +44,7 @@ _MADE = _a.notification_id == _n.id
 _NO_FLAG = type_coerce(null(), Boolean)
 _UNANSWERED = or_(_a.late, _a.outcome == AttemptOutcome.ABANDONED.value)
 # A death by abandoned attempts is recorded only in the notification's row.
-_HOPELESS = and_(_n.attempt_count == _a.number, _n.abandoned_count >= ABANDONED_AT_MOST)
+_HOPELESS = and_(_n.attempt_count == _a.number, _n.abandoned_count >= MAX_ABANDONED)
 
 # All attempts, counted from the index, and the few for which the index lacks a column. In one statement,
 # because an outcome recorded between two would be miscounted.

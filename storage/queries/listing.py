@@ -18,9 +18,9 @@ from storage.models import (
     Share,
 )
 from storage.operations.actions import ELIGIBLE
-from storage.operations.certificates import remembered_by_certctl, stands
+from storage.operations.certificates import has_urgency, remembered_by_certctl
 from storage.operations.eligible import eligible, has_status, undelivered
-from storage.queries.lookups import MOST_NAMES
+from storage.queries.lookups import MAX_NAMES
 from storage.schema.rows import NOTIFICATION, notification_of, status_of
 from storage.schema.tables import notification_events
 from storage.sql.dialects import unindexed
@@ -35,7 +35,7 @@ _FEW = frozenset(NotificationStatus) - {NotificationStatus.SENT, NotificationSta
 """Statuses that rows leave again or that are rare, with fewer rows than any one channel or type."""
 
 
-_STORED = distinct(_n.status).limit(MOST_NAMES)
+_STORED = distinct(_n.status).limit(MAX_NAMES)
 _UNDELIVERED = undelivered().label("undelivered")
 
 
@@ -69,7 +69,7 @@ def conditions(wanted: NotificationFilter) -> list[ColumnElement[bool]]:
     if wanted.created_until is not None:
         found.append(_n.created_at < wanted.created_until)
     if wanted.urgency is not None:
-        found.append(stands(wanted.urgency, wanted.urgent_until, beside_certctl=wanted.beside_certctl))
+        found.append(has_urgency(wanted.urgency, wanted.urgent_until, beside_certctl=wanted.beside_certctl))
     if wanted.remembered is not None:
         remembered = remembered_by_certctl()
         found.append(remembered if wanted.remembered else not_(remembered))

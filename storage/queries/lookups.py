@@ -21,7 +21,7 @@ NEWEST = 500_000
 """How many ids are compared by their last characters: the newest, which are the most likely to be
 intended."""
 
-MOST_NAMES = 200
+MAX_NAMES = 200
 """The most names of one kind to return. There are more only if something else was stored as a name."""
 
 
@@ -70,5 +70,5 @@ def recent_values(connection: Connection, field: ComparedField, limit: int) -> t
     return tuple(dict.fromkeys(filter(None, connection.execute(query).scalars())))
 
 
-CHANNELS = distinct(_n.channel).limit(MOST_NAMES)
-TYPES = distinct(_n.type).limit(MOST_NAMES)
+CHANNELS = distinct(_n.channel).limit(MAX_NAMES)
+TYPES = distinct(_n.type).limit(MAX_NAMES)

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Select, bindparam, func, or_, select
 
 from storage.models import DeliveringProcess, UnservedChannel, channels_of
-from storage.operations.due import FAILED, PENDING, WAITING_CHANNELS, WAYS
+from storage.operations.due import DUE_KINDS, FAILED, PENDING, WAITING_CHANNELS
 from storage.operations.processes import ALIVE_WITHIN
 from storage.schema.tables import notification_events, notification_processes
 from storage.sql.types import UtcDateTime
@@ -31,13 +31,13 @@ COUNTS = tuple(
 )
 
 
-def _oldest(way_name: str) -> Select[datetime]:
-    way = WAYS[way_name]
-    due = select(_n.created_at).where(way.due_in(_channel), _n.lease_owner.is_(None))
-    return due.order_by(*way.oldest_first).limit(1)
+def _oldest(kind_name: str) -> Select[datetime]:
+    kind = DUE_KINDS[kind_name]
+    due = select(_n.created_at).where(kind.due_in(_channel), _n.lease_owner.is_(None))
+    return due.order_by(*kind.oldest_first).limit(1)
 
 
-OLDEST = tuple(map(_oldest, WAYS))
+OLDEST = tuple(map(_oldest, DUE_KINDS))
 
 
 def live_processes(connection: Connection, now: datetime) -> tuple[DeliveringProcess, ...]:

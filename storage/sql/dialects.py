@@ -171,7 +171,7 @@ class beyond(_Templated):  # noqa: N801
     on_postgresql = "false"
 
 
-class over(_Templated):  # noqa: N801
+class has_passed(_Templated):  # noqa: N801
     """A time has passed or, on SQLite, is so far ahead (`beyond`) that it must be wrong."""
 
     inherit_cache = True

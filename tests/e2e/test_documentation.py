@@ -14,7 +14,7 @@ import typer.core
 
 from certctl_mcp.cli.commands.app import app
 from certctl_mcp.config.environment import COMMAND_VARIABLES, CONFIG_VARIABLE, VARIABLES
-from certctl_mcp.config.secret_files import OF_VARIABLE, SECRET_VARIABLES
+from certctl_mcp.config.secret_files import SECRET_VARIABLES, VARIABLE_SUFFIX
 from certctl_mcp.config.settings import load_settings
 from certctl_mcp.mcp_server.tools.catalog import catalog
 
@@ -91,7 +91,7 @@ def test_the_keys_shown_for_files_of_secrets_are_taken(tmp_path: Path) -> None:
 def test_every_variable_named_anywhere_exists() -> None:
     certctls_own = {"CERTCTL_SCHEDULER_NOTIFICATION_PROCESS_INTERVAL"}
     channels = {"_".join(name.split("_")[:2]) for name in VARIABLES}
-    files = {name + OF_VARIABLE for name in SECRET_VARIABLES}
+    files = {name + VARIABLE_SUFFIX for name in SECRET_VARIABLES}
     known = {*VARIABLES, *files, CONFIG_VARIABLE, *COMMAND_VARIABLES, *certctls_own, *channels}
     for page, text in PAGES.items():
         assert set(re.findall(r"\bCERTCTL_[A-Z_]+[A-Z]\b", text)) <= known, page

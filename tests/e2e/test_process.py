@@ -236,7 +236,7 @@ def test_a_lifespan_that_does_not_end_is_cut_off() -> None:
         server.wait_until("open")
         server.process.terminate()
         assert server.ends() == 0
-        assert "cut off: the server was not done" in server.told
+        assert "cut off: the server did not finish" in server.told
         assert server.told.endswith("returned\n")
 
 

@@ -46,8 +46,8 @@ Exit codes:
   130  interrupted
 
 \b
-Settings are variables of the environment (CERTCTL_DATABASE_URL and others),
-over the file that --config or CERTCTL_CONFIG names, over the defaults.
+Settings come from environment variables (CERTCTL_DATABASE_URL and others), then from
+the file that --config or CERTCTL_CONFIG names, then from the defaults.
 `certctl-mcp config` lists them all; docs/settings.md has the same list.
 """
 

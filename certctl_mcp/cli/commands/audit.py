@@ -13,9 +13,13 @@ from certctl_mcp.cli.terminal.formats import Format
 def audit(
     id_: Annotated[
         str | None,
-        typer.Argument(metavar="[ID]", help="Only of this notification.", autocompletion=complete_id),
+        typer.Argument(
+            metavar="[ID]", help="Only entries about this notification.", autocompletion=complete_id
+        ),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most so many.")] = 50,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, max=10_000, help="Show at most this many.")
+    ] = 50,
     json: Format = Format.TEXT,
     config: ConfigFile = None,
 ) -> int:

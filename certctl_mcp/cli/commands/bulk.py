@@ -20,7 +20,7 @@ from certctl_mcp.cli.terminal.formats import Format
 from certctl_mcp.cli.terminal.progress import progress_bar
 from certctl_mcp.cli.terminal.questions import confirmed
 from certctl_mcp.services.bulk import BulkActions, BulkActionStoppedError, Preview
-from certctl_mcp.services.bulk_rules import completed
+from certctl_mcp.services.bulk_rules import bulk_filter
 from certctl_mcp.services.filters import FilterArguments
 from storage.clock import utc_now
 from storage.errors import ChangeUnknownError, StorageError
@@ -72,7 +72,7 @@ def run_bulk(
     now = utc_now()
     with option_errors():
         # Refused before the database is opened.
-        selected = completed(action, wanted.filter(now), now)
+        selected = bulk_filter(action, wanted.filter(now), now)
 
     async def act(application: "Application") -> ExitCode:
         bulk = application.notifications.bulk
@@ -131,10 +131,10 @@ async def _change_by_ids(application: "Application", action: AuditAction, ids: S
             batch = distinct[start : start + BATCH]
             refused = await refusals(application.repository, application.notifications.ids, action, batch)
             preview = await bulk.preview(action, NotificationFilter(ids=batch))
-            changes, to_its_end = await _run(bulk, preview, advance)
+            changes, finished = await _run(bulk, preview, advance)
             reasons = tuple(Refusal(id=each.notification_id, reason=str(each)) for each in refused)
             total = total.plus(changes, reasons)
-            if not to_its_end:
+            if not finished:
                 rest = len(distinct) - start - len(batch)
                 return total.model_copy(update={"untouched": total.untouched + rest})
     return total

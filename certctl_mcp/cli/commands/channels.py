@@ -29,7 +29,7 @@ def channels(json: Format = Format.TEXT, config: ConfigFile = None) -> int:
         application: Application,
     ) -> tuple[tuple[ChannelHealth, ...], tuple[UnservedChannel, ...], str | None]:
         channels = application.notifications.channels
-        return await channels.health(), await channels.left_to_nobody(), await channels.delivery()
+        return await channels.health(), await channels.channels_without_deliverer(), await channels.delivery()
 
     unserved: tuple[UnservedChannel, ...] = ()
     delivery: str | None = None
@@ -49,7 +49,10 @@ def channels(json: Format = Format.TEXT, config: ConfigFile = None) -> int:
     elif configured:
         print_all(channel_table(configured, utc_now()))
     else:
-        typer.echo("No channel is configured. Set CERTCTL_SLACK_WEBHOOK_URL, for one; see --help.", err=True)
+        typer.echo(
+            "No channel is configured. Set a variable such as CERTCTL_SLACK_WEBHOOK_URL; see --help.",
+            err=True,
+        )
     if not json:
         if delivery is not None:
             typer.echo(delivery, err=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-MOST_IDS = 50
+MAX_IDS = 50
 
 
 def complete_status() -> list[str]:
@@ -43,7 +43,7 @@ def complete_id(context: typer.Context) -> list[tuple[str, str]]:
 
     async def dead_letters(application: Application) -> NotificationPage:
         wanted = NotificationFilter(statuses=(NotificationStatus.DEAD,))
-        return await application.repository.list(wanted, limit=MOST_IDS)
+        return await application.repository.list(wanted, limit=MAX_IDS)
 
     try:
         found = with_application(_config(context), dead_letters).items

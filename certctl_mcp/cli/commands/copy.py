@@ -11,7 +11,7 @@ from certctl_mcp.cli.terminal.formats import Format
 if TYPE_CHECKING:
     from certctl_mcp.cli.terminal.documents import Copy
 
-MOST_NAMED = 10
+MAX_NAMED = 10
 """Differences that are named."""
 
 
@@ -43,16 +43,16 @@ def copy(
             metavar="URL",
             envvar="CERTCTL_COPY_TO",
             callback=_database_url,
-            help="The one to copy to, made as needed.",
+            help="The database to copy to; created if needed.",
         ),
     ],
     json: Format = Format.TEXT,
 ) -> int:
     """Copy all notifications, attempts and the audit log to another database, and compare them.
 
-    Stop the servers and workers on both first. A copy that was interrupted, or whose source went on, is
-    resumed by running it again: rows that have changed are updated. The URLs are as in CERTCTL_DATABASE_URL.
-    One with a password comes from its variable, or from a file by `--to @PATH`.
+    Stop the servers and workers on both first. To resume an interrupted copy, or to catch up with a source
+    that has changed, run it again: rows that have changed are updated. The URLs are as in
+    CERTCTL_DATABASE_URL. One with a password comes from its variable, or from a file by `--to @PATH`.
     """
     import anyio
 
@@ -66,7 +66,7 @@ def copy(
     else:
         _print(copied)
     if copied.differing:
-        named = ", ".join(copied.differing[:MOST_NAMED])
+        named = ", ".join(copied.differing[:MAX_NAMED])
         raise CommandFailedError(
             ExitCode.NOT_DONE,
             f"{len(copied.differing)} rows differ in {copied.target}, because it has changed them by itself: "

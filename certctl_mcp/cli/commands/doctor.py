@@ -36,13 +36,13 @@ def doctor(
 ) -> int:
     """Check the setup: settings, files, database, who delivers, and each channel's connection.
 
-    Each check is ok, warn or fail, with what helps. The checks change nothing and take at most 10 seconds.
+    Each check is ok, warn or fail, with a remedy. The checks change nothing and take at most 10 seconds.
     Nothing is sent without --send. Ends with 1 if a check failed.
     """
     import anyio
 
     from certctl_mcp.checks.results import CheckReport
-    from certctl_mcp.checks.settings import unusable
+    from certctl_mcp.checks.settings import settings_failures
     from certctl_mcp.cli.terminal.checks import check_lines
     from certctl_mcp.cli.terminal.output import print_all, print_json
     from certctl_mcp.config.errors import SettingsError
@@ -54,7 +54,7 @@ def doctor(
     try:
         settings = load_settings(config, os.environ)
     except SettingsError as error:
-        report = CheckReport.of(unusable(error, os.environ))
+        report = CheckReport.of(settings_failures(error, os.environ))
     else:
         for channel in send or ():
             if channel not in settings.named_channels:
@@ -104,14 +104,14 @@ async def _sent(settings: "Settings", channel: str, recipient: str) -> "CheckRes
     from certctl_mcp.checks.results import fail, ok
     from certctl_mcp.cli.commands.trial import send_trial
     from certctl_mcp.config.errors import SettingsError
-    from certctl_mcp.services.errors import RequestError, for_people
+    from certctl_mcp.services.errors import RequestError, message_with_suggestion
     from storage.errors import StorageError
 
     name = f"test of {channel}"
     try:
         result = await send_trial(settings, channel, recipient)
     except (RequestError, StorageError, SettingsError) as error:
-        return fail(name, f"not sent: {for_people(error)}")
+        return fail(name, f"not sent: {message_with_suggestion(error)}")
     if result.failure is not None:
         return fail(name, f"not delivered: {result.failure}")
     return ok(name, f"delivered in {result.duration.total_seconds():.2f} s")

@@ -5,7 +5,12 @@ from contextlib import contextmanager
 
 from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode
 from certctl_mcp.config.errors import SettingsError
-from certctl_mcp.services.errors import AmbiguousIdError, RequestError, UnknownChannelError, for_people
+from certctl_mcp.services.errors import (
+    AmbiguousIdError,
+    RequestError,
+    UnknownChannelError,
+    message_with_suggestion,
+)
 from storage.errors import DatabaseTooNewError, InvalidCursorError, NotificationError, StorageError
 
 _CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
@@ -23,13 +28,13 @@ _KNOWN = tuple(kind for kind, _ in _CODES)
 
 @contextmanager
 def command_failures() -> Iterator[None]:
-    """Raise a CommandFailedError in place of what a command's user has to know of."""
+    """Turn errors that the user has to know of into a CommandFailedError."""
     try:
         yield
     except _KNOWN as failure:
         raise _command_failure(failure) from failure
     except ExceptionGroup as failures:
-        # Task groups stand around the database and the loop.
+        # The database and the loop run in task groups, which wrap exceptions in groups.
         first: Exception = failures
         while isinstance(first, ExceptionGroup):
             first = first.exceptions[0]
@@ -42,5 +47,5 @@ def command_failures() -> Iterator[None]:
 
 def _command_failure(failure: Exception) -> CommandFailedError:
     code = next(code for kind, code in _CODES if isinstance(failure, kind))
-    problems = failure.problems if isinstance(failure, SettingsError) else (for_people(failure),)
+    problems = failure.problems if isinstance(failure, SettingsError) else (message_with_suggestion(failure),)
     return CommandFailedError(code, *problems)

@@ -1,4 +1,4 @@
-"""The options by which commands filter notifications, and what is wrong with them in the options' names."""
+"""The options by which commands filter notifications, and their errors in terms of the options."""
 
 import inspect
 import re
@@ -23,7 +23,7 @@ _OPTIONS: dict[str, object] = {
         typer.Option(
             "--status",
             metavar="STATUS",
-            help="pending, sent, failed, dead, read or other; several with commas, or repeat it.",
+            help="pending, sent, failed, dead, read or other; several separated by commas, or repeat it.",
             autocompletion=complete_status,
         ),
     ],
@@ -43,7 +43,9 @@ _OPTIONS: dict[str, object] = {
     ],
     "text": Annotated[
         str | None,
-        typer.Option("--text", metavar="PART", help="With this in the message or the error, in any case."),
+        typer.Option(
+            "--text", metavar="PART", help="With this text in the message or the error, ignoring case."
+        ),
     ],
     "created_after": Annotated[
         str | None,

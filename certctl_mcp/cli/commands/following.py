@@ -12,7 +12,7 @@ WINDOW = 500
 
 _REMEMBERED = 20 * WINDOW
 _PAUSE = 0.2
-"""Seconds between two looks, however busy the queue."""
+"""Seconds between two polls, however busy the queue."""
 
 
 async def follow_matches(

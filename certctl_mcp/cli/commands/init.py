@@ -31,7 +31,9 @@ def init(
     ] = None,
     channels: Annotated[
         str | None,
-        typer.Option(metavar="NAMES", help="Email, Webhook, Slack, Teams, PagerDuty, OpsGenie: with commas."),
+        typer.Option(
+            metavar="NAMES", help="Email, Webhook, Slack, Teams, PagerDuty, OpsGenie; comma-separated."
+        ),
     ] = None,
     database: Annotated[
         str | None, typer.Option(metavar="URL", help="The database, instead of a file in the usual place.")
@@ -54,7 +56,7 @@ def init(
     """
     from certctl_mcp.cli.commands.exit_on_error import command_failures
     from certctl_mcp.cli.setup.questions import MissingValueError
-    from certctl_mcp.cli.setup.settings_file import SettingsFileError, check, text_of, write
+    from certctl_mcp.cli.setup.settings_file import SettingsFileError, check, settings_text, write
     from certctl_mcp.text.untrusted import escape_hidden
 
     place = (file or _default_file()).expanduser().absolute()
@@ -67,7 +69,7 @@ def init(
         answers = _answers(channels, database, alerts, alert_recipient, ask)
     except MissingValueError as missing:
         raise CommandFailedError(ExitCode.USAGE, str(missing)) from None
-    text = text_of(answers)
+    text = settings_text(answers)
     with command_failures():
         check(text)
     try:
@@ -92,7 +94,7 @@ def _answers(
 
     if channels is None and ask is not None:
         channels = ask(
-            "Channels (Email, Webhook, Slack, Teams, PagerDuty, OpsGenie), with commas", False, None
+            "Channels (Email, Webhook, Slack, Teams, PagerDuty, OpsGenie), comma-separated", False, None
         )
     names = _channel_names(channels)
     tables = {name: _table(name, ask) for name in names}
@@ -106,7 +108,7 @@ def _answers(
             raise CommandFailedError(
                 ExitCode.USAGE, "--alert-recipient is missing: alerts about dead letters go to it by Email"
             )
-        alert_recipient = ask("Who gets a mail about dead letters", False, None)
+        alert_recipient = ask("Recipient of mail about dead letters", False, None)
     return Answers(
         database or os.environ.get(_VARIABLE, "").strip() or _default_database(),
         tables,

@@ -12,7 +12,7 @@ from certctl_mcp.cli.hosts.configuration import (
     NAME,
     HostConfigurationError,
     entry,
-    shown,
+    render_entry,
     uninstall,
 )
 from certctl_mcp.cli.hosts.configuration import install as install_entry
@@ -37,12 +37,12 @@ def install(
     place = location(host, Path.home(), Path.cwd())
     given = entry(place, [*program(), *(() if config is None else ("--config", str(config.resolve())))])
     if print_:
-        typer.echo(f"{place.file}:\n{shown(place, given)}")
+        typer.echo(f"{place.file}:\n{render_entry(place, given)}")
         return ExitCode.DONE
     try:
         changed = uninstall(place) if undo else install_entry(place, given)
     except HostConfigurationError as refused:
-        hint = "" if undo else f"; add this to it yourself:\n{shown(place, given)}"
+        hint = "" if undo else f"; add this to it yourself:\n{render_entry(place, given)}"
         raise CommandFailedError(ExitCode.NOT_DONE, f"{refused}{hint}") from None
     if undo:
         typer.echo(f"{'removed' if changed else 'no'} {NAME} {'from' if changed else 'in'} {place.file}")

@@ -1,4 +1,4 @@
-"""`list`: the notifications there are, and with --follow those that come."""
+"""`list`: the notifications, and with --follow new ones as they appear."""
 
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @filter_options
 def list_(
     wanted: "FilterArguments",
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=500, help="At most so many.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=500, help="Show at most this many.")] = 50,
     cursor: Annotated[
         str | None, typer.Option(metavar="CURSOR", help="Continue after a page, with its next_cursor.")
     ] = None,
@@ -37,7 +37,7 @@ def list_(
 
     if follow and (every or cursor is not None or json is Format.JSON):
         raise typer.BadParameter(
-            "goes with text or -o ndjson, and not with --all or --cursor", param_hint="--follow"
+            "needs text or -o ndjson, and can't be combined with --all or --cursor", param_hint="--follow"
         )
     with option_errors():
         selected = wanted.filter(utc_now())

@@ -17,9 +17,9 @@ def migrate(
     json: Format = Format.TEXT,
     config: ConfigFile = None,
 ) -> int:
-    """Add what the database lacks of the schema. Running it again changes nothing.
+    """Add the parts of the schema that the database lacks. Running it again changes nothing.
 
-    Existing columns and rows stay as they are, so certctl's server goes on working on the same table.
+    Existing columns and rows stay as they are, so certctl's server keeps working on the same table.
     """
     import anyio
 

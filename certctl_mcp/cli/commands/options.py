@@ -27,7 +27,7 @@ ConfigFile = Annotated[
     typer.Option(
         "--config",
         metavar="PATH",
-        help="Settings file (TOML). Variables of the environment come before it.",
+        help="Settings file (TOML). Environment variables override it.",
         callback=_config_of_program,
     ),
 ]

@@ -25,15 +25,16 @@ def pause(
     no_migrate: NoMigrate = False,
     config: ConfigFile = None,
 ) -> ExitCode:
-    """Attempt nothing over a channel for a while.
+    """Pause deliveries over a channel.
 
-    No process attempts anything over it until then. What waits spends no attempt, and goes out afterwards.
+    Until then no process attempts anything over it. Waiting uses up no attempts, and what waits goes out
+    afterwards.
     """
     from certctl_mcp.cli.commands.running import Access, operator, with_application
     from certctl_mcp.cli.terminal.documents import ChannelPaused
     from certctl_mcp.cli.terminal.output import print_json
     from certctl_mcp.runtime.application import Application
-    from certctl_mcp.services.outlook import moment
+    from certctl_mcp.services.next_steps import moment
 
     async def paused(application: Application) -> datetime:
         return await application.pauses.pause(channel, until, reason, actor=operator())

@@ -19,7 +19,7 @@ def purge(
     dry_run: DryRun = False,
     yes: Yes = False,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print nothing unless it fails, as cron wants it.")
+        bool, typer.Option("--quiet", "-q", help="Print nothing unless it fails; for cron.")
     ] = False,
     json: Format = Format.TEXT,
     no_migrate: NoMigrate = False,
@@ -29,7 +29,7 @@ def purge(
 
     --until is required, such as --until 90d. Without --status, what was sent or read is deleted; dead letters
     only with --status dead, and never what is still to be delivered. You are shown how many and asked first.
-    From cron: --yes --quiet. To have it done without cron, see [retention] in the settings.
+    From cron: --yes --quiet. To delete without cron, see [retention] in the settings.
     """
     from certctl_mcp.cli.commands.bulk import run_bulk
     from storage.models import AuditAction

@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 
 
 class NoQueueError(CommandFailedError):
-    """The place that the settings name holds no queue."""
+    """The configured database holds no queue."""
 
 
 class Access(Enum):

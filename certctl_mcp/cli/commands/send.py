@@ -13,7 +13,7 @@ from certctl_mcp.cli.terminal.formats import Format
 
 if TYPE_CHECKING:
     from certctl_mcp.runtime.application import Application
-    from certctl_mcp.services.delivering import Deliverer
+    from certctl_mcp.services.delivery_roles import Deliverer
     from storage.models import NewNotification, Notification
 
 
@@ -63,7 +63,7 @@ def send(
         why = notification.last_error or notification.error or "another process is attempting it"
         raise CommandFailedError(ExitCode.NOT_DONE, f"not delivered yet: {why}")
     if not now and sys.stderr.isatty():
-        from certctl_mcp.services.outlook import after_acceptance
+        from certctl_mcp.services.next_steps import after_acceptance
 
         typer.echo(after_acceptance(deliverer), err=True)
     return ExitCode.DONE

@@ -24,7 +24,7 @@ Desktop or VS Code start it themselves; add this to the host's configuration:
 
   {"mcpServers": {"certctl-notifications": {"command": "certctl-mcp"}}}
 
-For use in a terminal see certctl-mcp --help. Ctrl-C ends."""
+For use in a terminal see certctl-mcp --help. Press Ctrl-C to stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class ServeOptions:
     no_migrate: bool = False
 
     def settings(self) -> dict[str, object]:
-        """The settings that they stand for. Raises: CommandFailedError: a tool or group is unknown."""
+        """The settings for these options. Raises: CommandFailedError: a tool or group is unknown."""
         options: dict[str, object] = {"read_only": True} if self.read_only else {}
         if self.no_migrate:
             options["database_migrate"] = False

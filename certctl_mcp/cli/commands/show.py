@@ -13,7 +13,7 @@ def show(id_: Id, json: Format = Format.TEXT, config: ConfigFile = None) -> int:
     from certctl_mcp.cli.terminal.output import print_all, print_json
     from certctl_mcp.runtime.application import Application
     from certctl_mcp.services.history import account
-    from certctl_mcp.services.outlook import COMMANDS
+    from certctl_mcp.services.next_steps import COMMANDS
     from storage.clock import utc_now
 
     now = utc_now()
@@ -23,7 +23,7 @@ def show(id_: Id, json: Format = Format.TEXT, config: ConfigFile = None) -> int:
         notification, attempts = await application.notifications.get(notification_id)
         replacement = await application.repository.replacement(notification_id)
         limit = application.settings.max_attempts
-        told = account(
+        explanation = account(
             notification,
             attempts,
             now,
@@ -38,7 +38,7 @@ def show(id_: Id, json: Format = Format.TEXT, config: ConfigFile = None) -> int:
         detail = Detail(
             notification=notification,
             attempts=attempts,
-            account=str(told),
+            account=str(explanation),
             replaced_by=replaced_by,
             certificate=certificates.get(notification_id),
         )

@@ -2,7 +2,7 @@
 
 from certctl_mcp.cli.commands.running import operator, without_queue
 from certctl_mcp.config.settings import Settings
-from certctl_mcp.delivery.channel_probe import TYPE, TrialResult
+from certctl_mcp.delivery.trial import TYPE, TrialResult
 from certctl_mcp.runtime.application import open_application
 from certctl_mcp.runtime.existing_queue import require_queue
 from storage.errors import DatabaseReadOnlyError, MissingQueueError

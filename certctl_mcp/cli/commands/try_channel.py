@@ -34,7 +34,7 @@ def try_channel(
     from certctl_mcp.cli.commands.running import settings_of
     from certctl_mcp.cli.commands.trial import send_trial
     from certctl_mcp.cli.terminal.output import print_json
-    from certctl_mcp.delivery.channel_probe import TYPE, trial_notification
+    from certctl_mcp.delivery.trial import TYPE, trial_notification
     from certctl_mcp.notifiers.base import DeliveryFailedError
     from certctl_mcp.notifiers.registry import NotifierRegistry
     from certctl_mcp.services.errors import UnknownChannelError

@@ -20,7 +20,7 @@ def worker(
         typer.Option(metavar="ADDRESS", help="Serve metrics there instead of on 127.0.0.1."),
     ] = None,
     once: Annotated[
-        bool, typer.Option("--once", help="Attempt what is due now, then end, as cron wants it.")
+        bool, typer.Option("--once", help="Attempt what is due now, then exit; for cron.")
     ] = False,
     no_migrate: NoMigrate = False,
     config: ConfigFile = None,

@@ -29,8 +29,8 @@ def entry(location: Location, command: Sequence[str]) -> Entry:
     return {**dict(location.extra), "command": program, "args": arguments}
 
 
-def shown(location: Location, given: Entry) -> str:
-    """The entry as it stands in the host's file."""
+def render_entry(location: Location, given: Entry) -> str:
+    """The entry as it appears in the host's file."""
     if location.format is Format.TOML:
         return _toml(location, given)
     return json.dumps({location.table: {NAME: given}}, indent=2, ensure_ascii=False)
@@ -105,7 +105,7 @@ def _read(file: Path) -> str:
 
 
 def _write(file: Path, text: str) -> None:
-    """Replace the file at once, so that no reader ever sees half of it, and keep its mode."""
+    """Replace the file atomically, and keep its mode."""
     target = file.resolve()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

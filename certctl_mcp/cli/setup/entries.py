@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from certctl_mcp.cli.hosts.configuration import entry, shown
+from certctl_mcp.cli.hosts.configuration import entry, render_entry
 from certctl_mcp.cli.hosts.locations import Host, location
 from certctl_mcp.runtime.platform import user_id
 
@@ -23,7 +23,7 @@ def host_entries(command: Sequence[str]) -> Iterator[tuple[str, str]]:
     hosts: dict[str, list[str]] = {}
     for host in Host:
         place = location(host, Path.home(), Path.cwd())
-        hosts.setdefault(shown(place, entry(place, command)), []).append(host.value)
+        hosts.setdefault(render_entry(place, entry(place, command)), []).append(host.value)
     for text, names in hosts.items():
         yield ", ".join(names), text
 

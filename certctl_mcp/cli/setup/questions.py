@@ -1,4 +1,4 @@
-"""What `init` needs to know of each channel: from its variables where they are set, else asked for."""
+"""What `init` needs to know of each channel: from its variables if set, else from the operator."""
 
 from collections.abc import Callable, Mapping
 
@@ -13,13 +13,13 @@ _ALSO_ASKED: Mapping[str, tuple[str, ...]] = {
     "Email": ("host", "port", "from_address", "username", "password"),
     "Webhook": ("url", "secrets"),
 }
-"""Beside what a channel can't be without."""
+"""In addition to the required settings."""
 
 _SECRETS = frozenset({"url", "webhook_url", "password", "secrets", "routing_key", "api_key"})
 
 
 class MissingValueError(Exception):
-    """A channel can't be without a value that nobody can be asked for. The message names its variable."""
+    """A required value is not set, and there is no terminal to ask on. The message names its variable."""
 
 
 def channel_table(channel: str, environ: Mapping[str, str], ask: Ask | None) -> ChannelTable:

@@ -16,7 +16,7 @@ ChannelTable = Mapping[str, str]
 """The settings of a channel as they are written, by their keys in its table."""
 
 _HEADER = """\
-# Settings of certctl-mcp, written by `certctl-mcp init`. A variable of the environment comes before the same
+# Settings of certctl-mcp, written by `certctl-mcp init`. An environment variable overrides the same
 # setting here. `certctl-mcp config` lists what else can be set, and `certctl-mcp doctor` checks it all.
 # It holds secrets: keep it readable by its owner only.
 """
@@ -46,7 +46,7 @@ class Answers:
     alert_recipient: str = ""
 
 
-def text_of(answers: Answers) -> str:
+def settings_text(answers: Answers) -> str:
     """The file for these answers, in TOML."""
     chosen: dict[Key, str] = {
         ("database_url",): answers.database_url,

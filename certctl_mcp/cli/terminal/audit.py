@@ -7,7 +7,7 @@ from rich.text import Text
 
 from certctl_mcp.cli.terminal.columns import columns
 from certctl_mcp.cli.terminal.output import identifier, one_line
-from certctl_mcp.services.outlook import moment
+from certctl_mcp.services.next_steps import moment
 from storage.models import AuditRecord
 
 

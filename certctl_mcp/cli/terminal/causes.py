@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from certctl_mcp.cli.terminal.output import distance, identifier, one_line
-from certctl_mcp.services.diagnosis.diagnosing import Diagnosis
+from certctl_mcp.services.diagnosis.diagnosis import Diagnosis
 from certctl_mcp.text.untrusted import EXCERPT_LENGTH
 from storage.models import NotificationFilter, NotificationStatus
 
@@ -33,7 +33,7 @@ class Cause(BaseModel):
     requeue_command: str | None
     """The command for that; None also where it can't be typed."""
     requeues: int
-    """How many it requeues: more than these, if options can't tell them apart from others."""
+    """How many it requeues: more than these, if options can't separate them from others."""
     sample_id: str
     sample_error: str | None
 

@@ -7,13 +7,13 @@ from certctl_mcp.cli.terminal.exit_codes import ExitCode
 from certctl_mcp.cli.terminal.formats import Format
 from certctl_mcp.cli.terminal.output import print_json
 from certctl_mcp.services.bulk import Preview
-from certctl_mcp.services.outlook import moment
+from certctl_mcp.services.next_steps import moment
 from certctl_mcp.text.untrusted import clean_name, escape_hidden
 from storage.models import AuditAction
 from storage.operations.actions import ELIGIBLE
 
-MOST_REASONS = 20
-MOST_CHANNELS = 8
+MAX_REASONS = 20
+MAX_CHANNELS = 8
 
 _VERBS = {AuditAction.REQUEUE: "Requeue", AuditAction.MARK_READ: "Mark as read", AuditAction.PURGE: "Delete"}
 
@@ -45,9 +45,9 @@ def print_preview(preview: Preview, *, json: Format) -> None:
         print(f"  accepted {moment(oldest)} to {moment(newest)}")
     for status, count in preview.by_status.most_common():
         print(f"  {count} {status.value}")
-    for channel, count in preview.by_channel.most_common(MOST_CHANNELS):
+    for channel, count in preview.by_channel.most_common(MAX_CHANNELS):
         print(f"  {count} over {clean_name(' '.join(channel.split()))}")
-    if others := preview.by_channel.most_common()[MOST_CHANNELS:]:
+    if others := preview.by_channel.most_common()[MAX_CHANNELS:]:
         print(f"  {sum(count for _, count in others)} over {len(others)} other channels")
     if preview.kept:
         print(f"  {preview.kept.strip()}")
@@ -65,10 +65,10 @@ def print_changes(changes: Changes, action: AuditAction, *, json: Format, quiet:
         counts = [f"{changes.changed} {ELIGIBLE[action].done}"]
         counts += [f"{count} {what}" for count, what in _others(changes) if count]
         print(", ".join(counts))
-        for refusal in changes.refused[:MOST_REASONS]:
+        for refusal in changes.refused[:MAX_REASONS]:
             print(f"  {escape_hidden(refusal.reason)}", file=sys.stderr)
-        if len(changes.refused) > MOST_REASONS:
-            print(f"  and {len(changes.refused) - MOST_REASONS} more; --json has them all", file=sys.stderr)
+        if len(changes.refused) > MAX_REASONS:
+            print(f"  and {len(changes.refused) - MAX_REASONS} more; --json has them all", file=sys.stderr)
     if changes.failure is not None:
         print(f"certctl-mcp: {escape_hidden(changes.failure)}", file=sys.stderr)
         return ExitCode.DATABASE

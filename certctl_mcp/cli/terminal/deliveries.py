@@ -9,14 +9,14 @@ from rich.text import Text
 
 from certctl_mcp.cli.terminal.columns import columns
 from certctl_mcp.cli.terminal.output import one_line
-from certctl_mcp.services.outlook import moment
+from certctl_mcp.services.next_steps import moment
 from storage.models import Deliveries, DeliveryFigures
 
 _HEADINGS = ("CHANNEL", "ATTEMPTS", "DELIVERED", "RETRIED", "DIED", "SKIPPED", "ABANDONED", "MEDIAN", "P95")
 
 
 class DeliveryReport(Deliveries):
-    """What came of the attempts that began in a period."""
+    """The outcomes of the attempts that began in a period."""
 
     since: AwareDatetime
     until: AwareDatetime

@@ -10,9 +10,9 @@ from rich.text import Text
 
 from certctl_mcp.cli.terminal.documents import Detail
 from certctl_mcp.cli.terminal.notifications import status_of
-from certctl_mcp.cli.terminal.output import identifier, one_line, pairs, table, when, whole
+from certctl_mcp.cli.terminal.output import identifier, key_value_table, multiline, one_line, table, when
 from certctl_mcp.services.history import attempts_summary
-from certctl_mcp.services.outlook import moment
+from certctl_mcp.services.next_steps import moment
 from certctl_mcp.text.untrusted import EXCERPT_LENGTH
 from storage.models import Attempt
 
@@ -23,10 +23,10 @@ def notification_detail(detail: Detail, now: datetime, max_attempts: int) -> Ren
         _facts(detail, now, max_attempts),
         "",
         _heading("Message"),
-        _indented(whole(n.message)),
+        _indented(multiline(n.message)),
     ]
     if n.last_error:
-        parts += ["", _heading("Last error"), _indented(whole(n.last_error))]
+        parts += ["", _heading("Last error"), _indented(multiline(n.last_error))]
     if detail.attempts:
         parts += ["", _heading("Attempts"), _indented(_attempts(detail.attempts))]
     return Group(*parts, "", Text(detail.account))
@@ -34,15 +34,15 @@ def notification_detail(detail: Detail, now: datetime, max_attempts: int) -> Ren
 
 def _facts(detail: Detail, now: datetime, max_attempts: int) -> Table:
     n = detail.notification
-    facts = pairs()
+    facts = key_value_table()
     facts.add_row("ID", identifier(n.id))
     facts.add_row("Status", status_of(n))
     facts.add_row("Type", one_line(n.type))
     facts.add_row("Channel", one_line(n.channel))
     facts.add_row("Recipient", one_line(n.recipient))
     if n.certificate_id is not None:
-        standing = f", {detail.certificate}" if detail.certificate else ""
-        facts.add_row("Certificate", Text.assemble(one_line(n.certificate_id), standing))
+        state = f", {detail.certificate}" if detail.certificate else ""
+        facts.add_row("Certificate", Text.assemble(one_line(n.certificate_id), state))
     facts.add_row("Accepted", when(n.created_at, now))
     for name, then in (("Delivered", n.sent_at), ("Next attempt", n.next_attempt_at), ("Read", n.read_at)):
         if then is not None:

@@ -29,7 +29,7 @@ class Detail(_Document):
     replaced_by: str | None = None
     """The notification that was accepted in its place, over its channel's fallback."""
     certificate: str | None = None
-    """How its certificate stands, in a few words, where it still matters and that is known."""
+    """The state of its certificate in a few words, if it still matters and is known."""
 
 
 class Summary(DashboardSummary):
@@ -61,7 +61,7 @@ class ChannelResumed(_Document):
 
 
 class Migration(_Document):
-    """What became of the schema, or would. A revision is None where it is none of ours."""
+    """What a migration changed, or would change. A revision is None if it isn't one of ours."""
 
     database: str
     revision_before: str | None
@@ -91,7 +91,7 @@ class Changes(_Document):
     unknown: int = 0
     """The database failed while they were being changed."""
     failure: str | None = None
-    """Why the database could not go on."""
+    """Why the database failed."""
 
     def plus(self, more: "Changes", refused: tuple[Refusal, ...]) -> "Changes":
         """With another batch of ids, of which some are `refused`."""
@@ -114,7 +114,7 @@ class BulkPreview(_Document):
     under_way: int
     other_status: int
     remembered: int = 0
-    """Kept, because certctl knows by them what it has alerted on."""
+    """Kept, because certctl uses them to know what it has alerted on."""
 
 
 class Backup(_Document):
@@ -127,7 +127,7 @@ class Backup(_Document):
 
 
 class Copy(_Document):
-    """What a database has of another. `differing` names the rows that differ."""
+    """The result of a copy. `differing` names the rows that differ."""
 
     source: str
     target: str

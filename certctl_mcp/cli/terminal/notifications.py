@@ -34,7 +34,7 @@ def notification_rows(
                     one_line(n.certificate_id, _NAME),
                     one_line(n.type, _NAME),
                     when(n.created_at, now),
-                    _what(n),
+                    _error_or_message(n),
                 )
                 for n in found
             ],
@@ -49,7 +49,7 @@ def notification_rows(
                     one_line(n.channel, _SHORT_NAME),
                     one_line(n.certificate_id, _SHORT_NAME),
                     Text(distance(n.created_at, now)),
-                    _what(n),
+                    _error_or_message(n),
                 )
                 for n in found
             ],
@@ -79,7 +79,7 @@ def _on_two_lines(found: Sequence[Notification], now: datetime, width: int, head
     heading, *firsts = columns(("ID", "STATUS", "CHANNEL", "AGE"), cells)
     lines = [heading, Text("  CERTIFICATE  TYPE: WHAT", style="bold")] if headings else []
     for n, first in zip(found, firsts, strict=True):
-        about = Text(": ").join((one_line(n.type, _NAME), _what(n)))
+        about = Text(": ").join((one_line(n.type, _NAME), _error_or_message(n)))
         second = Text("  ").join((Text(), one_line(n.certificate_id, _NAME), about))
         second.stylize("dim")
         second.truncate(width, overflow="ellipsis")
@@ -87,7 +87,7 @@ def _on_two_lines(found: Sequence[Notification], now: datetime, width: int, head
     return Group(*lines)
 
 
-def _what(n: Notification) -> Text:
+def _error_or_message(n: Notification) -> Text:
     """Why it is not delivered, if that is known, or else its message."""
     undelivered = n.status in (NotificationStatus.FAILED, NotificationStatus.DEAD)
     return one_line(n.error or (n.last_error if undelivered else None) or n.message, EXCERPT_LENGTH)

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from certctl_mcp.cli.terminal.formats import Format
-from certctl_mcp.services.outlook import moment
+from certctl_mcp.services.next_steps import moment
 from certctl_mcp.text.untrusted import NAME_LENGTH, clean_excerpt, escape_hidden
 from storage.models import Notification
 
@@ -61,7 +61,7 @@ def table(*headings: str) -> Table:
     return made
 
 
-def pairs() -> Table:
+def key_value_table() -> Table:
     """Two columns without headings: a name and its value."""
     made = Table.grid(padding=(0, 2))
     made.add_column(style="bold", no_wrap=True)
@@ -77,7 +77,7 @@ def one_line(text: str | None, limit: int = NAME_LENGTH) -> Text:
     return Text(found.text + "…" if found.cut else found.text)
 
 
-def whole(text: str) -> Text:
+def multiline(text: str) -> Text:
     """A text from outside with its line breaks."""
     return Text(clean_excerpt(text, len(text)).text)
 

@@ -8,18 +8,18 @@ from rich.table import Table
 from rich.text import Text
 
 from certctl_mcp.cli.terminal.documents import Summary
-from certctl_mcp.cli.terminal.output import distance, one_line, pairs, status_text, when
+from certctl_mcp.cli.terminal.output import distance, key_value_table, one_line, status_text, when
 from certctl_mcp.services.channels import ChannelHealth
 from certctl_mcp.services.dashboard import DashboardSummary
 from certctl_mcp.services.limitations import LIMITATION_TEXTS
-from certctl_mcp.services.outlook import moment
+from certctl_mcp.services.next_steps import moment
 from certctl_mcp.text.untrusted import EXCERPT_LENGTH
 from storage.models import ChannelClosure, ChannelRecord, Closure
 
 
 def summary_tables(summary: Summary) -> RenderableType:
     off = (Text(f"Off: {LIMITATION_TEXTS[reason]}", style="yellow") for reason in summary.off)
-    place = pairs()
+    place = key_value_table()
     place.add_row("Database", one_line(summary.database))
     if summary.delivery is not None:
         place.add_row("Delivery", Text(summary.delivery))
@@ -28,7 +28,7 @@ def summary_tables(summary: Summary) -> RenderableType:
 
 def channel_table(channels: Sequence[ChannelHealth], now: datetime) -> Table:
     """Each channel by its name, with where it leads to and how it did."""
-    rows = pairs()
+    rows = key_value_table()
     for channel in channels:
         serving = Text(
             f"delivered by {channel.processes} running {'process' if channel.processes == 1 else 'processes'}"
@@ -36,8 +36,10 @@ def channel_table(channels: Sequence[ChannelHealth], now: datetime) -> Table:
             else "no running process delivers"
         )
         closed = () if channel.closed is None else (closure_line(channel.closed),)
-        doings = _doings(channel.record, now)
-        rows.add_row(one_line(channel.name), Group(one_line(channel.destination), *closed, serving, *doings))
+        attempts = _attempt_summary(channel.record, now)
+        rows.add_row(
+            one_line(channel.name), Group(one_line(channel.destination), *closed, serving, *attempts)
+        )
     return rows
 
 
@@ -62,7 +64,7 @@ def closure_line(closure: ChannelClosure) -> Text:
     return line
 
 
-def _doings(record: ChannelRecord | None, now: datetime) -> Iterator[Text]:
+def _attempt_summary(record: ChannelRecord | None, now: datetime) -> Iterator[Text]:
     if record is None:
         yield Text(
             "nothing attempted in the last 24 hours; certctl-mcp doctor checks the connection", style="dim"
@@ -79,7 +81,7 @@ def _doings(record: ChannelRecord | None, now: datetime) -> Iterator[Text]:
 
 def _queue(summary: DashboardSummary) -> Table:
     now = summary.completed_at
-    facts = pairs()
+    facts = key_value_table()
     if "notifications" in summary.unreadable:
         facts.add_row("Notifications", Text("can't be read", style="red"))
         return facts
@@ -90,11 +92,11 @@ def _queue(summary: DashboardSummary) -> Table:
     facts.add_row("Sent, not delivered", Text(str(summary.notifications_undelivered)))
     facts.add_row("Delivering processes", Text(str(summary.processes_alive)))
     if summary.waiting_unserved:
-        told = f"{summary.waiting_unserved} wait for a channel that no running process has"
-        facts.add_row("Nobody delivers", Text(told, style="red"))
+        warning = f"{summary.waiting_unserved} wait for a channel that no running process has"
+        facts.add_row("Nobody delivers", Text(warning, style="red"))
     if summary.notifications_stuck:
-        told = f"{summary.notifications_stuck}: certctl's server left them, and nobody attempts them again"
-        facts.add_row("Stuck", Text(told, style="red"))
+        warning = f"{summary.notifications_stuck}: certctl's server left them, and nobody attempts them again"
+        facts.add_row("Stuck", Text(warning, style="red"))
     if summary.channels_closed:
         closed = f"{summary.channels_closed}; certctl-mcp channels shows why"
         facts.add_row("Channels closed for now", Text(closed, style="yellow"))
@@ -104,7 +106,7 @@ def _queue(summary: DashboardSummary) -> Table:
 
 
 def _fleet(summary: DashboardSummary) -> Table:
-    facts = pairs()
+    facts = key_value_table()
     for part, counts in (
         (
             "certificates",

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 @contextmanager
 def progress_bar(doing: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Gives what advances the bar; `total` None where the end isn't known."""
+    """Yields a function that advances the bar. `total` is None if the end isn't known."""
     console = Console(stderr=True)
     with Progress(
         TextColumn("{task.description}", markup=False),

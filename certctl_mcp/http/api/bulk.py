@@ -56,7 +56,7 @@ class Selection(BaseModel):
     """settled: the certificate was renewed or revoked since; open: it was not; urgent: and it expires within
     a day."""
     confirmation: Annotated[str, StringConstraints(max_length=100, pattern=NO_NUL)] | None = None
-    """From the preview, with otherwise the same body. Without it, nothing is changed."""
+    """From the preview; the rest of the body must be the same. Without it, nothing is changed."""
 
     def arguments(self) -> SelectionArguments:
         return SelectionArguments(
@@ -108,9 +108,11 @@ class BulkPreview(ResponseDocument):
     """Would be requeued on channels over which nothing is delivered."""
     left_out: LeftOut
     remembered: int
-    """Kept by a purge: certctl knows by them what it has alerted on, and would alert again without them."""
+    """Kept by a purge: certctl uses them to know what it has alerted on, and would alert again without
+    them."""
     confirmation: str | None = None
-    """Good once, for this caller and exactly this, until `confirm_until`. Absent if nothing would change."""
+    """Valid once, for this caller and exactly this selection, until `confirm_until`. Absent if nothing would
+    change."""
     confirm_until: datetime | None = None
 
 
@@ -131,7 +133,7 @@ Outcome = BulkPreview | BulkResult
 async def requeue_notifications(selection: Selection, opened: Opened, state: State, actor: Actor) -> Response:
     """Put many dead, failed or undelivered notifications back in the queue, with no failures counted.
 
-    Without a status, those that are dead; with ids, in any status that allows it. The status sent stands for
+    Without a status, those that are dead; with ids, in any status that allows it. The status sent selects
     undelivered ones.
     """
     return json_response(await _outcome(AuditAction.REQUEUE, selection, opened, state, actor))
@@ -143,7 +145,7 @@ async def mark_notifications_read(
 ) -> Response:
     """Mark many notifications as read. Undelivered ones will not be delivered.
 
-    Without a status, those that are dead; with ids, in any status. Another condition than the status is
+    Without a status, those that are dead; with ids, in any status. A condition other than the status is
     required.
     """
     return json_response(await _outcome(AuditAction.MARK_READ, selection, opened, state, actor))

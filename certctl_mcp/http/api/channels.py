@@ -33,7 +33,7 @@ Name = Annotated[
 
 @router.get("", response_model=ChannelList, dependencies=[may_read])
 async def list_channels(opened: Opened, if_none_match: IfNoneMatch = None) -> Response:
-    """List the channels, and why nothing goes out over one if that is so."""
+    """List the channels, with the reason if nothing goes out over one."""
     channels = tuple(
         ChannelDocument(
             name=channel.name,
@@ -48,7 +48,7 @@ async def list_channels(opened: Opened, if_none_match: IfNoneMatch = None) -> Re
 
 @router.post("/{name}/pause", response_model=ChannelPaused, dependencies=[may_pause])
 async def pause_channel(channel: Name, pause: PauseChannel, opened: Opened, actor: Actor) -> Response:
-    """Attempt nothing over a channel for a while. What waits spends no attempt."""
+    """Pause a channel: nothing is attempted over it until then. Waiting uses up no attempts."""
     end = await opened.pauses.pause(decoded(channel), pause.until, pause.reason, actor=actor)
     return json_response(ChannelPaused(paused_until=end))
 

@@ -11,7 +11,7 @@ from certctl_mcp.http.api.dependencies import Opened, State, may_read
 from certctl_mcp.http.api.documents import IfNoneMatch, ResponseDocument, redacted
 from certctl_mcp.http.api.parameters import Empty, Moment
 from certctl_mcp.http.conditional import document_of, json_response
-from certctl_mcp.services.fates import fates_of
+from certctl_mcp.services.alert_outcomes import alert_outcomes
 from certctl_mcp.services.periods import period_between
 from storage.models import DeliveryFigures
 
@@ -45,7 +45,7 @@ class AlertCounts(ResponseDocument):
 
 
 class Figures(ResponseDocument):
-    """What came of the attempts begun in the period."""
+    """The outcomes of the attempts begun in the period."""
 
     attempts: int
     delivered: int
@@ -95,7 +95,7 @@ async def get_delivery_report(
     report = DeliveryReport(
         since=period.since,
         until=period.until,
-        alerts=AlertCounts(**asdict(await fates_of(opened.repository, period))),
+        alerts=AlertCounts(**asdict(await alert_outcomes(opened.repository, period))),
         overall=_figures(deliveries.overall),
         channels=tuple(
             ChannelFigures(channel=redacted(name), **_figures(figures).model_dump())

@@ -18,7 +18,7 @@ from certctl_mcp.http.api.documents import (
 from certctl_mcp.http.api.parameters import Empty, Moment
 from certctl_mcp.http.conditional import json_response
 from certctl_mcp.notifiers.failure_kinds import FailureKind
-from certctl_mcp.services.diagnosis.diagnosing import Finding
+from certctl_mcp.services.diagnosis.diagnosis import Finding
 from certctl_mcp.services.filters import FilterArguments
 from storage.models import NotificationFilter, NotificationStatus, Urgency
 

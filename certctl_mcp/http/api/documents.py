@@ -78,7 +78,7 @@ class TestChannel(BaseModel):
 
 
 class ChannelTested(ResponseDocument):
-    """What came of a test message."""
+    """The result of a test message."""
 
     delivered: bool
     seconds: float
@@ -87,7 +87,7 @@ class ChannelTested(ResponseDocument):
 
 
 class ChannelDocument(ResponseDocument):
-    """A channel, and why nothing goes out over it if that is so."""
+    """A channel, with the reason if nothing goes out over it."""
 
     name: str
     destination: str
@@ -143,7 +143,7 @@ class NotificationDocument(ResponseDocument):
     created_at: datetime
     read_at: datetime | None = None
     origin_id: str | None = None
-    """The dead letter in whose place it was accepted, over the fallback of that one's channel."""
+    """The dead letter that it replaces, sent over the fallback of its channel."""
     cut: int | None = None
     """Number of characters cut from its texts."""
 
@@ -202,7 +202,7 @@ class Requeued(ResponseDocument):
 
 
 class Retried(ResponseDocument):
-    """What came of the attempts."""
+    """The outcomes of the attempts."""
 
     sent: int
     failed: int

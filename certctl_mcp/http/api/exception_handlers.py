@@ -12,7 +12,7 @@ from starlette.responses import Response
 from certctl_mcp.http.problem_details import http_error_response, problem_response, request_id_of
 from certctl_mcp.runtime.confirmations import ConfirmationError
 from certctl_mcp.services.bulk import BulkActionStoppedError
-from certctl_mcp.services.errors import RequestError, for_people
+from certctl_mcp.services.errors import RequestError, message_with_suggestion
 from certctl_mcp.services.explanations import explained
 from certctl_mcp.services.filters import FilterError
 from certctl_mcp.text.untrusted import clean_name, encode_id
@@ -68,7 +68,7 @@ def _message(failure: Exception) -> str:
         return f"There is no notification {encode_id(failure.notification_id)!r}{meant}"
     if isinstance(failure, FilterError):
         return _CONDITION.sub(lambda name: _OUR_NAMES[name[0]], str(failure))
-    return for_people(failure) if isinstance(failure, RequestError) else str(explained(failure))
+    return message_with_suggestion(failure) if isinstance(failure, RequestError) else str(explained(failure))
 
 
 async def _validation_error(request: Request, failure: Exception) -> Response:

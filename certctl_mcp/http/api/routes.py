@@ -211,7 +211,7 @@ async def mark_notification_read(notification_id: Id, opened: Opened, actor: Act
 async def retry_due_notifications(opened: Opened) -> Response:
     """Attempt everything that is due now and wait for the outcomes, at most 45 seconds.
 
-    Rarely needed: what is due is attempted by itself.
+    Rarely needed: due notifications are attempted automatically.
     """
     report = await opened.notifications.retry_failed_notifications()
     return json_response(Retried(**report.model_dump()))

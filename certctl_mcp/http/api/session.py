@@ -16,7 +16,7 @@ def session_router(sessions: BrowserSessions) -> APIRouter:
         _, _, key = request.headers.get("authorization", "").partition(" ")
         cookie = sessions.issue(key.strip())
         if cookie is None:
-            raise HTTPException(422, "Only with an API key in the Authorization header.")
+            raise HTTPException(422, "An API key is required in the Authorization header.")
         response = Response(status_code=204)
         response.set_cookie(
             COOKIE,

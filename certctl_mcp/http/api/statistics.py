@@ -14,13 +14,13 @@ from certctl_mcp.services.trends import DayOfExpiry, DayOfIssuance, DayOfJobs, S
 router = APIRouter(prefix="/api/v1/stats", dependencies=[may_read])
 
 DAYS = 30
-MOST_DAYS = 365
+MAX_DAYS = 365
 
 
 async def _days(
     days: Annotated[str, Query(description="From 1 to 365. Anything else counts as 30.")] = "",
 ) -> int:
-    return whole_number(days, default=DAYS, at_most=MOST_DAYS)
+    return whole_number(days, default=DAYS, at_most=MAX_DAYS)
 
 
 Days = Annotated[int, Depends(_days)]

@@ -29,7 +29,7 @@ PAGE_HEADER: Final = ("x-requested-with", "certctl-page")
 _SALT = b"certctl-mcp browser session"
 _SECONDS = re.compile("[0-9]{1,12}", re.ASCII)
 _WORK = 2**13
-"""Of scrypt: guessing a weak key from a stolen cookie must be slow."""
+"""The cost of scrypt: guessing a weak key from a stolen cookie must be slow."""
 
 
 class _Signer:
@@ -59,11 +59,11 @@ class BrowserSessions:
         self.accept(keys)
 
     def accept(self, keys: Sequence[ApiKey]) -> None:
-        """Accept the cookies of these keys, and no others, from here on."""
+        """Accept the cookies of these keys, and no others, from now on."""
         self._signers = [_Signer(key) for key in keys]
 
     def issue(self, key: str) -> str | None:
-        """A cookie's value for whoever has this API key; None if there is no such key."""
+        """The value of a cookie for the holder of this API key; None if there is no such key."""
         signer = next((signer for signer in self._signers if signer.has(key)), None)
         if signer is None:
             return None

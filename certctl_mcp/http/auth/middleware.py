@@ -30,7 +30,7 @@ ANONYMOUS = Caller("anonymous", Role.OPERATOR)
 
 FAILURES_AT_ONCE = 10
 FAILURES_A_SECOND = 1 / 6
-"""Wrong keys from one address before it gets 429."""
+"""How many wrong keys an address may send before it gets 429."""
 
 _RETRY_AFTER = 5
 """Seconds, while the issuer's keys can't be fetched."""

@@ -61,7 +61,7 @@ class Snapshot:
     retention: Retention | None = None
     """None where this process deletes nothing by itself."""
 
-    def could_read(self, part: str) -> bool:
+    def was_read(self, part: str) -> bool:
         return self.summary is not None and part not in self.summary.unreadable
 
 
@@ -104,7 +104,7 @@ def _process(snapshot: Snapshot) -> Iterator[Metric]:
     build = {"version": __version__, "python": platform.python_version()}
     yield InfoMetricFamily("certctl_build", "The version of this process.", value=build)
     yield GaugeMetricFamily("certctl_uptime_seconds", "Server uptime in seconds.", snapshot.uptime_seconds)
-    up = snapshot.could_read("notifications")
+    up = snapshot.was_read("notifications")
     yield GaugeMetricFamily(
         "certctl_database_up", "1 if this process could read the queue for this scrape, otherwise 0.", up
     )
@@ -187,7 +187,7 @@ def _fleet(snapshot: Snapshot, *, strict: bool) -> Iterator[Metric]:
     `strict`: in OpenMetrics, where the name of a gauge must not end in _total.
     """
     for part, families in _FLEET.items():
-        if snapshot.summary is not None and snapshot.could_read(part):
+        if snapshot.summary is not None and snapshot.was_read(part):
             for typed, name, description, value in families:
                 if strict and typed is GaugeMetricFamily and name.endswith("_total"):
                     typed = UnknownMetricFamily
@@ -196,7 +196,7 @@ def _fleet(snapshot: Snapshot, *, strict: bool) -> Iterator[Metric]:
 
 def _queue(snapshot: Snapshot) -> Iterator[Metric]:
     summary = snapshot.summary
-    if summary is None or not snapshot.could_read("notifications"):
+    if summary is None or not snapshot.was_read("notifications"):
         return
     yield CounterMetricFamily(
         "certctl_notification_dead_total",
@@ -328,7 +328,7 @@ def _retention(snapshot: Snapshot) -> Iterator[Metric]:
         return
     deleted = CounterMetricFamily(
         "certctl_notification_retention_deleted",
-        "What this process has deleted because it was older than the retention settings say: notifications "
+        "What this process has deleted because it was older than the retention settings allow: notifications "
         "by status, and audit entries.",
         labels=["kind"],
     )
@@ -370,7 +370,7 @@ def _calls(snapshot: Snapshot) -> Iterator[Metric]:
         return
     ended = CounterMetricFamily(
         "certctl_mcp_calls",
-        "Tool calls that this process has ended. refused: answered with what would be right, nothing was "
+        "Tool calls that this process has ended. refused: rejected with an explanation, nothing was "
         "changed; cancelled: the caller no longer waited; failed: see the log.",
         labels=["tool", "outcome"],
     )

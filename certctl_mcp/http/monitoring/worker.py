@@ -24,25 +24,25 @@ from certctl_mcp.http.problem_details import http_error_response
 from certctl_mcp.http.replaceable import Replaceable
 from certctl_mcp.http.web_server import WebServer, listening, silence_libraries, tls_of, url_of
 from certctl_mcp.runtime.application import Application
-from certctl_mcp.runtime.succession import Succession
+from certctl_mcp.runtime.current_application import CurrentApplication
 from storage.clock import utc_now
 
 logger = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def serve_metrics(succession: Succession) -> AsyncIterator["WorkerMetrics"]:
+async def serve_metrics(current: CurrentApplication) -> AsyncIterator["WorkerMetrics"]:
     """Serve metrics until the context exits.
 
     Raises:
         SettingsError: it can't listen where the settings say, or must not.
     """
-    settings = succession.application.settings
+    settings = current.application.settings
     require_keys_beyond_loopback(settings.http)
     silence_libraries()
     tls = tls_of(settings.http)
     with listening(settings.http) as listener:
-        metrics = WorkerMetrics(succession, settings.http)
+        metrics = WorkerMetrics(current, settings.http)
         web = WebServer(metrics.app, settings, tls)
         async with anyio.create_task_group() as serving, anyio.create_task_group() as watching:
             if tls is not None:
@@ -58,20 +58,20 @@ async def serve_metrics(succession: Succession) -> AsyncIterator["WorkerMetrics"
 
 
 class WorkerMetrics:
-    """The ASGI application, which serves whoever has a key."""
+    """The ASGI application, which requires a key if any are configured."""
 
-    def __init__(self, succession: Succession, http: HttpSettings) -> None:
-        self._succession = succession
+    def __init__(self, current: CurrentApplication, http: HttpSettings) -> None:
+        self._current = current
         self._requests = RequestMetrics()
         self._metrics = _metrics(Snapshots(self._application, self._requests, utc_now))
         self.app = Replaceable(self._guarded(http))
 
     def reload(self, http: HttpSettings) -> None:
-        """Let in who has a key by these settings."""
+        """Accept the keys of these settings from now on."""
         self.app.app = self._guarded(http)
 
     async def _application(self) -> Application:
-        return self._succession.application
+        return self._current.application
 
     def _guarded(self, http: HttpSettings) -> ASGIApp:
         guarded = Authentication(self._metrics, Keys(http.keys), protected_resource(http))

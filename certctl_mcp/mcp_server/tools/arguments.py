@@ -28,7 +28,7 @@ def moment_argument(name: str, given: str, now: datetime) -> datetime:
     """The point in time that the argument `name` gives.
 
     Raises:
-        ArgumentError: it is none.
+        ArgumentError: it is not a point in time.
     """
     try:
         return parse_moment(given, now)

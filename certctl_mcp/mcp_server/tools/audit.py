@@ -25,7 +25,7 @@ class UntrustedEntry(TypedDict):
 
 
 class Entry(TypedDict):
-    """Something that somebody did."""
+    """Something that was done."""
 
     at: Moment
     action: AuditAction
@@ -43,16 +43,16 @@ class AuditLog(TypedDict):
 
 async def audit_log(
     ctx: ToolContext,
-    id: Annotated[NotificationId | None, Field(description="Only of this notification.")] = None,
-    limit: Annotated[int, Field(ge=1, le=100, description="At most so many.")] = 20,
+    id: Annotated[NotificationId | None, Field(description="Only about this notification.")] = None,
+    limit: Annotated[int, Field(ge=1, le=100, description="Maximum number.")] = 20,
 ) -> Annotated[CallToolResult, AuditLog]:
-    """Who sent, requeued, settled, deleted, tested or paused what, newest first; also what is gone."""
+    """Who sent, requeued, settled, deleted, tested or paused what, newest first; includes deleted ones."""
     application = await ctx.request_context.lifespan_context.application()
     service, repository = application.notifications, application.repository
     wanted = None if id is None else await service.ids.complete(id)
     entries = [_entry(record) for record in await repository.audit_log(wanted, limit=limit)]
     if wanted is not None and not entries:
-        # Silence about a misspelt id would say that nobody did anything.
+        # An empty answer for a misspelt id would suggest that nothing was done.
         await service.ids.apply(repository.get, wanted)
     fitting = rows_within(entries)
     found: AuditLog = {"entries": entries[:fitting]}

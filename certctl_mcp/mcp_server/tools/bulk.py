@@ -29,14 +29,14 @@ from certctl_mcp.runtime.lifespan import Opening
 from certctl_mcp.services.bulk import Preview
 from certctl_mcp.services.explanations import explained
 from certctl_mcp.services.filters import SelectionArguments
-from certctl_mcp.services.outlook import after_bulk_requeue
+from certctl_mcp.services.next_steps import after_bulk_requeue
 from storage.models import AuditAction, BulkReport
 
 if TYPE_CHECKING:
     from certctl_mcp.services.notifications import NotificationService
 
 
-Token = Annotated[str | None, Field(description="From the preview, with otherwise the same arguments.")]
+Token = Annotated[str | None, Field(description="From the preview; other arguments unchanged.")]
 
 
 @flatten_filter
@@ -60,8 +60,8 @@ async def requeue_notifications(
 ) -> Annotated[CallToolResult, Outcome]:
     """Requeue many dead, failed or undelivered notifications; every given filter must hold.
 
-    status defaults to dead, with ids to any; sent means undelivered. Without confirmation it
-    only previews, unless the user was asked.
+    status defaults to dead, with ids to any; sent means undelivered. Without confirmation it only previews,
+    unless the user was asked.
     """
     return answer(await _outcome(ctx, plan, consent))
 

@@ -53,7 +53,7 @@ def read_arguments(given: Mapping[str, object], schema: Mapping[str, Any]) -> Ar
             if name not in ADDED_BY_HOSTS and not name.startswith("_"):
                 read[name] = value
         elif name in required or not _is_absent(value, known):
-            read[name] = _as_meant(name, value, known)
+            read[name] = _normalized(name, value, known)
     return read
 
 
@@ -66,7 +66,7 @@ def _is_absent(value: object, schema: Mapping[str, Any]) -> bool:
     return not text if _is_free_text(schema) else text.lower() in _NOTHING
 
 
-def _as_meant(name: str, value: object, schema: Mapping[str, Any]) -> object:
+def _normalized(name: str, value: object, schema: Mapping[str, Any]) -> object:
     kind = schema.get("type")
     if kind == "array":
         return _list(value, schema.get("items", {}))

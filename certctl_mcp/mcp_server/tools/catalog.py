@@ -18,7 +18,7 @@ from certctl_mcp.mcp_server.tools.details import get_notification
 from certctl_mcp.mcp_server.tools.diagnosis import diagnose_dead_letters
 from certctl_mcp.mcp_server.tools.listing import list_notifications
 from certctl_mcp.mcp_server.tools.overview import dashboard_summary, list_channels
-from certctl_mcp.mcp_server.tools.schemas import arguments_schema, lean
+from certctl_mcp.mcp_server.tools.schemas import arguments_schema, simplified
 from certctl_mcp.mcp_server.tools.setup import check_setup
 from certctl_mcp.mcp_server.tools.single import (
     mark_notification_read,
@@ -89,5 +89,5 @@ def _tool(function: _Function) -> Tool:
     tool.parameters = arguments_schema(tool.parameters)
     tool.fn_metadata = with_plain_arguments(tool.fn_metadata)
     if tool.fn_metadata.output_schema is not None:
-        tool.fn_metadata.output_schema = lean(tool.fn_metadata.output_schema)
+        tool.fn_metadata.output_schema = simplified(tool.fn_metadata.output_schema)
     return tool

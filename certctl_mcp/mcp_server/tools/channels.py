@@ -20,7 +20,7 @@ class Paused(TypedDict):
 
 
 class Resumed(TypedDict):
-    """What came of it."""
+    """The result."""
 
     was_paused: bool
 
@@ -31,7 +31,7 @@ async def pause_channel(
     until: Annotated[str, Field(max_length=60, description="ISO 8601, or how long: 2h.")],
     reason: Annotated[str, Field(max_length=500, description="Why; shown to all.")],
 ) -> Annotated[CallToolResult, Paused]:
-    """Hold back a channel's notifications for a while, as during maintenance; they go out afterwards."""
+    """Hold back a channel's notifications for a while, such as during maintenance; they go out afterwards."""
     application = await ctx.request_context.lifespan_context.application()
     end = await application.pauses.pause(channel, until, reason, actor=actor_of(ctx))
     paused: Paused = {"paused_until": iso(end)}

@@ -1,6 +1,6 @@
-"""How do the attempts of a period look over time? One small picture, and nothing from outside in it.
+"""The delivery chart: a small PNG of the attempts of a period over time, without any text from outside.
 
-It brings its own ground along, so that it reads the same in a light and in a dark surrounding.
+It has its own background, so that it is readable on light and dark pages.
 """
 
 import io
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 760, 360
 LEFT, RIGHT, TOP, BOTTOM = 64, WIDTH - 20, 92, HEIGHT - 66
-"""Where the bars stand."""
+"""The edges of the area for the bars."""
 _LEAST = 2
-"""Pixels of whatever happened at all: the one death among ten thousand deliveries is what is looked for."""
+"""Pixels. The minimum height of a part: one dead letter among ten thousand deliveries must be visible."""
 _FEWEST_BETWEEN_LABELS = 62
 """Pixels."""
 
 _GROUND, _EDGE, _GRID, _TEXT, _FAINT = "#ffffff", "#b8bec6", "#e4e7eb", "#1f2328", "#59636e"
 
-# From the bottom up. The colours differ in brightness too, for those who don't tell the hues apart.
+# From the bottom up. The colours differ in brightness too, for colour-blind readers.
 _OUTCOMES = (
     (AttemptOutcome.SENT, "delivered", "#4cae8b"),
     (AttemptOutcome.SKIPPED, "skipped", "#a9b1ba"),
@@ -40,7 +40,7 @@ _OUTCOMES = (
 
 def chart(timeline: Timeline) -> bytes:
     """A PNG of the attempts in each step, stacked by outcome."""
-    # Drawing is seldom asked for, and its libraries would double what a start imports.
+    # Charts are rare, and the drawing library would double what a start imports.
     from PIL import Image, ImageDraw
 
     image = Image.new("RGB", (WIDTH, HEIGHT), _GROUND)
@@ -73,9 +73,9 @@ def _draw_heading(draw: "ImageDraw", timeline: Timeline, totals: Counter[Attempt
     for outcome, name, colour in _OUTCOMES:
         if totals[outcome]:
             draw.rectangle((x, 48, x + 11, 59), colour)
-            told = f"{_short(totals[outcome])} {name}"
-            draw.text((x + 17, 45), told, _TEXT, _font(14))
-            x += 17 + draw.textlength(told, _font(14)) + 20
+            label = f"{_short(totals[outcome])} {name}"
+            draw.text((x + 17, 45), label, _TEXT, _font(14))
+            x += 17 + draw.textlength(label, _font(14)) + 20
 
 
 def _draw_scale(draw: "ImageDraw", highest: int) -> int:
@@ -141,7 +141,7 @@ def _labels(begins: Iterable[datetime], step: timedelta) -> Iterator[tuple[str, 
 
 
 def _short(count: int) -> str:
-    """A count in at most five characters, up to a thousand milliards: 9,999, then 12.3k."""
+    """A count in at most five characters, up to a trillion: 9,999, then 12.3k."""
     if count < 10_000:
         return f"{count:,}"
     scaled, units = count / 1000, iter("kMG")

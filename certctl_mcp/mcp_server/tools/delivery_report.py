@@ -15,15 +15,15 @@ from certctl_mcp.mcp_server.tools.arguments import ArgumentError, moment_argumen
 from certctl_mcp.mcp_server.tools.results import ToolContext, answer
 from certctl_mcp.mcp_server.tools.rows import Moment, UntrustedChannel, iso
 from certctl_mcp.mcp_server.tools.text_chart import text_chart
+from certctl_mcp.services.alert_outcomes import AlertOutcomes, alert_outcomes
 from certctl_mcp.services.errors import quoted
-from certctl_mcp.services.fates import Fates, fates_of
 from certctl_mcp.services.moments import parse_age
 from certctl_mcp.services.periods import LONGEST_PERIOD, Period, Timeline, timeline_of
 from certctl_mcp.text.untrusted import clean_name
 from storage.models import Deliveries, DeliveryFigures
 
-MOST_CHANNELS = 25
-"""Any notification may name a channel of its own."""
+MAX_CHANNELS = 25
+"""A limit, because notifications may name any number of channels."""
 
 TIMELINE = "certctl/timeline"
 """The key in a result's `_meta` under which the page finds the steps of the chart."""
@@ -42,7 +42,7 @@ class Alerts(TypedDict):
 
 
 class Figures(TypedDict):
-    """What came of the attempts begun in the period.
+    """The outcomes of the attempts begun in the period.
 
     What is zero, and the times where nothing was delivered, is left out. The tool's description says what the
     figures mean.
@@ -70,8 +70,8 @@ class ChannelFigures(Figures):
 class DeliveryReport(TypedDict):
     """How deliveries went.
 
-    It is no output schema: an answer with an image has no structured content, because some hosts show only
-    one of the two.
+    It is not used as an output schema: an answer with an image has no structured content, because some hosts
+    show only one of the two.
     """
 
     since: Moment
@@ -105,7 +105,7 @@ async def delivery_report(
     application = await opening.application()
     repository = application.repository
     deliveries = await repository.delivery_figures(wanted.since, wanted.until)
-    report = _report(wanted, deliveries, await fates_of(repository, wanted))
+    report = _report(wanted, deliveries, await alert_outcomes(repository, wanted))
     if note := await application.notifications.channels.sent_by_certctl(wanted.since, wanted.until):
         report["note"] = note
     if not chart or not deliveries.overall.attempts:
@@ -121,7 +121,7 @@ async def delivery_report(
 
 
 def _period(given: str, until: str | None, now: datetime) -> Period:
-    """Raises: ArgumentError: it is none, or lies where nothing can have happened."""
+    """Raises: ArgumentError: it is not a period, or it lies in the future."""
     end = now if until is None else moment_argument("until", until, now)
     written = given.strip()
     try:
@@ -130,7 +130,7 @@ def _period(given: str, until: str | None, now: datetime) -> Period:
             raise ValueError
     except (ValueError, OverflowError):
         raise ArgumentError(
-            f"period: {quoted(given)} is no period; give a duration such as 90m, 24h or 7d, "
+            f"period: {quoted(given)} is not a period; give a duration such as 90m, 24h or 7d, "
             f"from {format_duration(_SHORTEST_PERIOD)} to {format_duration(LONGEST_PERIOD)}"
         ) from None
     try:
@@ -141,7 +141,7 @@ def _period(given: str, until: str | None, now: datetime) -> Period:
         ) from None
     if begin >= now:
         raise ArgumentError(
-            f"until: the {format_duration(length)} before {iso(end)} lie in the future, it is {iso(now)}; "
+            f"until: the {format_duration(length)} before {iso(end)} is in the future; it is now {iso(now)}; "
             "leave it out for a period that ends now"
         )
     return Period(begin, end)
@@ -156,67 +156,67 @@ def _steps(timeline: Timeline) -> dict[str, object]:
     }
 
 
-def _report(period: Period, deliveries: Deliveries, fates: Fates) -> DeliveryReport:
+def _report(period: Period, deliveries: Deliveries, outcomes: AlertOutcomes) -> DeliveryReport:
     channels = list(deliveries.by_channel.items())
     report: DeliveryReport = {
         "since": iso(period.since),
         "until": iso(period.until),
-        "alerts": _alerts(fates),
+        "alerts": _alerts(outcomes),
         "all": _figures(deliveries.overall),
         "channels": [
             {**_figures(figures), "untrusted": {"channel": clean_name(name)}}
-            for name, figures in channels[:MOST_CHANNELS]
+            for name, figures in channels[:MAX_CHANNELS]
         ],
     }
     if not channels:
         report["note"] = "No attempt began in this period."
-    if len(channels) > MOST_CHANNELS:
-        report["more_channels"] = len(channels) - MOST_CHANNELS
+    if len(channels) > MAX_CHANNELS:
+        report["more_channels"] = len(channels) - MAX_CHANNELS
     return report
 
 
-def _alerts(fates: Fates) -> Alerts:
+def _alerts(outcomes: AlertOutcomes) -> Alerts:
     alerts: Alerts = {}
-    if fates.delivered:
-        alerts["delivered"] = fates.delivered
-    if fates.trying:
-        alerts["trying"] = fates.trying
-    if fates.dead:
-        alerts["dead"] = fates.dead
-    if fates.undelivered:
-        alerts["undelivered"] = fates.undelivered
-    if fates.settled:
-        alerts["settled"] = fates.settled
+    if outcomes.delivered:
+        alerts["delivered"] = outcomes.delivered
+    if outcomes.trying:
+        alerts["trying"] = outcomes.trying
+    if outcomes.dead:
+        alerts["dead"] = outcomes.dead
+    if outcomes.undelivered:
+        alerts["undelivered"] = outcomes.undelivered
+    if outcomes.settled:
+        alerts["settled"] = outcomes.settled
     return alerts
 
 
-def _figures(told: DeliveryFigures) -> Figures:
-    figures: Figures = {"attempts": told.attempts}
-    if told.attempts:
-        figures["delivered"] = told.delivered
+def _figures(counted: DeliveryFigures) -> Figures:
+    figures: Figures = {"attempts": counted.attempts}
+    if counted.attempts:
+        figures["delivered"] = counted.delivered
         # Rounded down: all were delivered only if all were.
-        figures["success_rate"] = told.delivered * 1000 // told.attempts / 1000
-    if told.retries:
-        figures["retries"] = told.retries
-    if told.failed:
-        figures["failed"] = told.failed
-    if told.told_to_wait:
-        figures["told_to_wait"] = told.told_to_wait
-    if told.died:
-        figures["died"] = told.died
-    if told.skipped:
-        figures["skipped"] = told.skipped
-    if told.abandoned:
-        figures["abandoned"] = told.abandoned
-    if told.median is not None:
-        figures["median_seconds"] = _seconds(told.median)
-    if told.p95 is not None:
-        figures["p95_seconds"] = _seconds(told.p95)
+        figures["success_rate"] = counted.delivered * 1000 // counted.attempts / 1000
+    if counted.retries:
+        figures["retries"] = counted.retries
+    if counted.failed:
+        figures["failed"] = counted.failed
+    if counted.told_to_wait:
+        figures["told_to_wait"] = counted.told_to_wait
+    if counted.died:
+        figures["died"] = counted.died
+    if counted.skipped:
+        figures["skipped"] = counted.skipped
+    if counted.abandoned:
+        figures["abandoned"] = counted.abandoned
+    if counted.median is not None:
+        figures["median_seconds"] = _seconds(counted.median)
+    if counted.p95 is not None:
+        figures["p95_seconds"] = _seconds(counted.p95)
     return figures
 
 
 def _seconds(duration: timedelta) -> float:
-    """Three digits of it are enough."""
+    """The seconds, with three significant digits."""
     return float(f"{duration.total_seconds():.3g}")
 
 

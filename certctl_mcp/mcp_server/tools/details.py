@@ -13,7 +13,7 @@ from certctl_mcp.mcp_server.tools.results import ToolContext, answer
 from certctl_mcp.mcp_server.tools.rows import Moment, Row, iso, row
 from certctl_mcp.runtime.lifespan import Opening
 from certctl_mcp.services.history import account
-from certctl_mcp.services.outlook import tools, under_way
+from certctl_mcp.services.next_steps import tools, under_way
 from certctl_mcp.text.redaction import redact
 from certctl_mcp.text.untrusted import clean_excerpt, clean_name, encode_id, escape_hidden
 from storage.models import Attempt, AttemptOutcome, AuditAction, Notification
@@ -30,11 +30,11 @@ _MARGIN = 200
 _REDACTED_AT_ONCE = 64 * 1024
 """Characters; longer texts are redacted in a thread, off the event loop."""
 
-OUTLOOK = "certctl/outlook"
+NEXT_STEPS = "certctl/outlook"
 """The key in a result's `_meta` under which the page, which shows the past as a timeline, finds the rest."""
 
-MOST_ATTEMPTS = 20
-MOST_DONE = 10
+MAX_ATTEMPTS = 20
+MAX_DONE = 10
 ATTEMPT_ERROR = 300
 """Characters; the newest error is shown in full at the notification."""
 
@@ -65,7 +65,7 @@ class UntrustedActor(TypedDict):
 
 
 class DoneRow(TypedDict):
-    """Something that somebody did to the notification."""
+    """Something that was done to the notification."""
 
     at: Moment
     action: AuditAction
@@ -80,11 +80,11 @@ class NotificationDetails(TypedDict):
     notification: Annotated[Row, WithJsonSchema({"type": "object", "description": "As list_notifications"})]
     attempts: Annotated[
         list[AttemptRow],
-        WithJsonSchema({"type": "array", "description": f"The newest {MOST_ATTEMPTS}, oldest first"}),
+        WithJsonSchema({"type": "array", "description": f"The newest {MAX_ATTEMPTS}, oldest first"}),
     ]
     next_offset: NotRequired[int]
-    origin_id: Annotated[NotRequired[str], Field(description="The dead letter it stands in for")]
-    replaced_by: Annotated[NotRequired[str], Field(description="Stands in for it, on a fallback")]
+    origin_id: Annotated[NotRequired[str], Field(description="The dead letter that it replaces")]
+    replaced_by: Annotated[NotRequired[str], Field(description="Replaces it, on a fallback")]
     earlier_attempts: NotRequired[int]
     done: NotRequired[
         Annotated[
@@ -108,9 +108,9 @@ async def get_notification(
 
     To find ids use list_notifications.
     """
-    details, outlook = await _explained(ctx.request_context.lifespan_context, id, offset)
+    details, next_steps = await _explained(ctx.request_context.lifespan_context, id, offset)
     result = answer(details)
-    return result.model_copy(update={"meta": {**(result.meta or {}), OUTLOOK: outlook}})
+    return result.model_copy(update={"meta": {**(result.meta or {}), NEXT_STEPS: next_steps}})
 
 
 async def notification_details(opening: Opening, id: str, offset: int = 0) -> NotificationDetails:
@@ -122,10 +122,10 @@ async def notification_details(opening: Opening, id: str, offset: int = 0) -> No
 async def _explained(opening: Opening, id: str, offset: int) -> tuple[NotificationDetails, str]:
     """The details, and the part of their account that is about the present and the future."""
     application = await opening.application()
-    notification, attempts, earlier = await application.notifications.newest_attempts(id, MOST_ATTEMPTS)
+    notification, attempts, earlier = await application.notifications.newest_attempts(id, MAX_ATTEMPTS)
     replacement = await application.repository.replacement(notification.id)
     now = opening.clock()
-    told = account(
+    explanation = account(
         notification,
         attempts,
         now,
@@ -137,7 +137,7 @@ async def _explained(opening: Opening, id: str, offset: int) -> tuple[Notificati
         replacement=replacement,
     )
     details: NotificationDetails = {
-        "account": str(told),
+        "account": str(explanation),
         "under_way": under_way(notification, now),
         "notification": row(notification, 0),
         "attempts": [],
@@ -152,12 +152,12 @@ async def _explained(opening: Opening, id: str, offset: int) -> tuple[Notificati
         details["attempts"] = [_attempt_row(attempt) for attempt in attempts]
         if earlier:
             details["earlier_attempts"] = earlier
-        if audit := await application.repository.audit(notification.id, limit=MOST_DONE):
+        if audit := await application.repository.audit(notification.id, limit=MAX_DONE):
             details["done"] = [
                 {"at": iso(entry.at), "action": entry.action, "untrusted": {"actor": clean_name(entry.actor)}}
                 for entry in audit
             ]
-    return await _with_long_texts(details, notification, offset), told.outlook
+    return await _with_long_texts(details, notification, offset), explanation.next_steps
 
 
 async def _with_long_texts(

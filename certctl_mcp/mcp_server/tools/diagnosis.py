@@ -7,14 +7,14 @@ from pydantic import Field, WithJsonSchema
 from typing_extensions import TypedDict
 
 from certctl_mcp.mcp_server.tools.results import ToolContext, answer
-from certctl_mcp.mcp_server.tools.rows import Moment, exact, iso
+from certctl_mcp.mcp_server.tools.rows import Moment, iso, iso_exact
 from certctl_mcp.runtime.lifespan import Opening
 from certctl_mcp.services.filters import Channel, CreatedAfter, CreatedBefore, FilterArguments, Type
 from certctl_mcp.text.untrusted import clean_excerpt, clean_name, encode_id, escape_hidden
 from storage.models import NotificationFilter, NotificationStatus
 
 if TYPE_CHECKING:
-    from certctl_mcp.services.diagnosis.diagnosing import Finding
+    from certctl_mcp.services.diagnosis.diagnosis import Finding
 
 ERROR_EXCERPT = 64
 """Characters of a sample's error."""
@@ -152,9 +152,9 @@ def _requeue_arguments(wanted: NotificationFilter) -> dict[str, str | list[str]]
     if wanted.text is not None:
         arguments["text"] = wanted.text
     if wanted.created_from is not None:
-        arguments["created_after"] = exact(wanted.created_from)
+        arguments["created_after"] = iso_exact(wanted.created_from)
     if wanted.created_until is not None:
-        arguments["created_before"] = exact(wanted.created_until)
+        arguments["created_before"] = iso_exact(wanted.created_until)
     if wanted.statuses != (NotificationStatus.DEAD,):
         # Without a status, only dead ones are requeued.
         arguments["status"] = [status.value for status in wanted.statuses]

@@ -55,7 +55,7 @@ class Consent(BaseModel):
 
 
 class Reply(Enum):
-    """What is known of the user's will."""
+    """The user's answer, as far as it is known."""
 
     NOT_ASKED = auto()
     AGREED = auto()
@@ -122,7 +122,7 @@ def reply_in(outcome: ElicitationResult[Consent]) -> Reply:
 
 
 def question(preview: Preview, configured: Set[str]) -> str:
-    """Always the same words while nothing changes: an answer is valid only for the words it was given to."""
+    """The same text as long as nothing changes: an answer is valid only for exactly this question."""
     verb, consequence = _WORDS[preview.action]
     noun = "notification" if preview.count == 1 else "notifications"
     statuses = ", ".join(f"{count:,} {status.value}" for status, count in preview.by_status.most_common())

@@ -81,6 +81,6 @@ def _rows(
 ) -> list[Row]:
     rows = [shown_row(notification) for notification in page.items]
     for notification, shown in zip(page.items, rows, strict=True):
-        if (standing := certificates.get(notification.id)) is not None:
-            shown["certificate"] = standing
+        if (state := certificates.get(notification.id)) is not None:
+            shown["certificate"] = state
     return rows

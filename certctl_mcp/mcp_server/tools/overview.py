@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from certctl_mcp.services.channels import ChannelHealth
 
 
-MOST_UNSERVED = 20
+MAX_UNSERVED = 20
 
 
 class LastDay(TypedDict):
@@ -60,7 +60,7 @@ class ChannelRow(TypedDict):
     last_day: NotRequired[Annotated[LastDay, WithJsonSchema({"type": "object"})]]
 
 
-class Unserved(TypedDict):
+class UnservedRow(TypedDict):
     """A channel of waiting notifications that no running process has."""
 
     waiting: int
@@ -71,8 +71,8 @@ class Channels(TypedDict):
     """The channels, and this server's database."""
 
     channels: list[ChannelRow]
-    # What explains itself in the answer is not paid for beforehand.
-    nobody_delivers: NotRequired[Annotated[list[Unserved], WithJsonSchema({"type": "array"})]]
+    # Self-explanatory in an answer, so not worth its tokens in the schema.
+    nobody_delivers: NotRequired[Annotated[list[UnservedRow], WithJsonSchema({"type": "array"})]]
     delivery: NotRequired[str]
     database: str
 
@@ -132,10 +132,10 @@ async def channels_now(opening: Opening) -> Channels:
     }
     if delivery := await application.notifications.channels.delivery():
         found["delivery"] = delivery
-    if unserved := await application.notifications.channels.left_to_nobody():
+    if unserved := await application.notifications.channels.channels_without_deliverer():
         found["nobody_delivers"] = [
             {"waiting": one.waiting, "untrusted": {"channel": clean_name(one.channel)}}
-            for one in unserved[:MOST_UNSERVED]
+            for one in unserved[:MAX_UNSERVED]
         ]
     return found
 

@@ -22,11 +22,13 @@ def answer(content: Mapping[str, object]) -> CallToolResult:
     """The result of a call, cut to the budget of an answer. `content` holds JSON values only."""
     bounded = fitted(content)
     text = to_json(bounded).decode()
-    return CallToolResult(content=[TextContent(text=text)], structured_content=bounded, _meta=label_of(text))
+    return CallToolResult(
+        content=[TextContent(text=text)], structured_content=bounded, _meta=untrusted_meta(text)
+    )
 
 
 def refusal(explanation: str, similar: str | None = None) -> CallToolResult:
-    """The result of a call that did nothing, with what would be right.
+    """The result of a call that was refused, with an explanation.
 
     `similar` is a name from outside that may have been meant.
     """
@@ -34,10 +36,10 @@ def refusal(explanation: str, similar: str | None = None) -> CallToolResult:
         return CallToolResult(content=[TextContent(text=explanation)], is_error=True)
     suggestion = to_json(untrusted_suggestion(similar)).decode()
     text = TextContent(text=f"{explanation}\n{suggestion}")
-    return CallToolResult(content=[text], is_error=True, _meta=label_of(suggestion))
+    return CallToolResult(content=[text], is_error=True, _meta=untrusted_meta(suggestion))
 
 
-def label_of(written: str) -> Meta | None:
+def untrusted_meta(written: str) -> Meta | None:
     """The `_meta` of a result, by its JSON text: whether it holds texts from outside.
 
     The form is that of the specification's drafts (SEP-1913).

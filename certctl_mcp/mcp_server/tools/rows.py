@@ -13,13 +13,13 @@ from storage.models import Notification, NotificationStatus
 
 CONCISE_MESSAGE = 48
 CONCISE_ERROR = 60
-"""Characters of a row that is to tell one notification from another, and why it failed."""
+"""Characters of a short row: enough to distinguish notifications and to see why they failed."""
 
 Moment = str
-"""ISO 8601, UTC, which the server's instructions say once for all."""
+"""ISO 8601 in UTC, as the server's instructions say."""
 
 StatusName = Annotated[NotificationStatus, WithJsonSchema({"type": "string"})]
-"""In an answer: a filter's schema names the values."""
+"""A status in an answer. Only the schema of a filter lists its values."""
 
 
 class Untrusted(TypedDict):
@@ -76,7 +76,7 @@ def row(notification: Notification, limit: int = EXCERPT_LENGTH) -> Row:
 
 
 def concise_row(notification: Notification) -> Row:
-    """What tells `notification` from others, how it stands, and the beginnings of its texts."""
+    """What distinguishes `notification` from others, its state, and the beginnings of its texts."""
     return _with_texts(_row(notification), notification, CONCISE_MESSAGE, CONCISE_ERROR)
 
 
@@ -110,8 +110,8 @@ def _with_texts(shown_row: Row, notification: Notification, of_message: int, of_
     return shown_row
 
 
-def exact(moment: datetime) -> str:
-    """With what it has below a second."""
+def iso_exact(moment: datetime) -> str:
+    """Includes fractions of a second."""
     return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat()}Z"
 
 

@@ -7,11 +7,11 @@ Schema = dict[str, object]
 _NOISE = frozenset({"title", "$defs", "propertyNames", "format"})
 
 
-def lean(schema: Mapping[str, object]) -> Schema:
-    """`schema` with every reference written out, and without null and empty defaults where absence will do.
+def simplified(schema: Mapping[str, object]) -> Schema:
+    """`schema` with every reference resolved, and without null and empty defaults of optional fields.
 
-    Left out is what no caller acts on: titles, formats, the names a mapping may have, and what a type says of
-    itself, for the fields are described.
+    Titles, formats, the property names of mappings and the descriptions of types are left out, because no
+    caller acts on them.
     """
     definitions = schema.get("$defs")
     found = _object(schema, definitions if isinstance(definitions, Mapping) else {})
@@ -20,8 +20,8 @@ def lean(schema: Mapping[str, object]) -> Schema:
 
 
 def arguments_schema(schema: Mapping[str, object]) -> Schema:
-    """The lean schema of a tool's arguments; others than the named are refused."""
-    return {**lean(schema), "additionalProperties": False}
+    """The simplified schema of a tool's arguments, which refuses all others."""
+    return {**simplified(schema), "additionalProperties": False}
 
 
 def _object(schema: Mapping[str, object], definitions: Mapping[str, object]) -> Schema:

@@ -43,13 +43,13 @@ class Setup(TypedDict):
 
     failed: int
     warned: int
-    # What explains itself in the answer is not paid for beforehand.
+    # Self-explanatory in an answer, so not worth its tokens in the schema.
     checks: Annotated[list[CheckRow], WithJsonSchema({"type": "array"})]
 
 
 async def check_setup(ctx: ToolContext) -> Annotated[CallToolResult, Setup]:
-    """Check settings, files, database, who delivers and each channel's connection: ok, warn or fail, and what
-    helps. For when nothing goes out. Sends nothing; send_test_notification does."""
+    """Check settings, files, database, who delivers and each channel's connection: ok, warn or fail, with a
+    remedy. Use it when nothing is delivered. Sends nothing; send_test_notification does."""
     # Imported here: the mail client alone takes a tenth of a second, which a start would pay.
     from certctl_mcp.checks import checklist
 

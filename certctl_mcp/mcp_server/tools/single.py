@@ -13,17 +13,17 @@ from certctl_mcp.mcp_server.tools.arguments import ArgumentError, NotificationId
 from certctl_mcp.mcp_server.tools.details import FULL_TEXT, UntrustedError
 from certctl_mcp.mcp_server.tools.results import ToolContext, answer
 from certctl_mcp.mcp_server.tools.rows import StatusName
-from certctl_mcp.services.outlook import after_requeue
+from certctl_mcp.services.next_steps import after_requeue
 from certctl_mcp.text.untrusted import clean_excerpt, encode_id
 from storage.models import NewNotification, NotificationStatus, SweepReport
 
 
 class Accepted(TypedDict):
-    """An alert that is durable from here on."""
+    """An alert that was stored durably."""
 
     id: str
     status: StatusName
-    created: Annotated[bool, Field(description="False: the idempotency key was accepted before, nothing new")]
+    created: Annotated[bool, Field(description="False: the idempotency key was used before, nothing new")]
 
 
 class Changed(TypedDict):
@@ -58,10 +58,10 @@ async def send_notification(
 ) -> Annotated[CallToolResult, Accepted]:
     """Send an alert to real people over a configured channel.
 
-    It is accepted durably, then delivered; get_notification tells how it went. A dead one is not resent:
-    it is requeued.
+    It is accepted durably, then delivered; get_notification shows how it went. Don't resend a dead one:
+    requeue it.
     """
-    with _refusals_named():
+    with _argument_errors():
         new = NewNotification(
             type=type,
             channel=channel,
@@ -72,16 +72,16 @@ async def send_notification(
         )
     application = await ctx.request_context.lifespan_context.application()
     accepted = await application.notifications.send(new, actor=actor_of(ctx), assistant=True)
-    told: Accepted = {
+    document: Accepted = {
         "id": encode_id(accepted.notification.id),
         "status": accepted.notification.status,
         "created": accepted.created,
     }
-    return answer(told)
+    return answer(document)
 
 
 class Tested(TypedDict):
-    """What came of a test."""
+    """The result of a test."""
 
     delivered: bool
     seconds: float
@@ -97,7 +97,7 @@ async def send_test_notification(
 ) -> Annotated[CallToolResult, Tested]:
     """Try a channel now: one attempt of a fixed text that says it is a test, without retries or a record."""
     application = await ctx.request_context.lifespan_context.application()
-    with _refusals_named():
+    with _argument_errors():
         result = await application.notifications.send_test(
             channel, recipient, actor=actor_of(ctx), assistant=True
         )
@@ -131,9 +131,9 @@ async def mark_notification_read(ctx: ToolContext, id: NotificationId) -> Annota
 
 
 async def retry_due_notifications(ctx: ToolContext) -> Annotated[CallToolResult, SweepReport]:
-    """Attempt everything due now and report what came of it, within 45 seconds.
+    """Attempt everything due now and report the outcomes, within 45 seconds.
 
-    Rarely needed: due ones are attempted by themselves. Not for dead ones, nor for failed ones whose
+    Rarely needed: due ones are attempted automatically. Not for dead ones, nor for failed ones whose
     next_retry_at lies ahead: use requeue_notification.
     """
     application = await ctx.request_context.lifespan_context.application()
@@ -142,8 +142,8 @@ async def retry_due_notifications(ctx: ToolContext) -> Annotated[CallToolResult,
 
 
 @contextmanager
-def _refusals_named() -> Iterator[None]:
-    """What can't be a notification is refused by the name of the argument."""
+def _argument_errors() -> Iterator[None]:
+    """Turns a validation error into one that names the argument."""
     try:
         yield
     except ValidationError as refused:

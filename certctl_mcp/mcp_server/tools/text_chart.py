@@ -31,5 +31,5 @@ def text_chart(timeline: Timeline) -> str:
 
 
 def _length(count: int, highest: int) -> int:
-    """Proportional, but at least one: the one death among ten thousand deliveries is what is looked for."""
+    """Proportional, but at least one: one dead letter among ten thousand deliveries must be visible."""
     return max(1, round(count * WIDTH / highest)) if count else 0

@@ -74,7 +74,7 @@ class Endpoint:
         self._connect_timeout = aiohttp.ClientTimeout(sock_connect=connect)
 
     async def post(self, body: bytes, headers: Mapping[str, str], *, suffix: str = "") -> None:
-        """Deliver `body`; the receiver's 2xx is a success, however its answer goes on.
+        """Deliver `body`; the receiver's 2xx is a success, however its answer continues.
 
         `suffix` is appended to the URL, percent-encoded already.
 
@@ -136,7 +136,7 @@ class Endpoint:
                 if not _is_success(exchange.status):
                     raise self._refusal(HttpResponse(exchange.status)) from None
                 return None
-            if exchange.was_dropped and not fresh and not isinstance(error, TimeoutError):
+            if exchange.reused_connection_failed and not fresh and not isinstance(error, TimeoutError):
                 # The receiver closed an idle connection just as we used it, or what it sends belongs to an
                 # earlier request. If it did read this one, it recognises the repeat by its key.
                 return await self._request(url, exchange, body, headers, fresh=True)

@@ -19,7 +19,7 @@ from aiohttp.connector import Connection
 
 _STATUS_LINE = re.compile(rb"(?:\r?\n)*HTTP/[0-9.]{1,5} +(?P<status>[1-9][0-9]{2})(?=[ \r\n])")
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
-_MOST_BYTES = 16 * 1024
+_MAX_BYTES = 16 * 1024
 """Interim answers and all; a status line comes long before this."""
 
 
@@ -47,7 +47,7 @@ class ObservedConnection(ResponseHandler):
             # More than the last answer announced. It must not be read as the answer to the next request.
             self.transport.close()
             return
-        if self.status is None and len(self._head) < _MOST_BYTES:
+        if self.status is None and len(self._head) < _MAX_BYTES:
             self._head += data
             self._read_status()
         super().data_received(data)
@@ -97,7 +97,7 @@ class Exchange:
         return self._own is not None and self._own.malformed
 
     @property
-    def was_dropped(self) -> bool:
+    def reused_connection_failed(self) -> bool:
         """Whether a connection that had served earlier requests failed without an answer to this one."""
         return self._own is not None and self._own.requests > 1 and self._own.status is None
 

@@ -88,10 +88,12 @@ def session_failed(
             return delivery_failed(text, confidential, kind=FailureKind.SETUP)
         code, said = error.code, error.message
     root = _root(error)
-    template, fate = next((sentence, fate) for type_, sentence, fate in _SENTENCES if isinstance(root, type_))
+    template, kind_or_step = next(
+        (sentence, kind_or_step) for type_, sentence, kind_or_step in _SENTENCES if isinstance(root, type_)
+    )
     reply = excerpt(f"{code} {said}" if code else said, confidential)
     text = template.format(relay=relay, reply=reply, reason=os_reason(root), connect=connect, total=total)
-    kind = smtp_failure_kind(fate, code, said) if isinstance(fate, Step) else fate
+    kind = smtp_failure_kind(kind_or_step, code, said) if isinstance(kind_or_step, Step) else kind_or_step
     return delivery_failed(text, confidential, kind=kind, told_to_wait=asks_to_wait(code, said))
 
 
@@ -101,7 +103,7 @@ def recipients_refused(
     """The failure of a mail that was refused for some of its recipients, or for all.
 
     It is permanent if none of them can ever be reached. Otherwise its kind is that of a refusal that may
-    pass, which is listed first: the error text alone tells the kind.
+    pass, which is listed first: the kind is derived from the error text alone.
     """
     confidential = tuple(confidential)
     ordered = sorted(refusals, key=lambda refusal: refusal.kind.is_permanent)

@@ -1,7 +1,7 @@
 """The table of SMTP replies that refuse something: which kind of failure each one is.
 
 A reply is permanent only if it speaks of this mail: its recipient (enhanced status codes 5.1.x, RFC 3463) or
-its content. A policy, a quota, a full mailbox or a login is put right by someone, and the mail waits.
+its content. A policy, a quota, a full mailbox or a login can be fixed by someone, so the mail waits.
 """
 
 import re

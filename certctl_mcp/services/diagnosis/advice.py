@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from certctl_mcp.notifiers.failure_kinds import FailureKind
-from certctl_mcp.services.delivering import CERTCTL_CHANNELS, Deliverer
+from certctl_mcp.services.delivery_roles import CERTCTL_CHANNELS, Deliverer
 from certctl_mcp.services.diagnosis.kinds import REMEDIES
 from certctl_mcp.services.diagnosis.spans import Span
-from certctl_mcp.services.outlook import moment
+from certctl_mcp.services.next_steps import moment
 from storage.models import ChannelClosure, Closure
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ChannelStatus:
     """The present state of a channel."""
 
     deliverer: Deliverer
@@ -41,9 +41,9 @@ _CLOSED = {
 _AFTER_REQUEUE = "what is requeued waits until then and spends no attempt"
 
 
-def advise(span: Span, standing: Standing) -> Advice:
+def advise(span: Span, channel_status: ChannelStatus) -> Advice:
     """Advice for these failures."""
-    action, requeue = _action(span, standing)
+    action, requeue = _action(span, channel_status)
     if requeue and span.replaced:
         action = f"{action}; {_replaced(span)}"
     return Advice(REMEDIES[span.kind].cause, action, requeue)
@@ -55,24 +55,26 @@ def _replaced(span: Span) -> str:
     return "all of them were delivered over the fallback, and arrive again if requeued"
 
 
-def _action(span: Span, standing: Standing) -> tuple[str, bool]:
+def _action(span: Span, channel_status: ChannelStatus) -> tuple[str, bool]:
     remedy = REMEDIES[span.kind]
     delivers_again = (
-        span.kind.of_channel and standing.delivered_at is not None and standing.delivered_at > span.last_at
+        span.kind.of_channel
+        and channel_status.delivered_at is not None
+        and channel_status.delivered_at > span.last_at
     )
-    if standing.deliverer is Deliverer.CERTCTL:
+    if channel_status.deliverer is Deliverer.CERTCTL:
         return _where_certctl_delivers(span, remedy.fix)
-    if standing.deliverer is Deliverer.NOBODY:
+    if channel_status.deliverer is Deliverer.NOBODY:
         return "no running process has this channel, so they would not be delivered if requeued", False
     if span.dead + span.undelivered == 0:
-        return _while_retried(remedy.fix, remedy.passes or delivers_again), False
+        return _while_retried(remedy.fix, remedy.is_temporary or delivers_again), False
     if span.kind is FailureKind.NO_NOTIFIER:
         return "it is configured now: requeue", True
-    if standing.closed is not None and standing.closed.state in _CLOSED:
-        closed = _CLOSED[standing.closed.state].format(until=moment(standing.closed.until))
+    if channel_status.closed is not None and channel_status.closed.state in _CLOSED:
+        closed = _CLOSED[channel_status.closed.state].format(until=moment(channel_status.closed.until))
         return f"{closed}; {_AFTER_REQUEUE}", not span.kind.is_permanent
-    if delivers_again and standing.delivered_at is not None:
-        return f"it is delivering again since {moment(standing.delivered_at)}: requeue now", True
+    if delivers_again and channel_status.delivered_at is not None:
+        return f"it is delivering again since {moment(channel_status.delivered_at)}: requeue now", True
     return remedy.fix, not span.kind.is_permanent
 
 
@@ -87,5 +89,5 @@ def _where_certctl_delivers(span: Span, fix: str) -> tuple[str, bool]:
     return f"{fix}; once requeued, certctl's server sends each once", not span.kind.is_permanent
 
 
-def _while_retried(fix: str, passes: bool) -> str:
-    return "retried automatically" if passes else f"{fix}, before they run out of retries"
+def _while_retried(fix: str, is_temporary: bool) -> str:
+    return "retried automatically" if is_temporary else f"{fix}, before they run out of retries"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from certctl_mcp.notifiers.failure_kinds import FailureKind
-from certctl_mcp.services.diagnosis.classifying import classify, http_status
+from certctl_mcp.services.diagnosis.classification import classify, http_status
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,15 +12,17 @@ class Remedy:
 
     cause: str
     fix: str
-    passes: bool = False
+    is_temporary: bool = False
     """Whether it may go away without anyone's help."""
 
 
 REMEDIES: dict[FailureKind, Remedy] = {
     FailureKind.CREDENTIALS: Remedy("credentials refused", "renew them in the channel's settings"),
     FailureKind.GONE: Remedy("destination gone or moved", "correct it in the channel's settings"),
-    FailureKind.RATE_LIMITED: Remedy("rate limit exceeded", "wait, or have the limit raised", passes=True),
-    FailureKind.OUTAGE: Remedy("receiver unavailable", "check that it is up again", passes=True),
+    FailureKind.RATE_LIMITED: Remedy(
+        "rate limit exceeded", "wait, or have the limit raised", is_temporary=True
+    ),
+    FailureKind.OUTAGE: Remedy("receiver unavailable", "check that it is up again", is_temporary=True),
     FailureKind.REFUSED: Remedy(
         "content refused",
         "see why with get_notification, send a corrected alert, mark these read",
@@ -28,12 +30,14 @@ REMEDIES: dict[FailureKind, Remedy] = {
     FailureKind.REQUEST: Remedy(
         "receiver refuses the request", "see why with get_notification, correct the channel or the receiver"
     ),
-    FailureKind.TIMEOUT: Remedy("no answer in time", "check that it is up and not overloaded", passes=True),
+    FailureKind.TIMEOUT: Remedy(
+        "no answer in time", "check that it is up and not overloaded", is_temporary=True
+    ),
     FailureKind.CONNECTION: Remedy(
-        "no connection, or it broke", "check that it is up and reachable", passes=True
+        "no connection, or it broke", "check that it is up and reachable", is_temporary=True
     ),
     FailureKind.DNS: Remedy(
-        "host name does not resolve", "correct the name, or this server's DNS", passes=True
+        "host name does not resolve", "correct the name, or this server's DNS", is_temporary=True
     ),
     FailureKind.TLS: Remedy(
         "TLS fails, or its certificate is not trusted", "renew it, or set the channel's ca_file"
@@ -43,7 +47,7 @@ REMEDIES: dict[FailureKind, Remedy] = {
         "recipient malformed or unknown", "send again to the right address, mark these read"
     ),
     FailureKind.MAILBOX: Remedy(
-        "recipient's mailbox full or disabled", "have it emptied or enabled", passes=True
+        "recipient's mailbox full or disabled", "have it emptied or enabled", is_temporary=True
     ),
     FailureKind.SENDER: Remedy(
         "mail relay's policy refuses it", "correct from_address or the login, or the relay's policy"
@@ -60,7 +64,7 @@ REMEDIES: dict[FailureKind, Remedy] = {
 }
 
 _LOOKED_AT = 400
-"""Characters of an error that tell its kind."""
+"""The first characters of an error, from which its kind is recognized."""
 
 
 def failure_label(error: str) -> str | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from certctl_mcp.notifiers.failure_kinds import FailureKind
-from certctl_mcp.services.diagnosis.classifying import classify, common_sentence
+from certctl_mcp.services.diagnosis.classification import classify, common_sentence
 from storage.models import FailureGroup, NotificationStatus
 
 PAUSES = (timedelta(hours=2), timedelta(hours=12), timedelta(days=2), timedelta.max)

@@ -66,7 +66,7 @@ async def opened(
         stack.callback(changes.disconnect)
         await changes.poll()
         yield OpenBackend(
-            location, found, read, (transact,), changes, clock, read_only, has_room=file.has_room
+            location, found, read, (transact,), changes, clock, read_only, has_space=file.has_space
         )
     finally:
         with anyio.CancelScope(shield=True):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from storage.platform import disk_space, locked_directory, other_owner_of
 
-LOW_ROOM = 16 << 20
+LOW_SPACE = 16 << 20
 """With less free space in bytes, the write-ahead log is kept short: it must not fill the disk."""
 
 LARGEST_RESERVE = 4 << 20
@@ -101,11 +101,11 @@ class DatabaseFile:
         if (problem := self.problem()) is not None:
             raise DatabaseFileError(problem)
 
-    def room_is_low(self) -> bool:
+    def is_low_on_space(self) -> bool:
         space = disk_space(self.path)
-        return space is not None and space.free < LOW_ROOM
+        return space is not None and space.free < LOW_SPACE
 
-    def has_room(self) -> bool:
+    def has_space(self) -> bool:
         """Whether there is space for more notifications, besides that for the outcomes of their
         deliveries."""
         space = disk_space(self.path)

@@ -24,7 +24,7 @@ from storage.schema.migrations import REVISIONS, bring_up_to_date, current_revis
 
 Result = TypeVar("Result")
 
-CROWD_FACTOR = 12
+CONTENTION_FACTOR = 12
 """The number of busy timeouts that a writer waits while other processes make progress."""
 
 _BUSY = "SQLITE_BUSY"
@@ -89,7 +89,7 @@ class Transactions:
                 raise TransactionFailedError(failure) from failure
         if self._file.problem() is not None:
             raise TransactionFailedError(CommitUnansweredError())
-        if self._file.room_is_low():
+        if self._file.is_low_on_space():
             self._checkpoint("PASSIVE")
         return result
 
@@ -118,7 +118,7 @@ class Transactions:
     def _begin(self, connection: Connection) -> RootTransaction:
         """Wait for the write lock: one busy timeout if no other process makes progress, and longer otherwise.
         So when many processes start together, each gets its turn."""
-        deadline = monotonic() + CROWD_FACTOR * self._busy_timeout.total_seconds()
+        deadline = monotonic() + CONTENTION_FACTOR * self._busy_timeout.total_seconds()
         seen = data_version(connection)
         while True:
             try:
@@ -148,7 +148,7 @@ class Transactions:
 
 def _migrate(engine: Engine, busy_timeout: timedelta) -> None:
     """Bring the schema up to date; while another process does that, wait for it."""
-    deadline = monotonic() + CROWD_FACTOR * busy_timeout.total_seconds()
+    deadline = monotonic() + CONTENTION_FACTOR * busy_timeout.total_seconds()
     while True:
         try:
             with engine.connect() as connection:

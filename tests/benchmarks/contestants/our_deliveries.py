@@ -12,7 +12,7 @@ from datetime import timedelta
 from certctl_mcp.config.settings import load_settings
 from certctl_mcp.runtime.application import open_application
 from certctl_mcp.runtime.event_loop import run
-from certctl_mcp.runtime.gc_tuning import spare_start_and_end, spare_the_start
+from certctl_mcp.runtime.gc_tuning import freeze_startup_objects, tune_for_startup
 from certctl_mcp.services.notifications import NotificationService
 from tests.benchmarks.contestants.posts import ALERT
 
@@ -22,7 +22,7 @@ AT_MOST = timedelta(minutes=10)
 
 async def deliver(environment: dict[str, str], count: int) -> dict[str, float]:
     async with open_application(load_settings(None, environment)) as application:
-        spare_the_start()
+        freeze_startup_objects()
         # The HTTP client is imported for the first delivery.
         await application.notifications.send(ALERT, actor=None)
         await application.retry_loop.sweep(1, AT_MOST)
@@ -54,7 +54,7 @@ async def _accept(notifications: NotificationService, count: int) -> None:
 
 
 if __name__ == "__main__":
-    spare_start_and_end()
+    tune_for_startup()
     database, receiver, how_many, concurrency = sys.argv[1:]
     configured = {
         "CERTCTL_DATABASE_URL": database,

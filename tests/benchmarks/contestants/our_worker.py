@@ -15,7 +15,7 @@ from statistics import quantiles
 from certctl_mcp.config.settings import load_settings
 from certctl_mcp.runtime.application import open_application
 from certctl_mcp.runtime.event_loop import run
-from certctl_mcp.runtime.gc_tuning import spare_start_and_end, spare_the_start
+from certctl_mcp.runtime.gc_tuning import freeze_startup_objects, tune_for_startup
 from storage.operations.claim_request import ClaimRequest, Claims
 from storage.repository import NotificationRepository
 
@@ -40,7 +40,7 @@ def time_claims() -> list[float]:
 
 async def share(environment: dict[str, str]) -> dict[str, float]:
     async with open_application(load_settings(None, environment)) as application:
-        spare_the_start()
+        freeze_startup_objects()
         took = time_claims()
         # Everything that the first sweep needs is ready before that line.
         await application.retry_loop.sweep(0, AT_MOST)
@@ -54,7 +54,7 @@ async def share(environment: dict[str, str]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    spare_start_and_end()
+    tune_for_startup()
     database, receiver, concurrency = sys.argv[1:]
     configured = {
         "CERTCTL_DATABASE_URL": database,

@@ -16,7 +16,7 @@ from certctl_mcp.checks.results import CheckReport, CheckResult, Verdict
 from certctl_mcp.config.settings import Settings, load_settings
 from certctl_mcp.runtime.application import Application, open_application
 from storage.database import Database
-from storage.engine.sqlite.database_file import LOW_ROOM
+from storage.engine.sqlite.database_file import LOW_SPACE
 from storage.platform import DiskSpace
 from storage.schema.migrations import REVISIONS
 from tests.builders import Queue
@@ -132,7 +132,7 @@ def test_what_is_wrong_with_a_database_is_named(
     os.utime(database_path, (tomorrow, tomorrow))
     assert (only_now(settings, "clock")).verdict is Verdict.WARN
     space = "storage.maintenance.database_state.disk_space"
-    monkeypatch.setattr(space, lambda path: DiskSpace(LOW_ROOM - 1, 1 << 40))
+    monkeypatch.setattr(space, lambda path: DiskSpace(LOW_SPACE - 1, 1 << 40))
     assert (only_now(settings, "database disk")).verdict is Verdict.FAIL
     monkeypatch.setattr("storage.maintenance.database_state.is_owned_by_another", lambda path: True)
     assert "it belongs to another user" in (only_now(settings, "database")).found

@@ -84,7 +84,7 @@ async def test_claims_resume_once_any_outcome_is_written() -> None:
 
 
 async def test_too_many_unwritten_outcomes_stop_claims(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outcome_writer, "MOST_UNWRITTEN", 2)
+    monkeypatch.setattr(outcome_writer, "MAX_UNWRITTEN", 2)
     refused, again = asyncio.Semaphore(0), asyncio.Event()
 
     async def sleep(_: float) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from certctl_mcp.demo.alerts import ALERTS, GONE_MAILBOX, REDIRECTED_MAIL, Alert
 from certctl_mcp.demo.ledger import Arrival
-from certctl_mcp.demo.proof import prove
+from certctl_mcp.demo.proof import check_deliveries
 
 ALERT = Alert(
     "Webhook", "ExpirationWarning", "api expires", "mc-api", requests=2, spacing=timedelta(seconds=2)
@@ -18,7 +18,7 @@ TAKEN = replace(REFUSED, answer="200", accepted=True, at=12.5)
 
 
 def problem(alert: Alert, *arrivals: Arrival) -> str:
-    (finding,) = prove({KEY: alert}, arrivals)
+    (finding,) = check_deliveries({KEY: alert}, arrivals)
     return finding.problem
 
 

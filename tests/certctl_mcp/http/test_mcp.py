@@ -183,13 +183,13 @@ def test_sessions_in_use_never_give_way() -> None:
     user = AuthenticatedUser(AccessToken(token="", client_id="ada", scopes=[]))
     ada, again = (Session(name, "ada", manager, user) for name in ("a", "b"))
     sessions.add(ada)
-    assert sessions.in_the_way_of("ada") == ()
+    assert sessions.sessions_to_end("ada") == ()
     sessions.add(again)
     with sessions.using(ada):
-        assert sessions.in_the_way_of("ada") == (again,)
+        assert sessions.sessions_to_end("ada") == (again,)
         with sessions.using(again):
-            assert sessions.in_the_way_of("ada") is None
-            assert sessions.in_the_way_of("bob") == ()
+            assert sessions.sessions_to_end("ada") is None
+            assert sessions.sessions_to_end("bob") == ()
     for name in ("c", "d"):
         sessions.add(Session(name, "carl", manager, user))
-    assert sessions.in_the_way_of("bob") == (again,)
+    assert sessions.sessions_to_end("bob") == (again,)

@@ -14,7 +14,7 @@ import trustme
 from certctl_mcp.config.destinations import EmailDestination
 from certctl_mcp.notifiers.email import EmailNotifier
 from certctl_mcp.notifiers.failure_kinds import FailureKind
-from certctl_mcp.services.diagnosis.classifying import classify
+from certctl_mcp.services.diagnosis.classification import classify
 from storage.models import Notification
 from tests.builders import NOON, SettableClock, notification
 from tests.certctl_mcp.notifiers.failure_checks import failure_of

@@ -21,7 +21,7 @@ from certctl_mcp.notifiers.base import DeliveryFailedError
 from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.notifiers.network.name_resolution import Resolver
 from certctl_mcp.notifiers.registry import NotifierRegistry
-from certctl_mcp.services.diagnosis.classifying import classify
+from certctl_mcp.services.diagnosis.classification import classify
 from tests.builders import notification
 from tests.certctl_mcp.notifiers.authority import Authority
 from tests.certctl_mcp.notifiers.proxy import Proxy, proxying

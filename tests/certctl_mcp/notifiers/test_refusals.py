@@ -11,7 +11,7 @@ from certctl_mcp.config.destinations import Channel
 from certctl_mcp.notifiers.base import DeliveryFailedError
 from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.notifiers.registry import NotifierRegistry
-from certctl_mcp.services.diagnosis.classifying import classify
+from certctl_mcp.services.diagnosis.classification import classify
 from certctl_mcp.services.diagnosis.kinds import REMEDIES
 from tests.builders import notification
 from tests.certctl_mcp.notifiers.failure_checks import failure_of

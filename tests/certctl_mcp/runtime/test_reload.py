@@ -16,9 +16,9 @@ from certctl_mcp.config.errors import SettingsError
 from certctl_mcp.config.settings import Settings, load_settings
 from certctl_mcp.notifiers.base import Notifier
 from certctl_mcp.runtime.application import Application, open_application
+from certctl_mcp.runtime.current_application import CurrentApplication
 from certctl_mcp.runtime.lifespan import opening
 from certctl_mcp.runtime.reload import SettingsReload, with_fixed_settings
-from certctl_mcp.runtime.succession import Succession
 from tests.builders import new_notification
 from tests.certctl_mcp.sending import Hanging
 
@@ -176,17 +176,17 @@ async def test_an_attempt_in_flight_ends_however_long_it_takes(database_url: str
         open_application(settings, notifiers=OneChannel(hanging)) as application,
         anyio.create_task_group() as tasks,
     ):
-        succession = Succession(application)
-        succession.start(tasks)
+        current = CurrentApplication(application)
+        current.start(tasks)
         accepted = await application.notifications.send(new_notification(), actor=None)
         await hanging.receives()
-        await succession.replace(settings)
+        await current.replace(settings)
         await anyio.wait_all_tasks_blocked()
         hanging.release()
         with anyio.fail_after(PATIENCE):
             while not (await application.repository.get(accepted.notification.id)).delivered:
                 pass
-        succession.stop()
+        current.stop()
     assert len(hanging.received) == 1
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certctl_mcp.config.dead_letters import circle_of
+from certctl_mcp.config.dead_letters import find_cycle
 from certctl_mcp.config.errors import SettingsError
 from certctl_mcp.config.settings import Settings, load_settings
 from certctl_mcp.notifiers.allowed_recipients import AllowedRecipients
@@ -100,7 +100,7 @@ def test_a_circle_is_found_exactly_where_following_the_fallbacks_never_ends(grap
             channel = graph[channel]
         return False
 
-    circle = circle_of(graph)
+    circle = find_cycle(graph)
     assert bool(circle) is not all(map(ends, graph))
     assert all(graph[one] == following for one, following in pairwise(circle))
     assert circle[:1] == circle[-1:]

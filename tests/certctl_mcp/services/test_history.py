@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from certctl_mcp.config.tool_groups import ToolGroup
-from certctl_mcp.services.delivering import Deliverer
+from certctl_mcp.services.delivery_roles import Deliverer
 from certctl_mcp.services.history import account, attempts_summary
-from certctl_mcp.services.outlook import tools
+from certctl_mcp.services.next_steps import tools
 from storage.models import Attempt, AttemptOutcome, Notification, NotificationStatus
 from tests.builders import NOON, TOOK, notification
 

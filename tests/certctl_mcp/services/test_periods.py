@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from certctl_mcp.services.periods import LONGEST_PERIOD, MOST_STEPS, Period
+from certctl_mcp.services.periods import LONGEST_PERIOD, MAX_STEPS, Period
 from tests.builders import NOON
 
 
@@ -43,4 +43,4 @@ def test_a_moment_before_the_epoch_has_its_step_too() -> None:
 @pytest.mark.parametrize("seconds", [1, 59, 3_601, 86_400, 500_000, 12_345_678, 366 * 86_400])
 def test_no_period_has_many_more_steps_than_a_picture_holds(seconds: int) -> None:
     period = ending_at(NOON + timedelta(seconds=17), timedelta(seconds=seconds))
-    assert -((period.beginning - period.until) // period.step) <= MOST_STEPS + 1
+    assert -((period.beginning - period.until) // period.step) <= MAX_STEPS + 1

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 
 from certctl_mcp.services.filters import URGENT_WITHIN
-from certctl_mcp.services.urgency import standing_text, urgency_text
+from certctl_mcp.services.urgency import certificate_text, urgency_text
 from storage.database import Database
-from storage.models import CertificateStanding, NotificationFilter, NotificationStatus, Urgency, UrgencyCounts
+from storage.models import CertificateState, NotificationFilter, NotificationStatus, Urgency, UrgencyCounts
 from tests.builders import NOON, Queue
 from tests.storage.foreign import run
 
@@ -29,7 +29,7 @@ DAY = timedelta(days=1)
     ],
 )
 def test_a_standing_in_a_few_words(standing: dict[str, object], text: str | None) -> None:
-    assert standing_text(CertificateStanding.model_validate(standing), NOON) == text
+    assert certificate_text(CertificateState.model_validate(standing), NOON) == text
 
 
 def test_the_dead_letters_that_still_matter_in_one_sentence() -> None:
@@ -64,7 +64,7 @@ async def test_without_certctls_tables_a_later_success_settles(queue: Queue) -> 
         wanted = DEAD.model_copy(update={"urgency": urgency, "urgent_until": queue.clock() + URGENT_WITHIN})
         assert [n.id for n in (await repository.list(wanted)).items] == expected
         assert await repository.count(wanted) == 1
-    standings = await repository.certificate_standings([renewed, still_open, about_none])
+    standings = await repository.certificate_states([renewed, still_open, about_none])
     assert {each: standing.renewed for each, standing in standings.items()} == {renewed.id: True}
     counts = await repository.urgency_counts(DEAD, until=queue.clock() + URGENT_WITHIN)
     assert counts == UrgencyCounts(settled=1, open=1, urgent=1)
@@ -102,8 +102,8 @@ async def test_certctls_table_tells_what_is_urgent(
     assert await found(Urgency.OPEN) == {"soon", "later"}
     assert await found(Urgency.URGENT) == {"soon"}
     assert await repository.urgency_counts(DEAD, until=until) == UrgencyCounts(settled=2, open=2, urgent=1)
-    standings = await repository.certificate_standings(list(made.values()))
-    texts = {name: standing_text(standings[n.id], NOON) for name, n in made.items()}
+    standings = await repository.certificate_states(list(made.values()))
+    texts = {name: certificate_text(standings[n.id], NOON) for name, n in made.items()}
     assert texts == {
         "revoked": "revoked",
         "renewed": "renewed since",

@@ -36,45 +36,45 @@ rooms AS
 FROM served
 WHERE NOT served.guarded),
 wanted AS
-(SELECT anon_7.channel AS channel, anon_7.way AS way, count(*) AS number
-FROM (SELECT anon_8.channel AS channel, anon_8.way AS way
-FROM (SELECT rooms.channel AS channel, rooms.room AS room, seen.since AS since, seen.way AS way, row_number() OVER (PARTITION BY rooms.channel ORDER BY seen.since) AS place
-FROM rooms JOIN LATERAL (SELECT anon_9.id AS id, anon_9.since AS since, anon_9.way AS way
-FROM LATERAL (SELECT notification_events.id AS id, notification_events.created_at AS since, 'pending' AS way
+(SELECT anon_7.channel AS channel, anon_7.kind AS kind, count(*) AS number
+FROM (SELECT anon_8.channel AS channel, anon_8.kind AS kind
+FROM (SELECT rooms.channel AS channel, rooms.room AS room, seen.since AS since, seen.kind AS kind, row_number() OVER (PARTITION BY rooms.channel ORDER BY seen.since) AS place
+FROM rooms JOIN LATERAL (SELECT anon_9.id AS id, anon_9.since AS since, anon_9.kind AS kind
+FROM LATERAL (SELECT notification_events.id AS id, notification_events.created_at AS since, 'pending' AS kind
 FROM notification_events
 WHERE (notification_events.status = 'pending') IS TRUE AND notification_events.channel = rooms.channel AND notification_events.lease_owner IS NULL AND notification_events.abandoned_count < $7::INTEGER ORDER BY notification_events.created_at
- LIMIT rooms.room) AS anon_9 UNION ALL SELECT anon_10.id AS id, anon_10.since AS since, anon_10.way AS way
+ LIMIT rooms.room) AS anon_9 UNION ALL SELECT anon_10.id AS id, anon_10.since AS since, anon_10.kind AS kind
 FROM LATERAL (SELECT notification_events.id AS id, CASE WHEN (notification_events.wait_count > 0 AND NOT (EXISTS (SELECT notification_channels.channel
 FROM notification_channels
-WHERE notification_channels.channel = notification_events.channel AND notification_channels.held_until > COALESCE($2::TIMESTAMP WITH TIME ZONE, statement_timestamp())))) THEN notification_events.created_at ELSE notification_events.next_retry_at END AS since, 'scheduled' AS way
+WHERE notification_channels.channel = notification_events.channel AND notification_channels.held_until > COALESCE($2::TIMESTAMP WITH TIME ZONE, statement_timestamp())))) THEN notification_events.created_at ELSE notification_events.next_retry_at END AS since, 'scheduled' AS kind
 FROM notification_events
 WHERE (notification_events.status = 'failed') IS TRUE AND notification_events.channel = rooms.channel AND ((notification_events.channel, notification_events.next_retry_at) <= (rooms.channel, COALESCE($2::TIMESTAMP WITH TIME ZONE, statement_timestamp()))) AND notification_events.lease_owner IS NULL AND notification_events.abandoned_count < $7::INTEGER ORDER BY notification_events.next_retry_at
- LIMIT rooms.room) AS anon_10 UNION ALL SELECT anon_11.id AS id, anon_11.since AS since, anon_11.way AS way
-FROM LATERAL (SELECT notification_events.id AS id, notification_events.created_at AS since, 'unscheduled' AS way
+ LIMIT rooms.room) AS anon_10 UNION ALL SELECT anon_11.id AS id, anon_11.since AS since, anon_11.kind AS kind
+FROM LATERAL (SELECT notification_events.id AS id, notification_events.created_at AS since, 'unscheduled' AS kind
 FROM notification_events
 WHERE (notification_events.status = 'failed') IS TRUE AND notification_events.channel = rooms.channel AND notification_events.next_retry_at IS NULL AND notification_events.lease_owner IS NULL AND notification_events.abandoned_count < $7::INTEGER ORDER BY notification_events.next_retry_at, notification_events.created_at
  LIMIT rooms.room) AS anon_11) AS seen ON true) AS anon_8
 WHERE anon_8.place <= anon_8.room ORDER BY anon_8.since
- LIMIT $1::INTEGER) AS anon_7 GROUP BY anon_7.channel, anon_7.way),
+ LIMIT $1::INTEGER) AS anon_7 GROUP BY anon_7.channel, anon_7.kind),
 taken AS
 (SELECT anon_12.id AS id
-FROM wanted JOIN LATERAL (SELECT notification_events.id AS id, notification_events.created_at AS since, 'pending' AS way
+FROM wanted JOIN LATERAL (SELECT notification_events.id AS id, notification_events.created_at AS since, 'pending' AS kind
 FROM notification_events
 WHERE (notification_events.status = 'pending') IS TRUE AND notification_events.channel = wanted.channel AND notification_events.lease_owner IS NULL AND notification_events.abandoned_count < $7::INTEGER ORDER BY notification_events.created_at
  LIMIT wanted.number FOR UPDATE SKIP LOCKED) AS anon_12 ON true
-WHERE wanted.way = $11::VARCHAR UNION ALL SELECT anon_13.id AS id
+WHERE wanted.kind = $11::VARCHAR UNION ALL SELECT anon_13.id AS id
 FROM wanted JOIN LATERAL (SELECT notification_events.id AS id, CASE WHEN (notification_events.wait_count > 0 AND NOT (EXISTS (SELECT notification_channels.channel
 FROM notification_channels
-WHERE notification_channels.channel = notification_events.channel AND notification_channels.held_until > COALESCE($2::TIMESTAMP WITH TIME ZONE, statement_timestamp())))) THEN notification_events.created_at ELSE notification_events.next_retry_at END AS since, 'scheduled' AS way
+WHERE notification_channels.channel = notification_events.channel AND notification_channels.held_until > COALESCE($2::TIMESTAMP WITH TIME ZONE, statement_timestamp())))) THEN notification_events.created_at ELSE notification_events.next_retry_at END AS since, 'scheduled' AS kind
 FROM notification_events
 WHERE (notification_events.status = 'failed') IS TRUE AND notification_events.channel = wanted.channel AND ((notification_events.channel, notification_events.next_retry_at) <= (wanted.channel, COALESCE($2::TIMESTAMP WITH TIME ZONE, statement_timestamp()))) AND notification_events.lease_owner IS NULL AND notification_events.abandoned_count < $7::INTEGER ORDER BY notification_events.next_retry_at
  LIMIT wanted.number FOR UPDATE SKIP LOCKED) AS anon_13 ON true
-WHERE wanted.way = $12::VARCHAR UNION ALL SELECT anon_14.id AS id
-FROM wanted JOIN LATERAL (SELECT notification_events.id AS id, notification_events.created_at AS since, 'unscheduled' AS way
+WHERE wanted.kind = $12::VARCHAR UNION ALL SELECT anon_14.id AS id
+FROM wanted JOIN LATERAL (SELECT notification_events.id AS id, notification_events.created_at AS since, 'unscheduled' AS kind
 FROM notification_events
 WHERE (notification_events.status = 'failed') IS TRUE AND notification_events.channel = wanted.channel AND notification_events.next_retry_at IS NULL AND notification_events.lease_owner IS NULL AND notification_events.abandoned_count < $7::INTEGER ORDER BY notification_events.next_retry_at, notification_events.created_at
  LIMIT wanted.number FOR UPDATE SKIP LOCKED) AS anon_14 ON true
-WHERE wanted.way = $13::VARCHAR),
+WHERE wanted.kind = $13::VARCHAR),
 leased AS
 (UPDATE notification_events SET lease_owner=$8::VARCHAR, lease_expires_at=(COALESCE($2::TIMESTAMP WITH TIME ZONE, statement_timestamp()) + $9::INTERVAL), claimed_at=COALESCE($2::TIMESTAMP WITH TIME ZONE, statement_timestamp()), attempt_count=(notification_events.attempt_count + $10::INTEGER) FROM taken WHERE notification_events.id = taken.id RETURNING notification_events.id, notification_events.type, notification_events.certificate_id, notification_events.channel, notification_events.recipient, notification_events.message, notification_events.status, notification_events.sent_at, notification_events.error, notification_events.retry_count, notification_events.next_retry_at, notification_events.last_error, notification_events.created_at, notification_events.read_at, notification_events.idempotency_key, notification_events.lease_owner, notification_events.lease_expires_at, notification_events.claimed_at, notification_events.attempt_count, notification_events.abandoned_count, notification_events.wait_count, notification_events.waiting_since, notification_events.origin_id, notification_events.tried_channels, notification_events.rescue_at, notification_events.traceparent)
  SELECT leased.id, leased.type, leased.certificate_id, leased.channel, leased.recipient, leased.message, leased.status, leased.sent_at, leased.error, leased.retry_count, leased.next_retry_at, leased.last_error, leased.created_at, leased.read_at, leased.idempotency_key, leased.lease_owner, leased.lease_expires_at, leased.claimed_at, leased.attempt_count, leased.abandoned_count, leased.wait_count, leased.waiting_since, leased.origin_id, leased.tried_channels, leased.rescue_at, leased.traceparent, anon_1.wanted, (SELECT array_agg(served.channel) AS array_agg_1

@@ -1,7 +1,7 @@
 from datetime import timedelta
 
 from storage.models import AttemptOutcome, NotificationStatus
-from storage.operations.leases import ABANDONED_AT_MOST
+from storage.operations.leases import MAX_ABANDONED
 from tests.builders import LEASE, NOON, TIMES_TO_BE_SUSPECT, TOOK, WAIT, Queue, SettableClock
 
 
@@ -43,7 +43,7 @@ async def test_an_abandoned_attempt_uses_no_retry(queue: Queue, clock: SettableC
 
 
 async def test_too_many_abandoned_attempts_make_a_dead_letter(queue: Queue) -> None:
-    almost = await queue.abandoned(times=ABANDONED_AT_MOST - 1)
+    almost = await queue.abandoned(times=MAX_ABANDONED - 1)
     assert almost.status is NotificationStatus.PENDING
     await queue.claim(almost.id, suspects=True)
     queue.clock.advance(LEASE)
@@ -58,7 +58,7 @@ async def test_late_outcomes_do_not_count_towards_the_limit_of_abandoned_attempt
     queue: Queue, clock: SettableClock
 ) -> None:
     notification = await queue.pending()
-    for earlier in range(ABANDONED_AT_MOST):
+    for earlier in range(MAX_ABANDONED):
         slow = await queue.claim(notification.id, suspects=earlier >= TIMES_TO_BE_SUSPECT)
         clock.advance(LEASE)
         await queue.claim_due(slots=0)
@@ -68,11 +68,11 @@ async def test_late_outcomes_do_not_count_towards_the_limit_of_abandoned_attempt
 
 
 async def test_a_requeue_resets_the_abandoned_count(queue: Queue) -> None:
-    dead = await queue.abandoned(times=ABANDONED_AT_MOST)
+    dead = await queue.abandoned(times=MAX_ABANDONED)
     await queue.repository.requeue(dead.id)
     (claim,) = await queue.claim_due()
     assert claim.notification.abandoned_count == 0
-    assert claim.number == ABANDONED_AT_MOST + 1
+    assert claim.number == MAX_ABANDONED + 1
 
 
 async def test_a_released_claim_leaves_only_its_number_behind(queue: Queue) -> None:

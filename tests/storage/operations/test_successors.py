@@ -5,7 +5,7 @@ import pytest
 
 from storage.database import Database
 from storage.models import Death, Notification, NotificationFilter, NotificationStatus
-from storage.operations.leases import ABANDONED_AT_MOST
+from storage.operations.leases import MAX_ABANDONED
 from storage.repository import NotificationRepository
 from tests.builders import LEASE, TIMES_TO_BE_SUSPECT, TOOK, Queue, SettableClock, notification
 
@@ -83,11 +83,11 @@ async def test_only_dead_letters_have_successors(queue: Queue, deaths: Deaths) -
 
 
 async def die_after_expired_leases(queue: Queue) -> str:
-    return (await queue.abandoned(times=ABANDONED_AT_MOST)).id
+    return (await queue.abandoned(times=MAX_ABANDONED)).id
 
 
 async def die_after_crashed_children(queue: Queue) -> str:
-    almost = await queue.abandoned(times=ABANDONED_AT_MOST - 1)
+    almost = await queue.abandoned(times=MAX_ABANDONED - 1)
     claim = await queue.claim(almost.id, suspects=True)
     await queue.repository.record_crash(claim, TOOK, "the process was killed", timedelta(minutes=1))
     return almost.id
@@ -97,7 +97,7 @@ async def die_after_crashed_children(queue: Queue) -> str:
 async def test_death_after_too_many_abandoned_attempts_has_a_successor_too(
     queue: Queue, deaths: Deaths, die: Callable[[Queue], Awaitable[str]]
 ) -> None:
-    assert TIMES_TO_BE_SUSPECT < ABANDONED_AT_MOST
+    assert TIMES_TO_BE_SUSPECT < MAX_ABANDONED
     died = await die(queue)
     assert (await queue.repository.get(died)).status is NotificationStatus.DEAD
     (death,) = deaths

@@ -3,7 +3,7 @@
 import pytest
 
 from storage.models import NotificationFilter, NotificationStatus
-from storage.queries.counts import MOST_CACHED
+from storage.queries.counts import MAX_CACHED
 from storage.repository import NotificationRepository
 from tests.builders import Queue
 from tests.storage.foreign import insert_row, run
@@ -47,7 +47,7 @@ async def test_unchanged_rows_are_not_counted_again(queue: Queue) -> None:
 
 @pytest.mark.sqlite
 async def test_the_oldest_cached_count_is_evicted(queue: Queue) -> None:
-    filters = [NotificationFilter(channel=f"channel-{number}") for number in range(MOST_CACHED + 1)]
+    filters = [NotificationFilter(channel=f"channel-{number}") for number in range(MAX_CACHED + 1)]
     await statements_to_count(queue.repository, *filters)
     assert await statements_to_count(queue.repository, *filters[1:]) == 0
     assert await statements_to_count(queue.repository, filters[0]) > 0

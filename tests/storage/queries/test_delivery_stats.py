@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects import postgresql
 
 from storage.models import AttemptOutcome, Deliveries, DeliveryFigures
-from storage.operations.leases import ABANDONED_AT_MOST
+from storage.operations.leases import MAX_ABANDONED
 from storage.queries import delivery_stats
 from storage.repository import NotificationRepository
 from tests.builders import LEASE, NOON, TOOK, WAIT, Queue, SettableClock
@@ -153,9 +153,9 @@ async def test_an_attempt_without_an_outcome_is_abandoned(queue: Queue) -> None:
 
 
 async def test_death_by_abandoned_attempts_is_counted(queue: Queue) -> None:
-    await queue.abandoned(times=ABANDONED_AT_MOST)
+    await queue.abandoned(times=MAX_ABANDONED)
     report = await last_day(queue)
-    assert (report.overall.abandoned, report.overall.died) == (ABANDONED_AT_MOST, 1)
+    assert (report.overall.abandoned, report.overall.died) == (MAX_ABANDONED, 1)
     assert report.by_channel["Webhook"].died == 1
 
 

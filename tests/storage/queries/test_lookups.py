@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.queries.lookups import MOST_NAMES
+from storage.queries.lookups import MAX_NAMES
 from tests.builders import Queue
 from tests.storage.foreign import connected
 
@@ -64,9 +64,9 @@ async def test_names_in_use_are_unique_and_sorted(queue: Queue) -> None:
 
 
 async def test_the_number_of_names_is_limited(queue: Queue) -> None:
-    for number in range(MOST_NAMES + 1):
+    for number in range(MAX_NAMES + 1):
         await queue.pending(channel=f"channel-{number}")
-    assert len(await queue.repository.channels_in_use()) == MOST_NAMES
+    assert len(await queue.repository.channels_in_use()) == MAX_NAMES
 
 
 async def test_nothing_is_found_in_an_empty_queue(queue: Queue) -> None:

@@ -63,7 +63,7 @@ async def next_due(queue: Queue) -> None:
 
 async def certificates_of_a_page(queue: Queue) -> None:
     page = await queue.repository.list(DEAD, limit=50)
-    assert await queue.repository.certificate_standings(page.items)
+    assert await queue.repository.certificate_states(page.items)
 
 
 async def claim_after_leases_ended(queue: Queue) -> None:

@@ -230,7 +230,7 @@ def test_formats_for_programs(command_line: CommandLine) -> None:
     for arguments, wrong in (
         (["-o", "yaml"], "for --output: 'yaml' is not one of text, json, ndjson"),
         (["--json", "-o", "ndjson"], "--json and -o ndjson contradict each other"),
-        (["--follow", "--json"], "for --follow: goes with text or -o ndjson"),
+        (["--follow", "--json"], "for --follow: needs text or -o ndjson"),
     ):
         refused = command_line("list", *arguments)
         assert refused.code == 2

@@ -11,7 +11,7 @@ from certctl_mcp.cli.hosts.configuration import (
     HostConfigurationError,
     entry,
     install,
-    shown,
+    render_entry,
     uninstall,
 )
 from certctl_mcp.cli.hosts.locations import Format, Host, Location, location
@@ -82,7 +82,7 @@ def test_another_server_of_this_name_is_not_overwritten(place: Location) -> None
 def test_what_is_shown_is_what_would_be_written(place: Location) -> None:
     given = entry(place, COMMAND)
     install(place, given)
-    assert place.file.read_text().strip() == shown(place, given).strip()
+    assert place.file.read_text().strip() == render_entry(place, given).strip()
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from mcp_types import CallToolResult, ImageContent, TextContent
 from PIL import Image
 
-from certctl_mcp.mcp_server.tools.delivery_report import MOST_CHANNELS
+from certctl_mcp.mcp_server.tools.delivery_report import MAX_CHANNELS
 from tests.builders import TOOK, WAIT, Queue, SettableClock
 from tests.certctl_mcp.mcp_server.tools.conftest import Assistant
 from tests.storage.foreign import connected
@@ -124,7 +124,7 @@ async def test_periods_from_a_second_to_a_year_are_reported(assistant: Assistant
 async def test_what_is_no_period_is_refused_with_what_is_allowed(assistant: Assistant, period: str) -> None:
     why = await assistant.refused("delivery_report", period=period)
     assert why.startswith(f"period: '{period[:60]}'")
-    assert why.endswith(" is no period; give a duration such as 90m, 24h or 7d, from 1s to 366d")
+    assert why.endswith(" is not a period; give a duration such as 90m, 24h or 7d, from 1s to 366d")
     assert len(why) < 200
 
 
@@ -134,9 +134,9 @@ async def test_what_is_no_period_is_refused_with_what_is_allowed(assistant: Assi
         ("last week", "until: 'last week' is not a point in time; give ISO 8601 such as"),
         (
             "2026-01-02T12:00:00Z",
-            "until: the 1d before 2026-01-02T12:00:00Z lie in the future, it is 2026-01-01",
+            "until: the 1d before 2026-01-02T12:00:00Z is in the future; it is now 2026-01-01",
         ),
-        ("9999-12-31", "lie in the future"),
+        ("9999-12-31", "is in the future"),
         ("0001-01-01T00:00", "until: there is no moment 1d before 0001-01-01T00:00:00Z"),
         ("0001-01-01T00:00+14:00", "is not a point in time"),
     ],
@@ -165,12 +165,12 @@ async def test_six_channels_cost_few_tokens(assistant: Assistant, queue: Queue, 
 async def test_however_many_channels_outsiders_invent_the_largest_are_told(
     assistant: Assistant, queue: Queue, clock: SettableClock
 ) -> None:
-    for number in range(MOST_CHANNELS + 3):
+    for number in range(MAX_CHANNELS + 3):
         await queue.sent(channel=f"channel {number}")
     await queue.sent(channel="busiest")
     await queue.sent(channel="busiest")
     told = await report(assistant, clock)
-    assert len(told["channels"]) == MOST_CHANNELS
+    assert len(told["channels"]) == MAX_CHANNELS
     assert told["more_channels"] == 4
     assert told["channels"][0]["untrusted"] == {"channel": "busiest"}
 

@@ -14,7 +14,7 @@ from certctl_mcp.notifiers.http.client import HttpClient
 from certctl_mcp.notifiers.http.endpoint import Endpoint
 from certctl_mcp.notifiers.http.observed_connection import ObservedConnection
 from certctl_mcp.notifiers.registry import NotifierRegistry
-from certctl_mcp.services.diagnosis.classifying import classify
+from certctl_mcp.services.diagnosis.classification import classify
 from tests.builders import notification
 from tests.certctl_mcp.notifiers.receiver import Receiver
 from tests.certctl_mcp.notifiers.scripted_server import serving

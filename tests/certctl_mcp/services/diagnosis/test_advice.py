@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from certctl_mcp.notifiers.failure_kinds import FailureKind
-from certctl_mcp.services.delivering import Deliverer
-from certctl_mcp.services.diagnosis.advice import Standing, advise
+from certctl_mcp.services.delivery_roles import Deliverer
+from certctl_mcp.services.diagnosis.advice import ChannelStatus, advise
 from certctl_mcp.services.diagnosis.kinds import REMEDIES
 from certctl_mcp.services.diagnosis.spans import Span
 from storage.models import ChannelClosure, Closure
@@ -26,11 +26,11 @@ SPAN = Span(
     sample_id="notif-1",
     error="HTTP 503",
 )
-BEFORE = Standing(Deliverer.PROCESS, delivered_at=NOON)
-SINCE = Standing(Deliverer.PROCESS, delivered_at=NOON + timedelta(hours=2))
-NEVER = Standing(Deliverer.PROCESS, delivered_at=None)
-NOT_CONFIGURED = Standing(Deliverer.NOBODY, delivered_at=None)
-CERTCTL = Standing(Deliverer.CERTCTL, delivered_at=None)
+BEFORE = ChannelStatus(Deliverer.PROCESS, delivered_at=NOON)
+SINCE = ChannelStatus(Deliverer.PROCESS, delivered_at=NOON + timedelta(hours=2))
+NEVER = ChannelStatus(Deliverer.PROCESS, delivered_at=None)
+NOT_CONFIGURED = ChannelStatus(Deliverer.NOBODY, delivered_at=None)
+CERTCTL = ChannelStatus(Deliverer.CERTCTL, delivered_at=None)
 
 OF_ONE_ALERT = {FailureKind.RECIPIENT, FailureKind.REFUSED, FailureKind.MAILBOX, FailureKind.ABANDONED}
 OF_CHANNEL = [kind for kind in FailureKind if kind not in OF_ONE_ALERT | {FailureKind.NO_NOTIFIER}]
@@ -45,7 +45,7 @@ def test_a_channel_that_delivers_again_is_to_be_requeued(kind: FailureKind) -> N
 
 @pytest.mark.parametrize("kind", OF_CHANNEL)
 @pytest.mark.parametrize("standing", [BEFORE, NEVER])
-def test_one_that_does_not_is_to_be_mended_first(kind: FailureKind, standing: Standing) -> None:
+def test_one_that_does_not_is_to_be_mended_first(kind: FailureKind, standing: ChannelStatus) -> None:
     advice = advise(replace(SPAN, kind=kind), standing)
     assert advice.requeue
     assert advice.action == REMEDIES[kind].fix

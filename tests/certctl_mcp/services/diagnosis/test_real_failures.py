@@ -11,7 +11,7 @@ import trustme
 from certctl_mcp.config.destinations import Channel
 from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.notifiers.registry import NotifierRegistry
-from certctl_mcp.services.diagnosis.classifying import classify
+from certctl_mcp.services.diagnosis.classification import classify
 from storage.database import Database
 from storage.models import Notification, NotificationStatus
 from tests.builders import Queue

@@ -75,7 +75,7 @@ async def test_a_full_wal_is_truncated_and_the_write_repeated(
     run(path, "CREATE TABLE free_pages AS SELECT zeroblob(200000) AS room")
     run(path, "DROP TABLE free_pages")
     # As if another program had filled the disk between two commits.
-    monkeypatch.setattr("storage.engine.sqlite.database_file.LOW_ROOM", 0)
+    monkeypatch.setattr("storage.engine.sqlite.database_file.LOW_SPACE", 0)
     fill_up_to(FREE_BYTES, small_disk)
     async with Database.open(f"sqlite:///{path}") as database:
         assert await deliver_all(NotificationRepository(database)) == MANY

@@ -27,7 +27,7 @@ class _Console(Console):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-class Story:
+class Narrator:
     """Prints what happens, with the seconds since the start."""
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Story:
         self._console.print(text, style="bold")
 
     def narrate(self, text: str, style: str = "") -> None:
-        self._tell(Text(_INDENT), Text(text, style))
+        self._print_wrapped(Text(_INDENT), Text(text, style))
 
     def arrival(self, arrival: Arrival) -> None:
         self._moment(arrival.receiver, arrival.answer, "green" if arrival.accepted else "yellow")
@@ -52,10 +52,10 @@ class Story:
         if self._console.is_terminal:
             await anyio.sleep(_BREATH)
         self._console.print()
-        self._tell(Text(f"{_INDENT}> "), Text.assemble((tool, "bold"), " ", arguments))
+        self._print_wrapped(Text(f"{_INDENT}> "), Text.assemble((tool, "bold"), " ", arguments))
 
     def answer(self, excerpt: str) -> None:
-        self._tell(Text(_INDENT * 2), Text(excerpt, "dim"))
+        self._print_wrapped(Text(_INDENT * 2), Text(excerpt, "dim"))
 
     def findings(self, findings: Sequence[Finding]) -> None:
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
@@ -84,13 +84,15 @@ class Story:
         if log:
             self.narrate("The server's log:")
             for line in log.splitlines():
-                self._tell(Text(_INDENT * 2), Text(line, "dim"))
+                self._print_wrapped(Text(_INDENT * 2), Text(line, "dim"))
 
     def _moment(self, who: str, what: str, style: str) -> None:
         seconds = f"{time.monotonic() - self._began:.1f} s"
-        self._tell(Text.assemble((f"{seconds:>7}  ", "dim"), (f"{who:<10} ", "bold")), Text(what, style))
+        self._print_wrapped(
+            Text.assemble((f"{seconds:>7}  ", "dim"), (f"{who:<10} ", "bold")), Text(what, style)
+        )
 
-    def _tell(self, start: Text, text: Text) -> None:
+    def _print_wrapped(self, start: Text, text: Text) -> None:
         """Wrapped, with every line after the first indented by the width of `start`."""
         for line in text.wrap(self._console, self._console.width - len(start)):
             line.rstrip()

@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 
 from certctl_mcp.config.durations import format_duration
 from certctl_mcp.config.tool_groups import ToolGroup
-from certctl_mcp.services.delivering import DELIVERING, Deliverer
+from certctl_mcp.services.delivery_roles import OWN_DATABASE_ROLES, Deliverer
 from storage.models import Notification, NotificationStatus
 
-GRACE = DELIVERING.grace
+GRACE = OWN_DATABASE_ROLES.grace
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def under_way(notification: Notification, now: datetime) -> bool:
 
 
 def after_acceptance(deliverer: Deliverer) -> str:
-    """What comes of a notification that has just been accepted."""
+    """What happens to a notification that has just been accepted."""
     match deliverer:
         case Deliverer.PROCESS | Deliverer.RESCUE:
             return "A running worker or server delivers it."
@@ -63,7 +63,7 @@ def after_acceptance(deliverer: Deliverer) -> str:
 
 
 def after_requeue(deliverer: Deliverer, max_attempts: int) -> str:
-    """What comes of a notification that has just been requeued."""
+    """What happens to a notification that has just been requeued."""
     match deliverer:
         case Deliverer.PROCESS | Deliverer.RESCUE:
             return f"Attempted at once, up to {max_attempts} times before it is dead."
@@ -84,7 +84,7 @@ def after_bulk_requeue(deliverers: Collection[Deliverer]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class NextSteps:
     """What comes next at one moment, given who delivers over the notification's channel."""
 
     deliverer: Deliverer

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Fates:
+class AlertOutcomes:
     """Numbers of alerts, as they are now."""
 
     delivered: int = 0
@@ -25,18 +25,18 @@ class Fates:
     """Marked as read, delivered or not."""
 
 
-async def fates_of(repository: "NotificationReader", period: Period) -> Fates:
+async def alert_outcomes(repository: "NotificationReader", period: Period) -> AlertOutcomes:
     """Those of the alerts accepted in `period`."""
     wanted = NotificationFilter(created_from=period.since, created_until=period.until)
     counts: Counter[str] = Counter()
     for share in await repository.breakdown(wanted):
-        fate = "undelivered" if share.undelivered else _FATES.get(share.status)
-        if fate is not None:
-            counts[fate] += share.count
-    return Fates(**counts)
+        outcome = "undelivered" if share.undelivered else _OUTCOMES.get(share.status)
+        if outcome is not None:
+            counts[outcome] += share.count
+    return AlertOutcomes(**counts)
 
 
-_FATES = {
+_OUTCOMES = {
     NotificationStatus.SENT: "delivered",
     NotificationStatus.PENDING: "trying",
     NotificationStatus.FAILED: "trying",

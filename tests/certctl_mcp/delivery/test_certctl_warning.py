@@ -3,7 +3,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from certctl_mcp.delivery.certctl_at_work import RECENT, warn_of_certctl
+from certctl_mcp.delivery.certctl_warning import RECENT, warn_if_certctl_delivers
 from storage.errors import DatabaseBusyError
 from tests.builders import NOON, SettableClock
 
@@ -35,7 +35,7 @@ async def warnings(certctl: Certctl, clock: SettableClock, caplog: pytest.LogCap
         clock.advance(timedelta(seconds=seconds))
 
     with caplog.at_level(logging.WARNING), pytest.raises(EndedError):
-        await warn_of_certctl(certctl, clock, sleep)
+        await warn_if_certctl_delivers(certctl, clock, sleep)
     return [record.getMessage() for record in caplog.records]
 
 

@@ -26,7 +26,7 @@ class Deliverer(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Delivering:
+class DeliveryRoles:
     """How deliveries work for this process."""
 
     mode: DeliveryMode = DeliveryMode.DELIVER
@@ -80,5 +80,5 @@ class Delivering:
         return f"{text}." if rescued else f"{text}; but no process that does so is running."
 
 
-DELIVERING = Delivering()
+OWN_DATABASE_ROLES = DeliveryRoles()
 """On a database of this program's own."""

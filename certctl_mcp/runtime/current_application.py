@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from certctl_mcp.runtime.application import Application
 
 
-class Succession:
+class CurrentApplication:
     """Begins with `application`, which delivers once `start` was called, until `stop`."""
 
     def __init__(self, application: "Application") -> None:
@@ -30,7 +30,7 @@ class Succession:
         self._deliver(self.application)
 
     async def replace(self, settings: Settings, *, must_deliver: bool = False) -> None:
-        """Use an application with these settings from here on.
+        """Use an application with these settings from now on.
 
         `must_deliver`: one that would deliver nothing is refused.
 
@@ -38,8 +38,8 @@ class Succession:
             SettingsError, StorageError: it can't be opened, and the old one stays.
         """
         old = self.application
-        assert old.successor is not None
-        new = await old.successor(settings)
+        assert old.open_replacement is not None
+        new = await old.open_replacement(settings)
         if must_deliver and new.limitation is not None:
             new.retired.set()
             raise SettingsError([str(DeliveriesOffError(new.limitation))])

@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 import pytest
 
 from certctl_mcp.http.conditional import Document
-from certctl_mcp.http.shared_answers import LARGEST_KEPT, MOST_KEPT, SharedAnswers
+from certctl_mcp.http.shared_responses import LARGEST_CACHED, MAX_CACHED, SharedResponses
 
 
 class Computed:
@@ -27,7 +27,7 @@ class Computed:
         await self.may_end.wait()
         return Document(str(number).encode().zfill(self._size), "")
 
-    def asked(self, answers: SharedAnswers, asked: str = "page") -> Awaitable[Document]:
+    def asked(self, answers: SharedResponses, asked: str = "page") -> Awaitable[Document]:
         return answers.get(asked, self.compute, self.current_version)
 
 
@@ -38,7 +38,7 @@ async def turn() -> None:
 
 
 async def test_who_asks_during_a_computation_shares_the_next_and_not_the_one_that_runs() -> None:
-    answers, computed = SharedAnswers(), Computed()
+    answers, computed = SharedResponses(), Computed()
     first = asyncio.ensure_future(computed.asked(answers))
     await turn()
     later = [asyncio.ensure_future(computed.asked(answers)) for _ in range(20)]
@@ -51,7 +51,7 @@ async def test_who_asks_during_a_computation_shares_the_next_and_not_the_one_tha
 
 
 async def test_nothing_is_computed_again_until_the_version_changes() -> None:
-    answers, computed = SharedAnswers(), Computed(version=1)
+    answers, computed = SharedResponses(), Computed(version=1)
     computed.may_end.set()
     assert [(await computed.asked(answers)).body for _ in range(3)] == [b"1"] * 3
     computed.version = 2
@@ -60,26 +60,26 @@ async def test_nothing_is_computed_again_until_the_version_changes() -> None:
 
 
 async def test_without_versions_every_answer_is_new() -> None:
-    answers, computed = SharedAnswers(), Computed()
+    answers, computed = SharedResponses(), Computed()
     computed.may_end.set()
     assert [(await computed.asked(answers)).body for _ in range(2)] == [b"1", b"2"]
 
 
 async def test_large_answers_and_those_of_long_ago_are_not_kept() -> None:
-    answers, large, small = SharedAnswers(), Computed(1, LARGEST_KEPT + 1), Computed(1)
+    answers, large, small = SharedResponses(), Computed(1, LARGEST_CACHED + 1), Computed(1)
     large.may_end.set()
     small.may_end.set()
     for _ in range(2):
         await large.asked(answers)
     assert large.begun == 2
-    for number in range(MOST_KEPT + 1):
+    for number in range(MAX_CACHED + 1):
         await small.asked(answers, f"page {number}")
     await small.asked(answers, "page 0")
-    assert small.begun == MOST_KEPT + 2
+    assert small.begun == MAX_CACHED + 2
 
 
 async def test_one_who_leaves_takes_the_answer_from_nobody() -> None:
-    answers, computed = SharedAnswers(), Computed()
+    answers, computed = SharedResponses(), Computed()
     leaving, staying = (asyncio.ensure_future(computed.asked(answers)) for _ in range(2))
     await turn()
     leaving.cancel()
@@ -89,7 +89,7 @@ async def test_one_who_leaves_takes_the_answer_from_nobody() -> None:
 
 
 async def test_a_failure_is_everyone_s_and_the_next_try_is_new() -> None:
-    answers, computed = SharedAnswers(), Computed()
+    answers, computed = SharedResponses(), Computed()
     computed.may_end.set()
 
     async def fail() -> Document:

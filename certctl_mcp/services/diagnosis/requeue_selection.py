@@ -1,5 +1,5 @@
-"""The filter by which one call requeues the failures of a span, and only those wherever a filter can tell
-them apart from the others of their channel."""
+"""The filter by which one call requeues the failures of a span, and only those wherever a filter can separate
+them from the others of their channel."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from certctl_mcp.services.delivering import Deliverer
-from certctl_mcp.services.outlook import (
+from certctl_mcp.services.delivery_roles import Deliverer
+from certctl_mcp.services.next_steps import (
     COMMANDS,
     GRACE,
-    Outlook,
+    NextSteps,
     after_acceptance,
     after_bulk_requeue,
     after_requeue,
@@ -22,7 +22,7 @@ OLD, YOUNG = NOON - 2 * GRACE, NOON - MINUTE
 
 
 def said(deliverer: Deliverer, status: NotificationStatus, **overrides: Any) -> str:
-    return Outlook(deliverer, 5, COMMANDS, NOON, GRACE).of(notification(status=status, **overrides))
+    return NextSteps(deliverer, 5, COMMANDS, NOON, GRACE).of(notification(status=status, **overrides))
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from certctl_mcp.notifiers.http import failures as http_failures
 from certctl_mcp.notifiers.http.response import HttpResponse
 from certctl_mcp.notifiers.recipients import MalformedRecipientError, parse_recipients
 from certctl_mcp.notifiers.smtp import failures as smtp_failures
-from certctl_mcp.services.diagnosis.classifying import classify, common_sentence, http_status
+from certctl_mcp.services.diagnosis.classification import classify, common_sentence, http_status
 from certctl_mcp.services.diagnosis.kinds import REMEDIES
 
 KEY = ConnectionKey("hooks.example.com", 443, True, True, None, None, None)

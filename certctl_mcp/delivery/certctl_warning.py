@@ -1,5 +1,4 @@
-"""A warning if certctl's server delivers on a database where it must not, because alerts are then sent
-twice."""
+"""A warning that certctl's server delivers where it must not, because alerts are then sent twice."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -19,21 +18,21 @@ RECENT = timedelta(hours=1)
 """Notifications that certctl settled longer ago don't count."""
 
 
-class Settled(Protocol):
+class CertctlActivity(Protocol):
     """The part of `NotificationReader` that shows what certctl's server did."""
 
     async def settled_by_certctl(self, since: datetime) -> int: ...
 
 
-async def warn_of_certctl(
-    settled: Settled, clock: Clock = utc_now, sleep: Callable[[float], Awaitable[None]] = anyio.sleep
+async def warn_if_certctl_delivers(
+    activity: CertctlActivity, clock: Clock = utc_now, sleep: Callable[[float], Awaitable[None]] = anyio.sleep
 ) -> None:
     """Log a warning whenever certctl's server has settled more since this began, until cancelled."""
     began, warned_of = clock(), 0
     while True:
         await sleep(CHECK_INTERVAL.total_seconds())
         try:
-            count = await settled.settled_by_certctl(max(began, clock() - RECENT))
+            count = await activity.settled_by_certctl(max(began, clock() - RECENT))
         except StorageError:
             continue
         if count > warned_of:

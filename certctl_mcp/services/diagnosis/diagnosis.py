@@ -1,4 +1,4 @@
-"""The diagnosis: what failed, why, and what helps. It joins groups of like errors with the state of their
+"""The diagnosis: what failed, why, and what to do. It joins groups of similar errors with the state of their
 channels."""
 
 from collections import Counter
@@ -8,19 +8,19 @@ from datetime import datetime, timedelta
 
 import anyio.to_thread
 
-from certctl_mcp.services.delivering import Deliverer
-from certctl_mcp.services.diagnosis.advice import Advice, Standing, advise
-from certctl_mcp.services.diagnosis.classifying import classify
-from certctl_mcp.services.diagnosis.selecting import Selection, select
+from certctl_mcp.services.delivery_roles import Deliverer
+from certctl_mcp.services.diagnosis.advice import Advice, ChannelStatus, advise
+from certctl_mcp.services.diagnosis.classification import classify
+from certctl_mcp.services.diagnosis.requeue_selection import Selection, select
 from certctl_mcp.services.diagnosis.spans import Span, spans
 from certctl_mcp.services.filters import URGENT_WITHIN
 from certctl_mcp.services.urgency import urgency_text
 from storage.models import AuditAction, ChannelRecord, NotificationFilter, NotificationStatus
 from storage.reader import NotificationReader
 
-MOST_FINDINGS = 12
-MOST_GROUPS = 20_000
-"""Of like errors that are looked at, those with most notifications first."""
+MAX_FINDINGS = 12
+MAX_GROUPS = 20_000
+"""The most groups of similar errors that are read, the largest first."""
 
 LOOK_BACK = timedelta(days=1)
 FURTHEST_LOOK_BACK = timedelta(days=7)
@@ -39,7 +39,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What failed. The findings may be only a part, which the counts tell."""
+    """What failed. The findings may be only a part: compare the counts."""
 
     dead: int
     failing: int
@@ -72,16 +72,18 @@ async def diagnose(
     for share in await repository.breakdown(wanted):
         counts[share.status] += share.count
         of_channel[share.channel, share.status] += share.count
-    groups = await repository.failure_groups(wanted, limit=MOST_GROUPS)
-    # Many take a while to read, and deliveries go on meanwhile.
-    shown = (await anyio.to_thread.run_sync(spans, groups, MOST_FINDINGS))[:MOST_FINDINGS]
-    delivering = await _delivering(repository, shown, now)
+    groups = await repository.failure_groups(wanted, limit=MAX_GROUPS)
+    # In a thread: classifying many groups takes a while, and would hold up deliveries.
+    shown = (await anyio.to_thread.run_sync(spans, groups, MAX_FINDINGS))[:MAX_FINDINGS]
+    delivering_since = await _delivering_since(repository, shown, now)
     dead = counts[NotificationStatus.DEAD]
     closures = {closure.channel: closure for closure in await repository.channel_closures()} if shown else {}
     findings: list[Finding] = []
     for span in shown:
-        standing = Standing(deliverer(span.channel), delivering.get(span.channel), closures.get(span.channel))
-        advice = advise(span, standing)
+        channel_status = ChannelStatus(
+            deliverer(span.channel), delivering_since.get(span.channel), closures.get(span.channel)
+        )
+        advice = advise(span, channel_status)
         requeue = await select(repository, wanted, span, of_channel) if advice.requeue else None
         findings.append(Finding(span, advice, requeue))
     return Diagnosis(
@@ -101,7 +103,7 @@ async def _urgency(
     return urgency_text(dead, counts, beside_certctl=repository.shared_with_certctl)
 
 
-async def _delivering(
+async def _delivering_since(
     repository: NotificationReader, shown: Sequence[Span], now: datetime
 ) -> dict[str, datetime]:
     """The channels that deliver, and when each did last, looking back as far as it can matter."""
