@@ -197,8 +197,8 @@ def _run(request: Request, streams: Sequence[int]) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if request.network is not None:
         enter_network(request.network)
+    os.setsid()
     if request.on_terminal:
-        os.setsid()
         ioctl(0, termios.TIOCSCTTY)
     os.chdir(request.directory)
     os.environ.clear()

@@ -23,7 +23,7 @@ from certctl_mcp import (
 from certctl_mcp.config.settings import Settings, load_settings
 from certctl_mcp.testing import MemoryQueue, SyncMemoryQueue
 from tests.certctl_mcp.notifiers.receiver import serve
-from tests.processes import ROOT
+from tests.processes import ROOT, forked
 
 ALERT = NewNotification(type="ExpirationWarning", channel="Webhook", message="api.example.com expires")
 
@@ -136,15 +136,14 @@ BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_t
 
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
 def test_the_documentation_runs(tmp_path: Path, number: int) -> None:
-    script = tmp_path / "test_documented.py"
-    script.write_text(BLOCKS[number])
+    (tmp_path / "test_documented.py").write_text(BLOCKS[number])
     (tmp_path / "conftest.py").write_text('pytest_plugins = ["certctl_mcp.testing"]\n')
     is_test = "def test_" in BLOCKS[number]
-    command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", str(script)] if is_test else [str(script)]
+    settings = {"CERTCTL_DATABASE_URL": f"sqlite:///{tmp_path}/default.db", "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, *command],
+        [*forked("pytest"), "-q", "-p", "no:cacheprovider"] if is_test else forked("test_documented"),
         cwd=tmp_path,
-        env=os.environ | {"CERTCTL_DATABASE_URL": f"sqlite:///{tmp_path}/default.db"},
+        env=os.environ | settings,
         capture_output=True,
         text=True,
         timeout=60,

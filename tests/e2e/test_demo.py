@@ -5,13 +5,12 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.processes import ROOT, Program
+
 COMMAND = [sys.executable, "-W", "error", "-m", "certctl_mcp", "demo"]
 PATIENCE = 60.0
 
@@ -44,29 +43,9 @@ ACTS = {
 """What is told in each act. Within one the order is up to the receivers."""
 
 
-@contextmanager
-def playing(directory: Path) -> Iterator[subprocess.Popen[str]]:
-    """The demo as a process; whatever it keeps outside the checkout lies in `directory`."""
-    environment = os.environ | {"HOME": str(directory), "TMPDIR": str(directory), "COLUMNS": "80"}
-    process = subprocess.Popen(
-        COMMAND,
-        cwd=ROOT,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    # Reads need no time limit of their own: they end when the process does.
-    watchdog = threading.Timer(PATIENCE, process.kill)
-    watchdog.start()
-    with process:
-        try:
-            yield process
-        finally:
-            watchdog.cancel()
-            process.kill()
+def environment(directory: Path) -> dict[str, str]:
+    """Whatever the demo keeps outside the checkout lies in the directory."""
+    return os.environ | {"HOME": str(directory), "TMPDIR": str(directory), "COLUMNS": "80"}
 
 
 def processes_in(directory: Path) -> list[str]:
@@ -83,14 +62,21 @@ def missing_from(story: str, title: str) -> tuple[str, ...]:
     return tuple(landmark for landmark in ACTS[title] if landmark not in act)
 
 
-def test_it_tells_the_whole_story_in_80_columns_and_leaves_nothing_behind(
-    tmp_path: Path,
-) -> None:
-    with playing(tmp_path) as demo:
-        story, errors = demo.communicate()
+def test_it_tells_the_whole_story_in_80_columns_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    demo = subprocess.run(
+        COMMAND,
+        cwd=ROOT,
+        env=environment(tmp_path),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    story = demo.stdout
     assert demo.returncode == 0, story
     assert {title: missing_from(story, title) for title in ACTS} == dict.fromkeys(ACTS, ()), story
-    assert errors == ""
+    assert demo.stderr == ""
     assert list(tmp_path.iterdir()) == []
     assert processes_in(tmp_path) == []
     lines = story.splitlines()
@@ -100,15 +86,27 @@ def test_it_tells_the_whole_story_in_80_columns_and_leaves_nothing_behind(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopping_it_leaves_nothing_behind(number: signal.Signals, tmp_path: Path) -> None:
-    with playing(tmp_path) as demo:
-        assert demo.stdout
-        assert any("hangs" in line for line in demo.stdout)
-        assert processes_in(tmp_path) != []
-        # A terminal's Ctrl-C reaches the whole group.
-        os.killpg(demo.pid, number)
-        rest, errors = demo.communicate()
-    assert demo.returncode == 130
-    assert "Stopped." in rest
-    assert errors == ""
+    demo = Program(
+        "certctl_mcp",
+        "demo",
+        environment=environment(tmp_path),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    # Reads need no time limit of their own: they end when the process does.
+    watchdog = threading.Timer(PATIENCE, demo.kill)
+    watchdog.start()
+    assert demo.stdout
+    assert demo.stderr
+    assert any(b"hangs" in line for line in demo.stdout)
+    assert processes_in(tmp_path) != []
+    # A terminal's Ctrl-C reaches the whole group.
+    os.killpg(demo.pid, number)
+    assert b"Stopped." in demo.stdout.read()
+    assert demo.stderr.read() == b""
+    assert demo.wait() == 130
+    watchdog.cancel()
+    demo.close()
     assert list(tmp_path.iterdir()) == []
     assert processes_in(tmp_path) == []

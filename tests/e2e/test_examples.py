@@ -10,10 +10,12 @@ from pathlib import Path
 from shutil import which
 
 import pytest
+import uv
 
 from certctl_mcp.cli.terminal.exit_codes import ExitCode
 from certctl_mcp.config.durations import parse_duration
 from certctl_mcp.config.settings import Settings, load_settings
+from tests.processes import Program, forked
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -31,45 +33,45 @@ def settings(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def run(*arguments: str | Path, env: dict[str, str], cwd: Path = ROOT, code: int = 0) -> str:
-    command = [sys.executable, *map(str, arguments)]
+def run(*command: str | Path, env: dict[str, str], cwd: Path = ROOT, code: int = 0) -> str:
     done = subprocess.run(command, env=env, cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == code, done.stderr
     return done.stdout
 
 
 def test_an_alert_is_accepted_and_delivered_from_python(settings: dict[str, str]) -> None:
-    accepted, received, ended = run(EXAMPLES / "send_from_python.py", env=settings).splitlines()
+    accepted, received, ended = run(
+        sys.executable, EXAMPLES / "send_from_python.py", env=settings
+    ).splitlines()
     notification = accepted.split()[1].rstrip(":")
     assert received.startswith(f"received {notification}: ")
     assert ended == "sent after 1 attempt"
 
 
 def test_an_empty_queue_has_no_dead_letters(settings: dict[str, str]) -> None:
-    assert run(EXAMPLES / "triage_with_mcp.py", env=settings) == "no dead letters\n"
+    assert run(sys.executable, EXAMPLES / "triage_with_mcp.py", env=settings) == "no dead letters\n"
 
 
 def test_dead_letters_are_diagnosed_and_those_of_a_channel_requeued(settings: dict[str, str]) -> None:
     settings |= {"CERTCTL_WEBHOOK_URL": NOBODY_LISTENS, "CERTCTL_NOTIFICATION_MAX_ATTEMPTS": "1"}
     alert = ["--type", "RenewalFailure", "--channel", "Webhook", "renewal failed"]
-    run("-m", "certctl_mcp", "send", "--now", *alert, env=settings, code=1)
-    told = run(EXAMPLES / "triage_with_mcp.py", env=settings)
+    run(*forked("certctl_mcp"), "send", "--now", *alert, env=settings, code=1)
+    run(*forked("examples.triage_with_mcp"), "Fax", env=settings, code=1)
+    told = run(*forked("examples.triage_with_mcp"), "Webhook", env=settings)
     assert "1 died on Webhook: no connection" in told
     assert "Connection refused" in told
-    assert "requeued" not in told
-    assert "requeued: 1" in run(EXAMPLES / "triage_with_mcp.py", "Webhook", env=settings)
-    run(EXAMPLES / "triage_with_mcp.py", "Fax", env=settings, code=1)
+    assert "requeued: 1" in told
 
 
 def test_a_notifier_of_another_package_delivers(settings: dict[str, str], tmp_path: Path) -> None:
     package = EXAMPLES / "custom_notifier"
     place = tmp_path / "packages"
-    install = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target"]
-    run(*install, place, package, env=settings)
+    install = ["pip", "install", "--quiet", "--offline", "--no-deps", "--no-build-isolation"]
+    run(uv.find_uv_bin(), *install, "--python", sys.executable, "--target", place, package, env=settings)
     settings["PYTHONPATH"] += f":{place}"
     alert = ["--type", "ExpirationWarning", "--channel", "Audit", "expires in 7 days"]
     config = package / "settings.toml"
-    run("-m", "certctl_mcp", "send", "--now", "--config", config, *alert, env=settings, cwd=tmp_path)
+    run(*forked("certctl_mcp"), "send", "--now", "--config", config, *alert, env=settings, cwd=tmp_path)
     (line,) = (tmp_path / "alerts.jsonl").read_text().splitlines()
     assert json.loads(line)["message"] == "expires in 7 days"
 
@@ -97,16 +99,16 @@ def test_the_unit_starts_a_worker_that_ends_when_it_is_told_to(
     (tmp_path / credential).write_text("https://hooks.slack.com/services/T000/B000/secret\n")
     variable, path = service["Environment"].split("=")
     settings[variable] = path.replace("%d", str(tmp_path))
-    command = [sys.executable, "-m", "certctl_mcp", *arguments]
-    with subprocess.Popen(command, cwd=ROOT, env=settings, stderr=subprocess.PIPE, text=True) as worker:
-        assert worker.stderr
-        assert any("channel Slack: Slack incoming webhook" in line for line in worker.stderr)
-        assert service["ExecReload"] == "/bin/kill -HUP $MAINPID"
-        worker.send_signal(signal.SIGHUP)
-        assert any("the settings were reloaded" in line for line in worker.stderr)
-        worker.send_signal(signal.SIGTERM)
-        worker.communicate()
-    assert worker.returncode == 0
+    worker = Program("certctl_mcp", *arguments, environment=settings, stderr=subprocess.PIPE)
+    assert worker.stderr
+    assert any(b"channel Slack: Slack incoming webhook" in line for line in worker.stderr)
+    assert service["ExecReload"] == "/bin/kill -HUP $MAINPID"
+    worker.send_signal(signal.SIGHUP)
+    assert any(b"the settings were reloaded" in line for line in worker.stderr)
+    worker.send_signal(signal.SIGTERM)
+    worker.stderr.read()
+    assert worker.wait() == 0
+    worker.close()
 
 
 def test_the_unit_allows_for_the_grace_time() -> None:

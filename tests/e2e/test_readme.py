@@ -7,7 +7,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import pytest
 
 from tests.e2e.http_receiver import Receiver
 from tests.e2e.test_raw_protocol import INITIALIZE, RawClient
-from tests.processes import ROOT, Program
+from tests.processes import ROOT, Program, forked
 
 EXAMPLE = "https://alerts.example.com/hook"
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
@@ -58,8 +57,7 @@ class Shell:
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
     found = Shell(tmp_path)
-    python = shlex.quote(sys.executable)
-    found.add_program("certctl-mcp", f'#!/bin/sh\nexec {python} -m certctl_mcp "$@"\n')
+    found.add_program("certctl-mcp", f'#!/bin/sh\nexec {shlex.join(forked("certctl_mcp"))} "$@"\n')
     return found
 
 
