@@ -33,6 +33,7 @@ class Program:
         module: str,
         *arguments: str,
         environment: Mapping[str, str] = os.environ,
+        directory: Path = ROOT,
         stdin: Stream = None,
         stdout: Stream = None,
         stderr: Stream = None,
@@ -44,7 +45,9 @@ class Program:
         self.stdout, child_stdout = _to_write(stdout, 1)
         self.stderr, child_stderr = _to_write(stderr, 2)
         streams = (child_stdin, child_stdout, child_stderr)
-        request = fork_server.Request(module, arguments, dict(environment), str(ROOT), on_terminal, network)
+        request = fork_server.Request(
+            module, arguments, dict(environment), str(directory), on_terminal, network
+        )
         self._connection = fork_server.connect(server_name())
         self._receiving = threading.Lock()
         self._code: int | None = None

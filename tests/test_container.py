@@ -206,13 +206,3 @@ def test_the_page_is_local_and_the_database_is_not_exposed() -> None:
     assert COMPOSE["services"]["server"]["ports"] == ["127.0.0.1:8080:8080"]
     assert "ports" not in COMPOSE["services"]["database"]
     assert "ports" not in COMPOSE["services"]["worker"]
-
-
-def test_the_documented_commands_create_the_secrets(tmp_path: Path) -> None:
-    (command,) = re.findall(r"^printf .*\.env$", (ROOT / "docs" / "install.md").read_text(), re.MULTILINE)
-    subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True)
-    made = dict(line.split("=", 1) for line in (tmp_path / ".env").read_text().splitlines())
-    assert made.keys() == FILLED_IN.keys()
-    settings = load_settings(None, {"CERTCTL_API_KEYS_NAMED": made["CERTCTL_API_KEYS_NAMED"]})
-    assert settings.http.authenticates
-    assert made["POSTGRES_PASSWORD"].isalnum()

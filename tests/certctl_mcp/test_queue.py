@@ -1,7 +1,6 @@
 """The Python API: send, deliver and look after notifications without a server."""
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +22,6 @@ from certctl_mcp import (
 from certctl_mcp.config.settings import Settings, load_settings
 from certctl_mcp.testing import MemoryQueue, SyncMemoryQueue
 from tests.certctl_mcp.notifiers.receiver import serve
-from tests.processes import ROOT, forked
 
 ALERT = NewNotification(type="ExpirationWarning", channel="Webhook", message="api.example.com expires")
 
@@ -129,27 +127,6 @@ async def test_a_memory_queue_records_what_it_delivers() -> None:
         assert [each.id for each in queue.delivered] == [sent.id]
         with pytest.raises(UnknownChannelError):
             await queue.send(ALERT.model_copy(update={"channel": "Slack"}))
-
-
-BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.DOTALL)
-
-
-@pytest.mark.parametrize("number", range(len(BLOCKS)))
-def test_the_documentation_runs(tmp_path: Path, number: int) -> None:
-    (tmp_path / "test_documented.py").write_text(BLOCKS[number])
-    (tmp_path / "conftest.py").write_text('pytest_plugins = ["certctl_mcp.testing"]\n')
-    is_test = "def test_" in BLOCKS[number]
-    settings = {"CERTCTL_DATABASE_URL": f"sqlite:///{tmp_path}/default.db", "PYTHONPATH": str(tmp_path)}
-    done = subprocess.run(
-        [*forked("pytest"), "-q", "-p", "no:cacheprovider"] if is_test else forked("test_documented"),
-        cwd=tmp_path,
-        env=os.environ | settings,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_every_public_name_is_there_and_imported_on_first_use() -> None:

@@ -20,18 +20,23 @@ class Receiver(ThreadingHTTPServer):
         self.asked = threading.Event()
         self.count = 0
         """How often it was asked."""
+        self.last = b""
+        """The body of the last request."""
 
 
 class _Handler(BaseHTTPRequestHandler):
     server: Receiver
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["content-length"]))
+        self.server.last = self.rfile.read(int(self.headers["content-length"]))
         self.server.count += 1
         self.server.asked.set()
         if self.server.answers.wait(PATIENCE):
-            self.send_response(204)
+            # What Slack answers.
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
             self.end_headers()
+            self.wfile.write(b"ok")
 
     def log_message(self, format: str, *args: object) -> None: ...
 

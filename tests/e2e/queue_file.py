@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Awaitable, Callable
 
 from storage.clock import utc_now
 from storage.database import Database
@@ -10,14 +11,20 @@ from tests.builders import Queue, SettableClock
 
 
 def dead_letters(environment: dict[str, str], count: int) -> None:
-    async def make() -> None:
-        clock = SettableClock(utc_now())
-        async with Database.open(environment["CERTCTL_DATABASE_URL"], clock=clock) as database:
-            queue = Queue(NotificationRepository(database), clock)
-            for _ in range(count):
-                await queue.dead("HTTP 410: gone")
+    async def make(queue: Queue) -> None:
+        for _ in range(count):
+            await queue.dead("HTTP 410: gone")
 
-    asyncio.run(make())
+    fill(environment["CERTCTL_DATABASE_URL"], make)
+
+
+def fill(url: str, make: Callable[[Queue], Awaitable[None]]) -> None:
+    async def filled() -> None:
+        clock = SettableClock(utc_now())
+        async with Database.open(url, clock=clock) as database:
+            await make(Queue(NotificationRepository(database), clock))
+
+    asyncio.run(filled())
 
 
 def statuses(environment: dict[str, str]) -> set[str]:

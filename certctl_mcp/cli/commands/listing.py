@@ -103,6 +103,8 @@ def _print_rows(rows: "Sequence[Notification]", json: Format, *, headings: bool 
             print_json(row, json)
     elif rows:
         print_all(notification_rows(rows, utc_now(), output().width, headings=headings))
+    # With --follow, a pipe would keep them until many more have come.
+    sys.stdout.flush()
 
 
 async def _follow(

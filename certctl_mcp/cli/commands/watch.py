@@ -1,5 +1,6 @@
 """`watch`: the summary, again whenever something changes."""
 
+import sys
 from collections.abc import Callable
 
 from certctl_mcp.cli.commands.options import ConfigFile
@@ -37,6 +38,8 @@ def watch(json: Format = Format.TEXT, config: ConfigFile = None) -> int:
                 channels = await application.notifications.channels.health()
                 table = channel_table(channels, summary.completed_at)
                 show(Group(summary_tables(summary), "", table))
+            # A pipe would keep it until several more have come.
+            sys.stdout.flush()
             await anyio.sleep(PAUSE)
             await application.repository.changes.wait_beyond(version)
 

@@ -12,6 +12,9 @@ from storage.database import Database
 from storage.repository import NotificationRepository
 from tests.builders import Queue
 from tests.certctl_mcp.sending import Delivering, Failing, delivery
+from tests.processes import ROOT
+
+DOCUMENT = ROOT / "docs" / "operating.md"
 
 pytestmark = pytest.mark.usefixtures("info")
 
@@ -75,6 +78,23 @@ async def test_each_outcome_has_its_line(
     line: str,
 ) -> None:
     assert await line_after(database, queue, caplog, error, failures) == line
+
+
+LINES = re.findall(r"^notif-\S+, attempt \d over Slack, (.*)$", DOCUMENT.read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    zip((DeliveryFailedError("HTTP 503: upstream unavailable"), None), LINES, strict=True),
+)
+async def test_the_documentation_shows_what_is_logged(
+    database: Database,
+    queue: Queue,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception | None,
+    shown: str,
+) -> None:
+    assert await line_after(database, queue, caplog, error) == re.sub(r"\d\.\d{3} s", "T", shown)
 
 
 async def test_an_error_is_logged_as_it_is_stored_and_within_bounds(

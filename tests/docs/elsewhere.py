@@ -1,0 +1,111 @@
+"""Commands of the documentation that take too long to run in a test of it, or that change this checkout.
+
+Their arguments are checked, and what is said of each tells which test covers it.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from tests.docs.stand_ins import RefusedError
+from tests.processes import ROOT
+
+_CI = (ROOT / ".ci" / "run").read_text()
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A command that is not run here."""
+
+    command: str
+    """What it begins with."""
+    reason: str
+    check: Callable[[Sequence[str]], None]
+    """Of the words that follow. Raises: RefusedError."""
+
+
+def _nothing(arguments: Sequence[str]) -> None:
+    if arguments:
+        raise RefusedError(f"it takes no {' '.join(arguments)}")
+
+
+def _of_module(name: str) -> Callable[[Sequence[str]], None]:
+    """Options and names that stand in the module. Numbers and words in capitals are the reader's."""
+    found = find_spec(name)
+    assert found
+    assert found.origin
+    source = Path(found.origin).read_text()
+
+    def check(arguments: Sequence[str]) -> None:
+        for word in arguments:
+            if re.fullmatch(r"-*[a-z-]+", word) and word != "--help" and f'"{word}"' not in source:
+                raise RefusedError(f"{name} knows no {word}")
+
+    return check
+
+
+def _of_pytest(arguments: Sequence[str]) -> None:
+    for word in arguments:
+        if word.startswith("tests/") and not (ROOT / word).exists():
+            raise RefusedError(f"there is no {word}")
+        if word.startswith("-") and word.partition("=")[0] not in {"-n", "-k", "--durations"}:
+            raise RefusedError(f"{word} is not among the options that are known here")
+
+
+def _of_continuous_integration(program: str) -> Callable[[Sequence[str]], None]:
+    def check(arguments: Sequence[str]) -> None:
+        # A loop there goes over the platforms.
+        words = [re.sub(r"^(win32|darwin)$", '"$platform"', word) for word in arguments]
+        if f".venv/bin/{' '.join([program, *words])}" not in _CI:
+            raise RefusedError("continuous integration doesn't run it")
+
+    return check
+
+
+ELSEWHERE = (
+    Elsewhere("certctl-mcp demo", "takes 20 s; tests/e2e/test_demo.py runs it", _nothing),
+    Elsewhere("python -m pytest", "is how these tests are run", _of_pytest),
+    Elsewhere(
+        "python -m tests.reliability",
+        "takes minutes; tests/reliability/test_chaos.py runs it for a short time",
+        _of_module("tests.reliability.__main__"),
+    ),
+    Elsewhere(
+        "python -m tests.benchmarks",
+        "takes minutes; tests/test_benchmarks.py runs each on tiny data",
+        _of_module("tests.benchmarks.__main__"),
+    ),
+    Elsewhere(
+        "python -m tests.evaluation",
+        "takes a minute; tests/evaluation/test_questions.py asks the same questions",
+        _of_module("tests.evaluation.__main__"),
+    ),
+    Elsewhere(
+        "python -m release",
+        "takes a minute; tests/release tests what it consists of",
+        _of_module("release.__main__"),
+    ),
+    Elsewhere("python -m tests.ui.screenshots", "replaces the pictures, with a browser", _nothing),
+    Elsewhere(
+        "python -m tests.settings_page",
+        "replaces docs/settings.md; tests/certctl_mcp/config/test_reference.py compares them",
+        _nothing,
+    ),
+    Elsewhere("mypy", "is slow; continuous integration runs it", _of_continuous_integration("mypy")),
+    Elsewhere("ruff", "is run by continuous integration", _of_continuous_integration("ruff")),
+    Elsewhere("uv lock --check", "is run by continuous integration", _nothing),
+    Elsewhere("uv lock", "replaces uv.lock, which continuous integration checks", _nothing),
+    Elsewhere("claude --debug", "is the host's own", _nothing),
+    Elsewhere("gemini --debug", "is the host's own", _nothing),
+)
+
+
+def elsewhere(words: Sequence[str]) -> tuple[Elsewhere, Sequence[str]] | None:
+    """The row for a command whose program has no path, and the words after those of the row."""
+    for row in ELSEWHERE:
+        begun = row.command.split()
+        if list(words[: len(begun)]) == begun:
+            return row, words[len(begun) :]
+    return None
