@@ -72,6 +72,7 @@ class _Reader(aiosqlite.Connection):
         super().__init__(self._open, _ROWS_AT_ONCE)
         self.connected_to = file
         self._engine = engine
+        self._opened: Connection | None = None
         # A running statement must not keep the process from exiting.
         self._thread.daemon = True
 
@@ -79,11 +80,20 @@ class _Reader(aiosqlite.Connection):
         return await self._execute(query, self._opened)  # type: ignore[no-untyped-call,no-any-return]
 
     async def close(self) -> None:
-        await self._execute(self._opened.close)  # type: ignore[no-untyped-call]
+        await self._execute(self._disconnect)  # type: ignore[no-untyped-call]
         await super().close()
+
+    def stop(self) -> asyncio.Future[None] | None:
+        # If the task that connects is cancelled, aiosqlite forgets what its thread has opened.
+        self._tx.put_nowait((None, self._disconnect))
+        return super().stop()
 
     def _open(self) -> sqlite3.Connection:
         self._opened = self._engine.connect()
         driver = self._opened.connection.dbapi_connection
         assert isinstance(driver, sqlite3.Connection)
         return driver
+
+    def _disconnect(self) -> None:
+        if self._opened is not None:
+            self._opened.close()

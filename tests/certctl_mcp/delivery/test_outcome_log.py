@@ -85,7 +85,7 @@ LINES = re.findall(r"^notif-\S+, attempt \d over Slack, (.*)$", DOCUMENT.read_te
 
 @pytest.mark.parametrize(
     ("error", "shown"),
-    zip((DeliveryFailedError("HTTP 503: upstream unavailable"), None), LINES, strict=True),
+    [*zip((DeliveryFailedError("HTTP 503: upstream unavailable"), None), LINES, strict=True)],
 )
 async def test_the_documentation_shows_what_is_logged(
     database: Database,

@@ -157,7 +157,8 @@ async def test_a_stalled_server_fails_all_waiting_callers_and_serves_them_once_i
     line.heal()
     # The first reader afterwards finds that all the old connections are lost.
     await repository.get(accepted.notification.id)
-    assert {type(failure) for failure in failures} <= {DatabaseUnreachableError}
+    # Whoever's statement was on its way can't know whether the change was made.
+    assert {type(failure) for failure in failures} <= {DatabaseUnreachableError, ChangeUnknownError}
     assert await repository.record_sent(claim, TOOK)
 
 

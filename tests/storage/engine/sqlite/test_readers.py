@@ -1,9 +1,12 @@
 import asyncio
 import gc
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import anyio
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Pool, event
 
 from storage.database import Database
 from storage.engine.sqlite.readers import READERS
@@ -25,6 +28,50 @@ async def test_a_cancelled_query_leaks_nothing(database: Database, caplog: pytes
     assert (await repository.list(NotificationFilter())).items == ()
     gc.collect()
     assert [record.message for record in caplog.records if record.name == "asyncio"] == []
+
+
+@dataclass
+class Connections:
+    """What SQLAlchemy has opened and closed."""
+
+    opened: int = 0
+    closed: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+
+
+@pytest.fixture
+def connections() -> Iterator[Connections]:
+    """All of the test, which the garbage collector doesn't close."""
+    seen = Connections()
+
+    def opened(*_: object) -> None:
+        seen.opened += 1
+
+    def closed(*_: object) -> None:
+        seen.closed.release()
+
+    event.listen(Pool, "connect", opened)
+    event.listen(Pool, "close", closed)
+    gc.disable()
+    yield seen
+    gc.enable()
+    event.remove(Pool, "connect", opened)
+    event.remove(Pool, "close", closed)
+
+
+async def test_a_connection_is_closed_if_its_query_is_cancelled_while_it_opens(
+    connections: Connections, database_url: str
+) -> None:
+    async with Database.open(database_url) as database:
+        repository = NotificationRepository(database)
+        for steps in range(12):
+            async with anyio.create_task_group() as tasks:
+                for _ in range(READERS):
+                    tasks.start_soon(repository.list, NotificationFilter())
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                tasks.cancel_scope.cancel()
+    for _ in range(connections.opened):
+        assert await anyio.to_thread.run_sync(connections.closed.acquire, True, 10.0)
 
 
 async def test_endless_queries_delay_others_only_until_they_are_cancelled(database: Database) -> None:
