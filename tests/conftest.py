@@ -17,7 +17,7 @@ from tests.holding import Held
 from tests.line import SOON, Line, line_to
 from tests.postgresql import Server
 from tests.ram_disk import keep_files_in_memory
-from tests.scheduling import disable_reordering, sort_long_files_first, worker_count
+from tests.scheduling import disable_reordering, spread_long_files, worker_count
 from tests.shared_postgresql import Databases, run_directory, shared_server
 
 
@@ -44,7 +44,7 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    sort_long_files_first(items)
+    spread_long_files(items)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

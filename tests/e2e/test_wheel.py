@@ -8,6 +8,7 @@ import venv
 from pathlib import Path
 
 import pytest
+import uv
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,7 +40,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(place / "venv", with_pip=False, symlinks=True)
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     packages = place / "venv" / "lib" / version / "site-packages"
-    run(sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", packages, wheel)
+    install = ["pip", "install", "-q", "--offline", "--no-deps", "--python", sys.executable]
+    run(uv.find_uv_bin(), *install, "--target", packages, wheel)
     # A line with a path makes packages importable, but not this checkout, which is there as a .pth file.
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return place / "venv"
