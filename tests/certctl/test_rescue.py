@@ -14,8 +14,9 @@ from tests.certctl.receiver import Receiver
 from tests.certctl.rescuer import Rescuer
 from tests.certctl.server import Certctl
 from tests.certctl.world import World
+from tests.exploration import size
 
-ALERTS = 500
+ALERTS = size(250, 500)
 GRACE = timedelta(minutes=5)
 SECOND = timedelta(seconds=1)
 _STATUSES = "SELECT status, message FROM notification_events"
@@ -46,9 +47,9 @@ async def test_with_failures_and_deaths_on_both_sides_everything_arrives_and_not
         rescuer = Rescuer(world, repository, receivers)
         for program in (certctl, rescuer):
             program.start()
-            world.start(kill(world, program, times=10))
+            world.start(kill(world, program, times=ALERTS // 50))
         world.start(alert(world, certctl))
-        await world.pass_time(timedelta(hours=8))
+        await world.pass_time(timedelta(hours=size(5, 8)))
         await world.end()
     arrived = receivers["Email"].senders | receivers["Slack"].senders
     rows = [tuple(row) for row in await connection.fetch(_STATUSES)]

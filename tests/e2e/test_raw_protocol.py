@@ -162,7 +162,7 @@ def test_every_variation_of_arguments_is_answered_within_its_bound(environment: 
         requests = iter(range(1000, 10**9))
 
         @settings(
-            max_examples=int(os.environ.get("RAW_EXAMPLES", "60")),
+            max_examples=size(short=40, long=2000),
             deadline=None,
             database=None,
             suppress_health_check=[HealthCheck.too_slow],
@@ -187,7 +187,7 @@ def test_every_variation_of_arguments_is_answered_within_its_bound(environment: 
 
 
 def test_many_calls_at_once_are_answered_properly(environment: dict[str, str]) -> None:
-    number = size(short=300, long=10_000)
+    number = size(short=120, long=10_000)
     with raw(environment) as client:
         messages = [json.dumps(call(each, "dashboard_summary", {})).encode() for each in range(number)]
         writer = threading.Thread(target=client.write, args=messages)
@@ -200,7 +200,8 @@ def test_many_calls_at_once_are_answered_properly(environment: dict[str, str]) -
 
 def test_a_client_that_never_reads_is_held_back(environment: dict[str, str]) -> None:
     """The pipe fills up, and then the writer waits: the server's memory doesn't grow with what is written."""
-    line = json.dumps(call(1, "list_notifications", {"text": "x" * 200})).encode() + b"\n"
+    # Long lines, so that few calls fill the pipe.
+    line = json.dumps(call(1, "list_notifications", {"text": "x" * 200})).encode() + b" " * 4000 + b"\n"
     with raw(environment) as client:
         client.ask(call("warm", "list_notifications", {}))
         before = client.memory

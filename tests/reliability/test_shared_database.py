@@ -25,8 +25,8 @@ KILLED = 8
 def number(database_url: str) -> int:
     """The number of notifications. PostgreSQL needs fewer, because processes really run in parallel there."""
     if database_url.startswith("sqlite"):
-        return size(short=800, long=2000)
-    return size(short=400, long=600)
+        return size(short=400, long=2000)
+    return size(short=250, long=600)
 
 
 async def accept(database: Database, number: int) -> dict[str, str]:

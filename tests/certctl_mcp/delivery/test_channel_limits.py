@@ -62,7 +62,7 @@ async def all_notifications(queue: Queue) -> tuple[Notification, ...]:
     return (await queue.repository.list(NotificationFilter(), limit=500)).items
 
 
-@pytest.mark.parametrize(("workers", "alerts"), [(1, size(80, 300)), (4, size(40, 300))])
+@pytest.mark.parametrize(("workers", "alerts"), [(1, size(40, 300)), (4, size(25, 300))])
 async def test_a_burst_is_delivered_at_the_rate_limit_and_in_order(
     database_url: str, queue: Queue, clock: SettableClock, workers: int, alerts: int
 ) -> None:
@@ -74,7 +74,7 @@ async def test_a_burst_is_delivered_at_the_rate_limit_and_in_order(
     assert last - NOON <= (alerts - 4) * SECOND + SECOND
 
 
-@pytest.mark.parametrize(("workers", "alerts"), [(1, size(30, 300)), (4, size(30, 300))])
+@pytest.mark.parametrize(("workers", "alerts"), [(1, size(20, 300)), (4, size(20, 300))])
 async def test_an_unknown_rate_limit_costs_no_retry_and_little_time(
     database_url: str, queue: Queue, clock: SettableClock, workers: int, alerts: int
 ) -> None:
@@ -88,15 +88,15 @@ async def test_an_unknown_rate_limit_costs_no_retry_and_little_time(
 async def test_a_relay_with_few_sessions_gets_every_email(
     database_url: str, queue: Queue, workers: int
 ) -> None:
-    relay = Relay(3)
-    await deliver(database_url, queue, relay, ChannelRules(), workers, 60)
-    assert sorted(map(int, relay.delivered)) == list(range(60))
+    relay, alerts = Relay(3), size(30, 300)
+    await deliver(database_url, queue, relay, ChannelRules(), workers, alerts)
+    assert sorted(map(int, relay.delivered)) == list(range(alerts))
 
 
 @pytest.mark.parametrize("workers", [1, 4])
 async def test_the_limit_of_sessions_is_not_exceeded(database_url: str, queue: Queue, workers: int) -> None:
     relay = Relay(3)
-    await deliver(database_url, queue, relay, ChannelRules(sessions=3), workers, 60)
+    await deliver(database_url, queue, relay, ChannelRules(sessions=3), workers, size(30, 300))
     assert relay.refused == 0
 
 
@@ -108,7 +108,7 @@ def nonzero(counts: dict[NotificationStatus, int]) -> dict[NotificationStatus, i
 async def test_a_held_channel_is_probed_by_one_worker_and_loses_nothing(
     database_url: str, queue: Queue, clock: SettableClock, workers: int
 ) -> None:
-    alerts = size(60, 500)
+    alerts = size(30, 500)
     receiver = Down(clock, NOON + HOUR)
     rules = ChannelRules(Rate(SECOND / 10, 5), hold=DAY, backoff=RETRY_POLICY.wait)
     await attempt(database_url, queue, receiver, rules, workers, alerts)

@@ -32,12 +32,18 @@ IDS = (
 )
 
 
-@pytest.fixture
-def database_url(postgresql_server: Server) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def collated_url(postgresql_server: Server) -> Iterator[str]:
     options = "LOCALE_PROVIDER icu ICU_LOCALE 'en-u-ka-shifted'"
     url = asyncio.run(postgresql.create_database(postgresql_server, "template0", options))
     yield url
     asyncio.run(postgresql.drop_database(postgresql_server, url))
+
+
+@pytest.fixture
+def database_url(collated_url: str) -> Iterator[str]:
+    yield collated_url
+    asyncio.run(postgresql.execute(collated_url, "DELETE FROM notification_events"))
 
 
 async def test_the_database_has_a_linguistic_collation(queue: Queue, database_url: str) -> None:
