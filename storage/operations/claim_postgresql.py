@@ -5,7 +5,7 @@ and of each channel as many as it has room for. It skips rows that another worke
 others, or fewer, than it found to be due. It locks only the rows that it leases.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import product
 
 from sqlalchemy import (
@@ -57,17 +57,39 @@ def _claiming(rescue: bool, suspects: bool) -> Select[tuple[object, ...]]:
     # state: the time of the claim, and whether an expired lease stops it.
     expired = and_(bindparam("stop_at_expired_lease", type_=Boolean), exists().where(EXPIRED))
     state = select(NOW.label("at"), expired.label("expired")).cte("state")
+    served = _served(state, rescue)
+    # asked: the open ones whose state matters. `claim_guarded` claims in them.
+    asked = select(func.array_agg(served.c.channel)).where(served.c.guarded, served.c.open).scalar_subquery()
+    # rooms: the others.
+    rooms = select(served.c.channel, served.c.room).where(not_(served.c.guarded)).cte("rooms")
+    kinds = due_kinds(rescue=rescue)
+    wanted = _wanted(rooms, kinds, suspects)
 
-    # served: the worker's channels with a backlog, its room for each, whether the state of the channel
-    # matters, and whether the channel may be open.
+    # locked: that many of the oldest of each channel and kind, except those that other workers are locking.
+    def locked(kind: str) -> Select[str]:
+        found = _oldest_of(kind, wanted, wanted.c.number, suspects)
+        rows = found.with_for_update(skip_locked=True).lateral()
+        return select(rows.c.id).select_from(wanted.join(rows, true())).where(wanted.c.kind == kind)
+
+    # taken: these, leased.
+    taken = leasing(union_all(*(locked(kind) for kind in kinds)).cte("taken"), _UNTIL).cte("leased")
+    number = select(func.coalesce(func.sum(wanted.c.number), 0).cast(Integer).label("wanted")).subquery()
+    columns = (taken.c[column.name] for column in NOTIFICATION)
+    return select(*columns, number.c.wanted, asked.label("asked"), state.c.at, state.c.expired).select_from(
+        state.join(number, true()).outerjoin(taken, true())
+    )
+
+
+def _served(state: CTE, rescue: bool) -> CTE:
+    """The worker's channels with a backlog, its room for each, whether the state of the channel matters, and
+    whether the channel may be open."""
     given = Batch("rooms")
     waiting = WAITING_CHANNELS[rescue].subquery()
-    every_kind = due_kinds(rescue=rescue)
     room = given.field("room", Integer())
     guarded = and_(
         given.field("checked", Boolean()), or_(given.field("limited", Boolean()), _c.channel.is_not(None))
     )
-    served = (
+    return (
         select(
             waiting.c.name.label("channel"),
             func.least(room, _SLOTS).label("room"),
@@ -82,19 +104,15 @@ def _claiming(rescue: bool, suspects: bool) -> Select[tuple[object, ...]]:
         .where(room > 0, not_(select(state.c.expired).scalar_subquery()))
         .cte("served")
     )
-    # asked: the open ones whose state matters. `claim_guarded` claims in them.
-    asked = select(func.array_agg(served.c.channel)).where(served.c.guarded, served.c.open).scalar_subquery()
-    # rooms: the others.
-    rooms = select(served.c.channel, served.c.room).where(not_(served.c.guarded)).cte("rooms")
 
-    def oldest_of(kind: str, of: CTE, at_most: ColumnElement[int]) -> Select[str, object, str]:
-        return oldest(kind, of.c.channel, suspects, at_most).correlate(of)
 
-    # seen: the oldest due notifications of each channel and way, up to its room.
+def _wanted(rooms: CTE, kinds: Iterable[str], suspects: bool) -> CTE:
+    """How many to lease of each channel and kind."""
+    # seen: the oldest due notifications of each channel and kind, up to its room.
     seen = union_all(
-        *(select(oldest_of(kind, rooms, rooms.c.room).lateral()) for kind in every_kind)
+        *(select(_oldest_of(kind, rooms, rooms.c.room, suspects).lateral()) for kind in kinds)
     ).lateral("seen")
-    # due: their place within the channel, whose room is for all ways together.
+    # due: their place within the channel, whose room is for all kinds together.
     place = func.row_number().over(partition_by=rooms.c.channel, order_by=seen.c.since)
     due = (
         select(rooms, seen.c.since, seen.c.kind, place.label("place"))
@@ -109,25 +127,15 @@ def _claiming(rescue: bool, suspects: bool) -> Select[tuple[object, ...]]:
         .limit(_SLOTS)
         .subquery()
     )
-    # wanted: the resulting number of each channel and way.
-    wanted = (
+    return (
         select(first.c.channel, first.c.kind, func.count().label("number"))
         .group_by(first.c.channel, first.c.kind)
         .cte("wanted")
     )
 
-    # locked: that many of the oldest of each channel and way, except those that other workers are locking.
-    def locked(kind: str) -> Select[str]:
-        rows = oldest_of(kind, wanted, wanted.c.number).with_for_update(skip_locked=True).lateral()
-        return select(rows.c.id).select_from(wanted.join(rows, true())).where(wanted.c.kind == kind)
 
-    # taken: these, leased.
-    taken = leasing(union_all(*(locked(kind) for kind in every_kind)).cte("taken"), _UNTIL).cte("leased")
-    number = select(func.coalesce(func.sum(wanted.c.number), 0).cast(Integer).label("wanted")).subquery()
-    columns = (taken.c[column.name] for column in NOTIFICATION)
-    return select(*columns, number.c.wanted, asked.label("asked"), state.c.at, state.c.expired).select_from(
-        state.join(number, true()).outerjoin(taken, true())
-    )
+def _oldest_of(kind: str, of: CTE, at_most: ColumnElement[int], suspects: bool) -> Select[str, object, str]:
+    return oldest(kind, of.c.channel, suspects, at_most).correlate(of)
 
 
 def _claiming_rest(kind: str, suspects: bool) -> ReturningUpdate[tuple[object, ...]]:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import TypeVar
@@ -89,29 +90,9 @@ async def opened(
             isolation_level="READ COMMITTED" if address.behind_pooler else "AUTOCOMMIT",
         )
         async with readers.connect() as connection:
-            if address.behind_pooler is None:
-                await _expect_no_pooler(connection, address)
-            found = await _found_revision(connection)
-            shared_with_certctl = await is_shared_with_certctl(connection)
-            read_only: ReadOnly | None = None
-            if found != REVISIONS[-1]:
-                foreign = found is None and await connection.run_sync(has_queue)
-                allowed = migrate.allows(foreign=foreign, shared=shared_with_certctl)
-                if not (allowed and await _migrated(address)):
-                    read_only = await connection.run_sync(
-                        read_incomplete_schema, readers.sync_engine, address.location
-                    )
-            read_only = read_only or await why_read_only(connection, readers)
-            if read_only is None:
-                await warn_of_unsafe_server(connection, address.location)
-            sync_last = await may_sync_last(connection)
-        settings = {
-            "lock_timeout": _milliseconds(busy_timeout),
-            "statement_timeout": _milliseconds(WRITE_TIMEOUT),
-            "idle_in_transaction_session_timeout": _milliseconds(IDLE_IN_TRANSACTION_TIMEOUT),
-            ANNOUNCED_BY_US: "on",
-            **BY_INDEX,
-        }
+            server = await _inspected(connection, readers, address, migrate)
+        database_clock = DatabaseClock()
+        settings = _writing_settings(busy_timeout)
         # Behind a pooler each transaction may be on another connection, which other clients use too.
         of_session, of_transaction = ({}, settings) if address.behind_pooler else (settings, {})
         writing = connections.engine(
@@ -122,31 +103,73 @@ async def opened(
             pool_size=WRITERS,
             max_overflow=0,
         )
-        database_clock = DatabaseClock()
         transact = [
-            Transactions(writing, clock, database_clock, of_transaction, may_sync_last=sync_last)
+            Transactions(writing, clock, database_clock, of_transaction, may_sync_last=server.may_sync_last)
             for _ in range(WRITERS)
         ]
         for each in transact:
             stack.push_async_callback(each.close)
         changes: Changes
         # A standby does not support LISTEN, and an incomplete schema may lack the triggers that notify.
-        if address.behind_pooler or read_only:
+        if address.behind_pooler or server.read_only:
             changes = AssumedChanges()
         else:
             changes = NotifiedChanges(readers, lambda sender: any(sender == each.pid for each in transact))
         await transact[0](lambda transaction: None, repeatable=False)
         yield OpenBackend(
             address.location,
-            found,
+            server.found_revision,
             partial(_read, readers),
             transact,
             changes,
             clock or database_clock,
-            read_only,
-            shared_with_certctl,
+            server.read_only,
+            server.shared_with_certctl,
             prepare_to_close=connections.prepare_to_close,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Inspection:
+    """What is known of the database once it has been migrated."""
+
+    found_revision: str | None
+    """Before that."""
+    shared_with_certctl: bool
+    read_only: ReadOnly | None
+    may_sync_last: bool
+
+
+async def _inspected(
+    connection: AsyncConnection, readers: AsyncEngine, address: Address, migrate: Migrate
+) -> _Inspection:
+    """Inspect the database, and migrate it as needed and allowed."""
+    if address.behind_pooler is None:
+        await _expect_no_pooler(connection, address)
+    found = await _found_revision(connection)
+    shared = await is_shared_with_certctl(connection)
+    read_only: ReadOnly | None = None
+    if found != REVISIONS[-1]:
+        foreign = found is None and await connection.run_sync(has_queue)
+        allowed = migrate.allows(foreign=foreign, shared=shared)
+        if not (allowed and await _migrated(address)):
+            read_only = await connection.run_sync(
+                read_incomplete_schema, readers.sync_engine, address.location
+            )
+    read_only = read_only or await why_read_only(connection, readers)
+    if read_only is None:
+        await warn_of_unsafe_server(connection, address.location)
+    return _Inspection(found, shared, read_only, await may_sync_last(connection))
+
+
+def _writing_settings(busy_timeout: timedelta) -> dict[str, str]:
+    return {
+        "lock_timeout": _milliseconds(busy_timeout),
+        "statement_timeout": _milliseconds(WRITE_TIMEOUT),
+        "idle_in_transaction_session_timeout": _milliseconds(IDLE_IN_TRANSACTION_TIMEOUT),
+        ANNOUNCED_BY_US: "on",
+        **BY_INDEX,
+    }
 
 
 async def _read(readers: AsyncEngine, query: Callable[[Connection], Result]) -> Result:
