@@ -34,6 +34,7 @@ class Narrator:
         self._console = _Console(highlight=False, markup=False)
         self._console.width = max(min(self._console.width, _WIDEST), _NARROWEST)
         self._began = time.monotonic()
+        self._held: list[tuple[Arrival, float]] | None = None
 
     def title(self, text: str) -> None:
         self._console.print()
@@ -43,10 +44,23 @@ class Narrator:
         self._print_wrapped(Text(_INDENT), Text(text, style))
 
     def arrival(self, arrival: Arrival) -> None:
-        self._moment(arrival.receiver, arrival.answer, "green" if arrival.accepted else "yellow")
+        if self._held is None:
+            self._print_arrival(arrival, time.monotonic())
+        else:
+            self._held.append((arrival, time.monotonic()))
+
+    def hold_arrivals(self) -> None:
+        """Print no arrivals until `show_arrivals`."""
+        self._held = []
+
+    def show_arrivals(self) -> None:
+        """Print the arrivals that were held, and those that follow."""
+        held, self._held = self._held or (), None
+        for arrival, moment in held:
+            self._print_arrival(arrival, moment)
 
     def queue(self, what: str, style: str = "") -> None:
-        self._moment("queue", what, style)
+        self._print_event("queue", what, style, time.monotonic())
 
     async def call(self, tool: str, arguments: str) -> None:
         if self._console.is_terminal:
@@ -86,8 +100,12 @@ class Narrator:
             for line in log.splitlines():
                 self._print_wrapped(Text(_INDENT * 2), Text(line, "dim"))
 
-    def _moment(self, who: str, what: str, style: str) -> None:
-        seconds = f"{time.monotonic() - self._began:.1f} s"
+    def _print_arrival(self, arrival: Arrival, moment: float) -> None:
+        style = "green" if arrival.accepted else "yellow"
+        self._print_event(arrival.receiver, arrival.answer, style, moment)
+
+    def _print_event(self, who: str, what: str, style: str, moment: float) -> None:
+        seconds = f"{moment - self._began:.1f} s"
         self._print_wrapped(
             Text.assemble((f"{seconds:>7}  ", "dim"), (f"{who:<10} ", "bold")), Text(what, style)
         )

@@ -72,6 +72,8 @@ async def _perform(directory: Path, narrator: Narrator) -> Sequence[str]:
 
 async def _accept(assistant: Assistant, narrator: Narrator, sent: dict[str, Alert]) -> None:
     narrator.title("1. Six alerts are accepted")
+    # The first are delivered while the others are still being sent.
+    narrator.hold_arrivals()
     narrator.narrate("Each is durable when the call returns. This is how an MCP client sends the first:")
     for alert in ALERTS:
         sent[await assistant.send(alert, shown=alert is ALERTS[0])] = alert
@@ -81,6 +83,7 @@ async def _accept(assistant: Assistant, narrator: Narrator, sent: dict[str, Aler
 async def _misbehave(watch: QueueWatch, narrator: Narrator) -> None:
     narrator.title("2. The receivers misbehave, and the queue retries")
     narrator.narrate(_FAULTS)
+    narrator.show_arrivals()
     await watch.until_none_is_due()
 
 

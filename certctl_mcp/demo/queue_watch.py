@@ -49,7 +49,7 @@ class QueueWatch:
         label = self._sent[row["id"]].label
         match row["status"]:
             case NotificationStatus.FAILED:
-                attempt = f"attempt {row.get('retry_count', 0)} of {MAX_ATTEMPTS}"
+                attempt = f"attempt {row.get('attempts', 0)} of {MAX_ATTEMPTS}"
                 self._narrator.queue(f"{label}: {attempt} failed{self._reason(row)}")
             case NotificationStatus.DEAD:
                 self._narrator.queue(f"{label}: dead letter{self._reason(row)}", "red")

@@ -22,6 +22,7 @@ ACTS = {
         "a repeat of this webhook-id, so it is ignored",
         "410 Gone",
         "550 no such mailbox",
+        "mc-pay over PagerDuty: attempt 1 of 5 failed",
         "Connection refused",
         "mc-shop over Slack: delivered",
         "mc-cdn over Webhook: delivered",

@@ -12,7 +12,7 @@ from tests.builders import NOON
 from tests.exploration import size
 from tests.storage.foreign import connected
 
-ROWS = size(short=100_000, long=1_000_000)
+ROWS = size(short=200_000, long=1_000_000)
 """SQLite plans independently of the number of rows; costs are asserted in instructions."""
 
 ROWS_IN_POSTGRESQL = size(short=300_000, long=3_000_000)
