@@ -60,7 +60,7 @@ async def opened(
             migrate=allowed,
             is_current=found == REVISIONS[-1],
         )
-        stack.push_async_callback(transact.close)
+        stack.callback(transact.close)
         await transact.open()
         changes = PolledChanges(engine, read, file, transact.open)
         stack.callback(changes.disconnect)

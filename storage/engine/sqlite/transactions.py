@@ -1,4 +1,4 @@
-"""Transactions on SQLite: one at a time, each in the writing thread from start to end.
+"""Transactions on SQLite: one at a time, each in a worker thread from start to end.
 
 A commit is on disk, in the file at the path, before it is acknowledged.
 """
@@ -6,11 +6,10 @@ A commit is on disk, in the file at the path, before it is acknowledged.
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
-from functools import partial
 from time import monotonic
 from typing import TypeVar
 
-import anyio
+import anyio.to_thread
 from sqlalchemy import Connection, Engine, RootTransaction
 from sqlalchemy.exc import DBAPIError
 
@@ -19,7 +18,6 @@ from storage.engine.driver_errors import code_of
 from storage.engine.per_database import for_sqlite
 from storage.engine.sqlite.connections import data_version, reading
 from storage.engine.sqlite.database_file import DatabaseFile, DatabaseFileError, FileProblem
-from storage.engine.sqlite.writing_thread import WritingThread
 from storage.engine.transaction import CommitUnansweredError, Transaction, TransactionFailedError
 from storage.errors import DatabaseTooNewError
 from storage.schema.migrations import REVISIONS, bring_up_to_date, current_revision
@@ -54,22 +52,15 @@ class Transactions:
         self._migrate = migrate
         self._is_current = is_current
         self._connection: Connection | None = None
-        self._thread = WritingThread()
 
     async def __call__(self, work: Callable[[Transaction], Result], *, repeatable: bool) -> Result:
-        return await self._thread.run(partial(self._do, work))
+        return await anyio.to_thread.run_sync(self._do, work)
 
     async def open(self) -> None:
         """Connect, so that a file that can't be used is found at once."""
-        with anyio.CancelScope(shield=True):
-            await self._thread.run(self._connected)
+        await anyio.to_thread.run_sync(self._connected)
 
-    async def close(self) -> None:
-        """Close the connection and end the thread."""
-        await self._thread.run(self._disconnect)
-        self._thread.stop()
-
-    def _disconnect(self) -> None:
+    def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -108,7 +99,7 @@ class Transactions:
             # The file may come back, and is still open then.
             raise DatabaseFileError(problem)
         if problem is FileProblem.REPLACED:
-            self._disconnect()
+            self.close()
             self._file.adopt()
         if self._connection is None:
             self._connection = self._opened()
