@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -90,12 +90,8 @@ class AttemptPool:
         self._attempt_ended = attempt_ended
         self._sleep = sleep
         self._held: dict[tuple[str, int], Claim] = {}
-        self._attempting: set[str] = set()
-        self._ends: dict[str, asyncio.Event] = {}
-        """Set when the attempt of a notification whose next one waits for it has ended."""
-        self._ready: deque[Claim] = deque()
-        self._idle: list[asyncio.Future[None]] = []
-        """One for each worker that waits for a claim to be ready."""
+        self._attempting: dict[str, asyncio.Event] = {}
+        self._ready: asyncio.Queue[Claim] = asyncio.Queue()
         self._workers = 0
         self._stopped = False
         self._watchers: list[Progress] = []
@@ -133,20 +129,11 @@ class AttemptPool:
 
     def _start(self, claims: Iterable[Claim]) -> None:
         for claim in claims:
-            self._ready.append(claim)
-            while self._idle:
-                worker = self._idle.pop()
-                if not worker.done():
-                    worker.set_result(None)
-                    break
+            self._ready.put_nowait(claim)
 
     async def _work(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
-            while not self._ready:
-                self._idle.append(ready := loop.create_future())
-                await ready
-            await self._attempt(self._ready.popleft())
+            await self._attempt(await self._ready.get())
 
     async def _attempt(self, claim: Claim) -> None:
         answer: Answer | None = None
@@ -177,17 +164,16 @@ class AttemptPool:
     async def _answer(self, claim: Claim) -> Answer | None:
         """The result of the attempt; None if it was not begun and the claim was released."""
         notification_id = claim.notification.id
-        while notification_id in self._attempting:
+        while (earlier := self._attempting.get(notification_id)) is not None:
             # An earlier attempt of it whose lease was lost is still running, and must end before this one
             # begins.
-            await self._ends.setdefault(notification_id, asyncio.Event()).wait()
-        self._attempting.add(notification_id)
+            await earlier.wait()
+        self._attempting[notification_id] = ended = asyncio.Event()
         try:
             return await self._attempt_or_release(claim)
         finally:
-            self._attempting.remove(notification_id)
-            if (ended := self._ends.pop(notification_id, None)) is not None:
-                ended.set()
+            del self._attempting[notification_id]
+            ended.set()
 
     async def _attempt_or_release(self, claim: Claim) -> Answer | None:
         await self._delivery.prepare(claim)
