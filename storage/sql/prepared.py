@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import ClauseElement, Connection, Row
+from sqlalchemy import ClauseElement, Connection, Dialect, Row
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -31,7 +31,12 @@ class Prepared:
     def _compiled(self) -> tuple[str, dict[str, Value]]:
         """The text, and the parameters that are always the same. Made when first needed: few processes
         execute all statements."""
-        compiled = self._statement.compile(dialect=sqlite.dialect(paramstyle="named"))
-        assert isinstance(compiled, SQLCompiler)
-        fixed = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
+        compiled, fixed = compile_once(self._statement, sqlite.dialect(paramstyle="named"))
         return str(compiled), fixed
+
+
+def compile_once(statement: ClauseElement, dialect: Dialect) -> tuple[SQLCompiler, dict[str, Any]]:
+    """The statement for this dialect, and those of its parameters that are always the same."""
+    compiled = statement.compile(dialect=dialect)
+    assert isinstance(compiled, SQLCompiler)
+    return compiled, {name: bind.value for name, bind in compiled.binds.items() if not bind.required}

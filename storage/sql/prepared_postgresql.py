@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy import ClauseElement, Connection
 from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.exc import DBAPIError, NotSupportedError
-from sqlalchemy.sql.compiler import SQLCompiler
+
+from storage.sql.prepared import compile_once
 
 Parameters = tuple[Any, ...]
 
@@ -19,7 +20,7 @@ class PreparedPostgresql:
     """A statement for PostgreSQL. Its rows hold the driver's values."""
 
     def __init__(self, statement: ClauseElement) -> None:
-        self.statement = statement
+        self._statement = statement
 
     def execute(self, connection: Connection, **parameters: object) -> Sequence[Sequence[Any]]:
         """Raises: DBAPIError: as any execution on the connection."""
@@ -30,9 +31,7 @@ class PreparedPostgresql:
     @cached_property
     def _compiled(self) -> tuple[str, Sequence[str], dict[str, object]]:
         """The text, the names of the parameters in order, and those that are always the same."""
-        compiled = self.statement.compile(dialect=asyncpg.dialect())  # type: ignore[no-untyped-call]
-        assert isinstance(compiled, SQLCompiler)
-        fixed = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
+        compiled, fixed = compile_once(self._statement, asyncpg.dialect())  # type: ignore[no-untyped-call]
         return str(compiled), compiled.positiontup or (), fixed
 
 
