@@ -143,15 +143,14 @@ class Writer:
 
     def _take(self) -> Sequence[_Write]:
         """Take the writes of the next transaction from the queue; none if all have to wait."""
-        waiting = self._queue
+        waiting, others = self._queue, list[_Write]()
         if len(self._transact) > 1:
             startable = (write.operation for write in waiting if write.operation not in self._in_progress)
             operation = next(startable, None)
-            waiting = [write for write in waiting if write.operation == operation]
-        batch = waiting[:LARGEST_BATCH]
-        taken = set(batch)
-        self._queue = [write for write in self._queue if write not in taken]
-        return batch
+            waiting = [write for write in self._queue if write.operation == operation]
+            others = [write for write in self._queue if write.operation != operation]
+        self._queue = others + waiting[LARGEST_BATCH:]
+        return waiting[:LARGEST_BATCH]
 
     async def _commit(self, batch: Sequence[_Write], transact: Transact) -> None:
         """Write all in one transaction; if it fails because of some, the others in smaller ones."""
