@@ -111,8 +111,14 @@ def run(name: str, module: str, *arguments: str) -> int:
         os.closerange(0, 3)
         program = int(connection.recv(_MAX_NUMBER))
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda number, _: os.kill(program, number))
+            signal.signal(number, lambda number, _: send_signal(program, number))
         return int(connection.recv(_MAX_NUMBER))
+
+
+def send_signal(program: int, number: int) -> None:
+    """Send a signal to a program, unless the server has reaped it and its exit code is still on the way."""
+    with suppress(ProcessLookupError):
+        os.kill(program, number)
 
 
 class _Server:

@@ -69,7 +69,7 @@ class Program:
 
     def send_signal(self, number: signal.Signals) -> None:
         if self.returncode is None:
-            os.kill(self.pid, number)
+            fork_server.send_signal(self.pid, number)
 
     def terminate(self) -> None:
         self.send_signal(signal.SIGTERM)
