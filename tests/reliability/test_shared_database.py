@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from certctl_mcp.config.settings import Settings
 from storage.database import Database
 from storage.models import NotificationFilter
 from storage.repository import NotificationRepository
@@ -45,8 +46,11 @@ def overlapping(arrivals: list[Arrival]) -> list[tuple[Arrival, Arrival]]:
     return [(one, next_) for one, next_ in itertools.pairwise(in_order) if next_.begun < one.ended]
 
 
-def slow_down(chance: random.Random, receiver: Receiver) -> None:
+def slow_down(chance: random.Random, receiver: Receiver, first: int = 0) -> None:
+    """`first`: the number of requests that must have arrived before any is answered."""
+
     async def wait(_: Arrival) -> None:
+        await receiver.wait_for_requests(first)
         await asyncio.sleep(chance.uniform(0.002, 0.03))
 
     receiver.before_response = wait
@@ -55,7 +59,8 @@ def slow_down(chance: random.Random, receiver: Receiver) -> None:
 async def test_four_workers_deliver_each_notification_once(
     database: Database, receiver: Receiver, fleet: Fleet, chance: random.Random, number: int
 ) -> None:
-    slow_down(chance, receiver)
+    # More than three workers can have in flight, so each of the four has a share.
+    slow_down(chance, receiver, first=3 * Settings().channel_concurrency + 1)
     for member in [await fleet.start(*WORKER) for _ in range(4)]:
         await member.wait_for_output(READY)
     ids = await accept(database, number)
