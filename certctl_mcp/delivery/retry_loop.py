@@ -212,7 +212,7 @@ class RetryLoop:
             case Wait(longest):
                 await self._wait(self._wake, longest)
                 if not self._wake.is_set():
-                    self._scheduler.wait_passed()
+                    self._scheduler.wait_passed(self._clock())
 
     async def _look(self, limit: int) -> int:
         async with self._claiming:

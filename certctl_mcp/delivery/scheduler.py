@@ -146,9 +146,10 @@ class Scheduler:
         self._phase = _Phase.QUIET
         return True
 
-    def wait_passed(self) -> None:
+    def wait_passed(self, now: datetime) -> None:
         """No event woke the loop."""
-        if self._phase is _Phase.BUSY:
+        # With news that it can't act on, because no slot is free, it isn't quiet.
+        if self._phase is _Phase.BUSY and now < self._look_at:
             self._phase = _Phase.QUIET
 
     def suspect_ended(self) -> bool:

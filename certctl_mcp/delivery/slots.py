@@ -48,6 +48,7 @@ class Slots:
         self._in_all = 0
         self._waiting: defaultdict[str, deque[Claim]] = defaultdict(deque)
         self._suspects: set[str] = set()
+        self._moving: set[str] = set()
         self._ended: Counter[str] = Counter()
         self._ended_during_claim: Counter[str] = Counter()
 
@@ -79,11 +80,13 @@ class Slots:
     def claimable_suspects(self) -> tuple[int, Room]:
         """How many suspects to claim, in all and in each channel.
 
-        A channel attempts one suspect at a time. A hanging channel gets none, because it would only wait.
+        A channel attempts one suspect at a time. A hanging channel gets none, because it would only wait: one
+        in which nothing can start, and nothing has ended since the last call.
         """
+        moving, self._moving = self._moving, set()
         room = {
-            channel: int(channel not in self._suspects and self._can_start_soon(channel))
-            for channel in self._channels
+            channel: int(channel in moving or self._startable(channel) > 0)
+            for channel in self._channels - self._suspects
         }
         return min(sum(room.values()), MAX_PROCESSES - len(self._suspects)), Room(0, room)
 
@@ -113,6 +116,7 @@ class Slots:
         channel = claim.notification.channel
         if is_suspect(claim):
             self._suspects.discard(channel)
+        self._moving.add(channel)
         self._ended[channel] += 1
         self._in_all -= 1
         self._in_flight[channel] -= 1
@@ -141,10 +145,6 @@ class Slots:
             return max(0, min(self._limit - self._in_all, self._room.of(channel) - in_flight))
         idle_others = len(self._channels) - len(self._in_flight) - (in_flight == 0)
         return startable(in_flight, self._room.of(channel), self._limit - self._in_all, idle_others)
-
-    def _can_start_soon(self, channel: str) -> bool:
-        """A claim of the channel can start now or soon."""
-        return self._startable(channel) > 0 or self._ended_during_claim[channel] > 0
 
     def _claimable_ahead(self) -> Counter[str]:
         """How many to claim in each channel beyond its free slots."""

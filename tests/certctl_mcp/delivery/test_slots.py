@@ -69,6 +69,19 @@ def test_the_only_channel_can_use_all_slots() -> None:
     assert saturate(Slots(50, Room(10), [channel]), [channel]) == {channel: 10}
 
 
+def test_a_full_channel_gets_a_suspect_only_if_an_attempt_ended_since_the_last_look() -> None:
+    (channel,) = names(1)
+    slots = Slots(50, Room(10), [channel])
+    saturate(slots, [channel], backlog=1)
+    assert slots.claimable_suspects() == (0, Room(0, {channel: 0}))
+    waiting = claim(channel)
+    slots.hold(waiting)
+    # Its slot is taken again at once, but a suspect would be the next to get one.
+    assert list(slots.free(claim(channel))) == [waiting]
+    assert slots.claimable_suspects() == (1, Room(0, {channel: 1}))
+    assert slots.claimable_suspects() == (0, Room(0, {channel: 0}))
+
+
 @given(
     in_flight=st.integers(0, 1000),
     limit=st.integers(1, 1000),
