@@ -32,6 +32,7 @@ class Readers:
         self._file = file
         self._turns = asyncio.Semaphore(READERS)
         self._idle: list[_Reader] = []
+        self._stopping: set[asyncio.Future[None]] = set()
 
     async def __call__(self, query: Callable[[Connection], Result], /) -> Result:
         """Run `query` in a thread. If the caller is cancelled, the running statement is interrupted."""
@@ -50,6 +51,8 @@ class Readers:
         with anyio.move_on_after(_CLOSE_TIMEOUT):
             while self._idle:
                 await self._idle.pop().close()
+            if self._stopping:
+                await asyncio.wait(self._stopping)
 
     async def _take(self) -> "_Reader":
         """A reader of the file at the path."""
@@ -61,12 +64,21 @@ class Readers:
             with anyio.CancelScope(shield=True):
                 await reader.close()
         reader = _Reader(self._engine, self._file.identity)
-        await reader
+        try:
+            await reader
+        except BaseException:
+            # Its thread may still be opening the connection.
+            self._stopping.add(reader.stopped)
+            reader.stopped.add_done_callback(self._stopping.discard)
+            raise
         return reader
 
 
 class _Reader(aiosqlite.Connection):
     """A connection of SQLAlchemy's, and the thread that uses it."""
+
+    stopped: asyncio.Future[None]
+    """Done when the thread has ended, after `stop`."""
 
     def __init__(self, engine: Engine, file: Identity | None) -> None:
         super().__init__(self._open, _ROWS_AT_ONCE)
@@ -86,7 +98,10 @@ class _Reader(aiosqlite.Connection):
     def stop(self) -> asyncio.Future[None] | None:
         # If the task that connects is cancelled, aiosqlite forgets what its thread has opened.
         self._tx.put_nowait((None, self._disconnect))
-        return super().stop()
+        stopped = super().stop()
+        if stopped is not None:
+            self.stopped = stopped
+        return stopped
 
     def _open(self) -> sqlite3.Connection:
         self._opened = self._engine.connect()

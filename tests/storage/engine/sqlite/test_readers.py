@@ -74,6 +74,43 @@ async def test_a_connection_is_closed_if_its_query_is_cancelled_while_it_opens(
         assert await anyio.to_thread.run_sync(connections.closed.acquire, True, 10.0)
 
 
+def test_closing_waits_for_a_connection_whose_query_was_cancelled_while_it_opens(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its thread would otherwise report to an event loop that has been closed, with a traceback on stderr."""
+    begun, opening, closing = threading.Event(), threading.Event(), threading.Event()
+
+    def slowly(*_: object) -> None:
+        if begun.is_set():
+            opening.set()
+            assert closing.wait(10)
+
+    async def cancel_a_query() -> None:
+        async with Database.open(database_url) as database:
+            begun.set()
+            repository = NotificationRepository(database)
+            queries = [asyncio.create_task(repository.list(NotificationFilter())) for _ in range(READERS)]
+            assert await asyncio.to_thread(opening.wait, 10)
+            for query in queries:
+                query.cancel()
+            await asyncio.wait(queries)
+            # Runs if the database waits for the thread.
+            asyncio.get_running_loop().call_later(0.01, closing.set)
+
+    reported: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", reported.append)
+    others = threading.enumerate()
+    event.listen(Pool, "connect", slowly)
+    try:
+        asyncio.run(cancel_a_query())
+    finally:
+        event.remove(Pool, "connect", slowly)
+        closing.set()
+    for thread in set(threading.enumerate()).difference(others):
+        thread.join(10)
+    assert reported == []
+
+
 async def test_endless_queries_delay_others_only_until_they_are_cancelled(database: Database) -> None:
     repository = NotificationRepository(database)
     loop, running = asyncio.get_running_loop(), asyncio.Semaphore(0)
