@@ -36,12 +36,20 @@ from typing import NoReturn
 
 PRELOADED = (
     "alembic.command",
-    "certctl_mcp.runtime.application",
+    "anyio._backends._asyncio",
+    "certctl_mcp.checks.checklist",
     "certctl_mcp.cli.commands.app",
+    "certctl_mcp.cli.commands.bulk",
+    "certctl_mcp.cli.main",
+    "certctl_mcp.cli.worker",
     "certctl_mcp.http.serving",
     "certctl_mcp.mcp_server.stdio",
-    "certctl_mcp.cli.worker",
+    "certctl_mcp.notifiers.webhook",
+    "certctl_mcp.runtime.application",
+    "certctl_mcp.runtime.event_loop",
+    "storage.engine.postgresql.backend",
     "tests.builders",
+    "tests.first_use",
 )
 
 _GREETING = b"ready"
