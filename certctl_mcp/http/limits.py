@@ -1,5 +1,6 @@
 """Limits on requests: size, time to send the body, and rate."""
 
+import asyncio
 import math
 import time
 from collections import OrderedDict
@@ -7,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-import anyio
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -90,7 +90,7 @@ class BodyLimit:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body: bytes | None = None
         try:
-            with anyio.fail_after(self._timeout):
+            async with asyncio.timeout(self._timeout):
                 if self._declared(scope) <= self._max_bytes:
                     body = await self._read(receive)
         except TimeoutError:

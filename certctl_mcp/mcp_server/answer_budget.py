@@ -7,9 +7,9 @@ and the same as text.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from pydantic_core import to_json
 
@@ -56,6 +56,7 @@ _PIECE = re.compile(
 _CACHED_PIECES = 4096
 
 Content = dict[str, object]
+Row = TypeVar("Row", bound=Mapping[str, object])
 _Path = tuple[str | int, ...]
 
 
@@ -215,15 +216,20 @@ def fitted(content: Mapping[str, object], budget: float = BUDGET) -> Content:
     return _rebuilt(whole, cut) if cut else whole
 
 
-def rows_within(rows: Sequence[Mapping[str, object]], budget: float = BUDGET) -> int:
-    """How many of the first rows fit, at least one, if their texts are cut to what tells them apart."""
+def rows_within(rows: Iterable[Row], budget: float = BUDGET) -> list[Row]:
+    """The first rows that fit if their texts are cut to what tells them apart; at least one if there are any.
+
+    Of the others only the first is taken from `rows`.
+    """
     left = budget - _PAGE_OVERHEAD
-    for number, row in enumerate(rows):
+    fitting: list[Row] = []
+    for row in rows:
         measure = _Measure(row)
         left -= measure.structure + sum(min(each, _ROW_TEXT_TOKENS) for each in measure.texts)
-        if left < 0:
-            return max(1, number)
-    return len(rows)
+        if left < 0 and fitting:
+            break
+        fitting.append(row)
+    return fitting
 
 
 def clipped(text: str, limit: float) -> str:

@@ -171,6 +171,8 @@ class NotificationService:
     async def certificates(self, notifications: Sequence[Notification]) -> dict[str, str]:
         """The states of the certificates that still matter, in a few words, by the notification's id."""
         waiting = [n for n in notifications if n.status not in _SETTLED or n.undelivered]
+        if not waiting:
+            return {}
         states = await self._repository.certificate_states(waiting)
         now = self._clock()
         texts = {each: certificate_text(state, now) for each, state in states.items()}

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import groupby
+from operator import itemgetter
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from certctl_mcp.text.decoding import decode_layers
@@ -207,6 +209,19 @@ def _compiled() -> tuple[re.Pattern[str], ...]:
     return tuple(re.compile(rule.pattern, re.DOTALL) for rule in _RULES)
 
 
+@cache
+def _any_trigger() -> re.Pattern[str]:
+    """What every match begins with: most texts have none of it, and need no slower look."""
+    triggers = sorted({trigger for rule in _RULES for trigger in rule.triggers})
+    # Grouped, so that a search compares only those that begin with the character it is at.
+    groups = groupby(triggers, itemgetter(0))
+    return re.compile(
+        "|".join(
+            f"{re.escape(first)}(?:{_any_of(trigger[1:] for trigger in those)})" for first, those in groups
+        )
+    )
+
+
 def _known(text: str, secrets: Iterable[str]) -> Iterator[tuple[int, int]]:
     for secret in secrets:
         begin = text.find(secret)
@@ -225,9 +240,12 @@ def _recognised(text: str) -> Iterator[tuple[int, int]]:
     if len(lowered) != len(text):
         # Some capitals have a longer lower case, which would shift everything behind them.
         lowered = text.translate(_LOWER)
-    for rule, pattern in zip(_RULES, _compiled(), strict=True):
-        for trigger in rule.triggers:
-            yield from _matches(pattern, text, lowered, trigger)
+    if _any_trigger().search(lowered):
+        for rule, pattern in zip(_RULES, _compiled(), strict=True):
+            for trigger in rule.triggers:
+                # A generator for each would cost several times as much.
+                if trigger in lowered:
+                    yield from _matches(pattern, text, lowered, trigger)
     for run in _BASE64.finditer(text):
         if _holds_credentials(run[0]):
             yield run.span()

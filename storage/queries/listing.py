@@ -35,6 +35,10 @@ _FEW = frozenset(NotificationStatus) - {NotificationStatus.SENT, NotificationSta
 """Statuses that rows leave again or that are rare, with fewer rows than any one channel or type."""
 
 
+# Built once: its many columns take a tenth of the time of a page.
+_NOTIFICATIONS = select(*NOTIFICATION)
+_OLDEST_FIRST = (_n.created_at, _n.id)
+_NEWEST_FIRST = (_n.created_at.desc(), _n.id.desc())
 _STORED = distinct(_n.status).limit(MAX_NAMES)
 _UNDELIVERED = undelivered().label("undelivered")
 
@@ -116,7 +120,7 @@ def page_query(
     wanted: NotificationFilter, limit: int, cursor: str | None, *, oldest_first: bool = False
 ) -> Select[Any]:
     """One row more than the page holds, to know whether another page follows."""
-    query = select(*NOTIFICATION)
+    query = _NOTIFICATIONS
     if cursor is not None:
         moment, notification_id = _decoded(cursor)
         last = tuple_(literal(moment, UtcDateTime), literal(notification_id, _n.id.type))
@@ -127,7 +131,7 @@ def page_query(
             wanted = wanted.model_copy(update={"created_from": None})
         if not oldest_first and wanted.created_until is not None and moment < wanted.created_until:
             wanted = wanted.model_copy(update={"created_until": None})
-    order = (_n.created_at, _n.id) if oldest_first else (_n.created_at.desc(), _n.id.desc())
+    order = _OLDEST_FIRST if oldest_first else _NEWEST_FIRST
     return query.where(*conditions(wanted)).order_by(*order).limit(limit + 1)
 
 

@@ -9,9 +9,11 @@
     workers     one, two and four workers on one PostgreSQL
     waking      how soon an idle worker attempts an alert accepted on another host
     growth      a thousand due among ten thousand, one million and ten million rows on PostgreSQL
+    history     queries of ten million rows on PostgreSQL and of one million on SQLite
     load        two hundred clients of the HTTP server, while alerts are accepted and delivered
 
-They need the extra `bench`, Linux, and an otherwise idle machine. `growth` needs 30 GB and most of an hour.
+They need the extra `bench`, Linux, and an otherwise idle machine. `growth` and `history` share a history that
+needs 30 GB and most of an hour.
 PostgreSQL must be installed; its data is kept in /var/tmp or TMPDIR.
 """
 
@@ -27,6 +29,7 @@ from tests.benchmarks import (
     accepts,
     deliveries,
     growth,
+    history,
     listing,
     load,
     memory,
@@ -50,6 +53,7 @@ BENCHMARKS: Mapping[str, Callable[[Scale, Workspace], Sequence[Comparison]]] = {
     "workers": workers.run,
     "waking": waking.run,
     "growth": growth.run,
+    "history": history.run,
     "load": load.run,
 }
 

@@ -2,8 +2,9 @@
 
 One process, SQLite with synchronous FULL, a local receiver, 50 concurrent posts. Measured from the moment
 when all are accepted until all are recorded as sent. The same posts to the same receiver are sent by aiohttp
-and httpx2 without a queue, and by huey on SQLite with its fastest kind and number of workers, which are
-determined first. huey deletes a task when a worker takes it and records no outcome, so it does less.
+and httpx2 without a queue, both on the event loop that our worker uses, which is uvloop's where the platform
+has it; and by huey on SQLite with its fastest kind and number of workers, which are determined first. huey
+deletes a task when a worker takes it and records no outcome, so it does less.
 """
 
 from functools import partial
@@ -44,15 +45,16 @@ def run(scale: Scale, workspace: Workspace) -> list[Comparison]:
         figures = by_figure(take_turns(contestants, scale.rounds))
     targets = [
         Target("ours", "at least", 0.6, "aiohttp"),
-        Target("ours", "at least", 3, "httpx2"),
+        Target("ours", "at least", 3.5, "httpx2"),
         Target("ours", "at least", 4, best),
     ]
     both = [Target("ours", "at least", 4, best)]
+    cheap = [Target("ours", "at most", 190)]
     return [
         Comparison("huey's workers", "deliveries a second", heat, []),
         Comparison("Delivered", "deliveries a second", figures["delivered"], targets),
         Comparison("Accepted and delivered", "a second", figures["accepted and delivered"], both),
-        Comparison("Processor time", "us for each delivery", figures["processor time"], []),
+        Comparison("Processor time", "us for each delivery", figures["processor time"], cheap),
     ]
 
 

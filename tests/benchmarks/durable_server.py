@@ -1,13 +1,12 @@
 """The PostgreSQL server of the benchmarks, as durable as one in production."""
 
 import asyncio
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
+from tests.benchmarks.workspace import postgresql_directory
 from tests.postgresql import Server, execute, free_port
 
 _SETTINGS = {
@@ -22,24 +21,27 @@ _SETTINGS = {
     "max_wal_senders": "0",
 }
 
-_DISK = "/var/tmp"
-"""On disk, because the temporary directory may be in memory. TMPDIR overrides it."""
-
 _NUMBERS = count(1)
 
 
 @contextmanager
 def serving() -> Iterator[Server]:
-    """A running server. Raises: NoServerError."""
-    place = os.environ.get("TMPDIR", _DISK)
-    with TemporaryDirectory(prefix="certctl-mcp-benchmarks-pg-", dir=place) as directory:
-        server = Server(Path(directory), free_port(), settings=_SETTINGS)
+    """A running server with no databases yet. Raises: NoServerError."""
+    with postgresql_directory() as directory, serving_from(directory) as server:
+        yield server
+
+
+@contextmanager
+def serving_from(directory: Path) -> Iterator[Server]:
+    """A running server with the databases that an earlier one left there, if any. Raises: NoServerError."""
+    server = Server(directory, free_port(), settings=_SETTINGS)
+    if not any(directory.iterdir()):
         server.initialise()
-        server.start()
-        try:
-            yield server
-        finally:
-            server.stop("fast")
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop("fast")
 
 
 @contextmanager

@@ -5,12 +5,11 @@ indexes.
 """
 
 import asyncio
-from contextlib import ExitStack
 from functools import partial
 
 from tests.benchmarks.comparison import Comparison
-from tests.benchmarks.durable_server import database, serving
-from tests.benchmarks.postgresql_queues import add_due, fill, size
+from tests.benchmarks.long_histories import long_histories
+from tests.benchmarks.postgresql_queues import add_due, size
 from tests.benchmarks.receiver import receiving
 from tests.benchmarks.scale import Scale
 from tests.benchmarks.shared_queue import empty_queue
@@ -18,18 +17,16 @@ from tests.benchmarks.turns import Turn, by_figure, take_turns
 from tests.benchmarks.workspace import Workspace
 
 
-def run(scale: Scale, _workspace: Workspace) -> list[Comparison]:
+def run(scale: Scale, workspace: Workspace) -> list[Comparison]:
     def turn(url: str, receiver: str) -> dict[str, float]:
         asyncio.run(add_due(url, scale.due))
         return empty_queue(1, url, receiver, scale.due)
 
-    with ExitStack() as running:
-        server, receiver = running.enter_context(serving()), running.enter_context(receiving())
+    with receiving() as receiver, long_histories(workspace, scale.stored) as urls:
         contestants: dict[str, Turn] = {}
         sizes: dict[str, list[float]] = {}
-        for rows in scale.stored:
-            url, name = running.enter_context(database(server)), f"{rows:,} stored"
-            asyncio.run(fill(url, rows))
+        for rows, url in urls.items():
+            name = f"{rows:,} stored"
             sizes[name] = [asyncio.run(size(url)) / 1e6]
             contestants[name] = partial(turn, url, receiver)
         figures = by_figure(take_turns(contestants, scale.rounds))

@@ -42,7 +42,7 @@ _LISTS = {
     NEWEST: Call("list_notifications", {"limit": 50}),
     DEAD: Call("list_notifications", {"limit": 50, "status": ["dead"]}),
 }
-_TARGETS = [Target(NEWEST, "at most", 1.5, NOTHING), Target(DEAD, "at most", 1.5, NOTHING)]
+_TARGETS = [Target(NEWEST, "at most", 2.5, NOTHING), Target(DEAD, "at most", 2.5, NOTHING)]
 
 
 def run(scale: Scale, workspace: Workspace) -> list[Comparison]:

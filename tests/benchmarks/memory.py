@@ -35,7 +35,7 @@ def _idle(scale: Scale, workspace: Workspace) -> Comparison:
         NEW: lambda: _idle_server(ours(workspace.new_database()), "dashboard_summary", settle),
     }
     figures = by_figure(take_turns(contestants, scale.rounds))
-    targets = [Target(EXISTING, "at most", 1.5, BARE_SERVER), Target(NEW, "at most", 1.5, BARE_SERVER)]
+    targets = [Target(EXISTING, "at most", 1.35, BARE_SERVER), Target(NEW, "at most", 1.35, BARE_SERVER)]
     return Comparison("Idle server", "MB", figures["resident"], targets)
 
 

@@ -56,7 +56,7 @@ def _backlog(scale: Scale, server: Server, receiver: str) -> list[Comparison]:
     return [
         Comparison("procrastinate's settings", "deliveries a second", heat, []),
         Comparison(
-            "Delivered", "deliveries a second", figures["delivered"], [Target(OURS, "at least", 6, best)]
+            "Delivered", "deliveries a second", figures["delivered"], [Target(OURS, "at least", 10, best)]
         ),
         Comparison("Accepted and delivered", "a second", figures["accepted and delivered"], []),
         Comparison("Processor time", "us for each delivery", figures["processor time"], []),
@@ -81,7 +81,9 @@ def _latency(scale: Scale, server: Server, receiver: str) -> list[Comparison]:
         figures = by_figure(take_turns(contestants, scale.rounds))
         at = f"{rate} a second" if rate else "one by one"
         comparisons += [
-            Comparison(f"Accept to arrival, {at}, {name}", "ms", values, [Target(OURS, "below", 1, THEIRS)])
+            Comparison(
+                f"Accept to arrival, {at}, {name}", "ms", values, [Target(OURS, "at most", 0.67, THEIRS)]
+            )
             for name, values in figures.items()
         ]
     return comparisons

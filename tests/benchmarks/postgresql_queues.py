@@ -10,8 +10,8 @@ from storage.database import Database
 from storage.schema.tables import notification_attempts, notification_events
 from tests.postgresql import execute
 
-INTERVAL_SECONDS = 10
-"""The interval between accepts; the newest is from now."""
+DAYS = 365
+"""The time since the oldest accept; the newest is from now."""
 
 _COLUMNS = "id, type, certificate_id, channel, recipient, message, status, sent_at, created_at, attempt_count"
 _ROW = """
@@ -61,6 +61,12 @@ async def add_due(url: str, rows: int) -> None:
     )
 
 
+async def databases(url: str) -> frozenset[str]:
+    """The names of the server's databases."""
+    async with _connected(url) as connection:
+        return frozenset(row["datname"] for row in await connection.fetch("SELECT datname FROM pg_database"))
+
+
 async def size(url: str) -> int:
     """Bytes on disk."""
     async with _connected(url) as connection:
@@ -78,7 +84,7 @@ async def _connected(url: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 def _notifications(rows: int) -> str:
-    at = f"now() - ({rows} - n) * interval '{INTERVAL_SECONDS} seconds'"
+    at = f"now() - ({rows} - n) * (interval '{DAYS} days' / {rows})"
     return f"""
         INSERT INTO notification_events ({_COLUMNS})
         SELECT 'notif-' || lpad(to_hex(n), 8, '0') || '-0000-7000-8000-000000000000', {_ROW},

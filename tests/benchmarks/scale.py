@@ -14,13 +14,13 @@ class Scale:
     arrivals: int
     """Alerts whose latency is measured in one turn; a quarter of them one by one."""
     stored: tuple[int, ...]
-    """Rows in the tables behind a worker."""
+    """Rows in the tables behind a worker; queries of the history read the longest."""
     due: int
     """Of these, due when a turn begins."""
     accepting_seconds: float
     """Length of one turn."""
     rows: int
-    """Rows in the queue behind a server, and rows due when a sweep begins."""
+    """Rows in the queue behind a server or a query, and rows due when a sweep begins."""
     calls: int
     """Tool calls in one turn."""
     starts: int
@@ -87,7 +87,7 @@ TINY = Scale(
     load_clients=3,
     load_seconds=1.5,
     load_alerts_a_minute=600,
-    kept_alive=(1, 2),
+    kept_alive=(1, 20),
     kept_alive_seconds=0.1,
     pools=(4,),
     rates=(),

@@ -26,7 +26,7 @@ def run(scale: Scale, workspace: Workspace) -> list[Comparison]:
         NEW: lambda: _start(ours(workspace.new_database())),
     }
     figures = by_figure(take_turns(contestants, scale.starts))
-    targets = [Target(EXISTING, "at most", 1.3, NONE), Target(NEW, "at most", 1.3, NONE)]
+    targets = [Target(EXISTING, "at most", 1.15, NONE), Target(NEW, "at most", 1.15, NONE)]
     return [Comparison("Time to first response", "ms", figures["answered"], targets)]
 
 

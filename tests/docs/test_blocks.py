@@ -18,7 +18,7 @@ CHECKED = {
     "toml": "settings, below",
     "json": "below",
     "python": "programs, below",
-    "sql": "tests/certctl/test_schema_removal.py runs it",
+    "sql": "tests/certctl/test_schema_removal.py and tests/e2e/test_text_index.py run it",
     "text": "a picture in the README; log lines, in tests/certctl_mcp/delivery/test_outcome_log.py",
     "mermaid": "a picture; import-linter checks the layers that it shows",
 }

@@ -7,14 +7,14 @@ from starlette.exceptions import HTTPException
 
 from certctl_mcp.config.api_keys import Role
 from certctl_mcp.http.auth.principal import actor_of, caller_of, permitted_tools
-from certctl_mcp.http.state import ServingState, state_of
+from certctl_mcp.http.state import ServingState, serving_state, state_of
 from certctl_mcp.runtime.application import Application
 
 State = Annotated[ServingState, Depends(state_of)]
 
 
-async def _application(state: State) -> Application:
-    return await state.opened.application()
+async def _application(request: Request) -> Application:
+    return await serving_state(request).opened.application()
 
 
 Opened = Annotated[Application, Depends(_application)]
@@ -35,13 +35,13 @@ class _Requires:
         self._tool = tool
         self._action = action
 
-    async def __call__(self, request: Request, state: State) -> None:
-        caller = caller_of(request.scope)
-        if self._tool in permitted_tools(caller.role, state.settings):
+    async def __call__(self, request: Request) -> None:
+        caller, settings = caller_of(request.scope), serving_state(request).settings
+        if self._tool in permitted_tools(caller.role, settings):
             return
         if caller.role is Role.READER:
             raise HTTPException(403, f"The key {caller.name!r} is read-only and may not {self._action}.")
-        if self._tool in state.settings.served_tools:
+        if self._tool in settings.served_tools:
             raise HTTPException(403, f"Only a key with :admin may {self._action}.")
         raise HTTPException(403, f"The operator allows nobody to {self._action} on this server.")
 

@@ -50,14 +50,14 @@ async def audit_log(
     application = await ctx.request_context.lifespan_context.application()
     service, repository = application.notifications, application.repository
     wanted = None if id is None else await service.ids.complete(id)
-    entries = [_entry(record) for record in await repository.audit_log(wanted, limit=limit)]
-    if wanted is not None and not entries:
+    records = await repository.audit_log(wanted, limit=limit)
+    if wanted is not None and not records:
         # An empty answer for a misspelt id would suggest that nothing was done.
         await service.ids.apply(repository.get, wanted)
-    fitting = rows_within(entries)
-    found: AuditLog = {"entries": entries[:fitting]}
-    if fitting < len(entries):
-        found["cut"] = len(entries) - fitting
+    entries = rows_within(map(_entry, records))
+    found: AuditLog = {"entries": entries}
+    if len(entries) < len(records):
+        found["cut"] = len(records) - len(entries)
     return answer(found)
 
 

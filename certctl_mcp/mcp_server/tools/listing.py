@@ -1,6 +1,6 @@
 """The tool that lists notifications, with which a triage begins."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Literal, NotRequired
 
 from mcp_types import CallToolResult
@@ -64,9 +64,9 @@ async def page_of(
         await application.notifications.check_names(wanted)
     shown_row = concise_row if form == "concise" else row
     certificates = await application.notifications.certificates(page.items)
-    rows = _rows(page, shown_row, certificates)
-    if (fitting := rows_within(rows)) < len(rows):
-        page, rows = application.repository.first_of(page, fitting), rows[:fitting]
+    rows = rows_within(_rows(page, shown_row, certificates))
+    if len(rows) < len(page.items):
+        page = application.repository.first_of(page, len(rows))
     found: NotificationList = {
         "total": await application.repository.count(wanted),
         "notifications": rows,
@@ -78,9 +78,9 @@ async def page_of(
 
 def _rows(
     page: NotificationPage, shown_row: Callable[[Notification], Row], certificates: Mapping[str, str]
-) -> list[Row]:
-    rows = [shown_row(notification) for notification in page.items]
-    for notification, shown in zip(page.items, rows, strict=True):
+) -> Iterator[Row]:
+    for notification in page.items:
+        shown = shown_row(notification)
         if (state := certificates.get(notification.id)) is not None:
             shown["certificate"] = state
-    return rows
+        yield shown

@@ -1,4 +1,7 @@
-"""httpx2 alone, without durability. Arguments: the receiver's URL, number of posts, concurrency."""
+"""httpx2 alone, without durability, on our event loop.
+
+Arguments: the receiver's URL, number of posts, concurrency.
+"""
 
 import asyncio
 import json
@@ -7,6 +10,7 @@ import time
 
 import httpx2
 
+from certctl_mcp.runtime.event_loop import run
 from tests.benchmarks.contestants.posts import CONTENT_TYPE, posts
 
 
@@ -34,4 +38,4 @@ async def deliver(url: str, count: int, concurrency: int) -> dict[str, float]:
 
 if __name__ == "__main__":
     receiver, how_many, at_once = sys.argv[1:]
-    print(json.dumps(asyncio.run(deliver(f"{receiver}/hook", int(how_many), int(at_once)))))
+    print(json.dumps(run(deliver, f"{receiver}/hook", int(how_many), int(at_once))))

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import asyncpg
 
@@ -28,9 +28,13 @@ class Scan:
     """Whether it has an index condition or a limit."""
 
 
-async def scans(url: str, statements: list[Statement]) -> list[Scan]:
+async def scans(
+    url: str, statements: list[Statement], *, cached_plan: Literal["auto", "force_custom_plan"] = "auto"
+) -> list[Scan]:
+    """Custom plans are those of unnamed statements, which are planned for their parameters every time."""
     connection = await asyncpg.connect(url, statement_cache_size=0)
     try:
+        await connection.execute(f"SET plan_cache_mode = {cached_plan}")
         return [scan for each in statements for scan in _scans(await _plan(connection, each))]
     finally:
         await connection.close()

@@ -23,6 +23,7 @@ from tests.storage.query_plans.hot_queries import CHANGES, DEAD, DUE, FILTERS, R
 from tests.storage.query_plans.large_tables import fill_postgresql
 from tests.storage.query_plans.plans import recorded
 from tests.storage.query_plans.postgresql_plans import Scan, scans
+from tests.text_index import TEXT_INDEX, create_text_index, drop_text_index
 
 pytestmark = pytest.mark.postgresql
 
@@ -110,6 +111,18 @@ async def test_the_audit_log_is_read_in_its_order_and_no_further_than_its_end(
 async def test_the_search_for_similar_ids_is_bounded(queue: Queue, database_url: str) -> None:
     found = await scanned(queue, database_url, lambda queue: queue.repository.similar_ids("notif-0043x111"))
     assert {scan.index for scan in found} == {"events_newest", "primary key"}
+    assert all(scan.bounded for scan in found)
+
+
+async def test_the_optional_index_serves_text_searches(queue: Queue, database_url: str) -> None:
+    wanted = NotificationFilter(text="no such text")
+    await create_text_index(database_url)
+    with recorded() as statements:
+        await queue.repository.list(wanted, limit=20)
+        await queue.repository.count(wanted)
+    found = await scans(database_url, statements, cached_plan="force_custom_plan")
+    await drop_text_index(database_url)
+    assert {scan.index for scan in found} == {TEXT_INDEX}
     assert all(scan.bounded for scan in found)
 
 
