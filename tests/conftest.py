@@ -12,13 +12,13 @@ from tests import postgresql
 from tests.builders import Queue, SettableClock
 from tests.bytecode import keep_compiled_modules
 from tests.compiled_statements import share_compiled_statements
+from tests.context_in_task import Held
 from tests.databases import parametrize_as_marked
-from tests.holding import Held
-from tests.line import SOON, Line, line_to
 from tests.postgresql import Server
 from tests.ram_disk import keep_files_in_memory
 from tests.scheduling import disable_reordering, spread_long_files, worker_count
 from tests.shared_postgresql import Databases, run_directory, shared_server
+from tests.tcp_proxy import SOON, Line, line_to
 
 
 def pytest_configure(config: pytest.Config) -> None:

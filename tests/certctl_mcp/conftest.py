@@ -11,7 +11,7 @@ from mcp.client.client import ConnectMode
 from certctl_mcp.config.settings import load_settings
 from storage.database import Database
 from tests.builders import SettableClock
-from tests.serving import Destination, server
+from tests.in_process_server import Destination, server
 
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
 

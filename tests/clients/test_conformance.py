@@ -16,7 +16,7 @@ from tests.builders import Queue, SettableClock
 from tests.clients.installing import NODE
 from tests.clients.translated import DEAD_LETTER
 from tests.processes import Program
-from tests.storage.foreign import insert_row
+from tests.storage.raw_sql import insert_row
 
 EXPECTED = Path(__file__).with_name("conformance.yaml")
 PATIENCE = 120

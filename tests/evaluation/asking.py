@@ -13,7 +13,7 @@ from tests.builders import Queue, SettableClock
 from tests.evaluation.assistant import Assistant
 from tests.evaluation.night import CHANNELS, MORNING, Night
 from tests.evaluation.question import Answer, Question
-from tests.serving import Destination, server
+from tests.in_process_server import Destination, server
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from tests.builders import Queue, SettableClock
 from tests.evaluation.endpoint import Endpoint, ToolCall
 from tests.evaluation.night import CHANNELS, MORNING, Night
 from tests.evaluation.question import Question
-from tests.serving import Destination, server
+from tests.in_process_server import Destination, server
 
 MAX_TURNS = 12
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from storage.models import Claim, Notification
 from tests.builders import TOOK, Queue, SettableClock, new_notification
-from tests.serving import Destination
+from tests.in_process_server import Destination
 
 CHANNELS = ("PagerDuty", "Slack", "Email", "Webhook", "Teams")
 

@@ -10,7 +10,7 @@ from storage.models import NewNotification, Room
 from tests.builders import TOOK, Queue, SettableClock, new_notification
 from tests.evaluation.assistant import Assistant
 from tests.evaluation.night import CHANNELS
-from tests.serving import Destination, server
+from tests.in_process_server import Destination, server
 
 DEAD = 4_000
 

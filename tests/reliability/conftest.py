@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from storage.database import Database
-from tests.holding import Held
+from tests.context_in_task import Held
 from tests.reliability.fleet import Fleet
 from tests.reliability.receiver import Receiver, receiving
 

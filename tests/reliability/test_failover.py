@@ -17,10 +17,10 @@ from storage.repository import NotificationRepository
 from tests import postgresql
 from tests.builders import new_notification
 from tests.certctl_mcp.sending import PATIENCE, Acting, retry_loop, running
-from tests.line import SOON, reached
 from tests.postgresql import NoServerError, Server
 from tests.ram_disk import MEMORY
 from tests.reliability.waiting import wait_until_sent
+from tests.tcp_proxy import SOON, reached
 
 ALERTS = 100
 LOST_AT = 30

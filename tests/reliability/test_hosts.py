@@ -15,7 +15,7 @@ from storage.errors import StorageError
 from storage.models import Attempt, AttemptOutcome, NotificationFilter, NotificationStatus
 from storage.repository import NotificationRepository
 from tests.builders import new_notification
-from tests.holding import Held
+from tests.context_in_task import Held
 from tests.postgresql import SOCKET, Server, serving, skip_if_unavailable
 from tests.reliability.conftest import LEASE, short_lease_settings
 from tests.reliability.fleet import PATIENCE, READY, WORKER, Fleet

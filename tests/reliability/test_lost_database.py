@@ -12,9 +12,9 @@ from storage.models import AttemptOutcome, Notification, NotificationStatus
 from storage.repository import NotificationRepository
 from tests.builders import new_notification
 from tests.certctl_mcp.sending import PATIENCE, Acting, Delivering, retry_loop, running
-from tests.holding import Held
-from tests.line import SOON, Line, reached
+from tests.context_in_task import Held
 from tests.reliability.waiting import wait_until_sent
+from tests.tcp_proxy import SOON, Line, reached
 
 LEASE = timedelta(seconds=2)
 

@@ -40,8 +40,8 @@ from storage.models import (
 from storage.repository import NotificationRepository
 from tests import postgresql
 from tests.builders import LEASE, NOON, RETRY_POLICY, TOOK, SettableClock, new_notification, request
+from tests.context_in_task import Held
 from tests.exploration import size
-from tests.holding import Held
 from tests.postgresql import Server
 from tests.reliability import model
 

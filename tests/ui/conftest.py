@@ -20,8 +20,8 @@ from playwright.async_api import Error as PlaywrightError
 from certctl_mcp.config.settings import load_settings
 from certctl_mcp.http.app import http_server
 from tests.clients.installing import Installer
+from tests.context_in_task import Held
 from tests.e2e.http_receiver import Receiver, receiving
-from tests.holding import Held
 from tests.ui.rows import Stored, store
 
 PACKAGES = Path(__file__).parent / "packages"

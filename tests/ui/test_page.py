@@ -13,7 +13,7 @@ from certctl_mcp.notifiers.content import ContentWriter
 from certctl_mcp.text.untrusted import encode_id
 from tests.builders import notification
 from tests.exploration import size
-from tests.storage.foreign import run
+from tests.storage.raw_sql import run
 from tests.ui.conftest import Serve, Site, Visit, Visiting, called
 from tests.ui.rows import Stored
 

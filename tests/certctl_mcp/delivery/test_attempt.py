@@ -15,8 +15,8 @@ from storage.database import Database
 from storage.models import AttemptOutcome, Claim, Notification, NotificationStatus
 from tests.builders import LEASE, NOON, RETRY_POLICY, Queue, SettableClock
 from tests.certctl_mcp.sending import Acting, Delivering, Failing, Hanging, delivery
-from tests.holding import Held
-from tests.storage.foreign import locked
+from tests.context_in_task import Held
+from tests.storage.raw_sql import locked
 
 
 async def deliver(delivering: Delivery, claim: Claim) -> AttemptOutcome | None:

@@ -16,7 +16,7 @@ from storage.operations.claim_request import ClaimRequest, Claims
 from storage.repository import NotificationRepository
 from tests.builders import Queue, new_notification
 from tests.certctl_mcp.sending import PATIENCE, Acting, Delivering, Hanging, retry_loop, running
-from tests.storage.foreign import run
+from tests.storage.raw_sql import run
 
 
 async def test_a_hanging_channel_takes_only_its_own_slots(database: Database, queue: Queue) -> None:

@@ -17,9 +17,9 @@ from storage.models import AttemptOutcome, Notification, NotificationFilter, Not
 from storage.repository import NotificationRepository
 from tests.builders import LEASE, NOON, UNLIMITED, Queue, SettableClock, new_notification, request
 from tests.certctl_mcp.sending import PATIENCE, Acting, Delivering, Hanging, retry_loop, running
-from tests.holding import Held
+from tests.context_in_task import Held
 from tests.reliability.waiting import wait_until
-from tests.storage.foreign import locked
+from tests.storage.raw_sql import locked
 
 ALERTS = 10
 

@@ -16,8 +16,8 @@ from storage.repository import NotificationRepository
 from storage.sql.notify import DUE
 from tests.builders import TOOK, new_notification, request
 from tests.certctl_mcp.sending import INTERVAL, Delivering, retry_loop, running
-from tests.holding import Held
-from tests.storage.foreign import insert_row, run
+from tests.context_in_task import Held
+from tests.storage.raw_sql import insert_row, run
 
 
 class IdleDetector:

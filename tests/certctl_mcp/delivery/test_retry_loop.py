@@ -17,7 +17,7 @@ from storage.models import NotificationStatus
 from storage.repository import NotificationRepository
 from tests.builders import NOON, RETRY_POLICY, Queue, SettableClock, new_notification
 from tests.certctl_mcp.sending import Delivering, Failing, PassingTime, retry_loop, running
-from tests.storage.foreign import insert_row, locked
+from tests.storage.raw_sql import insert_row, locked
 
 DAY = timedelta(days=1)
 

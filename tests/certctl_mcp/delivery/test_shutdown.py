@@ -14,7 +14,7 @@ from storage.models import AttemptOutcome, Notification, NotificationStatus
 from storage.repository import NotificationRepository
 from tests.builders import NOON, Queue, SettableClock, new_notification
 from tests.certctl_mcp.sending import PATIENCE, Acting, Delivering, Hanging, retry_loop, running
-from tests.storage.foreign import locked
+from tests.storage.raw_sql import locked
 
 NO_GRACE = timedelta(0)
 

@@ -17,7 +17,7 @@ from storage.repository import NotificationRepository
 from tests.builders import Queue, SettableClock, new_notification
 from tests.certctl_mcp.sending import Delivering, Failing, Hanging, retry_loop, running
 from tests.reliability.waiting import wait_until
-from tests.storage.foreign import locked
+from tests.storage.raw_sql import locked
 
 pytestmark = pytest.mark.both_databases
 

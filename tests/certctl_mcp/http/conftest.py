@@ -10,8 +10,8 @@ from certctl_mcp.config.settings import load_settings
 from certctl_mcp.http.app import HttpServer, http_server
 from storage.database import Database
 from tests.builders import SettableClock
-from tests.holding import Held
-from tests.serving import Destination, opener
+from tests.context_in_task import Held
+from tests.in_process_server import Destination, opener
 
 ADMIN, OPERATOR, READER = "key-of-ada", "key-of-otto", "key-of-rita"
 KEYS = f"ada:{ADMIN}:admin,otto:{OPERATOR},rita:{READER}:read-only"

@@ -21,8 +21,8 @@ from certctl_mcp.http.sessions import MAX_PER_CALLER
 from certctl_mcp.http.web_server import WebServer, listening
 from storage.models import NotificationStatus, NotificationType
 from tests.certctl_mcp.http.conftest import ADMIN, KEYS, OPERATOR, READER
+from tests.context_in_task import Held
 from tests.e2e.http_receiver import receiving
-from tests.holding import Held
 
 ATTACKER, NEIGHBOUR = "127.0.0.1", "127.0.0.2"
 HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"

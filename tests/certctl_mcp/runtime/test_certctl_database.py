@@ -28,9 +28,9 @@ from storage.repository import NotificationRepository
 from storage.schema.migrations import Migrate
 from tests import certctl_schema, postgresql
 from tests.builders import LEASE, TOOK, UNLIMITED, WAIT, notification, request
+from tests.in_process_server import answer
 from tests.postgresql import Server
-from tests.serving import answer
-from tests.storage.foreign import rows
+from tests.storage.raw_sql import rows
 
 EVERYTHING = "SELECT * FROM notification_events ORDER BY id"
 SCHEMA = """

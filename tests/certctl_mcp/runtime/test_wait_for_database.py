@@ -15,8 +15,8 @@ from certctl_mcp.runtime import wait_for_database
 from certctl_mcp.runtime.application import Application, open_application
 from certctl_mcp.runtime.wait_for_database import open_application_once_reachable
 from storage.errors import DiskFullError, StorageError
-from tests.line import Line
-from tests.storage.foreign import locked
+from tests.storage.raw_sql import locked
+from tests.tcp_proxy import Line
 
 pytestmark = pytest.mark.usefixtures("soon")
 

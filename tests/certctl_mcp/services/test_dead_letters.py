@@ -14,7 +14,7 @@ from certctl_mcp.notifiers.allowed_recipients import AllowedRecipients
 from certctl_mcp.services.dead_letters import DeadLetterRule, Target
 from storage.models import DEAD_LETTERS, Death, NotificationStatus
 from tests.builders import NOON, notification
-from tests.certctl_mcp.hostile import HOSTILE
+from tests.certctl_mcp.prompt_injection import HOSTILE
 
 OUTAGE = "hooks.example.com answered 503"
 DNS = "the name of hooks.example.com could not be resolved: no such host"

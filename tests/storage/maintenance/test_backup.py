@@ -12,7 +12,7 @@ from storage.maintenance.backup import BackupRefusedError, backup
 from storage.models import NotificationFilter
 from storage.repository import NotificationRepository
 from tests.builders import Queue, SettableClock
-from tests.storage.foreign import integrity, locked
+from tests.storage.raw_sql import integrity, locked
 
 STATES = ("pending", "failed", "dead", "sent", "skipped", "read")
 

@@ -14,9 +14,9 @@ from storage.models import NotificationFilter, NotificationStatus
 from storage.repository import NotificationRepository
 from tests import postgresql
 from tests.builders import LEASE, NOON, TOOK, Queue, SettableClock, new_notification, request
-from tests.holding import Held
+from tests.context_in_task import Held
 from tests.postgresql import Server
-from tests.storage.foreign import insert_row, run
+from tests.storage.raw_sql import insert_row, run
 
 STATES = ("pending", "failed", "dead", "sent", "skipped", "read")
 

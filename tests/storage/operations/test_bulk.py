@@ -7,7 +7,7 @@ import pytest
 from storage.models import BulkReport, NotificationFilter, NotificationStatus
 from storage.operations.bulk import LARGEST_BULK
 from tests.builders import LEASE, TOOK, WAIT, Queue, SettableClock
-from tests.storage.foreign import run
+from tests.storage.raw_sql import run
 
 STATUSES = tuple(NotificationStatus)
 

@@ -10,8 +10,8 @@ from storage.errors import UnknownCertificateError
 from storage.models import NotificationFilter
 from storage.repository import NotificationRepository
 from tests.builders import new_notification
-from tests.holding import Held
-from tests.storage.foreign import run
+from tests.context_in_task import Held
+from tests.storage.raw_sql import run
 
 _CERTIFICATES = "CREATE TABLE managed_certificates (id TEXT PRIMARY KEY)"
 _REFERENCE = "REFERENCES managed_certificates (id)"

@@ -12,7 +12,7 @@ from certctl_mcp.cli.terminal.notifications import notification_rows
 from storage.models import Notification, NotificationFilter, NotificationStatus
 from tests.builders import NOON, Queue, notification
 from tests.certctl_mcp.cli.conftest import CommandLine
-from tests.storage.foreign import run
+from tests.storage.raw_sql import run
 
 
 def ids(printed: str) -> list[str]:

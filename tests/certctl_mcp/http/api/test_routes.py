@@ -9,7 +9,7 @@ import pytest
 from storage.models import NotificationStatus
 from tests.builders import NOON, Queue
 from tests.certctl_mcp.http.conftest import ADMIN, OPERATOR, READER, Serve, Served
-from tests.storage.foreign import insert_row, run
+from tests.storage.raw_sql import insert_row, run
 
 LIST = "/api/v1/notifications"
 NEW = {"type": "ExpirationWarning", "channel": "Webhook", "message": "api.example.com expires"}

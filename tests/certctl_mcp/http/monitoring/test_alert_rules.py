@@ -14,7 +14,7 @@ from certctl_mcp.http.app import http_server
 from tests.builders import Queue
 from tests.certctl_mcp.http.conftest import Served
 from tests.certctl_mcp.http.monitoring.scraping import Scrape, scrape
-from tests.holding import Held
+from tests.context_in_task import Held
 from tests.promtool import promtool
 
 EXAMPLES = Path(__file__).parents[4] / "examples"

@@ -28,10 +28,10 @@ from tests.certctl_mcp.http.monitoring.scraping import METRICS, Scrape, scrape
 from tests.certctl_mcp.http.test_mcp import MODERN, MODERN_HEADERS, post
 from tests.certctl_mcp.sending import PATIENCE
 from tests.certctl_mcp.services.test_stats import write_table
+from tests.context_in_task import Held
 from tests.e2e.http_receiver import Receiver
-from tests.holding import Held
 from tests.promtool import promtool
-from tests.storage.foreign import connected
+from tests.storage.raw_sql import connected
 
 ATTEMPTS = "certctl_notification_attempts_total"
 TOOK = "certctl_notification_attempt_duration_seconds"

@@ -12,8 +12,8 @@ from certctl_mcp.config.settings import Settings, load_settings
 from certctl_mcp.config.tool_groups import ToolGroup
 from storage.database import Database
 from tests.builders import SettableClock
-from tests.holding import Held
-from tests.serving import Destination, server
+from tests.context_in_task import Held
+from tests.in_process_server import Destination, server
 
 
 @dataclass

@@ -19,7 +19,7 @@ from storage.models import BulkReport, NotificationFilter, NotificationStatus, R
 from storage.repository import NotificationRepository
 from tests.builders import Queue, SettableClock
 from tests.certctl_mcp.mcp_server.tools.conftest import Assistant
-from tests.serving import Destination, server
+from tests.in_process_server import Destination, server
 
 MODES: list[ConnectMode] = ["legacy", "2026-07-28"]
 

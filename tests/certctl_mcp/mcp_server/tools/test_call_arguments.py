@@ -11,7 +11,7 @@ from storage.models import NotificationStatus
 from storage.repository import NotificationRepository
 from tests.builders import Queue
 from tests.certctl_mcp.mcp_server.tools.conftest import Assistant
-from tests.storage.foreign import insert_row
+from tests.storage.raw_sql import insert_row
 
 SCHEMAS = {tool.name: tool.parameters for tool in catalog()}
 OPTIONAL = [

@@ -6,8 +6,8 @@ from storage.operations.processes import Heartbeat
 from storage.repository import NotificationRepository
 from tests.builders import Queue, SettableClock
 from tests.certctl_mcp.mcp_server.tools.conftest import Assistant
-from tests.serving import Destination
-from tests.storage.foreign import run
+from tests.in_process_server import Destination
+from tests.storage.raw_sql import run
 
 
 async def test_it_tells_what_happened_and_what_comes_next(assistant: Assistant, queue: Queue) -> None:

@@ -13,7 +13,7 @@ from storage.database import Database
 from storage.models import Notification
 from tests.builders import TOOK, Queue, SettableClock
 from tests.certctl_mcp.mcp_server.tools.conftest import Assistant
-from tests.serving import Destination, server
+from tests.in_process_server import Destination, server
 from tests.tokens import tokens
 
 HOUR = timedelta(hours=1)

@@ -19,7 +19,7 @@ from storage.errors import (
 )
 from tests.builders import Queue
 from tests.certctl_mcp.mcp_server.tools.conftest import Assistant
-from tests.storage.foreign import insert_row
+from tests.storage.raw_sql import insert_row
 
 
 @pytest.mark.parametrize(

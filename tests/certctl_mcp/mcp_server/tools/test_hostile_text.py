@@ -24,7 +24,8 @@ from certctl_mcp.config.settings import load_settings
 from storage.database import Database
 from tests.builders import SettableClock
 from tests.certctl_mcp.conftest import LEGACY, MODERN, MODES
-from tests.certctl_mcp.hostile import (
+from tests.certctl_mcp.mcp_server.tools.conftest import Assistant
+from tests.certctl_mcp.prompt_injection import (
     HOSTILE,
     PLANTED,
     STATUSES,
@@ -34,11 +35,10 @@ from tests.certctl_mcp.hostile import (
     plant_fleet,
     plant_newest_failure,
 )
-from tests.certctl_mcp.mcp_server.tools.conftest import Assistant
-from tests.certctl_mcp.overhearing import Overheard, overheard
+from tests.certctl_mcp.recording_client import Overheard, overheard
 from tests.exploration import size
-from tests.serving import Destination, server
-from tests.storage.foreign import insert_row
+from tests.in_process_server import Destination, server
+from tests.storage.raw_sql import insert_row
 
 Arguments = dict[str, Any]
 Reference = PromptReference | ResourceTemplateReference

@@ -11,7 +11,7 @@ from storage.models import AuditAction, NotificationStatus
 from storage.repository import NotificationRepository
 from tests.builders import Queue, SettableClock
 from tests.certctl_mcp.mcp_server.tools.conftest import Assistant
-from tests.serving import Destination, server
+from tests.in_process_server import Destination, server
 
 ALERT = {"type": "ExpirationWarning", "channel": "Webhook", "message": "api.example.com expires in 7 days"}
 

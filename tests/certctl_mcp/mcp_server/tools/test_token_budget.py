@@ -5,7 +5,7 @@ from mcp import Client
 from certctl_mcp.config.settings import Settings
 from storage.database import Database
 from tests.builders import SettableClock
-from tests.serving import Destination, server
+from tests.in_process_server import Destination, server
 from tests.tokens import tokens
 
 

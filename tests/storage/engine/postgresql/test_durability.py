@@ -12,9 +12,9 @@ from storage.repository import NotificationRepository
 from storage.sql.sync import SYNC_FUNCTION
 from tests import postgresql
 from tests.builders import LEASE, UNLIMITED, new_notification, request
-from tests.line import Line, reached
 from tests.postgresql import Server
-from tests.storage.foreign import rows
+from tests.storage.raw_sql import rows
+from tests.tcp_proxy import Line, reached
 
 pytestmark = pytest.mark.postgresql
 

@@ -19,10 +19,10 @@ from storage.models import AttemptOutcome
 from storage.repository import NotificationRepository
 from storage.sql.sync import SYNC_FUNCTION
 from tests.builders import LEASE, TOOK, UNLIMITED, new_notification, next_due_at, request
-from tests.holding import Held
-from tests.line import COMMIT, SOON, Line, reached
+from tests.context_in_task import Held
 from tests.postgresql import execute
-from tests.storage.foreign import rows
+from tests.storage.raw_sql import rows
+from tests.tcp_proxy import COMMIT, SOON, Line, reached
 
 INSERT = b"INSERT INTO notification_events"
 SYNC = SYNC_FUNCTION.encode()

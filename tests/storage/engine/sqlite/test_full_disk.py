@@ -9,7 +9,7 @@ from storage.errors import DiskFullError
 from storage.models import NotificationFilter
 from storage.repository import NotificationRepository
 from tests.builders import TOOK, new_notification, request
-from tests.storage.foreign import integrity, run
+from tests.storage.raw_sql import integrity, run
 
 MANY = 150
 FREE_BYTES = 200_000

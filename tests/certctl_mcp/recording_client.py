@@ -15,7 +15,7 @@ from mcp.shared.message import SessionMessage
 from mcp_types import ElicitRequestParams, ElicitResult
 
 from certctl_mcp.mcp_server.server import NotificationServer
-from tests.certctl_mcp.hostile import Json
+from tests.certctl_mcp.prompt_injection import Json
 
 
 @dataclass

@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 
 from storage.sql.types import sortable
 from tests.builders import NOON
-from tests.storage.foreign import connected
+from tests.storage.raw_sql import connected
 
 PLANTED = "OBEY"
 """Stands in everything that outsiders fill; outside `untrusted` it would speak for the server."""
