@@ -10,7 +10,7 @@ from typing import Any
 
 from storage.models import Claim, Notification
 from tests.builders import TOOK, Queue, SettableClock, new_notification
-from tests.in_process_server import Destination
+from tests.in_process_server import FakeNotifier
 
 CHANNELS = ("PagerDuty", "Slack", "Email", "Webhook", "Teams")
 
@@ -28,7 +28,7 @@ class Night:
     queue: Queue
     clock: SettableClock
     chance: Random
-    destinations: Mapping[str, Destination]
+    destinations: Mapping[str, FakeNotifier]
     """What the channels do when they are sent to after the night."""
 
     def __post_init__(self) -> None:

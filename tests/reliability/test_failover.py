@@ -20,7 +20,7 @@ from tests.certctl_mcp.sending import PATIENCE, Acting, retry_loop, running
 from tests.postgresql import NoServerError, Server
 from tests.ram_disk import MEMORY
 from tests.reliability.waiting import wait_until_sent
-from tests.tcp_proxy import SOON, reached
+from tests.tcp_proxy import SOON, open_with_retries
 
 ALERTS = 100
 LOST_AT = 30
@@ -73,7 +73,7 @@ async def test_accepted_alerts_are_delivered_after_a_failover(
             lost.set()
 
     notifier = Acting(lose_the_primary)
-    async with asyncio.timeout(3 * PATIENCE.total_seconds()), reached(url) as database:
+    async with asyncio.timeout(3 * PATIENCE.total_seconds()), open_with_retries(url) as database:
         repository = NotificationRepository(database)
         before = [await accept_with_retries(repository, number) for number in range(ALERTS)]
         async with running(retry_loop(database, {"Webhook": notifier})):

@@ -15,7 +15,7 @@ from storage.database import Database
 from storage.models import AttemptOutcome, Claim, Notification, NotificationStatus
 from tests.builders import LEASE, NOON, RETRY_POLICY, Queue, SettableClock
 from tests.certctl_mcp.sending import Acting, Delivering, Failing, Hanging, delivery
-from tests.context_in_task import Held
+from tests.context_in_task import ContextInTask
 from tests.storage.raw_sql import locked
 
 
@@ -212,9 +212,9 @@ async def test_an_outcome_after_a_lost_lease_is_refused_and_logged(
 @pytest.fixture
 async def impatient(database_url: str, clock: SettableClock) -> AsyncIterator[Database]:
     """A database with no busy timeout."""
-    held = Held(Database.open(database_url, clock=clock, busy_timeout=timedelta(0)))
-    yield await held.enter()
-    await held.leave()
+    context = ContextInTask(Database.open(database_url, clock=clock, busy_timeout=timedelta(0)))
+    yield await context.enter()
+    await context.exit()
 
 
 async def test_an_outcome_is_retried_until_the_database_is_writable(

@@ -17,7 +17,7 @@ from storage.models import AttemptOutcome, Notification, NotificationFilter, Not
 from storage.repository import NotificationRepository
 from tests.builders import LEASE, NOON, UNLIMITED, Queue, SettableClock, new_notification, request
 from tests.certctl_mcp.sending import PATIENCE, Acting, Delivering, Hanging, retry_loop, running
-from tests.context_in_task import Held
+from tests.context_in_task import ContextInTask
 from tests.reliability.waiting import wait_until
 from tests.storage.raw_sql import locked
 
@@ -27,9 +27,9 @@ ALERTS = 10
 @pytest.fixture
 async def impatient(fresh_url: str, clock: SettableClock) -> AsyncIterator[Database]:
     """A database with a very short busy timeout."""
-    held = Held(Database.open(fresh_url, clock=clock, busy_timeout=timedelta(milliseconds=50)))
-    yield await held.enter()
-    await held.leave()
+    context = ContextInTask(Database.open(fresh_url, clock=clock, busy_timeout=timedelta(milliseconds=50)))
+    yield await context.enter()
+    await context.exit()
 
 
 async def ids(queue: Queue, channel: str = "Webhook") -> list[str]:

@@ -16,7 +16,7 @@ from storage.repository import NotificationRepository
 from storage.sql.notify import DUE
 from tests.builders import TOOK, new_notification, request
 from tests.certctl_mcp.sending import INTERVAL, Delivering, retry_loop, running
-from tests.context_in_task import Held
+from tests.context_in_task import ContextInTask
 from tests.storage.raw_sql import insert_row, run
 
 
@@ -34,16 +34,16 @@ class IdleDetector:
 
 @pytest.fixture
 async def database(postgresql_url: str) -> AsyncIterator[Database]:
-    held = Held(Database.open(postgresql_url))
-    yield await held.enter()
-    await held.leave()
+    context = ContextInTask(Database.open(postgresql_url))
+    yield await context.enter()
+    await context.exit()
 
 
 @pytest.fixture
 async def other_host(postgresql_url: str) -> AsyncIterator[NotificationRepository]:
-    held = Held(Database.open(postgresql_url))
-    yield NotificationRepository(await held.enter())
-    await held.leave()
+    context = ContextInTask(Database.open(postgresql_url))
+    yield NotificationRepository(await context.enter())
+    await context.exit()
 
 
 async def accepted_elsewhere(other_host: NotificationRepository, _url: str) -> None:
