@@ -155,7 +155,7 @@ def plant_fleet(path: Path, text: str) -> None:
 
 
 def assert_powerless(frames: Iterable[Json], *, chosen_by_caller: bool = False) -> int:
-    """Assert that no message of the server has hidden characters, secrets, or planted text outside `untrusted`.
+    """Assert that nothing sent has hidden characters, a secret, or planted text outside `untrusted`.
 
     `chosen_by_caller`: the arguments were hostile as well, and a response may repeat part of them.
     Returns how many strings showed planted text where it is allowed.

@@ -16,7 +16,8 @@ from storage.models import Accepted, Notification
 from storage.repository import NotificationRepository
 from tests import postgresql
 from tests.builders import new_notification
-from tests.certctl_mcp.sending import PATIENCE, Acting, retry_loop, running
+from tests.certctl_mcp.fake_notifiers import PATIENCE, CallbackNotifier
+from tests.certctl_mcp.retry_loops import retry_loop, running
 from tests.postgresql import NoServerError, Server
 from tests.ram_disk import MEMORY
 from tests.reliability.waiting import wait_until_sent
@@ -72,7 +73,7 @@ async def test_accepted_alerts_are_delivered_after_a_failover(
             await asyncio.to_thread(standby.promote)
             lost.set()
 
-    notifier = Acting(lose_the_primary)
+    notifier = CallbackNotifier(lose_the_primary)
     async with asyncio.timeout(3 * PATIENCE.total_seconds()), open_with_retries(url) as database:
         repository = NotificationRepository(database)
         before = [await accept_with_retries(repository, number) for number in range(ALERTS)]

@@ -11,7 +11,8 @@ from storage.database import Database
 from storage.models import AttemptOutcome, Notification, NotificationStatus
 from storage.repository import NotificationRepository
 from tests.builders import new_notification
-from tests.certctl_mcp.sending import PATIENCE, Acting, Delivering, retry_loop, running
+from tests.certctl_mcp.fake_notifiers import PATIENCE, CallbackNotifier, WorkingNotifier
+from tests.certctl_mcp.retry_loops import retry_loop, running
 from tests.context_in_task import ContextInTask
 from tests.reliability.waiting import wait_until_sent
 from tests.tcp_proxy import SOON, TcpProxy, open_with_retries
@@ -48,7 +49,7 @@ async def test_an_unconfirmed_outcome_is_recorded_once_and_not_late(
     async def lose_the_next_response(notification: Notification) -> None:
         proxy.cut_once_after(notification.id.encode())
 
-    notifier, repository = Acting(lose_the_next_response), NotificationRepository(reliable)
+    notifier, repository = CallbackNotifier(lose_the_next_response), NotificationRepository(reliable)
     async with running(retry_loop(unreliable, {"Webhook": notifier})) as loop:
         accepted = await repository.accept(new_notification())
         await proxy.cuts.acquire()
@@ -62,7 +63,7 @@ async def test_an_unconfirmed_outcome_is_recorded_once_and_not_late(
 async def test_an_unconfirmed_claim_is_attempted_when_its_lease_ends(
     unreliable: Database, reliable: Database, proxy: TcpProxy
 ) -> None:
-    notifier, repository = Delivering(), NotificationRepository(reliable)
+    notifier, repository = WorkingNotifier(), NotificationRepository(reliable)
     await unreliable.changes.due.wait_beyond(0)
     loop = retry_loop(unreliable, {"Webhook": notifier}, lease=LEASE, send_timeout=LEASE / 2)
     proxy.cut_once_after(b"worker-1")
@@ -91,7 +92,7 @@ async def test_the_loop_resumes_when_the_server_is_back_and_records_pending_outc
             retrying.set()
         await wait_at_most(event, longest)
 
-    notifier, repository = Acting(lose_the_server), NotificationRepository(reliable)
+    notifier, repository = CallbackNotifier(lose_the_server), NotificationRepository(reliable)
 
     async def sleep(seconds: float) -> None:
         retrying.set()

@@ -15,7 +15,8 @@ from storage.operations.claim_request import ClaimRequest, Claims
 from storage.repository import NotificationRepository
 from storage.sql.notify import DUE
 from tests.builders import TOOK, new_notification, request
-from tests.certctl_mcp.sending import INTERVAL, Delivering, retry_loop, running
+from tests.certctl_mcp.fake_notifiers import WorkingNotifier
+from tests.certctl_mcp.retry_loops import INTERVAL, retry_loop, running
 from tests.context_in_task import ContextInTask
 from tests.storage.raw_sql import insert_row, run
 
@@ -80,7 +81,7 @@ async def test_an_idle_worker_is_woken_by_other_hosts_and_programs(
     insert_row(postgresql_url, id="dead", channel="Webhook", status="dead")
     # It listens now; starting to listen itself counts as a change.
     await database.changes.due.wait_beyond(0)
-    notifier, detector = Delivering(), IdleDetector()
+    notifier, detector = WorkingNotifier(), IdleDetector()
     async with running(retry_loop(database, {"Webhook": notifier}, wait=detector.wait)):
         await detector.idle.wait()
         assert notifier.received == []
