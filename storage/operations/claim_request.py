@@ -56,8 +56,8 @@ class ClaimRequest:
 class Claims:
     """The result of a claim."""
 
-    looked_at: datetime
-    """What becomes due after this moment was not considered."""
+    as_of: datetime
+    """Notifications that become due after this moment were not considered."""
     claims: tuple[Claim, ...] = ()
     lease_expired: bool = False
     """Nothing was claimed, because a lease had expired."""

@@ -79,7 +79,7 @@ class Rescuer:
                 found = await self._repository.claim(request)
                 claims += found.claims
             self._tasks += [self._world.start(self._attempt(claim)) for claim in claims]
-            due = await self._repository.next_due_at(after=found.looked_at, channels=channels)
+            due = await self._repository.next_due_at(after=found.as_of, channels=channels)
             until = self._world.clock.now + self._longest_sleep
             pause = min(until, due or until) - self._world.clock.now
             await self._world.sleep(1 if claims else max(1, pause.total_seconds()))

@@ -289,7 +289,7 @@ class NotificationQueue(RuleBasedStateMachine):
         repository = self.sides[side]
         wanted = request(worker, lease, slots, Room(room), suspects=suspects, channels=channels)
         found = self.run(repository.claim(wanted))
-        self.last_claim_at[side] = found.looked_at
+        self.last_claim_at[side] = found.as_of
         claims = found.claims
         assert [self.model.claim(claim) for claim in claims] == due
         for claim in claims:

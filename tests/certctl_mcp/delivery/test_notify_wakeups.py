@@ -108,7 +108,7 @@ async def test_outcomes_of_other_hosts_wake_no_idle_worker(
 async def test_after_an_empty_claim_the_next_one_is_delayed(
     database: Database, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("certctl_mcp.delivery.scheduler.EMPTY_LOOK_PAUSE", timedelta(seconds=1))
+    monkeypatch.setattr("certctl_mcp.delivery.scheduler.EMPTY_POLL_PAUSE", timedelta(seconds=1))
     claims_made = 0
     claim = NotificationRepository.claim
 
