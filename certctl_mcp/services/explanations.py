@@ -80,7 +80,7 @@ def explained(failure: BaseException | None) -> str | None:
         case IdempotencyConflictError():
             return _bounded(
                 f"The idempotency key {quoted(failure.idempotency_key)} belongs to notification "
-                f"{_id(failure.notification_id)}, which has other contents; use a new key for a new "
+                f"{_id(failure.notification_id)}, which has different contents; use a new key for a new "
                 "notification."
             )
         case NotificationConflictError():

@@ -141,7 +141,7 @@ def test_a_notification_goes_over_its_fallback_once() -> None:
         pytest.param("something that nobody knows", True, False, id="refused by a notifier of others"),
         ("hooks.example.com answered 413", True, False),
         ("not an e-mail address: 'x'", True, False),
-        ("abandoned 10 times: no worker that attempted it ever answered", False, False),
+        ("abandoned 10 times: no worker that attempted it ever reported an outcome", False, False),
     ],
 )
 def test_only_what_died_for_the_channel_s_sake_goes_over_the_fallback(

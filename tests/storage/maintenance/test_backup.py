@@ -54,7 +54,7 @@ def test_an_existing_file_is_never_overwritten(
     else:
         file.mkdir()
     before = sorted(os.listdir(tmp_path)), file.lstat()
-    with pytest.raises(BackupRefusedError, match="exists, and a backup overwrites nothing"):
+    with pytest.raises(BackupRefusedError, match="exists, and a backup never overwrites a file"):
         backup(fresh_url, file)
     assert (sorted(os.listdir(tmp_path)), file.lstat()) == before
 
