@@ -83,7 +83,7 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     # Only the trusted parent writes here.
     attempt: IsolatedAttempt = pickle.load(sys.stdin.buffer)
-    # It needs neither the event loop nor the interpreter's lock, which a hanging send may hold.
+    # This needs neither the event loop nor the interpreter's lock, which a hanging send may hold.
     faulthandler.dump_traceback_later(attempt.ends_after.total_seconds(), exit=True)
     with answers:
         answers.write(Result.of(asyncio.run(_attempt(attempt))).model_dump_json())

@@ -47,7 +47,7 @@ _KINDS = tuple(kind for kind in FailureKind if kind is not FailureKind.ABANDONED
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What a process knows at one moment; None where it could not be read."""
+    """What a process knows at one moment; None for what could not be read."""
 
     at: datetime
     uptime_seconds: float
@@ -59,7 +59,7 @@ class Snapshot:
     closures: tuple[ChannelClosure, ...] | None = None
     successors: SuccessorMeter | None = None
     retention: Retention | None = None
-    """None where this process deletes nothing by itself."""
+    """None if this process deletes nothing by itself."""
 
     def was_read(self, part: str) -> bool:
         return self.summary is not None and part not in self.summary.unreadable
@@ -269,7 +269,7 @@ def _attempts(snapshot: Snapshot) -> Iterator[Metric]:
     for channel, durations in meter.durations.items():
         for label, outcome in _WITHOUT_KIND.items():
             ended.add_metric([channel, label, ""], meter.count(channel, outcome))
-        # Also those at zero: Prometheus sees no increase in a series that begins at one.
+        # Includes series at zero, because Prometheus sees no increase in a series that begins at one.
         for failed, kind in product(_FAILURES, _KINDS):
             ended.add_metric([channel, failed.value, kind.value], meter.failures(channel, failed, kind))
         _add(took, channel, durations)

@@ -61,7 +61,7 @@ async def line_after(
         (
             DeliveryFailedError("HTTP 410", permanent=True),
             0,
-            "was refused for good after T and is a dead letter: HTTP 410",
+            "was refused permanently after T and is a dead letter: HTTP 410",
         ),
         (
             DeliveryFailedError("HTTP 429", told_to_wait=True, retry_after=timedelta(seconds=90)),

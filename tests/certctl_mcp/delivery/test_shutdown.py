@@ -53,7 +53,7 @@ async def test_after_the_grace_period_an_attempt_is_interrupted_and_due_again(
         await hanging.receives()
     attempt = (await queue.repository.attempts(before.id))[-1]
     assert (attempt.outcome, attempt.late) == (AttemptOutcome.ABANDONED, False)
-    assert attempt.error == "broken off before it was answered: the server was told to stop"
+    assert attempt.error == "interrupted before the receiver responded: the server was shutting down"
     assert attempt.duration is not None
     after = await queue.repository.get(before.id)
     assert after == replace(before, attempt_count=2)

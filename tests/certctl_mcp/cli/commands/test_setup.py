@@ -76,7 +76,8 @@ def test_init_writes_a_file_that_loads_without_a_warning(channels: CommandLine, 
     assert document["retention"] == {"sent": "90d", "read": "90d", "dead": "365d", "audit": "400d"}
     commented = [line for line in file.read_text().splitlines() if line.startswith("# ")]
     assert (
-        "# how long a channel is held during an outage, such as 24h, at most 7d; without it, never" in commented
+        "# how long a channel is held during an outage, such as 24h, at most 7d; without it, never"
+        in commented
     )
 
 

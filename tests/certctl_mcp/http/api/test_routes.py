@@ -259,7 +259,7 @@ async def test_a_status_of_another_program_is_listed_counted_and_kept(
 
 @pytest.mark.parametrize(
     ("query", "problem"),
-    [("cursor=x", "'x' is not a page cursor"), ("cursor=x&page=2", "page and cursor exclude each other")],
+    [("cursor=x", "'x' is not a page cursor"), ("cursor=x&page=2", "page and cursor can't be combined")],
 )
 async def test_a_page_that_there_is_not_is_told(served: Served, query: str, problem: str) -> None:
     async with served.client(OPERATOR) as client:
