@@ -49,7 +49,7 @@ class PromptRequest:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A sentence or two, included if the server has the tool `needs` and none of those in `unless`."""
+    """A sentence or two, included if the server has the tool `needs` and none of the tools in `unless`."""
 
     text: str
     needs: str | None = None

@@ -1,4 +1,4 @@
-"""OpsGenie: an alert through the Alert API, which answers 202 as soon as it has the request."""
+"""OpsGenie: an alert through the Alert API, which responds with 202 as soon as it has the request."""
 
 from urllib.parse import quote
 
@@ -24,7 +24,8 @@ _SOURCE = "certctl"
 
 
 class OpsGenieNotifier(IncidentNotifier):
-    """A repeat has the same `alias` and is counted on the alert that the first attempt opened."""
+    """A repeat has the same `alias`, and only increases the count of the alert that the first attempt
+    opened."""
 
     def __init__(
         self,

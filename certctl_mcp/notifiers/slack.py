@@ -18,7 +18,7 @@ _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
 class SlackNotifier(HttpNotifier):
-    """Shows the message verbatim: it can't contain a mention, a link or emphasis.
+    """Shows the message verbatim: text in it can't become a mention, a link or emphasis.
 
     Slack has no idempotency key; `Idempotency-Key` is sent for a proxy that knows it.
     """

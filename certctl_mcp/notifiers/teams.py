@@ -1,4 +1,4 @@
-"""Teams: an Adaptive Card to a Workflows webhook, which answers 202 as soon as it has the card."""
+"""Teams: an Adaptive Card to a Workflows webhook, which responds with 202 as soon as it has the card."""
 
 from certctl_mcp.config.destinations import TeamsDestination
 from certctl_mcp.notifiers.content import Content, ContentWriter
@@ -12,7 +12,7 @@ from certctl_mcp.notifiers.idempotency import idempotency_key
 from storage.models import Notification
 
 _LONGEST_BODY = 27 * 1024
-"""Teams drops messages over 28 KB, measured after the flow has encoded the card once more."""
+"""Teams drops messages over 28 KB, measured after the flow has encoded the card again."""
 
 
 class TeamsNotifier(HttpNotifier):

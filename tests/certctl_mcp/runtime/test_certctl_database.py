@@ -279,7 +279,7 @@ async def test_a_purge_keeps_what_certctl_would_alert_on_again(certctl: Certctl)
     async with assistant(certctl.url, **options) as client:
         preview = await answer(client, "purge_notifications", created_before="90d")
         assert preview["would_change"] == 4
-        assert "1 more are kept: certctl uses them to know what it has alerted on" in preview["next"]
+        assert "1 more are kept: certctl remembers its alerts by them" in preview["next"]
         token = preview["confirmation"]
         done = await answer(client, "purge_notifications", created_before="90d", confirmation=token)
         assert done["changed"] == 4

@@ -76,7 +76,7 @@ async def test_read_says_whether_it_had_been_delivered(
 ) -> None:
     sent, dead = await queue.sent(), await queue.dead()
     assert "It had been delivered." in (await assistant.call("mark_notification_read", id=sent.id))["next"]
-    assert "not delivered any more" in (await assistant.call("mark_notification_read", id=dead.id))["next"]
+    assert "will not be delivered" in (await assistant.call("mark_notification_read", id=dead.id))["next"]
     assert (await repository.get(dead.id)).status is NotificationStatus.READ
 
 
