@@ -65,7 +65,7 @@ class Night:
         )
 
     async def dead(self, number: int, error: str, **contents: Any) -> list[Notification]:
-        """Refused for good at the first attempt."""
+        """Refused permanently at the first attempt."""
         repository = self.queue.repository
         return await self._attempted(
             number, contents, lambda claim: repository.mark_as_dead(claim, TOOK, error)
