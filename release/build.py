@@ -6,9 +6,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from release.bundle import write_bundle
+from release.commands import build_package
 from release.home import Home, ReleaseError
 from release.project import Project, fill_in, unpacked_sources
-from release.commands import build_package
 from release.server_json import server_json
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from release.commands import build_package
 from release.home import ROOT, Home, ReleaseError
 from release.long_description import long_description
-from release.commands import build_package
 
 TITLE = "certctl notifications"
 

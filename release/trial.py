@@ -11,9 +11,9 @@ from zipfile import ZipFile
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
+from release.commands import run, uv_program
 from release.home import ReleaseError
 from release.manifest import Manifest
-from release.commands import run, uv_program
 
 _DEMO_EXTRA = "demo"
 

@@ -14,9 +14,9 @@ from tests.bytecode import keep_compiled_modules
 from tests.compiled_statements import share_compiled_statements
 from tests.context_in_task import ContextInTask
 from tests.databases import parametrize_as_marked
+from tests.distribution import disable_reordering, spread_long_files, worker_count
 from tests.postgresql import Server
 from tests.ram_disk import keep_files_in_memory
-from tests.scheduling import disable_reordering, spread_long_files, worker_count
 from tests.shared_postgresql import Databases, run_directory, shared_server
 from tests.tcp_proxy import SOON, TcpProxy, tcp_proxy
 

@@ -13,7 +13,7 @@ from datetime import timedelta
 from certctl_mcp.delivery.outcome_writer import OutcomeWriter, Write
 from certctl_mcp.delivery.queue import OutcomeQueue
 from certctl_mcp.delivery.retry_policy import Dead, Retry, RetryPolicy
-from certctl_mcp.delivery.sending import Answer, Sender
+from certctl_mcp.delivery.sender import Answer, Sender
 from certctl_mcp.delivery.suspects import START_UP, is_suspect
 from certctl_mcp.delivery.tracing import Tracing
 from certctl_mcp.notifiers.base import DeliveryFailedError, Notifier

@@ -14,7 +14,7 @@ from anyio.abc import TaskGroup
 from certctl_mcp.delivery.attempt import Delivery
 from certctl_mcp.delivery.metrics import AttemptMeter
 from certctl_mcp.delivery.queue import DeliveryQueue
-from certctl_mcp.delivery.sending import Answer
+from certctl_mcp.delivery.sender import Answer
 from certctl_mcp.delivery.slots import Slots
 from certctl_mcp.delivery.suspects import is_suspect
 from certctl_mcp.notifiers.failure_kinds import FailureKind

@@ -15,7 +15,7 @@ from datetime import timedelta
 from pydantic import BaseModel
 
 from certctl_mcp.config.destinations import Channel
-from certctl_mcp.delivery.sending import Answer, Sender
+from certctl_mcp.delivery.sender import Answer, Sender
 from certctl_mcp.notifiers.base import DeliveryFailedError
 from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.notifiers.registry import NotifierRegistry

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from certctl_mcp.config.destinations import Channel
 from certctl_mcp.delivery import attempt_process
 from certctl_mcp.delivery.attempt_process import IsolatedAttempt, Result
-from certctl_mcp.delivery.sending import Answer, no_notifier, timed_out
+from certctl_mcp.delivery.sender import Answer, no_notifier, timed_out
 from certctl_mcp.delivery.suspects import START_UP
 from certctl_mcp.notifiers.base import DeliveryFailedError
 from storage.models import Notification

@@ -20,7 +20,7 @@ from certctl_mcp.delivery.attempt_pool import AttemptEnd, AttemptPool
 from certctl_mcp.delivery.metrics import AttemptMeter
 from certctl_mcp.delivery.queue import DeliveryQueue
 from certctl_mcp.delivery.scheduler import Poll, PollSuspects, QueryNextDue, Scheduler, Wait
-from certctl_mcp.delivery.sending import Answer
+from certctl_mcp.delivery.sender import Answer
 from certctl_mcp.delivery.slots import Slots
 from certctl_mcp.delivery.suspects import START_UP
 from storage.channel_state import ChannelRules

@@ -2,13 +2,13 @@
 
 from certctl_mcp.config.destinations import TeamsDestination
 from certctl_mcp.notifiers.content import Content, ContentWriter
-from certctl_mcp.notifiers.fitting import fit
 from certctl_mcp.notifiers.http.client import HttpClient
 from certctl_mcp.notifiers.http.endpoint import Endpoint
 from certctl_mcp.notifiers.http.json_body import Json, encode
 from certctl_mcp.notifiers.http.notifier import IDEMPOTENCY_HEADER, HttpNotifier, Post
 from certctl_mcp.notifiers.http.success import teams_objection
 from certctl_mcp.notifiers.idempotency import idempotency_key
+from certctl_mcp.notifiers.truncation import fit
 from storage.models import Notification
 
 _LONGEST_BODY = 27 * 1024

@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 
 from certctl_mcp import __version__
-from certctl_mcp.delivery.sending import Answer
+from certctl_mcp.delivery.sender import Answer
 from certctl_mcp.delivery.tracing import AttemptSpan, Tracing
 from certctl_mcp.notifiers.failure_kinds import FailureKind
 from storage.models import Claim, NewNotification

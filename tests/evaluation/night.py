@@ -1,4 +1,4 @@
-"""What had happened before the question was asked? A night of alerts, made through the real repository."""
+"""The night before the question: alerts created through the real repository."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence

@@ -20,7 +20,7 @@ from tests.certctl_mcp.fake_notifiers import PATIENCE, CallbackNotifier
 from tests.certctl_mcp.retry_loops import retry_loop, running
 from tests.postgresql import NoServerError, Server
 from tests.ram_disk import MEMORY
-from tests.reliability.waiting import wait_until_sent
+from tests.reliability.wait_until import wait_until_sent
 from tests.tcp_proxy import SOON, open_with_retries
 
 ALERTS = 100

@@ -22,7 +22,7 @@ from tests.reliability.fleet import PATIENCE, READY, WORKER, Fleet
 from tests.reliability.network import DATABASE, Network, NoNetworkError, network
 from tests.reliability.receiver import Arrival, Receiver, receiving
 from tests.reliability.test_shared_database import overlapping
-from tests.reliability.waiting import wait_until, wait_until_sent
+from tests.reliability.wait_until import wait_until, wait_until_sent
 
 NOTIFICATIONS = 300
 PORT = 8080

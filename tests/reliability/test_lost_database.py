@@ -14,7 +14,7 @@ from tests.builders import new_notification
 from tests.certctl_mcp.fake_notifiers import PATIENCE, CallbackNotifier, WorkingNotifier
 from tests.certctl_mcp.retry_loops import retry_loop, running
 from tests.context_in_task import ContextInTask
-from tests.reliability.waiting import wait_until_sent
+from tests.reliability.wait_until import wait_until_sent
 from tests.tcp_proxy import SOON, TcpProxy, open_with_retries
 
 LEASE = timedelta(seconds=2)

@@ -19,7 +19,7 @@ from playwright.async_api import Error as PlaywrightError
 
 from certctl_mcp.config.settings import load_settings
 from certctl_mcp.http.app import http_server
-from tests.clients.installing import Installer
+from tests.clients.installer import Installer
 from tests.context_in_task import ContextInTask
 from tests.e2e.http_receiver import Receiver, receiving
 from tests.ui.rows import Stored, store

@@ -1,4 +1,4 @@
-"""axe finds nothing serious: in either tab, wide and light, narrow and dark, and in what opens above."""
+"""axe finds nothing serious in any tab or dialog, wide and light or narrow and dark."""
 
 import pytest
 from playwright.async_api import expect

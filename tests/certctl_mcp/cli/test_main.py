@@ -1,4 +1,4 @@
-"""The program's own options, and what every command does alike."""
+"""The program's own options, and the behaviour that all commands share."""
 
 import sqlite3
 from pathlib import Path

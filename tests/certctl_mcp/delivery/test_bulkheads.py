@@ -9,7 +9,7 @@ from time import monotonic
 import pytest
 
 from certctl_mcp.delivery.scheduler import QUIET
-from certctl_mcp.delivery.sending import Answer
+from certctl_mcp.delivery.sender import Answer
 from storage.database import Database
 from storage.models import Notification, Room
 from storage.operations.claim_request import ClaimRequest, Claims

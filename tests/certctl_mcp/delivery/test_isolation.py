@@ -18,7 +18,7 @@ from certctl_mcp.config.destinations import Channel, PluginDestination
 from certctl_mcp.delivery import attempt_process, isolation
 from certctl_mcp.delivery.attempt_process import IsolatedAttempt
 from certctl_mcp.delivery.isolation import IsolatedAttempts
-from certctl_mcp.delivery.sending import Answer
+from certctl_mcp.delivery.sender import Answer
 from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.runtime.platform import kill_group
 from tests.builders import notification

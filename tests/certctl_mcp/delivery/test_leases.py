@@ -19,7 +19,7 @@ from tests.builders import LEASE, NOON, UNLIMITED, Queue, SettableClock, new_not
 from tests.certctl_mcp.fake_notifiers import PATIENCE, CallbackNotifier, HangingNotifier, WorkingNotifier
 from tests.certctl_mcp.retry_loops import retry_loop, running
 from tests.context_in_task import ContextInTask
-from tests.reliability.waiting import wait_until
+from tests.reliability.wait_until import wait_until
 from tests.storage.raw_sql import locked
 
 ALERTS = 10

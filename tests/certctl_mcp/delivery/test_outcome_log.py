@@ -1,4 +1,4 @@
-"""One line for each outcome that was recorded, with what an operator asks first."""
+"""One line for each recorded outcome, with what an operator needs first."""
 
 import logging
 import re

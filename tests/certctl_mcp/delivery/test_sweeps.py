@@ -17,7 +17,7 @@ from storage.repository import NotificationRepository
 from tests.builders import Queue, SettableClock, new_notification
 from tests.certctl_mcp.fake_notifiers import FailingNotifier, HangingNotifier, WorkingNotifier
 from tests.certctl_mcp.retry_loops import retry_loop, running
-from tests.reliability.waiting import wait_until
+from tests.reliability.wait_until import wait_until
 from tests.storage.raw_sql import locked
 
 pytestmark = pytest.mark.both_databases

@@ -1,4 +1,4 @@
-"""The HTTP server in process, on a real database, with channels that do what a test says."""
+"""The HTTP server in process, on a real database, with channels that behave as a test needs."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a person types goes on with what there is, shown as it may be, and no more of it than fits."""
+"""Completions offer existing values that may be shown, and no more than fit."""
 
 from pathlib import Path
 

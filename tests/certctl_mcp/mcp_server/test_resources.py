@@ -1,4 +1,4 @@
-"""What the reading tools answer is found under addresses too, and what is not there is explained."""
+"""The results of read-only tools are available under URIs too, and missing ones are explained."""
 
 import json
 from collections.abc import AsyncIterator

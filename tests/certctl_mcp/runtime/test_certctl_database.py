@@ -1,4 +1,4 @@
-"""An operator points us at certctl's own database: what is in it is in the assistant at once."""
+"""On certctl's own database, an assistant sees its notifications straight away."""
 
 import asyncio
 from collections.abc import AsyncIterator

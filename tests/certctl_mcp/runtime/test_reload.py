@@ -1,4 +1,4 @@
-"""Settings are read again when the file of a secret changes; what can't be used or taken over stays."""
+"""Settings are read again when a secret file changes; invalid or fixed settings stay as they were."""
 
 import logging
 import os

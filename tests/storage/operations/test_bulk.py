@@ -1,4 +1,4 @@
-"""Bulk actions follow the same rules as actions on one notification and report what became of each."""
+"""Bulk actions follow the same rules as actions on one notification, and report the result for each."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""send, requeue and read: what they change, what they refuse, and what they say of it."""
+"""send, requeue and read: what they change, refuse and print."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""certctl's clients can be pointed here: its shapes, to the field, and errors that say what is allowed."""
+"""certctl's clients work with this server: it has the same fields, and its errors say what is allowed."""
 
 from datetime import timedelta
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The alert rules and the dashboard in `examples` ask for what there is, and alert when they should."""
+"""The alert rules and the dashboard in `examples` use existing metrics, and alert when they should."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from certctl_mcp.config.settings import load_settings
 from certctl_mcp.http.app import http_server
 from tests.builders import Queue
 from tests.certctl_mcp.http.conftest import Served
-from tests.certctl_mcp.http.monitoring.scraping import Scrape, scrape
+from tests.certctl_mcp.http.monitoring.scrape import Scrape, scrape
 from tests.context_in_task import ContextInTask
 from tests.promtool import promtool
 

@@ -25,7 +25,7 @@ from storage.models import AttemptOutcome
 from tests.builders import LEASE, NOON, Queue, SettableClock, new_notification, request
 from tests.certctl_mcp.fake_notifiers import PATIENCE
 from tests.certctl_mcp.http.conftest import OPERATOR, READER, Served
-from tests.certctl_mcp.http.monitoring.scraping import METRICS, Scrape, scrape
+from tests.certctl_mcp.http.monitoring.scrape import METRICS, Scrape, scrape
 from tests.certctl_mcp.http.test_mcp import MODERN, MODERN_HEADERS, post
 from tests.certctl_mcp.services.test_stats import write_table
 from tests.context_in_task import ContextInTask

@@ -1,4 +1,4 @@
-"""The server as a client meets it, on a real database, with channels that do what a test says."""
+"""The server as a client sees it, on a real database, with channels that behave as a test needs."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What do the tools cost an assistant before anything is asked?"""
+"""The tokens that the tools cost before anything is asked."""
 
 from mcp import Client
 

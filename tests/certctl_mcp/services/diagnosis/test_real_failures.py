@@ -1,4 +1,4 @@
-"""What is stored after a real attempt at a real receiver that misbehaves is recognised for what it was."""
+"""The error stored after a real attempt at a misbehaving receiver is classified correctly."""
 
 import ssl
 from collections.abc import Callable

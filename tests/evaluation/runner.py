@@ -1,4 +1,4 @@
-"""How is a question asked? A real client of the real server, on a database in which a night has happened."""
+"""Asks a question with a real client of the real server, on a database with a night's alerts."""
 
 from dataclasses import dataclass
 from pathlib import Path
