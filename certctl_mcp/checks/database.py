@@ -89,7 +89,7 @@ def _schema(settings: Settings, state: DatabaseState) -> CheckResult:
 
 
 def _only_watches(settings: Settings) -> bool:
-    """Whether this program's servers leave certctl's own database as it is."""
+    """Whether this program's servers don't change certctl's own database."""
     return settings.deliver in (None, DeliveryMode.WATCH) and not settings.database_migrate
 
 

@@ -208,7 +208,7 @@ SECTIONS = (
 """The settings outside channels."""
 
 _INCIDENT_DEDUP = Meaning(
-    "`notification` gives each alert an incident of its own; `certificate` has all alerts about one "
+    "`notification` gives each alert its own incident; `certificate` makes all alerts about one "
     "certificate [share an incident](channels.md#pagerduty-and-opsgenie)"
 )
 _INCIDENT_TYPES = Meaning(

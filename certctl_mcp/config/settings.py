@@ -86,7 +86,7 @@ def load_settings(config: Path | str | None, environ: Mapping[str, str], **optio
         for key, form in placeholders(_merged(file, _environment_table(environ, file)))
     ]
     secret_files = SecretFiles()
-    # The contents of secret files are taken as they are: no shell was meant to expand them.
+    # The contents of secret files are used unchanged: they were not meant for a shell.
     environ_with_files = secret_files.resolve_environment(environ)
     written = secret_files.resolve_table(file, path)
     written = _merged(written, _environment_table(environ_with_files, written))
@@ -156,7 +156,7 @@ class Settings(BaseModel):
     concurrency: int = Field(default=50, ge=1, le=1000)
     """The most attempts in flight at once."""
     channel_concurrency: int = Field(default=10, ge=1, le=1000)
-    """The most attempts in flight in a channel without a limit of its own."""
+    """The most attempts in flight in a channel without its own limit."""
     shutdown_grace: Duration = timedelta(seconds=10)
     """How long attempts in flight may take to finish during shutdown."""
     public_url: Annotated[str, AfterValidator(_public_url)] | None = None
@@ -307,7 +307,7 @@ def _with_environment_proxies(
         try:
             reached[name] = channel.with_environment_proxy(environ)
         except UnusableProxyError as error:
-            problems.append(f"{error}; the channel {name} can have a proxy setting of its own")
+            problems.append(f"{error}; the channel {name} can have its own proxy setting")
     if problems:
         raise SettingsError(problems)
     return reached

@@ -20,7 +20,7 @@ TIME_LIMIT = 60.0
 """Seconds. An idle machine needs less than twenty."""
 
 _INTRODUCTION = """\
-A real certctl-mcp server, as a process of its own with its database on disk, delivers alerts to an SMTP \
+A real certctl-mcp server, in its own process with its database on disk, delivers alerts to an SMTP \
 server and four HTTP receivers on this machine. They misbehave. The retry schedule is \
 sped up so that one minute takes half a second: the queue waits 0.5 s after the first failure, then 1, 2 \
 and 4 s. After the fifth failure an alert is a dead letter."""
@@ -31,7 +31,7 @@ PagerDuty is down: its port refuses connections. One mailbox and one endpoint no
 
 _PROVEN = """\
 Every alert that could be delivered was delivered, and none was lost. Every attempt of an alert carried the \
-same idempotency key. The server has ended, and no files are left."""
+same idempotency key. The server has exited, and all files have been removed."""
 
 
 async def play(narrator: Narrator) -> bool:

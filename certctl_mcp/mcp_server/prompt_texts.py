@@ -93,7 +93,7 @@ def triage_steps(request: PromptRequest) -> Sequence[Step]:
             "requeue_notifications",
         ),
         Step(
-            "Settle notifications that nobody needs any more with mark_notifications_read, in the same "
+            "Settle notifications that are no longer needed with mark_notifications_read, in the same "
             "order: preview, my approval, confirmation. They will never be delivered.",
             "mark_notifications_read",
         ),

@@ -15,7 +15,7 @@ const FURTHER = {
   created_after: "Created after",
   created_before: "Created before",
 };
-/** Filters without a control of their own, among them times that the control for them can't show. */
+/** Filters without their own control, including times that the control for times can't show. */
 
 const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d/;
 

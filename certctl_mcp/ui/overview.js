@@ -131,7 +131,7 @@ function figures(name, one) {
 }
 
 function told(all) {
-  const words = [["delivered", "delivered"], ["failed", "failed and tried again"], ["told_to_wait", "told to wait"], ["died", "became dead letters"], ["skipped", "skipped"], ["abandoned", "abandoned"]];
+  const words = [["delivered", "delivered"], ["failed", "failed and retried"], ["told_to_wait", "told to wait"], ["died", "became dead letters"], ["skipped", "skipped"], ["abandoned", "abandoned"]];
   return words.filter(([key]) => all[key]).map(([key, meaning]) => `${grouped(all[key])} ${meaning}`).join(", ");
 }
 

@@ -364,7 +364,7 @@ async def test_the_numbers_and_the_chart_tell_how_deliveries_went(site: Site, vi
     line = "alerts of the last 24 hours: 1 delivered, 1 dead, 1 without a notifier (3 attempts)"
     await expect(page.locator("#deliveries-line")).to_have_text(line)
     await page.get_by_text("Deliveries", exact=True).click()
-    chart = page.get_by_role("img", name="1 delivered, 1 failed and tried again, 1 became dead letters")
+    chart = page.get_by_role("img", name="1 delivered, 1 failed and retried, 1 became dead letters")
     await expect(chart).to_be_visible()
     await expect(chart.locator(".bar")).to_have_count(3)
     await expect(page.get_by_role("row", name="Webhook 3 33.3%")).to_be_visible()

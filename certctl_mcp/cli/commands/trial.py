@@ -14,7 +14,7 @@ async def send_trial(settings: Settings, channel: str, recipient: str, *, type: 
     Raises:
         RequestError: the channel is unknown, or mail to the recipient is not allowed.
         StorageError: the database can't be used.
-        SettingsError: a channel can't be built as it is configured.
+        SettingsError: a channel can't be built from its settings.
     """
     settings = settings.model_copy(update={"database_migrate": False})
     try:

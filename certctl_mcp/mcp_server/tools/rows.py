@@ -44,7 +44,7 @@ class UntrustedChannel(TypedDict):
 class Row(TypedDict):
     """A notification. A concise row has fewer fields."""
 
-    id: Annotated[str, Field(description="Pass it on as it is")]
+    id: Annotated[str, Field(description="Pass it on unchanged")]
     status: StatusName
     created_at: Moment
     attempts: Annotated[NotRequired[int], Field(description="Failed attempts; 0 if absent")]

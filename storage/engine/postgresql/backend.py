@@ -53,8 +53,8 @@ RESPONSE_TIMEOUT = WRITE_TIMEOUT + timedelta(seconds=2)
 server is gone."""
 
 IDLE_IN_TRANSACTION_TIMEOUT = timedelta(seconds=10)
-"""The server ends a transaction that is idle for this long: its client may be cut off for good, and no other
-process can claim the rows that it has locked."""
+"""The server ends a transaction that is idle for this long: its client may be cut off permanently, and no
+other process can claim the rows that it has locked."""
 
 _FORBIDDEN = frozenset({"42501", STANDBY})
 """insufficient_privilege and read_only_sql_transaction."""
