@@ -1,7 +1,8 @@
-"""A durable notification queue with retries and dead letters, triaged through the Model Context Protocol.
+"""A durable notification queue with retries and a dead-letter queue, operated through the Model Context
+Protocol.
 
 `Queue` and the other names below are the Python API; see docs/python.md. They are imported on first use, so
-that `import certctl_mcp` costs nothing.
+that `import certctl_mcp` is fast.
 """
 
 from importlib import import_module

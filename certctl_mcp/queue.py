@@ -1,4 +1,4 @@
-"""The queue for Python programs: send, deliver and look after notifications without a server.
+"""The queue for Python programs: send, deliver and manage notifications without a server.
 
 Its public names are stable: they change only with a new major version.
 """
@@ -20,10 +20,10 @@ from certctl_mcp.services.errors import RequestError
 from storage.models import Accepted, Attempt, NewNotification, Notification, NotificationFilter, SweepReport
 
 Source = Settings | Path | str | None
-"""Where the settings of a queue come from; see `Queue.open`."""
+"""The source of a queue's settings; see `Queue.open`."""
 
 ACTOR = "python"
-"""The name in the audit log of callers that give none."""
+"""The name in the audit log for callers that give none."""
 
 
 class Queue:
@@ -45,12 +45,12 @@ class Queue:
         """Open a queue until the context is left, creating its database if there is none.
 
         `settings` are settings as `load_settings` returns them; or the path of a settings file, which ends
-        with `.toml`; or the path of an SQLite database or the URL of any database; or None. Where they leave
-        something open, the `CERTCTL_` environment variables decide, as they do for the server.
+        with `.toml`; or the path of an SQLite database or the URL of any database; or None. Settings that are
+        not given come from the `CERTCTL_` environment variables, as for the server.
 
-        With `deliver`, due notifications are attempted in the background, retries included, until the
-        context is left; attempts in progress then have the grace time of the settings to finish. Without it,
-        `drain` attempts what is due, or a server or worker on the same database does.
+        With `deliver`, due notifications are attempted in the background, retries included, until the context
+        is left; attempts in flight then get the grace period of the settings to finish. Without it, `drain`
+        attempts what is due, or a server or worker on the same database does.
 
         `actor` is recorded in the audit log.
 
@@ -73,7 +73,7 @@ class Queue:
     ) -> "Iterator[SyncQueue]":
         """`open` for code that is not asynchronous, such as a cron job, a Django view or a Celery task.
 
-        The queue runs in a thread of its own. It can be used from any thread, but not after a fork.
+        The queue runs in its own thread. It can be used from any thread, but not after a fork.
         """
         with (
             start_blocking_portal() as portal,
@@ -84,7 +84,7 @@ class Queue:
     async def send(self, new: NewNotification) -> Accepted:
         """Store an alert durably for delivery. It survives a crash or power loss once this returns.
 
-        With an idempotency key, sending it again returns the notification that was accepted first.
+        With an idempotency key, sending again returns the notification that was accepted first.
 
         Raises:
             UnknownChannelError: no channel of this name is configured.
@@ -173,7 +173,7 @@ class SyncQueue:
 
 
 def resolve_settings(source: Source) -> Settings:
-    """The settings that `source` stands for. Raises: SettingsError."""
+    """The settings that `source` denotes. Raises: SettingsError."""
     match source:
         case Settings():
             return source
@@ -189,7 +189,7 @@ def resolve_settings(source: Source) -> Settings:
 
 @asynccontextmanager
 async def _delivering(application: Application) -> AsyncIterator[None]:
-    """Deliver in the background; what the body raises leaves as itself and not in a group.
+    """Deliver in the background. An exception of the body is raised as it is, not in a group.
 
     Raises:
         RequestError: this process must not deliver.

@@ -23,7 +23,7 @@ CHANNELS = ("Email", "Slack", "Teams", "PagerDuty", "OpsGenie", "Webhook")
 
 
 class Recorder:
-    """A channel that keeps what it is sent, or refuses it while `refusal` is set."""
+    """A channel that records what is sent over it, or refuses it while `refusal` is set."""
 
     def __init__(self) -> None:
         self.delivered: list[Notification] = []
@@ -40,7 +40,7 @@ class Recorder:
 
 
 class MemoryQueue(Queue):
-    """A queue whose channels are recorders. `drain` delivers to them what is due."""
+    """A queue whose channels are recorders. `drain` delivers what is due to them."""
 
     channels: Mapping[str, Recorder]
 
@@ -78,7 +78,7 @@ class SyncMemoryQueue(SyncQueue):
 
 
 class _Recorders:
-    """Recorders in place of the configured notifiers."""
+    """Recorders instead of the configured notifiers."""
 
     def __init__(self, channels: Mapping[str, Recorder]) -> None:
         self.channels = channels

@@ -6,9 +6,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from release.bundle import write_bundle
+from release.commands import build_package
 from release.home import Home, ReleaseError
 from release.project import Project, fill_in, unpacked_sources
-from release.running import build_package
 from release.server_json import server_json
 
 
@@ -20,7 +20,7 @@ class Release:
     sdist: Path
     bundle: Path
     server_json: Path | None
-    """None while the project has no home: a registry lists only what it can lead to."""
+    """None while the project has no home, because a registry entry must link to it."""
 
     @property
     def files(self) -> list[Path]:

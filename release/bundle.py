@@ -17,8 +17,8 @@ ICON = Path(__file__).with_name("icon.png")
 _FILES = ("pyproject.toml", "uv.lock", "README.md", "LICENSE")
 _PACKAGES = ("certctl_mcp", "storage")
 
-# Python looks for modules in a script's own directory first. A script inside the package would
-# find the package's `http` there instead of Python's.
+# Python searches a script's own directory for modules first, so a script inside the package would import the
+# package's `http` instead of Python's.
 _MAIN = """\
 from certctl_mcp.cli.main import main
 

@@ -1,6 +1,6 @@
-"""The public home of the project: its owner and every address, from `home.toml` alone.
+"""The public home of the project: its owner and all URLs, from `home.toml` only.
 
-Addresses are derived here and nowhere else, so a project that has no home yet can't print one.
+URLs are derived only here, so a project that has no home yet can't publish one.
 """
 
 import tomllib
@@ -22,7 +22,7 @@ class ReleaseError(Exception):
 
 
 class Home(BaseModel):
-    """Where the project is found in public."""
+    """The public location of the project."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -37,7 +37,7 @@ class Home(BaseModel):
 
     @property
     def urls(self) -> dict[str, str]:
-        """The project's addresses under the labels that a package index shows with an icon."""
+        """The project's URLs under the labels that a package index shows with an icon."""
         return {
             "Homepage": self.url,
             "Documentation": f"{self.url}/tree/main/docs",
@@ -57,20 +57,20 @@ class Home(BaseModel):
         return self.security_contact or f"{self.url}/security/advisories/new"
 
     def page(self, path: str, version: str) -> str:
-        """The address where a file of this version is read."""
+        """The URL for reading a file of this version."""
         return f"{self.url}/blob/v{version}/{path}"
 
     def picture(self, path: str, version: str) -> str:
-        """The address of a file's bytes, for a page elsewhere that shows it."""
+        """The URL of a file's raw contents, for other pages that show it."""
         return f"https://raw.githubusercontent.com/{self.owner}/{self.repository}/v{version}/{path}"
 
     def download(self, file: str, version: str) -> str:
-        """The address of a file that is attached to the release of this version."""
+        """The URL of a file attached to the release of this version."""
         return f"{self.url}/releases/download/v{version}/{file}"
 
 
 def load_home(file: Path = HOME_FILE) -> Home | None:
-    """The home that `file` names, or None while it names no owner.
+    """The home in `file`, or None while it has no owner.
 
     Raises: ReleaseError: a value is wrong, missing or unknown.
     """

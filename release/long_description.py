@@ -1,6 +1,7 @@
-"""The README as a package index shows it: a page on its own, to which nothing is relative.
+"""The README for a package index, where relative links don't work.
 
-Links and pictures lead to the project's home. While there is none, links become their text and pictures go.
+Links and pictures point to the project's home. While there is none, links are replaced by their text, and
+pictures removed.
 """
 
 import re
@@ -42,5 +43,5 @@ def long_description(readme: str, package: str, version: str, home: Home | None)
         return page
     if home.on_package_index:
         page = _CHECKOUT.sub(install, page)
-    # By this the MCP registry knows that the owner of the package is the one of the server.
+    # This shows the MCP registry that the package and the server have the same owner.
     return f"{page.rstrip()}\n\n<!-- mcp-name: {home.server_name} -->\n"

@@ -1,4 +1,4 @@
-"""The manifest of the bundle (MCPB 0.4), which a desktop host installs by a double-click.
+"""The manifest of the bundle (MCPB 0.4), which a desktop host installs when it is double-clicked.
 
 The host runs the server with uv. The tools are those of the server's own catalog. For an option that the user
 leaves empty, a host substitutes the default; without a default, the server would get `${user_config.KEY}`
@@ -39,7 +39,7 @@ class Repository(_Part):
 
 
 class Launch(_Part):
-    """How a host starts the server; `${__dirname}` is where it has unpacked the bundle."""
+    """How a host starts the server; `${__dirname}` is the directory of the unpacked bundle."""
 
     command: Literal["uv"] = "uv"
     args: tuple[str, ...] = (
@@ -150,7 +150,7 @@ LONG_DESCRIPTION = (
 
 
 def _first_sentence(description: str) -> str:
-    """People read it in a list; the rest is for the assistant."""
+    """The first sentence, which people read in a list; the rest is for the assistant."""
     return description.partition(". ")[0].removesuffix(".") + "."
 
 

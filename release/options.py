@@ -1,6 +1,6 @@
 """The settings that a host asks its user for, as the registry's `server.json` and the bundle offer them.
 
-They are few: a settings file can hold all the others.
+There are only a few; all others can be set in a settings file.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the project says of itself, and its sources with the addresses of its home filled in.
+"""The project's metadata, and its sources with the URLs of its home filled in.
 
 The sources are those of the sdist, so that nothing else in the checkout is released. The checkout itself is
 never changed.
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from release.commands import build_package
 from release.home import ROOT, Home, ReleaseError
 from release.long_description import long_description
-from release.running import build_package
 
 TITLE = "certctl notifications"
 
@@ -37,7 +37,7 @@ class Project:
 
     @classmethod
     def read(cls, root: Path = ROOT) -> Self:
-        """From pyproject.toml, and the version from where the package build takes it."""
+        """The metadata from pyproject.toml, with the version from the same place as in the package build."""
         document = tomllib.loads((root / "pyproject.toml").read_text())
         project = document["project"]
         (author,) = project["authors"]
@@ -53,7 +53,7 @@ class Project:
 
 
 def _version(module: Path) -> str:
-    """Without importing the module, which may be that of another version."""
+    """The version, without importing the module, which may be another version's."""
     for statement in ast.parse(module.read_text()).body:
         match statement:
             case ast.Assign(targets=[ast.Name(id="__version__")], value=ast.Constant(value=str(version))):
@@ -62,7 +62,7 @@ def _version(module: Path) -> str:
 
 
 def unpacked_sources(place: Path, root: Path = ROOT) -> Path:
-    """The directory below `place` that holds the sources, as the sdist of the checkout has them."""
+    """The directory below `place` with the sources as in the checkout's sdist."""
     build_package(root, place, "sdist")
     (archive,) = place.glob("*.tar.gz")
     with tarfile.open(archive) as sdist:
@@ -73,7 +73,8 @@ def unpacked_sources(place: Path, root: Path = ROOT) -> Path:
 
 
 def fill_in(sources: Path, project: Project, home: Home | None) -> None:
-    """Write into `sources` what depends on the home: urls, the long description, where to report."""
+    """Write everything that depends on the home into `sources`: URLs, the long description, the contact for
+    reports."""
     readme = sources / "README.md"
     readme.write_text(long_description(readme.read_text(), project.name, project.version, home))
     if home is None:
@@ -85,7 +86,7 @@ def fill_in(sources: Path, project: Project, home: Home | None) -> None:
 
 
 def with_urls(pyproject: str, home: Home) -> str:
-    """The same `pyproject.toml` with the table of the project's addresses."""
+    """The same `pyproject.toml` with the table of the project's URLs."""
     table = "".join(f'{label} = "{url}"\n' for label, url in home.urls.items())
     before, scripts, after = pyproject.partition(_BEFORE_URLS)
     if not scripts:
@@ -94,7 +95,7 @@ def with_urls(pyproject: str, home: Home) -> str:
 
 
 def with_contact(security: str, home: Home) -> str:
-    """The same `SECURITY.md` with the address for reports."""
+    """The same `SECURITY.md` with the contact for reports."""
     filled, found = _CONTACT.subn(
         lambda _: f"Report vulnerabilities privately: <{home.security_reports}>.\n", security
     )

@@ -1,4 +1,4 @@
-"""A trial of what was built: each file is installed where nothing else is, and the demo is run from it."""
+"""A trial of the built files: each is installed in an empty environment, and the demo is run from it."""
 
 import asyncio
 import os
@@ -11,15 +11,15 @@ from zipfile import ZipFile
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
+from release.commands import run, uv_program
 from release.home import ReleaseError
 from release.manifest import Manifest
-from release.running import run, uv_program
 
 _DEMO_EXTRA = "demo"
 
 
 def try_package(package: Path) -> None:
-    """Install a wheel or an sdist into an environment of its own, and run its demo.
+    """Install a wheel or an sdist into its own environment, and run its demo.
 
     Raises: ReleaseError: it can't be installed, or its demo fails.
     """
@@ -51,7 +51,7 @@ def try_bundle(bundle: Path) -> None:
 
 
 def launch(described: Manifest, unpacked: Path, home_directory: str) -> StdioServerParameters:
-    """How a host starts the server for a user who has left every option as it is."""
+    """How a host starts the server for a user who has left all options unchanged."""
     config = described.server.mcp_config
     defaults = {
         f"${{user_config.{key}}}": str(option.default).lower() if option.type == "boolean" else option.default
@@ -69,13 +69,13 @@ def launch(described: Manifest, unpacked: Path, home_directory: str) -> StdioSer
 
 
 async def served_tools(server: StdioServerParameters) -> set[str]:
-    """The names of the tools that a server offers once it has been started so."""
+    """The names of the tools that a server offers when started like this."""
     async with Client(stdio_client(server)) as client:
         return {tool.name for tool in (await client.list_tools()).tools}
 
 
 def _clean(home_directory: str) -> Mapping[str, str]:
-    """The environment of a user who has configured nothing. uv keeps its cache where it was."""
+    """The environment of a user who has configured nothing, but with the same uv cache."""
     kept = {name: value for name, value in os.environ.items() if _is_of_the_machine(name)}
     cache = run([uv_program(), "cache", "dir"]).strip()
     return {

@@ -17,11 +17,11 @@ from enum import StrEnum
 
 SHORTEST_WAIT = timedelta(seconds=1)
 LONGEST_CLOSURE = timedelta(hours=1)
-"""Bounds of a wait requested by the receiver, and of the time between two probes. If the receiver names no
-time, the wait doubles from the shortest."""
+"""Bounds of a wait requested by the receiver, and of the time between two probes. If the receiver gives no
+time, the wait doubles, starting with the shortest."""
 
 LONGEST_PAUSE = timedelta(days=30)
-"""By a person."""
+"""For a pause by a person."""
 
 STEADY_AFTER = 5
 """The number of single attempts that must succeed after a wait before several are made at once."""
@@ -58,7 +58,7 @@ class ChannelRules:
 
     @property
     def limited(self) -> bool:
-        """Whether attempts are counted even while the channel is in order."""
+        """Whether attempts are counted even while the channel works."""
         return self.rate is not None or self.sessions is not None
 
 
@@ -112,8 +112,8 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """The number of attempts that may begin; if none, the reason, and when to check again (None: when one
-    ends)."""
+    """The number of attempts that may begin; if none, the reason, and when to check again (None: when an
+    attempt ends)."""
 
     count: int
     reason: Reason | None = None
@@ -121,8 +121,8 @@ class Allowance:
 
 
 def as_of(state: ChannelState, now: datetime) -> ChannelState:
-    """The state without a bucket that is full again, a pause that is over, and times so far ahead that only a
-    wrong clock can have set them."""
+    """The state without a full bucket, a pause that is over, or times so far ahead that only a wrong clock
+    can have set them."""
     return replace(
         state,
         full_at=None if state.full_at is not None and state.full_at <= now else state.full_at,
@@ -187,7 +187,7 @@ def worked(state: ChannelState, begun_at: datetime) -> ChannelState:
 def told_to_wait(
     state: ChannelState, now: datetime, retry_after: timedelta | None, error: str | None = None
 ) -> ChannelState:
-    """The receiver refuses everything until a time that it named, or for a while."""
+    """The receiver refuses everything until a time that it gave, or for a while if it gave none."""
     # Several attempts may have been in flight: their responses count as one, and the longest wait applies.
     simultaneous = state.wait_until is not None and now < state.wait_until
     waits = state.waits if simultaneous else state.waits + 1

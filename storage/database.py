@@ -1,4 +1,4 @@
-"""The database that holds the queue, opened by its URL: one writer, several readers."""
+"""The database of the queue, opened by its URL, with one writer and several readers."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -33,11 +33,11 @@ class Database:
 
     def __init__(self, backend: OpenBackend, writer: Writer) -> None:
         self.location = backend.location
-        """Without secrets."""
+        """The URL or path, without secrets."""
         self.found_revision = backend.found_revision
         """The schema's revision before it was migrated; None if the schema was not ours."""
         self.read_only = backend.read_only
-        """Why nothing can be changed; None if it can."""
+        """Why the database can't be changed; None if it can."""
         self.shared_with_certctl = backend.shared_with_certctl
         """Whether certctl's server uses the same tables and may deliver what is in them."""
         self.changes = backend.changes
@@ -61,8 +61,8 @@ class Database:
 
         `url` begins with `sqlite:///` or `postgresql://`. `busy_timeout` is how long a write waits for
         another process. Without `clock`, the database's own clock is used if it has one. If the schema is
-        incomplete, because `migrate` or this user's privileges don't allow changing it, the database can be
-        read but not changed: see `read_only`.
+        incomplete and `migrate` or this user's privileges don't allow changing it, the database can be read
+        but not changed: see `read_only`.
 
         Raises:
             StorageError: it can't be used; the message says why and what would help.
@@ -99,8 +99,8 @@ class Database:
             raise self.read_only.error(self.location)
         if adds and not self._has_space():
             raise DiskFullError(
-                f"the database {self.location} can't grow: the disk is full, except for the room that "
-                "deliveries need to go on; free some room, nothing was written"
+                f"the database {self.location} can't grow: the disk is full, except for the space that "
+                "deliveries need; nothing was written; free some space"
             )
         with storage_errors(self.location):
             return await self._writer.write(operation, item, repeatable=repeatable)
@@ -111,12 +111,12 @@ class Database:
         *arguments: Arguments.args,
         **named: Arguments.kwargs,
     ) -> Answer:
-        """What `query` returns for a connection and these arguments; each of its statements sees what was
-        committed before it. It may run in another thread.
+        """The result of `query`, called with a connection and these arguments, perhaps in another thread.
+        Each of its statements sees what was committed before it.
 
         Raises:
             StorageError: the database can't be read now.
-            And what `query` raises.
+            Also raises what `query` raises.
         """
         with storage_errors(self.location):
             return await self._read(lambda connection: query(connection, *arguments, **named))
@@ -134,7 +134,7 @@ async def _opened(
 
 
 def backend_for(url: str) -> Backend:
-    """Raises: StorageError: the URL names no database that this program can use."""
+    """Raises: StorageError: the URL is not that of a database that this program can use."""
     scheme, separator, _ = url.strip().partition("://")
     kind = scheme.partition("+")[0]
     if not separator:
@@ -163,7 +163,7 @@ def backend_for(url: str) -> Backend:
 async def _background(*tasks: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
     """Run tasks until they return by themselves, even if the context is cancelled.
 
-    Code that is being cancelled can therefore still write. An exception leaves as itself, not in a group.
+    So code that is being cancelled can still write. An exception is raised as it is, not in a group.
     """
     failure: Exception | None = None
     async with anyio.create_task_group() as group:

@@ -24,7 +24,7 @@ class DatabaseTooNewError(StorageError):
 
 
 class MissingQueueError(StorageError):
-    """There is no queue, and a process that only reads creates none."""
+    """There is no queue, and a process that only reads doesn't create one."""
 
 
 class NotADatabaseError(StorageError):
@@ -36,7 +36,7 @@ class DatabaseReadOnlyError(StorageError):
 
 
 class SchemaIncompleteError(DatabaseReadOnlyError):
-    """Part of our schema is missing and was not to be added: the database can be read but not changed."""
+    """Part of our schema is missing and must not be added: the database can be read but not changed."""
 
 
 class DiskFullError(StorageError):
@@ -73,7 +73,7 @@ class IdempotencyConflictError(NotificationError):
     def __init__(self, idempotency_key: str, notification_id: str) -> None:
         super().__init__(
             f"the idempotency key {idempotency_key!r} belongs to notification {notification_id!r}, "
-            "which has other contents; use a new key for a new notification"
+            "which has different contents; use a new key for a new notification"
         )
         self.idempotency_key = idempotency_key
         self.notification_id = notification_id
@@ -93,5 +93,5 @@ class InvalidCursorError(NotificationError):
     """The page cursor isn't one that this program returned."""
 
     def __init__(self, cursor: str) -> None:
-        super().__init__(f"{cursor!r} is not a page cursor; pass next_cursor as it was given, or none")
+        super().__init__(f"{cursor!r} is not a page cursor; pass next_cursor unchanged, or none")
         self.cursor = cursor

@@ -1,4 +1,4 @@
-"""Ids of new notifications: `notif-` and a UUID of version 7, which sorts by time of acceptance."""
+"""Ids of new notifications: `notif-` and a version 7 UUID, so that they sort by time of acceptance."""
 
 import os
 import time

@@ -29,7 +29,7 @@ OUR_STATUSES = tuple(status for status in NotificationStatus if status is not No
 
 
 class NotificationType(StrEnum):
-    """The events certctl alerts on. Rows may hold other types, which are kept and shown as they are."""
+    """The events on which certctl alerts. Rows may have other types, which are kept and shown as they are."""
 
     EXPIRATION_WARNING = "ExpirationWarning"
     RENEWAL_SUCCESS = "RenewalSuccess"
@@ -53,7 +53,7 @@ class Urgency(StrEnum):
     SETTLED = "settled"
     """The certificate was renewed or revoked since."""
     OPEN = "open"
-    """It was not."""
+    """It was neither renewed nor revoked since."""
     URGENT = "urgent"
     """Open, and the certificate expires soon or has expired."""
 
@@ -90,7 +90,7 @@ class Retained(StrEnum):
     READ = "read"
     DEAD = "dead"
     UNDELIVERED = "undelivered"
-    """Counts as sent, though nothing was delivered."""
+    """Counts as sent, although nothing was delivered."""
     AUDIT = "audit"
 
 
@@ -133,7 +133,7 @@ class NewNotification(_Record):
 class Notification:
     """One row of `notification_events`.
 
-    Made by keywords, except of rows: naming the fields of each would cost three times as much.
+    Made with keyword arguments, except from database rows, where they would take three times as long.
     """
 
     id: str
@@ -164,7 +164,8 @@ class Notification:
     """Claims without an outcome since acceptance or the newest requeue."""
     wait_count: int
     """Consecutive attempts, up to the newest, for which the receiver asked to wait. 1 after a failure that
-    may be the channel's. Not 0: the notification keeps its place among those of its channel."""
+    the channel may have caused. While it is not 0, the notification keeps its place in its channel's
+    backlog."""
     waiting_since: datetime | None
     """When the receiver first asked to wait since acceptance or the newest requeue."""
     origin_id: str | None = None
@@ -172,11 +173,12 @@ class Notification:
     tried_channels: str | None = None
     """The channels on which its origins died, as a JSON array of names."""
     rescue_at: datetime | None = None
-    """Instead of `next_retry_at`, where certctl's server delivers and left the row to this program."""
+    """The time of the next attempt, instead of `next_retry_at`, if certctl's server delivers and has left the
+    row to this program."""
     traceparent: str | None = None
     """The trace in which it was accepted; in an attempt, the span of the attempt."""
     foreign_status: str | None = None
-    """The stored status, if it is another program's."""
+    """The stored status, if another program set one of its own."""
 
     @property
     def next_attempt_at(self) -> datetime | None:
@@ -204,10 +206,10 @@ class Accepted(_Record):
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How many more attempts each channel has room for."""
+    """How many more attempts can start in each channel."""
 
     otherwise: int
-    """For a channel that is not in `named`."""
+    """The number for a channel that is not in `named`."""
     named: Mapping[str, int] = field(default_factory=dict)
 
     def of(self, channel: str) -> int:
@@ -232,9 +234,9 @@ class Claim:
     started_at: datetime
     expires_at: datetime
     probe: bool = False
-    """The single attempt of a channel that is held in an outage."""
+    """It is the single attempt of a channel that is held during an outage."""
     rescue: bool = False
-    """It was taken over from certctl's server, which delivers and must not find it again."""
+    """It was taken over from certctl's server, which is running and must not find it again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,7 +244,7 @@ class Death:
     """A notification becomes a dead letter."""
 
     notification: Notification
-    """As it was before."""
+    """The notification as it was before."""
     error: str
     permanent: bool = False
     """No later attempt could have succeeded."""
@@ -269,10 +271,10 @@ class NotificationFilter(_Record):
     """Which notifications to list or act on. All conditions set must hold."""
 
     ids: tuple[str, ...] = ()
-    """Any of these; empty means all."""
+    """It has any of these statuses; empty means all."""
     statuses: tuple[NotificationStatus, ...] = ()
     stored_statuses: tuple[str, ...] | None = None
-    """Or any of these, as they are stored: they may be another program's."""
+    """Or it has any of these stored statuses, which may be another program's."""
     channel: str | None = None
     type: str | None = None
     certificate_id: str | None = None
@@ -284,25 +286,26 @@ class NotificationFilter(_Record):
     created_until: AwareDatetime | None = None
     """Exclusive."""
     eligible_for: AuditAction | None = None
-    """Only those that the action applies to, by their status."""
+    """Only notifications whose status allows the action."""
     urgency: Urgency | None = None
     urgent_until: AwareDatetime | None = None
     """Certificates that expire before this are urgent."""
     remembered: bool | None = None
-    """If true, only those by which certctl remembers what it has alerted on; if false, only others."""
+    """If true, only notifications by which certctl remembers its alerts; if false, only others."""
     beside_certctl: bool = False
     """Whether certctl's tables show the state of certificates. Set by the repository."""
 
 
 class NotificationPage(_Record):
-    """Newest first. `next_cursor` continues after the last item, whatever is added; None at the end."""
+    """A page, newest first. `next_cursor` continues after the last item, even if others are added; None at
+    the end."""
 
     items: tuple[Notification, ...]
     next_cursor: str | None
 
 
 class IdPage(_Record):
-    """Oldest first. `next` continues after the last id, whatever is added; None at the end."""
+    """Ids, oldest first. `next` continues after the last id, even if others are added; None at the end."""
 
     ids: tuple[str, ...]
     next: str | None
@@ -317,7 +320,7 @@ class Share(_Record):
     """They count as sent although they were not delivered."""
     count: int
     under_way: int
-    """The number that a worker is attempting."""
+    """How many of them a worker is attempting."""
 
 
 class NotificationState(_Record):
@@ -332,7 +335,7 @@ class NotificationState(_Record):
 
 
 class BulkReport(_Record):
-    """How many notifications a bulk action changed, and how many it did not and why."""
+    """How many notifications a bulk action changed, and how many it left unchanged and why."""
 
     changed: int = 0
     under_way: int = 0
@@ -356,7 +359,7 @@ class AuditEntry(_Record):
 
     at: AwareDatetime
     actor: str
-    """The name of a key, of a client or of a user."""
+    """The name of a key, a client or a user."""
     action: AuditAction
 
 
@@ -366,7 +369,7 @@ class AuditRecord(AuditEntry):
     notification_id: str
     """Empty if it is about something else."""
     detail: str | None = None
-    """For a channel: which one, until when it is paused, and why. For retention: how much was deleted."""
+    """For a channel: its name, the end of the pause, and the reason. For retention: how much was deleted."""
 
 
 class CertificateState(_Record):
@@ -374,7 +377,7 @@ class CertificateState(_Record):
 
     revoked: bool = False
     renewed: bool = False
-    """After the notification was accepted."""
+    """Renewed after the notification was accepted."""
     expires_at: AwareDatetime | None = None
 
 
@@ -384,7 +387,7 @@ class UrgencyCounts(_Record):
     settled: int
     open: int
     urgent: int
-    """Of the open ones."""
+    """How many of the open ones are urgent."""
 
 
 class FailureGroup(_Record):
@@ -400,7 +403,7 @@ class FailureGroup(_Record):
     replaced: int = 0
     """Dead letters that a fallback channel has delivered instead."""
     first_at: AwareDatetime
-    """When the earliest of the newest attempts began; the acceptance, where none is recorded."""
+    """When the earliest of the newest attempts began; the time of acceptance if no attempt is recorded."""
     last_at: AwareDatetime
     accepted_first_at: AwareDatetime
     accepted_last_at: AwareDatetime
@@ -412,7 +415,7 @@ class QueueCounts(_Record):
 
     by_status: dict[NotificationStatus, int]
     undelivered: int
-    """Those that count as sent although they were not delivered."""
+    """Notifications that count as sent although they were not delivered."""
     oldest_dead_at: AwareDatetime | None
     """When the oldest of the dead letters was accepted."""
     next_retry_at: AwareDatetime | None
@@ -473,13 +476,13 @@ class DeliveringProcess(_Record):
     version: str
     channels: tuple[str, ...]
     rescues: bool = False
-    """certctl's server delivers, and the process attempts only what it leaves."""
+    """certctl's server delivers, and the process attempts only what certctl leaves."""
     started_at: AwareDatetime
     seen_at: AwareDatetime
 
 
 def channels_of(processes: Iterable[DeliveringProcess]) -> set[str]:
-    """The channels that any of the processes has."""
+    """The channels that at least one of the processes has."""
     return {channel for process in processes for channel in process.channels}
 
 
@@ -487,11 +490,11 @@ class Closure(StrEnum):
     """The reason why a channel sends nothing, or only a little at a time."""
 
     PAUSED = "paused"
-    """By a person."""
+    """Paused by a person."""
     TOLD_TO_WAIT = "told_to_wait"
     """The receiver asked the sender to wait."""
     HELD = "held"
-    """An outage: one attempt at a time shows whether the channel works again."""
+    """An outage: single attempts show whether the channel works again."""
     RATE_LIMITED = "rate_limited"
     """The rate limit is used up."""
 
@@ -514,11 +517,11 @@ class ChannelClosure(_Record):
     error: str | None = None
     """The newest response that closed it."""
     waiting: int
-    """Notifications that wait for an attempt, also those whose retry is due later."""
+    """Notifications that wait for an attempt, including those whose retry is due later."""
 
 
 class UnservedChannel(_Record):
-    """A channel that no live process has, though notifications wait for it."""
+    """A channel that no live process has, although notifications are waiting for it."""
 
     channel: str
     waiting: int

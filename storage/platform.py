@@ -1,6 +1,6 @@
-"""Everything in storage that differs between operating systems, with a POSIX and a Windows side.
+"""Everything in storage that differs between operating systems, with a POSIX and a Windows part.
 
-No other module of the package imports what only some systems have. mypy checks both sides
+No other module of the package imports what only some systems have. mypy checks both parts
 (`--platform win32`, `--platform darwin`).
 """
 
@@ -24,27 +24,27 @@ if sys.platform == "win32":
 
     @contextmanager
     def locked_directory(directory: Path) -> Iterator[None]:
-        """See the POSIX side. Not needed: Windows neither moves nor removes a file that is open."""
+        """See the POSIX part. Not needed: Windows neither moves nor removes an open file."""
         yield
 
     def disk_space(path: Path) -> DiskSpace | None:
-        """See the POSIX side. Unknown on Windows."""
+        """See the POSIX part. Unknown on Windows."""
         return None
 
     def owner_of(path: Path) -> str | None:
-        """See the POSIX side. Windows has no such owners."""
+        """See the POSIX part. Windows has no such owners."""
         return None
 
     def is_owned_by_another(path: Path) -> bool:
-        """See the POSIX side."""
+        """See the POSIX part."""
         return False
 
     def other_owner_of(path: Path) -> str | None:
-        """See the POSIX side. Unknown on Windows."""
+        """See the POSIX part. Unknown on Windows."""
         return None
 
     def sync_directory(directory: Path) -> None:
-        """See the POSIX side. Windows opens no directories, and needs no sync of them."""
+        """See the POSIX part. Windows can't open directories, and doesn't need to sync them."""
 
 else:
     import fcntl
@@ -79,11 +79,11 @@ else:
         return _user_name(uid) or str(uid)
 
     def is_owned_by_another(path: Path) -> bool:
-        """Whether another user than this process's owns the file. Raises: OSError."""
+        """Whether a user other than this process's owns the file. Raises: OSError."""
         return path.stat().st_uid != os.geteuid()
 
     def other_owner_of(path: Path) -> str | None:
-        """The user who owns the file, or the first directory on the way to it that this user may see.
+        """The owner of the file, or of the first directory on the path to it that this user may see.
 
         None if that is this user.
         """
@@ -92,7 +92,7 @@ else:
                 owner = os.stat(place).st_uid
             except OSError:
                 continue
-            # As sudo takes a user without a name.
+            # The form in which sudo takes a user without a name.
             return None if owner == os.geteuid() else _user_name(owner) or f"#{owner}"
         return None
 

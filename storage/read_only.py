@@ -8,7 +8,7 @@ from storage.errors import DatabaseReadOnlyError, SchemaIncompleteError
 
 class ReadOnlyReason(Enum):
     SCHEMA_INCOMPLETE = auto()
-    """Part of our schema is missing, and was not to be added or can't be added by this user."""
+    """Part of our schema is missing, and must not or can't be added by this user."""
     STANDBY = auto()
     """The server itself is read-only."""
     NO_PRIVILEGE = auto()

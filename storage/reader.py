@@ -45,7 +45,7 @@ from storage.queries.channel_closures import channel_closures
 from storage.queries.counts import CachedCounts
 
 NEXT_DUE_TIMEOUT = timedelta(seconds=10)
-"""The timeout for the next due time, which is the first entry of an index."""
+"""The timeout for the query of the next due time, which only reads the first entry of an index."""
 
 
 class NotificationReader:
@@ -72,9 +72,9 @@ class NotificationReader:
         return await self._database.read(notification.replacement, notification_id)
 
     async def attempts(self, notification_id: str, *, limit: int | None = None) -> tuple[Attempt, ...]:
-        """The attempts that have ended, oldest first; of more than `limit` the newest.
+        """The attempts that have ended, oldest first; if there are more than `limit`, the newest.
 
-        Numbers may have gaps, for claims that were never attempted.
+        Numbers have gaps for claims that were never attempted.
         """
         return await self._database.read(notification.attempts, notification_id, limit)
 
@@ -101,7 +101,7 @@ class NotificationReader:
     ) -> NotificationPage:
         """A page of at most `limit` (1 to 500) that leaves out the first `skip`, newest first by default.
 
-        `cursor` is that of a page in the same order.
+        `cursor` must be from a page in the same order.
 
         Raises:
             InvalidCursorError: `cursor` is not one that a page returned.
@@ -112,21 +112,21 @@ class NotificationReader:
 
     @staticmethod
     def first_of(page: NotificationPage, number: int) -> NotificationPage:
-        """The same page, as if it had been limited to so many items: at least one, and fewer than it has."""
+        """The same page, limited to this many items: at least one, and fewer than it has."""
         return listing.first_of(page, number)
 
     async def count(self, wanted: NotificationFilter) -> int:
-        """The exact number that match. It is cached until something changes."""
+        """The exact number of matching notifications. It is cached until something changes."""
         return await self._counts.count(self._with_certctl_flag(wanted))
 
     async def breakdown(self, wanted: NotificationFilter) -> tuple[Share, ...]:
-        """Those that match, by channel and status, the largest share first."""
+        """The numbers of matching notifications by channel and status, largest first."""
         return await self._database.read(listing.breakdown, self._with_certctl_flag(wanted))
 
     async def matching_ids(
         self, wanted: NotificationFilter, *, limit: int, after: str | None = None
     ) -> IdPage:
-        """The ids of those that match, oldest first.
+        """The ids of matching notifications, oldest first.
 
         Raises:
             InvalidCursorError: `after` is not the `next` of a page.
@@ -134,7 +134,7 @@ class NotificationReader:
         return await self._database.read(listing.matching_ids, self._with_certctl_flag(wanted), limit, after)
 
     async def accepted_span(self, wanted: NotificationFilter) -> tuple[datetime, datetime] | None:
-        """When the oldest and the newest of those that match were accepted; None if there are none."""
+        """When the oldest and the newest matching notification were accepted; None if there are none."""
         return await self._database.read(listing.accepted_span, self._with_certctl_flag(wanted))
 
     async def states(self, ids: Sequence[str]) -> tuple[NotificationState, ...]:
@@ -153,7 +153,8 @@ class NotificationReader:
         )
 
     async def urgency_counts(self, wanted: NotificationFilter, *, until: datetime) -> UrgencyCounts:
-        """How many of those that match still matter. Certificates that expire before `until` are urgent."""
+        """How many of the matching notifications still matter. Certificates that expire before `until` are
+        urgent."""
         return await self._database.read(certificates.urgency_counts, self._with_certctl_flag(wanted), until)
 
     def _with_certctl_flag(self, wanted: NotificationFilter) -> NotificationFilter:
@@ -162,7 +163,7 @@ class NotificationReader:
         return wanted.model_copy(update={"beside_certctl": self.shared_with_certctl})
 
     async def ids_beginning(self, prefix: str, limit: int) -> tuple[str, ...]:
-        """At most `limit` ids, the greatest first."""
+        """At most `limit` ids, in descending order."""
         return await self._database.read(lookups.ids_beginning, prefix, limit)
 
     async def ids_ending(self, suffix: str, limit: int) -> tuple[str, ...]:
@@ -182,7 +183,7 @@ class NotificationReader:
         return await self._database.read(lookups.types_in_use)
 
     async def recent_values(self, field: lookups.ComparedField, *, limit: int) -> tuple[str, ...]:
-        """The different recipients or certificates of the newest `limit` notifications."""
+        """The distinct recipients or certificates of the newest `limit` notifications."""
         return await self._database.read(lookups.recent_values, field, limit)
 
     async def failure_groups(self, wanted: NotificationFilter, *, limit: int) -> tuple[FailureGroup, ...]:
@@ -214,7 +215,7 @@ class NotificationReader:
         return await self._database.read(channel_closures, self._database.clock())
 
     async def unserved_channels(self) -> tuple[UnservedChannel, ...]:
-        """The channels that no live process has, though notifications wait for them."""
+        """The channels that no live process has, although notifications are waiting for them."""
         return await self._database.read(processes.unserved_channels, self._database.clock())
 
     async def stuck_channels(self, after: timedelta) -> tuple[UnservedChannel, ...]:

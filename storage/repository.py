@@ -53,11 +53,11 @@ class NotificationRepository(NotificationReader):
         on_successors: Callable[[Sequence[Notification]], None] = lambda accepted: None,
         rescue_after: timedelta | None = None,
     ) -> None:
-        """`successors` returns what to accept when a notification becomes a dead letter, and `on_successors`
-        receives what was accepted.
+        """When a notification becomes a dead letter, `successors` returns the notifications to accept, and
+        `on_successors` is called with those that were accepted.
 
-        `rescue_after`: certctl's server delivers on this database. Only what it has left undelivered for
-        longer than this, and what is accepted or requeued here, is ever claimed.
+        `rescue_after`: certctl's server delivers on this database. Then only notifications that it has left
+        undelivered for longer than this, or that are accepted or requeued here, are claimed.
         """
         super().__init__(database, rescue_after=rescue_after)
         self._rescue = rescue_after is not None
@@ -146,7 +146,7 @@ class NotificationRepository(NotificationReader):
             next_retry_at=now + wait,
             scheduled_at=now,
             last_error=error,
-            # If the channel is being held, the notification keeps its place in it.
+            # While the channel is held, the notification keeps its place in the backlog.
             wait_count=int(report is not None and isinstance(report.event, Failed)),
         )
         return await self._finish(claim, duration, AttemptOutcome.FAILED, error, transition, report)
@@ -154,8 +154,8 @@ class NotificationRepository(NotificationReader):
     async def record_failed_probe(
         self, claim: Claim, duration: timedelta, error: str, report: Report | None = None
     ) -> bool:
-        """The attempt showed that its channel is still held. It uses no retry, and the notification is due
-        again when the channel opens."""
+        """The attempt showed that its channel must still be held. It uses up no retry, and the notification
+        is due again when the channel opens."""
         now = self._database.clock()
         transition = Transition(
             NotificationStatus.FAILED,
@@ -170,7 +170,7 @@ class NotificationRepository(NotificationReader):
     async def record_told_to_wait(
         self, claim: Claim, duration: timedelta, error: str, wait: timedelta, report: Report | None = None
     ) -> bool:
-        """The receiver refuses everything for now. This uses no retry; the next attempt is due after
+        """The receiver refuses everything for now. This uses up no retry; the next attempt is due after
         `wait`."""
         now = self._database.clock()
         transition = Transition(
@@ -195,7 +195,7 @@ class NotificationRepository(NotificationReader):
     ) -> bool:
         """The attempt failed, and no attempts are left. The retry count stays as evidence.
 
-        `permanent`: the alert can never be delivered, however many attempts were left.
+        `permanent`: the alert can never be delivered, even if attempts are left.
         """
         transition = Transition(NotificationStatus.DEAD, claim.notification.retry_count, last_error=error)
         return await self._finish(
@@ -203,7 +203,7 @@ class NotificationRepository(NotificationReader):
         )
 
     async def record_skipped(self, claim: Claim, reason: str) -> bool:
-        """It can't be delivered, for this reason: it is settled as undelivered."""
+        """Settle a notification that can't be delivered, for this reason, as undelivered."""
         transition = Transition(
             NotificationStatus.SENT,
             claim.notification.retry_count,
@@ -246,7 +246,7 @@ class NotificationRepository(NotificationReader):
         self._database.changes.announce()
 
     async def pause_channel(self, channel: str, pause: Pause, *, actor: str) -> None:
-        """Attempt nothing over the channel until the pause ends, or is ended."""
+        """Attempt nothing over the channel until the pause ends or is ended."""
         await self._database.write(change_pauses, PauseChange(channel, pause, actor))
         self._database.changes.announce()
 
@@ -285,13 +285,13 @@ class NotificationRepository(NotificationReader):
         return notification
 
     async def requeue_all(self, ids: Sequence[str], *, actor: str | None = None) -> BulkReport:
-        """`requeue` for up to 500, in one transaction."""
+        """`requeue` up to 500 notifications in one transaction."""
         report = await self._database.write(bulk.requeue_all, self._bulk(ids, actor))
         self._database.changes.announce()
         return report
 
     async def mark_all_read(self, ids: Sequence[str], *, actor: str | None = None) -> BulkReport:
-        """`mark_read` for up to 500, in one transaction."""
+        """`mark_read` up to 500 notifications in one transaction."""
         report = await self._database.write(bulk.mark_all_read, self._bulk(ids, actor))
         self._database.changes.committed()
         return report
@@ -304,11 +304,11 @@ class NotificationRepository(NotificationReader):
         created_until: datetime,
         actor: str | None = None,
     ) -> BulkReport:
-        """Delete up to 500 and their attempts for good, in one transaction.
+        """Permanently delete up to 500 notifications and their attempts, in one transaction.
 
-        Only those that are in one of `statuses` and were accepted before `created_until` are deleted.
-        Whatever `statuses` holds, nothing that is still to be delivered is, and nothing by which certctl
-        knows what it has alerted on.
+        Only notifications that have one of `statuses` and were accepted before `created_until` are deleted.
+        Notifications that are still to be delivered, and those by which certctl remembers its alerts, are
+        kept whatever `statuses` contains.
         """
         purge = Bulk(
             tuple(ids),
@@ -337,12 +337,12 @@ class NotificationRepository(NotificationReader):
     async def heartbeat(self, process: Heartbeat) -> datetime:
         """Register a process that delivers, or report that it is still alive.
 
-        Returns since when it has been alive without a gap.
+        Returns since when it has been alive without interruption.
         """
         return await self._database.write(heartbeat, process)
 
     async def leave(self, process: str) -> None:
-        """The process of this name delivers nothing more."""
+        """Record that the process with this name has stopped delivering."""
         await self._database.write(leave, process)
 
     async def _finish(

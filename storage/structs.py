@@ -1,6 +1,6 @@
-"""Dataclasses for what is made for each delivery: frozen for the type checker alone.
+"""Dataclasses for objects that are created for every delivery: frozen for the type checker only.
 
-Freezing them at run time sets each field by a call of its own, which takes six times as long.
+Freezing them at run time would set each field with a separate call, which takes six times as long.
 """
 
 from dataclasses import dataclass, field
@@ -11,5 +11,5 @@ T = TypeVar("T")
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def struct(cls: type[T]) -> type[T]:
-    """A dataclass whose instances are compared and hashed by value, and are never to be changed."""
+    """A dataclass whose instances are compared and hashed by value, and must never be changed."""
     return dataclass(slots=True, unsafe_hash=True)(cls)

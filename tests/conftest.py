@@ -12,13 +12,13 @@ from tests import postgresql
 from tests.builders import Queue, SettableClock
 from tests.bytecode import keep_compiled_modules
 from tests.compiled_statements import share_compiled_statements
+from tests.context_in_task import ContextInTask
 from tests.databases import parametrize_as_marked
-from tests.holding import Held
-from tests.line import SOON, Line, line_to
+from tests.distribution import disable_reordering, spread_long_files, worker_count
 from tests.postgresql import Server
 from tests.ram_disk import keep_files_in_memory
-from tests.scheduling import disable_reordering, spread_long_files, worker_count
 from tests.shared_postgresql import Databases, run_directory, shared_server
+from tests.tcp_proxy import SOON, TcpProxy, tcp_proxy
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -96,9 +96,9 @@ def fresh_url(database_url: str, migrated: Path) -> str:
 @pytest.fixture
 async def database(fresh_url: str, clock: SettableClock) -> AsyncIterator[Database]:
     """A new database with the schema, open."""
-    held = Held(Database.open(fresh_url, clock=clock))
-    yield await held.enter()
-    await held.leave()
+    context = ContextInTask(Database.open(fresh_url, clock=clock))
+    yield await context.enter()
+    await context.exit()
 
 
 @pytest.fixture
@@ -142,11 +142,11 @@ def postgresql_url(postgresql_databases: Databases) -> Iterator[str]:
 
 
 @pytest.fixture
-async def line(postgresql_url: str) -> AsyncIterator[Line]:
+async def proxy(postgresql_url: str) -> AsyncIterator[TcpProxy]:
     """A connection to a PostgreSQL database that the test can cut."""
-    held = Held(line_to(postgresql_url))
-    yield await held.enter()
-    await held.leave()
+    context = ContextInTask(tcp_proxy(postgresql_url))
+    yield await context.enter()
+    await context.exit()
 
 
 @pytest.fixture

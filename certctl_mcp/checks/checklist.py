@@ -1,6 +1,6 @@
-"""The checks of a setup, which the command `doctor` and the tool `check_setup` share.
+"""The checks of the setup that the command `doctor` and the tool `check_setup` share.
 
-Each has a time limit and all run at once, so that the whole is over when the slowest one is.
+They run concurrently, each with a time limit.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -20,7 +20,7 @@ from certctl_mcp.config.durations import format_duration
 from certctl_mcp.config.settings import Settings
 
 TIME_LIMIT = timedelta(seconds=10)
-"""For each check."""
+"""The time limit of each check."""
 
 Check = Callable[[], Awaitable[Sequence[CheckResult]]]
 
@@ -28,7 +28,7 @@ Check = Callable[[], Awaitable[Sequence[CheckResult]]]
 async def check_setup(
     settings: Settings, open_application: OpenApplication, *, time_limit: timedelta = TIME_LIMIT
 ) -> CheckReport:
-    """Check everything that can be checked without a change and without sending. Raises nothing."""
+    """Check everything that can be checked without changing or sending anything. Never raises."""
     checks = list(_checks(settings, open_application))
     results: list[Sequence[CheckResult]] = [()] * len(checks)
 

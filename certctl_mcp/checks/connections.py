@@ -1,4 +1,5 @@
-"""Checks whether a channel's receiver can be reached: name, proxy, connection and TLS. Nothing is sent.
+"""Checks whether a channel's receiver can be reached: name resolution, proxy, connection and TLS. Nothing is
+sent.
 
 An HTTP receiver gets no request, and a mail relay neither a login nor a mail: only a test notification can
 show whether the credentials are right.
@@ -29,15 +30,15 @@ from certctl_mcp.notifiers.smtp.local_hostname import LocalHostname
 from certctl_mcp.text.untrusted import escape_hidden
 
 CONNECT_SECONDS = 4.0
-"""For a connection, and once more for what follows. A channel's own connect timeout may be shorter."""
+"""The timeout for connecting, and again for what follows. A channel's own connect timeout may be shorter."""
 
-_NETWORK = "check host and port, and what the network lets through; a proxy is set by `proxy` or HTTPS_PROXY"
+_NETWORK = "check host, port and firewall; a proxy is set with `proxy` or HTTPS_PROXY"
 _HELP: Mapping[FailureKind | None, str] = {
-    FailureKind.DNS: "check the host's name, and this machine's name servers",
+    FailureKind.DNS: "check the host name and this machine's name servers",
     FailureKind.CONNECTION: _NETWORK,
     FailureKind.TIMEOUT: _NETWORK,
     FailureKind.TLS: "set `ca_file` to the receiver's authority, or have its certificate corrected",
-    FailureKind.PROXY: 'check the proxy and what it allows; `proxy = "direct"` goes without one',
+    FailureKind.PROXY: 'check the proxy and what it allows; `proxy = "direct"` connects without one',
     FailureKind.SETUP: "check host, port and certificate files",
 }
 
@@ -110,7 +111,7 @@ def _context(destination: NetworkDestination) -> ssl.SSLContext:
 
 
 async def _handshake(sock: socket.socket, host: str, context: ssl.SSLContext, seconds: float) -> str:
-    """Encrypt the connection and close it. Raises: OSError."""
+    """Start TLS on the connection and close it. Raises: OSError."""
     try:
         async with asyncio.timeout(seconds):
             _, writer = await asyncio.open_connection(sock=sock, ssl=context, server_hostname=host)
@@ -123,7 +124,7 @@ async def _handshake(sock: socket.socket, host: str, context: ssl.SSLContext, se
 
 
 async def _connect_to_relay(destination: EmailDestination, seconds: float) -> Connection:
-    """Greet a mail relay, encrypt the session as configured, and leave. Raises: DeliveryFailedError."""
+    """Greet a mail relay, start TLS as configured, and quit. Raises: DeliveryFailedError."""
     started = time.monotonic()
     relay = f"{destination.host}:{destination.port}"
     try:
@@ -158,7 +159,7 @@ async def _connect_to_relay(destination: EmailDestination, seconds: float) -> Co
 
 
 def _describe_tls(encrypted: ssl.SSLObject) -> str:
-    """The protocol of a connection, and how long the receiver's certificate is valid."""
+    """The TLS version of a connection, and how long the receiver's certificate is valid."""
     certificate = encrypted.getpeercert() or {}
     until = certificate.get("notAfter")
     if not isinstance(until, str):

@@ -17,11 +17,13 @@ from storage.maintenance.database_state import DatabaseState, FileState, databas
 
 NAME = "database"
 
-_HELP = "until it can be used, alerts are neither accepted nor delivered: check its URL, and that it runs"
+_HELP = (
+    "while it can't be used, alerts are neither accepted nor delivered: check its URL, and that it is running"
+)
 
 LOW_SPACE = 256 << 20
 VERY_LOW_SPACE = 16 << 20
-"""Bytes. With less, alerts may soon be refused."""
+"""Bytes. With less free space, alerts may soon be refused."""
 
 _LARGEST_CLOCK_ERROR = timedelta(seconds=5)
 
@@ -47,10 +49,10 @@ async def check_database(settings: Settings) -> tuple[CheckResult, ...]:
 
 
 def _not_there(settings: Settings, file: FileState) -> CheckResult:
-    found = f"there is none yet at {file.path} ({database_source(settings)})"
+    found = f"there is no database yet at {file.path} ({database_source(settings)})"
     if not file.writable:
         return fail(NAME, f"{found}, and this user may not create it", "create its directory for this user")
-    return warn(NAME, found, "the first server or worker creates it; if it should be there, correct the path")
+    return warn(NAME, found, "the first server or worker creates it; if it should exist, correct the path")
 
 
 def _location(settings: Settings, state: DatabaseState) -> CheckResult:
@@ -79,15 +81,15 @@ def _schema(settings: Settings, state: DatabaseState) -> CheckResult:
     if not state.has_queue:
         return warn(name, "there is no queue in it yet", "the first server or worker creates it")
     if state.revision is None and _only_watches(settings):
-        return ok(name, "certctl's own: nothing of this program was added to it, and watching needs nothing")
+        return ok(name, "certctl's own, without additions by this program, which watching doesn't need")
     found = f"revision {state.revision or 'of another program'}, and {state.newest_revision} is the newest"
     if settings.database_migrate is False or state.revision is None:
         return warn(name, found, "`certctl-mcp migrate --dry-run` shows what is missing")
-    return warn(name, found, "the next start of a server or worker migrates it; back it up before")
+    return warn(name, found, "the next server or worker to start migrates it; back it up first")
 
 
 def _only_watches(settings: Settings) -> bool:
-    """Whether this program's servers leave certctl's own database as it is."""
+    """Whether this program's servers don't change certctl's own database."""
     return settings.deliver in (None, DeliveryMode.WATCH) and not settings.database_migrate
 
 
@@ -96,7 +98,7 @@ def _disk_space(file: FileState) -> Iterator[CheckResult]:
         return
     name, found = "database disk", f"{_size(file.space.free)} free of {_size(file.space.total)}"
     if file.space.free < VERY_LOW_SPACE:
-        yield fail(name, found, "free some disk space: nothing more is accepted once the disk is full")
+        yield fail(name, found, "free some disk space: no more alerts are accepted once the disk is full")
     elif file.space.free < LOW_SPACE:
         yield warn(name, found, "free some disk space, or set retention periods")
     else:
@@ -113,15 +115,16 @@ def _clock(state: DatabaseState) -> Iterator[CheckResult]:
             yield warn(
                 name,
                 f"the database's and this machine's differ by {apart}",
-                "synchronize both, for example by NTP; the database's decides when something is due",
+                "synchronize both, for example with NTP; the database's clock decides what is due",
             )
     elif state.file is not None and state.file.modified_at is not None:
         ahead = state.file.modified_at - utc_now()
         if ahead > _LARGEST_CLOCK_ERROR:
             yield warn(
                 name,
-                f"the database was written {format_duration(ahead)} in the future: the clock was set back",
-                "synchronize it, for example by NTP",
+                f"the newest write to the database is {format_duration(ahead)} in the future: "
+                "the clock was set back",
+                "synchronize it, for example with NTP",
             )
         else:
             yield ok(name, "not behind the newest write to the database")

@@ -1,4 +1,4 @@
-"""Checks of who delivers what: the running processes, and the channels that no process has."""
+"""Checks of deliveries: the running processes, and the channels that no process has."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -14,12 +14,12 @@ from storage.models import DeliveringProcess
 NAME = "deliveries"
 
 _UNINTENDED = (Limitation.DATABASE_READ_ONLY, Limitation.SCHEMA_INCOMPLETE)
-"""Limitations that the settings don't ask for."""
+"""Limitations that the settings don't intend."""
 
 _START = "start a server or `certctl-mcp worker` with these settings"
 
 OpenApplication = Callable[[], AbstractAsyncContextManager[Application | None]]
-"""Opens the application without creating or migrating anything; None where there is no queue yet."""
+"""Opens the application without creating or migrating anything; None if there is no queue yet."""
 
 
 async def check_deliveries(open_application: OpenApplication) -> tuple[CheckResult, ...]:
@@ -29,7 +29,7 @@ async def check_deliveries(open_application: OpenApplication) -> tuple[CheckResu
                 return (warn(NAME, "no process has ever used this queue", _START),)
             return tuple([result async for result in _results(application)])
     except StorageError as error:
-        return (fail(NAME, f"who delivers is unknown: {error}"),)
+        return (fail(NAME, f"can't tell which processes deliver: {error}"),)
     except SettingsError as error:
         return tuple(fail(NAME, problem) for problem in error.problems)
 
@@ -37,7 +37,7 @@ async def check_deliveries(open_application: OpenApplication) -> tuple[CheckResu
 async def _results(application: Application) -> AsyncIterator[CheckResult]:
     channels = application.notifications.channels
     if application.limitation in _UNINTENDED:
-        # A schema that is incomplete now is completed by the next server, where it may.
+        # The next server completes an incomplete schema if it may.
         result = fail if application.limitation is Limitation.DATABASE_READ_ONLY else warn
         yield result(NAME, f"off: {LIMITATION_TEXTS[application.limitation]}")
     described = await channels.delivery()
@@ -49,7 +49,7 @@ async def _results(application: Application) -> AsyncIterator[CheckResult]:
         waiting = sum(channel.waiting for channel in unserved)
         yield warn(
             NAME,
-            f"{waiting} notifications wait for {len(unserved)} channels that no running process has",
+            f"{waiting} notifications are waiting for {len(unserved)} channels that no running process has",
             "`certctl-mcp channels` (list_channels) names them; configure them, or settle the notifications",
         )
 

@@ -1,4 +1,4 @@
-"""The result of a check, in the form that every front shows."""
+"""The result of a check, in the form that every front end shows."""
 
 from enum import StrEnum
 
@@ -10,11 +10,11 @@ class Verdict(StrEnum):
     WARN = "warn"
     """It works, but someone should look at it."""
     FAIL = "fail"
-    """Alerts are or will be held up by it."""
+    """It delays alerts, or will."""
 
 
 class CheckResult(BaseModel):
-    """One thing that was checked. No text holds a secret."""
+    """One thing that was checked. No text contains a secret."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -25,11 +25,11 @@ class CheckResult(BaseModel):
     help: str | None = None
     """What to do about it."""
     quotes_receiver: bool = False
-    """Whether `found` repeats what a receiver answered: text from outside."""
+    """Whether `found` repeats a receiver's response, which is text from outside."""
 
 
 class CheckReport(BaseModel):
-    """The results of all checks, in their order."""
+    """The results of all checks, in order."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -16,7 +16,7 @@ NAME = "settings"
 
 def settings_failures(error: SettingsError, environ: Mapping[str, str]) -> tuple[CheckResult, ...]:
     """A failed check for each setting that is wrong, and the checks that need no settings."""
-    wrong = (fail(NAME, problem, "correct it: nothing can start until then") for problem in error.problems)
+    wrong = (fail(NAME, problem, "correct it: until then nothing can start") for problem in error.problems)
     return (*wrong, *_misspelt(environ))
 
 
@@ -49,10 +49,10 @@ def _sources(settings: Settings) -> str:
         parts.append(f"from {settings.origin.path}: {', '.join(keys)}")
     if counts[Source.FILE]:
         secrets = ", ".join(setting.key for setting in listed if setting.source is Source.FILE)
-        parts.append(f"from files of their own: {secrets}")
+        parts.append(f"from secret files: {secrets}")
     if counts[Source.COMMAND_LINE]:
         parts.append(f"from the command line: {counts[Source.COMMAND_LINE]}")
-    return "; ".join([*parts, f"everything {'else ' if parts else ''}has its default"])
+    return "; ".join([*parts, f"everything {'else ' if parts else ''}is at its default"])
 
 
 def _misspelt(environ: Mapping[str, str]) -> Iterator[CheckResult]:

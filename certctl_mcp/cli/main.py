@@ -1,6 +1,6 @@
 """The program `certctl-mcp`: a server on stdio when no command is given, as MCP hosts launch it.
 
-A host waits for the server to start, so what only commands need is not imported before.
+A host waits for the server to start, so modules that only commands need are imported later.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from certctl_mcp.runtime.gc_tuning import tune_for_startup
 PROGRAM = "certctl-mcp"
 
 _COMPLETE = "_CERTCTL_MCP_COMPLETE"
-"""Set by a shell that calls the program, without arguments, for completions."""
+"""Set by a shell that runs the program without arguments to get completions."""
 
 
 def main() -> None:
@@ -26,8 +26,8 @@ def main() -> None:
 
 
 def _flush_standard_streams() -> None:
-    """Where nobody reads them any more, as after `| head` or on a closed terminal, Python's own flush at exit
-    would report that as an error."""
+    """If nobody reads them any more, as after `| head` or on a closed terminal, Python's own flush at exit
+    would report an error."""
     for stream, unread in ((sys.stdout, BrokenPipeError), (sys.stderr, OSError)):
         try:
             stream.flush()
@@ -36,7 +36,7 @@ def _flush_standard_streams() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command that `arguments` name and return its exit code. Problems go to stderr, one a line."""
+    """Run the command that `arguments` name and return its exit code. Problems go to stderr, one per line."""
     try:
         options = None if _COMPLETE in os.environ else _server_options(arguments)
         return _command(arguments) if options is None else _serve(options)
@@ -48,7 +48,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def print_problems(*problems: str) -> None:
-    """Print each on a line of stderr. They may quote text from outside."""
+    """Print each on a line of stderr. They may contain text from outside."""
     from certctl_mcp.text.untrusted import escape_hidden
 
     for problem in problems:
@@ -64,7 +64,8 @@ class _ServerOptions(argparse.Namespace):
 
 
 def _server_options(arguments: Sequence[str]) -> _ServerOptions | None:
-    """The server's options. None for anything else, which is left to Typer, as that is slow to import."""
+    """The server's options. None for anything else, which is left to Typer, because that is slow to
+    import."""
     parser = argparse.ArgumentParser(add_help=False, exit_on_error=False, allow_abbrev=False)
     parser.add_argument("--config", type=Path)
     parser.add_argument("--read-only", action="store_true")
@@ -91,7 +92,7 @@ def _command(arguments: Sequence[str]) -> int:
     from certctl_mcp.cli.commands.app import app
 
     try:
-        # A command gives its exit code; the program's own options end without one.
+        # A command returns its exit code; the program's own options return none.
         return app(arguments, prog_name=PROGRAM, standalone_mode=False) or ExitCode.DONE
     except typer.TyperException as refused:
         context = getattr(refused, "ctx", None)

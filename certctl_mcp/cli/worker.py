@@ -1,4 +1,5 @@
-"""A process that only delivers, for systemd or a container, with or without servers beside it."""
+"""A process that only delivers, under systemd or in a container, with or without servers on the same
+database."""
 
 import logging
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -34,13 +35,13 @@ async def run_worker(
     """Deliver until SIGTERM or SIGINT, then drain and return its name; a second signal ends at once.
 
     SIGHUP reloads the settings, which `load` reads. `with_metrics` serves metrics at the address of the HTTP
-    settings. With `once`, it ends when what is due now was attempted, and does not wait for a database that
-    can't be reached.
+    settings. With `once`, it ends when everything that is due now has been attempted, and does not wait for
+    an unreachable database.
 
     Raises:
         StorageError: the database can't be used for deliveries.
-        SettingsError: it must not deliver, a channel can't be built as it is configured, or metrics can't be
-            served there.
+        SettingsError: it must not deliver, a channel can't be built from its settings, or metrics can't be
+        served at that address.
     """
     stopping = anyio.Event()
     reason: str | None = None
@@ -93,7 +94,7 @@ async def _deliver(
 
 
 async def _drain(application: Application, stopping: anyio.Event) -> None:
-    """Attempt what is due now. When `stopping` is set, what is under way has the grace time on leaving."""
+    """Attempt what is due now. When `stopping` is set, attempts in flight get a grace period to finish."""
     _require_deliveries(application)
     _log_start(application)
     async with anyio.create_task_group() as tasks:
@@ -109,7 +110,7 @@ async def _drain(application: Application, stopping: anyio.Event) -> None:
 
 
 def _require_deliveries(application: Application) -> None:
-    """Raises: SettingsError, StorageError: what keeps a worker from delivering."""
+    """Raises: SettingsError, StorageError: this process can't deliver."""
     limitation = application.limitation
     if limitation is None:
         return

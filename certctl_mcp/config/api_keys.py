@@ -15,13 +15,13 @@ _SEPARATORS = re.compile(r"[,\n]")
 
 MIN_LENGTH = 8
 GOOD_LENGTH = 16
-"""Characters of a key."""
+"""The minimum length of a key, in characters."""
 
 _FORMS = "name:key, name:key:admin or name:key:read-only"
 
 
 class Role(StrEnum):
-    """What a caller may do: change nothing, do everything but delete, or everything."""
+    """What a caller may do: only read, do everything except delete, or do everything."""
 
     READER = "read-only"
     OPERATOR = "operator"
@@ -38,7 +38,7 @@ class ApiKey:
 
 
 def parse_named_keys(written: str) -> tuple[ApiKey, ...]:
-    """Keys separated by commas, or one a line, as `CERTCTL_API_KEYS_NAMED` or its file holds them.
+    """Keys separated by commas or one per line, as in `CERTCTL_API_KEYS_NAMED` or its file.
 
     Errors never show a key.
 
@@ -54,7 +54,7 @@ def parse_named_keys(written: str) -> tuple[ApiKey, ...]:
 
 
 def parse_secret(written: str) -> tuple[ApiKey, ...]:
-    """The same without names, as `CERTCTL_AUTH_SECRET` holds them."""
+    """The same without names, as in `CERTCTL_AUTH_SECRET`."""
     keys = dict.fromkeys(part.strip() for part in _SEPARATORS.split(written) if part.strip())
     return tuple(
         ApiKey(f"legacy-key-{number}", SecretStr(key), Role.OPERATOR) for number, key in enumerate(keys)
@@ -81,7 +81,7 @@ def _parsed(number: int, entry: str) -> ApiKey:
     name, *rest = (part.strip() for part in entry.split(":"))
     if not 1 <= len(rest) <= 2:
         raise ValueError(f"entry {number} must be {_FORMS}")
-    # What stands in place of a name may be a key, so it is not shown.
+    # The text in place of a name may be a key, so it is not shown.
     if not _NAME.fullmatch(name):
         raise ValueError(f"the name of entry {number} must be letters, digits, hyphens and underscores")
     key, flag = rest[0], rest[1] if len(rest) == 2 else ""

@@ -1,4 +1,4 @@
-"""How much a channel's receiver takes: what an operator sets, or what its provider documents.
+"""The limits of a channel's receiver: as the operator sets them, or as the provider documents them.
 
 A burst is smaller than the provider allows, because network delays can bunch attempts together.
 """
@@ -58,7 +58,7 @@ SendInterval = Annotated[timedelta, BeforeValidator(parse_rate)]
 
 @dataclass(frozen=True, slots=True)
 class ChannelLimits:
-    """The limits of one channel, over all processes."""
+    """The limits of one channel, across all processes."""
 
     rate: Rate | None = None
     sessions: int | None = None

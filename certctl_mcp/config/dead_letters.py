@@ -1,4 +1,5 @@
-"""What else is done about a dead letter: an alert, and a fallback of its channel that takes over."""
+"""Settings for what happens after a notification becomes a dead letter: an alert, and delivery by a fallback
+channel."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -22,7 +23,7 @@ class DeadLetterSettings(BaseModel):
     """Dead letters of one channel and cause are announced once in this time."""
 
     def check(self, channels: Mapping[str, Channel]) -> None:
-        """Raises: ValueError: these channels have none for the alerts."""
+        """Raises: ValueError: the alerts can't be sent over these channels."""
         if self.alert is None:
             if self.recipient:
                 raise ValueError("recipient needs alert, the channel of the alerts")

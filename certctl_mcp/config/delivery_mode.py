@@ -1,4 +1,4 @@
-"""The ways in which a process takes part in deliveries."""
+"""The modes in which a process takes part in deliveries."""
 
 from enum import StrEnum
 
@@ -9,7 +9,7 @@ class DeliveryMode(StrEnum):
     WATCH = "watch"
     """Nothing. On certctl's database certctl's server delivers; elsewhere, another process."""
     RESCUE = "rescue"
-    """On certctl's database: what certctl's server, which delivers, has left undelivered."""
+    """On certctl's database: what certctl's server has left undelivered."""
     DELIVER = "deliver"
     """Everything."""
 
@@ -21,7 +21,7 @@ _ALIASES = {
 
 
 def read_mode(written: object) -> object:
-    """The mode, if `written` is one or a truth value; otherwise unchanged."""
+    """The mode, if `written` names a mode or is a truth value; otherwise `written` itself."""
     if isinstance(written, bool):
         return DeliveryMode.DELIVER if written else DeliveryMode.WATCH
     if isinstance(written, str):

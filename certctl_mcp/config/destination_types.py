@@ -1,6 +1,6 @@
 """The types of a destination's fields, each with its own check.
 
-A message that refuses a value says what it must be and never repeats it, because it may hold a secret.
+An error message says what a value must be but never repeats the value, because it may contain a secret.
 """
 
 import base64
@@ -28,7 +28,7 @@ _SECURITIES = {
     **dict.fromkeys(("true", "yes", "on", "1"), None),
     **dict.fromkeys(("false", "no", "off", "0"), "none"),
 }
-"""None stands for what is usual for the port."""
+"""None means the usual one for the port."""
 
 
 def _http_url(url: SecretStr) -> SecretStr:
@@ -43,7 +43,7 @@ def _http_url(url: SecretStr) -> SecretStr:
 
 
 def _with_ascii_host(url: str) -> str:
-    """Only the host may be international; the rest of a URL is percent-encoded."""
+    """Only the host may have non-ASCII characters; the rest of a URL must be percent-encoded."""
     try:
         parts = urlsplit(url)
         credentials, at, place = parts.netloc.rpartition("@")
@@ -129,7 +129,7 @@ def _apprise_url(url: SecretStr) -> SecretStr:
 
 
 def _security(value: object, info: ValidationInfo) -> object:
-    """certctl's `USE_TLS` is a switch; the port decides which kind of TLS it means."""
+    """certctl's `USE_TLS` is a boolean; the port determines which kind of TLS it means."""
     if isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str) or (security := value.strip().lower()) not in _SECURITIES:
@@ -138,7 +138,7 @@ def _security(value: object, info: ValidationInfo) -> object:
 
 
 def _recipient_patterns(value: object) -> object:
-    """In the environment separated by commas."""
+    """Separated by commas in the environment."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 

@@ -36,11 +36,11 @@ from certctl_mcp.config.proxies import environment_proxy
 from certctl_mcp.text.redaction import url_secrets
 
 _SECRET_OPTION = re.compile(r"pass|secret|token|key|auth|credential", re.IGNORECASE)
-"""An option is judged by its name, because another package defines what it means."""
+"""Whether an option is a secret is judged by its name, because another package defines its meaning."""
 
 
 class _Configured(BaseModel):
-    # A wrong URL or password must not show up in the message that refuses it.
+    # A wrong URL or password must not appear in the error message.
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
@@ -57,12 +57,12 @@ class _Destination(_Configured):
 
 
 class NetworkDestination(NetworkSettings, _Destination):
-    """A destination reached over connections of our own."""
+    """A destination reached over this program's own connections."""
 
     @property
     @abstractmethod
     def address(self) -> str:
-        """The URL that is connected to; may hold secrets."""
+        """The URL to connect to; it may contain secrets."""
 
 
 class EmailDestination(NetworkDestination):
@@ -75,15 +75,15 @@ class EmailDestination(NetworkDestination):
     password: SecretStr | None = None
     from_address: MailAddress
     security: Security = Field(default=True, validate_default=True)
-    """`tls` is TLS from the first byte. True, the default, means what is usual for the port: `tls` on 465,
+    """`tls` is TLS from the first byte. True, the default, means the usual one for the port: `tls` on 465,
     otherwise `starttls`. False means `none`."""
     recipients: RecipientPatterns = ()
-    """The addresses that mail may go to, such as `*@example.com`. None given: an assistant may write to the
-    sender's own domain, everyone else to any address."""
+    """The addresses that mail may go to, such as `*@example.com`. If there are none, an assistant may send
+    mail only to the sender's own domain, and other callers to any address."""
     ehlo_name: HostName | None = None
-    """The name that we greet the relay with. None: this host's full name, or else its address."""
+    """The name in the greeting to the relay. None: this host's full name, or else its address."""
     data_timeout: Annotated[Duration, Field(gt=timedelta(0), le=timedelta(minutes=10))] = timedelta(minutes=2)
-    """How long the relay may take to answer once it has the mail."""
+    """How long the relay may take to respond after receiving the mail."""
     html: bool = True
     """Whether to send a simple HTML version beside the text."""
 
@@ -92,7 +92,7 @@ class EmailDestination(NetworkDestination):
         if (self.username is None) != (self.password is None):
             raise ValueError("username and password go together: set both or neither")
         if self.username is not None and self.security == "none":
-            raise ValueError("a password is sent encrypted only: security must be starttls or tls")
+            raise ValueError("a password is only sent encrypted: security must be starttls or tls")
         return self
 
     @property
@@ -132,9 +132,9 @@ class WebhookDestination(NetworkDestination):
     secret's own bytes."""
     headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
     success_status: tuple[Annotated[int, Field(ge=200, le=299)], ...] = ()
-    """The statuses that mean success; none given, every 2xx does."""
+    """The statuses that mean success; if empty, every 2xx status."""
     success_json: dict[str, str | int | float | bool] = Field(default_factory=dict)
-    """Fields that the answer, a JSON object, must have with these values to be a success."""
+    """Fields that the response, a JSON object, must have with these values to count as success."""
 
     @model_validator(mode="after")
     def _credentials_are_in_one_place(self) -> "WebhookDestination":
@@ -268,9 +268,9 @@ class OpsGenieDestination(NetworkDestination):
 
 
 class AppriseDestination(NetworkSettings, _Destination):
-    """Any service Apprise knows, by its URL. Needs the extra `apprise`.
+    """Any service that Apprise supports, by its URL. Needs the extra `apprise`.
 
-    Without a proxy setting, it follows the proxy variables by itself.
+    Without a proxy setting, Apprise itself follows the proxy variables.
     """
 
     kind: Literal["apprise"] = "apprise"
@@ -335,11 +335,11 @@ class Channel(_Configured):
     """The time between two attempts, over all processes: written `1/s`, `120/m` or `unlimited`. None: what
     the provider documents."""
     burst: Annotated[int, Field(ge=1, le=1000)] | None = None
-    """How many attempts may begin at once after a time without any."""
+    """How many attempts may begin at once after a quiet period."""
     sessions: Annotated[int, Field(ge=0, le=1000)] | None = None
     """The most attempts in flight, over all processes; 0 means any number. None: the kind's default."""
     templates: dict[str, MessageTemplate] = Field(default_factory=dict)
-    """The wording by type of notification, and `default` for the others."""
+    """The wording by type of notification, with `default` for all others."""
     fallback: str | None = Field(default=None, min_length=1, max_length=255)
     """The channel that takes over notifications that became dead letters here because of this channel."""
     fallback_recipient: str = Field(default="", max_length=255)
@@ -347,12 +347,12 @@ class Channel(_Configured):
 
     @property
     def limits(self) -> ChannelLimits:
-        """How much may be sent over this channel by all processes together."""
+        """The limits of this channel, across all processes."""
         documented = DOCUMENTED.get(self.destination.kind, ChannelLimits())
         return documented.with_settings(self.rate, self.burst, self.sessions)
 
     def with_environment_proxy(self, environ: Mapping[str, str]) -> "Channel":
-        """The channel with the proxy that the proxy variables name, if its settings have none.
+        """The channel, with the proxy from the proxy variables if its settings have none.
 
         Raises:
             UnusableProxyError: we can't speak to that proxy.
@@ -366,7 +366,8 @@ class Channel(_Configured):
         return self.model_copy(update={"destination": destination})
 
     def longest_attempt(self, send_timeout: timedelta) -> timedelta:
-        """How long an attempt over this channel takes at most, where others are limited to `send_timeout`."""
+        """The longest that an attempt over this channel takes, if attempts over other channels are limited to
+        `send_timeout`."""
         if isinstance(self.destination, EmailDestination):
             return send_timeout + max(send_timeout, self.destination.data_timeout) + timedelta(seconds=1)
         if isinstance(self.destination, AppriseDestination):
@@ -377,7 +378,8 @@ class Channel(_Configured):
 
 
 def _url_secrets(url: SecretStr) -> tuple[str, ...]:
-    """The secret parts of a webhook's URL, its credentials also as an Authorization header repeats them."""
+    """The secret parts of a webhook's URL. Its credentials are included also in the form of an Authorization
+    header."""
     text = url.get_secret_value()
     credentials = urlsplit(text).netloc.rpartition("@")[0]
     return (*url_secrets(text), *(_encoded(unquote(credentials)) if credentials else ()))
@@ -399,12 +401,12 @@ def _header_forms(value: str) -> Iterator[str]:
 
 
 def _encoded(secret: str) -> tuple[str, str]:
-    """In base64, as a header or a login has it, with its padding and without."""
+    """The text in base64, as in a header or a login, with and without padding."""
     encoded = base64.b64encode(secret.encode()).decode()
     return encoded, encoded.rstrip("=")
 
 
 def _host_and_port(url: SecretStr | HttpUrl) -> str:
-    """Host, and port where the URL names one: what of a webhook's URL is no secret."""
+    """The host, and the port if the URL has one: the parts of a webhook's URL that are not secret."""
     text = url.get_secret_value() if isinstance(url, SecretStr) else str(url)
     return urlsplit(text).netloc.rpartition("@")[2]

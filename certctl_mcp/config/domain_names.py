@@ -5,14 +5,14 @@ IDNA 2008: the older rules turn `straße.de` into `strasse.de`, which is somebod
 
 
 def ascii_domain(name: str) -> str:
-    """`name` with its international labels encoded; what is ASCII already stays as it is.
+    """`name` with its international labels encoded; ASCII labels are unchanged.
 
     Raises:
-        ValueError: it is not a domain name, or would be read back as another one.
+        ValueError: it is not a domain name, or would decode to a different one.
     """
     if name.isascii():
         return name
-    # Its tables take a while to load, and few names need them.
+    # Loading its tables takes a while, and few names need them.
     import idna
 
     try:

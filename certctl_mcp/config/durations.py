@@ -67,7 +67,7 @@ def _read(written: object) -> timedelta | None:
             return None
         case str():
             return _text(written.strip())
-        # In Python True is an int, but nobody means one second by it.
+        # In Python True is an int, but it isn't meant as one second.
         case int() | float() if not isinstance(written, bool):
             return _scaled(written, _UNITS["s"])
     return None
@@ -82,7 +82,7 @@ def _text(written: str) -> timedelta | None:
 
 
 def _scaled(count: float, unit: timedelta) -> timedelta:
-    # The caller refuses what is out of range; the bounds keep infinities out of the arithmetic.
+    # The caller refuses values out of range; these bounds only keep infinities out of the arithmetic.
     return unit * min(max(count, -1), 2 * LONGEST_PERIOD / unit)
 
 

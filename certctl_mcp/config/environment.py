@@ -1,14 +1,15 @@
-"""The environment variables and the setting that each one holds. The names are certctl's where it has one."""
+"""The environment variables and the setting that each one sets. Where certctl has a variable, its name is
+used."""
 
 from collections.abc import Collection, Mapping
 
 from certctl_mcp.config.network import NetworkSettings
 
 Table = dict[str, object]
-"""Settings as they are written: a TOML table, or the same shape made from variables."""
+"""Settings as they are written: a TOML table, or variables in the same shape."""
 
 COMMAND_VARIABLES = ("CERTCTL_COPY_FROM", "CERTCTL_COPY_TO")
-"""Read by a command; no settings."""
+"""Variables that commands read; they are not settings."""
 
 CONFIG_VARIABLE = "CERTCTL_CONFIG"
 
@@ -98,7 +99,8 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
     },
 }
 
-# Deployments set these to their defaults without meaning the channel; they only refine one that is there.
+# Deployments set these to their defaults without wanting the channel, so they only refine a channel that is
+# already configured.
 _REFINEMENTS = frozenset(
     {
         "port",
@@ -118,9 +120,9 @@ _REFINEMENTS = frozenset(
 
 
 def read_environment(environ: Mapping[str, str], configured: Collection[str]) -> Table:
-    """The settings that `environ` holds, in the shape of a settings file. A blank variable counts as unset.
+    """The settings in `environ`, in the shape of a settings file. A blank variable counts as unset.
 
-    `configured`: the channels another source has, which a variable may refine.
+    `configured`: the channels from another source, which a variable may refine.
     """
     settings: Table = {}
     channels: dict[str, Table] = {}

@@ -1,6 +1,6 @@
 """Errors in the settings: one line that names the setting, its value and what is allowed.
 
-A value is shown only if the field is known and holds no secret: a misspelled key may hold a password.
+A value is shown only if the field is known and isn't a secret: the value of a misspelt key may be a password.
 """
 
 import json
@@ -57,7 +57,7 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the settings were read, so that errors use the names that the operator wrote."""
+    """Where the settings were read from, so that errors can use the names that the operator wrote."""
 
     environ: Mapping[str, str]
     file: Table
@@ -74,7 +74,7 @@ class Origin:
         return ".".join(_toml_key(part) for part in (*tables, last + KEY_SUFFIX if named_file else last))
 
     def place(self, key: Key) -> str:
-        """`name`, and the file unless it comes from the environment."""
+        """`name`, with the file unless it comes from the environment."""
         return self.name(key) if self._variable(key) else f"{self.path}: {self.name(key)}"
 
     def _variable(self, key: Key) -> str | None:
@@ -84,11 +84,11 @@ class Origin:
         for name in (variable, variable + VARIABLE_SUFFIX):
             if self.environ.get(name, "").strip():
                 return name
-        # The file is the place to correct it if it has the table of `key`.
+        # If the file has the table of `key`, the setting should be corrected there.
         return None if self._table(key[:-1] or key) is not None else variable
 
     def _table(self, key: Sequence[str]) -> Table | None:
-        """What the file has under `key`."""
+        """The value of `key` in the file."""
         table: object = self.file
         for part in key:
             if not isinstance(table, dict) or part not in table:
@@ -101,7 +101,7 @@ def explain(error: ValidationError, settings: type[BaseModel], origin: Origin) -
     """A line for each wrong setting of the model `settings`."""
     lines: dict[Key, str] = {}
     for details in error.errors(include_url=False):
-        # It follows from another error, which has a line of its own.
+        # It follows from another error, which has its own line.
         if details["type"] != "default_factory_not_called":
             field = _field(details["loc"], settings)
             lines.setdefault(field.key, _line(details, field, origin))
@@ -130,7 +130,7 @@ class _Field:
 def _field(loc: tuple[int | str, ...], settings: type[BaseModel]) -> _Field:
     match tuple(str(part) for part in loc):
         case ("channels", name, "destination", kind, *rest):
-            # Deeper parts are the members of a union, which the operator never wrote.
+            # Deeper parts are members of a union, which the operator never wrote.
             return _Field(("channels", name, *rest[:2]), DESTINATIONS[kind])
         case ("channels", name, "destination"):
             return _Field(("channels", name, "kind"), Channel)
@@ -199,13 +199,13 @@ def _nearest(field: _Field) -> str:
 
 
 def _with_setting_names(rule: str, field: _Field, origin: Origin) -> str:
-    """`rule`, which concerns several fields, with each named as the operator writes it."""
+    """`rule`, which concerns several fields, with their names as the operator writes them."""
     fields = "|".join(field.model.model_fields)
     return re.sub(rf"\b({fields})\b", lambda name: origin.name((*field.key, name[0])), rule)
 
 
 def _quoted(value: object) -> str:
-    """`value` on a single line, cut to a bound."""
+    """`value` on a single line, truncated."""
     written = repr(format_duration(value) if isinstance(value, timedelta) else value)
     return written if len(written) <= _VALUE_LIMIT else f"{written[:_VALUE_LIMIT]}..."
 

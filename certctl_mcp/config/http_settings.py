@@ -28,7 +28,7 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_split_list)]
 
 
 class HttpSettings(BaseModel):
-    """Where to listen, who may call, how much, and what for."""
+    """The address, the callers that are allowed, and their limits."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -41,7 +41,7 @@ class HttpSettings(BaseModel):
     api_keys_named: SecretStr | None = None
     """`name:key`, `name:key:admin` or `name:key:read-only`, comma-separated."""
     auth_secret: SecretStr | None = None
-    """Keys without names; ignored if there are named ones."""
+    """Keys without names; ignored if there are named keys."""
     allowed_hosts: Names = ()
     """Host names under which clients reach the server, besides the one it listens on."""
     allowed_origins: Names = ()
@@ -107,7 +107,7 @@ class HttpSettings(BaseModel):
         for origin in origins:
             parts = urlsplit(origin)
             if not parts.netloc or origin != f"{parts.scheme}://{parts.netloc}":
-                raise ValueError(f"{origin!r} is no origin such as https://console.example.com")
+                raise ValueError(f"{origin!r} is not an origin such as https://console.example.com")
         return origins
 
     @field_validator("trusted_proxies")

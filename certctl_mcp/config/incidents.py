@@ -8,23 +8,23 @@ Action = Literal["trigger", "resolve"]
 Severity = Literal["critical", "error", "warning", "info"]
 Priority = Literal["P1", "P2", "P3", "P4", "P5"]
 Dedup = Literal["notification", "certificate"]
-"""What shares an incident: the attempts of one notification, or all notifications about one certificate."""
+"""Which notifications share an incident: each has its own, or all about one certificate share one."""
 
 SUCCESSES = frozenset({"RenewalSuccess", "DeploymentSuccess"})
 
 
 class IncidentRule(BaseModel):
-    """What one type of notification does, where that differs from the channel's other types."""
+    """What notifications of one type do, if that differs from the channel's other types."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     action: Action | None = None
     severity: Severity | None = None
-    """PagerDuty's."""
+    """For PagerDuty."""
     priority: Priority | None = None
-    """OpsGenie's."""
+    """For OpsGenie."""
 
 
 def default_action(type_: str) -> Action:
-    """A success is not an incident: it resolves the one that it shares, and otherwise does nothing."""
+    """A success is not an incident. It resolves the incident that it shares, and otherwise does nothing."""
     return "resolve" if type_ in SUCCESSES else "trigger"

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 PLACEHOLDERS = ("type", "message", "certificate_id", "recipient", "channel", "id", "created_at", "link")
 
 DEFAULT = "default"
-"""The key of the template for types that have none of their own."""
+"""The key of the template for types without their own."""
 
 
 def _template(text: str) -> str:
@@ -24,7 +24,7 @@ TemplateText = Annotated[str, Field(min_length=1, max_length=10_000), AfterValid
 
 
 class MessageTemplate(BaseModel):
-    """What takes the place of a notification's type and message; either may be left out."""
+    """The texts that replace a notification's type and message; either may be left out."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

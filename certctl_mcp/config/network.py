@@ -1,4 +1,4 @@
-"""How a channel reaches its receiver: proxy, trusted authorities, client certificate, time to connect."""
+"""How a channel reaches its receiver: proxy, trusted authorities, client certificate, connect timeout."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -22,7 +22,7 @@ def usable_proxy(proxy: SecretStr) -> SecretStr:
         parts = urlsplit(text)
         usable = parts.scheme == "http" and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        # The parser's own words would repeat a part of the URL.
+        # The parser's own message would repeat part of the URL.
         usable = False
     if not usable or not text.isascii():
         raise ValueError(
@@ -41,14 +41,14 @@ class NetworkSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     proxy: ProxyUrl | None = None
-    """An HTTP proxy, `http://user:password@host:port`; `direct` for none. None: what HTTPS_PROXY, HTTP_PROXY,
+    """An HTTP proxy, `http://user:password@host:port`; `direct` for none. None: as HTTPS_PROXY, HTTP_PROXY,
     ALL_PROXY and NO_PROXY say."""
     ca_file: str | None = None
     """PEM file of the authorities to trust instead of the system's."""
     client_cert: str | None = None
     """PEM file with our client certificate and its chain."""
     client_key: str | None = None
-    """PEM file of its private key, where that is not in the same file."""
+    """PEM file of its private key, if that is in a separate file."""
     connect_timeout: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(seconds=10)
     """How long a connection may take, TLS included. A relay's TLS and greeting may take as long as a send."""
 
@@ -66,5 +66,5 @@ class NetworkSettings(BaseModel):
 
     @property
     def network_secrets(self) -> tuple[str, ...]:
-        """What of these settings must not appear in an error."""
+        """The values in these settings that must not appear in an error."""
         return () if self.proxy_url is None else url_secrets(self.proxy_url)

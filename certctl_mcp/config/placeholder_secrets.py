@@ -1,6 +1,6 @@
 """Secrets that were copied from an example, such as `change-me`, and never replaced.
 
-A channel with one of them can deliver nothing, and an API key that everyone can guess protects nothing.
+A channel with such a secret can't deliver anything, and such an API key is easy to guess.
 """
 
 import re
@@ -23,7 +23,7 @@ _BEGINNINGS = ("changeme", "changethis", "replaceme", "replacethis", "placeholde
 
 
 def is_placeholder(secret: str) -> bool:
-    """Whether this is the text of an example: `XXXX`, `change-me`, `your-routing-key`, `<token>`, `***`."""
+    """Whether this is a text from an example: `XXXX`, `change-me`, `your-routing-key`, `<token>`, `***`."""
     text = secret.strip()
     words = [word.lower() for word in _WORD.findall(text)]
     if not words:
@@ -45,7 +45,7 @@ def placeholder_keys(keys: tuple[ApiKey, ...]) -> tuple[str, ...]:
 
 
 def placeholder_secrets(settings: Settings) -> Iterator[Key]:
-    """The settings whose secret is a placeholder, by their keys in the settings file."""
+    """The settings whose secrets are placeholders, by their keys in the settings file."""
     if is_placeholder(_password(settings.database_url.get_secret_value())):
         yield ("database_url",)
     if placeholder_keys(settings.http.keys):
@@ -57,7 +57,7 @@ def placeholder_secrets(settings: Settings) -> Iterator[Key]:
 
 
 def _parts(value: object) -> Iterator[str]:
-    """The secret texts in the value of a field; of a URL those parts that may be secrets of their own."""
+    """The secret texts in the value of a field; for a URL, the parts that may be secrets by themselves."""
     match value:
         case SecretStr() if "://" in (text := value.get_secret_value()):
             try:

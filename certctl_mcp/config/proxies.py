@@ -1,4 +1,4 @@
-"""The usual proxy variables, for channels that have no proxy setting of their own."""
+"""The usual proxy variables, for channels without their own proxy setting."""
 
 import ipaddress
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from certctl_mcp.config.network import NO_PROXY, usable_proxy
 
 
 class UnusableProxyError(ValueError):
-    """A proxy variable names a proxy that we can't speak to. The message says which variable."""
+    """A proxy variable names a kind of proxy that is not supported. The message says which variable."""
 
 
 def environment_proxy(environ: Mapping[str, str], url: str) -> SecretStr | None:
@@ -20,8 +20,8 @@ def environment_proxy(environ: Mapping[str, str], url: str) -> SecretStr | None:
     domains, networks, or `*`.
 
     Raises:
-        UnusableProxyError: it is a proxy of another kind, such as SOCKS. Connecting without it would go
-            around the operator's network.
+        UnusableProxyError: it is another kind of proxy, such as SOCKS. Connecting without it would bypass the
+        operator's network.
     """
     target = urlsplit(url)
     if _is_exempt(target.hostname or "", target.port, _variable(environ, "no_proxy")):

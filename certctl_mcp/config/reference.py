@@ -1,6 +1,6 @@
-"""The reference of settings: what each one means, for `certctl-mcp config` and docs/settings.md.
+"""The reference of settings: the meaning of each one, for `certctl-mcp config` and docs/settings.md.
 
-Meanings are Markdown. Defaults are those of the models; one that depends on something is described here.
+Meanings are Markdown. Defaults come from the models; a default that depends on something is described here.
 """
 
 import re
@@ -25,14 +25,14 @@ _LINK = re.compile(r"\[([^\]\[]{1,200})\]\([^()]{1,200}\)")
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a setting means, and its default where that is not a fixed value."""
+    """What a setting means, and its default if that is not a fixed value."""
 
     markdown: str
     default: str | None = None
 
 
 def plain(markdown: str) -> str:
-    """Without links and marks, for a terminal."""
+    """The text without links and markup, for a terminal."""
     return _LINK.sub(r"\1", markdown).replace("`", "")
 
 
@@ -79,27 +79,27 @@ SECTIONS = (
                 "rescue_grace": Meaning(
                     "how long certctl's server may take to send an alert that it has read, from 2m to 1d"
                 ),
-                "max_attempts": Meaning("failed attempts before a notification is a dead letter"),
+                "max_attempts": Meaning("failed attempts after which a notification is a dead letter"),
                 "backoff_base": Meaning("the first wait; each further one is twice as long"),
                 "backoff_cap": Meaning("the longest wait, at most 7d"),
                 "retry_jitter": Meaning("the largest random fraction by which a wait is extended"),
                 "retry_interval": Meaning(
-                    "the longest time between two checks of the queue; longer values count as 365d"
+                    "the longest time between two polls of the queue; longer values count as 365d"
                 ),
                 "outage_hold": Meaning(
-                    "how long a channel is [held in an outage](channels.md#outages), such as 24h, at most "
-                    "7d; without it, never"
+                    "how long a channel is [held during an outage](channels.md#outages), such as 24h, at "
+                    "most 7d; without it, never"
                 ),
                 "send_timeout": Meaning("timeout of one attempt, at most 30m"),
                 "lease": Meaning("how long a claim is valid, at most 1h", "send timeout + 15s"),
-                "concurrency": Meaning("attempts at the same time, in all"),
-                "channel_concurrency": Meaning("attempts at the same time, per channel"),
+                "concurrency": Meaning("attempts in flight in total"),
+                "channel_concurrency": Meaning("attempts in flight per channel"),
                 "shutdown_grace": Meaning("how long a shutdown waits for attempts in flight"),
                 "missing_notifier": Meaning(
                     "`dead` moves notifications without a notifier to the dead-letter queue"
                 ),
                 "missing_notifier_after": Meaning(
-                    "how long no running process must have had a notification's channel before that"
+                    "how long no running process must have had the channel before that happens"
                 ),
             },
         ),
@@ -130,9 +130,10 @@ SECTIONS = (
                     "least 1d",
                     "forever",
                 ),
-                "read": Meaning("how long one that was marked as read is kept", "forever"),
+                "read": Meaning("how long a notification marked as read is kept", "forever"),
                 "dead": Meaning(
-                    "how long dead letters are kept, and what counts as sent though nothing was delivered",
+                    "how long dead letters are kept, and notifications that count as sent although "
+                    "nothing was delivered",
                     "forever",
                 ),
                 "audit": Meaning("how long entries of the audit log are kept", "forever"),
@@ -148,7 +149,7 @@ SECTIONS = (
                 "tools": Meaning("the tools to offer, by group or name, as `--tools`", "all but `purge`"),
                 "exclude": Meaning("tools or groups not to offer, as `--exclude`"),
                 "elicitation": Meaning(
-                    "`false` never asks the user by a form; bulk actions then return a preview first"
+                    "`false` never asks the user with a form; bulk actions then return a preview first"
                 ),
             },
         ),
@@ -159,7 +160,7 @@ SECTIONS = (
             "",
             {
                 "log_level": Meaning("debug, info, warning or error; logs go to stderr"),
-                "log_format": Meaning("`text` or `json`, one object a line"),
+                "log_format": Meaning("`text` or `json`, one object per line"),
                 "public_url": Meaning("where people reach the page; messages link to it"),
             },
         ),
@@ -188,10 +189,12 @@ SECTIONS = (
                 "auth_secret": Meaning(
                     "keys without names, separated by commas; ignored if there are named keys"
                 ),
-                "allowed_origins": Meaning("other origins whose web pages may call"),
+                "allowed_origins": Meaning("other origins whose web pages may call the server"),
                 "max_body_size": Meaning("the largest request body, in bytes"),
                 "rate_limit_enabled": Meaning("whether requests are limited"),
-                "rate_limit_rps": Meaning("requests a second per key, or per address without keys"),
+                "rate_limit_rps": Meaning(
+                    "requests per second for each key, or for each address without keys"
+                ),
                 "rate_limit_burst": Meaning("how many of them at once after a quiet time"),
                 "oauth_issuer": Meaning("accept this issuer's access tokens at `/mcp`"),
                 "oauth_resource": Meaning(
@@ -202,10 +205,10 @@ SECTIONS = (
         ),
     ),
 )
-"""Every setting but those of channels."""
+"""The settings outside channels."""
 
 _INCIDENT_DEDUP = Meaning(
-    "`notification` gives each alert an incident of its own; `certificate` has all alerts about one "
+    "`notification` gives each alert its own incident; `certificate` makes all alerts about one "
     "certificate [share an incident](channels.md#pagerduty-and-opsgenie)"
 )
 _INCIDENT_TYPES = Meaning(
@@ -228,7 +231,7 @@ DESTINATION_MEANINGS: Mapping[str, Mapping[str, Meaning]] = {
             "commas",
             "any; an assistant may write to the sender's domain only",
         ),
-        "ehlo_name": Meaning("the name that we greet the relay with", "this host's full name"),
+        "ehlo_name": Meaning("the name in the greeting to the relay", "this host's full name"),
         "data_timeout": Meaning(
             "how long the relay may take to accept a mail that it has received, at most 10m"
         ),
@@ -243,15 +246,15 @@ DESTINATION_MEANINGS: Mapping[str, Mapping[str, Meaning]] = {
         "format": Meaning(
             "`standard`, or `certctl` for [certctl's body and signature](channels.md#webhooks)"
         ),
-        "headers": Meaning("further headers, such as `Authorization`", "none"),
+        "headers": Meaning("additional headers, such as `Authorization`", "none"),
         "success_status": Meaning(
             "the [statuses that mean success](channels.md#when-an-alert-counts-as-delivered)", "every 2xx"
         ),
-        "success_json": Meaning("fields that the answer must have with these values", "none"),
+        "success_json": Meaning("fields that the response must have with these values", "none"),
     },
     "slack": {
         "webhook_url": Meaning("a Slack incoming webhook"),
-        "channel": Meaning("another channel than the webhook's own, where Slack still allows it"),
+        "channel": Meaning("a channel other than the webhook's own, where Slack still allows it"),
         "username": Meaning("the sender to show, where Slack still allows it"),
     },
     "teams": {"webhook_url": Meaning("a Microsoft Teams Workflows webhook")},
@@ -272,10 +275,10 @@ DESTINATION_MEANINGS: Mapping[str, Mapping[str, Meaning]] = {
     "apprise": {"url": Meaning("an [Apprise](channels.md#apprise) URL; needs the extra `apprise`")},
     "plugin": {
         "notifier": Meaning("the entry point in `certctl_mcp.notifiers` of another package"),
-        "options": Meaning("what that notifier is given", "none"),
+        "options": Meaning("options for that notifier", "none"),
     },
 }
-"""By the kind of a destination. `kind` itself says which."""
+"""The meanings by kind of destination."""
 
 NETWORK_MEANINGS: Mapping[str, Meaning] = {
     "proxy": Meaning(
@@ -286,7 +289,7 @@ NETWORK_MEANINGS: Mapping[str, Meaning] = {
     "client_key": Meaning("the certificate's private key (PEM)", "in the certificate's file"),
     "connect_timeout": Meaning("timeout for connecting, TLS included"),
 }
-"""Of every destination that is reached over connections of our own."""
+"""The meanings of settings that every destination with its own network settings has."""
 
 CHANNEL_MEANINGS: Mapping[str, Meaning] = {
     "fallback": Meaning(
@@ -294,21 +297,21 @@ CHANNEL_MEANINGS: Mapping[str, Meaning] = {
         "channel"
     ),
     "fallback_recipient": Meaning(
-        "their recipient there; required where mail takes over from something else", "their own"
+        "their recipient there; required if Email takes over from a channel of another kind", "their own"
     ),
-    "concurrency": Meaning("attempts at the same time; 0 for the number of `channel_concurrency`"),
+    "concurrency": Meaning("attempts in flight; 0 for the value of `channel_concurrency`"),
     "rate": Meaning(
-        f"attempts over all processes together, such as `1/s` or `120/m`, or `{NO_LIMIT}`",
+        f"attempts across all processes, such as `1/s` or `120/m`, or `{NO_LIMIT}`",
         "[what the provider documents](channels.md#limits)",
     ),
     "burst": Meaning("how many of them at once after a quiet time", "the provider's"),
-    "sessions": Meaning("attempts at the same time, over all processes; 0 for any number", "the provider's"),
+    "sessions": Meaning("attempts in flight across all processes; 0 for any number", "the provider's"),
     "templates": Meaning("the [wording](channels.md#wording) by type", "none"),
 }
-"""Of every channel."""
+"""The meanings of settings that every channel has."""
 
 CONFIG_MEANING = Meaning("the settings file, as `--config`", "none")
-"""Of `CERTCTL_CONFIG`, which is no setting."""
+"""The meaning of `CERTCTL_CONFIG`, which is not a setting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,17 +324,17 @@ class Entry:
 
     @property
     def variable(self) -> str | None:
-        """None for what only the settings file can hold."""
+        """None for settings that can only be in the settings file."""
         return next((name for name, key in VARIABLES.items() if key == self.key), None)
 
     @property
     def of_every_channel(self) -> bool:
-        """Whether it belongs to the channel and not to its destination."""
+        """Whether it belongs to the channel rather than to its destination."""
         return len(self.key) == 3 and self.key[-1] in CHANNEL_MEANINGS
 
     @property
     def default(self) -> str:
-        """In words, or as it is written; empty if there is none."""
+        """In words, or as it is written in settings; empty if there is none."""
         if self.meaning.default is not None:
             return self.meaning.default
         return (
@@ -365,7 +368,7 @@ def channel_entries(name: str, kind: str) -> tuple[Entry, ...]:
 
 
 def undocumented() -> set[str]:
-    """The settings that the reference leaves out, and the entries that it has of none: always empty."""
+    """The settings that are missing from the reference, and entries without a setting: always empty."""
     top = {
         str(field.validation_alias or name)
         for name, field in Settings.model_fields.items()
@@ -384,7 +387,7 @@ def undocumented() -> set[str]:
 
 
 def written(value: object) -> str:
-    """A value as it is written in a variable; empty for none."""
+    """A value as it is written in a variable; empty for None."""
     match value:
         case None | () | {}:
             return ""

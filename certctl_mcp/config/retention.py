@@ -1,4 +1,4 @@
-"""How long what is settled is kept: the table `retention` of the settings file."""
+"""How long settled notifications are kept: the table `retention` of the settings file."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -24,14 +24,14 @@ Period = Annotated[timedelta | None, BeforeValidator(_period)]
 
 
 class RetentionSettings(BaseModel):
-    """What is deleted, how long after it was settled. None: it is never deleted."""
+    """How long after being settled each kind is deleted. None: never."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     sent: Period = None
-    """What was delivered."""
+    """Delivered notifications."""
     read: Period = None
     dead: Period = None
-    """Dead letters, and what counts as sent though nothing was delivered."""
+    """Dead letters, and notifications that count as sent although nothing was delivered."""
     audit: Period = None
     """Entries of the audit log."""

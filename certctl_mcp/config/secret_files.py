@@ -1,8 +1,8 @@
-"""Secrets in files of their own, as Docker, Kubernetes and systemd provide them.
+"""Secrets in separate files, as Docker, Kubernetes and systemd provide them.
 
-Every variable that holds a secret has a second form, `<NAME>_FILE`, and every secret key of the settings file
-`<key>_file`: the path of a file that holds nothing else. A file, unlike a variable, can change while the
-process runs.
+Every variable for a secret has a second form, `<NAME>_FILE`, and every secret key of the settings file a form
+`<key>_file`, whose value is the path of a file that contains only the secret. A file, unlike a variable, can
+change while the process runs.
 """
 
 import os
@@ -20,10 +20,10 @@ from certctl_mcp.config.http_settings import HttpSettings
 from certctl_mcp.config.placeholders import placeholder_in
 
 VARIABLE_SUFFIX = "_FILE"
-"""At the end of a variable that names the file of a secret."""
+"""The suffix of a variable that names the file of a secret."""
 
 KEY_SUFFIX = "_file"
-"""At the end of a key of the settings file that does."""
+"""The suffix of such a key in the settings file."""
 
 _MAX_SIZE = 64 * 1024
 """Bytes. Keys, passwords and URLs are far shorter."""
@@ -35,11 +35,11 @@ _DESTINATIONS: Mapping[str, type[BaseModel]] = {
 Key = tuple[str, ...]
 
 State = tuple[int, int, int]
-"""Changes when a file does."""
+"""A value that changes when the file does."""
 
 
 def mentions_secret(annotation: object) -> bool:
-    """Whether values of this type hold a secret."""
+    """Whether values of this type are secrets."""
     return annotation is SecretStr or any(mentions_secret(part) for part in get_args(annotation))
 
 
@@ -72,7 +72,7 @@ class SecretFile:
         return self.refreshed() != self
 
     def refreshed(self) -> "SecretFile":
-        """The same file as it is now."""
+        """The same file in its present state."""
         try:
             return SecretFile(self.path, _state_of(os.stat(self.path)))
         except OSError:
@@ -80,7 +80,7 @@ class SecretFile:
 
 
 class SecretFiles:
-    """Puts the contents of files into settings as they are written. What is wrong is kept in `problems`."""
+    """Inserts the contents of files into settings as they are written. Errors are collected in `problems`."""
 
     def __init__(self) -> None:
         self.problems: list[str] = []
@@ -92,7 +92,7 @@ class SecretFiles:
         return tuple(self._read.values())
 
     def resolve_environment(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """The variables, with the secrets that they name files for."""
+        """The variables, with the secrets from the files that they name."""
         found = dict(environ)
         for variable in SECRET_VARIABLES:
             name = variable + VARIABLE_SUFFIX
@@ -106,7 +106,7 @@ class SecretFiles:
         return found
 
     def resolve_table(self, settings: Table, path: Path | None) -> Table:
-        """The table of the settings file at `path`, with the secrets that its keys name files for."""
+        """The table of the settings file at `path`, with the secrets from the files that its keys name."""
         place = f"{path}: "
         found = self._resolved(settings, ("database_url",), place)
         match found.get("http"):
@@ -142,7 +142,7 @@ class SecretFiles:
         return found
 
     def _resolved(self, table: Table, secrets: Iterable[str], place: str) -> Table:
-        """`table` with each of `secrets` whose file it names."""
+        """`table`, with each of `secrets` for which it names a file."""
         found = dict(table)
         for key in secrets:
             named = key + KEY_SUFFIX
@@ -178,12 +178,12 @@ class SecretFiles:
 
 
 def lines_of(text: str) -> list[str]:
-    """Several secrets, one a line."""
+    """Several secrets, one per line."""
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _read(path: Path) -> tuple[str, SecretFile]:
-    """Raises: OSError, ValueError: it can't be read, or holds no secret."""
+    """Raises: OSError, ValueError: it can't be read, or contains no secret."""
     # Reading anything else might never end.
     if not stat.S_ISREG(path.stat().st_mode):
         raise ValueError("it is not a regular file")

@@ -1,4 +1,5 @@
-"""The settings of one process: command line over environment variables over a TOML file over defaults."""
+"""The settings of a process: the command line overrides environment variables, which override a TOML file and
+the defaults."""
 
 import re
 import tomllib
@@ -46,7 +47,7 @@ KINDS = {
     "PagerDuty": "pagerduty",
     "OpsGenie": "opsgenie",
 }
-"""The channels certctl has; a table of one of these names needs no `kind`."""
+"""certctl's own channels; a table with one of these names needs no `kind`."""
 
 _WINDOWS_PATH = re.compile(r"/{0,2}[A-Za-z]:[\\/]")
 
@@ -85,7 +86,7 @@ def load_settings(config: Path | str | None, environ: Mapping[str, str], **optio
         for key, form in placeholders(_merged(file, _environment_table(environ, file)))
     ]
     secret_files = SecretFiles()
-    # The contents of secret files are taken as they are: no shell was meant to expand them.
+    # The contents of secret files are used unchanged: they were not meant for a shell.
     environ_with_files = secret_files.resolve_environment(environ)
     written = secret_files.resolve_table(file, path)
     written = _merged(written, _environment_table(environ_with_files, written))
@@ -104,9 +105,9 @@ def load_settings(config: Path | str | None, environ: Mapping[str, str], **optio
 
 
 class Settings(BaseModel):
-    """Everything that can be set; each field is a key of the settings file.
+    """All settings; each field is a key of the settings file.
 
-    Secrets are wrapped, so that printing the settings shows none.
+    Secrets are wrapped, so that printing the settings doesn't show them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
@@ -115,14 +116,14 @@ class Settings(BaseModel):
 
     database_url: SecretStr = Field(default_factory=lambda: SecretStr(_default_database_url()))
     """May hold a password. `sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite:///~/in/home.db`, or
-    `postgresql://user:password@host:5432/database` with what libpq allows after a question mark."""
+    `postgresql://user:password@host:5432/database` with libpq's parameters after a question mark."""
     database_migrate: bool | None = None
     """Whether missing parts of the schema may be added to the database. If not, it can still be read.
 
     None means yes, except on a database of certctl's that `certctl-mcp migrate` has never migrated.
     """
     deliver: Annotated[DeliveryMode | None, BeforeValidator(read_mode)] = None
-    """What this process attempts. Whatever that is, it accepts, requeues and reports.
+    """What this process attempts. It accepts, requeues and reports in every mode.
 
     None means `deliver`, except on certctl's own database, where it means `watch`: certctl's server delivers
     and ignores leases.
@@ -139,14 +140,15 @@ class Settings(BaseModel):
     backoff_cap: Annotated[Duration, Field(gt=timedelta(0), le=LONGEST_BACKOFF)] = timedelta(hours=1)
     retry_jitter: float = Field(default=0, ge=0, le=1)
     missing_notifier: Literal["sent", "dead"] = "sent"
-    """Where a notification ends whose channel has no notifier: done but undelivered, or a dead letter."""
+    """What becomes of a notification whose channel has no notifier: settled as undelivered, or a dead
+    letter."""
     missing_notifier_after: Annotated[Duration, Field(gt=timedelta(0), le=timedelta(days=7))] = timedelta(
         minutes=15
     )
     """How long no live process must have had a channel before `missing_notifier` applies."""
     outage_hold: Annotated[Duration, Field(le=timedelta(days=7))] | None = None
-    """How long a channel is held in an outage: its notifications wait without spending attempts, while one at
-    a time shows whether it works again. None: attempts go on as if nothing were wrong."""
+    """How long a channel is held during an outage: its notifications wait without using up attempts, while
+    single attempts show whether it works again. None: it is never held."""
     send_timeout: Annotated[Duration, Field(gt=timedelta(0), le=timedelta(minutes=30))] = timedelta(
         seconds=30
     )
@@ -154,7 +156,7 @@ class Settings(BaseModel):
     concurrency: int = Field(default=50, ge=1, le=1000)
     """The most attempts in flight at once."""
     channel_concurrency: int = Field(default=10, ge=1, le=1000)
-    """The most attempts in flight in a channel without a limit of its own."""
+    """The most attempts in flight in a channel without its own limit."""
     shutdown_grace: Duration = timedelta(seconds=10)
     """How long attempts in flight may take to finish during shutdown."""
     public_url: Annotated[str, AfterValidator(_public_url)] | None = None
@@ -162,29 +164,30 @@ class Settings(BaseModel):
     log_level: LogLevel = "info"
     log_format: Literal["text", "json"] = "text"
     read_only: bool = False
-    """Whether an assistant gets only the tools that change nothing. Such a process delivers nothing, unless
-    `deliver` says so."""
+    """Whether an assistant is offered only tools that change nothing. Such a process delivers nothing unless
+    `deliver` is set."""
     exclude: tuple[str, ...] = ()
     """Tools or groups of tools that an assistant is not offered, although `tools` has them."""
     tools: tuple[str, ...] = DEFAULT_TOOLS
-    """The tools that an assistant is offered: groups or single names, in the environment separated by commas.
+    """The tools that an assistant is offered: groups or single names, separated by commas in the environment.
 
-    The default is everything except `purge`, which deletes permanently and has to be named.
+    The default is everything except `purge`, which deletes permanently and must be named.
     """
     elicitation: bool = True
-    """Whether bulk actions ask the user directly, where the client supports that. Otherwise they are
-    previewed and confirmed by a second call."""
+    """Whether bulk actions ask the user directly, if the client supports that. Otherwise they return a
+    preview and are confirmed by a second call."""
     http: HttpSettings = HttpSettings()
     named_channels: dict[str, Channel] = Field(default={}, validation_alias="channels")
     dead_letters: DeadLetterSettings = DeadLetterSettings()
     retention: RetentionSettings = RetentionSettings()
     lease: Duration = Field(default_factory=lambda data: _send_timeout(data) + _LEASE_MARGIN)
-    """How long a claim lasts. While an attempt goes on after the send timeout, as mail may, it is renewed."""
+    """How long a claim lasts. It is renewed if an attempt may take longer than the send timeout, as with
+    mail."""
     _secret_files: tuple[SecretFile, ...] = PrivateAttr(default=())
 
     @property
     def secret_files(self) -> tuple[SecretFile, ...]:
-        """The files that secrets were read from."""
+        """The files from which secrets were read."""
         return self._secret_files
 
     def __eq__(self, other: object) -> bool:
@@ -206,7 +209,7 @@ class Settings(BaseModel):
 
     @property
     def tool_groups(self) -> frozenset[ToolGroup]:
-        """What fronts without tools of their own may do."""
+        """What front ends without their own tools may do."""
         return groups_of(self.served_tools)
 
     @field_validator("database_url")
@@ -278,7 +281,7 @@ class Settings(BaseModel):
     def _alerts_have_a_channel(
         cls, dead_letters: DeadLetterSettings, info: ValidationInfo
     ) -> DeadLetterSettings:
-        # Channels that are wrong are missing here.
+        # Invalid channels are missing here.
         if "named_channels" in info.data:
             dead_letters.check(info.data["named_channels"])
         return dead_letters
@@ -290,7 +293,7 @@ def _environment_table(environ: Mapping[str, str], file: Table) -> Table:
 
 
 def _send_timeout(settings: Mapping[str, Any]) -> timedelta:
-    """By the settings validated so far; one that is wrong is missing."""
+    """Judged by the settings validated so far; an invalid one is missing."""
     timeout: timedelta = settings.get("send_timeout", timedelta(0))
     return timeout
 
@@ -304,14 +307,14 @@ def _with_environment_proxies(
         try:
             reached[name] = channel.with_environment_proxy(environ)
         except UnusableProxyError as error:
-            problems.append(f"{error}; the channel {name} can have a proxy setting of its own")
+            problems.append(f"{error}; the channel {name} can have its own proxy setting")
     if problems:
         raise SettingsError(problems)
     return reached
 
 
 def _channel_from_table(name: str, table: object) -> object:
-    """A flat table as the nested input of `Channel`; validation refuses what is not a table."""
+    """A flat table as the nested input of `Channel`; validation refuses anything but a table."""
     if not isinstance(table, dict):
         return table
     channel: Table = {"name": name}

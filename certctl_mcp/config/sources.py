@@ -17,10 +17,10 @@ from certctl_mcp.config.secret_files import KEY_SUFFIX, VARIABLE_SUFFIX
 from certctl_mcp.config.settings import KINDS, Settings
 
 MASKED = "********"
-"""In place of a secret, whatever its length."""
+"""The text shown instead of a secret, whatever its length."""
 
 _WITH_PASSWORD = ("database_url", "proxy")
-"""URLs of which only the password and the query are secret."""
+"""URLs in which only the password and the query are secret."""
 
 
 class Source(StrEnum):
@@ -29,7 +29,7 @@ class Source(StrEnum):
     DEFAULT = "default"
     SETTINGS_FILE = "settings file"
     FILE = "file"
-    """A secret in a file of its own."""
+    """A secret file."""
     ENVIRONMENT = "environment"
     COMMAND_LINE = "command line"
 
@@ -40,18 +40,18 @@ class EffectiveSetting(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     key: str
-    """In the settings file, such as `channels.Slack.webhook_url`."""
+    """The key in the settings file, such as `channels.Slack.webhook_url`."""
     variable: str | None
     section: str
     value: JsonValue
-    """None where nothing is set; a secret is masked."""
+    """None if nothing is set; a secret is masked."""
     source: Source
     meaning: str
     default: str
 
 
 def source_of(key: Key, origin: Origin) -> Source:
-    """Where the setting with this key was read."""
+    """Where the setting with this key came from."""
     if _holds(origin.options, key):
         return Source.COMMAND_LINE
     variable = variable_of(key)
@@ -66,13 +66,12 @@ def source_of(key: Key, origin: Origin) -> Source:
 
 
 def variable_of(key: Key) -> str | None:
-    """The variable of a setting; None if only the settings file can hold it."""
+    """The variable of a setting; None if it can only be in the settings file."""
     return next((name for name, held in VARIABLES.items() if held == key), None)
 
 
 def effective_settings(settings: Settings) -> Iterator[EffectiveSetting]:
-    """Every setting there is, by sections; those of certctl's channels also where the channel is not
-    configured."""
+    """All settings by section, including those of certctl's channels that are not configured."""
     for section, listed in entries():
         for entry in listed:
             yield _effective(entry, section, _setting_value(settings, entry.key), settings.origin)
@@ -140,7 +139,7 @@ def _shown(key: Key, value: object) -> JsonValue:
 
 
 def _masked(name: str, secret: str) -> str:
-    """A secret, of which only the host of a URL is shown, and the user and the path of some."""
+    """A masked secret. Of a URL, the host is shown, and for some URLs the user and the path."""
     if name in _WITH_PASSWORD and "://" not in secret:
         return secret
     try:

@@ -1,6 +1,6 @@
 """The tools that an assistant is offered: groups or single tools, some excluded, or only those for reading.
 
-Tools that delete permanently are offered only where the operator names them.
+Tools that delete permanently are offered only if the operator names them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ TOOLS: Mapping[ToolGroup, tuple[str, ...]] = {
     ToolGroup.CHANNELS: ("pause_channel", "resume_channel"),
     ToolGroup.PURGE: ("purge_notifications",),
 }
-"""The tools of each group. The first one stands for its group."""
+"""The tools of each group. The first one represents its group."""
 
 DEFAULT_TOOLS = tuple(
     name for group, names in TOOLS.items() if group is not ToolGroup.PURGE for name in names

@@ -1,4 +1,4 @@
-"""What is suspicious in the configuration, though a process can start with it."""
+"""Warnings about a configuration with which a process can start, but which is suspicious."""
 
 import shlex
 import stat
@@ -16,7 +16,8 @@ from certctl_mcp.config.settings import Settings
 
 _PREFIX = "CERTCTL_"
 _NEAR = 0.85
-"""Similarity from which a variable passes for a misspelt one of ours. certctl has many of its own."""
+"""The similarity from which a variable counts as a misspelt one of ours. certctl has many variables of its
+own."""
 
 _RELATIVE = "sqlite:///"
 
@@ -33,13 +34,13 @@ def database_description(settings: Settings) -> str:
 def configuration_warnings(
     settings: Settings, environ: Mapping[str, str], config: Path | None = None
 ) -> tuple[str, ...]:
-    """One line for each. No line holds a value, except for the paths of the database and of `config`."""
+    """A line for each warning. Lines contain no values, except the paths of the database and of `config`."""
     warnings = [*misspelt_variables(environ), *value_warnings(settings)]
     url = settings.database_url.get_secret_value()
     files = [("settings file", environ.get(CONFIG_VARIABLE, "").strip() if config is None else str(config))]
     if url.startswith(_RELATIVE):
         files.append(("database", url.removeprefix(_RELATIVE)))
-    # What is provided by systemd or Docker is for this service alone, and can't be changed.
+    # Files provided by systemd or Docker are for this service only, and their mode can't be changed.
     files += [
         ("secret in", str(file.path))
         for file in settings.secret_files
@@ -55,7 +56,7 @@ def configuration_warnings(
 
 
 def value_warnings(settings: Settings) -> tuple[str, ...]:
-    """A line for each value that is suspicious by itself, wherever it was read."""
+    """A line for each value that is suspicious by itself, wherever it came from."""
     placeholders = (
         f"{name} is still a placeholder, such as change-me or XXXX: {remedy}"
         for name, remedy in placeholder_problems(settings)
@@ -68,7 +69,7 @@ def implausible_values(settings: Settings) -> tuple[str, ...]:
     warnings = []
     if settings.retry_interval == LONGEST:
         warnings.append(
-            f"the retry interval counts as {format_duration(LONGEST)}, the longest there is; what is due is "
+            f"the retry interval counts as {format_duration(LONGEST)}, the longest possible; what is due is "
             "attempted when it is due, whatever the interval"
         )
     url = settings.database_url.get_secret_value()
@@ -82,7 +83,7 @@ def implausible_values(settings: Settings) -> tuple[str, ...]:
 
 
 def misspelt_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """A line for each variable that is not one of ours, but nearly."""
+    """A line for each variable that isn't one of ours but is similar."""
     files = (name + VARIABLE_SUFFIX for name in SECRET_VARIABLES)
     known = (*VARIABLES, CONFIG_VARIABLE, *COMMAND_VARIABLES, *files)
     lines = []

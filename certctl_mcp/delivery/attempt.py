@@ -1,6 +1,6 @@
 """One attempt of one notification, and its outcome.
 
-However a receiver misbehaves, the result is an outcome of the contract.
+However a receiver misbehaves, the result is one of the outcomes that the queue defines.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from datetime import timedelta
 from certctl_mcp.delivery.outcome_writer import OutcomeWriter, Write
 from certctl_mcp.delivery.queue import OutcomeQueue
 from certctl_mcp.delivery.retry_policy import Dead, Retry, RetryPolicy
-from certctl_mcp.delivery.sending import Answer, Sender
+from certctl_mcp.delivery.sender import Answer, Sender
 from certctl_mcp.delivery.suspects import START_UP, is_suspect
 from certctl_mcp.delivery.tracing import Tracing
 from certctl_mcp.notifiers.base import DeliveryFailedError, Notifier
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 CLEAN_UP = timedelta(seconds=2)
 """How long a cancelled attempt may take to record its result."""
 
-BROKEN_OFF = "broken off before it was answered: the server was told to stop"
+BROKEN_OFF = "interrupted before the receiver responded: the server was shutting down"
 
 
 Send = Callable[[Notification], Awaitable[Answer]]
@@ -69,7 +69,7 @@ class Delivery:
         self._tracing = tracing
 
     def expected_duration(self, claim: Claim) -> timedelta:
-        """The longest that the attempt of this claim takes, unless it `may_take_longer`."""
+        """The longest that the attempt of this claim may take, unless it `may_take_longer`."""
         timeout = self._sender.send_timeout
         return timeout + START_UP if is_suspect(claim) else timeout
 
@@ -102,7 +102,7 @@ class Delivery:
         return self._writer.can_write
 
     async def record(self, claim: Claim, answer: Answer) -> AttemptOutcome | None:
-        """Write the outcome, as soon as the database can be written; None if the claim was lost."""
+        """Write the outcome as soon as the database can be written; None if the claim was lost."""
         outcome, write = self._outcome(claim, answer)
         if await self._writer.write(claim, outcome, write):
             return outcome
@@ -124,7 +124,7 @@ class Delivery:
         return AttemptOutcome.ABANDONED, lambda: self._queue.record_abandoned(claim, duration, BROKEN_OFF)
 
     def _outcome(self, claim: Claim, answer: Answer) -> tuple[AttemptOutcome, Write]:
-        """The transition that follows from the result, by the contract's retry rule."""
+        """The transition that follows from the result, by the retry policy."""
         queue, failure = self._queue, answer.failure
         if failure is None:
             return AttemptOutcome.SENT, lambda: queue.record_sent(claim, answer.duration)

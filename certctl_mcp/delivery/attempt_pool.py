@@ -14,7 +14,7 @@ from anyio.abc import TaskGroup
 from certctl_mcp.delivery.attempt import Delivery
 from certctl_mcp.delivery.metrics import AttemptMeter
 from certctl_mcp.delivery.queue import DeliveryQueue
-from certctl_mcp.delivery.sending import Answer
+from certctl_mcp.delivery.sender import Answer
 from certctl_mcp.delivery.slots import Slots
 from certctl_mcp.delivery.suspects import is_suspect
 from certctl_mcp.notifiers.failure_kinds import FailureKind
@@ -55,7 +55,7 @@ class AttemptEnd:
 
 @dataclass(eq=False, slots=True)
 class Progress:
-    """What a sweep or a shutdown waits for."""
+    """The progress of attempts, for which a sweep or a shutdown waits."""
 
     outcomes: Counter[AttemptOutcome] = field(default_factory=Counter)
     """The outcomes of the attempts that have ended since."""
@@ -80,7 +80,7 @@ class AttemptPool:
     ) -> None:
         """`slot_freed` is called before the outcome is recorded, `attempt_ended` afterwards."""
         self.in_flight = 0
-        """Claims that have not ended, those that wait for a slot included."""
+        """Claims that have not ended, including those that wait for a slot."""
         self._queue = queue
         self._delivery = delivery
         self._slots = slots
@@ -142,7 +142,8 @@ class AttemptPool:
             try:
                 answer = await self._answer(claim)
             finally:
-                # The slot is free before the outcome is written: both can share a transaction.
+                # The slot is freed before the outcome is written, so that this write and the next claim can
+                # share a transaction.
                 self._start(self._slots.free(claim))
                 self._slot_freed()
             if answer is not None:
@@ -162,10 +163,10 @@ class AttemptPool:
                 progress.changed.set()
 
     async def _answer(self, claim: Claim) -> Answer | None:
-        """The result of the attempt; None if it was not begun and the claim was released."""
+        """The result of the attempt; None if it never began and the claim was released."""
         notification_id = claim.notification.id
         while (earlier := self._attempting.get(notification_id)) is not None:
-            # An earlier attempt of it whose lease was lost is still running, and must end before this one
+            # An earlier attempt whose lease was lost may still be running, and must end before this one
             # begins.
             await earlier.wait()
         self._attempting[notification_id] = ended = asyncio.Event()
@@ -191,7 +192,7 @@ class AttemptPool:
             renewing.cancel()
 
     async def _keep_leased(self, claim: Claim) -> None:
-        """Renew the lease whenever two thirds of it have passed, for as long as the claim is valid."""
+        """Renew the lease whenever two thirds of it have passed, as long as the claim is valid."""
         lease = claim.expires_at - claim.started_at
         expires_at: datetime | None = claim.expires_at
         while expires_at is not None:

@@ -15,7 +15,7 @@ from datetime import timedelta
 from pydantic import BaseModel
 
 from certctl_mcp.config.destinations import Channel
-from certctl_mcp.delivery.sending import Answer, Sender
+from certctl_mcp.delivery.sender import Answer, Sender
 from certctl_mcp.notifiers.base import DeliveryFailedError
 from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.notifiers.registry import NotifierRegistry
@@ -83,7 +83,7 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     # Only the trusted parent writes here.
     attempt: IsolatedAttempt = pickle.load(sys.stdin.buffer)
-    # It needs neither the event loop nor the interpreter's lock, which a hanging send may hold.
+    # This needs neither the event loop nor the interpreter's lock, which a hanging send may hold.
     faulthandler.dump_traceback_later(attempt.ends_after.total_seconds(), exit=True)
     with answers:
         answers.write(Result.of(asyncio.run(_attempt(attempt))).model_dump_json())

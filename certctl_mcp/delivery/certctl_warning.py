@@ -1,4 +1,4 @@
-"""A warning that certctl's server delivers where it must not, because alerts are then sent twice."""
+"""Warns if certctl's server delivers when it must not, because alerts are then sent twice."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -37,7 +37,7 @@ async def warn_if_certctl_delivers(
             continue
         if count > warned_of:
             logger.warning(
-                "certctl's server has settled %d notifications itself: it is running, so alerts go out "
+                "certctl's server has settled %d notifications itself: it is running, so alerts are sent "
                 "twice; stop it, or set CERTCTL_NOTIFICATION_DELIVER=rescue",
                 count,
             )

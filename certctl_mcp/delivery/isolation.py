@@ -1,6 +1,6 @@
 """Attempts in a child process, for notifications that may crash the process.
 
-The child receives only the settings of its channel, through a pipe: variables with settings are removed from
+The child receives only the settings of its channel, through a pipe; variables with settings are removed from
 its environment.
 """
 
@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from certctl_mcp.config.destinations import Channel
 from certctl_mcp.delivery import attempt_process
 from certctl_mcp.delivery.attempt_process import IsolatedAttempt, Result
-from certctl_mcp.delivery.sending import Answer, no_notifier, timed_out
+from certctl_mcp.delivery.sender import Answer, no_notifier, timed_out
 from certctl_mcp.delivery.suspects import START_UP
 from certctl_mcp.notifiers.base import DeliveryFailedError
 from storage.models import Notification
@@ -30,10 +30,10 @@ from storage.models import Notification
 logger = logging.getLogger(__name__)
 
 _SPARE = timedelta(seconds=5)
-"""How long after its parent would kill it the process exits by itself."""
+"""The process exits by itself this long after its parent should have killed it."""
 
 _LONGEST_ANSWER = 100_000
-"""The maximum in characters; a longer result isn't from our program."""
+"""The maximum in characters; a longer result can't come from our program."""
 
 _SETTINGS = ("CERTCTL_", "PG")
 """The prefixes of variables with settings of this program or its database."""
@@ -98,7 +98,7 @@ def _answer(output: bytes, code: int, duration: timedelta) -> Answer:
         with suppress(ValidationError):
             return Result.model_validate_json(output).answer()
     ending = f"was killed by {_signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
-    failure = DeliveryFailedError(f"the process that attempted it {ending} without an answer")
+    failure = DeliveryFailedError(f"the process that attempted it {ending} without a result")
     return Answer(duration, failure, crashed=True)
 
 

@@ -39,12 +39,12 @@ class AttemptMeter:
 
     def __init__(self, channels: Collection[str] = ()) -> None:
         self.durations: dict[str, Durations] = {}
-        """Of the attempts that reached a receiver."""
+        """The durations of attempts that reached a receiver."""
         self._ended: Counter[tuple[str, AttemptOutcome | None, FailureKind | None]] = Counter()
         self.add_channels((*channels, OTHER))
 
     def add_channels(self, channels: Iterable[str]) -> None:
-        """Count the attempts over these channels separately from now on."""
+        """From now on, count the attempts over these channels separately."""
         for channel in channels:
             self.durations.setdefault(channel, Durations(ATTEMPT_SECONDS))
 
@@ -66,7 +66,7 @@ class AttemptMeter:
         return sum(count for kind, count in self._ended.items() if kind[:2] == (channel, outcome))
 
     def failures(self, channel: str, outcome: AttemptOutcome, kind: FailureKind) -> int:
-        """The attempts that failed in this way."""
+        """The number of attempts that failed in this way."""
         return self._ended[channel, outcome, kind]
 
     def total(self, outcome: AttemptOutcome) -> int:
@@ -75,13 +75,13 @@ class AttemptMeter:
 
 
 class SuccessorMeter:
-    """What this process has accepted because notifications died."""
+    """What this process has accepted because of dead letters."""
 
     def __init__(self) -> None:
         self.alerts = 0
-        """About dead letters."""
+        """Alerts about dead letters."""
         self.fallbacks: Counter[str] = Counter()
-        """By the channel that took over."""
+        """Notifications on a fallback, by the channel that took over."""
 
     def accepted(self, successors: Sequence[Notification]) -> None:
         for successor in successors:

@@ -1,7 +1,7 @@
 """The log of outcomes: one line for each, as soon as it is recorded.
 
 It wraps the repository, because each outcome arrives there with everything that the line needs. Logging takes
-a noticeable part of a delivery's time, so only some of thousands a second get a line.
+a noticeable part of a delivery's time, so of thousands a second only some get a line.
 """
 
 import logging
@@ -18,20 +18,20 @@ from storage.operations.channel_states import Report
 logger = logging.getLogger(__name__)
 
 LONGEST_ERROR = 500
-"""Bytes of an error in a line. The notification has the whole of it."""
+"""The most bytes of an error in a line. The notification has the full text."""
 
 SENT_A_SECOND = 50
-"""Lines about deliveries. Failures have no such limit."""
+"""The most lines about deliveries per second. Failures have no such limit."""
 
 _WHICH = "%s, attempt %d over %s, "
 
-# The log limits lines of one kind, so each outcome has a text of its own.
+# The log limits lines of one kind, so each outcome has its own text.
 _SENT = _WHICH + "was delivered in %.3f s"
 _SENT_AFTER_OTHERS = _SENT + ", and %d others before it"
 _FAILED = _WHICH + "failed after %.3f s and is retried in %s: %s"
-_PROBE = _WHICH + "failed after %.3f s and spent no retry, because the channel is held in an outage: %s"
+_PROBE = _WHICH + "failed after %.3f s and used up no retry, because the channel is held in an outage: %s"
 _TOLD_TO_WAIT = _WHICH + "was told after %.3f s to wait for %s: %s"
-_REFUSED = _WHICH + "was refused for good after %.3f s and is a dead letter: %s"
+_REFUSED = _WHICH + "was refused permanently after %.3f s and is a dead letter: %s"
 _USED_UP = _WHICH + "failed after %.3f s, its last retry, and is a dead letter: %s"
 _ABANDONED = _WHICH + "was interrupted after %.3f s and is due again: %s"
 _CRASHED = _WHICH + "ended its process after %.3f s and is retried in %s: %s"
@@ -45,7 +45,7 @@ class LoggedOutcomes:
         self._clock = clock
         self._second = 0
         self._lines = 0
-        """In this second."""
+        """The number of lines in the current second."""
         self._unlogged = 0
 
     async def record_sent(self, claim: Claim, duration: timedelta) -> bool:

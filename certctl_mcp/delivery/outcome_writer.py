@@ -1,8 +1,8 @@
-"""Writes outcomes: each is kept until it is written, or refused because the claim was lost, however long the
+"""Writes outcomes. Each is kept until it is written, or refused because the claim was lost, however long the
 database is locked, restarting, full or read-only.
 
-An outcome is not given up when its lease expires: until another worker takes over the notification, writing
-the outcome prevents a second delivery.
+An outcome is kept even after its lease expires: until another worker takes over the notification, writing the
+outcome prevents a second delivery.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ LONGEST_PAUSE = timedelta(seconds=5)
 """The pause between retries of a write doubles from the first to the longest."""
 
 MAX_UNWRITTEN = 1000
-"""With this many unwritten outcomes nothing more is claimed, whatever the errors."""
+"""With this many unwritten outcomes, nothing more is claimed, whatever the errors."""
 
 _NOT_WRITABLE = (
     ChangeUnknownError,
@@ -38,7 +38,8 @@ _NOT_WRITABLE = (
     DatabaseUnreachableError,
     DiskFullError,
 )
-"""Errors of the database as a whole. Any other error may concern one outcome, and must not stop the rest."""
+"""Errors of the database as a whole. Any other error may concern a single outcome, and must not stop the
+rest."""
 
 Write = Callable[[], Awaitable[bool]]
 """Writes one outcome; False if its claim was lost. Safe to repeat."""
@@ -74,7 +75,7 @@ class OutcomeWriter:
         self, claim: Claim, outcome: AttemptOutcome, write: Write, within: timedelta
     ) -> None:
         """Write the outcome of an attempt when the process exits, or log that it is lost."""
-        reason = f"the database did not answer within {within.total_seconds():g} s"
+        reason = f"the database did not respond within {within.total_seconds():g} s"
         with anyio.move_on_after(within.total_seconds(), shield=True):
             try:
                 await write()
@@ -83,8 +84,8 @@ class OutcomeWriter:
             else:
                 return
         logger.error(
-            "the outcome of %s is lost, because the process ends and %s; the notification is attempted again "
-            "when its lease expires",
+            "the outcome of %s is lost, because the process exits and %s; the notification is attempted "
+            "again when its lease expires",
             _named(claim, outcome),
             reason,
         )

@@ -26,10 +26,10 @@ LEAVE_TIMEOUT = timedelta(seconds=2)
 """How long an exiting process tries to unregister. Otherwise it counts as alive for another minute."""
 
 BATCH = 100
-"""The number of notifications settled at once."""
+"""How many notifications are settled in one batch."""
 
 LEASE = timedelta(seconds=30)
-"""Far longer than it takes to settle a batch."""
+"""A lease that is far longer than it takes to settle a batch."""
 
 
 class ProcessRegistry(Protocol):
@@ -51,7 +51,7 @@ class ProcessRegistry(Protocol):
 
 
 class Presence:
-    """Keeps one process registered while `run` runs."""
+    """Keeps a process registered while `run` runs."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class Presence:
         self._alive_since: datetime | None = None
 
     async def run(self) -> None:
-        """Register and send heartbeats until cancelled; then leave."""
+        """Register and send heartbeats until cancelled; then unregister."""
         # Settling is checked more often only if its time is shorter than a heartbeat interval.
         pause = min(HEARTBEAT_INTERVAL, max(self._missing_after / 2, timedelta(seconds=0.5)))
         since_heartbeat = HEARTBEAT_INTERVAL
@@ -101,7 +101,8 @@ class Presence:
             await self._leave()
 
     async def settle(self) -> int:
-        """Settle what no process has been able to deliver for long enough; returns the number."""
+        """Settle notifications that no process has been able to deliver for long enough; returns their
+        number."""
         if (
             not self._settles
             or self._alive_since is None
@@ -109,7 +110,7 @@ class Presence:
         ):
             return 0
         settled = 0
-        # Looked up again for each batch: meanwhile a process that has the channel may have started.
+        # Queried again for each batch, because a process that has the channel may have started meanwhile.
         while channels := await self._registry.undeliverable_channels(self._missing_after):
             batch = 0
             for channel in sorted(channels):

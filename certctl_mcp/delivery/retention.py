@@ -1,7 +1,7 @@
-"""Deletes, in the background, what has exceeded its retention period.
+"""Deletes rows in the background after their retention period.
 
-Any number of processes can do so on one database: each skips what another deletes. After each batch it pauses
-for as long as the batch took, so that outcomes can be written meanwhile.
+Any number of processes can do so on one database: each skips what another is deleting. After each batch it
+pauses for as long as the batch took, so that outcomes can be written meanwhile.
 """
 
 import logging
@@ -35,7 +35,7 @@ class Retention:
     """Deletes what is older than the given periods.
 
     For the metrics, `deleted` counts the deletions, and `completed_at` is when everything that was due had
-    been deleted; None before the first time.
+    last been deleted; None before the first time.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Retention:
         Cancellation takes effect between two batches.
 
         Raises:
-            StorageError: the database can't be written; the batches before were deleted.
+            StorageError: the database can't be written; earlier batches have been deleted.
         """
         run, now = RetentionRun(self._actor), self._clock()
         for kind, period in self._periods.items():

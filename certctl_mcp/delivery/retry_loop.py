@@ -1,6 +1,6 @@
-"""The retry loop: claims notifications as they become due and has them attempted.
+"""The retry loop: claims notifications as they become due and starts their attempts.
 
-The scheduler decides when it looks for due notifications, the slots limit how many it claims, and the pool
+The scheduler decides when it polls for due notifications, the slots limit how many it claims, and the pool
 runs the attempts.
 """
 
@@ -19,8 +19,8 @@ from certctl_mcp.delivery.attempt import Delivery
 from certctl_mcp.delivery.attempt_pool import AttemptEnd, AttemptPool
 from certctl_mcp.delivery.metrics import AttemptMeter
 from certctl_mcp.delivery.queue import DeliveryQueue
-from certctl_mcp.delivery.scheduler import Look, LookAhead, LookForSuspects, Scheduler, Wait
-from certctl_mcp.delivery.sending import Answer
+from certctl_mcp.delivery.scheduler import Poll, PollSuspects, QueryNextDue, Scheduler, Wait
+from certctl_mcp.delivery.sender import Answer
 from certctl_mcp.delivery.slots import Slots
 from certctl_mcp.delivery.suspects import START_UP
 from storage.channel_state import ChannelRules
@@ -84,7 +84,7 @@ class RetryLoop:
         self._lease = lease
         self._channels = frozenset(channels)
         self._rules = rules or {}
-        self._looked_at: datetime | None = None
+        self._polled_at: datetime | None = None
         self._slots = Slots(concurrency, room, channels)
         self._scheduler = Scheduler(interval)
         self._attempts = AttemptPool(
@@ -122,7 +122,8 @@ class RetryLoop:
         await self._tasks.__aexit__(None, None, None)
 
     async def run(self) -> None:
-        """Attempt notifications as they become due, until stopped. An unusable database only delays it."""
+        """Attempt notifications as they become due, until stopped. An unusable database only causes a
+        delay."""
         pause = FIRST_PAUSE
         while not self._stopped.is_set():
             self._wake.clear()
@@ -146,8 +147,8 @@ class RetryLoop:
     async def sweep(self, limit: int = SWEEP_LIMIT, at_most: timedelta = SWEEP_TIMEOUT) -> SweepReport:
         """Attempt what is due now, at most `limit` notifications, and report the outcomes.
 
-        Attempts in flight when it begins are counted too. What has not ended after `at_most` goes on and is
-        reported as still in flight. The sweeps of a process don't overlap.
+        Attempts in flight when it begins are counted too. Attempts that have not ended after
+        `at_most` go on and are reported as still in flight. The sweeps of a process don't overlap.
 
         Raises:
             StorageError: what is due can't be claimed; nothing was sent.
@@ -158,19 +159,19 @@ class RetryLoop:
             async with self._sweeping:
                 with self._attempts.watched() as progress:
                     outcomes = progress.outcomes
-                    look_for_suspects = True
+                    poll_suspects = True
                     while True:
                         progress.changed.clear()
-                        claimed = await self._look(limit - started)
-                        if look_for_suspects or not (claimed or self._attempts.in_flight):
-                            look_for_suspects = False
-                            claimed += await self._look_for_suspects(limit - started - claimed)
+                        claimed = await self._poll(limit - started)
+                        if poll_suspects or not (claimed or self._attempts.in_flight):
+                            poll_suspects = False
+                            claimed += await self._poll_suspects(limit - started - claimed)
                         started += claimed
                         if self._attempts.in_flight:
                             await progress.changed.wait()
                         elif not claimed and not progress.changed.is_set():
-                            # An attempt that ended since the look began may have blocked another with its
-                            # slot.
+                            # An attempt that ended after the poll began may have held the slot that another
+                            # needed.
                             break
         return SweepReport(
             sent=outcomes[AttemptOutcome.SENT],
@@ -189,7 +190,7 @@ class RetryLoop:
         """Wait for the attempts in flight, at most `grace`, if given; true if all have ended."""
         limit = None if grace is None else grace.total_seconds()
         with anyio.move_on_after(limit) as waiting, self._attempts.watched() as progress:
-            # Notifications of a running claim count as in flight only when the claim returns.
+            # Notifications that are just being claimed count as in flight only once the claim returns.
             async with self._claiming:
                 pass
             while self._attempts.in_flight:
@@ -200,37 +201,37 @@ class RetryLoop:
     async def _take_step(self) -> None:
         can_claim = self._may_claim() and self._slots.claimable(SWEEP_LIMIT)[0] > 0
         match self._scheduler.next_step(self._clock(), can_claim=can_claim):
-            case Look(pause):
+            case Poll(pause):
                 await asyncio.sleep(pause.total_seconds())
-                await self._look(SWEEP_LIMIT)
-            case LookForSuspects():
-                await self._look_for_suspects(SWEEP_LIMIT)
-            case LookAhead():
-                after = self._looked_at or self._clock()
+                await self._poll(SWEEP_LIMIT)
+            case PollSuspects():
+                await self._poll_suspects(SWEEP_LIMIT)
+            case QueryNextDue():
+                after = self._polled_at or self._clock()
                 due_at = await self._queue.next_due_at(after=after, channels=self._channels)
-                self._scheduler.looked_ahead(due_at)
+                self._scheduler.next_due_found(due_at)
             case Wait(longest):
                 await self._wait(self._wake, longest)
                 if not self._wake.is_set():
                     self._scheduler.wait_passed(self._clock())
 
-    async def _look(self, limit: int) -> int:
+    async def _poll(self, limit: int) -> int:
         async with self._claiming:
             if not self._attempts.in_flight:
                 self._slots.forget_pace()
             slots, room = self._slots.claimable(limit)
             if slots <= 0 or not self._may_claim():
                 return 0
-            self._scheduler.look_began()
+            self._scheduler.poll_began()
             try:
                 with self._slots.claiming():
                     found = await self._claim(slots, room, suspects=False)
             except BaseException:
-                self._scheduler.look_failed()
+                self._scheduler.poll_failed()
                 raise
             claims = found.claims
             left = room.without(Counter(claim.notification.channel for claim in claims)).named.values()
-            self._scheduler.look_ended(
+            self._scheduler.poll_ended(
                 self._clock(),
                 found=len(claims),
                 more_may_be_due=len(claims) >= slots or min(left, default=1) <= 0 or found.more_when_ended,
@@ -238,16 +239,16 @@ class RetryLoop:
             )
             return len(claims)
 
-    async def _look_for_suspects(self, limit: int) -> int:
+    async def _poll_suspects(self, limit: int) -> int:
         """Claim notifications that may crash the process; each is attempted in its own process."""
         async with self._claiming:
             slots, room = self._slots.claimable_suspects()
             slots = min(limit, slots)
-            self._scheduler.look_for_suspects_began()
+            self._scheduler.suspects_poll_began()
             claims: tuple[Claim, ...] = ()
             if slots > 0 and self._may_claim():
                 claims = (await self._claim(slots, room, suspects=True)).claims
-            self._scheduler.looked_for_suspects(self._clock())
+            self._scheduler.suspects_poll_ended(self._clock())
             return len(claims)
 
     def _may_claim(self) -> bool:
@@ -270,7 +271,7 @@ class RetryLoop:
                 )
             )
         if not suspects:
-            self._looked_at = found.looked_at
+            self._polled_at = found.as_of
         self._attempts.add(found.claims, self._tasks)
         return found
 
@@ -288,7 +289,7 @@ class RetryLoop:
             )
         else:
             # A released notification is due again.
-            self._wake_if(self._scheduler.news())
+            self._wake_if(self._scheduler.queue_changed())
 
     def _wake_if(self, needed: bool) -> None:
         if needed:
@@ -298,4 +299,4 @@ class RetryLoop:
         version = self._due.version
         while True:
             version = await self._due.wait_beyond(version)
-            self._wake_if(self._scheduler.news())
+            self._wake_if(self._scheduler.queue_changed())

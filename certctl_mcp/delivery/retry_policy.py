@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from certctl_mcp.config.settings import Settings
 
 MAX_DEFERRAL = timedelta(hours=24)
-"""Once its receiver has put a notification off for longer than this, each further wait uses up an attempt."""
+"""Once the receiver has made a notification wait for longer than this, each further wait uses up an
+attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class RetryPolicy:
         """The consequence of a failed attempt after `retry_count` recorded failures.
 
         `retry_after` is the wait requested by the receiver. It can lengthen the backoff, up to the cap.
-        `random` in [0, 1) is the share of the jitter to apply.
+        `random`, in [0, 1), is the fraction of the jitter to apply.
         """
         if retry_count >= self.max_attempts - 1:
             return Dead()
@@ -61,8 +62,8 @@ class RetryPolicy:
         """The consequence when the receiver refuses everything for now; None means that it counts as a
         failure.
 
-        The wait is the time that the receiver named, doubled for each of the `times_before` that it asked
-        this notification to wait in a row. `waited` is the time since the first of these.
+        The wait is the time that the receiver gave, doubled for each of the `times_before` that it has
+        consecutively asked this notification to wait. `waited` is the time since the first of these.
         """
         if waited > MAX_DEFERRAL:
             return None

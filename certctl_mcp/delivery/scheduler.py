@@ -1,41 +1,40 @@
-"""The scheduler: when the retry loop looks for due notifications. A state machine without I/O or a clock.
+"""The scheduler: when the retry loop polls for due notifications. A state machine without I/O or a clock.
 
-The loop reports each event, then takes the next step. News of a change makes it look at once. After a look it
-waits until there is no more news before it queries when the next retry is due: while news keeps arriving, due
-retries are found by the same looks.
-"""
+The loop reports each event, then takes the next step. A change of the queue makes it poll at once. Once the
+queue has been quiet for a while, the loop queries when the next retry is due. As long as changes keep coming,
+the polls that they cause find due retries as well."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 
 QUIET = timedelta(milliseconds=200)
-"""How long there must be no news before the loop looks ahead."""
+"""How long nothing must change before the loop queries when the next retry is due."""
 
-EMPTY_LOOK_PAUSE = timedelta(milliseconds=10)
-"""The shortest time between two empty looks in a row and the next look. When something becomes due, every
-process looks for it, and most find that another one has claimed it."""
+EMPTY_POLL_PAUSE = timedelta(milliseconds=10)
+"""The shortest time between two empty polls in a row and the next poll. When something becomes due, every
+process polls, and most of them find that another one has claimed it."""
 
 SUSPECTS_INTERVAL = timedelta(seconds=1)
-"""How often a busy loop looks for suspects."""
+"""How often a busy loop polls for suspects."""
 
 _NOW = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Poll:
     """Claim what is due, after a pause."""
 
     pause: timedelta
 
 
 @dataclass(frozen=True, slots=True)
-class LookForSuspects:
+class PollSuspects:
     """Claim notifications that may crash the process."""
 
 
 @dataclass(frozen=True, slots=True)
-class LookAhead:
+class QueryNextDue:
     """Query when the next notification becomes due."""
 
 
@@ -46,99 +45,100 @@ class Wait:
     longest: timedelta
 
 
-Step = Look | LookForSuspects | LookAhead | Wait
+Step = Poll | PollSuspects | QueryNextDue | Wait
 
 
 class _Phase(Enum):
     BUSY = auto()
-    """There was news since the last time it was quiet."""
+    """The queue changed or was polled since the last quiet time."""
     QUIET = auto()
-    """There was no news for a while."""
-    LOOKING_AHEAD = auto()
-    """And suspects have been looked for."""
+    """Nothing has changed for a while."""
+    QUERYING_NEXT_DUE = auto()
+    """Nothing has changed for a while, and suspects have been polled."""
     IDLE = auto()
     """The time of the next due notification is known."""
 
 
 class Scheduler:
-    """Decides the next step of one loop. Methods that return a bool return whether a waiting loop must
-    wake."""
+    """Decides the next step of one loop. A method that returns a bool says whether a waiting loop must
+    wake up."""
 
     def __init__(self, interval: timedelta) -> None:
-        """`interval`: the longest time between two looks."""
+        """`interval`: the longest time between two polls."""
         self._interval = interval
         self._phase = _Phase.BUSY
-        self._look_at = _NOW
-        self._news_during_look = False
+        self._poll_at = _NOW
+        self._changed_during_poll = False
         self._more_may_be_due = False
         self._found_before = False
-        self._looking = False
-        self._slot_freed_during_look = False
-        self._earliest_look: datetime | None = None
+        self._polling = False
+        self._slot_freed_during_poll = False
+        self._earliest_poll: datetime | None = None
         self._suspects_at: datetime | None = None
         self._suspect_ended = False
 
     def next_step(self, now: datetime, *, can_claim: bool) -> Step:
         """What the loop does at `now`. `can_claim`: there is a free slot."""
         if self._suspect_ended or self._until_suspects(now) == timedelta(0):
-            return LookForSuspects()
-        if self._look_at <= now:
-            return Look(self._pause(now)) if can_claim else Wait(self._until_suspects(now))
+            return PollSuspects()
+        if self._poll_at <= now:
+            return Poll(self._pause(now)) if can_claim else Wait(self._until_suspects(now))
         match self._phase:
             case _Phase.BUSY:
                 return Wait(QUIET)
             case _Phase.QUIET:
-                return LookForSuspects()
-            case _Phase.LOOKING_AHEAD:
-                return LookAhead()
+                return PollSuspects()
+            case _Phase.QUERYING_NEXT_DUE:
+                return QueryNextDue()
             case _Phase.IDLE:
-                return Wait(self._look_at - now)
+                return Wait(self._poll_at - now)
 
-    def news(self) -> bool:
+    def queue_changed(self) -> bool:
         """Something may have become due."""
-        self._news_during_look = True
-        self._look_at = _NOW
+        self._changed_during_poll = True
+        self._poll_at = _NOW
         return True
 
-    def look_began(self) -> None:
-        self._looking, self._slot_freed_during_look = True, False
-        self._news_during_look = False
+    def poll_began(self) -> None:
+        self._polling, self._slot_freed_during_poll = True, False
+        self._changed_during_poll = False
         if self._phase is not _Phase.BUSY:
             self._phase = _Phase.BUSY
             self._suspects_at = None
 
-    def look_failed(self) -> None:
-        self._looking = False
+    def poll_failed(self) -> None:
+        self._polling = False
 
-    def look_ended(
+    def poll_ended(
         self, now: datetime, *, found: int, more_may_be_due: bool, opens_at: datetime | None = None
     ) -> None:
         """`more_may_be_due`: the claims filled all free slots, overall or in a channel.
 
         `opens_at`: when the next channel with a possible backlog opens.
         """
-        self._looking = False
+        self._polling = False
         self._more_may_be_due = more_may_be_due
         self._suspects_at = self._suspects_at or now + SUSPECTS_INTERVAL
-        # An empty look after one that found something was usually woken by what is claimed already.
-        self._earliest_look = None if found or self._found_before else now + EMPTY_LOOK_PAUSE
+        # An empty poll after a successful one was usually caused by a change whose notifications are claimed
+        # already.
+        self._earliest_poll = None if found or self._found_before else now + EMPTY_POLL_PAUSE
         self._found_before = found > 0
-        if not (self._news_during_look or (more_may_be_due and self._slot_freed_during_look)):
-            self._look_at = now + self._interval
+        if not (self._changed_during_poll or (more_may_be_due and self._slot_freed_during_poll)):
+            self._poll_at = now + self._interval
             if opens_at is not None:
-                self._look_at = min(self._look_at, opens_at)
+                self._poll_at = min(self._poll_at, opens_at)
 
     def slot_freed(self, now: datetime) -> bool:
         """Another attempt can begin."""
-        if self._looking:
-            # Whether the look left anything for this slot is known when it ends.
-            self._slot_freed_during_look = True
+        if self._polling:
+            # Only when the poll ends is it known whether it left anything for this slot.
+            self._slot_freed_during_poll = True
             return False
-        return (self._more_may_be_due or self._look_at <= now) and self.news()
+        return (self._more_may_be_due or self._poll_at <= now) and self.queue_changed()
 
     def attempt_ended(self, now: datetime, *, will_be_due: bool, none_in_flight: bool) -> bool:
         """An outcome was recorded. `will_be_due`: the notification is to be attempted again later."""
-        if self._look_at <= now:
+        if self._poll_at <= now:
             # The loop may be able to claim again.
             return True
         if self._phase is _Phase.BUSY or not (will_be_due or none_in_flight):
@@ -149,7 +149,7 @@ class Scheduler:
     def wait_passed(self, now: datetime) -> None:
         """No event woke the loop."""
         # With news that it can't act on, because no slot is free, it isn't quiet.
-        if self._phase is _Phase.BUSY and now < self._look_at:
+        if self._phase is _Phase.BUSY and now < self._poll_at:
             self._phase = _Phase.QUIET
 
     def suspect_ended(self) -> bool:
@@ -157,30 +157,30 @@ class Scheduler:
         self._suspect_ended = True
         return True
 
-    def look_for_suspects_began(self) -> None:
+    def suspects_poll_began(self) -> None:
         self._suspect_ended = False
 
-    def looked_for_suspects(self, now: datetime) -> None:
+    def suspects_poll_ended(self, now: datetime) -> None:
         self._suspects_at = now + SUSPECTS_INTERVAL
         if self._phase is _Phase.QUIET:
-            self._phase = _Phase.LOOKING_AHEAD
+            self._phase = _Phase.QUERYING_NEXT_DUE
 
-    def looked_ahead(self, next_due_at: datetime | None) -> None:
+    def next_due_found(self, next_due_at: datetime | None) -> None:
         """When the next notification becomes due, if any will."""
         if next_due_at is not None:
-            self._look_at = min(self._look_at, next_due_at)
-        if self._phase is _Phase.LOOKING_AHEAD:
+            self._poll_at = min(self._poll_at, next_due_at)
+        if self._phase is _Phase.QUERYING_NEXT_DUE:
             self._phase = _Phase.IDLE
 
     def _until_suspects(self, now: datetime) -> timedelta:
-        """The time until the next look for suspects while busy. A quiet loop looks for them anyway."""
+        """The time until the next poll for suspects while busy. A quiet loop polls for them anyway."""
         if self._suspects_at is None or self._phase is not _Phase.BUSY:
             return self._interval
         # A clock that was set back must not delay it.
         return min(max(timedelta(0), self._suspects_at - now), SUSPECTS_INTERVAL)
 
     def _pause(self, now: datetime) -> timedelta:
-        if self._earliest_look is None:
+        if self._earliest_poll is None:
             return timedelta(0)
         # A clock that was set back must not lengthen it.
-        return min(max(timedelta(0), self._earliest_look - now), EMPTY_LOOK_PAUSE)
+        return min(max(timedelta(0), self._earliest_poll - now), EMPTY_POLL_PAUSE)

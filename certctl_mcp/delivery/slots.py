@@ -2,7 +2,7 @@
 
 The rule keeps hanging channels from delaying the others. Every channel has one slot that no other can take.
 It takes further slots, up to its own limit, only while it holds fewer than would remain free once every idle
-channel had taken its first. So however many channels hang, a working one can start an attempt at once.
+channel had taken its first. So no matter how many channels hang, a working one can start an attempt at once.
 
 More is claimed than there are free slots, depending on how many attempts ended during the last claim.
 Otherwise slots would often be idle while waiting for the database. Claims held for a channel take no slot
@@ -29,7 +29,7 @@ def startable(in_flight: int, limit: int, free: int, idle_others: int) -> int:
     """
     if free <= 0:
         return 0
-    # Each one that starts adds one to what it holds and takes one from what is free, so they meet halfway.
+    # Each start adds one to what the channel holds and takes one from what is free, so they meet halfway.
     fair = -((in_flight + idle_others - free) // 2)
     guaranteed = 1 if in_flight == 0 else 0
     return max(0, min(max(fair, guaranteed), limit - in_flight))
@@ -39,8 +39,8 @@ class Slots:
     """The slots, and the claims that wait for one."""
 
     def __init__(self, limit: int, room: Room, channels: Collection[str]) -> None:
-        """`limit`: the most attempts in flight overall, at least one for each of `channels`. `room`: in each
-        channel."""
+        """`limit`: the most attempts in flight overall, at least one for each of `channels`. `room`: the most
+        in each channel."""
         self._limit = max(limit, len(channels))
         self._room = room
         self._channels = frozenset(channels)
@@ -53,7 +53,7 @@ class Slots:
         self._ended_during_claim: Counter[str] = Counter()
 
     def claimable(self, limit: int) -> tuple[int, Room]:
-        """How many notifications to claim, at most `limit` in all, and how many in each channel."""
+        """How many notifications to claim, at most `limit` in total, and how many in each channel."""
         ahead = self._claimable_ahead()
         room = {
             channel: max(0, self._startable(channel) - len(self._waiting[channel]) + ahead[channel])
@@ -61,24 +61,26 @@ class Slots:
         }
         wanted = sum(room.values())
         if wanted > limit:
-            # A claim takes the oldest overall, and no channel's backlog may crowd out the others.
+            # A claim takes the oldest notifications overall, but no channel's backlog may crowd out the
+            # others.
             share = max(1, limit // len(room))
             room = {channel: min(number, share) for channel, number in room.items()}
         return min(wanted, limit), Room(0, room)
 
     @contextmanager
     def claiming(self) -> Iterator[None]:
-        """A claim is running: count the attempts that end meanwhile."""
+        """While a claim is running, count the attempts that end."""
         self._ended.clear()
         yield
         self._ended_during_claim = self._ended.copy()
 
     def forget_pace(self) -> None:
-        """Forget the pace of earlier attempts. Nothing is in flight, so it doesn't predict the next ones."""
+        """Forget the rate at which earlier attempts ended. Nothing is in flight, so it doesn't predict the
+        next ones."""
         self._ended_during_claim.clear()
 
     def claimable_suspects(self) -> tuple[int, Room]:
-        """How many suspects to claim, in all and in each channel.
+        """How many suspects to claim, in total and in each channel.
 
         A channel attempts one suspect at a time. A hanging channel gets none, because it would only wait: one
         in which nothing can start, and nothing has ended since the last call.
@@ -94,7 +96,7 @@ class Slots:
         """Keep a claim until it has a slot."""
         channel = claim.notification.channel
         if is_suspect(claim):
-            # First in line, because in a busy channel it would wait forever.
+            # Put first, because in a busy channel it would otherwise wait forever.
             self._waiting[channel].appendleft(claim)
             self._suspects.add(channel)
         else:
@@ -102,7 +104,7 @@ class Slots:
 
     def start_ready(self) -> Iterator[Claim]:
         """Take a slot for each claim that can have one, and return these claims."""
-        # In turns, so that the first channel doesn't take slots that the rule divides among all.
+        # In turns, so that the first channel doesn't take slots that the rule gives to others.
         started = True
         while started:
             started = False
@@ -128,7 +130,7 @@ class Slots:
         yield from self.start_ready()
 
     def start_all(self) -> Iterator[Claim]:
-        """Every waiting claim, regardless of the limits, because they are about to be released."""
+        """Every waiting claim, regardless of the limits, because all are about to be released."""
         for channel, waiting in self._waiting.items():
             while waiting:
                 yield self._start(channel)

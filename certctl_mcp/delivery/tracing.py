@@ -1,9 +1,9 @@
-"""The interface for tracing accepts and attempts. Without tracing it costs nothing."""
+"""The interface for tracing accepts and attempts, which costs nothing if tracing is off."""
 
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from certctl_mcp.delivery.sending import Answer
+from certctl_mcp.delivery.sender import Answer
 from storage.models import Claim, NewNotification
 
 
@@ -12,7 +12,7 @@ class AttemptSpan(Protocol):
 
     @property
     def traceparent(self) -> str:
-        """For the receiver, in the form of W3C Trace Context."""
+        """The trace context for the receiver, in the form of W3C Trace Context."""
         ...
 
     def ended(self, answer: Answer) -> None:
@@ -24,7 +24,8 @@ class Tracing(Protocol):
     """Creates spans. They contain no untrusted text except the names of channels and types."""
 
     def accepting(self, new: NewNotification) -> AbstractContextManager[str]:
-        """A span around an accept, in the trace of `new` if it has one, and its traceparent, to be stored."""
+        """A span around an accept, in the trace of `new` if it has one, and its traceparent, which is to be
+        stored."""
         ...
 
     def attempting(self, claim: Claim) -> AbstractContextManager[AttemptSpan]:

@@ -24,12 +24,12 @@ class DemoResult(Enum):
     """How the demo ended."""
 
     PROVEN = "the receivers confirm every delivery"
-    DISPROVEN = "the receivers' records differ from what was expected"
+    DISPROVEN = "the receivers' records differ from the expected ones"
     INTERRUPTED = "a signal stopped it"
 
 
 def run_demo() -> DemoResult:
-    """Run the demo and report on stdout. Raises: DemoUnavailableError."""
+    """Run the demo and print what happens on stdout. Raises: DemoUnavailableError."""
     if find_spec("aiosmtpd") is None:
         raise DemoUnavailableError
     return anyio.run(_play_until_signalled)
@@ -46,7 +46,7 @@ async def _play_until_signalled() -> DemoResult:
         proven = await play(narrator)
         tasks.cancel_scope.cancel()
     if proven is None:
-        narrator.title("Stopped. The server has ended, and no files are left.")
+        narrator.title("Stopped. The server has exited, and all files have been removed.")
         return DemoResult.INTERRUPTED
     return DemoResult.PROVEN if proven else DemoResult.DISPROVEN
 
@@ -54,7 +54,7 @@ async def _play_until_signalled() -> DemoResult:
 async def _cancel_on_signal(
     playing: anyio.CancelScope, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
 ) -> None:
-    """Cancel on the first signal. Later ones change nothing, so that the clean-up always finishes."""
+    """Cancel on the first signal. Later signals are ignored, so that the clean-up always finishes."""
     with anyio.open_signal_receiver(*SIGNALS) as signals:
         task_status.started()
         async for _ in signals:

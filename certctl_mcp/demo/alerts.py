@@ -31,7 +31,8 @@ class Alert:
         return f"{self.certificate_id} over {self.channel}"
 
     def is_in(self, content: str) -> bool:
-        """Whether a receiver got this alert. A refused mail may consist of its address alone."""
+        """Whether this is the alert that a receiver got. Of a refused mail, the record may contain only the
+        address."""
         return self.message in content or content == self.recipient
 
 
@@ -80,7 +81,7 @@ GONE = Alert(
 )
 
 ALERTS = (GOOD_MAIL, SLACK, WEBHOOK, PAGERDUTY, BAD_MAIL, GONE)
-"""In the order in which they are sent."""
+"""The alerts in the order in which they are sent."""
 
 REDIRECTED_MAIL = Alert(
     channel="Email",
@@ -89,4 +90,4 @@ REDIRECTED_MAIL = Alert(
     message="intranet.example.com has a 1024-bit key (first sent to a mailbox that no longer exists)",
     certificate_id="mc-intranet",
 )
-"""What the assistant sends instead of the mail to the wrong recipient."""
+"""The alert that the assistant sends instead of the mail to the wrong recipient."""

@@ -50,7 +50,7 @@ class Assistant:
         return accepted["id"]
 
     async def look(self) -> Sequence[Row]:
-        """Everything in the queue. Not printed, because it is called often."""
+        """Everything in the queue. This call is not printed, because it is made often."""
         return (await self._call("list_notifications", {"form": "detailed"}, _LIST, shown=False))[
             "notifications"
         ]

@@ -33,7 +33,7 @@ _FORGED = Answer(401, "401 Unauthorized: the signature is wrong")
 
 
 class HttpReceiver:
-    """Answers the first requests from a script, one answer each, and all later ones as usual.
+    """Answers the first requests from a script, one answer per request, and all later ones normally.
 
     Its port is reserved from the start, but refuses connections until `listen`.
     """

@@ -22,7 +22,7 @@ _BREATH = 0.5
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """The reader has closed the pipe; the exit code still reports the result."""
+        """The reader has closed the pipe. The exit code still reports the result."""
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -50,11 +50,11 @@ class Narrator:
             self._held.append((arrival, time.monotonic()))
 
     def hold_arrivals(self) -> None:
-        """Print no arrivals until `show_arrivals`."""
+        """Hold back arrivals until `show_arrivals`."""
         self._held = []
 
     def show_arrivals(self) -> None:
-        """Print the arrivals that were held, and those that follow."""
+        """Print the arrivals that were held back, and all later ones."""
         held, self._held = self._held or (), None
         for arrival, moment in held:
             self._print_arrival(arrival, moment)
@@ -119,7 +119,7 @@ class Narrator:
 
 
 def _key(finding: Finding) -> str:
-    """Its name and its last characters; keys begin alike, because they are ordered by time."""
+    """The key's name and its last characters; all keys begin alike, because they are ordered by time."""
     if not finding.keys:
         return "(none sent)"
     name = next(arrival.key_name for arrival in finding.arrivals if arrival.key)

@@ -17,10 +17,10 @@ from certctl_mcp.demo.receivers import Receivers, open_receivers
 from certctl_mcp.demo.server_process import LOG, serving
 
 TIME_LIMIT = 60.0
-"""Seconds. An idle machine needs fewer than twenty."""
+"""Seconds. An idle machine needs less than twenty."""
 
 _INTRODUCTION = """\
-A real certctl-mcp server, as a process of its own with its database on disk, delivers alerts to an SMTP \
+A real certctl-mcp server, in its own process with its database on disk, delivers alerts to an SMTP \
 server and four HTTP receivers on this machine. They misbehave. The retry schedule is \
 sped up so that one minute takes half a second: the queue waits 0.5 s after the first failure, then 1, 2 \
 and 4 s. After the fifth failure an alert is a dead letter."""
@@ -31,7 +31,7 @@ PagerDuty is down: its port refuses connections. One mailbox and one endpoint no
 
 _PROVEN = """\
 Every alert that could be delivered was delivered, and none was lost. Every attempt of an alert carried the \
-same idempotency key. The server has ended, and no files are left."""
+same idempotency key. The server has exited, and all files have been removed."""
 
 
 async def play(narrator: Narrator) -> bool:
@@ -57,7 +57,7 @@ async def play(narrator: Narrator) -> bool:
 
 
 async def _perform(directory: Path, narrator: Narrator) -> Sequence[str]:
-    """All acts. Returns what the receivers' records show to be wrong."""
+    """Perform all acts. Returns the problems that the receivers' records show."""
     ledger = Ledger(narrator.arrival)
     sent: dict[str, Alert] = {}
     async with open_receivers(ledger) as receivers, serving(directory, receivers) as client:
@@ -72,7 +72,7 @@ async def _perform(directory: Path, narrator: Narrator) -> Sequence[str]:
 
 async def _accept(assistant: Assistant, narrator: Narrator, sent: dict[str, Alert]) -> None:
     narrator.title("1. Six alerts are accepted")
-    # The first are delivered while the others are still being sent.
+    # The first alerts are delivered while the others are still being sent.
     narrator.hold_arrivals()
     narrator.narrate("Each is durable when the call returns. This is how an MCP client sends the first:")
     for alert in ALERTS:
@@ -88,7 +88,7 @@ async def _misbehave(watch: QueueWatch, narrator: Narrator) -> None:
 
 
 async def _triage(assistant: Assistant, narrator: Narrator, sent: Mapping[str, Alert]) -> None:
-    narrator.title("3. An assistant looks at the dead letters")
+    narrator.title("3. An assistant examines the dead letters")
     await assistant.summarize()
     await assistant.list_dead()
     await assistant.explain(_id_of(PAGERDUTY, sent))

@@ -10,15 +10,15 @@ from certctl_mcp.demo.ledger import Arrival
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the receivers recorded of one alert."""
+    """What the receivers recorded about one alert."""
 
     alert: Alert
     arrivals: tuple[Arrival, ...]
     keys: frozenset[str]
-    """The distinct idempotency keys it was sent with."""
+    """The distinct idempotency keys with which it was sent."""
     accepted: int
     problem: str
-    """What differs from the expected; empty if nothing does."""
+    """What differs from the expectation; empty if nothing does."""
 
 
 def check_deliveries(sent: Mapping[str, Alert], arrivals: Sequence[Arrival]) -> tuple[Finding, ...]:

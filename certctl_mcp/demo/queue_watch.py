@@ -1,4 +1,4 @@
-"""The queue from the inside: reports each change of a notification once."""
+"""Watches the queue, and reports each change of a notification once."""
 
 from collections.abc import Collection, Mapping
 

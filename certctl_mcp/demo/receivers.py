@@ -1,4 +1,4 @@
-"""The receivers of the demo, and what goes wrong at each."""
+"""The receivers of the demo, and how each of them fails."""
 
 import base64
 import json
@@ -22,7 +22,7 @@ _UNAVAILABLE = Answer(
 
 @dataclass(frozen=True, slots=True)
 class Receivers:
-    """All receivers. Every one but PagerDuty listens."""
+    """All receivers. All but PagerDuty are listening."""
 
     mail: MailReceiver
     slack: HttpReceiver

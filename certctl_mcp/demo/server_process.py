@@ -56,7 +56,7 @@ def _environment(directory: Path, receivers: Receivers) -> Mapping[str, str]:
 
 
 def _settings_file(receivers: Receivers) -> str:
-    """A second destination of the same kind needs a name, and so a settings file."""
+    """A second destination of the same kind needs a name, and therefore a settings file."""
     return f"""\
 [channels.{GONE_CHANNEL}]
 kind = "webhook"

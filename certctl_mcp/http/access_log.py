@@ -1,6 +1,6 @@
 """The access log: one line per request, and the request id that the response and the log share.
 
-Successful reads are logged at debug level only, because loading the page takes ten requests.
+Successful reads are logged only at debug level, because loading the page takes ten requests.
 """
 
 import logging
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 _LONGEST_PATH = 200
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _LOGGED_OTHERWISE = frozenset({"/mcp"})
-"""The MCP server logs its calls, by the tool's name."""
+"""The path of MCP, whose server logs its own calls, with the tool's name."""
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -60,7 +60,7 @@ class AccessLog:
         try:
             await self._app(scope, receive, send_on)
         except Exception:
-            # The outermost edge: the client gets a response, the operator the traceback.
+            # The outermost edge: the client gets a response, and the log the traceback.
             logger.exception("request %s failed", request_id)
             if not status:
                 response = problem_response(scope, 500, "Internal error; the server's log has the details.")
@@ -76,7 +76,7 @@ def _log(scope: Scope, request_id: str, status: int, took: float) -> None:
     quiet = reads and 0 < status < 400
     level = logging.DEBUG if quiet else logging.INFO
     if logger.isEnabledFor(level):
-        # Without the query string, which may hold search terms.
+        # Without the query string, which may contain search terms.
         path = clean_excerpt(scope["path"], _LONGEST_PATH).text
         logger.log(
             level,

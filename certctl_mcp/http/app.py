@@ -56,7 +56,7 @@ class HttpServer:
         self.app = Replaceable(_with_middleware(routes, state, resource, sessions))
 
     async def reload(self, settings: Settings) -> None:
-        """Use these settings from now on. Callers whose keys have changed lose their streams.
+        """Use these settings from now on. Streams of callers whose keys have changed are ended.
 
         Raises: SettingsError, StorageError: they can't be used; the old ones stay in effect.
         """
@@ -80,7 +80,7 @@ async def http_server(
     """Serve and deliver until the context exits.
 
     Raises:
-        SettingsError: a channel can't be built as it is configured.
+        SettingsError: a channel can't be built from its settings.
     """
     async with opening(settings, open_application, clock) as opened:
         state = ServingState(opened)
@@ -135,7 +135,8 @@ class _McpPath:
 
 
 class _EncodedIds:
-    """Keeps ids and names in paths percent-encoded: decoded, one with a slash would be several segments."""
+    """Keeps ids and names in paths percent-encoded. Decoded, a name with a slash would be several
+    segments."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -164,6 +165,6 @@ def _with_middleware(
         )
     app = _McpPath(AccessLog(OriginCheck(app, http), state.requests.observe))
     if http.trusted_proxies:
-        # uvicorn declares ASGI in types of its own.
+        # uvicorn declares its own types for ASGI.
         app = cast(ASGIApp, ProxyHeadersMiddleware(cast(Any, app), list(http.trusted_proxies)))
     return app

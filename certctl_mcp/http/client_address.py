@@ -5,11 +5,11 @@ from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any
 
 _IPV6_PREFIX = 64
-"""Bits of an IPv6 address that identify a site, which may choose the others freely."""
+"""The number of bits of an IPv6 address that identify a site, which can choose the others freely."""
 
 
 def client_address(scope: MutableMapping[str, Any]) -> str:
-    """The group of the address that a request came from."""
+    """The group of the address from which a request came."""
     client = scope.get("client")
     return address_group(client[0]) if client else "unknown"
 

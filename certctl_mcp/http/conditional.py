@@ -1,4 +1,5 @@
-"""JSON responses with an ETag: absent fields are left out, and an unchanged document is 304 Not Modified."""
+"""JSON responses with an ETag. Absent fields are left out, and the response for an unchanged document is 304
+Not Modified."""
 
 import hashlib
 from collections.abc import Mapping
@@ -31,7 +32,7 @@ def json_response(
     *,
     if_none_match: str | None = None,
 ) -> Response:
-    """`content` as JSON, or 304 where `if_none_match` holds its ETag."""
+    """`content` as JSON, or 304 if `if_none_match` contains its ETag."""
     document = content if isinstance(content, Document) else document_of(content)
     all_headers = {"ETag": document.etag, "Cache-Control": "private, no-cache", **(headers or {})}
     if if_none_match is not None and _matches(if_none_match, document.etag):

@@ -1,7 +1,7 @@
 """The open connections of the HTTP server, kept within limits.
 
-No client may take every connection: an idle connection gives way to a new one, first of the address that
-holds the most. uvicorn has a single limit, and above it answers 503 to everyone.
+No client can take all connections: an idle connection is closed to make room for a new one, starting with the
+address that has the most. uvicorn has a single limit, beyond which it answers 503 to everyone.
 """
 
 import logging
@@ -24,7 +24,7 @@ class Connection:
     """One accepted connection."""
 
     group: str
-    """The address that the limits count."""
+    """The address to which the limits apply."""
     close: Callable[[], None]
     """Closes it at once."""
     idle_since: float | None = field(default_factory=time.monotonic)
@@ -51,7 +51,8 @@ class Connections:
         return sum(one.idle_since is None for group in self._groups.values() for one in group)
 
     def admit(self, address: str, close: Callable[[], None]) -> Connection | None:
-        """A connection from `address`; None if there is no room. `close` is called if it has to give way."""
+        """A connection from `address`; None if there is no room. `close` is called if it must make room for
+        another."""
         group = address_group(address)
         if not self._is_trusted(address) and len(self._groups.get(group, ())) >= self._share:
             if not self._close_idle(self._groups[group]):
@@ -73,7 +74,8 @@ class Connections:
                 del self._groups[connection.group]
 
     def close_one(self) -> bool:
-        """Close the longest idle connection of the address with the most. False if every one is busy."""
+        """Close the longest idle connection of the address with the most connections. False if all are
+        busy."""
         by_size = sorted(self._groups.values(), key=len, reverse=True)
         return any(self._close_idle(group) for group in by_size)
 
@@ -90,5 +92,5 @@ class Connections:
 
 
 def connection_limit(max_files: int) -> int:
-    """As many connections as `max_files` file descriptors leave room for."""
+    """The number of connections for which `max_files` file descriptors leave room."""
     return min(MAX_CONNECTIONS, max(max_files - _RESERVED_FILES, max_files // 4))

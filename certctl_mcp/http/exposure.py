@@ -1,4 +1,4 @@
-"""Checks at the start of a server: who can reach it, and who can read its files."""
+"""Checks when a server starts: who can reach it, and how good its keys are."""
 
 import logging
 
@@ -11,8 +11,8 @@ logger = logging.getLogger(__name__)
 
 
 def require_keys_beyond_loopback(http: HttpSettings) -> None:
-    """Raises: SettingsError: other machines could reach the server, and it has no keys, or one that everyone
-    knows."""
+    """Raises: SettingsError: other machines could reach the server, and it has no keys, or a placeholder as a
+    key."""
     if not http.on_loopback and not http.authenticates:
         raise SettingsError(
             [
@@ -30,7 +30,7 @@ def require_keys_beyond_loopback(http: HttpSettings) -> None:
 
 
 def warn_of_weak_keys(http: HttpSettings) -> None:
-    """Log a warning for each key that is easy to guess, or if there are none."""
+    """Log a warning for each key that is easy to guess, or if there are no keys."""
     if not http.authenticates:
         logger.warning(
             "serving without keys: every program and user of this machine can read and change the queue; "

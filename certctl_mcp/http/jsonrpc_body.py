@@ -1,6 +1,6 @@
 """Answers request bodies that the SDK's transport would drop or misread, by the rules of stdio.
 
-The SDK takes a request with the id 6.0 for a notification, and so never answers it.
+For example, the SDK mistakes a request with the id 6.0 for a notification and never answers it.
 """
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send

@@ -62,7 +62,7 @@ class TokenBuckets:
 
 
 class RateLimit:
-    """Middleware that limits the request rate of each caller, or of each address where there are no keys."""
+    """Middleware that limits the request rate of each caller, or of each address if there are no keys."""
 
     def __init__(self, app: ASGIApp, settings: HttpSettings) -> None:
         self._app = app
@@ -113,7 +113,7 @@ class BodyLimit:
         return int(declared) if declared.isdecimal() else 0
 
     async def _read(self, receive: Receive) -> bytes | None:
-        """None if it is too large."""
+        """The body; None if it is too large."""
         body = bytearray()
         while True:
             message = await receive()
@@ -127,7 +127,7 @@ class BodyLimit:
 
 
 class _DisconnectedError(Exception):
-    """The client is gone."""
+    """The client has disconnected."""
 
 
 class _Replay:

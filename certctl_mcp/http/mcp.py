@@ -124,12 +124,12 @@ class McpEndpoint:
 
 
 class _ExplainErrors:
-    """A `send` that notes what is answered, and gives an error without a body a problem document."""
+    """A `send` that records the response, and adds a problem document to an error without a body."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self.status = 0
         self.opened: Callable[[str], None] | None = None
-        """Called with the id of a session when the response says that it is open."""
+        """Called with the id of a session when the response shows that it is open."""
         self._scope = scope
         self._send = send
         self._held: Message | None = None
@@ -177,7 +177,7 @@ async def _no_body() -> Message:
 
 
 async def _discard(_: Message) -> None:
-    """Nobody waits for the response."""
+    """A `send` for a response that nobody is waiting for."""
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Request headers of MCP clients, made to fit the SDK, which is stricter than HTTP."""
+"""Adapts request headers of MCP clients to the SDK, which is stricter than HTTP."""
 
 from collections.abc import Iterable
 from enum import Enum
@@ -10,7 +10,7 @@ RawHeaders = list[tuple[bytes, bytes]]
 
 
 class Representation(Enum):
-    """How a request is answered."""
+    """The form of a response."""
 
     EVENTS = "a stream of events, or JSON where that is enough"
     JSON = "JSON only"
@@ -29,8 +29,7 @@ def representation(accept: str | None) -> Representation | None:
 def normalized_headers(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
     """Headers with `Accept` for both media types, which `representation` has read, and a lower-case type.
 
-    `Last-Event-ID` is left out: no events are kept to be resumed, so a client that reconnects starts a new
-    stream.
+    `Last-Event-ID` is left out: events are not kept, so a client that reconnects starts a new stream.
     """
     kept = [
         (name, value.lower() if name == b"content-type" else value)

@@ -1,6 +1,6 @@
 """Protection against DNS rebinding and cross-origin calls: checks the Host and Origin headers.
 
-A name that an attacker points at this machine shows up in Host, the page that calls in Origin.
+A name that an attacker points at this machine appears in Host, and the calling page in Origin.
 """
 
 from starlette.datastructures import Headers
@@ -45,7 +45,8 @@ class OriginCheck:
 
 
 def _hosts(settings: HttpSettings) -> frozenset[str] | None:
-    """None: any. Beyond loopback every caller needs a key, which an attacker's page does not have."""
+    """The allowed hosts; None allows any. Beyond loopback every caller needs a key, which an attacker's page
+    doesn't have."""
     configured = frozenset(name.lower() for name in settings.allowed_hosts)
     if not configured and not settings.on_loopback:
         return None
@@ -54,7 +55,7 @@ def _hosts(settings: HttpSettings) -> frozenset[str] | None:
 
 
 def is_same_origin(headers: Headers) -> bool:
-    """Whether a request comes from a page of this very server, as far as its headers say."""
+    """Whether a request comes from a page of this server, judging by its headers."""
     origin = headers.get("origin")
     return origin is None or _same_origin(origin, headers.get("host", "").lower())
 

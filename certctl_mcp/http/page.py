@@ -1,4 +1,4 @@
-"""The web page at `/` and `/n/ID`, and its files, under a policy that lets nothing else run."""
+"""The web page at `/` and `/n/ID`, and its files, under a policy that blocks all other scripts."""
 
 from hashlib import sha256
 from typing import Annotated
@@ -12,7 +12,7 @@ from certctl_mcp.ui.document import HEADERS, page_files
 
 
 def page_router() -> APIRouter:
-    """Serves the page at `/`, opened at a notification at `/n/ID`, and its files under `/ui/`."""
+    """Serves the page at `/` and, opened at a notification, at `/n/ID`; its files are under `/ui/`."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/")
@@ -21,7 +21,7 @@ def page_router() -> APIRouter:
 
     @router.get("/n/{id}")
     async def notification(request: Request, state: Annotated[ServingState, Depends(state_of)]) -> Response:
-        # The page reads the id from its address, and fetches the notification as every other.
+        # The page reads the id from its address, and fetches that notification like any other.
         return file("n/", request, state)
 
     @router.get("/ui/{name}")
@@ -35,7 +35,7 @@ def page_router() -> APIRouter:
         if found is None:
             raise HTTPException(404, "There is no such file.")
         tag = f'"{sha256(found.content).hexdigest()[:20]}"'
-        # Another version has the same file names, so the browser revalidates each time.
+        # Other versions have the same file names, so the browser must revalidate each time.
         headers = {**HEADERS, "Cache-Control": "no-cache", "ETag": tag}
         if tag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)

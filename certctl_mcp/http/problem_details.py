@@ -1,4 +1,4 @@
-"""Error responses: RFC 9457 problem details, with certctl's own error fields beside them."""
+"""Error responses: RFC 9457 problem details, in addition to certctl's own error fields."""
 
 import json
 from collections.abc import Mapping, MutableMapping
@@ -82,7 +82,7 @@ async def http_error_response(request: Request, failure: Exception) -> Response:
 
 
 def _methods(request: Request) -> list[str]:
-    """The methods of every route at this path; the exception only knows those of the first."""
+    """The methods of all routes at this path; the exception has only those of the first."""
     return [
         method
         for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")

@@ -1,7 +1,7 @@
 """HTTP/1.1 on one connection: uvicorn's httptools protocol, with the timeouts and checks that it lacks.
 
 Its parser refuses what request smuggling needs (both Content-Length and Transfer-Encoding, folded lines, bare
-line feeds), but bounds neither the size of a head nor the time it may take.
+line feeds), but limits neither the size of a head nor the time that it may take.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ MAX_HEAD = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long a client may take, in seconds."""
+    """Timeouts for a client, in seconds."""
 
     head: float = 10
     """To send the head of a request, or the rest of a body after the response."""
@@ -61,9 +61,9 @@ class LimitedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._refusal: _BadRequestError | None = None
         self._waiting: asyncio.TimerHandle | None = None
-        """Runs while the client has to send something."""
+        """The timer that runs while the client must send something."""
         self._writing: asyncio.TimerHandle | None = None
-        """Runs while the client has to read something."""
+        """The timer that runs while the client must read something."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -107,7 +107,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self.transport.is_closing():
-            # The client has yet to read the end of it.
+            # The client has not yet read the end of the response.
             self._start_writing()
         elif self.cycle.response_complete:
             self._connection.idle_since = time.monotonic()
@@ -174,7 +174,7 @@ def _too_large() -> _BadRequestError:
 
 
 def _request_problem(url: bytes, headers: list[tuple[bytes, bytes]], version: str) -> _BadRequestError | None:
-    """What llhttp accepts and this server does not: forms that a proxy in front may read differently."""
+    """Refuse forms that llhttp accepts, but that a proxy in front may parse differently."""
     if len(url) + sum(len(name) + len(value) for name, value in headers) > MAX_HEAD:
         return _too_large()
     names = [name for name, _ in headers]

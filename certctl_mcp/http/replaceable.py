@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 @dataclass
 class Replaceable:
-    """Passes each request to `app`. One in progress ends where it began."""
+    """Passes each request to `app`. A request in progress stays with the application where it began."""
 
     app: ASGIApp
 

@@ -24,7 +24,8 @@ async def serve_http(settings: Settings, load: Load) -> str | None:
     finish; event streams are ended at once.
 
     Raises:
-        SettingsError: it can't listen where the settings say, or must not, or a channel can't be built.
+        SettingsError: it can't or must not listen at the address in the settings, or a channel can't be
+        built.
     """
     require_keys_beyond_loopback(settings.http)
     silence_libraries()

@@ -13,7 +13,7 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
 MAX_SESSIONS = 1000
 MAX_PER_CALLER = 100
-"""Open at once. Only protocol revisions before 2026-07-28 have sessions."""
+"""The most sessions open at once. Only protocol revisions before 2026-07-28 have sessions."""
 
 
 @dataclass(eq=False, slots=True)
@@ -25,7 +25,7 @@ class Session:
     manager: StreamableHTTPSessionManager
     user: AuthenticatedUser
     requests: int = 0
-    """In flight, an open event stream included."""
+    """The requests in flight, including an open event stream."""
     used_at: float = field(default_factory=time.monotonic)
 
 
@@ -57,7 +57,7 @@ class Sessions:
             session.used_at = time.monotonic()
 
     def sessions_to_end(self, caller: str) -> Sequence[Session] | None:
-        """The sessions to end before `caller` may open one; None if it has to wait until one is idle."""
+        """The sessions to end before `caller` may open one; None if it must wait until one is idle."""
         own = [session for session in self._open.values() if session.caller == caller]
         if len(own) >= self._per_caller:
             return _longest_idle(own)

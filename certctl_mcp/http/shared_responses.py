@@ -1,7 +1,7 @@
 """Request coalescing: identical requests share one result, cached until the database changes.
 
-A request never joins a computation that began before it arrived: that could miss what its caller has just
-changed. It joins the next one, with all others that arrive meanwhile.
+A request never joins a computation that began before it arrived, which could miss what its caller has just
+changed. It joins the next one, together with all others that arrive meanwhile.
 """
 
 import asyncio
@@ -23,10 +23,10 @@ Version = Callable[[], Awaitable[int | None]]
 class _Entry:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     next: "asyncio.Task[Document] | None" = None
-    """The computation that has not begun yet."""
+    """The next computation, which has not begun yet."""
     cached: Document | None = None
     version: int | None = None
-    """Of the database when `cached` was computed."""
+    """The version of the database when `cached` was computed."""
 
 
 class SharedResponses:
@@ -36,14 +36,14 @@ class SharedResponses:
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
 
     async def get(self, key: str, compute: Callable[[], Awaitable[Document]], version: Version) -> Document:
-        """What `compute` returns, or has returned for the same version."""
+        """The result of `compute`, possibly cached for the same version."""
         entry = self._entries.setdefault(key, _Entry())
         self._entries.move_to_end(key)
         if len(self._entries) > MAX_CACHED:
             self._entries.popitem(last=False)
         if entry.next is None:
             entry.next = asyncio.create_task(_compute(entry, compute, version))
-            # A failure is raised where it is waited for, if anyone still waits.
+            # A failure is raised for the requests that wait for the result, if there still are any.
             entry.next.add_done_callback(lambda task: task.cancelled() or task.exception())
         return await asyncio.shield(entry.next)
 
@@ -51,7 +51,7 @@ class SharedResponses:
 async def _compute(entry: _Entry, compute: Callable[[], Awaitable[Document]], version: Version) -> Document:
     async with entry.lock:
         entry.next = None
-        # Taken first: what changes during the computation makes another version.
+        # Taken first, because a change during the computation makes another version.
         now = await version()
         if now is not None and now == entry.version and entry.cached is not None:
             return entry.cached

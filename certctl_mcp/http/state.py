@@ -21,7 +21,7 @@ class ServingState:
     shutting_down: anyio.Event = field(default_factory=anyio.Event)
     """Set when shutdown begins."""
     long_work: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
-    """For work on long texts in a thread. One at a time, so that the event loop gets its turn."""
+    """Limits work on long texts in threads to one at a time, so that the event loop isn't starved."""
     streams: Streams = field(default_factory=Streams)
     shared: SharedResponses = field(default_factory=SharedResponses)
     requests: RequestMetrics = field(default_factory=RequestMetrics)
@@ -29,7 +29,7 @@ class ServingState:
 
     @property
     def settings(self) -> Settings:
-        """Those in effect."""
+        """The settings in effect."""
         return self.opened.settings
 
     def begin_shutdown(self) -> None:

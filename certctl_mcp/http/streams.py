@@ -1,4 +1,5 @@
-"""Ends open event streams, on shutdown or for clients to authenticate again; they would wait forever."""
+"""Ends open event streams, on shutdown or when clients must authenticate again; otherwise they would stay
+open forever."""
 
 from collections.abc import Awaitable, Callable
 
@@ -11,15 +12,15 @@ class Streams:
 
     def __init__(self) -> None:
         self.ended = anyio.Event()
-        """Set when those that are open now are to end."""
+        """Set when the streams that are open now must end."""
 
     def end(self) -> None:
-        """End those that are open. Their clients may open others."""
+        """End the open streams. Their clients may open new ones."""
         ended, self.ended = self.ended, anyio.Event()
         ended.set()
 
     def end_for_good(self) -> None:
-        """End all, also those that are opened from now on."""
+        """End all streams, including those that are opened from now on."""
         self.ended.set()
 
 

@@ -49,7 +49,8 @@ class CertificateFiles:
         return context
 
     def state(self) -> _State:
-        """Changes when the files do. Raises: OSError: one can't be read, or reading it might never end."""
+        """A value that changes when the files do. Raises: OSError: one can't be read, or reading it might
+        never end."""
         return tuple(_state_of(path) for path in (self.certificate, self.key))
 
 
@@ -89,7 +90,7 @@ class ReloadingContext:
         logger.info("reloaded the certificate: %s", self._files.certificate)
 
     def _use_newest(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
-        """Called in each handshake, with or without SNI."""
+        """Called during each handshake, with or without SNI."""
         connection.context = self._newest
 
 
@@ -103,7 +104,7 @@ def _state_of(path: Path) -> tuple[int, int, int]:
 
 
 async def _in_daemon_thread(work: Callable[[], None]) -> None:
-    """Wait for `work`, which may hang, without holding up the event loop or the end of the process."""
+    """Wait for `work`, which may hang, without blocking the event loop or the exit of the process."""
     loop, done = asyncio.get_running_loop(), asyncio.Event()
 
     def run() -> None:

@@ -1,7 +1,7 @@
 """The web server under the application: uvicorn, with an accept loop that keeps connections within limits.
 
-uvicorn lets asyncio accept, which takes every connection it can get, and on the last file descriptor logs a
-thousand errors a second.
+uvicorn leaves accepting to asyncio, which takes every connection that it can get, and logs a thousand errors
+a second when file descriptors run out.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ KEEP_ALIVE = 30
 _BACKLOG = 1024
 
 _WANTED_FILES = 8192
-"""Enough for all connections and the deliveries beside them."""
+"""The file descriptors needed for all connections and for deliveries."""
 
 _ACCEPT_PAUSE = 0.1
 """Seconds before accepting again when there are no file descriptors left."""
@@ -41,7 +41,7 @@ _ACCEPT_PAUSE = 0.1
 
 @contextmanager
 def listening(http: HttpSettings) -> Generator[socket.socket]:
-    """A listening socket. Raises: SettingsError: it can't listen where the settings say."""
+    """A listening socket. Raises: SettingsError: it can't listen at the address in the settings."""
     try:
         found = socket.getaddrinfo(http.host, http.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = found[0]
@@ -150,7 +150,7 @@ class WebServer(uvicorn.Server):
             await asyncio.sleep(0)
 
     async def _connect(self, accepted: socket.socket, connection: Connection) -> None:
-        """Hand the socket over to a protocol, after the TLS handshake if there is one."""
+        """Pass the socket to a protocol, after the TLS handshake if there is one."""
         context = None if self._tls is None else self._tls.context
 
         def protocol() -> LimitedProtocol:
@@ -181,7 +181,7 @@ class WebServer(uvicorn.Server):
 def silence_libraries() -> None:
     # Malformed requests are logged by `LimitedProtocol`, with the address they came from.
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
-    # It logs session ids, which are the only credential where there are no keys.
+    # It logs session ids, which are the only credential if there are no keys.
     logging.getLogger("mcp.server.streamable_http").setLevel(logging.WARNING)
     logging.getLogger("mcp.server.streamable_http_manager").setLevel(logging.WARNING)
 

@@ -1,9 +1,9 @@
-"""Keeps every answer within a number of tokens, however its texts were written.
+"""Keeps every result within a token budget, whatever texts it contains.
 
-The number of characters says little: a text of invisible characters, emoji or base64 costs many times the
-tokens of prose of the same length, and whoever sends an alert chooses. The number of tokens is overestimated,
-without a tokenizer because every model has its own, and for everything that goes out: the structured content
-and the same as text.
+The number of characters is a poor measure: a text of invisible characters, emoji or base64 costs many times
+the tokens of prose of the same length, and the sender of an alert chooses its text. The number of tokens is
+overestimated, without a tokenizer because every model has its own. It counts everything that is sent: the
+structured content, and the same content as text.
 """
 
 import re
@@ -19,25 +19,26 @@ MAX_TOKENS = 8_000
 """The limit of an answer. Many hosts cut or refuse answers of more than 25,000."""
 
 BUDGET = 7_500
-"""What an answer may cost by the estimate, which contrived words can exceed a little."""
+"""The limit for the estimate, which contrived words can exceed a little."""
 
 MIN_TEXT_TOKENS = 24
-"""A text is not cut shorter than this; if that isn't enough, the end of the longest list is left out."""
+"""Texts are not cut shorter than this; if that isn't enough, the end of the longest list is left out."""
 
 _ROW_TEXT_TOKENS = 60
-"""What a text in a list may always take, so that a page gets shorter before its rows can't be told apart."""
+"""The tokens that a text in a list may always take, so that a page gets shorter before its rows become
+indistinguishable."""
 
 _KNOWN_STRUCTURE = 0.65
-"""The share of its estimate that JSON with our own keys, ids and times costs at most."""
+"""The highest ratio of real cost to estimate for JSON with our own keys, ids and times."""
 
 _PAGE_OVERHEAD = 300
-"""For what a page holds besides its rows."""
+"""Tokens for what a page contains besides its rows."""
 
 CUT = " ...[cut]"
-"""At the end of a text that was cut to fit."""
+"""The end of a text that was cut to fit."""
 
 _ORDINARY_WORD = 6
-"""Letters of a word that is likely to be a token of its own."""
+"""The most letters of a word that is likely to be a single token."""
 
 _JSON_PUNCTUATION = frozenset('{}[]:,"\\')
 
@@ -45,7 +46,7 @@ _RARE_LETTER = re.compile(r"[jqxz]")
 _VOWEL = re.compile(r"[aeiouy]")
 
 _NEWEST_LAST = frozenset({"attempts", "done"})
-"""Lists of which the beginning is left out, and not the end."""
+"""Lists of which the beginning is left out instead of the end."""
 
 _CHUNK = 256
 _PIECE = re.compile(
@@ -61,7 +62,7 @@ _Path = tuple[str | int, ...]
 
 
 def estimated_tokens(text: str) -> float:
-    """At least as many tokens as a current tokenizer makes of `text`, for all but contrived words.
+    """At least as many tokens as a current tokenizer makes of `text`, except for contrived words.
 
     Prose takes about half of the estimate; random letters, digits, base64, emoji and escapes most of it.
     """
@@ -73,7 +74,7 @@ def _piece_tokens(piece: str) -> float:
     """Cached: words, spaces and punctuation recur, and a lookup is several times faster."""
     first, length = piece[0], len(piece)
     if not first.isascii():
-        # No byte-level tokenizer makes more than a token of a byte.
+        # A byte-level tokenizer makes at most one token of a byte.
         return len(piece.encode("utf-8", "surrogatepass"))
     if first.islower():
         return _word_tokens(piece)
@@ -89,7 +90,7 @@ def _piece_tokens(piece: str) -> float:
 
 
 def _word_tokens(word: str) -> float:
-    """Words of ordinary letters are mostly one token; random letters make up to one each."""
+    """Words of ordinary letters are mostly one token; random letters can be one token each."""
     if len(word) > _ORDINARY_WORD:
         return 0.6 * len(word)
     is_ordinary = _RARE_LETTER.search(word) is None and _VOWEL.search(word) is not None
@@ -198,9 +199,9 @@ def _between_quotes(text: str) -> float:
 
 
 def fitted(content: Mapping[str, object], budget: float = BUDGET) -> Content:
-    """`content` with its untrusted texts, and if need be its longest list, cut so that it fits.
+    """`content` with its untrusted texts and, if need be, its longest list cut so that it fits.
 
-    Texts are cut to one common limit, so that short ones stay whole beside a huge one.
+    Texts are cut to a common limit, so that short ones stay whole next to a huge one.
     """
     whole = dict(content)
     measure = _Measure(whole)
@@ -217,7 +218,7 @@ def fitted(content: Mapping[str, object], budget: float = BUDGET) -> Content:
 
 
 def rows_within(rows: Iterable[Row], budget: float = BUDGET) -> list[Row]:
-    """The first rows that fit if their texts are cut to what tells them apart; at least one if there are any.
+    """The first rows that fit, and at least one, if their texts are cut to what distinguishes them.
 
     Of the others only the first is taken from `rows`.
     """
@@ -233,7 +234,7 @@ def rows_within(rows: Iterable[Row], budget: float = BUDGET) -> list[Row]:
 
 
 def clipped(text: str, limit: float) -> str:
-    """The beginning of `text` that costs at most `limit`, with a mark if it is not all."""
+    """The beginning of `text` that costs at most `limit`, with a mark if something was cut."""
     if cost(text) <= limit:
         return text
     return text[: _length_within(text, limit - cost(CUT))] + CUT
@@ -244,7 +245,7 @@ class TextPage(NamedTuple):
 
     text: str
     end: int
-    """Where the next part begins, in characters of the whole text."""
+    """The offset of the next part, in characters of the whole text."""
 
 
 def text_page(text: str, begin: int, *, limit: float, longest: int) -> TextPage:

@@ -17,10 +17,10 @@ _CAPABILITIES = {
     "subscriptions": "resources",
     "completion": "completions",
 }
-"""The capability that a method belongs to, by the part of its name before the slash."""
+"""The capability to which a method belongs, by the part of its name before the slash."""
 
 _FOR_THE_PROCESS_LIFETIME = CacheHint(ttl_ms=3_600_000, scope="private")
-"""Never changes while the process runs, but differs between callers with different permissions."""
+"""Lists never change while the process runs, but differ between callers with different permissions."""
 
 CACHE_HINTS: Mapping[CacheableMethod, CacheHint] = {
     "server/discover": _FOR_THE_PROCESS_LIFETIME,
@@ -36,7 +36,7 @@ CACHE_HINTS: Mapping[CacheableMethod, CacheHint] = {
 class CapabilityFilter:
     """Middleware that hides the capabilities that aren't served, and rejects their methods.
 
-    The SDK's server answers most methods with an empty result where nothing is registered, and advertises
+    The SDK's server answers most methods with an empty result if nothing is registered, and advertises
     `listChanged` for every list. Here lists never change while the process runs.
     """
 

@@ -22,7 +22,7 @@ from certctl_mcp.text.untrusted import decode_id, encode_id
 from storage.models import NotificationStatus, NotificationType
 
 MAX_VALUES = 100
-"""The protocol's limit for the values in one answer."""
+"""The protocol's limit for the values in one response."""
 
 _PERIODS = ("1h", "6h", "24h", "7d", "30d")
 
@@ -57,7 +57,8 @@ class Completions:
 
 
 def _values(opening: Opening) -> dict[str, tuple[str, ...]]:
-    """By the part of a template. Names from outside are not offered: nothing here marks them as untrusted."""
+    """Values by the part of a template. Names from outside are not offered, because nothing would mark them
+    as untrusted."""
     return {
         "status": tuple(NotificationStatus),
         "channel": opening.channels,
@@ -74,13 +75,13 @@ async def _ids(opening: Opening, typed: str) -> CompleteResult:
     repository = (await opening.application()).repository
     found = await repository.ids_beginning(decode_id(typed), MAX_VALUES + 1)
     more = len(found) > MAX_VALUES
-    # An id that is too long or holds a secret is displayed differently, and couldn't be passed on.
+    # An id that is too long or contains a secret is displayed differently, and couldn't be passed on.
     values = [word for one in found[:MAX_VALUES] if decode_id(word := encode_id(one)) == one]
     return _answer(values, None if more else len(values), more=more)
 
 
 def _matching(typed: str, values: Iterable[str]) -> CompleteResult:
-    """Those that begin with what was typed, then those that hold it elsewhere, in any case."""
+    """Values that begin with the typed text, then those that contain it elsewhere; case is ignored."""
     wanted = typed.casefold()
     found = [value for value in dict.fromkeys(map(str, values)) if wanted in value.casefold()]
     found.sort(key=lambda value: not value.casefold().startswith(wanted))

@@ -26,13 +26,13 @@ logger = logging.getLogger(__name__)
 ErrorData = dict[str, str | dict[str, str]]
 
 CALL_TIMEOUT = timedelta(seconds=55)
-"""Hosts give up on a call after a minute. A sweep, the longest call, ends after 45 seconds."""
+"""Hosts time out after a minute. A sweep, the longest call, ends after 45 seconds."""
 
 RESOURCE_NOT_FOUND = -32002
-"""The code in revisions up to 2025-11-25; later revisions use INVALID_PARAMS."""
+"""The error code in revisions up to 2025-11-25; later revisions use INVALID_PARAMS."""
 
 _WITHOUT_TIMEOUT = frozenset({"tools/call", "subscriptions/listen"})
-"""Tools have their own timeout, and a subscription lasts as long as the client wants."""
+"""Methods without a timeout: tools have their own, and a subscription lasts as long as the client wants."""
 
 
 async def translate_errors(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
@@ -68,7 +68,7 @@ def _code(failure: Exception, ctx: ServerRequestContext[Any, Any]) -> int:
 
 
 def _error_data(ctx: ServerRequestContext[Any, Any], similar: str | None = None) -> ErrorData | None:
-    """The URI that was requested, if it can be shown unchanged, and a name that may have been meant."""
+    """The requested URI, if it can be shown unchanged, and a name that may have been meant."""
     data: ErrorData = {} if similar is None else {**untrusted_suggestion(similar)}
     uri = (ctx.params or {}).get("uri")
     if isinstance(uri, str) and clean_excerpt(uri, LONGEST) == (uri, 0):

@@ -1,6 +1,6 @@
-"""The server's icon: a bell, as a data URI, so that a host shows it without a request to anywhere.
+"""The server's icon: a bell, as a data URI, so that a host can show it without a request.
 
-It is as small as it can be, because the SDK sends the server's description with every answer.
+It is as small as possible, because the SDK sends the server's description with every result.
 """
 
 from mcp_types import Icon

@@ -20,7 +20,7 @@ NOT delivered: its channel had no notifier."""
 _MAX_WAITS = 6
 
 _TRIAGE = """\
-Triage: dashboard_summary for counts and who delivers; diagnose_dead_letters groups dead letters by \
+Triage: dashboard_summary for counts and what delivers; diagnose_dead_letters groups dead letters by \
 channel and cause and recommends an action; list_notifications finds individual ones, get_notification \
 explains one in full; list_channels shows whether a channel is failing now, delivery_report how each did \
 over a period, check_setup whether settings, database and connections are sound."""

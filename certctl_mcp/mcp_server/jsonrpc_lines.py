@@ -1,7 +1,7 @@
-"""Reads one line of a client as JSON-RPC, and answers the lines that can't be read.
+"""Reads a line from a client as JSON-RPC, and answers lines that can't be read.
 
-A request that is dropped without an answer leaves its client waiting forever. So every line that isn't a
-valid message is answered with an error, under the line's own id where it has a usable one.
+If a request is dropped without a response, its client waits forever. So every line that isn't a valid message
+is answered with an error, under the line's own id if that is usable.
 """
 
 import json
@@ -22,22 +22,22 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 MAX_BATCH = 100
-"""Messages in one batch."""
+"""The most messages in one batch."""
 
 _BYTE_ORDER_MARK = "\ufeff"
 _LARGEST_EXACT = 2**53
-"""Up to here a float holds every integer exactly."""
+"""Up to this number a float represents every integer exactly."""
 
 _INVALID_ID = object()
-"""Stands for an id that JSON-RPC doesn't allow, and for a missing one."""
+"""Represents an id that JSON-RPC doesn't allow, and a missing id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A message that can't be handled: the error to answer with, and the reason for the log."""
+    """A message that can't be handled: the error to respond with, and the reason for the log."""
 
     reply: dict[str, object] | None
-    """None where no answer is allowed, because the message was itself a response."""
+    """None if no response is allowed, because the message was itself a response."""
     reason: str
 
 
@@ -50,11 +50,11 @@ class Batch:
 
     entries: tuple[Entry, ...]
     answered_together: bool = True
-    """Whether the answers go out on one line too, as an array."""
+    """Whether the responses are also sent on one line, as an array."""
 
 
 def read_message(line: bytes, *, batches: bool) -> Entry | Batch | None:
-    """The message or messages of `line`, or the rejection of it; None for a blank line.
+    """The message or messages of `line`, or its rejection; None for a blank line.
 
     `batches`: the agreed protocol revision has them, which only 2025-03-26 does.
     """
@@ -65,7 +65,7 @@ def read_message(line: bytes, *, batches: bool) -> Entry | Batch | None:
         message = jsonrpc_message_adapter.validate_json(text, by_name=False)
     except ValidationError:
         return _read_carefully(text, batches=batches)
-    # A request with an invalid id passes for a notification, whose extra fields are ignored.
+    # A request with an invalid id would pass for a notification, whose extra fields are ignored.
     if isinstance(message, JSONRPCNotification) and '"id"' in text:
         return _read_carefully(text, batches=batches)
     return message
@@ -96,7 +96,7 @@ def _read_carefully(text: str, *, batches: bool) -> Entry | Batch | None:
 
 
 def _requests(values: Iterable[object]) -> list[object]:
-    """The values with a usable id; if none has one, a single stand-in, so that there is one answer."""
+    """The values with a usable id; if none has one, a single stand-in, so that there is one response."""
     return [each for each in values if _id_of(each) is not None] or [None]
 
 
@@ -132,9 +132,9 @@ def _problem(value: dict[str, Any]) -> tuple[int, str]:
 
 
 def _valid_id(given: object) -> object:
-    """The id as the protocol has it: a string or an integer; `_INVALID_ID` if it is neither.
+    """The id as the protocol defines it: a string or an integer; `_INVALID_ID` if it is neither.
 
-    6.0 is the integer 6: JSON doesn't distinguish them, and some languages write every number so.
+    6.0 is the integer 6: JSON doesn't distinguish them, and some languages write all numbers like that.
     """
     if isinstance(given, bool):
         return _INVALID_ID
@@ -152,7 +152,7 @@ def _id_of(value: object) -> object:
 
 
 def _echoed(given: object) -> object:
-    """An invalid id, if the answer can still carry it: JSON-RPC allows fractions, MCP does not."""
+    """An invalid id, if the response can still carry it: JSON-RPC allows fractions, MCP does not."""
     is_number = isinstance(given, float) and abs(given) < float("inf")
     return given if is_number else None
 

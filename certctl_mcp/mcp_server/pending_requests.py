@@ -1,7 +1,8 @@
-"""The requests that a stdio client is still waiting for, which decide when stdin is read and when it may end.
+"""The requests for which a stdio client is still waiting. They determine when stdin is read and when the
+server may end.
 
-They are bounded: a client that writes without reading fills its own pipe instead of the server's memory, and
-thousands of calls at once wait there for their turn instead of timing out together.
+Their number is limited: a client that writes without reading fills its own pipe instead of the server's
+memory, and thousands of simultaneous calls wait in the pipe for their turn instead of all timing out.
 """
 
 from collections import Counter
@@ -21,12 +22,12 @@ from mcp_types import (
 from certctl_mcp.mcp_server.jsonrpc_lines import Entry, Rejection, encoded
 
 MAX_IN_PROGRESS = 100
-"""Requests handled at once. More would only wait for the same database."""
+"""The most requests handled at once. More would only wait for the same database."""
 
 MAX_AWAITING_USER = 900
-"""Further requests that may be in progress while that many wait for the client's user.
+"""How many more requests may be in progress while others wait for the client's user.
 
-Their answers arrive on stdin, so it must go on being read; each such wait has a timeout.
+The user's answers arrive on stdin, so reading must continue; each such wait has a timeout.
 """
 
 _WITH_BATCHES = "2025-03-26"
@@ -34,7 +35,7 @@ _WITH_BATCHES = "2025-03-26"
 
 @dataclass(eq=False, slots=True)
 class OpenBatch:
-    """A batch with requests that aren't answered yet."""
+    """A batch with requests that have no response yet."""
 
     waiting: set[RequestId]
     answers: list[object] = field(default_factory=list)
@@ -43,11 +44,11 @@ class OpenBatch:
 
 
 class PendingRequests:
-    """Requests from the client without an answer, and those to the client."""
+    """Requests from the client and to the client without a response."""
 
     def __init__(self) -> None:
         self.batches = False
-        """Whether the protocol revision that was agreed on has batches."""
+        """Whether the agreed protocol revision has batches."""
         self._ids: Counter[RequestId] = Counter()
         self._subscriptions: set[RequestId] = set()
         self._awaiting_client: set[RequestId] = set()
@@ -56,12 +57,12 @@ class PendingRequests:
         self._changed = anyio.Event()
 
     def received(self, message: JSONRPCMessage) -> None:
-        """A message of the client is about to be passed on to the server."""
+        """A message from the client is about to be passed on to the server."""
         match message:
             case JSONRPCRequest(id=request, method="initialize"):
                 self._initialize = request
                 self._ids[request] += 1
-            # A subscription is answered when it ends, and it ends with the conversation.
+            # A subscription gets its response when it ends, and it ends with the conversation.
             case JSONRPCRequest(id=request, method="subscriptions/listen"):
                 self._subscriptions.add(request)
             case JSONRPCRequest(id=request):
@@ -69,14 +70,14 @@ class PendingRequests:
             case JSONRPCNotification(
                 method="notifications/cancelled", params={"requestId": int() | str() as request}
             ):
-                # A cancelled request is never answered.
+                # A cancelled request never gets a response.
                 self._settle(request)
             case JSONRPCResponse(id=request) | JSONRPCError(id=request):
                 if request is not None:
                     self._awaiting_client.discard(request)
 
     def joins_batch(self, message: JSONRPCMessage) -> bool:
-        """Whether a message of the server is an answer that goes out with the rest of its batch."""
+        """Whether a message from the server is a response that is sent with the rest of its batch."""
         if isinstance(message, JSONRPCResponse | JSONRPCError):
             for batch in self._open_batches:
                 if message.id in batch.waiting:
@@ -85,7 +86,7 @@ class PendingRequests:
         return False
 
     def sent(self, message: JSONRPCMessage) -> None:
-        """A message of the server has been written, or added to a batch."""
+        """A message from the server has been written, or added to a batch."""
         match message:
             case JSONRPCResponse(id=request, result={"protocolVersion": agreed}) if (
                 request == self._initialize
@@ -104,17 +105,17 @@ class PendingRequests:
                 self._awaiting_client.discard(request)
 
     async def wait_for_room(self) -> None:
-        """Return once another request may be in progress."""
+        """Wait until another request may be in progress."""
         while self._ids.total() >= MAX_IN_PROGRESS + min(len(self._awaiting_client), MAX_AWAITING_USER):
             await self._wait_for_change()
 
     async def none_left(self) -> None:
-        """Return once every request is answered or cancelled."""
+        """Wait until every request has a response or is cancelled."""
         while self._ids:
             await self._wait_for_change()
 
     def open_batch(self, entries: Iterable[Entry]) -> OpenBatch:
-        """Collect the answers to these messages, to send them together."""
+        """Collect the responses to these messages, to send them together."""
         entries = tuple(entries)
         batch = OpenBatch(
             waiting={entry.id for entry in entries if isinstance(entry, JSONRPCRequest)},
@@ -124,7 +125,7 @@ class PendingRequests:
         return batch
 
     def take_answered_batches(self) -> list[bytes]:
-        """The lines that answer the batches without outstanding requests; each is returned once."""
+        """The response lines of batches without outstanding requests; each is returned once."""
         done = [batch for batch in self._open_batches if batch.received and not batch.waiting]
         self._open_batches = [batch for batch in self._open_batches if batch not in done]
         return [encoded(batch.answers) for batch in done if batch.answers]

@@ -49,7 +49,7 @@ class PromptRequest:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A sentence or two, included if the server has the tool `needs` and none of those in `unless`."""
+    """A sentence or two, included if the server has the tool `needs` and none of the tools in `unless`."""
 
     text: str
     needs: str | None = None
@@ -93,7 +93,7 @@ def triage_steps(request: PromptRequest) -> Sequence[Step]:
             "requeue_notifications",
         ),
         Step(
-            "Settle notifications that nobody needs any more with mark_notifications_read, in the same "
+            "Settle notifications that are no longer needed with mark_notifications_read, in the same "
             "order: preview, my approval, confirmation. They will never be delivered.",
             "mark_notifications_read",
         ),

@@ -1,4 +1,4 @@
-"""The prompts: guided ways through the tools for three recurring tasks.
+"""The prompts, which guide an assistant through three recurring tasks.
 
 Their texts are in `certctl_mcp.mcp_server.prompt_texts`.
 """
@@ -58,7 +58,7 @@ _PROMPTS = (
     _Prompt(
         "triage_dead_letters",
         "Triage the dead letters",
-        "What died and why, what to do about it, and, with your approval, doing it.",
+        "What died and why, what to do about it and, with your approval, doing it.",
         (_SINCE,),
         frozenset({"diagnose_dead_letters"}),
         prompt_texts.triage_goal,

@@ -44,7 +44,7 @@ LIST_PARTS = ("status", "channel", "type")
 LIST_TEMPLATE = f"certctl://notifications{{?{','.join(LIST_PARTS)}}}"
 
 SAME_AS_TOOLS = frozenset({"get_notification", "list_notifications", "dashboard_summary", "list_channels"})
-"""The tools whose answers are available as resources."""
+"""The tools whose results are available as resources."""
 
 _JSON = "application/json"
 _ADDRESS = re.compile(
@@ -139,7 +139,8 @@ _TEMPLATES = (
 
 
 def find(uri: str) -> Resource:
-    """The resource at `uri`. Whether a notification of that id exists is only known when it is read.
+    """The resource at `uri`. Whether a notification with that id exists is only known when the resource is
+    read.
 
     Raises:
         UnknownResourceError: no resource has this URI.
@@ -162,7 +163,7 @@ def find(uri: str) -> Resource:
 
 
 def _notification(notification_id: str) -> Resource:
-    # Not the id as it is displayed: that cuts long ids, so that two could share one URI.
+    # Not the id as it is displayed, because long ids are cut there, and two could share one URI.
     uri = f"certctl://notifications/{quote(notification_id, safe=':@+', errors='replace')}"
     # The account mentions the current time; everything else in it is in the other fields too.
     return Resource(uri, partial(_details, notification_id), frozenset({"account"}))
@@ -200,7 +201,7 @@ def _list(query: str) -> Resource:
 
 
 def register_resources(server: Server[Opening]) -> None:
-    """Register the handlers for resources with `server`, including the page, which a tool links to."""
+    """Register the handlers for resources with `server`, including the page, to which a tool links."""
 
     async def read(ctx: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
         if params.uri == app.URI:

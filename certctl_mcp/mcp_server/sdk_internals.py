@@ -17,14 +17,14 @@ LifespanResult = TypeVar("LifespanResult")
 def lowlevel_server(server: MCPServer[LifespanResult]) -> Server[LifespanResult]:
     """The server beneath `MCPServer`.
 
-    It takes handlers for methods that `MCPServer` has no decorator for, and runs on streams of the caller's:
-    the SDK's own stdio reader waits in a thread that can't be stopped.
+    It takes handlers for methods for which `MCPServer` has no decorator, and runs on streams that the caller
+    passes in: the SDK's own stdio reader waits in a thread that can't be stopped.
     """
     return server._lowlevel_server
 
 
 def connection_of(session: ServerSession) -> Connection:
-    """The connection that a request came in on. Unlike a session, it outlives the request."""
+    """The connection on which a request arrived. Unlike a session, it outlives the request."""
     connection: Connection = session._connection
     return connection
 

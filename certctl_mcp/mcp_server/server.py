@@ -58,7 +58,7 @@ def build_server(
 ) -> "NotificationServer":
     """A server with the tools that the settings allow. Its lifespan opens the application, which delivers.
 
-    With `load`, the settings are read again when the file of a secret has changed.
+    With `load`, the settings are read again when a secret file has changed.
 
     `open_application` replaces the function of that name in `certctl_mcp.runtime.application`, which is
     imported only once the server is up.
@@ -90,7 +90,7 @@ class NotificationServer(MCPServer[Opening]):
     ) -> None:
         self._names = names = frozenset(tool.name for tool in tools)
         prompts = Prompts(names)
-        # A caller that may not use a read-only tool may not read the same answer as a resource either.
+        # A caller without permission for a read-only tool must not read the same result as a resource.
         served = {"tools", "resources", "completions"} if names >= SAME_AS_TOOLS else {"tools"}
         if prompts:
             served |= {"prompts", "completions"}
@@ -105,7 +105,7 @@ class NotificationServer(MCPServer[Opening]):
             lifespan=lifespan,
             cache_hints=CACHE_HINTS,
             subscriptions=False,
-            # The page is a resource, so it is available only where resources are.
+            # The page is a resource, so it is available only if resources are.
             extensions=[Apps()] if "resources" in served else [],
             middleware=[CapabilityFilter(frozenset(served)), translate_errors],
         )
@@ -120,13 +120,13 @@ class NotificationServer(MCPServer[Opening]):
         self._calls = calls or CallMeter()
 
     def update_instructions(self, policy: RetryPolicy) -> None:
-        """Use the numbers of this policy in the instructions for clients that connect from now on."""
+        """Use this policy's numbers in the instructions for clients that connect from now on."""
         lowlevel_server(self).instructions = instructions(self._names, policy)
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Opening, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
-        """Call a tool. Errors that the caller can fix or needs to know about are returned as results.
+        """Call a tool. Errors that the caller can fix or must know about are returned as results.
 
         Raises:
             UnexpectedToolError: the tool has a bug.

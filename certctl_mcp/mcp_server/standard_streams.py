@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator
 from certctl_mcp.runtime.platform import chunks_of, write_all
 
 MAX_LINE = 16 * 1024 * 1024
-"""Bytes of one message. The longest alert, with every character escaped, is under 13 MB."""
+"""The most bytes of one message. The longest alert, with every character escaped, is under 13 MB."""
 
 
 async def read_lines(fd: int, *, limit: int = MAX_LINE) -> AsyncIterator[bytes | None]:
     """Each line without its end, including a last line that has none; None for a line longer than `limit`.
 
-    A peer that disconnects ends the input too.
+    If the peer disconnects, the input ends too.
     """
     read = chunks_of(fd)
     line: list[bytes] = []

@@ -1,4 +1,4 @@
-"""Serves MCP on stdin and stdout until there is a reason to end, then ends gracefully.
+"""Serves MCP on stdin and stdout until there is a reason to end, then shuts down gracefully.
 
 The reasons: stdin ends, a signal arrives, the parent dies, or nobody reads stdout. Each of them closes the
 server's input, so that its lifespan exits as usual and deliveries can finish.
@@ -24,10 +24,10 @@ from certctl_mcp.runtime.signals import leave_on_signal, leave_with_parent
 logger = logging.getLogger(__name__)
 
 ANSWER_TIMEOUT = timedelta(seconds=5)
-"""How long answers to requests from before the end of stdin are waited for."""
+"""How long to wait for responses to requests from before the end of stdin."""
 
 _LAST_WRITE_TIMEOUT = timedelta(seconds=1)
-"""How long a peer may take to read the last answers."""
+"""How long a peer may take to read the last responses."""
 
 
 async def serve_stdio(server: MCPServer, *, end_within: timedelta) -> str | None:
@@ -86,17 +86,18 @@ class _Conversation:
         self._pending = PendingRequests()
         self.serving = anyio.CancelScope()
         self.reason: str | None = None
-        """Why it ends, such as the name of a signal."""
+        """The reason to end, such as the name of a signal."""
         self.all_sent = anyio.Event()
         """Set once the client has read the server's last message."""
 
     def leave(self, reason: str) -> None:
-        """Stop reading. The server finds its input closed, and ends."""
+        """Stop reading. The server sees the end of its input and ends."""
         self._begin_shutdown(reason)
         self._receiving.cancel()
 
     async def receive(self) -> None:
-        """Pass on the client's messages; at the end of stdin, wait for the answers and let the server end."""
+        """Pass on the client's messages; at the end of stdin, wait for the responses and let the server
+        end."""
         async with self._to_server:
             with self._receiving:
                 async for line in read_lines(self._stdin):
@@ -140,7 +141,8 @@ class _Conversation:
             if answer and entry.reply is not None:
                 await self._write(encoded(entry.reply))
             return
-        # Holds stdin back while many requests are unanswered, such as when the client doesn't read stdout.
+        # Stop reading stdin while many requests have no response, such as when the client doesn't read
+        # stdout.
         await self._pending.wait_for_room()
         self._pending.received(entry)
         await self._to_server.send(SessionMessage(entry))

@@ -1,7 +1,7 @@
 """Subscriptions to changes of resources.
 
 Up to 2025-11-25 a client subscribes to one URI at a time, until the session ends; from 2026-07-28 on it sends
-one request whose answer is the stream of changes. Updates carry the URI as the client spelt it.
+one request, whose response is the stream of changes. Updates carry the URI as the client spelt it.
 """
 
 from contextlib import ExitStack

@@ -1,4 +1,5 @@
-"""One module per channel, the protocol (`base`) and the registry; in rooms: HTTP, SMTP and the network."""
+"""One module per channel, the protocol (`base`) and the registry; subpackages for HTTP, SMTP and the
+network."""
 
 from certctl_mcp.notifiers.base import DeliveryFailedError, Notifier
 

@@ -1,4 +1,4 @@
-"""How severe an alert of certctl's is: the tier of the threshold that its message names."""
+"""The severity of an alert from certctl: the tier of the threshold in its message."""
 
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
@@ -27,17 +27,17 @@ _TIERS = {
     7: AlertTier.WARNING,
     0: AlertTier.CRITICAL,
 }
-"""certctl's own, by days. Its renewal policies may say otherwise."""
+"""certctl's own tiers, by days. Its renewal policies can override them."""
 
 PolicyTier = Callable[[Notification, int], Awaitable[AlertTier | None]]
-"""The tier that the certificate's renewal policy gives a threshold; None if it gives none."""
+"""Returns the tier of a threshold in the certificate's renewal policy; None if it has none."""
 
 
 class IncidentNotifier(HttpNotifier):
     """A channel whose incidents have a severity."""
 
     limits_itself = False
-    """It may wait for the tier."""
+    """A send may have to wait for the tier."""
 
     def __init__(
         self, endpoint: Endpoint, content: ContentWriter | None, policy_tier: PolicyTier | None

@@ -1,7 +1,7 @@
-"""Whom mail may go to: what keeps an assistant from writing to any mailbox in the world.
+"""The allowed recipients of mail, which keep an assistant from sending mail to anyone in the world.
 
-Where the operator sets patterns they bind everyone. Where there are none, an assistant may write only to the
-sender's own domain, and the operator's own programs to any address.
+Patterns that the operator sets apply to every caller. Without patterns, an assistant may send mail only to
+the sender's own domain, and the operator's own programs to any address.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from certctl_mcp.notifiers.recipients import MalformedRecipientError, parse_reci
 
 
 class RecipientNotAllowedError(Exception):
-    """Mail to this address is not allowed. The message says what is, without quoting the address."""
+    """Mail to this address is not allowed. The message says what is allowed, without quoting the address."""
 
 
 class AllowedRecipients:
@@ -26,7 +26,7 @@ class AllowedRecipients:
         }
 
     def check(self, channel: str, recipient: str, *, assistant: bool) -> None:
-        """A recipient that is not an address passes: nothing is sent to it.
+        """A recipient that is not an address is allowed, because nothing is sent to it.
 
         Raises:
             RecipientNotAllowedError: one of the recipient's addresses is not allowed.

@@ -1,8 +1,8 @@
 """Apprise: any of the services that the library knows, by its URL.
 
-Its code blocks and can't be stopped, so it runs in threads that only its own channel uses. A URL may name
-several rooms: each is sent to by itself, so that those reached are known, and no attempt begins one that it
-has no time to finish.
+Its code blocks and can't be stopped, so it runs in threads that only its own channel uses. A URL may have
+several rooms. Each is sent to separately, so that it is known which were reached, and an attempt doesn't
+begin a room that it has no time to finish.
 """
 
 import asyncio
@@ -31,16 +31,18 @@ from certctl_mcp.text.redaction import redact
 from storage.models import Notification
 
 _THREADS = 10
-"""Of one channel; more sends wait for one to end."""
+"""The threads of one channel; further sends wait for one to end."""
 
 _MENTION = re.compile(
-    # An @ that is no part of an address, and what Slack, Discord, Google Chat and Feishu put in brackets.
+    # An @ that is not part of an address, and mentions in brackets as in Slack, Discord, Google Chat and
+    # Feishu.
     r"(?<!\w)@(?=\S)|@(?=everyone|here|channel|room|all\b)|(?<=<)(?:[@!#]|(?=users/|at\b))"
 )
 _NO_BREAK = "\u2060"
-"""Invisible, and enough that no service reads the rest as a name."""
+"""An invisible character that keeps services from reading the rest as a name."""
 
-# Apprise logs whole URLs, with their tokens, at any level. What it says of a failed send is in the error.
+# Apprise logs whole URLs, with their tokens, at every level. What it logs about a failed send is in our
+# error.
 _logger = logging.getLogger("apprise")
 _logger.setLevel(logging.INFO)
 _logger.propagate = False
@@ -55,7 +57,7 @@ class _Message:
 
 
 class AppriseNotifier:
-    """Sends through Apprise. A send that has begun is awaited, and its result counts.
+    """Sends through Apprise. A send that has begun is always awaited, and its result counts.
 
     Apprise has no idempotency key, so the text names the notification, and a reader recognises a repeat.
 
@@ -86,7 +88,8 @@ class AppriseNotifier:
 
     async def send(self, notification: Notification) -> None:
         deadline = time.monotonic() + self._send_seconds
-        # A thread can't be stopped, and what it delivers must not be lost: it is awaited though cancelled.
+        # A thread can't be stopped, and its delivery must not be lost, so it is awaited even if the attempt
+        # is cancelled.
         with anyio.CancelScope(shield=True):
             sending = asyncio.ensure_future(
                 anyio.to_thread.run_sync(self._notify, notification, deadline, limiter=self._threads)
@@ -135,14 +138,14 @@ class AppriseNotifier:
         return self._failure(causes, f"{len(missing)} of {len(rooms)} rooms are missing: ", len(rooms))
 
     def _cause(self, said: str, broken: list[Cause]) -> Cause:
-        """Why a room was not reached: by its answer, or else because a request got none."""
+        """Why a room was not reached: from its response, or the reason why there was none."""
         kind = apprise_failure_kind(said)
         if kind is None and broken:
             return broken[-1]
         return Cause(said or "it does not say why", kind)
 
     def _failure(self, causes: list[Cause], summary: str, rooms: int) -> DeliveryFailedError:
-        # One room that can still be reached keeps the notification alive.
+        # If one room can still be reached, the notification is retried.
         first = next((cause for cause in causes if not cause.is_permanent), causes[0])
         reasons = [excerpt(cause.sentence, self._confidential) for cause in causes]
         return delivery_failed(
@@ -163,7 +166,7 @@ class AppriseNotifier:
         return _Message(without_mentions(single_line(content.title)), without_mentions("\n\n".join(lines)))
 
     def _plugins(self) -> list[apprise.NotifyBase]:
-        """Made for every send: Apprise's objects are not made for several threads."""
+        """Created for every send, because Apprise's objects are not thread-safe."""
         # Its redirects would be followed to any host.
         service = apprise.Apprise(asset=apprise.AppriseAsset(http_redirects=False))
         if not service.add(self._url):
@@ -174,7 +177,7 @@ class AppriseNotifier:
             if "overflow=" not in self._url:
                 plugin.overflow_mode = apprise.OverflowMode.SPLIT
             if destination.ca_file is not None and plugin.verify_certificate:
-                # Handed to `requests`, which takes the path of a CA file here.
+                # Passed to `requests`, which takes the path of a CA file here.
                 plugin.verify_certificate = destination.ca_file  # type: ignore[assignment]
             if "connect_timeout" in destination.model_fields_set:
                 plugin.socket_connect_timeout = destination.connect_timeout.total_seconds()
@@ -182,7 +185,7 @@ class AppriseNotifier:
 
 
 def without_mentions(text: str) -> str:
-    """`text` in which nothing calls people or rooms, whatever the service's syntax."""
+    """`text` without mentions of people or rooms in any service's syntax."""
     return _MENTION.sub(lambda found: f"{found[0]}{_NO_BREAK}", text)
 
 
@@ -192,7 +195,7 @@ def _uses_http(plugin: apprise.NotifyBase) -> bool:
 
 
 def _rooms(plugin: apprise.NotifyBase) -> list[object]:
-    """The targets that can be sent to one by one; a service without a list of them is one."""
+    """The targets that can be sent to separately; a service without a list of targets counts as one."""
     targets = getattr(plugin, "targets", None)
     return list(targets) if isinstance(targets, list) and len(targets) > 1 else [None]
 

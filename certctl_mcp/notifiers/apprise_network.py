@@ -1,7 +1,7 @@
 """The operator's network for Apprise, whose services call `requests` without a proxy or a client certificate.
 
-`requests` takes both from a session, so its session class is replaced by one that looks for the network of
-its thread. It also notes why a request failed, which Apprise says in its debug log only.
+`requests` takes both from a session, so its session class is replaced by one that uses the network of its
+thread. It also records why a request failed, which Apprise only writes to its debug log.
 """
 
 import re
@@ -42,7 +42,7 @@ class Cause:
 
 @dataclass(slots=True)
 class _ActiveNetwork:
-    """How the requests of one thread reach their receivers."""
+    """How a thread's requests reach their receivers."""
 
     network: "AppriseNetwork"
     causes: list[Cause] = field(default_factory=list)
@@ -65,7 +65,7 @@ class AppriseNetwork:
 
     @contextmanager
     def activated(self) -> Iterator[list[Cause]]:
-        """Within it, this thread's requests go over the network. Yields why some of them failed."""
+        """Within the context, this thread's requests use this network. Yields the reasons for failures."""
         active = _ActiveNetwork(self)
         token = _active.set(active)
         try:
@@ -102,7 +102,7 @@ requests.Session = requests.sessions.Session = _Session  # type: ignore[misc]
 
 
 class _Adapter(HTTPAdapter):
-    """Connects by a TLS context of ours."""
+    """Connects with our own TLS context."""
 
     def __init__(self, tls: ssl.SSLContext) -> None:
         self._tls = tls
@@ -135,7 +135,7 @@ def _cause(error: Exception, address: str, options: dict[str, Any]) -> Cause:
         return Cause(said, FailureKind.DNS)
     if isinstance(error, requests.Timeout):
         connect, read = _seconds(options.get("timeout"))
-        # To `urllib3` the handshake is a part of the answer.
+        # For `urllib3`, waiting for the handshake is part of waiting for the response.
         if isinstance(error, requests.ConnectTimeout) or "handshake" in str(root):
             return Cause(f"no connection to {address} within {connect:g} s", FailureKind.TIMEOUT)
         return Cause(f"no answer from {address} within {read:g} s", FailureKind.TIMEOUT)
@@ -143,7 +143,7 @@ def _cause(error: Exception, address: str, options: dict[str, Any]) -> Cause:
 
 
 def _root(error: BaseException) -> BaseException:
-    """The error of the operating system that the libraries' own stand for."""
+    """The operating system's error behind the libraries' own errors."""
     seen = error
     while True:
         wrapped = getattr(seen, "reason", None)

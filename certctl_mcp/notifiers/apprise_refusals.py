@@ -1,4 +1,4 @@
-"""The kind of failure that a service's answer stands for, as far as Apprise repeats it."""
+"""The kind of failure that a service's response indicates, as far as Apprise repeats it."""
 
 import re
 
@@ -11,7 +11,7 @@ _TOO_LARGE = 413
 
 
 def apprise_failure_kind(said: str) -> FailureKind | None:
-    """None if `said`, what Apprise logged, has no HTTP status."""
+    """None if `said`, the text that Apprise logged, has no HTTP status."""
     found = _STATUS.search(said)
     if found is None:
         return None

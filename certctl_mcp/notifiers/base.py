@@ -1,4 +1,4 @@
-"""The protocol every notifier follows, and the one way in which a delivery fails."""
+"""The protocol of notifiers, and the error for a failed delivery."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -14,10 +14,10 @@ class DeliveryFailedError(Exception):
 
     `permanent`: no later attempt can succeed (a malformed recipient, a refused field), so the notification
     goes straight to the dead-letter queue.
-    `retry_after`: how long the receiver asked us to wait; None if it named no time.
+    `retry_after`: how long the receiver asked us to wait; None if it gave no time.
     `told_to_wait`: the receiver refuses everything for now (429, 503 with Retry-After, too many
     connections): not a failure of this notification.
-    `kind`: what went wrong; None if the notifier doesn't say, as those of other packages may not.
+    `kind`: what went wrong; None if the notifier doesn't say, as is possible with those of other packages.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class DeliveryFailedError(Exception):
 
 @runtime_checkable
 class Notifier(Protocol):
-    """Carries notifications to one configured destination.
+    """Sends notifications to one configured destination.
 
     An instance serves concurrent sends and lives as long as the process.
     """
@@ -57,7 +57,7 @@ class Notifier(Protocol):
         """Deliver once. Returning means that the receiver has accepted the notification.
 
         The receiver gets `notification.id` as the idempotency key in the form it understands. The caller
-        limits the time: a cancelled send must leave nothing running.
+        enforces the timeout: a cancelled send must leave nothing running.
 
         Raises:
             DeliveryFailedError: it was not delivered; the error says whether a retry can help.
@@ -70,9 +70,9 @@ class Notifier(Protocol):
 
 
 def limits_itself(notifier: Notifier) -> bool:
-    """Whether every send ends within the send timeout by itself, which spares the caller a timer for each.
+    """Whether every send ends within the send timeout by itself, so that the caller needs no timer for it.
 
-    A notifier says so with an attribute of this name; those of other packages need not know of it.
+    A notifier declares this with an attribute of this name; those of other packages needn't have it.
     """
     return getattr(notifier, "limits_itself", False) is True
 
@@ -82,10 +82,10 @@ class PreviewedNotifier(Notifier, Protocol):
     """A notifier that can show what it would send."""
 
     def preview(self, notification: Notification) -> str:
-        """What would go out, without secrets; nothing is sent.
+        """What would be sent, without secrets. Nothing is sent.
 
         Raises:
-            DeliveryFailedError: it can't be sent as it is.
+            DeliveryFailedError: it can't be sent like this.
         """
         ...
 
@@ -102,7 +102,7 @@ def delivery_failed(
     """The failure, with `confidential` and anything that looks like a secret removed from its message.
 
     It is permanent if its kind is, unless `permanent` says otherwise. Raise it `from None`: the original
-    error may hold secrets, and a traceback would print them.
+    error may contain secrets, and a traceback would print them.
     """
     return DeliveryFailedError(
         redact_error(message, confidential),

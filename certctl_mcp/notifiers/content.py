@@ -1,4 +1,4 @@
-"""What a notification says on its channel: subject, body and link, before the channel's own format."""
+"""The content of a notification's message: subject, body and link, before the channel's own formatting."""
 
 from collections.abc import Mapping
 from string import Template
@@ -11,7 +11,7 @@ from storage.models import Notification
 from storage.structs import struct
 
 _LONGEST_NAME = 500
-"""Of a certificate or recipient; ids from elsewhere are arbitrary text."""
+"""The most characters of a certificate or recipient: ids from other programs are arbitrary text."""
 
 _LONGEST_SUMMARY = 120
 
@@ -29,11 +29,12 @@ class Content:
     recipient: str
     link: str | None
     given_subject: str | None = None
-    """What a template says."""
+    """The text from a template."""
 
     @property
     def subject(self) -> str:
-        """One line that distinguishes notifications in a list. Made on demand: few channels have one."""
+        """One line that distinguishes notifications in a list. Created on demand, because few channels use
+        it."""
         if self.given_subject is not None:
             return self.given_subject
         subject = f"{single_line(self.title)}: {single_line(self.body[: 4 * _LONGEST_SUMMARY])}"
@@ -44,7 +45,7 @@ _NO_TEMPLATE = MessageTemplate()
 
 
 def _values(notification: Notification, link: str | None) -> dict[str, str]:
-    """What the placeholders of a template stand for."""
+    """The values of a template's placeholders."""
     return {
         "type": notification.type,
         "message": notification.message,
@@ -58,7 +59,7 @@ def _values(notification: Notification, link: str | None) -> dict[str, str]:
 
 
 class ContentWriter:
-    """Applies the operator's templates; substitution only, so that a message can't run anything."""
+    """Applies the operator's templates, by substitution only, so that a message can't run anything."""
 
     def __init__(
         self, templates: Mapping[str, MessageTemplate] | None = None, public_url: str | None = None
@@ -71,7 +72,7 @@ class ContentWriter:
         if self._public_url is not None:
             link = f"{self._public_url.rstrip('/')}/n/{quote(encode_id(notification.id), safe='')}"
         template = self._templates.get(notification.type) or self._templates.get(DEFAULT) or _NO_TEMPLATE
-        # Most posts have no template, and pay nothing for its values.
+        # Most posts have no template, and don't need the values.
         values = {} if template is _NO_TEMPLATE else _values(notification, link)
         body, subject = notification.message, None
         if template.body is not None:
@@ -91,5 +92,5 @@ class ContentWriter:
 
 
 def shorten(text: str, characters: int) -> str:
-    """The text, cut to at most this many characters; a cut text ends in dots."""
+    """The text, truncated to at most this many characters. A truncated text ends with dots."""
     return text if len(text) <= characters else text[: characters - len(_CUT)] + _CUT

@@ -43,8 +43,9 @@ class EmailNotifier:
     attempt fails, and later ones go only to the recipients that were refused. If none of those can ever be
     reached the failure is permanent, and the error names both groups.
 
-    Until the mail has been handed over, a session may take as long as any attempt. The relay's answer to the
-    mail itself is waited for longer (RFC 5321, 4.5.3.2.6): given up too early, a mail is sent twice.
+    Until the mail has been handed over, a session may take as long as any attempt. The wait for the relay's
+    reply to the mail itself is longer (RFC 5321, 4.5.3.2.6): if it ended too early, the mail would be sent
+    twice.
     """
 
     def __init__(
@@ -109,7 +110,7 @@ class EmailNotifier:
             raise delivery_failed(str(malformed), self._confidential, kind=FailureKind.RECIPIENT) from None
 
     async def _transfer(self, notification: Notification, recipients: Sequence[str]) -> list[Refusal]:
-        """The recipients that the mail was refused for."""
+        """The recipients for whom the mail was refused."""
         seconds = self._send_seconds
         try:
             async with asyncio.timeout(seconds) as limit, self._session() as session:
@@ -127,7 +128,8 @@ class EmailNotifier:
             ) from None
 
     async def _offer(self, session: SMTP, recipients: Sequence[str]) -> tuple[Sequence[str], list[Refusal]]:
-        """Name sender and recipients to the relay; returns whom it accepts and whom it refuses."""
+        """Send the relay the sender and the recipients; returns which recipients it accepts and which it
+        refuses."""
         sender = sender_address(self._destination.from_address)
         utf8 = session.supports_extension("smtputf8")
         options = ["BODY=8BITMIME"] if session.supports_extension("8bitmime") else []

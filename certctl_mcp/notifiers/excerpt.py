@@ -1,4 +1,4 @@
-"""A short piece of a receiver's answer, on one line, for an error message."""
+"""A short excerpt of a receiver's response, on one line, for an error message."""
 
 import re
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ _TAGS = re.compile(r"<[^<>]*>")
 
 def excerpt(text: str, confidential: Iterable[str], limit: int = _LIMIT) -> str:
     """`text` on one line, at most `limit` characters, without the `confidential` texts and other secrets."""
-    # Redacted before the cut: half a secret would not be recognised.
+    # Redacted before truncation, because half a secret would not be recognised.
     line = redact(single_line(text), confidential)
     return line if len(line) <= limit else f"{line[:limit].rstrip()}..."
 
@@ -24,5 +24,5 @@ def single_line(text: str) -> str:
 
 
 def without_markup(html: str) -> str:
-    """The words of an HTML page; proxies report a missing backend with one."""
+    """The words of an HTML page, with which proxies report a missing backend."""
     return _TAGS.sub(" ", html)

@@ -1,10 +1,10 @@
-"""The kinds of delivery failure: the one vocabulary that deliveries, retries and the diagnosis share."""
+"""The kinds of delivery failure, which deliveries, retries and the diagnosis share."""
 
 from enum import StrEnum
 
 
 class FailureKind(StrEnum):
-    """Why a delivery failed, as far as someone would act on it differently."""
+    """Why a delivery failed; each kind calls for a different action."""
 
     CREDENTIALS = "credentials"
     GONE = "gone"
@@ -28,17 +28,17 @@ class FailureKind(StrEnum):
 
     @property
     def is_permanent(self) -> bool:
-        """Whether the answer speaks of this very alert, so that no later attempt can deliver it."""
+        """Whether the response is about this particular alert, so that no later attempt can deliver it."""
         return self in _OF_THE_ALERT
 
     @property
     def of_channel(self) -> bool:
-        """Whether the channel fails whatever is sent over it, rather than this one notification."""
+        """Whether the channel fails for everything that is sent over it, not just for this notification."""
         return self not in _OF_ONE_NOTIFICATION
 
     @property
     def is_answer_to_one(self) -> bool:
-        """Whether a receiver that works refused only this one notification."""
+        """Whether the receiver works and refused only this notification."""
         return self in _ANSWERS_TO_ONE
 
 

@@ -6,21 +6,22 @@ import re
 from certctl_mcp.config.incidents import Dedup
 from storage.models import Notification
 
-# Fits a header, a Message-ID, and the shortest limit among the receivers (255 characters at PagerDuty).
+# This fits a header, a Message-ID, and the shortest limit among the receivers (255 characters at PagerDuty).
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
 _LONGEST = 200
 
 
 def idempotency_key(notification: Notification) -> str:
-    """The same for every attempt: the id, or a digest of an id that a receiver could not take.
+    """The same key for every attempt: the id, or a digest of an id that a receiver might not accept.
 
-    Ids from elsewhere are arbitrary text; a line break in one must not become a header.
+    Ids from other programs are arbitrary text; a line break in one must not become a header.
     """
     return _plain_key(notification.id, "notif-", notification.id)
 
 
 def incident_key(notification: Notification, dedup: Dedup) -> str:
-    """What an on-call provider recognises an incident by: the notification, or its certificate."""
+    """The key by which an on-call provider recognises an incident: that of the notification, or of its
+    certificate."""
     certificate_id = notification.certificate_id
     if dedup == "certificate" and certificate_id is not None:
         return _plain_key(f"certificate-{certificate_id}", "certificate-", certificate_id)

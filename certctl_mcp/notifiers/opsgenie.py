@@ -1,4 +1,4 @@
-"""OpsGenie: an alert through the Alert API, which answers 202 as soon as it has the request."""
+"""OpsGenie: an alert through the Alert API, which responds with 202 as soon as it has the request."""
 
 from urllib.parse import quote
 
@@ -6,13 +6,13 @@ from certctl_mcp.config.destinations import OpsGenieDestination
 from certctl_mcp.config.incidents import IncidentRule, default_action
 from certctl_mcp.notifiers.alert_tiers import PRIORITIES, IncidentNotifier, PolicyTier
 from certctl_mcp.notifiers.content import ContentWriter, shorten
-from certctl_mcp.notifiers.fitting import fit
 from certctl_mcp.notifiers.http.client import HttpClient
 from certctl_mcp.notifiers.http.endpoint import Endpoint
 from certctl_mcp.notifiers.http.json_body import Json, encode
 from certctl_mcp.notifiers.http.notifier import Post
 from certctl_mcp.notifiers.http.success import opsgenie_objection
 from certctl_mcp.notifiers.idempotency import incident_key
+from certctl_mcp.notifiers.truncation import fit
 from storage.alert_tiers import AlertTier
 from storage.models import Notification
 
@@ -24,7 +24,8 @@ _SOURCE = "certctl"
 
 
 class OpsGenieNotifier(IncidentNotifier):
-    """A repeat has the same `alias` and is counted on the alert that the first attempt opened."""
+    """A repeat has the same `alias`, and only increases the count of the alert that the first attempt
+    opened."""
 
     def __init__(
         self,

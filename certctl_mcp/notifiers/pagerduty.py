@@ -4,13 +4,13 @@ from certctl_mcp.config.destinations import PagerDutyDestination
 from certctl_mcp.config.incidents import IncidentRule, default_action
 from certctl_mcp.notifiers.alert_tiers import SEVERITIES, IncidentNotifier, PolicyTier
 from certctl_mcp.notifiers.content import ContentWriter, shorten
-from certctl_mcp.notifiers.fitting import fit
 from certctl_mcp.notifiers.http.client import HttpClient
 from certctl_mcp.notifiers.http.endpoint import Endpoint
 from certctl_mcp.notifiers.http.json_body import Json, encode
 from certctl_mcp.notifiers.http.notifier import Post
 from certctl_mcp.notifiers.http.success import pagerduty_objection
 from certctl_mcp.notifiers.idempotency import incident_key
+from certctl_mcp.notifiers.truncation import fit
 from storage.alert_tiers import AlertTier
 from storage.models import Notification
 

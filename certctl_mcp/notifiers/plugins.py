@@ -29,7 +29,7 @@ def check_installed(name: str) -> None:
 
 
 class PluginNotifier:
-    """A notifier of another package, with the secrets in its options kept out of its errors.
+    """A notifier of another package, whose errors don't show the secrets in its options.
 
     Raises:
         UnusablePluginError: it can't be imported, refuses its options, or is not a notifier.
@@ -62,7 +62,7 @@ class PluginNotifier:
                 kind=failure.kind,
             ) from None
         except Exception as error:  # noqa: BLE001 - another package's code may raise anything
-            # Its message may hold a secret of the options, which only this place knows.
+            # Its message may contain a secret from the options, which are only known here.
             reason = "".join(traceback.format_exception_only(error)).strip()
             raise delivery_failed(
                 f"the notifier failed: {reason}", self._confidential, kind=FailureKind.DEFECT

@@ -28,12 +28,12 @@ class MalformedRecipientError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Recipients:
-    """What a notification's recipient consists of, each part once."""
+    """The parts of a notification's recipient, without duplicates."""
 
     addresses: tuple[str, ...]
-    """International domains are in their ASCII form."""
+    """The addresses, with international domains in ASCII form."""
     malformed: tuple[str, ...]
-    """The parts that are not addresses, as they were written."""
+    """The parts that are not addresses, as written."""
 
 
 def parse_recipients(recipient: str) -> Recipients:

@@ -1,6 +1,6 @@
 """The notifier of each channel, built from the settings when the channel is first used.
 
-A process that only answers questions never imports an HTTP or SMTP client.
+A process that only answers queries never imports an HTTP or SMTP client.
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -106,15 +106,15 @@ class NotifierRegistry:
 
     @property
     def descriptions(self) -> Mapping[str, str]:
-        """What each channel is, in the configured order: kind and host, nothing secret."""
+        """The description of each channel in the configured order: kind and host, without secrets."""
         return {name: channel.destination.description for name, channel in self._channels.items()}
 
     async def find(self, channel: str) -> Notifier | None:
         """The notifier of this channel; None if no such channel is configured.
 
-        The first call for a kind imports it, which takes up to half a second, in a thread. A destination that
-        can't be used now (a missing file, no free file descriptor) gets a notifier whose sends fail and
-        explain why; the next call tries to build it again.
+        The first call for a kind imports it in a thread, which takes up to half a second. A destination that
+        can't be used now (a missing file, no free file descriptor) gets a notifier whose sends fail with the
+        reason; the next call tries to build it again.
         """
         notifier = self._notifiers.get(channel)
         if notifier is None and channel in self._channels:
@@ -122,10 +122,10 @@ class NotifierRegistry:
         return notifier
 
     async def preview(self, notification: Notification) -> str | None:
-        """What would go out over the notification's channel; None where it can't show that.
+        """What would be sent over the notification's channel; None if the channel can't show that.
 
         Raises:
-            DeliveryFailedError: it can't be sent as it is.
+            DeliveryFailedError: it can't be sent like this.
         """
         notifier = await self.find(notification.channel)
         return notifier.preview(notification) if isinstance(notifier, PreviewedNotifier) else None
@@ -223,7 +223,7 @@ class NotifierRegistry:
 
 
 class _Unusable:
-    """Takes the place of a destination that can't be set up."""
+    """Stands in for a destination that can't be set up."""
 
     def __init__(self, destination: Destination, error: Exception) -> None:
         self._reason = f"{destination.description} can't be used: {error}"

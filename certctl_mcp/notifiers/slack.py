@@ -2,13 +2,13 @@
 
 from certctl_mcp.config.destinations import SlackDestination
 from certctl_mcp.notifiers.content import ContentWriter
-from certctl_mcp.notifiers.fitting import fit
 from certctl_mcp.notifiers.http.client import HttpClient
 from certctl_mcp.notifiers.http.endpoint import Endpoint
 from certctl_mcp.notifiers.http.json_body import Json, encode
 from certctl_mcp.notifiers.http.notifier import IDEMPOTENCY_HEADER, HttpNotifier, Post
 from certctl_mcp.notifiers.http.success import slack_objection
 from certctl_mcp.notifiers.idempotency import idempotency_key
+from certctl_mcp.notifiers.truncation import fit
 from storage.models import Notification
 
 _LONGEST_TEXT = 40_000
@@ -18,7 +18,7 @@ _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
 class SlackNotifier(HttpNotifier):
-    """Shows the message verbatim: it can't contain a mention, a link or emphasis.
+    """Shows the message verbatim: text in it can't become a mention, a link or emphasis.
 
     Slack has no idempotency key; `Idempotency-Key` is sent for a proxy that knows it.
     """

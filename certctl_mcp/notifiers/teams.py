@@ -1,18 +1,18 @@
-"""Teams: an Adaptive Card to a Workflows webhook, which answers 202 as soon as it has the card."""
+"""Teams: an Adaptive Card to a Workflows webhook, which responds with 202 as soon as it has the card."""
 
 from certctl_mcp.config.destinations import TeamsDestination
 from certctl_mcp.notifiers.content import Content, ContentWriter
-from certctl_mcp.notifiers.fitting import fit
 from certctl_mcp.notifiers.http.client import HttpClient
 from certctl_mcp.notifiers.http.endpoint import Endpoint
 from certctl_mcp.notifiers.http.json_body import Json, encode
 from certctl_mcp.notifiers.http.notifier import IDEMPOTENCY_HEADER, HttpNotifier, Post
 from certctl_mcp.notifiers.http.success import teams_objection
 from certctl_mcp.notifiers.idempotency import idempotency_key
+from certctl_mcp.notifiers.truncation import fit
 from storage.models import Notification
 
 _LONGEST_BODY = 27 * 1024
-"""Teams drops messages over 28 KB, measured after the flow has encoded the card once more."""
+"""Teams drops messages over 28 KB, measured after the flow has encoded the card again."""
 
 
 class TeamsNotifier(HttpNotifier):

@@ -24,7 +24,7 @@ _CERTCTL_TYPE = "notification"
 class WebhookNotifier(HttpNotifier):
     """Posts `{"type", "timestamp", "data"}`; the receiver recognises a repeat by the header `webhook-id`.
 
-    With several secrets each signs, so a receiver that has any one of them can verify.
+    Each of several secrets signs, so a receiver that has any of them can verify.
     """
 
     def __init__(
@@ -67,10 +67,10 @@ class WebhookNotifier(HttpNotifier):
 
 
 class CertctlWebhookNotifier(HttpNotifier):
-    """Posts what certctl's server posts, for receivers that were written for it.
+    """Posts the same body as certctl's server, for receivers written for it.
 
-    certctl documents the fields `id` and `type`, and its server sends `event_id` and `event_type`: both are
-    here. Unlike certctl's, the id is the same for every attempt.
+    certctl documents the fields `id` and `type`, but its server sends `event_id` and `event_type`, so this
+    sends all four. Unlike certctl's, the id is the same for every attempt.
     """
 
     def __init__(

@@ -54,11 +54,11 @@ logger = logging.getLogger(__name__)
 
 
 class Notifiers(Protocol):
-    """The channels that can be sent over."""
+    """The channels that this process can send over."""
 
     @property
     def descriptions(self) -> Mapping[str, str]:
-        """What each channel is, without secrets."""
+        """A description of each channel, without secrets."""
         ...
 
     async def find(self, channel: str) -> Notifier | None:
@@ -68,34 +68,34 @@ class Notifiers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """What the command line, MCP, HTTP and the worker use."""
+    """The parts that the command line, MCP, HTTP and the worker use."""
 
     notifications: NotificationService
     pauses: ChannelPauses
     stats: StatsService
     trends: TrendService
     repository: NotificationRepository
-    """For reading what no rule applies to."""
+    """For plain reads, to which no rules apply."""
     retry_loop: RetryLoop
     settings: Settings
     location: str
-    """The database, without secrets."""
+    """The database's URL or path, without secrets."""
     limitation: Limitation | None = None
-    """What keeps this process from attempting due notifications."""
+    """The reason why this process doesn't attempt due notifications, if it doesn't."""
     delivery_roles: DeliveryRoles = OWN_DATABASE_ROLES
     presence: Presence | None = None
-    """None where this process has no channel."""
+    """None if this process has no channels."""
     retention: Retention | None = None
-    """None where this process deletes nothing by itself."""
+    """None if this process deletes nothing by itself."""
     successors: SuccessorMeter = field(default_factory=SuccessorMeter)
     open_replacement: "OpenReplacement | None" = None
     retired: anyio.Event = field(default_factory=anyio.Event)
-    """Set when another application has taken its place: it claims nothing more, and closes once its attempts
-    have ended."""
+    """Set when another application has replaced this one, which then claims nothing more and closes once its
+    attempts have ended."""
 
     @property
     def delivers(self) -> bool:
-        """Whether this process attempts due notifications: if so, `deliver` must be running."""
+        """Whether this process attempts due notifications. If so, `deliver` must be running."""
         return self.limitation is None
 
     async def deliver(self) -> None:
@@ -112,7 +112,7 @@ class Application:
 
 
 OpenReplacement = Callable[[Settings], Awaitable[Application]]
-"""Opens an application with other settings on the same database, to take the place of one.
+"""Opens an application with other settings on the same database, to replace another one.
 
 Raises: SettingsError, StorageError.
 """
@@ -122,21 +122,21 @@ Raises: SettingsError, StorageError.
 async def open_application(
     settings: Settings, *, notifiers: Notifiers | None = None
 ) -> AsyncIterator[Application]:
-    """Start everything except the loop: if it `delivers`, the caller runs `deliver` in a task.
+    """Start everything except the loop. If the application `delivers`, the caller runs `deliver` in a task.
 
-    `notifiers` stand in for those of the configured channels.
+    `notifiers` replace those of the configured channels.
 
-    Leaving drains: claiming stops, and attempts in flight have the grace time to finish.
+    Leaving the context drains: claiming stops, and attempts in flight get the grace period to finish.
 
     Raises:
         StorageError: the database can't be used.
         MissingQueueError: the settings are read-only, and there is no queue.
-        SettingsError: a channel can't be built as it is configured, or the delivery mode is for certctl's
-            database.
+        SettingsError: a channel can't be built from its settings, or the delivery mode is only for certctl's
+        database.
     """
     url = settings.database_url.get_secret_value()
     policies = RenewalPolicies()
-    # Problems with a channel are reported before a database is created.
+    # Report problems with a channel before a database is created.
     channels = notifiers or _registry(settings, policies)
     if settings.read_only:
         await require_queue(settings)
@@ -157,7 +157,7 @@ async def open_application(
 
 
 class _Assembly:
-    """Puts applications together from the settings, on an open database."""
+    """Builds applications from settings, on an open database."""
 
     def __init__(self, database: Database, traced: Tracing | None) -> None:
         self._database = database
@@ -271,7 +271,7 @@ def _retry_loop(
 
 
 def channel_rules(settings: Settings) -> dict[str, ChannelRules]:
-    """What the settings say about when attempts over each channel may begin."""
+    """The rules from the settings for when attempts over each channel may begin."""
     policy = RetryPolicy.of(settings)
     return {
         channel.name: ChannelRules(
@@ -298,7 +298,7 @@ def _presence(
     return Presence(
         repository,
         process,
-        # A read-only server delivers over its channels and leaves all else as it is. Where certctl's server
+        # A read-only server only delivers over its channels and changes nothing else. If certctl's server
         # delivers, it may have a channel that no process has.
         settles=not (settings.read_only or delivery_roles.certctl_delivers),
         missing_after=settings.missing_notifier_after,
@@ -311,7 +311,7 @@ def _presence(
 def _retention(
     settings: Settings, database: Database, repository: NotificationRepository, process: Heartbeat
 ) -> Retention | None:
-    # A read-only server leaves everything as it is, apart from its deliveries.
+    # A read-only server changes nothing except by its deliveries.
     if settings.read_only or settings.retention == RetentionSettings():
         return None
     return Retention(repository, settings.retention, actor=process.name, clock=database.clock)
@@ -329,7 +329,7 @@ def _registry(settings: Settings, policies: RenewalPolicies) -> NotifierRegistry
 
 
 def _closed_at_the_end(notifiers: Notifiers) -> AbstractAsyncContextManager[object]:
-    """Notifiers that were given belong to the caller."""
+    """Notifiers that were passed in belong to the caller."""
     return aclosing(notifiers) if isinstance(notifiers, NotifierRegistry) else nullcontext()
 
 
@@ -344,26 +344,27 @@ def _room(settings: Settings) -> Room:
 def _migrate(settings: Settings) -> Migrate:
     if settings.database_migrate is not None:
         return Migrate.ALWAYS if settings.database_migrate else Migrate.NEVER
-    # A process that only watches never changes certctl's schema. For others, someone has to allow it once.
+    # A process that only watches never changes certctl's schema. For others, someone must allow it once.
     acts = settings.deliver in (DeliveryMode.RESCUE, DeliveryMode.DELIVER) and not settings.read_only
     return Migrate.ONCE_OURS if acts else Migrate.OURS_ALONE
 
 
 def _delivery_roles(settings: Settings, database: Database) -> DeliveryRoles:
-    """Raises: SettingsError: there is nothing to rescue, for certctl's server does not use the database."""
+    """Raises: SettingsError: there is nothing to rescue, because certctl's server does not use the
+    database."""
     shared = database.shared_with_certctl
     mode = settings.deliver or (DeliveryMode.WATCH if shared else DeliveryMode.DELIVER)
     if mode is DeliveryMode.RESCUE and not shared:
         problem = (
             "CERTCTL_NOTIFICATION_DELIVER='rescue' is for certctl's own database, and "
-            f"{database.location} is not one; leave it out, and certctl-mcp delivers"
+            f"{database.location} is not one; without the setting, certctl-mcp delivers"
         )
         raise SettingsError([problem])
     return DeliveryRoles(mode, shared, settings.rescue_grace)
 
 
 def _limitation(delivery_roles: DeliveryRoles, database: Database) -> Limitation | None:
-    """What keeps this process from doing everything."""
+    """The reason why this process can't do everything, if there is one."""
     if database.read_only is not None:
         if database.read_only.reason is ReadOnlyReason.SCHEMA_INCOMPLETE:
             return Limitation.SCHEMA_INCOMPLETE
@@ -383,11 +384,11 @@ def _warn_of_other_webhooks(settings: Settings) -> None:
             and "format" not in destination.model_fields_set
         ):
             logger.warning(
-                "the channel Webhook sends another body and signature than certctl's server: a receiver that "
-                "verifies certctl's needs CERTCTL_WEBHOOK_FORMAT=certctl; standard keeps it as it is"
+                "the channel Webhook sends a different body and signature than certctl's server: a receiver "
+                "that verifies certctl's needs CERTCTL_WEBHOOK_FORMAT=certctl; standard keeps this format"
             )
 
 
 def worker_name() -> str:
-    """A name that no other process has had: host, process id and a random part."""
+    """A name that no other process has ever had: host, process id and a random part."""
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"

@@ -1,6 +1,6 @@
 """The plan of a bulk action: its preview, and whether the caller's confirmation is valid for exactly that.
 
-Every front that lets its callers confirm later decides it here, so that none is a way around another.
+All front ends in which callers confirm with a second call use this, so that none of them can bypass another.
 """
 
 from dataclasses import dataclass, replace
@@ -22,14 +22,14 @@ from storage.models import AuditAction
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a call is about."""
+    """The subject of a call."""
 
     preview: Preview
     moment: datetime
     confirmation: Confirmation | None = None
-    """The caller's, if it is valid for exactly this."""
+    """The caller's confirmation, if it is valid for exactly this plan."""
     replaces_question: bool = False
-    """The confirmation was issued because the user could not be asked, so no question is asked now either."""
+    """The confirmation was issued because the user could not be asked, so the user isn't asked now either."""
     problem: str | None = None
     """Why the caller's confirmation is not valid."""
 
@@ -41,7 +41,7 @@ async def bulk_plan(
 
     Raises:
         FilterError: the filter can't be used, or the action doesn't apply to what it selects.
-        AmbiguousIdError: an id is short for several.
+        AmbiguousIdError: an id abbreviates several.
         StorageError: the database can't be used.
     """
     now = opening.clock()

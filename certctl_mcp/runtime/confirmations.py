@@ -1,7 +1,7 @@
 """Confirmations: short tokens that prove that exactly this action was previewed to exactly this caller.
 
-A token holds the number and the time of the preview, sealed together with the action and the caller. It is
-valid once, for ten minutes, and within one process, which alone has the key. Only used tokens are remembered.
+A token contains the number and the time of the preview, sealed together with the action and the caller. It is
+valid once, for ten minutes, and only within the process that has the key. Only used tokens are remembered.
 """
 
 import hmac
@@ -17,7 +17,7 @@ from certctl_mcp.services.errors import RequestError
 LIFETIME = timedelta(minutes=10)
 
 _SEAL = 10
-"""Bytes, enough not to be guessed within the lifetime."""
+"""Bytes; enough that it can't be guessed within the lifetime."""
 
 _TOKEN = re.compile(r"([0-9]{1,12})-([0-9a-f]{1,11})-([a-z2-7]{16})", re.ASCII)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -33,12 +33,12 @@ class Purpose(StrEnum):
 
     PREVIEW = "preview"
     REPLACES_QUESTION = "replaces question"
-    """The client has a way to ask its user, and it failed."""
+    """The client can ask its user, but the question failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """The contents of a token before it is verified."""
+    """The contents of a token that has not been verified yet."""
 
     count: int
     moment: datetime
@@ -99,7 +99,8 @@ class Confirmations:
         )
 
     def spend(self, confirmation: Confirmation) -> None:
-        """The action is done. Notifications that match later need a confirmation of their own."""
+        """The action is done, so the token is used up. Notifications that match later need a new
+        confirmation."""
         self._spent = {
             seal: moment for seal, moment in self._spent.items() if moment + LIFETIME > confirmation.moment
         }

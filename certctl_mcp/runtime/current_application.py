@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class CurrentApplication:
-    """Begins with `application`, which delivers once `start` was called, until `stop`."""
+    """Starts with `application`, which delivers between `start` and `stop`."""
 
     def __init__(self, application: "Application") -> None:
         self.application = application
@@ -25,17 +25,17 @@ class CurrentApplication:
         self._stopped = False
 
     def start(self, tasks: TaskGroup) -> None:
-        """Deliver in these tasks."""
+        """Start delivering, in this task group."""
         self._tasks = tasks
         self._deliver(self.application)
 
     async def replace(self, settings: Settings, *, must_deliver: bool = False) -> None:
         """Use an application with these settings from now on.
 
-        `must_deliver`: one that would deliver nothing is refused.
+        `must_deliver`: an application that would deliver nothing is refused.
 
         Raises:
-            SettingsError, StorageError: it can't be opened, and the old one stays.
+            SettingsError, StorageError: it can't be opened; the old one stays in use.
         """
         old = self.application
         assert old.open_replacement is not None

@@ -1,4 +1,4 @@
-"""The event loop of the HTTP server and the worker: uvloop's where the platform has it.
+"""The event loop of the HTTP server and the worker: uvloop, if the platform has it.
 
 A server on stdio has one client and gains nothing from it.
 """
@@ -14,6 +14,6 @@ Arguments = TypeVarTuple("Arguments")
 
 
 def run(main: Callable[[Unpack[Arguments]], Awaitable[Result]], *arguments: *Arguments) -> Result:
-    """What `main` returns."""
+    """Run `main` and return its result."""
     use_uvloop = find_spec("uvloop") is not None
     return anyio.run(main, *arguments, backend_options={"use_uvloop": use_uvloop})

@@ -1,4 +1,4 @@
-"""The check that the configured database has a queue, for processes that only read and so create nothing.
+"""Checks that the configured database has a queue, for processes that only read and therefore create nothing.
 
 Otherwise a mistyped URL would look like an empty queue, without dead letters.
 """
@@ -21,7 +21,7 @@ async def require_queue(settings: Settings) -> None:
 
 
 def database_source(settings: Settings) -> str:
-    """Where the settings name the database, for a person who has to correct it."""
+    """Which setting names the database, for a person who must correct it."""
     for variable in (_URL, _URL + VARIABLE_SUFFIX):
         if settings.origin.environ.get(variable, "").strip():
             return f"from {variable}"

@@ -4,17 +4,17 @@ import atexit
 import gc
 
 _NEW_OBJECTS = 20_000
-"""New objects that trigger a collection. The default is 700, and the program's imports alone create over
-100,000."""
+"""The number of new objects that triggers a collection. The default is 700, and the program's imports alone
+create over 100,000."""
 
 
 def tune_for_startup() -> None:
-    """Call first. Collecting during the imports, and once more at exit, takes a fifth of the time of a short
-    command."""
+    """Call this first. Collections during the imports and at exit take a fifth of a short command's time."""
     gc.set_threshold(_NEW_OBJECTS)
     atexit.register(gc.freeze)
 
 
 def freeze_startup_objects() -> None:
-    """Call once everything is open. Otherwise a busy queue spends a fifth of its time on these objects."""
+    """Call this once everything is open. Otherwise a busy queue spends a fifth of its time on these
+    objects."""
     gc.freeze()

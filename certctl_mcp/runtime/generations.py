@@ -1,6 +1,6 @@
-"""The applications on an open database: the first one, and those that took its place one after another.
+"""The applications on an open database: the first one, and those that have successively replaced it.
 
-Each is open in a task of its own, so that one can close while the next one delivers.
+Each is open in its own task, so that one can close while the next one delivers.
 """
 
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Generations:
-    """Keeps applications open, each until another has taken its place or all of them close."""
+    """Keeps applications open, each until it has been replaced or all of them close."""
 
     def __init__(self, tasks: TaskGroup) -> None:
         self._tasks = tasks
@@ -27,7 +27,7 @@ class Generations:
         return application
 
     def close(self) -> None:
-        """End all of them; attempts in flight have the grace time."""
+        """End all of them; attempts in flight get the grace period."""
         self._closing.set()
 
     async def _keep_open(
@@ -48,7 +48,7 @@ class Generations:
 
 @asynccontextmanager
 async def generations() -> AsyncIterator[Generations]:
-    """Leaving closes them. An exception of the body leaves as itself, not in a group."""
+    """Leaving the context closes them. An exception of the body is raised as it is, not in a group."""
     failure: Exception | None = None
     async with anyio.create_task_group() as tasks:
         opened = Generations(tasks)

@@ -1,7 +1,8 @@
-"""The lifespan of a server, which answers while its application is still opening.
+"""The lifespan of a server, which can respond while its application is still opening.
 
 Importing the database libraries takes as long as starting a small server, and a database may be locked, so
-the start waits for neither: a request that needs the application waits for it, or fails with the reason.
+the start doesn't wait for either. A request that needs the application waits for it, or fails with the
+reason.
 """
 
 import logging
@@ -30,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 FIRST_PAUSE = timedelta(seconds=1)
 LONGEST_PAUSE = timedelta(seconds=30)
-"""The pause between two tries to open doubles from the first to the longest. A request ends it early."""
+"""The pause between two tries to open doubles from the first to the longest. A request cuts it short."""
 
 Opener = Callable[[Settings], AbstractAsyncContextManager["Application"]]
 
@@ -45,11 +46,11 @@ class Opening:
         self.clock = clock
         self.confirmations = Confirmations()
         self.watch = Watch()
-        """Notifies subscribers while the application is open."""
+        """The subscriptions, which are served while the application is open."""
         self.settings = settings
-        """Those in effect."""
+        """The settings in effect."""
         self.after_reload: list[Callable[[Settings], None]] = []
-        """Called with the settings once they are in effect."""
+        """Called with new settings once they are in effect."""
         self._open_application = open_application
         self._current: CurrentApplication | None = None
         self._failure: StorageError | None = None
@@ -88,7 +89,7 @@ class Opening:
             apply(settings)
 
     async def run(self) -> None:
-        """Open, trying again as long as it takes, and stay open until closed.
+        """Open, retrying for as long as it takes, and stay open until closed.
 
         Raises: SettingsError, MissingQueueError.
         """
@@ -112,7 +113,7 @@ class Opening:
             self._closed.set()
 
     def leave(self) -> None:
-        """Begin no further attempts, and end long-lived streams. Everything else continues until `close`."""
+        """Begin no more attempts, and end long-lived streams. Everything else continues until `close`."""
         self._leaving = True
         if self._current is not None:
             self._current.stop()
@@ -157,11 +158,11 @@ class Opening:
             current.stop()
 
     async def _catch_up(self, current: CurrentApplication) -> None:
-        """Take over settings that were reloaded while it opened."""
+        """Apply settings that were reloaded while it was opening."""
         try:
             await current.replace(self.settings)
         except SettingsError as wrong:
-            logger.error("the settings were not reloaded, and the old ones stay: %s", wrong)
+            logger.error("the settings were not reloaded, and the old ones stay in effect: %s", wrong)
             self.settings = current.application.settings
 
     def _settle(self, failure: StorageError) -> None:
@@ -179,12 +180,12 @@ class Opening:
 async def opening(
     settings: Settings, open_application: Opener | None = None, clock: Clock = utc_now
 ) -> AsyncIterator[Opening]:
-    """Open the application in the background, and close it in order when the body ends.
+    """Open the application in the background, and close it gracefully when the body ends.
 
     If the body is cancelled, attempts in flight are cancelled too.
 
     Raises:
-        SettingsError: a channel can't be built as it is configured.
+        SettingsError: a channel can't be built from its settings.
         MissingQueueError: the settings are read-only, and there is no queue.
     """
     opened = Opening(settings, open_application or _imported_first, clock)
@@ -205,7 +206,7 @@ async def opening(
 async def opening_with_reload(
     settings: Settings, load: Load | None, open_application: Opener | None = None, clock: Clock = utc_now
 ) -> AsyncIterator[Opening]:
-    """The same, with the settings read again by `load`, if given, when the file of a secret has changed."""
+    """The same, but if `load` is given, it reads the settings again when a secret file has changed."""
     async with opening(settings, open_application, clock) as opened, anyio.create_task_group() as tasks:
         if load is not None:
             tasks.start_soon(SettingsReload(settings, load).run, opened.reload)

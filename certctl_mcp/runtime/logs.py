@@ -1,7 +1,7 @@
 """Log lines as text or JSON. They go to stderr, because stdout may belong to a protocol.
 
-Every line, also of a library at debug level, is redacted, bounded and escaped, and lines of one kind are
-limited in rate, so that nobody can fill a disk by making the server complain.
+Every line, including those of libraries at debug level, is redacted, truncated and escaped. The rate of lines
+of one kind is limited, so that nobody can fill a disk by making the server log errors.
 """
 
 import json
@@ -19,7 +19,7 @@ LogFormat = Literal["text", "json"]
 
 LINES_AT_ONCE = 200
 LINES_A_SECOND = 50
-"""Of one kind: of one logger, with one format."""
+"""The most lines of one kind, that is, from one logger with one format."""
 
 MAX_MESSAGE = 8_000
 MAX_TRACEBACK = 32_000
@@ -34,7 +34,7 @@ _ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 
 def log_to_stderr(level: str, log_format: LogFormat = "text") -> None:
-    """Log every event of `level` and above. The first step of a server and of a worker."""
+    """Log every event at `level` and above. This is the first step of a server or worker."""
     handler = logging.StreamHandler()
     handler.setFormatter(_LineFormatter() if log_format == "text" else _JsonFormatter())
     handler.addFilter(RateLimit())
@@ -51,7 +51,7 @@ class _Kind:
 
 
 class RateLimit(logging.Filter):
-    """Drops lines that come too fast. The next one that is let through says how many were dropped."""
+    """Drops lines that come too fast. The next line that gets through says how many were dropped."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class RateLimit(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         now = self._clock()
-        # Libraries that format messages themselves would have as many kinds as lines.
+        # For libraries that format messages themselves, every line would be its own kind.
         key = (record.name, record.levelno, str(record.msg) if record.args else "")
         if key not in self._kinds and len(self._kinds) >= _MAX_KINDS:
             self._kinds.clear()
@@ -81,7 +81,7 @@ class RateLimit(logging.Filter):
 class _LineFormatter(logging.Formatter):
     """One line for each event. Events hold untrusted text, which must not control a terminal or forge a line.
 
-    Only the traceback of a defect takes more than one line.
+    Only the traceback of a bug takes more than one line.
     """
 
     converter = staticmethod(time.gmtime)

@@ -1,5 +1,5 @@
-"""Traces by OpenTelemetry, with the extra `otel` and the standard variables. The MCP SDK makes the spans of
-calls; here are those of accepts and attempts.
+"""Traces by OpenTelemetry, with the extra `otel` and the standard variables. The MCP SDK creates the spans of
+calls; this module creates those of accepts and attempts.
 
 Without the variables nothing is imported.
 """
@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 
 from certctl_mcp import __version__
-from certctl_mcp.delivery.sending import Answer
+from certctl_mcp.delivery.sender import Answer
 from certctl_mcp.delivery.tracing import AttemptSpan, Tracing
 from certctl_mcp.notifiers.failure_kinds import FailureKind
 from storage.models import Claim, NewNotification
@@ -28,14 +28,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-"""Tracing is on where one of these is set."""
+"""Tracing is on if one of these is set."""
 
 _FLUSH_TIMEOUT = timedelta(seconds=3)
 
 
 @asynccontextmanager
 async def tracing(environ: Mapping[str, str]) -> AsyncIterator[Tracing | None]:
-    """The tracing that the variables ask for, and None if they ask for none. Leaving sends what is left."""
+    """The tracing that the variables configure; None if they configure none. Leaving the context sends the
+    remaining spans."""
     if not _is_wanted(environ):
         yield None
         return
@@ -76,7 +77,7 @@ def _provider() -> "TracerProvider":
 
 
 class OpenTelemetryTracing:
-    """Makes spans with a provider."""
+    """Creates spans with a provider."""
 
     def __init__(self, provider: "TracerProvider") -> None:
         self._tracer = provider.get_tracer("certctl_mcp", __version__)
@@ -112,7 +113,7 @@ class OpenTelemetryTracing:
             "certctl.notification.type": notification.type,
             "certctl.attempt.number": claim.number,
         }
-        # In the trace of the accept, and linked to it: attempts come long after it has ended.
+        # In the trace of the accept, and linked to it, because attempts may come long after it has ended.
         accepted = _context(notification.traceparent) or Context()
         context = get_current_span(accepted).get_span_context()
         with self._tracer.start_as_current_span(
@@ -149,7 +150,7 @@ def _context(traceparent: str | None) -> "Context | None":
 
 
 def _failed(span: "Span", kind: str) -> None:
-    """The kind alone: the text of an error may be somebody else's."""
+    """Only the kind, because the text of an error may come from outside."""
     from opentelemetry.trace import StatusCode
 
     span.set_attribute("error.type", kind)

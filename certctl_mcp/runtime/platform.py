@@ -1,7 +1,7 @@
-"""Everything in this package that differs between operating systems, with a POSIX and a Windows side.
+"""Everything in this package that differs between operating systems, with a POSIX and a Windows part.
 
 No other module of the package imports `fcntl`, `select.poll` or a signal that only some systems have.
-`storage.platform` is the same for storage. mypy checks both sides (`--platform win32`, `--platform darwin`).
+`storage.platform` is the same for storage. mypy checks both parts (`--platform win32`, `--platform darwin`).
 """
 
 import os
@@ -18,20 +18,20 @@ import anyio.lowlevel
 import anyio.to_thread
 
 READ_SIZE = 64 * 1024
-"""Bytes that are read at once."""
+"""The most bytes read at once."""
 
 _PIPE_WRITE_SIZE = 4096
 """Bytes that a writable pipe takes without blocking (POSIX's PIPE_BUF on Linux)."""
 
 _PARENT_CHECK_INTERVAL = timedelta(seconds=1)
-"""How often the parent is checked for where the kernel can't report its death."""
+"""How often to check for the parent if the kernel can't report its death."""
 
 
 class ThreadedReader:
     """Reads a file descriptor in a daemon thread, for systems that can't wait for one to become readable.
 
-    A daemon thread that is still blocked in a read doesn't keep the process from exiting. It holds at most
-    one chunk that nobody has taken yet.
+    A daemon thread that is still blocked in a read doesn't keep the process from exiting. It buffers at most
+    one chunk.
     """
 
     def __init__(self, fd: int) -> None:
@@ -57,7 +57,7 @@ class ThreadedReader:
                 anyio.from_thread.run(self._send.send, chunk, token=token)
             anyio.from_thread.run_sync(self._send.close, token=token)
         except (RuntimeError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.RunFinishedError):
-            # The event loop has ended, or nobody reads any more.
+            # The event loop has ended, or nobody is reading any more.
             return
 
     def _read_chunk(self) -> bytes:
@@ -83,7 +83,7 @@ if sys.platform == "win32":
     import msvcrt
 
     PROGRAM_SUFFIX = ".exe"
-    """At the end of an installed program's file name."""
+    """The suffix of an installed program's file name."""
 
     ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGBREAK)
     """The signals that ask a process to end."""
@@ -108,7 +108,7 @@ if sys.platform == "win32":
                 signal.signal(number, handler)
 
     def kill_group(leader: int) -> None:
-        """Kill this process. Windows has no groups of processes: what it started goes on."""
+        """Kill this process. Windows has no process groups, so the processes that it started continue."""
         with suppress(OSError):
             os.kill(leader, signal.SIGTERM)
 
@@ -117,7 +117,7 @@ if sys.platform == "win32":
         await anyio.sleep_forever()
 
     def claim_standard_streams() -> tuple[int, int]:
-        """See the POSIX side."""
+        """See the POSIX part."""
         stdin, stdout = os.dup(0), os.dup(1)
         for fd in (stdin, stdout):
             os.set_inheritable(fd, False)
@@ -135,11 +135,11 @@ if sys.platform == "win32":
         await write_in_thread(fd, data)
 
     def user_id() -> str:
-        """Stands for a user whose name is unknown."""
+        """The name for a user without one."""
         return "unknown"
 
     def raise_file_limit(wanted: int) -> int:
-        """See the POSIX side. Windows has no such limit."""
+        """See the POSIX part. Windows has no such limit."""
         return wanted
 
 else:
@@ -148,13 +148,13 @@ else:
     import select
 
     PROGRAM_SUFFIX = ""
-    """At the end of an installed program's file name."""
+    """The suffix of an installed program's file name."""
 
     ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     """The signals that ask a process to end."""
 
     HANG_UP: signal.Signals | None = signal.SIGHUP
-    """See the Windows side."""
+    """See the Windows part."""
 
     @contextmanager
     def receive_signals() -> Iterator[AsyncIterator[signal.Signals]]:
@@ -168,12 +168,12 @@ else:
             os.killpg(leader, signal.SIGKILL)
 
     async def wait_for_parent_exit(parent: int) -> None:
-        """Return once `parent`, as `os.getppid()` returned it, has died."""
+        """Wait until `parent`, as returned by `os.getppid()`, has died."""
         if sys.platform == "linux":
             try:
                 handle = os.pidfd_open(parent)
             except (AttributeError, OSError):
-                # An old kernel, or a Python that was built for one.
+                # An old kernel, or a Python built for one.
                 await _wait_for_adoption(parent)
                 return
             try:
@@ -192,7 +192,7 @@ else:
     def claim_standard_streams() -> tuple[int, int]:
         """Take stdin and stdout for a protocol until the process exits, and return their new descriptors.
 
-        From here on `print` writes to stderr and `input` finds nothing, in this process and in its children.
+        From then on `print` writes to stderr and `input` reads nothing, in this process and its children.
         """
         stdin, stdout = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3) for fd in (0, 1))
         _redirect_standard_streams()
@@ -217,12 +217,12 @@ else:
         return read
 
     async def write_all(fd: int, data: bytes) -> None:
-        """Write all of `data`, waiting while the other end is full. Raises: OSError: it is closed."""
+        """Write all of `data`, waiting while the pipe is full. Raises: OSError: it is closed."""
         rest = memoryview(data)
         writable = select.poll()
         writable.register(fd, select.POLLOUT)
         while rest:
-            # Polled first: a turn of the event loop for every piece costs more than writing it.
+            # Polled first, because a turn of the event loop for each chunk costs more than writing it.
             if not writable.poll(0):
                 await _when_ready(anyio.wait_writable, fd)
             rest = rest[os.write(fd, rest[:_PIPE_WRITE_SIZE]) :]
@@ -231,15 +231,16 @@ else:
         try:
             await wait(fd)
         except PermissionError:
-            # A regular file can't be waited for, and is always ready.
+            # It is impossible to wait for a regular file, which is always ready.
             await anyio.lowlevel.checkpoint()
 
     def user_id() -> str:
-        """Stands for a user whose name is unknown: a container may run under an id without a name."""
+        """The name for a user without one: a container may run under an id that has no name."""
         return str(os.getuid())
 
     def raise_file_limit(wanted: int) -> int:
-        """The number of files that this process may open, raised to `wanted` if the system allows it."""
+        """The number of files that this process may open, after raising it to `wanted` if the system allows
+        that."""
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         allowed = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
         if soft == resource.RLIM_INFINITY:

@@ -1,7 +1,7 @@
-"""Reloading of the settings while a process runs: on request, and when the file of a secret has changed.
+"""Reloads the settings while a process runs: on request, and when a secret file has changed.
 
-Settings that can't be used change nothing, and what a running process can't take over stays as it was. Both
-are logged.
+Invalid settings change nothing, and settings that can't change in a running process stay as they were. Both
+cases are logged.
 """
 
 import logging
@@ -21,10 +21,10 @@ from storage.errors import StorageError
 logger = logging.getLogger(__name__)
 
 SECRETS_INTERVAL = timedelta(seconds=5)
-"""How often the files of secrets are checked."""
+"""How often secret files are checked."""
 
 FIXED = ("database_url", "database_migrate", "read_only", "tools", "exclude", "shutdown_grace")
-"""What takes effect only when a process starts."""
+"""Settings that take effect only when a process starts."""
 
 HTTP_RELOADED = (
     "api_keys_named",
@@ -35,13 +35,13 @@ HTTP_RELOADED = (
     "rate_limit_rps",
     "rate_limit_burst",
 )
-"""What of serving HTTP can change; the rest is fixed, such as where it listens."""
+"""The HTTP settings that can be reloaded; the rest, such as the address, is fixed."""
 
 Load = Callable[[], Settings]
-"""Reads the settings as at the start. Raises: SettingsError."""
+"""Reads the settings in the same way as at the start. Raises: SettingsError."""
 
 Apply = Callable[[Settings], Awaitable[None]]
-"""Puts settings into effect, or raises SettingsError or StorageError and leaves everything as it is."""
+"""Puts settings into effect, or raises SettingsError or StorageError and changes nothing."""
 
 
 class SettingsReload:
@@ -54,7 +54,7 @@ class SettingsReload:
         *,
         interval: timedelta = SECRETS_INTERVAL,
     ) -> None:
-        """`settings` are those that the process has started with."""
+        """`settings` are those with which the process was started."""
         self._settings = settings
         self._load = load
         self._interval = interval.total_seconds()
@@ -62,11 +62,11 @@ class SettingsReload:
         self._requested = anyio.Event()
 
     def request(self) -> None:
-        """Reload as soon as `run` can."""
+        """Make `run` reload as soon as possible."""
         self._requested.set()
 
     async def run(self, apply: Apply) -> None:
-        """Reload when it is needed, until cancelled."""
+        """Reload when needed, until cancelled."""
         while True:
             with anyio.move_on_after(self._interval if self._secrets else None):
                 await self._requested.wait()
@@ -79,7 +79,7 @@ class SettingsReload:
     async def _reload_changed_secrets(self, apply: Apply) -> None:
         changed = await anyio.to_thread.run_sync(_changed, self._secrets)
         if changed:
-            # A file that can't be used is reported once.
+            # Report a file that can't be used only once.
             self._secrets = tuple(file.refreshed() for file in self._secrets)
             await self._reload(apply, f"because {', '.join(str(file.path) for file in changed)} changed")
 
@@ -90,14 +90,14 @@ class SettingsReload:
             await apply(settings)
         except SettingsError as wrong:
             for problem in wrong.problems:
-                logger.error("the settings were not reloaded, and the old ones stay: %s", problem)
+                logger.error("the settings were not reloaded, and the old ones stay in effect: %s", problem)
             return
         except StorageError as failure:
-            logger.error("the settings were not reloaded, and the old ones stay: %s", failure)
+            logger.error("the settings were not reloaded, and the old ones stay in effect: %s", failure)
             return
         except Exception:
-            # The supervised edge: whatever is wrong with new settings, deliveries go on.
-            logger.exception("the settings were not reloaded, and the old ones stay")
+            # The supervised edge: whatever is wrong with new settings, deliveries continue.
+            logger.exception("the settings were not reloaded, and the old ones stay in effect")
             return
         before, self._settings, self._secrets = self._settings, settings, settings.secret_files
         if _differing(("log_level", "log_format"), before, settings):
@@ -108,11 +108,12 @@ class SettingsReload:
             ", ".join(changes(before, settings)) or "nothing",
         )
         if kept:
-            logger.warning("not reloaded, as it takes effect only after a restart: %s", ", ".join(kept))
+            logger.warning("not reloaded, because it takes effect only after a restart: %s", ", ".join(kept))
 
 
 def with_fixed_settings(current: Settings, read: Settings) -> tuple[Settings, list[str]]:
-    """The settings that were read, with those that can't be reloaded as they are, and the names of these."""
+    """The settings that were read, in which those that can't be reloaded keep their old values, and the names
+    of the latter."""
     fixed = _differing(FIXED, current, read)
     fixed_http = _differing(set(HttpSettings.model_fields).difference(HTTP_RELOADED), current.http, read.http)
     http = read.http.model_copy(update={name: getattr(current.http, name) for name in fixed_http})
@@ -121,7 +122,7 @@ def with_fixed_settings(current: Settings, read: Settings) -> tuple[Settings, li
 
 
 def changes(before: Settings, after: Settings) -> list[str]:
-    """What is different, by name."""
+    """The names of the settings that differ."""
     names = _differing(set(Settings.model_fields) - {"named_channels", "http"}, before, after)
     names += [f"http.{name}" for name in _differing(HttpSettings.model_fields, before.http, after.http)]
     old, new = before.named_channels, after.named_channels

@@ -1,4 +1,4 @@
-"""The tiers of certctl's renewal policies, read from its database while alerts are delivered there."""
+"""The tiers of certctl's renewal policies, read from its database when alerts are delivered from there."""
 
 import logging
 import time
@@ -17,7 +17,8 @@ REFRESHED_AFTER = 60.0
 
 
 class RenewalPolicies:
-    """Answers from a copy of the policies, which are few. Where none names a tier, nothing else is read."""
+    """Answers from a copy of the policies, which are few. If none of them names a tier, nothing else is
+    read."""
 
     def __init__(self) -> None:
         self._database: Database | None = None
@@ -25,11 +26,11 @@ class RenewalPolicies:
         self._read_at: float | None = None
 
     def read_from(self, database: Database) -> None:
-        """certctl's own database; before that, no policy is known."""
+        """Use certctl's own database. Until this is called, no policy is known."""
         self._database = database
 
     async def tier(self, notification: Notification, threshold: int) -> AlertTier | None:
-        """The tier that the policy of its certificate gives the threshold; None if unknown. Never raises."""
+        """The tier of the threshold in the policy of the certificate; None if unknown. Never raises."""
         if self._database is None or notification.certificate_id is None:
             return None
         try:

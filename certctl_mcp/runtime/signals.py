@@ -20,9 +20,9 @@ async def leave_on_signal(
 ) -> None:
     """Call `leave` with the name of the first of `SIGNALS` to arrive; the next one ends the process at once.
 
-    With `reload`, SIGHUP calls that instead, unless the terminal is gone on which the process was started.
+    With `reload`, SIGHUP calls that instead, unless the terminal on which the process was started is gone.
 
-    Runs until cancelled; signals are received from `task_status.started()` on. Main thread only.
+    Runs until cancelled; signals are handled from `task_status.started()` on. Main thread only.
     """
     leaving = False
     on_terminal = os.isatty(0)
@@ -40,6 +40,6 @@ async def leave_on_signal(
 
 
 async def leave_with_parent(leave: Callable[[str], None], parent: int) -> None:
-    """Call `leave` once `parent`, as `os.getppid()` returned it, has died."""
+    """Call `leave` once `parent`, as returned by `os.getppid()`, has died."""
     await wait_for_parent_exit(parent)
     leave("the parent process died")

@@ -1,8 +1,8 @@
-"""Opening the application of a worker that may have started before its database.
+"""Opens the application of a worker that may have started before its database.
 
-A machine that boots, or a group of containers, starts both at once. A database that can't be reached, is
-locked or has no room on its disk is waited for. Any other error, such as a wrong password or a URL that can't
-be read, ends the process at once.
+When a machine boots or a group of containers starts, both start at once. So the worker waits while the
+database can't be reached, is locked or has no space on its disk. Any other error, such as a wrong password or
+a URL that can't be read, ends the process at once.
 """
 
 import logging
@@ -31,7 +31,7 @@ async def open_application_once_reachable(
 
     Raises:
         StorageError: the database can't be used, and waiting would not help.
-        SettingsError: a channel can't be built as it is configured.
+        SettingsError: a channel can't be built from its settings.
     """
     pause = FIRST_PAUSE
     async with AsyncExitStack() as stack:

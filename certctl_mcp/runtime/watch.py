@@ -1,5 +1,5 @@
-"""Subscriptions to things that change: each is read again when the database has changed, and its subscribers
-are notified if it differs."""
+"""Subscriptions to subjects that change. Each subject is read again when the database has changed, and its
+subscribers are notified if it differs."""
 
 import logging
 from collections import Counter
@@ -21,19 +21,20 @@ logger = logging.getLogger(__name__)
 
 MAX_PER_CALLER = 200
 MAX_SUBSCRIPTIONS = 1000
-"""Of all clients. Each may cost a read whenever the database changes."""
+"""The most subscriptions of all clients together. Each may cost a read whenever the database changes."""
 
 LEAST_PAUSE = timedelta(milliseconds=200)
-"""The shortest pause between two rounds of reads, however busy the queue is."""
+"""The shortest pause between two rounds of reads, however busy the queue."""
 
 LONGEST_PAUSE = timedelta(seconds=30)
 """While the database can't be read, the pause between two tries doubles up to this."""
 
 _PAUSE_FACTOR = 4
-"""A pause lasts this many times as long as the round of reads before it."""
+"""A pause is this many times as long as the round of reads before it."""
 
 Read = Callable[[], Awaitable[bytes]]
-"""Returns a fingerprint, which is equal until something changes. Raises `NotificationError` if it is gone."""
+"""Returns a fingerprint, which stays equal until something changes. Raises `NotificationError` if the subject
+is gone."""
 
 Notify = Callable[[], Awaitable[None]]
 Unsubscribe = Callable[[], None]
@@ -51,7 +52,8 @@ class TooManySubscriptionsError(RequestError):
 
 @dataclass(eq=False, slots=True)
 class _Subscriber:
-    """Notified of one change at a time. Changes that arrive meanwhile become one notification."""
+    """A subscriber, notified of one change at a time. Changes that happen meanwhile are combined into one
+    notification."""
 
     notify: Notify
     pending: bool = False
@@ -88,18 +90,18 @@ class Watch:
     async def subscribe(self, key: str, read: Read, notify: Notify, caller: str = "") -> Unsubscribe:
         """Call `notify` whenever the subject named `key` changes, until the returned function is called.
 
-        A `caller` with a name has a share only: one of several must not take all subscriptions.
+        A `caller` with a name gets only a share, so that one of several can't take all subscriptions.
 
         Raises:
             TooManySubscriptionsError: a limit is reached.
-            And what `read` raises.
+            Also raises what `read` raises.
         """
         if self._subscriptions >= MAX_SUBSCRIPTIONS:
             raise TooManySubscriptionsError(MAX_SUBSCRIPTIONS)
         if caller and self._of_caller[caller] >= MAX_PER_CALLER:
             raise TooManySubscriptionsError(MAX_PER_CALLER)
         subscriber = _Subscriber(notify)
-        # Before the first read: the next round then finds a change that happens during it.
+        # Before the first read, so that the next round finds a change that happens during it.
         subject = self._subjects.setdefault(key, _Subject(read))
         subject.subscribers.add(subscriber)
         self._subscriptions += 1
@@ -126,7 +128,8 @@ class Watch:
         return unsubscribe
 
     async def run(self, changes: "Changes") -> None:
-        """Notify subscribers of changes until cancelled. A database that can't be read only delays it."""
+        """Notify subscribers of changes until cancelled. A database that can't be read only causes a
+        delay."""
         version = -1
         pause = LEAST_PAUSE.total_seconds()
         async with anyio.create_task_group() as notifying:
@@ -151,7 +154,7 @@ class Watch:
     async def _read_all(self, notifying: TaskGroup) -> None:
         for key, subject in list(self._subjects.items()):
             found = await self._read(key, subject)
-            # Compared with the newest fingerprint: a subscriber may have been added meanwhile.
+            # Compared with the newest fingerprint, because a subscriber may have been added meanwhile.
             before, subject.seen = subject.seen, found
             if before is None or before == found:
                 continue

@@ -1,7 +1,8 @@
-"""The names under which the audit log records who did something: a front, and its own name for the caller."""
+"""The names under which the audit log records who did something: the front end, and its name for the
+caller."""
 
 LONGEST = 200
-"""Characters of a name; clients choose their own."""
+"""The most characters of a name; clients choose their own names."""
 
 
 def actor_name(front: str, caller: str = "") -> str:

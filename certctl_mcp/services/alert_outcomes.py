@@ -1,4 +1,4 @@
-"""What became of the alerts accepted in a period, which says more than how many attempts they took."""
+"""The outcomes of the alerts accepted in a period, which say more than the number of attempts."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AlertOutcomes:
-    """Numbers of alerts, as they are now."""
+    """Numbers of alerts by their present state."""
 
     delivered: int = 0
     trying: int = 0
     """Not attempted yet, or to be retried."""
     dead: int = 0
     undelivered: int = 0
-    """Counted as sent without a delivery, because their channel had no notifier."""
+    """Counted as sent without being delivered, because their channel had no notifier."""
     settled: int = 0
     """Marked as read, delivered or not."""
 
 
 async def alert_outcomes(repository: "NotificationReader", period: Period) -> AlertOutcomes:
-    """Those of the alerts accepted in `period`."""
+    """The outcomes of the alerts accepted in `period`."""
     wanted = NotificationFilter(created_from=period.since, created_until=period.until)
     counts: Counter[str] = Counter()
     for share in await repository.breakdown(wanted):
@@ -43,4 +43,4 @@ _OUTCOMES = {
     NotificationStatus.DEAD: "dead",
     NotificationStatus.READ: "settled",
 }
-"""What another program put in a status of its own is left out."""
+"""The outcomes; notifications with another program's status are left out."""

@@ -1,6 +1,6 @@
 """Bulk actions on the notifications that a filter selects: previewed, run in batches, reported exactly.
 
-The tools import this module when the server starts, so it imports nothing of the database's.
+The tools import this module when the server starts, so it must not import the database modules.
 """
 
 import logging
@@ -28,23 +28,23 @@ SAMPLES = 3
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What an action would do now."""
+    """A preview of what an action would do now."""
 
     action: AuditAction
     wanted: NotificationFilter
     shares: tuple[Share, ...]
-    """Of all matching notifications, whether or not the action applies to them."""
+    """Counts of all matching notifications, whether or not the action applies to them."""
     sample_ids: tuple[str, ...]
     span: tuple[datetime, datetime] | None
     """When the oldest and the newest notification it applies to were accepted; None if there is none."""
     missing_ids: tuple[str, ...] = ()
-    """The given ids that no notification has."""
+    """The given ids for which there is no notification."""
     remembered: int = 0
-    """Notifications that are kept because certctl uses them to know what it has alerted on."""
+    """How many notifications are kept because certctl remembers its alerts by them."""
 
     @property
     def count(self) -> int:
-        """Notifications that would change."""
+        """The number of notifications that would change."""
         return sum(share.count - share.under_way for share in self.changing)
 
     @property
@@ -54,24 +54,25 @@ class Preview:
 
     @property
     def left_out(self) -> BulkReport:
-        """Notifications that would not change, by reason."""
+        """The numbers of notifications that would not change, by reason."""
         under_way = sum(share.under_way for share in self.changing)
         other_status = sum(share.count for share in self.shares) - self.count - under_way
         return BulkReport(under_way=under_way, other_status=other_status, missing=len(self.missing_ids))
 
     @property
     def filtered_out(self) -> int:
-        """Notifications with one of the given ids that the rest of the filter does not match."""
+        """The number of notifications with one of the given ids that the rest of the filter does not
+        match."""
         matching = sum(share.count for share in self.shares)
         return max(0, len(set(self.wanted.ids)) - len(self.missing_ids) - matching)
 
     @property
     def kept(self) -> str:
-        """Why some that a purge matches are kept."""
+        """Why a purge keeps some of the matching notifications."""
         if not self.remembered:
             return ""
         return (
-            f"{self.remembered} more are kept: certctl uses them to know what it has alerted on, and would "
+            f"{self.remembered} more are kept: certctl remembers its alerts by them, and would "
             "alert again without them. "
         )
 
@@ -83,7 +84,7 @@ class Preview:
         return +found
 
     def undeliverable(self, deliverable: Set[str]) -> int:
-        """How many would be requeued on channels that are not among `deliverable`."""
+        """How many would be requeued on channels that are not in `deliverable`."""
         if self.action is not AuditAction.REQUEUE:
             return 0
         return sum(count for channel, count in self.by_channel.items() if channel not in deliverable)
@@ -98,7 +99,7 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """A bulk action that was cancelled part-way. Exactly what its report counts was done."""
+    """A bulk action that was cancelled part-way. Its report counts exactly what was done."""
 
     at: datetime
     report: BulkReport
@@ -107,15 +108,15 @@ class Interrupted:
 
 @dataclass(frozen=True, slots=True)
 class BulkResult:
-    """A bulk action that ran to its end."""
+    """A bulk action that was completed."""
 
     report: BulkReport
     still_matching: int
-    """Notifications that it would apply to if it ran again."""
+    """How many notifications it would change if it ran again."""
 
 
 class BulkActionStoppedError(Exception):
-    """The database failed part-way. Exactly what the report counts was done, apart from those in doubt."""
+    """The database failed part-way. The report counts exactly what was done, except for those in doubt."""
 
     def __init__(self, report: BulkReport, requested: int, in_doubt: int = 0) -> None:
         doubt = f"Whether the next {in_doubt} were done too is unknown. " if in_doubt else ""
@@ -199,7 +200,7 @@ class BulkActions:
             in_doubt = len(page.ids) if isinstance(failure, ChangeUnknownError) else 0
             raise BulkActionStoppedError(report, preview.count, in_doubt) from failure
         except BaseException:
-            # Cancelled, or the client is gone: the caller gets no report of how far it came.
+            # Cancelled, or the client is gone, so the caller doesn't learn how much was done.
             self._interrupted[actor, action] = Interrupted(self._clock(), report, preview.count)
             logger.warning("%s was cancelled: %d of %d done", action, report.changed, preview.count)
             raise
@@ -236,5 +237,5 @@ class BulkActions:
 
 
 def _applicable(action: AuditAction, wanted: NotificationFilter) -> NotificationFilter:
-    """`wanted`, narrowed to what the action applies to."""
+    """`wanted`, narrowed to the notifications to which the action applies."""
     return wanted.model_copy(update={"eligible_for": action})

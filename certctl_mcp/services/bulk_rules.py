@@ -1,4 +1,4 @@
-"""The statuses that each bulk action may be asked for, and its default."""
+"""The statuses to which each bulk action can be applied, and its default."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -21,8 +21,8 @@ def bulk_filter(action: AuditAction, wanted: NotificationFilter, now: datetime) 
     """`wanted` with the action's default statuses, and without what is accepted after `now`.
 
     Raises:
-        FilterError: it selects a status that the action does not apply to, or more than should be changed
-            without naming it.
+        FilterError: it selects a status to which the action does not apply, or lacks a condition that the
+        action requires.
     """
     for status in wanted.statuses:
         if status not in (allowed := ELIGIBLE[action].possible_statuses):

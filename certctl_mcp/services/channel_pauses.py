@@ -1,4 +1,4 @@
-"""Pauses of channels: someone decides that nothing is attempted until a given time."""
+"""Pauses of channels by a person: nothing is attempted until a given time."""
 
 import logging
 from datetime import datetime
@@ -33,7 +33,7 @@ class ChannelPauses:
 
         Raises:
             UnknownChannelError: no live process has it, and no notification.
-            PauseRefusedError: the end is no point in time, past or too far ahead, or there is no reason.
+            PauseRefusedError: the end is not a point in time, past or too far ahead, or there is no reason.
         """
         await self._check(channel)
         pause = Pause(self._end(until), _reason(reason), actor)
@@ -61,7 +61,7 @@ class ChannelPauses:
             raise PauseRefusedError(f"until: give {END_EXAMPLES}") from None
         if not now < end <= now + LONGEST_PAUSE:
             raise PauseRefusedError(
-                f"until: must lie ahead, by at most {LONGEST_PAUSE.days} days; "
+                f"until: must be in the future, by at most {LONGEST_PAUSE.days} days; "
                 f"the time is {now:%Y-%m-%dT%H:%MZ}"
             )
         return end

@@ -1,4 +1,4 @@
-"""The channels that there are, how their attempts go, and which process delivers over them."""
+"""The channels, the results of their attempts, and the processes that deliver over them."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -25,7 +25,7 @@ LATELY = timedelta(days=1)
 
 
 class ChannelHealth(BaseModel):
-    """A configured channel and how its recent attempts went."""
+    """A configured channel and the results of its recent attempts."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -37,7 +37,7 @@ class ChannelHealth(BaseModel):
     processes: int = 0
     """Live processes that deliver over it."""
     closed: ChannelClosure | None = None
-    """Why nothing goes out over it now."""
+    """Why nothing is sent over it now."""
 
 
 class Channels:
@@ -90,7 +90,7 @@ class Channels:
         )
 
     async def deliverer(self, channel: str, *, serving: bool = False) -> Deliverer:
-        """Who delivers the notifications of a channel at present.
+        """Which program delivers the notifications of a channel at present.
 
         `serving`: this process is a server, which delivers over its channels unless it is limited.
         """
@@ -98,7 +98,7 @@ class Channels:
         return found
 
     async def deliverers(self, channels: Iterable[str], *, serving: bool = False) -> frozenset[Deliverer]:
-        """Those of several channels; see `deliverer`."""
+        """The same for several channels; see `deliverer`."""
         processes = await self._repository.processes()
         here = self._configured if serving and self._limitation is None else ()
         own = Deliverer.RESCUE if self._delivery_roles.certctl_delivers else Deliverer.PROCESS
@@ -108,18 +108,18 @@ class Channels:
         )
 
     async def deliverable(self) -> frozenset[str]:
-        """The channels over which something that is requeued is delivered."""
+        """The channels over which requeued notifications are delivered."""
         certctl = CERTCTL_CHANNELS if self._delivery_roles.certctl_delivers else frozenset[str]()
         return certctl.union(self._configured, await self.elsewhere())
 
     async def delivery(self) -> str | None:
-        """Who delivers on certctl's database, in words; None elsewhere."""
+        """Which programs deliver on certctl's database, in words; None on other databases."""
         processes = await self._repository.processes()
         return await delivery_described(self._repository, self._delivery_roles, processes, self._clock())
 
     async def sent_by_certctl(self, since: datetime, until: datetime) -> str | None:
-        """Where certctl's server delivers: what became of the alerts of a period, because its attempts are
-        not recorded. None elsewhere."""
+        """If certctl's server delivers: the outcomes of the alerts of a period, because its attempts are not
+        recorded. Otherwise None."""
         if not self._delivery_roles.certctl_delivers:
             return None
         counts: Counter[str] = Counter()
@@ -136,5 +136,5 @@ class Channels:
         return tuple(sorted(channels_of(processes).difference(self._configured)))
 
     async def channels_without_deliverer(self) -> tuple[UnservedChannel, ...]:
-        """The channels that no live process has, and what waits for them."""
+        """The channels that no live process has, and what is waiting for them."""
         return await channels_without_deliverer(self._repository, self._delivery_roles)

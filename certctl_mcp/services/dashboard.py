@@ -1,4 +1,4 @@
-"""The dashboard summary at one moment: certctl's fields, and beside them the queue's."""
+"""The dashboard summary at one moment: certctl's fields, and those of the queue."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -28,7 +28,7 @@ _LimitationInWords = Annotated[
 
 
 class DashboardSummary(BaseModel):
-    """Best effort: a count that can't be read is zero and named in `unreadable`."""
+    """Best effort: a count that can't be read is zero and listed in `unreadable`."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
@@ -47,14 +47,14 @@ class DashboardSummary(BaseModel):
     notifications_dead: int = 0
     notifications: Mapping[NotificationStatus, int] = Field(default_factory=dict)
     notifications_undelivered: int = 0
-    """Status sent, though nothing was delivered because there was no notifier."""
-    # Running processes that deliver, and what waits for a channel that none of them has.
+    """Have the status sent, although nothing was delivered because there was no notifier."""
+    # Running processes that deliver, and notifications for a channel that none of them has.
     processes_alive: int = 0
     waiting_unserved: int = 0
     notifications_stuck: int = 0
-    """Left by certctl's server, which delivers; nobody attempts them again."""
+    """Left undelivered by certctl's server; nothing attempts them again."""
     delivery: str | None = None
-    """On certctl's database: who delivers."""
+    """On certctl's database: which programs deliver."""
     channels_closed: int = 0
     """Paused, held in an outage or told to wait."""
     oldest_dead_at: AwareDatetime | None = None
@@ -66,7 +66,7 @@ class DashboardSummary(BaseModel):
 
     @property
     def active_certificates(self) -> int:
-        """Those that are not about to expire, expired or revoked."""
+        """Certificates that are not about to expire, expired or revoked."""
         return (
             self.total_certificates
             - self.expiring_certificates

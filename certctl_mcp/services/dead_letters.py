@@ -1,7 +1,9 @@
-"""What is accepted when a notification dies: an alert about it, and a copy over the fallback.
+"""What is accepted when a notification becomes a dead letter: an alert about it, and a copy for the fallback
+channel.
 
-A pure rule of the settings, but for the ids of what it returns. Neither can loop: an alert about dead letters
-leads to no alert, and a fallback never goes to a channel on which the notification has already died.
+A pure function of the settings, except for the ids of the returned notifications. Neither can loop: an alert
+about dead letters leads to no alert, and a fallback never goes to a channel on which the notification has
+already become a dead letter.
 """
 
 import json
@@ -39,21 +41,21 @@ _TYPES = frozenset(known.value for known in NotificationType)
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a notification goes."""
+    """A channel and a recipient."""
 
     channel: str
     recipient: str
-    """Empty for a fallback: the recipient of the notification that died."""
+    """Empty for a fallback, which keeps the recipient of the dead letter."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterRule:
-    """What the settings say about dead letters."""
+    """The rule for dead letters, from the settings."""
 
     alert: Target | None
     window: timedelta
     fallbacks: Mapping[str, Target]
-    """By the channel that has one."""
+    """The fallbacks, by the channel that has one."""
     recipients: AllowedRecipients
 
     @classmethod
@@ -83,7 +85,7 @@ class DeadLetterRule:
         return rule
 
     def successors(self, death: Death) -> tuple[Notification, ...]:
-        """The notifications to accept in the transaction of this death."""
+        """The notifications to accept in the transaction in which this notification becomes a dead letter."""
         kind = classify(death.error)
         return (*self._over_fallback(death, kind), *self._alert(death, kind))
 
@@ -127,7 +129,8 @@ class DeadLetterRule:
         )
 
     def _message(self, dead: Notification, kind: FailureKind, ends_at: datetime) -> str:
-        """In our own words: nothing that a sender or a receiver wrote, except names."""
+        """The text of the alert, in our own words: it contains nothing that a sender or receiver wrote,
+        except names."""
         channel = clean_name(" ".join(dead.channel.split()))
         type_ = f" ({dead.type})" if dead.type in _TYPES else ""
         quoted = shlex.quote(channel)
@@ -148,8 +151,8 @@ class DeadLetterRule:
 
 
 def tried_channels(dead: Notification) -> Collection[str] | None:
-    """The channels on which this notification has died, its own included; None if they are unknown, because
-    another program wrote to the column."""
+    """The channels on which this notification has become a dead letter, including its present one; None if
+    they are unknown, because another program wrote to the column."""
     try:
         earlier = json.loads(dead.tried_channels or "[]")
     except ValueError:
@@ -158,6 +161,7 @@ def tried_channels(dead: Notification) -> Collection[str] | None:
 
 
 def _is_own_fault(death: Death, kind: FailureKind) -> bool:
-    """The notification itself was refused, or its workers died: another channel would do no better."""
+    """Whether the notification itself was refused, or its workers died, so that another channel would do no
+    better."""
     unknown = kind in (FailureKind.UNKNOWN, FailureKind.DEFECT)
     return kind.is_permanent or kind is FailureKind.ABANDONED or (death.permanent and unknown)

@@ -1,4 +1,4 @@
-"""Who delivers at present, and which channels nobody delivers, according to the database."""
+"""Which programs deliver at present, and for which channels there are none, according to the database."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,8 +12,8 @@ from storage.reader import NotificationReader
 async def channels_without_deliverer(
     repository: NotificationReader, delivery_roles: DeliveryRoles
 ) -> tuple[UnservedChannel, ...]:
-    """The channels that no live process has, and what waits for them. Where certctl's server delivers, that
-    is only what it has left."""
+    """The channels that no live process has, and what is waiting for them. If certctl's server delivers, that
+    is only what it has left undelivered."""
     if delivery_roles.certctl_delivers:
         return await repository.stuck_channels(delivery_roles.grace)
     return await repository.unserved_channels()

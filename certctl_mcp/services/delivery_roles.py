@@ -14,26 +14,26 @@ CERTCTL_CHANNELS = frozenset({"Email", "Webhook", "Slack", "Teams", "PagerDuty",
 
 
 class Deliverer(Enum):
-    """Who delivers over a channel."""
+    """Which program delivers over a channel."""
 
     PROCESS = auto()
     """A running process of this program."""
     RESCUE = auto()
     """certctl's server, on its own database; a running process of this program attempts what it leaves."""
     CERTCTL = auto()
-    """certctl's server alone: nobody attempts what it leaves."""
+    """certctl's server alone: nothing attempts what it leaves."""
     NOBODY = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRoles:
-    """How deliveries work for this process."""
+    """How deliveries work, as this process sees it."""
 
     mode: DeliveryMode = DeliveryMode.DELIVER
     beside_certctl: bool = False
     """certctl's server uses the same database."""
     grace: timedelta = timedelta(minutes=5)
-    """What certctl has not sent for this long is stuck, or taken over."""
+    """Notifications that certctl has not sent for this long are stuck, or taken over."""
 
     @property
     def certctl_delivers(self) -> bool:
@@ -44,7 +44,7 @@ class DeliveryRoles:
         return self.grace if self.mode is DeliveryMode.RESCUE else None
 
     def deliverer(self, channel: str, processes: Iterable[DeliveringProcess]) -> Deliverer:
-        """Who delivers over the channel, if these processes are alive."""
+        """Which program delivers over the channel, if these processes are alive."""
         having = [process for process in processes if channel in process.channels]
         if any(not process.rescues for process in having):
             return Deliverer.PROCESS
@@ -53,9 +53,10 @@ class DeliveryRoles:
         return Deliverer.CERTCTL if self.certctl_delivers else Deliverer.NOBODY
 
     def described(self, processes: Iterable[DeliveringProcess], *, settled_by_certctl: int = 0) -> str | None:
-        """Who delivers on certctl's database, in a sentence or two; None elsewhere.
+        """Which programs deliver on certctl's database, in a sentence or two; None on other databases.
 
-        `settled_by_certctl`: how many notifications certctl's server has settled lately, though it must not.
+        `settled_by_certctl`: how many notifications certctl's server has settled lately, although it must
+        not.
         """
         if not self.beside_certctl:
             return None
@@ -64,7 +65,7 @@ class DeliveryRoles:
             if not settled_by_certctl:
                 return f"{text}."
             return (
-                f"{text}. But it does: it has settled {settled_by_certctl} itself, so alerts go out twice. "
+                f"{text}. But it does: it has settled {settled_by_certctl} itself, so alerts are sent twice. "
                 "Stop it, or set CERTCTL_NOTIFICATION_DELIVER=rescue."
             )
         rescued = any(process.rescues for process in processes)
@@ -81,4 +82,4 @@ class DeliveryRoles:
 
 
 OWN_DATABASE_ROLES = DeliveryRoles()
-"""On a database of this program's own."""
+"""The roles on a database that only this program uses."""

@@ -1,4 +1,4 @@
-"""Errors in a request to the services, besides those that the storage raises."""
+"""Errors in a request to the services, in addition to those of storage."""
 
 from collections.abc import Sequence
 
@@ -7,18 +7,19 @@ from certctl_mcp.services.suggestions import nearest_name
 from certctl_mcp.text.untrusted import clean_excerpt, clean_name, encode_id
 
 LONGEST_GIVEN = 60
-"""Characters of a given value that a message quotes."""
+"""The most characters of a given value that a message quotes."""
 
 
 class RequestError(Exception):
     """A request that can't be met; nothing was changed. The message says what would be valid."""
 
     similar: str | None = None
-    """What may have been meant, if it is a name from outside. Such a name is no part of the message."""
+    """The name that may have been meant, if it comes from outside. Such a name is not part of the message."""
 
 
 class _UnknownNameError(RequestError):
-    """A name that nothing has. The nearest is suggested: of `ours` in its message, else apart."""
+    """An unknown name. The nearest one is suggested: in the message if it is one of `ours`, otherwise
+    separately."""
 
     def __init__(
         self, problem: str, given: str, ours: Sequence[str], in_use: Sequence[str], known: str = ""
@@ -57,11 +58,11 @@ class RecipientRefusedError(RequestError):
 
 
 class AmbiguousIdError(RequestError):
-    """Several ids begin or end with what was given."""
+    """Several ids begin or end with the given text."""
 
     def __init__(self, given: str, candidates: Sequence[str]) -> None:
         listed = ", ".join(map(encode_id, candidates))
-        super().__init__(f"{quoted(given)} is part of several ids: {listed}; give more of it")
+        super().__init__(f"{quoted(given)} matches several ids: {listed}; give more characters")
         self.candidates = tuple(candidates)
 
 
@@ -78,12 +79,12 @@ class DeliveriesOffError(RequestError):
     """This process delivers nothing; due notifications wait for another one."""
 
     def __init__(self, limitation: Limitation) -> None:
-        super().__init__(f"this process does not deliver; off are {LIMITATION_TEXTS[limitation]}")
+        super().__init__(f"this process does not deliver; unavailable: {LIMITATION_TEXTS[limitation]}")
 
 
 def quoted(given: str) -> str:
     """The beginning of `given` without secrets, in quotes."""
-    # Redacted before it is cut: half a secret would not be recognized.
+    # Redacted before truncation, because half a secret would not be recognized.
     begins = clean_excerpt(given, LONGEST_GIVEN)
     return f"{begins.text!r}..." if begins.cut else repr(begins.text)
 

@@ -27,16 +27,16 @@ from storage.errors import (
 )
 
 LONGEST = 1000
-"""Characters of an explanation."""
+"""The most characters of an explanation."""
 
 _MAX_ERRORS = 10
-"""More than fit into an explanation."""
+"""More names than fit into an explanation."""
 
-# The messages of these errors name the database's place on the machine, which is not an assistant's business.
+# The messages of these errors contain the database's location, which an assistant needn't know.
 _STORAGE: tuple[tuple[type[StorageError], str], ...] = (
     (
         ChangeUnknownError,
-        "The connection to the database was lost before it answered: whether the change was made is "
+        "The connection to the database was lost before it responded: whether the change was made is "
         "unknown. Check before trying again; sending again is safe only with the same idempotency key.",
     ),
     (
@@ -45,8 +45,8 @@ _STORAGE: tuple[tuple[type[StorageError], str], ...] = (
     ),
     (
         SchemaIncompleteError,
-        "The database lacks a part of this program's schema, so it is only read here. Nothing was changed; "
-        "its operator may run certctl-mcp migrate.",
+        "The database lacks a part of this program's schema, so it can only be read here. Nothing was "
+        "changed; its operator may run certctl-mcp migrate.",
     ),
     (
         DatabaseUnreachableError,
@@ -61,14 +61,17 @@ _STORAGE: tuple[tuple[type[StorageError], str], ...] = (
         DatabaseTooNewError,
         "The database was written by a newer version. The operator must upgrade this server.",
     ),
-    (DiskFullError, "The disk with the database is full. Nothing was changed; the operator must make room."),
+    (
+        DiskFullError,
+        "The disk with the database is full. Nothing was changed; the operator must free some space.",
+    ),
     (NotADatabaseError, "The database is damaged or not a database. The operator must restore it."),
     (StorageError, "The database can't be used now. Nothing was changed; the server's log says why."),
 )
 
 
 def explained(failure: BaseException | None) -> str | None:
-    """The explanation of `failure` for an assistant; None for a bug, which it can do nothing about."""
+    """The explanation of `failure` for an assistant; None for a bug, about which it can do nothing."""
     match failure:
         case StorageError():
             return next(sentence for kind, sentence in _STORAGE if isinstance(failure, kind))
@@ -80,7 +83,7 @@ def explained(failure: BaseException | None) -> str | None:
         case IdempotencyConflictError():
             return _bounded(
                 f"The idempotency key {quoted(failure.idempotency_key)} belongs to notification "
-                f"{_id(failure.notification_id)}, which has other contents; use a new key for a new "
+                f"{_id(failure.notification_id)}, which has different contents; use a new key for a new "
                 "notification."
             )
         case NotificationConflictError():
@@ -90,14 +93,14 @@ def explained(failure: BaseException | None) -> str | None:
         case NotificationError() | RequestError() | BulkActionStoppedError():
             return _bounded(str(failure))
         case ToolError():
-            # Only the SDK raises it, for an answer of the user in an unexpected form.
+            # Only the SDK raises it, for a user's answer in an unexpected form.
             return "The user's answer could not be read. Nothing was changed; call again to ask again."
         case _:
             return None
 
 
 def similar_name(failure: BaseException | None) -> str | None:
-    """A name from outside that may have been meant, which an answer shows as untrusted."""
+    """A name from outside that may have been meant, which a result shows as untrusted."""
     return failure.similar if isinstance(failure, RequestError) else None
 
 
@@ -108,7 +111,7 @@ def arguments_explained(invalid: ValidationError) -> str:
 
 
 def unknown_names(what: str, given: Sequence[str], allowed: Sequence[str]) -> str:
-    """That none of these tools or arguments exists, with suggestions and the ones there are."""
+    """A message that none of these tools or arguments exists, with suggestions and those that do."""
     if len(given) == 1:
         return unknown_name(what, given[0], allowed)
     listed = ", ".join(
@@ -120,7 +123,7 @@ def unknown_names(what: str, given: Sequence[str], allowed: Sequence[str]) -> st
 
 
 def unknown_name(what: str, given: str, allowed: Sequence[str]) -> str:
-    """That there is no such tool or argument, with a suggestion and the ones there are."""
+    """A message that there is no such tool or argument, with a suggestion and those that exist."""
     return _bounded(
         f"There is no {what} {_given(given)}{_meant(given, allowed)} "
         f"There are: {', '.join(allowed) or 'none'}."

@@ -1,6 +1,6 @@
-"""The conditions that callers filter notifications by, as every front accepts them.
+"""The conditions by which callers filter notifications, as all front ends accept them.
 
-A front translates its own parameters to these and turns a `FilterError` into its own kind of refusal.
+A front end translates its own parameters to these, and a `FilterError` to its own kind of refusal.
 """
 
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from certctl_mcp.services.moments import advice, parse_moment
 from storage.models import OUR_STATUSES, NotificationFilter, NotificationStatus, Urgency
 
 URGENT_WITHIN = timedelta(days=1)
-"""What a certificate may have left for its notifications to be urgent."""
+"""Notifications are urgent if their certificate expires within this time."""
 
 
 class FilterError(RequestError):
-    """A condition can't be used as given. The message starts with its name and says what would be right."""
+    """A condition can't be used as given. The message starts with its name and says what is allowed."""
 
     def __init__(self, argument: str, reason: str) -> None:
         super().__init__(f"{argument}: {reason}")
@@ -31,10 +31,10 @@ def _as_tuple(given: object) -> object:
     return (given,) if isinstance(given, str) else given
 
 
-# The descriptions are for fronts that build a schema from them.
+# The descriptions are for front ends that build a schema from them.
 Statuses = Annotated[
     tuple[NotificationStatus, ...],
-    # A list may be long, and each error takes time.
+    # A list may be long, and each error takes time to report.
     FailFast(),
     BeforeValidator(_as_tuple),
     Field(description="Any of these."),
@@ -58,7 +58,7 @@ UrgencyOfCertificate = Annotated[
     Urgency | None,
     Field(description="settled: certificate renewed or revoked since; open: not; urgent: and has < 24 h."),
 ]
-# The bulk actions take the conditions of a list, which explains them once.
+# Bulk actions take the same conditions as lists, where they are explained.
 SelectedText = Annotated[
     str | None,
     Field(min_length=1, max_length=255),
@@ -76,7 +76,7 @@ Ids = Annotated[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilterArguments:
-    """Conditions that must all hold. Those left out match everything."""
+    """Conditions that must all hold. Conditions left out match everything."""
 
     status: Statuses = ()
     channel: Channel = None
@@ -89,16 +89,16 @@ class FilterArguments:
     urgency: UrgencyOfCertificate = None
 
     def filter(self, now: datetime) -> NotificationFilter:
-        """The filter they describe at `now`, which ages count back from.
+        """The filter that the conditions describe at `now`, from which ages count back.
 
         Raises:
             FilterError: a moment can't be read, or there is no time between the two.
         """
         begin = _moment("created_after", self.created_after, now)
         end = _moment("created_before", self.created_before, now)
-        # An empty result would be mistaken for good news.
+        # An empty result could be mistaken for good news.
         if begin is not None and begin > now:
-            raise FilterError("created_after", f"{_iso(begin)} lies in the future; it is {_iso(now)}")
+            raise FilterError("created_after", f"{_iso(begin)} is in the future; it is now {_iso(now)}")
         if begin is not None and end is not None and begin >= end:
             raise FilterError("created_after", f"{_iso(begin)} is not before created_before, {_iso(end)}")
         return NotificationFilter(
@@ -117,7 +117,7 @@ class FilterArguments:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelectionArguments(FilterArguments):
-    """Conditions, or a list of notifications, or both."""
+    """Conditions, a list of ids, or both."""
 
     status: ChangeableStatuses = ()
     text: SelectedText = None

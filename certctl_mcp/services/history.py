@@ -1,7 +1,7 @@
 """The history of a notification in plain English: what happened to it, and its outlook.
 
-It consists of times, numbers, HTTP statuses and our own words for each kind of failure. Text from senders and
-receivers is not repeated in it, so it can be trusted where theirs can't.
+It consists of times, numbers, HTTP statuses and our own words for each kind of failure. It doesn't repeat
+text from senders and receivers, so it can be trusted, unlike that text.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from certctl_mcp.text.untrusted import encode_id
 from storage.models import Attempt, AttemptOutcome, Notification, NotificationStatus
 
 MAX_RUNS = 6
-"""Runs of similar attempts that are described; there are more only after many requeues."""
+"""The most runs of similar attempts that are described; there are more only after many requeues."""
 
 FAILED = (AttemptOutcome.FAILED, AttemptOutcome.DEAD)
 
@@ -26,7 +26,7 @@ _ENDED = {
     AttemptOutcome.SENT: "delivered",
     AttemptOutcome.FAILED: "failed",
     AttemptOutcome.TOLD_TO_WAIT: "told to wait",
-    AttemptOutcome.DEAD: "failed for good",
+    AttemptOutcome.DEAD: "failed permanently",
     AttemptOutcome.SKIPPED: "found no notifier for the channel",
     AttemptOutcome.ABANDONED: "never finished",
 }
@@ -37,9 +37,9 @@ class Account:
     """A few sentences about a notification."""
 
     past: str
-    """Acceptance and attempts."""
+    """The account of acceptance and attempts."""
     next_steps: str
-    """State, what comes next and what can be done."""
+    """The state, what comes next and what can be done."""
 
     def __str__(self) -> str:
         return f"{self.past} {self.next_steps}"
@@ -60,8 +60,8 @@ def account(
     """What happened to `notification`, and its outlook at `now`.
 
     `attempts` are finished ones, oldest first, without `earlier` older ones; `max_attempts` is the retry
-    policy's. Where certctl delivers, what is pending for longer than `grace` is left by it. `replacement` was
-    accepted in its place.
+    policy's. If certctl delivers, it has left alone what is pending for longer than `grace`. `replacement`
+    was accepted in its place.
     """
     sentences = [_accepted(notification), *_attempts(attempts, earlier)]
     if notification.retry_count and not attempts:
@@ -76,19 +76,21 @@ def account(
 
 
 def attempts_summary(notification: Notification, max_attempts: int) -> str | None:
-    """Such as `5 of 5 attempts`, for one that has failed since acceptance or the newest requeue."""
+    """Such as `5 of 5 attempts`, for a notification that has failed since acceptance or the newest
+    requeue."""
     failed = failed_attempts(notification)
     if notification.status is NotificationStatus.DEAD and failed < max_attempts:
         if notification.abandoned_count:
             return f"{notification.abandoned_count} attempts that never finished"
-        return f"refused for good at attempt {failed}"
+        return f"refused permanently at attempt {failed}"
     if notification.status in (NotificationStatus.DEAD, NotificationStatus.FAILED) and failed:
         return f"{failed} of {max_attempts} attempts"
     return None
 
 
 def failed_attempts(notification: Notification) -> int:
-    """Those since acceptance or the newest requeue. The stored count leaves out the one it died of."""
+    """The failed attempts since acceptance or the newest requeue. The stored count doesn't include the one
+    that made it a dead letter."""
     return notification.retry_count + (notification.status is NotificationStatus.DEAD)
 
 
@@ -104,8 +106,8 @@ def _replaced(replacement: Notification) -> str:
     if replacement.sent_at is not None:
         return f"{instead} and was delivered {moment(replacement.sent_at)}."
     if replacement.status is NotificationStatus.DEAD:
-        return f"{instead} and died there too."
-    return f"{instead} and was not delivered so far."
+        return f"{instead} and became a dead letter there too."
+    return f"{instead} and has not been delivered so far."
 
 
 def _attempts(attempts: Sequence[Attempt], earlier: int) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Finding the notification that an id stands for: whole, shortened, or misspelt."""
+"""Finds the notification that an id means, whether it is complete, shortened or misspelt."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from storage.reader import NotificationReader
 
 SHORTEST_PART = 4
-"""Characters of an id that may stand for the whole."""
+"""The fewest characters that can abbreviate an id."""
 
 MAX_CANDIDATES = 5
 
 MAX_STATES = 500
-"""Ids that are looked up at once."""
+"""The most ids that are looked up at once."""
 
 MAX_SUGGESTIONS = 20
-"""The number of unknown ids to suggest another for: each costs a query."""
+"""The most unknown ids for which another is suggested, because each costs a query."""
 
 
 class IdLookup:
@@ -33,11 +33,11 @@ class IdLookup:
     async def apply(
         self, step: Callable[[str], Awaitable[Notification]], notification_id: str
     ) -> Notification:
-        """What `step` returns for the id, or for the only one that it is short for.
+        """The result of `step` for the id, or for the only id that it abbreviates.
 
         Raises:
             NotificationNotFoundError: there is no such notification; it suggests the id that was meant.
-            AmbiguousIdError: it is short for several.
+            AmbiguousIdError: it abbreviates several.
         """
         try:
             return await step(notification_id)
@@ -51,7 +51,7 @@ class IdLookup:
     async def complete(self, given: str) -> str:
         """The only id that is, begins with or ends with `given`.
 
-        An id that nothing matches is returned as it is, to be refused where it is used.
+        An id that nothing matches is returned unchanged, to be refused where it is used.
 
         Raises:
             AmbiguousIdError: several match.
@@ -80,6 +80,6 @@ class IdLookup:
         return tuple(found)
 
     async def not_found(self, notification_id: str) -> NotificationNotFoundError:
-        """An error that says so and suggests the id that was probably meant."""
+        """An error that suggests the id that was probably meant."""
         alike = await self._repository.similar_ids(notification_id[:LONGEST])
         return NotificationNotFoundError(notification_id, nearest_id(notification_id, alike))

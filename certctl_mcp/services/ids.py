@@ -11,12 +11,12 @@ _QUOTES = "\"'`<>"
 
 
 def parse_id(given: str) -> str:
-    """The id that was meant, without what surrounds it. Ids from elsewhere keep their case."""
+    """The intended id, without surrounding characters. Ids of other programs keep their case."""
     text = given.strip().strip(_QUOTES).strip()
     text = decode_id(_URI.sub("", text, count=1))
     return text.lower() if _OURS_SHORTENED.fullmatch(text.lower()) else text
 
 
 def may_be_shortened(notification_id: str) -> bool:
-    """Whether it can be part of an id of this program's, but isn't all of one."""
+    """Whether it can be part of one of this program's ids, but isn't a complete one."""
     return bool(_OURS_SHORTENED.fullmatch(notification_id)) and not _OURS.fullmatch(notification_id)

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Limitation(StrEnum):
-    """The reason why a process does not do everything."""
+    """The reason why a process can't do everything."""
 
     SCHEMA_INCOMPLETE = "schema_incomplete"
     DATABASE_READ_ONLY = "database_read_only"
@@ -15,7 +15,7 @@ class Limitation(StrEnum):
     """The settings leave deliveries to another process."""
 
 
-# None of these names the database's location: anyone may read them.
+# None of these contains the database's location, because anyone may read them.
 _CHANGES = "deliveries, sending, requeueing, marking as read and purging"
 LIMITATION_TEXTS: Mapping[Limitation, str] = {
     Limitation.SCHEMA_INCOMPLETE: f"{_CHANGES}: the database lacks part of this program's schema; "

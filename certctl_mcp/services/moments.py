@@ -16,7 +16,7 @@ _VAGUE = {
     "yesterday evening": (timedelta(hours=-7), timedelta(hours=-6)),
     "this morning": (timedelta(0), timedelta(hours=6)),
 }
-"""Words that could mean several moments, counted from the last midnight."""
+"""Words that could mean several moments, as offsets from the last midnight."""
 
 _UNITS = {
     timedelta(weeks=1): ("w", "wk", "wks", "week", "weeks"),
@@ -33,7 +33,7 @@ _ISO_DURATION = re.compile(
 )
 _LONGEST_AGE = timedelta(days=3660)
 _LONGEST_TEXT = 60
-"""Characters of an age; no age is longer."""
+"""The most characters of an age."""
 
 
 def parse_age(given: str) -> timedelta:
@@ -41,7 +41,7 @@ def parse_age(given: str) -> timedelta:
     `PT24H`.
 
     Raises:
-        ValueError: it is none of these. A bare number is none either: its unit can't be guessed.
+        ValueError: it is none of these. Neither is a bare number, because its unit can't be guessed.
     """
     text = " ".join(given.lower().split())
     if len(text) > _LONGEST_TEXT:
@@ -65,7 +65,7 @@ def parse_age(given: str) -> timedelta:
 
 
 def parse_moment(given: str, now: datetime) -> datetime:
-    """A moment in UTC, which is also assumed where no offset is given. An age counts back from `now`.
+    """A moment in UTC, which is also assumed if no offset is given. An age counts back from `now`.
 
     `today` and `yesterday` begin at midnight, UTC.
 
@@ -82,7 +82,7 @@ def parse_moment(given: str, now: datetime) -> datetime:
         # Python accepts any character between date and time, including invisible ones.
         if not (given.isascii() and given.isprintable()):
             raise ValueError
-        # A bare number is half a date more often than it is a number of seconds.
+        # A bare number is more often part of a date than a number of seconds.
         absolute = given[-1:].isdecimal() or (given[-1:] in "Zz" and given[:1].isdecimal())
         moment = datetime.fromisoformat(given) if absolute else now - parse_age(given)
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -105,7 +105,8 @@ def parse_end(given: str, now: datetime) -> datetime:
 
 
 def advice(given: str, now: datetime) -> str:
-    """What to give instead of what `parse_moment` has refused: its meanings, if it has a few."""
+    """What to give instead of a text that `parse_moment` has refused: its possible meanings, if there are a
+    few."""
     text = " ".join(given[:_LONGEST_TEXT].lower().split())
     if text.isascii() and text.isdecimal() and len(text) <= 3:
         meanings = [f"{text}{unit}" for unit in ("m", "h", "d")]

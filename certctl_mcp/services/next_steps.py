@@ -1,7 +1,8 @@
 """What happens next to a notification, in plain English, and what its reader can do.
 
-It depends on who delivers. certctl's server sends a notification once when it creates it, and once a minute
-whatever is `pending`. What fails then has no time for a next attempt, and certctl never looks at it again.
+This depends on which program delivers. certctl's server sends a notification once when it creates it, and
+once a minute whatever is `pending`. A notification that fails then has no time for a next attempt, and
+certctl never attempts it again.
 """
 
 from collections.abc import Collection
@@ -18,7 +19,7 @@ GRACE = OWN_DATABASE_ROLES.grace
 
 @dataclass(frozen=True, slots=True)
 class Remedies:
-    """The tools or commands that the reader can act with; None where there is none."""
+    """The tools or commands with which the reader can act; None if there is none."""
 
     requeue: str | None
     mark_read: str | None
@@ -26,7 +27,7 @@ class Remedies:
 
 
 def tools(served: Collection[ToolGroup]) -> Remedies:
-    """Those of a server with these tools: only what is served is recommended."""
+    """The remedies on a server with these tools, which recommend only what is served."""
     return Remedies(
         "requeue_notification" if ToolGroup.REQUEUE in served else None,
         "mark_notification_read" if ToolGroup.SETTLE in served else None,
@@ -42,7 +43,7 @@ _ONCE_BY_CERTCTL = "certctl's server sends it within a minute, once; if that fai
 
 
 def moment(when: datetime) -> str:
-    """To the second, in UTC."""
+    """The time to the second, in UTC."""
     return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
@@ -52,7 +53,7 @@ def under_way(notification: Notification, now: datetime) -> bool:
 
 
 def after_acceptance(deliverer: Deliverer) -> str:
-    """What happens to a notification that has just been accepted."""
+    """What happens next to a notification that has just been accepted."""
     match deliverer:
         case Deliverer.PROCESS | Deliverer.RESCUE:
             return "A running worker or server delivers it."
@@ -74,9 +75,9 @@ def after_requeue(deliverer: Deliverer, max_attempts: int) -> str:
 
 
 def after_bulk_requeue(deliverers: Collection[Deliverer]) -> str:
-    """The same for many, over channels of these."""
+    """The same for many notifications, over channels that these deliver."""
     if Deliverer.CERTCTL not in deliverers:
-        return "They are attempted now; dashboard_summary shows how it goes."
+        return "They are attempted now; dashboard_summary shows the progress."
     which = (
         "certctl's server" if len(deliverers) == 1 else "Where no process has the channel, certctl's server"
     )
@@ -85,14 +86,14 @@ def after_bulk_requeue(deliverers: Collection[Deliverer]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class NextSteps:
-    """What comes next at one moment, given who delivers over the notification's channel."""
+    """What comes next at one moment, given which program delivers over the notification's channel."""
 
     deliverer: Deliverer
     max_attempts: int
     remedies: Remedies
     now: datetime
     grace: timedelta
-    """What certctl has not sent for this long is left by it."""
+    """Notifications that certctl has not sent for this long are left undelivered."""
 
     def of(self, n: Notification, *, requeued: bool = False) -> str:
         """`requeued`: it failed before, and has been requeued if it is pending."""
@@ -122,7 +123,7 @@ class NextSteps:
             case Deliverer.CERTCTL if left <= self.now and not requeued:
                 return (
                     "It is stuck: certctl's server delivers on this database, sends what is pending every "
-                    "minute, and has not sent it. See whether it runs."
+                    "minute, and has not sent it. Check whether it is running."
                 )
             case Deliverer.CERTCTL:
                 return f"{again}certctl's server delivers on this database and will send it."
@@ -147,7 +148,7 @@ class NextSteps:
             return self._stuck(n)
         due = n.next_attempt_at
         if due is None and self.deliverer is Deliverer.RESCUE:
-            # Taken over once certctl has let go of it.
+            # Taken over after certctl has finished with it.
             due = n.created_at + self.grace
         left = max(1, self.max_attempts - n.retry_count)
         count = f"{left} more attempt{'s' if left > 1 else ''} before it becomes a dead letter"
@@ -172,7 +173,7 @@ class NextSteps:
     def _dead(self, n: Notification) -> str:
         spent = n.retry_count >= self.max_attempts - 1
         if not spent and n.abandoned_count == 0:
-            why = "It is a dead letter: the receiver refused it for good."
+            why = "It is a dead letter: the receiver refused it permanently."
         elif not spent:
             why = f"It is a dead letter: {n.abandoned_count} of its attempts never finished."
         else:
@@ -186,7 +187,7 @@ class NextSteps:
 
     def _requeued(self) -> str:
         if self.deliverer is Deliverer.CERTCTL:
-            return f"puts it back, and {_ONCE_BY_CERTCTL}."
+            return f"puts it back in the queue, and {_ONCE_BY_CERTCTL}."
         return f"retries it from scratch, with up to {self.max_attempts} attempts."
 
     def _sent(self, n: Notification) -> str:

@@ -1,4 +1,4 @@
-"""The rules of the operations that every front offers: send, test, requeue, settle, diagnose."""
+"""The rules of the operations that all front ends offer: send, test, requeue, settle, diagnose."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ from storage.queries.lookups import ComparedField
 from storage.repository import NotificationRepository
 
 MAX_COMPARED = 500
-"""The newest notifications among whose values a similar one is looked for."""
+"""How many of the newest notifications are searched for a similar value."""
 
 _SETTLED = (NotificationStatus.SENT, NotificationStatus.READ)
 
@@ -53,7 +53,7 @@ logger = logging.getLogger(__name__)
 class NotificationService:
     """Operations on notifications. All methods let `StorageError` pass through.
 
-    Plain reads have no rule and go to the repository directly.
+    Plain reads need no rules and go directly to the repository.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class NotificationService:
     ) -> None:
         """`channels` maps the name of each configured channel to its description.
 
-        `limitation` is what keeps this process from attempting due notifications.
+        `limitation` is the reason why this process doesn't attempt due notifications.
         """
         self._repository = repository
         self._retry_loop = retry_loop
@@ -84,9 +84,10 @@ class NotificationService:
         self.bulk = BulkActions(repository, clock)
 
     async def send(self, new: NewNotification, *, actor: str | None, assistant: bool = False) -> Accepted:
-        """Store an alert durably for delivery, on behalf of `actor`. Without one, nothing is audited.
+        """Store an alert durably for delivery, on behalf of `actor`. Without an actor, nothing is added to
+        the audit log.
 
-        `assistant`: an assistant sends it, and may not write to every address.
+        `assistant`: an assistant sends it, and may not send mail to every address.
 
         Raises:
             UnknownChannelError: no channel of this name is configured here or in another live process.
@@ -121,7 +122,7 @@ class NotificationService:
         actor: str | None = None,
         assistant: bool = False,
     ) -> TrialResult:
-        """Try a channel with one immediate attempt of a test message, which is not stored but audited.
+        """Test a channel with one immediate attempt of a test message, which is audited but not stored.
 
         Raises:
             RecipientRefusedError: mail to this recipient is not allowed.
@@ -186,7 +187,7 @@ class NotificationService:
 
         def deliverer(channel: str) -> Deliverer:
             found = self._delivery_roles.deliverer(channel, processes)
-            # What is configured here is delivered once a server runs.
+            # Notifications for channels configured here are delivered once a server runs.
             configured = channel in self.channels.configured and found is Deliverer.NOBODY
             return Deliverer.PROCESS if configured else found
 
@@ -227,7 +228,7 @@ class NotificationService:
 
         Raises:
             NotificationNotFoundError: there is no such notification.
-            NotificationConflictError: its status does not allow it, or an attempt is under way.
+            NotificationConflictError: its status does not allow it, or an attempt is in flight.
         """
         return await self.ids.apply(partial(self._repository.requeue, actor=actor), notification_id)
 
@@ -236,7 +237,7 @@ class NotificationService:
 
         Raises:
             NotificationNotFoundError: there is no such notification.
-            NotificationConflictError: an attempt is under way.
+            NotificationConflictError: an attempt is in flight.
         """
         return await self.ids.apply(partial(self._repository.mark_read, actor=actor), notification_id)
 

@@ -1,4 +1,4 @@
-"""The period that a delivery report covers, and the steps that it is divided into."""
+"""The period that a delivery report covers, and the steps into which it is divided."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 LONGEST_PERIOD = timedelta(days=366)
 MAX_STEPS = 24
-"""Whole ones; the first and the last of a period may be cut."""
+"""The most whole steps; the first and the last of a period may be incomplete."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STEPS = (
@@ -33,12 +33,12 @@ class Period:
 
     @property
     def step(self) -> timedelta:
-        """The shortest round time of which `MAX_STEPS` fill the period."""
+        """The shortest round duration with which `MAX_STEPS` steps cover the period."""
         return next(step for step in _STEPS if step * MAX_STEPS >= self.until - self.since)
 
     @property
     def beginning(self) -> datetime:
-        """Where the first step begins: at a round time of the clock, at or before `since`."""
+        """When the first step begins: at a round clock time, at or before `since`."""
         return _EPOCH + (self.since - _EPOCH) // self.step * self.step
 
 
@@ -51,7 +51,7 @@ class Timeline:
 
 
 def period_between(since: str, until: str | None, now: datetime) -> Period:
-    """The period between two points in time; `until` is now where it is None.
+    """The period between two points in time; if `until` is None, it is now.
 
     Raises:
         FilterError: one can't be read, or the period is empty or too long.

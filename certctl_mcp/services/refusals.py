@@ -1,4 +1,4 @@
-"""Why an action on several notifications leaves some of them alone."""
+"""Why an action on several notifications doesn't change some of them."""
 
 from collections.abc import Sequence
 

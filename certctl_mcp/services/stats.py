@@ -22,7 +22,7 @@ from storage.reader import NotificationReader
 
 
 class _Queue(NamedTuple):
-    """What a summary says about the queue."""
+    """The part of a summary about the queue."""
 
     counts: QueueCounts
     processes: tuple[DeliveringProcess, ...]
@@ -42,14 +42,14 @@ class StatsService:
         delivery_roles: DeliveryRoles = OWN_DATABASE_ROLES,
         limitation: Limitation | None = None,
     ) -> None:
-        """`limitation`: what keeps this process from doing everything."""
+        """`limitation`: the reason why this process can't do everything."""
         self._delivery_roles = delivery_roles
         self._database = database
         self._repository = repository
         self._limitations = () if limitation is None else (limitation,)
 
     async def dashboard_summary(self) -> DashboardSummary:
-        """Never raises for what can't be read: see `DashboardSummary.unreadable`."""
+        """Doesn't raise if something can't be read: see `DashboardSummary.unreadable`."""
         now = self._database.clock()
         counts: dict[str, int] = {}
         unreadable: list[str] = []

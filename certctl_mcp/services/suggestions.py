@@ -4,17 +4,17 @@ import difflib
 from collections.abc import Iterable, Sequence
 
 LONGEST = 300
-"""Characters; anything longer is not a typo."""
+"""The most characters; anything longer is not a typo."""
 
 _LIKE_ID = 0.85
-"""Ids made at about the same time resemble each other less than this."""
+"""The minimum similarity for ids; different ids created at about the same time are less similar."""
 
 _SHORTEST_BEGINNING = 8
 _SHORTEST_PART = 4
 
 
 def nearest_name(given: str, names: Iterable[str]) -> str | None:
-    """The name that `given` is a typo of, or the shortest that contains it, ignoring case."""
+    """The name of which `given` is a typo, or the shortest that contains it, ignoring case."""
     if len(given) > LONGEST:
         return None
     wanted, by_lower = given.strip().lower(), {name.lower(): name for name in names}
@@ -25,7 +25,7 @@ def nearest_name(given: str, names: Iterable[str]) -> str | None:
 
 
 def nearest_id(given: str, ids: Sequence[str]) -> str | None:
-    """The id that `given` is a typo of, or the only one that begins with it."""
+    """The id of which `given` is a typo, or the only one that begins with it."""
     if len(given) > LONGEST:
         return None
     begun = [each for each in ids if each.startswith(given)] if len(given) >= _SHORTEST_BEGINNING else []

@@ -29,7 +29,7 @@ _STATUSES = {
         for name in ("Active", "Expiring", "Expired", "Failed", "Revoked", "Archived", "Pending")
     },
 }
-"""How certctl writes each status."""
+"""certctl's spelling of each status."""
 
 
 class _Document(BaseModel):
@@ -51,7 +51,7 @@ class DayOfExpiry(_Document):
 
 
 class DayOfJobs(_Document):
-    """How the jobs of one day ended."""
+    """The outcomes of the jobs of one day."""
 
     date: str
     completed_count: int
@@ -68,13 +68,13 @@ class DayOfIssuance(_Document):
 
 
 class TrendService:
-    """Best effort, as in certctl: what can't be read counts as zero."""
+    """Best effort, as in certctl: figures that can't be read are zero."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def certificates_by_status(self) -> tuple[StatusCount, ...]:
-        """In the order of their names. The statuses of certctl are written as certctl writes them."""
+        """Sorted by name. certctl's statuses have certctl's spelling."""
         now = self._database.clock()
         found = await self._read(certificates_by_status, now)
         counts: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""How urgent notifications are by their certificates, in plain English."""
+"""How urgent notifications are, judging by their certificates, in plain English."""
 
 from datetime import datetime, timedelta
 
@@ -21,7 +21,7 @@ def certificate_text(state: CertificateState, now: datetime) -> str | None:
 
 
 def urgency_text(dead: int, counts: UrgencyCounts, *, beside_certctl: bool) -> str | None:
-    """Which of the dead letters still matter; None if none is about a certificate."""
+    """How many of the dead letters still matter; None if none is about a certificate."""
     if not counts.settled + counts.open:
         return None
     of_all = f"Of {dead:,} dead letter{'' if dead == 1 else 's'}"

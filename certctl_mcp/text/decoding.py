@@ -26,7 +26,7 @@ HIDDEN = (
 """Matches every hidden or control character except newline and tab."""
 
 MAX_DEPTH = 3
-"""Levels of nested encodings that are decoded."""
+"""How many levels of nested encodings are decoded."""
 
 _ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
@@ -45,7 +45,7 @@ class Layer:
 
 
 def decode_layers(text: str) -> Iterator[Layer]:
-    """The text itself, then decoded once, twice and so on."""
+    """The text itself, then the text decoded once, twice and so on."""
     layer: Layer | None = Layer(text, range(len(text)), range(1, len(text) + 1))
     for _ in range(1 + MAX_DEPTH):
         if layer is None:
@@ -55,7 +55,7 @@ def decode_layers(text: str) -> Iterator[Layer]:
 
 
 def _decoded(layer: Layer) -> Layer | None:
-    """Decoded once more; None if nothing is encoded."""
+    """The text decoded once more; None if nothing is encoded."""
     if not _suspicious().search(layer.text):
         return None
     pieces: list[str] = []
@@ -80,7 +80,8 @@ def _decoded(layer: Layer) -> Layer | None:
 
 @cache
 def _suspicious() -> re.Pattern[str]:
-    """What every encoding contains: most texts have none of it, and need no slower look."""
+    """Characters of which every encoding contains one. Most texts have none of them and need no slower
+    check."""
     return re.compile(rf"[%\\&]|{HIDDEN}")
 
 

@@ -1,7 +1,7 @@
 """Redaction of secrets in untrusted text, and truncation.
 
-Linear in the length of any text: a rule is tried only where one of its literal triggers stands, and an
-attempt there either fails after a bounded number of characters or consumes what it has read.
+It takes time linear in the length of the text: a rule is tried only where one of its literal triggers occurs,
+and an attempt there either fails after a bounded number of characters or consumes what it has read.
 """
 
 import base64
@@ -20,16 +20,16 @@ from certctl_mcp.text.decoding import decode_layers
 REDACTED = "[redacted]"
 
 MAX_ERROR_BYTES = 8192
-"""The bound of `last_error`."""
+"""The maximum length of `last_error`."""
 
 _SHORTEST_SECRET = 4
-"""Shorter ones occur in ordinary text; removing them would only make it unreadable."""
+"""Shorter secrets occur in ordinary text; removing them would only make it unreadable."""
 
 _SHORTEST_PATH_TOKEN = 16
 """A path segment of a URL that is at least this long counts as a token."""
 
 LOOK_AHEAD = 1024
-"""Characters beyond the part that is wanted which are read to recognise a secret that begins in it."""
+"""How many characters beyond the required part are read, to recognise a secret that begins in it."""
 
 _QUOTE = r"""(?P<quote>\\?["'])?"""
 _UNQUOTED = r"""[^\s&;,"'<>(){}\[\]]++"""
@@ -37,13 +37,14 @@ _VALUE = rf"""(?(quote)(?:(?!(?P=quote))(?:[^\\]|\\.))*+|{_UNQUOTED})"""
 """After `_QUOTE`: up to the same quote again, or to the end of the text; without one, up to a separator."""
 _IS = r"""\\?["']?[ \t]{0,8}[:=]{1,2}>?[ \t]{0,8}"""
 _SCHEME = r"(?:[A-Za-z0-9-]{1,20}[ \t]{1,8})?"
-# The first value ends where an unquoted value does, so that failing to find a second costs no more than that.
+# The first value ends where an unquoted value does, so that failing to find a second one costs no more than
+# that.
 _PARAMETERS = (
     rf"""[\w-]{{1,40}}=(?:"[^"]*+"?|{_UNQUOTED})(?:,[ \t]{{0,8}}[\w-]{{1,40}}=(?:"[^"]*+"?|[^\s,"]*+))++"""
 )
-"""What follows the scheme of an Authorization header that has several parameters."""
+"""The rest of an Authorization header with several parameters, after the scheme."""
 
-# Where a name begins: not within a word, or at a capital as in apiToken. PagerDuty's dedup_key is no secret.
+# Where a name begins: not within a word, or at a capital as in apiToken. PagerDuty's dedup_key is not secret.
 _NAME_BEGINS = r"(?:(?<![A-Za-z])(?<!dedup_)|(?<=[a-z])(?=[A-Z]))"
 
 _JOINED_NAMES = tuple(
@@ -62,10 +63,10 @@ _COMMON_NAMES = ("pwd", "pass", "token", "key", "signature", "sig", "auth")
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """A kind of secret. What `kept` matches stays in front of what is removed."""
+    """A kind of secret. The text that `kept` matches stays in front of the removed part."""
 
     triggers: tuple[str, ...]
-    """In lower case. A match begins with one of them."""
+    """The triggers, in lower case. A match begins with one of them."""
     pattern: str
 
 
@@ -114,7 +115,7 @@ _RULES = (
     ),
     # name=value, name: value and "name": "value".
     _Rule(_UNMISTAKABLE_NAMES, rf"(?P<kept>(?i:{_any_of(_UNMISTAKABLE_NAMES)}){_IS}{_QUOTE}){_VALUE}"),
-    # A common name followed by a colon may be prose.
+    # A common word followed by a colon may be prose.
     _Rule(
         _COMMON_NAMES,
         rf"(?P<kept>{_NAME_BEGINS}(?i:{_any_of(_COMMON_NAMES)})"
@@ -138,7 +139,7 @@ _RULES = (
     _Rule(("aiza",), r"(?P<kept>)\bAIza[\w-]{35}"),
     _Rule(("sg.",), r"(?P<kept>)\bSG\.[\w-]{16,64}\.[\w-]{16,}+"),
     _Rule(("akia", "asia"), r"(?P<kept>)\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"),
-    # A JSON Web Token. The lookbehind lets each run of its characters be tried once only.
+    # A JSON Web Token. Because of the lookbehind, each run of its characters is tried only once.
     _Rule(
         ("eyj",),
         r"(?P<kept>)(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+(?:\.[A-Za-z0-9_-]*+)?",
@@ -157,7 +158,7 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def redact_beginning(text: str, length: int, secrets: Iterable[str] = ()) -> str:
-    """The first `length` characters of `text`, redacted. What follows helps to recognise secrets."""
+    """The first `length` characters of `text`, redacted. The text after them helps to recognise secrets."""
     window = text[: length + LOOK_AHEAD]
     known = {form for secret in secrets for form in _forms(secret)}
     found = [
@@ -169,7 +170,7 @@ def redact_beginning(text: str, length: int, secrets: Iterable[str] = ()) -> str
 
 
 def redact_error(text: str, secrets: Iterable[str] = ()) -> str:
-    """`text` redacted and within `MAX_ERROR_BYTES`; of a long one only the beginning is read."""
+    """`text`, redacted and within `MAX_ERROR_BYTES`; only the beginning of a long text is read."""
     beginning = redact_beginning(text, MAX_ERROR_BYTES, secrets)
     unread = len(text[MAX_ERROR_BYTES:].encode("utf-8", "replace"))
     return truncate(beginning, cut=unread)
@@ -178,7 +179,7 @@ def redact_error(text: str, secrets: Iterable[str] = ()) -> str:
 def truncate(text: str, limit: int = MAX_ERROR_BYTES, *, cut: int = 0) -> str:
     """At most `limit` bytes of UTF-8. A shortened text ends with the number of bytes cut.
 
-    `cut` bytes were cut before.
+    `cut` bytes have already been cut.
     """
     encoded = text.encode("utf-8", "replace")
     if len(encoded) <= limit and not cut:
@@ -205,7 +206,7 @@ def url_secrets(url: str) -> tuple[str, ...]:
 
 @cache
 def _compiled() -> tuple[re.Pattern[str], ...]:
-    # On first use: compiling takes a good part of the time to start.
+    # On first use, because compiling takes a good part of the start-up time.
     return tuple(re.compile(rule.pattern, re.DOTALL) for rule in _RULES)
 
 
@@ -238,7 +239,7 @@ def _known(text: str, secrets: Iterable[str]) -> Iterator[tuple[int, int]]:
 def _recognised(text: str) -> Iterator[tuple[int, int]]:
     lowered = text.lower()
     if len(lowered) != len(text):
-        # Some capitals have a longer lower case, which would shift everything behind them.
+        # Some capitals have a longer lower case, which would shift everything after them.
         lowered = text.translate(_LOWER)
     if _any_trigger().search(lowered):
         for rule, pattern in zip(_RULES, _compiled(), strict=True):

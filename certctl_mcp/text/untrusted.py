@@ -13,13 +13,13 @@ from certctl_mcp.text.decoding import HIDDEN
 from certctl_mcp.text.redaction import LOOK_AHEAD, redact_beginning
 
 EXCERPT_LENGTH = 160
-"""Characters of a long text that a list shows."""
+"""The most characters of a long text in a list."""
 
 NAME_LENGTH = 255
-"""Characters of a name, such as a type, channel or recipient: the width of the columns."""
+"""The most characters of a name, such as a type, channel or recipient: the width of the columns."""
 
 MAX_ID_LENGTH = 200
-"""Characters of an id before encoding. Longer ones, which this program never creates, are cut."""
+"""The most characters of an id before encoding. Longer ids, which this program never creates, are cut."""
 
 _OUR_ID = re.compile(r"notif-[0-9a-f-]{1,60}")
 _PLAIN_ID = re.compile(r"[A-Za-z0-9._~:@+-]*")
@@ -55,7 +55,8 @@ def escape_hidden(text: str) -> str:
 
 
 def encode_id(notification_id: str) -> str:
-    """Percent-encode an id, so that one created elsewhere can't contain a sentence. `decode_id` reverses it.
+    """Percent-encode an id, so that an id of another program can't contain a sentence. `decode_id` reverses
+    it.
 
     An id that contains a secret is redacted, so that it can't be decoded.
     """

@@ -1,1 +1,1 @@
-"""The page on which notifications are seen and requeued, in a browser and within a conversation."""
+"""The page for viewing and requeueing notifications, in a browser or within a conversation."""

@@ -1,5 +1,5 @@
 // The page's addresses: `?view=...` with filters and order for a view, and `/n/ID` for a notification, so that
-// each can be reloaded, linked to and gone back to.
+// each can be reloaded, linked to and returned to.
 
 export const VIEWS = ["causes", "all", "dead", "channels", "audit"];
 
@@ -7,7 +7,7 @@ const FILTERS = ["status", "channel", "type", "text", "certificate_id", "recipie
 
 let known;
 
-/** Where the page lies, whatever of it is shown. To be called first before any address is changed. */
+/** The page's own location, whichever view is shown. Must first be called before any address is changed. */
 export function root() {
   known ??= new URL(document.documentElement.dataset.root, document.baseURI);
   return known;
@@ -40,7 +40,7 @@ export function notificationOf(location) {
   return new URLSearchParams(location.search).get("notification") || null;
 }
 
-/** The view, filters and order of an address. Without a view, `view` is null: the page decides. */
+/** The view, filters and order of an address. Without a view, `view` is null and the page decides. */
 export function viewOf(search) {
   const query = new URLSearchParams(search);
   const filter = {};

@@ -46,7 +46,7 @@ export class Audit {
     this.render();
   }
 
-  /** Forget what a person who signed out could see. */
+  /** Forget everything that a person who has signed out could see. */
   clear() {
     this.#found = null;
     this.#written = "";
@@ -57,7 +57,7 @@ export class Audit {
     if (this.#found === null) return;
     const { entries } = this.#found;
     if (!entries.length) {
-      byId("audit").replaceChildren(element("p.notice", {}, "Nobody has done anything so far."));
+      byId("audit").replaceChildren(element("p.notice", {}, "No entries yet."));
       return;
     }
     const focused = document.activeElement?.closest("#audit tr")?.rowIndex;

@@ -6,15 +6,15 @@ import { aborted } from "./results.js";
 import { time } from "./times.js";
 
 const FRESH = 3_000;
-/** Milliseconds between two diagnoses while changes arrive: each looks at everything that failed. */
+/** Milliseconds between two diagnoses while changes arrive: each reads everything that failed. */
 
 const NOT_OF_CHANNEL = new Set(["refused", "recipient", "mailbox", "abandoned", "no_notifier"]);
-/** Kinds that say nothing of whether the channel delivers now. */
+/** Kinds that say nothing about whether the channel delivers now. */
 const EXCERPT = 60;
 /** Characters from which an error is probably cut. */
 
 export class Causes {
-  /** What the server lets this page do. */
+  /** The actions that the server allows this page. */
   may = { requeue: false, settle: false, test: false };
   #call;
   #actions;
@@ -31,7 +31,7 @@ export class Causes {
     this.#actions = actions;
   }
 
-  /** Diagnose again, unless that was done just before: then a little later, or `now`. */
+  /** Diagnose again; if that was done just before, a little later, unless `now`. */
   async refresh(now = false) {
     clearTimeout(this.#later);
     const wait = this.#asked + FRESH - Date.now();
@@ -53,7 +53,7 @@ export class Causes {
     this.render();
   }
 
-  /** Forget what a person who signed out could see. */
+  /** Forget everything that a person who has signed out could see. */
   clear() {
     clearTimeout(this.#later);
     this.#request?.abort();
@@ -69,7 +69,7 @@ export class Causes {
     byId("causes").replaceChildren(
       ...(urgency ? [element("p.remark", {}, ...prose(urgency))] : []),
       groups.length ? element("ul.cards", {}, ...groups.map((group) => this.#card(group))) : element("p.notice", {}, "Nothing failed. Everything was delivered, is due, or was settled."),
-      ...(others ? [element("p.note", {}, `In no card: ${counted(others.dead, "dead letter")}, ${grouped(others.failing)} failed.`)] : []),
+      ...(others ? [element("p.note", {}, `Not in any card: ${counted(others.dead, "dead letter")}, ${grouped(others.failing)} failed.`)] : []),
     );
     if (control) (document.querySelector(`#causes [data-control="${CSS.escape(control)}"]`) ?? byId("panel")).focus();
   }
@@ -111,16 +111,16 @@ export class Causes {
   #buttons(group, key, stuck) {
     const { channel } = group.untrusted;
     const status = [group.dead && "dead", group.undelivered && "sent", !stuck && "failed"].filter(Boolean);
-    // Settling goes by the channel and the status, so where a channel has several causes, it takes them all.
+    // Settling selects by channel and status, so if a channel has several causes, it settles all of them.
     const dead = this.#found.groups.filter((other) => other.untrusted.channel === channel).reduce((sum, other) => sum + other.dead, 0);
     const which = (verb, number, own) => `${verb} ${number === own ? grouped(number) : `all ${grouped(number)} of ${channel}`}…`;
     const requeued = group.requeues ?? (stuck || group.failing);
-    // While it fails, the first thing to do is not to requeue.
+    // While the channel fails, requeueing is not the first thing to do.
     const first = this.#deliversAgain(group) || group.kind === "no_notifier";
     const button = (kind, control, label, click) => element(`button.${kind}`, { type: "button", "data-control": `${control} ${key}`, click }, label);
     return [
       this.may.requeue && group.requeue && button(first ? "primary" : "requeue", "requeue", which("Requeue", requeued, stuck || group.failing), () => this.#actions.change("requeue", group.requeue)),
-      // Settling by the status sent would take what was delivered, too.
+      // Settling by the status sent would include delivered notifications.
       this.may.settle && group.dead && button("quiet", "settle", which("Settle", dead, group.dead), () => this.#actions.change("settle", { channel, status: ["dead"] })),
       this.may.test && this.#channels.names.includes(channel) && button("quiet", "test", "Test channel…", () => this.#actions.test(channel)),
       button("quiet", "show", "Show them", () => this.#actions.show({ channel, status: group.failing ? [...new Set([...status, "failed"])] : status })),

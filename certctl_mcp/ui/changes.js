@@ -5,7 +5,7 @@ import { aborted } from "./results.js";
 
 const MAX_IDS = 500;
 
-/** What may be done to many. */
+/** The bulk actions. */
 const ACTIONS = {
   requeue: {
     tool: "requeue_notifications",
@@ -18,16 +18,16 @@ const ACTIONS = {
     tool: "mark_notifications_read",
     verb: "Settle",
     done: "settled",
-    means: "They are marked as read. What was not delivered is not delivered any more, and can't be requeued.",
+    means: "They are marked as read. Undelivered ones will not be delivered, and can't be requeued.",
     nothing: "None of these is left to settle.",
   },
   purge: {
     tool: "purge_notifications",
     verb: "Delete",
     done: "deleted",
-    means: "They are deleted for good, with their attempts.",
-    nothing: "What is still to be delivered is never deleted.",
-    // The tool deletes dead letters only where they are named.
+    means: "They are permanently deleted, with their attempts.",
+    nothing: "Notifications still to be delivered are never deleted.",
+    // The tool deletes dead letters only if they are named.
     also: { status: ["dead", "sent", "read"] },
   },
 };
@@ -44,8 +44,8 @@ export class Changes {
   }
 
   /**
-   * Requeue one; where its channel fails, only once that is confirmed. Returns whether it was. Throws the
-   * tool's error.
+   * Requeue one; if its channel is failing, only after confirmation. Returns whether it was requeued. Throws
+   * the tool's error.
    */
   async requeueOne(row) {
     const warning = this.#warningOf(row.untrusted.channel);
@@ -90,7 +90,7 @@ export class Changes {
   }
 
   #confirmed(warning) {
-    const answered = this.#ask("Requeue it all the same?", [element("p.warning", {}, ...warning), element("p", {}, "It goes back in the queue, with no failed attempts counted.")]);
+    const answered = this.#ask("Requeue it anyway?", [element("p.warning", {}, ...warning), element("p", {}, "It goes back in the queue, with no failed attempts counted.")]);
     this.#dialog.querySelector(".buttons").append(this.#button("Requeue", "primary", "yes"));
     return answered;
   }
@@ -166,7 +166,7 @@ function sum(answers, name) {
 }
 
 function leftOut(answers) {
-  const words = { under_way: "being attempted now", other_status: "of another status", missing: "not there any more" };
+  const words = { under_way: "being attempted now", other_status: "of another status", missing: "no longer there" };
   const told = Object.entries(words).map(([key, meaning]) => {
     const number = answers.reduce((total, answer) => total + (answer.left_out?.[key] ?? 0), 0);
     return number && `${grouped(number)} ${meaning}`;

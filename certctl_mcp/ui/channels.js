@@ -1,4 +1,4 @@
-// The view of the channels: who delivers over each, how that goes, and pausing, resuming and testing it.
+// The view of the channels: which processes deliver over each, with what results; pausing, resuming and testing.
 
 import { byId, counted, element, grouped } from "./dom.js";
 import { prose } from "./prose.js";
@@ -12,7 +12,7 @@ const WORDS = { paused: "paused", told_to_wait: "told to wait", held: "held in a
 const FAILURES = ["failed", "dead", "abandoned"];
 
 export class Channels {
-  /** What the server lets this page do. */
+  /** The actions that the server allows this page. */
   may = { pause: false, test: false };
   #call;
   #found = null;
@@ -21,7 +21,7 @@ export class Channels {
   #test = byId("test");
   #channel = null;
 
-  /** `call` returns a tool's result; `changed` is called when there is something new to know of them. */
+  /** `call` returns a tool's result; `changed` is called when there is news about the channels. */
   constructor(call, changed) {
     this.#call = call;
     this.#changed = changed;
@@ -64,10 +64,10 @@ export class Channels {
     const channel = this.#named(name);
     if (!channel) return null;
     const { closed, last_day: day } = channel;
-    if (closed && closed.state !== "rate_limited") return [`${name} is ${WORDS[closed.state]} until `, time(closed.until), ". What is requeued waits until then."];
+    if (closed && closed.state !== "rate_limited") return [`${name} is ${WORDS[closed.state]} until `, time(closed.until), ". Requeued notifications wait until then."];
     if (!channel.processes) return [`No running process delivers over ${name}.`];
     if (!failing(day)) return null;
-    return [`${name} still fails: its newest attempt failed `, time(day.last_failed_at), ...(day.last_sent_at ? [", and it last delivered ", time(day.last_sent_at)] : [", and it delivered nothing in 24 hours"]), "."];
+    return [`${name} is still failing: its newest attempt failed `, time(day.last_failed_at), ...(day.last_sent_at ? [", and it last delivered ", time(day.last_sent_at)] : [", and it has delivered nothing in 24 hours"]), "."];
   }
 
   async refresh(signal) {
@@ -81,7 +81,7 @@ export class Channels {
     this.#changed();
   }
 
-  /** Forget what a person who signed out could see. */
+  /** Forget everything that a person who has signed out could see. */
   clear() {
     this.#found = null;
     byId("channels").replaceChildren();
@@ -103,7 +103,7 @@ export class Channels {
     if (control) document.querySelector(`#channels [data-control="${CSS.escape(control)}"]`)?.focus();
   }
 
-  /** Open the dialog that tries a channel. */
+  /** Open the dialog that tests a channel. */
   test(name) {
     this.#channel = name;
     byId("test-title").textContent = `Test ${name}`;
@@ -120,7 +120,7 @@ export class Channels {
   #card(channel) {
     const { name, closed, last_day: day, processes } = channel;
     const paused = closed?.state === "paused";
-    const state = closed ? [WORDS[closed.state], "warn"] : !processes ? ["nobody delivers", "bad"] : failing(day) ? ["failing", "bad"] : day ? ["delivering", "good"] : ["open", ""];
+    const state = closed ? [WORDS[closed.state], "warn"] : !processes ? ["no process delivers", "bad"] : failing(day) ? ["failing", "bad"] : day ? ["delivering", "good"] : ["open", ""];
     const pause = this.may.pause && element("button.quiet", { type: "button", "data-control": `pause ${name}`, click: () => (paused ? this.#resume(name) : this.#ask(name)), "aria-label": `${paused ? "Resume" : "Pause"} ${name}` }, paused ? "Resume" : "Pause…");
     const test = this.may.test && element("button.quiet", { type: "button", "data-control": `test ${name}`, "aria-label": `Test ${name}`, click: () => this.test(name) }, "Test…");
     return element(

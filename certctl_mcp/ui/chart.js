@@ -1,4 +1,4 @@
-// The chart of delivery attempts: SVG in the page's own type and colours, as wide as there is room.
+// The chart of delivery attempts: SVG in the page's own type and colours, as wide as the page allows.
 
 import { grouped, svg } from "./dom.js";
 import { clock, day, exactly } from "./times.js";
@@ -24,7 +24,7 @@ export const OUTCOMES = [
   ["dead", "dead"],
 ];
 
-/** The chart of `timeline`, `width` pixels wide. `label` says what it shows to those who don't see it. */
+/** The chart of `timeline`, `width` pixels wide. `label` describes it to those who can't see it. */
 export function chart({ steps, step_seconds: seconds }, width, label) {
   const drawn = svg("svg", { class: "chart", role: "img", "aria-label": label, width, height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}` });
   const totals = steps.map((step) => OUTCOMES.reduce((sum, [name]) => sum + (step[name] ?? 0), 0));
@@ -58,7 +58,7 @@ function bar(step, x, slot, scale, floor) {
   const parts = OUTCOMES.filter(([name]) => step[name]);
   const told = parts.map(([name, words]) => `${grouped(step[name])} ${words}`).join(", ");
   const found = svg("g", {}, svg("title", {}, `${exactly(step.begins_at)}: ${told || "nothing"}`));
-  // As high as the plot: a low bar is hard to point at.
+  // As high as the plot, because a low bar is hard to point at.
   found.append(svg("rect", { class: "column", x, width: slot, y: TOP, height: floor - TOP }));
   let below = floor;
   for (const [name] of parts) {
@@ -69,7 +69,7 @@ function bar(step, x, slot, scale, floor) {
   return found;
 }
 
-/** The least of 1, 2, 5, 10, 20, 50 ... that leads to `highest` in at most four steps. */
+/** The smallest of 1, 2, 5, 10, 20, 50 ... that reaches `highest` in at most four steps. */
 function roundStep(highest) {
   for (let power = 1; ; power *= 10) {
     for (const factor of [1, 2, 5]) if (factor * power * 4 >= highest) return factor * power;

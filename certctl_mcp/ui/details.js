@@ -11,7 +11,7 @@ import { toast } from "./toasts.js";
 const OUTCOMES = {
   sent: "Delivered",
   failed: "Failed",
-  dead: "Failed for good",
+  dead: "Failed permanently",
   told_to_wait: "Told to wait",
   skipped: "Found no notifier",
   abandoned: "Never answered",
@@ -68,7 +68,7 @@ export class Details {
     return this.refresh();
   }
 
-  /** Fetch what is open again. */
+  /** Fetch the open notification again. */
   async refresh() {
     const id = this.#id;
     if (id === null) return;
@@ -150,7 +150,7 @@ async function copyLink(id) {
     await navigator.clipboard.writeText(link);
     toast("The link is copied.", "good");
   } catch {
-    // Browsers have no clipboard for pages that came without TLS.
+    // Browsers offer no clipboard to pages loaded without TLS.
     toast(link);
   }
 }
@@ -180,11 +180,11 @@ function timeline(found, row, attempts) {
     }
     const error = one.untrusted?.error;
     const final = one.outcome === "dead" && one === attempts.at(-1) && refused(row);
-    const title = `${final ? "Refused for good" : (OUTCOMES[one.outcome] ?? one.outcome)}${one.late ? ", too late to count" : ""}`;
+    const title = `${final ? "Refused permanently" : (OUTCOMES[one.outcome] ?? one.outcome)}${one.late ? ", too late to count" : ""}`;
     steps.push(step(one.outcome, title, one.started_at, `Attempt ${one.number}`, one.seconds, error && (error === before ? "The same error." : error)));
     before = error;
   }
-  if (found.under_way) steps.push(element("li.step.running", {}, element("strong", {}, "Under way now")));
+  if (found.under_way) steps.push(element("li.step.running", {}, element("strong", {}, "In progress")));
   else if (row.status === "pending") steps.push(element("li.step.running", {}, element("strong", {}, "Due now")));
   else if (row.next_retry_at) steps.push(element("li.step.running", {}, element("strong", {}, "Next attempt "), time(row.next_retry_at)));
   arrange(line, steps);

@@ -1,7 +1,7 @@
-"""The page's files for a browser, and the same as a single document for a host of MCP Apps.
+"""The page's files for a browser, and the same page as a single document for hosts of MCP Apps.
 
 The script consists of modules. For the single document they are joined in order, and each import becomes a
-reference to what an earlier module exports.
+reference to an earlier module's export.
 """
 
 import re
@@ -36,7 +36,7 @@ MODULES: Final = (
     "tabs.js",
     "main.js",
 )
-"""Each after those that it imports from."""
+"""The modules, each after those from which it imports."""
 
 _IMPORT = re.compile(r'^import \{ ([\w, ]+) \} from "\./(\w+)\.js";$', re.MULTILINE)
 _EXPORT = re.compile(r"^export ((?:async )?(?:function\*?|class|const) (\w+))", re.MULTILINE)
@@ -66,12 +66,13 @@ HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-"""What the files are served with. Nothing runs or is requested except what this server itself serves."""
+"""The headers with which the files are served. Only what this server itself serves can run or be
+requested."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageFile:
-    """What a browser is served under one name."""
+    """A file that a browser requests by name."""
 
     media_type: str
     content: bytes
@@ -94,14 +95,14 @@ def page_files(max_attempts: int) -> dict[str, PageFile]:
 
 
 def _one_level_below(html: str) -> str:
-    """The same page with addresses that lead to where its files are."""
+    """The same page one level below, with its links adjusted."""
     below = html.replace('data-root="./"', 'data-root="../"', 1)
     return re.sub(r'(href|src)="ui/', r'\1="../ui/', below)
 
 
 @cache
 def app_document(max_attempts: int) -> str:
-    """The page as one document that needs nothing else."""
+    """The page as a self-contained document."""
     html = _LINKS.sub("", _html(max_attempts)).replace("<html ", '<html data-host="app" ', 1)
     inline = f'<style>\n{_read("page.css")}</style>\n<script type="module">\n{_script()}</script>\n'
     return html.replace(_SCRIPT, inline, 1)
@@ -117,7 +118,7 @@ def _script() -> str:
 
 
 def _module(name: str) -> str:
-    """One module as a function's body, whose answer is what it exports."""
+    """One module as the body of a function that returns its exports."""
     source = _read(name)
     exported = ", ".join(found[2] for found in _EXPORT.finditer(source))
     body = _EXPORT.sub(r"\1", _IMPORT.sub(_import_as_destructuring, source))

@@ -47,7 +47,7 @@ export function grouped(number) {
   return number.toLocaleString("en");
 }
 
-/** ExpirationWarning as words: Expiration warning. Other names stay as they are. */
+/** ExpirationWarning as words: Expiration warning. Other names are unchanged. */
 export function words(name) {
   if (!/^[A-Z][a-z]+(?:[A-Z][a-z]+)+$/.test(name)) return name;
   const words = name.split(/(?=[A-Z])/);

@@ -1,4 +1,4 @@
-// The filters that a person has set, or an assistant's call brought along, as a tool's arguments.
+// The filters that a person has set, or that came with an assistant's call, as a tool's arguments.
 
 import { byId, element, words } from "./dom.js";
 import { exactly } from "./times.js";
@@ -15,7 +15,7 @@ const FURTHER = {
   created_after: "Created after",
   created_before: "Created before",
 };
-/** Filters without a control of their own, among them times that the control for them can't show. */
+/** Filters without their own control, including times that the control for times can't show. */
 
 const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d/;
 
@@ -91,7 +91,7 @@ export class Filters {
     return Object.keys(rest).length > 0;
   }
 
-  /** Take over the filters of an assistant's call. Returns the tab that shows them. */
+  /** Apply the filters of an assistant's call. Returns the tab that shows them. */
   adopt(given) {
     this.#clear();
     this.#text.value = given.text ?? "";
@@ -107,7 +107,7 @@ export class Filters {
     return dead ? "dead" : "all";
   }
 
-  /** Show times in their control where it can. */
+  /** Show times in their control if it can show them. */
   #adoptTimes() {
     const { created_after: after, created_before: before } = this.#further;
     if (!before && AGES.some(([value]) => value === after)) this.#age.value = after;
@@ -177,7 +177,7 @@ function shown(value) {
   return ISO.test(value) ? exactly(value) : value;
 }
 
-/** A moment as <input type="datetime-local"> has it: in the browser's time, to the minute. */
+/** A moment in the format of <input type="datetime-local">: in the browser's time, to the minute. */
 function local(moment) {
   const at = new Date(moment);
   return new Date(at - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);

@@ -1,4 +1,4 @@
-// The connection to the server of a page in an MCP host: through the host, by messages between windows.
+// The connection to the server from a page in an MCP host: through the host, by messages between windows.
 
 import { ToolError, UnreachableError } from "./results.js";
 import { sleep } from "./http_client.js";
@@ -54,7 +54,7 @@ export class HostClient {
     return null;
   }
 
-  /** As in a browser, but by polling the summary, because a host forwards no notifications. */
+  /** As in a browser, but by polling the summary, because hosts don't forward notifications. */
   async watch(changed, connected, signal) {
     let before;
     while (!signal.aborted) {
@@ -115,7 +115,7 @@ export class HostClient {
         signal?.removeEventListener("abort", abort);
         if (message.error) reject(new ToolError(message.error.message));
         else if (message.result) resolve(message.result);
-        else reject(new UnreachableError("the host did not answer"));
+        else reject(new UnreachableError("the host did not respond"));
       });
       this.#send({ id, method, params });
     });
@@ -146,7 +146,7 @@ const READ_ONLY_TOOLS = new Set(["list_notifications", "get_notification", "dash
 
 let inViewport = true;
 
-/** Whether the page can be seen: a conversation goes on, and the page scrolls out of view. */
+/** Whether the page is visible: as a conversation continues, it scrolls out of view. */
 function isVisible() {
   return inViewport && document.visibilityState === "visible";
 }

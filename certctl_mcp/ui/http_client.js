@@ -1,4 +1,4 @@
-// The connection to the server of a page in a browser: MCP over HTTP, and a subscription.
+// The connection to the server from a page in a browser: MCP over HTTP, and a subscription.
 
 import { root } from "./address.js";
 import { RateLimitedError, ToolError, UnauthorizedError, UnreachableError } from "./results.js";
@@ -6,7 +6,7 @@ import { RateLimitedError, ToolError, UnauthorizedError, UnreachableError } from
 const VERSION = "2026-07-28";
 const KEY = "certctl-api-key";
 const STAYS = "certctl-stays-signed-in";
-/** Only says that there is a cookie, which a script can't see. */
+/** Records only that there is a cookie, which a script can't see. */
 const PAGE = { "X-Requested-With": "certctl-page" };
 /** Without it the server ignores the cookie. */
 const REQUEST_META = {
@@ -18,7 +18,7 @@ const SUBSCRIBED = ["certctl://dashboard", "certctl://notifications/dead", "cert
 const MIN_BACKOFF = 1_000;
 const MAX_BACKOFF = 30_000;
 const MAX_WAIT = 5;
-/** Seconds that a call waits for when the server limits its rate; what takes longer is an error. */
+/** The longest that a call waits when the server limits its rate, in seconds; a longer wait is an error. */
 
 export class HttpClient {
   #last = 0;
@@ -34,12 +34,12 @@ export class HttpClient {
     else sessionStorage.removeItem(KEY);
   }
 
-  /** Whether there is anything to sign out of. */
+  /** Whether someone is signed in. */
   get signedIn() {
     return this.#key !== null || localStorage.getItem(STAYS) !== null;
   }
 
-  /** Keep `key` in this tab if the server accepts it, or a cookie instead of it. Throws why not. */
+  /** If the server accepts `key`, keep it in this tab, or a cookie instead. Otherwise throws the reason. */
   async signIn(key, stay) {
     this.#key = key;
     try {
@@ -59,7 +59,7 @@ export class HttpClient {
     if (stayed) await fetch(this.#session, { method: "DELETE", headers }).catch(() => {});
   }
 
-  /** The server accepts neither the key nor the cookie any more. */
+  /** The server no longer accepts the key or the cookie. */
   forget() {
     this.#key = null;
     localStorage.removeItem(STAYS);
@@ -67,7 +67,7 @@ export class HttpClient {
 
   async #stay(key) {
     const response = await fetch(this.#session, { method: "POST", headers: { Authorization: `Bearer ${key}` } });
-    if (!response.ok) throw new UnreachableError("The server accepts the key, but set no cookie.");
+    if (!response.ok) throw new UnreachableError("The server accepted the key but set no cookie.");
     this.#key = null;
     try {
       await this.tools();
@@ -93,8 +93,8 @@ export class HttpClient {
   }
 
   /**
-   * Call `changed` after every change until `signal` is aborted, and `connected` with whether changes
-   * arrive. `changed` is also called on each reconnection, for what was missed meanwhile.
+   * Call `changed` after every change until `signal` is aborted, and `connected` with whether the connection
+   * is up. `changed` is also called on each reconnection, for changes that were missed meanwhile.
    */
   async watch(changed, connected, signal) {
     let pause = MIN_BACKOFF;
@@ -126,7 +126,7 @@ export class HttpClient {
     const events = response.headers.get("content-type")?.startsWith("text/event-stream");
     const message = events ? await answerIn(response.body) : await response.json().catch(() => null);
     if (message?.error) throw new ToolError(message.error.message);
-    if (!message?.result) throw new UnreachableError(`the server answered ${response.status} without a result`);
+    if (!message?.result) throw new UnreachableError(`the server responded with ${response.status} and no result`);
     return message.result;
   }
 
@@ -166,7 +166,7 @@ export class HttpClient {
     }
     if (response.status === 401) throw new UnauthorizedError(this.#key ? "This key is not accepted." : "");
     if (response.status === 403) throw new ToolError("This key does not allow that.");
-    if (response.status >= 500) throw new UnreachableError(`the server answered ${response.status}`);
+    if (response.status >= 500) throw new UnreachableError(`the server responded with ${response.status}`);
     return response;
   }
 }
@@ -201,7 +201,7 @@ async function* messages(body) {
   }
 }
 
-/** Resolves after so many milliseconds, or as soon as `signal` is aborted. */
+/** Resolves after this many milliseconds, or as soon as `signal` is aborted. */
 export function sleep(milliseconds, signal) {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, milliseconds);

@@ -42,7 +42,7 @@ class Page {
       return await this.#server.call(tool, given, signal);
     } catch (failure) {
       if (failure instanceof UnauthorizedError) {
-        // A key that was revoked is not tried again by every request.
+        // A revoked key must not be tried again by every request.
         this.#server.forget();
         this.#signIn(failure.message);
       }
@@ -109,7 +109,7 @@ class Page {
     if (!this.#silent) this.#startSession();
   }
 
-  /** Ask for the counts alone first: whoever is not signed in should cost one request. */
+  /** First request only the counts, so that someone who is not signed in costs one request. */
   async #begin() {
     this.#session = new AbortController();
     try {
@@ -134,7 +134,7 @@ class Page {
         const may = (name) => names === null || names.includes(name);
         this.#may = { requeue: may("requeue_notification"), settle: may("mark_notifications_read") };
         byId("selection-settle").hidden = !this.#may.settle;
-        // Whether a host's caller may delete isn't known, and most may not.
+        // Whether a host's caller may delete is unknown, and most may not.
         byId("selection-purge").hidden = !names?.includes("purge_notifications");
         this.causes.may = { ...this.#may, test: may("send_test_notification") };
         this.channels.may = { pause: may("pause_channel"), test: may("send_test_notification") };
@@ -163,7 +163,7 @@ class Page {
     return { view: this.#view, ...this.notifications.state(this.#view) };
   }
 
-  /** Put what is shown into the address. Back returns to the view before, not to each keystroke. */
+  /** Put the present view into the address. Back returns to the previous view, not to each keystroke. */
   #remember() {
     if (this.#hosted) return;
     const address = addressOf(this.#state, this.#details.id);
@@ -172,7 +172,7 @@ class Page {
     history[same ? "replaceState" : "pushState"](null, "", address);
   }
 
-  /** Show what the address says; without a view, the causes while there are dead letters. */
+  /** Show the view in the address; without one, the causes while there are dead letters. */
   #restore() {
     const { view, filter, oldestFirst } = viewOf(location.search);
     const fitting = this.notifications.adopt(filter, oldestFirst);
@@ -184,7 +184,7 @@ class Page {
     else if (linked !== this.#details.id) this.#details.openId(linked);
   }
 
-  /** Show a view with the current filters: what is known at once, and updates when they arrive. */
+  /** Show a view with the current filters: known data at once, and updates when they arrive. */
   #open(view, { remember = true } = {}) {
     closeTooltip();
     this.#view = view;
@@ -207,7 +207,7 @@ class Page {
     const before = this.#details.id;
     this.#details.open(row);
     if (this.#hosted) return;
-    // Back closes it, however many were looked at.
+    // Back closes the dialog, however many notifications were opened in it.
     history[before === null ? "pushState" : "replaceState"]({ opened: true }, "", addressOf(this.#state, row.id));
   }
 
@@ -252,7 +252,7 @@ class Page {
       await sleep(MIN_INTERVAL, signal);
     }
     this.#refreshing = false;
-    // Someone signed in while the loop of the session before was ending.
+    // Someone signed in while the previous session's loop was ending.
     if (this.#dirty && !this.#session.signal.aborted) this.#changed();
   }
 

@@ -1,10 +1,10 @@
-// The notifications of a tab: what one filter matches, page by page, kept up to date.
+// The notifications of a tab: the matches of a filter, page by page, kept up to date.
 
 const PAGE = 100;
 const MOST_PAGES_AT_ONCE = 5;
 
 /**
- * Dropping it aborts its requests: a late answer changes nothing.
+ * Dropping it aborts its requests, so that a late response changes nothing.
  *
  * A segment holds one page. It begins at a fixed cursor, so it can be refreshed by itself, however much has
  * been added before it.
@@ -69,7 +69,7 @@ export class NotificationList {
     if (this.#dropped.signal.aborted) this.#dropped = new AbortController();
   }
 
-  /** Rows that the host brought, where no tool can be called. */
+  /** Rows that came from the host, if no tool can be called. */
   adopt(answer) {
     this.segments = [{ cursor: undefined, rows: answer.notifications, stale: false }];
     this.total = answer.total;
@@ -129,7 +129,7 @@ export class NotificationList {
       cursor = page.next_cursor;
       const last = at === this.segments.length - 1;
       if (cursor === undefined || pages === MOST_PAGES_AT_ONCE || (last && rows.length >= enough)) {
-        // What followed it is gone, or too far behind what is new.
+        // The pages after it are gone, or too far behind.
         this.segments.length = at + 1;
         this.#next = cursor;
         break;
@@ -139,7 +139,7 @@ export class NotificationList {
     segment.stale = false;
   }
 
-  /** A page of rows, in as many calls as it takes: a tool's answer has a limit of its own. */
+  /** A page of rows, in as many calls as necessary, because a tool's result has its own limit. */
   async #page(cursor, signal) {
     const notifications = [];
     do {
@@ -153,7 +153,7 @@ export class NotificationList {
     return { notifications, next_cursor: cursor };
   }
 
-  /** One after the other: each begins where the one before ended. */
+  /** One after the other, because each begins where the previous one ended. */
   #inTurn(step) {
     const { signal } = this.#dropped;
     const turn = this.#turn.then(async () => {
@@ -166,7 +166,7 @@ export class NotificationList {
         this.failure = failure;
       }
       if (this.chosen.size) {
-        // What is gone can't stay selected.
+        // Rows that are gone can't stay selected.
         this.chosen = this.chosen.intersection(new Set(this.rows.map((row) => row.id)));
         this.choice += 1;
       }

@@ -8,7 +8,7 @@ import { RowMaker, requeueable } from "./rows.js";
 import { NotificationTable } from "./table.js";
 
 export class Notifications {
-  /** Whether tools can be called. Where they can't, there is what the host brings. */
+  /** Whether tools can be called. If not, the rows come from the host. */
   silent = false;
   #call;
   #actions;
@@ -50,7 +50,7 @@ export class Notifications {
     return { filter: this.#filters.for(view), oldestFirst: this.#oldestFirst };
   }
 
-  /** Take over filters and order. Returns the view that shows them. */
+  /** Apply filters and order. Returns the view that shows them. */
   adopt(filter, oldestFirst = false) {
     this.#oldestFirst = oldestFirst;
     return this.#filters.adopt(filter);
@@ -61,7 +61,7 @@ export class Notifications {
     this.#filters.offer(channels, []);
   }
 
-  /** Show a view with the current filters: what is known at once, and updates when they arrive. */
+  /** Show a view with the current filters: known data at once, and updates when they arrive. */
   show(view) {
     if (view !== this.#view) this.leave();
     this.#view = view;
@@ -80,12 +80,12 @@ export class Notifications {
     if (!this.silent) this.#listing.refresh((segment) => this.#table.shows(segment.rows));
   }
 
-  /** The list is not shown any more, so a late answer changes nothing. */
+  /** The list is no longer shown, so a late response changes nothing. */
   leave() {
     this.#listing?.drop();
   }
 
-  /** Show what the host brought. */
+  /** Show the rows from the host. */
   adoptResult(answer) {
     this.#listing?.adopt(answer);
   }
@@ -95,12 +95,12 @@ export class Notifications {
     for (const listing of this.#listings.values()) listing.spoil();
   }
 
-  /** Fetch what is shown again. */
+  /** Fetch the shown rows again. */
   refresh() {
     return this.#listing?.refresh((segment) => this.#grouped || this.#table.shows(segment.rows));
   }
 
-  /** Forget what a person who signed out could see. */
+  /** Forget everything that a person who has signed out could see. */
   clear() {
     this.leave();
     this.#listings.clear();
@@ -117,7 +117,7 @@ export class Notifications {
     byId("filter-text").focus();
   }
 
-  /** Move the focus by so many rows. */
+  /** Move the focus by this many rows. */
   move(step) {
     this.#table.move(step);
   }
@@ -167,7 +167,7 @@ export class Notifications {
     const listing = this.#listing;
     if (this.silent || !listing?.continues || listing.failure) return;
     await listing.more();
-    // The observer only reports changes: what stayed in view must be observed again.
+    // The observer only reports changes, so elements that stayed in view must be observed again.
     this.#end.unobserve(this.#foot);
     this.#end.observe(this.#foot);
   }
@@ -202,7 +202,7 @@ export class Notifications {
   #notice(listing) {
     if (listing.failure && !(listing.failure instanceof UnauthorizedError)) {
       const refused = listing.failure instanceof ToolError;
-      return element("p.notice.bad", { role: "alert" }, refused ? listing.failure.message : `No answer: ${listing.failure.message}.`);
+      return element("p.notice.bad", { role: "alert" }, refused ? listing.failure.message : `No response: ${listing.failure.message}.`);
     }
     if (listing.unknown) return element("p.notice.waiting", {}, "Loading…");
     if (listing.loaded) return null;
@@ -215,10 +215,10 @@ export class Notifications {
     const chosen = listing.chosen.size;
     byId("selection").hidden = chosen === 0 && !listing.everything;
     const all = listing.everything ? listing.total : chosen;
-    byId("selection-text").textContent = `${grouped(all)} chosen`;
+    byId("selection-text").textContent = `${grouped(all)} selected`;
     const open = listing.rows.filter(requeueable).length;
     const offered = this.#view === "dead" && !listing.everything && chosen === open && listing.continues;
     byId("select-matching").hidden = !offered;
-    byId("select-matching").textContent = `Choose all ${grouped(listing.total ?? 0)} that match`;
+    byId("select-matching").textContent = `Select all ${grouped(listing.total ?? 0)} that match`;
   }
 }

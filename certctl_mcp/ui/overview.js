@@ -49,7 +49,7 @@ export class Overview {
     byId("uncounted").textContent = [
       summary.delivery?.replace(/\.$/, ""),
       summary.unreadable?.length && `Not counted: ${summary.unreadable.join(", ")}`,
-      summary.off?.length && `Off here: ${summary.off.join("; ")}`,
+      summary.off?.length && `Unavailable here: ${summary.off.join("; ")}`,
     ].filter(Boolean).join(". ");
   }
 
@@ -90,7 +90,7 @@ export class Overview {
     const found = new Set(this.#timeline.steps.flatMap((step) => Object.keys(step)));
     const legend = OUTCOMES.filter(([name]) => found.has(name)).map(([name, words]) => element("li", {}, element(`span.swatch.${name}`), words));
     place.replaceChildren(
-      element("figcaption", {}, element("ul.legend", { "aria-hidden": "true" }, ...legend), element("span.note", {}, `attempts by their beginning, ${zoneName()}`)),
+      element("figcaption", {}, element("ul.legend", { "aria-hidden": "true" }, ...legend), element("span.note", {}, `attempts by start time, ${zoneName()}`)),
       chart(this.#timeline, width, this.#label),
     );
   }
@@ -98,7 +98,7 @@ export class Overview {
 
 const PERIODS = { "24h": "24 hours", "7d": "7 days", "30d": "30 days" };
 
-/** What became of the alerts first: attempts that were repeated are no reason to be frightened. */
+/** The outcomes of the alerts come first: repeated attempts are no reason for alarm. */
 function line({ alerts, all }, period) {
   const words = [["delivered", "delivered"], ["trying", "still trying"], ["dead", "dead"], ["undelivered", "without a notifier"], ["settled", "settled"]];
   const fates = words.filter(([fate]) => alerts[fate]).map(([fate, word]) => `${grouped(alerts[fate])} ${word}`);
@@ -131,7 +131,7 @@ function figures(name, one) {
 }
 
 function told(all) {
-  const words = [["delivered", "delivered"], ["failed", "failed and tried again"], ["told_to_wait", "told to wait"], ["died", "became dead letters"], ["skipped", "skipped"], ["abandoned", "abandoned"]];
+  const words = [["delivered", "delivered"], ["failed", "failed and retried"], ["told_to_wait", "told to wait"], ["died", "became dead letters"], ["skipped", "skipped"], ["abandoned", "abandoned"]];
   return words.filter(([key]) => all[key]).map(([key, meaning]) => `${grouped(all[key])} ${meaning}`).join(", ");
 }
 

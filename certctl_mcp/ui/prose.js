@@ -1,4 +1,4 @@
-// The server's own sentences, as a page shows them: its times in the local clock, and buttons instead of tools.
+// The server's own sentences as the page shows them: with times in local time, and buttons instead of tools.
 
 import { exactTime } from "./times.js";
 
@@ -13,7 +13,7 @@ const WORDS = [
   [/\bmark these read\b/g, "settle these"],
 ];
 
-/** The nodes of a text of the server, which begins with a capital letter. */
+/** The nodes of a text from the server, beginning with a capital letter. */
 export function prose(text) {
   const worded = WORDS.reduce((said, [tool, words]) => said.replace(tool, words), text);
   const begun = worded.charAt(0).toUpperCase() + worded.slice(1);

@@ -1,6 +1,6 @@
-// The results of tool calls, and the errors where there is none.
+// The results of tool calls, and the errors if there is none.
 
-/** The server changed nothing; the message says why and what would be right. */
+/** The server changed nothing; the message says why and what is allowed. */
 export class ToolError extends Error {}
 
 /** The server limits how often it may be called; `seconds` is the wait it asked for, or 0. */
@@ -14,21 +14,21 @@ export class RateLimitedError extends ToolError {
 /** The server requires an API key. */
 export class UnauthorizedError extends Error {}
 
-/** There was no answer. */
+/** There was no response. */
 export class UnreachableError extends Error {}
 
-/** What a result says, as data. One with an image has it as JSON text only. Throws ToolError. */
+/** A result's data. If the result has an image, the data is only in its JSON text. Throws ToolError. */
 export function facts(result) {
   if (result.isError) throw new ToolError(textOf(result) || "The server gave no reason.");
   return result.structuredContent ?? JSON.parse(textOf(result) || "{}");
 }
 
-/** What a result brings for the page alone: the steps of a chart, or what comes next for a notification. */
+/** The part of a result for the page only: the steps of a chart, or what comes next for a notification. */
 export function extra(result, name) {
   return result._meta?.[`certctl/${name}`] ?? null;
 }
 
-/** Whether `failure` is only that the caller no longer waits. */
+/** Whether `failure` only means that the caller no longer waits. */
 export function aborted(failure) {
   return failure?.name === "AbortError";
 }

@@ -18,7 +18,7 @@ export function undelivered(row) {
   return row.status === "sent" && !row.sent_at;
 }
 
-/** Died although it had attempts left. */
+/** Became a dead letter although attempts were left. */
 export function refused(row) {
   return row.status === "dead" && (row.attempts ?? 0) < ATTEMPTS;
 }
@@ -54,12 +54,12 @@ export class RowMaker {
     return known.shown;
   }
 
-  /** The row with this id as it is shown, or undefined. */
+  /** The shown row with this id, or undefined. */
   row(id) {
     return this.#made.get(id)?.row;
   }
 
-  /** Forget all rows but those of these ids. */
+  /** Forget all rows except those with these ids. */
   keep(ids) {
     for (const id of this.#made.keys()) if (!ids.has(id)) this.#made.delete(id);
   }
@@ -88,7 +88,7 @@ export class RowMaker {
 
   #standing(row) {
     if (!REQUEUEABLE.has(row.status)) return [];
-    const retries = element("span.retries", {}, refused(row) ? "Refused for good" : `${row.attempts ?? 0} of ${ATTEMPTS} attempts`);
+    const retries = element("span.retries", {}, refused(row) ? "Refused permanently" : `${row.attempts ?? 0} of ${ATTEMPTS} attempts`);
     if (row.status === "dead") return [retries];
     return [retries, element("span.next", {}, row.next_retry_at ? time(row.next_retry_at, "next ") : "no time set")];
   }
@@ -111,7 +111,7 @@ export class RowMaker {
       type: "checkbox",
       tabindex: -1,
       "data-control": "choose",
-      "aria-label": `Choose ${words(row.untrusted.type)}, ${row.id}`,
+      "aria-label": `Select ${words(row.untrusted.type)}, ${row.id}`,
       change: (event) => this.#actions.choose(row, event.target.checked),
     });
   }
@@ -139,7 +139,7 @@ function keepFocus(before, after) {
   (after.querySelector(`[data-control="${control}"]`) ?? after.querySelector("[data-control=open]")).focus({ preventScroll: true });
 }
 
-/** Let the Tab key reach a row's controls, or pass them over. */
+/** Let the Tab key reach a row's controls, or skip them. */
 export function makeTabbable(shown, yes) {
   for (const control of shown.querySelectorAll("[data-control]")) control.tabIndex = yes ? 0 : -1;
 }

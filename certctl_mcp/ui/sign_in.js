@@ -1,4 +1,4 @@
-// The sign-in dialog: one request tries a key, and the dialog stays open until the server accepts one.
+// The sign-in dialog: one request checks a key, and the dialog stays open until the server accepts one.
 
 import { byId } from "./dom.js";
 import { RateLimitedError } from "./results.js";

@@ -31,7 +31,7 @@ export class NotificationTable {
   #created;
 
   /**
-   * `actions` has `open(row)`, `chooseAll(rows, yes)`, `order()`, which turns it around, and `seen()`, called
+   * `actions` has `open(row)`, `chooseAll(rows, yes)`, `order()`, which reverses the order, and `seen()`, called
    * when other parts come into view.
    */
   constructor(maker, actions) {
@@ -39,7 +39,7 @@ export class NotificationTable {
     this.#actions = actions;
     this.#all = element("input", {
       type: "checkbox",
-      "aria-label": "Choose all that are shown and can be requeued",
+      "aria-label": "Select all that are shown and can be requeued",
       change: (event) => actions.chooseAll(null, event.target.checked),
     });
     const names = COLUMNS.map(([name, title]) => {
@@ -78,7 +78,7 @@ export class NotificationTable {
     return [...this.#inSight].some((part) => this.#held.get(part).some((row) => ids.has(row.id)));
   }
 
-  /** Move the focus by so many rows, beginning with the first one that can be seen. */
+  /** Move the focus by this many rows, beginning with the first visible one. */
   move(step) {
     const rows = [...this.#table.querySelectorAll("tr[data-id]")];
     const at = rows.indexOf(document.activeElement?.closest("tr[data-id]"));
@@ -88,7 +88,7 @@ export class NotificationTable {
     to?.scrollIntoView({ block: "nearest" });
   }
 
-  /** One row at a time can be reached with Tab; the others with j, k and the arrow keys. */
+  /** Tab reaches one row; j, k and the arrow keys reach the others. */
   #make(row) {
     if (!row || row === this.#current) return;
     if (this.#current) makeTabbable(this.#current, false);
@@ -171,7 +171,7 @@ export class NotificationTable {
       open.length > 0 &&
       element("input", {
         type: "checkbox",
-        "aria-label": `Choose all of ${certificate || "no certificate"} that can be requeued`,
+        "aria-label": `Select all of ${certificate || "no certificate"} that can be requeued`,
         change: (event) => this.#actions.chooseAll(open, event.target.checked),
       });
     if (box) {

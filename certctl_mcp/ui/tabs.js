@@ -34,7 +34,7 @@ export class Tabs {
     byId("panel").setAttribute("aria-labelledby", `tab-${view}`);
   }
 
-  /** Leave only the lists, where no tool can be called. */
+  /** Leave only the lists, if no tool can be called. */
   keepLists() {
     for (const view of ["causes", "channels", "audit"]) byId(`tab-${view}`).hidden = true;
   }

@@ -1,4 +1,4 @@
-// Times: relative to now and kept current, or exact, in one local clock everywhere; UTC comes up on hover.
+// Times: relative to now and kept current, or exact, in one local time zone everywhere; UTC appears on hover.
 
 import { element } from "./dom.js";
 

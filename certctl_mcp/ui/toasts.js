@@ -18,7 +18,7 @@ export function toast(text, tone = "") {
   setTimeout(() => said.remove(), VISIBLE_FOR);
 }
 
-/** Shows what was requeued on this page until it is delivered or dead. */
+/** Shows notifications requeued on this page until they are delivered or dead. */
 export class RequeueTracker {
   #call;
   #open;

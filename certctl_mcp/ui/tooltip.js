@@ -1,4 +1,4 @@
-// A tooltip with the whole of an error where only its beginning fits, on hover and on focus.
+// A tooltip with the full error if only its beginning fits, on hover and on focus.
 
 import { aborted } from "./results.js";
 import { byId } from "./dom.js";
@@ -40,7 +40,7 @@ async function open(shown, whole) {
   asking = new AbortController();
   const { signal } = asking;
   const tip = byId("tip");
-  // Without the label before it, which the text itself lacks.
+  // Without the label in front, which is not part of the text.
   const beginning = (shown.querySelector(".raw") ?? shown).textContent;
   tip.textContent = beginning;
   tip.showPopover();

@@ -22,7 +22,7 @@ class Read(Protocol):
     """Runs a query on a connection that only reads."""
 
     def __call__(self, query: Callable[[Connection], Result], /) -> Awaitable[Result]:
-        """Raises what connecting and `query` raise."""
+        """Raises what connecting or `query` raises."""
 
 
 class Transact(Protocol):
@@ -34,7 +34,7 @@ class Transact(Protocol):
 
         Raises:
             TransactionFailedError: it could not be started or committed.
-            And what `work` or the commit raises.
+            Also raises what `work` or the commit raises.
         """
 
 
@@ -47,7 +47,7 @@ class Backend:
     open: Callable[[Clock | None, timedelta, Migrate], "AbstractAsyncContextManager[OpenBackend]"]
     """Opens it; see `Database.open` for the clock, the busy timeout and whether to migrate."""
     inspect: Callable[[], Awaitable[SchemaState]]
-    """Reads the state of the schema. Nothing is changed."""
+    """Reads the state of the schema without changing anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,7 @@ class OpenBackend:
     shared_with_certctl: bool = False
     """Whether certctl's server uses the same tables."""
     has_space: Callable[[], bool] = lambda: True
-    """Whether the disk, if this process can check it, has space for more notifications."""
+    """Whether the disk has space for more notifications, if this process can check that."""
     prepare_to_close: Callable[[], None] = lambda: None
-    """Called when the process starts to close it: anything still running after a short time will fail."""
+    """Called when the process begins to close the database: whatever is still running after a short time
+    fails."""

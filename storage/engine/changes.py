@@ -1,4 +1,4 @@
-"""Signals for tasks that wait until something has changed, also by a commit of another process."""
+"""Signals for tasks that wait for a change, whether by this process or by another one."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -13,11 +13,11 @@ class Signal:
 
     @property
     def version(self) -> int:
-        """Get it before reading; then `wait_beyond` misses no later event."""
+        """Get it before reading, so that `wait_beyond` misses no later event."""
         return self._version
 
     async def wait_beyond(self, version: int) -> int:
-        """Return the current version as soon as it is later than `version`."""
+        """Wait until the version is later than `version`, and return it."""
         while self._version <= version:
             await self._next.wait()
         return self._version

@@ -1,4 +1,4 @@
-"""Driver errors translated into errors that a person can act on."""
+"""Translates driver errors into errors that a person can act on."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,8 +40,8 @@ _FILE_PROBLEMS = {
 }
 
 _UNKNOWN = (
-    "the connection to the database was lost before it answered: whether the change was made can't be known; "
-    "check before trying again (sending again is safe with the same idempotency key)"
+    "the connection to the database was lost before it responded, so whether the change was made can't be "
+    "known; check before trying again (sending again is safe with the same idempotency key)"
 )
 
 LOST = "08"
@@ -56,7 +56,7 @@ _KNOWN: tuple[tuple[str, type[StorageError], str], ...] = (
     (
         "SQLITE_BUSY",
         DatabaseBusyError,
-        "is locked by another process for longer than the busy timeout; try again, or end that process",
+        "has been locked by another process for longer than the busy timeout; try again, or end that process",
     ),
     ("SQLITE_LOCKED", DatabaseBusyError, "is locked by another connection; try again"),
     (
@@ -70,7 +70,7 @@ _KNOWN: tuple[tuple[str, type[StorageError], str], ...] = (
         "can't be opened; check that its directory exists and that this user may write there",
     ),
     ("SQLITE_PERM", DatabaseReadOnlyError, "can't be opened by this user"),
-    ("SQLITE_FULL", DiskFullError, "can't grow: the disk is full; free some room, nothing was written"),
+    ("SQLITE_FULL", DiskFullError, "can't grow: the disk is full; nothing was written; free some space"),
     (
         "SQLITE_NOTADB",
         NotADatabaseError,
@@ -87,15 +87,19 @@ _KNOWN: tuple[tuple[str, type[StorageError], str], ...] = (
     (
         "53300",
         DatabaseUnreachableError,
-        "has no free connection; raise max_connections, run fewer processes, or put a pooler before it",
+        "has no free connection; raise max_connections, run fewer processes, or put a pooler in front of it",
     ),
-    ("53100", DiskFullError, "can't grow: the disk is full; free some room, nothing was written"),
+    ("53100", DiskFullError, "can't grow: the disk is full; nothing was written; free some space"),
     ("57P", DatabaseUnreachableError, "is starting up or shutting down"),
     ("08", DatabaseUnreachableError, "can't be reached: the connection was lost"),
     ("22021", StorageError, "can't store the character NUL, which a text contains"),
     ("22P05", StorageError, "can't store the character NUL, which a text contains"),
-    ("55P03", DatabaseBusyError, "is locked by another process for longer than the busy timeout; try again"),
-    ("57014", DatabaseBusyError, "took too long to answer; try again, or ask for less"),
+    (
+        "55P03",
+        DatabaseBusyError,
+        "has been locked by another process for longer than the busy timeout; try again",
+    ),
+    ("57014", DatabaseBusyError, "took too long to respond; try again, or request less"),
     ("25P03", DatabaseBusyError, "ended a transaction that this process left idle; try again"),
     # The name of a prepared statement that another session uses, or that does not exist.
     ("42P05", StorageError, BEHIND_POOLER),
@@ -119,7 +123,7 @@ _KNOWN: tuple[tuple[str, type[StorageError], str], ...] = (
 
 @contextmanager
 def storage_errors(location: str) -> Iterator[None]:
-    """Raise a StorageError in place of what the engine raises for the database at `location`."""
+    """Raise a StorageError instead of the engine's errors for the database at `location`."""
     try:
         yield
     except WriteFailedError as failure:
@@ -149,7 +153,7 @@ def _explanation(failure: Exception, location: str) -> StorageError | None:
             f"the database {location} has no free connection for this request; try again"
         )
     if isinstance(failure, TimeoutError):
-        return DatabaseUnreachableError(f"the database {location} can't be reached: no answer in time")
+        return DatabaseUnreachableError(f"the database {location} can't be reached: no response in time")
     if isinstance(failure, OSError):
         reason = failure.strerror or str(failure)
         if "://" in location:
@@ -163,7 +167,7 @@ def _explanation_by_code(failure: DBAPIError, location: str) -> StorageError:
     for prefix, error, explanation in _KNOWN:
         if code.startswith(prefix):
             return error(f"the database {location} {explanation}")
-    # Not one of the known causes: the statement is the best clue.
+    # Not a known cause, so the statement is the best clue.
     statement = shorten(failure.statement or "", LONGEST_STATEMENT)
     within = f", in: {statement}" if statement else ""
     return StorageError(f"the database {location} can't be used: {failure.orig}{within}")

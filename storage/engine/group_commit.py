@@ -54,7 +54,7 @@ class _Failed:
 
 @dataclass(slots=True, eq=False)
 class _Write:
-    """One caller's change, until its outcome is known."""
+    """One caller's change, until its result is known."""
 
     operation: Operation[Any, Any]
     item: object
@@ -67,7 +67,7 @@ class _Write:
 
 
 _Group = Sequence[_Write]
-"""Writes of one operation, which gets their items together."""
+"""Writes of one operation, which is given all their items together."""
 
 
 class Writer:
@@ -136,7 +136,8 @@ class Writer:
                 await work.wait()
 
     def _wake_one(self) -> None:
-        """Wake the first that is idle: while there is little to do, the other connections are not opened."""
+        """Wake only the first idle one, so that the other connections are not opened while there is little to
+        do."""
         if self._idle:
             _, work = heappop(self._idle)
             work.set()
@@ -153,7 +154,8 @@ class Writer:
         return waiting[:LARGEST_BATCH]
 
     async def _commit(self, batch: Sequence[_Write], transact: Transact) -> None:
-        """Write all in one transaction; if it fails because of some, the others in smaller ones."""
+        """Write all in one transaction. If it fails because of some items, write the others in smaller
+        ones."""
         if not batch:
             return
         groups = _by_operation(batch)
@@ -194,7 +196,7 @@ def _apply(groups: Sequence[_Group], transaction: Transaction) -> list[Sequence[
 
 
 def _smaller(groups: Sequence[_Group], failure: Exception) -> Sequence[_Group]:
-    """The parts to retry separately after this failure; none if it concerns all of them."""
+    """The parts to retry separately after this failure; none if the failure concerns all of them."""
     if len(groups) > 1:
         return groups
     (group,) = groups

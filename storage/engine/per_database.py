@@ -1,4 +1,4 @@
-"""Variants for each database: the backend chooses its own, so operations need no condition."""
+"""Variants for each database. The backend chooses its own, so operations need no conditions."""
 
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar

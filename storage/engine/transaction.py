@@ -15,7 +15,7 @@ from storage.sql.dialects import current_time
 from storage.sql.types import UtcDateTime
 
 NOW = current_time(bindparam("now", type_=UtcDateTime))
-"""The time of a statement that gets `Transaction.client_time` as its parameter `now`."""
+"""The time in a statement whose parameter `now` is `Transaction.client_time`."""
 
 _TIME = select(func.clock_timestamp())
 
@@ -23,9 +23,8 @@ _TIME = select(func.clock_timestamp())
 class Transaction:
     """An open transaction. Operations must not end it.
 
-    Processes whose clocks differ must agree on which leases have expired, so without a clock the time is the
-    database's.
-    """
+    Without a clock, the time is the database's, so that processes whose clocks differ agree on which leases
+    have expired."""
 
     def __init__(
         self, connection: Connection, clock: Clock | None, choose: Choose, *, may_sync_last: bool = False
@@ -63,7 +62,7 @@ class Transaction:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An operation's answer for one item: nothing was changed for it, and its caller gets this error."""
+    """An operation's result for one item: nothing was changed for it, and its caller gets this error."""
 
     error: NotificationError
 
@@ -72,8 +71,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 Operation = Callable[[Transaction, Sequence[Item]], Sequence[Result | Refused]]
-"""Applies a change to every item and returns one answer for each, in order. It may raise a NotificationError
-if it got a single item."""
+"""Applies a change to every item and returns one result for each, in order. If there is a single item, it may
+raise a NotificationError."""
 
 
 class TransactionFailedError(Exception):

@@ -33,7 +33,7 @@ class Backup:
     """A backup that is complete."""
 
     location: str
-    """Of the database."""
+    """The database's URL or path, without secrets."""
     file: Path
     notifications: int
     size: int
@@ -50,14 +50,14 @@ def backup(url: str, file: Path) -> Backup:
     location = backend_for(url).location
     if url.strip().partition("://")[0].partition("+")[0] in SCHEMES:
         raise BackupRefusedError(
-            f"only SQLite is backed up by this command; for PostgreSQL, run "
+            f"this command backs up only SQLite; for PostgreSQL, run "
             f"pg_dump --format=custom --file={file} {location}"
         )
     source = path_of(make_url(url.strip()))
     if not source.exists():
         raise StorageError(f"the database {location} can't be backed up: there is no such file")
     if os.path.lexists(file):
-        raise BackupRefusedError(f"{file} exists, and a backup overwrites nothing; name a new file")
+        raise BackupRefusedError(f"{file} exists, and a backup never overwrites a file; name a new one")
     partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
     try:
         with _new_file(partial):
@@ -66,7 +66,9 @@ def backup(url: str, file: Path) -> Backup:
             os.link(partial, file)
         sync_directory(file.parent)
     except FileExistsError:
-        raise BackupRefusedError(f"{file} exists, and a backup overwrites nothing; name a new file") from None
+        raise BackupRefusedError(
+            f"{file} exists, and a backup never overwrites a file; name a new one"
+        ) from None
     except sqlite3.Error as failure:
         raise StorageError(f"the database {location} can't be backed up to {file}: {failure}") from failure
     except OSError as failure:

@@ -12,7 +12,7 @@ from storage.sql.types import sortable
 
 
 class Comparison:
-    """Counts and checksums rows of the source, and names those that differ in the target."""
+    """Counts and checksums rows of the source, and collects those that differ in the target."""
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
@@ -20,11 +20,11 @@ class Comparison:
         self._sum = 0
 
     def compare(self, table: Table, source: Sequence[Row], target: Sequence[Row]) -> None:
-        """Rows of the source, and the rows of the target with the same keys."""
+        """Add rows of the source, and the rows of the target with the same keys."""
         theirs = {key(table, row): contents(row) for row in target}
         for row in source:
             row_key, row_contents = key(table, row), contents(row)
-            # A sum: the databases need not agree on the order of the rows.
+            # A sum, because the databases may order the rows differently.
             self._sum += int.from_bytes(hashlib.sha256(row_contents).digest())
             if theirs.get(row_key) != row_contents:
                 self.differing.append(f"{table.name} {row_key}")
@@ -40,6 +40,6 @@ def key(table: Table, row: Row) -> str:
 
 
 def contents(row: Row) -> bytes:
-    """The same for equal rows of both kinds of database."""
+    """A hash that is the same for equal rows of both kinds of database."""
     values = {name: sortable(v) if isinstance(v, datetime) else v for name, v in row.items()}
     return json.dumps(values, sort_keys=True).encode()

@@ -59,7 +59,8 @@ class Copied:
     attempts: int
     audit_entries: int
     passed_over: int
-    """Notifications that the target already had, unchanged or changed in the target."""
+    """Notifications that the target already had and that were left alone, whether or not they were changed
+    there."""
     updated: int
     """Notifications that the target had from an earlier copy, and that were updated."""
     checksum: str
@@ -72,8 +73,8 @@ async def copy(source: Database, target: Database, advance: Callable[[int], None
     """Copy everything, then compare everything. `advance` gets the notifications of each batch, twice.
 
     Raises:
-        StorageError: one of them can't be used or is delivering, or the target has alerts or idempotency
-            keys of its own that conflict with a copy.
+        StorageError: one of the databases can't be used or is delivering, or the target has its own alerts or
+        idempotency keys that conflict with a copy.
     """
     for database in (source, target):
         await _expect_no_deliveries(database)

@@ -1,4 +1,4 @@
-"""The state of a database, for a check of the setup: found out by reading alone."""
+"""The state of a database, for a check of the setup. It is determined by reading only."""
 
 import os
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class FileState:
     """Bytes."""
     owner: str | None = None
     owned_by_another: bool = False
-    """Another user than this process's owns it."""
+    """Whether a user other than this process's owns it."""
     mode: int = 0
     writable: bool = False
     """This user may write the file and its directory, or create them."""
@@ -33,10 +33,10 @@ class FileState:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseState:
-    """What a database holds. Nothing was created or changed to find out."""
+    """What a database contains, determined without creating or changing anything."""
 
     location: str
-    """Without secrets."""
+    """The URL or path, without secrets."""
     file: FileState | None
     """None if the database is on a server."""
     has_queue: bool
@@ -74,7 +74,8 @@ async def database_state(url: str) -> DatabaseState:
 
 
 def file_state(url: str) -> FileState | None:
-    """Of the database's file; None if it is on a server. Raises: StorageError: the URL can't be used."""
+    """The state of the database's file; None if it is on a server. Raises: StorageError: the URL can't be
+    used."""
     return _file_state(Path(backend_for(url).location)) if url.strip().startswith("sqlite") else None
 
 

@@ -1,4 +1,4 @@
-"""Migrating on request: what a migration would add, and adding it."""
+"""Migrates on request, or lists what a migration would add."""
 
 from dataclasses import dataclass
 
@@ -9,11 +9,11 @@ from storage.schema.migrations import REVISIONS, VERSION_TABLE
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """What a migration adds to one database. It changes and removes nothing else."""
+    """What a migration adds to a database. It changes and removes nothing."""
 
     location: str
     found_revision: str | None
-    """None if the schema was not ours."""
+    """The revision before the migration; None if the schema was not ours."""
     added: tuple[str, ...]
     """One line for each part of the schema that was missing."""
 

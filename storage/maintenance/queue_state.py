@@ -12,7 +12,7 @@ class QueueState:
     """What a database contains, determined without creating or changing anything."""
 
     location: str
-    """Without secrets."""
+    """The URL or path, without secrets."""
     has_queue: bool
     """There is a table of notifications."""
 

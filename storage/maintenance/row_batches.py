@@ -28,7 +28,7 @@ _BY_KEYS = select(notification_events).where(_events.idempotency_key.in_(select(
 
 
 async def notification_batches(database: Database) -> AsyncIterator[tuple[list[Row], list[Row]]]:
-    """All notifications, and with each batch its attempts."""
+    """All notifications in batches, each with its attempts."""
     last: str | None = None
     while True:
         query = select(notification_events).order_by(_events.id).limit(BATCH)
@@ -60,7 +60,7 @@ async def undelivered_batches(database: Database) -> AsyncIterator[list[Row]]:
 
 
 async def same_notifications(database: Database, rows: Sequence[Row]) -> list[Row]:
-    """The notifications that have the same ids there."""
+    """The notifications there with the same ids."""
     return await _rows(database, _NOTIFICATIONS, _ids_of(rows))
 
 
@@ -73,12 +73,12 @@ async def audit_of(database: Database, notifications: Sequence[Row]) -> list[Row
 
 
 async def same_audit_entries(database: Database, entries: Sequence[Row]) -> list[Row]:
-    """The entries that have the same numbers there."""
+    """The entries there with the same numbers."""
     return await _rows(database, _AUDIT, {"ids": encoded({"id": entry["id"]} for entry in entries)})
 
 
 async def with_same_keys(database: Database, notifications: Iterable[Row]) -> list[Row]:
-    """The notifications that have the same idempotency keys there."""
+    """The notifications there with the same idempotency keys."""
     keys = [str(row["idempotency_key"]) for row in notifications if row["idempotency_key"] is not None]
     return await _rows(database, _BY_KEYS, {"keys": encoded(keys)}) if keys else []
 

@@ -1,4 +1,4 @@
-"""Acceptance: a notification is stored, and from then on durable."""
+"""Acceptance: stores a notification durably."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -37,7 +37,7 @@ ACCEPTED_FIELDS = (
 )
 
 _FIELDS = {False: ACCEPTED_FIELDS, True: (*ACCEPTED_FIELDS, "status", "rescue_at")}
-"""By whether certctl's server delivers, but this program attempts what it accepts itself."""
+"""The statements by whether certctl's server delivers, but this program attempts what it accepts itself."""
 
 _NO_SUCH_CERTIFICATE = frozenset({"23503", "SQLITE_CONSTRAINT_FOREIGNKEY"})
 """Foreign key violations; an alert refers to no table except certctl's certificates."""
@@ -46,8 +46,8 @@ _batch = Batch("rows")
 
 
 def insert_unless_known(insert: Insert, fields: Sequence[str]) -> ReturningInsert[str]:
-    """Insert the rows whose key and id are new. A row with a known id is the same notification, sent
-    again because the first call got no response."""
+    """Insert the rows whose key and id are new. A row with a known id is the same notification, written again
+    because the first write got no response."""
     values = select(*_batch.fields(notification_events.c[name] for name in fields))
     rows = values.select_from(_batch.rows).where(true())
     insert = insert.from_select(list(fields), rows).on_conflict_do_nothing()
@@ -74,7 +74,7 @@ _ACCEPT = {
     for rescue, fields in _FIELDS.items()
     for sync_last in (False, True)
 }
-"""By whether to rescue, and whether the statement commits before it is on the disk."""
+"""The statements by whether to rescue, and whether the statement commits before it is on the disk."""
 
 _BY_KEYS = select(*NOTIFICATION).where(
     notification_events.c.idempotency_key.in_(select(Batch("keys").values))
@@ -105,7 +105,7 @@ def pending(new: NewNotification, notification_id: str, created_at: datetime) ->
 
 
 def hidden_from_certctl(notification: Notification) -> Notification:
-    """The same row where certctl's server delivers: it would send whatever is `pending`."""
+    """The same row for a database on which certctl's server delivers: it would send whatever is `pending`."""
     return replace(notification, status=NotificationStatus.FAILED, rescue_at=notification.created_at)
 
 
@@ -115,7 +115,7 @@ class Offer:
 
     notification: Notification
     actor: str | None = None
-    """On whose behalf, for the audit log."""
+    """The actor for the audit log."""
 
 
 def accept(transaction: Transaction, offers: Sequence[Offer]) -> list[Accepted | Refused]:
@@ -144,14 +144,14 @@ def accept(transaction: Transaction, offers: Sequence[Offer]) -> list[Accepted |
 
 def _accept(transaction: Transaction, notifications: Sequence[Notification]) -> list[Accepted | Refused]:
     rescue = any(n.rescue_at is not None for n in notifications)
-    # What is visible under a key counts as accepted, so it must be on the disk.
+    # A notification that is visible under a key counts as accepted, so it must be on the disk.
     sync_last = all(n.idempotency_key is None for n in notifications) and transaction.sync_last()
     connection, insert = transaction.connection, transaction.choose(_ACCEPT[rescue, sync_last])
-    # In order, so that two processes that offer the same keys can't deadlock.
+    # In order, so that two processes with the same keys can't deadlock.
     left = sorted(notifications, key=lambda n: n.idempotency_key or "")
     created: set[str] = set()
     first: dict[str | None, Row[Any]] = {}
-    # The notification that has the key may be purged before it is read; then the key is free again.
+    # The notification with the key may be purged before it is read; then the key is free again.
     while left:
         inserted = insert.execute(connection, rows=_rows(left, rescue))
         created.update((row[0] for row in inserted), (n.id for n in left if n.idempotency_key is None))

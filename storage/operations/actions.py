@@ -1,4 +1,5 @@
-"""What an operator may do to a notification, by its status: SQL, previews and refusals follow from one table.
+"""What an operator may do to a notification, by its status. SQL, previews and refusals are derived from one
+table.
 
 It imports no database code, so that programs that only describe the actions start fast.
 """
@@ -11,13 +12,13 @@ from storage.models import OUR_STATUSES, AuditAction, NotificationStatus
 
 @dataclass(frozen=True, slots=True)
 class Eligible:
-    """The notifications that an action applies to, while no attempt is under way."""
+    """The notifications that an action applies to, as long as no attempt is in flight."""
 
     done: str
     """The action's past participle."""
     statuses: tuple[NotificationStatus, ...]
     undelivered: bool = False
-    """Whether it also applies to those that count as sent though nothing was delivered."""
+    """Whether it also applies to notifications that count as sent although nothing was delivered."""
     done_already: NotificationStatus | None = None
     """The status in which the action succeeds without changing anything."""
 
@@ -36,7 +37,7 @@ class Eligible:
         return f"only {', '.join(names)} and {last} notifications can be {self.done}"
 
     def includes(self, status: NotificationStatus, *, undelivered: bool) -> bool:
-        """`undelivered`: it counts as sent though nothing was delivered."""
+        """`undelivered`: it counts as sent although nothing was delivered."""
         return status in self.statuses or (self.undelivered and undelivered)
 
 

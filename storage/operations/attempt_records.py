@@ -6,8 +6,8 @@ from storage.sql.dialects import Insert
 
 
 def recording(insert: Insert) -> Insert:
-    """Insert these records. Of those that are there, only an abandoned attempt's is replaced: an outcome
-    stays as it was reported first."""
+    """Insert these records. An existing record is replaced only if it says that the attempt was abandoned;
+    otherwise the outcome that was reported first stays."""
     return insert.on_conflict_do_update(
         index_elements=["notification_id", "number"],
         set_={name: insert.excluded[name] for name in ("duration", "outcome", "error", "late")},

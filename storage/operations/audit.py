@@ -27,7 +27,7 @@ def record(
     *,
     detail: str | None = None,
 ) -> None:
-    """`acts`: a notification's id, the time and the actor. Without an actor nothing is recorded."""
+    """`acts`: rows with a notification's id, the time and the actor. Without an actor nothing is recorded."""
     stored_detail = None if detail is None else storable(detail)
     entries = [
         {

@@ -43,7 +43,7 @@ _PURGES: Mapping[bool, ReturningDelete[str]] = {
     False: _PURGE.returning(_n.id),
     True: _PURGE.where(not_(remembered_by_certctl())).returning(_n.id),
 }
-"""By whether certctl uses the database."""
+"""The statements by whether certctl uses the database."""
 
 _LEFT = select(func.count(), func.count(_n.lease_owner)).where(_n.id.in_(_ids))
 
@@ -54,15 +54,15 @@ class Bulk:
 
     ids: tuple[str, ...]
     actor: str | None = None
-    """On whose behalf, for the audit log."""
+    """The actor for the audit log."""
     rescue: bool = False
     """For requeueing: certctl's server delivers, but this program attempts what it requeues itself."""
     statuses: tuple[NotificationStatus, ...] = ()
-    """For purging: only notifications with one of these."""
+    """For purging: only notifications with one of these statuses."""
     created_until: datetime | None = None
-    """For purging: only those accepted before this time."""
+    """For purging: only notifications accepted before this time."""
     beside_certctl: bool = False
-    """For purging: keep notifications by which certctl remembers what it has alerted on."""
+    """For purging: keep notifications by which certctl remembers its alerts."""
 
     def __post_init__(self) -> None:
         if len(self.ids) > LARGEST_BULK:

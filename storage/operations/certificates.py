@@ -1,8 +1,7 @@
 """Conditions on the state of a notification's certificate.
 
-On certctl's database they use its table of certificates; elsewhere, a later RenewalSuccess of the
-certificate.
-"""
+On certctl's database they use its table of certificates; elsewhere, a later RenewalSuccess for the
+certificate."""
 
 from datetime import datetime, timedelta
 
@@ -40,12 +39,13 @@ def has_urgency(urgency: Urgency, until: datetime | None, *, beside_certctl: boo
 
 
 def is_renewal(notification_type: ColumnElement[str]) -> ColumnElement[bool]:
-    # Literal, as in the predicate of the index.
+    # A literal, as in the predicate of the index.
     return notification_type == literal_column(f"'{RENEWAL_SUCCESS}'")
 
 
 def remembered_by_certctl() -> ColumnElement[bool]:
-    """certctl looks for the notification before it alerts on the same threshold again. Its database only."""
+    """certctl searches for this notification before it alerts on the same threshold again. Only for certctl's
+    database."""
     checked = select(_c.id).where(
         _IS_ITS_CERTIFICATE, _c.status.not_in(_UNCHECKED), _c.expires_at < func.now() + CHECKED_WITHIN
     )

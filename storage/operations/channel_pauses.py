@@ -1,4 +1,4 @@
-"""Pauses by a person: until it ends or is ended, nothing is attempted over the channel."""
+"""Pauses by a person: nothing is attempted over the channel until the pause ends or is ended."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from storage.operations.notify import notify_due
 
 @dataclass(frozen=True, slots=True)
 class PauseChange:
-    """A channel is to be paused, or with `pause` None resumed."""
+    """A channel to pause, or to resume if `pause` is None."""
 
     channel: str
     pause: Pause | None
@@ -21,7 +21,7 @@ class PauseChange:
 
 
 def change_pauses(transaction: Transaction, changes: Sequence[PauseChange]) -> list[bool]:
-    """Pause or resume each channel; false where a channel to be resumed was not paused."""
+    """Pause or resume each channel; false for a channel to be resumed that was not paused."""
     channels = {change.channel for change in changes}
     locked = lock(transaction, channels, create={c.channel for c in changes if c.pause is not None})
     states = {channel: stored.state for channel, stored in locked.items()}

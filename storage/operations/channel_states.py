@@ -32,8 +32,8 @@ from storage.sql.json_rows import Batch, Value, encoded
 from storage.sql.text import storable
 
 EARLY = timedelta(milliseconds=20)
-"""A channel counts as open this long before it is: the clock of a process that wakes for it may be a little
-fast, and the claim then returns the exact time."""
+"""A channel counts as open this long before it really is, because the clock of a process that wakes for it
+may be a little fast. The claim then returns the exact time."""
 
 _c = notification_channels.c
 _BLANK = ChannelState()
@@ -119,7 +119,7 @@ def save(
 ) -> None:
     """Write the states of locked channels that have changed. An open channel without a limit needs no row.
 
-    On SQLite, a commit without changes would wake the other processes, which would then wake this one.
+    On SQLite, a commit without changes would wake the other processes, which would in turn wake this one.
     """
     now = transaction.now
     blank = {name for name, (state, rules) in states.items() if state == _BLANK and not rules.limited}
@@ -197,8 +197,7 @@ def _row(channel: str, state: ChannelState, opens_at: datetime | None) -> dict[s
 def _opens_at(
     state: ChannelState, rules: ChannelRules, now: datetime, before: datetime | None
 ) -> datetime | None:
-    """When the channel opens, or when it opened, which a process whose last claim was earlier doesn't know
-    yet."""
+    """When the channel opens or opened. A process whose last claim was before that doesn't know it yet."""
     until = allowance(replace(state, pause=None), rules, now, 1).until
     if until is not None:
         return until - EARLY

@@ -1,4 +1,4 @@
-"""Claims: a worker takes what is due, and no other may attempt it meanwhile."""
+"""Claims: a worker takes due notifications, which no other worker may attempt meanwhile."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -35,8 +35,8 @@ _n = notification_events.c
 
 
 def _work() -> CompoundSelect[str | None]:
-    """Each channel with something due, and a row without a channel if a lease or a retry time is over that
-    `end_leases` has to deal with first."""
+    """Each channel with something due, and a row without a channel if `end_leases` must first deal with an
+    expired lease or a retry time."""
     pending = channels(PENDING).subquery()
     failed = channels(FAILED).subquery()
     due = (
@@ -56,7 +56,7 @@ def _work() -> CompoundSelect[str | None]:
 
 
 def _rescue_work() -> CompoundSelect[str | None]:
-    """The same for what was taken over."""
+    """The same for notifications that were taken over."""
     return union_all(channels(TAKEN_OVER), select(null()).where(exists().where(EXPIRED)))
 
 
@@ -80,7 +80,7 @@ _TAKE = Prepared(
 
 
 def claim(transaction: Transaction, requests: Sequence[ClaimRequest]) -> list[Claims]:
-    """Claim the oldest due notifications that fit. Each claim has a number of its own."""
+    """Claim the oldest due notifications that fit. Each claim has its own number."""
     claim_one = transaction.choose(_CLAIM)
     for request in requests:
         if request.rescue_after is not None:
@@ -89,7 +89,7 @@ def claim(transaction: Transaction, requests: Sequence[ClaimRequest]) -> list[Cl
 
 
 def _claim_alone(transaction: Transaction, request: ClaimRequest) -> Claims:
-    """On SQLite, where a transaction has the database to itself."""
+    """For SQLite, where a transaction locks the whole database."""
     now = transaction.now
     work = {row.name for row in _WORK[request.rescue].execute(transaction.connection, now=now)}
     if None in work and request.stop_at_expired_lease:

@@ -25,7 +25,7 @@ from storage.sql.types import UtcDateTime
 
 _n = notification_events.c
 
-# Counted here: to group them, SQLite would read every notification in the order of the channels.
+# Counted for each channel: to group them, SQLite would read every notification in the order of the channels.
 _IN_FLIGHT = select(_n.channel).where(
     _n.lease_expires_at.is_not(None),
     _n.lease_expires_at >= bindparam("beginning", type_=UtcDateTime),
@@ -34,7 +34,7 @@ _IN_FLIGHT = select(_n.channel).where(
 
 
 def claim_guarded(transaction: Transaction, requests: Sequence[ClaimRequest]) -> list[Claims]:
-    """Claim the oldest due notifications of the channels, as many as may begin in each."""
+    """Claim the oldest due notifications of the channels, as many in each as may begin."""
     return [_claim_guarded(transaction, request) for request in requests]
 
 

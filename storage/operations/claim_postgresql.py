@@ -2,8 +2,7 @@
 
 One statement finds what is due and leases it: the oldest notifications, as many as the worker has slots for,
 and of each channel as many as it has room for. It skips rows that another worker is leasing, so it may lease
-others, or fewer, than it found to be due. It locks only the rows that it leases.
-"""
+other rows, or fewer, than it found to be due. It locks only the rows that it leases."""
 
 from collections.abc import Iterable, Sequence
 from itertools import product
@@ -52,15 +51,16 @@ _UNTIL = NOW + bindparam("lease", type_=Interval)
 
 
 def _claiming(rescue: bool, suspects: bool) -> Select[tuple[object, ...]]:
-    """The leased notifications, each with the number wanted, the time, and whether a lease has expired; a row
-    of only these if none was leased. `claim_postgresql.sql`, next to the tests, shows the SQL."""
+    """The leased notifications, each with the requested number, the time, and whether a lease has expired. If
+    none was leased, a row with only the latter three. `claim_postgresql.sql`, next to the tests, shows the
+    SQL."""
     # state: the time of the claim, and whether an expired lease stops it.
     expired = and_(bindparam("stop_at_expired_lease", type_=Boolean), exists().where(EXPIRED))
     state = select(NOW.label("at"), expired.label("expired")).cte("state")
     served = _served(state, rescue)
-    # asked: the open ones whose state matters. `claim_guarded` claims in them.
+    # asked: the open channels whose state matters. `claim_guarded` claims in them.
     asked = select(func.array_agg(served.c.channel)).where(served.c.guarded, served.c.open).scalar_subquery()
-    # rooms: the others.
+    # rooms: the other channels.
     rooms = select(served.c.channel, served.c.room).where(not_(served.c.guarded)).cte("rooms")
     kinds = due_kinds(rescue=rescue)
     wanted = _wanted(rooms, kinds, suspects)
@@ -71,7 +71,7 @@ def _claiming(rescue: bool, suspects: bool) -> Select[tuple[object, ...]]:
         rows = found.with_for_update(skip_locked=True).lateral()
         return select(rows.c.id).select_from(wanted.join(rows, true())).where(wanted.c.kind == kind)
 
-    # taken: these, leased.
+    # taken: the same notifications, leased.
     taken = leasing(union_all(*(locked(kind) for kind in kinds)).cte("taken"), _UNTIL).cte("leased")
     number = select(func.coalesce(func.sum(wanted.c.number), 0).cast(Integer).label("wanted")).subquery()
     columns = (taken.c[column.name] for column in NOTIFICATION)
@@ -107,7 +107,7 @@ def _served(state: CTE, rescue: bool) -> CTE:
 
 
 def _wanted(rooms: CTE, kinds: Iterable[str], suspects: bool) -> CTE:
-    """How many to lease of each channel and kind."""
+    """How many notifications of each channel and kind to lease."""
     # seen: the oldest due notifications of each channel and kind, up to its room.
     seen = union_all(
         *(select(_oldest_of(kind, rooms, rooms.c.room, suspects).lateral()) for kind in kinds)
@@ -149,7 +149,7 @@ _GUARDED = select(_c.channel)
 CLAIM = {
     (rescue, suspects): _claiming(rescue, suspects) for rescue, suspects in product((False, True), repeat=2)
 }
-"""By whether to claim what was taken over from certctl, and whether to claim suspects."""
+"""The statements by whether to claim what was taken over from certctl, and whether to claim suspects."""
 _CLAIM = {kind: PreparedPostgresql(statement) for kind, statement in CLAIM.items()}
 _CLAIM_REST = {
     (kind, suspects): _claiming_rest(kind, suspects)

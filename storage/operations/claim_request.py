@@ -26,10 +26,10 @@ class ClaimRequest:
     held: tuple[Claim, ...] = ()
     """Claims that the worker still works on. If their leases have expired, they are renewed."""
     rescue_after: timedelta | None = None
-    """On a database whose certctl server delivers: take over what it has left for longer than this, and claim
-    nothing else."""
+    """On a database on which certctl's server delivers: take over what it has left undelivered for longer
+    than this, and claim nothing else."""
     stop_at_expired_lease: bool = True
-    """Claim nothing while a lease has expired: its notification may be older than any other."""
+    """Claim nothing while there is an expired lease: its notification may be older than any other."""
     rules: Mapping[str, ChannelRules] | None = None
     """The worker's settings for its channels. None: nothing will be attempted, so the state of the channels
     doesn't matter."""
@@ -56,16 +56,16 @@ class ClaimRequest:
 class Claims:
     """The result of a claim."""
 
-    looked_at: datetime
-    """What becomes due after this moment was not considered."""
+    as_of: datetime
+    """Notifications that become due after this moment were not considered."""
     claims: tuple[Claim, ...] = ()
     lease_expired: bool = False
     """Nothing was claimed, because a lease had expired."""
     contended: bool = False
-    """Other workers claimed some of what was due. They may have no room for the rest, and no worker is woken
-    for it."""
+    """Other workers claimed some of the due notifications. They may have no room for the rest, and no worker
+    is woken for it."""
     guarded: frozenset[str] = frozenset()
-    """Channels whose state decides how much may be claimed, if they may be open and something waits there."""
+    """Channels whose state determines how much may be claimed, if they may be open and have a backlog."""
     opens_at: datetime | None = None
     """When the first channel that may have a backlog opens."""
     more_when_ended: bool = False
@@ -73,7 +73,8 @@ class Claims:
 
 
 def claims_of(request: ClaimRequest, leased: Iterable[Notification]) -> tuple[Claim, ...]:
-    """The claims on notifications that the worker has just leased, the one due for longest first."""
+    """The claims on notifications that the worker has just leased, starting with the one that has been due
+    the longest."""
     return tuple(_claim(request, notification) for notification in sorted(leased, key=_due_since))
 
 

@@ -1,8 +1,7 @@
 """Deliveries on SQLite: the most frequent outcome, written by two short statements.
 
-They get only what differs from one delivery to the next, and leave alone what a delivery doesn't change. The
-statements for all outcomes take more than twice the processor time.
-"""
+They get only the values that differ between deliveries, and leave unchanged columns alone. The statements for
+all outcomes take more than twice the processor time."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta

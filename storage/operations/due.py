@@ -1,4 +1,4 @@
-"""What is due in a channel, and the lease that a claim puts on it, in the form that the indexes serve."""
+"""SQL for what is due in a channel, and for the lease that a claim puts on it, written to use the indexes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -46,10 +46,10 @@ class DueKind:
     waiting: ColumnElement[bool]
     """The notifications that are due in this way, or will be."""
     due_in: Callable[[ColumnElement[str]], ColumnElement[bool]]
-    """Those of a channel that are due now."""
+    """The notifications of a channel that are due now."""
     since: ColumnElement[datetime]
     oldest_first: tuple[ColumnElement[datetime], ...]
-    """The order, spelled as in the index."""
+    """The order, written as in the index."""
 
 
 def _pending(channel: ColumnElement[str]) -> ColumnElement[bool]:
@@ -74,8 +74,9 @@ _HELD = exists(
 
 
 def _since(due_at: ColumnElement[datetime]) -> ColumnElement[datetime]:
-    """What waits because of its channel keeps its place, unless the channel is held. Then the notifications
-    take turns as its probes: one that can't be delivered anyway must not keep the channel closed."""
+    """A notification that waits because of its channel keeps its place, unless the channel is held. Then the
+    notifications take turns as probes, so that one that can never be delivered doesn't keep the channel
+    closed."""
     keeps_its_place = and_(_n.wait_count > literal_column("0"), not_(_HELD))
     return case((keeps_its_place, _n.created_at), else_=due_at)
 

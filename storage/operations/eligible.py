@@ -1,4 +1,4 @@
-"""The rows that an action applies to, as a condition of SQL."""
+"""The rows to which an action applies, as an SQL condition."""
 
 from collections.abc import Collection
 
@@ -15,14 +15,14 @@ _n = notification_events.c
 def has_status(
     statuses: Collection[NotificationStatus], status: ColumnElement[str] = _n.status
 ) -> ColumnElement[bool]:
-    """The row has one of the statuses. `status` is the column, or the column kept from being looked up."""
+    """The row has one of the statuses. `status` is the column, or the column kept from using an index."""
     values: list[ColumnElement[str]] = [literal_column(f"'{value}'") for value in statuses]
     # With a list of one, SQLite would not read the index in the order of the rows.
     return status == values[0] if len(values) == 1 else status.in_(values)
 
 
 def undelivered(status: ColumnElement[str] = _n.status) -> ColumnElement[bool]:
-    """The row counts as sent though nothing was delivered."""
+    """The row counts as sent although nothing was delivered."""
     # Literal, because SQLite uses a partial index only for a query that repeats its predicate.
     return and_(status == literal_column("'sent'"), _n.sent_at.is_(None))
 

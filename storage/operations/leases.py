@@ -1,6 +1,6 @@
 """Leases, and their end when a worker dies or is slower than its lease.
 
-An expired lease is recorded as an abandoned attempt, and the notification is due again. That spends none of
+An expired lease is recorded as an abandoned attempt, and the notification is due again. That uses up none of
 its retries, but a notification that crashes every worker must not do so forever.
 """
 
@@ -39,7 +39,7 @@ from storage.sql.json_rows import Batch, Value, encoded
 from storage.sql.types import UtcDateTime
 
 MAX_ABANDONED = 10
-"""Abandoned this often, a notification goes to the dead letters."""
+"""A notification abandoned this often moves to the dead-letter queue."""
 
 _n = notification_events.c
 _a = notification_attempts.c
@@ -60,7 +60,7 @@ def held_by(claims: Batch) -> ColumnElement[bool]:
 WAITING = case(
     (_n.status.in_([literal_column("'pending'"), literal_column("'failed'")]), true()), else_=false()
 )
-"""Another program may give a leased row another status. Then no outcome of ours may overwrite that. The row
+"""Another program may give a leased row a different status, which no outcome of ours may overwrite. The row
 is found by its id; a condition within a CASE keeps both databases from using an index of the status."""
 
 _ended = _n.id.in_(select(Batch("ended").values))
@@ -73,7 +73,7 @@ _RECORD_ABANDONED = insert(notification_attempts).from_select(
         _n.attempt_count,
         _n.claimed_at,
         literal(AttemptOutcome.ABANDONED.value),
-        literal("the worker never answered; its lease ran out"),
+        literal("the worker reported no outcome before its lease expired"),
         _n.lease_owner,
         _n.channel,
     ).where(_ended, WAITING, not_(_recorded)),
@@ -88,10 +88,10 @@ _never_answered = (
     )
     .scalar_subquery()
 )
-# An answer that came too late, for example because clocks differ, still shows that the attempt did not kill
+# An outcome that came too late, for example because clocks differ, still shows that the attempt did not kill
 # its worker.
 _hopeless = and_(WAITING, _n.abandoned_count + 1 >= MAX_ABANDONED, _never_answered + 1 >= MAX_ABANDONED)
-_HOPELESS = f"abandoned {MAX_ABANDONED} times: no worker that attempted it ever answered"
+_HOPELESS = f"abandoned {MAX_ABANDONED} times: no worker that attempted it ever reported an outcome"
 _ENDED = (
     select(_n.id, _hopeless.label("dies"))
     .where(EXPIRED)
@@ -134,8 +134,8 @@ _RELEASE = (
 
 
 def end_expired_leases(transaction: Transaction, successors: Successors) -> Sequence[Notification]:
-    """End every lease that is over, except those that another process is ending. Returns the successors that
-    were accepted."""
+    """End every expired lease, except those that another process is ending. Returns the successors that were
+    accepted."""
     connection = transaction.connection
     ended = connection.execute(_ENDED, {"now": transaction.client_time}).all()
     _end(transaction, [row.id for row in ended])
@@ -151,8 +151,8 @@ def end_expired_leases(transaction: Transaction, successors: Successors) -> Sequ
 
 
 def end_expired_leases_of(transaction: Transaction, ids: Collection[str]) -> None:
-    """End the leases of these notifications that are over. One that becomes a dead letter has no successors:
-    somebody is looking at it."""
+    """End the expired leases of these notifications. One that becomes a dead letter has no successors,
+    because an operator is dealing with it."""
     parameters = {"now": transaction.client_time, "ids": encoded(ids)}
     _end(transaction, transaction.connection.execute(_ENDED_OF_THESE, parameters).scalars().all())
 
@@ -162,7 +162,7 @@ def _end(transaction: Transaction, ended: Sequence[str]) -> None:
         rows = {"ended": encoded(ended)}
         transaction.connection.execute(_RECORD_ABANDONED, rows)
         transaction.connection.execute(_END, rows)
-        # A worker that skipped them while they were being taken back may be the only one with room for them.
+        # A worker that skipped them because they were locked here may be the only one with room for them.
         notify_due(transaction)
 
 
@@ -179,10 +179,10 @@ def end_leases(transaction: Transaction, held: Sequence[Held]) -> list[Sequence[
     """End every expired lease, but renew those of notifications that this process still works on. On SQLite,
     retries that a wrong clock has scheduled become due. Returns the successors that were accepted.
 
-    Their leases expire when the clock jumps, or when the database can't be written for a long time. Taking
-    them back would attempt their notifications a second time, beside the first attempt or after it succeeded.
-    That also goes for what another process has taken over: if their clocks differ, its lease looks expired
-    here, and they would take it from each other in turns.
+    The leases of those expire when the clock jumps, or when the database can't be written for a long time.
+    Ending them would cause a second attempt, during the first or after its success. The same applies to
+    notifications that another process has taken over: if the clocks differ, its lease looks expired here, and
+    the two would keep taking the notification from each other.
     """
     for one in held:
         ids = encoded(claim.notification.id for claim in one.claims)
@@ -199,11 +199,12 @@ class Renewal:
 
     claim: Claim
     lease: timedelta
-    """From now on."""
+    """Counted from now."""
 
 
 def renew(transaction: Transaction, renewals: Sequence[Renewal]) -> list[datetime | None]:
-    """Extend the leases of claims that still hold their rows. Until when; None where the claim was lost."""
+    """Extend the leases of claims that still hold their rows. Returns when each ends; None if the claim was
+    lost."""
     ends: list[datetime | None] = []
     for renewal in renewals:
         expires_at = transaction.now + renewal.lease
@@ -214,7 +215,7 @@ def renew(transaction: Transaction, renewals: Sequence[Renewal]) -> list[datetim
 
 
 def release(transaction: Transaction, claims: Sequence[Claim]) -> list[bool]:
-    """End the lease of claims that were never begun; False where it was lost already."""
+    """End the leases of claims whose attempts never began; False if the lease was already lost."""
     rows = transaction.connection.execute(_RELEASE, {"claims": _tokens(claims)})
     released = {(notification_id, number) for notification_id, number in rows}
     notify_due(transaction)

@@ -1,4 +1,4 @@
-"""Retries that a wrong clock has scheduled: they count as due, or they would wait until that time has come.
+"""Retries scheduled by a wrong clock. They count as due; otherwise they would wait until that time.
 
 Only on SQLite, where each process goes by its own clock.
 """
@@ -22,7 +22,7 @@ _now = bindparam("now", type_=UtcDateTime)
 def _misscheduled(
     next_retry_at: ColumnElement[datetime], scheduled_at: ColumnElement[datetime]
 ) -> ColumnElement[bool]:
-    """For later than any wait that settings allow, or in the future."""
+    """Scheduled for later than the settings allow, or scheduled in the future."""
     return or_(
         beyond(next_retry_at, NOW, ahead(LONGEST_WAIT)), beyond(scheduled_at, NOW, ahead(CLOCK_TOLERANCE))
     )
@@ -40,14 +40,14 @@ _last = (
 MISSCHEDULED = exists(
     select(_failing.c.name).where(exists().where(_misscheduled(_last.c.next_retry_at, _last.c.scheduled_at)))
 )
-"""The last retry of a channel was scheduled by a wrong clock: one seek for each channel. If it is right, all
-before it are due before a wait is over that settings allow."""
+"""The last retry of a channel was scheduled by a wrong clock. This is one index seek for each channel: if the
+last retry is plausible, all earlier ones are due within the longest wait that the settings allow."""
 
 _RESCHEDULE = (
     update(notification_events)
     .where(
         FAILED,
-        # These two follow from the rest, and find the rows by an index.
+        # These two conditions follow from the rest, but allow the use of an index.
         _n.channel.in_(channels(FAILED)),
         beyond(_n.next_retry_at, NOW, ahead(CLOCK_TOLERANCE)),
         _misscheduled(_n.next_retry_at, _n.scheduled_at),

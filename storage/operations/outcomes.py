@@ -31,13 +31,13 @@ from storage.structs import struct
 
 @struct
 class Transition:
-    """What an outcome writes to the notification."""
+    """The values that an outcome writes to the notification."""
 
     status: NotificationStatus
     retry_count: int
     sent_at: datetime | None = None
     next_retry_at: datetime | None = None
-    """For a claim to rescue, stored as `rescue_at`."""
+    """The time of the next attempt; stored as `rescue_at` if the claim is a rescue."""
     scheduled_at: datetime | None = None
     """When that was decided."""
     error: str | None = None
@@ -46,7 +46,7 @@ class Transition:
     """Added to the number of abandoned attempts."""
     wait_count: int = 0
     waiting_since: datetime | None = None
-    """None: as it was."""
+    """None: unchanged."""
 
 
 @struct
@@ -61,7 +61,7 @@ class Finished:
     successors: Sequence[Notification] = ()
     """Accepted together with the outcome, unless the outcome is refused."""
     report: Report | None = None
-    """What it says about the channel, if that is not only that it works."""
+    """What it shows about the channel, except merely that it works."""
 
 
 @struct
@@ -73,7 +73,7 @@ class Recorded:
     channel_in_trouble: bool = False
     """The channel was in trouble when the outcome was written."""
     successors: Sequence[Notification] = ()
-    """Those that were accepted."""
+    """The successors that were accepted."""
 
 
 _n = notification_events.c
@@ -101,7 +101,8 @@ _batch = Batch("finished")
 def _values(
     fields: Mapping[str, ColumnElement[Any]], *, rescue: bool
 ) -> dict[str, ColumnElement[Any] | None]:
-    """What an outcome writes. While certctl's server delivers, it must not find the time of a retry."""
+    """The values that an outcome writes. While certctl's server delivers, it must not find the time of a
+    retry."""
     written = {column.name: fields[column.name] for column in _WRITTEN}
     if rescue:
         return {**written, **_ENDED, "rescue_at": written["next_retry_at"], "next_retry_at": None}
@@ -131,7 +132,7 @@ _RECORD = Prepared(
         )
     )
 )
-"""`late` are the places in the batch of those that were refused."""
+"""`late` has the positions in the batch of the refused outcomes."""
 
 
 def _finishing_at_once(rescue: bool) -> Select[str, int]:
@@ -163,7 +164,7 @@ def _finishing_at_once(rescue: bool) -> Select[str, int]:
             *(ended[name] for name in ("id", "attempt_error")),
             token.not_in(held_token).label("late"),
             *(ended[column.name] for column in _RECORDED),
-            # A value, which is looked up in a hash table; as a condition it would compare every pair of rows.
+            # A value can be looked up in a hash table; a condition would be compared for every pair of rows.
             ended.id.in_(select(held.c.id)).label("locked"),
         )
     ).cte("decided")
@@ -185,7 +186,7 @@ def _finishing_at_once(rescue: bool) -> Select[str, int]:
 
 
 FINISH_AND_RECORD = {rescue: _finishing_at_once(rescue) for rescue in (False, True)}
-"""By whether the claims are rescues."""
+"""The statements by whether the claims are rescues."""
 _FINISH_AND_RECORD = {
     rescue: PreparedPostgresql(statement) for rescue, statement in FINISH_AND_RECORD.items()
 }
@@ -203,14 +204,14 @@ _RECORDED_BEFORE = select(_a.notification_id, _a.number).join_from(
         not_(_a.late),
     ),
 )
-"""The outcomes that these claims recorded before without knowing it: the connection was lost before the
-commit was acknowledged."""
+"""The outcomes that were already recorded for these claims, because the connection was lost before the commit
+was acknowledged."""
 
 
 def finish(transaction: Transaction, attempts: Sequence[Finished]) -> list[Recorded]:
-    """Write each outcome and its attempt, and what they say about their channels.
+    """Write each outcome and its attempt, and what they show about their channels.
 
-    An outcome that is reported again changes nothing, and is True again.
+    An outcome that is reported again changes nothing and returns the same result.
     """
     connection = transaction.connection
     tokens = [(attempt.claim.notification.id, attempt.claim.number) for attempt in attempts]
@@ -218,7 +219,7 @@ def finish(transaction: Transaction, attempts: Sequence[Finished]) -> list[Recor
     for token, attempt in zip(tokens, attempts, strict=True):
         first.setdefault(token, attempt)
     held: dict[Token, bool] = {}
-    # Nearly always one kind: only repositories that share a database in one process can differ in it.
+    # Nearly always there is only one kind. Only repositories that share a database in one process can differ.
     for rescue in {attempt.claim.rescue for attempt in attempts}:
         ended = {token: attempt for token, attempt in first.items() if attempt.claim.rescue is rescue}
         held |= transaction.choose(_WRITE)(connection, ended, rescue)

@@ -25,7 +25,7 @@ ALIVE_WITHIN = timedelta(seconds=60)
 """A process is alive for this long after its last heartbeat."""
 
 KEPT_FOR = timedelta(days=30)
-"""How long the channels of a process that has gone are remembered."""
+"""How long the channels of a process are remembered after it has ended."""
 
 _p = notification_processes.c
 _now = bindparam("now", type_=UtcDateTime)
@@ -34,7 +34,7 @@ _dead_before = bindparam("dead_before", type_=UtcDateTime)
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """A sign of life of a process that delivers, with its channels."""
+    """A heartbeat of a process that delivers, with its channels."""
 
     name: str
     host: str
@@ -73,14 +73,15 @@ _REGISTER = PerDatabase(
     sqlite=_register(INSERTS["sqlite"](notification_processes)).returning(_p.alive_since),
     postgresql=_register(INSERTS["postgresql"](notification_processes)).returning(_p.alive_since),
 )
-# On SQLite a process whose clock was ahead would otherwise seem alive until that time has come.
+# Otherwise, on SQLite, a process whose clock was ahead would seem alive until that time.
 _CORRECT = update(notification_processes).where(_p.seen_at > _now).values(seen_at=_now)
 _FORGET = delete(notification_processes).where(_p.seen_at < bindparam("forget_before", type_=UtcDateTime))
 _LEAVE = update(notification_processes).where(_p.name == bindparam("left")).values(seen_at=_now, left_at=_now)
 
 
 def heartbeat(transaction: Transaction, heartbeats: Sequence[Heartbeat]) -> list[datetime]:
-    """Register each process or renew its registration. Returns since when it has been alive without a gap."""
+    """Register each process or renew its registration. Returns since when it has been alive without
+    interruption."""
     connection, now = transaction.connection, transaction.now
     times = {"now": now, "dead_before": now - ALIVE_WITHIN}
     connection.execute(_CORRECT, {"now": now})
@@ -102,7 +103,7 @@ def heartbeat(transaction: Transaction, heartbeats: Sequence[Heartbeat]) -> list
 
 
 def leave(transaction: Transaction, names: Sequence[str]) -> list[None]:
-    """Remove these processes, which deliver nothing more."""
+    """Remove these processes, which have stopped delivering."""
     for name in names:
         transaction.connection.execute(_LEAVE, {"left": name, "now": transaction.now})
     return [None for _ in names]

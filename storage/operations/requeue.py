@@ -47,8 +47,8 @@ _NOW = bindparam("now", type_=UtcDateTime)
 
 
 def _requeuing(rescue: bool) -> Update:
-    """certctl's server sends whatever is `pending` in its database, so what this program is to attempt is
-    `failed` instead."""
+    """certctl's server sends whatever is `pending` in its database, so notifications for this program to
+    attempt are `failed` instead."""
     status = NotificationStatus.FAILED if rescue else NotificationStatus.PENDING
     return (
         update(notification_events)
@@ -72,7 +72,7 @@ def _requeuing(rescue: bool) -> Update:
 
 
 REQUEUE = {rescue: _requeuing(rescue) for rescue in (False, True)}
-"""By whether certctl's server delivers, but this program attempts what it requeues itself."""
+"""The statements by whether certctl's server delivers, but this program attempts what it requeues itself."""
 MARK_READ = (
     update(notification_events)
     .where(_n.id.in_(_ids), eligible_by_id(AuditAction.MARK_READ), _n.lease_owner.is_(None))
@@ -112,7 +112,7 @@ def requeue(transaction: Transaction, requests: Sequence[Request]) -> list[Notif
 
 
 def mark_read(transaction: Transaction, requests: Sequence[Request]) -> list[Notification | Refused]:
-    """Mark notifications as read, whatever their status: they are not delivered any more. Idempotent."""
+    """Mark notifications as read, whatever their status, so that they are no longer delivered. Idempotent."""
     return _each(transaction, requests, _MARK_ONE_READ, AuditAction.MARK_READ)
 
 

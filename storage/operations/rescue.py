@@ -1,8 +1,8 @@
 """Takes over what certctl's server has left undelivered, while certctl continues to deliver.
 
 certctl has no leases. It attempts what is `pending`, and what is `failed` with a `next_retry_at`; it sends
-what it has read, even if the row has changed since. It never again reads a row that is neither. So a
-notification taken over is `failed` without a `next_retry_at`, and is due at `rescue_at`.
+every notification that it has read, even if the row has changed since. It never again reads a row in another
+state. So a notification taken over is `failed` without a `next_retry_at`, and is due at `rescue_at`.
 """
 
 from collections.abc import Collection
@@ -39,8 +39,8 @@ def take_over(transaction: Transaction, channels: Collection[str], grace: timede
     """Take over what certctl created more than `grace` ago and has not delivered.
 
     `grace` is how long certctl may take to send a notification after reading it. One that is `failed` is due
-    at once, because its attempt has ended. One that is `pending` may have been read by certctl just now; then
-    certctl records its outcome within another `grace`, and only after that time is the notification due.
+    at once, because its attempt has ended. certctl may have just read one that is `pending`. It then records
+    the outcome within another `grace`, and only after that is the notification due.
     """
     now = transaction.now
     left = {"channels": encoded(channels), "created_before": now - grace}

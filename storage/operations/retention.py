@@ -1,8 +1,7 @@
 """Deletes settled notifications and audit entries after their retention period, in batches.
 
 A run is one entry in the audit log. Each batch updates it in its own transaction, so that the entry counts
-exactly what was deleted, wherever the run ends.
-"""
+exactly what was deleted, even if the run is interrupted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -58,8 +57,8 @@ _SETTLED: dict[Retained, tuple[ColumnElement[bool], ...]] = {
 
 
 def _accepted_at(kind: Retained) -> ColumnElement[datetime]:
-    """The time of acceptance, written so that SQLite doesn't search for the undelivered in the index of all
-    sent."""
+    """The time of acceptance, written so that SQLite doesn't search the index of all sent notifications for
+    undelivered ones."""
     return unindexed(_n.created_at) if kind is Retained.UNDELIVERED else _n.created_at
 
 
@@ -100,7 +99,8 @@ _CONTINUE_ENTRY = (
 )
 
 Position = datetime | int
-"""How far a kind was deleted: the last notification's time of acceptance, or an entry's number."""
+"""How far the deletion of a kind has got: the last notification's time of acceptance, or an entry's
+number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class RetentionRun:
 
 @dataclass(frozen=True, slots=True)
 class Expiry:
-    """The next batch of what was settled before a time."""
+    """The next batch of rows settled before a given time."""
 
     kind: Retained
     before: datetime
@@ -127,7 +127,7 @@ class Expiry:
     after: Position | None = None
     """Where the previous batch ended."""
     beside_certctl: bool = False
-    """Keep notifications by which certctl remembers what it has alerted on."""
+    """Keep notifications by which certctl remembers its alerts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +136,12 @@ class Expired:
 
     run: RetentionRun
     after: Position | None
-    """None if nothing is left."""
+    """None if nothing is left to delete."""
 
 
 def delete_expired(transaction: Transaction, batches: Sequence[Expiry]) -> list[Expired]:
-    """Delete the oldest of each. Nothing that is waiting or under a lease is deleted, whatever its age."""
+    """Delete the oldest of each kind. Notifications that are waiting or under a lease are never deleted,
+    whatever their age."""
     return [_delete(transaction, batch) for batch in batches]
 
 

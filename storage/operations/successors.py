@@ -1,4 +1,4 @@
-"""Successors of a dead letter: an alert about it, or the same notification on another channel, accepted in
+"""Successors of a dead letter: an alert about it, or the same notification for another channel, accepted in
 the same transaction.
 
 Each has an idempotency key. The first process that writes a key accepts the notification, and the others
@@ -34,7 +34,7 @@ def no_successors(_death: Death) -> Sequence[Notification]:
 
 def accept_successors(transaction: Transaction, successors: Iterable[Notification]) -> AbstractSet[str]:
     """Accept those whose idempotency keys are new, and return their ids."""
-    # Two processes that write the same keys must not each wait for the other's.
+    # In order, so that two processes with the same keys can't deadlock.
     in_order = sorted(successors, key=lambda n: n.idempotency_key or "")
     if not in_order:
         return frozenset()

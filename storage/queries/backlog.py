@@ -14,11 +14,11 @@ from storage.sql.types import UtcDateTime
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """At one moment, across all processes that share the database."""
+    """The backlog at one moment, across all processes that share the database."""
 
     oldest_due_at: datetime | None
-    """When the oldest due notification without an attempt in flight became due; None if there is none. Those
-    in a closed channel don't count."""
+    """When the oldest due notification without an attempt in flight became due; None if there is none.
+    Notifications in a closed channel don't count."""
     leases_held: int
     """Notifications that a worker is attempting, or is about to attempt."""
 

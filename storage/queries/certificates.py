@@ -1,4 +1,4 @@
-"""The state of notifications' certificates: one by one for a page, as counts for many."""
+"""The state of notifications' certificates: individually for a page, as counts for many notifications."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -26,7 +26,7 @@ _c = certificates.c
 def certificate_states(
     connection: Connection, notifications: Sequence[Notification], *, beside_certctl: bool
 ) -> dict[str, CertificateState]:
-    """By the id of the notification, without those whose certificate is unknown."""
+    """The states by notification id, without those whose certificate is unknown."""
     ids = {n.certificate_id for n in notifications if n.certificate_id is not None}
     if not ids:
         return {}

@@ -11,7 +11,7 @@ MAX_CACHED = 64
 
 
 class CachedCounts:
-    """Counts, the newest of which are cached until any process commits a change."""
+    """Counts. The newest are cached until any process commits a change."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -20,7 +20,7 @@ class CachedCounts:
 
     async def count(self, wanted: NotificationFilter) -> int:
         if wanted.urgency is not None or wanted.remembered is not None:
-            # certctl changes certificates without a change of the queue.
+            # certctl changes certificates without changing the queue.
             return await self._database.read(count, wanted)
         # Read before counting, so that a commit in between drops the count instead of making it wrong.
         version = await self._database.changes.data_version()

@@ -43,7 +43,7 @@ _WITHIN = and_(
 _MADE = _a.notification_id == _n.id
 _NO_FLAG = type_coerce(null(), Boolean)
 _UNANSWERED = or_(_a.late, _a.outcome == AttemptOutcome.ABANDONED.value)
-# A death by abandoned attempts is recorded only in the notification's row.
+# That a notification became a dead letter by abandoned attempts is recorded only in its own row.
 _HOPELESS = and_(_n.attempt_count == _a.number, _n.abandoned_count >= MAX_ABANDONED)
 
 # All attempts, counted from the index, and the few for which the index lacks a column. In one statement,
@@ -88,7 +88,7 @@ _ranked = select(
 
 
 def _percentile(percent: int, rank: ColumnElement[int], of: ColumnElement[int]) -> ColumnElement[int | None]:
-    """By nearest rank: the shortest time within which `percent` of them were delivered."""
+    """The percentile by nearest rank: the shortest time within which `percent` of them were delivered."""
     return func.min(case((rank * 100 >= of * percent, _ranked.c.took)))
 
 

@@ -16,8 +16,8 @@ ERROR = 300
 """How many characters of an error distinguish one group from another."""
 
 FAILING = ELIGIBLE[AuditAction.REQUEUE].possible_statuses
-"""What can be requeued has failed: dead and failed notifications, and those that count as sent though nothing
-was delivered."""
+"""Notifications that can be requeued: dead and failed ones, and those that count as sent although nothing was
+delivered."""
 
 _n = notification_events.c
 _a = notification_attempts.c
@@ -25,7 +25,7 @@ _r = notification_events.alias("replacement").c
 
 
 def failure_query(wanted: NotificationFilter, limit: int) -> Select[Any]:
-    """The largest groups first. `wanted` names only statuses of `FAILING`."""
+    """The groups, largest first. `wanted` has only statuses of `FAILING`."""
     newest = (
         select(_a.started_at)
         .where(_a.notification_id == _n.id)

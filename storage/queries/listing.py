@@ -32,7 +32,7 @@ LARGEST_PAGE = 500
 _n = notification_events.c
 
 _FEW = frozenset(NotificationStatus) - {NotificationStatus.SENT, NotificationStatus.READ}
-"""Statuses that rows leave again or that are rare, with fewer rows than any one channel or type."""
+"""Statuses that are temporary or rare, with fewer rows than any one channel or type."""
 
 
 # Built once: its many columns take a tenth of the time of a page.
@@ -91,7 +91,7 @@ def resolved(connection: Connection, wanted: NotificationFilter) -> Notification
 
 
 def _leading(wanted: NotificationFilter) -> set[ColumnElement[str]]:
-    """The columns that select the fewest rows. SQLite would pick any that has an index."""
+    """The columns that select the fewest rows. SQLite would use any column that has an index."""
     if wanted.ids:
         return {_n.id}
     if wanted.certificate_id is not None:
@@ -106,13 +106,13 @@ def _is_selective(wanted: NotificationFilter) -> bool:
     """Whether the statuses alone select few rows."""
     if wanted.eligible_for is None:
         return bool(wanted.statuses) and _FEW.issuperset(wanted.statuses)
-    # Few rows count as sent though nothing was delivered, and they have their own index.
+    # Few rows count as sent although nothing was delivered, and they have their own index.
     statuses = ELIGIBLE[wanted.eligible_for].statuses
     return _FEW.issuperset(set(statuses).intersection(wanted.statuses or statuses))
 
 
 def _looked_up(column: "Column[str]", leading: set[ColumnElement[str]]) -> ColumnElement[str]:
-    """The column, kept from an index unless it is one of the leading ones."""
+    """The column, kept from using an index unless it is one of the leading ones."""
     return column if column in leading else unindexed(column)
 
 
@@ -126,7 +126,7 @@ def page_query(
         last = tuple_(literal(moment, UtcDateTime), literal(notification_id, _n.id.type))
         place = tuple_(_n.created_at, _n.id)
         query = query.where(place > last if oldest_first else place < last)
-        # The cursor is the stricter condition, and SQLite would start its scan at the other one.
+        # The cursor is the stricter condition, but SQLite would start its scan at the other one.
         if oldest_first and wanted.created_from is not None and moment >= wanted.created_from:
             wanted = wanted.model_copy(update={"created_from": None})
         if not oldest_first and wanted.created_until is not None and moment < wanted.created_until:
@@ -213,7 +213,7 @@ def list_page(
 
 
 def first_of(page: NotificationPage, number: int) -> NotificationPage:
-    """The same page, as if it had been limited to so many items: at least one, and fewer than it has."""
+    """The same page, limited to this many items: at least one, and fewer than it has."""
     items = page.items[:number]
     return NotificationPage(items=items, next_cursor=_encoded(items[-1].created_at, items[-1].id))
 

@@ -18,22 +18,22 @@ ENDING = 8
 """The number of last characters that distinguish ids created at the same time: their ends are random."""
 
 NEWEST = 500_000
-"""How many ids are compared by their last characters: the newest, which are the most likely to be
-intended."""
+"""How many of the newest ids, which are the most likely to be meant, are compared by their last
+characters."""
 
 MAX_NAMES = 200
-"""The most names of one kind to return. There are more only if something else was stored as a name."""
+"""The most names of one kind to return. There are more only if other text was stored as names."""
 
 
 def ids_beginning(connection: Connection, prefix: str, limit: int) -> tuple[str, ...]:
-    """The greatest first, which for our ids is the newest."""
+    """Ids in descending order, which for our own ids is newest first."""
     beginning = starts_with(_n.id, literal(prefix, _n.id.type), literal(prefix + _LAST, _n.id.type))
     query = select(_n.id).where(beginning).order_by(_n.id.desc()).limit(limit)
     return tuple(connection.execute(query).scalars())
 
 
 def ids_ending(connection: Connection, suffix: str, limit: int) -> tuple[str, ...]:
-    """Among the newest notifications, the newest first."""
+    """Ids among the newest notifications, newest first."""
     newest = select(_n.id).order_by(_n.created_at.desc(), _n.id.desc()).limit(NEWEST).subquery().c
     query = select(newest.id).where(last_characters(newest.id, len(suffix)) == suffix).limit(limit)
     return tuple(connection.execute(query).scalars())
@@ -64,7 +64,7 @@ ComparedField = Literal["recipient", "certificate_id"]
 
 
 def recent_values(connection: Connection, field: ComparedField, limit: int) -> tuple[str, ...]:
-    """The different values of `field` in the newest `limit` notifications, the newest value first."""
+    """The distinct values of `field` in the newest `limit` notifications, newest first."""
     column = {"recipient": _n.recipient, "certificate_id": _n.certificate_id}[field]
     query = select(column).order_by(_n.created_at.desc(), _n.id.desc()).limit(limit)
     return tuple(dict.fromkeys(filter(None, connection.execute(query).scalars())))

@@ -1,4 +1,4 @@
-"""One notification: its row, its attempts, and what was accepted in its place."""
+"""One notification: its row, its attempts, and the notification accepted in its place."""
 
 from sqlalchemy import Connection, func, select
 
@@ -27,7 +27,7 @@ def replacement(connection: Connection, notification_id: str) -> Notification | 
 
 
 def attempts(connection: Connection, notification_id: str, limit: int | None) -> tuple[Attempt, ...]:
-    """Oldest first; of more than `limit` the newest."""
+    """The attempts, oldest first; if there are more than `limit`, the newest."""
     query = select(*ATTEMPT).where(_a.notification_id == notification_id)
     rows = connection.execute(query.order_by(_a.number.desc()).limit(limit))
     return tuple(attempt_of(row) for row in rows)[::-1]

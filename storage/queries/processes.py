@@ -20,7 +20,7 @@ LIVE = (
     .where(_p.seen_at > bindparam("since", type_=UtcDateTime), _p.left_at.is_(None))
     .order_by(_p.started_at, _p.name)
 )
-# A process that didn't leave served its channels for as long as it counted as alive.
+# A process that didn't sign off served its channels for as long as it counted as alive.
 HAD = select(_p.channels).where(
     _p.seen_at > bindparam("alive_since", type_=UtcDateTime),
     or_(_p.left_at.is_(None), _p.left_at > bindparam("since", type_=UtcDateTime)),
@@ -64,7 +64,7 @@ def count_waiting(connection: Connection, channel: str) -> int:
 
 
 def unserved_channels(connection: Connection, now: datetime) -> tuple[UnservedChannel, ...]:
-    """The channels for which notifications wait, and that no live process has."""
+    """The channels for which notifications are waiting, and which no live process has."""
     waiting = set(connection.execute(WAITING_CHANNELS[False]).scalars())
     return tuple(
         UnservedChannel(channel=channel, waiting=count_waiting(connection, channel))

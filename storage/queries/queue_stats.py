@@ -23,7 +23,7 @@ _failed = channels(FAILED).subquery()
 
 
 def _first_retry(*of_channel: ColumnElement[bool]) -> Select[datetime | None]:
-    """The earliest retry after `now`: one seek a channel, however many notifications have failed."""
+    """The earliest retry after `now`: one seek per channel, however many notifications have failed."""
     now = bindparam("now", type_=UtcDateTime)
     first = (
         select(_n.next_retry_at)
@@ -84,7 +84,7 @@ _FAILURE_AT = select(_a.error).where(
 def next_due_at(connection: Connection, after: datetime, channels: Collection[str]) -> datetime | None:
     """When something of these channels next becomes due later than `after`, or any lease expires.
 
-    What waits in a closed channel is due when the channel opens.
+    Notifications that wait in a closed channel are due when the channel opens.
     """
     closed = closed_channels(connection, after, channels)
     parameters = {"now": after, "channels": encoded(name for name in channels if name not in closed)}

@@ -26,7 +26,7 @@ NEXT_LEFT_IN_CHANNELS = tuple(
     for left in (PENDING, UNSCHEDULED)
 )
 
-# Of certctl's own indexes, the one on the status finds both.
+# certctl's own index on the status finds both.
 _PENDING: ColumnElement[str] = literal_column("'pending'")
 _SENT: ColumnElement[str] = literal_column("'sent'")
 _FAILED: ColumnElement[str] = literal_column("'failed'")
@@ -79,8 +79,8 @@ def next_due_at(
 
 
 def stuck_channels(connection: Connection, now: datetime, after: timedelta) -> tuple[UnservedChannel, ...]:
-    """The channels that no live process has, with notifications that no process attempts again if certctl
-    delivers: `failed` without a time, or `pending` for longer than `after`."""
+    """The channels without a live process that have notifications which certctl will not attempt again:
+    `failed` without a time, or `pending` for longer than `after`."""
     served = channels_of(live_processes(connection, now))
     rows = connection.execute(STUCK, {"moment": now - after})
     return tuple(

@@ -1,4 +1,4 @@
-"""Adding columns that a table lacks. A database may already have any of them."""
+"""Adds columns that a table lacks. A database may already have any of them."""
 
 from collections.abc import Iterable
 
@@ -12,7 +12,7 @@ def add_missing(connection: Connection, columns: Iterable[Column[object]]) -> No
 
 
 def missing_columns(connection: Connection, columns: Iterable[Column[object]]) -> list[Column[object]]:
-    """Those of the columns that their tables lack, in order."""
+    """The columns that their tables lack, in order."""
     wanted = list(columns)
     inspector = inspect(connection)
     present = {
@@ -24,7 +24,7 @@ def missing_columns(connection: Connection, columns: Iterable[Column[object]]) -
 
 
 def add_column(connection: Connection, column: Column[object], default: str | None = None) -> None:
-    """`default`: of rows that don't set it, as SQL."""
+    """`default`: the value of rows that don't set the column, as SQL."""
     definition = str(CreateColumn(column).compile(dialect=connection.dialect))
     if default is not None:
         definition += f" DEFAULT {default}"

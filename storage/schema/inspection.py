@@ -15,7 +15,7 @@ class Missing:
 
     tables: tuple[Table, ...] = ()
     columns: tuple[Column[object], ...] = ()
-    """Of tables that exist."""
+    """Missing columns of existing tables."""
     indexes: tuple[Index, ...] = ()
     triggers: tuple[str, ...] = ()
     function: bool = False
@@ -44,7 +44,7 @@ class SchemaState:
     """None if this program has never migrated it."""
     missing: Missing
     clock_ahead: timedelta | None = None
-    """How far the database's clock is ahead of ours; None if it has none of its own."""
+    """How far the database's clock is ahead of ours; None if it has no clock."""
 
 
 def missing(connection: Connection) -> Missing:

@@ -16,7 +16,7 @@ from storage.sql.types import UtcDateTime, moment_of
 
 *_stored, _foreign_status = fields(Notification)
 NOTIFICATION = tuple(notification_events.columns[field.name] for field in _stored)
-"""In the order of the model's fields; only the last field has no column."""
+"""The columns in the order of the model's fields; only the last field has no column."""
 ATTEMPT = tuple(column for column in notification_attempts.columns if column.name != "channel")
 
 _TIMES = [place for place, column in enumerate(NOTIFICATION) if isinstance(column.type, UtcDateTime)]

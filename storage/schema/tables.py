@@ -33,7 +33,8 @@ notification_events = Table(
     Column("next_retry_at", UtcDateTime),
     Column("last_error", StorableText),
     Column("created_at", UtcDateTime, nullable=False),
-    # Ours. Nullable or with a default, so that certctl's server can still write to the table.
+    # Our own columns. They are nullable or have a default, so that certctl's server can still write to the
+    # table.
     Column("read_at", UtcDateTime),
     Column("idempotency_key", StorableText),
     Column("lease_owner", Text),
@@ -41,7 +42,7 @@ notification_events = Table(
     Column("claimed_at", UtcDateTime),
     Column("attempt_count", Integer, nullable=False, server_default="0"),
     Column("abandoned_count", Integer, nullable=False, server_default="0"),
-    # When a notification taken over from certctl is due. certctl retries what has a `next_retry_at`.
+    # When a notification taken over from certctl is due. certctl would retry it if `next_retry_at` were set.
     Column("rescue_at", UtcDateTime),
     Column("origin_id", StorableText),
     # The names of channels, as a JSON array.
@@ -130,7 +131,7 @@ notification_channels = Table(
 
 
 RENEWAL_SUCCESS = "RenewalSuccess"
-"""The type that says that a certificate was renewed."""
+"""The type of notification that reports a renewal."""
 
 DIALECT = "dialect"
 """The key in `Index.info` of an index that only one kind of database has."""
@@ -178,7 +179,8 @@ for _dialect, _key, _predicate in (
         where=_predicate.format("failed"),
         dialect=_dialect,
     )
-    # Whether a certificate was renewed later is one look, however many notifications are about it.
+    # Finds out with one seek whether a certificate was renewed later, however many notifications are about
+    # it.
     _partial(
         "idx_notification_events_renewals",
         *((_n.type,) if _dialect == "sqlite" else ()),
@@ -209,7 +211,8 @@ _partial(
     _n.status,
     _n.created_at,
     _n.id,
-    # Null in all of them, but SQLite counts from the index alone only if it contains every column checked.
+    # It is null in all of these rows, but SQLite counts them from the index alone only if the index contains
+    # every column of the condition.
     _n.sent_at,
     where="status = 'sent' AND sent_at IS NULL",
 )
@@ -229,7 +232,7 @@ _partial(
 Index("idx_notification_events_newest_by_type", _n.type, _n.created_at, _n.id)
 Index("idx_notification_events_newest_by_recipient", _n.recipient, _n.created_at, _n.id)
 
-# Recent attempts by channel and outcome, from the index alone.
+# For queries of recent attempts by channel and outcome, which read only the index.
 Index(
     "idx_notification_attempts_recent",
     notification_attempts.c.started_at,

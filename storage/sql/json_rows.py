@@ -36,7 +36,7 @@ def _json(stored: Collection[Mapping[str, Value] | Sequence[Stored] | str | int]
     try:
         return to_json(stored).decode()
     except PydanticSerializationError:
-        # It rejects lone surrogates, which no database stores but a search may contain.
+        # It rejects lone surrogates, which no database stores, but which a search may contain.
         return json.dumps(stored)
 
 
@@ -62,7 +62,7 @@ class Batch:
         return json_field(self.rows.c.value, name, type_)
 
     def fields(self, columns: Iterable[Column[Any]]) -> list[ColumnElement[Any]]:
-        """A field for each column, of its name and type."""
+        """A field for each column, with its name and type."""
         return [self.field(column.name, column.type).label(column.name) for column in columns]
 
 

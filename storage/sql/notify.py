@@ -39,7 +39,7 @@ TRIGGERS = {
         WHEN ({_BY_OTHERS} AND NEW.status NOT IN ('pending', 'failed') AND {_STATUS_CHANGED})
         EXECUTE FUNCTION {FUNCTION_NAME}('{CHANGED}')""",
 }
-"""By name. They announce what other programs write; certctl's server sends no notifications."""
+"""The triggers by name. They announce what other programs write; certctl's server sends no notifications."""
 
 NOTIFY_DUE = select(func.pg_notify(literal(DUE), literal("")))
 """Wakes the processes that deliver, once the transaction is committed."""

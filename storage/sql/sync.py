@@ -10,10 +10,10 @@ from sqlalchemy import func, literal, select
 SYNCHRONOUS_COMMIT = "synchronous_commit"
 
 WITHOUT_SYNC = select(func.set_config(literal(SYNCHRONOUS_COMMIT), literal("off"), literal(True)))
-"""Lets the transaction that evaluates it commit without waiting for the disk."""
+"""Allows the transaction that evaluates it to commit without waiting for the disk."""
 
 SYNC_FUNCTION = "pg_logical_emit_message"
 
 SYNC = select(func.pg_logical_emit_message(literal(True), literal("certctl-mcp"), literal("")))
-"""In a transaction of its own: writes an empty message to the log, and its commit waits until that is on the
-disk, together with everything written before."""
+"""In a separate transaction, writes an empty message to the log. The commit waits until that is on the disk,
+together with everything written before."""

@@ -7,8 +7,8 @@ which commits its rows one by one on its own connection, with immediate transact
 from functools import partial
 
 from tests.benchmarks.comparison import Comparison, Target
+from tests.benchmarks.rounds import by_figure, in_fresh_process, take_turns
 from tests.benchmarks.scale import Scale
-from tests.benchmarks.turns import by_figure, in_fresh_process, take_turns
 from tests.benchmarks.workspace import Workspace
 
 CALLERS = 32

@@ -11,8 +11,8 @@ from functools import partial
 
 from tests.benchmarks.comparison import Comparison, Target
 from tests.benchmarks.receiver import receiving
+from tests.benchmarks.rounds import Turn, by_figure, in_fresh_process, take_turns
 from tests.benchmarks.scale import Scale
-from tests.benchmarks.turns import Turn, by_figure, in_fresh_process, take_turns
 from tests.benchmarks.workspace import Workspace
 
 CONCURRENCY = 50

@@ -20,9 +20,9 @@ from storage.repository import NotificationRepository
 from tests.benchmarks.comparison import Comparison, Figures, Target
 from tests.benchmarks.long_histories import long_histories
 from tests.benchmarks.postgresql_queues import DAYS
+from tests.benchmarks.rounds import Turn, by_figure, take_turns
 from tests.benchmarks.scale import Scale
 from tests.benchmarks.sqlite_queues import Life
-from tests.benchmarks.turns import Turn, by_figure, take_turns
 from tests.benchmarks.workspace import Workspace
 from tests.text_index import create_text_index, drop_text_index
 

@@ -18,10 +18,10 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from mcp import Client
 
 from tests.benchmarks.comparison import Comparison, Figures, Target
+from tests.benchmarks.rounds import Turn, by_figure, take_turns
 from tests.benchmarks.scale import Scale
 from tests.benchmarks.servers import BARE, Command, Json, Server, ours, serving, serving_sdk_client
 from tests.benchmarks.sqlite_queues import Life
-from tests.benchmarks.turns import Turn, by_figure, take_turns
 from tests.benchmarks.workspace import Workspace
 
 

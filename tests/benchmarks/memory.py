@@ -11,10 +11,10 @@ from functools import partial
 from tests.benchmarks.comparison import Comparison, Target
 from tests.benchmarks.receiver import receiving
 from tests.benchmarks.resident_memory import resident
+from tests.benchmarks.rounds import Turn, by_figure, in_fresh_process, take_turns
 from tests.benchmarks.scale import Scale
 from tests.benchmarks.servers import BARE, Command, ours, serving
 from tests.benchmarks.sqlite_queues import Life
-from tests.benchmarks.turns import Turn, by_figure, in_fresh_process, take_turns
 from tests.benchmarks.workspace import Workspace
 
 BARE_SERVER = "bare"

@@ -17,9 +17,9 @@ from functools import partial
 from tests.benchmarks.comparison import Comparison, Target
 from tests.benchmarks.durable_server import database, serving
 from tests.benchmarks.receiver import receiving
+from tests.benchmarks.rounds import Turn, by_figure, in_fresh_process, take_turns
 from tests.benchmarks.scale import Scale
 from tests.benchmarks.servers import Command
-from tests.benchmarks.turns import Turn, by_figure, in_fresh_process, take_turns
 from tests.benchmarks.workspace import ROOT, Workspace
 from tests.postgresql import Server
 

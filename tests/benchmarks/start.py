@@ -7,10 +7,10 @@ import time
 from functools import partial
 
 from tests.benchmarks.comparison import Comparison, Target
+from tests.benchmarks.rounds import Turn, by_figure, take_turns
 from tests.benchmarks.scale import Scale
 from tests.benchmarks.servers import BARE, Command, ours, serving
 from tests.benchmarks.sqlite_queues import Life
-from tests.benchmarks.turns import Turn, by_figure, take_turns
 from tests.benchmarks.workspace import Workspace
 
 NEW = "ours, new database"

@@ -18,8 +18,8 @@ from storage.models import NewNotification, Notification, Room
 from storage.repository import NotificationRepository
 from tests.benchmarks.comparison import Comparison, Target
 from tests.benchmarks.durable_server import database, serving
+from tests.benchmarks.rounds import Turn, by_figure, take_turns
 from tests.benchmarks.scale import Scale
-from tests.benchmarks.turns import Turn, by_figure, take_turns
 from tests.benchmarks.workspace import Workspace
 from tests.builders import RETRY_POLICY
 

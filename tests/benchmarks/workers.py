@@ -11,9 +11,9 @@ from tests.benchmarks.comparison import Comparison
 from tests.benchmarks.durable_server import database, serving
 from tests.benchmarks.postgresql_queues import add_due, fill
 from tests.benchmarks.receiver import receiving
+from tests.benchmarks.rounds import Turn, by_figure, take_turns
 from tests.benchmarks.scale import Scale
 from tests.benchmarks.shared_queue import CONCURRENCY, empty_queue
-from tests.benchmarks.turns import Turn, by_figure, take_turns
 from tests.benchmarks.workspace import Workspace
 
 

@@ -7,7 +7,7 @@ import pytest
 from storage.maintenance.migrate import migrated
 from tests import certctl_schema, postgresql
 from tests.builders import SettableClock
-from tests.certctl.world import World
+from tests.certctl.simulation import Simulation
 from tests.exploration import size
 
 
@@ -39,7 +39,7 @@ def seed(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
-async def world(clock: SettableClock, seed: int) -> AsyncIterator[World]:
-    made = World(clock, seed)
+async def simulation(clock: SettableClock, seed: int) -> AsyncIterator[Simulation]:
+    made = Simulation(clock, seed)
     yield made
     await made.end()

@@ -1,9 +1,9 @@
-"""Who is to be alerted, and what arrives there."""
+"""The receivers of alerts, and what arrives there."""
 
 from collections import Counter, defaultdict
 from datetime import timedelta
 
-from tests.certctl.world import World
+from tests.certctl.simulation import Simulation
 
 SLOWEST = 25
 """Seconds; a sender waits for 30."""
@@ -16,9 +16,9 @@ class RefusedError(Exception):
 class Receiver:
     """Takes its time over each message, and refuses some."""
 
-    def __init__(self, world: World, *, refuses: float = 0, takes: timedelta | None = None) -> None:
+    def __init__(self, simulation: Simulation, *, refuses: float = 0, takes: timedelta | None = None) -> None:
         """`refuses`: the share of messages that it answers with an error. `takes`: how long over each."""
-        self._world = world
+        self._simulation = simulation
         self._takes_always = takes
         self._unrecorded: Counter[tuple[str, str]] = Counter()
         self._forgotten: set[str] = set()
@@ -28,13 +28,13 @@ class Receiver:
 
     async def take(self, sender: str, message: str) -> None:
         """Raises: RefusedError."""
-        await self._world.sleep(self._takes())
-        if self._world.random.random() < self.refuses:
+        await self._simulation.sleep(self._takes())
+        if self._simulation.random.random() < self.refuses:
             raise RefusedError
         self.senders[message].append(sender)
         self._unrecorded[sender, message] += 1
         # Whoever is killed before the answer reaches him knows of nothing.
-        await self._world.sleep(self._world.random.random())
+        await self._simulation.sleep(self._simulation.random.random())
 
     def recorded(self, sender: str, message: str) -> None:
         """The sender has written down that it arrived."""
@@ -60,4 +60,4 @@ class Receiver:
         """Most are taken quickly, some take nearly as long as a sender waits."""
         if self._takes_always is not None:
             return self._takes_always.total_seconds()
-        return self._world.random.random() ** 8 * SLOWEST
+        return self._simulation.random.random() ** 8 * SLOWEST

@@ -1,5 +1,5 @@
-"""certctl-mcp in a world of its own time: its repository, its attempts and its retry policy. Only the loop is
-the test's, for the real one sleeps in the time of this world."""
+"""certctl-mcp in the simulation: its repository, its attempts and its retry policy. Only the loop is
+the test's, for the real one sleeps in the time of this simulation."""
 
 import asyncio
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from storage.operations.claim_request import ClaimRequest
 from storage.repository import NotificationRepository
 from tests.builders import LEASE, RETRY_POLICY
 from tests.certctl.receiver import Receiver, RefusedError
-from tests.certctl.world import World
+from tests.certctl.simulation import Simulation
 
 NAME = "certctl-mcp"
 SEND_TIMEOUT = timedelta(seconds=30)
@@ -40,7 +40,7 @@ class Rescuer:
 
     def __init__(
         self,
-        world: World,
+        simulation: Simulation,
         repository: NotificationRepository,
         receivers: Mapping[str, Receiver],
         *,
@@ -52,17 +52,17 @@ class Rescuer:
             return channels.get(channel)
 
         self._longest_sleep = longest_sleep
-        self._world = world
+        self._simulation = simulation
         self._repository = repository
         self._receivers = receivers
         self._delivery = Delivery(
-            repository, find, RETRY_POLICY, send_timeout=SEND_TIMEOUT, clock=world.clock
+            repository, find, RETRY_POLICY, send_timeout=SEND_TIMEOUT, clock=simulation.clock
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._numbers = count(1)
 
     def start(self) -> None:
-        self._tasks = [self._world.start(self._loop(f"worker-{next(self._numbers)}"))]
+        self._tasks = [self._simulation.start(self._loop(f"worker-{next(self._numbers)}"))]
 
     def kill(self) -> None:
         """Its leases stay until they expire."""
@@ -78,11 +78,11 @@ class Rescuer:
                 request = ClaimRequest(worker, LEASE, 10, Room(10), channels, suspects)
                 found = await self._repository.claim(request)
                 claims += found.claims
-            self._tasks += [self._world.start(self._attempt(claim)) for claim in claims]
-            due = await self._repository.next_due_at(after=found.looked_at, channels=channels)
-            until = self._world.clock.now + self._longest_sleep
-            pause = min(until, due or until) - self._world.clock.now
-            await self._world.sleep(1 if claims else max(1, pause.total_seconds()))
+            self._tasks += [self._simulation.start(self._attempt(claim)) for claim in claims]
+            due = await self._repository.next_due_at(after=found.as_of, channels=channels)
+            until = self._simulation.clock.now + self._longest_sleep
+            pause = min(until, due or until) - self._simulation.clock.now
+            await self._simulation.sleep(1 if claims else max(1, pause.total_seconds()))
 
     async def _attempt(self, claim: Claim) -> None:
         outcome = await self._delivery.record(claim, await self._delivery.attempt(claim))

@@ -1,4 +1,4 @@
-"""A stand-in for certctl's server, as far as its notifications go: written from what it does, for tests.
+"""A fake of certctl's server, limited to notifications, written from its observed behaviour.
 
 It sends an alert in the call that creates it. One loop sends whatever is `pending`, at most 50 rows a time
 and for at most a minute; another one what is `failed` with a time for the next attempt. Rows are updated by
@@ -15,7 +15,7 @@ from typing import Any
 import asyncpg
 
 from tests.certctl.receiver import Receiver, RefusedError
-from tests.certctl.world import World
+from tests.certctl.simulation import Simulation
 
 NAME = "certctl"
 ZERO_TIME = datetime(1, 1, 1, tzinfo=UTC)
@@ -52,7 +52,7 @@ class Certctl:
 
     def __init__(
         self,
-        world: World,
+        simulation: Simulation,
         connection: asyncpg.Connection,
         receivers: Mapping[str, Receiver],
         *,
@@ -61,7 +61,7 @@ class Certctl:
         name: str = "notif",
     ) -> None:
         """`receivers`: of the channels that it has a notifier for. `name` begins its ids."""
-        self._world = world
+        self._simulation = simulation
         self._connection = connection
         self._receivers = receivers
         self._pending_every = pending_every
@@ -71,8 +71,8 @@ class Certctl:
 
     def start(self) -> None:
         self._tasks = [
-            self._world.start(self._loop(self._pending_every, self._send_pending)),
-            self._world.start(self._loop(self._retry_every, self._retry_failed)),
+            self._simulation.start(self._loop(self._pending_every, self._send_pending)),
+            self._simulation.start(self._loop(self._retry_every, self._retry_failed)),
         ]
 
     def kill(self) -> None:
@@ -82,49 +82,49 @@ class Certctl:
 
     def alert(self, channel: str, subject: str, threshold: int) -> None:
         """Alert unless that was done: it looks for the threshold in the messages that there are."""
-        self._tasks.append(self._world.start(self._alert(channel, subject, threshold)))
+        self._tasks.append(self._simulation.start(self._alert(channel, subject, threshold)))
 
     async def _alert(self, channel: str, subject: str, threshold: int) -> None:
         message = f"{subject} expires [threshold:{threshold}]"
         if await self._connection.fetchval(_ALERTED, channel, f"{subject} %[threshold:{threshold}]%"):
             return
         notification_id = next(self._ids)
-        await self._connection.execute(_CREATE, notification_id, channel, message, self._world.clock.now)
+        await self._connection.execute(_CREATE, notification_id, channel, message, self._simulation.clock.now)
         await self._send({"id": notification_id, "channel": channel, "message": message})
 
     async def _loop(self, every: timedelta, step: Callable[[], Awaitable[None]]) -> None:
         while True:
-            began = self._world.clock.now
+            began = self._simulation.clock.now
             await step()
-            passed = self._world.clock.now - began
-            await self._world.sleep(max(every - passed, timedelta(0)).total_seconds())
+            passed = self._simulation.clock.now - began
+            await self._simulation.sleep(max(every - passed, timedelta(0)).total_seconds())
 
     async def _send_pending(self) -> None:
-        until = self._world.clock.now + BATCH_TIME
+        until = self._simulation.clock.now + BATCH_TIME
         for row in await self._connection.fetch(_PENDING):
-            if self._world.clock.now >= until:
+            if self._simulation.clock.now >= until:
                 return
             await self._send(row, until)
 
     async def _send(self, row: Mapping[str, Any], until: datetime | None = None) -> None:
         receiver = self._receivers.get(row["channel"])
         if receiver is None:
-            await self._connection.execute(_UPDATE, row["id"], "sent", self._world.clock.now)
+            await self._connection.execute(_UPDATE, row["id"], "sent", self._simulation.clock.now)
             return
         try:
             await receiver.take(NAME, row["message"])
         except RefusedError:
-            if until is None or self._world.clock.now < until:
+            if until is None or self._simulation.clock.now < until:
                 await self._connection.execute(_UPDATE, row["id"], "failed", ZERO_TIME)
                 receiver.recorded_as_failed(row["message"])
         else:
             # Once the time for its batch is up, its statements fail too.
-            if until is None or self._world.clock.now < until:
-                await self._connection.execute(_UPDATE, row["id"], "sent", self._world.clock.now)
+            if until is None or self._simulation.clock.now < until:
+                await self._connection.execute(_UPDATE, row["id"], "sent", self._simulation.clock.now)
                 receiver.recorded(NAME, row["message"])
 
     async def _retry_failed(self) -> None:
-        for row in await self._connection.fetch(_TO_RETRY, self._world.clock.now):
+        for row in await self._connection.fetch(_TO_RETRY, self._simulation.clock.now):
             receiver = self._receivers[row["channel"]]
             try:
                 await receiver.take(NAME, row["message"])
@@ -133,7 +133,9 @@ class Certctl:
                     await self._connection.execute(_DEAD, row["id"])
                 else:
                     wait = timedelta(minutes=2 ** row["retry_count"])
-                    await self._connection.execute(_RETRY_FAILED, row["id"], self._world.clock.now + wait)
+                    await self._connection.execute(
+                        _RETRY_FAILED, row["id"], self._simulation.clock.now + wait
+                    )
             else:
-                await self._connection.execute(_UPDATE, row["id"], "sent", self._world.clock.now)
+                await self._connection.execute(_UPDATE, row["id"], "sent", self._simulation.clock.now)
                 receiver.recorded(NAME, row["message"])

@@ -7,7 +7,7 @@ import pytest
 
 from storage.maintenance.migrate import migrated
 from tests import certctl_schema, postgresql
-from tests.storage.foreign import rows
+from tests.storage.raw_sql import rows
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "certctl.md"
 ROWS = "SELECT * FROM notification_events ORDER BY id"

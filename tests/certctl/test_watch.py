@@ -14,7 +14,7 @@ from certctl_mcp.config.settings import load_settings
 from certctl_mcp.config.tool_groups import TOOLS, ToolGroup
 from certctl_mcp.mcp_server.server import build_server
 from tests import certctl_schema, postgresql
-from tests.serving import answer
+from tests.in_process_server import answer
 
 READING_TOOLS: dict[str, dict[str, object]] = {
     "list_notifications": {"status": ["failed"]},

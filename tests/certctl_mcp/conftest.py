@@ -11,7 +11,7 @@ from mcp.client.client import ConnectMode
 from certctl_mcp.config.settings import load_settings
 from storage.database import Database
 from tests.builders import SettableClock
-from tests.serving import Destination, server
+from tests.in_process_server import FakeNotifier, server
 
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
@@ -31,7 +31,7 @@ def connect(database: Database, database_url: str, clock: SettableClock) -> Conn
             "CERTCTL_SLACK_WEBHOOK_URL": "http://127.0.0.1:9/slack",
         }
         settings = load_settings(None, environ, **options)
-        channels = {"Webhook": Destination(), "Slack": Destination()}
+        channels = {"Webhook": FakeNotifier(), "Slack": FakeNotifier()}
         return Client(server(database, clock, settings, channels), mode=mode, message_handler=heard)
 
     return connected

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.installing import Installer
-from tests.clients.refused import Refused, refused_at_first
+from tests.clients.dead_letters import DeadLetters, create_dead_letters
+from tests.clients.installer import Installer
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +34,6 @@ def this_python() -> Path:
 
 
 @pytest.fixture(scope="session")
-def refused(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Refused]:
-    with refused_at_first(tmp_path_factory.mktemp("refused")) as found:
+def dead_letters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeadLetters]:
+    with create_dead_letters(tmp_path_factory.mktemp("dead_letters")) as found:
         yield found

@@ -1,4 +1,4 @@
-"""The Inspector has two command lines: one connects for each call anew, the other stays connected."""
+"""The Inspector's two command lines: one connects anew for each call, the other stays connected."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.clients.client import PATIENCE, Answer, Client, structured
-from tests.clients.installing import NODE
+from tests.clients.installer import NODE
 from tests.processes import forked
 
 _PATIENT = ["--connect-timeout", str(PATIENCE * 1000)]

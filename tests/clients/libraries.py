@@ -1,4 +1,4 @@
-"""Clients that are written with a library: each is a program that is told to call, line by line."""
+"""Clients written with a library. Each is a program that reads the calls to make line by line."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.clients.client import PATIENCE, Answer, Client, structured
-from tests.clients.installing import NODE
+from tests.clients.installer import NODE
 from tests.processes import forked
 
 PROGRAMS = Path(__file__).parent / "programs"

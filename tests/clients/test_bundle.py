@@ -1,4 +1,4 @@
-"""The bundle, as the tool of those who specify its format takes it."""
+"""The bundle is accepted by the format's official tool."""
 
 import subprocess
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from release.bundle import write_bundle
 from release.home import ROOT, Home
 from release.project import Project
-from tests.clients.installing import NODE
+from tests.clients.installer import NODE
 from tests.release.homes import HOME
 
 

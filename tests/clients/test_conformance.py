@@ -1,4 +1,4 @@
-"""The conformance suites find against the server what `conformance.yaml` names, and nothing else."""
+"""The conformance suites report exactly the failures listed in `conformance.yaml`."""
 
 import asyncio
 import re
@@ -13,10 +13,10 @@ from storage.clock import utc_now
 from storage.database import Database
 from storage.repository import NotificationRepository
 from tests.builders import Queue, SettableClock
-from tests.clients.installing import NODE
-from tests.clients.translated import DEAD_LETTER
+from tests.clients.conformance_adapter import DEAD_LETTER
+from tests.clients.installer import NODE
 from tests.processes import Program
-from tests.storage.foreign import insert_row
+from tests.storage.raw_sql import insert_row
 
 EXPECTED = Path(__file__).with_name("conformance.yaml")
 PATIENCE = 120

@@ -4,23 +4,23 @@ from pathlib import Path
 from typing import Any
 
 from certctl_mcp.mcp_server.tools.catalog import TOOL_NAMES
+from tests.clients.dead_letters import DeadLetters
 from tests.clients.inspector import inspect
 from tests.clients.libraries import in_javascript
-from tests.clients.refused import Refused
 
 
 def test_the_inspector_has_nothing_against_the_schemas(
-    node_packages: Path, refused: Refused, tmp_path: Path
+    node_packages: Path, dead_letters: DeadLetters, tmp_path: Path
 ) -> None:
-    environment = refused.copied_to(tmp_path)
+    environment = dead_letters.copied_to(tmp_path)
     told = inspect(node_packages, environment, "tools/list", "--strict", "--protocol-era", "modern")
     assert all(f'"{tool}"' in told for tool in TOOL_NAMES)
 
 
 def test_the_typescript_sdk_finds_that_every_answer_fits_its_schema(
-    node_packages: Path, refused: Refused, tmp_path: Path
+    node_packages: Path, dead_letters: DeadLetters, tmp_path: Path
 ) -> None:
-    first, second = ({"id": dead} for dead in refused.ids)
+    first, second = ({"id": dead} for dead in dead_letters.ids)
     channel = {"channel": "Webhook"}
     calls: dict[str, dict[str, Any]] = {
         "list_notifications": {},
@@ -44,7 +44,7 @@ def test_the_typescript_sdk_finds_that_every_answer_fits_its_schema(
     }
     assert calls.keys() == TOOL_NAMES
     with in_javascript(
-        "typescript_1.mjs", "legacy", node_packages, refused.copied_to(tmp_path), ()
+        "typescript_1.mjs", "legacy", node_packages, dead_letters.copied_to(tmp_path), ()
     ) as client:
         for tool, arguments in calls.items():
             assert client.call(tool, **arguments)

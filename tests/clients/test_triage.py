@@ -13,8 +13,8 @@ import pytest
 
 from tests.clients import inspector
 from tests.clients.client import NO, PATIENCE, YES, Answer, Client
+from tests.clients.dead_letters import DEAD, DeadLetters
 from tests.clients.libraries import in_javascript, in_python
-from tests.clients.refused import DEAD, Refused
 
 Requeue = Callable[[Client, Mapping[str, Any]], None]
 
@@ -71,7 +71,7 @@ CLIENTS: dict[str, Kind] = {
 
 @pytest.fixture(scope="module")
 def stories(
-    request: pytest.FixtureRequest, refused: Refused, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, dead_letters: DeadLetters, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, "Future[None]"]]:
     """They run side by side, as far as their clients are there."""
     told: dict[str, Future[None]] = {}
@@ -84,7 +84,7 @@ def stories(
                 told[name].set_exception(absent)
             else:
                 place = tmp_path_factory.mktemp("triage")
-                told[name] = threads.submit(story, kind, installed, refused, place)
+                told[name] = threads.submit(story, kind, installed, dead_letters, place)
         yield told
 
 
@@ -93,15 +93,15 @@ def test_a_client_triages_dead_letters(stories: dict[str, "Future[None]"], clien
     stories[client].result()
 
 
-def story(kind: Kind, installed: Path, refused: Refused, place: Path) -> None:
-    with kind.connected(installed, refused.copied_to(place), kind.answers) as client:
+def story(kind: Kind, installed: Path, dead_letters: DeadLetters, place: Path) -> None:
+    with kind.connected(installed, dead_letters.copied_to(place), kind.answers) as client:
         triage(client, kind.requeue)
-        assert refused.has_delivered_from(place, PATIENCE)
+        assert dead_letters.has_delivered_from(place, PATIENCE)
         deadline = time.monotonic() + PATIENCE
         # The receiver knows it a moment earlier.
         while client.call("dashboard_summary")["notifications"]["sent"] < DEAD:
             assert time.monotonic() < deadline
-    assert sorted(refused.delivered_from(place)) == sorted(refused.ids)
+    assert sorted(dead_letters.delivered_from(place)) == sorted(dead_letters.ids)
 
 
 def triage(client: Client, requeue: Requeue) -> None:

@@ -5,7 +5,7 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 
 from tests.certctl_mcp.notifiers.relay import Relay, relaying
-from tests.docs.situations import KEY, with_dead_letters
+from tests.docs.page_setups import KEY, with_dead_letters
 from tests.e2e.http_receiver import Receiver, receiving
 from tests.e2e.http_server import HttpProcess, serving
 from tests.e2e.queue_file import fill

@@ -1,4 +1,5 @@
-"""Somebody who follows a page: types its commands into a shell, in a checkout and a home of their own."""
+"""A reader who follows a page and types its commands into a shell, with their own checkout and home
+directory."""
 
 import os
 import pty
@@ -17,10 +18,10 @@ from typing import NoReturn
 import pytest
 
 from tests import postgresql
-from tests.docs.elsewhere import elsewhere
+from tests.docs.fake_programs import STAND_INS, RefusedError
 from tests.docs.pages import Command, Step
 from tests.docs.programs import Call, Programs, programs
-from tests.docs.stand_ins import STAND_INS, RefusedError
+from tests.docs.unrun_commands import unrun_command
 from tests.processes import ROOT, Program
 
 OURS = "certctl-mcp"
@@ -35,8 +36,8 @@ NAMES = frozenset({*ON_THE_PATH, *OF_AN_ENVIRONMENT, *OF_THE_MACHINE, *OF_POSTGR
 NOT_FOUND, NOT_UNDERSTOOD = 127, 64
 HOW_TO_COVER = """
 Either the command is wrong, or the tests don't know it yet. Add a program that can run as it is to
-OF_THE_MACHINE in tests/docs/reader.py. One that can't needs a stand-in in tests/docs/stand_ins.py or, if
-another test covers it, a row in tests/docs/elsewhere.py.
+OF_THE_MACHINE in tests/docs/reader.py. One that can't needs a stand-in in tests/docs/fake_programs.py or, if
+another test covers it, a row in tests/docs/unrun_commands.py.
 """
 
 PATIENCE = 60.0
@@ -199,7 +200,7 @@ class Reader:
 
     def answer(self, call: Call) -> int:
         """Run a program that was called by its name."""
-        if (found := elsewhere([call.name, *call.arguments])) is None and call.name == OURS:
+        if (found := unrun_command([call.name, *call.arguments])) is None and call.name == OURS:
             return call.run("certctl_mcp", *call.arguments, started=self.running.append)
         try:
             if found is not None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from certctl_mcp.config.settings import load_settings
+from tests.docs.fake_programs import check_arguments
 from tests.docs.pages import PAGES, SHELL, Block, blocks
-from tests.docs.stand_ins import check_arguments
 from tests.e2e.http_receiver import Receiver
 from tests.e2e.program import certctl
 from tests.processes import Program

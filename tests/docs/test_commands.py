@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.elsewhere import ELSEWHERE
+from tests.docs.page_setups import PAGE_SETUPS, Services
 from tests.docs.pages import PAGES, Command, steps
 from tests.docs.reader import NAMES, reading
-from tests.docs.situations import SITUATIONS, World
+from tests.docs.unrun_commands import ELSEWHERE
 
 STEPS = {page: found for page in PAGES if page != "CHANGELOG.md" and (found := steps(page, NAMES))}
 
@@ -26,8 +26,8 @@ SHOWN = {
 @pytest.mark.parametrize("page", STEPS)
 def test_the_commands_of_a_page_work(page: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     with reading(tmp_path) as reader:
-        if page in SITUATIONS:
-            SITUATIONS[page](reader, World(request))
+        if page in PAGE_SETUPS:
+            PAGE_SETUPS[page](reader, Services(request))
         for step in STEPS[page]:
             for command, shown in reader.follow(step).items():
                 for beginning, expected in SHOWN.items():
@@ -51,10 +51,10 @@ def test_a_command_that_nobody_knows_fails_with_what_to_do(text: str, why: str, 
     assert failed.value.msg
     assert failed.value.msg.startswith(f"docs/page.md:7: `{text}` exited with ")
     assert why in failed.value.msg
-    assert "tests/docs/stand_ins.py" in failed.value.msg
+    assert "tests/docs/fake_programs.py" in failed.value.msg
 
 
-def test_what_is_run_elsewhere_is_shown() -> None:
+def test_commands_that_are_not_run_here_are_shown() -> None:
     typed = [command.text for page in STEPS.values() for step in page for command in step]
     assert [row.command for row in ELSEWHERE if not any(row.command in text for text in typed)] == []
 

@@ -14,7 +14,7 @@ from tests.e2e.http_receiver import Receiver
 from tests.e2e.http_server import serving
 from tests.e2e.program import PATIENCE, certctl, working
 from tests.e2e.queue_file import statuses
-from tests.storage.foreign import integrity
+from tests.storage.raw_sql import integrity
 
 ALERTS = "/api/v1/notifications"
 NEW = {"type": "ExpirationWarning", "channel": "Webhook", "message": "it expires"}

@@ -68,7 +68,7 @@ def test_a_read_only_server_without_a_queue_ends(environment: dict[str, str], tm
 
 def test_without_a_command_on_a_terminal_it_says_what_it_waits_for(environment: dict[str, str]) -> None:
     terminal = Terminal(environment)
-    terminal.wait_until("is waiting for an MCP client to speak on stdin")
+    terminal.wait_until("is waiting for an MCP client on stdin")
     terminal.wait_until("Press Ctrl-C to stop.")
     terminal.interrupt()
     assert terminal.ends() == 130

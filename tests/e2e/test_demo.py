@@ -28,7 +28,7 @@ ACTS = {
         "mc-cdn over Webhook: delivered",
         "mc-pay over PagerDuty: dead letter, no attempts are left",
     ),
-    "3. An assistant looks": (
+    "3. An assistant examines": (
         '{"notifications_dead": 3',
         '> list_notifications {"status": ["dead"]}',
         "5 of 5 attempts failed",

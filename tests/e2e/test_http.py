@@ -191,7 +191,7 @@ def test_options_of_http_without_it_are_a_mistake(environment: dict[str, str]) -
     ended = certctl(environment, "serve", "--port", "8080")
     assert (ended.returncode, ended.stderr) == (
         2,
-        "certctl-mcp: --port is for serving HTTP: add --http\n",
+        "certctl-mcp: --port is only for HTTP: add --http\n",
     )
 
 

@@ -46,7 +46,7 @@ def test_a_reloaded_worker_delivers_over_its_new_channels_and_ends_what_it_has_b
         receiver.answers.set()
         settings.write_text('max_attempts = "many"\n')
         worker.process.send_signal(signal.SIGHUP)
-        line = worker.wait_until("the settings were not reloaded, and the old ones stay")
+        line = worker.wait_until("the settings were not reloaded, and the old ones stay in effect")
         assert "max_attempts='many': must be a whole number" in line
         settings.write_text('deliver = "watch"\n')
         worker.process.send_signal(signal.SIGHUP)

@@ -1,4 +1,4 @@
-"""Two servers on one file: what one of them changes the client of the other is told."""
+"""Two servers on one file: the client of one is notified of changes by the other."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -58,7 +58,7 @@ def test_a_worker_that_runs_once_ends_when_it_is_told_to(
 
 def test_a_worker_that_runs_once_has_no_time_for_metrics(environment: dict[str, str]) -> None:
     ended = certctl(environment, "worker", "--once", "--metrics-port", "0")
-    assert (ended.returncode, ended.stderr) == (2, "certctl-mcp: --once ends too soon for --metrics-port\n")
+    assert (ended.returncode, ended.stderr) == (2, "certctl-mcp: --once exits too soon for --metrics-port\n")
 
 
 def test_a_worker_tells_its_channels_without_secrets(environment: dict[str, str]) -> None:
@@ -138,4 +138,4 @@ def test_a_worker_s_metrics_are_not_for_strangers(environment: dict[str, str]) -
     assert "set CERTCTL_API_KEYS_NAMED" in ended.stderr
     ended = certctl(environment, "worker", "--metrics-host", "0.0.0.0")
     assert ended.returncode == 2
-    assert ended.stderr == "certctl-mcp: --metrics-host goes with --metrics-port\n"
+    assert ended.stderr == "certctl-mcp: --metrics-host needs --metrics-port\n"

@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.evaluation.asking import ask
 from tests.evaluation.endpoint import Endpoint
 from tests.evaluation.model import ORDERS, answer_question, survive_night
 from tests.evaluation.questions import QUESTIONS
+from tests.evaluation.runner import ask
 
 KEYS = ("EVALUATION_API_KEY", "ANTHROPIC_API_KEY", "OPENAI_API_KEY")
 

@@ -1,4 +1,4 @@
-"""Who answers? A program with the tools of the server and nothing else, which counts what they cost it."""
+"""The assistant that answers: it has only the server's tools, and counts what they cost."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -20,7 +20,7 @@ from tests.builders import Queue, SettableClock
 from tests.evaluation.endpoint import Endpoint, ToolCall
 from tests.evaluation.night import CHANNELS, MORNING, Night
 from tests.evaluation.question import Question
-from tests.serving import Destination, server
+from tests.in_process_server import FakeNotifier, server
 
 MAX_TURNS = 12
 
@@ -127,7 +127,7 @@ class _night:  # noqa: N801 (used as a function)
     async def __aenter__(self) -> Any:
         clock = SettableClock()
         settings = load_settings(None, {"CERTCTL_DATABASE_URL": self._url})
-        destinations = {channel: Destination() for channel in CHANNELS}
+        destinations = {channel: FakeNotifier() for channel in CHANNELS}
         self._opened = Database.open(self._url, clock=clock)
         database = await self._opened.__aenter__()
         queue = Queue(NotificationRepository(database), clock)

@@ -1,4 +1,4 @@
-"""What had happened before the question was asked? A night of alerts, made through the real repository."""
+"""The night before the question: alerts created through the real repository."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -10,7 +10,7 @@ from typing import Any
 
 from storage.models import Claim, Notification
 from tests.builders import TOOK, Queue, SettableClock, new_notification
-from tests.serving import Destination
+from tests.in_process_server import FakeNotifier
 
 CHANNELS = ("PagerDuty", "Slack", "Email", "Webhook", "Teams")
 
@@ -28,7 +28,7 @@ class Night:
     queue: Queue
     clock: SettableClock
     chance: Random
-    destinations: Mapping[str, Destination]
+    destinations: Mapping[str, FakeNotifier]
     """What the channels do when they are sent to after the night."""
 
     def __post_init__(self) -> None:
@@ -65,7 +65,7 @@ class Night:
         )
 
     async def dead(self, number: int, error: str, **contents: Any) -> list[Notification]:
-        """Refused for good at the first attempt."""
+        """Refused permanently at the first attempt."""
         repository = self.queue.repository
         return await self._attempted(
             number, contents, lambda claim: repository.mark_as_dead(claim, TOOK, error)

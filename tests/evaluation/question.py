@@ -1,4 +1,4 @@
-"""What is a question of the evaluation? What is asked, what had happened, and how it is found out."""
+"""A question of the evaluation: its text, the night before it, and the calls that answer it."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar

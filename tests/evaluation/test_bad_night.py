@@ -10,7 +10,7 @@ from storage.models import NewNotification, Room
 from tests.builders import TOOK, Queue, SettableClock, new_notification
 from tests.evaluation.assistant import Assistant
 from tests.evaluation.night import CHANNELS
-from tests.serving import Destination, server
+from tests.in_process_server import FakeNotifier, server
 
 DEAD = 4_000
 
@@ -45,7 +45,7 @@ async def test_it_is_triaged_in_three_short_calls(
     )
 
     settings = load_settings(None, {"CERTCTL_DATABASE_URL": database_url})
-    channels = {channel: Destination() for channel in CHANNELS}
+    channels = {channel: FakeNotifier() for channel in CHANNELS}
     async with Client(server(database, clock, settings, channels)) as client:
         assistant = Assistant(client)
         diagnosis = await assistant.call("diagnose_dead_letters")

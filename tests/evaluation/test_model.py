@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from tests.evaluation.__main__ import main
-from tests.evaluation.counting import HowManyAreDead
+from tests.evaluation.count_questions import HowManyAreDead
 from tests.evaluation.endpoint import Endpoint
 from tests.evaluation.model import ORDERS, SECRET, answer_in, answer_question, comparable, survive_night
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.evaluation.asking import ask
 from tests.evaluation.question import Question
 from tests.evaluation.questions import QUESTIONS
+from tests.evaluation.runner import ask
 
 NIGHTS = (1, 2)
 

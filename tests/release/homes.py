@@ -1,4 +1,4 @@
-"""A home for the tests of what is published, as the project may have one."""
+"""A public home of the project for tests."""
 
 from release.home import Home
 

@@ -1,4 +1,4 @@
-"""What a host reads in the bundle, and what reaches the server by it."""
+"""The bundle's manifest as a host reads it, and the settings that it passes to the server."""
 
 import subprocess
 from pathlib import Path

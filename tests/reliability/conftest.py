@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from storage.database import Database
-from tests.holding import Held
+from tests.context_in_task import ContextInTask
 from tests.reliability.fleet import Fleet
 from tests.reliability.receiver import Receiver, receiving
 
@@ -25,16 +25,16 @@ def chance() -> random.Random:
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     """The database shared by the fleet, with the real clock."""
-    held = Held(Database.open(database_url))
-    yield await held.enter()
-    await held.leave()
+    context = ContextInTask(Database.open(database_url))
+    yield await context.enter()
+    await context.exit()
 
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    held = Held(receiving(Receiver()))
-    yield await held.enter()
-    await held.leave()
+    context = ContextInTask(receiving(Receiver()))
+    yield await context.enter()
+    await context.exit()
 
 
 @pytest.fixture

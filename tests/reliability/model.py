@@ -9,14 +9,14 @@ from storage.models import AttemptOutcome, BulkReport, Claim, NotificationStatus
 
 DEAD_AFTER_ABANDONED = 10
 SUSPECT_AFTER_ABANDONED = 3
-NEVER_ANSWERED = "the worker never answered; its lease ran out"
+NEVER_ANSWERED = "the worker reported no outcome before its lease expired"
 LONGEST_LEASE = timedelta(hours=1)
 LONGEST_WAIT = timedelta(days=14)
 """A lease or retry further ahead was written by a wrong clock."""
 CLOCK_TOLERANCE = timedelta(minutes=1)
 """A retry scheduled this far in the future was written by a wrong clock, too."""
 REQUESTED_WAIT = timedelta(minutes=3)
-HOPELESS = "abandoned 10 times: no worker that attempted it ever answered"
+HOPELESS = "abandoned 10 times: no worker that attempted it ever reported an outcome"
 
 
 @dataclass

@@ -14,7 +14,7 @@ from storage.models import Notification, NotificationFilter, NotificationStatus
 from storage.repository import NotificationRepository
 from tests.builders import new_notification
 from tests.reliability.fleet import PATIENCE, READY, WORKER, Fleet
-from tests.reliability.waiting import wait_until_sent
+from tests.reliability.wait_until import wait_until_sent
 
 pytestmark = pytest.mark.both_databases
 

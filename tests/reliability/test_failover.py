@@ -16,11 +16,12 @@ from storage.models import Accepted, Notification
 from storage.repository import NotificationRepository
 from tests import postgresql
 from tests.builders import new_notification
-from tests.certctl_mcp.sending import PATIENCE, Acting, retry_loop, running
-from tests.line import SOON, reached
+from tests.certctl_mcp.fake_notifiers import PATIENCE, CallbackNotifier
+from tests.certctl_mcp.retry_loops import retry_loop, running
 from tests.postgresql import NoServerError, Server
 from tests.ram_disk import MEMORY
-from tests.reliability.waiting import wait_until_sent
+from tests.reliability.wait_until import wait_until_sent
+from tests.tcp_proxy import SOON, open_with_retries
 
 ALERTS = 100
 LOST_AT = 30
@@ -72,8 +73,8 @@ async def test_accepted_alerts_are_delivered_after_a_failover(
             await asyncio.to_thread(standby.promote)
             lost.set()
 
-    notifier = Acting(lose_the_primary)
-    async with asyncio.timeout(3 * PATIENCE.total_seconds()), reached(url) as database:
+    notifier = CallbackNotifier(lose_the_primary)
+    async with asyncio.timeout(3 * PATIENCE.total_seconds()), open_with_retries(url) as database:
         repository = NotificationRepository(database)
         before = [await accept_with_retries(repository, number) for number in range(ALERTS)]
         async with running(retry_loop(database, {"Webhook": notifier})):

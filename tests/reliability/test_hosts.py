@@ -15,14 +15,14 @@ from storage.errors import StorageError
 from storage.models import Attempt, AttemptOutcome, NotificationFilter, NotificationStatus
 from storage.repository import NotificationRepository
 from tests.builders import new_notification
-from tests.holding import Held
+from tests.context_in_task import ContextInTask
 from tests.postgresql import SOCKET, Server, serving, skip_if_unavailable
 from tests.reliability.conftest import LEASE, short_lease_settings
 from tests.reliability.fleet import PATIENCE, READY, WORKER, Fleet
 from tests.reliability.network import DATABASE, Network, NoNetworkError, network
 from tests.reliability.receiver import Arrival, Receiver, receiving
 from tests.reliability.test_shared_database import overlapping
-from tests.reliability.waiting import wait_until, wait_until_sent
+from tests.reliability.wait_until import wait_until, wait_until_sent
 
 NOTIFICATIONS = 300
 PORT = 8080
@@ -55,9 +55,9 @@ def database_url(server: Server) -> str:
 
 @pytest.fixture
 async def receiver(hosts: Network) -> AsyncIterator[Receiver]:
-    held = Held(receiving(Receiver(), hosts.listener(PORT)))
-    yield await held.enter()
-    await held.leave()
+    context = ContextInTask(receiving(Receiver(), hosts.listener(PORT)))
+    yield await context.enter()
+    await context.exit()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from storage.repository import NotificationRepository
 from tests.builders import new_notification
 from tests.reliability.fleet import WORKER, Fleet
 from tests.reliability.receiver import Arrival, Receiver
-from tests.reliability.waiting import wait_until, wait_until_sent
+from tests.reliability.wait_until import wait_until, wait_until_sent
 
 
 @pytest.mark.both_databases

@@ -11,10 +11,11 @@ from storage.database import Database
 from storage.models import AttemptOutcome, Notification, NotificationStatus
 from storage.repository import NotificationRepository
 from tests.builders import new_notification
-from tests.certctl_mcp.sending import PATIENCE, Acting, Delivering, retry_loop, running
-from tests.holding import Held
-from tests.line import SOON, Line, reached
-from tests.reliability.waiting import wait_until_sent
+from tests.certctl_mcp.fake_notifiers import PATIENCE, CallbackNotifier, WorkingNotifier
+from tests.certctl_mcp.retry_loops import retry_loop, running
+from tests.context_in_task import ContextInTask
+from tests.reliability.wait_until import wait_until_sent
+from tests.tcp_proxy import SOON, TcpProxy, open_with_retries
 
 LEASE = timedelta(seconds=2)
 
@@ -28,30 +29,30 @@ def short_pauses(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def unreliable(short_pauses: None, line: Line) -> AsyncIterator[Database]:
+async def unreliable(short_pauses: None, proxy: TcpProxy) -> AsyncIterator[Database]:
     """The database over a connection that can be cut."""
-    held = Held(reached(line.url))
-    yield await held.enter()
-    await held.leave()
+    context = ContextInTask(open_with_retries(proxy.url))
+    yield await context.enter()
+    await context.exit()
 
 
 @pytest.fixture
 async def reliable(postgresql_url: str) -> AsyncIterator[Database]:
-    held = Held(reached(postgresql_url))
-    yield await held.enter()
-    await held.leave()
+    context = ContextInTask(open_with_retries(postgresql_url))
+    yield await context.enter()
+    await context.exit()
 
 
 async def test_an_unconfirmed_outcome_is_recorded_once_and_not_late(
-    unreliable: Database, reliable: Database, line: Line, caplog: pytest.LogCaptureFixture
+    unreliable: Database, reliable: Database, proxy: TcpProxy, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def lose_the_next_response(notification: Notification) -> None:
-        line.cut_once_after(notification.id.encode())
+        proxy.cut_once_after(notification.id.encode())
 
-    notifier, repository = Acting(lose_the_next_response), NotificationRepository(reliable)
+    notifier, repository = CallbackNotifier(lose_the_next_response), NotificationRepository(reliable)
     async with running(retry_loop(unreliable, {"Webhook": notifier})) as loop:
         accepted = await repository.accept(new_notification())
-        await line.cuts.acquire()
+        await proxy.cuts.acquire()
         await wait_until_sent(reliable, 1)
     (attempt,) = await repository.attempts(accepted.notification.id)
     assert (attempt.outcome, attempt.late) == (AttemptOutcome.SENT, False)
@@ -60,15 +61,15 @@ async def test_an_unconfirmed_outcome_is_recorded_once_and_not_late(
 
 
 async def test_an_unconfirmed_claim_is_attempted_when_its_lease_ends(
-    unreliable: Database, reliable: Database, line: Line
+    unreliable: Database, reliable: Database, proxy: TcpProxy
 ) -> None:
-    notifier, repository = Delivering(), NotificationRepository(reliable)
+    notifier, repository = WorkingNotifier(), NotificationRepository(reliable)
     await unreliable.changes.due.wait_beyond(0)
     loop = retry_loop(unreliable, {"Webhook": notifier}, lease=LEASE, send_timeout=LEASE / 2)
-    line.cut_once_after(b"worker-1")
+    proxy.cut_once_after(b"worker-1")
     accepted = await repository.accept(new_notification())
     async with running(loop):
-        await line.cuts.acquire()
+        await proxy.cuts.acquire()
         await wait_until_sent(reliable, 1)
     outcomes = [attempt.outcome for attempt in await repository.attempts(accepted.notification.id)]
     assert outcomes == [AttemptOutcome.ABANDONED, AttemptOutcome.SENT]
@@ -77,21 +78,21 @@ async def test_an_unconfirmed_claim_is_attempted_when_its_lease_ends(
 
 @pytest.mark.parametrize("silent", [True, False])
 async def test_the_loop_resumes_when_the_server_is_back_and_records_pending_outcomes(
-    unreliable: Database, reliable: Database, line: Line, caplog: pytest.LogCaptureFixture, silent: bool
+    unreliable: Database, reliable: Database, proxy: TcpProxy, caplog: pytest.LogCaptureFixture, silent: bool
 ) -> None:
     lost, retrying = asyncio.Event(), asyncio.Event()
 
     async def lose_the_server(notification: Notification) -> None:
         if not lost.is_set():
             lost.set()
-            (line.stall if silent else line.cut)()
+            (proxy.stall if silent else proxy.cut)()
 
     async def wait(event: asyncio.Event, longest: timedelta) -> None:
         if lost.is_set() and longest == SOON:
             retrying.set()
         await wait_at_most(event, longest)
 
-    notifier, repository = Acting(lose_the_server), NotificationRepository(reliable)
+    notifier, repository = CallbackNotifier(lose_the_server), NotificationRepository(reliable)
 
     async def sleep(seconds: float) -> None:
         retrying.set()
@@ -103,7 +104,7 @@ async def test_the_loop_resumes_when_the_server_is_back_and_records_pending_outc
             await lost.wait()
             await repository.accept(new_notification(message="meanwhile"))
             await retrying.wait()
-        line.heal()
+        proxy.heal()
         await wait_until_sent(reliable, 2)
     assert len(notifier.received) == 2
     counts = await repository.count_by_status()

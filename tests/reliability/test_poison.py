@@ -14,7 +14,7 @@ from tests.builders import new_notification
 from tests.processes import ROOT
 from tests.reliability.fleet import WORKER, Fleet
 from tests.reliability.receiver import Receiver
-from tests.reliability.waiting import wait_until, wait_until_sent
+from tests.reliability.wait_until import wait_until, wait_until_sent
 
 HARMLESS = 30
 STUCK = 2

@@ -15,7 +15,7 @@ from tests.builders import new_notification
 from tests.exploration import size
 from tests.reliability.fleet import READY, SERVER, WORKER, Fleet
 from tests.reliability.receiver import Arrival, Receiver
-from tests.reliability.waiting import wait_until_sent
+from tests.reliability.wait_until import wait_until_sent
 
 pytestmark = pytest.mark.both_databases
 

@@ -40,8 +40,8 @@ from storage.models import (
 from storage.repository import NotificationRepository
 from tests import postgresql
 from tests.builders import LEASE, NOON, RETRY_POLICY, TOOK, SettableClock, new_notification, request
+from tests.context_in_task import ContextInTask
 from tests.exploration import size
-from tests.holding import Held
 from tests.postgresql import Server
 from tests.reliability import model
 
@@ -75,14 +75,14 @@ class NotificationQueue(RuleBasedStateMachine):
         self.accepted: set[str] = set()
         self.runner = asyncio.Runner()
         self.create()
-        self.held = [Held(Database.open(self.url, clock=self.clock)) for _ in range(2)]
-        self.sides = [NotificationRepository(self.run(held.enter())) for held in self.held]
+        self.contexts = [ContextInTask(Database.open(self.url, clock=self.clock)) for _ in range(2)]
+        self.sides = [NotificationRepository(self.run(context.enter())) for context in self.contexts]
         self.last_claim_at: list[datetime | None] = [None for _ in self.sides]
 
     def teardown(self) -> None:
-        if hasattr(self, "held"):
-            for held in self.held:
-                self.run(held.leave())
+        if hasattr(self, "contexts"):
+            for context in self.contexts:
+                self.run(context.exit())
             self.drop()
             self.runner.close()
 
@@ -238,9 +238,9 @@ class NotificationQueue(RuleBasedStateMachine):
 
     @rule(side=sides)
     def restart_a_process(self, side: int) -> None:
-        self.run(self.held[side].leave())
-        self.held[side] = Held(Database.open(self.url, clock=self.clock))
-        self.sides[side] = NotificationRepository(self.run(self.held[side].enter()))
+        self.run(self.contexts[side].exit())
+        self.contexts[side] = ContextInTask(Database.open(self.url, clock=self.clock))
+        self.sides[side] = NotificationRepository(self.run(self.contexts[side].enter()))
         self.last_claim_at[side] = None
 
     @invariant()
@@ -289,7 +289,7 @@ class NotificationQueue(RuleBasedStateMachine):
         repository = self.sides[side]
         wanted = request(worker, lease, slots, Room(room), suspects=suspects, channels=channels)
         found = self.run(repository.claim(wanted))
-        self.last_claim_at[side] = found.looked_at
+        self.last_claim_at[side] = found.as_of
         claims = found.claims
         assert [self.model.claim(claim) for claim in claims] == due
         for claim in claims:

@@ -9,7 +9,7 @@ from storage.repository import NotificationRepository
 from tests.builders import new_notification
 from tests.reliability.fleet import READY, WORKER, Fleet
 from tests.reliability.receiver import Receiver
-from tests.reliability.waiting import wait_until_sent
+from tests.reliability.wait_until import wait_until_sent
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux limits another process")

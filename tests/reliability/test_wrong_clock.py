@@ -12,7 +12,7 @@ from storage.repository import NotificationRepository
 from tests.builders import new_notification
 from tests.reliability.fleet import READY, WORKER, Fleet, Launch
 from tests.reliability.receiver import Arrival, Receiver
-from tests.reliability.waiting import wait_until_sent
+from tests.reliability.wait_until import wait_until_sent
 
 LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 YEAR_AHEAD = {"FAKETIME": "+365d", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}

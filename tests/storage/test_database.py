@@ -10,7 +10,7 @@ from storage.errors import StorageError
 from storage.models import NotificationFilter
 from storage.repository import NotificationRepository
 from tests.builders import new_notification
-from tests.storage.foreign import connected, locked
+from tests.storage.raw_sql import connected, locked
 
 
 async def test_data_survives_reopening(database_url: str) -> None:

@@ -1,4 +1,4 @@
-"""What has axe against a page?"""
+"""Checks a page's accessibility with axe."""
 
 from playwright.async_api import Frame, Page
 

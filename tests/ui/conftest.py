@@ -19,9 +19,9 @@ from playwright.async_api import Error as PlaywrightError
 
 from certctl_mcp.config.settings import load_settings
 from certctl_mcp.http.app import http_server
-from tests.clients.installing import Installer
+from tests.clients.installer import Installer
+from tests.context_in_task import ContextInTask
 from tests.e2e.http_receiver import Receiver, receiving
-from tests.holding import Held
 from tests.ui.rows import Stored, store
 
 PACKAGES = Path(__file__).parent / "packages"
@@ -56,9 +56,9 @@ async def chromium() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    held = Held(chromium())
-    yield await held.enter()
-    await held.leave()
+    context = ContextInTask(chromium())
+    yield await context.enter()
+    await context.exit()
 
 
 @pytest.fixture(scope="session")
@@ -97,17 +97,17 @@ Serve = Callable[..., Any]
 @pytest_asyncio.fixture(loop_scope="session")
 async def serve(tmp_path: Path, receiver: Receiver) -> AsyncIterator[Serve]:
     """Starts a server with what is given of the environment."""
-    started: list[Held[Site]] = []
+    started: list[ContextInTask[Site]] = []
 
     async def start(**environment: str) -> Site:
-        held = Held(site_of(tmp_path / "notifications.db", receiver, environment))
-        site = await held.enter()
-        started.append(held)
+        context = ContextInTask(site_of(tmp_path / "notifications.db", receiver, environment))
+        site = await context.enter()
+        started.append(context)
         return site
 
     yield start
-    for held in started:
-        await held.leave()
+    for context in started:
+        await context.exit()
 
 
 @pytest_asyncio.fixture(loop_scope="session")

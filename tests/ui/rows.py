@@ -1,4 +1,4 @@
-"""Thousands of notifications in a moment, and each as it stands after a life of its own."""
+"""Inserts thousands of notifications quickly, each with its own history."""
 
 import sqlite3
 import zlib
@@ -15,7 +15,7 @@ _NUMBERS = count(1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """A row as it lies in the database."""
+    """A row as stored in the database."""
 
     id: str = field(default_factory=lambda: f"notif-{next(_NUMBERS):06}")
     type: str = "ExpirationWarning"
@@ -35,7 +35,7 @@ class Stored:
 
 
 def store(database: Path, rows: Iterable[Stored]) -> list[str]:
-    """Put `rows` into the database, past everything that would attempt them. Their ids."""
+    """Insert `rows` directly into the database, so that nothing attempts them. Returns their ids."""
     rows = list(rows)
     now = datetime.now(UTC)
     with sqlite3.connect(database, timeout=30) as connection:

@@ -1,4 +1,4 @@
-"""What does the page look like? `python -m tests.ui.screenshots` takes the pictures that the README shows."""
+"""Takes the README's pictures of the page: `python -m tests.ui.screenshots`."""
 
 import asyncio
 import io
@@ -12,7 +12,7 @@ from playwright.async_api import Browser, expect
 
 from tests.e2e.http_receiver import Receiver
 from tests.ui.conftest import Site, chromium, site_of
-from tests.ui.night import bad_night
+from tests.ui.sample_notifications import bad_night
 
 PLACE = Path(__file__).parents[2] / "examples" / "screenshots"
 WIDTH, HEIGHT = 1280, 800

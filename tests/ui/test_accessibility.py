@@ -1,4 +1,4 @@
-"""axe finds nothing serious: in either tab, wide and light, narrow and dark, and in what opens above."""
+"""axe finds nothing serious in any tab or dialog, wide and light or narrow and dark."""
 
 import pytest
 from playwright.async_api import expect
@@ -35,7 +35,7 @@ async def test_axe_finds_nothing_serious(
     await page.get_by_role("tab", name="Dead letter").click()
     await expect(page.locator(".list tr[data-id]")).to_have_count(2)
     await page.get_by_role("button", name="By certificate").click()
-    await page.get_by_role("checkbox", name="Choose all that are shown").check()
+    await page.get_by_role("checkbox", name="Select all that are shown").check()
     assert await grave_findings(axe, page) == []
     await page.get_by_role("button", name="Requeue…").click()
     await expect(page.get_by_role("button", name="Requeue 2")).to_be_visible()

@@ -60,7 +60,7 @@ async def test_hostile_text_in_every_field_does_nothing(site: Site, visit: Visit
         await page.keyboard.press("Escape")
     await page.get_by_role("button", name="By certificate").click()
     await expect(page.locator(".group-name")).to_have_count(len(ATTACKS))
-    await page.get_by_role("checkbox", name="Choose all that are shown").check()
+    await page.get_by_role("checkbox", name="Select all that are shown").check()
     await page.get_by_role("button", name="Requeue…").click()
     await expect(page.get_by_role("alertdialog")).to_contain_text(ATTACKS[0])
     await page.keyboard.press("Escape")

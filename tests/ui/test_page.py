@@ -13,7 +13,7 @@ from certctl_mcp.notifiers.content import ContentWriter
 from certctl_mcp.text.untrusted import encode_id
 from tests.builders import notification
 from tests.exploration import size
-from tests.storage.foreign import run
+from tests.storage.raw_sql import run
 from tests.ui.conftest import Serve, Site, Visit, Visiting, called
 from tests.ui.rows import Stored
 
@@ -158,7 +158,7 @@ async def test_many_are_requeued_only_when_it_is_confirmed(site: Site, visit: Vi
     for chosen in ids[:3]:
         await row(page, chosen).get_by_role("checkbox").check()
     bar = page.get_by_role("group", name="Selection")
-    await expect(bar).to_contain_text("3 chosen")
+    await expect(bar).to_contain_text("3 selected")
     await bar.get_by_role("button", name="Requeue").click()
     asked = page.get_by_role("alertdialog")
     await expect(asked).to_contain_text("Requeue 3 notifications?")
@@ -187,8 +187,8 @@ async def test_all_that_match_are_requeued_beyond_those_that_are_shown(site: Sit
     await open_dead(page, site)
     await page.get_by_role("searchbox").fill("old")
     await expect(page.locator("#shown")).to_contain_text("of 249 notifications")
-    await page.get_by_role("checkbox", name="Choose all that are shown").check()
-    await page.get_by_role("button", name="Choose all 249 that match").click()
+    await page.get_by_role("checkbox", name="Select all that are shown").check()
+    await page.get_by_role("button", name="Select all 249 that match").click()
     await page.get_by_role("button", name="Requeue…").click()
     await page.get_by_role("button", name="Requeue 249").click()
     await expect(page.get_by_role("status")).to_contain_text("249 notifications requeued.")
@@ -307,8 +307,8 @@ async def test_notifications_are_grouped_by_certificate(site: Site, visit: Visit
     await expect(groups).to_have_text(
         ["mc-api2 notifications", "mc-mail1 notification", "No certificate1 notification"]
     )
-    await page.get_by_role("checkbox", name="Choose all of mc-api").check()
-    await expect(page.get_by_role("group", name="Selection")).to_contain_text("2 chosen")
+    await page.get_by_role("checkbox", name="Select all of mc-api").check()
+    await expect(page.get_by_role("group", name="Selection")).to_contain_text("2 selected")
 
 
 async def test_the_attempts_are_told_as_a_timeline(site: Site, visit: Visit) -> None:
@@ -326,7 +326,7 @@ async def test_the_attempts_are_told_as_a_timeline(site: Site, visit: Visit) -> 
     await expect(details).not_to_contain_text("Attempts 1 to 2")
     steps = details.get_by_role("list", name="Attempts").get_by_role("listitem")
     await expect(steps).to_have_count(4)
-    await expect(steps.locator("strong")).to_have_text(["Accepted", "Failed", "Failed", "Failed for good"])
+    await expect(steps.locator("strong")).to_have_text(["Accepted", "Failed", "Failed", "Failed permanently"])
     await expect(steps.locator(".step-error")).to_have_text(
         ["timed out", "The same error.", "HTTP 410: gone"]
     )
@@ -364,7 +364,7 @@ async def test_the_numbers_and_the_chart_tell_how_deliveries_went(site: Site, vi
     line = "alerts of the last 24 hours: 1 delivered, 1 dead, 1 without a notifier (3 attempts)"
     await expect(page.locator("#deliveries-line")).to_have_text(line)
     await page.get_by_text("Deliveries", exact=True).click()
-    chart = page.get_by_role("img", name="1 delivered, 1 failed and tried again, 1 became dead letters")
+    chart = page.get_by_role("img", name="1 delivered, 1 failed and retried, 1 became dead letters")
     await expect(chart).to_be_visible()
     await expect(chart.locator(".bar")).to_have_count(3)
     await expect(page.get_by_role("row", name="Webhook 3 33.3%")).to_be_visible()
@@ -461,7 +461,7 @@ async def test_a_requeue_into_a_channel_that_still_fails_is_asked_for_twice(site
     await expect(page.locator("#link-text")).to_have_text("Live")
     await row(page, dead).get_by_role("button", name="Requeue").click()
     asked = page.get_by_role("alertdialog")
-    await expect(asked).to_contain_text("Webhook still fails: its newest attempt failed")
+    await expect(asked).to_contain_text("Webhook is still failing: its newest attempt failed")
     await asked.get_by_role("button", name="Cancel").click()
     await expect(row(page, dead).get_by_role("button", name="Requeue")).to_be_enabled()
     await row(page, dead).get_by_role("button", name="Requeue").click()
@@ -613,7 +613,7 @@ async def test_a_browser_stays_signed_in_until_it_signs_out(serve: Serve, visiti
     visit.complaints[:] = [said for said in visit.complaints if "401" not in said]
 
 
-async def test_who_may_delete_deletes_what_is_chosen(serve: Serve, visiting: Visiting) -> None:
+async def test_a_caller_that_may_delete_deletes_what_is_selected(serve: Serve, visiting: Visiting) -> None:
     site: Site = await serve(
         CERTCTL_API_KEYS_NAMED="ada:key-of-ada:admin", CERTCTL_MCP_TOOLS="triage,requeue,settle,purge"
     )
@@ -659,7 +659,7 @@ async def test_it_finds_back_when_the_network_does(site: Site, visit: Visit) -> 
     await expect(page.locator("#link-text")).to_have_text("Live")
     await page.context.set_offline(True)
     await page.get_by_role("searchbox").fill("expires")
-    await expect(page.get_by_role("alert")).to_contain_text("No answer: the server can't be reached.")
+    await expect(page.get_by_role("alert")).to_contain_text("No response: the server can't be reached.")
     await page.context.set_offline(False)
     (new,) = site.store(Stored())
     await expect(row(page, new)).to_be_visible()

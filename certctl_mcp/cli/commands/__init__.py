@@ -1,5 +1,5 @@
-"""The commands of the program, one file each.
+"""The commands of the program, one per file.
 
-A module here declares a command's options and imports what does the work only when the command runs, so that
-help and completion answer at once.
+A module here declares a command's options, and imports the modules that do the work only when the command
+runs, so that help and completion respond at once.
 """

@@ -1,4 +1,4 @@
-"""The commands, each declared in a file of its own, and the options of the program itself."""
+"""The commands, each declared in its own file, and the options of the program itself."""
 
 from typing import Annotated
 
@@ -39,7 +39,7 @@ _EPILOG = """\
 \b
 Exit codes:
     0  done
-    1  something could not be done: not found, not in that state, declined
+    1  something could not be done: not found, wrong state, declined
     2  an argument or a setting is wrong; nothing was changed
     3  the database can't be used now
     4  the database needs a newer version of this program
@@ -53,7 +53,7 @@ the file that --config or CERTCTL_CONFIG names, then from the defaults.
 
 app = typer.Typer(
     help="A durable notification queue for certificate alerts, with retries and dead letters.\n\n"
-    "Without a command it serves the Model Context Protocol on stdio, as MCP hosts launch it.",
+    "Without a command, it serves the Model Context Protocol on stdio, which is how MCP hosts launch it.",
     epilog=_EPILOG,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -100,7 +100,7 @@ def program(
     context: typer.Context,
     config: ConfigFile = None,
     read_only: Annotated[
-        bool, typer.Option("--read-only", help="Serve no tool that changes anything.")
+        bool, typer.Option("--read-only", help="Serve only tools that change nothing.")
     ] = False,
     tools: Tools = None,
     exclude: Exclude = None,
@@ -116,6 +116,6 @@ def program(
     if read_only or tools is not None or exclude is not None:
         raise CommandFailedError(
             ExitCode.USAGE,
-            "--read-only, --tools and --exclude are for serving, not for a command",
+            "--read-only, --tools and --exclude are for serving, not for commands",
         )
     return None

@@ -16,10 +16,10 @@ def backup(
     json: Format = Format.TEXT,
     config: ConfigFile = None,
 ) -> int:
-    """Back up the SQLite database to a new file, safely while it is in use.
+    """Back up the SQLite database to a new file, even while it is in use.
 
-    The backup holds everything that was accepted before it began. A restored backup sends again what was
-    delivered after it was made: docs/backup.md says how to prevent that. For PostgreSQL, use pg_dump.
+    The backup contains everything that was accepted before it began. A restored backup sends again what was
+    delivered after it was made; docs/backup.md explains how to prevent that. For PostgreSQL, use pg_dump.
     """
     from certctl_mcp.cli.commands.exit_on_error import command_failures
     from certctl_mcp.cli.terminal.documents import Backup

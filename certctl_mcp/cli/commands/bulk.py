@@ -1,6 +1,6 @@
 """One action on several notifications: those with given ids, or those that a filter selects.
 
-A batch that has begun is finished even when the operator interrupts, so that the report is exact.
+A batch that has begun is finished even if the operator interrupts, so that the report is exact.
 """
 
 import sys
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from certctl_mcp.runtime.application import Application
 
 BATCH = 500
-"""Ids that one filter holds."""
+"""The most ids in one filter."""
 
 
 def run_bulk(
@@ -47,8 +47,8 @@ def run_bulk(
 ) -> ExitCode:
     """Run `action` on the notifications with `ids`, or else on those that match `wanted`.
 
-    `ids` is None where the command takes none. Without `yes`, a filter's matches are counted and shown, and
-    the operator is asked. With `dry_run` they are only counted. With `quiet`, success prints nothing.
+    `ids` is None if the command takes none. Without `yes`, a filter's matches are counted and shown, and the
+    operator must confirm. With `dry_run` they are only counted. With `quiet`, success prints nothing.
 
     Raises:
         typer.BadParameter: neither or both are given, or the filter selects what the action can't change.
@@ -71,7 +71,7 @@ def run_bulk(
         return print_changes(changes, action, json=json)
     now = utc_now()
     with option_errors():
-        # Refused before the database is opened.
+        # Refuse before the database is opened.
         selected = bulk_filter(action, wanted.filter(now), now)
 
     async def act(application: "Application") -> ExitCode:
@@ -92,13 +92,13 @@ def run_bulk(
 
 
 async def _ask(bulk: BulkActions, preview: Preview, *, json: Format) -> None:
-    """Returns once the operator has agreed to exactly what would change now."""
+    """Returns once the operator has agreed to exactly the changes that would be made now."""
     prompt = question(preview)
     if not json:
         print_preview(preview, json=json)
     if not sys.stdin.isatty():
         raise CommandFailedError(
-            ExitCode.USAGE, f"{prompt} There is no terminal to ask on: add --yes. Nothing was changed."
+            ExitCode.USAGE, f"{prompt} There is no terminal for the question: add --yes. Nothing was changed."
         )
     agreed = await unless_interrupted(lambda: confirmed(prompt))
     if agreed is None:
@@ -120,7 +120,7 @@ async def _change_selected(bulk: BulkActions, preview: Preview) -> Changes:
 
 
 async def _change_by_ids(application: "Application", action: AuditAction, ids: Sequence[str]) -> Changes:
-    """Each id once, in batches; what is refused is refused by its id."""
+    """Each id once, in batches. A refusal names its id."""
     from certctl_mcp.services.refusals import refusals
 
     bulk = application.notifications.bulk
@@ -141,7 +141,7 @@ async def _change_by_ids(application: "Application", action: AuditAction, ids: S
 
 
 async def _run(bulk: BulkActions, preview: Preview, advance: Callable[[int], None]) -> tuple[Changes, bool]:
-    """What was done, and whether it ran to its end."""
+    """What was done, and whether it was completed."""
     actor, shown = operator(), 0
 
     async def progress(done: BulkReport) -> None:
@@ -166,7 +166,7 @@ async def _run(bulk: BulkActions, preview: Preview, advance: Callable[[int], Non
 
 def _changes(preview: Preview, done: BulkReport, in_doubt: int = 0, failure: str | None = None) -> Changes:
     skipped = done.under_way + done.other_status + done.missing
-    # What is under way was never counted among those that would change.
+    # Notifications in flight were never counted among those that would change.
     reached = done.changed + done.other_status + done.missing + in_doubt
     return Changes(
         changed=done.changed,

@@ -1,6 +1,6 @@
 """Shell completion, from the settings and the database.
 
-A shell has no place for an error message, so a problem just leaves nothing to offer.
+A shell can't show an error message, so if there is a problem nothing is offered.
 """
 
 import os
@@ -34,7 +34,7 @@ def complete_channel(context: typer.Context) -> list[str]:
 
 
 def complete_id(context: typer.Context) -> list[tuple[str, str]]:
-    """The newest dead letters: what there is something to do about."""
+    """The newest dead letters, which are the ones that need action."""
     from certctl_mcp.cli.commands.running import with_application
     from certctl_mcp.cli.terminal.exit_codes import CommandFailedError
     from certctl_mcp.runtime.application import Application
@@ -52,13 +52,13 @@ def complete_id(context: typer.Context) -> list[tuple[str, str]]:
     return [
         (notification.id, escape_hidden(f"{notification.type} on {notification.channel}"))
         for notification in found
-        # An id from elsewhere could be taken apart by the shell, or steer the terminal.
+        # An id from another program could be split by the shell, or control the terminal.
         if notification.id.isascii() and notification.id.isprintable() and " " not in notification.id
     ]
 
 
 def _config(context: typer.Context) -> Path | None:
-    """While a line is completed no callback runs, so both places are looked at here."""
+    """No callback runs during completion, so both places are checked here."""
     for params in (context.params, context.parent.params if context.parent else {}):
         if params.get("config"):
             return Path(params["config"])

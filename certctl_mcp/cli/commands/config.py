@@ -1,4 +1,4 @@
-"""`config`: every setting, its value and where that comes from."""
+"""`config`: every setting, its value and its source."""
 
 import os
 from typing import Annotated
@@ -12,12 +12,12 @@ from certctl_mcp.cli.terminal.formats import Format
 
 def config_(
     changed: Annotated[
-        bool, typer.Option("--changed", help="Only what is set, not what is left at its default.")
+        bool, typer.Option("--changed", help="Show only settings that are not at their default.")
     ] = False,
     json: Format = Format.TEXT,
     config: ConfigFile = None,
 ) -> int:
-    """List all settings: the variable, its value, where the value comes from, and what it means.
+    """List all settings: variable, value, source and meaning.
 
     Secrets are masked. docs/settings.md has the same list.
     """

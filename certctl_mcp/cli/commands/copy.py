@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from certctl_mcp.cli.terminal.documents import Copy
 
 MAX_NAMED = 10
-"""Differences that are named."""
+"""The most differences that are listed."""
 
 
 def _database_url(given: str) -> str:
-    """A URL as it is, or from the file that `@PATH` names: others can read a command line."""
+    """A URL, either given directly or read from a file (`@PATH`), because other users can read a command
+    line."""
     if not given.startswith("@"):
         return given
     try:
@@ -33,7 +34,7 @@ def copy(
             metavar="URL",
             envvar="CERTCTL_COPY_FROM",
             callback=_database_url,
-            help="The database to copy; it stays as it is.",
+            help="The database to copy; it is not changed.",
         ),
     ],
     target: Annotated[
@@ -50,9 +51,9 @@ def copy(
 ) -> int:
     """Copy all notifications, attempts and the audit log to another database, and compare them.
 
-    Stop the servers and workers on both first. To resume an interrupted copy, or to catch up with a source
-    that has changed, run it again: rows that have changed are updated. The URLs are as in
-    CERTCTL_DATABASE_URL. One with a password comes from its variable, or from a file by `--to @PATH`.
+    First stop the servers and workers on both. To resume an interrupted copy, or to catch up with a source
+    that has changed, run the command again: changed rows are updated. The URLs have the form of
+    CERTCTL_DATABASE_URL. Give a URL with a password in its variable, or in a file with `--to @PATH`.
     """
     import anyio
 
@@ -69,8 +70,7 @@ def copy(
         named = ", ".join(copied.differing[:MAX_NAMED])
         raise CommandFailedError(
             ExitCode.NOT_DONE,
-            f"{len(copied.differing)} rows differ in {copied.target}, because it has changed them by itself: "
-            f"{named}",
+            f"{len(copied.differing)} rows differ, because they were changed in {copied.target}: {named}",
         )
     return ExitCode.DONE
 
@@ -108,4 +108,4 @@ def _print(copied: "Copy") -> None:
     print(f"attempts: {copied.attempts}")
     print(f"audit entries: {copied.audit_entries}")
     if not copied.differing:
-        print(f"{copied.source} and {copied.target} hold the same; checksum {copied.checksum}")
+        print(f"{copied.source} and {copied.target} have the same contents; checksum {copied.checksum}")

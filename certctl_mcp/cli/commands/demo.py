@@ -1,4 +1,4 @@
-"""`demo`: see the queue at work without configuring anything."""
+"""`demo`: watch the queue at work without configuring anything."""
 
 from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode
 
@@ -6,7 +6,8 @@ from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode
 def demo() -> int:
     """Watch the queue at work.
 
-    Alerts are delivered, retried, given up and requeued, using receivers on this machine.
+    Alerts are delivered, retried, moved to the dead-letter queue and requeued, using receivers on this
+    machine.
     """
     from certctl_mcp.demo import DemoResult, DemoUnavailableError, run_demo
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def diagnose(
     wanted: "FilterArguments",
     dead_only: Annotated[
-        bool, typer.Option("--dead-only", help="Leave out what has failed but isn't dead.")
+        bool,
+        typer.Option("--dead-only", help="Leave out notifications that have failed but aren't dead letters."),
     ] = False,
     json: Format = Format.TEXT,
     config: ConfigFile = None,

@@ -34,10 +34,10 @@ def doctor(
     json: Format = Format.TEXT,
     config: ConfigFile = None,
 ) -> int:
-    """Check the setup: settings, files, database, who delivers, and each channel's connection.
+    """Check the setup: settings, files, database, deliveries, and each channel's connection.
 
     Each check is ok, warn or fail, with a remedy. The checks change nothing and take at most 10 seconds.
-    Nothing is sent without --send. Ends with 1 if a check failed.
+    Nothing is sent without --send. Exits with 1 if a check failed.
     """
     import anyio
 
@@ -82,7 +82,7 @@ async def _checked(settings: "Settings", channels: tuple[str, ...], recipient: s
 
 
 def _opener(settings: "Settings") -> "OpenApplication":
-    """Opens the queue as commands that read do."""
+    """Opens the queue in the same way as commands that read."""
     from certctl_mcp.runtime.application import open_application
     from certctl_mcp.runtime.existing_queue import require_queue
     from storage.errors import MissingQueueError

@@ -1,4 +1,4 @@
-"""The exit code of each error that a command can meet."""
+"""The exit code of each error that can end a command."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,13 +28,13 @@ _KNOWN = tuple(kind for kind, _ in _CODES)
 
 @contextmanager
 def command_failures() -> Iterator[None]:
-    """Turn errors that the user has to know of into a CommandFailedError."""
+    """Turn errors that the user must see into a CommandFailedError."""
     try:
         yield
     except _KNOWN as failure:
         raise _command_failure(failure) from failure
     except ExceptionGroup as failures:
-        # The database and the loop run in task groups, which wrap exceptions in groups.
+        # The database and the loop run in task groups, which wrap exceptions in exception groups.
         first: Exception = failures
         while isinstance(first, ExceptionGroup):
             first = first.exceptions[0]

@@ -1,4 +1,4 @@
-"""The options by which commands filter notifications, and their errors in terms of the options."""
+"""The options with which commands filter notifications, and their errors in terms of these options."""
 
 import inspect
 import re
@@ -23,7 +23,7 @@ _OPTIONS: dict[str, object] = {
         typer.Option(
             "--status",
             metavar="STATUS",
-            help="pending, sent, failed, dead, read or other; several separated by commas, or repeat it.",
+            help="pending, sent, failed, dead, read or other; separate several by commas, or repeat it.",
             autocompletion=complete_status,
         ),
     ],
@@ -44,7 +44,7 @@ _OPTIONS: dict[str, object] = {
     "text": Annotated[
         str | None,
         typer.Option(
-            "--text", metavar="PART", help="With this text in the message or the error, ignoring case."
+            "--text", metavar="PART", help="With this text in the message or the error; case is ignored."
         ),
     ],
     "created_after": Annotated[
@@ -52,19 +52,19 @@ _OPTIONS: dict[str, object] = {
         typer.Option(
             "--since",
             metavar="WHEN",
-            help="Accepted since then: 24h, yesterday, 2026-01-31 or 2026-01-31T08:00 (UTC).",
+            help="Accepted since this time: 24h, yesterday, 2026-01-31 or 2026-01-31T08:00 (UTC).",
         ),
     ],
     "created_before": Annotated[
-        str | None, typer.Option("--until", metavar="WHEN", help="Accepted before then.")
+        str | None, typer.Option("--until", metavar="WHEN", help="Accepted before this time.")
     ],
     "urgency": Annotated[
         str | None,
         typer.Option(
             "--urgency",
             metavar="URGENCY",
-            help="settled (certificate renewed or revoked since), open (not), or urgent (open, and expiring "
-            "within a day).",
+            help="settled (certificate renewed or revoked since), open (all others), or urgent (open, and "
+            "expiring within a day).",
         ),
     ],
 }
@@ -82,7 +82,7 @@ _NAMES = {
 
 
 def filter_options(command: Callable[..., Result]) -> Callable[..., Result]:
-    """Give `command` the options that filter notifications, in place of its parameter `wanted`."""
+    """Give `command` the options that filter notifications, instead of its parameter `wanted`."""
     signature = inspect.signature(command)
     given = [parameter for parameter in signature.parameters.values() if parameter.name != "wanted"]
     required = [parameter for parameter in given if parameter.default is parameter.empty]
@@ -109,7 +109,7 @@ def filter_options(command: Callable[..., Result]) -> Callable[..., Result]:
 
 
 def is_empty(wanted: "FilterArguments") -> bool:
-    """No option is given."""
+    """Whether no option is given."""
     return not any(getattr(wanted, name) for name in _OPTIONS)
 
 

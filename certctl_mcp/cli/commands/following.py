@@ -1,4 +1,4 @@
-"""Notifications as they begin to match a filter."""
+"""Follows a filter: yields notifications as they begin to match."""
 
 from collections.abc import AsyncIterator, Sequence
 
@@ -8,7 +8,7 @@ from storage.models import Notification, NotificationFilter
 from storage.reader import NotificationReader
 
 WINDOW = 500
-"""The newest matches that are looked at after each change."""
+"""How many of the newest matches are read after each change."""
 
 _REMEMBERED = 20 * WINDOW
 _PAUSE = 0.2
@@ -18,14 +18,15 @@ _PAUSE = 0.2
 async def follow_matches(
     repository: NotificationReader, wanted: NotificationFilter, shown: Sequence[Notification]
 ) -> AsyncIterator[list[Notification]]:
-    """What has come to match since a page was `shown`, newest first: in batches, each oldest first.
+    """Notifications that have begun to match since a page was `shown` (newest first), in batches, each oldest
+    first.
 
     A notification that changes its status counts as another one.
     """
     version = repository.changes.version
     page = await repository.list(wanted, limit=WINDOW)
     newest = (shown[0].created_at, shown[0].id) if shown else None
-    # What the page left out is older than all on it.
+    # Whatever the page left out is older than everything on it.
     new = [n for n in page.items if newest is None or (n.created_at, n.id) > newest]
     seen = dict.fromkeys(map(_key, page.items))
     while True:

@@ -1,4 +1,4 @@
-"""`init`: writes a settings file, and shows how to start the program with it."""
+"""`init`: write a settings file, and show how to start the program with it."""
 
 import os
 import shlex
@@ -36,7 +36,8 @@ def init(
         ),
     ] = None,
     database: Annotated[
-        str | None, typer.Option(metavar="URL", help="The database, instead of a file in the usual place.")
+        str | None,
+        typer.Option(metavar="URL", help="The database URL, instead of a file in the usual place."),
     ] = None,
     alerts: Annotated[
         str | None,
@@ -45,14 +46,14 @@ def init(
         ),
     ] = None,
     alert_recipient: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Their recipient, which Email needs.")
+        str | None, typer.Option(metavar="ADDRESS", help="The recipient of these alerts, which Email needs.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
 ) -> int:
     """Write a settings file for production, and show how hosts, systemd and Docker start with it.
 
-    What a channel needs is read from its variables (CERTCTL_SLACK_WEBHOOK_URL) where they are set; in a
-    terminal the rest is asked for. Secrets are never arguments, which other users can see.
+    What a channel needs is read from its variables (such as CERTCTL_SLACK_WEBHOOK_URL) if they are set; in a
+    terminal, the rest is asked for. Secrets are never given as arguments, which other users can see.
     """
     from certctl_mcp.cli.commands.exit_on_error import command_failures
     from certctl_mcp.cli.setup.questions import MissingValueError
@@ -62,7 +63,7 @@ def init(
     place = (file or _default_file()).expanduser().absolute()
     if place.exists() and not force:
         raise CommandFailedError(
-            ExitCode.NOT_DONE, f"{place} exists and was left as it is; --force replaces it"
+            ExitCode.NOT_DONE, f"{place} exists and was not changed; --force replaces it"
         )
     ask = _ask if sys.stdin.isatty() and sys.stderr.isatty() else None
     try:
@@ -106,7 +107,7 @@ def _answers(
     if alert == "Email" and not alert_recipient:
         if ask is None:
             raise CommandFailedError(
-                ExitCode.USAGE, "--alert-recipient is missing: alerts about dead letters go to it by Email"
+                ExitCode.USAGE, "--alert-recipient is missing: alerts about dead letters by Email need it"
             )
         alert_recipient = ask("Recipient of mail about dead letters", False, None)
     return Answers(
@@ -118,7 +119,7 @@ def _answers(
 
 
 def _table(channel: str, ask: "Ask | None") -> "ChannelTable":
-    """The settings of a channel; what was answered wrongly is asked again. Raises: MissingValueError."""
+    """The settings of a channel; a question with a wrong answer is asked again. Raises: MissingValueError."""
     from certctl_mcp.cli.setup.questions import channel_table, is_asked_for
     from certctl_mcp.cli.setup.settings_file import channel_text, check
     from certctl_mcp.config.errors import SettingsError
@@ -126,7 +127,7 @@ def _table(channel: str, ask: "Ask | None") -> "ChannelTable":
 
     while True:
         table = channel_table(channel, os.environ, ask)
-        # A fallback is another channel, which is not known yet.
+        # A fallback is another channel, which may not be known yet.
         alone = {key: value for key, value in table.items() if not key.startswith("fallback")}
         try:
             check(channel_text(channel, alone))
@@ -192,7 +193,7 @@ def _show_entries(file: Path, database_url: str) -> None:
     typer.echo(f"MCP hosts: `certctl-mcp install HOST --config {file}` writes one of these entries.\n")
     for hosts, text in host_entries([*program(), "--config", str(file)]):
         typer.echo(f"{hosts}:\n{text}\n")
-    typer.echo("systemd: a worker that delivers while no host runs.\n")
+    typer.echo("systemd: a worker that delivers while no host is running.\n")
     typer.echo(systemd_unit(file))
-    typer.echo("Docker Compose: the same in a container.\n")
+    typer.echo("Docker Compose: the same worker in a container.\n")
     typer.echo(compose_file(file, None if database is None else Path(database)))

@@ -24,14 +24,14 @@ from certctl_mcp.runtime.platform import PROGRAM_SUFFIX
 def install(
     host: Annotated[Host, typer.Argument(help="The host that should launch the server.")],
     print_: Annotated[
-        bool, typer.Option("--print", help="Print the file and the entry, and change nothing.")
+        bool, typer.Option("--print", help="Print the file's path and the entry, and change nothing.")
     ] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Remove the entry again.")] = False,
     config: ConfigFile = None,
 ) -> int:
     """Add this server to the configuration of an MCP host.
 
-    Everything else in the host's file stays as it is. Restart the host afterwards. Put secrets in the
+    Everything else in the host's file stays unchanged. Restart the host afterwards. Put secrets in the
     settings file that --config names rather than in the host's file.
     """
     place = location(host, Path.home(), Path.cwd())
@@ -53,7 +53,7 @@ def install(
 
 
 def program() -> tuple[str, ...]:
-    """How to start this very program, independently of PATH, which hosts often don't have."""
+    """The command that starts this program independently of PATH, which hosts often don't pass on."""
     beside = Path(sys.executable).parent / f"certctl-mcp{PROGRAM_SUFFIX}"
     if beside.exists():
         return (str(beside),)

@@ -1,4 +1,4 @@
-"""Work that the first signal cancels, so that it can still report what it has done."""
+"""Work that the first signal cancels, so that the command can still report what was done."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -11,7 +11,7 @@ Result = TypeVar("Result")
 
 
 async def unless_interrupted(work: Callable[[], Awaitable[Result]]) -> Result | None:
-    """What `work` returns; None if a signal cancelled it. A second signal ends the process."""
+    """The result of `work`; None if a signal cancelled it. A second signal ends the process."""
     result: Result | None = None
     failure: Exception | None = None
     async with anyio.create_task_group() as tasks:

@@ -22,11 +22,11 @@ def list_(
     wanted: "FilterArguments",
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=500, help="Show at most this many.")] = 50,
     cursor: Annotated[
-        str | None, typer.Option(metavar="CURSOR", help="Continue after a page, with its next_cursor.")
+        str | None, typer.Option(metavar="CURSOR", help="Continue after a page, given its next_cursor.")
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="All of them, page by page.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Show all of them, page by page.")] = False,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Then print others as soon as they match, until Ctrl-C.")
+        bool, typer.Option("--follow", "-f", help="Then print more as soon as they match, until Ctrl-C.")
     ] = False,
     json: Format = Format.TEXT,
     config: ConfigFile = None,
@@ -67,7 +67,7 @@ async def _pages(
     *,
     every: bool,
 ) -> "AsyncIterator[NotificationPage]":
-    """The page at the cursor, and if `every` is true those after it.
+    """The page at the cursor and, if `every` is true, all pages after it.
 
     Raises:
         RequestError: nothing matches because a name in the filter is misspelt.
@@ -103,7 +103,7 @@ def _print_rows(rows: "Sequence[Notification]", json: Format, *, headings: bool 
             print_json(row, json)
     elif rows:
         print_all(notification_rows(rows, utc_now(), output().width, headings=headings))
-    # With --follow, a pipe would keep them until many more have come.
+    # With --follow, the pipe's buffer would keep them until many more have come.
     sys.stdout.flush()
 
 
@@ -118,7 +118,7 @@ async def _follow(
 
 
 def _print_rest(page: "NotificationPage", location: str, json: Format) -> None:
-    """What a person should know besides: where nothing was found, and that there is more."""
+    """Notes for a person: that nothing was found, and where, or that there is more."""
     from rich.console import Console
     from rich.text import Text
 

@@ -12,14 +12,14 @@ from certctl_mcp.cli.terminal.formats import Format
 
 def migrate(
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be added; add nothing.")
+        bool, typer.Option("--dry-run", help="Show what would be added, and add nothing.")
     ] = False,
     json: Format = Format.TEXT,
     config: ConfigFile = None,
 ) -> int:
     """Add the parts of the schema that the database lacks. Running it again changes nothing.
 
-    Existing columns and rows stay as they are, so certctl's server keeps working on the same table.
+    Existing columns and rows are not changed, so certctl's server keeps working on the same table.
     """
     import anyio
 

@@ -1,4 +1,4 @@
-"""The options that commands share, each declared once with its help and its completion."""
+"""The options that commands share, each declared once with its help and completion."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +10,7 @@ from certctl_mcp.config.tool_groups import ToolGroup
 
 
 def _config_of_program(context: typer.Context, config: Path | None) -> Path | None:
-    """The command's own, or the one given before the command."""
+    """The command's own option, or the one given before the command."""
     if config is None and context.parent is not None:
         inherited = context.parent.params.get("config")
         return inherited if isinstance(inherited, Path) else None
@@ -18,7 +18,7 @@ def _config_of_program(context: typer.Context, config: Path | None) -> Path | No
 
 
 def _no_migrate_of_program(context: typer.Context, no_migrate: bool) -> bool:
-    """Given for the command, or before it."""
+    """Whether it is given for the command or before it."""
     return no_migrate or (context.parent is not None and bool(context.parent.params.get("no_migrate")))
 
 
@@ -35,7 +35,7 @@ NoMigrate = Annotated[
     bool,
     typer.Option(
         "--no-migrate",
-        help="Leave the database's schema as it is. Without a complete schema, the queue can only be read.",
+        help="Don't change the database's schema. If the schema is incomplete, the queue can only be read.",
         callback=_no_migrate_of_program,
     ),
 ]

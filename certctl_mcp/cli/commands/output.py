@@ -30,7 +30,7 @@ _OPTIONS = (
                 "--output",
                 "-o",
                 metavar="FORMAT",
-                help="text, json, or ndjson (one document a line).",
+                help="text, json, or ndjson (one document per line).",
                 autocompletion=lambda: list(_NAMES),
             ),
         ],
@@ -39,7 +39,7 @@ _OPTIONS = (
 
 
 def output_options(command: Callable[..., Result]) -> Callable[..., Result]:
-    """Give `command` options for the format of its output in place of its parameter `json`, if it has one."""
+    """Give `command` options for its output format instead of its parameter `json`, if it has one."""
     signature = inspect.signature(command)
     if "json" not in signature.parameters:
         return command

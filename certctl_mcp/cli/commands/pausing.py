@@ -1,4 +1,4 @@
-"""`pause` and `resume`: stop deliveries over a channel for a while."""
+"""`pause` and `resume`: stop deliveries over a channel for a while, or continue them."""
 
 from datetime import datetime
 from typing import Annotated
@@ -17,18 +17,16 @@ ChannelName = Annotated[
 
 def pause(
     channel: ChannelName,
-    until: Annotated[
-        str, typer.Option(metavar="END", help="How long, such as 2h, or until when (ISO 8601).")
-    ],
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; shown while it lasts.")],
+    until: Annotated[str, typer.Option(metavar="END", help="How long, such as 2h, or the end (ISO 8601).")],
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="The reason, which is shown during the pause.")],
     json: Format = Format.TEXT,
     no_migrate: NoMigrate = False,
     config: ConfigFile = None,
 ) -> ExitCode:
     """Pause deliveries over a channel.
 
-    Until then no process attempts anything over it. Waiting uses up no attempts, and what waits goes out
-    afterwards.
+    Until the pause ends, no process attempts anything over the channel. Waiting uses up no attempts, and the
+    waiting notifications are sent afterwards.
     """
     from certctl_mcp.cli.commands.running import Access, operator, with_application
     from certctl_mcp.cli.terminal.documents import ChannelPaused

@@ -1,4 +1,4 @@
-"""`purge`: delete notifications that nobody needs any more."""
+"""`purge`: delete notifications that are no longer needed."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,11 +25,12 @@ def purge(
     no_migrate: NoMigrate = False,
     config: ConfigFile = None,
 ) -> ExitCode:
-    """Delete notifications for good, with their attempts.
+    """Permanently delete notifications and their attempts.
 
-    --until is required, such as --until 90d. Without --status, what was sent or read is deleted; dead letters
-    only with --status dead, and never what is still to be delivered. You are shown how many and asked first.
-    From cron: --yes --quiet. To delete without cron, see [retention] in the settings.
+    --until is required, such as --until 90d. Without --status, sent and read notifications are deleted; dead
+    letters only with --status dead. Notifications that are still to be delivered are never deleted. You see
+    how many there are and must confirm. From cron, use --yes --quiet. To delete without cron, see [retention]
+    in the settings.
     """
     from certctl_mcp.cli.commands.bulk import run_bulk
     from storage.models import AuditAction

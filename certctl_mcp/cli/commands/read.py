@@ -23,8 +23,8 @@ def read(
 ) -> ExitCode:
     """Mark notifications as read, which settles them.
 
-    Those not delivered yet will not be delivered any more. Give ids, or a filter. A filter without --status
-    selects dead letters; you are shown how many and asked before anything is changed.
+    Those not yet delivered will not be delivered. Give ids or a filter. A filter without --status selects
+    dead letters; you see how many there are and must confirm before anything is changed.
     """
     from certctl_mcp.cli.commands.bulk import run_bulk
     from storage.models import AuditAction

@@ -1,4 +1,4 @@
-"""`report`: how deliveries went over a period."""
+"""`report`: the results of deliveries over a period."""
 
 from typing import Annotated
 
@@ -17,7 +17,7 @@ def report(
     json: Format = Format.TEXT,
     config: ConfigFile = None,
 ) -> int:
-    """Report how deliveries went over a period, in all and by channel."""
+    """Report the results of deliveries over a period, in total and by channel."""
     from certctl_mcp.cli.commands.filters import option_errors
     from certctl_mcp.cli.commands.running import with_application
     from certctl_mcp.cli.terminal.deliveries import DeliveryReport, delivery_table

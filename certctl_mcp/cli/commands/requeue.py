@@ -23,9 +23,9 @@ def requeue(
 ) -> ExitCode:
     """Put dead letters back in the queue, with no failed attempts counted.
 
-    Give ids, or a filter. A filter without --status selects dead letters; you are shown how many and asked
-    before anything is changed. A running worker or server attempts them at once. If only certctl's server
-    delivers, it sends each of them once.
+    Give ids or a filter. A filter without --status selects dead letters; you see how many there are and must
+    confirm before anything is changed. A running worker or server attempts them at once. If only certctl's
+    server delivers, it sends each of them once.
     """
     from certctl_mcp.cli.commands.bulk import run_bulk
     from storage.models import AuditAction

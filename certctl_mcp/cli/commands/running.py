@@ -26,14 +26,14 @@ Result = TypeVar("Result")
 
 
 class NoQueueError(CommandFailedError):
-    """The configured database holds no queue."""
+    """The configured database has no queue."""
 
 
 class Access(Enum):
     """What a command may do to the database."""
 
     READ = auto()
-    """The queue must exist; its schema is left as it is."""
+    """The queue must exist; its schema is not changed."""
     CHANGE = auto()
     """The queue must exist; its schema is migrated as the settings say."""
     CREATE = auto()
@@ -47,7 +47,8 @@ def with_application(
     *,
     no_migrate: bool = False,
 ) -> Result:
-    """The result of `action`. The loop does not run: nothing is delivered unless `action` asks for it.
+    """Run `action` and return its result. The retry loop is not running, so nothing is delivered unless
+    `action` does it.
 
     Raises:
         CommandFailedError: the settings are wrong, there is no queue, the database can't be used, or the
@@ -81,14 +82,14 @@ def settings_of(config: Path | None) -> Settings:
 
 @asynccontextmanager
 async def without_queue(settings: Settings) -> AsyncIterator[Settings]:
-    """Settings for what stores nothing: with a temporary database in place of the configured one."""
+    """Settings for an action that stores nothing, with a temporary database instead of the configured one."""
     with TemporaryDirectory(prefix="certctl-mcp-") as directory:
         url = SecretStr(f"sqlite:///{Path(directory) / 'empty.db'}")
         yield settings.model_copy(update={"database_url": url, "database_migrate": True})
 
 
 def operator() -> str:
-    """The name under which the audit log records what a command does."""
+    """The name under which the audit log records the actions of a command."""
     return actor_name("cli", _user())
 
 

@@ -1,4 +1,4 @@
-"""`send`: put an alert into the queue."""
+"""`send`: add an alert to the queue."""
 
 import sys
 from functools import partial
@@ -18,30 +18,37 @@ if TYPE_CHECKING:
 
 
 def send(
-    message: Annotated[str, typer.Argument(metavar="MESSAGE", help="The text; - reads it from stdin.")],
+    message: Annotated[str, typer.Argument(metavar="MESSAGE", help="The text, or - to read it from stdin.")],
     channel: Annotated[
-        str, typer.Option(metavar="NAME", help="Where to send it.", autocompletion=complete_channel)
+        str,
+        typer.Option(metavar="NAME", help="The channel to send it over.", autocompletion=complete_channel),
     ],
     type_: Annotated[
         str,
-        typer.Option("--type", metavar="TYPE", help="What it is about.", autocompletion=complete_type),
+        typer.Option(
+            "--type",
+            metavar="TYPE",
+            help="The type of alert, such as ExpirationWarning.",
+            autocompletion=complete_type,
+        ),
     ],
-    recipient: Annotated[str, typer.Option(metavar="ADDRESS", help="Address within the channel.")] = "",
+    recipient: Annotated[str, typer.Option(metavar="ADDRESS", help="The address within the channel.")] = "",
     certificate: Annotated[str | None, typer.Option(metavar="ID", help="The certificate.")] = None,
     idempotency_key: Annotated[
-        str | None, typer.Option(metavar="KEY", help="Sending it again with the same key has no effect.")
+        str | None, typer.Option(metavar="KEY", help="Sending again with the same key has no effect.")
     ] = None,
     now: Annotated[
-        bool, typer.Option("--now", help="Attempt what is due in this process, and report the outcome.")
+        bool,
+        typer.Option("--now", help="Attempt everything that is due in this process, and report the outcome."),
     ] = False,
     json: Format = Format.TEXT,
     no_migrate: NoMigrate = False,
     config: ConfigFile = None,
 ) -> ExitCode:
-    """Put an alert into the queue.
+    """Add an alert to the queue.
 
-    Once its id is printed, it survives a crash. A running worker or server delivers it. With --now this
-    command does, and exits with 1 if that fails; the alert stays in the queue and is retried.
+    Once its id is printed, it survives a crash. A running worker or server delivers it. With --now, this
+    command attempts it, and exits with 1 if that fails; the alert then stays in the queue and is retried.
     """
     from certctl_mcp.cli.commands.filters import option_errors
     from certctl_mcp.cli.commands.running import Access, with_application
@@ -72,7 +79,7 @@ def send(
 async def _sent(
     new: "NewNotification", application: "Application", *, now: bool
 ) -> "tuple[Notification, Deliverer]":
-    """What became of the alert, and who delivers it."""
+    """The outcome for the alert, and which processes deliver it."""
     from certctl_mcp.cli.commands.running import operator
     from certctl_mcp.services.errors import DeliveriesOffError
 

@@ -1,4 +1,4 @@
-"""No command: serve the Model Context Protocol on stdio, with the retry loop beside it."""
+"""Without a command: serve the Model Context Protocol on stdio, and run the retry loop."""
 
 import os
 import sys
@@ -16,10 +16,10 @@ from certctl_mcp.config.settings import load_settings
 from certctl_mcp.config.tool_groups import parse_tools
 
 _CLEAN_UP = timedelta(seconds=5)
-"""The time to close the database after the grace time of attempts in progress."""
+"""The time to close the database after the grace period of attempts in flight."""
 
 _WAITING = """\
-certctl-mcp is waiting for an MCP client to speak on stdin. Hosts such as Claude
+certctl-mcp is waiting for an MCP client on stdin. Hosts such as Claude
 Desktop or VS Code start it themselves; add this to the host's configuration:
 
   {"mcpServers": {"certctl-notifications": {"command": "certctl-mcp"}}}
@@ -29,7 +29,7 @@ For use in a terminal see certctl-mcp --help. Press Ctrl-C to stop."""
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
-    """What the command line says about serving. It overrides the settings."""
+    """The command line's options for serving. They override the settings."""
 
     read_only: bool = False
     tools: str | None = None
@@ -51,7 +51,7 @@ class ServeOptions:
 
 
 def serve(config: Path | None, chosen: ServeOptions) -> int:
-    """Serve until the host is done. stdout belongs to the protocol; everything else goes to stderr.
+    """Serve until the host disconnects. stdout belongs to the protocol; everything else goes to stderr.
 
     Raises:
         CommandFailedError: the settings can't be used.
@@ -62,7 +62,7 @@ def serve(config: Path | None, chosen: ServeOptions) -> int:
         settings = load()
         if on_terminal:
             print(_WAITING, file=sys.stderr)
-        # Imported last: it takes most of a second, and wrong settings are reported at once.
+        # Imported last, because it takes most of a second, and wrong settings should be reported at once.
         from certctl_mcp.mcp_server.server import build_server
         from certctl_mcp.mcp_server.stdio import serve_stdio
 

@@ -1,4 +1,4 @@
-"""`serve`: the server, on stdio as without a command, or over HTTP."""
+"""`serve`: run the server, on stdio (as without a command) or over HTTP."""
 
 import os
 from functools import partial
@@ -12,30 +12,29 @@ from certctl_mcp.cli.terminal.exit_codes import CommandFailedError, ExitCode, ex
 
 
 def serve(
-    http: Annotated[bool, typer.Option("--http", help="Over HTTP instead of on stdio.")] = False,
+    http: Annotated[bool, typer.Option("--http", help="Serve over HTTP instead of on stdio.")] = False,
     host: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Listen on this address instead of 127.0.0.1.")
     ] = None,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Listen on this port instead of 8080; 0: any.")
+        int | None, typer.Option(min=0, max=65535, help="Listen on this port instead of 8080; 0 for any.")
     ] = None,
     tls_cert: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Certificate (PEM); read again when it changes.")
     ] = None,
     tls_key: Annotated[Path | None, typer.Option(metavar="PATH", help="Its private key (PEM).")] = None,
     read_only: Annotated[
-        bool, typer.Option("--read-only", help="Serve nothing that changes anything.")
+        bool, typer.Option("--read-only", help="Serve only operations that change nothing.")
     ] = False,
     tools: Tools = None,
     exclude: Exclude = None,
     no_migrate: NoMigrate = False,
     config: ConfigFile = None,
 ) -> int:
-    """Serve MCP, and with --http also REST, metrics and the page, with the retry loop beside it.
+    """Serve MCP, with --http also REST, metrics and the page, and run the retry loop.
 
-    Until SIGTERM or Ctrl-C; requests and attempts in progress then have the grace time to finish. With --http
-    SIGHUP reloads the settings. It listens beyond loopback only if keys are configured
-    (CERTCTL_API_KEYS_NAMED).
+    Stops on SIGTERM or Ctrl-C, after a grace period for requests and attempts in flight. With --http, SIGHUP
+    reloads the settings. It listens beyond loopback only if keys are configured (CERTCTL_API_KEYS_NAMED).
     """
     from certctl_mcp.cli.commands import serve as stdio
 
@@ -45,7 +44,7 @@ def serve(
     if not http:
         for name in options:
             option = f"--{name.replace('_', '-')}"
-            raise CommandFailedError(ExitCode.USAGE, f"{option} is for serving HTTP: add --http")
+            raise CommandFailedError(ExitCode.USAGE, f"{option} is only for HTTP: add --http")
         return stdio.serve(config, chosen)
 
     from certctl_mcp.cli.commands.exit_on_error import command_failures
@@ -59,7 +58,7 @@ def serve(
         load = partial(load_settings, config, os.environ, http=options, **chosen.settings())
         settings = load()
         require_keys_beyond_loopback(settings.http)
-        # Imported last: it takes a second or two, and wrong settings are reported at once.
+        # Imported last, because it takes a second or two, and wrong settings should be reported at once.
         from certctl_mcp.http.serving import serve_http
 
         start_log(settings, os.environ, config)

@@ -1,4 +1,4 @@
-"""The first lines in the log of a process: its database, and what is suspicious in its configuration."""
+"""The first lines in a process's log: its database, and warnings about its configuration."""
 
 import logging
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 
 def start_log(settings: Settings, environ: Mapping[str, str], config: Path | None) -> None:
-    """Begin to log to stderr."""
+    """Start logging to stderr."""
     log_to_stderr(settings.log_level, settings.log_format)
     logger.info("database: %s", database_description(settings))
     for warning in configuration_warnings(settings, environ, config):

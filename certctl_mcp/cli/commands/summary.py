@@ -1,4 +1,4 @@
-"""`summary`: the state of the queue and of the fleet."""
+"""`summary`: the state of the queue and of certctl's fleet."""
 
 from certctl_mcp.cli.commands.options import ConfigFile
 from certctl_mcp.cli.terminal.exit_codes import ExitCode

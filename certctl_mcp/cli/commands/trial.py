@@ -1,4 +1,4 @@
-"""A test message over a channel, with an entry in the audit log where there is a queue."""
+"""Sends a test message over a channel, with an entry in the audit log if there is a queue."""
 
 from certctl_mcp.cli.commands.running import operator, without_queue
 from certctl_mcp.config.settings import Settings
@@ -9,12 +9,12 @@ from storage.errors import DatabaseReadOnlyError, MissingQueueError
 
 
 async def send_trial(settings: Settings, channel: str, recipient: str, *, type: str = TYPE) -> TrialResult:
-    """Send it now, without retries. A channel can be tried before there is a queue.
+    """Send it now, without retries. A channel can be tested before there is a queue.
 
     Raises:
         RequestError: the channel is unknown, or mail to the recipient is not allowed.
         StorageError: the database can't be used.
-        SettingsError: a channel can't be built as it is configured.
+        SettingsError: a channel can't be built from its settings.
     """
     settings = settings.model_copy(update={"database_migrate": False})
     try:

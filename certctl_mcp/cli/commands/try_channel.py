@@ -15,18 +15,19 @@ def try_channel(
     channel: Annotated[
         str, typer.Argument(metavar="CHANNEL", help="The channel.", autocompletion=complete_channel)
     ],
-    recipient: Annotated[str, typer.Option(metavar="ADDRESS", help="Address within the channel.")] = "",
+    recipient: Annotated[str, typer.Option(metavar="ADDRESS", help="The address within the channel.")] = "",
     type: Annotated[
         str | None,
-        typer.Option(help="Print what a notification of this type would look like, instead of sending."),
+        typer.Option(help="Print what a notification of this type would look like, instead of sending it."),
     ] = None,
     send: Annotated[bool, typer.Option("--send", help="With --type: send it as well.")] = False,
     json: Format = Format.TEXT,
     config: ConfigFile = None,
 ) -> ExitCode:
-    """Send a test message over a channel now, without retries. It is audited, but not stored.
+    """Send a test message over a channel now, without retries. The audit log records it, but it is not
+    stored.
 
-    Ends with 1 if it was not delivered.
+    Exits with 1 if it was not delivered.
     """
     import anyio
 

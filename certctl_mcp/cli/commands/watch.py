@@ -1,4 +1,4 @@
-"""`watch`: the summary, again whenever something changes."""
+"""`watch`: show the summary, updated whenever something changes."""
 
 import sys
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def watch(json: Format = Format.TEXT, config: ConfigFile = None) -> int:
                 channels = await application.notifications.channels.health()
                 table = channel_table(channels, summary.completed_at)
                 show(Group(summary_tables(summary), "", table))
-            # A pipe would keep it until several more have come.
+            # Otherwise a pipe's buffer would keep it until several more have come.
             sys.stdout.flush()
             await anyio.sleep(PAUSE)
             await application.repository.changes.wait_beyond(version)

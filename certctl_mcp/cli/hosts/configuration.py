@@ -1,6 +1,6 @@
-"""Adds this server to a host's configuration, and removes it, without touching anything else in the file.
+"""Adds this server to a host's configuration or removes it, without touching anything else in the file.
 
-A file that can't be read completely (JSON with comments, for example) is left alone: the entry is printed,
+A file that can't be read completely (JSON with comments, for example) is not changed; the entry is printed
 for a person to copy.
 """
 
@@ -37,7 +37,7 @@ def render_entry(location: Location, given: Entry) -> str:
 
 
 def install(location: Location, given: Entry) -> bool:
-    """Write the entry; False if it was there already.
+    """Write the entry; False if it already exists.
 
     Raises:
         HostConfigurationError: the file isn't valid, or already has another server of this name.
@@ -91,7 +91,7 @@ def _document(location: Location, text: str) -> dict[str, object]:
         kind = location.format.value.upper()
         raise HostConfigurationError(f"{location.file} is not plain {kind}: {invalid}") from None
     if not isinstance(document, dict):
-        raise HostConfigurationError(f"{location.file} does not hold an object")
+        raise HostConfigurationError(f"{location.file} does not contain an object")
     return document
 
 
@@ -105,7 +105,7 @@ def _read(file: Path) -> str:
 
 
 def _write(file: Path, text: str) -> None:
-    """Replace the file atomically, and keep its mode."""
+    """Replace the file atomically, keeping its mode."""
     target = file.resolve()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -121,7 +121,7 @@ def _write(file: Path, text: str) -> None:
 
 
 def _toml(location: Location, given: Entry) -> str:
-    # JSON's strings and arrays of strings are TOML's too.
+    # JSON strings and arrays of strings are valid TOML.
     lines = [f"{key} = {json.dumps(value)}" for key, value in given.items()]
     return "\n".join([f"[{location.table}.{NAME}]", *lines]) + "\n"
 

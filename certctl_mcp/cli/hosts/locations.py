@@ -1,4 +1,5 @@
-"""The MCP hosts that `certctl-mcp install` knows: where each keeps its configuration, and in which form."""
+"""The MCP hosts that `certctl-mcp install` supports: where each keeps its configuration, and in which
+format."""
 
 import os
 import sys
@@ -20,7 +21,7 @@ class Host(StrEnum):
 
 
 class Format(StrEnum):
-    """How a host's file is written."""
+    """The format of a host's file."""
 
     JSON = "json"
     TOML = "toml"
@@ -28,20 +29,20 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """The place of the servers in a host's configuration."""
+    """Where the servers are in a host's configuration."""
 
     file: Path
     table: str
-    """The key that holds the servers."""
+    """The key of the table of servers."""
     format: Format = Format.JSON
     extra: tuple[tuple[str, str], ...] = ()
-    """Fields of an entry that only this host needs."""
+    """Additional fields of an entry that this host needs."""
 
 
 def location(host: Host, home: Path, directory: Path, platform: str = sys.platform) -> Location:
-    """Where `host` looks for servers, for the user whose home is `home`.
+    """Where `host` looks for servers, for the user with this home directory.
 
-    `directory` is the project's, for Claude Code, which shares its file with the project.
+    `directory` is the project's directory: Claude Code keeps its file there.
     """
     roaming = Path(os.environ.get("APPDATA", home / "AppData" / "Roaming"))
     library = {

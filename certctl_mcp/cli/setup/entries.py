@@ -1,4 +1,5 @@
-"""What starts the program with a settings file: entries for MCP hosts, a systemd unit, a compose file."""
+"""Configuration that starts the program with a settings file: entries for MCP hosts, a systemd unit, a
+compose file."""
 
 import json
 import re
@@ -13,13 +14,13 @@ from certctl_mcp.runtime.platform import user_id
 _UNIT = "certctl-mcp-worker.service"
 
 _INSTALLED = Path("/etc/certctl-mcp/settings.toml")
-"""Where the unit reads the settings."""
+"""The path from which the unit reads the settings."""
 
 _INSTALL_SETTINGS = re.compile(r"(?m)^(#\s{1,8}install -D .{0,80}) settings\.toml ")
 
 
 def host_entries(command: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The hosts that take the same entry, and that entry."""
+    """Hosts that take the same entry, and the entry."""
     hosts: dict[str, list[str]] = {}
     for host in Host:
         place = location(host, Path.home(), Path.cwd())
@@ -37,14 +38,14 @@ def systemd_unit(file: Path) -> str:
 
 
 def compose_file(file: Path, database: Path | None) -> str:
-    """A worker in a container, which sees the settings and a SQLite database at the paths they have here."""
+    """A worker in a container, with the settings and a SQLite database at the same paths as here."""
     volumes = [f"{file}:{file}:ro", *([] if database is None else [f"{database.parent}:{database.parent}"])]
     lines = [
         "services:",
         "  certctl-mcp:",
         "    image: certctl-mcp",
         f"    command: {json.dumps(['worker', '--config', str(file)])}",
-        # The files are for their owner alone.
+        # Only their owner may read the files.
         f"    user: {json.dumps(user_id())}",
         "    volumes:",
         *(f"      - {json.dumps(volume)}" for volume in volumes),

@@ -1,4 +1,5 @@
-"""What `init` needs to know of each channel: from its variables if set, else from the operator."""
+"""The settings that `init` needs for each channel: from its variables if they are set, otherwise from the
+operator."""
 
 from collections.abc import Callable, Mapping
 
@@ -7,7 +8,7 @@ from certctl_mcp.config.reference import Entry, channel_entries, plain
 from certctl_mcp.config.settings import KINDS
 
 Ask = Callable[[str, bool, str | None], str]
-"""Asks for a value: the question, whether the answer is a secret, and the default."""
+"""Asks for a value. The arguments are the question, whether the answer is a secret, and the default."""
 
 _ALSO_ASKED: Mapping[str, tuple[str, ...]] = {
     "Email": ("host", "port", "from_address", "username", "password"),
@@ -26,7 +27,7 @@ def channel_table(channel: str, environ: Mapping[str, str], ask: Ask | None) -> 
     """The settings of one of certctl's channels.
 
     Raises:
-        MissingValueError: a variable is not set, and there is nobody to `ask`.
+        MissingValueError: a variable is not set, and `ask` is None.
     """
     table: dict[str, str] = {}
     for entry in _wanted(channel):
@@ -40,7 +41,7 @@ def channel_table(channel: str, environ: Mapping[str, str], ask: Ask | None) -> 
 
 
 def is_asked_for(channel: str, environ: Mapping[str, str]) -> bool:
-    """Whether any of what a channel needs is in no variable."""
+    """Whether something that a channel needs is not in a variable."""
     return any(not environ.get(entry.variable or "", "").strip() for entry in _wanted(channel))
 
 

@@ -1,4 +1,4 @@
-"""The settings file that `init` writes: few settings, each with a comment, and values for production."""
+"""The settings file that `init` writes: a few settings with values for production, each with a comment."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from certctl_mcp.config.settings import KINDS, load_settings
 from certctl_mcp.config.warnings import value_warnings
 
 ChannelTable = Mapping[str, str]
-"""The settings of a channel as they are written, by their keys in its table."""
+"""The settings of a channel as they are written, by their keys in the channel's table."""
 
 _HEADER = """\
 # Settings of certctl-mcp, written by `certctl-mcp init`. An environment variable overrides the same
@@ -77,7 +77,7 @@ def channel_text(name: str, table: ChannelTable) -> str:
 
 
 def check(text: str) -> None:
-    """Raises: SettingsError: these settings can't be used, or a process would start with a warning."""
+    """Raises: SettingsError: these settings can't be used, or would cause a warning when a process starts."""
     with TemporaryDirectory(prefix="certctl-mcp-") as directory:
         file = Path(directory) / "settings.toml"
         _create(file, text)
@@ -90,7 +90,7 @@ def check(text: str) -> None:
 
 
 def write(file: Path, text: str, *, replace: bool) -> None:
-    """Write the file, for its owner alone to read. Missing directories are created.
+    """Write the file, readable only by its owner. Missing directories are created.
 
     Raises:
         SettingsFileError: it exists and `replace` is false, or it can't be written.
@@ -100,12 +100,12 @@ def write(file: Path, text: str, *, replace: bool) -> None:
         if not replace:
             _create(file, text)
             return
-        # It is never half written, and never readable by others in between.
+        # So the file is never half written, and never readable by others.
         with TemporaryDirectory(prefix=f".{file.name}.", dir=file.parent) as directory:
             _create(Path(directory) / file.name, text)
             os.replace(Path(directory) / file.name, file)
     except FileExistsError:
-        raise SettingsFileError(f"{file} exists and was left as it is; --force replaces it") from None
+        raise SettingsFileError(f"{file} exists and was not changed; --force replaces it") from None
     except OSError as error:
         raise SettingsFileError(f"{file} can't be written: {error.strerror}") from None
 
@@ -116,6 +116,6 @@ def _create(file: Path, text: str) -> None:
 
 
 def _setting(key: str, value: str, meaning: str) -> list[str]:
-    """A comment and an assignment. JSON's strings and lists of them are TOML's too."""
+    """A comment and an assignment. JSON strings and lists of strings are valid TOML."""
     written = value if key == "port" and value.isdecimal() else json.dumps(value, ensure_ascii=False)
     return [f"# {meaning}", f"{key} = {f'[{written}]' if key == 'secrets' else written}"]

@@ -14,7 +14,7 @@ from storage.models import NotificationFilter, NotificationStatus
 
 
 class Cause(BaseModel):
-    """Failures of one channel and one kind, over one stretch of time."""
+    """Failures of one channel and one kind in a period without long gaps."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -23,7 +23,7 @@ class Cause(BaseModel):
     dead: int
     failing: int
     undelivered: int
-    """Count as sent, though nothing was delivered."""
+    """Count as sent, although nothing was delivered."""
     first_at: AwareDatetime
     last_at: AwareDatetime
     cause: str
@@ -31,9 +31,9 @@ class Cause(BaseModel):
     requeue: bool
     """Whether requeueing is part of the remedy."""
     requeue_command: str | None
-    """The command for that; None also where it can't be typed."""
+    """The command for that; None also if it can't be typed."""
     requeues: int
-    """How many it requeues: more than these, if options can't separate them from others."""
+    """How many it requeues, which is more than these if options can't separate them from others."""
     sample_id: str
     sample_error: str | None
 
@@ -46,7 +46,7 @@ class DiagnosisDocument(BaseModel):
     dead: int
     failing: int
     urgency: str | None = None
-    """Which of the dead letters still matter, by their certificates."""
+    """How many of the dead letters still matter, judging by their certificates."""
     causes: tuple[Cause, ...]
 
 
@@ -129,7 +129,9 @@ def _paragraph(cause: Cause, now: datetime) -> list[Text]:
     if cause.requeue_command is not None:
         lines.append(Text(f"  then: {cause.requeue_command}"))
         if others := cause.requeues - (cause.dead + cause.undelivered or cause.failing):
-            lines.append(Text(f"        (that requeues {cause.requeues}: {others} have other causes)"))
+            lines.append(
+                Text(f"        (this requeues {cause.requeues}, of which {others} have other causes)")
+            )
     sample = Text("  sample: ") + identifier(cause.sample_id)
     if cause.sample_error:
         sample += Text(" ") + one_line(cause.sample_error, EXCERPT_LENGTH)

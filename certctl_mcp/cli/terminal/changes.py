@@ -1,4 +1,4 @@
-"""The output of bulk actions: what would change, what has changed, and why the rest was left alone."""
+"""The output of bulk actions: what would change, what has changed, and why the rest was left unchanged."""
 
 import sys
 
@@ -24,7 +24,7 @@ def question(preview: Preview) -> str:
 
 
 def print_preview(preview: Preview, *, json: Format) -> None:
-    """What would change, by status and channel, and what would be left alone."""
+    """What would change, by status and channel, and what would be left unchanged."""
     if json:
         print_json(
             BulkPreview(
@@ -52,7 +52,7 @@ def print_preview(preview: Preview, *, json: Format) -> None:
     if preview.kept:
         print(f"  {preview.kept.strip()}")
     if preview.left_out.under_way:
-        print(f"  {preview.left_out.under_way} more are being attempted now and would be left alone")
+        print(f"  {preview.left_out.under_way} more are being attempted now and would not be changed")
 
 
 def print_changes(changes: Changes, action: AuditAction, *, json: Format, quiet: bool = False) -> ExitCode:
@@ -80,7 +80,7 @@ def print_changes(changes: Changes, action: AuditAction, *, json: Format, quiet:
 def _others(changes: Changes) -> tuple[tuple[int, str], ...]:
     return (
         (len(changes.refused), "refused"),
-        (changes.skipped, "left alone, because they are being attempted or have changed"),
+        (changes.skipped, "not changed, because they are being attempted or have changed meanwhile"),
         (changes.unknown, "possibly, because the database failed meanwhile"),
         (changes.untouched, "not reached"),
     )

@@ -1,4 +1,4 @@
-"""The output of `doctor`: a line or two for each check."""
+"""The output of `doctor`: one or two lines for each check."""
 
 from collections.abc import Iterator
 
@@ -24,4 +24,4 @@ def check_lines(report: CheckReport) -> Iterator[RenderableType]:
         if check.help is not None:
             yield Padding(Text(f"-> {escape_hidden(check.help)}"), (0, 0, 0, _INDENT), expand=False)
     good = len(report.checks) - report.failed - report.warned
-    yield Text(f"\n{good} ok, {report.warned} to look at, {report.failed} failed")
+    yield Text(f"\n{good} ok, {report.warned} with warnings, {report.failed} failed")

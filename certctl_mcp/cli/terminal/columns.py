@@ -1,4 +1,4 @@
-"""Lines of text in columns, for output that may be piped: no line ends with blanks, none is cut."""
+"""Text in columns, for output that may be piped: no line has trailing spaces, and none is cut."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from rich.text import Text
 
 
 def columns(headings: Sequence[str], rows: Sequence[Sequence[Text]]) -> list[Text]:
-    """The headings and the rows, each on a line. Every column but the last is as wide as its widest cell."""
+    """The headings and the rows, one per line. Every column but the last is as wide as its widest cell."""
     table = [[Text(heading) for heading in headings], *rows]
     widths = [max(row[column].cell_len for row in table) for column in range(len(headings) - 1)]
     lines: list[Text] = []

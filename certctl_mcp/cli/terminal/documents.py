@@ -1,4 +1,4 @@
-"""The JSON documents that commands print for programs, a model for each."""
+"""The models of the JSON documents that commands print for programs."""
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
@@ -21,7 +21,7 @@ class Listing(_Document):
 
 
 class Detail(_Document):
-    """One notification. The account says in words what the rest says in numbers."""
+    """One notification. `account` describes the rest in words."""
 
     notification: Notification
     attempts: tuple[Attempt, ...]
@@ -39,13 +39,13 @@ class Summary(DashboardSummary):
 
 
 class Channels(_Document):
-    """The configured channels, in their order."""
+    """The configured channels, in order."""
 
     data: tuple[ChannelHealth, ...]
     nobody_delivers: tuple[UnservedChannel, ...] = ()
-    """Channels that no running process has, though notifications wait for them."""
+    """Channels that no running process has, although notifications are waiting for them."""
     delivery: str | None = None
-    """Who delivers on certctl's database."""
+    """What delivers on certctl's database."""
 
 
 class ChannelPaused(_Document):
@@ -72,7 +72,7 @@ class Migration(_Document):
 
 
 class Refusal(_Document):
-    """A notification that was left as it was, and why."""
+    """A notification that was not changed, and why."""
 
     id: str
     reason: str
@@ -83,18 +83,19 @@ class Changes(_Document):
 
     changed: int = 0
     refused: tuple[Refusal, ...] = ()
-    """Of the notifications given by their ids."""
+    """Refusals of notifications given by their ids."""
     skipped: int = 0
-    """Selected by a filter, but being attempted now, or changed since they were counted."""
+    """How many were selected by a filter, but are being attempted now or have changed since they were
+    counted."""
     untouched: int = 0
-    """Not reached: the operator interrupted, or the database failed."""
+    """How many were not reached, because the operator interrupted or the database failed."""
     unknown: int = 0
     """The database failed while they were being changed."""
     failure: str | None = None
     """Why the database failed."""
 
     def plus(self, more: "Changes", refused: tuple[Refusal, ...]) -> "Changes":
-        """With another batch of ids, of which some are `refused`."""
+        """The sum of this and another batch of ids, of which some are `refused`."""
         return Changes(
             changed=self.changed + more.changed,
             refused=self.refused + refused,
@@ -114,7 +115,7 @@ class BulkPreview(_Document):
     under_way: int
     other_status: int
     remembered: int = 0
-    """Kept, because certctl uses them to know what it has alerted on."""
+    """How many are kept because certctl remembers its alerts by them."""
 
 
 class Backup(_Document):

@@ -1,4 +1,4 @@
-"""The output of `config`: each setting with its value and source, and what it means."""
+"""The output of `config`: each setting with its value, source and meaning."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -13,7 +13,7 @@ from certctl_mcp.text.untrusted import escape_hidden
 
 
 class Configuration(BaseModel):
-    """The settings of the program, and the file that some may come from."""
+    """The settings of the program, and the file from which some may come."""
 
     model_config = ConfigDict(frozen=True)
 

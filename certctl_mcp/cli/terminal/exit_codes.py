@@ -1,4 +1,4 @@
-"""The exit codes, and the error that ends a command with one of them and a line for each problem."""
+"""The exit codes, and the error that ends a command with an exit code and a line for each problem."""
 
 from enum import IntEnum
 
@@ -28,5 +28,6 @@ class CommandFailedError(Exception):
 
 
 def exit_code_after(reason: str | None, *, on_terminal: bool) -> ExitCode:
-    """That of a server which has shut down in order. Only Ctrl-C in a terminal counts as an interruption."""
+    """The exit code of a server that has shut down gracefully. Only Ctrl-C in a terminal counts as an
+    interruption."""
     return ExitCode.INTERRUPTED if reason == "SIGINT" and on_terminal else ExitCode.DONE

@@ -1,4 +1,4 @@
-"""The list of notifications: a row for each, on two lines where the terminal is narrow."""
+"""The list of notifications: a row for each, on two lines if the terminal is narrow."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -62,7 +62,7 @@ def notification_rows(
 
 
 def status_of(notification: Notification) -> Text:
-    """The status, which alone would make an undelivered notification look delivered."""
+    """The status, with a note if it alone would make an undelivered notification look delivered."""
     if notification.status is NotificationStatus.SENT and not notification.delivered:
         return Text("sent (not delivered)", style="yellow")
     if notification.foreign_status is not None:
@@ -71,7 +71,7 @@ def status_of(notification: Notification) -> Text:
 
 
 def _on_two_lines(found: Sequence[Notification], now: datetime, width: int, headings: bool) -> RenderableType:
-    """What identifies a notification, and below it what it is about."""
+    """A row that identifies the notification, and below it what it is about."""
     cells = [
         (identifier(n.id), status_of(n), one_line(n.channel, _SHORT_NAME), Text(distance(n.created_at, now)))
         for n in found
@@ -88,6 +88,6 @@ def _on_two_lines(found: Sequence[Notification], now: datetime, width: int, head
 
 
 def _error_or_message(n: Notification) -> Text:
-    """Why it is not delivered, if that is known, or else its message."""
+    """Why it has not been delivered, if that is known, otherwise its message."""
     undelivered = n.status in (NotificationStatus.FAILED, NotificationStatus.DEAD)
     return one_line(n.error or (n.last_error if undelivered else None) or n.message, EXCERPT_LENGTH)

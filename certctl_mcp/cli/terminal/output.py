@@ -19,7 +19,7 @@ from certctl_mcp.text.untrusted import NAME_LENGTH, clean_excerpt, escape_hidden
 from storage.models import Notification
 
 UNCUT = 100_000
-"""Columns of an output that is not a terminal: a row is one line of any length."""
+"""The width of an output that is not a terminal: a row is one line of any length."""
 
 STATUS_STYLES = {"pending": "cyan", "sent": "green", "failed": "yellow", "dead": "red", "read": "dim"}
 
@@ -27,18 +27,18 @@ _UNITS = (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("m", timedelta(m
 
 
 def output() -> Console:
-    """stdout. Unless it is a terminal, nothing is cut or wrapped."""
+    """stdout; unless it is a terminal, nothing is cut or wrapped."""
     return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else UNCUT)
 
 
 def print_json(document: BaseModel | Notification, form: Format = Format.JSON) -> None:
-    """A complete document in ASCII, so that it can't control a terminal either."""
+    """A complete document in ASCII, so that it can't control a terminal."""
     indent = None if form is Format.NDJSON else 2
     print(RootModel(document).model_dump_json(indent=indent, ensure_ascii=True))
 
 
 def print_all(*parts: RenderableType) -> None:
-    """Print to stdout. In a pipe or a file, no line ends with blanks."""
+    """Print to stdout. In a pipe or a file, no line has trailing spaces."""
     console = output()
     if console.is_terminal:
         for part in parts:

@@ -27,7 +27,7 @@ def summary_tables(summary: Summary) -> RenderableType:
 
 
 def channel_table(channels: Sequence[ChannelHealth], now: datetime) -> Table:
-    """Each channel by its name, with where it leads to and how it did."""
+    """Each channel by name, with its destination and the results of its attempts."""
     rows = key_value_table()
     for channel in channels:
         serving = Text(
@@ -46,13 +46,13 @@ def channel_table(channels: Sequence[ChannelHealth], now: datetime) -> Table:
 _CLOSED = {
     Closure.PAUSED: "paused until {until}",
     Closure.TOLD_TO_WAIT: "the receiver asked to wait until {until}",
-    Closure.HELD: "held since {since} in an outage, next probe at {until}",
+    Closure.HELD: "held during an outage since {since}, next probe at {until}",
     Closure.RATE_LIMITED: "at its rate limit until {until}",
 }
 
 
 def closure_line(closure: ChannelClosure) -> Text:
-    """Why nothing goes out over a channel, until when, and how many wait."""
+    """Why nothing is sent over a channel, until when, and how many notifications are waiting."""
     since = "" if closure.since is None else moment(closure.since)
     line = Text(_CLOSED[closure.state].format(until=moment(closure.until), since=since), style="yellow")
     line.append(f"; {closure.waiting} waiting")
@@ -92,14 +92,17 @@ def _queue(summary: DashboardSummary) -> Table:
     facts.add_row("Sent, not delivered", Text(str(summary.notifications_undelivered)))
     facts.add_row("Delivering processes", Text(str(summary.processes_alive)))
     if summary.waiting_unserved:
-        warning = f"{summary.waiting_unserved} wait for a channel that no running process has"
+        warning = f"{summary.waiting_unserved} waiting for a channel that no running process has"
         facts.add_row("Nobody delivers", Text(warning, style="red"))
     if summary.notifications_stuck:
-        warning = f"{summary.notifications_stuck}: certctl's server left them, and nobody attempts them again"
+        warning = (
+            f"{summary.notifications_stuck}: certctl's server left them undelivered, "
+            "and nothing attempts them again"
+        )
         facts.add_row("Stuck", Text(warning, style="red"))
     if summary.channels_closed:
         closed = f"{summary.channels_closed}; certctl-mcp channels shows why"
-        facts.add_row("Channels closed for now", Text(closed, style="yellow"))
+        facts.add_row("Closed channels", Text(closed, style="yellow"))
     facts.add_row("Oldest dead letter", when(summary.oldest_dead_at, now))
     facts.add_row("Next retry", when(summary.next_retry_at, now))
     return facts

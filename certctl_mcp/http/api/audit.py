@@ -19,7 +19,7 @@ router = APIRouter(prefix="/api/v1")
 
 
 class AuditQuery(BaseModel):
-    """What to look up. As in certctl, other parameters are ignored."""
+    """The entries to return. As in certctl, other parameters are ignored."""
 
     model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
 
@@ -36,9 +36,9 @@ class AuditLogEntry(ResponseDocument):
     """`http:` and a key name or `oauth:` client, `cli:` and a user, or `stdio:` and a client."""
     action: AuditAction
     notification_id: str | None = None
-    """Absent if it is about something else."""
+    """The notification; absent if the entry is about something else."""
     detail: str | None = None
-    """For a channel: which one, until when it is paused, and why. For retention: how much was deleted."""
+    """For a channel: its name, the end of the pause, and the reason. For retention: how much was deleted."""
 
 
 class AuditLog(ResponseDocument):
@@ -51,7 +51,8 @@ class AuditLog(ResponseDocument):
 async def get_audit_log(
     query: Annotated[AuditQuery, Query()], opened: Opened, if_none_match: IfNoneMatch = None
 ) -> Response:
-    """Get who sent, requeued, settled, deleted, tested or paused what. Deleted notifications are included."""
+    """Get the audit log: who sent, requeued, settled, deleted, tested or paused what. Deleted notifications
+    are included."""
     entries = await opened.repository.audit_log(query.notification_id or None, limit=query.limit)
     return json_response(AuditLog(data=tuple(map(_entry, entries))), if_none_match=if_none_match)
 

@@ -1,4 +1,4 @@
-"""The REST API for many notifications at once: previewed, then changed with the preview's confirmation."""
+"""The REST API for bulk actions: first a preview, then the change with the preview's confirmation."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -39,19 +39,19 @@ class Selection(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     ids: Annotated[tuple[Name, ...], Field(max_length=MAX_IDS)] = ()
-    """Only these."""
+    """Only notifications with these ids."""
     status: Annotated[tuple[ChangeableStatus, ...], Field(max_length=MAX_IDS)] = ()
-    """Any of these."""
+    """Only notifications with any of these statuses."""
     channel: Name | None = None
     type: Name | None = None
     certificate_id: Name | None = None
     recipient: Name | None = None
     text: Name | None = None
-    """Part of the message or the error; ASCII case does not matter."""
+    """Part of the message or the error; ASCII case is ignored."""
     created_from: Moment | None = None
     """ISO 8601, or an age such as 7d."""
     created_until: Moment | None = None
-    """Exclusive; likewise."""
+    """Exclusive; in the same formats."""
     urgency: Urgency | None = None
     """settled: the certificate was renewed or revoked since; open: it was not; urgent: and it expires within
     a day."""
@@ -84,21 +84,21 @@ class LeftOut(ResponseDocument):
     """Notifications that match but are not changed, by reason."""
 
     under_way: int
-    """An attempt is under way."""
+    """An attempt is in flight."""
     other_status: int
     """Their status does not allow it."""
     missing: int
-    """Given ids that no notification has."""
+    """Given ids for which there is no notification."""
 
 
 class BulkPreview(ResponseDocument):
-    """What would be changed. Nothing was."""
+    """What would be changed. Nothing has been changed."""
 
     status: Literal["previewed"] = "previewed"
     would_change: int
     by_status: dict[NotificationStatus, int]
     by_channel: tuple[ChannelCount, ...]
-    """At most 100, those with most first."""
+    """At most 100, those with the most notifications first."""
     sample_ids: tuple[str, ...]
     """The oldest ones."""
     accepted_from: datetime | None = None
@@ -108,8 +108,7 @@ class BulkPreview(ResponseDocument):
     """Would be requeued on channels over which nothing is delivered."""
     left_out: LeftOut
     remembered: int
-    """Kept by a purge: certctl uses them to know what it has alerted on, and would alert again without
-    them."""
+    """Kept by a purge: certctl remembers its alerts by them, and would alert again without them."""
     confirmation: str | None = None
     """Valid once, for this caller and exactly this selection, until `confirm_until`. Absent if nothing would
     change."""
@@ -133,7 +132,7 @@ Outcome = BulkPreview | BulkResult
 async def requeue_notifications(selection: Selection, opened: Opened, state: State, actor: Actor) -> Response:
     """Put many dead, failed or undelivered notifications back in the queue, with no failures counted.
 
-    Without a status, those that are dead; with ids, in any status that allows it. The status sent selects
+    Without a status, dead ones are requeued; with ids, those whose status allows it. The status sent selects
     undelivered ones.
     """
     return json_response(await _outcome(AuditAction.REQUEUE, selection, opened, state, actor))
@@ -145,18 +144,18 @@ async def mark_notifications_read(
 ) -> Response:
     """Mark many notifications as read. Undelivered ones will not be delivered.
 
-    Without a status, those that are dead; with ids, in any status. A condition other than the status is
-    required.
+    Without a status, dead ones are settled; with ids, those in any status. A condition other than the status
+    is required.
     """
     return json_response(await _outcome(AuditAction.MARK_READ, selection, opened, state, actor))
 
 
 @router.post("/purge", response_model=Outcome, dependencies=[may_purge])
 async def purge_notifications(selection: Selection, opened: Opened, state: State, actor: Actor) -> Response:
-    """Delete many notifications for good, with their attempts.
+    """Permanently delete many notifications and their attempts.
 
-    Without a status, those that are sent or read; dead ones only if named, and never what is still to be
-    delivered. created_until or ids is required.
+    Without a status, sent and read ones are deleted; dead ones only if named. Notifications that are still to
+    be delivered are never deleted. created_until or ids is required.
     """
     return json_response(await _outcome(AuditAction.PURGE, selection, opened, state, actor))
 

@@ -1,4 +1,4 @@
-"""The REST API for channels: why nothing goes out over one, pausing and resuming it, and testing it."""
+"""The REST API for channels: why nothing is sent over one; pausing, resuming and testing it."""
 
 from typing import Annotated
 
@@ -33,7 +33,7 @@ Name = Annotated[
 
 @router.get("", response_model=ChannelList, dependencies=[may_read])
 async def list_channels(opened: Opened, if_none_match: IfNoneMatch = None) -> Response:
-    """List the channels, with the reason if nothing goes out over one."""
+    """List the channels, with the reason if nothing is sent over one."""
     channels = tuple(
         ChannelDocument(
             name=channel.name,
@@ -48,7 +48,7 @@ async def list_channels(opened: Opened, if_none_match: IfNoneMatch = None) -> Re
 
 @router.post("/{name}/pause", response_model=ChannelPaused, dependencies=[may_pause])
 async def pause_channel(channel: Name, pause: PauseChannel, opened: Opened, actor: Actor) -> Response:
-    """Pause a channel: nothing is attempted over it until then. Waiting uses up no attempts."""
+    """Pause a channel: nothing is attempted over it until the pause ends. Waiting uses up no attempts."""
     end = await opened.pauses.pause(decoded(channel), pause.until, pause.reason, actor=actor)
     return json_response(ChannelPaused(paused_until=end))
 
@@ -64,7 +64,8 @@ async def resume_channel(channel: Name, opened: Opened, actor: Actor) -> Respons
 async def try_channel(
     channel: Name, opened: Opened, actor: Actor, test: TestChannel | None = None
 ) -> Response:
-    """Send a test message over a channel now, without retries. It is audited, but not stored."""
+    """Send a test message over a channel now, without retries. The audit log records it, but it is not
+    stored."""
     recipient = "" if test is None else test.recipient
     result = await opened.notifications.send_test(decoded(channel), recipient, actor=actor)
     return json_response(

@@ -1,4 +1,5 @@
-"""The REST API for how deliveries went over a period: its alerts as they are now, and its attempts."""
+"""The REST API for the report on a period: the present state of its alerts, and the outcomes of its
+attempts."""
 
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -32,14 +33,14 @@ class ReportQuery(BaseModel):
 
 
 class AlertCounts(ResponseDocument):
-    """What became of the alerts accepted in the period."""
+    """The present state of the alerts accepted in the period."""
 
     delivered: int
     trying: int
     """Not attempted yet, or to be retried."""
     dead: int
     undelivered: int
-    """Count as sent, though nothing was delivered."""
+    """Count as sent, although nothing was delivered."""
     settled: int
     """Marked as read, delivered or not."""
 
@@ -52,44 +53,44 @@ class Figures(ResponseDocument):
     failed: int
     """Another attempt was due."""
     told_to_wait: int
-    """The receiver asked to wait; this spends none of the notification's attempts."""
+    """The receiver asked to wait; this uses up none of the notification's attempts."""
     died: int
     """The notification became a dead letter."""
     skipped: int
     """No notifier was configured, so nothing was delivered."""
     abandoned: int
-    """Without an outcome when the lease expired."""
+    """Had no outcome when the lease expired."""
     retries: int
-    """Not the first attempt of a notification."""
+    """Were not their notification's first attempt."""
     median_seconds: float | None = None
     """From acceptance to delivery; absent if nothing was delivered."""
     p95_seconds: float | None = None
 
 
 class ChannelFigures(Figures):
-    """Those of one channel."""
+    """The attempts of one channel."""
 
     channel: str
 
 
 class DeliveryReport(ResponseDocument):
-    """How deliveries went."""
+    """A report on deliveries."""
 
     since: datetime
     until: datetime
     alerts: AlertCounts
     overall: Figures
     channels: tuple[ChannelFigures, ...]
-    """At most 100, those with most attempts first."""
+    """At most 100, those with the most attempts first."""
     note: str | None = None
-    """Where certctl's server delivers: what these figures leave out."""
+    """If certctl's server delivers: what these figures leave out."""
 
 
 @router.get("/deliveries", response_model=DeliveryReport, dependencies=[may_read])
 async def get_delivery_report(
     query: Annotated[ReportQuery, Query()], opened: Opened, state: State, if_none_match: IfNoneMatch = None
 ) -> Response:
-    """Get how deliveries went over a period, in all and by channel."""
+    """Get a report on the deliveries of a period, in total and by channel."""
     period = period_between(query.since or "24h", query.until or None, state.opened.clock())
     deliveries = await opened.repository.delivery_figures(period.since, period.until)
     report = DeliveryReport(

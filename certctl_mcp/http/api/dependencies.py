@@ -1,4 +1,4 @@
-"""What the routes depend on: the open application, the caller, and what the caller may do."""
+"""The dependencies of routes: the open application, the caller, and the caller's permissions."""
 
 from typing import Annotated
 
@@ -29,7 +29,7 @@ Actor = Annotated[str, Depends(_actor)]
 
 
 class _Requires:
-    """A dependency: the caller must be permitted to use the tool that does the same."""
+    """A dependency: the caller must have permission for the tool that does the same."""
 
     def __init__(self, tool: str, action: str) -> None:
         self._tool = tool
@@ -43,10 +43,10 @@ class _Requires:
             raise HTTPException(403, f"The key {caller.name!r} is read-only and may not {self._action}.")
         if self._tool in settings.served_tools:
             raise HTTPException(403, f"Only a key with :admin may {self._action}.")
-        raise HTTPException(403, f"The operator allows nobody to {self._action} on this server.")
+        raise HTTPException(403, f"The operator allows no one to {self._action} on this server.")
 
 
-may_read = Depends(_Requires("list_notifications", "look at notifications"))
+may_read = Depends(_Requires("list_notifications", "read notifications"))
 may_send = Depends(_Requires("send_notification", "send"))
 may_requeue = Depends(_Requires("requeue_notification", "requeue"))
 may_settle = Depends(_Requires("mark_notification_read", "mark as read"))

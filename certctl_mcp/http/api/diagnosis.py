@@ -35,16 +35,16 @@ class DiagnosisQuery(BaseModel):
     certificate_id: Name | Empty = ""
     recipient: Name | Empty = ""
     text: Name | Empty = ""
-    """Part of the message or the error; ASCII case does not matter."""
+    """Part of the message or the error; ASCII case is ignored."""
     created_from: Moment | Empty = ""
     """ISO 8601, or an age such as 7d."""
     created_until: Moment | Empty = ""
-    """Exclusive; likewise."""
+    """Exclusive; in the same formats."""
     urgency: Urgency | Empty = ""
     """settled: the certificate was renewed or revoked since; open: it was not; urgent: and it expires within
     a day."""
     include_failing: bool = True
-    """Also those that failed and are not dead."""
+    """Include notifications that failed and are not dead."""
 
     def arguments(self) -> FilterArguments:
         return FilterArguments(
@@ -60,7 +60,7 @@ class DiagnosisQuery(BaseModel):
 
 
 class RequeueSelection(ResponseDocument):
-    """The body of the `POST /api/v1/notifications/requeue` that takes the notifications of a cause."""
+    """The body of a `POST /api/v1/notifications/requeue` that requeues the notifications of a cause."""
 
     status: tuple[NotificationStatus, ...]
     channel: str | None = None
@@ -73,7 +73,7 @@ class RequeueSelection(ResponseDocument):
 
 
 class Cause(ResponseDocument):
-    """Failures of one channel and one kind, over one stretch of time."""
+    """Failures of one channel and one kind, in a period without long gaps."""
 
     channel: str
     kind: FailureKind
@@ -81,38 +81,39 @@ class Cause(ResponseDocument):
     failing: int
     """Failed and not dead."""
     undelivered: int
-    """Count as sent, though nothing was delivered."""
+    """Count as sent, although nothing was delivered."""
     first_at: datetime
     last_at: datetime
-    """Of the newest attempts of its notifications."""
+    """When the newest attempts of its notifications began."""
     cause: str
     action: str
     """What to do."""
     requeue: RequeueSelection | None = None
-    """What to requeue once the cause is fixed, if that is to be done."""
+    """What to requeue once the cause is fixed, if anything."""
     requeue_count: int | None = None
-    """How many that takes now."""
+    """How many notifications that would requeue now."""
     sample_id: str
     sample_error: str | None = None
 
 
 class DiagnosisDocument(ResponseDocument):
-    """What failed and why. The causes may be only the largest ones, which the counts show."""
+    """What failed and why. The causes may be only the largest ones; the counts show whether there are
+    more."""
 
     dead: int
     failing: int
     undelivered: int
     urgency: str | None = None
-    """Which of the dead letters still matter, by their certificates."""
+    """How many of the dead letters still matter, judging by their certificates."""
     causes: tuple[Cause, ...]
-    """Most dead letters first."""
+    """Those with the most dead letters first."""
 
 
 @router.get("/diagnosis", response_model=DiagnosisDocument, dependencies=[may_read])
 async def get_diagnosis(
     query: Annotated[DiagnosisQuery, Query()], opened: Opened, state: State, if_none_match: IfNoneMatch = None
 ) -> Response:
-    """Get why alerts died: by channel, kind of failure and time, each with its cause and what to do."""
+    """Get the causes of dead letters, grouped by channel, kind of failure and time, each with what to do."""
     now = state.opened.clock()
     wanted = query.arguments().filter(now)
     service = opened.notifications

@@ -21,7 +21,7 @@ from storage.models import (
 )
 
 MAX_TEXT_IN_LIST = 2000
-"""Characters of a text in a list; the notification itself has the full text."""
+"""The most characters of a text in a list; the notification itself has the full text."""
 
 MAX_MESSAGE = 1_000_000
 
@@ -36,7 +36,8 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=NO
 
 
 def _within_max_length(message: str) -> str:
-    # Checked here and not in the schema: tools that generate examples from the schema choke on such a number.
+    # Checked here and not in the schema, because tools that generate examples from the schema fail on such a
+    # number.
     if len(message) > MAX_MESSAGE:
         raise ValueError(f"must have at most {MAX_MESSAGE} characters")
     return message
@@ -57,13 +58,13 @@ class PauseChannel(BaseModel):
 
 
 class ChannelPaused(ResponseDocument):
-    """Nothing is attempted over the channel until then."""
+    """When the pause ends. Nothing is attempted over the channel until then."""
 
     paused_until: datetime
 
 
 class ChannelResumed(ResponseDocument):
-    """The channel is not paused any more."""
+    """The channel is no longer paused."""
 
     was_paused: bool
 
@@ -87,7 +88,7 @@ class ChannelTested(ResponseDocument):
 
 
 class ChannelDocument(ResponseDocument):
-    """A channel, with the reason if nothing goes out over it."""
+    """A channel, with the reason if nothing is sent over it."""
 
     name: str
     destination: str
@@ -135,7 +136,7 @@ class NotificationDocument(ResponseDocument):
     sent_at: datetime | None = None
     """When it was delivered; absent if it was not."""
     error: str | None = None
-    """Why it counts as done although nothing was delivered."""
+    """Why it counts as settled although nothing was delivered."""
     retry_count: int
     """Failed attempts since it was accepted or requeued."""
     next_retry_at: datetime | None = None
@@ -158,11 +159,11 @@ class AttemptDocument(ResponseDocument):
     outcome: AttemptOutcome
     error: str | None = None
     late: bool
-    """The outcome arrived after the lease had expired and was rejected."""
+    """The outcome came after the lease had been lost, and was refused."""
 
 
 class AuditDocument(ResponseDocument):
-    """One change that someone made to a notification."""
+    """A change that someone made to a notification."""
 
     at: datetime
     actor: str
@@ -212,7 +213,7 @@ class Retried(ResponseDocument):
 
 
 class MarkedAsRead(ResponseDocument):
-    """The notification needs no delivery any more."""
+    """The notification no longer needs to be delivered."""
 
     status: Literal["marked_as_read"] = "marked_as_read"
 

@@ -1,4 +1,4 @@
-"""Exception handlers: which status and message each error of the routes becomes."""
+"""Exception handlers: the status and message for each error of the routes."""
 
 import logging
 import re
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 _STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (NotificationNotFoundError, 404),
     (NotificationConflictError, 409),
-    # Well-formed but not possible; malformed input is 400.
+    # Well-formed but impossible; malformed input is 400.
     (NotificationError, 422),
     (ConfirmationError, 409),
     (RequestError, 422),
@@ -39,11 +39,11 @@ _RETRY_AFTER = "5"
 """Seconds."""
 
 _OUR_NAMES = {"created_after": "created_from", "created_before": "created_until"}
-"""The names that these routes have for conditions of a filter."""
+"""The names of filter conditions in these routes."""
 _CONDITION = re.compile("|".join(_OUR_NAMES))
 
 _MAX_LINES = 10
-"""Errors of one request that are listed."""
+"""The most errors that are listed for one request."""
 
 
 def add_exception_handlers(app: FastAPI) -> None:
@@ -73,11 +73,11 @@ def _message(failure: Exception) -> str:
 
 async def _validation_error(request: Request, failure: Exception) -> Response:
     assert isinstance(failure, RequestValidationError)
-    # The input is not repeated: it may be anything.
+    # The input is not repeated, because it may be anything.
     lines = dict.fromkeys(
         _line(error["loc"], error["msg"])
         for error in failure.errors()
-        # A parameter may also be blank, which is no helpful advice.
+        # Leaves out that a parameter may also be blank, which doesn't help.
         if error.get("ctx", {}).get("expected") != "''"
     )
     shown = list(lines)[:_MAX_LINES]
@@ -88,6 +88,6 @@ async def _validation_error(request: Request, failure: Exception) -> Response:
 
 def _line(location: Sequence[object], message: str) -> str:
     source, *rest = location
-    # Below the name of a parameter comes the type that was tried.
+    # The name of a parameter is followed by the type that was tried.
     name = clean_name(rest[0]) if rest and isinstance(rest[0], str) else source
     return f"{name}: {message.removeprefix('Value error, ').replace('Input should', 'must', 1)}"

@@ -20,7 +20,7 @@ _PERMISSIONS = {
     ToolGroup.TRIAGE: ("notification.read", "stats.read", "metrics.read"),
     ToolGroup.REQUEUE: ("notification.edit",),
 }
-"""certctl's names for what the routes require. It has none for the other groups."""
+"""certctl's names of the permissions that the routes require. It has none for the other groups."""
 
 
 class _Document(BaseModel):
@@ -35,7 +35,7 @@ class AuthInfo(_Document):
 
 
 class Permission(_Document):
-    """A permission under certctl's name."""
+    """A permission, by certctl's name."""
 
     permission: str
     scope_type: Literal["global"] = "global"
@@ -73,14 +73,14 @@ class Version(_Document):
 
 @router.get("/auth/info")
 async def get_auth_info(state: State) -> AuthInfo:
-    """Say whether an API key is required. Needs no key."""
+    """Get whether an API key is required. Needs no key."""
     required = state.settings.http.authenticates
     return AuthInfo(auth_type="api-key" if required else "none", required=required)
 
 
 @router.get("/auth/check")
 async def check_auth(request: Request, state: State) -> AuthCheck:
-    """Say which caller the key belongs to."""
+    """Get the caller to which the key belongs."""
     identity = _identity(request, state)
     return AuthCheck(
         **identity.model_dump(),

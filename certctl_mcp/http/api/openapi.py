@@ -43,7 +43,7 @@ Document = dict[str, Any]
 def customize_openapi(app: FastAPI, settings: Callable[[], Settings]) -> None:
     """Add the error responses of each operation and the configured channels to the document of `app`.
 
-    `settings` returns those in effect. Where they change, `openapi_schema` has to be set to None.
+    `settings` returns those in effect. When they change, `openapi_schema` must be set to None.
     """
 
     def openapi() -> Document:

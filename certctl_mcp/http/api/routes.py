@@ -50,7 +50,7 @@ MAX_ATTEMPTS = 100
 MAX_AUDIT_ENTRIES = 100
 
 LONG_TEXT = 20_000
-"""Characters from which redacting a message would hold up the event loop."""
+"""The length in characters from which redacting a message would block the event loop."""
 
 router = APIRouter(prefix=PREFIX)
 
@@ -72,7 +72,7 @@ Id = Annotated[str, Path(alias="id", description="Percent-encoded.", min_length=
 class ListQuery(BaseModel):
     """Filters, which must all match, and the page.
 
-    As in certctl, a page that is not a number counts as not given, and other parameters are ignored.
+    As in certctl, a page that is not a number is ignored, as are other parameters.
     """
 
     model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
@@ -84,7 +84,7 @@ class ListQuery(BaseModel):
     certificate_id: Name | Empty = ""
     recipient: Name | Empty = ""
     text: Name | Empty = ""
-    """Part of the message or the error; ASCII case does not matter."""
+    """Part of the message or the error; ASCII case is ignored."""
     created_from: Timestamp | Empty = ""
     created_until: Timestamp | Empty = ""
     """Exclusive."""
@@ -93,7 +93,7 @@ class ListQuery(BaseModel):
     per_page: str = ""
     """From 1 to 500. Anything else counts as 50."""
     cursor: Annotated[str, StringConstraints(max_length=2000)] | Empty = ""
-    """The next_cursor of the previous page; goes with per_page but not with page."""
+    """The next_cursor of the previous page; can be combined with per_page but not with page."""
 
     def filter(self) -> NotificationFilter:
         own = next((status for status in OUR_STATUSES if status.value == self.status), None)
@@ -116,7 +116,7 @@ async def list_notifications(
 ) -> Response:
     """List notifications, newest first."""
     if query.cursor and query.page:
-        raise HTTPException(422, "page and cursor exclude each other: give one of them")
+        raise HTTPException(422, "page and cursor can't be combined: give one of them")
     version = opened.repository.changes.data_version
     page = await state.shared.get(query.model_dump_json(), partial(_page, query, opened), version)
     return json_response(page, if_none_match=if_none_match)

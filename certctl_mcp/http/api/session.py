@@ -7,7 +7,7 @@ from certctl_mcp.http.auth.browser_sessions import COOKIE, LIFETIME, BrowserSess
 
 
 def session_router(sessions: BrowserSessions) -> APIRouter:
-    """Serves `/api/v1/auth/session`, which is for the page alone."""
+    """Serves `/api/v1/auth/session`, which only the page uses."""
     router = APIRouter(prefix="/api/v1/auth/session", include_in_schema=False)
 
     @router.post("", status_code=204)

@@ -1,4 +1,4 @@
-"""The REST API for statistics: certctl's own routes. What its tables don't hold counts as zero."""
+"""The REST API for statistics: certctl's own routes. Figures that its tables don't contain are zero."""
 
 from typing import Annotated
 
@@ -48,7 +48,7 @@ async def get_expiration_timeline(opened: Opened, days: Days) -> tuple[DayOfExpi
 
 @router.get("/job-trends")
 async def get_job_trends(opened: Opened, days: Days) -> tuple[DayOfJobs, ...]:
-    """Get how jobs ended on each of the last days."""
+    """Get the outcomes of jobs on each of the last days."""
     return await opened.trends.job_trends(days)
 
 

@@ -24,7 +24,8 @@ COOKIE: Final = "certctl_session"
 LIFETIME: Final = timedelta(days=14)
 
 PAGE_HEADER: Final = ("x-requested-with", "certctl-page")
-"""Sent by the page with each request. A form or link of another site can't send it, nor use the cookie."""
+"""The page sends this header with each request. A form or link on another site can't send it, and so can't
+use the cookie."""
 
 _SALT = b"certctl-mcp browser session"
 _SECONDS = re.compile("[0-9]{1,12}", re.ASCII)
@@ -59,7 +60,7 @@ class BrowserSessions:
         self.accept(keys)
 
     def accept(self, keys: Sequence[ApiKey]) -> None:
-        """Accept the cookies of these keys, and no others, from now on."""
+        """From now on, accept the cookies of these keys and no others."""
         self._signers = [_Signer(key) for key in keys]
 
     def issue(self, key: str) -> str | None:
@@ -71,7 +72,7 @@ class BrowserSessions:
         return f"{text}.{signer.sign(text)}"
 
     def caller(self, headers: Headers) -> Caller | None:
-        """The caller whose valid cookie a request of the page brings; None for any other request."""
+        """The caller whose valid cookie the page sent with this request; None for any other request."""
         name, value = PAGE_HEADER
         if headers.get(name) != value or not is_same_origin(headers):
             return None

@@ -18,10 +18,10 @@ FRESH = 300.0
 """Seconds after which the keys are fetched again, which is how a withdrawn key becomes invalid."""
 
 STALE = 3600.0
-"""Seconds that keys are used for while the issuer can't be reached."""
+"""Seconds for which keys are used while the issuer can't be reached."""
 
 COOLDOWN = 30.0
-"""Seconds between two fetches, whatever tokens claim."""
+"""The least number of seconds between two fetches, whatever tokens claim."""
 
 _REQUEST_TIMEOUT = 10
 _FETCH_TIMEOUT = 15
@@ -47,10 +47,10 @@ class IssuerKeys:
         self._fetching = anyio.Lock()
 
     async def find(self, kid: str, *, may_fetch: bool) -> jwt.PyJWK | None:
-        """The key, or None if the issuer has none of this id.
+        """The key, or None if the issuer has no key with this id.
 
         Raises:
-            IssuerUnavailableError: it is not known, and the keys can't be fetched.
+            IssuerUnavailableError: the key is not known, and the keys can't be fetched.
         """
         known = self._keys.get(kid)
         age = time.monotonic() - self._fetched_at

@@ -26,21 +26,21 @@ from certctl_mcp.http.problem_details import problem_response
 logger = logging.getLogger(__name__)
 
 ANONYMOUS = Caller("anonymous", Role.OPERATOR)
-"""The caller where there are no keys, which is on loopback only. Deleting needs a named key."""
+"""The caller if there are no keys, which is only allowed on loopback. Deletion needs a named key."""
 
 FAILURES_AT_ONCE = 10
 FAILURES_A_SECOND = 1 / 6
 """How many wrong keys an address may send before it gets 429."""
 
 _RETRY_AFTER = 5
-"""Seconds, while the issuer's keys can't be fetched."""
+"""Seconds until a retry, while the issuer's keys can't be fetched."""
 
 _PUBLIC = frozenset({"/", "/health", "/ready", "/api/v1/auth/info", "/api/v1/version"})
 _PUBLIC_PREFIXES = ("/ui/", "/n/", "/.well-known/oauth-protected-resource")
 """Paths that need no key: nothing there is confidential."""
 
 MCP_PATH = "/mcp"
-"""The only path that OAuth access tokens are valid for."""
+"""The only path for which OAuth access tokens are valid."""
 
 
 class Keys:
@@ -97,7 +97,7 @@ class Authentication:
             if signed_in is not None:
                 set_caller(scope, signed_in)
                 return None
-            # A cookie that has expired is no guess, and must not count as a wrong key.
+            # An expired cookie is not a guess, and must not count as a wrong key.
             return self._challenge(scope, "Authorization header required: Bearer <key>.")
         scheme, _, token = given.partition(" ")
         token = token.strip()
@@ -119,7 +119,7 @@ class Authentication:
             message = f"Insufficient scope: the token needs one of {', '.join(SCOPES)}."
             return self._challenge(scope, message, "insufficient_scope", 403)
         if caller is None:
-            # Right keys are let in from such an address too: many callers may share it.
+            # Right keys are accepted from such an address too, because many callers may share it.
             wait = self._failures.take(address)
             if wait:
                 message = "Too many wrong keys from your address; wait."

@@ -1,7 +1,7 @@
 """OAuth 2.1 access tokens for MCP, verified with the issuer's published keys.
 
-This is a resource server: it verifies tokens and issues none. A token must have been issued for this
-resource, and its scopes decide what its caller may do.
+This is a resource server: it verifies tokens but doesn't issue them. A token must have been issued for this
+resource, and its scopes determine what its caller may do.
 """
 
 import logging
@@ -26,10 +26,11 @@ READ, WRITE, ADMIN = "notifications:read", "notifications:write", "notifications
 SCOPES = (READ, WRITE, ADMIN)
 
 _ROLES = ((ADMIN, Role.ADMIN), (WRITE, Role.OPERATOR), (READ, Role.READER))
-"""The first scope in this order that a token has decides its role."""
+"""The first scope in this order that a token has determines its role."""
 
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-"""Asymmetric ones only: with HS256 the public key, which anyone can fetch, would be the signing secret."""
+"""Only asymmetric algorithms: with HS256 the public key, which anyone can fetch, would be the signing
+secret."""
 
 _CLOCK_SKEW = 30
 _MAX_TOKEN = 16_384
@@ -140,7 +141,7 @@ def protected_resource(http: HttpSettings) -> ProtectedResource | None:
 
 
 def _scopes(claims: dict[str, Any]) -> list[str]:
-    """From `scope` as the standard says, or from `scp` as some issuers write it."""
+    """The scopes from `scope`, as in the standard, or from `scp`, which some issuers use."""
     found = claims.get("scope", claims.get("scp", ""))
     names = found.split() if isinstance(found, str) else found
     return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []

@@ -29,7 +29,7 @@ _ALLOWED = {
 
 
 def permitted_tools(role: Role, settings: Settings) -> frozenset[str]:
-    """The tools that a caller may use: those of the role, as far as the operator lets them be served."""
+    """The tools that a caller may use: those of its role that the operator allows to be served."""
     return settings.served_tools & {name for group in _ALLOWED[role] for name in TOOLS[group]}
 
 

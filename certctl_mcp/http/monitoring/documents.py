@@ -1,4 +1,4 @@
-"""The metrics as JSON, in certctl's shape. What could not be read counts as zero there."""
+"""The metrics as JSON, in certctl's format, in which figures that could not be read are zero."""
 
 from datetime import datetime, timedelta
 

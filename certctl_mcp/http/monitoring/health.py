@@ -30,7 +30,7 @@ class Readiness(BaseModel):
 
 @router.get("/health")
 async def health() -> Health:
-    """Say whether the process is alive, even if the database is not."""
+    """Get whether the process is alive, even if the database is not."""
     return Health()
 
 
@@ -45,7 +45,7 @@ async def health() -> Health:
     },
 )
 async def ready(response: Response, state: Annotated[ServingState, Depends(state_of)]) -> Readiness:
-    """Say whether requests can be served: the database answers and the server is not shutting down."""
+    """Get whether requests can be served: the database responds and the server is not shutting down."""
     readiness = await _readiness(state)
     if readiness.status != "ready":
         response.status_code = 503

@@ -47,7 +47,7 @@ _KINDS = tuple(kind for kind in FailureKind if kind is not FailureKind.ABANDONED
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What a process knows at one moment; None where it could not be read."""
+    """What a process knows at one moment; None for what could not be read."""
 
     at: datetime
     uptime_seconds: float
@@ -59,7 +59,7 @@ class Snapshot:
     closures: tuple[ChannelClosure, ...] | None = None
     successors: SuccessorMeter | None = None
     retention: Retention | None = None
-    """None where this process deletes nothing by itself."""
+    """None if this process deletes nothing by itself."""
 
     def was_read(self, part: str) -> bool:
         return self.summary is not None and part not in self.summary.unreadable
@@ -210,7 +210,7 @@ def _queue(snapshot: Snapshot) -> Iterator[Metric]:
     yield by_status
     yield GaugeMetricFamily(
         "certctl_notifications_undelivered",
-        "Notifications that count as done although nothing was delivered: their channel had no notifier.",
+        "Notifications that count as sent although nothing was delivered: their channel had no notifier.",
         summary.notifications_undelivered,
     )
     yield GaugeMetricFamily(
@@ -225,7 +225,7 @@ def _queue(snapshot: Snapshot) -> Iterator[Metric]:
     )
     yield GaugeMetricFamily(
         "certctl_notifications_stuck",
-        "Notifications that certctl's server, which delivers, has left undelivered, and nobody takes over.",
+        "Notifications that certctl's server has left undelivered and that nothing takes over.",
         summary.notifications_stuck,
     )
     yield GaugeMetricFamily(
@@ -255,10 +255,10 @@ def _attempts(snapshot: Snapshot) -> Iterator[Metric]:
         return
     ended = CounterMetricFamily(
         "certctl_notification_attempts",
-        "Attempts that have ended in this process. failed: will be retried; dead: was the last one; "
-        "told_to_wait: the receiver refused everything for now, which spends no attempt; skipped: "
+        "Attempts that have ended in this process. failed: will be retried; dead: the last attempt; "
+        "told_to_wait: the receiver refused everything for now, which uses up no attempt; skipped: "
         "the channel has no notifier; unrecorded: the outcome came too late or could not be written. "
-        "Channels that are not configured count as other. kind: why a failed or dead one failed.",
+        "Channels that are not configured count as other. kind: why a failed or dead attempt failed.",
         labels=["channel", "outcome", "kind"],
     )
     took = HistogramMetricFamily(
@@ -269,7 +269,7 @@ def _attempts(snapshot: Snapshot) -> Iterator[Metric]:
     for channel, durations in meter.durations.items():
         for label, outcome in _WITHOUT_KIND.items():
             ended.add_metric([channel, label, ""], meter.count(channel, outcome))
-        # Also those at zero: Prometheus sees no increase in a series that begins at one.
+        # Includes series at zero, because Prometheus sees no increase in a series that begins at one.
         for failed, kind in product(_FAILURES, _KINDS):
             ended.add_metric([channel, failed.value, kind.value], meter.failures(channel, failed, kind))
         _add(took, channel, durations)
@@ -282,14 +282,14 @@ def _channels(snapshot: Snapshot) -> Iterator[Metric]:
         return
     closed = GaugeMetricFamily(
         "certctl_notification_channel_closed",
-        "1 while nothing goes out over a channel. paused: by a person; told_to_wait: the receiver asked to "
-        "be called later; held: an outage, in which single attempts probe it; rate_limited: at its rate, and "
-        "more waits.",
+        "1 while nothing is sent over a channel. paused: by a person; told_to_wait: the receiver asked to "
+        "wait; held: an outage, in which single attempts probe it; rate_limited: at its rate limit, with a "
+        "backlog.",
         labels=["channel", "state"],
     )
     waiting = GaugeMetricFamily(
         "certctl_notification_channel_waiting",
-        "Notifications that wait for a channel over which nothing goes out.",
+        "Notifications that wait for a closed channel.",
         labels=["channel"],
     )
     known = snapshot.attempts.durations
@@ -314,8 +314,7 @@ def _successors(snapshot: Snapshot) -> Iterator[Metric]:
     )
     fallbacks = CounterMetricFamily(
         "certctl_notification_fallbacks",
-        "Notifications that died on another channel and that this process has accepted over this one, its "
-        "fallback.",
+        "Dead letters of another channel that this process has accepted for this channel, its fallback.",
         labels=["channel"],
     )
     for channel in snapshot.attempts.durations.keys() - {OTHER}:
@@ -328,7 +327,7 @@ def _retention(snapshot: Snapshot) -> Iterator[Metric]:
         return
     deleted = CounterMetricFamily(
         "certctl_notification_retention_deleted",
-        "What this process has deleted because it was older than the retention settings allow: notifications "
+        "Rows that this process has deleted after their retention period: notifications "
         "by status, and audit entries.",
         labels=["kind"],
     )
@@ -348,7 +347,7 @@ def _requests(snapshot: Snapshot) -> Iterator[Metric]:
         return
     responses = CounterMetricFamily(
         "certctl_http_requests",
-        "Requests that this process has answered; code 0: the client disconnected first.",
+        "Requests to which this process has responded; code 0: the client disconnected first.",
         labels=["route", "method", "code"],
     )
     for (route, method, status), count in sorted(snapshot.requests.responses.items()):
@@ -370,7 +369,7 @@ def _calls(snapshot: Snapshot) -> Iterator[Metric]:
         return
     ended = CounterMetricFamily(
         "certctl_mcp_calls",
-        "Tool calls that this process has ended. refused: rejected with an explanation, nothing was "
+        "Tool calls that have ended in this process. refused: rejected with an explanation, nothing was "
         "changed; cancelled: the caller no longer waited; failed: see the log.",
         labels=["tool", "outcome"],
     )

@@ -10,7 +10,7 @@ from certctl_mcp.delivery.metrics import Durations
 RESPONSE_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 NO_ROUTE = "none"
-"""The route of requests that reached none: refused earlier, or for an unknown path."""
+"""The label for requests that reached no route, because they were refused earlier or have an unknown path."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH"})
 
@@ -42,6 +42,6 @@ class RequestMetrics:
 def _route(scope: Scope) -> str:
     path = getattr(scope.get("route"), "path", None)
     if path is None and "endpoint" in scope and not scope["path_params"]:
-        # Starlette's own routes don't put themselves in the scope; none of those here has parameters.
+        # Starlette's own routes don't add themselves to the scope; those here have no parameters.
         path = scope["path"]
     return path or NO_ROUTE

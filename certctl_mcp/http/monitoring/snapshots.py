@@ -45,7 +45,7 @@ class Snapshots:
         self._started = time.monotonic()
 
     async def take(self, within: timedelta = SNAPSHOT_TIMEOUT) -> Snapshot:
-        """What could be read in time; what could not is None. Never raises."""
+        """A snapshot with everything that could be read in time; the rest is None. Never raises."""
         attempts: AttemptMeter | None = None
         successors: SuccessorMeter | None = None
         retention: Retention | None = None

@@ -1,4 +1,4 @@
-"""A small HTTP server for the metrics of a worker, which serves nothing else."""
+"""A small HTTP server for the metrics of a worker."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -35,7 +35,7 @@ async def serve_metrics(current: CurrentApplication) -> AsyncIterator["WorkerMet
     """Serve metrics until the context exits.
 
     Raises:
-        SettingsError: it can't listen where the settings say, or must not.
+        SettingsError: it can't listen at the address in the settings, or must not.
     """
     settings = current.application.settings
     require_keys_beyond_loopback(settings.http)

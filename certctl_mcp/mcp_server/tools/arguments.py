@@ -1,4 +1,4 @@
-"""The arguments that several tools take, and how a model of arguments becomes a tool's own parameters."""
+"""The arguments that several tools take, and the expansion of an argument model into a tool's parameters."""
 
 import inspect
 from collections.abc import Awaitable, Callable
@@ -21,11 +21,11 @@ NotificationId = Annotated[
 
 
 class ArgumentError(RequestError):
-    """An argument has a value that is not allowed. The message names it and says what would be right."""
+    """An argument has a value that is not allowed. The message names it and says what is allowed."""
 
 
 def moment_argument(name: str, given: str, now: datetime) -> datetime:
-    """The point in time that the argument `name` gives.
+    """The point in time given in the argument `name`.
 
     Raises:
         ArgumentError: it is not a point in time.
@@ -37,7 +37,7 @@ def moment_argument(name: str, given: str, now: datetime) -> datetime:
 
 
 def flatten_filter(function: Callable[..., Awaitable[Result]]) -> Callable[..., Awaitable[Result]]:
-    """Replace the parameter `wanted` of `function` by one parameter for each field of its model.
+    """Replace the parameter `wanted` of `function` with one parameter for each field of its model.
 
     The SDK makes a tool's schema from its signature, and a schema of flat arguments is easiest to fill in.
     """
@@ -54,7 +54,7 @@ def flatten_filter(function: Callable[..., Awaitable[Result]]) -> Callable[..., 
 
     @wraps(function)
     async def flat(**given: object) -> Result:
-        # The SDK has validated them already, by the same annotations.
+        # The SDK has already validated them with the same annotations.
         filters = {name: given.pop(name) for name in fields.keys() & given.keys()}
         return await function(wanted=model(**filters), **given)  # type: ignore[arg-type]
 

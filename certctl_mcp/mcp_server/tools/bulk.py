@@ -1,6 +1,6 @@
 """The tools that change many notifications at once: previewed first, then confirmed, then done.
 
-Where the client can ask its user, the user is asked. Otherwise the preview carries a confirmation, and only a
+If the client can ask its user, the user is asked. Otherwise the preview contains a confirmation, and only a
 call with that confirmation changes anything.
 """
 
@@ -124,7 +124,7 @@ async def purge_notifications(
 WITHOUT_TIMEOUT = frozenset(
     tool.__name__ for tool in (requeue_notifications, mark_notifications_read, purge_notifications)
 )
-"""Tools without a time limit: they wait for a person, and then act on any number of notifications."""
+"""Tools without a timeout: they wait for a person, and then act on any number of notifications."""
 
 
 async def _consent(ctx: ToolContext, plan: Plan) -> Elicit[Consent] | Reply:
@@ -166,7 +166,7 @@ async def _outcome(ctx: ToolContext, plan: Plan, consent: ElicitationResult[Cons
                 return preview_result(now, f"{before}{problem} Nothing was changed; call again.")
 
     async def progress(done: BulkReport) -> None:
-        # Those left alone count too, so that every report is an advance.
+        # Notifications that were not changed count too, so that every report shows progress.
         processed = done.changed + done.under_way + done.other_status + done.missing
         total = max(preview.count + preview.left_out.under_way, processed)
         await ctx.report_progress(processed, total, f"{done.changed:,} of {preview.count:,} done")
@@ -186,7 +186,7 @@ async def _outcome(ctx: ToolContext, plan: Plan, consent: ElicitationResult[Cons
 
 
 async def _unmatched_ids(service: "NotificationService", preview: Preview) -> str:
-    """Why some of the given ids are not among the notifications that match."""
+    """Why some of the given ids are not among the matching notifications."""
     notice = ""
     if preview.missing_ids:
         notice = f"{explained(await service.ids.not_found(preview.missing_ids[0]))} "

@@ -1,4 +1,4 @@
-"""The answers of the bulk tools: what was done or would be done, and what to do next."""
+"""The results of the bulk tools: what was done or would be done, and what to do next."""
 
 from collections.abc import Set
 from typing import Annotated, NotRequired
@@ -35,7 +35,7 @@ class Outcome(TypedDict):
     changed: Annotated[int, Field(description="0 for a preview")]
     next: str
     would_change: NotRequired[int]
-    # Three tools return this. Fields that explain themselves are not worth their tokens in three schemas.
+    # Three tools return this. Self-explanatory fields are not worth their tokens in three schemas.
     by_status: NotRequired[SkipJsonSchema[dict[NotificationStatus, int]]]
     by_channel: NotRequired[SkipJsonSchema[list[ChannelShare]]]
     sample_ids: NotRequired[SkipJsonSchema[list[str]]]
@@ -45,7 +45,7 @@ class Outcome(TypedDict):
 
 
 def interruption_notice(earlier: Interrupted | None) -> str:
-    """What an earlier call did that was cancelled before it could answer."""
+    """What an earlier call did before it was cancelled."""
     if earlier is None:
         return ""
     done = f"{earlier.report.changed} of {earlier.requested}"
@@ -53,7 +53,7 @@ def interruption_notice(earlier: Interrupted | None) -> str:
 
 
 def preview_result(preview: Preview, next_step: str) -> Outcome:
-    """The answer of a call that changed nothing."""
+    """The result of a call that changed nothing."""
     outcome: Outcome = {"changed": 0, "next": next_step, "would_change": preview.count}
     if preview.count:
         outcome["by_status"] = dict(preview.by_status)
@@ -69,7 +69,7 @@ def preview_result(preview: Preview, next_step: str) -> Outcome:
 
 
 def selection_of(wanted: NotificationFilter) -> dict[str, object]:
-    """The filter as it was understood, so that a condition that was lost or misread is noticed."""
+    """The filter as it was understood, so that a lost or misread condition is noticed."""
     selection: dict[str, object] = {}
     if wanted.statuses:
         selection["status"] = [status.value for status in wanted.statuses]
@@ -94,7 +94,7 @@ def selection_of(wanted: NotificationFilter) -> dict[str, object]:
 
 
 def remarks(preview: Preview, configured: Set[str]) -> str:
-    """What the fields of a preview don't say."""
+    """Remarks on what the fields of a preview don't say."""
     text = f"They were accepted {span}. " if (span := acceptance_span(preview)) else ""
     if others := preview.by_channel.most_common()[MAX_CHANNELS:]:
         text += f"{sum(count for _, count in others)} are on {len(others)} channels not listed here. "

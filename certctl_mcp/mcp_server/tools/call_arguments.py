@@ -1,8 +1,8 @@
 """Reads the arguments of a tool call before they are validated.
 
-Models and hosts write the same thing in several ways: null, or an empty string, for "not given"; a list as a
-JSON text or with commas; a number as text. Hosts also add arguments of their own. One set of rules, applied
-to every tool, decides what each of these means.
+Models and hosts write the same thing in several ways: null, or an empty string, for "not given"; a list as
+JSON text or with commas; a number as text. Hosts also add their own arguments. One set of rules, applied to
+every tool, determines what each of these means.
 """
 
 import json
@@ -29,17 +29,18 @@ ADDED_BY_HOSTS = frozenset(
         "session_id",
     }
 )
-"""Arguments that hosts are known to add to every call; so is everything that begins with an underscore."""
+"""Arguments that hosts are known to add to every call, as well as everything that begins with an
+underscore."""
 
 _NOTHING = frozenset({"", "null", "none", "undefined"})
-"""What stands for "not given" where the argument isn't a text."""
+"""Values that mean "not given" for arguments that aren't texts."""
 
 _EPOCH_SECONDS = range(946_684_800, 4_102_444_800)
-"""The years 2000 to 2099: a number of this size is a Unix timestamp, not an age or half a date."""
+"""The years 2000 to 2099: a number in this range is a Unix timestamp, not an age or part of a date."""
 
 
 def read_arguments(given: Mapping[str, object], schema: Mapping[str, Any]) -> Arguments:
-    """The arguments that were meant, for a tool whose arguments have this JSON schema.
+    """The intended arguments, for a tool whose arguments have this JSON schema.
 
     Left out is what hosts add, and what stands for "not given" where the argument is optional. Arguments that
     the schema doesn't have are kept, for the caller to reject.
@@ -83,7 +84,7 @@ def _normalized(name: str, value: object, schema: Mapping[str, Any]) -> object:
 
 
 def _list(value: object, items: Mapping[str, Any]) -> object:
-    """A list, also if it was written as JSON, with commas, or as a single value."""
+    """A list, even if it was written as JSON, with commas, or as a single value."""
     if isinstance(value, str):
         text = value.strip()
         value = _json_list(text) if text.startswith("[") else text.split(",")
@@ -104,13 +105,13 @@ def _json_list(text: str) -> object:
 
 
 def _enum_value(value: str, schema: Mapping[str, Any]) -> str:
-    """The allowed value of this name in any case, or else the value as it is."""
+    """The allowed value that equals this one, ignoring case; otherwise the value unchanged."""
     by_lower = {str(allowed).lower(): str(allowed) for allowed in schema["enum"]}
     return by_lower.get(value.strip().lower(), value)
 
 
 def _from_timestamp(text: str) -> str:
-    """A Unix timestamp in seconds or milliseconds as ISO 8601; anything else as it is."""
+    """A Unix timestamp in seconds or milliseconds as ISO 8601; anything else unchanged."""
     try:
         number = float(text)
     except ValueError:

@@ -32,7 +32,7 @@ from certctl_mcp.ui.app import TOOL_META
 
 _READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 _READS_OTHERS_TEXT = ToolAnnotations(read_only_hint=True, open_world_hint=True)
-"""The answer holds text from outside: messages, errors, recipients, names."""
+"""The result contains text from outside: messages, errors, recipients, names."""
 _DELIVERS = ToolAnnotations(
     read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True
 )
@@ -70,7 +70,7 @@ TOOL_NAMES = frozenset(function.__name__ for function in _TOOLS)
 
 
 def catalog(names: Collection[str] = TOOL_NAMES) -> list[Tool]:
-    """The tools with these names, ready to be served, also by several servers of a process."""
+    """The tools with these names, ready to be served, even by several servers of a process."""
     return [_tool(function) for function in _TOOLS if function.__name__ in names]
 
 

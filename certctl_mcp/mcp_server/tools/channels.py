@@ -29,9 +29,10 @@ async def pause_channel(
     ctx: ToolContext,
     channel: ChannelName,
     until: Annotated[str, Field(max_length=60, description="ISO 8601, or how long: 2h.")],
-    reason: Annotated[str, Field(max_length=500, description="Why; shown to all.")],
+    reason: Annotated[str, Field(max_length=500, description="The reason; shown to all.")],
 ) -> Annotated[CallToolResult, Paused]:
-    """Hold back a channel's notifications for a while, such as during maintenance; they go out afterwards."""
+    """Hold back a channel's notifications for a while, such as during maintenance; they are sent
+    afterwards."""
     application = await ctx.request_context.lifespan_context.application()
     end = await application.pauses.pause(channel, until, reason, actor=actor_of(ctx))
     paused: Paused = {"paused_until": iso(end)}
@@ -39,7 +40,7 @@ async def pause_channel(
 
 
 async def resume_channel(ctx: ToolContext, channel: ChannelName) -> Annotated[CallToolResult, Resumed]:
-    """End the pause of a channel at once: what has waited goes out."""
+    """End the pause of a channel at once: waiting notifications are sent."""
     application = await ctx.request_context.lifespan_context.application()
     resumed: Resumed = {"was_paused": await application.pauses.resume(channel, actor=actor_of(ctx))}
     return answer(resumed)

@@ -21,7 +21,7 @@ WIDTH, HEIGHT = 760, 360
 LEFT, RIGHT, TOP, BOTTOM = 64, WIDTH - 20, 92, HEIGHT - 66
 """The edges of the area for the bars."""
 _LEAST = 2
-"""Pixels. The minimum height of a part: one dead letter among ten thousand deliveries must be visible."""
+"""The minimum height of a part in pixels: one dead letter among ten thousand deliveries must be visible."""
 _FEWEST_BETWEEN_LABELS = 62
 """Pixels."""
 
@@ -40,7 +40,7 @@ _OUTCOMES = (
 
 def chart(timeline: Timeline) -> bytes:
     """A PNG of the attempts in each step, stacked by outcome."""
-    # Charts are rare, and the drawing library would double what a start imports.
+    # Charts are rare, and the drawing library would double the imports at the start.
     from PIL import Image, ImageDraw
 
     image = Image.new("RGB", (WIDTH, HEIGHT), _GROUND)
@@ -79,7 +79,7 @@ def _draw_heading(draw: "ImageDraw", timeline: Timeline, totals: Counter[Attempt
 
 
 def _draw_scale(draw: "ImageDraw", highest: int) -> int:
-    """The grid and its numbers; returns the number at its top."""
+    """Draw the grid and its numbers; returns the number at its top."""
     step = _round_step(highest)
     top = -(-max(highest, 1) // step) * step
     for count in range(0, top + 1, step):
@@ -101,7 +101,8 @@ def _draw_bars(draw: "ImageDraw", timeline: Timeline, top: int) -> None:
 
 
 def _stacked(outcomes: dict[AttemptOutcome, int], top: int) -> list[tuple[str, int]]:
-    """Colour and height of each part of a bar; what is too small to be seen is taken from the tallest."""
+    """Colour and height of each part of a bar. What a part that is too small to see gains is taken from the
+    tallest."""
     parts = [(colour, outcomes[outcome]) for outcome, _, colour in _OUTCOMES if outcomes.get(outcome)]
     if not parts:
         return []
@@ -125,7 +126,7 @@ def _draw_times(draw: "ImageDraw", timeline: Timeline) -> None:
 
 
 def _labels(begins: Iterable[datetime], step: timedelta) -> Iterator[tuple[str, str]]:
-    """A time of day, and below it the day where a new one begins."""
+    """A time of day, and below it the date where a new day begins."""
     shown = ""
     for moment in begins:
         day = f"{moment:%b} {moment.day}"
@@ -156,7 +157,7 @@ def _height(count: int, top: int) -> float:
 
 
 def _round_step(highest: int) -> int:
-    """The least of 1, 2, 5, 10, 20, 50 ... that leads to `highest` in at most five steps."""
+    """The smallest of 1, 2, 5, 10, 20, 50 ... that reaches `highest` in at most five steps."""
     power = 1
     while True:
         for factor in (1, 2, 5):

@@ -23,7 +23,7 @@ from certctl_mcp.text.untrusted import clean_name
 from storage.models import Deliveries, DeliveryFigures
 
 MAX_CHANNELS = 25
-"""A limit, because notifications may name any number of channels."""
+"""The most channels in a report, because notifications may name any number."""
 
 TIMELINE = "certctl/timeline"
 """The key in a result's `_meta` under which the page finds the steps of the chart."""
@@ -32,7 +32,7 @@ _SHORTEST_PERIOD = timedelta(seconds=1)
 
 
 class Alerts(TypedDict):
-    """What became of the alerts accepted in the period, without what is zero."""
+    """The present state of the alerts accepted in the period; counts of zero are left out."""
 
     delivered: NotRequired[int]
     trying: NotRequired[int]
@@ -44,8 +44,8 @@ class Alerts(TypedDict):
 class Figures(TypedDict):
     """The outcomes of the attempts begun in the period.
 
-    What is zero, and the times where nothing was delivered, is left out. The tool's description says what the
-    figures mean.
+    Counts of zero are left out, as are the times if nothing was delivered. The tool's description explains
+    the figures.
     """
 
     attempts: int
@@ -62,7 +62,7 @@ class Figures(TypedDict):
 
 
 class ChannelFigures(Figures):
-    """Those of one channel."""
+    """The attempts of one channel."""
 
     untrusted: UntrustedChannel
 
@@ -70,7 +70,7 @@ class ChannelFigures(Figures):
 class DeliveryReport(TypedDict):
     """How deliveries went.
 
-    It is not used as an output schema: an answer with an image has no structured content, because some hosts
+    It is not used as an output schema: a result with an image has no structured content, because some hosts
     show only one of the two.
     """
 
@@ -82,7 +82,7 @@ class DeliveryReport(TypedDict):
     channels: list[ChannelFigures]
     """Most attempts first."""
     more_channels: NotRequired[int]
-    """Not shown."""
+    """How many channels are not shown."""
     chart: NotRequired[str]
 
 
@@ -97,7 +97,7 @@ async def delivery_report(
     """How deliveries went over a period: its alerts now, and its attempts, per channel too. Absent: 0.
 
     success_rate: delivered per attempt. failed: retried later. died: became dead letters. skipped: no
-    notifier, NOT delivered. abandoned: never answered. seconds: acceptance to delivery. For the state now use
+    notifier, NOT delivered. abandoned: no outcome. seconds: acceptance to delivery. For the state now use
     dashboard_summary. Example: {"period": "7d", "until": "7d"}: last week.
     """
     opening = ctx.request_context.lifespan_context
@@ -148,7 +148,7 @@ def _period(given: str, until: str | None, now: datetime) -> Period:
 
 
 def _steps(timeline: Timeline) -> dict[str, object]:
-    """What the page draws its own chart from; models have the text chart."""
+    """The data from which the page draws its own chart; models get the text chart."""
     period = timeline.period
     return {
         "step_seconds": period.step.total_seconds(),
@@ -221,7 +221,7 @@ def _seconds(duration: timedelta) -> float:
 
 
 def _image(timeline: Timeline) -> ImageContent | None:
-    """The chart as an image too, where the extra `chart` is installed."""
+    """Add the chart as an image, if the extra `chart` is installed."""
     if importlib.util.find_spec("PIL") is None:
         return None
     from certctl_mcp.mcp_server.tools.chart import chart

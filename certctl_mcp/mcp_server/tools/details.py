@@ -19,10 +19,10 @@ from certctl_mcp.text.untrusted import clean_excerpt, clean_name, encode_id, esc
 from storage.models import Attempt, AttemptOutcome, AuditAction, Notification
 
 FULL_TEXT = 16_000
-"""Characters of a message or error in one answer, if its tokens allow."""
+"""The most characters of a message or error in one result, if the token budget allows."""
 
 _SHARE_OF_THE_REST = 0.75
-"""Of the budget, for attempts and everything else besides the texts."""
+"""The share of the budget for attempts and everything else except the texts."""
 
 _MARGIN = 200
 """Tokens for the keys of the texts."""
@@ -31,12 +31,13 @@ _REDACTED_AT_ONCE = 64 * 1024
 """Characters; longer texts are redacted in a thread, off the event loop."""
 
 NEXT_STEPS = "certctl/outlook"
-"""The key in a result's `_meta` under which the page, which shows the past as a timeline, finds the rest."""
+"""The key in a result's `_meta` under which the page, which shows the past as a timeline, finds the account
+of the present and future."""
 
 MAX_ATTEMPTS = 20
 MAX_DONE = 10
 ATTEMPT_ERROR = 300
-"""Characters; the newest error is shown in full at the notification."""
+"""The most characters of an attempt's error; the newest error is shown in full with the notification."""
 
 
 class UntrustedError(TypedDict):
@@ -52,14 +53,12 @@ class AttemptRow(TypedDict):
     started_at: Moment
     seconds: NotRequired[float]
     outcome: AttemptOutcome
-    late: Annotated[
-        NotRequired[bool], Field(description="Answered after its lease was lost: changed nothing")
-    ]
+    late: Annotated[NotRequired[bool], Field(description="Came after its lease was lost: changed nothing")]
     untrusted: NotRequired[UntrustedError]
 
 
 class UntrustedActor(TypedDict):
-    """Clients choose their own names."""
+    """Names that clients chose."""
 
     actor: str
 
@@ -102,7 +101,7 @@ class NotificationDetails(TypedDict):
 async def get_notification(
     ctx: ToolContext,
     id: NotificationId,
-    offset: Annotated[int, Field(ge=0, description="next_offset of the answer before.")] = 0,
+    offset: Annotated[int, Field(ge=0, description="next_offset of the previous result.")] = 0,
 ) -> Annotated[CallToolResult, NotificationDetails]:
     """One notification in full: an account of what happened and what comes next, its texts, its attempts.
 
@@ -120,7 +119,7 @@ async def notification_details(opening: Opening, id: str, offset: int = 0) -> No
 
 
 async def _explained(opening: Opening, id: str, offset: int) -> tuple[NotificationDetails, str]:
-    """The details, and the part of their account that is about the present and the future."""
+    """The details, and the part of their account about the present and the future."""
     application = await opening.application()
     notification, attempts, earlier = await application.notifications.newest_attempts(id, MAX_ATTEMPTS)
     replacement = await application.repository.replacement(notification.id)
@@ -163,7 +162,7 @@ async def _explained(opening: Opening, id: str, offset: int) -> tuple[Notificati
 async def _with_long_texts(
     details: NotificationDetails, notification: Notification, offset: int
 ) -> NotificationDetails:
-    """`details` with as much of the message and the error from `offset` on as an answer has room for."""
+    """`details` with as much of the message and the error from `offset` on as fits into a result."""
     texts: dict[str, str] = {"message": notification.message}
     if notification.last_error:
         texts["last_error"] = notification.last_error
@@ -171,7 +170,7 @@ async def _with_long_texts(
     rest = fitted(details, BUDGET * _SHARE_OF_THE_REST)
     left = BUDGET - _MARGIN - cost(rest)
     pages: dict[str, TextPage] = {}
-    # The shorter text first: what it leaves over goes to the longer one.
+    # The shorter text first, so that the longer one gets what it leaves over.
     for number, (name, text) in enumerate(sorted(texts.items(), key=lambda item: len(item[1]))):
         page = text_page(text, offset, limit=left / (len(texts) - number), longest=FULL_TEXT)
         pages[name] = page
@@ -181,7 +180,7 @@ async def _with_long_texts(
     untrusted, shown = result["notification"]["untrusted"], min(cut_at, default=None)
     result["notification"].pop("cut", None)
     for name, text in texts.items():
-        # Where one text is cut, the other ends at the same place, so that one offset continues both.
+        # If one text is cut, the other ends at the same place, so that one offset continues both.
         part = pages[name].text if shown is None or pages[name].end <= shown else ""
         part = part or escape_hidden(text[offset : min(shown or len(text), offset + FULL_TEXT)])
         if part or name == "message":
@@ -193,7 +192,7 @@ async def _with_long_texts(
 
 
 async def _redacted(text: str) -> str:
-    """The whole text without its secrets: a part of it could begin or end in the middle of one."""
+    """The whole text without its secrets, because a part could begin or end in the middle of one."""
     if len(text) <= _REDACTED_AT_ONCE:
         return redact(text)
     return await anyio.to_thread.run_sync(redact, text)

@@ -31,7 +31,7 @@ class UntrustedSample(TypedDict):
 
 
 class Group(TypedDict):
-    """Failures of one channel, one kind, one stretch of time."""
+    """Failures of one channel and one kind, in a period without long gaps."""
 
     kind: str
     dead: int
@@ -50,7 +50,7 @@ class Group(TypedDict):
 
 
 class Others(TypedDict):
-    """What is in none of the groups."""
+    """Counts of notifications in none of the groups."""
 
     dead: int
     failing: int
@@ -145,7 +145,7 @@ def _group(finding: "Finding") -> Group:
 
 
 def _requeue_arguments(wanted: NotificationFilter) -> dict[str, str | list[str]]:
-    """Only for a configured channel, whose name is the operator's. The text is in our own words."""
+    """Only for a configured channel, whose name the operator chose. The text is our own."""
     arguments: dict[str, str | list[str]] = {"channel": escape_hidden(wanted.channel or "")}
     if wanted.type is not None:
         arguments["type"] = escape_hidden(wanted.type)

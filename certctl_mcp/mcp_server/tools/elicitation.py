@@ -1,10 +1,10 @@
-"""Asks the user before many notifications are changed, where the client can put a question to its user.
+"""Asks the user before many notifications are changed, if the client can put a question to its user.
 
 A question contains nothing from outside: counts, statuses, times, and the operator's names of channels.
 
-Some hosts declare elicitation and then fail it, dismiss it themselves, or never answer. A question that could
-not be put to the user is therefore not a refusal: the caller gets a preview with a confirmation instead, and
-the client isn't asked again on this connection.
+Some hosts declare elicitation and then fail it, dismiss it themselves, or never respond. A question that
+could not be put to the user is therefore not a refusal: the caller gets a preview with a confirmation
+instead, and the client isn't asked again on this connection.
 """
 
 import logging
@@ -32,10 +32,10 @@ from storage.models import AuditAction
 logger = logging.getLogger(__name__)
 
 MAX_CHANNELS = 8
-"""Channels that are named; the others are counted together."""
+"""The most channels that are named; the others are counted together."""
 
 ANSWER_TIMEOUT = timedelta(seconds=50)
-"""How long the user's answer is waited for: many hosts give up on a call after a minute."""
+"""How long to wait for the user's answer. Many hosts time out after a minute."""
 
 _UNREACHABLE = "certctl_mcp.user_unreachable"
 
@@ -60,9 +60,9 @@ class Reply(Enum):
     NOT_ASKED = auto()
     AGREED = auto()
     DISAGREED = auto()
-    """The form came back with the box unchecked, so a person has seen it."""
+    """The form was returned with the box unchecked, so a person has seen it."""
     DECLINED = auto()
-    """The client says so. Whether a person saw the question is unknown."""
+    """The client declined. Whether a person saw the question is unknown."""
     UNREACHABLE = auto()
     """The question could not be put to the user: an error, a dismissal, no answer in time."""
 
@@ -72,7 +72,7 @@ _asking_disabled: ContextVar[bool] = ContextVar("asking_disabled", default=False
 
 @contextmanager
 def without_asking() -> Iterator[None]:
-    """No question is asked in the body: `ask` replies that the user is unreachable."""
+    """Within the context no question is asked: `ask` returns that the user is unreachable."""
     token = _asking_disabled.set(True)
     try:
         yield
@@ -84,13 +84,13 @@ def can_ask(ctx: ToolContext) -> bool:
     """Whether the client shows forms to its user, and can be sent one during this call."""
     capabilities = ctx.client_capabilities
     elicitation = capabilities.elicitation if capabilities is not None else None
-    # A client without modes supports forms: they were all there was before modes.
+    # A client that declares no modes supports forms, which were the only mode originally.
     forms = elicitation is not None and (elicitation.form is not None or elicitation.url is None)
     return forms and (ctx.protocol_version in MODERN_PROTOCOL_VERSIONS or ctx.session.can_send_request)
 
 
 async def ask(ctx: ToolContext, message: str) -> Elicit[Consent] | Reply:
-    """Ask the user, or have the SDK ask, which it does by a second round of the call from 2026-07-28 on."""
+    """Ask the user, or have the SDK ask. From 2026-07-28 on, it does that with a second round of the call."""
     if not can_ask(ctx):
         return Reply.NOT_ASKED
     if _asking_disabled.get() or connection_state(ctx.session).get(_UNREACHABLE):
@@ -111,9 +111,9 @@ async def ask(ctx: ToolContext, message: str) -> Elicit[Consent] | Reply:
 
 
 def reply_in(outcome: ElicitationResult[Consent]) -> Reply:
-    """The reply in what the SDK returns for a question, or for a reply that `ask` returned itself."""
+    """The reply, from what the SDK returns for a question or for a reply that `ask` returned itself."""
     if isinstance(outcome, AcceptedElicitation):
-        # Typed as the answer's model, but holds whatever the resolver returned.
+        # It is typed as the answer's model, but is whatever the resolver returned.
         data: object = outcome.data
         if isinstance(data, Reply):
             return data

@@ -33,8 +33,8 @@ async def list_notifications(
     form: Annotated[
         Form, Field(description="detailed adds recipient, certificate_id, longer excerpts.")
     ] = "concise",
-    limit: Annotated[int, Field(ge=1, le=100, description="Page size at most.")] = 20,
-    cursor: Annotated[str | None, Field(description="next_cursor of the page before.")] = None,
+    limit: Annotated[int, Field(ge=1, le=100, description="Maximum page size.")] = 20,
+    cursor: Annotated[str | None, Field(description="next_cursor of the previous page.")] = None,
     oldest_first: Annotated[bool, Field(description="Oldest first.")] = False,
 ) -> Annotated[CallToolResult, NotificationList]:
     """Find notifications, newest first; every given filter must hold.

@@ -31,7 +31,7 @@ class LastDay(TypedDict):
 
 
 class UntrustedClosure(TypedDict):
-    """What people and receivers wrote."""
+    """Text that people and receivers wrote."""
 
     reason: NotRequired[str]
     by: NotRequired[str]
@@ -39,7 +39,7 @@ class UntrustedClosure(TypedDict):
 
 
 class ClosedRow(TypedDict):
-    """Why nothing goes out over a channel."""
+    """Why nothing is sent over a channel."""
 
     state: Closure
     until: Moment
@@ -61,7 +61,7 @@ class ChannelRow(TypedDict):
 
 
 class UnservedRow(TypedDict):
-    """A channel of waiting notifications that no running process has."""
+    """A channel that has waiting notifications, but that no running process has."""
 
     waiting: int
     untrusted: UntrustedChannel
@@ -71,7 +71,7 @@ class Channels(TypedDict):
     """The channels, and this server's database."""
 
     channels: list[ChannelRow]
-    # Self-explanatory in an answer, so not worth its tokens in the schema.
+    # Self-explanatory in a result, so not worth its tokens in the schema.
     nobody_delivers: NotRequired[Annotated[list[UnservedRow], WithJsonSchema({"type": "array"})]]
     delivery: NotRequired[str]
     database: str
@@ -100,7 +100,7 @@ _FIELDS_OF = {
 
 
 async def dashboard_summary(ctx: ToolContext) -> Annotated[CallToolResult, DashboardSummary]:
-    """Counts of certificates, agents, jobs and notifications now: a first look.
+    """Current counts of certificates, agents, jobs and notifications: an overview.
 
     Counts that could not be read are missing; `unreadable` names them. For the notifications themselves use
     list_notifications.
@@ -116,8 +116,8 @@ async def summary_now(opening: Opening) -> dict[str, object]:
 
 
 async def list_channels(ctx: ToolContext) -> Annotated[CallToolResult, Channels]:
-    """The channels, where each delivers to, why nothing goes out now if it is `closed`, and how its attempts
-    went in the last 24 hours.
+    """The channels: where each delivers to, why nothing is sent now if it is `closed`, and the results of its
+    attempts in the last 24 hours.
 
     Nothing can be sent over any other channel.
     """

@@ -19,7 +19,7 @@ ToolContext = Context[Opening]
 
 
 def answer(content: Mapping[str, object]) -> CallToolResult:
-    """The result of a call, cut to the budget of an answer. `content` holds JSON values only."""
+    """The result of a call, cut to the token budget. `content` contains only JSON values."""
     bounded = fitted(content)
     text = to_json(bounded).decode()
     return CallToolResult(
@@ -49,5 +49,5 @@ def untrusted_meta(written: str) -> Meta | None:
 
 
 def untrusted_suggestion(similar: str) -> dict[str, dict[str, str]]:
-    """A name from outside that may have been meant, marked as every text from outside is."""
+    """A name from outside that may have been meant, marked as untrusted like all text from outside."""
     return {"untrusted": {"did_you_mean": similar}}

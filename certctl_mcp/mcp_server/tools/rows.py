@@ -1,4 +1,4 @@
-"""Notifications as an assistant sees them: the facts, and apart from them the untrusted text."""
+"""Notifications as an assistant sees them: the facts, and separately the untrusted text."""
 
 from datetime import UTC, datetime
 from typing import Annotated, NotRequired
@@ -19,7 +19,7 @@ Moment = str
 """ISO 8601 in UTC, as the server's instructions say."""
 
 StatusName = Annotated[NotificationStatus, WithJsonSchema({"type": "string"})]
-"""A status in an answer. Only the schema of a filter lists its values."""
+"""A status in a result. Only the schema of a filter lists the values."""
 
 
 class Untrusted(TypedDict):
@@ -42,9 +42,9 @@ class UntrustedChannel(TypedDict):
 
 
 class Row(TypedDict):
-    """A notification. A concise row holds less of it."""
+    """A notification. A concise row has fewer fields."""
 
-    id: Annotated[str, Field(description="Pass it on as it is")]
+    id: Annotated[str, Field(description="Pass it on unchanged")]
     status: StatusName
     created_at: Moment
     attempts: Annotated[NotRequired[int], Field(description="Failed attempts; 0 if absent")]
@@ -55,11 +55,11 @@ class Row(TypedDict):
     failure: NotRequired[str]
     untrusted: Untrusted
     cut: NotRequired[int]
-    """Characters left out at the ends of its texts."""
+    """The number of characters cut from its texts."""
 
 
 def row(notification: Notification, limit: int = EXCERPT_LENGTH) -> Row:
-    """`notification` with at most `limit` characters of each long text, and without what is not there."""
+    """`notification` with at most `limit` characters of each long text, and without absent values."""
     shown_row = _row(notification)
     if notification.read_at is not None:
         shown_row["read_at"] = iso(notification.read_at)
@@ -111,10 +111,10 @@ def _with_texts(shown_row: Row, notification: Notification, of_message: int, of_
 
 
 def iso_exact(moment: datetime) -> str:
-    """Includes fractions of a second."""
+    """The time with fractions of a second."""
     return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat()}Z"
 
 
 def iso(moment: datetime) -> str:
-    """To the second."""
+    """The time to the second."""
     return f"{moment.astimezone(UTC).isoformat()[:19]}Z"

@@ -20,7 +20,7 @@ def simplified(schema: Mapping[str, object]) -> Schema:
 
 
 def arguments_schema(schema: Mapping[str, object]) -> Schema:
-    """The simplified schema of a tool's arguments, which refuses all others."""
+    """The simplified schema of a tool's arguments, which allows no others."""
     return {**simplified(schema), "additionalProperties": False}
 
 
@@ -29,7 +29,7 @@ def _object(schema: Mapping[str, object], definitions: Mapping[str, object]) -> 
     found: Schema = {}
     for key, value in schema.items():
         if key == "properties" and isinstance(value, Mapping):
-            # Here the keys are names of fields, which may be called like a keyword.
+            # Here the keys are names of fields, which may equal a keyword.
             found[key] = {name: _value(field, definitions) for name, field in value.items()}
         elif key not in _NOISE and (value or key != "default"):
             found[key] = _value(value, definitions)

@@ -23,7 +23,7 @@ _START = timedelta(seconds=2)
 
 
 class UntrustedFound(TypedDict):
-    """What a receiver answered."""
+    """Text from a receiver's response."""
 
     found: str
 
@@ -43,14 +43,14 @@ class Setup(TypedDict):
 
     failed: int
     warned: int
-    # Self-explanatory in an answer, so not worth its tokens in the schema.
+    # Self-explanatory in a result, so not worth its tokens in the schema.
     checks: Annotated[list[CheckRow], WithJsonSchema({"type": "array"})]
 
 
 async def check_setup(ctx: ToolContext) -> Annotated[CallToolResult, Setup]:
-    """Check settings, files, database, who delivers and each channel's connection: ok, warn or fail, with a
+    """Check settings, files, database, deliveries and each channel's connection: ok, warn or fail, with a
     remedy. Use it when nothing is delivered. Sends nothing; send_test_notification does."""
-    # Imported here: the mail client alone takes a tenth of a second, which a start would pay.
+    # Imported here, because the mail client alone would delay the start by a tenth of a second.
     from certctl_mcp.checks import checklist
 
     opening = ctx.request_context.lifespan_context
@@ -59,7 +59,7 @@ async def check_setup(ctx: ToolContext) -> Annotated[CallToolResult, Setup]:
     async def opened() -> "AsyncIterator[Application | None]":
         yield await opening.application()
 
-    # A server that has just started creates its database first.
+    # A server that has just started may still be creating its database.
     with anyio.move_on_after(_START.total_seconds()), suppress(StorageError):
         await opening.application()
     report = await checklist.check_setup(opening.settings, opened)

@@ -23,7 +23,7 @@ class Accepted(TypedDict):
 
     id: str
     status: StatusName
-    created: Annotated[bool, Field(description="False: the idempotency key was used before, nothing new")]
+    created: Annotated[bool, Field(description="False: the idempotency key was used before; nothing new")]
 
 
 class Changed(TypedDict):
@@ -46,7 +46,7 @@ async def send_notification(
     ],
     message: Annotated[str, Field(min_length=1, max_length=1_000_000, description="The body.")],
     recipient: Annotated[
-        str, Field(max_length=255, description="Address within the channel, where it takes one; never a URL.")
+        str, Field(max_length=255, description="Address within the channel, if it takes one; never a URL.")
     ] = "",
     certificate_id: Annotated[
         str | None, Field(min_length=1, max_length=255, description="The certificate that it is about.")
@@ -58,7 +58,7 @@ async def send_notification(
 ) -> Annotated[CallToolResult, Accepted]:
     """Send an alert to real people over a configured channel.
 
-    It is accepted durably, then delivered; get_notification shows how it went. Don't resend a dead one:
+    It is accepted durably, then delivered; get_notification shows the outcome. Don't resend a dead one:
     requeue it.
     """
     with _argument_errors():
@@ -92,10 +92,10 @@ async def send_test_notification(
     ctx: ToolContext,
     channel: Annotated[str, Field(description="A configured channel's name.")],
     recipient: Annotated[
-        str, Field(max_length=255, description="Address within the channel, where it takes one.")
+        str, Field(max_length=255, description="Address within the channel, if it takes one.")
     ] = "",
 ) -> Annotated[CallToolResult, Tested]:
-    """Try a channel now: one attempt of a fixed text that says it is a test, without retries or a record."""
+    """Test a channel now: one attempt of a fixed text that says it is a test, without retries or a record."""
     application = await ctx.request_context.lifespan_context.application()
     with _argument_errors():
         result = await application.notifications.send_test(
@@ -113,7 +113,7 @@ async def send_test_notification(
 async def requeue_notification(ctx: ToolContext, id: NotificationId) -> Annotated[CallToolResult, Changed]:
     """Put a dead, failed or undelivered notification back in the queue, with no failures counted.
 
-    Do it once the cause is fixed. The answer says who attempts it, and when.
+    Do it once the cause is fixed. The result says what attempts it, and when.
     """
     application = await ctx.request_context.lifespan_context.application()
     requeued = await application.notifications.requeue_notification(id, actor=actor_of(ctx))
@@ -123,18 +123,18 @@ async def requeue_notification(ctx: ToolContext, id: NotificationId) -> Annotate
 
 
 async def mark_notification_read(ctx: ToolContext, id: NotificationId) -> Annotated[CallToolResult, Changed]:
-    """Settle a notification. One not delivered yet will NOT be delivered, and can't be requeued any more."""
+    """Settle a notification. If not delivered yet, it will NOT be, and it can no longer be requeued."""
     application = await ctx.request_context.lifespan_context.application()
     read = await application.notifications.mark_as_read(id, actor=actor_of(ctx))
-    what = "It had been delivered." if read.delivered else "It is not delivered any more."
+    what = "It had been delivered." if read.delivered else "It will not be delivered."
     return answer(_changed(read.id, read.status, f"Nothing more happens. {what}"))
 
 
 async def retry_due_notifications(ctx: ToolContext) -> Annotated[CallToolResult, SweepReport]:
     """Attempt everything due now and report the outcomes, within 45 seconds.
 
-    Rarely needed: due ones are attempted automatically. Not for dead ones, nor for failed ones whose
-    next_retry_at lies ahead: use requeue_notification.
+    Rarely needed: due ones are attempted automatically. Not for dead ones or failed ones with a future
+    next_retry_at: use requeue_notification.
     """
     application = await ctx.request_context.lifespan_context.application()
     report = await application.notifications.retry_failed_notifications()

@@ -5,7 +5,7 @@ from certctl_mcp.services.periods import Timeline
 from storage.models import AttemptOutcome
 
 WIDTH = 40
-"""Characters of the longest bar."""
+"""The length of the longest bar in characters."""
 
 _MARKS = (
     (AttemptOutcome.SENT, "#", "delivered"),
@@ -31,5 +31,5 @@ def text_chart(timeline: Timeline) -> str:
 
 
 def _length(count: int, highest: int) -> int:
-    """Proportional, but at least one: one dead letter among ten thousand deliveries must be visible."""
+    """Proportional, but at least one, so that one dead letter among ten thousand deliveries is visible."""
     return max(1, round(count * WIDTH / highest)) if count else 0

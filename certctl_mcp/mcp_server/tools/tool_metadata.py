@@ -10,14 +10,14 @@ from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
 
 
 class PlainFuncMetadata(FuncMetadata):
-    """Takes arguments as they are."""
+    """Takes arguments unchanged."""
 
     def pre_parse_json(self, data: dict[str, Any]) -> dict[str, Any]:
         return data
 
 
 def with_plain_arguments(metadata: FuncMetadata) -> PlainFuncMetadata:
-    """The same metadata, whose arguments are taken as they are."""
+    """The same metadata, with arguments taken unchanged."""
     return PlainFuncMetadata(
         arg_model=metadata.arg_model,
         output_schema=metadata.output_schema,

@@ -13,7 +13,7 @@ from storage.clock import Clock, utc_now
 _KEEP_ALIVE_SECONDS = 30
 
 _LONGEST_LINE = 64 * 1024
-"""Of an answer's head; longer ones are left unparsed, and their status counts all the same."""
+"""The most bytes of a response's head. Longer heads are not parsed, but their status still counts."""
 
 
 class HttpClient:
@@ -35,7 +35,7 @@ class HttpClient:
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
     def session(self, *, fresh: bool) -> aiohttp.ClientSession:
-        """`fresh`: no connection of it has served a request before."""
+        """`fresh`: the one whose connections have not served a request before."""
         if fresh not in self._sessions:
             self._sessions[fresh] = self._open(fresh)
         return self._sessions[fresh]
@@ -56,10 +56,10 @@ class HttpClient:
                 **keeping_alive,
             ),
             response_class=ObservedResponse,
-            # Each request has a time limit of its own.
+            # Each request has its own timeout.
             timeout=aiohttp.ClientTimeout(total=None),
             cookie_jar=aiohttp.DummyCookieJar(),
-            # A few bytes may expand to gigabytes; error texts are short enough uncompressed.
+            # A few bytes may expand to gigabytes, and error texts are short enough uncompressed.
             auto_decompress=False,
             max_line_size=_LONGEST_LINE,
             max_field_size=_LONGEST_LINE,

@@ -1,6 +1,6 @@
-"""Posting a body to a fixed URL; every HTTP channel uses this.
+"""Posts a body to a fixed URL, for all HTTP channels.
 
-A receiver decides only the outcome: it can't redirect us to another host, make us read endlessly, or get a
+A receiver determines only the outcome: it can't redirect us to another host, make us read endlessly, or put a
 secret into an error text.
 """
 
@@ -22,21 +22,21 @@ from certctl_mcp.notifiers.network.tls import client_context
 from certctl_mcp.text.redaction import redact
 
 _BODY_BYTES = 16 * 1024
-"""Of an answer this much is read; a connection with more to come is closed."""
+"""How much of a response is read; if there is more, the connection is closed."""
 
 _BODY_SECONDS = 1.0
-"""The status has decided; an attempt does not wait longer for the rest of the answer."""
+"""How long to wait for the rest of a response, after the status has determined the outcome."""
 
 _MAX_REDIRECTS = 3
 _REDIRECTS = {301: False, 302: False, 303: False, 307: True, 308: True}
-"""Whether the same request is to be repeated; with the others a POST would become a GET."""
+"""Redirects after which the same request is repeated; with others a POST would become a GET."""
 
 SuccessCheck = Callable[[HttpResponse], str | None]
-"""Why a 2xx answer is not a success after all; None if it is one."""
+"""Returns why a 2xx response is not a success after all; None if it is one."""
 
 
 class Endpoint:
-    """One URL that JSON bodies are posted to. What is the same for every post is prepared once."""
+    """A URL to which JSON bodies are posted. Whatever is the same for every post is prepared once."""
 
     def __init__(
         self,
@@ -49,14 +49,14 @@ class Endpoint:
         check: SuccessCheck | None = None,
         gone_is_permanent: bool = False,
     ) -> None:
-        """`check` examines 2xx answers; without one each of them is a success.
+        """`check` examines 2xx responses; without it, each of them is a success.
 
         Raises:
             OSError: a certificate file of `network` can't be used.
         """
         network = network or NetworkSettings()
         self._client = client
-        # Sent as it was configured: a signature in a query must not be encoded again.
+        # Sent as configured, because a signature in a query must not be encoded again.
         self._url = URL(url, encoded=True)
         self._host = _display_host(self._url)
         self._address = f"{self._url.host_subcomponent}:{self._url.port}"
@@ -64,7 +64,7 @@ class Endpoint:
         self._headers = {"Content-Type": "application/json", **(headers or {})}
         self._check = check
         self._gone_is_permanent = gone_is_permanent
-        # Without settings of its own, a channel shares the default context, and with it connections.
+        # A channel without its own settings shares the default context, and so its connections.
         self._tls = client_context(network) if network.ca_file or network.client_cert else True
         self._proxy = URL(network.proxy_url) if network.proxy_url else None
         connect = client.timeouts.connect
@@ -74,9 +74,9 @@ class Endpoint:
         self._connect_timeout = aiohttp.ClientTimeout(sock_connect=connect)
 
     async def post(self, body: bytes, headers: Mapping[str, str], *, suffix: str = "") -> None:
-        """Deliver `body`; the receiver's 2xx is a success, however its answer continues.
+        """Deliver `body`. A 2xx status is a success, however the response continues.
 
-        `suffix` is appended to the URL, percent-encoded already.
+        `suffix` is appended to the URL, and must already be percent-encoded.
 
         Raises:
             DeliveryFailedError: refused, redirected elsewhere, or not answered.
@@ -114,7 +114,7 @@ class Endpoint:
         *,
         fresh: bool = False,
     ) -> URL | None:
-        """Post once. None: delivered. A URL: the receiver wants the body posted there instead."""
+        """Post once. Returns None if delivered, or the URL to which the receiver redirects the post."""
         exchange.begin(None)
         try:
             async with self._client.session(fresh=fresh).post(
@@ -137,8 +137,9 @@ class Endpoint:
                     raise self._refusal(HttpResponse(exchange.status)) from None
                 return None
             if exchange.reused_connection_failed and not fresh and not isinstance(error, TimeoutError):
-                # The receiver closed an idle connection just as we used it, or what it sends belongs to an
-                # earlier request. If it did read this one, it recognises the repeat by its key.
+                # The receiver closed an idle connection just as we used it, or is sending the rest of an
+                # earlier response. If it has read this request after all, it recognises the repeat by its
+                # key.
                 return await self._request(url, exchange, body, headers, fresh=True)
             raise self._unanswered(error) from None
 
@@ -146,7 +147,7 @@ class Endpoint:
         if response.status in _REDIRECTS:
             return self._redirect(url, response)
         if _is_success(response.status) and self._check is None:
-            # A connection whose answer was read to its end serves the next post.
+            # If the response was read to its end, the connection can serve the next post.
             if not response.content.is_eof():
                 await _start_of_body(response, exchange)
             return None
@@ -195,9 +196,9 @@ class Endpoint:
 
 
 async def _start_of_body(response: aiohttp.ClientResponse, exchange: Exchange) -> tuple[bytes, bool]:
-    """At most the limit, and what has arrived in time; nothing of a body that can't be parsed.
+    """What has arrived in time, up to the limit; nothing of a body that can't be parsed.
 
-    Also whether that is less than there should be.
+    Also returns whether something is missing.
     """
     body = bytearray()
     cut_short = True
@@ -217,6 +218,6 @@ def _is_success(status: int) -> bool:
 
 
 def _display_host(url: URL) -> str:
-    """The host, with its port unless that is the default. The rest of a webhook's URL is a secret."""
+    """The host, with its port unless that is the default. The rest of a webhook's URL is secret."""
     host = url.host_subcomponent or "nowhere"
     return host if url.is_default_port() else f"{host}:{url.explicit_port}"

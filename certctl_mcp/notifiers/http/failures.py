@@ -1,4 +1,4 @@
-"""Failures of requests that got no HTTP response: a sentence and a kind for each."""
+"""Failures of requests without an HTTP response: a sentence and a kind for each."""
 
 from dataclasses import dataclass
 
@@ -10,19 +10,19 @@ from certctl_mcp.notifiers.network.os_errors import os_reason
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds until a connection must be established, and until the answer must have arrived."""
+    """Seconds until a connection must be established, and until the response must have arrived."""
 
     connect: float
     total: float
 
     @property
     def deadline(self) -> float:
-        """When to give up: just before the caller, who limits an attempt to the same time, would."""
+        """The timeout, which ends just before that of the caller, who limits an attempt to the same time."""
         return self.total * 0.98
 
 
-# The first type that matches counts, so special cases stand before general ones. No sentence quotes the
-# library's own text for an error: that repeats the URL.
+# The first matching type counts, so special cases come before general ones. No sentence quotes the library's
+# own text for an error, because that repeats the URL.
 _SENTENCES: tuple[tuple[type[Exception], str, FailureKind], ...] = (
     (
         aiohttp.ClientConnectorCertificateError,

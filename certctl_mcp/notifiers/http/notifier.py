@@ -10,7 +10,7 @@ from storage.models import Notification
 from storage.structs import struct
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
-"""For receivers without a form of their own; one that does not know the header ignores it."""
+"""The header for receivers without their own kind of key; one that does not know it ignores it."""
 
 
 @struct
@@ -20,11 +20,11 @@ class Post:
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
     suffix: str = ""
-    """What is appended to the endpoint's URL."""
+    """The suffix to append to the endpoint's URL."""
 
 
 class HttpNotifier(ABC):
-    """Delivers by one POST to one endpoint."""
+    """Delivers with one POST to one endpoint."""
 
     limits_itself = True
     """See `limits_itself`: `Endpoint.post` ends within the send timeout."""

@@ -1,7 +1,7 @@
-"""The table of HTTP answers that are not a success: which kind of failure each one is.
+"""The table of unsuccessful HTTP responses: the kind of failure for each.
 
-Only an answer that names the alert's own content is permanent. What a setting, a quota or the receiver's
-state causes is retried, whatever the status code: providers answer 400 to a wrong key as well.
+Only a response about the alert's own content is permanent. Failures caused by a setting, a quota or the
+receiver's state are retried, whatever the status code: providers respond to a wrong key with 400 as well.
 """
 
 import re
@@ -12,7 +12,7 @@ from certctl_mcp.notifiers.failure_kinds import FailureKind
 
 
 def http_failure_kind(status: int, said: str) -> FailureKind:
-    """The kind of failure that `status` and the rest of the error text, `said`, stand for."""
+    """The kind of failure indicated by `status` and the rest of the error text, `said`."""
     for rule in _RULES:
         if status in rule.statuses and rule.says.search(said):
             return rule.kind
@@ -35,7 +35,7 @@ def _rule(statuses: Iterable[int], kind: FailureKind, says: str = "") -> _Rule:
 
 
 _UNUSABLE_REQUEST = (400, 406, 411, 414, 415, 422, 431)
-"""Answered to a wrong key or an archived channel as readily as to a field of the alert."""
+"""Statuses that are used for a wrong key or an archived channel as well as for a field of the alert."""
 
 _KEYS = (
     r"(?:routing|integration|service|api|genie)[ _-]?key|key format|"
@@ -51,18 +51,18 @@ _SETTINGS = r"\bseverity\b|\bpriority\b|\bevent_action\b|\busername\b|\binvalid_
 _CONTENT = (
     # PagerDuty names the field.
     r"\bpayload\.(?:summary|source|timestamp|component|group|class|custom_details)\b|\bdedup_key\b|"
-    # OpsGenie gives an object of errors by field.
+    # OpsGenie returns an object of errors by field.
     r'"errors"[ ]?:[ ]?\{[ ]?"(?:message|alias|description|entity|details|note|source|tags)"|'
-    # Slack has a word for each.
+    # Slack has a code for each.
     r"\b(?:invalid_payload|no_text|missing_text_or_fallback_or_attachments|msg_too_long|msg_blocks_too_long|"
     r"invalid_blocks(?:_format)?|invalid_attachments|too_many_attachments)\b|"
-    # Others say it in a sentence.
+    # Others use a sentence.
     r"\b(?:message|text|description|summary|content|title)\W{0,3}(?:is |was )?"
     r"(?:too (?:long|large|big)|(?:missing|blank|empty)\b|can ?not be empty)"
 )
 
-# The first rule that fits applies. What the operator can correct stands first: an answer that names both a
-# key and a field must not end the notification.
+# The first matching rule applies. Whatever the operator can correct comes first: a response that names both a
+# key and a field must not be permanent.
 _RULES = (
     _rule((401, 402, 403, 407), FailureKind.CREDENTIALS),
     _rule((404, 405, 410), FailureKind.GONE),

@@ -1,4 +1,4 @@
-"""HTTP responses to a notification: the error text of a refusal, and the wait that it asks for."""
+"""HTTP responses to a notification: the error text of a refusal, and the wait that it requests."""
 
 import re
 from collections.abc import Iterable
@@ -14,23 +14,24 @@ from certctl_mcp.notifiers.http.refusals import http_failure_kind
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 _LIMITS = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-"""Statuses that with a `Retry-After` ask for every request to come later, not only this one."""
+"""Statuses that, with a `Retry-After`, ask to delay all requests, not only this one."""
 
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """An answer, as far as it was read."""
+    """A response, as far as it was read."""
 
     status: int
     content_type: str = ""
     compressed: bool = False
-    """Although we ask for an uncompressed body; it is not unpacked."""
+    """The body's encoding, if the receiver compressed it although we ask for an uncompressed body; it is not
+    unpacked."""
     body: bytes = b""
     """The first part of it."""
     cut_short: bool = False
-    """Whether the body broke off, or was not there in time."""
+    """Whether the body is incomplete, or did not arrive in time."""
     retry_after: timedelta | None = None
 
     @property
@@ -40,14 +41,14 @@ class HttpResponse:
 
     @property
     def is_page(self) -> bool:
-        """Whether the body is an HTML page, which no API answers with."""
+        """Whether the body is an HTML page, which no API returns."""
         beginning = self.text[:1000].lstrip("\ufeff \t\r\n")[:15].lower()
         return bool(self.body) and (
             "html" in self.content_type or beginning.startswith(("<!doctype", "<!--", "<html"))
         )
 
     def unsuccessful(self, host: str, objection: str, confidential: Iterable[str]) -> DeliveryFailedError:
-        """The failure of a 2xx answer that the receiver's API does not give to an accepted message."""
+        """The failure for a 2xx response that the receiver's API does not return for an accepted message."""
         return self._described(host, confidential, f" {objection}")
 
     def failure(
@@ -55,8 +56,8 @@ class HttpResponse:
     ) -> DeliveryFailedError:
         """Such as `hooks.slack.com answered 404 Not Found: channel_not_found`.
 
-        `gone_is_permanent`: the receiver follows the Standard Webhooks specification, where 410 says that no
-        message will ever be taken.
+        `gone_is_permanent`: the receiver follows the Standard Webhooks specification, in which 410 means that
+        it will never accept a message.
         """
         return self._described(
             host, confidential, permanent=gone_is_permanent and self.status == HTTPStatus.GONE
@@ -85,7 +86,7 @@ class HttpResponse:
 
 
 def parse_retry_after(value: str | None, now: datetime) -> timedelta | None:
-    """The wait that a `Retry-After` header asks for, in seconds or as a date; None if it says nothing."""
+    """The wait that a `Retry-After` header requests, in seconds or as a date; None if there is none."""
     if not value:
         return None
     value = value.strip()
@@ -95,6 +96,6 @@ def parse_retry_after(value: str | None, now: datetime) -> timedelta | None:
         date = parsedate_to_datetime(value)
     except ValueError:
         return None
-    # A date without a time zone is in UTC, as HTTP requires of all of them.
+    # A date without a time zone is in UTC, as HTTP requires for all dates.
     aware = date if date.tzinfo else date.replace(tzinfo=UTC)
     return max(aware - now, timedelta(0))

@@ -1,6 +1,6 @@
 """What each provider documents as a success, so that a login page at its URL does not pass for a delivery.
 
-An empty body is accepted everywhere: nothing in it contradicts the status. One that was cut short is too,
+An empty body is accepted everywhere, because it doesn't contradict the status. So is an incomplete one,
 unless it is a page.
 """
 
@@ -14,17 +14,17 @@ Scalar = str | int | float | bool
 
 
 _ERROR = 400
-"""The lowest status that stands for a failure."""
+"""The lowest status that means failure."""
 
 
 def slack_objection(answer: HttpResponse) -> str | None:
-    """Slack answers `ok`; its workflow triggers and what is compatible with it answer JSON."""
+    """Slack returns `ok`; its workflow triggers and compatible services return JSON."""
     text = answer.text.strip()
     return _objection(answer, "Slack", text.lower() == "ok" or _agrees(_parsed(text), "ok", "success"))
 
 
 def teams_objection(answer: HttpResponse) -> str | None:
-    """A workflow answers 202 with an empty body or its run; an older connector answers 1 or an error text."""
+    """A workflow returns 202 with an empty body or its run; an older connector returns 1 or an error text."""
     body = _parsed(answer.text)
     if isinstance(body, dict):
         status = body.get("statusCode")
@@ -36,13 +36,13 @@ def teams_objection(answer: HttpResponse) -> str | None:
 
 
 def pagerduty_objection(answer: HttpResponse) -> str | None:
-    """PagerDuty answers 202 with `{"status": "success", ...}`."""
+    """PagerDuty returns 202 with `{"status": "success", ...}`."""
     body = _parsed(answer.text)
     return _objection(answer, "PagerDuty", isinstance(body, dict) and body.get("status") == "success")
 
 
 def opsgenie_objection(answer: HttpResponse) -> str | None:
-    """OpsGenie answers 202 with `{"result": "Request will be processed", "requestId": ...}`."""
+    """OpsGenie returns 202 with `{"result": "Request will be processed", "requestId": ...}`."""
     body = _parsed(answer.text)
     return _objection(answer, "OpsGenie", isinstance(body, dict) and "result" in body)
 
@@ -50,7 +50,7 @@ def opsgenie_objection(answer: HttpResponse) -> str | None:
 def configured_objection(
     answer: HttpResponse, statuses: tuple[int, ...], fields: Mapping[str, Scalar]
 ) -> str | None:
-    """For a receiver of the operator's own, of whose answers the settings say what means success."""
+    """For the operator's own receiver: the settings define which responses mean success."""
     if statuses and answer.status not in statuses:
         return f"instead of {', '.join(map(str, statuses))}"
     if answer.cut_short:
@@ -78,7 +78,7 @@ def _objection(answer: HttpResponse, provider: str, agrees: bool) -> str | None:
 
 
 def _agrees(body: Json | float, *flags: str) -> bool:
-    """Whether it is an object with one of `flags`, and none of them is false."""
+    """Whether the value is an object with one of `flags`, none of which is false."""
     if not isinstance(body, dict):
         return False
     values = [body[flag] for flag in flags if flag in body]

@@ -1,8 +1,8 @@
-"""Name look-ups that a silent name server can't turn into an outage of every channel.
+"""Name lookups that a silent name server can't turn into an outage of every channel.
 
 `getaddrinfo` blocks its thread for minutes if no name server answers, and can't be stopped. The event loop's
-thread pool is small and shared, so look-ups have threads of their own: one per name at most, however many
-sends wait for it.
+thread pool is small and shared, so lookups have their own threads: at most one per name, however many sends
+wait for it.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 
 
 class Resolver:
-    """Looks names up, each at most once at a time; addresses are reused for half a minute."""
+    """Looks up names, with at most one lookup per name at a time; addresses are cached for half a minute."""
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
@@ -31,7 +31,7 @@ class Resolver:
         self._known: dict[str, tuple[float, list[AddrInfoType]]] = {}
 
     async def addresses(self, host: str, port: int) -> list[AddrInfoType]:
-        """Where `host` can be reached, in the system's order of preference.
+        """The addresses of `host`, in the system's order of preference.
 
         Raises:
             socket.gaierror: there is no such name, or no name server answered in time.
@@ -59,7 +59,7 @@ class Resolver:
 
 
 class HttpResolver(AbstractResolver):
-    """A `Resolver` in the form that aiohttp takes."""
+    """A `Resolver` with the interface that aiohttp requires."""
 
     def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver
@@ -85,7 +85,7 @@ class HttpResolver(AbstractResolver):
 
 
 def in_own_thread(act: Callable[[], Result], name: str) -> asyncio.Future[Result]:
-    """The result of `act`, which may block for as long as it likes: nothing waits for its thread to end."""
+    """The result of `act`, which may block for any time: nothing waits for its thread to end."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Result] = loop.create_future()
 

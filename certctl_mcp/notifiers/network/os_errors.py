@@ -1,4 +1,4 @@
-"""The reason that the operating system or TLS gives, without what libraries add to it."""
+"""The reason given by the operating system or TLS, without the additions of libraries."""
 
 import os
 import socket

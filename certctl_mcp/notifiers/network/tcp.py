@@ -12,7 +12,7 @@ from certctl_mcp.notifiers.network.name_resolution import Resolver
 from certctl_mcp.notifiers.network.os_errors import os_reason
 
 _NEXT_ADDRESS_SECONDS = 0.25
-"""After this long without a connection the next address is tried beside the first (RFC 8305)."""
+"""After this long without a connection, the next address is tried in parallel (RFC 8305)."""
 
 _LONGEST_HEAD = 16 * 1024
 
@@ -28,7 +28,7 @@ async def connect(
 
     Raises:
         TimeoutError: not connected within `seconds`.
-        OSError: no address can be connected to; `socket.gaierror`: the name has none.
+        OSError: no address accepts a connection; `socket.gaierror`: the name has no address.
         ProxyError: the proxy fails.
     """
     if proxy is None:
@@ -64,7 +64,7 @@ async def _connect(resolver: Resolver, host: str, port: int, seconds: float) -> 
 
 
 async def _tunnel(sock: socket.socket, target: str, credentials: str) -> int:
-    """Ask the proxy for a tunnel; returns the status that it answers."""
+    """Ask the proxy for a tunnel; returns the status of its response."""
     loop = asyncio.get_running_loop()
     headers = [("Host", target)]
     if credentials:
@@ -73,7 +73,7 @@ async def _tunnel(sock: socket.socket, target: str, credentials: str) -> int:
     conversation = h11.Connection(h11.CLIENT)
     request = conversation.send(h11.Request(method="CONNECT", target=target, headers=headers))
     await loop.sock_sendall(sock, request or b"")
-    # One byte at a time: whatever follows the answer is the receiver's first line.
+    # One byte at a time, because whatever follows the response is the receiver's first line.
     for _ in range(_LONGEST_HEAD):
         conversation.receive_data(await loop.sock_recv(sock, 1))
         event = conversation.next_event()

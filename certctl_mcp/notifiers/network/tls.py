@@ -1,4 +1,4 @@
-"""TLS as the operator configured it for a channel: whom to trust, and the client's own certificate."""
+"""TLS as configured for a channel: the trusted authorities and the client's own certificate."""
 
 import ssl
 
@@ -13,7 +13,8 @@ def client_context(network: NetworkSettings) -> ssl.SSLContext:
     """
     context = ssl.create_default_context(cafile=network.ca_file)
     if network.ca_file is not None:
-        # From Python 3.13 on, certificates of private authorities without key identifiers are refused.
+        # From Python 3.13 on, certificates of private authorities without key identifiers are otherwise
+        # refused.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if network.client_cert is not None:
         context.load_cert_chain(network.client_cert, network.client_key)

@@ -1,4 +1,4 @@
-"""Failures of mail: a sentence and a kind for each way in which an SMTP session can break."""
+"""Failures of mail: a sentence and a kind for each way in which an SMTP session can fail."""
 
 import socket
 import ssl
@@ -29,7 +29,7 @@ from certctl_mcp.notifiers.smtp.refusals import Step, asks_to_wait, smtp_failure
 SessionError = (SMTPException, OSError)
 """What a session can raise; timeouts and TLS failures are OSErrors."""
 
-# The first type that matches counts, so special cases stand before general ones.
+# The first matching type counts, so special cases come before general ones.
 _SENTENCES: tuple[tuple[type[Exception], str, FailureKind | Step], ...] = (
     (SMTPAuthenticationError, "{relay} refused the login: {reply}", FailureKind.CREDENTIALS),
     (SMTPSenderRefused, "{relay} refused the sender: {reply}", Step.SENDER),
@@ -50,7 +50,7 @@ _SENTENCES: tuple[tuple[type[Exception], str, FailureKind | Step], ...] = (
     (OSError, "the connection to {relay} failed: {reason}", FailureKind.CONNECTION),
     (SMTPException, "{relay} can't be used as it is set up: {reply}", FailureKind.SETUP),
 )
-"""Each with its kind, or with the step of which the reply decides the kind."""
+"""Each with its kind, or with the step whose reply determines the kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Refusal:
 
     address: str
     code: int
-    """0: we refused it, without asking the relay."""
+    """The reply's code; 0 if this program refused it without asking the relay."""
     text: str
 
     @property
@@ -100,10 +100,10 @@ def session_failed(
 def recipients_refused(
     relay: str, refusals: Iterable[Refusal], confidential: Iterable[str], accepted: Iterable[str] = ()
 ) -> DeliveryFailedError:
-    """The failure of a mail that was refused for some of its recipients, or for all.
+    """The failure of a mail that was refused for some or all of its recipients.
 
-    It is permanent if none of them can ever be reached. Otherwise its kind is that of a refusal that may
-    pass, which is listed first: the kind is derived from the error text alone.
+    It is permanent if none of them can ever be reached. Otherwise its kind is that of a temporary refusal,
+    which is listed first, because the kind is derived from the error text alone.
     """
     confidential = tuple(confidential)
     ordered = sorted(refusals, key=lambda refusal: refusal.kind.is_permanent)

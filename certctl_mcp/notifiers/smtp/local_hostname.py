@@ -7,24 +7,25 @@ import socket
 from certctl_mcp.notifiers.network.name_resolution import in_own_thread
 
 _LOOK_UP_SECONDS = 2.0
-"""Of one look-up; the sessions that find it still in progress don't wait as long again."""
+"""The timeout of a lookup; sessions that find it still in progress don't wait that long again."""
 
 _LOOK_UP_AGAIN_SECONDS = 60.0
 
 
 class LocalHostname:
-    """This host's full name, looked up once; its address while it has no full name (RFC 5321, 4.1.3)."""
+    """This host's full name, looked up once, or its address as long as there is no full name (RFC 5321,
+    4.1.3)."""
 
     def __init__(self) -> None:
         self._name: asyncio.Future[str] | None = None
         self._begun = 0.0
 
     async def greeting(self, sock: socket.socket) -> str:
-        """For a session over `sock`."""
+        """The name for a session over `sock`."""
         return await self._usable_name() or _address_literal(sock.getsockname()[0])
 
     async def _usable_name(self) -> str:
-        """The name; empty if there is none or its look-up takes too long."""
+        """The name; empty if there is none or the lookup takes too long."""
         now = asyncio.get_running_loop().time()
         if self._name is None or (self._has_none and now >= self._begun + _LOOK_UP_AGAIN_SECONDS):
             self._begun = now

@@ -24,10 +24,10 @@ def compose(
     *,
     html: bool,
 ) -> EmailMessage:
-    """The content as text, and as simple HTML beside it if `html`.
+    """The content as text and, if `html`, also as simple HTML.
 
-    Its Message-ID is made of the notification's id, so that every attempt has the same. No text of the
-    notification can add a header: subjects are one line, and addresses are checked before.
+    Its Message-ID is derived from the notification's id, so that all attempts have the same. No text of the
+    notification can add a header: subjects are one line, and addresses have been checked.
     """
     text = content.body.encode("utf-8", "replace").decode()
     if content.certificate_id:

@@ -1,8 +1,8 @@
-"""The recipients that already have a mail which its relay accepted for only some of them.
+"""Remembers which recipients already have a mail that its relay accepted for only some of them.
 
-A notification is one row with one outcome, so a later attempt would go to all of them again. Accepted
-recipients are remembered in this process. An attempt elsewhere, or after a restart, repeats the mail with the
-same Message-ID, by which mail systems show it once.
+A notification is one row with one outcome, so a later attempt would go to all recipients again. This process
+remembers those that were accepted. An attempt by another process, or after a restart, repeats the mail with
+the same Message-ID, so that mail systems show it only once.
 """
 
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
-"""The table of SMTP replies that refuse something: which kind of failure each one is.
+"""The table of SMTP replies that refuse something: the kind of failure for each.
 
-A reply is permanent only if it speaks of this mail: its recipient (enhanced status codes 5.1.x, RFC 3463) or
-its content. A policy, a quota, a full mailbox or a login can be fixed by someone, so the mail waits.
+A reply is permanent only if it is about this mail: its recipient (enhanced status codes 5.1.x, RFC 3463) or
+its content. A policy, a quota, a full mailbox or a login can be fixed, so the mail is retried.
 """
 
 import re
@@ -20,7 +20,7 @@ class Step(Enum):
 
 
 def smtp_failure_kind(step: Step, code: int, text: str) -> FailureKind:
-    """The kind of failure that a reply with `code` and `text` stands for."""
+    """The kind of failure that a reply with `code` and `text` indicates."""
     if code in _LOGIN_REQUIRED:
         return FailureKind.CREDENTIALS
     if asks_to_wait(code, text):
@@ -38,7 +38,7 @@ def smtp_failure_kind(step: Step, code: int, text: str) -> FailureKind:
 
 
 def asks_to_wait(code: int, text: str) -> bool:
-    """Whether the relay limits how much it takes, so that every mail is to wait and none has failed."""
+    """Whether the relay limits its load, so that all mail must wait and none has failed."""
     return 400 <= code < 500 and _TOO_MUCH.search(text) is not None
 
 
@@ -78,22 +78,22 @@ _DOMAIN_TAKES_NO_MAIL = 556
 _BY_STATUS = tuple(
     (re.compile(status, re.ASCII), kind)
     for status, kind in (
-        # The sender's address, though the subject is addressing.
+        # About the sender's address, although the subject is addressing.
         (r"1\.[789]", FailureKind.SENDER),
         (r"1\.[0-9]+", FailureKind.RECIPIENT),
         (r"2\.3|3\.4", FailureKind.REFUSED),
         (r"2\.[0-9]+", FailureKind.MAILBOX),
         (r"4\.5", FailureKind.RATE_LIMITED),
-        # Not the content but the recipient's address, which a relay with SMTPUTF8 takes.
+        # Not about the content but the recipient's address, which a relay with SMTPUTF8 accepts.
         (r"6\.[79]", FailureKind.SETUP),
         (r"6\.[0-9]+", FailureKind.REFUSED),
     )
 )
-"""By the enhanced status code without its class; whatever is not listed is the relay's policy."""
+"""The kinds by enhanced status code without its class; all others are the relay's policy."""
 
 
 def _enhanced_status(step: Step, code: int, text: str) -> str:
-    """The enhanced status, without its class, that a reply would have had which gives none."""
+    """The enhanced status, without its class, that corresponds to a reply without one."""
     unknown = code == _DOMAIN_TAKES_NO_MAIL or _NO_SUCH_RECIPIENT.search(text)
     if step is Step.RECIPIENT and unknown and not _BLOCKED.search(text):
         return "1.1"

@@ -17,9 +17,10 @@ class ChannelStatus:
 
     deliverer: Deliverer
     delivered_at: datetime | None
-    """When its newest successful attempt began, within the period looked at. None if it failed after that."""
+    """When its newest successful attempt began, within the period that was read. None if it has failed
+    since."""
     closed: ChannelClosure | None = None
-    """Why nothing goes out over it now."""
+    """Why nothing is sent over it now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,9 @@ _CLOSED = {
     Closure.TOLD_TO_WAIT: "its receiver asked to wait until {until}",
     Closure.HELD: "its channel is held in an outage, and is probed again at {until}",
 }
-"""A rate limit is no reason to wait with a requeue."""
+"""Why requeued notifications would have to wait. A rate limit is no reason not to requeue now."""
 
-_AFTER_REQUEUE = "what is requeued waits until then and spends no attempt"
+_AFTER_REQUEUE = "requeued notifications wait until then and use up no attempts"
 
 
 def advise(span: Span, channel_status: ChannelStatus) -> Advice:

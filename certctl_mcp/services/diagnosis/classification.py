@@ -1,7 +1,8 @@
-"""The kind of failure that a stored error stands for, read from this program's sentences and certctl's.
+"""Classifies a stored error by kind of failure, based on the sentences of this program and of certctl.
 
-A sentence is recognised by its beginning, which is ours. Where the answer of a receiver decides the kind, it
-is looked up in the tables that deliveries use. Other texts are searched for what systems and libraries say.
+A sentence is recognised by its beginning, which is ours. If the receiver's response determines the kind, it
+is looked up in the tables that deliveries use. Other texts are searched for typical messages of systems and
+libraries.
 """
 
 import re
@@ -21,13 +22,13 @@ _SMTP_ONLY = frozenset({432, *range(450, 460), *range(531, 560)})
 _SHORTEST_SENTENCE, _LONGEST_SENTENCE = 6, 100
 """In characters, for `common_sentence`."""
 _PLAIN = re.compile(r"[A-Za-z0-9 .,:()\[\]_-]+")
-"""Names of hosts and English, but no address of a recipient."""
+"""The characters of host names and English text, but not of a recipient's address."""
 
 
 def classify(error: str | None, *, abandoned: bool = False) -> FailureKind:
-    """The kind of failure that `error`, or its first few hundred characters, stands for.
+    """The kind of failure indicated by `error`, or by its first few hundred characters.
 
-    `abandoned`: some attempt was never answered, which explains a failure without a recorded error.
+    `abandoned`: some attempt never had an outcome, which explains a failure without a recorded error.
     """
     if not error and abandoned:
         return FailureKind.ABANDONED
@@ -51,8 +52,8 @@ def http_status(error: str | None) -> int | None:
 
 
 def common_sentence(errors: Iterable[str | None]) -> str | None:
-    """What these errors all contain of the sentences of this program or of certctl; None if that is too
-    little to find them by. It holds no address, no secret, and nothing in a receiver's own words."""
+    """The part of a sentence of this program or of certctl that all these errors contain; None if it is too
+    short to search for. It contains no address, no secret, and nothing that a receiver wrote."""
     sentences: list[str] = []
     for error in errors:
         text = _unwrapped(error)
@@ -60,7 +61,7 @@ def common_sentence(errors: Iterable[str | None]) -> str | None:
         if found is None or not _PLAIN.fullmatch(found[0]) or redact(found[0]) != found[0]:
             return None
         sentences.append(found[0])
-    # What the first and the last in the order of the alphabet share, all between them do.
+    # What the first and the last in alphabetical order have in common, all between them have too.
     alike = takewhile(lambda pair: pair[0] == pair[1], zip(min(sentences), max(sentences), strict=False))
     common = "".join(character for character, _ in alike)[:_LONGEST_SENTENCE]
     if any(sentence != common for sentence in sentences):
@@ -105,13 +106,13 @@ def _by_phrase(text: str, otherwise: FailureKind) -> FailureKind:
 
 
 _WRAPPED = re.compile(r"failed to send (?:alert|event) (?:email|via webhook): |email: ")
-"""What certctl's server puts in front of some of its own sentences."""
+"""The prefixes that certctl's server puts in front of some of its sentences."""
 
 _SENTENCES: tuple[tuple[re.Pattern[str], FailureKind | Callable[[re.Match[str]], FailureKind]], ...] = tuple(
     (re.compile(beginning, re.ASCII | re.DOTALL), kind)
     for beginning, kind in (
         (r"the proxy \S+ |no connection to the proxy |the connection to the proxy ", FailureKind.PROXY),
-        # A status of HTTP, though relays have the code too.
+        # An HTTP status, although relays use the code too.
         (r"\S+ answered 451 Unavailable For Legal Reasons", FailureKind.UNKNOWN),
         (r"\S+ answered (?P<code>[1-9][0-9]{2})\b", _answered),
         (r"\S+ answered something that is not ", FailureKind.SETUP),
@@ -140,12 +141,12 @@ _SENTENCES: tuple[tuple[re.Pattern[str], FailureKind | Callable[[re.Match[str]],
             FailureKind.RECIPIENT,
         ),
         (r"no notifier configured for channel ", FailureKind.NO_NOTIFIER),
-        (r"abandoned [0-9]+ times: |broken off before it was answered", FailureKind.ABANDONED),
+        (r"abandoned [0-9]+ times: |interrupted before the receiver responded", FailureKind.ABANDONED),
         (r"the notifier failed: ", _phrased(FailureKind.DEFECT)),
         (r"Apprise could not deliver: (?:[0-9]+ of [0-9]+ rooms are missing: )?", _apprise_failure),
         (r"no time was left for the other rooms", FailureKind.TIMEOUT),
         (r".{1,400}? can't be used(?: as it is set up)?: ", FailureKind.SETUP),
-        # certctl's server, and notifiers of other packages that say it as briefly.
+        # Sentences of certctl's server, and similarly brief ones from notifiers of other packages.
         (r"(?:[a-z]+: (?:webhook|API) returned )?HTTP (?P<code>[1-9][0-9]{2})\b", _answered),
         (r"webhook returned status (?P<code>[1-9][0-9]{2})\b", _answered),
         (r"[a-z]+: request failed: |failed to send webhook request: ", _phrased(FailureKind.CONNECTION)),
@@ -166,7 +167,7 @@ _SENTENCES: tuple[tuple[re.Pattern[str], FailureKind | Callable[[re.Match[str]],
         (r"webhook url rejected: |failed to create request: |invalid sender: ", FailureKind.SETUP),
     )
 )
-"""How each sentence begins, and its kind. The first that matches counts."""
+"""The beginning of each sentence, and its kind. The first match counts."""
 
 _PHRASES = tuple(
     (re.compile(phrase, re.IGNORECASE | re.ASCII), kind)
@@ -191,4 +192,4 @@ _PHRASES = tuple(
         ),
     )
 )
-"""The first that matches counts: a lookup that timed out is a DNS failure."""
+"""The first match counts: a lookup that timed out is a DNS failure."""

@@ -24,7 +24,8 @@ MAX_GROUPS = 20_000
 
 LOOK_BACK = timedelta(days=1)
 FURTHEST_LOOK_BACK = timedelta(days=7)
-"""For deliveries after a failure: the first at least, and as far as the failures reach, up to the second."""
+"""How far back to search for deliveries: at least the first, and as far as the failures go, up to the
+second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +40,15 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What failed. The findings may be only a part: compare the counts."""
+    """What failed. The findings may cover only a part: compare the counts."""
 
     dead: int
     failing: int
     undelivered: int
-    """Count as sent, though nothing was delivered."""
+    """Count as sent, although nothing was delivered."""
     findings: Sequence[Finding]
     urgency: str | None = None
-    """Which of the dead letters still matter."""
+    """How many of the dead letters still matter."""
 
 
 async def diagnose(
@@ -58,10 +59,10 @@ async def diagnose(
     *,
     include_failing: bool,
 ) -> Diagnosis:
-    """The dead and the undelivered that match `wanted`, and with `include_failing` those that failed and are
-    not dead.
+    """The dead and undelivered notifications that match `wanted`, and with `include_failing` also those that
+    failed and are not dead.
 
-    `deliverer` returns who delivers over a channel.
+    `deliverer` returns which program delivers over a channel.
     """
     statuses = [NotificationStatus.DEAD, NotificationStatus.SENT]
     if include_failing:
@@ -73,7 +74,7 @@ async def diagnose(
         counts[share.status] += share.count
         of_channel[share.channel, share.status] += share.count
     groups = await repository.failure_groups(wanted, limit=MAX_GROUPS)
-    # In a thread: classifying many groups takes a while, and would hold up deliveries.
+    # In a thread, because classifying many groups takes a while and would delay deliveries.
     shown = (await anyio.to_thread.run_sync(spans, groups, MAX_FINDINGS))[:MAX_FINDINGS]
     delivering_since = await _delivering_since(repository, shown, now)
     dead = counts[NotificationStatus.DEAD]
@@ -106,7 +107,7 @@ async def _urgency(
 async def _delivering_since(
     repository: NotificationReader, shown: Sequence[Span], now: datetime
 ) -> dict[str, datetime]:
-    """The channels that deliver, and when each did last, looking back as far as it can matter."""
+    """The channels that deliver, and when each last did, looking back as far as it can matter."""
     if not shown:
         return {}
     since_oldest = now - min(span.last_at for span in shown)
@@ -119,7 +120,7 @@ async def _delivering_since(
 
 
 def _failed_since(delivered_at: datetime, record: ChannelRecord) -> bool:
-    """A refusal of one alert is not a failure of the channel."""
+    """Whether the channel has failed since; the refusal of a single alert is not a failure of the channel."""
     if record.last_failed_at is None or record.last_failed_at < delivered_at:
         return False
     return classify(record.last_error).of_channel

@@ -13,7 +13,7 @@ class Remedy:
     cause: str
     fix: str
     is_temporary: bool = False
-    """Whether it may go away without anyone's help."""
+    """Whether it may go away by itself."""
 
 
 REMEDIES: dict[FailureKind, Remedy] = {

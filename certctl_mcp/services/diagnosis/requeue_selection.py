@@ -1,5 +1,5 @@
-"""The filter by which one call requeues the failures of a span, and only those wherever a filter can separate
-them from the others of their channel."""
+"""The filter with which one call requeues the failures of a span, and no others as far as a filter can
+separate them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _MOMENT = timedelta(microseconds=1)
 """The end of a period is exclusive."""
 
 ChannelCounts = Mapping[tuple[str, NotificationStatus], int]
-"""How many of those that were diagnosed have this channel and status."""
+"""How many of the diagnosed notifications have this channel and status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +24,13 @@ class Selection:
     count: int
     """How many match now."""
     others: int
-    """How many of them failed for another reason, or at another time."""
+    """How many of these failed for another reason, or at another time."""
 
 
 async def select(
     repository: NotificationReader, among: NotificationFilter, span: Span, counts: ChannelCounts
 ) -> Selection:
-    """The narrowest filter that misses nothing of the span. `among`: what was diagnosed."""
+    """The narrowest filter that covers the whole span. `among`: the diagnosed notifications."""
     statuses = _statuses(span)
     number = sum(statuses.values())
     whole = among.model_copy(
@@ -51,7 +51,8 @@ async def select(
 
 
 def _statuses(span: Span) -> Mapping[NotificationStatus, int]:
-    """What is still being retried is only requeued where nobody retries it."""
+    """The statuses to requeue, with their counts. Notifications that are still being retried are selected
+    only if there are no others."""
     found = {NotificationStatus.DEAD: span.dead, NotificationStatus.SENT: span.undelivered}
     return {status: count for status, count in found.items() if count} or {
         NotificationStatus.FAILED: span.failing

@@ -1,4 +1,4 @@
-"""Spans of failures: those of one channel and one kind, without a long pause between them."""
+"""Spans of failures: failures of one channel and one kind, without long gaps between them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,39 +9,40 @@ from certctl_mcp.services.diagnosis.classification import classify, common_sente
 from storage.models import FailureGroup, NotificationStatus
 
 PAUSES = (timedelta(hours=2), timedelta(hours=12), timedelta(days=2), timedelta.max)
-"""Between the clock hours of two failures of one span; a longer one only where spans would be many."""
+"""The longest gap between the clock hours of two failures of a span; longer gaps are allowed only if there
+would be too many spans."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """What failed on one channel, for one kind of reason, over one stretch of time."""
+    """Failures of one channel and one kind, in a period without long gaps."""
 
     channel: str
     kind: FailureKind
     dead: int
     failing: int
-    """To be attempted again by themselves."""
+    """They will be attempted again automatically."""
     undelivered: int = 0
-    """Count as sent, though nothing was delivered."""
+    """Count as sent, although nothing was delivered."""
     replaced: int = 0
-    """Of the dead, those that a fallback channel has delivered instead."""
+    """How many of the dead letters a fallback channel has delivered instead."""
     first_at: datetime
     last_at: datetime
-    """Of the newest attempts of its notifications."""
+    """When the newest attempts of its notifications began."""
     accepted_first_at: datetime
     accepted_last_at: datetime
     sentence: str | None
-    """With which all its errors begin, in our own words; None if they have none in common."""
+    """The text with which all its errors begin, in our own words; None if there is no common one."""
     sample_id: str
     error: str | None
-    """The sample's, at least its beginning."""
+    """The error of the sample, at least its beginning."""
 
 
 def spans(groups: Iterable[FailureGroup], at_most: int) -> list[Span]:
-    """What concerns most dead letters first.
+    """The spans, starting with the one with the most dead letters.
 
-    A channel that fails now and then would be many small spans: then longer pauses are passed over, until
-    there are `at_most`, or one for each channel and kind.
+    A channel that fails occasionally would have many small spans. Longer gaps are then allowed until there
+    are `at_most` spans, or one for each channel and kind.
     """
     alike: dict[tuple[str, FailureKind], list[FailureGroup]] = {}
     for group in groups:

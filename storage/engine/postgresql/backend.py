@@ -45,21 +45,22 @@ WRITERS = 2
 
 READ_TIMEOUT = timedelta(seconds=60)
 WRITE_TIMEOUT = timedelta(seconds=10)
-"""The limit for a statement of a transaction; much less than a lease outlives the longest attempt."""
+"""The limit for a statement of a transaction. It is much shorter than the time that remains of a lease after
+the longest attempt."""
 
 RESPONSE_TIMEOUT = WRITE_TIMEOUT + timedelta(seconds=2)
-"""The server cancels a statement that takes too long, with an error. Without a response the server is
-gone."""
+"""The server cancels a statement that takes too long, with an error. If there is no response at all, the
+server is gone."""
 
 IDLE_IN_TRANSACTION_TIMEOUT = timedelta(seconds=10)
-"""The server ends a transaction that is idle for this long: its client may be cut off for good, and no other
-process can claim the rows that it has locked."""
+"""The server ends a transaction that is idle for this long: its client may be cut off permanently, and no
+other process can claim the rows that it has locked."""
 
 _FORBIDDEN = frozenset({"42501", STANDBY})
 """insufficient_privilege and read_only_sql_transaction."""
 
 _READING: Mapping[str, str] = {"jit": "off"}
-"""JIT compiling takes longer than running any of our statements."""
+"""JIT compilation takes longer than any of our statements."""
 
 BY_INDEX: Mapping[str, str] = {
     **_READING,
@@ -131,10 +132,10 @@ async def opened(
 
 @dataclass(frozen=True, slots=True)
 class _Inspection:
-    """What is known of the database once it has been migrated."""
+    """What is known about the database once it has been migrated."""
 
     found_revision: str | None
-    """Before that."""
+    """The revision before the migration."""
     shared_with_certctl: bool
     read_only: ReadOnly | None
     may_sync_last: bool
@@ -195,7 +196,7 @@ async def schema_state(address: Address) -> SchemaState:
 
 
 async def _found_revision(connection: AsyncConnection) -> str | None:
-    """None, too, if this user may not read it."""
+    """Also None if this user may not read it."""
     try:
         return await connection.run_sync(current_revision)
     except DBAPIError as failure:
@@ -217,7 +218,7 @@ async def _migrated(address: Address) -> bool:
 
 
 def _migrate(address: Address) -> None:
-    """Runs in a thread of its own: Alembic blocks."""
+    """Runs in its own thread, because Alembic blocks."""
 
     async def migrate() -> None:
         async with _connected(address, None) as connection:

@@ -1,6 +1,6 @@
-"""Connections to PostgreSQL that never wait forever, not even when they are closed.
+"""Connections to PostgreSQL on which every wait has a timeout, even closing.
 
-A server that hangs or is cut off sends no error, so every wait has a timeout.
+A server that hangs or is cut off sends no error.
 """
 
 import asyncio
@@ -139,10 +139,10 @@ async def _prepare(connection: asyncpg.Connection, session: Sequence[str]) -> No
 
 
 def _check_before_use(engine: AsyncEngine) -> None:
-    """Check connections that were idle for long enough to be lost before they are used.
+    """Before use, check connections that have been idle for long enough to be lost.
 
-    If one is lost, the pool drops all that are as old. Otherwise each would wait for a server that doesn't
-    respond.
+    If one is lost, the pool drops all that are as old. Otherwise each of them would wait for a server that
+    doesn't respond.
     """
 
     @event.listens_for(engine.sync_engine, "checkout")

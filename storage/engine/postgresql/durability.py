@@ -15,7 +15,7 @@ SESSION_STATEMENT = (
     f" coalesce(nullif(current_setting('{SYNCHRONOUS_COMMIT}'), 'off'), 'on'), false)"
 )
 """Turns synchronous commit on for the session if it is off. Every other value is at least as durable on the
-server itself, and expresses what the operator wants of standbys."""
+server itself, and is the operator's choice about standbys."""
 
 
 def for_transaction() -> Function[str]:
@@ -26,7 +26,7 @@ def for_transaction() -> Function[str]:
 
 
 async def warn_of_unsafe_server(connection: AsyncConnection, location: str) -> None:
-    """Warn of a setting that makes commits unsafe and that a session can't change."""
+    """Warn about a setting that makes commits unsafe and that a session can't change."""
     fsync = (await connection.execute(select(func.current_setting(literal("fsync"))))).scalar_one()
     if fsync == "off":
         logger.warning(

@@ -1,4 +1,4 @@
-"""Notifications of other processes' commits on PostgreSQL, received on a connection of their own."""
+"""Notifications of other processes' commits on PostgreSQL, received on a dedicated connection."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ from storage.sql.notify import CHANGED, DUE
 logger = logging.getLogger(__name__)
 
 NOTIFY_INTERVAL = timedelta(milliseconds=500)
-"""Changes that make nothing due are sent at most this often: each wakes every listener, and the server
+"""Changes that make nothing due are announced at most this often: each wakes every listener, and the server
 serializes the commits of transactions that send a notification."""
 
 CHECK_INTERVAL = timedelta(seconds=15)
@@ -85,7 +85,7 @@ class NotifiedChanges(Changes):
         assert driver is not None
         driver.add_termination_listener(lambda _connection: self._wake_listener.set())
         await driver.add_listener(DUE, self._receive)
-        # Changes from before this process listened.
+        # Announces changes from before this process listened.
         self.announce()
         listening_to_all = False
         try:
@@ -117,7 +117,7 @@ class NotifiedChanges(Changes):
             self._unsent.clear()
             if not self._sent:
                 self._sent = True
-                # If it can't be sent, the others check for themselves once they are connected again.
+                # If it can't be sent, the others check for themselves once they have reconnected.
                 with suppress(*_CONNECTION_ERRORS), anyio.move_on_after(CHECK_TIMEOUT.total_seconds()):
                     async with self._engine.connect() as connection:
                         await connection.execute(select(func.pg_notify(literal(CHANGED), literal(""))))
@@ -133,4 +133,4 @@ class NotifiedChanges(Changes):
 
 def _reason(failure: Exception) -> object:
     cause = failure.orig if isinstance(failure, DBAPIError) else failure
-    return str(cause) or "no answer in time"
+    return str(cause) or "no response in time"

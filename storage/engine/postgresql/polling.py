@@ -1,4 +1,4 @@
-"""Changes behind a pooler, where no notification arrives: assumed once a second."""
+"""Behind a pooler no notifications arrive, so a change is assumed once a second."""
 
 import asyncio
 from datetime import timedelta

@@ -21,7 +21,7 @@ _HAS_CERTIFICATES = select(func.to_regclass(literal(CERTIFICATES)).is_not(None))
 
 
 async def why_read_only(connection: AsyncConnection, readers: AsyncEngine) -> ReadOnly | None:
-    """None if this user can change the queue. Otherwise tables that it may not read count as empty."""
+    """None if this user can change the queue. Tables that it may not even read count as empty."""
     may_write, standby = (await connection.execute(_MAY_WRITE)).one()
     if standby:
         return ReadOnly(ReadOnlyReason.STANDBY)

@@ -29,7 +29,7 @@ STANDBY = "25006"
 """read_only_sql_transaction: the server is no longer the primary, or not yet."""
 
 _COLLISIONS = frozenset({"40001", "40P01"})
-"""serialization_failure and deadlock_detected: the same transaction succeeds at another moment."""
+"""serialization_failure and deadlock_detected: the same transaction can succeed later."""
 
 CLOCK_INTERVAL = timedelta(seconds=1)
 """The interval between queries for the database's time."""
@@ -56,7 +56,7 @@ class Transactions:
         *,
         may_sync_last: bool = False,
     ) -> None:
-        """`settings` are those that every transaction needs if its connection lacks them."""
+        """`settings` are applied in every transaction, if its connection lacks them."""
         self._engine = engine
         self._connection: AsyncConnection | None = None
         self._level: IsolationLevel | None = None
@@ -75,7 +75,7 @@ class Transactions:
         )
 
     async def __call__(self, work: Callable[[Transaction], Result], *, repeatable: bool) -> Result:
-        # Settings of a transaction would be lost between statements that are not in one.
+        # Without a transaction, its settings would not apply to the next statement.
         repeatable = repeatable and not self._has_settings
         tries = 1
         while True:
@@ -108,7 +108,7 @@ class Transactions:
             self._used_at = monotonic()
 
     async def _connected(self, level: IsolationLevel) -> AsyncConnection:
-        """The connection, which is kept because taking it from the pool takes as long as several statements.
+        """The connection. It is kept, because taking one from the pool takes as long as several statements.
         After an idle period it goes through the pool, which checks it."""
         if self._connection is not None and self._connection.invalidated:
             await self.close()

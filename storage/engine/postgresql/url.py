@@ -15,7 +15,7 @@ CONNECT_TIMEOUT = timedelta(seconds=10)
 
 _OF_OTHER_CLIENTS = frozenset(
     {
-        # libpq's, which our driver does not use
+        # Parameters of libpq, which our driver does not use
         "channel_binding",
         "client_encoding",
         "fallback_application_name",
@@ -36,7 +36,7 @@ _OF_OTHER_CLIENTS = frozenset(
         "sslnegotiation",
         "sslsni",
         "tcp_user_timeout",
-        # Go's, which certctl's URL may have
+        # Parameters of Go's driver, which certctl's URL may have
         "binary_parameters",
         "default_query_exec_mode",
         "description_cache_capacity",
@@ -68,16 +68,16 @@ class Address:
     """The address of a database."""
 
     dsn: str = field(repr=False)
-    """For the driver. May hold a password."""
+    """The URL for the driver. It may contain a password."""
     location: str
-    """For people, without secrets."""
+    """The URL for people, without secrets."""
     connect_timeout: timedelta = CONNECT_TIMEOUT
     """The timeout for connecting."""
     behind_pooler: bool | None = None
     """Whether each transaction may run on another server connection (PgBouncer in transaction mode). None if
     the URL doesn't specify it: then a pooler is an error."""
     settings: Mapping[str, str] = field(default_factory=dict)
-    """Of the session, in addition to those in the dsn."""
+    """Settings of the session, in addition to those in the dsn."""
 
     @classmethod
     def of(cls, url: str) -> "Address":
@@ -102,14 +102,15 @@ class Address:
         netloc = f"{user}{unquote(colon)}{password}{at}{hosts}"
         dsn = urlunsplit(("postgresql", netloc, parts.path, urlencode(kept), ""))
         location = _location(unquote(user), hosts, parts.path, kept)
-        # To other clients zero and less mean no limit, but startup must not wait forever.
+        # For other clients zero or less means no limit, but startup must not wait forever.
         return cls(
             dsn, location, timeout if timeout > timedelta(0) else CONNECT_TIMEOUT, behind_pooler, settings
         )
 
 
 def _check(hosts: str, rest: str) -> None:
-    """Raises: ValueError: they may be part of a password with characters that should have been encoded."""
+    """Raises: ValueError: the parameters may be part of a password whose special characters were not
+    encoded."""
     if "@" in rest:
         raise ValueError
     for host in hosts.split(","):

@@ -32,7 +32,7 @@ ALLOWED = "use sqlite:/// and a path, such as sqlite:////var/lib/certctl-mcp/not
 def path_of(url: URL) -> Path:
     """Raises: StorageError: the URL names no file."""
     if not url.database or url.database == ":memory:":
-        raise StorageError(f"a database in memory would lose what was accepted; {ALLOWED}")
+        raise StorageError(f"a database in memory would lose accepted alerts; {ALLOWED}")
     return Path(url.database).expanduser()
 
 
@@ -78,7 +78,7 @@ def _state(
 ) -> tuple[str | None, bool, ReadOnly | None]:
     """The revision, whether it may be migrated, and why it otherwise can only be read by `engine`.
 
-    Found by reading, which no other process's lock delays.
+    This only reads, so no other process's lock delays it.
     """
     found = current_revision(connection)
     foreign = found is None and has_queue(connection)

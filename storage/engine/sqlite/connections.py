@@ -48,7 +48,7 @@ def _url(path: Path) -> URL:
 
 
 def _connect_args(busy_timeout: timedelta) -> dict[str, float | None]:
-    """No connection is used by two threads at once, but not each is always used by the same one."""
+    """No connection is used by two threads at once, but different threads may use it in turn."""
     timeout = busy_timeout.total_seconds()
     return {"timeout": timeout, "isolation_level": None, "check_same_thread": False}
 
@@ -61,13 +61,13 @@ def _prepare(connection: DBAPIConnection, busy_timeout: timedelta) -> None:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
     except sqlite3.Error:
-        # The pool doesn't own it yet.
+        # The pool doesn't own the connection yet, so it wouldn't close it.
         connection.close()
         raise
 
 
 def _switch_to_wal(cursor: DBAPICursor, until: float) -> None:
-    # Of several connections that switch at once SQLite refuses all but one, whatever the busy timeout.
+    # If several connections switch at once, SQLite refuses all but one, whatever the busy timeout.
     while True:
         try:
             cursor.execute("PRAGMA journal_mode = WAL")
@@ -80,7 +80,7 @@ def _switch_to_wal(cursor: DBAPICursor, until: float) -> None:
 
 
 def reading(connection: Connection) -> Connection:
-    """A connection of the writing engine that takes no lock for what it executes."""
+    """A connection of the writing engine that executes without taking a lock."""
     return connection.execution_options(**{_READS: True})
 
 

@@ -58,7 +58,7 @@ class PolledChanges(Changes):
             self.announce()
 
     async def data_version(self) -> int | None:
-        """None while the database can't be read: waiting tasks then read it themselves, and get the error."""
+        """None while the database can't be read. Waiting tasks then read it themselves, and get the error."""
         version: int | None = None
         async with self._polling:
             # The caller may be cancelled, and only one thread at a time may use the connection.
@@ -77,7 +77,8 @@ class PolledChanges(Changes):
             self._connection = None
 
     def _read_version(self) -> int:
-        """That of a connection that is kept: versions of different connections can't be compared."""
+        """The version as seen by a connection that is kept, because versions of different connections can't
+        be compared."""
         if self._connected_to != self._file.identity:
             self.disconnect()
         if self._connection is None:

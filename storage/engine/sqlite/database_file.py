@@ -44,7 +44,7 @@ class DatabaseFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.identity: Identity | None = None
-        """Of the file in use; None before the first `adopt`."""
+        """The identity of the file in use; None before the first `adopt`."""
         self._log_identity: Identity | None = None
 
     def create(self) -> None:
@@ -70,7 +70,7 @@ class DatabaseFile:
             raise _forbidden("this user may not write it", path)
 
     def adopt(self) -> None:
-        """Use the file that is at the path now; all connections to the one before must be closed.
+        """Use the file that is at the path now. All connections to the previous file must be closed.
 
         Raises: DatabaseFileError: there is none.
         """
@@ -79,8 +79,8 @@ class DatabaseFile:
             raise DatabaseFileError(FileProblem.MISSING)
         if self.identity is not None and found != self.identity:
             with locked_directory(self.path.parent):
-                # The log of the file before, if no process has removed it yet: SQLite would apply it to
-                # this one. Processes that still use it keep it open.
+                # The previous file's log may still be there, and SQLite would apply it to this file.
+                # Processes that still use that log keep it open.
                 if self._log_identity is not None and _identity(self._log) == self._log_identity:
                     for suffix in _SIDE_FILES:
                         self._side_file(suffix).unlink(missing_ok=True)
@@ -106,7 +106,7 @@ class DatabaseFile:
         return space is not None and space.free < LOW_SPACE
 
     def has_space(self) -> bool:
-        """Whether there is space for more notifications, besides that for the outcomes of their
+        """Whether there is space for more notifications, in addition to the space for the outcomes of their
         deliveries."""
         space = disk_space(self.path)
         return space is None or space.free >= min(LARGEST_RESERVE, space.total // 16)

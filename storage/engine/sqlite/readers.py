@@ -1,4 +1,4 @@
-"""SQLite connections for reading, each with a thread of its own, in which a query is one call.
+"""SQLite connections for reading, each with its own thread, in which a query is one call.
 
 A connection is opened when all others are busy, up to a limit. Beyond that, queries wait for their turn.
 """
@@ -17,7 +17,7 @@ from storage.engine.sqlite.database_file import DatabaseFile, Identity
 READERS = 4
 
 _CLOSE_TIMEOUT = 1.0
-"""How many seconds to wait for the queries that still run when the database is closed."""
+"""How many seconds to wait for running queries when the database is closed."""
 
 _ROWS_AT_ONCE = 64
 
@@ -75,7 +75,7 @@ class Readers:
 
 
 class _Reader(aiosqlite.Connection):
-    """A connection of SQLAlchemy's, and the thread that uses it."""
+    """An SQLAlchemy connection and the thread that uses it."""
 
     stopped: asyncio.Future[None]
     """Done when the thread has ended, after `stop`."""

@@ -25,7 +25,7 @@ from storage.schema.migrations import REVISIONS, bring_up_to_date, current_revis
 Result = TypeVar("Result")
 
 CONTENTION_FACTOR = 12
-"""The number of busy timeouts that a writer waits while other processes make progress."""
+"""How many busy timeouts a writer waits while other processes make progress."""
 
 _BUSY = "SQLITE_BUSY"
 _FULL = "SQLITE_FULL"
@@ -44,7 +44,8 @@ class Transactions:
         migrate: bool,
         is_current: bool,
     ) -> None:
-        """`is_current`: the file is known to have the newest schema. One that replaces it may not."""
+        """`is_current`: the file is known to have the newest schema. A file that replaces it may not have
+        it."""
         self._engine = engine
         self._file = file
         self._clock = clock
@@ -96,7 +97,7 @@ class Transactions:
     def _connected(self) -> Connection:
         problem = self._file.problem()
         if problem is FileProblem.MISSING:
-            # The file may come back, and is still open then.
+            # The file may be put back, so it stays open.
             raise DatabaseFileError(problem)
         if problem is FileProblem.REPLACED:
             self.close()
@@ -110,7 +111,7 @@ class Transactions:
             _migrate(self._engine, self._busy_timeout)
         self._is_current = False
         connection = self._engine.connect()
-        # Reads, which opens the log.
+        # Reading opens the log.
         data_version(connection)
         self._file.note_log()
         return connection
@@ -147,7 +148,7 @@ class Transactions:
 
 
 def _migrate(engine: Engine, busy_timeout: timedelta) -> None:
-    """Bring the schema up to date; while another process does that, wait for it."""
+    """Bring the schema up to date, or wait while another process does."""
     deadline = monotonic() + CONTENTION_FACTOR * busy_timeout.total_seconds()
     while True:
         try:

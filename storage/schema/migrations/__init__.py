@@ -21,9 +21,9 @@ class Migrate(Enum):
 
     ALWAYS = auto()
     ONCE_OURS = auto()
-    """Not the first time, if another program made the schema."""
+    """Yes, but if another program made the schema, not the first time."""
     OURS_ALONE = auto()
-    """Nor if certctl's server uses it."""
+    """The same, and never if certctl's server uses the database."""
     NEVER = auto()
 
     def allows(self, *, foreign: bool, shared: bool) -> bool:

@@ -7,8 +7,8 @@ import sys
 
 from storage.database import Database
 from storage.repository import NotificationRepository
+from tests.benchmarks.contestants.latency import sent_at_rate
 from tests.benchmarks.contestants.posts import ALERT
-from tests.benchmarks.contestants.sending import sent_at_rate
 
 
 async def send(url: str, receiver: str, count: int, rate: float) -> dict[str, float]:

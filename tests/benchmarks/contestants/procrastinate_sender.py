@@ -5,9 +5,9 @@ import asyncio
 import json
 import sys
 
+from tests.benchmarks.contestants.latency import WARMING_UP, sent_at_rate
 from tests.benchmarks.contestants.posts import posts
 from tests.benchmarks.contestants.procrastinate_queue import CONNECTIONS, opened
-from tests.benchmarks.contestants.sending import WARMING_UP, sent_at_rate
 
 
 async def send(url: str, receiver: str, count: int, rate: float) -> dict[str, float]:

@@ -62,7 +62,7 @@ async def test_settings_say_where_they_came_from_and_what_is_wrong_with_them(tmp
     sources, *problems = await checked(load_settings(file, environ), "settings")
     assert sources.found == (
         "from the environment: CERTCTL_DATABASE_URL, CERTCTL_API_KEYS_NAMED; "
-        f"from {file}: max_attempts, channels.PagerDuty; everything else has its default"
+        f"from {file}: max_attempts, channels.PagerDuty; everything else is at its default"
     )
     assert [(problem.verdict.value, problem.found.split()[0]) for problem in problems] == [
         ("warn", "the"),
@@ -97,7 +97,7 @@ async def test_a_database_that_is_not_there_is_not_created(tmp_path: Path) -> No
     found = await only(settings_with(f"sqlite:///{path}"), "database")
     assert (found.verdict, found.found) == (
         Verdict.WARN,
-        f"there is none yet at {path} (from CERTCTL_DATABASE_URL)",
+        f"there is no database yet at {path} (from CERTCTL_DATABASE_URL)",
     )
     assert not path.parent.exists()
 
@@ -173,7 +173,7 @@ async def test_who_delivers_is_said_and_who_does_not(fresh_url: str, queue: Queu
         report = await check_setup(settings, queue_of(settings))
         return [check.found for check in report.checks if check.name == "deliveries"]
 
-    waiting = "1 notifications wait for 1 channels that no running process has"
+    waiting = "1 notifications are waiting for 1 channels that no running process has"
     assert await deliveries() == ["no running process delivers", waiting]
     async with open_application(settings) as application:
         assert application.presence is not None

@@ -1,4 +1,4 @@
-"""The program's own options, and what every command does alike."""
+"""The program's own options, and the behaviour that all commands share."""
 
 import sqlite3
 from pathlib import Path
@@ -55,7 +55,7 @@ def test_help_names_every_command_and_exit_code(command_line: CommandLine) -> No
         (["--tools"], "'--tools' requires an argument"),
         (
             ["--read-only", "list"],
-            "--read-only, --tools and --exclude are for serving, not for a command",
+            "--read-only, --tools and --exclude are for serving, not for commands",
         ),
     ],
 )

@@ -23,7 +23,7 @@ def problems(**environ: str) -> tuple[str, ...]:
         ("CERTCTL_SERVER_PORT", "65536", "at most 65535"),
         ("CERTCTL_RATE_LIMIT_RPS", "0", "CERTCTL_RATE_LIMIT_RPS='0': must be a number, more than 0"),
         ("CERTCTL_MAX_BODY_SIZE", "1", "must be a whole number, at least 1024"),
-        ("CERTCTL_CORS_ORIGINS", "*", "'*' is no origin such as https://console.example.com"),
+        ("CERTCTL_CORS_ORIGINS", "*", "'*' is not an origin such as https://console.example.com"),
         ("CERTCTL_OAUTH_ISSUER", "http://issuer.example", "must be a URL that begins with https://"),
         ("CERTCTL_OAUTH_ISSUER", "https://issuer.example", "CERTCTL_OAUTH_ISSUER and CERTCTL_OAUTH_RESOURCE"),
         ("CERTCTL_OAUTH_JWKS_URL", "https://issuer.example/k", "CERTCTL_OAUTH_JWKS_URL needs"),

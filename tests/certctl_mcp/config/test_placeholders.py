@@ -1,4 +1,4 @@
-"""What was meant for a shell is refused, and what looks like a slip is warned about."""
+"""Placeholders meant for a shell are refused, and likely typos cause a warning."""
 
 from pathlib import Path
 

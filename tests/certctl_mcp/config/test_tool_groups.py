@@ -1,4 +1,4 @@
-"""What an operator allows is what an assistant finds, and nothing else."""
+"""An assistant is offered exactly the tools that the operator allows."""
 
 import pytest
 from mcp import Client

@@ -14,9 +14,15 @@ from certctl_mcp.text.redaction import MAX_ERROR_BYTES
 from storage.database import Database
 from storage.models import AttemptOutcome, Claim, Notification, NotificationStatus
 from tests.builders import LEASE, NOON, RETRY_POLICY, Queue, SettableClock
-from tests.certctl_mcp.sending import Acting, Delivering, Failing, Hanging, delivery
-from tests.holding import Held
-from tests.storage.foreign import locked
+from tests.certctl_mcp.fake_notifiers import (
+    CallbackNotifier,
+    FailingNotifier,
+    HangingNotifier,
+    WorkingNotifier,
+)
+from tests.certctl_mcp.retry_loops import delivery
+from tests.context_in_task import ContextInTask
+from tests.storage.raw_sql import locked
 
 
 async def deliver(delivering: Delivery, claim: Claim) -> AttemptOutcome | None:
@@ -36,12 +42,12 @@ async def failing_with(
         earlier = await queue.claim(notification.id)
         await queue.repository.record_failed_attempt(earlier, timedelta(0), "HTTP 503", timedelta(0))
     claim = await queue.claim(notification.id)
-    await deliver(delivery(database, {"Webhook": Failing(queue.clock, error)}), claim)
+    await deliver(delivery(database, {"Webhook": FailingNotifier(queue.clock, error)}), claim)
     return await reloaded(queue, claim)
 
 
 async def test_a_delivered_notification_is_sent(database: Database, queue: Queue) -> None:
-    notifier = Delivering()
+    notifier = WorkingNotifier()
     claim = await queue.claimed()
     assert await deliver(delivery(database, {"Webhook": notifier}), claim) is AttemptOutcome.SENT
     assert notifier.received == [claim.notification]
@@ -87,7 +93,7 @@ async def test_retry_after_lengthens_the_backoff_up_to_the_cap(
 
 async def test_jitter_adds_a_random_share_to_the_backoff(database: Database, queue: Queue) -> None:
     claim = await queue.claimed()
-    notifier = Failing(queue.clock, DeliveryFailedError("HTTP 502"))
+    notifier = FailingNotifier(queue.clock, DeliveryFailedError("HTTP 502"))
     jittery = replace(RETRY_POLICY, jitter=0.5)
     await deliver(delivery(database, {"Webhook": notifier}, policy=jittery, chance=lambda: 0.5), claim)
     assert (await reloaded(queue, claim)).next_retry_at == NOON + timedelta(seconds=75)
@@ -95,7 +101,7 @@ async def test_jitter_adds_a_random_share_to_the_backoff(database: Database, que
 
 async def test_exceeding_the_send_timeout_is_a_failure(database: Database, queue: Queue) -> None:
     claim = await queue.claimed()
-    impatient = delivery(database, {"Webhook": Hanging()}, send_timeout=timedelta(milliseconds=20))
+    impatient = delivery(database, {"Webhook": HangingNotifier()}, send_timeout=timedelta(milliseconds=20))
     assert await deliver(impatient, claim) is AttemptOutcome.FAILED
     assert (await reloaded(queue, claim)).last_error == "no answer within the send timeout of 0.02 s"
     (attempt,) = await queue.repository.attempts(claim.notification.id)
@@ -110,7 +116,7 @@ async def test_a_channel_can_have_a_longer_timeout(database: Database, queue: Qu
     claim = await queue.claimed()
     delivering = delivery(
         database,
-        {"Webhook": Acting(slow)},
+        {"Webhook": CallbackNotifier(slow)},
         send_timeout=timedelta(milliseconds=20),
         longer_timeouts={"Webhook": timedelta(seconds=20)},
     )
@@ -162,7 +168,7 @@ async def test_building_a_notifier_does_not_count_towards_the_send_timeout(
 ) -> None:
     async def find(_channel: str) -> Notifier | None:
         await asyncio.sleep(0.4)
-        return Delivering()
+        return WorkingNotifier()
 
     claim = await queue.claimed()
     impatient = delivery(database, {}, find_notifier=find, send_timeout=timedelta(milliseconds=300))
@@ -202,7 +208,7 @@ async def test_an_outcome_after_a_lost_lease_is_refused_and_logged(
         await queue.claim_due(worker="worker-2")
 
     slow = await queue.claimed()
-    assert await deliver(delivery(database, {"Webhook": Acting(lose_the_lease)}), slow) is None
+    assert await deliver(delivery(database, {"Webhook": CallbackNotifier(lose_the_lease)}), slow) is None
     (attempt,) = await queue.repository.attempts(slow.notification.id)
     assert (attempt.worker, attempt.outcome, attempt.late) == ("worker-1", AttemptOutcome.SENT, True)
     assert (await reloaded(queue, slow)).lease_owner == "worker-2"
@@ -212,9 +218,9 @@ async def test_an_outcome_after_a_lost_lease_is_refused_and_logged(
 @pytest.fixture
 async def impatient(database_url: str, clock: SettableClock) -> AsyncIterator[Database]:
     """A database with no busy timeout."""
-    held = Held(Database.open(database_url, clock=clock, busy_timeout=timedelta(0)))
-    yield await held.enter()
-    await held.leave()
+    context = ContextInTask(Database.open(database_url, clock=clock, busy_timeout=timedelta(0)))
+    yield await context.enter()
+    await context.exit()
 
 
 async def test_an_outcome_is_retried_until_the_database_is_writable(
@@ -230,7 +236,7 @@ async def test_an_outcome_is_retried_until_the_database_is_writable(
                 lock.close()
 
         lock.enter_context(locked(database_path))
-        delivering = delivery(impatient, {"Webhook": Delivering()}, sleep=sleep)
+        delivering = delivery(impatient, {"Webhook": WorkingNotifier()}, sleep=sleep)
         assert await deliver(delivering, claim) is AttemptOutcome.SENT
     assert waits == [0.5, 1, 2]
     assert (await reloaded(queue, claim)).delivered
@@ -248,7 +254,7 @@ async def test_an_outcome_is_valid_beyond_its_lease_until_another_worker_takes_o
 
         claim = await queue.claimed()
         lock.enter_context(locked(database_path))
-        delivering = delivery(impatient, {"Webhook": Delivering()}, sleep=sleep)
+        delivering = delivery(impatient, {"Webhook": WorkingNotifier()}, sleep=sleep)
         assert await deliver(delivering, claim) is AttemptOutcome.SENT
     assert f"the outcome of {claim.notification.id}, attempt 1 (sent), is kept" in caplog.text
     (attempt,) = await queue.repository.attempts(claim.notification.id)

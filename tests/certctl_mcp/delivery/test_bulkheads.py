@@ -9,18 +9,19 @@ from time import monotonic
 import pytest
 
 from certctl_mcp.delivery.scheduler import QUIET
-from certctl_mcp.delivery.sending import Answer
+from certctl_mcp.delivery.sender import Answer
 from storage.database import Database
 from storage.models import Notification, Room
 from storage.operations.claim_request import ClaimRequest, Claims
 from storage.repository import NotificationRepository
 from tests.builders import Queue, new_notification
-from tests.certctl_mcp.sending import PATIENCE, Acting, Delivering, Hanging, retry_loop, running
-from tests.storage.foreign import run
+from tests.certctl_mcp.fake_notifiers import PATIENCE, CallbackNotifier, HangingNotifier, WorkingNotifier
+from tests.certctl_mcp.retry_loops import retry_loop, running
+from tests.storage.raw_sql import run
 
 
 async def test_a_hanging_channel_takes_only_its_own_slots(database: Database, queue: Queue) -> None:
-    hanging, delivering = Hanging(), Delivering()
+    hanging, delivering = HangingNotifier(), WorkingNotifier()
     for _ in range(15):
         await queue.pending(channel="Slack")
     for _ in range(30):
@@ -37,7 +38,7 @@ async def test_a_hanging_channel_takes_only_its_own_slots(database: Database, qu
 async def test_a_working_channel_delivers_at_once_however_many_others_hang(
     database: Database, queue: Queue, hanging_channels: int
 ) -> None:
-    hanging, delivering = Hanging(), Delivering()
+    hanging, delivering = HangingNotifier(), WorkingNotifier()
     names = [f"hanging {number}" for number in range(hanging_channels)]
     backlog = [new_notification(channel=name) for name in names for _ in range(30)]
     await asyncio.gather(*(queue.repository.accept(new) for new in backlog))
@@ -52,7 +53,7 @@ async def test_a_working_channel_delivers_at_once_however_many_others_hang(
             begun = monotonic()
             await delivering.receives(number)
             assert monotonic() - begun < 1
-        assert hanging.most_in_all < max(50, len(notifiers))
+        assert hanging.most_in_total < max(50, len(notifiers))
         assert max(hanging.most.values()) <= 10
         hanging.release()
         await hanging.receives(len(backlog))
@@ -61,7 +62,7 @@ async def test_a_working_channel_delivers_at_once_however_many_others_hang(
 async def test_new_alerts_are_delivered_at_once_while_a_channel_hangs(
     database: Database, queue: Queue
 ) -> None:
-    hanging, delivering = Hanging(), Delivering()
+    hanging, delivering = HangingNotifier(), WorkingNotifier()
     async with running(retry_loop(database, {"Slack": hanging, "Teams": delivering}, channel_limit=1)):
         await queue.pending(channel="Slack")
         await hanging.receives()
@@ -93,7 +94,7 @@ class ClaimSpy(NotificationRepository):
 async def test_claims_for_a_channel_that_starts_to_hang_take_no_slots_of_others(
     database: Database, queue: Queue
 ) -> None:
-    hanging, delivering, repository = Hanging(), Delivering(), ClaimSpy(database)
+    hanging, delivering, repository = HangingNotifier(), WorkingNotifier(), ClaimSpy(database)
 
     async def hang_eventually(notification: Notification) -> None:
         # Some end during the claim that the first to end triggered.
@@ -104,7 +105,7 @@ async def test_claims_for_a_channel_that_starts_to_hang_take_no_slots_of_others(
 
     for number in range(20 * CHANNEL_SLOTS):
         await queue.pending(channel="Slack", message=str(number))
-    notifiers = {"Slack": Acting(hang_eventually), "Teams": delivering}
+    notifiers = {"Slack": CallbackNotifier(hang_eventually), "Teams": delivering}
     limits = {"channel_limit": CHANNEL_SLOTS, "concurrency": 2 * CHANNEL_SLOTS}
     async with running(retry_loop(database, notifiers, queue=repository, **limits)):
         await hanging.receives(CHANNEL_SLOTS)
@@ -119,7 +120,7 @@ async def test_a_retry_runs_on_time_while_another_channel_has_no_free_slot(
     database: Database, queue: Queue
 ) -> None:
     due_in = timedelta(minutes=7)
-    hanging, delivering = Hanging(), Delivering()
+    hanging, delivering = HangingNotifier(), WorkingNotifier()
 
     async def wait(wake: asyncio.Event, longest: timedelta) -> None:
         if longest == due_in:
@@ -141,33 +142,33 @@ async def test_the_concurrency_limits_are_not_exceeded(database: Database, queue
     limits = {"Email": 1, "Slack": 2, "Teams": 5, "Webhook": 10}
     for number in range(200):
         await queue.pending(channel=list(limits)[number % 4])
-    hanging = Hanging()
+    hanging = HangingNotifier()
     notifiers = dict.fromkeys(limits, hanging)
     async with running(retry_loop(database, notifiers, concurrency=12, room=Room(0, limits))):
         await hanging.receives(9)
         hanging.release()
         await hanging.receives(200)
     assert hanging.most <= Counter(limits)
-    assert 9 <= hanging.most_in_all <= 12
+    assert 9 <= hanging.most_in_total <= 12
 
 
 async def test_the_concurrency_limits_are_used_fully(database: Database, queue: Queue) -> None:
     channels = [f"channel {number}" for number in range(12)]
     for number in range(48):
         await queue.pending(channel=channels[number % 12])
-    hanging = Hanging()
+    hanging = HangingNotifier()
     notifiers = dict.fromkeys(channels, hanging)
     async with running(retry_loop(database, notifiers, concurrency=12)):
         await hanging.receives(12)
         hanging.release()
         await hanging.receives(48)
-    assert hanging.most_in_all == 12
+    assert hanging.most_in_total == 12
 
 
 async def test_suspects_are_attempted_alongside_others_despite_hanging_channels(
     database: Database, database_path: Path, queue: Queue
 ) -> None:
-    hanging, delivering, isolated = Hanging(), Delivering(), Delivering()
+    hanging, delivering, isolated = HangingNotifier(), WorkingNotifier(), WorkingNotifier()
 
     async def send_isolated(notification: Notification) -> Answer:
         await (hanging if notification.channel.startswith("hanging") else isolated).send(notification)
@@ -218,7 +219,7 @@ async def test_a_suspect_is_attempted_in_a_busy_channel(
     await queue.abandoned(times=3, message="suspect")
     for _ in range(30):
         await queue.pending()
-    notifiers = {"Webhook": Acting(send_another)}
+    notifiers = {"Webhook": CallbackNotifier(send_another)}
     queue.clock.now = datetime.now(UTC)
     loop = retry_loop(
         database,
@@ -234,12 +235,12 @@ async def test_a_suspect_is_attempted_in_a_busy_channel(
 async def test_suspects_are_attempted_one_at_a_time(database: Database, queue: Queue) -> None:
     for _ in range(2):
         await queue.abandoned(times=3)
-    hanging = Hanging()
+    hanging = HangingNotifier()
     async with running(retry_loop(database, {"Webhook": hanging})):
         await hanging.receives()
         hanging.release()
         await hanging.receives(2)
-    assert hanging.most_in_all == 1
+    assert hanging.most_in_total == 1
 
 
 async def test_the_loop_waits_for_a_lease_to_end_without_polling_while_a_suspect_hangs(
@@ -248,7 +249,7 @@ async def test_the_loop_waits_for_a_lease_to_end_without_polling_while_a_suspect
     await queue.abandoned(times=3, message="suspect")
     held = await queue.pending(message="held")
     await queue.claim(held.id)
-    suspect, others = Hanging(), Delivering()
+    suspect, others = HangingNotifier(), WorkingNotifier()
     waits: list[timedelta] = []
 
     async def send_isolated(notification: Notification) -> Answer:
@@ -278,7 +279,7 @@ async def test_channels_without_a_notifier_here_are_left_alone_and_delay_no_othe
 ) -> None:
     foreign = await queue.pending(channel="Pigeon")
     await queue.pending(channel="Webhook")
-    loop = retry_loop(database, {"Webhook": Delivering()})
+    loop = retry_loop(database, {"Webhook": WorkingNotifier()})
     async with loop:
         report = await loop.sweep()
     assert report.sent == 1

@@ -10,7 +10,9 @@ from storage.channel_state import ChannelRules, Rate
 from storage.database import Database
 from storage.models import Notification, NotificationFilter, NotificationStatus
 from tests.builders import NOON, RETRY_POLICY, Queue, SettableClock
-from tests.certctl_mcp.sending import Down, Limited, Relay, SharedTime, retry_loop
+from tests.certctl_mcp.fake_notifiers import OutageNotifier, RateLimitedNotifier, SessionLimitedNotifier
+from tests.certctl_mcp.retry_loops import retry_loop
+from tests.certctl_mcp.simulated_time import SharedSimulatedTime
 from tests.exploration import size
 
 pytestmark = pytest.mark.both_databases
@@ -21,7 +23,7 @@ HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
 
-Receiver = Limited | Relay | Down
+Receiver = RateLimitedNotifier | SessionLimitedNotifier | OutageNotifier
 
 
 async def attempt(
@@ -45,7 +47,7 @@ async def attempt(
                 wait=wait,
             )
 
-        time = SharedTime(queue.clock, workers, lambda: len(receiver.delivered) >= alerts, DAY)
+        time = SharedSimulatedTime(queue.clock, workers, lambda: len(receiver.delivered) >= alerts, DAY)
         await time.pass_for(loop)
 
 
@@ -66,7 +68,7 @@ async def all_notifications(queue: Queue) -> tuple[Notification, ...]:
 async def test_a_burst_is_delivered_at_the_rate_limit_and_in_order(
     database_url: str, queue: Queue, clock: SettableClock, workers: int, alerts: int
 ) -> None:
-    receiver = Limited(clock, SLACK)
+    receiver = RateLimitedNotifier(clock, SLACK)
     await deliver(database_url, queue, receiver, ChannelRules(Rate(SECOND, 4)), workers, alerts)
     assert receiver.refused == 0
     assert [message for _, message in receiver.delivered] == [str(number) for number in range(alerts)]
@@ -78,7 +80,7 @@ async def test_a_burst_is_delivered_at_the_rate_limit_and_in_order(
 async def test_an_unknown_rate_limit_costs_no_retry_and_little_time(
     database_url: str, queue: Queue, clock: SettableClock, workers: int, alerts: int
 ) -> None:
-    receiver = Limited(clock, SLACK)
+    receiver = RateLimitedNotifier(clock, SLACK)
     await deliver(database_url, queue, receiver, ChannelRules(), workers, alerts)
     last, _ = receiver.delivered[-1]
     assert last - NOON <= 1.5 * alerts * SECOND
@@ -88,14 +90,14 @@ async def test_an_unknown_rate_limit_costs_no_retry_and_little_time(
 async def test_a_relay_with_few_sessions_gets_every_email(
     database_url: str, queue: Queue, workers: int
 ) -> None:
-    relay, alerts = Relay(3), size(30, 300)
+    relay, alerts = SessionLimitedNotifier(3), size(30, 300)
     await deliver(database_url, queue, relay, ChannelRules(), workers, alerts)
     assert sorted(map(int, relay.delivered)) == list(range(alerts))
 
 
 @pytest.mark.parametrize("workers", [1, 4])
 async def test_the_limit_of_sessions_is_not_exceeded(database_url: str, queue: Queue, workers: int) -> None:
-    relay = Relay(3)
+    relay = SessionLimitedNotifier(3)
     await deliver(database_url, queue, relay, ChannelRules(sessions=3), workers, size(30, 300))
     assert relay.refused == 0
 
@@ -109,7 +111,7 @@ async def test_a_held_channel_is_probed_by_one_worker_and_loses_nothing(
     database_url: str, queue: Queue, clock: SettableClock, workers: int
 ) -> None:
     alerts = size(30, 500)
-    receiver = Down(clock, NOON + HOUR)
+    receiver = OutageNotifier(clock, NOON + HOUR)
     rules = ChannelRules(Rate(SECOND / 10, 5), hold=DAY, backoff=RETRY_POLICY.wait)
     await attempt(database_url, queue, receiver, rules, workers, alerts)
     assert nonzero(await queue.repository.count_by_status()) == {NotificationStatus.SENT: alerts}
@@ -129,7 +131,7 @@ async def test_a_held_channel_is_probed_by_one_worker_and_loses_nothing(
 async def test_without_a_hold_notifications_die_after_their_retries(
     database_url: str, queue: Queue, clock: SettableClock
 ) -> None:
-    receiver = Down(clock, NOON + HOUR)
+    receiver = OutageNotifier(clock, NOON + HOUR)
     await attempt(database_url, queue, receiver, ChannelRules(backoff=RETRY_POLICY.wait), 1, 5)
     assert nonzero(await queue.repository.count_by_status()) == {NotificationStatus.DEAD: 5}
     minutes = [round((moment - NOON) / timedelta(minutes=1)) for moment in receiver.failed]

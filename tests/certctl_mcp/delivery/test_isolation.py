@@ -18,7 +18,7 @@ from certctl_mcp.config.destinations import Channel, PluginDestination
 from certctl_mcp.delivery import attempt_process, isolation
 from certctl_mcp.delivery.attempt_process import IsolatedAttempt
 from certctl_mcp.delivery.isolation import IsolatedAttempts
-from certctl_mcp.delivery.sending import Answer
+from certctl_mcp.delivery.sender import Answer
 from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.runtime.platform import kill_group
 from tests.builders import notification
@@ -134,7 +134,7 @@ async def test_a_failure_is_reported_with_all_its_fields(attempts: IsolatedAttem
 async def test_a_crashed_process_is_reported(attempts: IsolatedAttempts, message: str, ending: str) -> None:
     answer = await send(attempts, message)
     assert answer.crashed
-    assert str(answer.failure) == f"the process that attempted it {ending} without an answer"
+    assert str(answer.failure) == f"the process that attempted it {ending} without a result"
 
 
 async def test_a_child_gets_only_the_settings_of_its_channel(attempts: IsolatedAttempts) -> None:

@@ -16,10 +16,11 @@ from storage.database import Database
 from storage.models import AttemptOutcome, Notification, NotificationFilter, NotificationStatus
 from storage.repository import NotificationRepository
 from tests.builders import LEASE, NOON, UNLIMITED, Queue, SettableClock, new_notification, request
-from tests.certctl_mcp.sending import PATIENCE, Acting, Delivering, Hanging, retry_loop, running
-from tests.holding import Held
-from tests.reliability.waiting import wait_until
-from tests.storage.foreign import locked
+from tests.certctl_mcp.fake_notifiers import PATIENCE, CallbackNotifier, HangingNotifier, WorkingNotifier
+from tests.certctl_mcp.retry_loops import retry_loop, running
+from tests.context_in_task import ContextInTask
+from tests.reliability.wait_until import wait_until
+from tests.storage.raw_sql import locked
 
 ALERTS = 10
 
@@ -27,9 +28,9 @@ ALERTS = 10
 @pytest.fixture
 async def impatient(fresh_url: str, clock: SettableClock) -> AsyncIterator[Database]:
     """A database with a very short busy timeout."""
-    held = Held(Database.open(fresh_url, clock=clock, busy_timeout=timedelta(milliseconds=50)))
-    yield await held.enter()
-    await held.leave()
+    context = ContextInTask(Database.open(fresh_url, clock=clock, busy_timeout=timedelta(milliseconds=50)))
+    yield await context.enter()
+    await context.exit()
 
 
 async def ids(queue: Queue, channel: str = "Webhook") -> list[str]:
@@ -72,7 +73,7 @@ async def test_a_database_locked_for_longer_than_the_lease_causes_no_duplicate(
 
     deadline = clock.now + 20 * LEASE
     with ExitStack() as lock:
-        loop = retry_loop(impatient, {"Webhook": Acting(respond_while_locked)}, sleep=sleep)
+        loop = retry_loop(impatient, {"Webhook": CallbackNotifier(respond_while_locked)}, sleep=sleep)
         async with running(loop):
             async with asyncio.timeout(PATIENCE.total_seconds()):
                 await unlocked.wait()
@@ -87,7 +88,7 @@ async def test_a_database_locked_for_longer_than_the_lease_causes_no_duplicate(
 async def test_a_clock_jump_causes_no_concurrent_second_attempt(
     database: Database, queue: Queue, jump: timedelta
 ) -> None:
-    hanging, delivering = Hanging(), Delivering()
+    hanging, delivering = HangingNotifier(), WorkingNotifier()
     hung = await ids(queue, "Slack")
     loop = retry_loop(database, {"Slack": hanging, "Teams": delivering})
     async with running(loop):
@@ -105,7 +106,7 @@ async def test_a_clock_jump_causes_no_concurrent_second_attempt(
 
 @pytest.mark.both_databases
 async def test_the_lease_of_a_long_attempt_is_renewed(database: Database, queue: Queue) -> None:
-    hanging = Hanging()
+    hanging = HangingNotifier()
     renewals = 0
     renewed = asyncio.Event()
 
@@ -134,7 +135,7 @@ async def test_the_lease_of_a_long_attempt_is_renewed(database: Database, queue:
 async def test_a_notification_lost_to_another_process_is_attempted_again_only_after_the_first_attempt(
     database: Database, queue: Queue
 ) -> None:
-    hanging = Hanging()
+    hanging = HangingNotifier()
     notification = await queue.pending()
     loop = retry_loop(database, {"Webhook": hanging})
     async with running(loop):
@@ -152,7 +153,7 @@ async def test_a_notification_lost_to_another_process_is_attempted_again_only_af
         hanging.release()
         await hanging.receives(2)
         await sweep
-    assert hanging.most_in_all == 1
+    assert hanging.most_in_total == 1
     outcomes = [(a.outcome, a.late) for a in await queue.repository.attempts(notification.id)]
     assert outcomes == [
         (AttemptOutcome.SENT, True),
@@ -164,7 +165,7 @@ async def test_a_notification_lost_to_another_process_is_attempted_again_only_af
 async def test_a_claim_whose_notifier_took_too_long_to_build_is_released_and_claimed_again(
     database: Database, queue: Queue
 ) -> None:
-    delivering = Delivering()
+    delivering = WorkingNotifier()
     looked_for: list[str] = []
 
     async def find(channel: str) -> Notifier:
@@ -186,7 +187,7 @@ async def test_a_claim_whose_notifier_took_too_long_to_build_is_released_and_cla
 async def test_a_lease_that_expires_just_before_the_claim_of_suspects_delays_nothing(
     database: Database, queue: Queue
 ) -> None:
-    delivering = Delivering()
+    delivering = WorkingNotifier()
     await queue.claimed()
 
     async def wait(wake: asyncio.Event, longest: timedelta) -> None:
@@ -218,7 +219,7 @@ async def test_a_process_that_ends_with_unwritten_outcomes_logs_each(
             kept.release()
             await asyncio.Event().wait()
 
-        notifiers = {"Webhook": Acting(lock_out)}
+        notifiers = {"Webhook": CallbackNotifier(lock_out)}
         loop = retry_loop(impatient, notifiers, grace=timedelta(0), sleep=wait_for_ever)
         async with running(loop):
             await kept.acquire()

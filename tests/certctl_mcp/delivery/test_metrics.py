@@ -9,7 +9,8 @@ from certctl_mcp.notifiers.base import DeliveryFailedError
 from storage.database import Database
 from storage.models import AttemptOutcome
 from tests.builders import Queue, SettableClock
-from tests.certctl_mcp.sending import Acting, Delivering, Failing, retry_loop
+from tests.certctl_mcp.fake_notifiers import CallbackNotifier, FailingNotifier, WorkingNotifier
+from tests.certctl_mcp.retry_loops import retry_loop
 
 
 def attempts(meter: AttemptMeter, channel: str) -> int:
@@ -33,7 +34,7 @@ async def test_attempts_are_counted_by_channel_and_outcome(
     outcome: AttemptOutcome,
 ) -> None:
     await queue.pending()
-    notifier = Delivering() if error is None else Failing(clock, error)
+    notifier = WorkingNotifier() if error is None else FailingNotifier(clock, error)
     meter = AttemptMeter(["Webhook", "Slack"])
     async with retry_loop(database, {"Webhook": notifier}, meter=meter) as loop:
         await loop.sweep()
@@ -60,7 +61,7 @@ async def test_a_late_outcome_counts_as_unrecorded(
 
     await queue.pending()
     meter = AttemptMeter(["Webhook"])
-    async with retry_loop(database, {"Webhook": Acting(outlive_the_lease)}, meter=meter) as loop:
+    async with retry_loop(database, {"Webhook": CallbackNotifier(outlive_the_lease)}, meter=meter) as loop:
         await loop.sweep()
     assert (meter.count("Webhook", None), attempts(meter, "Webhook")) == (1, 1)
     assert not any(meter.total(outcome) for outcome in AttemptOutcome)

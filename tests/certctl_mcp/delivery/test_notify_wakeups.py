@@ -15,9 +15,10 @@ from storage.operations.claim_request import ClaimRequest, Claims
 from storage.repository import NotificationRepository
 from storage.sql.notify import DUE
 from tests.builders import TOOK, new_notification, request
-from tests.certctl_mcp.sending import INTERVAL, Delivering, retry_loop, running
-from tests.holding import Held
-from tests.storage.foreign import insert_row, run
+from tests.certctl_mcp.fake_notifiers import WorkingNotifier
+from tests.certctl_mcp.retry_loops import INTERVAL, retry_loop, running
+from tests.context_in_task import ContextInTask
+from tests.storage.raw_sql import insert_row, run
 
 
 class IdleDetector:
@@ -34,16 +35,16 @@ class IdleDetector:
 
 @pytest.fixture
 async def database(postgresql_url: str) -> AsyncIterator[Database]:
-    held = Held(Database.open(postgresql_url))
-    yield await held.enter()
-    await held.leave()
+    context = ContextInTask(Database.open(postgresql_url))
+    yield await context.enter()
+    await context.exit()
 
 
 @pytest.fixture
 async def other_host(postgresql_url: str) -> AsyncIterator[NotificationRepository]:
-    held = Held(Database.open(postgresql_url))
-    yield NotificationRepository(await held.enter())
-    await held.leave()
+    context = ContextInTask(Database.open(postgresql_url))
+    yield NotificationRepository(await context.enter())
+    await context.exit()
 
 
 async def accepted_elsewhere(other_host: NotificationRepository, _url: str) -> None:
@@ -80,7 +81,7 @@ async def test_an_idle_worker_is_woken_by_other_hosts_and_programs(
     insert_row(postgresql_url, id="dead", channel="Webhook", status="dead")
     # It listens now; starting to listen itself counts as a change.
     await database.changes.due.wait_beyond(0)
-    notifier, detector = Delivering(), IdleDetector()
+    notifier, detector = WorkingNotifier(), IdleDetector()
     async with running(retry_loop(database, {"Webhook": notifier}, wait=detector.wait)):
         await detector.idle.wait()
         assert notifier.received == []
@@ -107,7 +108,7 @@ async def test_outcomes_of_other_hosts_wake_no_idle_worker(
 async def test_after_an_empty_claim_the_next_one_is_delayed(
     database: Database, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("certctl_mcp.delivery.scheduler.EMPTY_LOOK_PAUSE", timedelta(seconds=1))
+    monkeypatch.setattr("certctl_mcp.delivery.scheduler.EMPTY_POLL_PAUSE", timedelta(seconds=1))
     claims_made = 0
     claim = NotificationRepository.claim
 

@@ -1,4 +1,4 @@
-"""One line for each outcome that was recorded, with what an operator asks first."""
+"""One line for each recorded outcome, with what an operator needs first."""
 
 import logging
 import re
@@ -11,7 +11,8 @@ from certctl_mcp.notifiers.base import DeliveryFailedError
 from storage.database import Database
 from storage.repository import NotificationRepository
 from tests.builders import Queue
-from tests.certctl_mcp.sending import Delivering, Failing, delivery
+from tests.certctl_mcp.fake_notifiers import FailingNotifier, WorkingNotifier
+from tests.certctl_mcp.retry_loops import delivery
 from tests.processes import ROOT
 
 DOCUMENT = ROOT / "docs" / "operating.md"
@@ -37,7 +38,7 @@ async def line_after(
         earlier = await queue.claim(notification.id)
         await queue.repository.record_failed_attempt(earlier, timedelta(0), "HTTP 503", timedelta(0))
     claim = await queue.claim(notification.id)
-    notifier = Delivering() if error is None else Failing(queue.clock, error)
+    notifier = WorkingNotifier() if error is None else FailingNotifier(queue.clock, error)
     logged = LoggedOutcomes(NotificationRepository(database))
     attempting = delivery(database, {"Webhook": notifier}, queue=logged)
     await attempting.record(claim, await attempting.attempt(claim))
@@ -60,7 +61,7 @@ async def line_after(
         (
             DeliveryFailedError("HTTP 410", permanent=True),
             0,
-            "was refused for good after T and is a dead letter: HTTP 410",
+            "was refused permanently after T and is a dead letter: HTTP 410",
         ),
         (
             DeliveryFailedError("HTTP 429", told_to_wait=True, retry_after=timedelta(seconds=90)),

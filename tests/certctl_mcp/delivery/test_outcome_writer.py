@@ -112,8 +112,8 @@ async def test_an_outcome_that_is_lost_at_exit_is_logged(
         return True
 
     await OutcomeWriter().write_last(CLAIM, AttemptOutcome.DEAD, write, timedelta(milliseconds=10))
-    reason = "the database is locked" if answers else "the database did not answer within 0.01 s"
+    reason = "the database is locked" if answers else "the database did not respond within 0.01 s"
     assert caplog.messages == [
-        f"the outcome of notif-0001, attempt 1 (dead), is lost, because the process ends and {reason}; "
+        f"the outcome of notif-0001, attempt 1 (dead), is lost, because the process exits and {reason}; "
         "the notification is attempted again when its lease expires"
     ]

@@ -23,7 +23,7 @@ from storage.operations.processes import ALIVE_WITHIN, HEARTBEAT_INTERVAL, Heart
 from storage.operations.successors import Successors, no_successors
 from storage.repository import NotificationRepository
 from tests.builders import NOON, Queue, SettableClock
-from tests.storage.foreign import locked
+from tests.storage.raw_sql import locked
 
 AFTER = timedelta(minutes=15)
 

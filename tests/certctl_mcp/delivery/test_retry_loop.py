@@ -16,13 +16,15 @@ from storage.database import Database
 from storage.models import NotificationStatus
 from storage.repository import NotificationRepository
 from tests.builders import NOON, RETRY_POLICY, Queue, SettableClock, new_notification
-from tests.certctl_mcp.sending import Delivering, Failing, PassingTime, retry_loop, running
-from tests.storage.foreign import insert_row, locked
+from tests.certctl_mcp.fake_notifiers import FailingNotifier, WorkingNotifier
+from tests.certctl_mcp.retry_loops import retry_loop, running
+from tests.certctl_mcp.simulated_time import SimulatedTime
+from tests.storage.raw_sql import insert_row, locked
 
 DAY = timedelta(days=1)
 
 
-def minutes_from_noon(notifier: Failing) -> list[float]:
+def minutes_from_noon(notifier: FailingNotifier) -> list[float]:
     return [(moment - NOON) / timedelta(minutes=1) for moment in notifier.moments]
 
 
@@ -34,8 +36,8 @@ def without_polling(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_retries_follow_the_backoff_over_a_day(database: Database, queue: Queue) -> None:
     notification = await queue.pending()
-    notifier = Failing(queue.clock, DeliveryFailedError("HTTP 503"))
-    time = PassingTime(queue.clock, DAY)
+    notifier = FailingNotifier(queue.clock, DeliveryFailedError("HTTP 503"))
+    time = SimulatedTime(queue.clock, DAY)
     await time.pass_for(retry_loop(database, {"Webhook": notifier}, wait=time.wait))
     assert minutes_from_noon(notifier) == [0, 1, 3, 7, 15]
     dead = await queue.repository.get(notification.id)
@@ -44,8 +46,8 @@ async def test_retries_follow_the_backoff_over_a_day(database: Database, queue: 
 
 async def test_a_longer_policy_reaches_the_cap_of_an_hour(database: Database, queue: Queue) -> None:
     await queue.pending()
-    notifier = Failing(queue.clock, DeliveryFailedError("HTTP 503"))
-    time = PassingTime(queue.clock, DAY)
+    notifier = FailingNotifier(queue.clock, DeliveryFailedError("HTTP 503"))
+    time = SimulatedTime(queue.clock, DAY)
     patient = replace(RETRY_POLICY, max_attempts=10)
     await time.pass_for(retry_loop(database, {"Webhook": notifier}, policy=patient, wait=time.wait))
     assert minutes_from_noon(notifier) == [0, 1, 3, 7, 15, 31, 63, 123, 183, 243]
@@ -55,8 +57,8 @@ async def test_a_retry_is_made_when_it_is_due_and_not_at_the_next_interval(
     database: Database, queue: Queue
 ) -> None:
     await queue.failed(wait=timedelta(minutes=7, seconds=1.25))
-    notifier = Failing(queue.clock, DeliveryFailedError("HTTP 410", permanent=True))
-    time = PassingTime(queue.clock, DAY)
+    notifier = FailingNotifier(queue.clock, DeliveryFailedError("HTTP 410", permanent=True))
+    time = SimulatedTime(queue.clock, DAY)
     await time.pass_for(retry_loop(database, {"Webhook": notifier}, wait=time.wait))
     assert notifier.moments == [NOON + timedelta(minutes=7, seconds=1.25)]
 
@@ -65,8 +67,8 @@ async def test_notifications_of_a_dead_worker_are_attempted_when_the_lease_ends(
     database: Database, queue: Queue
 ) -> None:
     await queue.claimed(lease=timedelta(seconds=40))
-    notifier = Failing(queue.clock, DeliveryFailedError("HTTP 410", permanent=True))
-    time = PassingTime(queue.clock, DAY)
+    notifier = FailingNotifier(queue.clock, DeliveryFailedError("HTTP 410", permanent=True))
+    time = SimulatedTime(queue.clock, DAY)
     await time.pass_for(retry_loop(database, {"Webhook": notifier}, wait=time.wait, worker="worker-2"))
     assert notifier.moments == [NOON + timedelta(seconds=40)]
 
@@ -75,8 +77,8 @@ async def test_notifications_of_a_dead_worker_are_attempted_when_the_lease_ends(
 async def test_unannounced_notifications_are_found_after_the_interval(
     database: Database, queue: Queue, database_path: Path
 ) -> None:
-    notifier = Failing(queue.clock, DeliveryFailedError("HTTP 410", permanent=True))
-    time = PassingTime(queue.clock, timedelta(minutes=10))
+    notifier = FailingNotifier(queue.clock, DeliveryFailedError("HTTP 410", permanent=True))
+    time = SimulatedTime(queue.clock, timedelta(minutes=10))
 
     async def wait(wake: asyncio.Event, longest: timedelta) -> None:
         if not time.waits:
@@ -89,7 +91,7 @@ async def test_unannounced_notifications_are_found_after_the_interval(
 
 @pytest.mark.usefixtures("without_polling")
 async def test_an_accept_in_this_process_wakes_the_loop(database: Database, queue: Queue) -> None:
-    notifier = Delivering()
+    notifier = WorkingNotifier()
     async with running(retry_loop(database, {"Webhook": notifier})):
         for number in range(1, 4):
             await queue.pending()
@@ -99,7 +101,7 @@ async def test_an_accept_in_this_process_wakes_the_loop(database: Database, queu
 @pytest.mark.usefixtures("without_polling")
 async def test_a_requeue_in_this_process_wakes_the_loop(database: Database, queue: Queue) -> None:
     dead = await queue.dead()
-    notifier = Delivering()
+    notifier = WorkingNotifier()
     async with running(retry_loop(database, {"Webhook": notifier})):
         await queue.repository.requeue(dead.id)
         await notifier.receives()
@@ -109,7 +111,7 @@ async def test_a_requeue_in_this_process_wakes_the_loop(database: Database, queu
 async def test_an_accept_in_another_process_wakes_the_loop(
     database: Database, database_url: str, clock: SettableClock
 ) -> None:
-    notifier = Delivering()
+    notifier = WorkingNotifier()
     async with (
         Database.open(database_url, clock=clock) as other,
         running(retry_loop(database, {"Webhook": notifier})),
@@ -120,7 +122,7 @@ async def test_an_accept_in_another_process_wakes_the_loop(
 
 @pytest.mark.both_databases
 async def test_a_row_written_by_another_program_wakes_the_loop(database: Database, database_url: str) -> None:
-    notifier = Delivering()
+    notifier = WorkingNotifier()
     async with running(retry_loop(database, {"Webhook": notifier})):
         insert_row(database_url, channel="Webhook")
         await notifier.receives()
@@ -129,7 +131,7 @@ async def test_a_row_written_by_another_program_wakes_the_loop(database: Databas
 async def test_the_loop_resumes_when_the_database_is_available_again(
     database_url: str, database_path: Path, clock: SettableClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    notifier = Delivering()
+    notifier = WorkingNotifier()
     pauses: list[float] = []
     with ExitStack() as lock:
 
@@ -164,7 +166,7 @@ async def test_an_unexpected_error_does_not_end_the_loop(
             await event.wait()
 
     await queue.pending()
-    notifier = Delivering()
+    notifier = WorkingNotifier()
     loop = retry_loop(database, {"Webhook": notifier}, clock=broken_at_first, wait=no_pause)
     async with running(loop):
         await notifier.receives()

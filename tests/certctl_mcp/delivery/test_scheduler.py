@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certctl_mcp.delivery.scheduler import (
-    EMPTY_LOOK_PAUSE,
+    EMPTY_POLL_PAUSE,
     QUIET,
     SUSPECTS_INTERVAL,
-    Look,
-    LookAhead,
-    LookForSuspects,
+    Poll,
+    PollSuspects,
+    QueryNextDue,
     Scheduler,
     Step,
     Wait,
@@ -27,26 +27,26 @@ AT_ONCE = timedelta(0)
 Event = Callable[[Scheduler], object]
 
 
-def news(scheduler: Scheduler) -> None:
-    assert scheduler.news()
+def change(scheduler: Scheduler) -> None:
+    assert scheduler.queue_changed()
 
 
-def look_begins(scheduler: Scheduler) -> None:
-    scheduler.look_began()
+def poll_begins(scheduler: Scheduler) -> None:
+    scheduler.poll_began()
 
 
-def look_fails(scheduler: Scheduler) -> None:
-    scheduler.look_failed()
+def poll_fails(scheduler: Scheduler) -> None:
+    scheduler.poll_failed()
 
 
-def look_ends(found: int = 1, more: bool = False) -> Event:
-    return lambda scheduler: scheduler.look_ended(NOON, found=found, more_may_be_due=more)
+def poll_ends(found: int = 1, more: bool = False) -> Event:
+    return lambda scheduler: scheduler.poll_ended(NOON, found=found, more_may_be_due=more)
 
 
-def looks(found: int = 1, more: bool = False) -> Event:
+def polls(found: int = 1, more: bool = False) -> Event:
     def event(scheduler: Scheduler) -> None:
-        scheduler.look_began()
-        look_ends(found, more)(scheduler)
+        scheduler.poll_began()
+        poll_ends(found, more)(scheduler)
 
     return event
 
@@ -55,17 +55,17 @@ def wait_passes(scheduler: Scheduler) -> None:
     scheduler.wait_passed(NOON)
 
 
-def looks_for_suspects(scheduler: Scheduler) -> None:
-    scheduler.look_for_suspects_began()
-    scheduler.looked_for_suspects(NOON)
+def polls_suspects(scheduler: Scheduler) -> None:
+    scheduler.suspects_poll_began()
+    scheduler.suspects_poll_ended(NOON)
 
 
 def suspect_ends(scheduler: Scheduler) -> None:
     assert scheduler.suspect_ended()
 
 
-def looks_ahead(next_due: timedelta | None = None) -> Event:
-    return lambda scheduler: scheduler.looked_ahead(None if next_due is None else NOON + next_due)
+def queries_next_due(next_due: timedelta | None = None) -> Event:
+    return lambda scheduler: scheduler.next_due_found(None if next_due is None else NOON + next_due)
 
 
 def slot_freed(wakes: bool) -> Event:
@@ -82,8 +82,8 @@ def attempt_ends(*, wakes: bool, will_be_due: bool = False, none_in_flight: bool
     return event
 
 
-LOOK = Look(AT_ONCE)
-IDLE = (looks(), wait_passes, looks_for_suspects, looks_ahead())
+POLL = Poll(AT_ONCE)
+IDLE = (polls(), wait_passes, polls_suspects, queries_next_due())
 
 
 def name(case: object) -> str | None:
@@ -93,67 +93,71 @@ def name(case: object) -> str | None:
 @pytest.mark.parametrize(
     ("when", "events", "step"),
     [
-        ("it begins", (), LOOK),
-        ("a look found something", (looks(),), Wait(QUIET)),
-        ("a look found nothing", (looks(found=0),), Wait(QUIET)),
-        ("news came after a look", (looks(), news), LOOK),
-        ("news came during a look", (look_begins, news, look_ends()), LOOK),
-        ("news came after an empty look", (looks(found=0), news), Look(EMPTY_LOOK_PAUSE)),
-        ("news came after a look found what was there", (looks(), news, looks(found=0), news), LOOK),
+        ("it begins", (), POLL),
+        ("a poll found something", (polls(),), Wait(QUIET)),
+        ("a poll found nothing", (polls(found=0),), Wait(QUIET)),
+        ("a change came after a poll", (polls(), change), POLL),
+        ("a change came during a poll", (poll_begins, change, poll_ends()), POLL),
+        ("a change came after an empty poll", (polls(found=0), change), Poll(EMPTY_POLL_PAUSE)),
+        ("a change came after a poll found what was there", (polls(), change, polls(found=0), change), POLL),
         (
-            "news came after two empty looks",
-            (looks(), news, looks(found=0), news, looks(found=0), news),
-            Look(EMPTY_LOOK_PAUSE),
+            "a change came after two empty polls",
+            (polls(), change, polls(found=0), change, polls(found=0), change),
+            Poll(EMPTY_POLL_PAUSE),
         ),
-        ("a look failed", (looks(), news, look_begins), LOOK),
-        ("it is quiet", (looks(), wait_passes), LookForSuspects()),
-        ("suspects were looked for", (looks(), wait_passes, looks_for_suspects), LookAhead()),
+        ("a poll failed", (polls(), change, poll_begins), POLL),
+        ("it is quiet", (polls(), wait_passes), PollSuspects()),
+        ("suspects were polled", (polls(), wait_passes, polls_suspects), QueryNextDue()),
         ("nothing will be due", IDLE, Wait(INTERVAL)),
-        ("a retry will be due", (*IDLE[:3], looks_ahead(SOON)), Wait(SOON)),
-        ("a retry will be due late", (*IDLE[:3], looks_ahead(2 * INTERVAL)), Wait(INTERVAL)),
-        ("a retry is due by now", (*IDLE[:3], looks_ahead(AT_ONCE)), LOOK),
-        ("it was woken while idle", (*IDLE, news), LOOK),
-        ("news came while it looked ahead", (*IDLE[:3], news, looks_ahead(SOON)), LOOK),
-        ("a slot is freed and more may be due", (looks(more=True), slot_freed(wakes=True)), LOOK),
-        ("a slot is freed and no more is due", (looks(), slot_freed(wakes=False)), Wait(QUIET)),
+        ("a retry will be due", (*IDLE[:3], queries_next_due(SOON)), Wait(SOON)),
+        ("a retry will be due late", (*IDLE[:3], queries_next_due(2 * INTERVAL)), Wait(INTERVAL)),
+        ("a retry is due by now", (*IDLE[:3], queries_next_due(AT_ONCE)), POLL),
+        ("it was woken while idle", (*IDLE, change), POLL),
         (
-            "a slot is freed during a look and more may be due",
-            (look_begins, slot_freed(wakes=False), look_ends(more=True)),
-            LOOK,
+            "a change came during that query",
+            (*IDLE[:3], change, queries_next_due(SOON)),
+            POLL,
+        ),
+        ("a slot is freed and more may be due", (polls(more=True), slot_freed(wakes=True)), POLL),
+        ("a slot is freed and no more is due", (polls(), slot_freed(wakes=False)), Wait(QUIET)),
+        (
+            "a slot is freed during a poll and more may be due",
+            (poll_begins, slot_freed(wakes=False), poll_ends(more=True)),
+            POLL,
         ),
         (
-            "a slot is freed during a look and no more is due",
-            (look_begins, slot_freed(wakes=False), look_ends()),
+            "a slot is freed during a poll and no more is due",
+            (poll_begins, slot_freed(wakes=False), poll_ends()),
             Wait(QUIET),
         ),
         (
-            "a slot is freed after a look failed",
-            (look_begins, look_fails, slot_freed(wakes=True)),
-            LOOK,
+            "a slot is freed after a poll failed",
+            (poll_begins, poll_fails, slot_freed(wakes=True)),
+            POLL,
         ),
-        ("a slot is freed while a look is wanted", (news, slot_freed(wakes=True)), LOOK),
+        ("a slot is freed while a poll is due", (change, slot_freed(wakes=True)), POLL),
         ("a delivery ends while idle", (*IDLE, attempt_ends(wakes=False)), Wait(INTERVAL)),
         (
             "the last attempt ends while idle",
             (*IDLE, attempt_ends(wakes=True, none_in_flight=True)),
-            LookForSuspects(),
+            PollSuspects(),
         ),
         (
             "a failure while idle will be due again",
-            (*IDLE, attempt_ends(wakes=True, will_be_due=True), looks_for_suspects),
-            LookAhead(),
+            (*IDLE, attempt_ends(wakes=True, will_be_due=True), polls_suspects),
+            QueryNextDue(),
         ),
         (
-            "a failure while it looks ahead will be due again",
-            (*IDLE[:3], attempt_ends(wakes=True, will_be_due=True), looks_ahead(SOON)),
-            LookForSuspects(),
+            "a failure while it queries the next due time will be due again",
+            (*IDLE[:3], attempt_ends(wakes=True, will_be_due=True), queries_next_due(SOON)),
+            PollSuspects(),
         ),
-        ("a suspect ends while idle", (*IDLE, suspect_ends), LookForSuspects()),
-        ("a suspect ends while busy", (looks(), suspect_ends), LookForSuspects()),
-        ("the next suspect was looked for", (looks(), suspect_ends, looks_for_suspects), Wait(QUIET)),
+        ("a suspect ends while idle", (*IDLE, suspect_ends), PollSuspects()),
+        ("a suspect ends while busy", (polls(), suspect_ends), PollSuspects()),
+        ("the next suspect was polled", (polls(), suspect_ends, polls_suspects), Wait(QUIET)),
         (
             "a failure while busy is found when it is quiet",
-            (looks(), attempt_ends(wakes=False, will_be_due=True)),
+            (polls(), attempt_ends(wakes=False, will_be_due=True)),
             Wait(QUIET),
         ),
     ],
@@ -171,53 +175,53 @@ def test_without_a_free_slot_it_waits_for_one() -> None:
     assert scheduler.next_step(NOON, can_claim=False) == Wait(INTERVAL)
     wait_passes(scheduler)
     assert scheduler.slot_freed(NOON)
-    assert scheduler.next_step(NOON, can_claim=True) == LOOK
+    assert scheduler.next_step(NOON, can_claim=True) == POLL
 
 
-def test_a_busy_loop_looks_for_suspects_every_second() -> None:
+def test_a_busy_loop_polls_for_suspects_every_second() -> None:
     scheduler = Scheduler(INTERVAL)
-    looked: list[float] = []
+    polled: list[float] = []
     for tenths in range(40):
         now = NOON + timedelta(seconds=tenths / 10)
-        scheduler.news()
-        if scheduler.next_step(now, can_claim=True) == LookForSuspects():
-            looked.append(tenths / 10)
-            scheduler.look_for_suspects_began()
-            scheduler.looked_for_suspects(now)
-        assert isinstance(scheduler.next_step(now, can_claim=True), Look)
-        scheduler.look_began()
-        scheduler.look_ended(now, found=1, more_may_be_due=False)
-    assert looked == [1, 2, 3]
+        scheduler.queue_changed()
+        if scheduler.next_step(now, can_claim=True) == PollSuspects():
+            polled.append(tenths / 10)
+            scheduler.suspects_poll_began()
+            scheduler.suspects_poll_ended(now)
+        assert isinstance(scheduler.next_step(now, can_claim=True), Poll)
+        scheduler.poll_began()
+        scheduler.poll_ended(now, found=1, more_may_be_due=False)
+    assert polled == [1, 2, 3]
 
 
-def test_a_loop_without_free_slots_looks_for_suspects_every_second() -> None:
+def test_a_loop_without_free_slots_polls_for_suspects_every_second() -> None:
     scheduler = Scheduler(INTERVAL)
-    looks(more=True)(scheduler)
-    scheduler.news()
+    polls(more=True)(scheduler)
+    scheduler.queue_changed()
     assert scheduler.next_step(NOON, can_claim=False) == Wait(SUSPECTS_INTERVAL)
     scheduler.wait_passed(NOON + SUSPECTS_INTERVAL)
     # Though it can claim by now.
-    assert scheduler.next_step(NOON + SUSPECTS_INTERVAL, can_claim=True) == LookForSuspects()
+    assert scheduler.next_step(NOON + SUSPECTS_INTERVAL, can_claim=True) == PollSuspects()
 
 
 @pytest.mark.parametrize("set_back", [timedelta(days=365), timedelta(seconds=1)])
 def test_a_clock_set_back_does_not_lengthen_the_pause(set_back: timedelta) -> None:
     scheduler = Scheduler(INTERVAL)
-    looks(found=0)(scheduler)
-    news(scheduler)
-    assert scheduler.next_step(NOON - set_back, can_claim=True) == Look(EMPTY_LOOK_PAUSE)
-    assert scheduler.next_step(NOON + EMPTY_LOOK_PAUSE, can_claim=True) == LOOK
+    polls(found=0)(scheduler)
+    change(scheduler)
+    assert scheduler.next_step(NOON - set_back, can_claim=True) == Poll(EMPTY_POLL_PAUSE)
+    assert scheduler.next_step(NOON + EMPTY_POLL_PAUSE, can_claim=True) == POLL
 
 
 EVENTS: tuple[Event, ...] = (
-    Scheduler.news,
-    Scheduler.look_began,
-    looks(),
-    looks(found=0, more=True),
+    Scheduler.queue_changed,
+    Scheduler.poll_began,
+    polls(),
+    polls(found=0, more=True),
     wait_passes,
-    looks_for_suspects,
-    looks_ahead(SOON),
-    looks_ahead(),
+    polls_suspects,
+    queries_next_due(SOON),
+    queries_next_due(),
     lambda scheduler: scheduler.slot_freed(NOON),
     lambda scheduler: scheduler.attempt_ended(NOON, will_be_due=True, none_in_flight=False),
     lambda scheduler: scheduler.attempt_ended(NOON, will_be_due=False, none_in_flight=True),
@@ -225,7 +229,7 @@ EVENTS: tuple[Event, ...] = (
 
 
 @given(st.lists(st.sampled_from(EVENTS), max_size=20), st.timedeltas(AT_ONCE, timedelta(days=1)))
-def test_after_any_events_the_loop_looks_again_within_the_interval(
+def test_after_any_events_the_loop_polls_again_within_the_interval(
     events: list[Event], passed: timedelta
 ) -> None:
     scheduler = Scheduler(INTERVAL)
@@ -235,9 +239,9 @@ def test_after_any_events_the_loop_looks_again_within_the_interval(
     step = scheduler.next_step(now, can_claim=True)
     if isinstance(step, Wait):
         assert timedelta(0) < step.longest <= INTERVAL
-    # News is always followed by a look, possibly after one for suspects.
-    scheduler.news()
-    if scheduler.next_step(now, can_claim=True) == LookForSuspects():
-        scheduler.look_for_suspects_began()
-        scheduler.looked_for_suspects(now)
-    assert isinstance(scheduler.next_step(now, can_claim=True), Look)
+    # A change is always followed by a poll, possibly after one for suspects.
+    scheduler.queue_changed()
+    if scheduler.next_step(now, can_claim=True) == PollSuspects():
+        scheduler.suspects_poll_began()
+        scheduler.suspects_poll_ended(now)
+    assert isinstance(scheduler.next_step(now, can_claim=True), Poll)

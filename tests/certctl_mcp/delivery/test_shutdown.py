@@ -13,14 +13,15 @@ from storage.database import Database
 from storage.models import AttemptOutcome, Notification, NotificationStatus
 from storage.repository import NotificationRepository
 from tests.builders import NOON, Queue, SettableClock, new_notification
-from tests.certctl_mcp.sending import PATIENCE, Acting, Delivering, Hanging, retry_loop, running
-from tests.storage.foreign import locked
+from tests.certctl_mcp.fake_notifiers import PATIENCE, CallbackNotifier, HangingNotifier, WorkingNotifier
+from tests.certctl_mcp.retry_loops import retry_loop, running
+from tests.storage.raw_sql import locked
 
 NO_GRACE = timedelta(0)
 
 
 async def test_a_stopped_loop_claims_nothing_more(database: Database, queue: Queue) -> None:
-    notifier = Delivering()
+    notifier = WorkingNotifier()
     notification = await queue.pending()
     loop = retry_loop(database, {"Webhook": notifier})
     async with loop:
@@ -34,7 +35,7 @@ async def test_a_stopped_loop_claims_nothing_more(database: Database, queue: Que
 async def test_attempts_in_flight_can_finish_within_the_grace_period(
     database: Database, queue: Queue
 ) -> None:
-    hanging = Hanging()
+    hanging = HangingNotifier()
     notification = await queue.pending()
     async with running(retry_loop(database, {"Webhook": hanging})):
         await hanging.receives()
@@ -46,13 +47,13 @@ async def test_attempts_in_flight_can_finish_within_the_grace_period(
 async def test_after_the_grace_period_an_attempt_is_interrupted_and_due_again(
     database: Database, queue: Queue
 ) -> None:
-    hanging = Hanging()
+    hanging = HangingNotifier()
     before = await queue.failed(wait=timedelta(0))
     async with running(retry_loop(database, {"Webhook": hanging}, grace=timedelta(milliseconds=20))):
         await hanging.receives()
     attempt = (await queue.repository.attempts(before.id))[-1]
     assert (attempt.outcome, attempt.late) == (AttemptOutcome.ABANDONED, False)
-    assert attempt.error == "broken off before it was answered: the server was told to stop"
+    assert attempt.error == "interrupted before the receiver responded: the server was shutting down"
     assert attempt.duration is not None
     after = await queue.repository.get(before.id)
     assert after == replace(before, attempt_count=2)
@@ -66,7 +67,7 @@ async def test_claims_without_an_attempt_are_released(database: Database, queue:
 
     for _ in range(5):
         await queue.pending()
-    notifier = Acting(stop)
+    notifier = CallbackNotifier(stop)
     loop = retry_loop(database, {"Webhook": notifier})
     async with loop:
         await loop.run()
@@ -80,7 +81,7 @@ async def test_claims_without_an_attempt_are_released(database: Database, queue:
 async def test_claims_of_a_pending_query_are_released_too(
     database: Database, queue: Queue, database_path: Path
 ) -> None:
-    notifier = Delivering()
+    notifier = WorkingNotifier()
     await queue.pending()
     loop = retry_loop(database, {"Webhook": notifier})
     async with loop, anyio.create_task_group() as tasks:
@@ -112,7 +113,7 @@ async def test_a_pending_outcome_is_written_at_exit(
                 waiting.set()
                 await asyncio.Event().wait()
 
-            notifiers = {"Webhook": Acting(lock_out)}
+            notifiers = {"Webhook": CallbackNotifier(lock_out)}
             async with running(retry_loop(database, notifiers, grace=NO_GRACE, sleep=wait_for_ever)):
                 await waiting.wait()
                 lock.close()
@@ -123,7 +124,7 @@ async def test_a_pending_outcome_is_written_at_exit(
 
 
 async def test_waiting_for_completion_has_a_limit(database: Database, queue: Queue) -> None:
-    hanging = Hanging()
+    hanging = HangingNotifier()
     await queue.pending()
     loop: RetryLoop = retry_loop(database, {"Webhook": hanging})
     async with running(loop):

@@ -15,9 +15,10 @@ from storage.models import NotificationFilter, NotificationStatus, SweepReport
 from storage.operations.claim_request import ClaimRequest, Claims
 from storage.repository import NotificationRepository
 from tests.builders import Queue, SettableClock, new_notification
-from tests.certctl_mcp.sending import Delivering, Failing, Hanging, retry_loop, running
-from tests.reliability.waiting import wait_until
-from tests.storage.foreign import locked
+from tests.certctl_mcp.fake_notifiers import FailingNotifier, HangingNotifier, WorkingNotifier
+from tests.certctl_mcp.retry_loops import retry_loop, running
+from tests.reliability.wait_until import wait_until
+from tests.storage.raw_sql import locked
 
 pytestmark = pytest.mark.both_databases
 
@@ -26,9 +27,9 @@ AT_ONCE = timedelta(milliseconds=500)
 
 async def test_a_sweep_reports_its_outcomes(database: Database, queue: Queue) -> None:
     notifiers = {
-        "Slack": Delivering(),
-        "Teams": Failing(queue.clock, DeliveryFailedError("HTTP 503")),
-        "Webhook": Failing(queue.clock, DeliveryFailedError("HTTP 410", permanent=True)),
+        "Slack": WorkingNotifier(),
+        "Teams": FailingNotifier(queue.clock, DeliveryFailedError("HTTP 503")),
+        "Webhook": FailingNotifier(queue.clock, DeliveryFailedError("HTTP 410", permanent=True)),
     }
     for number, channel in enumerate(("Slack", "Teams", "Webhook", "Pigeon"), start=1):
         for _ in range(number):
@@ -49,7 +50,7 @@ async def test_a_sweep_with_nothing_due_reports_zeros(database: Database, queue:
 async def test_a_sweep_attempts_at_most_a_thousand(database: Database, queue: Queue) -> None:
     more = SWEEP_LIMIT + 3
     await asyncio.gather(*(queue.repository.accept(new_notification()) for _ in range(more)))
-    loop = retry_loop(database, {"Webhook": Delivering()})
+    loop = retry_loop(database, {"Webhook": WorkingNotifier()})
     async with loop:
         assert [(await loop.sweep()).sent for _ in range(3)] == [1000, 3, 0]
 
@@ -58,7 +59,7 @@ async def test_a_sweep_counts_suspects_too(database: Database, queue: Queue) -> 
     for _ in range(2):
         await queue.abandoned(times=3)
     await queue.pending()
-    loop = retry_loop(database, {"Webhook": Delivering()})
+    loop = retry_loop(database, {"Webhook": WorkingNotifier()})
     async with loop:
         assert [(await loop.sweep(limit=1)).sent for _ in range(4)] == [1, 1, 1, 0]
 
@@ -66,7 +67,7 @@ async def test_a_sweep_counts_suspects_too(database: Database, queue: Queue) -> 
 async def test_a_sweep_during_the_loop_counts_attempts_already_in_flight(
     database: Database, queue: Queue
 ) -> None:
-    hanging = Hanging()
+    hanging = HangingNotifier()
     await queue.pending()
     async with running(retry_loop(database, {"Webhook": hanging})) as loop:
         await hanging.receives()
@@ -93,7 +94,7 @@ class SlowSuspectClaims(NotificationRepository):
 async def test_a_sweep_continues_if_the_last_attempt_ends_during_the_claim_of_suspects(
     database: Database, queue: Queue
 ) -> None:
-    hanging = Hanging()
+    hanging = HangingNotifier()
     first, *_ = [await queue.pending() for _ in range(3)]
 
     async def sent() -> bool:
@@ -105,7 +106,7 @@ async def test_a_sweep_continues_if_the_last_attempt_ends_during_the_claim_of_su
 
     slow = SlowSuspectClaims(database, end_the_attempt)
     # The other channel has a free slot, so that there is a claim of suspects.
-    notifiers = {"Webhook": hanging, "Slack": Delivering()}
+    notifiers = {"Webhook": hanging, "Slack": WorkingNotifier()}
     async with running(retry_loop(database, notifiers, channel_limit=1, queue=slow)) as loop:
         await hanging.receives()
         assert (await loop.sweep()).sent == 3
@@ -114,10 +115,10 @@ async def test_a_sweep_continues_if_the_last_attempt_ends_during_the_claim_of_su
 async def test_a_sweep_waits_for_hanging_attempts_only_up_to_its_limit(
     database: Database, queue: Queue
 ) -> None:
-    hanging = Hanging()
+    hanging = HangingNotifier()
     await queue.pending(channel="Slack")
     await queue.pending(channel="Teams")
-    loop = retry_loop(database, {"Slack": hanging, "Teams": Delivering()})
+    loop = retry_loop(database, {"Slack": hanging, "Teams": WorkingNotifier()})
     async with loop:
         report = await loop.sweep(at_most=AT_ONCE)
         assert (report.sent, report.still_under_way) == (1, 1)
@@ -126,7 +127,7 @@ async def test_a_sweep_waits_for_hanging_attempts_only_up_to_its_limit(
 
 
 async def test_sweeps_do_not_overlap(database: Database, queue: Queue) -> None:
-    hanging = Hanging()
+    hanging = HangingNotifier()
     for _ in range(2):
         await queue.pending()
     loop = retry_loop(database, {"Webhook": hanging})
@@ -144,7 +145,7 @@ async def test_sweeps_do_not_overlap(database: Database, queue: Queue) -> None:
 async def test_nothing_is_sent_while_nothing_can_be_claimed(
     database_url: str, database_path: Path, clock: SettableClock
 ) -> None:
-    notifier = Delivering()
+    notifier = WorkingNotifier()
     async with Database.open(database_url, clock=clock, busy_timeout=timedelta(0)) as database:
         await NotificationRepository(database).accept(new_notification())
         loop = retry_loop(database, {"Webhook": notifier})
@@ -158,7 +159,7 @@ async def test_nothing_is_sent_while_nothing_can_be_claimed(
 async def test_a_sweep_cancelled_during_its_claim_leaves_no_lease(
     database: Database, queue: Queue, database_path: Path
 ) -> None:
-    notifier = Delivering()
+    notifier = WorkingNotifier()
     notification = await queue.pending()
     loop = retry_loop(database, {"Webhook": notifier})
     async with loop:

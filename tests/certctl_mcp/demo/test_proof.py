@@ -1,4 +1,4 @@
-"""The proof finds what is wrong in the receivers' records."""
+"""The proof finds problems in the receivers' records."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The HTTP server in process, on a real database, with channels that do what a test says."""
+"""The HTTP server in process, on a real database, with channels that behave as a test needs."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from certctl_mcp.config.settings import load_settings
 from certctl_mcp.http.app import HttpServer, http_server
 from storage.database import Database
 from tests.builders import SettableClock
-from tests.holding import Held
-from tests.serving import Destination, opener
+from tests.context_in_task import ContextInTask
+from tests.in_process_server import FakeNotifier, opener
 
 ADMIN, OPERATOR, READER = "key-of-ada", "key-of-otto", "key-of-rita"
 KEYS = f"ada:{ADMIN}:admin,otto:{OPERATOR},rita:{READER}:read-only"
@@ -44,7 +44,7 @@ async def serve(database: Database, database_url: str, clock: SettableClock) -> 
 
     Slack refuses everything for the reason `refused_by_slack`, if there is one.
     """
-    started: list[Held[HttpServer]] = []
+    started: list[ContextInTask[HttpServer]] = []
 
     async def start(refused_by_slack: str | None = None, **environ: str) -> Served:
         given = {
@@ -55,15 +55,15 @@ async def serve(database: Database, database_url: str, clock: SettableClock) -> 
             "CERTCTL_MCP_TOOLS": "triage,send,requeue,settle,channels,purge",
         }
         settings = load_settings(None, given | environ)
-        channels = {"Webhook": Destination(), "Slack": Destination(refused_by_slack)}
+        channels = {"Webhook": FakeNotifier(), "Slack": FakeNotifier(refused_by_slack)}
         open_application = opener(database, clock, channels)
-        held = Held(http_server(settings, open_application=open_application, clock=clock))
-        started.append(held)
-        return Served(await held.enter())
+        context = ContextInTask(http_server(settings, open_application=open_application, clock=clock))
+        started.append(context)
+        return Served(await context.enter())
 
     yield start
-    for held in started:
-        await held.leave()
+    for context in started:
+        await context.exit()
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ from certctl_mcp.http.sessions import MAX_PER_CALLER
 from certctl_mcp.http.web_server import WebServer, listening
 from storage.models import NotificationStatus, NotificationType
 from tests.certctl_mcp.http.conftest import ADMIN, KEYS, OPERATOR, READER
+from tests.context_in_task import ContextInTask
 from tests.e2e.http_receiver import receiving
-from tests.holding import Held
 
 ATTACKER, NEIGHBOUR = "127.0.0.1", "127.0.0.2"
 HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -114,7 +114,7 @@ async def serving(limit: int, environ: dict[str, str]) -> AsyncIterator[Server]:
 @pytest.fixture
 async def start(tmp_path: Path) -> AsyncIterator[Start]:
     """Serves the whole application; `limit` is the number of connections, the rest are variables."""
-    started: list[Held[Server]] = []
+    started: list[ContextInTask[Server]] = []
 
     async def start(limit: int = 1000, **environ: str) -> Server:
         given = {
@@ -123,12 +123,12 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
             "CERTCTL_API_KEYS_NAMED": KEYS,
             "CERTCTL_RATE_LIMIT_ENABLED": "false",
         }
-        started.append(Held(serving(limit, given | environ)))
+        started.append(ContextInTask(serving(limit, given | environ)))
         return await started[-1].enter()
 
     yield start
-    for held in started:
-        await held.leave()
+    for context in started:
+        await context.exit()
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Many who ask for the same share an answer, and each sees what was changed before it asked."""
+"""Identical requests share a response, and each sees all changes made before it."""
 
 import asyncio
 from collections.abc import Awaitable

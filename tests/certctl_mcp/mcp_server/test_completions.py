@@ -1,4 +1,4 @@
-"""What a person types goes on with what there is, shown as it may be, and no more of it than fits."""
+"""Completions offer existing values that may be shown, and no more than fit."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from mcp_types import INVALID_PARAMS, Completion, PromptReference, ResourceTempl
 
 from tests.builders import Queue
 from tests.certctl_mcp.conftest import MODERN, MODES, Connect
-from tests.storage.foreign import insert_row
+from tests.storage.raw_sql import insert_row
 
 ONE = ResourceTemplateReference(uri="certctl://notifications/{id}")
 SEVERAL = ResourceTemplateReference(uri="certctl://notifications{?status,channel,type}")

@@ -1,4 +1,4 @@
-"""What the reading tools answer is found under addresses too, and what is not there is explained."""
+"""The results of read-only tools are available under URIs too, and missing ones are explained."""
 
 import json
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ from certctl_mcp.runtime.application import Application
 from storage.errors import StorageError
 from tests.builders import Queue
 from tests.certctl_mcp.conftest import LEGACY, MODERN, MODES, Connect
-from tests.storage.foreign import insert_row
+from tests.storage.raw_sql import insert_row
 
 
 async def read(client: Client, uri: str) -> object:

@@ -25,7 +25,7 @@ from storage.engine.sqlite import data_version
 from storage.repository import NotificationRepository
 from tests.builders import Queue, SettableClock
 from tests.certctl_mcp.conftest import LEGACY, MODERN, Connect
-from tests.storage.foreign import connected
+from tests.storage.raw_sql import connected
 
 pytestmark = pytest.mark.filterwarnings("ignore:resources/(un)?subscribe is removed")
 

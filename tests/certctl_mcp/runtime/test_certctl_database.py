@@ -1,4 +1,4 @@
-"""An operator points us at certctl's own database: what is in it is in the assistant at once."""
+"""On certctl's own database, an assistant sees its notifications straight away."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,9 +28,9 @@ from storage.repository import NotificationRepository
 from storage.schema.migrations import Migrate
 from tests import certctl_schema, postgresql
 from tests.builders import LEASE, TOOK, UNLIMITED, WAIT, notification, request
+from tests.in_process_server import answer
 from tests.postgresql import Server
-from tests.serving import answer
-from tests.storage.foreign import rows
+from tests.storage.raw_sql import rows
 
 EVERYTHING = "SELECT * FROM notification_events ORDER BY id"
 SCHEMA = """
@@ -279,7 +279,7 @@ async def test_a_purge_keeps_what_certctl_would_alert_on_again(certctl: Certctl)
     async with assistant(certctl.url, **options) as client:
         preview = await answer(client, "purge_notifications", created_before="90d")
         assert preview["would_change"] == 4
-        assert "1 more are kept: certctl uses them to know what it has alerted on" in preview["next"]
+        assert "1 more are kept: certctl remembers its alerts by them" in preview["next"]
         token = preview["confirmation"]
         done = await answer(client, "purge_notifications", created_before="90d", confirmation=token)
         assert done["changed"] == 4

@@ -1,4 +1,4 @@
-"""A token confirms what it was given for, for a while, and nothing else."""
+"""A token confirms only what it was issued for, and only for a while."""
 
 from datetime import datetime, timedelta
 

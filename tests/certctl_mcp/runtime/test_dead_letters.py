@@ -12,7 +12,7 @@ from certctl_mcp.notifiers.base import DeliveryFailedError, Notifier
 from certctl_mcp.runtime.application import Application, open_application
 from storage.models import DEAD_LETTERS, Notification, NotificationFilter, NotificationStatus
 from tests.builders import SettableClock, new_notification
-from tests.certctl_mcp.sending import Delivering, Failing
+from tests.certctl_mcp.fake_notifiers import FailingNotifier, WorkingNotifier
 
 pytestmark = pytest.mark.both_databases
 
@@ -69,8 +69,8 @@ async def everything(application: Application) -> tuple[Notification, ...]:
     return (await application.repository.list(NotificationFilter(), limit=500)).items
 
 
-def failing(error: str = "hooks.example.com answered 503") -> Failing:
-    return Failing(SettableClock(), DeliveryFailedError(error))
+def failing(error: str = "hooks.example.com answered 503") -> FailingNotifier:
+    return FailingNotifier(SettableClock(), DeliveryFailedError(error))
 
 
 async def test_where_all_channels_fail_and_processes_disagree_it_comes_to_an_end(fresh_url: str) -> None:
@@ -92,7 +92,7 @@ async def test_where_all_channels_fail_and_processes_disagree_it_comes_to_an_end
 
 
 async def test_a_burst_of_deaths_in_several_processes_makes_one_alert(fresh_url: str) -> None:
-    mail = Delivering()
+    mail = WorkingNotifier()
     worker: tuple[dict[str, str], dict[str, Notifier]] = ({}, {"Slack": failing()})
     async with processes(fresh_url, worker, worker, ({}, {"Email": mail})) as (*workers, mailer):
         for _ in range(30):
@@ -109,8 +109,8 @@ async def test_a_burst_of_deaths_in_several_processes_makes_one_alert(fresh_url:
 
 
 async def test_requeued_and_dead_again_it_has_one_notification_in_its_place(fresh_url: str) -> None:
-    teams = Delivering()
-    notifiers = {"Slack": failing(), "Teams": teams, "Email": Delivering()}
+    teams = WorkingNotifier()
+    notifiers = {"Slack": failing(), "Teams": teams, "Email": WorkingNotifier()}
     async with processes(fresh_url, ({"CERTCTL_SLACK_FALLBACK": "Teams"}, notifiers)) as (one,):
         accepted = await one.repository.accept(new_notification(channel="Slack"))
         for _ in range(2):

@@ -16,7 +16,8 @@ from storage.database import Database
 from storage.errors import IdempotencyConflictError
 from storage.repository import NotificationRepository
 from tests.builders import SettableClock, new_notification
-from tests.certctl_mcp.sending import Delivering, Failing, retry_loop
+from tests.certctl_mcp.fake_notifiers import FailingNotifier, WorkingNotifier
+from tests.certctl_mcp.retry_loops import retry_loop
 
 SECRET = "text of an alert"
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
@@ -39,7 +40,7 @@ class Traced:
 async def test_an_attempt_is_in_the_trace_of_the_accept_and_linked_to_it(
     database: Database, clock: SettableClock
 ) -> None:
-    traced, channel = Traced(), Delivering()
+    traced, channel = Traced(), WorkingNotifier()
     async with retry_loop(database, {"Webhook": channel}, tracing=traced.tracing) as loop:
         repository = NotificationRepository(database)
         service = NotificationService(repository, loop, {"Webhook": ""}, clock, tracing=traced.tracing)
@@ -63,7 +64,7 @@ async def test_an_attempt_is_in_the_trace_of_the_accept_and_linked_to_it(
 async def test_what_was_accepted_without_a_trace_is_attempted_in_one_of_its_own(
     database: Database, clock: SettableClock
 ) -> None:
-    traced, channel = Traced(), Delivering()
+    traced, channel = Traced(), WorkingNotifier()
     await NotificationRepository(database).accept(new_notification())
     async with retry_loop(database, {"Webhook": channel}, tracing=traced.tracing) as loop:
         assert (await loop.sweep()).sent == 1
@@ -74,7 +75,7 @@ async def test_what_was_accepted_without_a_trace_is_attempted_in_one_of_its_own(
 
 async def test_a_failure_is_recorded_by_its_kind_alone(database: Database, clock: SettableClock) -> None:
     traced = Traced()
-    channel = Failing(clock, DeliveryFailedError(SECRET, kind=FailureKind.OUTAGE))
+    channel = FailingNotifier(clock, DeliveryFailedError(SECRET, kind=FailureKind.OUTAGE))
     async with retry_loop(database, {"Webhook": channel}, tracing=traced.tracing) as loop:
         repository = NotificationRepository(database)
         service = NotificationService(repository, loop, {"Webhook": ""}, clock, tracing=traced.tracing)

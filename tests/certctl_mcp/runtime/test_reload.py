@@ -1,4 +1,4 @@
-"""Settings are read again when the file of a secret changes; what can't be used or taken over stays."""
+"""Settings are read again when a secret file changes; invalid or fixed settings stay as they were."""
 
 import logging
 import os
@@ -20,7 +20,7 @@ from certctl_mcp.runtime.current_application import CurrentApplication
 from certctl_mcp.runtime.lifespan import opening
 from certctl_mcp.runtime.reload import SettingsReload, with_fixed_settings
 from tests.builders import new_notification
-from tests.certctl_mcp.sending import Hanging
+from tests.certctl_mcp.fake_notifiers import HangingNotifier
 
 PATIENCE = 20
 SOON = timedelta(milliseconds=10)
@@ -171,7 +171,7 @@ async def test_an_attempt_in_flight_ends_however_long_it_takes(database_url: str
     settings = load_settings(
         None, WEBHOOK | {"CERTCTL_DATABASE_URL": database_url, "CERTCTL_NOTIFICATION_SHUTDOWN_GRACE": "0s"}
     )
-    hanging = Hanging()
+    hanging = HangingNotifier()
     async with (
         open_application(settings, notifiers=OneChannel(hanging)) as application,
         anyio.create_task_group() as tasks,

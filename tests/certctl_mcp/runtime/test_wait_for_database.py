@@ -15,8 +15,8 @@ from certctl_mcp.runtime import wait_for_database
 from certctl_mcp.runtime.application import Application, open_application
 from certctl_mcp.runtime.wait_for_database import open_application_once_reachable
 from storage.errors import DiskFullError, StorageError
-from tests.line import Line
-from tests.storage.foreign import locked
+from tests.storage.raw_sql import locked
+from tests.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.usefixtures("soon")
 
@@ -48,11 +48,13 @@ def warned(monkeypatch: pytest.MonkeyPatch, after: int, act: anyio.Event | ExitS
     return handler
 
 
-async def test_it_waits_for_a_server_that_is_not_up_yet(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = load_settings(None, {"CERTCTL_DATABASE_URL": line.url})
-    line.cut()
+async def test_it_waits_for_a_server_that_is_not_up_yet(
+    proxy: TcpProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load_settings(None, {"CERTCTL_DATABASE_URL": proxy.url})
+    proxy.cut()
     with ExitStack() as then:
-        then.callback(line.heal)
+        then.callback(proxy.heal)
         handler = warned(monkeypatch, 3, then)
         async with open_application_once_reachable(settings, anyio.Event()) as application:
             assert application is not None
@@ -93,9 +95,9 @@ async def test_it_waits_for_room_on_the_disk(database_url: str, monkeypatch: pyt
     assert tries == 3
 
 
-async def test_it_stops_waiting_when_it_is_to_end(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = load_settings(None, {"CERTCTL_DATABASE_URL": line.url})
-    line.cut()
+async def test_it_stops_waiting_when_it_is_to_end(proxy: TcpProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load_settings(None, {"CERTCTL_DATABASE_URL": proxy.url})
+    proxy.cut()
     stop = anyio.Event()
     warned(monkeypatch, 2, stop)
     async with open_application_once_reachable(settings, stop) as application:

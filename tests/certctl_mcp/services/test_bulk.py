@@ -1,4 +1,4 @@
-"""Many notifications: what would be done, what was, and what was not when it was broken off."""
+"""Bulk actions: what would be done, what was done, and what was not done after an interruption."""
 
 from datetime import timedelta
 from functools import partial

@@ -14,7 +14,7 @@ from certctl_mcp.notifiers.allowed_recipients import AllowedRecipients
 from certctl_mcp.services.dead_letters import DeadLetterRule, Target
 from storage.models import DEAD_LETTERS, Death, NotificationStatus
 from tests.builders import NOON, notification
-from tests.certctl_mcp.hostile import HOSTILE
+from tests.certctl_mcp.prompt_injection import HOSTILE
 
 OUTAGE = "hooks.example.com answered 503"
 DNS = "the name of hooks.example.com could not be resolved: no such host"
@@ -141,7 +141,7 @@ def test_a_notification_goes_over_its_fallback_once() -> None:
         pytest.param("something that nobody knows", True, False, id="refused by a notifier of others"),
         ("hooks.example.com answered 413", True, False),
         ("not an e-mail address: 'x'", True, False),
-        ("abandoned 10 times: no worker that attempted it ever answered", False, False),
+        ("abandoned 10 times: no worker that attempted it ever reported an outcome", False, False),
     ],
 )
 def test_only_what_died_for_the_channel_s_sake_goes_over_the_fallback(

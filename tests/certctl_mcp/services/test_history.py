@@ -68,7 +68,7 @@ def test_a_dead_letter_tells_what_can_be_done() -> None:
         dead, *(attempt(n) for n in range(1, 5)), attempt(5, AttemptOutcome.DEAD, error="HTTP 502 bad")
     )
     assert "Attempts 1 to 4 (" in story
-    assert "Attempt 5 (2026-01-01 12:05:00 UTC) failed for good with HTTP 502." in story
+    assert "Attempt 5 (2026-01-01 12:05:00 UTC) failed permanently with HTTP 502." in story
     assert story.endswith(
         "It is a dead letter: 5 of 5 attempts failed. It will not be retried automatically. "
         "Once the cause is fixed, requeue_notification retries it from scratch, with up to 5 attempts. "
@@ -78,7 +78,9 @@ def test_a_dead_letter_tells_what_can_be_done() -> None:
 
 def test_a_final_failure_is_told_apart_from_spent_attempts() -> None:
     dead = in_state(NotificationStatus.DEAD, attempt_count=1)
-    assert "the receiver refused it for good" in told(dead, attempt(1, AttemptOutcome.DEAD, error="HTTP 410"))
+    assert "the receiver refused it permanently" in told(
+        dead, attempt(1, AttemptOutcome.DEAD, error="HTTP 410")
+    )
 
 
 def test_one_that_its_workers_never_answered_is_told_so() -> None:
@@ -124,7 +126,7 @@ def test_a_lease_that_ran_out_is_no_attempt_under_way() -> None:
 
 def test_a_requeued_one_keeps_its_earlier_life() -> None:
     story = told(notification(attempt_count=1), attempt(1, AttemptOutcome.DEAD, error="HTTP 410"))
-    assert "failed for good with HTTP 410" in story
+    assert "failed permanently with HTTP 410" in story
     assert story.endswith("It has been requeued since, is due now, and will be attempted automatically.")
 
 
@@ -211,8 +213,8 @@ def test_no_remedy_is_named_that_is_not_served(served: ToolGroup, end: str) -> N
         (NotificationStatus.FAILED, {"retry_count": 0}, None),
         (NotificationStatus.FAILED, {"retry_count": 3}, "3 of 5 attempts"),
         (NotificationStatus.DEAD, {"retry_count": 4}, "5 of 5 attempts"),
-        (NotificationStatus.DEAD, {"retry_count": 0}, "refused for good at attempt 1"),
-        (NotificationStatus.DEAD, {"retry_count": 2}, "refused for good at attempt 3"),
+        (NotificationStatus.DEAD, {"retry_count": 0}, "refused permanently at attempt 1"),
+        (NotificationStatus.DEAD, {"retry_count": 2}, "refused permanently at attempt 3"),
         (NotificationStatus.DEAD, {"abandoned_count": 10}, "10 attempts that never finished"),
         (NotificationStatus.SENT, {"retry_count": 2, "sent_at": NOON}, None),
     ],
@@ -260,8 +262,8 @@ def test_what_went_over_a_fallback_names_the_dead_letter_that_it_stands_in_for()
     ("status", "overrides", "end"),
     [
         (NotificationStatus.SENT, {"sent_at": NOW}, "and was delivered 2026-01-01 12:30:00 UTC."),
-        (NotificationStatus.DEAD, {}, "and died there too."),
-        (NotificationStatus.PENDING, {}, "and was not delivered so far."),
+        (NotificationStatus.DEAD, {}, "and became a dead letter there too."),
+        (NotificationStatus.PENDING, {}, "and has not been delivered so far."),
     ],
 )
 def test_a_dead_letter_tells_what_its_channel_s_fallback_made_of_it(

@@ -1,4 +1,4 @@
-"""Beside certctl's server, every sentence about what comes next says who does it."""
+"""On certctl's database, every sentence about what comes next says which program does it."""
 
 from datetime import timedelta
 from typing import Any

@@ -15,7 +15,8 @@ from storage.errors import (
 from storage.models import AttemptOutcome, NotificationFilter, NotificationStatus
 from storage.operations.processes import ALIVE_WITHIN, Heartbeat
 from tests.builders import NOON, Queue, new_notification
-from tests.certctl_mcp.sending import Delivering, retry_loop
+from tests.certctl_mcp.fake_notifiers import WorkingNotifier
+from tests.certctl_mcp.retry_loops import retry_loop
 
 pytestmark = pytest.mark.both_databases
 
@@ -157,7 +158,7 @@ async def test_what_is_read_is_not_delivered_any_more(service: NotificationServi
 
 async def test_a_retry_now_attempts_what_is_due(database: Database, queue: Queue) -> None:
     requeued = await queue.dead()
-    loop = retry_loop(database, {"Webhook": Delivering()})
+    loop = retry_loop(database, {"Webhook": WorkingNotifier()})
     service = NotificationService(queue.repository, loop, CHANNELS)
     async with loop:
         await service.requeue_notification(requeued.id, actor="test")

@@ -9,7 +9,7 @@ from storage.database import Database
 from storage.models import OUR_STATUSES, NotificationStatus
 from storage.sql.types import sortable
 from tests.builders import NOON, WAIT, Queue, SettableClock
-from tests.storage.foreign import run
+from tests.storage.raw_sql import run
 
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)

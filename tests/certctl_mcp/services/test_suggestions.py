@@ -1,4 +1,4 @@
-"""A slip of the pen is recognised; what is merely of the same make is not offered."""
+"""Typos are recognised; names that merely have the same form are not suggested."""
 
 import pytest
 from hypothesis import given

@@ -9,7 +9,7 @@ from certctl_mcp.services.urgency import certificate_text, urgency_text
 from storage.database import Database
 from storage.models import CertificateState, NotificationFilter, NotificationStatus, Urgency, UrgencyCounts
 from tests.builders import NOON, Queue
-from tests.storage.foreign import run
+from tests.storage.raw_sql import run
 
 DEAD = NotificationFilter(statuses=(NotificationStatus.DEAD,))
 DAY = timedelta(days=1)

@@ -21,7 +21,7 @@ from tests.reliability.chaos.processes import CHANNELS, SETTINGS, WITH_CLOCK, la
 from tests.reliability.chaos.receiver import Receivers, receiving
 from tests.reliability.chaos.schedule import Behaviour, Event, Fault, schedule
 from tests.reliability.fleet import Fleet, Member
-from tests.reliability.waiting import wait_until
+from tests.reliability.wait_until import wait_until
 
 BETWEEN_ACCEPTS = 0.04
 SETTLING = 60.0

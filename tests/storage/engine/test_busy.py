@@ -10,7 +10,7 @@ from storage.database import Database
 from storage.errors import DatabaseBusyError
 from storage.repository import NotificationRepository
 from tests.builders import LEASE, UNLIMITED, Queue, SettableClock, new_notification, request
-from tests.storage.foreign import connected, locked
+from tests.storage.raw_sql import connected, locked
 
 BUSY_TIMEOUT = timedelta(milliseconds=500)
 

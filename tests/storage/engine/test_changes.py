@@ -9,7 +9,7 @@ from storage.database import Database
 from storage.engine.sqlite.data_version import POLL_INTERVAL, PolledChanges
 from tests.builders import Queue
 from tests.processes import Program
-from tests.storage.foreign import insert_row
+from tests.storage.raw_sql import insert_row
 
 
 def test_changes_are_polled_at_least_once_a_second() -> None:

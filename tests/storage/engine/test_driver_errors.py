@@ -24,7 +24,7 @@ from storage.errors import (
 from storage.models import Notification, NotificationFilter
 from storage.repository import NotificationRepository
 from tests.builders import new_notification
-from tests.storage.foreign import connected, integrity, locked
+from tests.storage.raw_sql import connected, integrity, locked
 
 NOBODY = 65534
 SOON = timedelta(milliseconds=50)

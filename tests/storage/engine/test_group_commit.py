@@ -15,7 +15,7 @@ from storage.errors import NotificationNotFoundError, StorageError
 from storage.models import NotificationFilter
 from storage.repository import NotificationRepository
 from tests.builders import Queue, new_notification
-from tests.storage.foreign import connected
+from tests.storage.raw_sql import connected
 
 # The gate blocks a thread, and only on SQLite does a transaction have its own.
 pytestmark = pytest.mark.sqlite

@@ -12,7 +12,7 @@ from storage.maintenance.backup import BackupRefusedError, backup
 from storage.models import NotificationFilter
 from storage.repository import NotificationRepository
 from tests.builders import Queue, SettableClock
-from tests.storage.foreign import integrity, locked
+from tests.storage.raw_sql import integrity, locked
 
 STATES = ("pending", "failed", "dead", "sent", "skipped", "read")
 
@@ -54,7 +54,7 @@ def test_an_existing_file_is_never_overwritten(
     else:
         file.mkdir()
     before = sorted(os.listdir(tmp_path)), file.lstat()
-    with pytest.raises(BackupRefusedError, match="exists, and a backup overwrites nothing"):
+    with pytest.raises(BackupRefusedError, match="exists, and a backup never overwrites a file"):
         backup(fresh_url, file)
     assert (sorted(os.listdir(tmp_path)), file.lstat()) == before
 

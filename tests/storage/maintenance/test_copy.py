@@ -14,9 +14,9 @@ from storage.models import NotificationFilter, NotificationStatus
 from storage.repository import NotificationRepository
 from tests import postgresql
 from tests.builders import LEASE, NOON, TOOK, Queue, SettableClock, new_notification, request
-from tests.holding import Held
+from tests.context_in_task import ContextInTask
 from tests.postgresql import Server
-from tests.storage.foreign import insert_row, run
+from tests.storage.raw_sql import insert_row, run
 
 STATES = ("pending", "failed", "dead", "sent", "skipped", "read")
 
@@ -24,9 +24,9 @@ STATES = ("pending", "failed", "dead", "sent", "skipped", "read")
 @pytest.fixture
 async def target(postgresql_server: Server, clock: SettableClock) -> AsyncIterator[Database]:
     url = await postgresql.create_database(postgresql_server)
-    held = Held(Database.open(url, clock=clock))
-    yield await held.enter()
-    await held.leave()
+    context = ContextInTask(Database.open(url, clock=clock))
+    yield await context.enter()
+    await context.exit()
     await postgresql.drop_database(postgresql_server, url)
 
 

@@ -11,7 +11,7 @@ from storage.errors import IdempotencyConflictError, NotificationNotFoundError
 from storage.models import NotificationFilter, NotificationStatus
 from storage.repository import NotificationRepository
 from tests.builders import NOON, Queue, new_notification
-from tests.storage.foreign import integrity
+from tests.storage.raw_sql import integrity
 
 
 async def test_an_accepted_notification_is_pending_without_attempts(

@@ -1,4 +1,4 @@
-"""Bulk actions follow the same rules as actions on one notification and report what became of each."""
+"""Bulk actions follow the same rules as actions on one notification, and report the result for each."""
 
 from datetime import timedelta
 
@@ -7,7 +7,7 @@ import pytest
 from storage.models import BulkReport, NotificationFilter, NotificationStatus
 from storage.operations.bulk import LARGEST_BULK
 from tests.builders import LEASE, TOOK, WAIT, Queue, SettableClock
-from tests.storage.foreign import run
+from tests.storage.raw_sql import run
 
 STATUSES = tuple(NotificationStatus)
 

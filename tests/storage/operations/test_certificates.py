@@ -10,8 +10,8 @@ from storage.errors import UnknownCertificateError
 from storage.models import NotificationFilter
 from storage.repository import NotificationRepository
 from tests.builders import new_notification
-from tests.holding import Held
-from tests.storage.foreign import run
+from tests.context_in_task import ContextInTask
+from tests.storage.raw_sql import run
 
 _CERTIFICATES = "CREATE TABLE managed_certificates (id TEXT PRIMARY KEY)"
 _REFERENCE = "REFERENCES managed_certificates (id)"
@@ -32,9 +32,9 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     run(database_url, _CERTIFICATES)
     run(database_url, "INSERT INTO managed_certificates VALUES ('mc-known')")
     run(database_url, _CERTCTL_TABLE if database_url.startswith("sqlite") else _AS_IF_CERTCTL_HAD_IT)
-    held = Held(Database.open(database_url))
-    yield await held.enter()
-    await held.leave()
+    context = ContextInTask(Database.open(database_url))
+    yield await context.enter()
+    await context.exit()
 
 
 @pytest.mark.parametrize("key", [None, "key-1"])

@@ -7,8 +7,8 @@ import pytest
 from storage.channel_state import ChannelRules, Pause, Rate
 from storage.models import AuditAction, Closure
 from tests.builders import TOOK, Queue, next_due_at, request
-from tests.storage.foreign import rows
 from tests.storage.operations.test_channel_states import ask_to_wait, claim, fail, messages, queued
+from tests.storage.raw_sql import rows
 
 HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)

@@ -275,7 +275,7 @@ async def test_a_claim_without_a_free_session_writes_nothing(queue: Queue) -> No
 
 async def test_a_claim_of_suspects_does_not_hide_that_a_channel_has_opened(queue: Queue) -> None:
     await queued(queue, 3)
-    looked_at = (await claim(queue, SLACK)).looked_at
+    as_of = (await claim(queue, SLACK)).as_of
     queue.clock.advance(SECOND)
     await queue.repository.claim(request(suspects=True, rules=SLACK))
-    assert await next_due_at(queue.repository, looked_at) == looked_at + SECOND - EARLY
+    assert await next_due_at(queue.repository, as_of) == as_of + SECOND - EARLY

@@ -7,7 +7,7 @@ from storage.database import Database
 from storage.models import Room
 from storage.repository import NotificationRepository
 from tests.builders import LEASE, NOON, TOOK, UNLIMITED, Queue, SettableClock, request
-from tests.storage.foreign import insert_row
+from tests.storage.raw_sql import insert_row
 
 
 async def messages(queue: Queue, *, slots: int = 1000) -> list[str]:

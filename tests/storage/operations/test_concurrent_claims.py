@@ -18,8 +18,8 @@ from storage.repository import NotificationRepository
 from storage.sql.notify import DUE
 from tests.builders import LEASE, TOOK, UNLIMITED, Queue, SettableClock, new_notification, request
 from tests.processes import Program
-from tests.storage.foreign import rows, run
 from tests.storage.operations.claim_all import claim_all
+from tests.storage.raw_sql import rows, run
 
 CHANNELS = ("Slack", "Email", "Teams")
 BLOCKED_SESSIONS = """

@@ -27,7 +27,7 @@ async def test_a_claim_without_an_outcome_is_recorded_as_abandoned(queue: Queue)
     assert attempt.outcome is AttemptOutcome.ABANDONED
     assert (attempt.number, attempt.worker, attempt.started_at) == (1, queue.worker, NOON)
     assert attempt.duration is None
-    assert attempt.error == "the worker never answered; its lease ran out"
+    assert attempt.error == "the worker reported no outcome before its lease expired"
     assert not attempt.late
 
 
@@ -50,7 +50,7 @@ async def test_too_many_abandoned_attempts_make_a_dead_letter(queue: Queue) -> N
     await queue.claim_due()
     dead = await queue.repository.get(almost.id)
     assert dead.status is NotificationStatus.DEAD
-    assert dead.last_error == "abandoned 10 times: no worker that attempted it ever answered"
+    assert dead.last_error == "abandoned 10 times: no worker that attempted it ever reported an outcome"
     assert (dead.retry_count, dead.next_retry_at, dead.lease_owner) == (0, None, None)
 
 

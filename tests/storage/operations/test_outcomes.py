@@ -8,7 +8,7 @@ import pytest
 from storage.models import AttemptOutcome, Claim, Notification, NotificationStatus
 from storage.repository import NotificationRepository
 from tests.builders import LEASE, NOON, TOOK, WAIT, Queue, SettableClock
-from tests.storage.foreign import run
+from tests.storage.raw_sql import run
 
 Record = Callable[[NotificationRepository, Claim], Awaitable[bool]]
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 from storage.models import UnservedChannel
 from storage.operations.processes import ALIVE_WITHIN, HEARTBEAT_INTERVAL, KEPT_FOR, Heartbeat
 from tests.builders import NOON, Queue
-from tests.storage.foreign import rows
+from tests.storage.raw_sql import rows
 
 QUARTER_HOUR = timedelta(minutes=15)
 

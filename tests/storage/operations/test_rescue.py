@@ -11,7 +11,7 @@ from storage.database import Database
 from storage.models import Claim, NotificationStatus
 from storage.repository import NotificationRepository
 from tests.builders import CHANNELS, LEASE, NOON, TOOK, WAIT, SettableClock, new_notification, request
-from tests.storage.foreign import insert_row, rows, run
+from tests.storage.raw_sql import insert_row, rows, run
 
 GRACE = timedelta(minutes=5)
 VISIBLE_TO_CERTCTL = (

@@ -7,7 +7,7 @@ from storage.models import AuditAction, Notification, NotificationFilter, Notifi
 from storage.operations import retention
 from storage.operations.retention import Expiry, RetentionRun
 from tests.builders import TOOK, Queue, new_notification
-from tests.storage.foreign import run
+from tests.storage.raw_sql import run
 
 DAY = timedelta(days=1)
 KEPT = 30 * DAY

@@ -7,7 +7,7 @@ import pytest
 from storage.database import Database
 from storage.queries.backlog import Backlog, backlog
 from tests.builders import LEASE, NOON, WAIT, Queue, SettableClock
-from tests.storage.foreign import run
+from tests.storage.raw_sql import run
 
 MINUTE = timedelta(minutes=1)
 

@@ -6,8 +6,8 @@ from storage.models import NotificationFilter, NotificationStatus
 from storage.queries.counts import MAX_CACHED
 from storage.repository import NotificationRepository
 from tests.builders import Queue
-from tests.storage.foreign import insert_row, run
 from tests.storage.query_plans.plans import recorded
+from tests.storage.raw_sql import insert_row, run
 
 ALL = NotificationFilter()
 DEAD = NotificationFilter(statuses=(NotificationStatus.DEAD,))

@@ -5,7 +5,7 @@ from datetime import timedelta
 from storage.models import NotificationFilter, NotificationStatus
 from storage.queries.failure_groups import ERROR
 from tests.builders import NOON, Queue, SettableClock
-from tests.storage.foreign import run
+from tests.storage.raw_sql import run
 
 ALL = NotificationFilter()
 

@@ -7,7 +7,7 @@ import pytest
 from storage.errors import IdempotencyConflictError, NotificationConflictError
 from storage.models import BulkReport, NotificationFilter, NotificationStatus
 from tests.builders import Queue, SettableClock, new_notification
-from tests.storage.foreign import insert_row, rows
+from tests.storage.raw_sql import insert_row, rows
 
 ALL = NotificationFilter()
 THEIRS = "theirs"

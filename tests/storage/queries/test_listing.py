@@ -11,7 +11,7 @@ from storage.models import NotificationFilter, NotificationStatus
 from storage.queries.listing import LARGEST_PAGE, page_query
 from storage.repository import NotificationRepository
 from tests.builders import NOON, Queue, SettableClock
-from tests.storage.foreign import insert_row
+from tests.storage.raw_sql import insert_row
 
 ALL = NotificationFilter()
 

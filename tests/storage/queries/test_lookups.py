@@ -6,7 +6,7 @@ import pytest
 
 from storage.queries.lookups import MAX_NAMES
 from tests.builders import Queue
-from tests.storage.foreign import connected
+from tests.storage.raw_sql import connected
 
 
 async def test_ids_are_found_by_prefix(queue: Queue) -> None:

@@ -62,8 +62,8 @@ async def test_due_notifications_have_no_next_due_time(queue: Queue, clock: Sett
     await queue.failed(wait=timedelta(minutes=2))
     await queue.failed(wait=timedelta(minutes=8))
     clock.advance(timedelta(minutes=2))
-    looked_at = (await queue.repository.claim(request(slots=0))).looked_at
-    assert await next_due_at(queue.repository, looked_at) == NOON + timedelta(minutes=8)
+    as_of = (await queue.repository.claim(request(slots=0))).as_of
+    assert await next_due_at(queue.repository, as_of) == NOON + timedelta(minutes=8)
 
 
 async def test_a_notification_due_since_the_last_claim_is_not_missed(
@@ -74,7 +74,7 @@ async def test_a_notification_due_since_the_last_claim_is_not_missed(
     found = await queue.repository.claim(request())
     assert found.claims == ()
     clock.advance(timedelta(milliseconds=1))
-    assert await next_due_at(queue.repository, found.looked_at) == NOON + timedelta(minutes=2)
+    assert await next_due_at(queue.repository, found.as_of) == NOON + timedelta(minutes=2)
 
 
 async def test_only_retries_of_the_requested_channels_count(queue: Queue) -> None:

@@ -10,7 +10,7 @@ from storage.database import Database
 from storage.sql.types import sortable
 from tests.builders import NOON
 from tests.exploration import size
-from tests.storage.foreign import connected
+from tests.storage.raw_sql import connected
 
 ROWS = size(short=200_000, long=1_000_000)
 """SQLite plans independently of the number of rows; costs are asserted in instructions."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, event
 
-from tests.storage.foreign import connected
+from tests.storage.raw_sql import connected
 
 _TABLES = (
     *(f"notification_{table}" for table in ("events", "attempts", "audit", "processes")),

@@ -15,7 +15,7 @@ from storage.schema.migrations import REVISIONS
 from storage.schema.tables import DIALECT, notification_events
 from storage.sql.types import sortable
 from tests.builders import LEASE, UNLIMITED, SettableClock, next_due_at, request
-from tests.storage.foreign import connected, insert_row, run
+from tests.storage.raw_sql import connected, insert_row, run
 
 # certctl's migrations 000001, 000016 and 000017, translated to SQLite.
 CERTCTL_TABLE = """

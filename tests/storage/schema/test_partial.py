@@ -9,7 +9,7 @@ from storage.read_only import ReadOnlyReason
 from storage.repository import NotificationRepository
 from storage.schema.migrations import Migrate
 from tests.builders import NOON, SettableClock
-from tests.storage.foreign import insert_row, run
+from tests.storage.raw_sql import insert_row, run
 
 ABSENT = ("read_at", "error", "last_error", "retry_count", "claimed_at", "attempt_count", "abandoned_count")
 DAY = timedelta(days=1)

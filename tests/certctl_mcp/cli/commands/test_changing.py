@@ -1,4 +1,4 @@
-"""send, requeue and read: what they change, what they refuse, and what they say of it."""
+"""send, requeue and read: what they change, refuse and print."""
 
 import json
 
@@ -36,7 +36,7 @@ def test_send_accepts_a_key_once(command_line: CommandLine) -> None:
     assert command_line(*ALERT, "--idempotency-key", "k").out == first.out
     other = command_line("send", "else", *ALERT[2:], "--idempotency-key", "k")
     assert other.code == 1
-    assert "has other contents" in other.err
+    assert "has different contents" in other.err
 
 
 def test_send_now_tells_the_outcome(command_line: CommandLine) -> None:
@@ -78,7 +78,7 @@ def test_requeue_by_filter_is_not_done_unasked(command_line: CommandLine) -> Non
     code, out, err = command_line("requeue", "--status", "dead")
     assert (code, out.splitlines()[0]) == (2, "3 notifications would be requeued")
     assert err == (
-        "certctl-mcp: Requeue 3 notifications? There is no terminal to ask on: add --yes. "
+        "certctl-mcp: Requeue 3 notifications? There is no terminal for the question: add --yes. "
         "Nothing was changed.\n"
     )
     assert dead_letters(command_line) == 3

@@ -12,7 +12,7 @@ from certctl_mcp.cli.terminal.notifications import notification_rows
 from storage.models import Notification, NotificationFilter, NotificationStatus
 from tests.builders import NOON, Queue, notification
 from tests.certctl_mcp.cli.conftest import CommandLine
-from tests.storage.foreign import run
+from tests.storage.raw_sql import run
 
 
 def ids(printed: str) -> list[str]:
@@ -200,7 +200,7 @@ def test_attempts_are_counted_as_a_reader_would(command_line: CommandLine) -> No
     shown = command_line("show", command_line.having(five)).out
     assert "Attempts 5 of 5 attempts" in " ".join(shown.split())
     refused = command_line.having(lambda queue: queue.dead("HTTP 410"))
-    assert "refused for good at attempt 1" in command_line("show", refused.id).out
+    assert "refused permanently at attempt 1" in command_line("show", refused.id).out
 
 
 def test_an_id_may_be_given_by_its_beginning_or_its_end(command_line: CommandLine) -> None:
@@ -212,7 +212,7 @@ def test_an_id_may_be_given_by_its_beginning_or_its_end(command_line: CommandLin
     assert command_line("requeue", first[-10:], first, second[:-1]).out == "2 requeued\n"
     ambiguous = command_line("show", "notif-")
     assert ambiguous.code == 2
-    assert "'notif-' is part of several ids: " in ambiguous.err
+    assert "'notif-' matches several ids: " in ambiguous.err
     assert all(each in ambiguous.err for each in (first, second, third))
     assert "no notification has the id 'x'" in command_line("show", "x").err
 

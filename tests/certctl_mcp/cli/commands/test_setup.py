@@ -38,7 +38,7 @@ def test_config_lists_what_is_set_and_where(command_line: CommandLine) -> None:
     code, out, _ = command_line("config")
     assert code == 0
     assert f"  CERTCTL_DATABASE_URL = sqlite:///{command_line.database}  (environment)\n" in out
-    assert "  CERTCTL_NOTIFICATION_MAX_ATTEMPTS = 5  (default)\n      failed attempts before" in out
+    assert "  CERTCTL_NOTIFICATION_MAX_ATTEMPTS = 5  (default)\n      failed attempts after" in out
     assert "  CERTCTL_WEBHOOK_URL = http://127.0.0.1:9/********  (environment)\n" in out
     assert "\nChannel Slack (not configured)\n  CERTCTL_SLACK_WEBHOOK_URL  (default: required)\n" in out
     changed = command_line("config", "--changed", "-o", "ndjson").out.splitlines()
@@ -76,7 +76,8 @@ def test_init_writes_a_file_that_loads_without_a_warning(channels: CommandLine, 
     assert document["retention"] == {"sent": "90d", "read": "90d", "dead": "365d", "audit": "400d"}
     commented = [line for line in file.read_text().splitlines() if line.startswith("# ")]
     assert (
-        "# how long a channel is held in an outage, such as 24h, at most 7d; without it, never" in commented
+        "# how long a channel is held during an outage, such as 24h, at most 7d; without it, never"
+        in commented
     )
 
 
@@ -156,7 +157,8 @@ def test_doctor_ends_with_1_when_a_check_fails(command_line: CommandLine) -> Non
     assert (code, err) == (1, "")
     assert "fail  channel Webhook: the connection to 127.0.0.1:9 failed: Connection refused\n      -> " in out
     assert (
-        f"warn  database: there is none yet at {command_line.database} (from CERTCTL_DATABASE_URL)\n" in out
+        f"warn  database: there is no database yet at {command_line.database} (from CERTCTL_DATABASE_URL)\n"
+        in out
     )
     assert out.endswith(" failed\n")
     assert not command_line.database.exists()

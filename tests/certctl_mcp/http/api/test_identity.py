@@ -1,4 +1,4 @@
-"""certctl's command line and page learn who they are and what they may do."""
+"""certctl's command line and page can find out who the caller is and what it may do."""
 
 import pytest
 

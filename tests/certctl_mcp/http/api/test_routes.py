@@ -1,4 +1,4 @@
-"""certctl's clients can be pointed here: its shapes, to the field, and errors that say what is allowed."""
+"""certctl's clients work with this server: it has the same fields, and its errors say what is allowed."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from storage.models import NotificationStatus
 from tests.builders import NOON, Queue
 from tests.certctl_mcp.http.conftest import ADMIN, OPERATOR, READER, Serve, Served
-from tests.storage.foreign import insert_row, run
+from tests.storage.raw_sql import insert_row, run
 
 LIST = "/api/v1/notifications"
 NEW = {"type": "ExpirationWarning", "channel": "Webhook", "message": "api.example.com expires"}
@@ -259,7 +259,7 @@ async def test_a_status_of_another_program_is_listed_counted_and_kept(
 
 @pytest.mark.parametrize(
     ("query", "problem"),
-    [("cursor=x", "'x' is not a page cursor"), ("cursor=x&page=2", "page and cursor exclude each other")],
+    [("cursor=x", "'x' is not a page cursor"), ("cursor=x&page=2", "page and cursor can't be combined")],
 )
 async def test_a_page_that_there_is_not_is_told(served: Served, query: str, problem: str) -> None:
     async with served.client(OPERATOR) as client:

@@ -9,7 +9,7 @@ import pytest
 from storage.sql.types import sortable
 from tests.builders import NOON
 from tests.certctl_mcp.http.conftest import OPERATOR, Served
-from tests.storage.foreign import run
+from tests.storage.raw_sql import run
 
 STATS = "/api/v1/stats"
 DAY = timedelta(days=1)

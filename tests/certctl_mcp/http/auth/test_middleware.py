@@ -1,4 +1,4 @@
-"""Nobody gets in without a key, nor by guessing one; and a key does what its role allows and no more."""
+"""Nobody gets in without a key or by guessing one, and a key can do no more than its role allows."""
 
 import logging
 

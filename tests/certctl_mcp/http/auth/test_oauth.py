@@ -1,4 +1,4 @@
-"""Access tokens open MCP if their issuer signed them for this very resource, and what their scopes say."""
+"""Access tokens work for MCP if their issuer signed them for this resource, as far as their scopes allow."""
 
 import asyncio
 import base64

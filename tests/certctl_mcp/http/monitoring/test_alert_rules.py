@@ -1,4 +1,4 @@
-"""The alert rules and the dashboard in `examples` ask for what there is, and alert when they should."""
+"""The alert rules and the dashboard in `examples` use existing metrics, and alert when they should."""
 
 import json
 import re
@@ -13,8 +13,8 @@ from certctl_mcp.config.settings import load_settings
 from certctl_mcp.http.app import http_server
 from tests.builders import Queue
 from tests.certctl_mcp.http.conftest import Served
-from tests.certctl_mcp.http.monitoring.scraping import Scrape, scrape
-from tests.holding import Held
+from tests.certctl_mcp.http.monitoring.scrape import Scrape, scrape
+from tests.context_in_task import ContextInTask
 from tests.promtool import promtool
 
 EXAMPLES = Path(__file__).parents[4] / "examples"
@@ -56,11 +56,11 @@ async def found(database_url: str, queue: Queue) -> AsyncIterator[Scrape]:
         "CERTCTL_SLACK_WEBHOOK_URL": "http://127.0.0.1:9/",
         "CERTCTL_NOTIFICATION_RETENTION_SENT": "90d",
     }
-    held = Held(http_server(load_settings(None, variables)))
-    served = Served(await held.enter())
+    context = ContextInTask(http_server(load_settings(None, variables)))
+    served = Served(await context.enter())
     await scrape(served)
     yield await scrape(served)
-    await held.leave()
+    await context.exit()
 
 
 @pytest.mark.parametrize("path", [RULES, RULES_TESTED, DASHBOARD], ids=lambda path: path.name)

@@ -23,15 +23,15 @@ from certctl_mcp.runtime.application import Application, open_application
 from storage.errors import StorageError
 from storage.models import AttemptOutcome
 from tests.builders import LEASE, NOON, Queue, SettableClock, new_notification, request
+from tests.certctl_mcp.fake_notifiers import PATIENCE
 from tests.certctl_mcp.http.conftest import OPERATOR, READER, Served
-from tests.certctl_mcp.http.monitoring.scraping import METRICS, Scrape, scrape
+from tests.certctl_mcp.http.monitoring.scrape import METRICS, Scrape, scrape
 from tests.certctl_mcp.http.test_mcp import MODERN, MODERN_HEADERS, post
-from tests.certctl_mcp.sending import PATIENCE
 from tests.certctl_mcp.services.test_stats import write_table
+from tests.context_in_task import ContextInTask
 from tests.e2e.http_receiver import Receiver
-from tests.holding import Held
 from tests.promtool import promtool
-from tests.storage.foreign import connected
+from tests.storage.raw_sql import connected
 
 ATTEMPTS = "certctl_notification_attempts_total"
 TOOK = "certctl_notification_attempt_duration_seconds"
@@ -165,13 +165,13 @@ async def test_attempts_are_counted_and_timed_by_configured_channels(
             "CERTCTL_SLACK_WEBHOOK_URL": "http://127.0.0.1:9/",
         },
     )
-    held = Held(http_server(settings))
-    server = await held.enter()
+    context = ContextInTask(http_server(settings))
+    server = await context.enter()
     application = await server.state.opened.application()
     assert await asyncio.to_thread(receiver.asked.wait, PATIENCE.total_seconds())
     assert await application.retry_loop.wait_for_completion(PATIENCE)
     found = await scrape(Served(server))
-    await held.leave()
+    await context.exit()
     assert found(ATTEMPTS, channel="Webhook", outcome="sent", kind="") == 1
     assert found(ATTEMPTS, channel="other", outcome="skipped", kind="") == 0
     # Told from the beginning: else the first failure would not show as an increase.

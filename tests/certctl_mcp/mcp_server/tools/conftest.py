@@ -1,4 +1,4 @@
-"""The server as a client meets it, on a real database, with channels that do what a test says."""
+"""The server as a client sees it, on a real database, with channels that behave as a test needs."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from certctl_mcp.config.settings import Settings, load_settings
 from certctl_mcp.config.tool_groups import ToolGroup
 from storage.database import Database
 from tests.builders import SettableClock
-from tests.holding import Held
-from tests.serving import Destination, server
+from tests.context_in_task import ContextInTask
+from tests.in_process_server import FakeNotifier, server
 
 
 @dataclass
@@ -51,8 +51,8 @@ def _text(result: CallToolResult) -> str:
 
 
 @pytest.fixture
-def webhook() -> Destination:
-    return Destination()
+def webhook() -> FakeNotifier:
+    return FakeNotifier()
 
 
 @pytest.fixture
@@ -63,9 +63,9 @@ def settings(database_url: str) -> Settings:
 
 @pytest.fixture
 async def assistant(
-    database: Database, clock: SettableClock, settings: Settings, webhook: Destination
+    database: Database, clock: SettableClock, settings: Settings, webhook: FakeNotifier
 ) -> AsyncIterator[Assistant]:
     """Connected to a server whose one channel is `Webhook`. It delivers in sweeps only."""
-    held = Held(Client(server(database, clock, settings, {"Webhook": webhook})))
-    yield Assistant(await held.enter())
-    await held.leave()
+    context = ContextInTask(Client(server(database, clock, settings, {"Webhook": webhook})))
+    yield Assistant(await context.enter())
+    await context.exit()

@@ -12,7 +12,7 @@ import pytest
 from certctl_mcp.mcp_server.answer_budget import MAX_TOKENS, fitted, text_page
 from tests.builders import Queue
 from tests.certctl_mcp.mcp_server.tools.conftest import Assistant
-from tests.storage.foreign import insert_row
+from tests.storage.raw_sql import insert_row
 from tests.tokens import tokens
 
 LENGTH = 16_000

@@ -19,7 +19,7 @@ from storage.models import BulkReport, NotificationFilter, NotificationStatus, R
 from storage.repository import NotificationRepository
 from tests.builders import Queue, SettableClock
 from tests.certctl_mcp.mcp_server.tools.conftest import Assistant
-from tests.serving import Destination, server
+from tests.in_process_server import FakeNotifier, server
 
 MODES: list[ConnectMode] = ["legacy", "2026-07-28"]
 
@@ -276,7 +276,7 @@ def connected(
 
     @asynccontextmanager
     async def connect(mode: ConnectMode, **callbacks: Any) -> AsyncIterator[Client]:
-        channels = {name: Destination() for name in ("Webhook", "Slack")}
+        channels = {name: FakeNotifier() for name in ("Webhook", "Slack")}
         async with Client(server(database, clock, settings, channels), mode=mode, **callbacks) as client:
             yield client
 
@@ -404,7 +404,7 @@ async def test_an_operator_can_turn_questions_off(
     await dead(queue, 1)
     person = Person("accept")
     quiet = settings.model_copy(update={"elicitation": False})
-    served = server(database, clock, quiet, {"Webhook": Destination()})
+    served = server(database, clock, quiet, {"Webhook": FakeNotifier()})
     async with Client(served, mode=mode, elicitation_callback=person) as client:
         result = await client.call_tool("requeue_notifications", {})
     assert "confirmation" in (result.structured_content or {})

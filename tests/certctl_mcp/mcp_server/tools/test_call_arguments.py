@@ -11,7 +11,7 @@ from storage.models import NotificationStatus
 from storage.repository import NotificationRepository
 from tests.builders import Queue
 from tests.certctl_mcp.mcp_server.tools.conftest import Assistant
-from tests.storage.foreign import insert_row
+from tests.storage.raw_sql import insert_row
 
 SCHEMAS = {tool.name: tool.parameters for tool in catalog()}
 OPTIONAL = [
@@ -123,7 +123,7 @@ async def test_a_shortened_id_that_means_several_is_refused(
     for rest in ("-0000-7000-8000-000000000001", "-0000-7000-8000-000000000002"):
         insert_row(database_path, id=shared + rest, status="dead")
     why = await assistant.refused("get_notification", id=shared)
-    assert "is part of several ids" in why
+    assert "matches several ids" in why
     assert why.count(shared) == 3
 
 

@@ -1,4 +1,4 @@
-"""The picture of a period: what happened can be seen in it, however seldom it happened."""
+"""The chart of a period shows everything that happened, however rarely."""
 
 import io
 import itertools

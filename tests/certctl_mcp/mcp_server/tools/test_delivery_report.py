@@ -16,7 +16,7 @@ from PIL import Image
 from certctl_mcp.mcp_server.tools.delivery_report import MAX_CHANNELS
 from tests.builders import TOOK, WAIT, Queue, SettableClock
 from tests.certctl_mcp.mcp_server.tools.conftest import Assistant
-from tests.storage.foreign import connected
+from tests.storage.raw_sql import connected
 from tests.tokens import tokens
 
 

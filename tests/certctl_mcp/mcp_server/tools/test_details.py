@@ -6,8 +6,8 @@ from storage.operations.processes import Heartbeat
 from storage.repository import NotificationRepository
 from tests.builders import Queue, SettableClock
 from tests.certctl_mcp.mcp_server.tools.conftest import Assistant
-from tests.serving import Destination
-from tests.storage.foreign import run
+from tests.in_process_server import FakeNotifier
+from tests.storage.raw_sql import run
 
 
 async def test_it_tells_what_happened_and_what_comes_next(assistant: Assistant, queue: Queue) -> None:
@@ -70,7 +70,7 @@ async def test_an_attempt_under_way_is_seen(assistant: Assistant, queue: Queue) 
 
 
 async def test_of_many_attempts_the_newest_are_shown(
-    assistant: Assistant, queue: Queue, clock: SettableClock, webhook: Destination
+    assistant: Assistant, queue: Queue, clock: SettableClock, webhook: FakeNotifier
 ) -> None:
     webhook.refusal = "HTTP 503"
     long_tried = await queue.abandoned(times=9)

@@ -13,7 +13,7 @@ from storage.database import Database
 from storage.models import Notification
 from tests.builders import TOOK, Queue, SettableClock
 from tests.certctl_mcp.mcp_server.tools.conftest import Assistant
-from tests.serving import Destination, server
+from tests.in_process_server import FakeNotifier, server
 from tests.tokens import tokens
 
 HOUR = timedelta(hours=1)
@@ -206,7 +206,7 @@ async def test_it_leads_to_no_tool_that_is_not_served(
 ) -> None:
     await dead(queue, 1, "hooks.example.com answered 503")
     environment = {"CERTCTL_DATABASE_URL": database_url, "CERTCTL_MCP_TOOLS": groups}
-    serving = server(database, clock, load_settings(None, environment), {"Webhook": Destination()})
+    serving = server(database, clock, load_settings(None, environment), {"Webhook": FakeNotifier()})
     async with Client(serving) as client:
         found = await Assistant(client).call("diagnose_dead_letters")
     assert found.get("once_mended") == next_step
@@ -274,7 +274,7 @@ async def test_any_number_of_dead_letters_is_a_short_answer(
         for _ in range(8):
             await dead(queue, 10, error, channel=channel)
             clock.advance(timedelta(minutes=7 * number))
-    channels = {channel: Destination() for channel in SEVEN}
+    channels = {channel: FakeNotifier() for channel in SEVEN}
     async with Client(server(database, clock, settings, channels)) as client:
         text = await Assistant(client).text("diagnose_dead_letters")
     assert json.loads(text)["dead"] == 560

@@ -19,7 +19,7 @@ from storage.errors import (
 )
 from tests.builders import Queue
 from tests.certctl_mcp.mcp_server.tools.conftest import Assistant
-from tests.storage.foreign import insert_row
+from tests.storage.raw_sql import insert_row
 
 
 @pytest.mark.parametrize(
@@ -57,9 +57,7 @@ async def test_a_mistyped_tool_is_named(assistant: Assistant) -> None:
 
 
 async def test_a_cursor_of_elsewhere_is_refused(assistant: Assistant) -> None:
-    assert "pass next_cursor as it was given" in await assistant.refused(
-        "list_notifications", cursor="elsewhere"
-    )
+    assert "pass next_cursor unchanged" in await assistant.refused("list_notifications", cursor="elsewhere")
 
 
 @pytest.mark.parametrize(

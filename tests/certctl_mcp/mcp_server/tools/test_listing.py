@@ -163,7 +163,7 @@ async def test_what_is_no_moment_is_refused_with_what_would_be(assistant: Assist
             {"created_after": "1h", "created_before": "2h"},
             "is not before created_before, 2026-01-01T10:00:00Z",
         ),
-        ({"created_after": "2026-01-01T12:00:01Z"}, "lies in the future; it is 2026-01-01T12:00:00Z"),
+        ({"created_after": "2026-01-01T12:00:01Z"}, "is in the future; it is now 2026-01-01T12:00:00Z"),
     ],
 )
 @pytest.mark.parametrize("tool", ["list_notifications", "diagnose_dead_letters", "requeue_notifications"])

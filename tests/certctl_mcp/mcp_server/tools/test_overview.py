@@ -70,8 +70,8 @@ async def test_a_paused_channel_says_until_when_and_why(assistant: Assistant, qu
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        ({"until": "2025-12-31"}, "until: must lie ahead"),
-        ({"until": "31d"}, "until: must lie ahead, by at most 30 days"),
+        ({"until": "2025-12-31"}, "until: must be in the future"),
+        ({"until": "31d"}, "until: must be in the future, by at most 30 days"),
         ({"until": "soon"}, "until: give how long"),
         ({"reason": " "}, "reason: must be a text"),
         ({"channel": "Webhok"}, "did you mean 'Webhook'?"),

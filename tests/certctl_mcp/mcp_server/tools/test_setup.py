@@ -7,7 +7,7 @@ from typing import Any
 from mcp import Client
 
 from tests.certctl_mcp.conftest import MODERN
-from tests.serving import answer
+from tests.in_process_server import answer
 
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
 

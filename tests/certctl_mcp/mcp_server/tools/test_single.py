@@ -11,13 +11,13 @@ from storage.models import AuditAction, NotificationStatus
 from storage.repository import NotificationRepository
 from tests.builders import Queue, SettableClock
 from tests.certctl_mcp.mcp_server.tools.conftest import Assistant
-from tests.serving import Destination, server
+from tests.in_process_server import FakeNotifier, server
 
 ALERT = {"type": "ExpirationWarning", "channel": "Webhook", "message": "api.example.com expires in 7 days"}
 
 
 async def test_what_is_sent_is_accepted_and_then_delivered(
-    assistant: Assistant, webhook: Destination
+    assistant: Assistant, webhook: FakeNotifier
 ) -> None:
     accepted = await assistant.call("send_notification", **ALERT, recipient="on-call", certificate_id="api")
     assert accepted["status"] == "pending"
@@ -45,7 +45,7 @@ async def test_what_no_database_can_store_is_refused(assistant: Assistant) -> No
     assert why == "message: must not contain the NUL character, which databases can't store"
 
 
-async def test_a_dead_one_gets_a_new_life(assistant: Assistant, queue: Queue, webhook: Destination) -> None:
+async def test_a_dead_one_gets_a_new_life(assistant: Assistant, queue: Queue, webhook: FakeNotifier) -> None:
     dead = await queue.dead()
     requeued = await assistant.call("requeue_notification", id=dead.id)
     assert requeued == {
@@ -76,7 +76,7 @@ async def test_read_says_whether_it_had_been_delivered(
 ) -> None:
     sent, dead = await queue.sent(), await queue.dead()
     assert "It had been delivered." in (await assistant.call("mark_notification_read", id=sent.id))["next"]
-    assert "not delivered any more" in (await assistant.call("mark_notification_read", id=dead.id))["next"]
+    assert "will not be delivered" in (await assistant.call("mark_notification_read", id=dead.id))["next"]
     assert (await repository.get(dead.id)).status is NotificationStatus.READ
 
 
@@ -87,7 +87,7 @@ async def test_one_under_way_is_left_alone(assistant: Assistant, queue: Queue, t
 
 
 async def test_a_sweep_reports_what_came_of_it(
-    assistant: Assistant, queue: Queue, clock: SettableClock, webhook: Destination
+    assistant: Assistant, queue: Queue, clock: SettableClock, webhook: FakeNotifier
 ) -> None:
     webhook.refusal = "HTTP 503"
     await queue.failed()
@@ -97,7 +97,7 @@ async def test_a_sweep_reports_what_came_of_it(
 
 
 async def test_a_test_is_delivered_at_once_and_kept_nowhere(
-    assistant: Assistant, webhook: Destination, repository: NotificationRepository
+    assistant: Assistant, webhook: FakeNotifier, repository: NotificationRepository
 ) -> None:
     tested = await assistant.call("send_test_notification", channel="Webhook", recipient="on-call")
     assert tested["delivered"] is True
@@ -120,7 +120,7 @@ async def test_a_test_is_audited_as_a_send_is(
 
 
 async def test_a_test_that_fails_says_why_and_is_not_retried(
-    assistant: Assistant, webhook: Destination, repository: NotificationRepository
+    assistant: Assistant, webhook: FakeNotifier, repository: NotificationRepository
 ) -> None:
     webhook.refusal = (
         "HTTP 401 from https://hooks.slack.com/services/T0000000/B0000000/s3cr3tT0kens3cr3tT0ken00"
@@ -162,7 +162,7 @@ async def test_mail_goes_only_where_the_operator_allows_it(
         "CERTCTL_SMTP_FROM_ADDRESS": "Certs <certs@example.com>",
         "CERTCTL_SMTP_RECIPIENTS": patterns,
     }
-    mails = Destination()
+    mails = FakeNotifier()
     async with Client(server(database, clock, load_settings(None, environ), {"Email": mails})) as client:
         assistant = Assistant(client)
         alert = ALERT | {"channel": "Email"}

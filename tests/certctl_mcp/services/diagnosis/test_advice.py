@@ -109,7 +109,7 @@ def test_certctl_s_server_has_its_own_channels_and_no_others() -> None:
 def test_a_closed_channel_comes_first(state: Closure, said: str) -> None:
     closed = ChannelClosure(channel="Slack", state=state, until=NOON + timedelta(hours=3), waiting=5)
     advice = advise(SPAN, replace(SINCE, closed=closed))
-    assert advice.action == f"{said}; what is requeued waits until then and spends no attempt"
+    assert advice.action == f"{said}; requeued notifications wait until then and use up no attempts"
     assert advice.requeue
 
 

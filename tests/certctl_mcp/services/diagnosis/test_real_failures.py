@@ -1,4 +1,4 @@
-"""What is stored after a real attempt at a real receiver that misbehaves is recognised for what it was."""
+"""The error stored after a real attempt at a misbehaving receiver is classified correctly."""
 
 import ssl
 from collections.abc import Callable
@@ -15,10 +15,11 @@ from certctl_mcp.services.diagnosis.classification import classify
 from storage.database import Database
 from storage.models import Notification, NotificationStatus
 from tests.builders import Queue
+from tests.certctl_mcp.fake_notifiers import FailingNotifier, HangingNotifier
 from tests.certctl_mcp.notifiers.receiver import serve
 from tests.certctl_mcp.notifiers.relay import Relay, relaying
 from tests.certctl_mcp.notifiers.scripted_server import serving, silence
-from tests.certctl_mcp.sending import Failing, Hanging, delivery
+from tests.certctl_mcp.retry_loops import delivery
 
 SHORT = timedelta(milliseconds=50)
 
@@ -117,7 +118,7 @@ async def test_silence(database: Database, queue: Queue) -> None:
 
 
 async def test_a_notifier_that_hangs(database: Database, queue: Queue) -> None:
-    stored = await after_attempt(database, queue, notifiers={"Alerts": Hanging()}, send_timeout=SHORT)
+    stored = await after_attempt(database, queue, notifiers={"Alerts": HangingNotifier()}, send_timeout=SHORT)
     assert classify(stored.last_error) is FailureKind.TIMEOUT
 
 
@@ -198,7 +199,7 @@ async def test_no_notifier(queue: Queue) -> None:
 
 async def test_a_defect(database: Database, queue: Queue) -> None:
     stored = await after_attempt(
-        database, queue, notifiers={"Alerts": Failing(queue.clock, KeyError("channel"))}
+        database, queue, notifiers={"Alerts": FailingNotifier(queue.clock, KeyError("channel"))}
     )
     assert classify(stored.last_error) is FailureKind.DEFECT
 

@@ -10,7 +10,7 @@ from storage.models import NotificationFilter
 from tests import postgresql
 from tests.builders import Queue
 from tests.postgresql import Server
-from tests.storage.foreign import insert_row
+from tests.storage.raw_sql import insert_row
 
 pytestmark = pytest.mark.postgresql
 

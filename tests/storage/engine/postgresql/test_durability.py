@@ -12,9 +12,9 @@ from storage.repository import NotificationRepository
 from storage.sql.sync import SYNC_FUNCTION
 from tests import postgresql
 from tests.builders import LEASE, UNLIMITED, new_notification, request
-from tests.line import Line, reached
 from tests.postgresql import Server
-from tests.storage.foreign import rows
+from tests.storage.raw_sql import rows
+from tests.tcp_proxy import TcpProxy, open_with_retries
 
 pytestmark = pytest.mark.postgresql
 
@@ -68,25 +68,25 @@ async def test_an_unsafe_setting_that_no_session_can_override_is_logged(
 
 
 async def test_an_alert_can_be_claimed_while_its_accept_waits_for_the_disk(
-    line: Line, postgresql_url: str
+    proxy: TcpProxy, postgresql_url: str
 ) -> None:
-    async with reached(line.url) as here, reached(postgresql_url) as elsewhere:
+    async with open_with_retries(proxy.url) as here, open_with_retries(postgresql_url) as elsewhere:
         version = elsewhere.changes.due.version
-        line.stall_once_before(SYNC)
+        proxy.stall_once_before(SYNC)
         accepting = asyncio.create_task(NotificationRepository(here).accept(new_notification()))
         claim = NotificationRepository(elsewhere).claim
         while not (found := (await claim(request("worker-1", LEASE, 1, UNLIMITED))).claims):
             version = await elsewhere.changes.due.wait_beyond(version)
         assert not accepting.done()
-        line.heal()
+        proxy.heal()
         assert (await accepting).notification.id == found[0].notification.id
 
 
 async def test_an_alert_with_a_key_is_seen_only_once_it_is_on_the_disk(
-    line: Line, postgresql_url: str
+    proxy: TcpProxy, postgresql_url: str
 ) -> None:
     """Whoever offers the same key relies on what it finds."""
     new = new_notification(idempotency_key="once")
-    async with reached(line.url) as here:
-        line.stall_once_before(SYNC)
+    async with open_with_retries(proxy.url) as here:
+        proxy.stall_once_before(SYNC)
         assert (await NotificationRepository(here).accept(new)).created

@@ -103,7 +103,7 @@ async def test_a_server_that_does_not_respond() -> None:
             DatabaseUnreachableError,
         )
         await given_up.wait()
-    assert "no answer in time" in message
+    assert "no response in time" in message
 
 
 async def test_encryption_required_of_a_server_without_it(database_url: str) -> None:
@@ -151,7 +151,7 @@ async def locked_table(url: str) -> AsyncIterator[None]:
 
 async def test_a_query_that_exceeds_the_statement_timeout(database_url: str) -> None:
     async with Database.open(f"{database_url}?statement_timeout=100") as database, locked_table(database_url):
-        with pytest.raises(DatabaseBusyError, match="took too long to answer; try again, or ask for less"):
+        with pytest.raises(DatabaseBusyError, match="took too long to respond; try again, or request less"):
             await NotificationRepository(database).list(NotificationFilter())
 
 

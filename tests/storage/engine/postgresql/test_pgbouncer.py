@@ -15,7 +15,7 @@ from storage.repository import NotificationRepository
 from tests.builders import LEASE, TOOK, UNLIMITED, new_notification, next_due_at, request
 from tests.pgbouncer import pooled
 from tests.postgresql import skip_if_unavailable
-from tests.storage.foreign import insert_row
+from tests.storage.raw_sql import insert_row
 
 MANY = 40
 

@@ -15,7 +15,7 @@ from storage.errors import DatabaseTooNewError, DatabaseUnreachableError
 from storage.models import NotificationFilter
 from storage.repository import NotificationRepository
 from tests.builders import new_notification
-from tests.storage.foreign import connected, integrity, run
+from tests.storage.raw_sql import connected, integrity, run
 
 ALL = NotificationFilter()
 

@@ -9,7 +9,7 @@ from storage.errors import DiskFullError
 from storage.models import NotificationFilter
 from storage.repository import NotificationRepository
 from tests.builders import TOOK, new_notification, request
-from tests.storage.foreign import integrity, run
+from tests.storage.raw_sql import integrity, run
 
 MANY = 150
 FREE_BYTES = 200_000
@@ -57,7 +57,7 @@ async def test_alerts_are_refused_while_there_is_space_for_outcomes(small_disk: 
     path = small_disk / "notifications.db"
     async with Database.open(f"sqlite:///{path}") as database:
         repository = NotificationRepository(database)
-        with pytest.raises(DiskFullError, match="the disk is full, except for the room that deliveries need"):
+        with pytest.raises(DiskFullError, match="the disk is full, except for the space that deliveries"):
             await accept_until_an_error(repository)
         accepted = await repository.count(NotificationFilter())
         assert accepted > 20

@@ -1,4 +1,4 @@
-"""Stand-ins for programs that can't run in a test: they change a machine, or need a network or an engine.
+"""Fakes of programs that can't run in a test, because they change the machine, or need a network or Docker.
 
 Each checks its arguments against what the project has, and refuses those that it doesn't know.
 """

@@ -1,4 +1,4 @@
-"""How tests are distributed over the workers of a run: more workers than processors, long files among others.
+"""Distributes tests over the workers of a run: more workers than processors, with long files spread out.
 
 By default, xdist starts with the files with most tests and may end with a file whose one test takes a minute.
 Long files mostly wait: for processes, browsers and time. If all of them ran first, the processors would idle;

@@ -1,4 +1,4 @@
-"""How is a question asked? A real client of the real server, on a database in which a night has happened."""
+"""Asks a question with a real client of the real server, on a database with a night's alerts."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.builders import Queue, SettableClock
 from tests.evaluation.assistant import Assistant
 from tests.evaluation.night import CHANNELS, MORNING, Night
 from tests.evaluation.question import Answer, Question
-from tests.serving import Destination, server
+from tests.in_process_server import FakeNotifier, server
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ async def ask(question: Question, directory: Path, seed: int) -> Outcome:
     """Ask about a night that differs with the seed."""
     url = f"sqlite:///{directory / f'{type(question).__name__}-{seed}.db'}"
     settings = load_settings(None, {"CERTCTL_DATABASE_URL": url})
-    destinations = {channel: Destination() for channel in CHANNELS}
+    destinations = {channel: FakeNotifier() for channel in CHANNELS}
     clock = SettableClock()
     async with Database.open(url, clock=clock) as database:
         queue = Queue(NotificationRepository(database), clock)

@@ -1,4 +1,4 @@
-"""Cutting a message so that the finished body fits a provider's limit, however it is encoded."""
+"""Truncates a message so that the finished body fits a provider's limit, however it is encoded."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -9,9 +9,10 @@ Body = TypeVar("Body")
 
 
 def fit(text: str, write: Callable[[str], Body], size: Callable[[Body], int], limit: int) -> Body:
-    """The body that `write` makes of `text`, or of as much of it as keeps the body's `size` within `limit`.
+    """The body that `write` makes of `text`, or of as much of its beginning as keeps the body's `size` within
+    `limit`.
 
-    A cut text ends by saying how much is missing. Encoding never makes a text smaller, so that the search
+    A truncated text ends with the amount that is missing. Encoding never makes a text smaller, so the search
     begins with at most `limit` bytes.
     """
     body = write(text if len(text) <= limit else truncate(text, limit))

@@ -1,4 +1,4 @@
-"""How do other people's programs come here? Each set is installed once, and kept by pytest's cache.
+"""Installs other people's programs. Each set is installed once, and kept in pytest's cache.
 
 What is installed is pinned by the files in `packages`, and kept under a hash of them.
 """

@@ -1,4 +1,4 @@
-"""An in-process server on a test's database, with fake channels. It delivers only in sweeps."""
+"""An in-process server on a test's database, with fake notifiers. It delivers only in sweeps."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -28,8 +28,8 @@ from tests.builders import SettableClock
 
 
 @dataclass
-class Destination:
-    """A channel that records notifications, or fails with `refusal` if it is set."""
+class FakeNotifier:
+    """Records notifications, or fails with `refusal` if it is set."""
 
     refusal: str | None = None
     delivered: list[Notification] = field(default_factory=list)

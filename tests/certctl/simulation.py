@@ -1,5 +1,7 @@
-"""A world with a time of its own: programs run beside one another, one step at a time, in an order that
-chance decides. An hour in it takes as long as its database statements."""
+"""A simulation with its own time: programs run concurrently, one step at a time, in random order.
+
+A simulated hour takes only as long as its database statements.
+"""
 
 import asyncio
 from collections.abc import Coroutine
@@ -14,7 +16,7 @@ from tests.builders import SettableClock
 Program = Coroutine[Any, Any, None]
 
 
-class World:
+class Simulation:
     """One program runs at a time, until it sleeps or ends."""
 
     def __init__(self, clock: SettableClock, seed: int) -> None:
@@ -35,14 +37,14 @@ class World:
         await wake
 
     def start(self, program: Program) -> "asyncio.Task[None]":
-        """It begins at this moment, once whoever starts it sleeps."""
+        """Start a program at this moment; it begins when its starter sleeps."""
         task = asyncio.get_running_loop().create_task(self._run(program))
         self._programs.add(task)
         task.add_done_callback(self._ended)
         return task
 
     async def pass_time(self, duration: timedelta) -> None:
-        """Let the programs run for so long. Raises what one of them raises."""
+        """Let the programs run for this long. Raises what one of them raises."""
         end = self.clock.now + duration
         await asyncio.sleep(0)
         while self._sleepers and self._sleepers[0][0] <= end:
@@ -55,7 +57,7 @@ class World:
             await self._yielded.wait()
             if self._running is not None and self._running.done():
                 await self._running
-            # Those that it has started, or killed.
+            # Lets tasks begin or end that it has started or killed.
             await asyncio.sleep(0)
         self.clock.now = end
 

@@ -1,4 +1,4 @@
-"""Questions that ask for something to be done, to these and no others."""
+"""Questions that request an action on certain notifications and no others."""
 
 from tests.evaluation.assistant import Assistant
 from tests.evaluation.night import CHANNELS, Night

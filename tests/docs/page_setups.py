@@ -1,4 +1,4 @@
-"""What each page presumes: the settings, files, servers and alerts that its reader has."""
+"""The setup that each page presumes: settings, files, servers and alerts."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -24,8 +24,8 @@ ON_POSTGRESQL_WITH_TLS = "postgres://certctl:secret@db:5432/certctl?sslmode=veri
 KEY = "a-long-random-key"
 
 
-class World:
-    """What is started for a page when it is asked for."""
+class Services:
+    """Services that a page's setup can start on demand."""
 
     def __init__(self, request: pytest.FixtureRequest) -> None:
         self._request = request
@@ -61,11 +61,11 @@ async def with_dead_letters(queue: Queue) -> None:
     await queue.pending(channel="Slack")
 
 
-def _readme(reader: Reader, world: World) -> None:
-    reader.names[HOOK] = world.hook
+def _readme(reader: Reader, services: Services) -> None:
+    reader.names[HOOK] = services.hook
 
 
-def _as_a_service(reader: Reader, world: World) -> None:
+def _as_a_service(reader: Reader, services: Services) -> None:
     """A service with a settings file, a queue and dead letters."""
     settings = Path(reader.names["/etc/certctl-mcp"], "settings.toml")
     queue = Path(reader.names["/var/lib/certctl-mcp"], "notifications.db")
@@ -75,38 +75,38 @@ def _as_a_service(reader: Reader, world: World) -> None:
         [http]
         api_keys_named = "ops:{KEY}"
         [channels.Slack]
-        webhook_url = "{world.hook}"
+        webhook_url = "{services.hook}"
         [channels.PagerDuty]
         routing_key = "0123456789abcdef0123456789abcdef"
-        api_url = "{world.hook}"
+        api_url = "{services.hook}"
         """
     )
     settings.chmod(0o600)
     fill(f"sqlite:///{queue}", with_dead_letters)
-    (reader.directory / "slack-webhook-url").write_text(world.hook)
+    (reader.directory / "slack-webhook-url").write_text(services.hook)
     reader.names |= {"KEY": KEY, "9464": str(postgresql.free_port())}
     reader.answers["certctl-mcp requeue --channel PagerDuty"] = "y\n"
 
 
-def _backup(reader: Reader, world: World) -> None:
-    _as_a_service(reader, world)
+def _backup(reader: Reader, services: Services) -> None:
+    _as_a_service(reader, services)
     reader.variables["CERTCTL_CONFIG"] = f"{reader.names['/etc/certctl-mcp']}/settings.toml"
     reader.names |= {
-        ON_POSTGRESQL: world.postgresql("postgresql_url"),
+        ON_POSTGRESQL: services.postgresql("postgresql_url"),
         # When the backup was made, or later.
         "2026-01-31T08:00": f"{utc_now() + timedelta(minutes=5):%Y-%m-%dT%H:%M}",
     }
 
 
-def _on_certctls_database(reader: Reader, world: World) -> None:
-    url = world.postgresql("empty_database")
+def _on_certctls_database(reader: Reader, services: Services) -> None:
+    url = services.postgresql("empty_database")
     asyncio.run(postgresql.execute(url, *certctl_schema.NEWEST, *certctl_schema.ROWS))
     reader.names[ON_POSTGRESQL_WITH_TLS] = url
-    reader.variables["CERTCTL_WEBHOOK_URL"] = world.hook
+    reader.variables["CERTCTL_WEBHOOK_URL"] = services.hook
 
 
-def _mail(reader: Reader, world: World) -> None:
-    host, port = world.relay.address
+def _mail(reader: Reader, services: Services) -> None:
+    host, port = services.relay.address
     reader.variables |= {
         "CERTCTL_SMTP_HOST": host,
         "CERTCTL_SMTP_PORT": str(port),
@@ -115,39 +115,39 @@ def _mail(reader: Reader, world: World) -> None:
     }
 
 
-def _hosts(reader: Reader, world: World) -> None:
+def _hosts(reader: Reader, services: Services) -> None:
     reader.names["HOST"] = Host.CODEX
     Path(reader.names["/etc/certctl-mcp"], "settings.toml").touch(0o600)
 
 
-def _http(reader: Reader, world: World) -> None:
+def _http(reader: Reader, services: Services) -> None:
     directory = Path(reader.names["/etc/certctl-mcp"])
     certificate = trustme.CA().issue_cert("localhost")
     certificate.private_key_pem.write_to_path(directory / "tls.key")
     certificate.cert_chain_pems[0].write_to_path(directory / "tls.crt")
     reader.names |= {
-        "localhost:8080": world.server,
-        "http://collector:4318": world.hook,
+        "localhost:8080": services.server,
+        "http://collector:4318": services.hook,
         # Tests are not reachable from elsewhere.
         "0.0.0.0": "127.0.0.1",
     }
 
 
-def _install(reader: Reader, world: World) -> None:
-    reader.names |= {HOOK: world.hook, "HOST": Host.CURSOR}
+def _install(reader: Reader, services: Services) -> None:
+    reader.names |= {HOOK: services.hook, "HOST": Host.CURSOR}
 
 
-def _postgresql(reader: Reader, world: World) -> None:
+def _postgresql(reader: Reader, services: Services) -> None:
     fill(f"sqlite:///{reader.names['/var/lib/certctl-mcp']}/notifications.db", with_dead_letters)
-    reader.names[ON_POSTGRESQL_WITH_TLS] = reader.names[ON_POSTGRESQL] = world.postgresql("empty_database")
+    reader.names[ON_POSTGRESQL_WITH_TLS] = reader.names[ON_POSTGRESQL] = services.postgresql("empty_database")
 
 
-def _setup(reader: Reader, world: World) -> None:
-    _mail(reader, world)
+def _setup(reader: Reader, services: Services) -> None:
+    _mail(reader, services)
     reader.variables |= {
-        "CERTCTL_SLACK_WEBHOOK_URL": world.hook,
+        "CERTCTL_SLACK_WEBHOOK_URL": services.hook,
         "CERTCTL_PAGERDUTY_ROUTING_KEY": "0123456789abcdef0123456789abcdef",
-        "CERTCTL_PAGERDUTY_API_URL": world.hook,
+        "CERTCTL_PAGERDUTY_API_URL": services.hook,
         "CERTCTL_DATABASE_URL": f"sqlite:///{reader.place}/notifications.db",
     }
     # For root, it would be in /etc.
@@ -155,13 +155,13 @@ def _setup(reader: Reader, world: World) -> None:
     reader.answers["certctl-mcp init"] = "Slack\n"
 
 
-def _tools(reader: Reader, world: World) -> None:
+def _tools(reader: Reader, services: Services) -> None:
     queue = f"sqlite:///{reader.place}/notifications.db"
     fill(queue, with_dead_letters)
     reader.variables["CERTCTL_DATABASE_URL"] = queue
 
 
-SITUATIONS: Mapping[str, Callable[[Reader, World], None]] = {
+PAGE_SETUPS: Mapping[str, Callable[[Reader, Services], None]] = {
     "README.md": _readme,
     "docs/backup.md": _backup,
     "docs/certctl.md": _on_certctls_database,

@@ -1,6 +1,6 @@
-"""Commands of the documentation that take too long to run in a test of it, or that change this checkout.
+"""Commands in the documentation that its tests don't run, because they take too long or change this checkout.
 
-Their arguments are checked, and what is said of each tells which test covers it.
+Their arguments are checked, and each has a reason that says which test covers it.
 """
 
 import re
@@ -9,21 +9,21 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from tests.docs.stand_ins import RefusedError
+from tests.docs.fake_programs import RefusedError
 from tests.processes import ROOT
 
 _CI = (ROOT / ".ci" / "run").read_text()
 
 
 @dataclass(frozen=True)
-class Elsewhere:
+class UnrunCommand:
     """A command that is not run here."""
 
     command: str
-    """What it begins with."""
+    """The beginning of the command."""
     reason: str
     check: Callable[[Sequence[str]], None]
-    """Of the words that follow. Raises: RefusedError."""
+    """Checks the words that follow. Raises: RefusedError."""
 
 
 def _nothing(arguments: Sequence[str]) -> None:
@@ -32,7 +32,7 @@ def _nothing(arguments: Sequence[str]) -> None:
 
 
 def _of_module(name: str) -> Callable[[Sequence[str]], None]:
-    """Options and names that stand in the module. Numbers and words in capitals are the reader's."""
+    """Allows options and names that occur in the module, numbers, and placeholders in capitals."""
     found = find_spec(name)
     assert found
     assert found.origin
@@ -65,44 +65,44 @@ def _of_continuous_integration(program: str) -> Callable[[Sequence[str]], None]:
 
 
 ELSEWHERE = (
-    Elsewhere("certctl-mcp demo", "takes 20 s; tests/e2e/test_demo.py runs it", _nothing),
-    Elsewhere("python -m pytest", "is how these tests are run", _of_pytest),
-    Elsewhere(
+    UnrunCommand("certctl-mcp demo", "takes 20 s; tests/e2e/test_demo.py runs it", _nothing),
+    UnrunCommand("python -m pytest", "is how these tests are run", _of_pytest),
+    UnrunCommand(
         "python -m tests.reliability",
         "takes minutes; tests/reliability/test_chaos.py runs it for a short time",
         _of_module("tests.reliability.__main__"),
     ),
-    Elsewhere(
+    UnrunCommand(
         "python -m tests.benchmarks",
         "takes minutes; tests/test_benchmarks.py runs each on tiny data",
         _of_module("tests.benchmarks.__main__"),
     ),
-    Elsewhere(
+    UnrunCommand(
         "python -m tests.evaluation",
         "takes a minute; tests/evaluation/test_questions.py asks the same questions",
         _of_module("tests.evaluation.__main__"),
     ),
-    Elsewhere(
+    UnrunCommand(
         "python -m release",
         "takes a minute; tests/release tests what it consists of",
         _of_module("release.__main__"),
     ),
-    Elsewhere("python -m tests.ui.screenshots", "replaces the pictures, with a browser", _nothing),
-    Elsewhere(
+    UnrunCommand("python -m tests.ui.screenshots", "replaces the pictures, with a browser", _nothing),
+    UnrunCommand(
         "python -m tests.settings_page",
         "replaces docs/settings.md; tests/certctl_mcp/config/test_reference.py compares them",
         _nothing,
     ),
-    Elsewhere("mypy", "is slow; continuous integration runs it", _of_continuous_integration("mypy")),
-    Elsewhere("ruff", "is run by continuous integration", _of_continuous_integration("ruff")),
-    Elsewhere("uv lock --check", "is run by continuous integration", _nothing),
-    Elsewhere("uv lock", "replaces uv.lock, which continuous integration checks", _nothing),
-    Elsewhere("claude --debug", "is the host's own", _nothing),
-    Elsewhere("gemini --debug", "is the host's own", _nothing),
+    UnrunCommand("mypy", "is slow; continuous integration runs it", _of_continuous_integration("mypy")),
+    UnrunCommand("ruff", "is run by continuous integration", _of_continuous_integration("ruff")),
+    UnrunCommand("uv lock --check", "is run by continuous integration", _nothing),
+    UnrunCommand("uv lock", "replaces uv.lock, which continuous integration checks", _nothing),
+    UnrunCommand("claude --debug", "is the host's own", _nothing),
+    UnrunCommand("gemini --debug", "is the host's own", _nothing),
 )
 
 
-def elsewhere(words: Sequence[str]) -> tuple[Elsewhere, Sequence[str]] | None:
+def unrun_command(words: Sequence[str]) -> tuple[UnrunCommand, Sequence[str]] | None:
     """The row for a command whose program has no path, and the words after those of the row."""
     for row in ELSEWHERE:
         begun = row.command.split()

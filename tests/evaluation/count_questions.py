@@ -1,4 +1,4 @@
-"""Questions about how much there is."""
+"""Questions about counts."""
 
 from collections import Counter
 from datetime import timedelta

@@ -46,7 +46,8 @@ class Sender:
         return self._longer.get(channel, self.send_timeout)
 
     async def prepare(self, channel: str) -> None:
-        """Build the channel's notifier. The first of a kind must be imported, which can take long."""
+        """Build the channel's notifier. The first notifier of a kind must be imported, which can take a
+        while."""
         if channel in self._prepared:
             return
         # Any error is returned by `send`.
@@ -55,7 +56,7 @@ class Sender:
             self._prepared.add(channel)
 
     async def send(self, notification: Notification) -> Answer:
-        """Send once. Exceptions of a notifier are returned as failures."""
+        """Send once. A notifier's exceptions are returned as failures."""
         try:
             notifier = await self._find_notifier(notification.channel)
         except Exception as error:  # noqa: BLE001 - recorded as the failure
@@ -95,7 +96,7 @@ class Sender:
 
 
 def no_notifier(channel: str) -> Answer:
-    """The result for a channel without a notifier. Claims are only for channels that have one."""
+    """The result for a channel without a notifier. Only channels that have one are claimed."""
     reason = f"this process has no notifier for channel {channel}"
     return Answer(timedelta(0), DeliveryFailedError(reason, kind=FailureKind.NO_NOTIFIER))
 
@@ -116,6 +117,6 @@ def _defect(channel: str, error: BaseException) -> DeliveryFailedError:
 
 
 def _is_being_cancelled() -> bool:
-    """If not, a notifier cancelled a task of its own and let the cancellation escape."""
+    """If not, a notifier cancelled one of its own tasks and let the cancellation escape."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

@@ -1,4 +1,4 @@
-"""What lies in the queue on the morning after a bad night? Alerts of certctl, and what became of them."""
+"""The queue on the morning after a bad night: certctl's alerts and their outcomes."""
 
 from datetime import timedelta
 from random import Random
@@ -55,7 +55,7 @@ _RECIPIENTS = {
 
 
 def bad_night() -> list[Stored]:
-    """Newest first, the same each time but for the moment at which it is asked for."""
+    """Newest first, and the same each time except for the time of the call."""
     rows = [*_just_now(), *_outage_of_the_mail_relay(), *_small_hours(), *_ordinary_traffic()]
     return sorted(rows, key=lambda row: row.age)
 

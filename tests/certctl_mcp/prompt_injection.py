@@ -1,4 +1,4 @@
-"""Texts that want to be obeyed, hidden or leaked; where outsiders can put them; and what of them may show."""
+"""Prompt injection: hostile texts, where outsiders can put them, and a check that they have no effect."""
 
 import html
 import json
@@ -14,15 +14,15 @@ from urllib.parse import quote, unquote
 
 from storage.sql.types import sortable
 from tests.builders import NOON
-from tests.storage.foreign import connected
+from tests.storage.raw_sql import connected
 
 PLANTED = "OBEY"
-"""Stands in everything that outsiders fill; outside `untrusted` it would speak for the server."""
+"""Part of every hostile text. Outside `untrusted` it would read as if the server had written it."""
 
 SECRET = "hunter2hunter2"
 
 LONGEST_ANSWER = 100_000
-"""Characters of anything that the server ever sends, whatever is planted."""
+"""Characters; the server never sends a longer message, whatever is planted."""
 
 Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
 
@@ -69,7 +69,7 @@ class Planted(NamedTuple):
     """By status."""
     since: datetime
     until: datetime
-    """The period in which all of it happened, and nothing else."""
+    """The period in which all this happened, and nothing else."""
 
     @property
     def period(self) -> dict[str, str]:
@@ -77,7 +77,7 @@ class Planted(NamedTuple):
 
 
 def plant(path: Path, texts: Iterable[str]) -> list[Planted]:
-    """Each text in rows of its own, an hour apart."""
+    """Insert rows with each text, an hour apart."""
     with connected(path) as other:
         other.execute("BEGIN")
         planted = [
@@ -127,7 +127,7 @@ def _insert(other: sqlite3.Connection, table: str, row: Mapping[str, object]) ->
 
 
 def plant_newest_failure(path: Path, planted: Planted, channel: str, moment: datetime) -> None:
-    """On a channel of the operator's, whose newest error is told."""
+    """Insert a failed attempt into a configured channel, whose newest error the server shows."""
     with connected(path) as other:
         attempt = {
             "notification_id": planted.ids["dead"],
@@ -142,7 +142,7 @@ def plant_newest_failure(path: Path, planted: Planted, channel: str, moment: dat
 
 
 def plant_fleet(path: Path, text: str) -> None:
-    """In certctl's own tables, as far as they are read."""
+    """Create those of certctl's own tables that the server reads, and fill them with the text."""
     with connected(path) as other:
         for table, columns in (
             ("managed_certificates", "status, expires_at, common_name"),
@@ -155,10 +155,10 @@ def plant_fleet(path: Path, text: str) -> None:
 
 
 def assert_powerless(frames: Iterable[Json], *, chosen_by_caller: bool = False) -> int:
-    """Nothing that the server has sent hides or leaks anything, or says outside `untrusted` what was planted.
+    """Assert that nothing sent has hidden characters, a secret, or planted text outside `untrusted`.
 
-    `chosen_by_caller`: hostile text was among the arguments as well, of which an answer may repeat a part.
-    Returns how often planted text was shown where it may be.
+    `chosen_by_caller`: the arguments were hostile as well, and a response may repeat part of them.
+    Returns how many strings showed planted text where it is allowed.
     """
     shown = 0
     for frame in frames:
@@ -169,30 +169,30 @@ def assert_powerless(frames: Iterable[Json], *, chosen_by_caller: bool = False) 
             hidden = [unicodedata.name(character, "") for character in set(text) if _hidden(character)]
             assert not hidden, f"{hidden} in {text[:200]!r}"
             assert not _leaks(text), text
-            assert chosen_by_caller or not (trusted and _speaks(text)), text
+            assert chosen_by_caller or not (trusted and _has_instructions(text)), text
             shown += not trusted and PLANTED in text
     return shown
 
 
-def _speaks(text: str) -> bool:
-    """A planted id is shown as one word, and says nothing."""
+def _has_instructions(text: str) -> bool:
+    """True for planted text except a planted id, which is shown as one encoded word."""
     return re.search(rf"{PLANTED}[^%]", text) is not None
 
 
 @cache
 def _hidden(character: str) -> bool:
     category = unicodedata.category(character)
-    looks_like_nothing = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\uffff"
+    blank = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\uffff"
     return (
         (category in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"} and character not in "\n\t")
         or "VARIATION SELECTOR" in unicodedata.name(character, "")
-        or character in looks_like_nothing
+        or character in blank
     )
 
 
 @cache
 def _leaks(text: str) -> bool:
-    """The secret can be read in it by whoever decodes it."""
+    """True if decoding the text reveals the secret."""
     found, seen = {text}, {text}
     for _ in range(3):
         found = {
@@ -218,7 +218,7 @@ _DECODERS: tuple[Callable[[str], str], ...] = (
 
 
 def _strings(value: Json, trusted: bool = True) -> Iterator[tuple[str, bool]]:
-    """Every string that a client reads, names too, and whether it stands where the server speaks."""
+    """Every string in a message, including keys, and whether it counts as the server's own text."""
     match value:
         case str():
             yield value, trusted
@@ -228,10 +228,10 @@ def _strings(value: Json, trusted: bool = True) -> Iterator[tuple[str, bool]]:
         case {"type": "image"}:
             return
         case {"uri": str(), "text": str(text)}:
-            # The address is the caller's, as it asked for it.
+            # The URI repeats the one that the caller requested.
             yield from _of_text(text)
         case {"completion": {"values": list(values)}}:
-            # What a person is offered to pick from has no key to stand under.
+            # The protocol has no place for `untrusted` around completions, which a person picks from.
             yield from ((str(text), False) for text in values)
         case dict():
             for name, item in value.items():
@@ -245,7 +245,7 @@ def _strings(value: Json, trusted: bool = True) -> Iterator[tuple[str, bool]]:
 
 
 def _of_text(text: str) -> Iterator[tuple[str, bool]]:
-    """What is JSON is read as such; everything else is the server's own speech, and on one line."""
+    """The strings of a JSON document. Any other text counts as the server's own."""
     try:
         read = json.loads(text)
     except ValueError:

@@ -1,7 +1,7 @@
-"""The conformance suite asks for things of its own example server. What here stands for each?
+"""Replaces the tools, resources and prompts that the conformance suite expects with those of this server.
 
-Only names are translated, in what is asked and in the questions that come back: what is answered is this
-server's own. What has nothing that stands for it is asked for as it is, and refused.
+Only names are replaced, in requests and in elicitations; results are this server's own. Requests for anything
+without a counterpart are passed on unchanged, and refused.
 """
 
 from dataclasses import replace
@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 
 DEAD_LETTER = "123"
-"""The id of a notification that is there."""
+"""The id of an existing notification."""
 
 Params = dict[str, Any]
 
 
 class Call(NamedTuple):
-    """A tool, and the arguments that it is called with."""
+    """A tool, and the arguments with which it is called."""
 
     tool: str
     arguments: dict[str, object]
@@ -45,8 +45,8 @@ _THEIR_QUESTION = "user_name"
 _OUR_QUESTION = "certctl_mcp.mcp_server.tools.bulk:_requeue_consent"
 
 
-async def translated(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-    """Middleware of a server that stands for the suite's."""
+async def adapt_request(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    """Middleware that replaces the suite's names in a request."""
     params = dict(ctx.params or {})
     match ctx.method:
         case "tools/call" if params.get("name") in _TOOLS:

@@ -1,4 +1,4 @@
-"""Commands that the release runs; the output of one that fails is shown."""
+"""Runs commands for the release, and shows the output of one that fails."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from release.home import ReleaseError
 def run(
     command: list[str], environment: Mapping[str, str] = os.environ, directory: Path | None = None
 ) -> str:
-    """What the command prints. Raises: ReleaseError: it failed; with its output."""
+    """Run the command and return its output. Raises: ReleaseError: it failed; the message has its output."""
     done = subprocess.run(
         command,
         cwd=directory,

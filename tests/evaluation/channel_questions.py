@@ -1,4 +1,4 @@
-"""Questions about channels: what broke, since when, and is it over?"""
+"""Questions about channels: what failed, since when, and whether it works again."""
 
 from datetime import datetime, timedelta
 

@@ -1,3 +1,5 @@
+"""Contexts that fixtures hold open between set-up and teardown."""
+
 import asyncio
 from contextlib import AbstractAsyncContextManager
 from typing import Generic, TypeVar
@@ -5,30 +7,30 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Held(Generic[T]):
-    """A context manager that is entered and left in a task of its own.
+class ContextInTask(Generic[T]):
+    """An async context manager that is entered and exited in a task of its own.
 
-    Fixtures and state machines enter and leave it in different tasks, which a task group doesn't allow.
+    Fixtures and state machines are set up and torn down in different tasks, which a task group doesn't allow.
     """
 
     def __init__(self, context: AbstractAsyncContextManager[T]) -> None:
         self._context = context
-        self._leave = asyncio.Event()
+        self._exit = asyncio.Event()
 
     async def enter(self) -> T:
         entered: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._task = asyncio.create_task(self._hold(entered))
+        self._task = asyncio.create_task(self._run(entered))
         return await entered
 
-    async def leave(self) -> None:
-        self._leave.set()
+    async def exit(self) -> None:
+        self._exit.set()
         await self._task
 
-    async def _hold(self, entered: asyncio.Future[T]) -> None:
+    async def _run(self, entered: asyncio.Future[T]) -> None:
         try:
             async with self._context as value:
                 entered.set_result(value)
-                await self._leave.wait()
+                await self._exit.wait()
         except Exception as failure:
             if entered.done():
                 raise

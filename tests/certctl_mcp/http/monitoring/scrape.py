@@ -1,4 +1,4 @@
-"""What a scrape brought, by name and labels."""
+"""The result of a scrape, by name and labels."""
 
 from prometheus_client.parser import text_string_to_metric_families
 

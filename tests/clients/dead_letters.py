@@ -17,7 +17,7 @@ DEAD = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class DeadLetters:
     """The dead letters, in a database that each client gets a copy of."""
 
     ids: list[str]
@@ -38,12 +38,12 @@ class Refused:
 
 
 @contextmanager
-def refused_at_first(place: Path) -> Iterator[Refused]:
+def create_dead_letters(place: Path) -> Iterator[DeadLetters]:
     database = place / "notifications.db"
     with receiving() as receiver:
         ids = asyncio.run(_dead_letters(_settings(database, receiver.url("/"))))
         receiver.repaired = True
-        yield Refused(ids, database, receiver)
+        yield DeadLetters(ids, database, receiver)
 
 
 async def _dead_letters(settings: dict[str, str]) -> list[str]:

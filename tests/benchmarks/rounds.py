@@ -1,4 +1,4 @@
-"""Runs contestants in turns, in changing order, so that a noisy machine favours none of them."""
+"""Runs contestants in rounds, in changing order, so that a noisy machine favours none of them."""
 
 import json
 import subprocess

@@ -15,14 +15,14 @@ COMMIT = b"COMMIT;"
 SOON = timedelta(milliseconds=300)
 """The response timeout with the fixture `impatient`."""
 
-_REACHED_WITHIN = 60.0
+_AVAILABLE_WITHIN = 60.0
 """Seconds within which an available server must accept a connection despite the short timeouts."""
 
 _CHUNK = 1 << 16
 
 
-class Line:
-    """The proxy through which all connections of a process to the server go."""
+class TcpProxy:
+    """Carries all connections between one process and the server."""
 
     def __init__(self, url: str) -> None:
         self._server = urlsplit(url)
@@ -139,35 +139,35 @@ class Line:
 
 
 @asynccontextmanager
-async def line_to(url: str) -> AsyncIterator[Line]:
+async def tcp_proxy(url: str) -> AsyncIterator[TcpProxy]:
     """A proxy to the database at `url`."""
-    line = Line(url)
-    carrying: set[asyncio.Task[None]] = set()
+    proxy = TcpProxy(url)
+    connections: set[asyncio.Task[None]] = set()
 
     async def carry(from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        carrying.add(task)
+        connections.add(task)
         # asyncio's stream server would log the cancellation of its tasks.
         with suppress(OSError, asyncio.CancelledError):
-            await line.carry(from_client, to_client)
-        carrying.discard(task)
+            await proxy.carry(from_client, to_client)
+        connections.discard(task)
 
     listener = await asyncio.start_server(carry, "127.0.0.1", 0)
-    line._port = listener.sockets[0].getsockname()[1]
+    proxy._port = listener.sockets[0].getsockname()[1]
     try:
-        yield line
+        yield proxy
     finally:
         listener.close()
-        for task in tuple(carrying):
+        for task in tuple(connections):
             task.cancel()
-        await asyncio.gather(*carrying, return_exceptions=True)
+        await asyncio.gather(*connections, return_exceptions=True)
 
 
 @asynccontextmanager
-async def reached(url: str) -> AsyncIterator[Database]:
+async def open_with_retries(url: str) -> AsyncIterator[Database]:
     """The database at `url`, opened with retries in case a busy machine exceeds the short timeouts."""
-    until = monotonic() + _REACHED_WITHIN
+    until = monotonic() + _AVAILABLE_WITHIN
     async with AsyncExitStack() as stack:
         while True:
             try:
