@@ -141,7 +141,12 @@ _SENTENCES: tuple[tuple[re.Pattern[str], FailureKind | Callable[[re.Match[str]],
             FailureKind.RECIPIENT,
         ),
         (r"no notifier configured for channel ", FailureKind.NO_NOTIFIER),
-        (r"abandoned [0-9]+ times: |interrupted before the receiver responded", FailureKind.ABANDONED),
+        # Databases hold both wordings of the second.
+        (
+            r"abandoned [0-9]+ times: "
+            r"|interrupted before the receiver responded: |broken off before it was answered: ",
+            FailureKind.ABANDONED,
+        ),
         (r"the notifier failed: ", _phrased(FailureKind.DEFECT)),
         (r"Apprise could not deliver: (?:[0-9]+ of [0-9]+ rooms are missing: )?", _apprise_failure),
         (r"no time was left for the other rooms", FailureKind.TIMEOUT),

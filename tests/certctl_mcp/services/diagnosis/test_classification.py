@@ -232,6 +232,8 @@ def test_what_libraries_and_other_packages_say(error: str | None, kind: FailureK
 
 def test_what_a_broken_off_attempt_is_recorded_with() -> None:
     assert classify(BROKEN_OFF) is FailureKind.ABANDONED
+    stored_earlier = "broken off before it was answered: the server was told to stop"
+    assert classify(stored_earlier) is FailureKind.ABANDONED
 
 
 @pytest.mark.parametrize(
