@@ -92,7 +92,8 @@ class Scheduler:
             case _Phase.LOOKING_AHEAD:
                 return LookAhead()
             case _Phase.IDLE:
-                return Wait(self._look_at - now)
+                # A clock that was set back must not lengthen it.
+                return Wait(min(self._look_at - now, self._interval))
 
     def news(self) -> bool:
         """Something may have become due."""
@@ -151,6 +152,9 @@ class Scheduler:
         # With news that it can't act on, because no slot is free, it isn't quiet.
         if self._phase is _Phase.BUSY and now < self._look_at:
             self._phase = _Phase.QUIET
+        elif self._phase is _Phase.IDLE and now < self._look_at - QUIET:
+            # The clock was set back during the wait, by more than it could have been slowed down.
+            self._look_at = now
 
     def suspect_ended(self) -> bool:
         """The attempt of a suspect has ended: the next one of its channel can begin."""

@@ -209,6 +209,28 @@ def test_a_clock_set_back_does_not_lengthen_the_pause(set_back: timedelta) -> No
     assert scheduler.next_step(NOON + EMPTY_LOOK_PAUSE, can_claim=True) == LOOK
 
 
+@pytest.mark.parametrize("set_back", [timedelta(days=365), timedelta(seconds=1)])
+def test_a_clock_set_back_does_not_lengthen_the_wait_for_the_next_look(set_back: timedelta) -> None:
+    scheduler = Scheduler(INTERVAL)
+    for event in IDLE:
+        event(scheduler)
+    step = scheduler.next_step(NOON - set_back, can_claim=True)
+    assert isinstance(step, Wait)
+    assert step.longest <= INTERVAL
+    now = NOON - set_back + INTERVAL
+    scheduler.wait_passed(now)
+    assert scheduler.next_step(now, can_claim=True) == LOOK
+
+
+def test_a_slow_clock_causes_no_early_look() -> None:
+    scheduler = Scheduler(INTERVAL)
+    for event in IDLE:
+        event(scheduler)
+    early = timedelta(milliseconds=60)
+    scheduler.wait_passed(NOON + INTERVAL - early)
+    assert scheduler.next_step(NOON + INTERVAL - early, can_claim=True) == Wait(early)
+
+
 EVENTS: tuple[Event, ...] = (
     Scheduler.news,
     Scheduler.look_began,
