@@ -228,6 +228,9 @@ class RetryLoop:
             except BaseException:
                 self._scheduler.look_failed()
                 raise
+            finally:
+                # After a look of a sweep the loop may be waiting for longer than it should.
+                self._wake.set()
             claims = found.claims
             left = room.without(Counter(claim.notification.channel for claim in claims)).named.values()
             self._scheduler.look_ended(

@@ -128,6 +128,9 @@ class Scheduler:
             self._look_at = now + self._interval
             if opens_at is not None:
                 self._look_at = min(self._look_at, opens_at)
+        else:
+            # A sweep looks even if no look was wanted.
+            self._look_at = _NOW
 
     def slot_freed(self, now: datetime) -> bool:
         """Another attempt can begin."""

@@ -127,6 +127,11 @@ def name(case: object) -> str | None:
             Wait(QUIET),
         ),
         (
+            "a slot is freed during the look of a sweep while idle, and more may be due",
+            (*IDLE, look_begins, slot_freed(wakes=False), look_ends(more=True)),
+            LOOK,
+        ),
+        (
             "a slot is freed after a look failed",
             (look_begins, look_fails, slot_freed(wakes=True)),
             LOOK,
