@@ -103,9 +103,11 @@ class NotificationRepository(NotificationReader):
             found = await self._database.write(claim, request, repeatable=True)
         if found.contended:
             # The first claims are leased, and are attempted even if claiming the rest fails.
-            with suppress(StorageError):
+            try:
                 rest = await self._database.write(claim_rest, request.without(found.claims))
-                found = replace(found, claims=found.claims + rest)
+            except StorageError:
+                return replace(found, more_when_ended=True)
+            found = replace(found, claims=found.claims + rest)
         if found.guarded:
             wanted = replace(request.without(found.claims), channels=found.guarded)
             try:
@@ -113,7 +115,7 @@ class NotificationRepository(NotificationReader):
             except StorageError:
                 if not found.claims:
                     raise
-                return found
+                return replace(found, more_when_ended=True)
             found = replace(
                 found,
                 claims=found.claims + more.claims,
