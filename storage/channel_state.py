@@ -184,6 +184,14 @@ def worked(state: ChannelState, begun_at: datetime) -> ChannelState:
     )
 
 
+def ended(state: ChannelState, now: datetime, begun_at: datetime) -> ChannelState:
+    """An attempt that began at `begun_at` has ended without showing that the channel works. After a wait, the
+    next single one may begin."""
+    if is_held(state, now) or (state.wait_until is not None and begun_at < state.wait_until):
+        return state
+    return replace(state, probe_at=None)
+
+
 def told_to_wait(
     state: ChannelState, now: datetime, retry_after: timedelta | None, error: str | None = None
 ) -> ChannelState:
@@ -238,6 +246,13 @@ class Worked:
 
 
 @dataclass(frozen=True, slots=True)
+class Ended:
+    """An attempt has ended without showing that the channel works."""
+
+    begun_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ToldToWait:
     """The receiver refuses everything for now."""
 
@@ -254,7 +269,7 @@ class Failed:
     probe: bool
 
 
-ChannelEvent = Worked | ToldToWait | Failed
+ChannelEvent = Worked | Ended | ToldToWait | Failed
 """What the outcome of an attempt shows about its channel."""
 
 
@@ -263,6 +278,8 @@ def apply_event(state: ChannelState, rules: ChannelRules, now: datetime, event: 
     match event:
         case Worked(begun_at):
             return worked(state, begun_at)
+        case Ended(begun_at):
+            return ended(state, now, begun_at)
         case ToldToWait(retry_after, error):
             return told_to_wait(state, now, retry_after, error)
         case Failed(notification_id, error, probe):
