@@ -249,7 +249,11 @@ class RetryLoop:
             self._scheduler.look_for_suspects_began()
             claims: tuple[Claim, ...] = ()
             if slots > 0 and self._may_claim():
-                claims = (await self._claim(slots, room, suspects=True)).claims
+                try:
+                    claims = (await self._claim(slots, room, suspects=True)).claims
+                except BaseException:
+                    self._scheduler.look_for_suspects_failed()
+                    raise
             self._scheduler.looked_for_suspects(self._clock())
             return len(claims)
 

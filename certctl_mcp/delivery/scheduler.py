@@ -167,6 +167,10 @@ class Scheduler:
     def look_for_suspects_began(self) -> None:
         self._suspect_ended = False
 
+    def look_for_suspects_failed(self) -> None:
+        # It may have been wanted because the attempt of one has ended.
+        self._suspect_ended = True
+
     def looked_for_suspects(self, now: datetime) -> None:
         self._suspects_at = now + SUSPECTS_INTERVAL
         if self._phase is _Phase.QUIET:

@@ -60,6 +60,11 @@ def looks_for_suspects(scheduler: Scheduler) -> None:
     scheduler.looked_for_suspects(NOON)
 
 
+def look_for_suspects_fails(scheduler: Scheduler) -> None:
+    scheduler.look_for_suspects_began()
+    scheduler.look_for_suspects_failed()
+
+
 def suspect_ends(scheduler: Scheduler) -> None:
     assert scheduler.suspect_ended()
 
@@ -155,6 +160,11 @@ def name(case: object) -> str | None:
         ),
         ("a suspect ends while idle", (*IDLE, suspect_ends), LookForSuspects()),
         ("a suspect ends while busy", (looks(), suspect_ends), LookForSuspects()),
+        (
+            "a suspect ended while idle, and the look for the next one failed",
+            (*IDLE, suspect_ends, look_for_suspects_fails),
+            LookForSuspects(),
+        ),
         ("the next suspect was looked for", (looks(), suspect_ends, looks_for_suspects), Wait(QUIET)),
         (
             "a failure while busy is found when it is quiet",
