@@ -159,6 +159,9 @@ def allowance(
 
 def began(state: ChannelState, rules: ChannelRules, now: datetime, count: int) -> ChannelState:
     """The state once `count` attempts that were allowed at `now` have begun."""
+    if rules.rate is not None and state.full_at is not None:
+        # Set by a wrong clock, it would keep the bucket empty until that time.
+        state = replace(state, full_at=min(state.full_at, now + rules.rate.interval * rules.rate.burst))
     if count <= 0:
         return state
     if rules.rate is not None:

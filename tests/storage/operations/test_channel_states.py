@@ -250,6 +250,20 @@ async def test_a_wrong_clock_does_not_close_a_channel_for_long(queue: Queue) -> 
     assert messages(await claim(queue)) == ["Slack 0"]
 
 
+@pytest.mark.sqlite
+async def test_a_rate_limited_channel_goes_on_at_its_rate_after_the_clock_was_set_back(queue: Queue) -> None:
+    await queued(queue, 4)
+    for claimed in (await claim(queue, SLACK)).claims:
+        await queue.repository.record_sent(claimed, TOOK)
+    queue.clock.advance(-timedelta(days=2))
+    found = await claim(queue, SLACK)
+    assert found.claims == ()
+    assert found.opens_at == queue.clock.now + SECOND
+    for message in ("Slack 2", "Slack 3"):
+        queue.clock.advance(SECOND)
+        assert messages(await claim(queue, SLACK)) == [message]
+
+
 def test_a_request_counts_sessions_only_for_channels_with_a_limit() -> None:
     rules = {"Slack": ChannelRules(Rate(SECOND)), "Email": ChannelRules(sessions=3), "Teams": HOLDING}
     assert request(rules=rules).limited == {"Slack", "Email"}
