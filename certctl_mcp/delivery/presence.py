@@ -111,6 +111,10 @@ class Presence:
         settled = 0
         # Looked up again for each batch: meanwhile a process that has the channel may have started.
         while channels := await self._registry.undeliverable_channels(self._missing_after):
+            # If the machine was suspended meanwhile, live processes seem dead until their next heartbeat.
+            self._alive_since = await self._registry.heartbeat(self._process)
+            if self._clock() - self._alive_since < self._missing_after:
+                break
             batch = 0
             for channel in sorted(channels):
                 batch += await self._settle_batch(channel)
