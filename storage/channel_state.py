@@ -159,6 +159,9 @@ def allowance(
 
 def began(state: ChannelState, rules: ChannelRules, now: datetime, count: int) -> ChannelState:
     """The state once `count` attempts that were allowed at `now` have begun."""
+    if rules.rate is not None and state.full_at is not None:
+        # Set by a wrong clock, it would keep the bucket empty until that time.
+        state = replace(state, full_at=min(state.full_at, now + rules.rate.interval * rules.rate.burst))
     if count <= 0:
         return state
     if rules.rate is not None:
@@ -182,6 +185,14 @@ def worked(state: ChannelState, begun_at: datetime) -> ChannelState:
         error=state.error if recovering else None,
         pause=state.pause,
     )
+
+
+def ended(state: ChannelState, now: datetime, begun_at: datetime) -> ChannelState:
+    """An attempt that began at `begun_at` has ended without showing that the channel works. After a wait, the
+    next single one may begin."""
+    if is_held(state, now) or (state.wait_until is not None and begun_at < state.wait_until):
+        return state
+    return replace(state, probe_at=None)
 
 
 def told_to_wait(
@@ -238,6 +249,13 @@ class Worked:
 
 
 @dataclass(frozen=True, slots=True)
+class Ended:
+    """An attempt has ended without showing that the channel works."""
+
+    begun_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ToldToWait:
     """The receiver refuses everything for now."""
 
@@ -254,7 +272,7 @@ class Failed:
     probe: bool
 
 
-ChannelEvent = Worked | ToldToWait | Failed
+ChannelEvent = Worked | Ended | ToldToWait | Failed
 """What the outcome of an attempt shows about its channel."""
 
 
@@ -263,6 +281,8 @@ def apply_event(state: ChannelState, rules: ChannelRules, now: datetime, event: 
     match event:
         case Worked(begun_at):
             return worked(state, begun_at)
+        case Ended(begun_at):
+            return ended(state, now, begun_at)
         case ToldToWait(retry_after, error):
             return told_to_wait(state, now, retry_after, error)
         case Failed(notification_id, error, probe):

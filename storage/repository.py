@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from storage.channel_state import UNLIMITED, Failed, Pause, Worked
+from storage.channel_state import UNLIMITED, Ended, Failed, Pause, Worked
 from storage.database import Database
 from storage.errors import StorageError
 from storage.ids import new_notification_id
@@ -103,9 +103,11 @@ class NotificationRepository(NotificationReader):
             found = await self._database.write(claim, request, repeatable=True)
         if found.contended:
             # The first claims are leased, and are attempted even if claiming the rest fails.
-            with suppress(StorageError):
+            try:
                 rest = await self._database.write(claim_rest, request.without(found.claims))
-                found = replace(found, claims=found.claims + rest)
+            except StorageError:
+                return replace(found, more_when_ended=True)
+            found = replace(found, claims=found.claims + rest)
         if found.guarded:
             wanted = replace(request.without(found.claims), channels=found.guarded)
             try:
@@ -113,7 +115,7 @@ class NotificationRepository(NotificationReader):
             except StorageError:
                 if not found.claims:
                     raise
-                return found
+                return replace(found, more_when_ended=True)
             found = replace(
                 found,
                 claims=found.claims + more.claims,
@@ -366,8 +368,8 @@ class NotificationRepository(NotificationReader):
                     at=self._database.clock(),
                 )
             )
-        # A success needs reporting only if the channel was in trouble, which is known once the outcome is
-        # written.
+        # A success, and the end of a single attempt, need reporting only if the channel was in trouble, which
+        # is known once the outcome is written.
         works = outcome is AttemptOutcome.SENT or (
             channel_report is not None and isinstance(channel_report.event, Worked)
         )
@@ -376,11 +378,12 @@ class NotificationRepository(NotificationReader):
         # Making it due again, or accepting successors, must be announced in the same transaction.
         repeatable = outcome is not AttemptOutcome.ABANDONED and not successors and failure_report is None
         recorded = await self._database.write(finish, finished, repeatable=repeatable)
-        if works and recorded.channel_in_trouble:
+        if recorded.channel_in_trouble and outcome is not AttemptOutcome.TOLD_TO_WAIT:
             # If this can't be written, the next attempt reports the same.
             with suppress(StorageError):
-                worked = Report(claim.notification.channel, Worked(claim.started_at), UNLIMITED)
-                await self.report(channel_report or worked)
+                event = Worked(claim.started_at) if works else Ended(claim.started_at)
+                rules = UNLIMITED if channel_report is None else channel_report.rules
+                await self.report(Report(claim.notification.channel, event, rules))
         if successors:
             self._on_successors(recorded.successors)
             self._database.changes.announce()

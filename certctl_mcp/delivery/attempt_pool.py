@@ -29,8 +29,8 @@ OVERRUN = timedelta(milliseconds=500)
 """How much later than its timeout an attempt may end on a busy machine. A lease exceeds the timeout by at
 least twice this."""
 
-_RENEW_AGAIN = timedelta(seconds=1)
-"""The pause before renewing a lease is retried, while the database can't be written."""
+_TRY_AGAIN = timedelta(seconds=1)
+"""The pause before renewing or releasing a lease is retried, while the database can't be written."""
 
 
 @struct
@@ -181,7 +181,7 @@ class AttemptPool:
         # If the lease could expire during the attempt, another worker could attempt it at the same time.
         latest_end = self._clock() + self._delivery.expected_duration(claim) + OVERRUN
         if self._stopped or latest_end > claim.expires_at:
-            await self._queue.release(claim)
+            await self._release(claim)
             return None
         if not self._delivery.may_take_longer(claim):
             return await self._delivery.attempt(claim)
@@ -190,6 +190,17 @@ class AttemptPool:
             return await self._delivery.attempt(claim)
         finally:
             renewing.cancel()
+
+    async def _release(self, claim: Claim) -> None:
+        """Release a claim that was not attempted, as soon as the database can be written."""
+        while True:
+            try:
+                await self._queue.release(claim)
+            except StorageError as failure:
+                logger.warning("the lease of %s can't be released: %s", claim.notification.id, failure)
+                await self._sleep(_TRY_AGAIN)
+            else:
+                return
 
     async def _keep_leased(self, claim: Claim) -> None:
         """Renew the lease whenever two thirds of it have passed, as long as the claim is valid."""
@@ -201,7 +212,7 @@ class AttemptPool:
                 expires_at = await self._queue.renew(claim, lease)
             except StorageError as failure:
                 logger.warning("the lease of %s can't be renewed: %s", claim.notification.id, failure)
-                await self._sleep(_RENEW_AGAIN)
+                await self._sleep(_TRY_AGAIN)
 
     def _count(self, claim: Claim, answer: Answer, outcome: AttemptOutcome | None) -> None:
         failure = None if answer.failure is None else answer.failure.kind or FailureKind.UNKNOWN

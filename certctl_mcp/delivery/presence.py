@@ -112,6 +112,10 @@ class Presence:
         settled = 0
         # Queried again for each batch, because a process that has the channel may have started meanwhile.
         while channels := await self._registry.undeliverable_channels(self._missing_after):
+            # If the machine was suspended meanwhile, live processes seem dead until their next heartbeat.
+            self._alive_since = await self._registry.heartbeat(self._process)
+            if self._clock() - self._alive_since < self._missing_after:
+                break
             batch = 0
             for channel in sorted(channels):
                 batch += await self._settle_batch(channel)

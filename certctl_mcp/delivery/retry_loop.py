@@ -229,6 +229,9 @@ class RetryLoop:
             except BaseException:
                 self._scheduler.poll_failed()
                 raise
+            finally:
+                # After the poll of a sweep the loop may be waiting for longer than it should.
+                self._wake.set()
             claims = found.claims
             left = room.without(Counter(claim.notification.channel for claim in claims)).named.values()
             self._scheduler.poll_ended(
@@ -247,7 +250,11 @@ class RetryLoop:
             self._scheduler.suspects_poll_began()
             claims: tuple[Claim, ...] = ()
             if slots > 0 and self._may_claim():
-                claims = (await self._claim(slots, room, suspects=True)).claims
+                try:
+                    claims = (await self._claim(slots, room, suspects=True)).claims
+                except BaseException:
+                    self._scheduler.suspects_poll_failed()
+                    raise
             self._scheduler.suspects_poll_ended(self._clock())
             return len(claims)
 

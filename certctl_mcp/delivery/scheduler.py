@@ -91,7 +91,8 @@ class Scheduler:
             case _Phase.QUERYING_NEXT_DUE:
                 return QueryNextDue()
             case _Phase.IDLE:
-                return Wait(self._poll_at - now)
+                # A clock that was set back must not lengthen it.
+                return Wait(min(self._poll_at - now, self._interval))
 
     def queue_changed(self) -> bool:
         """Something may have become due."""
@@ -127,6 +128,9 @@ class Scheduler:
             self._poll_at = now + self._interval
             if opens_at is not None:
                 self._poll_at = min(self._poll_at, opens_at)
+        else:
+            # A sweep polls even if no poll was due.
+            self._poll_at = _NOW
 
     def slot_freed(self, now: datetime) -> bool:
         """Another attempt can begin."""
@@ -148,9 +152,12 @@ class Scheduler:
 
     def wait_passed(self, now: datetime) -> None:
         """No event woke the loop."""
-        # With news that it can't act on, because no slot is free, it isn't quiet.
+        # A change that it can't act on, because no slot is free, is no quiet.
         if self._phase is _Phase.BUSY and now < self._poll_at:
             self._phase = _Phase.QUIET
+        elif self._phase is _Phase.IDLE and now < self._poll_at - QUIET:
+            # The clock was set back during the wait, by more than it could have been slowed down.
+            self._poll_at = now
 
     def suspect_ended(self) -> bool:
         """The attempt of a suspect has ended: the next one of its channel can begin."""
@@ -159,6 +166,10 @@ class Scheduler:
 
     def suspects_poll_began(self) -> None:
         self._suspect_ended = False
+
+    def suspects_poll_failed(self) -> None:
+        # It may have been wanted because the attempt of one has ended.
+        self._suspect_ended = True
 
     def suspects_poll_ended(self, now: datetime) -> None:
         self._suspects_at = now + SUSPECTS_INTERVAL

@@ -13,9 +13,9 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 import anyio
-import anyio.to_thread
 import apprise
 
 from certctl_mcp.config.destinations import AppriseDestination
@@ -26,6 +26,7 @@ from certctl_mcp.notifiers.content import ContentWriter
 from certctl_mcp.notifiers.excerpt import excerpt, single_line
 from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.notifiers.idempotency import idempotency_key
+from certctl_mcp.notifiers.network.name_resolution import in_own_thread
 from certctl_mcp.notifiers.smtp.partial_deliveries import PartialDeliveries
 from certctl_mcp.text.redaction import redact
 from storage.models import Notification
@@ -73,33 +74,55 @@ class AppriseNotifier:
         content: ContentWriter | None = None,
         *,
         send_timeout: timedelta = timedelta(seconds=30),
+        longest: timedelta = timedelta(seconds=45),
     ) -> None:
+        """No request is begun after `send_timeout`, and the answer to none is waited for after `longest`."""
         self._url = destination.url.get_secret_value()
         self._destination = destination
         self._network = AppriseNetwork(destination)
         self._confidential = destination.confidential
         self._content = content or ContentWriter()
         self._send_seconds = send_timeout.total_seconds()
-        self._threads = anyio.CapacityLimiter(_THREADS)
+        self._longest_seconds = longest.total_seconds()
+        self._threads = asyncio.Semaphore(_THREADS)
         self._partial = PartialDeliveries()
         services = self._plugins()
         if (destination.proxy_url or destination.client_cert) and not all(map(_uses_http, services)):
             raise ValueError("this service is not reached over HTTP, so it takes no proxy or client_cert")
 
     async def send(self, notification: Notification) -> None:
-        deadline = time.monotonic() + self._send_seconds
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
         # A thread can't be stopped, and its delivery must not be lost, so it is awaited even if the attempt
         # is cancelled.
         with anyio.CancelScope(shield=True):
-            sending = asyncio.ensure_future(
-                anyio.to_thread.run_sync(self._notify, notification, deadline, limiter=self._threads)
-            )
-            while not sending.done():
+            sending = asyncio.ensure_future(self._notify_in_thread(notification))
+            while not sending.done() and (left := begun + self._longest_seconds - loop.time()) > 0:
                 with suppress(asyncio.CancelledError):
-                    await asyncio.wait([sending])
-            failure = sending.result()
-        if failure is not None:
+                    await asyncio.wait([sending], timeout=left)
+        if not sending.done():
+            sending.cancel()
+            raise delivery_failed(
+                f"Apprise did not end within {self._longest_seconds:g} s",
+                self._confidential,
+                kind=FailureKind.TIMEOUT,
+            )
+        if (failure := sending.result()) is not None:
             raise failure
+        self._partial.forget(notification.id)
+
+    async def _notify_in_thread(self, notification: Notification) -> DeliveryFailedError | None:
+        deadline = time.monotonic() + self._send_seconds
+        await self._threads.acquire()
+        notifying = in_own_thread(partial(self._notify, notification, deadline), "Apprise")
+        notifying.add_done_callback(self._free_thread)
+        return await asyncio.shield(notifying)
+
+    def _free_thread(self, ended: "asyncio.Future[DeliveryFailedError | None]") -> None:
+        self._threads.release()
+        if not ended.cancelled():
+            # Nothing may be waiting for it any more.
+            ended.exception()
 
     def preview(self, notification: Notification) -> str:
         message = self._message(notification)
@@ -133,7 +156,6 @@ class AppriseNotifier:
                 causes.append(self._cause(refusal, broken))
         missing = self._partial.remaining(notification.id, names)
         if not missing:
-            self._partial.forget(notification.id)
             return None
         return self._failure(causes, f"{len(missing)} of {len(rooms)} rooms are missing: ", len(rooms))
 

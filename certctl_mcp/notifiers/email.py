@@ -119,6 +119,8 @@ class EmailNotifier:
                     seconds = self._data_seconds
                     limit.reschedule(asyncio.get_running_loop().time() + seconds)
                     await session.data(self._bytes(notification, accepted, session), timeout=seconds)
+                    # The mail has been accepted, however long the session takes to end.
+                    limit.reschedule(None)
             return refused
         except ProxyError as error:
             raise delivery_failed(str(error), self._confidential, kind=FailureKind.PROXY) from None

@@ -196,7 +196,8 @@ class NotifierRegistry:
             case AppriseDestination():
                 from certctl_mcp.notifiers.apprise import AppriseNotifier
 
-                return AppriseNotifier(destination, content, send_timeout=self._send_timeout)
+                longest = channel.longest_attempt(self._send_timeout)
+                return AppriseNotifier(destination, content, send_timeout=self._send_timeout, longest=longest)
             case PluginDestination():
                 return PluginNotifier(destination)
             case _:

@@ -145,7 +145,7 @@ class Opening:
     async def _serve(self, application: "Application") -> None:
         async with anyio.create_task_group() as tasks:
             current = CurrentApplication(application)
-            if application.settings is not self.settings:
+            while current.application.settings is not self.settings:
                 await self._catch_up(current)
             current.start(tasks)
             async with anyio.create_task_group() as watching:
@@ -159,11 +159,13 @@ class Opening:
 
     async def _catch_up(self, current: CurrentApplication) -> None:
         """Apply settings that were reloaded while it was opening."""
+        reloaded = self.settings
         try:
-            await current.replace(self.settings)
+            await current.replace(reloaded)
         except SettingsError as wrong:
             logger.error("the settings were not reloaded, and the old ones stay in effect: %s", wrong)
-            self.settings = current.application.settings
+            if self.settings is reloaded:
+                self.settings = current.application.settings
 
     def _settle(self, failure: StorageError) -> None:
         self._failure = failure

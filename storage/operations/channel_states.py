@@ -17,6 +17,7 @@ from storage.channel_state import (
     ChannelEvent,
     ChannelRules,
     ChannelState,
+    Ended,
     Pause,
     Worked,
     allowance,
@@ -140,7 +141,7 @@ def report(transaction: Transaction, reports: Sequence[Report]) -> list[None]:
     """Apply the reports to the states of the channels."""
     if reports:
         known = {item.channel for item in reports}
-        needed = {item.channel for item in reports if not isinstance(item.event, Worked)}
+        needed = {item.channel for item in reports if not isinstance(item.event, Worked | Ended)}
         locked = lock(transaction, known, create=needed)
         states = {name: stored.state for name, stored in locked.items()}
         changed: dict[str, tuple[ChannelState, ChannelRules]] = {}
@@ -149,7 +150,7 @@ def report(transaction: Transaction, reports: Sequence[Report]) -> list[None]:
                 states[item.channel] = apply_event(state, item.rules, transaction.now, item.event)
                 changed[item.channel] = states[item.channel], item.rules
         save(transaction, locked, changed)
-        if any(isinstance(item.event, Worked) for item in reports):
+        if any(isinstance(item.event, Worked | Ended) for item in reports):
             notify_due(transaction)
     return [None for _ in reports]
 

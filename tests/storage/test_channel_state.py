@@ -22,6 +22,7 @@ from storage.channel_state import (
     allowance,
     as_of,
     began,
+    ended,
     failed,
     is_held,
     told_to_wait,
@@ -140,6 +141,18 @@ def test_after_a_wait_a_few_single_attempts_reopen_the_channel() -> None:
     assert allowance(state, RULES, now, 299) == Allowance(299)
 
 
+def test_after_a_wait_the_next_single_attempt_begins_when_one_has_failed() -> None:
+    state, now = told_to_wait(ChannelState(), NOON, SECOND), after(1)
+    state = ended(began(state, RULES, now, 1), after(2), now)
+    assert allowance(state, RULES, after(2), 300) == Allowance(1)
+
+
+def test_the_end_of_an_attempt_from_before_the_wait_lets_no_second_one_begin() -> None:
+    state, now = told_to_wait(ChannelState(), NOON, SECOND), after(1)
+    state = ended(began(state, RULES, now, 1), after(2), NOON)
+    assert allowance(state, RULES, after(2), 300) == Allowance(0, Reason.TOLD_TO_WAIT, now + PROBE)
+
+
 def test_the_rate_limit_still_holds_after_a_wait() -> None:
     state = began(ChannelState(), SLACK, NOON, 5)
     state = told_to_wait(state, NOON, SECOND)
@@ -243,7 +256,7 @@ def test_a_pause_overrides_everything_and_ends_by_itself() -> None:
     assert allowance(state, HOLDING, NOON + 5 * MINUTE, 10) == Allowance(1)
 
 
-EVENTS = st.sampled_from(["begin", "work", "wait", "wait for a time", "fail"])
+EVENTS = st.sampled_from(["begin", "work", "end", "wait", "wait for a time", "fail"])
 
 
 @given(
@@ -263,6 +276,8 @@ def test_after_any_events_a_channel_reopens_within_an_hour(
                 state = began(state, rules, now, allowance(state, rules, now, number).count)
             case "work":
                 state = worked(state, now)
+            case "end":
+                state = ended(state, now, now)
             case "wait":
                 state = told_to_wait(state, now, None)
             case "wait for a time":

@@ -123,7 +123,9 @@ class ConnectionFactory:
     def _terminate(self) -> None:
         self._closed = True
         for limit in self._connecting:
-            limit.reschedule(0)
+            # One that has expired can't be changed any more.
+            if not limit.expired():
+                limit.reschedule(0)
         for connection in list(self._connections):
             # Notifies the server without waiting for a response.
             connection.terminate()

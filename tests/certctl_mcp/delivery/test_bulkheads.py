@@ -8,15 +8,17 @@ from time import monotonic
 
 import pytest
 
+from certctl_mcp.delivery.retry_loop import FIRST_PAUSE
 from certctl_mcp.delivery.scheduler import QUIET
 from certctl_mcp.delivery.sender import Answer
 from storage.database import Database
+from storage.errors import DatabaseBusyError
 from storage.models import Notification, Room
 from storage.operations.claim_request import ClaimRequest, Claims
 from storage.repository import NotificationRepository
 from tests.builders import Queue, new_notification
 from tests.certctl_mcp.fake_notifiers import PATIENCE, CallbackNotifier, HangingNotifier, WorkingNotifier
-from tests.certctl_mcp.retry_loops import retry_loop, running
+from tests.certctl_mcp.retry_loops import INTERVAL, retry_loop, running
 from tests.storage.raw_sql import run
 
 
@@ -241,6 +243,45 @@ async def test_suspects_are_attempted_one_at_a_time(database: Database, queue: Q
         hanging.release()
         await hanging.receives(2)
     assert hanging.most_in_total == 1
+
+
+class OneFailedClaimOfSuspects(NotificationRepository):
+    """Fails once, when the test says so."""
+
+    fails = False
+
+    async def claim(self, request: ClaimRequest) -> Claims:
+        if request.suspects and self.fails:
+            self.fails = False
+            raise DatabaseBusyError("locked by another process")
+        return await super().claim(request)
+
+
+@pytest.mark.both_databases
+async def test_a_failed_claim_of_suspects_is_made_again_soon(
+    database: Database, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.engine.sqlite.data_version.POLL_INTERVAL", INTERVAL)
+    for _ in range(2):
+        await queue.abandoned(times=3, channel="Slack")
+    await queue.pending(channel="Teams")
+    idle, suspects, others = asyncio.Event(), HangingNotifier(), HangingNotifier()
+
+    async def wait(wake: asyncio.Event, longest: timedelta) -> None:
+        if longest > FIRST_PAUSE:
+            if suspects.received:
+                idle.set()
+            await wake.wait()
+
+    notifiers = {"Slack": suspects, "Teams": others}
+    failing = OneFailedClaimOfSuspects(database)
+    async with running(retry_loop(database, notifiers, queue=failing, wait=wait, worker="worker-2")):
+        await others.receives()
+        await idle.wait()
+        failing.fails = True
+        suspects.release()
+        await suspects.receives(2)
+        others.release()
 
 
 async def test_the_loop_waits_for_a_lease_to_end_without_polling_while_a_suspect_hangs(

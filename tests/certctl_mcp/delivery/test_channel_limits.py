@@ -2,16 +2,24 @@
 
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from certctl_mcp.delivery.retry_loop import RetryLoop, Waiter
 from storage.channel_state import ChannelRules, Rate
 from storage.database import Database
+from storage.errors import DatabaseBusyError
 from storage.models import Notification, NotificationFilter, NotificationStatus
+from storage.operations.claim_guarded import claim_guarded
 from tests.builders import NOON, RETRY_POLICY, Queue, SettableClock
-from tests.certctl_mcp.fake_notifiers import OutageNotifier, RateLimitedNotifier, SessionLimitedNotifier
-from tests.certctl_mcp.retry_loops import retry_loop
+from tests.certctl_mcp.fake_notifiers import (
+    OutageNotifier,
+    RateLimitedNotifier,
+    SessionLimitedNotifier,
+    WorkingNotifier,
+)
+from tests.certctl_mcp.retry_loops import retry_loop, running
 from tests.certctl_mcp.simulated_time import SharedSimulatedTime
 from tests.exploration import size
 
@@ -136,3 +144,24 @@ async def test_without_a_hold_notifications_die_after_their_retries(
     assert nonzero(await queue.repository.count_by_status()) == {NotificationStatus.DEAD: 5}
     minutes = [round((moment - NOON) / timedelta(minutes=1)) for moment in receiver.failed]
     assert minutes == [minute for minute in (0, 1, 3, 7, 15) for _ in range(5)]
+
+
+async def test_a_limited_channel_is_claimed_again_soon_after_a_claim_failed_halfway(
+    database: Database, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.engine.sqlite.data_version.POLL_INTERVAL", DAY)
+    write, failures = database.write, iter([DatabaseBusyError("locked by another process")])
+
+    async def fail_at_first(operation: Any, item: Any, **options: bool) -> Any:
+        if operation is claim_guarded and (failure := next(failures, None)):
+            raise failure
+        return await write(operation, item, **options)
+
+    monkeypatch.setattr(database, "write", fail_at_first)
+    await queue.pending(channel="Slack")
+    await queue.pending(channel="Teams")
+    slack, teams = WorkingNotifier(), WorkingNotifier()
+    rules = {"Slack": ChannelRules(sessions=1)}
+    async with running(retry_loop(database, {"Slack": slack, "Teams": teams}, rules=rules)):
+        await teams.receives()
+        await slack.receives()

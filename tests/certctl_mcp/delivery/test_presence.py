@@ -166,6 +166,47 @@ async def test_a_machine_settles_nothing_when_it_resumes_from_suspend(
     assert await reloaded(queue, fax) == fax
 
 
+class SuspendedOnce(NotificationRepository):
+    """The machine is suspended for an hour once the undeliverable channels have been read."""
+
+    suspended = False
+
+    async def undeliverable_channels(self, after: timedelta) -> frozenset[str]:
+        found = await super().undeliverable_channels(after)
+        if found and not self.suspended:
+            self.suspended = True
+            assert isinstance(self._database.clock, SettableClock)
+            self._database.clock.advance(timedelta(hours=1))
+        return found
+
+
+async def test_a_machine_that_is_suspended_while_it_settles_leaves_served_channels_alone(
+    database: Database, queue: Queue
+) -> None:
+    await queue.pending(channel="Pigeon")
+    served = await queue.pending(channel="Slack")
+    there = Heartbeat("there", "host", "1.0", ("Slack",))
+    presence = Presence(
+        SuspendedOnce(database),
+        Heartbeat("here", "host", "1.0", ("Webhook",)),
+        missing_after=AFTER,
+        missing_notifier="sent",
+        meter=AttemptMeter(),
+        clock=queue.clock,
+        sleep=lambda _: heartbeat_or_end(),
+    )
+
+    async def heartbeat_or_end() -> None:
+        if queue.clock.now >= NOON + AFTER:
+            tasks.cancel_scope.cancel()
+        await queue.repository.heartbeat(there)
+        queue.clock.advance(HEARTBEAT_INTERVAL)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(presence.run)
+    assert await queue.repository.get(served.id) == served
+
+
 async def test_more_than_one_batch_is_settled(
     database: Database, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:

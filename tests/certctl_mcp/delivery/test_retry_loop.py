@@ -63,6 +63,27 @@ async def test_a_retry_is_made_when_it_is_due_and_not_at_the_next_interval(
     assert notifier.moments == [NOON + timedelta(minutes=7, seconds=1.25)]
 
 
+async def test_a_retry_is_made_within_the_interval_though_the_clock_is_set_back(
+    database: Database, queue: Queue
+) -> None:
+    await queue.failed(wait=timedelta(minutes=10))
+    notifier = FailingNotifier(queue.clock, DeliveryFailedError("HTTP 410", permanent=True))
+    time = SimulatedTime(queue.clock, DAY)
+    set_back = iter([365 * DAY])
+
+    async def wait(wake: asyncio.Event, longest: timedelta) -> None:
+        await time.wait(wake, longest)
+        if longest > QUIET:
+            queue.clock.advance(-next(set_back, timedelta(0)))
+        if notifier.received:
+            loop.stop()
+
+    loop = retry_loop(database, {"Webhook": notifier}, interval=timedelta(minutes=2), wait=wait)
+    await time.pass_for(loop)
+    (attempted_at,) = notifier.moments
+    assert attempted_at - (NOON - 365 * DAY) <= timedelta(minutes=4)
+
+
 async def test_notifications_of_a_dead_worker_are_attempted_when_the_lease_ends(
     database: Database, queue: Queue
 ) -> None:

@@ -60,6 +60,11 @@ def polls_suspects(scheduler: Scheduler) -> None:
     scheduler.suspects_poll_ended(NOON)
 
 
+def suspects_poll_fails(scheduler: Scheduler) -> None:
+    scheduler.suspects_poll_began()
+    scheduler.suspects_poll_failed()
+
+
 def suspect_ends(scheduler: Scheduler) -> None:
     assert scheduler.suspect_ended()
 
@@ -131,7 +136,12 @@ def name(case: object) -> str | None:
             Wait(QUIET),
         ),
         (
-            "a slot is freed after a poll failed",
+            "a slot is freed during the look of a sweep while idle, and more may be due",
+            (*IDLE, poll_begins, slot_freed(wakes=False), poll_ends(more=True)),
+            POLL,
+        ),
+        (
+            "a slot is freed after a look failed",
             (poll_begins, poll_fails, slot_freed(wakes=True)),
             POLL,
         ),
@@ -154,7 +164,12 @@ def name(case: object) -> str | None:
         ),
         ("a suspect ends while idle", (*IDLE, suspect_ends), PollSuspects()),
         ("a suspect ends while busy", (polls(), suspect_ends), PollSuspects()),
-        ("the next suspect was polled", (polls(), suspect_ends, polls_suspects), Wait(QUIET)),
+        (
+            "a suspect ended while idle, and the look for the next one failed",
+            (*IDLE, suspect_ends, suspects_poll_fails),
+            PollSuspects(),
+        ),
+        ("the next suspect was looked for", (polls(), suspect_ends, polls_suspects), Wait(QUIET)),
         (
             "a failure while busy is found when it is quiet",
             (polls(), attempt_ends(wakes=False, will_be_due=True)),
@@ -211,6 +226,28 @@ def test_a_clock_set_back_does_not_lengthen_the_pause(set_back: timedelta) -> No
     change(scheduler)
     assert scheduler.next_step(NOON - set_back, can_claim=True) == Poll(EMPTY_POLL_PAUSE)
     assert scheduler.next_step(NOON + EMPTY_POLL_PAUSE, can_claim=True) == POLL
+
+
+@pytest.mark.parametrize("set_back", [timedelta(days=365), timedelta(seconds=1)])
+def test_a_clock_set_back_does_not_lengthen_the_wait_for_the_next_look(set_back: timedelta) -> None:
+    scheduler = Scheduler(INTERVAL)
+    for event in IDLE:
+        event(scheduler)
+    step = scheduler.next_step(NOON - set_back, can_claim=True)
+    assert isinstance(step, Wait)
+    assert step.longest <= INTERVAL
+    now = NOON - set_back + INTERVAL
+    scheduler.wait_passed(now)
+    assert scheduler.next_step(now, can_claim=True) == POLL
+
+
+def test_a_slow_clock_causes_no_early_look() -> None:
+    scheduler = Scheduler(INTERVAL)
+    for event in IDLE:
+        event(scheduler)
+    early = timedelta(milliseconds=60)
+    scheduler.wait_passed(NOON + INTERVAL - early)
+    assert scheduler.next_step(NOON + INTERVAL - early, can_claim=True) == Wait(early)
 
 
 EVENTS: tuple[Event, ...] = (

@@ -7,12 +7,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import anyio
+import pytest
 
 from certctl_mcp.delivery.retry_loop import RetryLoop
 from storage.database import Database
 from storage.models import AttemptOutcome, Notification, NotificationStatus
 from storage.repository import NotificationRepository
-from tests.builders import NOON, Queue, SettableClock, new_notification
+from tests.builders import LEASE, NOON, UNLIMITED, Queue, SettableClock, new_notification, request
 from tests.certctl_mcp.fake_notifiers import PATIENCE, CallbackNotifier, HangingNotifier, WorkingNotifier
 from tests.certctl_mcp.retry_loops import retry_loop, running
 from tests.storage.raw_sql import locked
@@ -76,6 +77,32 @@ async def test_claims_without_an_attempt_are_released(database: Database, queue:
     assert [claim.number for claim in waiting] == [2, 2, 2, 2]
     for claim in waiting:
         assert await queue.repository.attempts(claim.notification.id) == ()
+
+
+async def test_claims_without_an_attempt_are_released_though_the_database_is_locked_at_first(
+    database_url: str, database_path: Path, clock: SettableClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Database.open(database_url, clock=clock, busy_timeout=timedelta(0)) as database:
+        repository = NotificationRepository(database)
+        for _ in range(5):
+            await repository.accept(new_notification())
+        with ExitStack() as lock:
+
+            async def stop(_: Notification) -> None:
+                lock.enter_context(locked(database_path))
+                loop.stop()
+
+            async def unlock(*_: object) -> None:
+                lock.close()
+
+            notifier = CallbackNotifier(stop)
+            loop = retry_loop(database, {"Webhook": notifier}, wait=unlock, sleep=unlock)
+            async with loop:
+                await loop.run()
+        assert len(notifier.received) == 1
+        claimable = (await repository.claim(request("worker-2", LEASE, 10, UNLIMITED))).claims
+        assert [claim.number for claim in claimable] == [2, 2, 2, 2]
+    assert "unexpectedly" not in caplog.text
 
 
 async def test_claims_of_a_pending_query_are_released_too(

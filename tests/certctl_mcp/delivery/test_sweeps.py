@@ -8,15 +8,22 @@ import anyio
 import pytest
 
 from certctl_mcp.delivery.retry_loop import SWEEP_LIMIT
+from certctl_mcp.delivery.scheduler import QUIET
 from certctl_mcp.notifiers.base import DeliveryFailedError
 from storage.database import Database
 from storage.errors import DatabaseBusyError
-from storage.models import NotificationFilter, NotificationStatus, SweepReport
+from storage.models import Notification, NotificationFilter, NotificationStatus, SweepReport
 from storage.operations.claim_request import ClaimRequest, Claims
 from storage.repository import NotificationRepository
-from tests.builders import Queue, SettableClock, new_notification
-from tests.certctl_mcp.fake_notifiers import FailingNotifier, HangingNotifier, WorkingNotifier
-from tests.certctl_mcp.retry_loops import retry_loop, running
+from tests.builders import RETRY_POLICY, Queue, SettableClock, new_notification
+from tests.certctl_mcp.fake_notifiers import (
+    PATIENCE,
+    CallbackNotifier,
+    FailingNotifier,
+    HangingNotifier,
+    WorkingNotifier,
+)
+from tests.certctl_mcp.retry_loops import INTERVAL, retry_loop, running
 from tests.reliability.wait_until import wait_until
 from tests.storage.raw_sql import locked
 
@@ -110,6 +117,38 @@ async def test_a_sweep_continues_if_the_last_attempt_ends_during_the_claim_of_su
     async with running(retry_loop(database, notifiers, channel_limit=1, queue=slow)) as loop:
         await hanging.receives()
         assert (await loop.sweep()).sent == 3
+
+
+async def test_a_failure_during_a_sweep_is_retried_when_it_is_due(
+    database: Database, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.engine.sqlite.data_version.POLL_INTERVAL", INTERVAL)
+    idle, sweeping, answered, knows_the_retry = (asyncio.Event() for _ in range(4))
+    await queue.pending()
+
+    async def wait(wake: asyncio.Event, longest: timedelta) -> None:
+        if longest == RETRY_POLICY.wait(0):
+            knows_the_retry.set()
+        if longest > QUIET:
+            idle.set()
+            await wake.wait()
+
+    async def fail(_: Notification) -> None:
+        await answered.wait()
+        raise DeliveryFailedError("HTTP 503")
+
+    async def end_the_attempt() -> None:
+        if sweeping.is_set():
+            answered.set()
+
+    slow, failing = SlowSuspectClaims(database, end_the_attempt), CallbackNotifier(fail)
+    async with running(retry_loop(database, {"Webhook": failing}, queue=slow, wait=wait)) as loop:
+        await failing.receives()
+        await idle.wait()
+        sweeping.set()
+        assert (await loop.sweep()).failed == 1
+        async with asyncio.timeout(PATIENCE.total_seconds()):
+            await knows_the_retry.wait()
 
 
 async def test_a_sweep_waits_for_hanging_attempts_only_up_to_its_limit(

@@ -40,6 +40,8 @@ class Relay:
     data_reply: str = ""
     data_seconds: float = 0
     """Delay before the reply to a message."""
+    quit_seconds: float = 0
+    """Delay before the reply to QUIT."""
     taken: list[Accepted] = field(default_factory=list)
     sessions: int = 0
 
@@ -104,6 +106,10 @@ class _Steps:
         )
         self._relay.taken.append(taken)
         return "250 OK"
+
+    async def handle_QUIT(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        await asyncio.sleep(self._relay.quit_seconds)
+        return "221 Bye"
 
 
 def _authenticate(

@@ -20,6 +20,7 @@ from apprise.manager_plugins import NotificationManager
 
 from certctl_mcp.config.destinations import AppriseDestination
 from certctl_mcp.notifiers.apprise import AppriseNotifier
+from certctl_mcp.notifiers.failure_kinds import FailureKind
 from tests.builders import notification
 from tests.certctl_mcp.notifiers.failure_checks import assert_leaks_no_secret, failure_of
 from tests.certctl_mcp.notifiers.receiver import Receiver, serve
@@ -213,6 +214,29 @@ async def test_a_delivery_by_a_cancelled_thread_counts(rooms: type[Rooms]) -> No
     async with asyncio.timeout(0.02):
         await in_rooms("rooms://host/a").send(notification())
     assert len(rooms.heard) == 1
+
+
+async def test_a_service_that_never_ends_causes_a_timeout_and_its_delivery_still_counts() -> None:
+    answered = threading.Event()
+    calls: list[dict[str, str]] = []
+
+    @service("stuck")
+    def wait(meta: dict[str, str]) -> bool:
+        calls.append(meta)
+        return answered.wait(60)
+
+    stuck = AppriseNotifier(
+        AppriseDestination.model_validate({"url": "stuck://host"}), longest=timedelta(milliseconds=50)
+    )
+    sent = notification()
+    failure = await failure_of(stuck, sent)
+    assert (str(failure), failure.kind) == ("Apprise did not end within 0.05 s", FailureKind.TIMEOUT)
+    answered.set()
+    for thread in threading.enumerate():
+        if thread.name == "Apprise":
+            await anyio.to_thread.run_sync(thread.join)
+    await stuck.send(sent)
+    assert len(calls) == 1
 
 
 async def test_debug_logs_contain_no_token(receiver: Receiver, log: io.StringIO) -> None:

@@ -395,3 +395,12 @@ async def test_the_reply_to_a_message_has_a_longer_timeout(relay: Relay) -> None
     mails = notifier(relay.address, seconds=0.3, data_timeout="5s")
     await mails.send(to("ada@x.example"))
     assert len(relay.taken) == 1
+
+
+async def test_an_accepted_mail_is_delivered_though_the_time_ends_before_the_session_does(
+    relay: Relay,
+) -> None:
+    relay.quit_seconds = FOREVER
+    mails = notifier(relay.address, seconds=0.5, data_timeout="500ms")
+    await mails.send(to("ada@x.example"))
+    assert len(relay.taken) == 1

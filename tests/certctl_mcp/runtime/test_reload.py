@@ -1,5 +1,6 @@
 """Settings are read again when a secret file changes; invalid or fixed settings stay as they were."""
 
+import dataclasses
 import logging
 import os
 from collections.abc import AsyncIterator, Collection, Mapping
@@ -197,6 +198,35 @@ async def test_settings_that_were_reloaded_while_it_opened_are_taken_over(databa
         with anyio.fail_after(PATIENCE):
             application = await opened.application()
     assert application.notifications.channels.configured == ("Slack",)
+
+
+async def test_settings_that_were_reloaded_while_others_are_taken_over_are_taken_over_too(
+    database_url: str,
+) -> None:
+    where = {"CERTCTL_DATABASE_URL": database_url}
+    begun, reloaded = anyio.Event(), anyio.Event()
+
+    @asynccontextmanager
+    async def open_and_reload(settings: Settings) -> AsyncIterator[Application]:
+        begun.set()
+        await reloaded.wait()
+        async with open_application(settings) as application:
+            first = application.open_replacement
+            assert first is not None
+
+            async def reload_meanwhile(settings: Settings) -> Application:
+                await opened.reload(load_settings(None, where | WEBHOOK | SLACK))
+                return await first(settings)
+
+            yield dataclasses.replace(application, open_replacement=reload_meanwhile)
+
+    async with opening(load_settings(None, where | WEBHOOK), open_and_reload) as opened:
+        await begun.wait()
+        await opened.reload(load_settings(None, where | SLACK))
+        reloaded.set()
+        with anyio.fail_after(PATIENCE):
+            application = await opened.application()
+    assert set(application.notifications.channels.configured) == {"Webhook", "Slack"}
 
 
 async def test_a_channel_that_can_not_be_built_leaves_everything_as_it_is(

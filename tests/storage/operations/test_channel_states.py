@@ -85,6 +85,25 @@ async def test_after_a_wait_deliveries_run_one_at_a_time_until_a_few_succeed(que
     assert messages(await claim(queue)) == [f"Slack {number}" for number in range(5, 10)]
 
 
+@pytest.mark.parametrize("rules", [HOLDING, None])
+async def test_after_a_wait_a_failed_attempt_does_not_delay_the_next_one(
+    queue: Queue, rules: ChannelRules | None
+) -> None:
+    await queued(queue, 3)
+    first, *others = (await claim(queue)).claims
+    await ask_to_wait(queue, first)
+    for claimed in others:
+        await queue.repository.release(claimed)
+    queue.clock.advance(SECOND)
+    (single,) = (await claim(queue)).claims
+    assert messages(await claim(queue)) == []
+    if rules is None:
+        await queue.repository.record_failed_attempt(single, TOOK, "no reason given", WAIT)
+    else:
+        await fail(queue, single, rules)
+    assert len((await claim(queue)).claims) == 1
+
+
 async def test_a_waiting_channel_does_not_delay_others(queue: Queue) -> None:
     await queued(queue, 2)
     first, second = (await claim(queue)).claims
@@ -229,6 +248,20 @@ async def test_a_wrong_clock_does_not_close_a_channel_for_long(queue: Queue) -> 
     await ask_to_wait(queue, first)
     queue.clock.advance(-timedelta(days=2))
     assert messages(await claim(queue)) == ["Slack 0"]
+
+
+@pytest.mark.sqlite
+async def test_a_rate_limited_channel_goes_on_at_its_rate_after_the_clock_was_set_back(queue: Queue) -> None:
+    await queued(queue, 4)
+    for claimed in (await claim(queue, SLACK)).claims:
+        await queue.repository.record_sent(claimed, TOOK)
+    queue.clock.advance(-timedelta(days=2))
+    found = await claim(queue, SLACK)
+    assert found.claims == ()
+    assert found.opens_at == queue.clock.now + SECOND
+    for message in ("Slack 2", "Slack 3"):
+        queue.clock.advance(SECOND)
+        assert messages(await claim(queue, SLACK)) == [message]
 
 
 def test_a_request_counts_sessions_only_for_channels_with_a_limit() -> None:

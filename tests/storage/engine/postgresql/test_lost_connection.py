@@ -13,7 +13,9 @@ from sqlalchemy import AdaptedConnection, Connection
 from storage.clock import utc_now
 from storage.database import Database
 from storage.engine.postgresql.backend import READERS
+from storage.engine.postgresql.connections import ConnectionFactory
 from storage.engine.postgresql.database_clock import DatabaseClock
+from storage.engine.postgresql.url import Address
 from storage.errors import ChangeUnknownError, DatabaseReadOnlyError, DatabaseUnreachableError
 from storage.models import AttemptOutcome
 from storage.repository import NotificationRepository
@@ -266,6 +268,42 @@ async def test_closing_does_not_wait_for_a_stalled_server(
     for waiting in (accepting, reading):
         with pytest.raises(DatabaseUnreachableError):
             await waiting
+
+
+@pytest.mark.parametrize("iterations", range(4))
+async def test_connections_can_be_closed_at_any_moment_while_one_is_being_given_up(
+    monkeypatch: pytest.MonkeyPatch, iterations: int
+) -> None:
+    monkeypatch.setattr("storage.engine.postgresql.connections.CLOSE_TIMEOUT", timedelta(0))
+    reached, given_up = asyncio.Event(), asyncio.Event()
+
+    async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        reached.set()
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        given_up.set()
+
+    server = await asyncio.start_server(never_answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    connections = ConnectionFactory(Address.of(f"postgresql://u@127.0.0.1:{port}/d?sslmode=disable"))
+    engine = connections.engine(PATIENCE)
+
+    async def connect() -> None:
+        async with engine.connect():
+            pass
+
+    connecting = asyncio.create_task(connect())
+    await reached.wait()
+    connections.prepare_to_close()
+    for _ in range(iterations):
+        await asyncio.sleep(0)
+    await connections.close()
+    with pytest.raises(TimeoutError):
+        await connecting
+    async with asyncio.timeout(PATIENCE.total_seconds()):
+        await given_up.wait()
+    server.close()
 
 
 async def test_after_a_failover_the_primary_is_found_again(
