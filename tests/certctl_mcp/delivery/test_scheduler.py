@@ -136,12 +136,12 @@ def name(case: object) -> str | None:
             Wait(QUIET),
         ),
         (
-            "a slot is freed during the look of a sweep while idle, and more may be due",
+            "a slot is freed during the poll of a sweep while idle, and more may be due",
             (*IDLE, poll_begins, slot_freed(wakes=False), poll_ends(more=True)),
             POLL,
         ),
         (
-            "a slot is freed after a look failed",
+            "a slot is freed after a poll failed",
             (poll_begins, poll_fails, slot_freed(wakes=True)),
             POLL,
         ),
@@ -165,7 +165,7 @@ def name(case: object) -> str | None:
         ("a suspect ends while idle", (*IDLE, suspect_ends), PollSuspects()),
         ("a suspect ends while busy", (polls(), suspect_ends), PollSuspects()),
         (
-            "a suspect ended while idle, and the look for the next one failed",
+            "a suspect ended while idle, and the poll for the next one failed",
             (*IDLE, suspect_ends, suspects_poll_fails),
             PollSuspects(),
         ),
