@@ -1,7 +1,7 @@
 """The channels that there are, how their attempts go, and which process delivers over them."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
@@ -106,6 +106,15 @@ class Channels:
             own if channel in here else self._delivery_roles.deliverer(channel, processes)
             for channel in channels
         )
+
+    async def closure(self, channel: str) -> ChannelClosure | None:
+        """Why nothing goes out over a channel now; None if it is open."""
+        closures = await self._repository.channel_closures()
+        return next((closure for closure in closures if closure.channel == channel), None)
+
+    async def any_closed(self, channels: Collection[str]) -> bool:
+        """Whether one of the channels is closed now."""
+        return any(closure.channel in channels for closure in await self._repository.channel_closures())
 
     async def deliverable(self) -> frozenset[str]:
         """The channels over which something that is requeued is delivered."""

@@ -15,7 +15,7 @@ from certctl_mcp.services.diagnosis.classification import classify, http_status
 from certctl_mcp.services.diagnosis.kinds import REMEDIES
 from certctl_mcp.services.next_steps import GRACE, TOOLS, NextSteps, Remedies, moment
 from certctl_mcp.text.untrusted import encode_id
-from storage.models import Attempt, AttemptOutcome, Notification, NotificationStatus
+from storage.models import Attempt, AttemptOutcome, ChannelClosure, Notification, NotificationStatus
 
 MAX_RUNS = 6
 """Runs of similar attempts that are described; there are more only after many requeues."""
@@ -56,12 +56,13 @@ def account(
     deliverer: Deliverer = Deliverer.PROCESS,
     grace: timedelta = GRACE,
     replacement: Notification | None = None,
+    closed: ChannelClosure | None = None,
 ) -> Account:
     """What happened to `notification`, and its outlook at `now`.
 
     `attempts` are finished ones, oldest first, without `earlier` older ones; `max_attempts` is the retry
     policy's. Where certctl delivers, what is pending for longer than `grace` is left by it. `replacement` was
-    accepted in its place.
+    accepted in its place. `closed` is why nothing goes out over its channel now.
     """
     sentences = [_accepted(notification), *_attempts(attempts, earlier)]
     if notification.retry_count and not attempts:
@@ -71,7 +72,7 @@ def account(
     if replacement is not None:
         sentences.append(_replaced(replacement))
     requeued = any(attempt.outcome in FAILED for attempt in attempts)
-    next_steps = NextSteps(deliverer, max_attempts, remedies, now, grace)
+    next_steps = NextSteps(deliverer, max_attempts, remedies, now, grace, closed)
     return Account(" ".join(sentences), next_steps.of(notification, requeued=requeued))
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from certctl_mcp.config.durations import format_duration
 from certctl_mcp.config.tool_groups import ToolGroup
 from certctl_mcp.services.delivery_roles import OWN_DATABASE_ROLES, Deliverer
-from storage.models import Notification, NotificationStatus
+from storage.models import ChannelClosure, Closure, Notification, NotificationStatus
 
 GRACE = OWN_DATABASE_ROLES.grace
 
@@ -40,6 +40,15 @@ COMMANDS = Remedies("certctl-mcp requeue", "certctl-mcp read", "certctl-mcp send
 _NOBODY = "No running process delivers over its channel, so it waits until one that has the channel starts."
 _ONCE_BY_CERTCTL = "certctl's server sends it within a minute, once; if that fails, it is stuck"
 
+_WAITING_IS_FREE = "Waiting uses up no attempts."
+
+_CLOSED = {
+    Closure.PAUSED: "its channel is paused until {until}",
+    Closure.TOLD_TO_WAIT: "its receiver asked to wait until {until}",
+    Closure.HELD: "its channel is held in an outage, and is probed again at {until}",
+    Closure.RATE_LIMITED: "its channel is at its rate limit until {until}",
+}
+
 
 def moment(when: datetime) -> str:
     """To the second, in UTC."""
@@ -51,9 +60,16 @@ def under_way(notification: Notification, now: datetime) -> bool:
     return notification.lease_expires_at is not None and notification.lease_expires_at > now
 
 
-def after_acceptance(deliverer: Deliverer) -> str:
-    """What happens to a notification that has just been accepted."""
+def why_closed(closure: ChannelClosure) -> str:
+    """Why a notification over this channel waits, and until when."""
+    return _CLOSED[closure.state].format(until=moment(closure.until))
+
+
+def after_acceptance(deliverer: Deliverer, closed: ChannelClosure | None = None) -> str:
+    """What happens to a notification that has just been accepted for a channel that may be `closed`."""
     match deliverer:
+        case Deliverer.PROCESS | Deliverer.RESCUE if closed is not None:
+            return f"A running worker or server delivers it later: {why_closed(closed)}."
         case Deliverer.PROCESS | Deliverer.RESCUE:
             return "A running worker or server delivers it."
         case Deliverer.CERTCTL:
@@ -62,9 +78,11 @@ def after_acceptance(deliverer: Deliverer) -> str:
             return _NOBODY
 
 
-def after_requeue(deliverer: Deliverer, max_attempts: int) -> str:
-    """What happens to a notification that has just been requeued."""
+def after_requeue(deliverer: Deliverer, max_attempts: int, closed: ChannelClosure | None = None) -> str:
+    """What happens to a notification that has just been requeued for a channel that may be `closed`."""
     match deliverer:
+        case Deliverer.PROCESS | Deliverer.RESCUE if closed is not None:
+            return f"Attempted up to {max_attempts} times before it is dead, but later: {why_closed(closed)}."
         case Deliverer.PROCESS | Deliverer.RESCUE:
             return f"Attempted at once, up to {max_attempts} times before it is dead."
         case Deliverer.CERTCTL:
@@ -73,10 +91,17 @@ def after_requeue(deliverer: Deliverer, max_attempts: int) -> str:
             return _NOBODY
 
 
-def after_bulk_requeue(deliverers: Collection[Deliverer]) -> str:
-    """The same for many, over channels of these."""
+def after_bulk_requeue(deliverers: Collection[Deliverer], *, closed: bool = False) -> str:
+    """The same for many, over channels of these, some of which may be `closed`."""
     if Deliverer.CERTCTL not in deliverers:
-        return "They are attempted now; dashboard_summary shows how it goes."
+        if deliverers == {Deliverer.NOBODY}:
+            return "No running process delivers over their channels, so they wait until one starts."
+        exceptions = [
+            *(["no running process has the channel"] if Deliverer.NOBODY in deliverers else []),
+            *(["the channel is closed for now, which list_channels explains"] if closed else []),
+        ]
+        unless = f" unless {', or '.join(exceptions)}" if exceptions else ""
+        return f"They are attempted now{unless}; dashboard_summary shows how it goes."
     which = (
         "certctl's server" if len(deliverers) == 1 else "Where no process has the channel, certctl's server"
     )
@@ -93,6 +118,8 @@ class NextSteps:
     now: datetime
     grace: timedelta
     """What certctl has not sent for this long is left by it."""
+    closed: ChannelClosure | None = None
+    """Why nothing goes out over the notification's channel now."""
 
     def of(self, n: Notification, *, requeued: bool = False) -> str:
         """`requeued`: it failed before, and has been requeued if it is pending."""
@@ -133,7 +160,9 @@ class NextSteps:
                     f"pending for {wait}, certctl-mcp takes over and attempts {wait} later."
                 )
             case Deliverer.NOBODY:
-                return f"It {'has been requeued since and ' if requeued else ''}is due now. {_NOBODY}"
+                return f"{_due_now(requeued)}{self._but(None)}. {_NOBODY}"
+            case Deliverer.PROCESS if but := self._but(None):
+                return f"{_due_now(requeued)}{but}. {_WAITING_IS_FREE}"
             case Deliverer.PROCESS if requeued:
                 return "It has been requeued since, is due now, and will be attempted automatically."
             case Deliverer.PROCESS:
@@ -151,13 +180,21 @@ class NextSteps:
             due = n.created_at + self.grace
         left = max(1, self.max_attempts - n.retry_count)
         count = f"{left} more attempt{'s' if left > 1 else ''} before it becomes a dead letter"
-        if self.deliverer is Deliverer.NOBODY:
+        but = self._but(due)
+        if but or self.deliverer is Deliverer.NOBODY:
             when = "now" if due is None or due <= self.now else moment(due)
-            return f"The next attempt is due {when}; {count}. {_NOBODY}"
+            reason = _NOBODY if self.deliverer is Deliverer.NOBODY else _WAITING_IS_FREE
+            return f"The next attempt is due {when}{but}; {count}. {reason}"
         if due is None or due <= self.now:
             return f"The next attempt is due now and is automatic; {count}."
         wait = format_duration(timedelta(seconds=round((due - self.now).total_seconds())))
         return f"The next attempt is due {moment(due)}, in {wait}, and is automatic; {count}."
+
+    def _but(self, due: datetime | None) -> str:
+        """Why an attempt that is due then (None: now) has to wait. An outage may outlast its next probe."""
+        if self.closed is None or (self.closed.ends_at or self.closed.until) <= (due or self.now):
+            return ""
+        return f", but {why_closed(self.closed)}"
 
     def _stuck(self, n: Notification) -> str:
         if n.rescue_at is not None:
@@ -202,6 +239,10 @@ class NextSteps:
             )
         failures = f" after {n.retry_count} failed attempt{'s' if n.retry_count > 1 else ''}"
         return f"Delivered {moment(n.sent_at)}{failures if n.retry_count else ''}."
+
+
+def _due_now(requeued: bool) -> str:
+    return f"It {'has been requeued since and ' if requeued else ''}is due now"
 
 
 def _read(n: Notification) -> str:

@@ -177,7 +177,10 @@ async def _outcome(ctx: ToolContext, plan: Plan, consent: ElicitationResult[Cons
     changed = account.report.changed
     participle, afterwards = _AFTERWARDS[preview.action]
     if preview.action is AuditAction.REQUEUE:
-        afterwards = after_bulk_requeue(await service.channels.deliverers(preview.by_channel, serving=True))
+        afterwards = after_bulk_requeue(
+            await service.channels.deliverers(preview.by_channel, serving=True),
+            closed=await service.channels.any_closed(preview.by_channel),
+        )
     done = f"{changed} of {preview.count} {participle}; {account.still_matching} still match."
     outcome: Outcome = {"changed": changed, "next": f"{before}{done} {afterwards}"}
     if left_out := left_out_of(account.report):

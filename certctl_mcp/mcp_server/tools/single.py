@@ -117,8 +117,10 @@ async def requeue_notification(ctx: ToolContext, id: NotificationId) -> Annotate
     """
     application = await ctx.request_context.lifespan_context.application()
     requeued = await application.notifications.requeue_notification(id, actor=actor_of(ctx))
-    deliverer = await application.notifications.channels.deliverer(requeued.channel, serving=True)
-    comes_next = after_requeue(deliverer, application.settings.max_attempts)
+    channels = application.notifications.channels
+    deliverer = await channels.deliverer(requeued.channel, serving=True)
+    closed = await channels.closure(requeued.channel)
+    comes_next = after_requeue(deliverer, application.settings.max_attempts, closed)
     return answer(_changed(requeued.id, requeued.status, comes_next))
 
 
