@@ -46,6 +46,14 @@ def test_send_now_tells_the_outcome(command_line: CommandLine) -> None:
     assert err.count("\n") == 1
 
 
+def test_send_now_over_a_paused_channel_says_that_it_is_paused(command_line: CommandLine) -> None:
+    command_line(*ALERT)
+    assert command_line("pause", "Webhook", "--until", "1h", "--reason", "maintenance").code == 0
+    code, _, err = command_line(*ALERT, "--now")
+    assert code == 1
+    assert "not delivered yet: It is due now, but its channel is paused until" in err
+
+
 def test_requeue_by_id_tells_each_refusal_and_requeues_the_others(command_line: CommandLine) -> None:
     dead = three_dead(command_line)[0]
     sent = command_line.having(lambda queue: queue.sent())
