@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 
 from certctl_mcp.notifiers.failure_kinds import FailureKind
+from certctl_mcp.services.deaths import CauseOfDeath, cause_of_death, failed_attempts
 from certctl_mcp.services.delivery_roles import Deliverer
 from certctl_mcp.services.diagnosis.classification import classify, http_status
 from certctl_mcp.services.diagnosis.kinds import REMEDIES
@@ -25,7 +26,7 @@ FAILED = (AttemptOutcome.FAILED, AttemptOutcome.DEAD)
 _ENDED = {
     AttemptOutcome.SENT: "delivered",
     AttemptOutcome.FAILED: "failed",
-    AttemptOutcome.TOLD_TO_WAIT: "told to wait",
+    AttemptOutcome.TOLD_TO_WAIT: "was told to wait",
     AttemptOutcome.DEAD: "failed for good",
     AttemptOutcome.SKIPPED: "found no notifier for the channel",
     AttemptOutcome.ABANDONED: "never finished",
@@ -79,18 +80,19 @@ def account(
 def attempts_summary(notification: Notification, max_attempts: int) -> str | None:
     """Such as `5 of 5 attempts`, for one that has failed since acceptance or the newest requeue."""
     failed = failed_attempts(notification)
-    if notification.status is NotificationStatus.DEAD and failed < max_attempts:
-        if notification.abandoned_count:
+    if notification.status is NotificationStatus.FAILED:
+        return f"{failed} of {max_attempts} attempts" if failed else None
+    if notification.status is not NotificationStatus.DEAD:
+        return None
+    match cause_of_death(notification, max_attempts):
+        case CauseOfDeath.REFUSED:
+            return f"refused for good at attempt {failed}"
+        case CauseOfDeath.ABANDONED:
             return f"{notification.abandoned_count} attempts that never finished"
-        return f"refused for good at attempt {failed}"
-    if notification.status in (NotificationStatus.DEAD, NotificationStatus.FAILED) and failed:
-        return f"{failed} of {max_attempts} attempts"
-    return None
-
-
-def failed_attempts(notification: Notification) -> int:
-    """Those since acceptance or the newest requeue. The stored count leaves out the one it died of."""
-    return notification.retry_count + (notification.status is NotificationStatus.DEAD)
+        case CauseOfDeath.NO_NOTIFIER:
+            return "none, because no running process had the channel"
+        case CauseOfDeath.SPENT:
+            return f"{failed} of {failed} attempts"
 
 
 def _accepted(n: Notification) -> str:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from certctl_mcp.config.durations import format_duration
 from certctl_mcp.config.tool_groups import ToolGroup
+from certctl_mcp.services.deaths import CauseOfDeath, cause_of_death, failed_attempts
 from certctl_mcp.services.delivery_roles import OWN_DATABASE_ROLES, Deliverer
 from storage.models import ChannelClosure, Closure, Notification, NotificationStatus
 
@@ -207,19 +208,24 @@ class NextSteps:
         return f"{stuck} {self.remedies.requeue} makes certctl's server send it again, once."
 
     def _dead(self, n: Notification) -> str:
-        spent = n.retry_count >= self.max_attempts - 1
-        if not spent and n.abandoned_count == 0:
-            why = "It is a dead letter: the receiver refused it for good."
-        elif not spent:
-            why = f"It is a dead letter: {n.abandoned_count} of its attempts never finished."
-        else:
-            why = f"It is a dead letter: {self.max_attempts} of {self.max_attempts} attempts failed."
-        text = [f"{why} It will not be retried automatically."]
+        text = [f"It is a dead letter: {self._died_of(n)}. It will not be retried automatically."]
         if self.remedies.requeue is not None:
             text.append(f"Once the cause is fixed, {self.remedies.requeue} {self._requeued()}")
         if self.remedies.mark_read is not None:
             text.append(f"{self.remedies.mark_read} settles it without delivery.")
         return " ".join(text)
+
+    def _died_of(self, n: Notification) -> str:
+        match cause_of_death(n, self.max_attempts):
+            case CauseOfDeath.REFUSED:
+                return "the receiver refused it for good"
+            case CauseOfDeath.ABANDONED:
+                return f"{n.abandoned_count} of its attempts never finished"
+            case CauseOfDeath.NO_NOTIFIER:
+                return "no running process had its channel"
+            case CauseOfDeath.SPENT:
+                failed = failed_attempts(n)
+                return f"{failed} of {failed} attempt{'s' if failed > 1 else ''} failed"
 
     def _requeued(self) -> str:
         if self.deliverer is Deliverer.CERTCTL:

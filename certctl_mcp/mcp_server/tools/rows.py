@@ -6,8 +6,8 @@ from typing import Annotated, NotRequired
 from pydantic import Field, WithJsonSchema
 from typing_extensions import TypedDict
 
+from certctl_mcp.services.deaths import failed_attempts
 from certctl_mcp.services.diagnosis.kinds import failure_label
-from certctl_mcp.services.history import failed_attempts
 from certctl_mcp.text.untrusted import EXCERPT_LENGTH, clean_excerpt, clean_name, encode_id
 from storage.models import Notification, NotificationStatus
 
