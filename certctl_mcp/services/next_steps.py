@@ -38,7 +38,10 @@ def tools(served: Collection[ToolGroup]) -> Remedies:
 TOOLS = tools(frozenset(ToolGroup))
 COMMANDS = Remedies("certctl-mcp requeue", "certctl-mcp read", "certctl-mcp send")
 
-_NOBODY = "No running process delivers over its channel, so it waits until one that has the channel starts."
+_NOBODY = (
+    "No running process delivers over its channel, so it waits until one that has the channel starts. If "
+    "only others run for CERTCTL_NOTIFICATION_MISSING_NOTIFIER_AFTER, it is set aside as undelivered."
+)
 _ONCE_BY_CERTCTL = "certctl's server sends it within a minute, once; if that fails, it is stuck"
 
 _WAITING_IS_FREE = "Waiting uses up no attempts."

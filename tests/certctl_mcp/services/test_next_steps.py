@@ -87,6 +87,11 @@ def test_of_many_that_are_requeued_it_is_said_which_certctl_sends() -> None:
     assert both.startswith("Where no process has the channel, certctl's server sends")
 
 
+@pytest.mark.parametrize("status", [NotificationStatus.PENDING, NotificationStatus.FAILED])
+def test_what_nobody_delivers_is_not_said_to_wait_forever(status: NotificationStatus) -> None:
+    assert said(Deliverer.NOBODY, status).endswith("it is set aside as undelivered.")
+
+
 def test_of_many_that_are_requeued_it_is_said_which_wait() -> None:
     assert after_bulk_requeue({Deliverer.NOBODY}).startswith(
         "No running process delivers over their channels"
