@@ -151,7 +151,7 @@ class NotificationService:
             NotificationNotFoundError: there is no such notification.
         """
         notification = await self.ids.apply(self._repository.get, notification_id)
-        return notification, await self._repository.attempts(notification_id)
+        return notification, await self._repository.attempts(notification.id)
 
     async def newest_attempts(
         self, notification_id: str, limit: int
@@ -162,10 +162,10 @@ class NotificationService:
             NotificationNotFoundError: there is no such notification.
         """
         notification = await self.ids.apply(self._repository.get, notification_id)
-        attempts = await self._repository.attempts(notification_id, limit=limit)
+        attempts = await self._repository.attempts(notification.id, limit=limit)
         if len(attempts) < limit:
             return notification, attempts, 0
-        in_all = await self._repository.count_attempts(notification_id)
+        in_all = await self._repository.count_attempts(notification.id)
         return notification, attempts, max(0, in_all - len(attempts))
 
     async def certificates(self, notifications: Sequence[Notification]) -> dict[str, str]:

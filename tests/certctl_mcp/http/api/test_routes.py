@@ -53,6 +53,16 @@ async def test_a_row_is_certctl_s_without_what_is_not_there(served: Served, queu
     }
 
 
+async def test_a_shortened_id_shows_all_that_the_whole_one_shows(served: Served) -> None:
+    async with served.client(OPERATOR) as client:
+        sent = (await client.post(LIST, json=NEW)).json()["id"]
+        await client.post(f"{LIST}/retry-due")
+    whole = await get(served, f"{LIST}/{sent}")
+    assert whole["attempts"]
+    assert whole["audit"]
+    assert await get(served, f"{LIST}/{sent[:20]}") == whole
+
+
 async def test_a_failed_one_tells_why_and_when_it_is_tried_again(served: Served, queue: Queue) -> None:
     failed = await queue.failed("HTTP 503")
     detail = await get(served, f"{LIST}/{failed.id}")
