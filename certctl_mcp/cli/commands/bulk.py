@@ -55,8 +55,9 @@ def run_bulk(
         CommandFailedError: nothing was changed.
     """
     if ids is not None and bool(ids) != is_empty(wanted):
+        both = ", not both" if ids else ""
         raise typer.BadParameter(
-            "name notifications by their ids or select them with a filter such as --status dead, not both"
+            f"name notifications by their ids or select them with a filter such as --status dead{both}"
         )
     if ids and dry_run:
         raise typer.BadParameter("is for a filter, not for ids", param_hint="--dry-run")

@@ -29,7 +29,9 @@ def test_help_names_every_command_and_exit_code(command_line: CommandLine) -> No
         (["lst"], "Did you mean 'list'"),
         (["list", "--stauts", "dead"], "--status"),
         (["list", "--limit", "many"], "--limit"),
-        (["list", "--limit", "501"], "500"),
+        (["list", "--limit", "501"], "must be less than or equal to 500"),
+        (["install", "emacs"], "'host': 'emacs' is not one of 'claude-desktop', "),
+        (["doctor", "--recipient", "ops@example.com"], "--recipient goes with --send"),
         (["list", "--status", "gone"], "'gone' is not one of pending, sent, failed, dead, read"),
         (
             ["list", "--since", "last week"],
@@ -42,7 +44,7 @@ def test_help_names_every_command_and_exit_code(command_line: CommandLine) -> No
         (["send", "text", "--channel", "Webhook"], "--type"),
         (["send", "text", "--channel", "Webhok", "--type", "X"], "did you mean 'Webhook'?"),
         (["send", "", "--channel", "Webhook", "--type", "X"], "--message"),
-        (["requeue"], "by their ids or select them with a filter"),
+        (["requeue"], "by their ids or select them with a filter such as --status dead;"),
         (["requeue", "notif-1", "--channel", "Webhook"], "not both"),
         (
             ["requeue", "--status", "pending"],
