@@ -1,5 +1,6 @@
 """certctl's clients can be pointed here: its shapes, to the field, and errors that say what is allowed."""
 
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -192,6 +193,27 @@ async def test_a_problem_has_the_fields_of_the_rfc_and_certctl_s(served: Served)
         "message": "There is no notification 'nowhere'.",
         "request_id": refused.headers["X-Request-ID"],
     }
+
+
+@pytest.mark.parametrize("path", ["/health", "/", "/metrics", LIST, f"{LIST}/nowhere", f"{LIST}/x/requeue"])
+async def test_head_is_answered_like_get(served: Served, path: str) -> None:
+    async with served.client(OPERATOR) as client:
+        head, got = await client.head(path), await client.get(path)
+    assert head.status_code == got.status_code
+    assert head.headers["Content-Type"] == got.headers["Content-Type"]
+
+
+async def test_head_needs_the_key_that_get_needs(served: Served) -> None:
+    async with served.client() as client:
+        assert (await client.head(LIST)).status_code == 401
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded"])
+async def test_a_body_that_is_not_declared_as_json_is_told_so(served: Served, kind: str) -> None:
+    async with served.client(OPERATOR) as client:
+        refused = await client.post(LIST, content=json.dumps(NEW), headers={"Content-Type": kind})
+    assert refused.status_code == 400
+    assert refused.json()["detail"] == "body: must be JSON, with Content-Type: application/json"
 
 
 @pytest.mark.parametrize(
