@@ -98,6 +98,17 @@ def test_the_settings_file_may_be_named_on_either_side_of_the_command(
     assert "Night" in command_line(*arguments).out
 
 
+@pytest.mark.parametrize("url", ["mysql://db/queue", "sqlite:///:memory:", "postgresql://host:port/queue"])
+@pytest.mark.parametrize("command", ["summary", "worker"])
+def test_a_database_url_that_can_never_work_is_a_wrong_setting(
+    command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, command: str, url: str
+) -> None:
+    monkeypatch.setenv("CERTCTL_DATABASE_URL", url)
+    code, out, err = command_line(command)
+    assert (code, out) == (2, "")
+    assert "; use " in err
+
+
 def test_a_database_that_can_t_be_used_has_its_own_exit_code(command_line: CommandLine) -> None:
     command_line.database.write_text("this is no database, whatever its name says" * 50)
     code, out, err = command_line("summary")
