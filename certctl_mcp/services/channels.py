@@ -13,6 +13,7 @@ from storage.clock import Clock
 from storage.models import (
     ChannelClosure,
     ChannelRecord,
+    Closure,
     DeliveringProcess,
     NotificationFilter,
     UnservedChannel,
@@ -112,9 +113,12 @@ class Channels:
         closures = await self._repository.channel_closures()
         return next((closure for closure in closures if closure.channel == channel), None)
 
-    async def any_closed(self, channels: Collection[str]) -> bool:
-        """Whether one of the channels is closed now."""
-        return any(closure.channel in channels for closure in await self._repository.channel_closures())
+    async def closed_among(self, channels: Collection[str]) -> int:
+        """How many of the channels are closed now. One at its rate limit is not: its backlog goes out."""
+        return sum(
+            closure.channel in channels and closure.state is not Closure.RATE_LIMITED
+            for closure in await self._repository.channel_closures()
+        )
 
     async def deliverable(self) -> frozenset[str]:
         """The channels over which something that is requeued is delivered."""

@@ -95,14 +95,16 @@ def after_requeue(deliverer: Deliverer, max_attempts: int, closed: ChannelClosur
             return _NOBODY
 
 
-def after_bulk_requeue(deliverers: Collection[Deliverer], *, closed: bool = False) -> str:
-    """The same for many, over channels of these, some of which may be `closed`."""
+def after_bulk_requeue(deliverers: Collection[Deliverer], *, channels: int = 1, closed: int = 0) -> str:
+    """The same for many, over this many channels of these, of which some are paused, held or told to wait."""
     if Deliverer.CERTCTL not in deliverers:
         if deliverers == {Deliverer.NOBODY}:
             return "No running process delivers over their channels, so they wait until one starts."
+        if closed == channels:
+            return "They wait, because nothing goes out over their channels now; list_channels says why."
         exceptions = [
             *(["no running process has the channel"] if Deliverer.NOBODY in deliverers else []),
-            *(["the channel is closed for now, which list_channels explains"] if closed else []),
+            *(["nothing goes out over it now, which list_channels explains"] if closed else []),
         ]
         unless = f" unless {', or '.join(exceptions)}" if exceptions else ""
         return f"They are attempted now{unless}; dashboard_summary shows how it goes."

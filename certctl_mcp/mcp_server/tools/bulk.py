@@ -179,7 +179,8 @@ async def _outcome(ctx: ToolContext, plan: Plan, consent: ElicitationResult[Cons
     if preview.action is AuditAction.REQUEUE:
         afterwards = after_bulk_requeue(
             await service.channels.deliverers(preview.by_channel, serving=True),
-            closed=await service.channels.any_closed(preview.by_channel),
+            channels=len(preview.by_channel),
+            closed=await service.channels.closed_among(preview.by_channel),
         )
     done = f"{changed} of {preview.count} {participle}; {account.still_matching} still match."
     outcome: Outcome = {"changed": changed, "next": f"{before}{done} {afterwards}"}

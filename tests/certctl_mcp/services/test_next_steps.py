@@ -96,8 +96,9 @@ def test_of_many_that_are_requeued_it_is_said_which_wait() -> None:
     assert after_bulk_requeue({Deliverer.NOBODY}).startswith(
         "No running process delivers over their channels"
     )
-    some = after_bulk_requeue({Deliverer.NOBODY, Deliverer.PROCESS}, closed=True)
-    assert "unless no running process has the channel, or the channel is closed for now" in some
+    some = after_bulk_requeue({Deliverer.NOBODY, Deliverer.PROCESS}, channels=3, closed=1)
+    assert "now unless no running process has the channel, or nothing goes out over it now" in some
+    assert after_bulk_requeue({Deliverer.PROCESS}, channels=2, closed=2).startswith("They wait, because")
 
 
 @pytest.mark.parametrize(

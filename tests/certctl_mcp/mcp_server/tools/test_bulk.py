@@ -192,6 +192,19 @@ async def test_of_mistyped_ids_the_first_is_told_and_what_may_have_been_meant(
     assert f"There is no notification '{slip}'; did you mean '{second}'?" in preview["next"]
 
 
+async def test_requeued_over_a_paused_channel_they_are_said_to_wait(
+    assistant: Assistant, queue: Queue
+) -> None:
+    await dead(queue, 2, channel="Webhook")
+    await assistant.call("pause_channel", channel="Webhook", until="2h", reason="maintenance")
+    preview = await assistant.call("requeue_notifications", channel="Webhook")
+    done = await assistant.call(
+        "requeue_notifications", channel="Webhook", confirmation=preview["confirmation"]
+    )
+    assert done["changed"] == 2
+    assert "They wait, because nothing goes out over their channels now" in done["next"]
+
+
 async def test_ids_that_another_filter_leaves_out_are_not_said_to_be_missing(
     assistant: Assistant, queue: Queue
 ) -> None:
