@@ -24,6 +24,10 @@ class Remedies:
     requeue: str | None
     mark_read: str | None
     send: str | None
+    channels: str = "list_channels"
+    """Explains why nothing goes out over a channel."""
+    summary: str = "dashboard_summary"
+    """Shows how the queue does."""
 
 
 def tools(served: Collection[ToolGroup]) -> Remedies:
@@ -36,7 +40,13 @@ def tools(served: Collection[ToolGroup]) -> Remedies:
 
 
 TOOLS = tools(frozenset(ToolGroup))
-COMMANDS = Remedies("certctl-mcp requeue", "certctl-mcp read", "certctl-mcp send")
+COMMANDS = Remedies(
+    "certctl-mcp requeue",
+    "certctl-mcp read",
+    "certctl-mcp send",
+    "certctl-mcp channels",
+    "certctl-mcp summary",
+)
 
 _NOBODY = (
     "No running process delivers over its channel, so it waits until one that has the channel starts. If "
@@ -95,23 +105,29 @@ def after_requeue(deliverer: Deliverer, max_attempts: int, closed: ChannelClosur
             return _NOBODY
 
 
-def after_bulk_requeue(deliverers: Collection[Deliverer], *, channels: int = 1, closed: int = 0) -> str:
+def after_bulk_requeue(
+    deliverers: Collection[Deliverer], *, channels: int = 1, closed: int = 0, remedies: Remedies = TOOLS
+) -> str:
     """The same for many, over this many channels of these, of which some are paused, held or told to wait."""
     if Deliverer.CERTCTL not in deliverers:
         if deliverers == {Deliverer.NOBODY}:
             return "No running process delivers over their channels, so they wait until one starts."
         if closed == channels:
-            return "They wait, because nothing goes out over their channels now; list_channels says why."
+            return (
+                f"They wait, because nothing goes out over their channels now; {remedies.channels} says why."
+            )
         exceptions = [
             *(["no running process has the channel"] if Deliverer.NOBODY in deliverers else []),
-            *(["nothing goes out over it now, which list_channels explains"] if closed else []),
+            *([f"nothing goes out over it now, which {remedies.channels} explains"] if closed else []),
         ]
         unless = f" unless {', or '.join(exceptions)}" if exceptions else ""
-        return f"They are attempted now{unless}; dashboard_summary shows how it goes."
+        return f"They are attempted now{unless}; {remedies.summary} shows how it goes."
     which = (
         "certctl's server" if len(deliverers) == 1 else "Where no process has the channel, certctl's server"
     )
-    return f"{which} sends 50 a minute, each once; what fails then is stuck and counted in dashboard_summary."
+    return (
+        f"{which} sends 50 a minute, each once; what fails then is stuck and counted in {remedies.summary}."
+    )
 
 
 @dataclass(frozen=True, slots=True)
