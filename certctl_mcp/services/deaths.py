@@ -39,3 +39,8 @@ def cause_of_death(dead: Notification, max_attempts: int) -> CauseOfDeath:
     if kind.is_permanent or (kind in _FINAL and failed_attempts(dead) < max_attempts):
         return CauseOfDeath.REFUSED
     return CauseOfDeath.SPENT
+
+
+def may_be_refused(dead: Notification) -> bool:
+    """Whether it was refused if it had attempts left."""
+    return cause_of_death(dead, failed_attempts(dead) + 1) is CauseOfDeath.REFUSED
