@@ -1,7 +1,7 @@
 """The channels that there are, how their attempts go, and which process delivers over them."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
@@ -20,6 +20,9 @@ from storage.models import (
     channels_of,
 )
 from storage.reader import NotificationReader
+
+STANDSTILL = (Closure.PAUSED, Closure.HELD, Closure.TOLD_TO_WAIT)
+"""At its rate limit, a channel's backlog goes out nevertheless."""
 
 LATELY = timedelta(days=1)
 """The period over which a channel's attempts are summarized."""
@@ -113,12 +116,10 @@ class Channels:
         closures = await self._repository.channel_closures()
         return next((closure for closure in closures if closure.channel == channel), None)
 
-    async def closed_among(self, channels: Collection[str]) -> int:
-        """How many of the channels are closed now. One at its rate limit is not: its backlog goes out."""
-        return sum(
-            closure.channel in channels and closure.state is not Closure.RATE_LIMITED
-            for closure in await self._repository.channel_closures()
-        )
+    async def closed(self, *states: Closure) -> frozenset[str]:
+        """The channels that are closed now, for one of these reasons."""
+        closures = await self._repository.channel_closures()
+        return frozenset(closure.channel for closure in closures if closure.state in states)
 
     async def deliverable(self) -> frozenset[str]:
         """The channels over which something that is requeued is delivered."""

@@ -96,12 +96,13 @@ def run_bulk(
 
 async def _print_next(application: "Application", channels: Collection[str]) -> None:
     """Tell a person what happens to notifications that were requeued over these channels."""
+    from certctl_mcp.services.channels import STANDSTILL
     from certctl_mcp.services.next_steps import COMMANDS, after_bulk_requeue
 
     if not sys.stderr.isatty():
         return
     service = application.notifications.channels
-    closed = await service.closed_among(channels)
+    closed = len(await service.closed(*STANDSTILL) & set(channels))
     comes_next = after_bulk_requeue(
         await service.deliverers(channels), channels=len(channels), closed=closed, remedies=COMMANDS
     )

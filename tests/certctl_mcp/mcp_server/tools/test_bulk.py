@@ -198,6 +198,7 @@ async def test_requeued_over_a_paused_channel_they_are_said_to_wait(
     await dead(queue, 2, channel="Webhook")
     await assistant.call("pause_channel", channel="Webhook", until="2h", reason="maintenance")
     preview = await assistant.call("requeue_notifications", channel="Webhook")
+    assert "2 are on channels over which nothing goes out now: requeued, they wait." in preview["next"]
     done = await assistant.call(
         "requeue_notifications", channel="Webhook", confirmation=preview["confirmation"]
     )
@@ -327,6 +328,23 @@ async def test_a_person_who_can_be_asked_is_asked_and_what_they_agree_to_is_done
         "Over channels that are not configured nothing is delivered."
     ]
     assert await repository.count(DEAD) == 0
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_person_is_told_that_a_channel_is_paused(
+    connected: Any, queue: Queue, mode: ConnectMode
+) -> None:
+    await dead(queue, 1, channel="Webhook")
+    pause = {"channel": "Webhook", "until": "2h", "reason": "maintenance"}
+    person = Person("accept")
+    async with connected(mode, elicitation_callback=person) as client:
+        await client.call_tool("pause_channel", pause)
+        result = await client.call_tool("requeue_notifications", {})
+        assert result.structured_content["changed"] == 1
+        await client.call_tool("mark_notifications_read", {"status": ["pending"], "channel": "Webhook"})
+    requeueing, settling = person.asked
+    assert requeueing.endswith("Over channels that are paused or held in an outage they go out later.")
+    assert "paused" not in settling
 
 
 @pytest.mark.parametrize("mode", MODES)
