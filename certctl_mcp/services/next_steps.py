@@ -164,7 +164,9 @@ class NextSteps:
 
     def _pending(self, n: Notification, requeued: bool) -> str:
         if n.lease_expires_at is not None:
-            return f"The worker of attempt {n.attempt_count} never finished, so it is due again."
+            but = self._but(None)
+            due = f"The worker of attempt {n.attempt_count} never finished, so it is due again{but}."
+            return f"{due} {_NOBODY}" if self.deliverer is Deliverer.NOBODY else due
         again = "It has been requeued since. " if requeued else ""
         left = n.created_at + self.grace
         match self.deliverer:

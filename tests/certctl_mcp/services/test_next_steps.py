@@ -123,6 +123,14 @@ def test_what_waits_for_a_closed_channel_is_not_said_to_be_attempted_now(state: 
     assert after_acceptance(Deliverer.PROCESS, closed).endswith(f"later: {why}.")
 
 
+def test_what_its_worker_left_is_not_said_to_go_on_where_nothing_delivers_it() -> None:
+    left: dict[str, Any] = {"lease_expires_at": NOON - MINUTE, "attempt_count": 1}
+    nobody = said(Deliverer.NOBODY, NotificationStatus.PENDING, **left)
+    assert nobody.startswith("The worker of attempt 1 never finished, so it is due again. No running process")
+    paused = said(Deliverer.PROCESS, NotificationStatus.PENDING, closure(Closure.PAUSED), **left)
+    assert "due again, but its channel is paused until" in paused
+
+
 def test_a_closure_that_ends_before_a_retry_is_due_does_not_delay_it() -> None:
     closed = closure(Closure.PAUSED)
     said_ = said(Deliverer.PROCESS, NotificationStatus.FAILED, closed, next_retry_at=NOON + MINUTE)
