@@ -74,6 +74,13 @@ async def test_requeued_into_a_paused_channel_it_is_said_to_wait(assistant: Assi
     assert "but its channel is paused until" in shown["account"]
 
 
+async def test_sent_over_a_paused_channel_it_is_said_to_wait(assistant: Assistant) -> None:
+    assert "next" not in await assistant.call("send_notification", **ALERT)
+    await assistant.call("pause_channel", channel="Webhook", until="2h", reason="maintenance")
+    waiting = await assistant.call("send_notification", **ALERT)
+    assert "later: its channel is paused until" in waiting["next"]
+
+
 async def test_a_conflict_names_the_status(assistant: Assistant, queue: Queue) -> None:
     sent = await queue.sent()
     why = await assistant.refused("requeue_notification", id=sent.id)
