@@ -90,10 +90,11 @@ async def _sent(
     if now and application.limitation is not None:
         raise DeliveriesOffError(application.limitation)
     service, settings = application.notifications, application.settings
-    accepted = await service.send(new, actor=operator())
+    # Read before, so that nothing can fail once it is accepted.
     deliverer = await service.channels.deliverer(new.channel)
+    closed = await service.channels.closure(new.channel)
+    accepted = await service.send(new, actor=operator())
     if not now:
-        closed = await service.channels.closure(new.channel)
         return accepted.notification, after_acceptance(deliverer, closed)
     await service.retry_failed_notifications()
     notification, _ = await service.get(accepted.notification.id)
