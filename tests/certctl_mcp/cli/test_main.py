@@ -99,12 +99,12 @@ def test_the_settings_file_may_be_named_on_either_side_of_the_command(
 
 
 @pytest.mark.parametrize("url", ["mysql://db/queue", "sqlite:///:memory:", "postgresql://host:port/queue"])
-@pytest.mark.parametrize("command", ["summary", "worker"])
+@pytest.mark.parametrize("command", [["summary"], ["worker"], ["serve", "--http", "--port", "0"]])
 def test_a_database_url_that_can_never_work_is_a_wrong_setting(
-    command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, command: str, url: str
+    command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, command: list[str], url: str
 ) -> None:
     monkeypatch.setenv("CERTCTL_DATABASE_URL", url)
-    code, out, err = command_line(command)
+    code, out, err = command_line(*command)
     assert (code, out) == (2, "")
     assert "; use " in err
 
