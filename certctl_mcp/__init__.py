@@ -9,9 +9,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from certctl_mcp.config.errors import SettingsError
     from certctl_mcp.queue import Queue, SyncQueue
     from certctl_mcp.services.errors import RequestError, UnknownChannelError
-    from storage.errors import NotificationConflictError, NotificationNotFoundError, StorageError
+    from storage.errors import (
+        IdempotencyConflictError,
+        NotificationConflictError,
+        NotificationNotFoundError,
+        StorageError,
+    )
     from storage.models import (
         Accepted,
         Attempt,
@@ -27,6 +33,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Accepted",
     "Attempt",
+    "IdempotencyConflictError",
     "NewNotification",
     "Notification",
     "NotificationConflictError",
@@ -35,6 +42,7 @@ __all__ = [
     "NotificationStatus",
     "Queue",
     "RequestError",
+    "SettingsError",
     "StorageError",
     "SweepReport",
     "SyncQueue",
@@ -43,9 +51,15 @@ __all__ = [
 ]
 
 _MODULES = {
+    "certctl_mcp.config.errors": ("SettingsError",),
     "certctl_mcp.queue": ("Queue", "SyncQueue"),
     "certctl_mcp.services.errors": ("RequestError", "UnknownChannelError"),
-    "storage.errors": ("NotificationConflictError", "NotificationNotFoundError", "StorageError"),
+    "storage.errors": (
+        "IdempotencyConflictError",
+        "NotificationConflictError",
+        "NotificationNotFoundError",
+        "StorageError",
+    ),
     "storage.models": (
         "Accepted",
         "Attempt",

@@ -4,12 +4,12 @@ Its public names are stable: they change only with a new major version.
 """
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import ParamSpec, Self, TypeVar
 
 import anyio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
@@ -17,10 +17,14 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from certctl_mcp.config.settings import Settings, load_settings
 from certctl_mcp.runtime.application import Application, open_application
 from certctl_mcp.services.errors import RequestError
+from storage.errors import StorageError
 from storage.models import Accepted, Attempt, NewNotification, Notification, NotificationFilter, SweepReport
 
 Source = Settings | Path | str | None
 """The source of a queue's settings; see `Queue.open`."""
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
 
 ACTOR = "python"
 """The name in the audit log for callers that give none."""
@@ -79,7 +83,11 @@ class Queue:
             start_blocking_portal() as portal,
             portal.wrap_async_context_manager(cls.open(settings, deliver=deliver, actor=actor)) as queue,
         ):
-            yield SyncQueue(queue, portal)
+            synchronous = SyncQueue(queue, portal)
+            try:
+                yield synchronous
+            finally:
+                synchronous._closed = True
 
     async def send(self, new: NewNotification) -> Accepted:
         """Store an alert durably for delivery. It survives a crash or power loss once this returns.
@@ -146,30 +154,42 @@ class SyncQueue:
         """Use `Queue.sync` instead."""
         self._queue = queue
         self._portal = portal
+        self._closed = False
 
     def send(self, new: NewNotification) -> Accepted:
-        return self._portal.call(self._queue.send, new)
+        return self._call(self._queue.send, new)
 
     def drain(self) -> SweepReport:
-        return self._portal.call(self._queue.drain)
+        return self._call(self._queue.drain)
 
     def get(self, notification_id: str) -> Notification:
-        return self._portal.call(self._queue.get, notification_id)
+        return self._call(self._queue.get, notification_id)
 
     def attempts(self, notification_id: str) -> tuple[Attempt, ...]:
-        return self._portal.call(self._queue.attempts, notification_id)
+        return self._call(self._queue.attempts, notification_id)
 
     def find(self, wanted: NotificationFilter, *, limit: int = 50) -> tuple[Notification, ...]:
-        return self._portal.call(partial(self._queue.find, wanted, limit=limit))
+        return self._call(self._queue.find, wanted, limit=limit)
 
     def count(self, wanted: NotificationFilter) -> int:
-        return self._portal.call(self._queue.count, wanted)
+        return self._call(self._queue.count, wanted)
 
     def requeue(self, notification_id: str) -> Notification:
-        return self._portal.call(self._queue.requeue, notification_id)
+        return self._call(self._queue.requeue, notification_id)
 
     def mark_as_read(self, notification_id: str) -> Notification:
-        return self._portal.call(self._queue.mark_as_read, notification_id)
+        return self._call(self._queue.mark_as_read, notification_id)
+
+    def _call(
+        self,
+        method: Callable[_Arguments, Awaitable[_Result]],
+        *args: _Arguments.args,
+        **kwargs: _Arguments.kwargs,
+    ) -> _Result:
+        """Raises: StorageError: the context of `Queue.sync` has been left."""
+        if self._closed:
+            raise StorageError("the queue was closed; nothing was done")
+        return self._portal.call(partial(method, *args, **kwargs))
 
 
 def resolve_settings(source: Source) -> Settings:

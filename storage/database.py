@@ -17,7 +17,7 @@ from storage.engine.group_commit import Writer
 from storage.engine.postgresql.url import SCHEMES, Address
 from storage.engine.sqlite import backend as sqlite
 from storage.engine.transaction import Item, Operation, Result
-from storage.errors import DiskFullError, StorageError
+from storage.errors import DiskFullError, StorageError, UnsupportedDatabaseError
 from storage.schema.migrations import Migrate
 
 Answer = TypeVar("Answer")
@@ -134,11 +134,11 @@ async def _opened(
 
 
 def backend_for(url: str) -> Backend:
-    """Raises: StorageError: the URL is not that of a database that this program can use."""
+    """Raises: UnsupportedDatabaseError: the URL is not that of a database that this program can use."""
     scheme, separator, _ = url.strip().partition("://")
     kind = scheme.partition("+")[0]
     if not separator:
-        raise StorageError(f"the database URL can't be read; {_ALLOWED}")
+        raise UnsupportedDatabaseError(f"the database URL can't be read; {_ALLOWED}")
     if kind in SCHEMES:
         address = Address.of(url)
         try:
@@ -151,11 +151,11 @@ def backend_for(url: str) -> Backend:
             address.location, partial(postgresql.opened, address), partial(postgresql.schema_state, address)
         )
     if kind != "sqlite":
-        raise StorageError(f"databases of the kind {kind!r} are not supported; {_ALLOWED}")
+        raise UnsupportedDatabaseError(f"databases of the kind {kind!r} are not supported; {_ALLOWED}")
     try:
         path = sqlite.path_of(make_url(url.strip()))
     except ArgumentError:
-        raise StorageError(f"the database URL can't be read; {_ALLOWED}") from None
+        raise UnsupportedDatabaseError(f"the database URL can't be read; {_ALLOWED}") from None
     return Backend(str(path), partial(sqlite.opened, path), partial(sqlite.schema_state, path))
 
 

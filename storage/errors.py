@@ -7,6 +7,10 @@ class StorageError(Exception):
     """The database can't be used. The message is one sentence with the reason and a remedy."""
 
 
+class UnsupportedDatabaseError(StorageError):
+    """The URL names no database that this program can use; only another URL helps."""
+
+
 class DatabaseBusyError(StorageError):
     """Another process held the database for longer than the busy timeout; trying again may succeed."""
 

@@ -134,6 +134,19 @@ class _McpPath:
         await self._app(scope, receive, send)
 
 
+class _HeadAsGet:
+    """Answers HEAD, as monitors send it, like GET; the web server leaves out the body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # A GET of MCP opens a stream.
+        if scope["method"] == "HEAD" and scope["path"] != MCP_PATH:
+            scope = {**scope, "method": "GET"}
+        await self._app(scope, receive, send)
+
+
 class _EncodedIds:
     """Keeps ids and names in paths percent-encoded. Decoded, a name with a slash would be several
     segments."""
@@ -152,7 +165,7 @@ def _with_middleware(
 ) -> ASGIApp:
     """The middleware around `app`; the last one applied here is the outermost."""
     http = state.settings.http
-    app = BodyLimit(_EncodedIds(app), http.max_body_size)
+    app = BodyLimit(_EncodedIds(_HeadAsGet(app)), http.max_body_size)
     app = RateLimit(app, http) if http.rate_limit_enabled else app
     app = Authentication(app, Keys(http.keys), resource, sessions)
     if http.allowed_origins:

@@ -89,6 +89,12 @@ class Preview:
             return 0
         return sum(count for channel, count in self.by_channel.items() if channel not in deliverable)
 
+    def delayed(self, closed: Set[str]) -> int:
+        """How many would be requeued on `closed` channels, where they wait."""
+        if self.action is not AuditAction.REQUEUE:
+            return 0
+        return sum(count for channel, count in self.by_channel.items() if channel in closed)
+
     @property
     def by_status(self) -> Counter[NotificationStatus]:
         found: Counter[NotificationStatus] = Counter()

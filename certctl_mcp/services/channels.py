@@ -13,12 +13,16 @@ from storage.clock import Clock
 from storage.models import (
     ChannelClosure,
     ChannelRecord,
+    Closure,
     DeliveringProcess,
     NotificationFilter,
     UnservedChannel,
     channels_of,
 )
 from storage.reader import NotificationReader
+
+STANDSTILL = (Closure.PAUSED, Closure.HELD, Closure.TOLD_TO_WAIT)
+"""At its rate limit, a channel's backlog goes out nevertheless."""
 
 LATELY = timedelta(days=1)
 """The period over which a channel's attempts are summarized."""
@@ -106,6 +110,16 @@ class Channels:
             own if channel in here else self._delivery_roles.deliverer(channel, processes)
             for channel in channels
         )
+
+    async def closure(self, channel: str) -> ChannelClosure | None:
+        """Why nothing is sent over a channel now; None if it is open."""
+        closures = await self._repository.channel_closures()
+        return next((closure for closure in closures if closure.channel == channel), None)
+
+    async def closed(self, *states: Closure) -> frozenset[str]:
+        """The channels that are closed now, for one of these reasons."""
+        closures = await self._repository.channel_closures()
+        return frozenset(closure.channel for closure in closures if closure.state in states)
 
     async def deliverable(self) -> frozenset[str]:
         """The channels over which requeued notifications are delivered."""

@@ -10,12 +10,13 @@ from datetime import datetime, timedelta
 from itertools import groupby
 
 from certctl_mcp.notifiers.failure_kinds import FailureKind
+from certctl_mcp.services.deaths import CauseOfDeath, cause_of_death, failed_attempts
 from certctl_mcp.services.delivery_roles import Deliverer
 from certctl_mcp.services.diagnosis.classification import classify, http_status
 from certctl_mcp.services.diagnosis.kinds import REMEDIES
 from certctl_mcp.services.next_steps import GRACE, TOOLS, NextSteps, Remedies, moment
 from certctl_mcp.text.untrusted import encode_id
-from storage.models import Attempt, AttemptOutcome, Notification, NotificationStatus
+from storage.models import Attempt, AttemptOutcome, ChannelClosure, Notification, NotificationStatus
 
 MAX_RUNS = 6
 """The most runs of similar attempts that are described; there are more only after many requeues."""
@@ -25,7 +26,7 @@ FAILED = (AttemptOutcome.FAILED, AttemptOutcome.DEAD)
 _ENDED = {
     AttemptOutcome.SENT: "delivered",
     AttemptOutcome.FAILED: "failed",
-    AttemptOutcome.TOLD_TO_WAIT: "told to wait",
+    AttemptOutcome.TOLD_TO_WAIT: "was told to wait",
     AttemptOutcome.DEAD: "failed permanently",
     AttemptOutcome.SKIPPED: "found no notifier for the channel",
     AttemptOutcome.ABANDONED: "never finished",
@@ -56,12 +57,13 @@ def account(
     deliverer: Deliverer = Deliverer.PROCESS,
     grace: timedelta = GRACE,
     replacement: Notification | None = None,
+    closed: ChannelClosure | None = None,
 ) -> Account:
     """What happened to `notification`, and its outlook at `now`.
 
     `attempts` are finished ones, oldest first, without `earlier` older ones; `max_attempts` is the retry
     policy's. If certctl delivers, it has left alone what is pending for longer than `grace`. `replacement`
-    was accepted in its place.
+    was accepted in its place. `closed`: why nothing is sent over its channel now.
     """
     sentences = [_accepted(notification), *_attempts(attempts, earlier)]
     if notification.retry_count and not attempts:
@@ -71,7 +73,7 @@ def account(
     if replacement is not None:
         sentences.append(_replaced(replacement))
     requeued = any(attempt.outcome in FAILED for attempt in attempts)
-    next_steps = NextSteps(deliverer, max_attempts, remedies, now, grace)
+    next_steps = NextSteps(deliverer, max_attempts, remedies, now, grace, closed)
     return Account(" ".join(sentences), next_steps.of(notification, requeued=requeued))
 
 
@@ -79,19 +81,19 @@ def attempts_summary(notification: Notification, max_attempts: int) -> str | Non
     """Such as `5 of 5 attempts`, for a notification that has failed since acceptance or the newest
     requeue."""
     failed = failed_attempts(notification)
-    if notification.status is NotificationStatus.DEAD and failed < max_attempts:
-        if notification.abandoned_count:
+    if notification.status is NotificationStatus.FAILED:
+        return f"{failed} of {max_attempts} attempts" if failed else None
+    if notification.status is not NotificationStatus.DEAD:
+        return None
+    match cause_of_death(notification, max_attempts):
+        case CauseOfDeath.REFUSED:
+            return f"refused permanently at attempt {failed}"
+        case CauseOfDeath.ABANDONED:
             return f"{notification.abandoned_count} attempts that never finished"
-        return f"refused permanently at attempt {failed}"
-    if notification.status in (NotificationStatus.DEAD, NotificationStatus.FAILED) and failed:
-        return f"{failed} of {max_attempts} attempts"
-    return None
-
-
-def failed_attempts(notification: Notification) -> int:
-    """The failed attempts since acceptance or the newest requeue. The stored count doesn't include the one
-    that made it a dead letter."""
-    return notification.retry_count + (notification.status is NotificationStatus.DEAD)
+        case CauseOfDeath.NO_NOTIFIER:
+            return "none, because no running process had the channel"
+        case CauseOfDeath.SPENT:
+            return f"{failed} of {failed} attempts"
 
 
 def _accepted(n: Notification) -> str:

@@ -11,8 +11,9 @@ from datetime import UTC, datetime, timedelta
 
 from certctl_mcp.config.durations import format_duration
 from certctl_mcp.config.tool_groups import ToolGroup
+from certctl_mcp.services.deaths import CauseOfDeath, cause_of_death, failed_attempts
 from certctl_mcp.services.delivery_roles import OWN_DATABASE_ROLES, Deliverer
-from storage.models import Notification, NotificationStatus
+from storage.models import ChannelClosure, Closure, Notification, NotificationStatus
 
 GRACE = OWN_DATABASE_ROLES.grace
 
@@ -24,6 +25,10 @@ class Remedies:
     requeue: str | None
     mark_read: str | None
     send: str | None
+    channels: str = "list_channels"
+    """Explains why nothing is sent over a channel."""
+    summary: str = "dashboard_summary"
+    """Shows how the queue does."""
 
 
 def tools(served: Collection[ToolGroup]) -> Remedies:
@@ -36,10 +41,28 @@ def tools(served: Collection[ToolGroup]) -> Remedies:
 
 
 TOOLS = tools(frozenset(ToolGroup))
-COMMANDS = Remedies("certctl-mcp requeue", "certctl-mcp read", "certctl-mcp send")
+COMMANDS = Remedies(
+    "certctl-mcp requeue",
+    "certctl-mcp read",
+    "certctl-mcp send",
+    "certctl-mcp channels",
+    "certctl-mcp summary",
+)
 
-_NOBODY = "No running process delivers over its channel, so it waits until one that has the channel starts."
+_NOBODY = (
+    "No running process delivers over its channel, so it waits until one that has the channel starts. If "
+    "only others run for CERTCTL_NOTIFICATION_MISSING_NOTIFIER_AFTER, it is set aside as undelivered."
+)
 _ONCE_BY_CERTCTL = "certctl's server sends it within a minute, once; if that fails, it is stuck"
+
+_WAITING_IS_FREE = "Waiting uses up no attempts."
+
+_CLOSED = {
+    Closure.PAUSED: "its channel is paused until {until}",
+    Closure.TOLD_TO_WAIT: "its receiver asked to wait until {until}",
+    Closure.HELD: "its channel is held in an outage, and is probed again at {until}",
+    Closure.RATE_LIMITED: "its channel is at its rate limit until {until}",
+}
 
 
 def moment(when: datetime) -> str:
@@ -52,9 +75,16 @@ def under_way(notification: Notification, now: datetime) -> bool:
     return notification.lease_expires_at is not None and notification.lease_expires_at > now
 
 
-def after_acceptance(deliverer: Deliverer) -> str:
-    """What happens next to a notification that has just been accepted."""
+def why_closed(closure: ChannelClosure) -> str:
+    """Why a notification over this channel waits, and until when."""
+    return _CLOSED[closure.state].format(until=moment(closure.until))
+
+
+def after_acceptance(deliverer: Deliverer, closed: ChannelClosure | None = None) -> str:
+    """What happens next to a notification that has just been accepted for a channel; `closed`: why it waits."""
     match deliverer:
+        case Deliverer.PROCESS | Deliverer.RESCUE if closed is not None:
+            return f"A running worker or server delivers it later: {why_closed(closed)}."
         case Deliverer.PROCESS | Deliverer.RESCUE:
             return "A running worker or server delivers it."
         case Deliverer.CERTCTL:
@@ -63,9 +93,11 @@ def after_acceptance(deliverer: Deliverer) -> str:
             return _NOBODY
 
 
-def after_requeue(deliverer: Deliverer, max_attempts: int) -> str:
-    """What happens to a notification that has just been requeued."""
+def after_requeue(deliverer: Deliverer, max_attempts: int, closed: ChannelClosure | None = None) -> str:
+    """What happens to a notification that has just been requeued for a channel that may be `closed`."""
     match deliverer:
+        case Deliverer.PROCESS | Deliverer.RESCUE if closed is not None:
+            return f"Attempted up to {max_attempts} times before it is dead, but later: {why_closed(closed)}."
         case Deliverer.PROCESS | Deliverer.RESCUE:
             return f"Attempted at once, up to {max_attempts} times before it is dead."
         case Deliverer.CERTCTL:
@@ -74,14 +106,30 @@ def after_requeue(deliverer: Deliverer, max_attempts: int) -> str:
             return _NOBODY
 
 
-def after_bulk_requeue(deliverers: Collection[Deliverer]) -> str:
-    """The same for many notifications, over channels that these deliver."""
+def after_bulk_requeue(
+    deliverers: Collection[Deliverer], *, channels: int = 1, closed: int = 0, remedies: Remedies = TOOLS
+) -> str:
+    """The same for many notifications, over so many channels that these deliver. `closed`: how many of the
+    channels are paused, held or told to wait."""
     if Deliverer.CERTCTL not in deliverers:
-        return "They are attempted now; dashboard_summary shows the progress."
+        if deliverers == {Deliverer.NOBODY}:
+            return "No running process delivers over their channels, so they wait until one starts."
+        if closed == channels:
+            return (
+                f"They wait, because nothing is sent over their channels now; {remedies.channels} says why."
+            )
+        exceptions = [
+            *(["no running process has the channel"] if Deliverer.NOBODY in deliverers else []),
+            *([f"nothing is sent over it now, which {remedies.channels} explains"] if closed else []),
+        ]
+        unless = f" unless {', or '.join(exceptions)}" if exceptions else ""
+        return f"They are attempted now{unless}; {remedies.summary} shows the progress."
     which = (
         "certctl's server" if len(deliverers) == 1 else "Where no process has the channel, certctl's server"
     )
-    return f"{which} sends 50 a minute, each once; what fails then is stuck and counted in dashboard_summary."
+    return (
+        f"{which} sends 50 a minute, each once; what fails then is stuck and counted in {remedies.summary}."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +142,8 @@ class NextSteps:
     now: datetime
     grace: timedelta
     """Notifications that certctl has not sent for this long are left undelivered."""
+    closed: ChannelClosure | None = None
+    """Why nothing is sent over the notification's channel now."""
 
     def of(self, n: Notification, *, requeued: bool = False) -> str:
         """`requeued`: it failed before, and has been requeued if it is pending."""
@@ -116,7 +166,9 @@ class NextSteps:
 
     def _pending(self, n: Notification, requeued: bool) -> str:
         if n.lease_expires_at is not None:
-            return f"The worker of attempt {n.attempt_count} never finished, so it is due again."
+            but = self._but(None)
+            due = f"The worker of attempt {n.attempt_count} never finished, so it is due again{but}."
+            return f"{due} {_NOBODY}" if self.deliverer is Deliverer.NOBODY else due
         again = "It has been requeued since. " if requeued else ""
         left = n.created_at + self.grace
         match self.deliverer:
@@ -134,7 +186,9 @@ class NextSteps:
                     f"pending for {wait}, certctl-mcp takes over and attempts {wait} later."
                 )
             case Deliverer.NOBODY:
-                return f"It {'has been requeued since and ' if requeued else ''}is due now. {_NOBODY}"
+                return f"{_due_now(requeued)}{self._but(None)}. {_NOBODY}"
+            case Deliverer.PROCESS if but := self._but(None):
+                return f"{_due_now(requeued)}{but}. {_WAITING_IS_FREE}"
             case Deliverer.PROCESS if requeued:
                 return "It has been requeued since, is due now, and will be attempted automatically."
             case Deliverer.PROCESS:
@@ -152,13 +206,21 @@ class NextSteps:
             due = n.created_at + self.grace
         left = max(1, self.max_attempts - n.retry_count)
         count = f"{left} more attempt{'s' if left > 1 else ''} before it becomes a dead letter"
-        if self.deliverer is Deliverer.NOBODY:
+        but = self._but(due)
+        if but or self.deliverer is Deliverer.NOBODY:
             when = "now" if due is None or due <= self.now else moment(due)
-            return f"The next attempt is due {when}; {count}. {_NOBODY}"
+            reason = _NOBODY if self.deliverer is Deliverer.NOBODY else _WAITING_IS_FREE
+            return f"The next attempt is due {when}{but}; {count}. {reason}"
         if due is None or due <= self.now:
             return f"The next attempt is due now and is automatic; {count}."
         wait = format_duration(timedelta(seconds=round((due - self.now).total_seconds())))
         return f"The next attempt is due {moment(due)}, in {wait}, and is automatic; {count}."
+
+    def _but(self, due: datetime | None) -> str:
+        """Why an attempt that is due then (None: now) has to wait. An outage may outlast its next probe."""
+        if self.closed is None or (self.closed.ends_at or self.closed.until) <= (due or self.now):
+            return ""
+        return f", but {why_closed(self.closed)}"
 
     def _stuck(self, n: Notification) -> str:
         if n.rescue_at is not None:
@@ -171,19 +233,24 @@ class NextSteps:
         return f"{stuck} {self.remedies.requeue} makes certctl's server send it again, once."
 
     def _dead(self, n: Notification) -> str:
-        spent = n.retry_count >= self.max_attempts - 1
-        if not spent and n.abandoned_count == 0:
-            why = "It is a dead letter: the receiver refused it permanently."
-        elif not spent:
-            why = f"It is a dead letter: {n.abandoned_count} of its attempts never finished."
-        else:
-            why = f"It is a dead letter: {self.max_attempts} of {self.max_attempts} attempts failed."
-        text = [f"{why} It will not be retried automatically."]
+        text = [f"It is a dead letter: {self._died_of(n)}. It will not be retried automatically."]
         if self.remedies.requeue is not None:
             text.append(f"Once the cause is fixed, {self.remedies.requeue} {self._requeued()}")
         if self.remedies.mark_read is not None:
             text.append(f"{self.remedies.mark_read} settles it without delivery.")
         return " ".join(text)
+
+    def _died_of(self, n: Notification) -> str:
+        match cause_of_death(n, self.max_attempts):
+            case CauseOfDeath.REFUSED:
+                return "the receiver refused it permanently"
+            case CauseOfDeath.ABANDONED:
+                return f"{n.abandoned_count} of its attempts never finished"
+            case CauseOfDeath.NO_NOTIFIER:
+                return "no running process had its channel"
+            case CauseOfDeath.SPENT:
+                failed = failed_attempts(n)
+                return f"{failed} of {failed} attempt{'s' if failed > 1 else ''} failed"
 
     def _requeued(self) -> str:
         if self.deliverer is Deliverer.CERTCTL:
@@ -203,6 +270,10 @@ class NextSteps:
             )
         failures = f" after {n.retry_count} failed attempt{'s' if n.retry_count > 1 else ''}"
         return f"Delivered {moment(n.sent_at)}{failures if n.retry_count else ''}."
+
+
+def _due_now(requeued: bool) -> str:
+    return f"It {'has been requeued since and ' if requeued else ''}is due now"
 
 
 def _read(n: Notification) -> str:

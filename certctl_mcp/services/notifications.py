@@ -30,6 +30,7 @@ from storage.models import (
     DEAD_LETTERS,
     Accepted,
     Attempt,
+    AuditRecord,
     NewNotification,
     Notification,
     NotificationFilter,
@@ -152,7 +153,7 @@ class NotificationService:
             NotificationNotFoundError: there is no such notification.
         """
         notification = await self.ids.apply(self._repository.get, notification_id)
-        return notification, await self._repository.attempts(notification_id)
+        return notification, await self._repository.attempts(notification.id)
 
     async def newest_attempts(
         self, notification_id: str, limit: int
@@ -163,11 +164,24 @@ class NotificationService:
             NotificationNotFoundError: there is no such notification.
         """
         notification = await self.ids.apply(self._repository.get, notification_id)
-        attempts = await self._repository.attempts(notification_id, limit=limit)
+        attempts = await self._repository.attempts(notification.id, limit=limit)
         if len(attempts) < limit:
             return notification, attempts, 0
-        in_all = await self._repository.count_attempts(notification_id)
+        in_all = await self._repository.count_attempts(notification.id)
         return notification, attempts, max(0, in_all - len(attempts))
+
+    async def audit_log(self, notification_id: str | None, *, limit: int) -> tuple[AuditRecord, ...]:
+        """Who did what, newest first: everything, or what concerns one notification, even if it is deleted.
+
+        Raises:
+            NotificationNotFoundError: there is no such notification, and was none: an empty answer for a
+                misspelt id would suggest that nothing was done.
+        """
+        wanted = None if notification_id is None else await self.ids.complete(notification_id)
+        records = await self._repository.audit_log(wanted, limit=limit)
+        if wanted is not None and not records:
+            await self.ids.apply(self._repository.get, wanted)
+        return records
 
     async def certificates(self, notifications: Sequence[Notification]) -> dict[str, str]:
         """The states of the certificates that still matter, in a few words, by the notification's id."""

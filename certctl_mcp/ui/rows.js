@@ -20,7 +20,15 @@ export function undelivered(row) {
 
 /** Became a dead letter although attempts were left. */
 export function refused(row) {
-  return row.status === "dead" && (row.attempts ?? 0) < ATTEMPTS;
+  return row.status === "dead" && Boolean(row.refused) && (row.attempts ?? 0) < ATTEMPTS;
+}
+
+/** How many attempts failed. Of a dead one those were all that it had, whatever this server allows. */
+function spent(row) {
+  const failed = row.attempts ?? 0;
+  if (refused(row)) return "Refused permanently";
+  if (row.status !== "dead") return `${failed} of ${ATTEMPTS} attempts`;
+  return failed === 1 && row.failure ? row.failure : `${failed} of ${failed} attempts`;
 }
 
 export function badge(row) {
@@ -88,7 +96,7 @@ export class RowMaker {
 
   #standing(row) {
     if (!REQUEUEABLE.has(row.status)) return [];
-    const retries = element("span.retries", {}, refused(row) ? "Refused permanently" : `${row.attempts ?? 0} of ${ATTEMPTS} attempts`);
+    const retries = element("span.retries", {}, spent(row));
     if (row.status === "dead") return [retries];
     return [retries, element("span.next", {}, row.next_retry_at ? time(row.next_retry_at, "next ") : "no time set")];
   }

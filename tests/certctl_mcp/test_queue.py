@@ -10,6 +10,7 @@ import pytest
 
 import certctl_mcp
 from certctl_mcp import (
+    IdempotencyConflictError,
     NewNotification,
     NotificationConflictError,
     NotificationFilter,
@@ -17,6 +18,8 @@ from certctl_mcp import (
     NotificationStatus,
     Queue,
     RequestError,
+    SettingsError,
+    StorageError,
     UnknownChannelError,
 )
 from certctl_mcp.config.settings import Settings, load_settings
@@ -115,6 +118,23 @@ def test_it_can_be_used_without_async(tmp_path: Path) -> None:
         assert [each.id for each in queue.find(NotificationFilter(), limit=1)] == [sent.id]
         with pytest.raises(NotificationNotFoundError):
             queue.requeue("notif-nowhere")
+
+
+def test_used_after_its_context_it_says_that_it_was_closed(tmp_path: Path) -> None:
+    with Queue.sync(tmp_path / "queue.db") as queue:
+        pass
+    with pytest.raises(StorageError, match="closed"):
+        queue.send(ALERT)
+
+
+def test_every_error_that_is_documented_can_be_caught_by_its_public_name(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError), Queue.sync(tmp_path / "missing.toml"):
+        pass
+    with Queue.sync(tmp_path / "queue.db") as queue:
+        keyed = ALERT.model_copy(update={"idempotency_key": "once"})
+        queue.send(keyed)
+        with pytest.raises(IdempotencyConflictError):
+            queue.send(keyed.model_copy(update={"message": "other"}))
 
 
 async def test_a_memory_queue_records_what_it_delivers() -> None:

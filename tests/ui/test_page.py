@@ -336,6 +336,21 @@ async def test_the_attempts_are_told_as_a_timeline(site: Site, visit: Visit) -> 
     await expect(opener).to_be_focused()
 
 
+async def test_only_what_was_refused_is_called_so(site: Site, visit: Visit) -> None:
+    nobody = "no notifier configured for channel Fax; not delivered"
+    gone, fewer, skipped = site.store(
+        Stored(retry_count=0, last_error="HTTP 410: gone"),
+        # Another process allows three attempts.
+        Stored(retry_count=2),
+        Stored(retry_count=0, channel="Fax", last_error=nobody),
+    )
+    page = visit.page
+    await open_all(page, site)
+    await expect(row(page, gone)).to_contain_text("Refused permanently")
+    await expect(row(page, fewer)).to_contain_text("3 of 3 attempts")
+    await expect(row(page, skipped)).to_contain_text("channel was not configured")
+
+
 async def test_news_appear_by_themselves(site: Site, visit: Visit) -> None:
     site.store(Stored(age=timedelta(days=1)))
     page = visit.page

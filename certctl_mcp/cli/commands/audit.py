@@ -30,8 +30,7 @@ def audit(
     from certctl_mcp.runtime.application import Application
 
     async def shown(application: Application) -> int:
-        wanted = None if id_ is None else await application.notifications.ids.complete(id_)
-        entries = await application.repository.audit_log(wanted, limit=limit)
+        entries = await application.notifications.audit_log(id_, limit=limit)
         if json is Format.NDJSON:
             for entry in entries:
                 print_json(entry, json)

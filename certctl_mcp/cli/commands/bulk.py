@@ -4,7 +4,7 @@ A batch that has begun is finished even if the operator interrupts, so that the 
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,20 +55,24 @@ def run_bulk(
         CommandFailedError: nothing was changed.
     """
     if ids is not None and bool(ids) != is_empty(wanted):
+        both = ", not both" if ids else ""
         raise typer.BadParameter(
-            "name notifications by their ids or select them with a filter such as --status dead, not both"
+            f"name notifications by their ids or select them with a filter such as --status dead{both}"
         )
     if ids and dry_run:
         raise typer.BadParameter("is for a filter, not for ids", param_hint="--dry-run")
 
+    async def report(application: "Application", changes: Changes, channels: Collection[str]) -> ExitCode:
+        code = print_changes(changes, action, json=json, quiet=quiet)
+        if action is AuditAction.REQUEUE and changes.changed:
+            await _print_next(application, channels)
+        return code
+
+    async def act_on_ids(application: "Application") -> ExitCode:
+        return await report(application, *await _change_by_ids(application, action, ids or ()))
+
     if ids:
-        changes = with_application(
-            config,
-            lambda application: _change_by_ids(application, action, ids),
-            Access.CHANGE,
-            no_migrate=no_migrate,
-        )
-        return print_changes(changes, action, json=json)
+        return with_application(config, act_on_ids, Access.CHANGE, no_migrate=no_migrate)
     now = utc_now()
     with option_errors():
         # Refuse before the database is opened.
@@ -84,11 +88,25 @@ def run_bulk(
             await application.notifications.check_names(selected)
         elif not yes:
             await _ask(bulk, preview, json=json)
-        changes = await _change_selected(bulk, preview)
-        return print_changes(changes, action, json=json, quiet=quiet)
+        return await report(application, await _change_selected(bulk, preview), preview.by_channel)
 
     access = Access.READ if dry_run else Access.CHANGE
     return with_application(config, act, access, no_migrate=no_migrate)
+
+
+async def _print_next(application: "Application", channels: Collection[str]) -> None:
+    """Tell a person what happens to notifications that were requeued over these channels."""
+    from certctl_mcp.services.channels import STANDSTILL
+    from certctl_mcp.services.next_steps import COMMANDS, after_bulk_requeue
+
+    if not sys.stderr.isatty():
+        return
+    service = application.notifications.channels
+    closed = len(await service.closed(*STANDSTILL) & set(channels))
+    comes_next = after_bulk_requeue(
+        await service.deliverers(channels), channels=len(channels), closed=closed, remedies=COMMANDS
+    )
+    typer.echo(comes_next, err=True)
 
 
 async def _ask(bulk: BulkActions, preview: Preview, *, json: Format) -> None:
@@ -119,25 +137,29 @@ async def _change_selected(bulk: BulkActions, preview: Preview) -> Changes:
         return changes
 
 
-async def _change_by_ids(application: "Application", action: AuditAction, ids: Sequence[str]) -> Changes:
-    """Each id once, in batches. A refusal names its id."""
+async def _change_by_ids(
+    application: "Application", action: AuditAction, ids: Sequence[str]
+) -> tuple[Changes, Collection[str]]:
+    """Each id once, in batches. A refusal names its id. Also returns the channels."""
     from certctl_mcp.services.refusals import refusals
 
     bulk = application.notifications.bulk
     distinct = await application.notifications.ids.complete_all(ids)
     total = Changes()
+    channels: set[str] = set()
     with progress_bar(action.value.capitalize(), len(distinct)) as advance:
         for start in range(0, len(distinct), BATCH):
             batch = distinct[start : start + BATCH]
             refused = await refusals(application.repository, application.notifications.ids, action, batch)
             preview = await bulk.preview(action, NotificationFilter(ids=batch))
+            channels.update(preview.by_channel)
             changes, finished = await _run(bulk, preview, advance)
             reasons = tuple(Refusal(id=each.notification_id, reason=str(each)) for each in refused)
             total = total.plus(changes, reasons)
             if not finished:
                 rest = len(distinct) - start - len(batch)
-                return total.model_copy(update={"untouched": total.untouched + rest})
-    return total
+                return total.model_copy(update={"untouched": total.untouched + rest}), channels
+    return total, channels
 
 
 async def _run(bulk: BulkActions, preview: Preview, advance: Callable[[int], None]) -> tuple[Changes, bool]:

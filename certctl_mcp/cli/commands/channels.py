@@ -58,7 +58,7 @@ def channels(json: Format = Format.TEXT, config: ConfigFile = None) -> int:
             typer.echo(delivery, err=True)
         for one in unserved:
             channel = escape_hidden(one.channel)
-            typer.echo(f"no running process delivers over {channel}: {one.waiting} undelivered", err=True)
+            typer.echo(f"no running process delivers over {channel}: {one.waiting} waiting", err=True)
     if missing is not None:
         raise missing
     return ExitCode.DONE

@@ -50,6 +50,8 @@ def doctor(
     from certctl_mcp.runtime.logs import log_to_stderr
     from certctl_mcp.services.errors import UnknownChannelError
 
+    if recipient and not send:
+        raise CommandFailedError(ExitCode.USAGE, "--recipient goes with --send")
     log_to_stderr("warning")
     try:
         settings = load_settings(config, os.environ)

@@ -11,7 +11,13 @@ from certctl_mcp.services.errors import (
     UnknownChannelError,
     message_with_suggestion,
 )
-from storage.errors import DatabaseTooNewError, InvalidCursorError, NotificationError, StorageError
+from storage.errors import (
+    DatabaseTooNewError,
+    InvalidCursorError,
+    NotificationError,
+    StorageError,
+    UnsupportedDatabaseError,
+)
 
 _CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
     (SettingsError, ExitCode.USAGE),
@@ -21,6 +27,7 @@ _CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
     (RequestError, ExitCode.NOT_DONE),
     (NotificationError, ExitCode.NOT_DONE),
     (DatabaseTooNewError, ExitCode.OUTDATED),
+    (UnsupportedDatabaseError, ExitCode.USAGE),
     (StorageError, ExitCode.DATABASE),
 )
 _KNOWN = tuple(kind for kind, _ in _CODES)

@@ -190,7 +190,8 @@ def _show_entries(file: Path, database_url: str) -> None:
     from certctl_mcp.cli.setup.entries import compose_file, host_entries, systemd_unit
 
     database = database_url.partition(":///")[2] if database_url.startswith("sqlite") else None
-    typer.echo(f"MCP hosts: `certctl-mcp install HOST --config {file}` writes one of these entries.\n")
+    named = shlex.quote(str(file))
+    typer.echo(f"MCP hosts: `certctl-mcp install HOST --config {named}` writes one of these entries.\n")
     for hosts, text in host_entries([*program(), "--config", str(file)]):
         typer.echo(f"{hosts}:\n{text}\n")
     typer.echo("systemd: a worker that delivers while no host is running.\n")

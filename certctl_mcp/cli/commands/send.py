@@ -13,7 +13,6 @@ from certctl_mcp.cli.terminal.formats import Format
 
 if TYPE_CHECKING:
     from certctl_mcp.runtime.application import Application
-    from certctl_mcp.services.delivery_roles import Deliverer
     from storage.models import NewNotification, Notification
 
 
@@ -64,35 +63,53 @@ def send(
             idempotency_key=idempotency_key,
         )
     sent = partial(_sent, new, now=now)
-    notification, deliverer = with_application(config, sent, Access.CREATE, no_migrate=no_migrate)
+    notification, comes_next = with_application(config, sent, Access.CREATE, no_migrate=no_migrate)
     _print(notification, json)
     if now and not notification.delivered:
-        why = notification.last_error or notification.error or "another process is attempting it"
-        raise CommandFailedError(ExitCode.NOT_DONE, f"not delivered yet: {why}")
+        why = notification.last_error or notification.error or comes_next
+        raise CommandFailedError(ExitCode.NOT_DONE, f"{_undelivered(notification)}: {why}")
     if not now and sys.stderr.isatty():
-        from certctl_mcp.services.next_steps import after_acceptance
-
-        typer.echo(after_acceptance(deliverer), err=True)
+        typer.echo(comes_next, err=True)
     return ExitCode.DONE
+
+
+def _undelivered(notification: "Notification") -> str:
+    from storage.models import NotificationStatus
+
+    match notification.status:
+        case NotificationStatus.PENDING | NotificationStatus.FAILED:
+            return "not delivered yet"
+        case NotificationStatus.DEAD:
+            return "not delivered, and a dead letter"
+        case _:
+            return "not delivered"
 
 
 async def _sent(
     new: "NewNotification", application: "Application", *, now: bool
-) -> "tuple[Notification, Deliverer]":
-    """The outcome for the alert, and which processes deliver it."""
+) -> "tuple[Notification, str]":
+    """The alert as it is stored after that, and what comes next."""
     from certctl_mcp.cli.commands.running import operator
     from certctl_mcp.services.errors import DeliveriesOffError
+    from certctl_mcp.services.next_steps import COMMANDS, NextSteps, after_acceptance
+    from storage.clock import utc_now
 
     if now and application.limitation is not None:
         raise DeliveriesOffError(application.limitation)
-    service = application.notifications
-    accepted = await service.send(new, actor=operator())
+    service, settings = application.notifications, application.settings
+    # Read before, so that nothing can fail once it is accepted.
     deliverer = await service.channels.deliverer(new.channel)
+    closed = await service.channels.closure(new.channel)
+    accepted = await service.send(new, actor=operator())
     if not now:
-        return accepted.notification, deliverer
+        return accepted.notification, after_acceptance(deliverer, closed)
     await service.retry_failed_notifications()
     notification, _ = await service.get(accepted.notification.id)
-    return notification, deliverer
+    closed = await service.channels.closure(new.channel)
+    next_steps = NextSteps(
+        deliverer, settings.max_attempts, COMMANDS, utc_now(), settings.rescue_grace, closed
+    )
+    return notification, next_steps.of(notification)
 
 
 def _print(notification: "Notification", json: Format) -> None:

@@ -60,7 +60,10 @@ def serve(
         require_keys_beyond_loopback(settings.http)
         # Imported last, because it takes a second or two, and wrong settings should be reported at once.
         from certctl_mcp.http.serving import serve_http
+        from storage.database import backend_for
 
+        # The server waits for a database that is unavailable, but not for one that can never be used.
+        backend_for(settings.database_url.get_secret_value())
         start_log(settings, os.environ, config)
         reason = run(serve_http, settings, load)
     return exit_code_after(reason, on_terminal=on_terminal)

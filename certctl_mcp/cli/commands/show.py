@@ -32,6 +32,7 @@ def show(id_: Id, json: Format = Format.TEXT, config: ConfigFile = None) -> int:
             deliverer=await application.notifications.channels.deliverer(notification.channel),
             grace=application.settings.rescue_grace,
             replacement=replacement,
+            closed=await application.notifications.channels.closure(notification.channel),
         )
         replaced_by = None if replacement is None else replacement.id
         certificates = await application.notifications.certificates([notification])

@@ -3,6 +3,7 @@ compose file."""
 
 import json
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +18,8 @@ _INSTALLED = Path("/etc/certctl-mcp/settings.toml")
 """The path from which the unit reads the settings."""
 
 _INSTALL_SETTINGS = re.compile(r"(?m)^(#\s{1,8}install -D .{0,80}) settings\.toml ")
+_INSTALL_SECRET = re.compile(r"(?m)^#\s{1,8}install -D .{0,80}/secrets/.{0,80}\n")
+_SECRET = re.compile(r"(?m)^(?=LoadCredential=|Environment=)")
 
 
 def host_entries(command: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -30,11 +33,13 @@ def host_entries(command: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def systemd_unit(file: Path) -> str:
-    """The unit of a worker. Its first lines say how to install it with this settings file."""
-    unit = (files(__package__) / _UNIT).read_text()
+    """The unit of a worker. Its first lines say how to install it with this settings file, which holds the
+    secrets: the lines for one in a file of its own are commented out, as without that file nothing starts."""
+    unit = _INSTALL_SECRET.sub("", (files(__package__) / _UNIT).read_text())
+    unit = _SECRET.sub("#", unit)
     if file == _INSTALLED:
         return unit
-    return _INSTALL_SETTINGS.sub(lambda line: f"{line[1]} {file} ", unit)
+    return _INSTALL_SETTINGS.sub(lambda line: f"{line[1]} {shlex.quote(str(file))} ", unit)
 
 
 def compose_file(file: Path, database: Path | None) -> str:

@@ -43,7 +43,11 @@ class _Requires:
             raise HTTPException(403, f"The key {caller.name!r} is read-only and may not {self._action}.")
         if self._tool in settings.served_tools:
             raise HTTPException(403, f"Only a key with :admin may {self._action}.")
-        raise HTTPException(403, f"The operator allows no one to {self._action} on this server.")
+        raise HTTPException(
+            403,
+            f"The operator allows no one to {self._action} on this server, because {self._tool} is not among "
+            "its tools; see CERTCTL_MCP_TOOLS, CERTCTL_MCP_EXCLUDE and CERTCTL_MCP_READ_ONLY.",
+        )
 
 
 may_read = Depends(_Requires("list_notifications", "read notifications"))

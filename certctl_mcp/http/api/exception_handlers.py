@@ -80,10 +80,18 @@ async def _validation_error(request: Request, failure: Exception) -> Response:
         # Leaves out that a parameter may also be blank, which doesn't help.
         if error.get("ctx", {}).get("expected") != "''"
     )
+    if lines and _is_not_json(request) and all(line.startswith("body: ") for line in lines):
+        lines = {"body: must be JSON, with Content-Type: application/json": None}
     shown = list(lines)[:_MAX_LINES]
     if len(lines) > len(shown):
         shown.append(f"and {len(lines) - len(shown)} more")
     return problem_response(request.scope, 400, "; ".join(shown))
+
+
+def _is_not_json(request: Request) -> bool:
+    """There is a body that FastAPI has not parsed, because of what it is said to be."""
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return given != "application/json" and not given.endswith("+json")
 
 
 def _line(location: Sequence[object], message: str) -> str:

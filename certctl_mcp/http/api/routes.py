@@ -179,11 +179,12 @@ async def get_notification(
     notification_id: Id, opened: Opened, state: State, if_none_match: IfNoneMatch = None
 ) -> Response:
     """Get a notification with its newest attempts and its audit log."""
-    decoded_id = decoded(notification_id)
-    found = await opened.notifications.newest_attempts(decoded_id, MAX_ATTEMPTS)
-    audit = await opened.repository.audit(decoded_id, limit=MAX_AUDIT_ENTRIES)
+    found = await opened.notifications.newest_attempts(decoded(notification_id), MAX_ATTEMPTS)
+    # The id that was given may be short for it.
+    full_id = found[0].id
+    audit = await opened.repository.audit(full_id, limit=MAX_AUDIT_ENTRIES)
 
-    replacement = await opened.repository.replacement(decoded_id)
+    replacement = await opened.repository.replacement(full_id)
 
     def respond() -> Response:
         return json_response(notification_detail(*found, audit, replacement), if_none_match=if_none_match)

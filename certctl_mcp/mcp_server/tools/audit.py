@@ -48,12 +48,7 @@ async def audit_log(
 ) -> Annotated[CallToolResult, AuditLog]:
     """Who sent, requeued, settled, deleted, tested or paused what, newest first; includes deleted ones."""
     application = await ctx.request_context.lifespan_context.application()
-    service, repository = application.notifications, application.repository
-    wanted = None if id is None else await service.ids.complete(id)
-    records = await repository.audit_log(wanted, limit=limit)
-    if wanted is not None and not records:
-        # An empty result for a misspelt id would suggest that nothing was done.
-        await service.ids.apply(repository.get, wanted)
+    records = await application.notifications.audit_log(id, limit=limit)
     entries = rows_within(map(_entry, records))
     found: AuditLog = {"entries": entries}
     if len(entries) < len(records):

@@ -4,7 +4,6 @@ If the client can ask its user, the user is asked. Otherwise the preview contain
 call with that confirmation changes anything.
 """
 
-from collections.abc import Set
 from typing import TYPE_CHECKING, Annotated
 
 from mcp.server.elicitation import ElicitationResult
@@ -27,10 +26,11 @@ from certctl_mcp.runtime.bulk_plan import Plan, bulk_plan, confirmation_of
 from certctl_mcp.runtime.confirmations import Purpose
 from certctl_mcp.runtime.lifespan import Opening
 from certctl_mcp.services.bulk import Preview
+from certctl_mcp.services.channels import STANDSTILL
 from certctl_mcp.services.explanations import explained
 from certctl_mcp.services.filters import SelectionArguments
 from certctl_mcp.services.next_steps import after_bulk_requeue
-from storage.models import AuditAction, BulkReport
+from storage.models import AuditAction, BulkReport, Closure
 
 if TYPE_CHECKING:
     from certctl_mcp.services.notifications import NotificationService
@@ -133,7 +133,10 @@ async def _consent(ctx: ToolContext, plan: Plan) -> Elicit[Consent] | Reply:
         return Reply.NOT_ASKED
     if plan.replaces_question:
         return Reply.UNREACHABLE
-    return await ask(ctx, question(plan.preview, await application.notifications.channels.deliverable()))
+    channels = application.notifications.channels
+    # A receiver asks to wait for moments, and an answer would no longer fit the question.
+    closed = await channels.closed(Closure.PAUSED, Closure.HELD)
+    return await ask(ctx, question(plan.preview, await channels.deliverable(), closed))
 
 
 async def _plan(ctx: ToolContext, action: AuditAction, given: SelectionArguments, token: str | None) -> Plan:
@@ -157,8 +160,12 @@ async def _outcome(ctx: ToolContext, plan: Plan, consent: ElicitationResult[Cons
             return preview_result(preview, f"{before}{_DECLINED}")
         case Reply.NOT_ASKED | Reply.UNREACHABLE:
             if plan.confirmation is None:
-                configured = await service.channels.deliverable()
-                return _to_be_confirmed(opening, plan, before, configured, reply, caller=actor_of(ctx))
+                remarked = remarks(
+                    preview,
+                    await service.channels.deliverable(),
+                    await service.channels.closed(*STANDSTILL),
+                )
+                return _to_be_confirmed(opening, plan, before, remarked, reply, caller=actor_of(ctx))
         case Reply.AGREED:
             now = await service.bulk.preview(preview.action, preview.wanted)
             if now.count != preview.count:
@@ -177,7 +184,11 @@ async def _outcome(ctx: ToolContext, plan: Plan, consent: ElicitationResult[Cons
     changed = account.report.changed
     participle, afterwards = _AFTERWARDS[preview.action]
     if preview.action is AuditAction.REQUEUE:
-        afterwards = after_bulk_requeue(await service.channels.deliverers(preview.by_channel, serving=True))
+        afterwards = after_bulk_requeue(
+            await service.channels.deliverers(preview.by_channel, serving=True),
+            channels=len(preview.by_channel),
+            closed=len(preview.by_channel.keys() & await service.channels.closed(*STANDSTILL)),
+        )
     done = f"{changed} of {preview.count} {participle}; {account.still_matching} still match."
     outcome: Outcome = {"changed": changed, "next": f"{before}{done} {afterwards}"}
     if left_out := left_out_of(account.report):
@@ -209,7 +220,7 @@ _AFTERWARDS = {
 
 
 def _to_be_confirmed(
-    opening: Opening, plan: Plan, before: str, configured: Set[str], reply: Reply, *, caller: str
+    opening: Opening, plan: Plan, before: str, remarked: str, reply: Reply, *, caller: str
 ) -> Outcome:
     preview = plan.preview
     problem = f"Not done: {plan.problem} " if plan.problem else ""
@@ -217,7 +228,7 @@ def _to_be_confirmed(
     asked = "The client could not put the question to its user. " if unreachable else ""
     outcome = preview_result(
         preview,
-        f"{problem}{before}{asked}Nothing was changed yet. {remarks(preview, configured)}Show the user; if "
+        f"{problem}{before}{asked}Nothing was changed yet. {remarked}Show the user; if "
         "they agree, call again with the same arguments and this confirmation, within 10 minutes.",
     )
     outcome["confirmation"] = confirmation_of(

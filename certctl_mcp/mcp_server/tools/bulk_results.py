@@ -93,13 +93,15 @@ def selection_of(wanted: NotificationFilter) -> dict[str, object]:
     return selection
 
 
-def remarks(preview: Preview, configured: Set[str]) -> str:
+def remarks(preview: Preview, configured: Set[str], closed: Set[str]) -> str:
     """Remarks on what the fields of a preview don't say."""
     text = f"They were accepted {span}. " if (span := acceptance_span(preview)) else ""
     if others := preview.by_channel.most_common()[MAX_CHANNELS:]:
         text += f"{sum(count for _, count in others)} are on {len(others)} channels not listed here. "
     if undeliverable := preview.undeliverable(configured):
         text += f"{undeliverable} are on channels that are not configured: requeued, they are not delivered. "
+    if delayed := preview.delayed(closed):
+        text += f"{delayed} are on channels over which nothing is sent now; requeued, they wait. "
     return text
 
 

@@ -134,6 +134,7 @@ async def _explained(opening: Opening, id: str, offset: int) -> tuple[Notificati
         deliverer=await application.notifications.channels.deliverer(notification.channel),
         grace=application.settings.rescue_grace,
         replacement=replacement,
+        closed=await application.notifications.channels.closure(notification.channel),
     )
     details: NotificationDetails = {
         "account": str(explanation),

@@ -46,6 +46,7 @@ _WORDS = {
 }
 
 UNDELIVERABLE = "Over channels that are not configured nothing is delivered."
+DELAYED = "Over channels that are paused or held in an outage they go out later."
 
 
 class Consent(BaseModel):
@@ -121,7 +122,7 @@ def reply_in(outcome: ElicitationResult[Consent]) -> Reply:
     return Reply.DECLINED if outcome.action == "decline" else Reply.UNREACHABLE
 
 
-def question(preview: Preview, configured: Set[str]) -> str:
+def question(preview: Preview, configured: Set[str], closed: Set[str]) -> str:
     """The same text as long as nothing changes: an answer is valid only for exactly this question."""
     verb, consequence = _WORDS[preview.action]
     noun = "notification" if preview.count == 1 else "notifications"
@@ -135,7 +136,11 @@ def question(preview: Preview, configured: Set[str]) -> str:
         over.append(f"{others:,} over {len(channels) - MAX_CHANNELS} other channels")
     accepted = f", accepted {span}" if (span := acceptance_span(preview)) else ""
     text = f"{verb} {preview.count:,} {noun} ({statuses}){accepted}? {', '.join(over)}. {consequence}"
-    return f"{text} {UNDELIVERABLE}" if preview.undeliverable(configured) else text
+    if preview.undeliverable(configured):
+        text += f" {UNDELIVERABLE}"
+    if preview.delayed(closed):
+        text += f" {DELAYED}"
+    return text
 
 
 def acceptance_span(preview: Preview) -> str:

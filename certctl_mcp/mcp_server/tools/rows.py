@@ -6,8 +6,8 @@ from typing import Annotated, NotRequired
 from pydantic import Field, WithJsonSchema
 from typing_extensions import TypedDict
 
+from certctl_mcp.services.deaths import failed_attempts, may_be_refused
 from certctl_mcp.services.diagnosis.kinds import failure_label
-from certctl_mcp.services.history import failed_attempts
 from certctl_mcp.text.untrusted import EXCERPT_LENGTH, clean_excerpt, clean_name, encode_id
 from storage.models import Notification, NotificationStatus
 
@@ -53,6 +53,8 @@ class Row(TypedDict):
     read_at: NotRequired[Moment]
     certificate: NotRequired[str]
     failure: NotRequired[str]
+    refused: NotRequired[bool]
+    """Dead, and if attempts were left, because the receiver refused it permanently."""
     untrusted: Untrusted
     cut: NotRequired[int]
     """The number of characters cut from its texts."""
@@ -65,6 +67,8 @@ def row(notification: Notification, limit: int = EXCERPT_LENGTH) -> Row:
         shown_row["read_at"] = iso(notification.read_at)
     if notification.last_error and (failure := failure_label(notification.last_error)) is not None:
         shown_row["failure"] = failure
+    if notification.status is NotificationStatus.DEAD and may_be_refused(notification):
+        shown_row["refused"] = True
     untrusted = shown_row["untrusted"]
     if notification.recipient:
         untrusted["recipient"] = clean_name(notification.recipient)

@@ -13,7 +13,9 @@ from certctl_mcp.mcp_server.tools.arguments import ArgumentError, NotificationId
 from certctl_mcp.mcp_server.tools.details import FULL_TEXT, UntrustedError
 from certctl_mcp.mcp_server.tools.results import ToolContext, answer
 from certctl_mcp.mcp_server.tools.rows import StatusName
-from certctl_mcp.services.next_steps import after_requeue
+from certctl_mcp.services.channels import STANDSTILL
+from certctl_mcp.services.delivery_roles import Deliverer
+from certctl_mcp.services.next_steps import after_acceptance, after_requeue
 from certctl_mcp.text.untrusted import clean_excerpt, encode_id
 from storage.models import NewNotification, NotificationStatus, SweepReport
 
@@ -24,6 +26,7 @@ class Accepted(TypedDict):
     id: str
     status: StatusName
     created: Annotated[bool, Field(description="False: the idempotency key was used before; nothing new")]
+    next: Annotated[NotRequired[str], Field(description="Why it is not attempted at once")]
 
 
 class Changed(TypedDict):
@@ -71,12 +74,19 @@ async def send_notification(
             idempotency_key=idempotency_key,
         )
     application = await ctx.request_context.lifespan_context.application()
+    # Read before, so that nothing can fail once it is accepted.
+    channels = application.notifications.channels
+    deliverer = await channels.deliverer(channel, serving=True)
+    closed = await channels.closure(channel)
     accepted = await application.notifications.send(new, actor=actor_of(ctx), assistant=True)
     document: Accepted = {
         "id": encode_id(accepted.notification.id),
         "status": accepted.notification.status,
         "created": accepted.created,
     }
+    waits = closed is not None and closed.state in STANDSTILL
+    if accepted.created and (waits or deliverer in (Deliverer.NOBODY, Deliverer.CERTCTL)):
+        document["next"] = after_acceptance(deliverer, closed)
     return answer(document)
 
 
@@ -117,8 +127,10 @@ async def requeue_notification(ctx: ToolContext, id: NotificationId) -> Annotate
     """
     application = await ctx.request_context.lifespan_context.application()
     requeued = await application.notifications.requeue_notification(id, actor=actor_of(ctx))
-    deliverer = await application.notifications.channels.deliverer(requeued.channel, serving=True)
-    comes_next = after_requeue(deliverer, application.settings.max_attempts)
+    channels = application.notifications.channels
+    deliverer = await channels.deliverer(requeued.channel, serving=True)
+    closed = await channels.closure(requeued.channel)
+    comes_next = after_requeue(deliverer, application.settings.max_attempts, closed)
     return answer(_changed(requeued.id, requeued.status, comes_next))
 
 

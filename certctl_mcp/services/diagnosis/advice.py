@@ -7,7 +7,7 @@ from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.services.delivery_roles import CERTCTL_CHANNELS, Deliverer
 from certctl_mcp.services.diagnosis.kinds import REMEDIES
 from certctl_mcp.services.diagnosis.spans import Span
-from certctl_mcp.services.next_steps import moment
+from certctl_mcp.services.next_steps import moment, why_closed
 from storage.models import ChannelClosure, Closure
 
 
@@ -31,13 +31,6 @@ class Advice:
     action: str
     requeue: bool
 
-
-_CLOSED = {
-    Closure.PAUSED: "its channel is paused until {until}",
-    Closure.TOLD_TO_WAIT: "its receiver asked to wait until {until}",
-    Closure.HELD: "its channel is held in an outage, and is probed again at {until}",
-}
-"""Why requeued notifications would have to wait. A rate limit is no reason not to requeue now."""
 
 _AFTER_REQUEUE = "requeued notifications wait until then and use up no attempts"
 
@@ -71,9 +64,10 @@ def _action(span: Span, channel_status: ChannelStatus) -> tuple[str, bool]:
         return _while_retried(remedy.fix, remedy.is_temporary or delivers_again), False
     if span.kind is FailureKind.NO_NOTIFIER:
         return "it is configured now: requeue", True
-    if channel_status.closed is not None and channel_status.closed.state in _CLOSED:
-        closed = _CLOSED[channel_status.closed.state].format(until=moment(channel_status.closed.until))
-        return f"{closed}; {_AFTER_REQUEUE}", not span.kind.is_permanent
+    closed = channel_status.closed
+    # A rate limit is no reason to wait with a requeue.
+    if closed is not None and closed.state is not Closure.RATE_LIMITED:
+        return f"{why_closed(closed)}; {_AFTER_REQUEUE}", not span.kind.is_permanent
     if delivers_again and channel_status.delivered_at is not None:
         return f"it is delivering again since {moment(channel_status.delivered_at)}: requeue now", True
     return remedy.fix, not span.kind.is_permanent

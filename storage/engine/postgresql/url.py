@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
-from storage.errors import StorageError
+from storage.errors import UnsupportedDatabaseError
 
 SCHEMES = ("postgresql", "postgres")
 
@@ -81,7 +81,7 @@ class Address:
 
     @classmethod
     def of(cls, url: str) -> "Address":
-        """Raises: StorageError, whose message contains no password."""
+        """Raises: UnsupportedDatabaseError, whose message contains no password."""
         try:
             parts = urlsplit(url.strip())
             account, at, hosts = parts.netloc.rpartition("@")
@@ -90,7 +90,7 @@ class Address:
             parameters = dict(pairs)
             timeout = timedelta(seconds=int(parameters.pop("connect_timeout", 0)))
         except (ValueError, OverflowError):
-            raise StorageError(
+            raise UnsupportedDatabaseError(
                 "the database URL can't be read; use postgresql://user:password@host:5432/database, with "
                 "characters such as @, / and # in a password percent-encoded"
             ) from None

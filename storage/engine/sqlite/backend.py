@@ -20,7 +20,7 @@ from storage.engine.sqlite.data_version import PolledChanges
 from storage.engine.sqlite.database_file import DatabaseFile, expect_reachable
 from storage.engine.sqlite.readers import Readers
 from storage.engine.sqlite.transactions import Transactions
-from storage.errors import StorageError
+from storage.errors import UnsupportedDatabaseError
 from storage.read_only import ReadOnly
 from storage.schema.inspection import SchemaState, has_queue, missing
 from storage.schema.migrations import REVISIONS, Migrate, current_revision
@@ -30,9 +30,9 @@ ALLOWED = "use sqlite:/// and a path, such as sqlite:////var/lib/certctl-mcp/not
 
 
 def path_of(url: URL) -> Path:
-    """Raises: StorageError: the URL names no file."""
+    """Raises: UnsupportedDatabaseError: the URL names no file."""
     if not url.database or url.database == ":memory:":
-        raise StorageError(f"a database in memory would lose accepted alerts; {ALLOWED}")
+        raise UnsupportedDatabaseError(f"a database in memory would lose accepted alerts; {ALLOWED}")
     return Path(url.database).expanduser()
 
 

@@ -29,7 +29,9 @@ def test_help_names_every_command_and_exit_code(command_line: CommandLine) -> No
         (["lst"], "Did you mean 'list'"),
         (["list", "--stauts", "dead"], "--status"),
         (["list", "--limit", "many"], "--limit"),
-        (["list", "--limit", "501"], "500"),
+        (["list", "--limit", "501"], "must be less than or equal to 500"),
+        (["install", "emacs"], "'host': 'emacs' is not one of 'claude-desktop', "),
+        (["doctor", "--recipient", "ops@example.com"], "--recipient goes with --send"),
         (["list", "--status", "gone"], "'gone' is not one of pending, sent, failed, dead, read"),
         (
             ["list", "--since", "last week"],
@@ -42,7 +44,7 @@ def test_help_names_every_command_and_exit_code(command_line: CommandLine) -> No
         (["send", "text", "--channel", "Webhook"], "--type"),
         (["send", "text", "--channel", "Webhok", "--type", "X"], "did you mean 'Webhook'?"),
         (["send", "", "--channel", "Webhook", "--type", "X"], "--message"),
-        (["requeue"], "by their ids or select them with a filter"),
+        (["requeue"], "by their ids or select them with a filter such as --status dead;"),
         (["requeue", "notif-1", "--channel", "Webhook"], "not both"),
         (
             ["requeue", "--status", "pending"],
@@ -94,6 +96,17 @@ def test_the_settings_file_may_be_named_on_either_side_of_the_command(
     option = ["--config", str(file)]
     arguments = [*option, "channels"] if place == "before" else ["channels", *option]
     assert "Night" in command_line(*arguments).out
+
+
+@pytest.mark.parametrize("url", ["mysql://db/queue", "sqlite:///:memory:", "postgresql://host:port/queue"])
+@pytest.mark.parametrize("command", [["summary"], ["worker"], ["serve", "--http", "--port", "0"]])
+def test_a_database_url_that_can_never_work_is_a_wrong_setting(
+    command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, command: list[str], url: str
+) -> None:
+    monkeypatch.setenv("CERTCTL_DATABASE_URL", url)
+    code, out, err = command_line(*command)
+    assert (code, out) == (2, "")
+    assert "; use " in err
 
 
 def test_a_database_that_can_t_be_used_has_its_own_exit_code(command_line: CommandLine) -> None:

@@ -83,6 +83,25 @@ def test_a_final_failure_is_told_apart_from_spent_attempts() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("overrides", "why"),
+    [
+        # The process that made the last attempt allowed fewer or more of them than this one.
+        ({"retry_count": 2, "last_error": "hooks.example.com answered 503: busy"}, "3 of 3 attempts failed"),
+        (
+            {"retry_count": 9, "last_error": "hooks.example.com answered 503: busy"},
+            "10 of 10 attempts failed",
+        ),
+        ({"last_error": "no notifier configured for channel X; not delivered"}, "no running process had its"),
+        ({"last_error": "HTTP 410", "abandoned_count": 1}, "the receiver refused it permanently"),
+    ],
+)
+def test_what_it_died_of_does_not_depend_on_this_process_s_settings(
+    overrides: dict[str, Any], why: str
+) -> None:
+    assert f"It is a dead letter: {why}" in told(in_state(NotificationStatus.DEAD, **overrides))
+
+
 def test_one_that_its_workers_never_answered_is_told_so() -> None:
     dead = in_state(NotificationStatus.DEAD, attempt_count=10, abandoned_count=10)
     story = told(dead, *(attempt(n, AttemptOutcome.ABANDONED, duration=None) for n in range(1, 11)))
@@ -215,7 +234,19 @@ def test_no_remedy_is_named_that_is_not_served(served: ToolGroup, end: str) -> N
         (NotificationStatus.DEAD, {"retry_count": 4}, "5 of 5 attempts"),
         (NotificationStatus.DEAD, {"retry_count": 0}, "refused permanently at attempt 1"),
         (NotificationStatus.DEAD, {"retry_count": 2}, "refused permanently at attempt 3"),
+        (NotificationStatus.DEAD, {"retry_count": 2, "last_error": "HTTP 503"}, "3 of 3 attempts"),
+        (NotificationStatus.DEAD, {"retry_count": 9, "last_error": "HTTP 503"}, "10 of 10 attempts"),
+        (
+            NotificationStatus.DEAD,
+            {"last_error": "no notifier configured for channel X; not delivered"},
+            "none, because no running process had the channel",
+        ),
         (NotificationStatus.DEAD, {"abandoned_count": 10}, "10 attempts that never finished"),
+        (
+            NotificationStatus.DEAD,
+            {"abandoned_count": 1, "last_error": "HTTP 410"},
+            "refused permanently at attempt 1",
+        ),
         (NotificationStatus.SENT, {"retry_count": 2, "sent_at": NOON}, None),
     ],
 )

@@ -1,6 +1,7 @@
 """send, requeue and read: what they change, refuse and print."""
 
 import json
+import sys
 
 import pytest
 
@@ -46,6 +47,14 @@ def test_send_now_tells_the_outcome(command_line: CommandLine) -> None:
     assert err.count("\n") == 1
 
 
+def test_send_now_over_a_paused_channel_says_that_it_is_paused(command_line: CommandLine) -> None:
+    command_line(*ALERT)
+    assert command_line("pause", "Webhook", "--until", "1h", "--reason", "maintenance").code == 0
+    code, _, err = command_line(*ALERT, "--now")
+    assert code == 1
+    assert "not delivered yet: It is due now, but its channel is paused until" in err
+
+
 def test_requeue_by_id_tells_each_refusal_and_requeues_the_others(command_line: CommandLine) -> None:
     dead = three_dead(command_line)[0]
     sent = command_line.having(lambda queue: queue.sent())
@@ -54,6 +63,16 @@ def test_requeue_by_id_tells_each_refusal_and_requeues_the_others(command_line: 
     assert f"notification '{sent.id}' is sent: only dead, failed and undelivered" in err
     assert "'notif-nowhere'" in err
     assert command_line.stored(dead.id).status is NotificationStatus.PENDING
+
+
+@pytest.mark.parametrize("by_id", [True, False])
+def test_requeue_tells_a_person_what_happens_next(
+    command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, by_id: bool
+) -> None:
+    dead = three_dead(command_line)[0]
+    selected = [dead.id] if by_id else ["--channel", "Webhook", "--yes"]
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert "No running process delivers over their channels" in command_line("requeue", *selected).err
 
 
 def test_requeue_by_filter_takes_dead_letters_only(command_line: CommandLine) -> None:

@@ -181,6 +181,13 @@ def test_the_audit_log_tells_who_did_what_even_to_what_is_gone(command_line: Com
     assert len(command_line("audit", "-n", "2", "-o", "ndjson").out.splitlines()) == 2
 
 
+def test_the_audit_log_of_a_misspelt_id_is_not_empty_but_refused(command_line: CommandLine) -> None:
+    command_line.having(lambda queue: queue.dead())
+    code, out, err = command_line("audit", "notif-nowhere")
+    assert (code, out) == (1, "")
+    assert "no notification has the id 'notif-nowhere'" in err
+
+
 def test_the_audit_log_tells_what_retention_has_deleted(command_line: CommandLine) -> None:
     async def expired(queue: Queue) -> None:
         await queue.sent()

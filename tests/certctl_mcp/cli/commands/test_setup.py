@@ -97,6 +97,26 @@ def test_init_prints_what_starts_the_program_and_no_secret(channels: CommandLine
     assert f'      - "{tmp_path}:{tmp_path}"\n' in out
 
 
+def test_init_prints_a_unit_that_needs_no_file_but_the_settings(
+    channels: CommandLine, tmp_path: Path
+) -> None:
+    out = written(channels, tmp_path / "settings.toml", "--alerts", "Slack")
+    unit = out.split("systemd: ")[1].split("Docker Compose: ")[0]
+    assert not [line for line in unit.splitlines() if line.startswith(("LoadCredential=", "Environment="))]
+    assert "\n#LoadCredential=" in unit
+    assert "install -D -m 600 slack-webhook-url" not in unit
+
+
+def test_commands_that_init_prints_can_be_pasted_whatever_the_path(
+    channels: CommandLine, tmp_path: Path
+) -> None:
+    directory = tmp_path / "on call"
+    directory.mkdir()
+    out = written(channels, directory / "settings.toml", "--alerts", "Slack")
+    assert f"install HOST --config '{directory}/settings.toml'`" in out
+    assert f"-o certctl-mcp '{directory}/settings.toml' /etc" in out
+
+
 def test_init_replaces_no_file_unless_told_to(channels: CommandLine, tmp_path: Path) -> None:
     file = tmp_path / "settings.toml"
     file.write_text("mine")

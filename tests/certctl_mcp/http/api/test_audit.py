@@ -57,6 +57,8 @@ async def test_one_notification_is_looked_up_also_when_it_is_gone(served: Served
         ("cli:ada", "mark read", sent.id),
     ]
     assert len(await looked_up(served, f"?notification_id={sent.id}&limit=1")) == 1
+    (settled,) = await looked_up(served, f"?notification_id={other.id[-12:]}")
+    assert settled["notification_id"] == other.id
     assert await looked_up(served, "?notification_id=nowhere") == []
 
 

@@ -199,7 +199,9 @@ async def test_the_operator_can_withhold_many_at_once_and_leave_one_at_a_time(
 ) -> None:
     served = await serve(CERTCTL_API_KEYS_NAMED=KEYS, CERTCTL_MCP_EXCLUDE="requeue_notifications")
     dead = await queue.dead()
-    assert (await post(served, "requeue")).status_code == 403
+    withheld = await post(served, "requeue")
+    assert withheld.status_code == 403
+    assert "because requeue_notifications is not among its tools; see CERTCTL_MCP_TOOLS" in withheld.text
     assert (await post(served, f"{dead.id}/requeue")).status_code == 200
 
 

@@ -1,5 +1,6 @@
 """certctl's clients work with this server: it has the same fields, and its errors say what is allowed."""
 
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,16 @@ async def test_a_row_is_certctl_s_without_what_is_not_there(served: Served, queu
         "retry_count": 0,
         "created_at": "2026-01-01T12:00:00Z",
     }
+
+
+async def test_a_shortened_id_shows_all_that_the_whole_one_shows(served: Served) -> None:
+    async with served.client(OPERATOR) as client:
+        sent = (await client.post(LIST, json=NEW)).json()["id"]
+        await client.post(f"{LIST}/retry-due")
+    whole = await get(served, f"{LIST}/{sent}")
+    assert whole["attempts"]
+    assert whole["audit"]
+    assert await get(served, f"{LIST}/{sent[:20]}") == whole
 
 
 async def test_a_failed_one_tells_why_and_when_it_is_tried_again(served: Served, queue: Queue) -> None:
@@ -182,6 +193,27 @@ async def test_a_problem_has_the_fields_of_the_rfc_and_certctl_s(served: Served)
         "message": "There is no notification 'nowhere'.",
         "request_id": refused.headers["X-Request-ID"],
     }
+
+
+@pytest.mark.parametrize("path", ["/health", "/", "/metrics", LIST, f"{LIST}/nowhere", f"{LIST}/x/requeue"])
+async def test_head_is_answered_like_get(served: Served, path: str) -> None:
+    async with served.client(OPERATOR) as client:
+        head, got = await client.head(path), await client.get(path)
+    assert head.status_code == got.status_code
+    assert head.headers["Content-Type"] == got.headers["Content-Type"]
+
+
+async def test_head_needs_the_key_that_get_needs(served: Served) -> None:
+    async with served.client() as client:
+        assert (await client.head(LIST)).status_code == 401
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded"])
+async def test_a_body_that_is_not_declared_as_json_is_told_so(served: Served, kind: str) -> None:
+    async with served.client(OPERATOR) as client:
+        refused = await client.post(LIST, content=json.dumps(NEW), headers={"Content-Type": kind})
+    assert refused.status_code == 400
+    assert refused.json()["detail"] == "body: must be JSON, with Content-Type: application/json"
 
 
 @pytest.mark.parametrize(

@@ -192,6 +192,20 @@ async def test_of_mistyped_ids_the_first_is_told_and_what_may_have_been_meant(
     assert f"There is no notification '{slip}'; did you mean '{second}'?" in preview["next"]
 
 
+async def test_requeued_over_a_paused_channel_they_are_said_to_wait(
+    assistant: Assistant, queue: Queue
+) -> None:
+    await dead(queue, 2, channel="Webhook")
+    await assistant.call("pause_channel", channel="Webhook", until="2h", reason="maintenance")
+    preview = await assistant.call("requeue_notifications", channel="Webhook")
+    assert "2 are on channels over which nothing is sent now; requeued, they wait." in preview["next"]
+    done = await assistant.call(
+        "requeue_notifications", channel="Webhook", confirmation=preview["confirmation"]
+    )
+    assert done["changed"] == 2
+    assert "They wait, because nothing is sent over their channels now" in done["next"]
+
+
 async def test_ids_that_another_filter_leaves_out_are_not_said_to_be_missing(
     assistant: Assistant, queue: Queue
 ) -> None:
@@ -314,6 +328,23 @@ async def test_a_person_who_can_be_asked_is_asked_and_what_they_agree_to_is_done
         "Over channels that are not configured nothing is delivered."
     ]
     assert await repository.count(DEAD) == 0
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_person_is_told_that_a_channel_is_paused(
+    connected: Any, queue: Queue, mode: ConnectMode
+) -> None:
+    await dead(queue, 1, channel="Webhook")
+    pause = {"channel": "Webhook", "until": "2h", "reason": "maintenance"}
+    person = Person("accept")
+    async with connected(mode, elicitation_callback=person) as client:
+        await client.call_tool("pause_channel", pause)
+        result = await client.call_tool("requeue_notifications", {})
+        assert result.structured_content["changed"] == 1
+        await client.call_tool("mark_notifications_read", {"status": ["pending"], "channel": "Webhook"})
+    requeueing, settling = person.asked
+    assert requeueing.endswith("Over channels that are paused or held in an outage they go out later.")
+    assert "paused" not in settling
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -30,6 +30,14 @@ async def test_it_tells_what_happened_and_what_comes_next(assistant: Assistant, 
     ]
 
 
+async def test_a_shortened_id_shows_all_that_the_whole_one_shows(assistant: Assistant, queue: Queue) -> None:
+    failed = await queue.failed()
+    whole = await assistant.call("get_notification", id=failed.id)
+    assert whole["attempts"]
+    for short in (failed.id[:20], failed.id[-8:], failed.id.upper()):
+        assert await assistant.call("get_notification", id=short) == whole
+
+
 async def test_texts_are_in_full_over_as_many_answers_as_they_need(
     assistant: Assistant, queue: Queue
 ) -> None:

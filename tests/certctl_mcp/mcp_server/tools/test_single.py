@@ -65,6 +65,22 @@ async def test_requeued_into_a_channel_that_there_is_not_it_is_said_not_to_be_de
     assert requeued["next"].startswith("No running process delivers over its channel")
 
 
+async def test_requeued_into_a_paused_channel_it_is_said_to_wait(assistant: Assistant, queue: Queue) -> None:
+    dead = await queue.dead(channel="Webhook")
+    await assistant.call("pause_channel", channel="Webhook", until="2h", reason="maintenance")
+    requeued = await assistant.call("requeue_notification", id=dead.id)
+    assert "later: its channel is paused until" in requeued["next"]
+    shown = await assistant.call("get_notification", id=dead.id)
+    assert "but its channel is paused until" in shown["account"]
+
+
+async def test_sent_over_a_paused_channel_it_is_said_to_wait(assistant: Assistant) -> None:
+    assert "next" not in await assistant.call("send_notification", **ALERT)
+    await assistant.call("pause_channel", channel="Webhook", until="2h", reason="maintenance")
+    waiting = await assistant.call("send_notification", **ALERT)
+    assert "later: its channel is paused until" in waiting["next"]
+
+
 async def test_a_conflict_names_the_status(assistant: Assistant, queue: Queue) -> None:
     sent = await queue.sent()
     why = await assistant.refused("requeue_notification", id=sent.id)
