@@ -499,6 +499,10 @@ class Closure(StrEnum):
     """The rate limit is used up."""
 
 
+STANDSTILL = (Closure.PAUSED, Closure.HELD, Closure.TOLD_TO_WAIT)
+"""Nothing is sent until the channel opens. At its rate limit, a channel still works through its backlog."""
+
+
 class ChannelClosure(_Record):
     """A closed channel, with the reason and the time of opening."""
 

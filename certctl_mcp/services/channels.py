@@ -21,9 +21,6 @@ from storage.models import (
 )
 from storage.reader import NotificationReader
 
-STANDSTILL = (Closure.PAUSED, Closure.HELD, Closure.TOLD_TO_WAIT)
-"""At its rate limit, a channel's backlog goes out nevertheless."""
-
 LATELY = timedelta(days=1)
 """The period over which a channel's attempts are summarized."""
 

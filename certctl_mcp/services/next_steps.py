@@ -81,7 +81,7 @@ def why_closed(closure: ChannelClosure) -> str:
 
 
 def after_acceptance(deliverer: Deliverer, closed: ChannelClosure | None = None) -> str:
-    """What happens next to a notification that has just been accepted for a channel; `closed`: why it waits."""
+    """What happens next to a notification that was just accepted for a channel, which may be `closed`."""
     match deliverer:
         case Deliverer.PROCESS | Deliverer.RESCUE if closed is not None:
             return f"A running worker or server delivers it later: {why_closed(closed)}."

@@ -96,8 +96,8 @@ def run_bulk(
 
 async def _print_next(application: "Application", channels: Collection[str]) -> None:
     """Tell a person what happens to notifications that were requeued over these channels."""
-    from certctl_mcp.services.channels import STANDSTILL
     from certctl_mcp.services.next_steps import COMMANDS, after_bulk_requeue
+    from storage.models import STANDSTILL
 
     if not sys.stderr.isatty():
         return

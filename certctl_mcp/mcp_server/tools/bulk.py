@@ -26,11 +26,10 @@ from certctl_mcp.runtime.bulk_plan import Plan, bulk_plan, confirmation_of
 from certctl_mcp.runtime.confirmations import Purpose
 from certctl_mcp.runtime.lifespan import Opening
 from certctl_mcp.services.bulk import Preview
-from certctl_mcp.services.channels import STANDSTILL
 from certctl_mcp.services.explanations import explained
 from certctl_mcp.services.filters import SelectionArguments
 from certctl_mcp.services.next_steps import after_bulk_requeue
-from storage.models import AuditAction, BulkReport, Closure
+from storage.models import STANDSTILL, AuditAction, BulkReport, Closure
 
 if TYPE_CHECKING:
     from certctl_mcp.services.notifications import NotificationService

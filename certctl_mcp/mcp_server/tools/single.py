@@ -13,11 +13,10 @@ from certctl_mcp.mcp_server.tools.arguments import ArgumentError, NotificationId
 from certctl_mcp.mcp_server.tools.details import FULL_TEXT, UntrustedError
 from certctl_mcp.mcp_server.tools.results import ToolContext, answer
 from certctl_mcp.mcp_server.tools.rows import StatusName
-from certctl_mcp.services.channels import STANDSTILL
 from certctl_mcp.services.delivery_roles import Deliverer
 from certctl_mcp.services.next_steps import after_acceptance, after_requeue
 from certctl_mcp.text.untrusted import clean_excerpt, encode_id
-from storage.models import NewNotification, NotificationStatus, SweepReport
+from storage.models import STANDSTILL, NewNotification, NotificationStatus, SweepReport
 
 
 class Accepted(TypedDict):
