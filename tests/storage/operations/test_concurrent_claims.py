@@ -31,7 +31,7 @@ ROWS = 120
 
 @asynccontextmanager
 async def opened(url: str, clock: SettableClock, number: int) -> AsyncIterator[list[NotificationRepository]]:
-    """Repositories of the same database, as several processes have them."""
+    """Repositories of the same database, as if opened by several processes."""
     async with AsyncExitStack() as stack:
         yield [
             NotificationRepository(await stack.enter_async_context(Database.open(url, clock=clock)))
