@@ -1,4 +1,4 @@
-"""Platform-dependent code: both sides load, and streams work also where descriptors can't be waited for."""
+"""Platform-dependent code: both variants load, and streams work even if descriptors can't be polled."""
 
 import ast
 import os
@@ -70,13 +70,13 @@ for name in {PROGRAMS}:
 """Takes away what Windows doesn't have, once the libraries are loaded, and loads the Windows side."""
 
 
-def test_the_programs_load_where_posix_is_absent() -> None:
-    """Stands in for Windows, which can't be tried here."""
+def test_the_programs_load_without_posix_modules() -> None:
+    """A substitute for Windows, which can't be tested here."""
     done = subprocess.run([sys.executable, "-c", WITHOUT_POSIX], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
 
 
-def test_only_the_platform_modules_use_what_some_systems_lack() -> None:
+def test_only_the_platform_modules_use_platform_dependent_functions() -> None:
     users = {
         path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
         for package in ("certctl_mcp", "storage")
@@ -94,7 +94,7 @@ def test_only_the_platform_modules_use_what_some_systems_lack() -> None:
     assert users == set(PLATFORM_MODULES)
 
 
-async def test_a_thread_reads_what_arrives_and_the_end() -> None:
+async def test_a_thread_reads_the_data_and_the_end_of_the_stream() -> None:
     readable, writable = os.pipe()
     reader = ThreadedReader(readable)
     await write_in_thread(writable, b"x" * 1000)
@@ -106,7 +106,7 @@ async def test_a_thread_reads_what_arrives_and_the_end() -> None:
     os.close(readable)
 
 
-async def test_more_than_a_pipe_holds_is_written_while_it_is_read() -> None:
+async def test_more_data_than_a_pipe_holds_is_written_while_it_is_read() -> None:
     readable, writable = os.pipe()
     reader = ThreadedReader(readable)
     received = b""
