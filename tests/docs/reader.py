@@ -48,7 +48,7 @@ _SHELL = shutil.which("bash") or "/bin/bash"
 
 @dataclass(frozen=True)
 class KeepsRunning:
-    """A command that a reader ends."""
+    """A command that runs until the reader stops it."""
 
     arguments: re.Pattern[str]
     ready: str
@@ -84,7 +84,7 @@ class Typed:
         return self._text.decode(errors="replace").replace("\r\n", "\n")
 
     def is_ready(self, text: str) -> bool:
-        """Wait until it has shown the text; false if it ended before."""
+        """Wait until it has shown the text; false if it exited before."""
         with self._changed:
             self._changed.wait_for(lambda: text in self.shown or not self._reading.is_alive(), PATIENCE)
             return text in self.shown
@@ -101,7 +101,7 @@ class Typed:
                 try:
                     text = stream.read(65536)
                 except OSError:
-                    # The other end of a terminal is closed.
+                    # The other end of the terminal is closed.
                     text = b""
                 with self._changed:
                     self._text += text
@@ -130,7 +130,7 @@ class Reader:
         return self.place / "checkout"
 
     def follow(self, step: Step) -> dict[str, str]:
-        """Type the commands of a step; what each showed. What keeps running is ended after the last one.
+        """Type the commands of a step; returns the output of each. Any still running are stopped at the end.
 
         Fails the test if one of them doesn't work.
         """
@@ -153,7 +153,7 @@ class Reader:
         return shown
 
     def stop(self) -> None:
-        """End what still runs."""
+        """Stop all commands that still run."""
         for program in self.running:
             program.kill()
 
@@ -230,7 +230,7 @@ def _replaced(text: str, names: Mapping[str, str]) -> str:
 
 @contextmanager
 def reading(place: Path) -> Iterator[Reader]:
-    """A reader without any setting, in a checkout with an environment."""
+    """A reader without any settings, in a checkout with an environment."""
 
     def answer(call: Call) -> int:
         return reader.answer(call)
@@ -245,7 +245,7 @@ def reading(place: Path) -> Iterator[Reader]:
         for name in OF_THE_MACHINE:
             if found := shutil.which(name):
                 (path / name).symlink_to(found)
-        # Beside its server; what is on the PATH of Debian is a wrapper.
+        # The program next to its server; the one on Debian's PATH is a wrapper.
         with suppress(postgresql.NoServerError):
             for name in OF_POSTGRESQL:
                 (path / name).symlink_to(postgresql.programs() / name)
