@@ -24,7 +24,7 @@ class Receiver:
         self._forgotten: set[str] = set()
         self.refuses = refuses
         self.senders: defaultdict[str, list[str]] = defaultdict(list)
-        """By message: who sent it, for each time that it arrived."""
+        """The senders of each message, one for each time that it arrived."""
 
     async def take(self, sender: str, message: str) -> None:
         """Raises: RefusedError."""

@@ -8,7 +8,7 @@ PATIENCE = 60
 """Seconds, for one call."""
 
 Answer = Mapping[str, Any]
-"""What a user says when asked, in the protocol's words."""
+"""The user's answer to an elicitation, in the protocol's terms."""
 
 NO: Answer = {"action": "decline"}
 YES: Answer = {"action": "accept", "content": {"confirm": True}}

@@ -26,9 +26,9 @@ from tests.processes import ROOT, Program
 
 OURS = "certctl-mcp"
 OF_AN_ENVIRONMENT = (OURS, "mypy", "pip", "python", "ruff", "uv")
-"""What a virtual environment has."""
+"""The programs in a virtual environment."""
 OF_THE_MACHINE = ("chmod", "curl", "mkdir", "mv", "openssl", "touch")
-"""Programs that are run as they are."""
+"""Programs that are run unchanged."""
 OF_POSTGRESQL = ("pg_dump", "pg_restore", "psql")
 ON_THE_PATH = (OURS, "gemini", *STAND_INS)
 NAMES = frozenset({*ON_THE_PATH, *OF_AN_ENVIRONMENT, *OF_THE_MACHINE, *OF_POSTGRESQL})
@@ -52,7 +52,7 @@ class KeepsRunning:
 
     arguments: re.Pattern[str]
     ready: str
-    """What it shows once it works."""
+    """The output that shows that it works."""
     ended_by: signal.Signals = signal.SIGTERM
     code: int = 0
 
@@ -65,7 +65,7 @@ KEEP_RUNNING = (
 )
 
 REMEMBERED = {"ID": re.compile(r"\bnotif-[\w-]+"), "12-19c3...": re.compile(r'(?<="confirmation":")[^"]+')}
-"""Names in the examples for what an earlier command has shown."""
+"""Names in the examples for values that an earlier command has shown."""
 
 
 class Typed:
@@ -118,11 +118,11 @@ class Reader:
     programs: Programs
     variables: dict[str, str]
     names: dict[str, str] = field(default_factory=dict)
-    """What names in the examples stand for here: addresses, paths, ports."""
+    """The values here for names in the examples: addresses, paths, ports."""
     instead: dict[str, str] = field(default_factory=dict)
     """Commands that are typed in place of others, because those would change the machine."""
     answers: dict[str, str] = field(default_factory=dict)
-    """What is typed at the questions of a command."""
+    """The answers typed to the questions of a command."""
     running: list[Program] = field(default_factory=list)
 
     @property

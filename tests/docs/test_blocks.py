@@ -22,7 +22,7 @@ CHECKED = {
     "text": "a picture in the README; log lines, in tests/certctl_mcp/delivery/test_outcome_log.py",
     "mermaid": "a picture; import-linter checks the layers that it shows",
 }
-"""Every language of a block, and what checks its blocks."""
+"""Every language of the blocks, and the check for its blocks."""
 
 SECRETS = {
     "database-url": "sqlite:////srv/queue.db",

@@ -20,7 +20,7 @@ SHOWN = {
     'curl -H "Authorization: Bearer KEY"': r"^certctl_notification_dead_total ",
     'curl -H "Authorization: Bearer $KEY"': "confirmation|requeued",
 }
-"""What commands that begin so show, where success is not enough."""
+"""Expected output of commands that begin like this, if success is not enough."""
 
 
 @pytest.mark.parametrize("page", STEPS)

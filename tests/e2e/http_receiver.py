@@ -19,7 +19,7 @@ class Receiver(ThreadingHTTPServer):
         self.answers.set()
         self.asked = threading.Event()
         self.count = 0
-        """How often it was asked."""
+        """The number of requests."""
         self.last = b""
         """The body of the last request."""
 

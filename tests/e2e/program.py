@@ -77,7 +77,7 @@ class Worker:
 @contextmanager
 def working(environment: dict[str, str], *arguments: str) -> Iterator[Worker]:
     process = Program("certctl_mcp", "worker", *arguments, environment=environment, stderr=subprocess.PIPE)
-    # Reading from it needs no time limit of its own: that ends when the process does.
+    # Reading from it needs no time limit of its own: a read ends when the process does.
     watchdog = threading.Timer(PATIENCE, process.kill)
     watchdog.start()
     try:

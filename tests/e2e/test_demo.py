@@ -41,7 +41,7 @@ ACTS = {
     "5. Alerts that can't be delivered": ("> mark_notification_read", '{"notifications_dead": 0'),
     "6. The proof": ("mc-shop Slack 3 1 Idempotency-Key", "mc-vpn Old-CMDB 1 0", "none was lost"),
 }
-"""What is told in each act. Within one the order is up to the receivers."""
+"""Texts that each act must contain. Their order within an act depends on the receivers."""
 
 
 def environment(directory: Path) -> dict[str, str]:

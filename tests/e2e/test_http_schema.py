@@ -10,7 +10,7 @@ from tests.exploration import size
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 EXAMPLES = size(short=5, long=200)
-"""For each call; the cases at the bounds of the schema come in addition."""
+"""For each operation, in addition to the cases at the bounds of the schema."""
 
 PATIENCE = size(short=110, long=3600)
 """Seconds."""

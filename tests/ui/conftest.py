@@ -26,10 +26,10 @@ from tests.ui.rows import Stored, store
 
 PACKAGES = Path(__file__).parent / "packages"
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser")
-"""The first that is installed is used. The one without a window takes half the processor time."""
+"""The first one installed is used. The headless one takes half the processor time."""
 
 PATIENCE = 30_000
-"""Milliseconds for whatever a person would wait for."""
+"""The time limit, in milliseconds, for anything a person would wait for."""
 
 expect.set_options(timeout=PATIENCE)
 

@@ -36,7 +36,7 @@ MODULES = {
     "pkce-challenge": "pkce-challenge/dist/index.browser.js",
     "zod/v4": "zod/v4/index.js",
 }
-"""What a bundler would find for the host."""
+"""The modules that a bundler would find for the host."""
 
 mimetypes.add_type("text/javascript", ".mjs")
 

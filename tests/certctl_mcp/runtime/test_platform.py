@@ -46,7 +46,7 @@ PROGRAMS = (
     "certctl_mcp.http.serving",
     "storage.maintenance.backup",
 )
-"""What is imported on the way to serving and delivering."""
+"""The modules that serving and delivering import."""
 
 WITHOUT_POSIX = f"""
 import importlib, os, select, signal, sys, types
@@ -67,7 +67,7 @@ sys.platform = here
 for name in {PROGRAMS}:
     importlib.import_module(name)
 """
-"""Takes away what Windows doesn't have, once the libraries are loaded, and loads the Windows side."""
+"""Removes what Windows lacks, once the libraries are loaded, and loads the Windows variant."""
 
 
 def test_the_programs_load_without_posix_modules() -> None:

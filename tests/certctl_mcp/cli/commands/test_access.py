@@ -18,7 +18,7 @@ READING = (
     ["requeue", "--status", "dead", "--dry-run"],
 )
 READING_ON = (["diagnose"], ["report"], ["audit"], ["watch"])
-"""What also reads, and prints something else each time or without end."""
+"""Commands that read too, but whose output varies or never ends."""
 CHANGING = (
     ["requeue", "notif-1"],
     ["requeue", "--status", "dead", "--yes"],

@@ -24,7 +24,7 @@ RULES_TESTED = PROMETHEUS / "certctl-alerts.test.yml"
 DASHBOARD = EXAMPLES / "grafana" / "certctl-notifications.json"
 
 OF_PROMETHEUS = {"job", "instance"}
-"""Labels that it adds to what it scrapes."""
+"""Labels that Prometheus adds to scraped series."""
 
 _SERIES = re.compile(r"\b((?:certctl|process)_\w+)(?:\{([^}]*)\})?")
 _CONDITION = re.compile(r'(\w+)\s*(?:=~|!=|=)\s*"([^"]*)"')

@@ -1,4 +1,4 @@
-"""No answer exceeds its budget of tokens, whatever its texts hold, and long texts can be read to the end."""
+"""No result exceeds its token budget, whatever its texts contain, and long texts can be read to the end."""
 
 import base64
 import json

@@ -31,7 +31,7 @@ PAUSING = {"pause_channel"}
 TOOLS = catalog()
 
 LONGEST_NAME = 40
-"""Hosts put the server's name in front, and some providers take 64 characters."""
+"""Hosts prepend the server's name, and some providers allow only 64 characters."""
 
 each_tool = pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
 

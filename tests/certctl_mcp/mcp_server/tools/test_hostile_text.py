@@ -47,7 +47,7 @@ Meet = Callable[..., AbstractAsyncContextManager[RecordingClient]]
 SHORT = [text for text in HOSTILE.values() if len(text) <= 1000]
 AS_THEY_ARE = [text for name, text in HOSTILE.items() if name.endswith(("as it is", "any answer"))]
 TURNS = size(5, 1)
-"""What shows planted text shows each as it is, and so many share the encoded ones among them."""
+"""Each tool is tested with all plain texts; this many tools share the encoded ones among them."""
 
 
 def of_ids(*statuses: str) -> Callable[[Planted], Iterable[Arguments]]:
@@ -88,7 +88,7 @@ TOOLS: dict[str, Callable[[Planted], Iterable[Arguments]]] = {
     "mark_notifications_read": lambda planted: [planted.period],
     "purge_notifications": lambda planted: [planted.period],
 }
-"""What each is called with so that it would show what is planted."""
+"""The arguments with which each tool would show planted text."""
 
 SHOWING = {
     "list_notifications",
@@ -98,7 +98,7 @@ SHOWING = {
     "send_test_notification",
     "list_channels",
 }
-"""Tools whose answers hold text from outside, whatever it is."""
+"""Tools whose results always contain untrusted text."""
 
 ASKING = ("requeue_notifications", "mark_notifications_read", "purge_notifications")
 
@@ -108,10 +108,10 @@ VARIABLES: dict[str, Callable[[Planted], Iterable[str]]] = {
     "channel": lambda planted: [planted.text],
     "type": lambda planted: [planted.text],
 }
-"""What each variable of a resource's address may stand for."""
+"""Values for each variable of a resource's URI."""
 
 PROMPTS = {"since": "24h", "channel": "Webhook"}
-"""What each argument of a prompt may be."""
+"""Values for each argument of a prompt."""
 
 
 @pytest.fixture(scope="module")
