@@ -51,7 +51,7 @@ class HttpProcess:
         with self.told:
             line = self.told.wait_for(found, PATIENCE)
         if line is None:
-            pytest.fail(f"{event!r} was never told, but: {''.join(self.log)}")
+            pytest.fail(f"{event!r} is missing from the log: {''.join(self.log)}")
         return line
 
     def ends(self) -> tuple[int, str]:

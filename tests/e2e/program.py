@@ -66,7 +66,7 @@ class Worker:
         for line in map(bytes.decode, self.process.stderr):
             if event in line:
                 return line
-        pytest.fail(f"{event!r} was never told")
+        pytest.fail(f"{event!r} is missing from the log")
 
     def ends(self) -> tuple[int, str]:
         assert self.process.stderr
@@ -112,7 +112,7 @@ class Terminal:
     def wait_until(self, text: str) -> None:
         while text not in self.seen:
             if not self._reads_on():
-                pytest.fail(f"{text!r} was never shown, but: {self.seen}")
+                pytest.fail(f"{text!r} was never shown; the terminal shows: {self.seen}")
 
     def type(self, keys: str) -> None:
         os.write(self._terminal, keys.encode())
