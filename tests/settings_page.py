@@ -18,7 +18,7 @@ _OF_EVERY_CHANNEL = {*NetworkSettings.model_fields, *CHANNEL_MEANINGS}
 
 
 def written(page: str) -> str:
-    """`page` with its tables as they should be."""
+    """`page` with up-to-date tables."""
     tables = {"variables": _variables(), "channels": _channels(), "every": _of_every(), "file": _file()}
     return _PLACE.sub(
         lambda place: f"<!-- generated: {place[1]} -->\n\n{tables[place[1]]}\n\n<!-- end -->", page
@@ -47,7 +47,7 @@ def _channels() -> str:
 
 
 def _of_every() -> str:
-    """The endings of variables that every channel has."""
+    """The suffixes of the variables that every channel has."""
     rows = [
         (f"`_{entry.key[-1].upper()}`", entry)
         for entry in channel_entries("Slack", "slack")
@@ -57,7 +57,7 @@ def _of_every() -> str:
 
 
 def _file() -> str:
-    """What of a channel's table has no variable."""
+    """The settings of a channel's table that have no variable."""
     rows = []
     for kind in DESTINATIONS:
         name = next((name for name, of in KINDS.items() if of == kind), "Other")

@@ -57,7 +57,7 @@ OF_CERTCTL = {
 
 
 NOT_ON_THE_PAGE = {"check the setup", "send", "attempt what is due", "settle"}
-"""The page settles one notification as it settles many."""
+"""The page marks one notification as read with the bulk action."""
 
 
 def commands() -> set[str]:

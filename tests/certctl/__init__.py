@@ -1,1 +1,1 @@
-"""Beside certctl's server: a stand-in for it, on its schema, and each delivery mode."""
+"""Running alongside certctl's server: a fake of it, on its schema, with each delivery mode."""

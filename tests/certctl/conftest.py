@@ -13,7 +13,7 @@ from tests.exploration import size
 
 @pytest.fixture
 def certctl_url(empty_database: str) -> str:
-    """Of a database of certctl's, which certctl-mcp has never migrated."""
+    """The URL of a database of certctl's that certctl-mcp has never migrated."""
     asyncio.run(postgresql.execute(empty_database, *certctl_schema.NEWEST))
     return empty_database
 
@@ -26,7 +26,7 @@ def migrated_url(certctl_url: str) -> str:
 
 @pytest.fixture
 async def connection(certctl_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """certctl's own."""
+    """certctl's own connection."""
     connected = await asyncpg.connect(certctl_url)
     yield connected
     await connected.close()

@@ -1,5 +1,5 @@
-"""certctl-mcp in the simulation: its repository, its attempts and its retry policy. Only the loop is
-the test's, for the real one sleeps in the time of this simulation."""
+"""certctl-mcp in the simulation: the real repository, attempts and retry policy. Only the loop is
+the test's, because the real one can't sleep in simulated time."""
 
 import asyncio
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ class _Channel:
             raise DeliveryFailedError("HTTP 503") from None
 
     async def aclose(self) -> None:
-        """Nothing is open."""
+        """Nothing to close."""
 
 
 class Rescuer:

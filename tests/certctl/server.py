@@ -1,9 +1,9 @@
 """A fake of certctl's server, limited to notifications, written from its observed behaviour.
 
-It sends an alert in the call that creates it. One loop sends whatever is `pending`, at most 50 rows a time
-and for at most a minute; another one what is `failed` with a time for the next attempt. Rows are updated by
-their id, whatever has become of them since they were read. A first failure gets no time for the next attempt,
-and Go's zero time as that of its delivery. An alert for a channel without a notifier is marked as sent.
+It sends an alert in the call that creates it. One loop sends `pending` alerts, at most 50 rows at a time and
+for at most a minute; another sends `failed` alerts that have a time for the next attempt. Rows are updated by
+id, even if they have changed since they were read. A first failure sets no time for the next attempt, and the
+zero time of Go as its delivery time. An alert for a channel without a notifier is marked as sent.
 """
 
 import asyncio
@@ -60,7 +60,7 @@ class Certctl:
         retry_every: timedelta = timedelta(minutes=2),
         name: str = "notif",
     ) -> None:
-        """`receivers`: of the channels that it has a notifier for. `name` begins its ids."""
+        """`receivers`: those of the channels with a notifier. `name`: the prefix of its ids."""
         self._simulation = simulation
         self._connection = connection
         self._receivers = receivers
@@ -81,7 +81,7 @@ class Certctl:
         self._tasks = []
 
     def alert(self, channel: str, subject: str, threshold: int) -> None:
-        """Alert unless that was done: it looks for the threshold in the messages that there are."""
+        """Send an alert unless there is one already, judging by the threshold in the existing messages."""
         self._tasks.append(self._simulation.start(self._alert(channel, subject, threshold)))
 
     async def _alert(self, channel: str, subject: str, threshold: int) -> None:
@@ -118,7 +118,7 @@ class Certctl:
                 await self._connection.execute(_UPDATE, row["id"], "failed", ZERO_TIME)
                 receiver.recorded_as_failed(row["message"])
         else:
-            # Once the time for its batch is up, its statements fail too.
+            # Once the time limit of the batch has passed, its statements fail too.
             if until is None or self._simulation.clock.now < until:
                 await self._connection.execute(_UPDATE, row["id"], "sent", self._simulation.clock.now)
                 receiver.recorded(NAME, row["message"])

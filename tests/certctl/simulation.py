@@ -1,4 +1,4 @@
-"""A simulation with its own time: programs run concurrently, one step at a time, in random order.
+"""A simulation with its own clock: programs run concurrently, one step at a time, in random order.
 
 A simulated hour takes only as long as its database statements.
 """
@@ -44,7 +44,7 @@ class Simulation:
         return task
 
     async def pass_time(self, duration: timedelta) -> None:
-        """Let the programs run for this long. Raises what one of them raises."""
+        """Let the programs run for this long. Raises any exception of theirs."""
         end = self.clock.now + duration
         await asyncio.sleep(0)
         while self._sleepers and self._sleepers[0][0] <= end:
@@ -57,7 +57,7 @@ class Simulation:
             await self._yielded.wait()
             if self._running is not None and self._running.done():
                 await self._running
-            # Lets tasks begin or end that it has started or killed.
+            # Let tasks begin or end that it has started or killed.
             await asyncio.sleep(0)
         self.clock.now = end
 

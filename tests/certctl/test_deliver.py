@@ -1,4 +1,4 @@
-"""certctl's server is stopped, and certctl-mcp delivers; what happens if it is not stopped is noticed."""
+"""certctl's server is stopped and certctl-mcp delivers; if it isn't stopped, that is noticed."""
 
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ ALERTS = 50
 MINUTE = timedelta(minutes=1)
 
 
-async def test_what_certctl_left_when_it_was_stopped_arrives_once(
+async def test_alerts_that_a_stopped_certctl_left_arrive_once(
     migrated_url: str, connection: asyncpg.Connection, simulation: Simulation, clock: SettableClock
 ) -> None:
     receivers = {"Email": Receiver(simulation, takes=timedelta(seconds=10))}
@@ -34,14 +34,14 @@ async def test_what_certctl_left_when_it_was_stopped_arrives_once(
     assert list(receivers["Email"].senders.values()) == [["certctl-mcp"]] * ALERTS
 
 
-async def test_beside_a_running_certctl_alerts_arrive_twice_and_that_is_noticed(
+async def test_alongside_a_running_certctl_alerts_arrive_twice_and_that_is_noticed(
     migrated_url: str, connection: asyncpg.Connection, simulation: Simulation, clock: SettableClock
 ) -> None:
     certctl_s, ours = (Receiver(simulation, takes=timedelta(seconds=2)) for _ in range(2))
     async with Database.open(migrated_url, clock=clock) as database:
         repository = NotificationRepository(database)
         certctl = Certctl(simulation, connection, {"Email": certctl_s})
-        # As soon as a trigger has told of the new row.
+        # As soon as a trigger has announced the new row.
         Rescuer(simulation, repository, {"Email": ours}, longest_sleep=timedelta(seconds=1)).start()
         certctl.start()
         for subject in range(ALERTS):
@@ -49,6 +49,6 @@ async def test_beside_a_running_certctl_alerts_arrive_twice_and_that_is_noticed(
             await simulation.pass_time(timedelta(seconds=7))
         await simulation.pass_time(MINUTE)
         await simulation.end()
-        # What both have recorded, certctl last, looks like one that we have delivered.
+        # A row that both have updated, certctl last, looks as if we had delivered it.
         assert await repository.settled_by_certctl(NOON - MINUTE) > ALERTS / 10
     assert ours.senders.keys() == certctl_s.senders.keys()

@@ -1,5 +1,5 @@
-"""certctl goes on sending, and certctl-mcp takes over what it leaves. Nothing is lost, and nothing arrives
-twice unless somebody died who had sent it."""
+"""certctl keeps sending, and certctl-mcp takes over the alerts that it leaves. None is lost, and none arrives
+twice unless its sender was killed."""
 
 from collections import Counter
 from datetime import timedelta
@@ -29,7 +29,7 @@ async def alert(simulation: Simulation, certctl: Certctl, number: int = ALERTS, 
 
 
 async def kill(simulation: Simulation, program: Certctl | Rescuer, times: int) -> None:
-    """Every ten minutes or so. It is back after some minutes, or at once."""
+    """Kill the program about every ten minutes, and start it again at once or some minutes later."""
     for _ in range(times):
         await simulation.sleep(simulation.random.expovariate(1 / 600))
         program.kill()
@@ -37,7 +37,7 @@ async def kill(simulation: Simulation, program: Certctl | Rescuer, times: int) -
         program.start()
 
 
-async def test_with_failures_and_deaths_on_both_sides_everything_arrives_and_nothing_twice(
+async def test_despite_failures_and_kills_on_both_sides_every_alert_arrives_and_none_twice(
     migrated_url: str, connection: asyncpg.Connection, simulation: Simulation, clock: SettableClock
 ) -> None:
     receivers = {"Email": Receiver(simulation, refuses=0.3), "Slack": Receiver(simulation, refuses=0.1)}
@@ -61,7 +61,7 @@ async def test_with_failures_and_deaths_on_both_sides_everything_arrives_and_not
     assert {*receivers["Email"].repeated_by_us, *receivers["Slack"].repeated_by_us} == set()
 
 
-async def test_beside_two_servers_of_certctl_nothing_that_either_may_be_sending_is_doubled(
+async def test_alongside_two_servers_of_certctl_no_alert_that_either_may_be_sending_is_repeated(
     migrated_url: str, connection: asyncpg.Connection, simulation: Simulation, clock: SettableClock
 ) -> None:
     receivers = {"Email": Receiver(simulation, refuses=0.3), "Slack": Receiver(simulation, refuses=0.1)}
@@ -85,7 +85,7 @@ async def test_beside_two_servers_of_certctl_nothing_that_either_may_be_sending_
 
 
 @pytest.mark.parametrize(("takes", "times"), [(GRACE - SECOND, 1), (2 * GRACE + SECOND, 2)], ids=str)
-async def test_the_grace_is_how_long_certctl_may_take_to_send_what_it_has_read(
+async def test_the_grace_period_is_how_long_certctl_may_take_to_send_an_alert_it_has_read(
     migrated_url: str,
     connection: asyncpg.Connection,
     simulation: Simulation,
@@ -97,7 +97,7 @@ async def test_the_grace_is_how_long_certctl_may_take_to_send_what_it_has_read(
     async with Database.open(migrated_url, clock=clock) as database:
         certctl = Certctl(simulation, connection, receivers)
         certctl.alert("Email", "api.example.com", 7)
-        # Ours does not take that long.
+        # Our own receiver responds sooner.
         ours = {"Email": Receiver(simulation)}
         Rescuer(simulation, NotificationRepository(database, rescue_after=GRACE), ours).start()
         await simulation.pass_time(timedelta(hours=1))
@@ -106,7 +106,7 @@ async def test_the_grace_is_how_long_certctl_may_take_to_send_what_it_has_read(
     assert sum(map(len, arrived)) == times
 
 
-async def test_certctl_does_not_alert_again_on_what_was_rescued(
+async def test_certctl_does_not_send_a_rescued_alert_again(
     migrated_url: str, connection: asyncpg.Connection, simulation: Simulation, clock: SettableClock
 ) -> None:
     receivers = {"Email": Receiver(simulation, refuses=1)}
@@ -123,7 +123,7 @@ async def test_certctl_does_not_alert_again_on_what_was_rescued(
     assert list(receivers["Email"].senders.values()) == [["certctl-mcp"]]
 
 
-async def test_what_certctl_has_read_when_it_is_taken_over_is_certctl_s_to_send(
+async def test_alerts_that_certctl_has_already_read_are_left_for_it_to_send(
     migrated_url: str, connection: asyncpg.Connection, simulation: Simulation, clock: SettableClock
 ) -> None:
     receivers = {"Email": Receiver(simulation, takes=1.2 * SECOND)}

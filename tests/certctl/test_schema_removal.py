@@ -1,4 +1,4 @@
-"""The SQL in the documentation takes everything that a migration has added to certctl's schema away again."""
+"""The SQL in the documentation removes everything that a migration has added to certctl's schema."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""certctl delivers, and certctl-mcp watches: it changes nothing, and what it says is true of certctl."""
+"""certctl delivers and certctl-mcp watches: it changes nothing, and its statements about certctl are true."""
 
 import os
 import re
@@ -44,7 +44,7 @@ READING_COMMANDS = (
 @pytest.fixture
 async def url(certctl_url: str) -> str:
     await postgresql.execute(certctl_url, *certctl_schema.ROWS)
-    # n-waiting too is left by certctl: its loop should have sent it long ago.
+    # certctl has left n-waiting too: its loop should have sent it long ago.
     await postgresql.execute(
         certctl_url, "UPDATE notification_events SET created_at = now() - interval '6 minutes'"
     )
@@ -69,11 +69,11 @@ async def assistant(url: str, **more: str) -> AsyncIterator[Client]:
 
 
 def dump(url: str) -> str:
-    """The schema and the rows, as `pg_dump` writes them."""
+    """The schema and the rows, as written by `pg_dump`."""
     done = subprocess.run(
         [postgresql.programs() / "pg_dump", "--dbname", url], capture_output=True, text=True, check=True
     )
-    # Newer versions write a random word.
+    # Newer versions of pg_dump write a random word.
     return "\n".join(line for line in done.stdout.splitlines() if "restrict" not in line)
 
 
@@ -100,7 +100,7 @@ def test_no_reading_command_changes_schema_or_rows(
         assert run(command.split()) == 0, command
     assert run(["--no-migrate", "summary"]) == 0
     capsys.readouterr()
-    # Nobody listens where the channel leads; that certctl delivers is no fault.
+    # The channel's receiver doesn't exist; that certctl delivers is no failure.
     assert run(["doctor"]) == 1
     checked = capsys.readouterr().out
     assert checked.endswith(" 1 failed\n")
@@ -108,7 +108,7 @@ def test_no_reading_command_changes_schema_or_rows(
     assert dump(watched_url) == before
 
 
-async def test_what_certctl_leaves_is_found_counted_and_explained(watched_url: str) -> None:
+async def test_alerts_that_certctl_leaves_are_found_counted_and_explained(watched_url: str) -> None:
     async with assistant(watched_url) as client:
         summary = await answer(client, "dashboard_summary")
         assert (summary["notifications_stuck"], summary["waiting_unserved"]) == (2, 0)
@@ -133,7 +133,7 @@ async def test_what_certctl_leaves_is_found_counted_and_explained(watched_url: s
         assert "1 failed" in report["note"]
 
 
-async def test_an_operator_s_requeue_is_certctl_s_to_send(url: str, migrated_url: str) -> None:
+async def test_a_requeued_alert_is_left_for_certctl_to_send(url: str, migrated_url: str) -> None:
     async with assistant(url) as client:
         requeued = await answer(client, "requeue_notification", id="n-dead")
         assert requeued["next"].startswith("certctl's server sends it within a minute, once")
@@ -147,7 +147,7 @@ async def test_an_operator_s_requeue_is_certctl_s_to_send(url: str, migrated_url
         assert sent["status"] == "pending"
 
 
-async def test_who_rescues_says_so(url: str, migrated_url: str) -> None:
+async def test_a_rescuing_process_says_so(url: str, migrated_url: str) -> None:
     async with assistant(url, CERTCTL_NOTIFICATION_DELIVER="rescue") as client:
         while not (summary := await answer(client, "dashboard_summary"))["processes_alive"]:
             pass
@@ -160,7 +160,7 @@ async def test_who_rescues_says_so(url: str, migrated_url: str) -> None:
         assert "is automatic; 5 more attempts" in waiting
 
 
-async def test_that_certctl_delivers_where_it_must_not_is_said(url: str, migrated_url: str) -> None:
+async def test_a_certctl_that_delivers_when_it_must_not_is_reported(url: str, migrated_url: str) -> None:
     async with assistant(url, CERTCTL_NOTIFICATION_DELIVER="deliver") as client:
         while not (summary := await answer(client, "dashboard_summary"))["processes_alive"]:
             pass

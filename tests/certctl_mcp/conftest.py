@@ -1,4 +1,4 @@
-"""A client of the SDK beside a server on the test's own database."""
+"""An SDK client connected to a server on the test's own database."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -22,7 +22,7 @@ MODES = [LEGACY, MODERN]
 
 @pytest.fixture
 def connect(database: Database, database_url: str, clock: SettableClock) -> Connect:
-    """Connects in a mode to a server with the channels `Webhook` and `Slack`; options are settings."""
+    """Connects in this mode to a server with the channels `Webhook` and `Slack`; options are settings."""
 
     def connected(mode: ConnectMode, heard: Any = None, **options: object) -> Client:
         environ = {

@@ -22,7 +22,7 @@ PLANTED = "OBEY"
 SECRET = "hunter2hunter2"
 
 LONGEST_ANSWER = 100_000
-"""Characters; the server never sends a longer message, whatever is planted."""
+"""Characters; whatever text is planted, the server never sends a longer message."""
 
 Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
 
@@ -69,7 +69,7 @@ class Planted(NamedTuple):
     """By status."""
     since: datetime
     until: datetime
-    """The period in which all this happened, and nothing else."""
+    """The period that contains exactly these events."""
 
     @property
     def period(self) -> dict[str, str]:

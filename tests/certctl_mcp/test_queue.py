@@ -1,4 +1,4 @@
-"""The Python API: send, deliver and look after notifications without a server."""
+"""The Python API: send, deliver and manage notifications without a server."""
 
 import os
 import subprocess
@@ -37,7 +37,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CERTCTL_WEBHOOK_URL", "http://127.0.0.1:9/")
 
 
-async def test_what_is_sent_is_kept_and_drained(tmp_path: Path) -> None:
+async def test_sent_notifications_are_stored_and_drained(tmp_path: Path) -> None:
     async with Queue.open(tmp_path / "queue.db") as queue:
         accepted = await queue.send(ALERT)
         assert accepted.created
@@ -54,7 +54,7 @@ async def test_what_is_sent_is_kept_and_drained(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["url", "path", "text", "settings", "file"])
-async def test_it_opens_where_it_is_told_to(tmp_path: Path, kind: str) -> None:
+async def test_a_queue_opens_at_the_given_location(tmp_path: Path, kind: str) -> None:
     database = tmp_path / "queue.db"
     file = tmp_path / "settings.toml"
     file.write_text(f'database_url = "sqlite:///{database}"\n')
@@ -71,13 +71,13 @@ async def test_it_opens_where_it_is_told_to(tmp_path: Path, kind: str) -> None:
     assert database.exists()
 
 
-def test_the_settings_file_may_be_named_by_a_string(tmp_path: Path) -> None:
+def test_the_settings_file_can_be_named_by_a_string(tmp_path: Path) -> None:
     file = tmp_path / "settings.toml"
     file.write_text("max_attempts = 3\n")
     assert load_settings(str(file), {}).max_attempts == 3
 
 
-async def test_what_can_t_be_done_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_invalid_calls_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with Queue.open(tmp_path / "queue.db") as queue:
         with pytest.raises(UnknownChannelError, match="did you mean 'Webhook'"):
             await queue.send(ALERT.model_copy(update={"channel": "webhok"}))
@@ -92,13 +92,13 @@ async def test_what_can_t_be_done_is_refused(tmp_path: Path, monkeypatch: pytest
             pass
 
 
-async def test_delivering_in_the_background_it_raises_what_the_body_raises(tmp_path: Path) -> None:
+async def test_background_delivery_raises_the_exception_of_the_body(tmp_path: Path) -> None:
     with pytest.raises(KeyError, match="mine"):
         async with Queue.open(tmp_path / "queue.db", deliver=True):
             raise KeyError("mine")
 
 
-async def test_it_delivers_in_the_background(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_queue_can_deliver_in_the_background(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with serve() as receiver:
         monkeypatch.setenv("CERTCTL_WEBHOOK_URL", receiver.url)
         async with Queue.open(tmp_path / "queue.db", deliver=True) as queue:
@@ -110,7 +110,7 @@ async def test_it_delivers_in_the_background(tmp_path: Path, monkeypatch: pytest
         assert len(receiver.received) == 1
 
 
-def test_it_can_be_used_without_async(tmp_path: Path) -> None:
+def test_a_queue_can_be_used_without_async(tmp_path: Path) -> None:
     with Queue.sync(tmp_path / "queue.db") as queue:
         sent = queue.send(ALERT).notification
         assert queue.drain().failed == 1
@@ -149,7 +149,7 @@ async def test_a_memory_queue_records_what_it_delivers() -> None:
             await queue.send(ALERT.model_copy(update={"channel": "Slack"}))
 
 
-def test_every_public_name_is_there_and_imported_on_first_use() -> None:
+def test_every_public_name_exists_and_is_imported_on_first_use() -> None:
     for name in certctl_mcp.__all__:
         assert getattr(certctl_mcp, name) is not None
     assert dir(certctl_mcp) == sorted(certctl_mcp.__all__)

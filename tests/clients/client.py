@@ -1,4 +1,4 @@
-"""A client as tests know it: it has launched the server, calls tools, and its user may be asked."""
+"""A client as tests use it: it has launched the server, calls tools, and may support elicitation."""
 
 import json
 from collections.abc import Mapping
@@ -8,18 +8,18 @@ PATIENCE = 60
 """Seconds, for one call."""
 
 Answer = Mapping[str, Any]
-"""What a user says when asked, in the protocol's words."""
+"""The user's answer to an elicitation, in the protocol's terms."""
 
 NO: Answer = {"action": "decline"}
 YES: Answer = {"action": "accept", "content": {"confirm": True}}
 
 
 class Client(Protocol):
-    """One that is connected."""
+    """A connected client."""
 
     @property
     def asked(self) -> list[str]:
-        """What the server has asked its user."""
+        """The questions that the server has asked its user."""
 
     def call(self, tool: str, /, **arguments: Any) -> dict[str, Any]:
         """The structured answer; the text must say the same."""

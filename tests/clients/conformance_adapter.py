@@ -16,7 +16,7 @@ Params = dict[str, Any]
 
 
 class Call(NamedTuple):
-    """A tool, and the arguments with which it is called."""
+    """A tool and the arguments to call it with."""
 
     tool: str
     arguments: dict[str, object]

@@ -29,7 +29,7 @@ class DeadLetters:
         return _settings(Path(copy(self.database, place)), self.receiver.url(f"/{place.name}"))
 
     def delivered_from(self, place: Path) -> list[str]:
-        """The ids of what such a server has delivered."""
+        """The ids of the notifications that such a server has delivered."""
         return self.receiver.accepted[f"/{place.name}"]
 
     def has_delivered_from(self, place: Path, within: float) -> bool:

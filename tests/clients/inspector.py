@@ -19,7 +19,7 @@ _PATIENT = ["--connect-timeout", str(PATIENCE * 1000)]
 
 @dataclass
 class _EachTime:
-    """`mcp-inspector --cli`, which can't be asked."""
+    """`mcp-inspector --cli`, which doesn't support elicitation."""
 
     packages: Path
     environment: Mapping[str, str]
@@ -36,7 +36,7 @@ def each_time(packages: Path, environment: Mapping[str, str], _answers: Sequence
 
 
 def inspect(packages: Path, environment: Mapping[str, str], method: str, *options: str) -> str:
-    """What the first command line answers."""
+    """The output of the first command line."""
     command = [*_program(packages, "launcher", "index.js"), "--cli", "--quiet", *_PATIENT]
     return _run(
         [*command, *_variables(environment), *forked("certctl_mcp"), "--method", method, *options], {}
@@ -45,7 +45,7 @@ def inspect(packages: Path, environment: Mapping[str, str], method: str, *option
 
 @dataclass
 class _Connected:
-    """`mcpdo`, whose daemon keeps the connection. It lets its user answer by another command."""
+    """`mcpdo`, whose daemon keeps the connection. Its user answers elicitations with another command."""
 
     command: list[str]
     settings: Mapping[str, str]

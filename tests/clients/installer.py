@@ -46,7 +46,7 @@ class Installer:
         return place
 
     def python(self, requirements: str) -> Path:
-        """An interpreter that has what is required."""
+        """An interpreter with the requirements installed."""
         wanted = PACKAGES / requirements
         place = self._place(f"{wanted.stem}-{sys.version_info.major}.{sys.version_info.minor}", [wanted])
         if not place.exists():
@@ -64,7 +64,7 @@ class Installer:
 
 @contextmanager
 def _installing(place: Path) -> Iterator[Path]:
-    """A directory that becomes `place` when all went well."""
+    """A directory that becomes `place` if the installation succeeds."""
     beginning = Path(mkdtemp(prefix="beginning-", dir=place.parent))
     try:
         yield beginning
@@ -80,7 +80,7 @@ def _run(command: list[str], place: Path) -> None:
         subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=PATIENCE, check=True)
     except subprocess.CalledProcessError as failure:
         why: str = failure.stderr
-        # Where everything has to be proven, what could not be tried is a failure.
+        # In CI, nothing may be skipped.
         if os.environ.get("CI"):
             pytest.fail(why)
         pytest.skip(f"can't be installed: {why.strip().splitlines()[0]}")

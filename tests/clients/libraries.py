@@ -36,7 +36,7 @@ class _Program:
 def in_javascript(
     program: str, mode: str, packages: Path, environment: Mapping[str, str], answers: Sequence[Answer]
 ) -> AbstractContextManager[Client]:
-    # What is given as text finds the packages of the directory that it runs in.
+    # A program passed as text finds the packages of its working directory.
     command = [str(NODE), "--input-type=module", "--eval", (PROGRAMS / program).read_text()]
     return _running(command, packages, mode, environment, answers)
 

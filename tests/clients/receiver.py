@@ -1,4 +1,4 @@
-"""A webhook's receiver that refuses everything until it is repaired."""
+"""A webhook receiver that refuses everything until it is repaired."""
 
 import threading
 from collections import defaultdict
@@ -25,7 +25,7 @@ class Receiver(ThreadingHTTPServer):
             self._arrived.notify_all()
 
     def has_accepted(self, path: str, number: int, within: float) -> bool:
-        """Whether so many have come to this path; waits for them for `within` seconds."""
+        """Whether this path has received that many; waits for them for up to `within` seconds."""
         with self._arrived:
             return self._arrived.wait_for(lambda: len(self.accepted[path]) >= number, within)
 

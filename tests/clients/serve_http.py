@@ -1,6 +1,6 @@
 """The real server for the conformance suite: over streamable HTTP, on a free loopback port.
 
-Its settings are those of the environment. Once it listens, it says where in one line.
+Its settings come from the environment. Once it listens, it prints its address on one line.
 """
 
 import os

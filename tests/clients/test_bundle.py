@@ -14,7 +14,7 @@ from tests.release.homes import HOME
 
 
 @pytest.mark.parametrize("home", [None, HOME], ids=["without a home", "with a home"])
-def test_its_manifest_is_valid(home: Home | None, node_packages: Path, tmp_path: Path) -> None:
+def test_the_manifest_is_valid(home: Home | None, node_packages: Path, tmp_path: Path) -> None:
     bundle = write_bundle(ROOT, Project.read(), home, tmp_path)
     with ZipFile(bundle) as archive:
         archive.extractall(tmp_path / "unpacked")

@@ -45,7 +45,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 async def _fill(database: Path) -> None:
-    """Something that can be asked about, and drawn."""
+    """Notifications to query and to draw a chart of."""
     clock = SettableClock(utc_now())
     async with Database.open(f"sqlite:///{database}", clock=clock) as opened:
         await Queue(NotificationRepository(opened), clock).dead()
@@ -54,7 +54,7 @@ async def _fill(database: Path) -> None:
 
 @pytest.fixture(scope="module")
 def findings(node_packages: Path, url: str, tmp_path_factory: pytest.TempPathFactory) -> Findings:
-    """What each run has to say. They run at once, because they wait more than they work."""
+    """The findings of each run. They run concurrently, because they mostly wait."""
     # The released suite knows whole scenarios, but not checks.
     scenarios = tmp_path_factory.mktemp("released") / EXPECTED.name
     scenarios.write_text(re.sub(r"(?m)^(  - [^:\s]+):\S+", r"\1", EXPECTED.read_text()))
@@ -78,13 +78,13 @@ def findings(node_packages: Path, url: str, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_a_suite_finds_nothing_else(findings: Findings, name: str) -> None:
+def test_a_suite_finds_no_other_failures(findings: Findings, name: str) -> None:
     _, _, summary = findings[name].stdout.partition("=== SUMMARY ===")
     assert findings[name].returncode == 0, summary
     assert "Baseline check passed" in summary
 
 
-def test_everything_named_is_found(findings: Findings) -> None:
+def test_all_listed_failures_are_found(findings: Findings) -> None:
     named = set(re.findall(r"(?m)^  - (\S+)$", EXPECTED.read_text()))
     found = {entry for run in findings.values() for entry in re.findall(r"(?m)^  ~ (\S+)$", run.stdout)}
     assert named <= found

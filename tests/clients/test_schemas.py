@@ -1,4 +1,4 @@
-"""The schemas of the tools are accepted by other people's clients, and every answer fits them."""
+"""Third-party clients accept the schemas of the tools, and every result matches its schema."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from tests.clients.inspector import inspect
 from tests.clients.libraries import in_javascript
 
 
-def test_the_inspector_has_nothing_against_the_schemas(
+def test_the_inspector_accepts_the_schemas(
     node_packages: Path, dead_letters: DeadLetters, tmp_path: Path
 ) -> None:
     environment = dead_letters.copied_to(tmp_path)
@@ -17,7 +17,7 @@ def test_the_inspector_has_nothing_against_the_schemas(
     assert all(f'"{tool}"' in told for tool in TOOL_NAMES)
 
 
-def test_the_typescript_sdk_finds_that_every_answer_fits_its_schema(
+def test_according_to_the_typescript_sdk_every_result_matches_its_schema(
     node_packages: Path, dead_letters: DeadLetters, tmp_path: Path
 ) -> None:
     first, second = ({"id": dead} for dead in dead_letters.ids)

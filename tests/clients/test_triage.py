@@ -1,4 +1,4 @@
-"""Dead letters are diagnosed, given a new life and delivered, by each of other people's clients."""
+"""Dead letters are diagnosed, requeued and delivered with each third-party client."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -47,7 +47,7 @@ def one_by_one(client: Client, wanted: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A client: the fixture that gives what it runs on, how it is connected, and how it requeues."""
+    """A client: the fixture that it runs on, how it is connected, and how it requeues."""
 
     needs: str
     connected: Callable[[Path, Mapping[str, str], Sequence[Answer]], AbstractContextManager[Client]]
@@ -73,7 +73,7 @@ CLIENTS: dict[str, Kind] = {
 def stories(
     request: pytest.FixtureRequest, dead_letters: DeadLetters, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, "Future[None]"]]:
-    """They run side by side, as far as their clients are there."""
+    """They run concurrently, for those clients that are available."""
     told: dict[str, Future[None]] = {}
     with ThreadPoolExecutor(max_workers=3) as threads:
         for name, kind in CLIENTS.items():
@@ -98,7 +98,7 @@ def story(kind: Kind, installed: Path, dead_letters: DeadLetters, place: Path) -
         triage(client, kind.requeue)
         assert dead_letters.has_delivered_from(place, PATIENCE)
         deadline = time.monotonic() + PATIENCE
-        # The receiver knows it a moment earlier.
+        # The receiver knows a moment earlier.
         while client.call("dashboard_summary")["notifications"]["sent"] < DEAD:
             assert time.monotonic() < deadline
     assert sorted(dead_letters.delivered_from(place)) == sorted(dead_letters.ids)

@@ -19,7 +19,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def environment(tmp_path: Path, receiver: Receiver) -> dict[str, str]:
-    """Settings for a queue and a webhook."""
+    """Environment variables for a queue and a webhook."""
     return {
         "HOME": str(tmp_path),
         "CERTCTL_DATABASE_URL": f"sqlite:///{tmp_path}/notifications.db",

@@ -29,7 +29,7 @@ _UNITS = {unit.stem: unit.read_text() for unit in (ROOT / "examples").glob("*.se
 
 
 class RefusedError(Exception):
-    """Arguments that the program would refuse, or that its stand-in doesn't know."""
+    """Arguments that the program would refuse, or that its fake doesn't know."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -42,7 +42,7 @@ def _parser(call: Call) -> _Parser:
 
 
 def _check_requirement(call: Call, requirement: str) -> None:
-    """It is the checkout that the reader is in, with extras that it has."""
+    """It must be the reader's own checkout, with existing extras."""
     path, _, extras = requirement.rstrip("]").partition("[")
     unknown = set(filter(None, extras.split(","))) - _EXTRAS.keys()
     if path != "." or unknown or not (call.directory / "pyproject.toml").exists():
@@ -72,20 +72,20 @@ def _uv(call: Call) -> None:
 
 
 def _python(call: Call) -> None:
-    """Only makes environments. They are there already: a checkout has one."""
+    """Only creates environments, which already exist: a checkout has one."""
     if call.arguments != ("-m", "venv", ".venv"):
         raise RefusedError("nothing stands in for it")
 
 
 def _apt_get(call: Call) -> None:
-    """Installs what continuous integration installs too."""
+    """Accepts the packages that continuous integration installs too."""
     command, *packages = call.arguments
     if command != "install" or not set(packages) <= set(_PACKAGES):
         raise RefusedError(f"continuous integration doesn't install all of: {' '.join(packages)}")
 
 
 def _install(call: Call) -> None:
-    """The real one, for a user that isn't there."""
+    """The real program, for a user that doesn't exist."""
     arguments = list(call.arguments)
     if "-o" in arguments:
         owner = arguments.index("-o")
@@ -148,7 +148,7 @@ def _docker(call: Call) -> None:
 
 
 def _claude(call: Call) -> None:
-    """Adds a server, which is then started as the host starts it."""
+    """Adds a server, which is then started as by the host."""
     separator = call.arguments.index("--")
     parser = _parser(call)
     parser.add_argument("group", choices=["mcp"])
@@ -180,15 +180,15 @@ def _claude(call: Call) -> None:
 
 
 def _variables(file: Path) -> dict[str, str]:
-    """Those of a file that Docker reads."""
+    """The variables of an env file for Docker."""
     return dict(line.split("=", 1) for line in file.read_text().splitlines())
 
 
 def check_arguments(arguments: list[str]) -> None:
-    """Our program takes them. Nothing is run."""
+    """Check that our program accepts the arguments, without running anything."""
     program = typer.main.get_command(app)
     assert isinstance(program, typer.core.TyperGroup)
-    # `--version` ends.
+    # `--version` exits.
     with suppress(typer.Exit):
         context = program.make_context("certctl-mcp", [*arguments])
         if words := [*context._protected_args, *context.args]:

@@ -32,7 +32,7 @@ class Services:
 
     @property
     def hook(self) -> str:
-        """Where webhooks and Slack's are received."""
+        """The URL where webhooks and Slack messages are received."""
         receiver: Receiver = self._request.getfixturevalue("receiver")
         return f"http://127.0.0.1:{receiver.server_port}/hook"
 
@@ -55,7 +55,7 @@ class Services:
 
 
 async def with_dead_letters(queue: Queue) -> None:
-    """Two, and an alert that is pending."""
+    """Two dead letters and a pending alert."""
     for channel in ("Slack", "PagerDuty"):
         await queue.dead("HTTP 503", channel=channel)
     await queue.pending(channel="Slack")
@@ -128,7 +128,7 @@ def _http(reader: Reader, services: Services) -> None:
     reader.names |= {
         "localhost:8080": services.server,
         "http://collector:4318": services.hook,
-        # Tests are not reachable from elsewhere.
+        # Other hosts can't reach a test.
         "0.0.0.0": "127.0.0.1",
     }
 
@@ -150,7 +150,7 @@ def _setup(reader: Reader, services: Services) -> None:
         "CERTCTL_PAGERDUTY_API_URL": services.hook,
         "CERTCTL_DATABASE_URL": f"sqlite:///{reader.place}/notifications.db",
     }
-    # For root, it would be in /etc.
+    # For root, the file would be in /etc.
     reader.instead["certctl-mcp init"] = "certctl-mcp init ~/.config/certctl-mcp/settings.toml"
     reader.answers["certctl-mcp init"] = "Slack\n"
 

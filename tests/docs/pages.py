@@ -39,7 +39,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What a reader types."""
+    """A command that a reader types."""
 
     page: str
     line: int
@@ -62,7 +62,7 @@ def blocks(page: str, language: str | None = None) -> list[Block]:
 
 
 def steps(page: str, programs: frozenset[str]) -> list[Step]:
-    """What a reader types, in the order of the page.
+    """The commands that a reader types, in the order of the page.
 
     Code within a sentence is a command if it begins with one of the `programs` and is more than a name like
     `certctl-mcp worker`.
@@ -91,7 +91,7 @@ def commands(block: Block) -> Step:
 
 
 def _within_sentences(page: str, programs: frozenset[str]) -> Iterator[Command]:
-    """Each once."""
+    """Each command once."""
     text = _BLOCK.sub(lambda block: "\n" * block[0].count("\n"), PAGES[page])
     for code in {code[1]: code for code in reversed(list(_CODE.finditer(text)))}.values():
         program, *arguments = code[1].split(" ")

@@ -1,6 +1,6 @@
-"""The programs on a reader's PATH, which call back into the test: ours is forked, others are stand-ins.
+"""The programs on a reader's PATH, which call back into the test: ours is forked, others are fakes.
 
-Our program runs as it does anywhere else, except that its imports are done. What another name does is up to
+Our program runs as usual, except that its imports are already done. What another name does is up to
 the caller.
 """
 
@@ -37,7 +37,7 @@ _LONGEST_CALL = 1 << 18
 
 @dataclass(frozen=True)
 class Call:
-    """A program that was called, with the streams that it was given."""
+    """A call of a program, with its streams."""
 
     name: str
     arguments: tuple[str, ...]
@@ -72,7 +72,7 @@ class Call:
 
 
 class Programs:
-    """Serves the calls of programs that it has put somewhere."""
+    """Serves the calls of the programs that it has created."""
 
     def __init__(self, address: str, answer: Callable[[Call], int]) -> None:
         self._address = address
@@ -81,7 +81,7 @@ class Programs:
         self._server.daemon_threads = True
 
     def put(self, file: Path) -> None:
-        """Make `file` a program that calls."""
+        """Make `file` a program that calls back."""
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(_CLIENT.format(python=sys.executable, address=self._address))
         file.chmod(0o755)
@@ -121,7 +121,7 @@ class Programs:
 
 @contextmanager
 def programs(answer: Callable[[Call], int]) -> Iterator[Programs]:
-    # The address of a socket is a short path.
+    # The path of a socket must be short.
     with TemporaryDirectory(prefix="docs-", dir=MEMORY) as directory:
         found = Programs(f"{directory}/socket", answer)
         with found.serving():

@@ -26,9 +26,9 @@ from tests.processes import ROOT, Program
 
 OURS = "certctl-mcp"
 OF_AN_ENVIRONMENT = (OURS, "mypy", "pip", "python", "ruff", "uv")
-"""What a virtual environment has."""
+"""The programs in a virtual environment."""
 OF_THE_MACHINE = ("chmod", "curl", "mkdir", "mv", "openssl", "touch")
-"""Programs that are run as they are."""
+"""Programs that are run unchanged."""
 OF_POSTGRESQL = ("pg_dump", "pg_restore", "psql")
 ON_THE_PATH = (OURS, "gemini", *STAND_INS)
 NAMES = frozenset({*ON_THE_PATH, *OF_AN_ENVIRONMENT, *OF_THE_MACHINE, *OF_POSTGRESQL})
@@ -48,11 +48,11 @@ _SHELL = shutil.which("bash") or "/bin/bash"
 
 @dataclass(frozen=True)
 class KeepsRunning:
-    """A command that a reader ends."""
+    """A command that runs until the reader stops it."""
 
     arguments: re.Pattern[str]
     ready: str
-    """What it shows once it works."""
+    """The output that shows that it works."""
     ended_by: signal.Signals = signal.SIGTERM
     code: int = 0
 
@@ -65,7 +65,7 @@ KEEP_RUNNING = (
 )
 
 REMEMBERED = {"ID": re.compile(r"\bnotif-[\w-]+"), "12-19c3...": re.compile(r'(?<="confirmation":")[^"]+')}
-"""Names in the examples for what an earlier command has shown."""
+"""Names in the examples for values that an earlier command has shown."""
 
 
 class Typed:
@@ -84,7 +84,7 @@ class Typed:
         return self._text.decode(errors="replace").replace("\r\n", "\n")
 
     def is_ready(self, text: str) -> bool:
-        """Wait until it has shown the text; false if it ended before."""
+        """Wait until it has shown the text; false if it exited before."""
         with self._changed:
             self._changed.wait_for(lambda: text in self.shown or not self._reading.is_alive(), PATIENCE)
             return text in self.shown
@@ -101,7 +101,7 @@ class Typed:
                 try:
                     text = stream.read(65536)
                 except OSError:
-                    # The other end of a terminal is closed.
+                    # The other end of the terminal is closed.
                     text = b""
                 with self._changed:
                     self._text += text
@@ -118,11 +118,11 @@ class Reader:
     programs: Programs
     variables: dict[str, str]
     names: dict[str, str] = field(default_factory=dict)
-    """What names in the examples stand for here: addresses, paths, ports."""
+    """The values here for names in the examples: addresses, paths, ports."""
     instead: dict[str, str] = field(default_factory=dict)
     """Commands that are typed in place of others, because those would change the machine."""
     answers: dict[str, str] = field(default_factory=dict)
-    """What is typed at the questions of a command."""
+    """The answers typed to the questions of a command."""
     running: list[Program] = field(default_factory=list)
 
     @property
@@ -130,7 +130,7 @@ class Reader:
         return self.place / "checkout"
 
     def follow(self, step: Step) -> dict[str, str]:
-        """Type the commands of a step; what each showed. What keeps running is ended after the last one.
+        """Type the commands of a step; returns the output of each. Any still running are stopped at the end.
 
         Fails the test if one of them doesn't work.
         """
@@ -153,7 +153,7 @@ class Reader:
         return shown
 
     def stop(self) -> None:
-        """End what still runs."""
+        """Stop all commands that still run."""
         for program in self.running:
             program.kill()
 
@@ -230,7 +230,7 @@ def _replaced(text: str, names: Mapping[str, str]) -> str:
 
 @contextmanager
 def reading(place: Path) -> Iterator[Reader]:
-    """A reader without any setting, in a checkout with an environment."""
+    """A reader without any settings, in a checkout with an environment."""
 
     def answer(call: Call) -> int:
         return reader.answer(call)
@@ -245,7 +245,7 @@ def reading(place: Path) -> Iterator[Reader]:
         for name in OF_THE_MACHINE:
             if found := shutil.which(name):
                 (path / name).symlink_to(found)
-        # Beside its server; what is on the PATH of Debian is a wrapper.
+        # The program next to its server; the one on Debian's PATH is a wrapper.
         with suppress(postgresql.NoServerError):
             for name in OF_POSTGRESQL:
                 (path / name).symlink_to(postgresql.programs() / name)

@@ -22,7 +22,7 @@ CHECKED = {
     "text": "a picture in the README; log lines, in tests/certctl_mcp/delivery/test_outcome_log.py",
     "mermaid": "a picture; import-linter checks the layers that it shows",
 }
-"""Every language of a block, and what checks its blocks."""
+"""Every language of the blocks, and the check for its blocks."""
 
 SECRETS = {
     "database-url": "sqlite:////srv/queue.db",
@@ -61,16 +61,14 @@ def test_settings_are_accepted(block: Block, tmp_path: Path) -> None:
     assert {channel.name for channel in settings.channels} >= shown.keys()
 
 
-def test_the_entry_of_a_host_starts_the_program() -> None:
+def test_a_hosts_configuration_entry_starts_the_program() -> None:
     (block,) = blocks("docs/hosts.md", "json")
     (server,) = json.loads(block.text)["mcpServers"].values()
     assert server["command"] == "certctl-mcp"
     check_arguments(server["args"])
 
 
-def test_certctls_webhook_has_the_fields_that_are_shown(
-    environment: dict[str, str], receiver: Receiver
-) -> None:
+def test_certctls_webhook_has_the_documented_fields(environment: dict[str, str], receiver: Receiver) -> None:
     (block,) = blocks("docs/channels.md", "json")
     alert = ["--channel", "Webhook", "--type", "ExpirationWarning", "it expires"]
     done = certctl(environment | {"CERTCTL_WEBHOOK_FORMAT": "certctl"}, "send", "--now", *alert)

@@ -20,7 +20,7 @@ SHOWN = {
     'curl -H "Authorization: Bearer KEY"': r"^certctl_notification_dead_total ",
     'curl -H "Authorization: Bearer $KEY"': "confirmation|requeued",
 }
-"""What commands that begin so show, where success is not enough."""
+"""Expected output of commands that begin like this, if success is not enough."""
 
 
 @pytest.mark.parametrize("page", STEPS)
@@ -45,7 +45,7 @@ def test_the_commands_of_a_page_work(page: str, tmp_path: Path, request: pytest.
         (".venv/bin/python -c pass", "nothing stands in for"),
     ],
 )
-def test_a_command_that_nobody_knows_fails_with_what_to_do(text: str, why: str, tmp_path: Path) -> None:
+def test_the_failure_for_an_unknown_command_says_what_to_do(text: str, why: str, tmp_path: Path) -> None:
     with reading(tmp_path) as reader, pytest.raises(pytest.fail.Exception) as failed:
         reader.follow((Command("docs/page.md", 7, text),))
     assert failed.value.msg
@@ -59,6 +59,6 @@ def test_commands_that_are_not_run_here_are_shown() -> None:
     assert [row.command for row in ELSEWHERE if not any(row.command in text for text in typed)] == []
 
 
-def test_what_commands_are_expected_to_show_is_of_commands_that_are_there() -> None:
+def test_every_expected_output_belongs_to_an_existing_command() -> None:
     typed = [command.text for page in STEPS.values() for step in page for command in step]
     assert [start for start in SHOWN if not any(text.startswith(start) for text in typed)] == []

@@ -1,4 +1,4 @@
-"""The names that the documentation has of settings, tools, files and headings exist."""
+"""The settings, tools, files and headings named in the documentation exist."""
 
 import re
 import tomllib
@@ -30,7 +30,7 @@ def test_the_tools_table_names_the_tools_of_the_server() -> None:
     assert f"[{len(named)} tools](docs/tools.md)" in PAGES["README.md"]
 
 
-def test_the_variable_for_the_settings_file_is_the_one_it_names() -> None:
+def test_the_documented_variable_for_the_settings_file_exists() -> None:
     assert f"`{CONFIG_VARIABLE}`" in PAGES["docs/settings.md"]
 
 
@@ -44,7 +44,7 @@ def test_every_variable_named_anywhere_exists() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_what_a_page_links_to_is_there(page: str) -> None:
+def test_the_files_that_a_page_links_to_exist(page: str) -> None:
     text = PAGES[page]
     links = re.findall(r"\]\((?!http)([^)#]+)\)", text)
     pictures = re.findall(r'\b(?:src|srcset)="([^"]+)"', text)
@@ -52,7 +52,7 @@ def test_what_a_page_links_to_is_there(page: str) -> None:
         assert ((ROOT / page).parent / target).exists(), target
 
 
-def test_the_files_it_names_exist() -> None:
+def test_the_files_that_pages_name_exist() -> None:
     for page, text in PAGES.items():
         for path in re.findall(r"`((?:certctl_mcp|storage|release|tests|docs|examples)/[\w/.-]+)`", text):
             if "NAME" not in path:
@@ -78,7 +78,7 @@ def test_the_table_of_extras_has_those_for_users() -> None:
     assert named == PROJECT["optional-dependencies"].keys() - {"dev", "bench"}
 
 
-def test_a_contributors_commands_are_those_of_continuous_integration() -> None:
+def test_contributors_run_the_same_commands_as_continuous_integration() -> None:
     run = (ROOT / ".ci" / "run").read_text()
     page = PAGES["docs/development.md"]
     (setup,) = (block.text for block in blocks("README.md", "sh") if "pytest" in block.text)

@@ -17,7 +17,7 @@ _CI = (ROOT / ".ci" / "run").read_text()
 
 @dataclass(frozen=True)
 class UnrunCommand:
-    """A command that is not run here."""
+    """A command that the tests don't run."""
 
     command: str
     """The beginning of the command."""
@@ -56,7 +56,7 @@ def _of_pytest(arguments: Sequence[str]) -> None:
 
 def _of_continuous_integration(program: str) -> Callable[[Sequence[str]], None]:
     def check(arguments: Sequence[str]) -> None:
-        # A loop there goes over the platforms.
+        # There, a loop runs over the platforms.
         words = [re.sub(r"^(win32|darwin)$", '"$platform"', word) for word in arguments]
         if f".venv/bin/{' '.join([program, *words])}" not in _CI:
             raise RefusedError("continuous integration doesn't run it")
@@ -103,7 +103,7 @@ ELSEWHERE = (
 
 
 def unrun_command(words: Sequence[str]) -> tuple[UnrunCommand, Sequence[str]] | None:
-    """The row for a command whose program has no path, and the words after those of the row."""
+    """The row for a command, whose program must have no path, and the words that follow those of the row."""
     for row in ELSEWHERE:
         begun = row.command.split()
         if list(words[: len(begun)]) == begun:

@@ -1,4 +1,4 @@
-"""A webhook's other end."""
+"""A webhook receiver."""
 
 import threading
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from tests.e2e.program import PATIENCE
 
 
 class Receiver(ThreadingHTTPServer):
-    """Takes what is posted; while `answers` is not set, it keeps the sender waiting."""
+    """Accepts every post; while `answers` is not set, it keeps the sender waiting."""
 
     daemon_threads = True
 
@@ -19,7 +19,7 @@ class Receiver(ThreadingHTTPServer):
         self.answers.set()
         self.asked = threading.Event()
         self.count = 0
-        """How often it was asked."""
+        """The number of requests."""
         self.last = b""
         """The body of the last request."""
 
@@ -32,7 +32,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.count += 1
         self.server.asked.set()
         if self.server.answers.wait(PATIENCE):
-            # What Slack answers.
+            # Slack's response.
             self.send_response(200)
             self.send_header("Content-Length", "2")
             self.end_headers()
@@ -43,7 +43,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def receiving() -> Iterator[Receiver]:
-    """One that is up; what it still holds back is answered at the end."""
+    """A running receiver; it responds to any waiting senders at the end."""
     with Receiver() as server:
         serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         serving.start()

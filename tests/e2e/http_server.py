@@ -1,4 +1,4 @@
-"""The program serving HTTP as a process, on a free port."""
+"""The HTTP server as a process, on a free port."""
 
 import re
 import subprocess
@@ -19,7 +19,7 @@ KEYS = {"CERTCTL_API_KEYS_NAMED": f"ada:{ADMIN}:admin,otto:{OPERATOR},rita:{READ
 
 @dataclass
 class HttpProcess:
-    """A server that listens."""
+    """A listening server."""
 
     process: Program
     url: str = ""
@@ -35,7 +35,7 @@ class HttpProcess:
         return httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=PATIENCE)
 
     def read(self) -> None:
-        """Keep what the server says, to its end: one whose log nobody reads stands still at last."""
+        """Read the server's log until it ends: a server blocks once the pipe of an unread log is full."""
         assert self.process.stderr
         for line in map(bytes.decode, self.process.stderr):
             with self.told:
@@ -43,7 +43,7 @@ class HttpProcess:
                 self.told.notify_all()
 
     def wait_until(self, event: str) -> str:
-        """The line of the log that tells it."""
+        """The first line of the log that contains the event."""
 
         def found() -> str | None:
             return next((line for line in self.log if event in line), None)
@@ -51,7 +51,7 @@ class HttpProcess:
         with self.told:
             line = self.told.wait_for(found, PATIENCE)
         if line is None:
-            pytest.fail(f"{event!r} was never told, but: {''.join(self.log)}")
+            pytest.fail(f"{event!r} is missing from the log: {''.join(self.log)}")
         return line
 
     def ends(self) -> tuple[int, str]:

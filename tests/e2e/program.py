@@ -1,4 +1,4 @@
-"""The program as a process: run to its end, working until told, or on a terminal."""
+"""The program as a process: run to its end, run until it is stopped, or run on a terminal."""
 
 import os
 import pty
@@ -61,12 +61,12 @@ class Worker:
         self.process = process
 
     def wait_until(self, event: str) -> str:
-        """The line that tells of it."""
+        """The first line of the log that contains the event."""
         assert self.process.stderr
         for line in map(bytes.decode, self.process.stderr):
             if event in line:
                 return line
-        pytest.fail(f"{event!r} was never told")
+        pytest.fail(f"{event!r} is missing from the log")
 
     def ends(self) -> tuple[int, str]:
         assert self.process.stderr
@@ -77,7 +77,7 @@ class Worker:
 @contextmanager
 def working(environment: dict[str, str], *arguments: str) -> Iterator[Worker]:
     process = Program("certctl_mcp", "worker", *arguments, environment=environment, stderr=subprocess.PIPE)
-    # Reading from it needs no time limit of its own: that ends when the process does.
+    # Reading from it needs no time limit of its own: a read ends when the process does.
     watchdog = threading.Timer(PATIENCE, process.kill)
     watchdog.start()
     try:
@@ -88,7 +88,7 @@ def working(environment: dict[str, str], *arguments: str) -> Iterator[Worker]:
 
 
 class Terminal:
-    """A program on a terminal of its own, 80 columns wide."""
+    """A program on its own terminal, 80 columns wide."""
 
     def __init__(self, environment: dict[str, str], *arguments: str) -> None:
         self._terminal, program = pty.openpty()
@@ -112,13 +112,13 @@ class Terminal:
     def wait_until(self, text: str) -> None:
         while text not in self.seen:
             if not self._reads_on():
-                pytest.fail(f"{text!r} was never shown, but: {self.seen}")
+                pytest.fail(f"{text!r} was never shown; the terminal shows: {self.seen}")
 
     def type(self, keys: str) -> None:
         os.write(self._terminal, keys.encode())
 
     def interrupt(self) -> None:
-        """Press Ctrl-C, and again if it was not heard: between the question and its reading it is not."""
+        """Press Ctrl-C, and again if it was ignored, as between showing a question and reading the answer."""
         self.type("\x03")
         while self.process.returncode is None:
             if not select.select([self._terminal], [], [], HEARD_WITHIN)[0]:

@@ -1,4 +1,4 @@
-"""The smallest server that shows how a process ends: a lifespan that tells of itself and a few tools.
+"""The smallest server that shows how a process ends: a lifespan that reports its steps, and a few tools.
 
 Run as `python -m tests.e2e.prototype_server [WAYS ...]`; each way changes one thing.
 """
@@ -62,7 +62,7 @@ async def large(size: int) -> str:
 
 @server.tool()
 async def chatty() -> str:
-    """Does what would spoil the protocol: prints, and starts a child that prints and reads."""
+    """Does what could corrupt the protocol: prints, and starts a child that prints and reads."""
     print("stray print", flush=True)
     os.write(1, b"stray write\n")
     child = ["sh", "-c", "echo stray child; wc -c"]

@@ -1,4 +1,4 @@
-"""What is in the database of a program that runs elsewhere."""
+"""The contents of the database of another process."""
 
 import asyncio
 import sqlite3

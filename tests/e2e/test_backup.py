@@ -1,4 +1,4 @@
-"""From a backup of a busy server to a restored one, step by step as docs/backup.md says."""
+"""From a backup of a busy server to a restored one, following docs/backup.md step by step."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def replace(path: Path, backup: Path) -> None:
     backup.rename(path)
 
 
-async def test_a_backup_of_a_busy_server_is_restored_and_sends_only_what_it_is_let(
+async def test_a_restored_backup_of_a_busy_server_sends_only_what_was_not_marked_as_read(
     environment: dict[str, str], receiver: Receiver, tmp_path: Path
 ) -> None:
     undelivered = environment | {"CERTCTL_NOTIFICATION_DELIVER": "false"}
@@ -81,7 +81,7 @@ async def test_a_backup_of_a_busy_server_is_restored_and_sends_only_what_it_is_l
     assert statuses(environment) == {"read", "sent"}
 
 
-async def test_a_backup_moved_over_the_database_of_a_running_server_is_used_and_stays_whole(
+async def test_a_backup_moved_over_the_database_of_a_running_server_is_used_and_stays_intact(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
     undelivered = environment | {"CERTCTL_NOTIFICATION_DELIVER": "false"}
@@ -101,7 +101,7 @@ async def test_a_backup_moved_over_the_database_of_a_running_server_is_used_and_
     assert certctl(environment, "show", new).returncode == 0
 
 
-def test_for_a_schema_of_a_newer_program_a_worker_ends_for_good(environment: dict[str, str]) -> None:
+def test_a_worker_with_a_newer_schema_exits_and_is_not_restarted(environment: dict[str, str]) -> None:
     assert certctl(environment, "migrate").returncode == 0
     connection = sqlite3.connect(environment["CERTCTL_DATABASE_URL"].removeprefix("sqlite:///"))
     connection.execute("UPDATE certctl_mcp_version SET version_num = '9999'")

@@ -1,4 +1,4 @@
-"""The program as people and shells meet it: arguments, pipes, a terminal."""
+"""The program as people and shells use it: arguments, pipes, a terminal."""
 
 import json
 import subprocess
@@ -35,7 +35,7 @@ def test_without_a_command_stdout_belongs_to_the_protocol(environment: dict[str,
 
 
 @pytest.mark.parametrize("arguments", [[], ["worker"], ["list"]])
-def test_a_wrong_setting_stops_the_start(environment: dict[str, str], arguments: list[str]) -> None:
+def test_a_wrong_setting_prevents_the_start(environment: dict[str, str], arguments: list[str]) -> None:
     ended = certctl(environment | {"CERTCTL_NOTIFICATION_CONCURRENCY": "0"}, *arguments)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.startswith(
@@ -44,12 +44,12 @@ def test_a_wrong_setting_stops_the_start(environment: dict[str, str], arguments:
     assert ended.stderr.count("\n") == 1
 
 
-def test_a_read_only_server_without_a_queue_ends(environment: dict[str, str], tmp_path: Path) -> None:
+def test_a_read_only_server_without_a_queue_exits(environment: dict[str, str], tmp_path: Path) -> None:
     server = Program(
         "certctl_mcp",
         "--read-only",
         environment=environment | {"CERTCTL_DATABASE_URL": f"sqlite:///{tmp_path}/data/queue.db"},
-        # A host keeps it open.
+        # A host keeps stdin open.
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -66,7 +66,9 @@ def test_a_read_only_server_without_a_queue_ends(environment: dict[str, str], tm
     assert not (tmp_path / "data").exists()
 
 
-def test_without_a_command_on_a_terminal_it_says_what_it_waits_for(environment: dict[str, str]) -> None:
+def test_without_a_command_on_a_terminal_the_server_says_what_it_waits_for(
+    environment: dict[str, str],
+) -> None:
     terminal = Terminal(environment)
     terminal.wait_until("is waiting for an MCP client on stdin")
     terminal.wait_until("Press Ctrl-C to stop.")
@@ -84,7 +86,7 @@ def test_a_list_fits_the_terminal_and_keeps_its_ids_whole(environment: dict[str,
     assert all(notification["id"] in terminal.seen for notification in found)
 
 
-def test_requeueing_by_filter_counts_and_asks(environment: dict[str, str]) -> None:
+def test_requeueing_by_filter_shows_the_count_and_asks_for_confirmation(environment: dict[str, str]) -> None:
     dead_letters(environment, 3)
     terminal = Terminal(environment, "requeue", "--status", "dead")
     terminal.wait_until("Requeue 3 notifications? [y/N]")
@@ -102,7 +104,7 @@ def test_requeueing_by_filter_counts_and_asks(environment: dict[str, str]) -> No
     assert statuses(environment) == {"pending"}
 
 
-def test_interrupted_at_the_question_nothing_is_changed(environment: dict[str, str]) -> None:
+def test_ctrl_c_at_the_question_changes_nothing(environment: dict[str, str]) -> None:
     dead_letters(environment, 1)
     terminal = Terminal(environment, "requeue", "--status", "dead")
     terminal.wait_until("[y/N]")
@@ -112,7 +114,7 @@ def test_interrupted_at_the_question_nothing_is_changed(environment: dict[str, s
     assert statuses(environment) == {"dead"}
 
 
-def test_send_reads_a_message_from_stdin_and_now_delivers_it(environment: dict[str, str]) -> None:
+def test_send_reads_a_message_from_stdin_and_delivers_it_with_now(environment: dict[str, str]) -> None:
     ended = subprocess.run(
         [*forked("certctl_mcp"), "send", "-", *ALERT[2:], "--now", "--json"],
         cwd=ROOT,
@@ -127,7 +129,7 @@ def test_send_reads_a_message_from_stdin_and_now_delivers_it(environment: dict[s
     assert (notification["status"], notification["message"]) == ("sent", "two\nlines\n")
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(environment: dict[str, str]) -> None:
+def test_a_closed_pipe_is_not_an_error(environment: dict[str, str]) -> None:
     dead_letters(environment, 1)
     process = subprocess.Popen(
         [*forked("certctl_mcp"), "list", "--json"],
@@ -154,7 +156,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(environment: dict[str, str]) 
         ("certctl-mcp send x --type Rev", {"Revocation"}),
     ],
 )
-def test_a_shell_completes(environment: dict[str, str], line: str, offered: set[str]) -> None:
+def test_shell_completion(environment: dict[str, str], line: str, offered: set[str]) -> None:
     completing = {
         "_CERTCTL_MCP_COMPLETE": "complete_bash",
         "COMP_WORDS": line,
@@ -163,7 +165,7 @@ def test_a_shell_completes(environment: dict[str, str], line: str, offered: set[
     assert set(certctl(environment | completing).stdout.split()) == offered
 
 
-def test_a_shell_completes_the_ids_of_dead_letters(environment: dict[str, str]) -> None:
+def test_shell_completion_of_the_ids_of_dead_letters(environment: dict[str, str]) -> None:
     dead_letters(environment, 1)
     (dead,) = json.loads(certctl(environment, "list", "--json").stdout)["data"]
     completing = {
@@ -175,6 +177,6 @@ def test_a_shell_completes_the_ids_of_dead_letters(environment: dict[str, str]) 
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_every_common_shell_has_its_completion(environment: dict[str, str], shell: str) -> None:
+def test_every_common_shell_has_completion(environment: dict[str, str], shell: str) -> None:
     asked = {"_CERTCTL_MCP_COMPLETE": f"source_{shell}"}
     assert "_CERTCTL_MCP_COMPLETE" in certctl(environment | asked).stdout

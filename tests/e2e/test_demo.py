@@ -1,4 +1,4 @@
-"""The demo as a newcomer runs it, and as one stops it."""
+"""The demo, run to its end and stopped in the middle."""
 
 import os
 import signal
@@ -41,29 +41,29 @@ ACTS = {
     "5. Alerts that can't be delivered": ("> mark_notification_read", '{"notifications_dead": 0'),
     "6. The proof": ("mc-shop Slack 3 1 Idempotency-Key", "mc-vpn Old-CMDB 1 0", "none was lost"),
 }
-"""What is told in each act. Within one the order is up to the receivers."""
+"""Texts that each act must contain. Their order within an act depends on the receivers."""
 
 
 def environment(directory: Path) -> dict[str, str]:
-    """Whatever the demo keeps outside the checkout lies in the directory."""
+    """With all files that the demo keeps outside the checkout in the directory."""
     return os.environ | {"HOME": str(directory), "TMPDIR": str(directory), "COLUMNS": "80"}
 
 
 def processes_in(directory: Path) -> list[str]:
-    """The command lines that name the directory: the server's names its settings file."""
+    """The command lines that contain the directory: the server's contains its settings file."""
     listed = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     return [line for line in listed.splitlines() if str(directory) in line]
 
 
 def missing_from(story: str, title: str) -> tuple[str, ...]:
-    """What of an act is not told in it, wherever its lines are broken."""
+    """The expected texts that an act does not contain, ignoring line breaks."""
     _, found, rest = " ".join(story.split()).partition(title)
     assert found, f"{title!r} is missing:\n{story}"
     act, _, _ = rest.partition(next((later for later in ACTS if later > title), "(the end)"))
     return tuple(landmark for landmark in ACTS[title] if landmark not in act)
 
 
-def test_it_tells_the_whole_story_in_80_columns_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_the_demo_shows_every_act_in_80_columns_and_leaves_nothing_behind(tmp_path: Path) -> None:
     demo = subprocess.run(
         COMMAND,
         cwd=ROOT,
@@ -86,7 +86,7 @@ def test_it_tells_the_whole_story_in_80_columns_and_leaves_nothing_behind(tmp_pa
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_stopping_it_leaves_nothing_behind(number: signal.Signals, tmp_path: Path) -> None:
+def test_stopping_the_demo_leaves_nothing_behind(number: signal.Signals, tmp_path: Path) -> None:
     demo = Program(
         "certctl_mcp",
         "demo",

@@ -1,4 +1,4 @@
-"""The examples run unchanged, and do what they say."""
+"""The examples run unchanged and do what they claim."""
 
 import configparser
 import json
@@ -25,7 +25,7 @@ NOBODY_LISTENS = "http://127.0.0.1:9/"
 
 @pytest.fixture
 def settings(tmp_path: Path) -> dict[str, str]:
-    """A queue of the test's own, and the variables by which programs find it and this checkout."""
+    """The environment variables for the test's own queue and this checkout."""
     return {
         "CERTCTL_DATABASE_URL": f"sqlite:///{tmp_path}/queue.db",
         "HOME": str(tmp_path),
@@ -86,15 +86,13 @@ def test_the_settings_file_shows_every_setting() -> None:
     assert load_settings(EXAMPLES / "settings.toml", {}).model_fields_set == set(Settings.model_fields)
 
 
-def test_the_unit_starts_a_worker_that_ends_when_it_is_told_to(
-    settings: dict[str, str], tmp_path: Path
-) -> None:
+def test_the_unit_starts_a_worker_that_stops_on_request(settings: dict[str, str], tmp_path: Path) -> None:
     service = unit()["Service"]
     _, *arguments = shlex.split(service["ExecStart"])
     config = tmp_path / "settings.toml"
     config.touch()
     arguments[arguments.index("--config") + 1] = str(config)
-    # As systemd does it: a copy of the secret, in a directory that %d stands for.
+    # As in systemd: a copy of the secret, in the directory for %d.
     credential, _ = service["LoadCredential"].split(":")
     (tmp_path / credential).write_text("https://hooks.slack.com/services/T000/B000/secret\n")
     variable, path = service["Environment"].split("=")
@@ -116,15 +114,15 @@ def test_the_unit_allows_for_the_grace_time() -> None:
     assert allowed > load_settings(EXAMPLES / "settings.toml", {}).shutdown_grace
 
 
-def test_the_unit_is_not_restarted_where_only_a_person_helps() -> None:
+def test_the_unit_is_not_restarted_after_errors_that_an_operator_must_fix() -> None:
     prevented = set(map(int, unit()["Service"]["RestartPreventExitStatus"].split()))
     assert prevented == {ExitCode.USAGE, ExitCode.DATABASE, ExitCode.OUTDATED}
     assert unit()["Service"]["Restart"] == "always"
 
 
 @pytest.mark.skipif(which("systemd-analyze") is None, reason="systemd-analyze is not installed")
-def test_systemd_finds_the_unit_sound_and_hardly_exposed() -> None:
-    # Its user and its program are not on this machine.
+def test_systemd_finds_the_unit_valid_and_its_exposure_low() -> None:
+    # The unit's user and program don't exist on this machine.
     told = subprocess.run(["systemd-analyze", "verify", UNIT], capture_output=True, text=True, check=False)
     wrong = [
         line for line in told.stderr.splitlines() if UNIT.name in line and "is not executable" not in line
@@ -140,7 +138,7 @@ def test_systemd_finds_the_unit_sound_and_hardly_exposed() -> None:
 
 
 def unit() -> configparser.ConfigParser:
-    # Keys that systemd reads several times are read once here, the last of each.
+    # Of keys that systemd allows several times, only the last is read here.
     parsed = configparser.ConfigParser(interpolation=None, strict=False)
     parsed.read(UNIT)
     return parsed

@@ -1,4 +1,4 @@
-"""The HTTP server as clients and service managers meet it: a process, its addresses, its log, and signals."""
+"""The HTTP server as clients and service managers use it: a process, its addresses, its log, and signals."""
 
 import signal
 import socket
@@ -78,7 +78,7 @@ async def test_each_role_has_its_tools(environment: dict[str, str], mode: Connec
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_what_is_done_over_mcp_is_kept_under_the_caller_s_name(
+async def test_actions_over_mcp_are_audited_under_the_callers_name(
     environment: dict[str, str], mode: ConnectMode
 ) -> None:
     kept: dict[str, list[tuple[str, str]]] = {}
@@ -93,7 +93,7 @@ async def test_what_is_done_over_mcp_is_kept_under_the_caller_s_name(
     assert kept == {ADMIN: [("http:ada", "send")], OPERATOR: [("http:otto", "send")]}
 
 
-async def test_a_session_is_its_owner_s_alone(environment: dict[str, str]) -> None:
+async def test_only_its_owner_can_use_a_session(environment: dict[str, str]) -> None:
     accept = {"Accept": "application/json, text/event-stream"}
     with serving(environment | {"CERTCTL_API_KEYS_NAMED": "ada:key-of-ada,bob:key-of-bob"}) as server:
         async with server.client("key-of-ada") as ada, server.client("key-of-bob") as bob:
@@ -104,7 +104,7 @@ async def test_a_session_is_its_owner_s_alone(environment: dict[str, str]) -> No
             assert (await bob.post("/mcp", json=ping, headers=session)).status_code == 404
 
 
-async def test_however_many_sessions_one_loop_delivers_each_once(
+async def test_with_many_sessions_one_loop_delivers_each_alert_once(
     environment: dict[str, str], receiver: Receiver
 ) -> None:
     with serving(environment) as server:
@@ -120,7 +120,7 @@ async def test_however_many_sessions_one_loop_delivers_each_once(
     assert receiver.count == 5
 
 
-async def test_told_to_end_it_answers_what_was_asked_delivers_and_ends_the_streams(
+async def test_a_stopping_server_answers_pending_requests_delivers_and_ends_its_streams(
     environment: dict[str, str], receiver: Receiver
 ) -> None:
     receiver.answers.clear()
@@ -142,7 +142,7 @@ async def test_told_to_end_it_answers_what_was_asked_delivers_and_ends_the_strea
     assert statuses(environment) == {"sent"}
 
 
-async def test_a_client_that_listens_in_a_session_does_not_hold_up_the_end(
+async def test_a_client_that_listens_in_a_session_does_not_delay_the_exit(
     environment: dict[str, str],
 ) -> None:
     with serving(environment) as server:
@@ -159,7 +159,7 @@ async def test_a_client_that_listens_in_a_session_does_not_hold_up_the_end(
     assert code == 0
 
 
-def test_told_twice_it_ends_at_once(environment: dict[str, str], receiver: Receiver) -> None:
+def test_a_second_signal_ends_the_server_at_once(environment: dict[str, str], receiver: Receiver) -> None:
     receiver.answers.clear()
     certctl(environment, *ALERT)
     with serving(environment) as server:
@@ -172,13 +172,13 @@ def test_told_twice_it_ends_at_once(environment: dict[str, str], receiver: Recei
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
-def test_without_keys_it_listens_to_this_machine_alone(environment: dict[str, str], host: str) -> None:
+def test_without_keys_the_server_listens_only_on_loopback(environment: dict[str, str], host: str) -> None:
     ended = certctl(environment, "serve", "--http", "--host", host)
     assert ended.returncode == 2
     assert "without a key: set CERTCTL_API_KEYS_NAMED" in ended.stderr
 
 
-def test_a_port_that_is_taken_is_told_on_one_line(environment: dict[str, str]) -> None:
+def test_a_port_in_use_is_reported_on_one_line(environment: dict[str, str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         ended = certctl(environment, "serve", "--http", "--port", port)
@@ -187,7 +187,7 @@ def test_a_port_that_is_taken_is_told_on_one_line(environment: dict[str, str]) -
     assert problem == f"certctl-mcp: can't listen on 127.0.0.1 port {port}: Address already in use"
 
 
-def test_options_of_http_without_it_are_a_mistake(environment: dict[str, str]) -> None:
+def test_http_options_without_http_are_an_error(environment: dict[str, str]) -> None:
     ended = certctl(environment, "serve", "--port", "8080")
     assert (ended.returncode, ended.stderr) == (
         2,
@@ -195,7 +195,7 @@ def test_options_of_http_without_it_are_a_mistake(environment: dict[str, str]) -
     )
 
 
-async def test_a_database_that_can_t_be_used_is_unready_and_not_unhealthy(
+async def test_with_an_unusable_database_the_server_is_healthy_but_not_ready(
     environment: dict[str, str],
 ) -> None:
     with serving(environment | {"CERTCTL_DATABASE_URL": "sqlite:////dev/null/x.db"}) as server:
@@ -208,7 +208,7 @@ async def test_a_database_that_can_t_be_used_is_unready_and_not_unhealthy(
     assert "/dev/null" not in refused.text
 
 
-async def test_a_database_that_is_moved_away_is_missed_at_once_and_used_again_when_it_is_back(
+async def test_a_database_moved_away_is_noticed_at_once_and_used_again_when_it_is_back(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
     path, away = tmp_path / "notifications.db", tmp_path / "away.db"
@@ -234,7 +234,7 @@ async def test_a_read_only_server_changes_nothing(environment: dict[str, str]) -
             assert (await client.get(LIST)).json()["total"] == 0
 
 
-async def test_over_tls_it_is_reached_by_who_trusts_its_certificate(
+async def test_clients_that_trust_the_certificate_can_connect_over_tls(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
     authority = trustme.CA()
@@ -250,7 +250,7 @@ async def test_over_tls_it_is_reached_by_who_trusts_its_certificate(
             assert (await client.get("/health")).json() == {"status": "healthy"}
 
 
-async def test_the_log_shows_who_called_and_no_key(environment: dict[str, str]) -> None:
+async def test_the_log_shows_the_caller_and_no_key(environment: dict[str, str]) -> None:
     with serving(environment | KEYS) as server:
         async with server.client(OPERATOR) as client:
             await client.get(LIST)
@@ -262,7 +262,7 @@ async def test_the_log_shows_who_called_and_no_key(environment: dict[str, str]) 
     request_id = answered.headers["X-Request-ID"]
     assert f"POST {LIST} 201 in " in log
     assert f"key otto, request {request_id}" in log
-    # What reads and succeeds is logged at debug level.
+    # Successful reads are logged at debug level.
     assert "GET /api/v1/notifications 401 in " in log
     assert "GET /api/v1/notifications 200" not in log
     for key in (ADMIN, OPERATOR, READER, "guessed-key"):

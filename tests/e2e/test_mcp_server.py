@@ -1,4 +1,4 @@
-"""The program as an MCP host meets it: a process on stdio, in every revision of the protocol."""
+"""The program as an MCP host uses it: a process on stdio, in every revision of the protocol."""
 
 import json
 import subprocess
@@ -26,7 +26,7 @@ ALERT = {"type": "ExpirationWarning", "channel": "Webhook", "message": "api.exam
 
 @dataclass
 class Receiver:
-    """Takes posts on loopback and remembers whose they were."""
+    """Accepts posts on loopback and records the ids of their notifications."""
 
     url: str = ""
     ids: list[str] = field(default_factory=list)
@@ -96,7 +96,7 @@ class Host:
         return structured
 
     def leave(self) -> tuple[int, str]:
-        """The exit code and what was told on stderr."""
+        """The exit code and the output on stderr."""
         assert self.process.stdin
         assert self.process.stdout
         assert self.process.stderr
@@ -115,7 +115,7 @@ class Host:
 
 
 @pytest.mark.parametrize("version", ["2025-06-18", "2025-11-25"])
-def test_an_alert_is_sent_delivered_and_explained_to_a_host_that_shakes_hands(
+def test_a_host_with_a_handshake_can_send_an_alert_and_read_its_account(
     environment: dict[str, str], receiver: Receiver, version: str
 ) -> None:
     host = Host(environment)
@@ -143,7 +143,7 @@ def test_an_alert_is_sent_delivered_and_explained_to_a_host_that_shakes_hands(
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy", "2026-07-28"])
-async def test_a_client_of_the_sdk_takes_every_answer(environment: dict[str, str], mode: ConnectMode) -> None:
+async def test_the_sdks_client_accepts_every_result(environment: dict[str, str], mode: ConnectMode) -> None:
     program, *starting = forked("certctl_mcp")
     server = StdioServerParameters(command=program, args=starting, env=environment)
     with anyio.fail_after(PATIENCE):
@@ -179,7 +179,7 @@ def test_two_servers_share_one_database(environment: dict[str, str], receiver: R
     assert (first.leave()[0], second.leave()[0]) == (0, 0)
 
 
-def test_it_answers_first_and_opens_the_database_beside(environment: dict[str, str], tmp_path: Path) -> None:
+def test_the_server_answers_while_it_opens_the_database(environment: dict[str, str], tmp_path: Path) -> None:
     nowhere = tmp_path / "a file"
     nowhere.write_text("no directory")
     host = Host(environment | {"CERTCTL_DATABASE_URL": f"sqlite:///{nowhere}/notifications.db"})
@@ -192,7 +192,7 @@ def test_it_answers_first_and_opens_the_database_beside(environment: dict[str, s
     assert "Traceback" not in told
 
 
-def test_settings_that_can_not_be_used_stop_the_start(environment: dict[str, str]) -> None:
+def test_invalid_settings_prevent_the_start(environment: dict[str, str]) -> None:
     host = Host(environment | {"CERTCTL_NOTIFICATION_RETRY_INTERVAL": "soon"})
     code, told = host.leave()
     assert code != 0
@@ -200,7 +200,7 @@ def test_settings_that_can_not_be_used_stop_the_start(environment: dict[str, str
     assert "Traceback" not in told
 
 
-def test_flags_narrow_what_a_host_is_offered(environment: dict[str, str]) -> None:
+def test_flags_limit_the_tools_that_a_host_is_offered(environment: dict[str, str]) -> None:
     certctl(environment, "migrate")
     for flags, missing in (
         (["--read-only"], "requeue_notification"),

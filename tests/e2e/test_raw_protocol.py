@@ -138,7 +138,7 @@ def test_every_line_on_stdio_is_answered_under_its_id(environment: dict[str, str
             assert tokens(json.dumps(answer)) <= MAX_TOKENS
 
 
-def test_a_batch_is_answered_as_one_where_the_revision_has_batches(environment: dict[str, str]) -> None:
+def test_a_batch_is_answered_as_one_if_the_protocol_revision_has_batches(environment: dict[str, str]) -> None:
     with raw(environment, "2025-03-26") as client:
         client.send([call(1, "list_channels", {}), call(6.5, "x", {}), INITIALIZED, call(2, "x", {})])
         assert {answer["id"] for answer in client.read()} == {1, 6.5, 2}
@@ -153,7 +153,7 @@ VALUES = st.recursive(
 )
 
 
-def test_every_variation_of_arguments_is_answered_within_its_bound(environment: dict[str, str]) -> None:
+def test_every_variation_of_arguments_is_answered_within_its_limit(environment: dict[str, str]) -> None:
     """Schema-valid and schema-invalid ones; nothing hangs, and no tool shows an internal error."""
     with raw(environment) as client:
         client.send({"jsonrpc": "2.0", "id": "tools", "method": "tools/list"})
@@ -173,7 +173,7 @@ def test_every_variation_of_arguments_is_answered_within_its_bound(environment: 
             arguments = data.draw(st.dictionaries(known | st.text(max_size=5), VALUES, max_size=4))
             request = next(requests)
             answer = client.ask(call(request, tool, arguments))
-            # The client declared that it can ask its user, and says no.
+            # The client declared elicitation, and declines.
             while "method" in answer:
                 if "id" in answer:
                     client.send({"jsonrpc": "2.0", "id": answer["id"], "result": {"action": "decline"}})
@@ -186,7 +186,7 @@ def test_every_variation_of_arguments_is_answered_within_its_bound(environment: 
         vary()
 
 
-def test_many_calls_at_once_are_answered_properly(environment: dict[str, str]) -> None:
+def test_many_concurrent_calls_are_answered_correctly(environment: dict[str, str]) -> None:
     number = size(short=120, long=10_000)
     with raw(environment) as client:
         messages = [json.dumps(call(each, "dashboard_summary", {})).encode() for each in range(number)]
@@ -198,7 +198,7 @@ def test_many_calls_at_once_are_answered_properly(environment: dict[str, str]) -
     assert not [answer for answer in answers if answer["result"].get("isError")]
 
 
-def test_a_client_that_never_reads_is_held_back(environment: dict[str, str]) -> None:
+def test_a_client_that_never_reads_is_throttled(environment: dict[str, str]) -> None:
     """The pipe fills up, and then the writer waits: the server's memory doesn't grow with what is written."""
     # Long lines, so that few calls fill the pipe.
     line = json.dumps(call(1, "list_notifications", {"text": "x" * 200})).encode() + b" " * 4000 + b"\n"
@@ -257,7 +257,7 @@ def test_over_http_every_body_is_answered(environment: dict[str, str]) -> None:
 
 
 def _event(text: str) -> Json:
-    """The JSON of an answer, which may be an event of a stream."""
+    """The JSON of a response, which may be an event of a stream."""
     data = [line.removeprefix("data:") for line in text.splitlines() if line.startswith("data:")]
     body: Json = json.loads(data[-1] if data else text)
     return body

@@ -1,4 +1,4 @@
-"""SIGHUP reloads the settings of a worker and of an HTTP server, which go on with their work."""
+"""SIGHUP reloads the settings of a worker and of an HTTP server without interrupting their work."""
 
 import re
 import signal
@@ -16,7 +16,7 @@ TO_OPS = ["send", "it expires", "--channel", "Ops", "--type", "ExpirationWarning
 
 
 def as_file(environment: dict[str, str], path: Path, **lines: str) -> dict[str, str]:
-    """The environment with its channel in a settings file, as those of a service are."""
+    """The environment with its channel in a settings file, as in a service."""
     url = environment["CERTCTL_WEBHOOK_URL"]
     path.write_text(
         f'{lines.get("top", "")}\n[channels.{lines["channel"]}]\nkind = "webhook"\nurl = "{url}"\n'
@@ -26,7 +26,7 @@ def as_file(environment: dict[str, str], path: Path, **lines: str) -> dict[str, 
     return without | {"CERTCTL_CONFIG": str(path)}
 
 
-def test_a_reloaded_worker_delivers_over_its_new_channels_and_ends_what_it_has_begun(
+def test_a_reloaded_worker_delivers_over_its_new_channels_and_completes_its_attempts(
     environment: dict[str, str], receiver: Receiver, tmp_path: Path
 ) -> None:
     settings = tmp_path / "settings.toml"
@@ -59,7 +59,7 @@ def test_a_reloaded_worker_delivers_over_its_new_channels_and_ends_what_it_has_b
     assert statuses(environment) == {"sent"}
 
 
-async def test_a_reloaded_server_lets_in_who_has_a_new_key_and_no_one_else(
+async def test_a_reloaded_server_accepts_only_the_new_key(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
     keys = tmp_path / "keys"
@@ -85,7 +85,7 @@ async def test_a_reloaded_server_lets_in_who_has_a_new_key_and_no_one_else(
     assert NEW_KEY not in log
 
 
-def test_a_workers_metrics_are_for_who_has_a_new_key(environment: dict[str, str], tmp_path: Path) -> None:
+def test_a_reloaded_workers_metrics_require_the_new_key(environment: dict[str, str], tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     keys.write_text(f"prometheus:{OPERATOR}:read-only")
     environment |= {"CERTCTL_API_KEYS_NAMED_FILE": str(keys)}
@@ -103,7 +103,7 @@ def test_a_workers_metrics_are_for_who_has_a_new_key(environment: dict[str, str]
         worker.ends()
 
 
-def test_a_worker_ends_with_its_terminal(environment: dict[str, str]) -> None:
+def test_closing_its_terminal_ends_a_worker(environment: dict[str, str]) -> None:
     terminal = Terminal(environment, "worker")
     terminal.wait_until("delivering from the database")
     assert terminal.hang_up() == 0

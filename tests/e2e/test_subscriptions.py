@@ -32,14 +32,14 @@ async def dead(environment: dict[str, str], clock: SettableClock) -> Notificatio
 
 
 @asynccontextmanager
-async def told_of(
+async def notifications_of(
     environment: dict[str, str], mode: ConnectMode, *uris: str
 ) -> AsyncIterator[ObjectReceiveStream[str]]:
-    """What a client is told that has subscribed, in the way of its revision."""
+    """The update notifications for a client that has subscribed as in its protocol revision."""
     say, told = anyio.create_memory_object_stream[str](100)
 
     async def hear(message: object) -> None:
-        # The frames of a listener's stream pass here as well.
+        # The frames of a listener's stream arrive here as well.
         if isinstance(message, ResourceUpdatedNotification):
             say.send_nowait(message.params.uri)
 
@@ -55,14 +55,14 @@ async def told_of(
 
 @pytest.mark.filterwarnings("ignore:resources/subscribe is removed")
 @pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
-async def test_what_another_server_changed_is_told(
+async def test_a_client_is_notified_of_a_change_by_another_server(
     environment: dict[str, str], dead: Notification, mode: ConnectMode
 ) -> None:
     mine = f"certctl://notifications/{dead.id}"
     with anyio.fail_after(PATIENCE):
         async with (
             Client(server(environment)) as other,
-            told_of(environment, mode, DEAD, mine) as told,
+            notifications_of(environment, mode, DEAD, mine) as told,
         ):
             settled = await other.call_tool("mark_notification_read", {"id": dead.id})
             assert not settled.is_error

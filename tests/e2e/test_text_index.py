@@ -1,4 +1,4 @@
-"""The optional index for text searches is in the way of nothing."""
+"""The optional index for text searches breaks nothing."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The wheel works where nothing of this checkout is: in a virtual environment of its own."""
+"""The wheel works without this checkout, in its own virtual environment."""
 
 import json
 import subprocess
@@ -23,7 +23,7 @@ def run(*command: str | Path, **environ: str) -> str:
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment with the wheel in it. Its dependencies are those installed here."""
+    """A virtual environment with the wheel installed. It shares the dependencies installed here."""
     place = tmp_path_factory.mktemp("wheel")
     run(
         sys.executable,
@@ -42,7 +42,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     packages = place / "venv" / "lib" / version / "site-packages"
     install = ["pip", "install", "-q", "--offline", "--no-deps", "--python", sys.executable]
     run(uv.find_uv_bin(), *install, "--target", packages, wheel)
-    # A line with a path makes packages importable, but not this checkout, which is there as a .pth file.
+    # A path in a .pth file makes the packages there importable, but not this checkout, a .pth file there.
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return place / "venv"
 
@@ -62,7 +62,7 @@ def test_the_installed_program_migrates_accepts_and_lists(environment: Path, tmp
     assert [n["message"] for n in listed["data"]] == ["renewal failed"]
 
 
-def test_the_wheel_holds_the_two_packages_and_nothing_of_the_tests(environment: Path) -> None:
+def test_the_wheel_contains_the_two_packages_and_no_tests(environment: Path) -> None:
     (packages,) = environment.glob("lib/python*/site-packages")
     installed = {
         path.name for path in packages.iterdir() if path.is_dir() and (path / "__init__.py").exists()

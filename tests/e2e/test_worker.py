@@ -1,4 +1,4 @@
-"""A worker as a service manager meets it: a process, its log, and signals."""
+"""A worker as a service manager runs it: a process, its log, and signals."""
 
 import re
 import signal
@@ -11,7 +11,7 @@ from tests.e2e.program import ALERT, PATIENCE, certctl, working
 from tests.e2e.queue_file import statuses
 
 
-def test_a_worker_delivers_what_was_sent_before_and_what_is_sent_meanwhile(
+def test_a_worker_delivers_alerts_sent_before_and_after_its_start(
     environment: dict[str, str], receiver: Receiver
 ) -> None:
     certctl(environment, *ALERT)
@@ -28,7 +28,7 @@ def test_a_worker_delivers_what_was_sent_before_and_what_is_sent_meanwhile(
     assert statuses(environment) == {"sent"}
 
 
-def test_a_worker_that_runs_once_delivers_what_is_due_and_ends(
+def test_a_worker_that_runs_once_delivers_due_alerts_and_exits(
     environment: dict[str, str], receiver: Receiver
 ) -> None:
     for _ in range(2):
@@ -41,9 +41,7 @@ def test_a_worker_that_runs_once_delivers_what_is_due_and_ends(
     assert (again.returncode, "0 sent, 0 failed" in again.stderr) == (0, True)
 
 
-def test_a_worker_that_runs_once_ends_when_it_is_told_to(
-    environment: dict[str, str], receiver: Receiver
-) -> None:
+def test_a_worker_that_runs_once_stops_on_a_signal(environment: dict[str, str], receiver: Receiver) -> None:
     receiver.answers.clear()
     certctl(environment, *ALERT)
     with working(environment, "--once") as worker:
@@ -56,12 +54,12 @@ def test_a_worker_that_runs_once_ends_when_it_is_told_to(
     assert "1 sent" in told
 
 
-def test_a_worker_that_runs_once_has_no_time_for_metrics(environment: dict[str, str]) -> None:
+def test_a_worker_that_runs_once_cannot_serve_metrics(environment: dict[str, str]) -> None:
     ended = certctl(environment, "worker", "--once", "--metrics-port", "0")
     assert (ended.returncode, ended.stderr) == (2, "certctl-mcp: --once exits too soon for --metrics-port\n")
 
 
-def test_a_worker_tells_its_channels_without_secrets(environment: dict[str, str]) -> None:
+def test_a_worker_logs_its_channels_without_secrets(environment: dict[str, str]) -> None:
     with working(environment) as worker:
         worker.wait_until("channel Webhook: webhook at 127.0.0.1:")
         worker.process.terminate()
@@ -70,7 +68,7 @@ def test_a_worker_tells_its_channels_without_secrets(environment: dict[str, str]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_told_to_end_a_worker_lets_the_attempt_under_way_end(
+def test_a_stopping_worker_waits_for_the_attempt_in_flight(
     environment: dict[str, str], receiver: Receiver, number: signal.Signals
 ) -> None:
     receiver.answers.clear()
@@ -85,7 +83,7 @@ def test_told_to_end_a_worker_lets_the_attempt_under_way_end(
     assert "1 sent" in told
 
 
-def test_told_twice_a_worker_ends_at_once(environment: dict[str, str], receiver: Receiver) -> None:
+def test_a_second_signal_ends_a_worker_at_once(environment: dict[str, str], receiver: Receiver) -> None:
     receiver.answers.clear()
     certctl(environment, *ALERT)
     with working(environment) as worker:
@@ -97,14 +95,14 @@ def test_told_twice_a_worker_ends_at_once(environment: dict[str, str], receiver:
     assert code == -signal.SIGTERM
 
 
-def test_a_worker_whose_database_can_t_be_used_says_so_on_one_line(environment: dict[str, str]) -> None:
+def test_a_worker_reports_an_unusable_database_on_one_line(environment: dict[str, str]) -> None:
     ended = certctl(environment | {"CERTCTL_DATABASE_URL": "sqlite:////dev/null/x.db"}, "worker")
     assert ended.returncode == 3
     _start, problem = ended.stderr.splitlines()
     assert re.fullmatch(r"certctl-mcp: the database /dev/null/x.db can't be opened: .*", problem)
 
 
-def test_a_worker_that_must_not_deliver_says_so_and_needs_another_setting(
+def test_a_worker_that_must_not_deliver_exits_with_a_usage_error(
     environment: dict[str, str],
 ) -> None:
     ended = certctl(environment | {"CERTCTL_NOTIFICATION_DELIVER": "watch"}, "worker")
@@ -112,7 +110,7 @@ def test_a_worker_that_must_not_deliver_says_so_and_needs_another_setting(
     assert "this process does not deliver" in ended.stderr
 
 
-def test_a_worker_is_watched_by_who_has_a_key_until_it_ends(
+def test_a_workers_metrics_require_a_key_until_it_exits(
     environment: dict[str, str], receiver: Receiver
 ) -> None:
     certctl(environment, *ALERT)
@@ -132,7 +130,7 @@ def test_a_worker_is_watched_by_who_has_a_key_until_it_ends(
     assert "1 sent" in told
 
 
-def test_a_worker_s_metrics_are_not_for_strangers(environment: dict[str, str]) -> None:
+def test_a_workers_metrics_are_not_served_beyond_loopback_without_keys(environment: dict[str, str]) -> None:
     ended = certctl(environment, "worker", "--metrics-port", "0", "--metrics-host", "0.0.0.0")
     assert ended.returncode == 2
     assert "set CERTCTL_API_KEYS_NAMED" in ended.stderr

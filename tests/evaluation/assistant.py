@@ -1,4 +1,4 @@
-"""The assistant that answers: it has only the server's tools, and counts what they cost."""
+"""The assistant that answers: it has only the server's tools, and counts their cost."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from tests.tokens import tokens
 
 @dataclass
 class Assistant:
-    """Reads the text of the answers' structured content, as a model does."""
+    """Reads the results as text, as a model does."""
 
     client: Client
     calls: int = 0

@@ -18,7 +18,7 @@ MORNING = 12
 """The hour of the night at which the question is asked."""
 
 DELAY = timedelta(seconds=2)
-"""From accept to delivery, where nothing is said."""
+"""The default time from accept to delivery."""
 
 
 @dataclass
@@ -29,15 +29,15 @@ class Night:
     clock: SettableClock
     chance: Random
     destinations: Mapping[str, FakeNotifier]
-    """What the channels do when they are sent to after the night."""
+    """How the channels respond after the night."""
 
     def __post_init__(self) -> None:
         self.began = self.clock.now
 
     def hour(self, hours: float) -> datetime:
-        """Go on to that hour; there is no way back."""
+        """Advance to that hour; the clock never goes back."""
         moment = self.began + timedelta(hours=hours)
-        assert moment >= self.clock.now, "the night only goes on"
+        assert moment >= self.clock.now, "the clock never goes back"
         self.clock.now = moment
         return moment
 
@@ -58,7 +58,7 @@ class Night:
     async def failing(
         self, number: int, error: str, *, wait: timedelta = timedelta(minutes=1), **contents: Any
     ) -> list[Notification]:
-        """Attempted once, in vain; the next attempt is due after `wait`."""
+        """Failed once; the next attempt is due after `wait`."""
         repository = self.queue.repository
         return await self._attempted(
             number, contents, lambda claim: repository.record_failed_attempt(claim, TOOK, error, wait)
@@ -84,7 +84,7 @@ class Night:
         return made
 
     async def skipped(self, number: int, reason: str, **contents: Any) -> list[Notification]:
-        """Counted as done for want of a notifier."""
+        """Skipped, because the channel had no notifier."""
         repository = self.queue.repository
         return await self._attempted(number, contents, lambda claim: repository.record_skipped(claim, reason))
 

@@ -7,22 +7,22 @@ from tests.evaluation.assistant import Assistant
 from tests.evaluation.night import Night
 
 Answer = object
-"""Something to compare: a number, a name, a set of them."""
+"""A value to compare: a number, a name, or a set of them."""
 
 
 class Question(ABC):
-    """Asked of several nights that chance makes different, so that no answer can be known beforehand."""
+    """Asked about several random nights, so that no answer can be known beforehand."""
 
     asked: ClassVar[str]
     calls: ClassVar[int]
-    """The most that the reference solution may need."""
+    """The most calls that the reference solution may make."""
     tokens: ClassVar[int]
-    """Likewise, of the answers that it reads."""
+    """The most tokens of results that it may read."""
 
     @abstractmethod
     async def happened(self, night: Night) -> Answer:
-        """Make the database, and give the right answer."""
+        """Create the night's alerts; returns the right answer."""
 
     @abstractmethod
     async def reference(self, assistant: Assistant) -> Answer:
-        """Find the answer, or do what was asked and tell what was done. Knows nothing but the question."""
+        """Find the answer, or do what was asked and report it. Knows only the question."""

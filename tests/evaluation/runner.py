@@ -18,7 +18,7 @@ from tests.in_process_server import FakeNotifier, server
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was answered, what would be right, and what it cost."""
+    """The answer, the right answer, and the cost."""
 
     answer: Answer
     right: Answer
@@ -27,7 +27,7 @@ class Outcome:
 
 
 async def ask(question: Question, directory: Path, seed: int) -> Outcome:
-    """Ask about a night that differs with the seed."""
+    """Ask about a night that depends on the seed."""
     url = f"sqlite:///{directory / f'{type(question).__name__}-{seed}.db'}"
     settings = load_settings(None, {"CERTCTL_DATABASE_URL": url})
     destinations = {channel: FakeNotifier() for channel in CHANNELS}

@@ -1,4 +1,4 @@
-"""Four thousand dead letters, each with words of its own, are still a short matter."""
+"""Four thousand dead letters with different texts can be triaged in a few short calls."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ DEAD = 4_000
 
 
 def a_bad_night(number: int) -> tuple[NewNotification, str]:
-    """Two outages and a key that had been revoked, with what tells one alert from the other."""
+    """Two outages and a revoked key, with different text in every alert."""
     host = f"host-{number}.example.com"
     alert = new_notification(
         channel=("PagerDuty", "Slack", "Email")[number % 3],
@@ -32,7 +32,7 @@ def a_bad_night(number: int) -> tuple[NewNotification, str]:
     return alert, error
 
 
-async def test_it_is_triaged_in_three_short_calls(
+async def test_the_night_is_triaged_in_three_short_calls(
     database: Database, queue: Queue, clock: SettableClock, database_url: str
 ) -> None:
     repository = queue.repository

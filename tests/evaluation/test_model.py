@@ -1,4 +1,4 @@
-"""The loop around a model, tried with an endpoint that plays one."""
+"""The loop around a model, tested with an endpoint that plays the model."""
 
 import json
 from collections.abc import AsyncIterator, Callable
@@ -16,7 +16,7 @@ from tests.evaluation.model import ORDERS, SECRET, answer_in, answer_question, c
 
 Json = dict[str, Any]
 Script = Callable[[list[str]], tuple[str, Json] | str]
-"""From the results of the calls so far to the next call, or to the last words."""
+"""Maps the results of the calls so far to the next call or the final text."""
 
 PATHS = {"anthropic": "/v1/messages", "openai": "/v1/chat/completions"}
 
@@ -76,7 +76,7 @@ def counts_dead(results: list[str]) -> tuple[str, Json] | str:
 
 
 @pytest.mark.parametrize("shape", PATHS)
-async def test_a_model_that_reads_the_tools_answers_is_right(shape: str, tmp_path: Path) -> None:
+async def test_a_model_that_reads_the_results_answers_correctly(shape: str, tmp_path: Path) -> None:
     async with scripted(shape, counts_dead) as endpoint:
         verdict = await answer_question(endpoint, HowManyAreDead(), tmp_path, seed=1)
     assert verdict.passed
@@ -84,7 +84,7 @@ async def test_a_model_that_reads_the_tools_answers_is_right(shape: str, tmp_pat
     assert verdict.run.tokens == 30
 
 
-async def test_a_model_that_guesses_is_wrong(tmp_path: Path) -> None:
+async def test_a_model_that_guesses_answers_wrongly(tmp_path: Path) -> None:
     async with scripted("openai", lambda _: '{"answer": 1000}') as endpoint:
         assert not (await answer_question(endpoint, HowManyAreDead(), tmp_path, seed=1)).passed
 
@@ -126,7 +126,7 @@ async def test_no_secret_of_a_night_reaches_the_model(tmp_path: Path) -> None:
     assert not [text for text in seen if SECRET in text]
 
 
-def test_answers_are_compared_by_what_they_say() -> None:
+def test_answers_are_compared_by_their_meaning() -> None:
     assert comparable({"Slack", "Email"}) == comparable(["email", " slack "])
     assert comparable(True) is True
     assert comparable(0.5) == comparable(0.5000001)
@@ -135,6 +135,6 @@ def test_answers_are_compared_by_what_they_say() -> None:
     assert len(ORDERS) == 10
 
 
-def test_without_a_key_it_is_skipped(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_key_the_evaluation_is_skipped(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--model", "http://127.0.0.1:9/v1/messages"], {}) == 0
     assert capsys.readouterr().out.startswith("skipped: no key")

@@ -1,4 +1,4 @@
-"""Each question can be answered through the tools alone, rightly, and within its calls and tokens."""
+"""Each question can be answered correctly with the tools alone, within its limits of calls and tokens."""
 
 from pathlib import Path
 
@@ -12,7 +12,9 @@ NIGHTS = (1, 2)
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: type(question).__name__)
-async def test_it_is_answered_rightly_within_its_budget(question: Question, tmp_path: Path) -> None:
+async def test_each_question_is_answered_correctly_within_its_budget(
+    question: Question, tmp_path: Path
+) -> None:
     outcomes = [await ask(question, tmp_path, seed) for seed in NIGHTS]
     for outcome in outcomes:
         assert outcome.answer == outcome.right
@@ -20,5 +22,5 @@ async def test_it_is_answered_rightly_within_its_budget(question: Question, tmp_
         assert outcome.tokens <= question.tokens
 
 
-def test_there_are_twenty() -> None:
+def test_there_are_twenty_questions() -> None:
     assert len({type(question) for question in QUESTIONS}) == len(QUESTIONS) == 20

@@ -1,4 +1,4 @@
-"""What the MCP registry requires of `server.json`: its format of 2025-12-11, and its rules for packages."""
+"""The MCP registry's requirements for `server.json`: its format of 2025-12-11, and its rules for packages."""
 
 _TEXT = {"type": "string"}
 _VERSION = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[0-9][^\s*^~<>=|]*$"}

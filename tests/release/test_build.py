@@ -1,4 +1,4 @@
-"""The files of a release, built as they are published from a home that the project could have."""
+"""The files of a release, built as for publication from a home that the project could have."""
 
 import json
 import os
@@ -35,7 +35,7 @@ class Built:
 
     @cached_property
     def metadata(self) -> Message:
-        """Of the wheel."""
+        """The metadata of the wheel."""
         with ZipFile(self.release.wheel) as wheel:
             (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
             return Parser().parsestr(wheel.read(name).decode())
@@ -65,7 +65,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 def test_versions_agree_everywhere(built: Built) -> None:
     version = certctl_mcp.__version__
-    # As the registry and the hosts require it.
+    # As required by the registry and the hosts.
     assert len(Version(version).release) == 3
     assert built.metadata["Version"] == version
     assert built.manifest["version"] == version
@@ -75,7 +75,7 @@ def test_versions_agree_everywhere(built: Built) -> None:
         assert f"-{version}" in file.name
 
 
-def test_the_package_says_what_an_index_shows(built: Built) -> None:
+def test_the_package_metadata_has_what_an_index_shows(built: Built) -> None:
     metadata = built.metadata
     assert len(metadata["Summary"]) < 100
     assert metadata["Author"]
@@ -104,7 +104,7 @@ def test_the_registry_accepts_the_entry(built: Built) -> None:
     assert in_bundle["identifier"].endswith(f"/{built.release.bundle.name}")
 
 
-def test_the_bundle_holds_the_server_and_its_lock_file_and_no_dependencies(built: Built) -> None:
+def test_the_bundle_contains_the_server_and_its_lock_file_and_no_dependencies(built: Built) -> None:
     with ZipFile(built.release.bundle) as bundle:
         names = bundle.namelist()
         assert bundle.read("uv.lock") == (ROOT / "uv.lock").read_bytes()
@@ -124,7 +124,7 @@ def test_the_same_sources_give_the_same_bundle(built: Built, tmp_path: Path) -> 
 
 
 def test_the_bundles_entry_point_starts_the_program(built: Built, tmp_path: Path) -> None:
-    """Some hosts run the script itself; none of its neighbours may be taken for a module of Python's."""
+    """Some hosts run the script itself; none of the files next to it may shadow a standard module."""
     with ZipFile(built.release.bundle) as bundle:
         bundle.extractall(tmp_path)
     command = [sys.executable, str(tmp_path / built.manifest["server"]["entry_point"]), "--version"]
@@ -133,7 +133,7 @@ def test_the_bundles_entry_point_starts_the_program(built: Built, tmp_path: Path
     assert done.stdout == f"certctl-mcp {certctl_mcp.__version__}\n", done.stderr
 
 
-def test_what_is_in_the_directory_is_not_overwritten(tmp_path: Path) -> None:
+def test_existing_files_are_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "old.whl").touch()
     with pytest.raises(ReleaseError, match="is not empty"):
         build(None, tmp_path)

@@ -43,13 +43,13 @@ def test_vulnerabilities_are_reported_by_mail_or_privately_at_the_home() -> None
         ({"owner": "octo"}, "not TOML"),
     ],
 )
-def test_a_wrong_value_is_named(tmp_path: Path, changed: dict[str, str], named: str) -> None:
+def test_the_error_for_a_wrong_value_names_it(tmp_path: Path, changed: dict[str, str], named: str) -> None:
     with pytest.raises(ReleaseError, match=named):
         load_home(written(tmp_path, **changed))
 
 
-def test_no_file_but_that_of_the_home_names_an_address_of_the_project() -> None:
-    """Until there is an owner, an address with the project's name can only be made up."""
+def test_only_the_file_of_the_home_has_an_address_of_the_project() -> None:
+    """Until the project has an owner, any address with its name is made up."""
     made_up = re.compile(r"(?:github\.com|pypi\.org/project|ghcr\.io)/[^\s)\"'`]*certctl-mcp", re.IGNORECASE)
     pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "pyproject.toml", ROOT / "Dockerfile"]
     pages += [ROOT / "compose.yaml", *ROOT.glob("examples/**/*.*"), *ROOT.glob("certctl_mcp/**/*.py")]

@@ -5,7 +5,9 @@ import pytest
 from release.__main__ import main
 
 
-def test_it_says_in_a_line_why_nothing_was_built(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_reason_why_nothing_was_built_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "of-another-version.whl").touch()
     assert main(["--out", str(tmp_path)]) == 1
     said = capsys.readouterr()

@@ -1,4 +1,4 @@
-"""The bundle's manifest as a host reads it, and the settings that it passes to the server."""
+"""The bundle's manifest as read by a host, and the settings that it passes to the server."""
 
 import subprocess
 from pathlib import Path
@@ -16,7 +16,7 @@ MANIFEST = manifest(PROJECT, None, "icon.png")
 
 
 def environment(described: Manifest, **chosen: str) -> dict[str, str]:
-    """What a host sets for a user who has chosen these options and left the others as they are."""
+    """The environment variables from a host whose user has set these options and no others."""
     values = {key: option.default for key, option in described.user_config.items()} | chosen
     shown = {key: str(value).lower() if isinstance(value, bool) else value for key, value in values.items()}
     return {
@@ -31,22 +31,22 @@ def test_every_option_is_optional_and_has_a_default() -> None:
         assert option.default in ("", False)
 
 
-def test_what_a_user_leaves_out_counts_as_unset() -> None:
+def test_options_that_a_user_leaves_empty_count_as_unset() -> None:
     assert load_settings(None, environment(MANIFEST)) == load_settings(None, {})
 
 
-def test_what_a_user_sets_is_used_beside_what_is_left_out() -> None:
+def test_options_that_a_user_sets_are_used_and_the_others_are_unset() -> None:
     environ = environment(MANIFEST, pagerduty_routing_key="R0UT1NG", mcp_read_only="true")
     loaded = load_settings(None, environ)
     assert [channel.name for channel in loaded.channels] == ["PagerDuty"]
     assert loaded.read_only
 
 
-def test_an_empty_variable_counts_as_unset_whichever_it_is() -> None:
+def test_any_empty_variable_counts_as_unset() -> None:
     assert load_settings(None, dict.fromkeys([*VARIABLES, CONFIG_VARIABLE], "")) == load_settings(None, {})
 
 
-def test_the_server_offers_the_tools_of_the_manifest_when_nothing_is_set(tmp_path: Path) -> None:
+def test_by_default_the_server_offers_the_tools_in_the_manifest(tmp_path: Path) -> None:
     environ = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", **environment(MANIFEST)}
     pipe = subprocess.PIPE
     process = Program("certctl_mcp", environment=environ, stdin=pipe, stdout=pipe, stderr=pipe)
@@ -60,13 +60,13 @@ def test_the_server_offers_the_tools_of_the_manifest_when_nothing_is_set(tmp_pat
     assert {tool["name"] for tool in listed["result"]["tools"]} == {tool.name for tool in MANIFEST.tools}
 
 
-def test_tools_are_described_in_a_sentence() -> None:
+def test_each_tool_is_described_in_one_sentence() -> None:
     for tool in MANIFEST.tools:
         assert tool.description.endswith(".")
         assert len(tool.description) < 200
 
 
-def test_it_names_no_address_before_the_project_has_one() -> None:
+def test_the_manifest_has_no_address_until_the_project_has_one() -> None:
     assert "http" not in MANIFEST.text()
     assert (
         '"homepage": "https://github.com/octo-org/certctl-mcp"' in manifest(PROJECT, HOME, "icon.png").text()

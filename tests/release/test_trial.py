@@ -6,7 +6,7 @@ from release.project import Project
 from release.trial import launch
 
 
-def test_a_bundle_is_started_as_a_host_starts_it_for_a_user_who_sets_nothing(tmp_path: Path) -> None:
+def test_a_bundle_is_started_as_by_a_host_without_any_options_set(tmp_path: Path) -> None:
     server = launch(manifest(Project.read(), None, "icon.png"), tmp_path / "bundle", str(tmp_path))
     assert server.args[-1] == "server/main.py"
     assert str(tmp_path / "bundle") in server.args

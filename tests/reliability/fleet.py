@@ -38,7 +38,7 @@ class Launch:
     within: str | None = None
     """Its network namespace."""
     settings: Mapping[str, str] = field(default_factory=dict)
-    """Variables of its own, besides those of the fleet."""
+    """Its own environment variables, in addition to those of the fleet."""
     fresh: bool = False
     """Start it without forking, for variables that matter only when a program starts, such as LD_PRELOAD."""
 

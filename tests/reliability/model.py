@@ -1,4 +1,4 @@
-"""The life of a notification by the contract, as a model too simple to be wrong."""
+"""The life cycle of a notification in the contract, as a model too simple to be wrong."""
 
 from collections import Counter
 from collections.abc import Callable, Collection
@@ -193,7 +193,7 @@ class Queue:
         return True
 
     def mark_unread_read(self, notification_id: str) -> bool:
-        """As a bulk action does, which leaves those already read alone."""
+        """As in a bulk action, which leaves those already read alone."""
         row = self.rows.get(notification_id)
         already = row is not None and row.status is NotificationStatus.READ
         return not already and self.mark_read(notification_id)

@@ -37,7 +37,7 @@ class Receiver:
     _more: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def wait_for_requests(self, number: int = 1) -> None:
-        """Return once so many requests have arrived."""
+        """Return once this many requests have arrived."""
         async with asyncio.timeout(PATIENCE.total_seconds()), self._more:
             await self._more.wait_for(lambda: len(self.arrivals) >= number)
 
@@ -57,7 +57,7 @@ class Receiver:
         try:
             await self.before_response(arrival)
         finally:
-            # Also when the sender hangs up, which cancels this task.
+            # Also if the sender hangs up, which cancels this task.
             arrival.ended = time.monotonic()
         return web.Response()
 

@@ -14,7 +14,7 @@ from storage.repository import NotificationRepository
 from tests.builders import new_notification
 
 BUSY_TIMEOUT = timedelta(seconds=2)
-"""Less than so many processes take. No process may time out while others make progress."""
+"""Shorter than this many processes need. No process may time out while others make progress."""
 
 
 async def _accept(url: str) -> None:

@@ -42,7 +42,7 @@ class FailingFirst:
         return web.Response()
 
     async def wait_for_deliveries(self, number: int) -> None:
-        """Return once so many requests got the response 200."""
+        """Return once this many requests got the response 200."""
         async with asyncio.timeout(PATIENCE.total_seconds()), self._more:
             await self._more.wait_for(lambda: self.delivered.total() >= number)
 

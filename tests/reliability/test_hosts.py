@@ -169,7 +169,7 @@ def restart(server: Server, how: str) -> None:
 
 
 async def use_up_all_connections(server: Server, held: AsyncExitStack) -> None:
-    """Open connections wait_until the workers have none left."""
+    """Open connections until there are none left for the workers."""
     workers = "FROM pg_stat_activity WHERE application_name = 'certctl-mcp'"
     first = await asyncpg.connect(server.socket_url())
     held.push_async_callback(first.close)

@@ -49,7 +49,7 @@ T = TypeVar("T")
 
 EXAMPLES = size(short=15, long=500)
 EXAMPLES_ON_POSTGRESQL = size(short=5, long=100)
-"""Run some hundreds after changing what they test."""
+"""After changing the code under test, run some hundreds."""
 
 CHANNELS = ("Slack", "Email")
 WORKERS = ("worker-1", "worker-2", "worker-3")

@@ -12,7 +12,7 @@ from tests.reliability.receiver import Receiver
 from tests.reliability.wait_until import wait_until_sent
 
 
-@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux limits another process")
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux can limit another process")
 async def test_nothing_is_sent_until_the_disk_can_be_written(
     database: Database, receiver: Receiver, fleet: Fleet
 ) -> None:

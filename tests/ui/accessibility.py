@@ -6,7 +6,7 @@ _GRAVE = {"serious", "critical"}
 
 
 async def grave_findings(axe: str, frame: Frame | Page) -> list[str]:
-    """Each by its rule, and the elements that break it."""
+    """Each finding as its rule and the elements that violate it."""
     await frame.evaluate(axe)
     found = await frame.evaluate("axe.run(document, { resultTypes: ['violations'] })")
     return [

@@ -1,4 +1,4 @@
-"""A real browser before a real server: with a database of its own, and a receiver at the other end."""
+"""A real browser with a real server, its own database, and a receiver."""
 
 import asyncio
 import json
@@ -26,16 +26,16 @@ from tests.ui.rows import Stored, store
 
 PACKAGES = Path(__file__).parent / "packages"
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser")
-"""The first that is installed is used. The one without a window takes half the processor time."""
+"""The first one installed is used. The headless one takes half the processor time."""
 
 PATIENCE = 30_000
-"""Milliseconds for whatever a person would wait for."""
+"""The time limit, in milliseconds, for anything a person would wait for."""
 
 expect.set_options(timeout=PATIENCE)
 
 
 def _absent(why: str) -> None:
-    # Where everything has to be proven, what could not be tried is a failure.
+    # In CI, nothing may be skipped.
     if os.environ.get("CI"):
         pytest.fail(why)
     pytest.skip(why)
@@ -63,7 +63,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture(scope="session")
 def packages(pytestconfig: pytest.Config) -> Path:
-    """Where the official bridge and axe are."""
+    """The directory of the official bridge and axe."""
     return Installer(pytestconfig.cache.mkdir("clients")).node_packages(PACKAGES) / "node_modules"
 
 
@@ -74,14 +74,14 @@ def axe(packages: Path) -> str:
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    """Takes what is sent over the channel `Webhook`."""
+    """Accepts everything sent over the channel `Webhook`."""
     with receiving() as server:
         yield server
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A server that is up."""
+    """A running server."""
 
     url: str
     database: Path
@@ -96,7 +96,7 @@ Serve = Callable[..., Any]
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def serve(tmp_path: Path, receiver: Receiver) -> AsyncIterator[Serve]:
-    """Starts a server with what is given of the environment."""
+    """Starts a server with these environment variables."""
     started: list[ContextInTask[Site]] = []
 
     async def start(**environment: str) -> Site:
@@ -127,7 +127,7 @@ async def site_of(database: Path, receiver: Receiver, environment: dict[str, str
         },
     )
     async with http_server(settings) as server:
-        # Whoever stores rows from beside it finds its tables.
+        # Tests that insert rows directly find its tables.
         await server.state.opened.application()
         with socket.create_server(("127.0.0.1", 0)) as listener:
             web = uvicorn.Server(
@@ -142,7 +142,7 @@ async def site_of(database: Path, receiver: Receiver, environment: dict[str, str
 
 
 def called(request: Request) -> dict[str, Any]:
-    """What a request of the page to `/mcp` asks for."""
+    """The message in a request of the page to `/mcp`."""
     assert request.post_data is not None
     params: dict[str, Any] = json.loads(request.post_data)["params"]
     return params
@@ -150,7 +150,7 @@ def called(request: Request) -> dict[str, Any]:
 
 @dataclass
 class Visit:
-    """A page in a browser, and all that it asked for and complained of."""
+    """A page in a browser, with all its requests and errors."""
 
     page: Page
     asked: list[Request] = field(default_factory=list)
@@ -167,7 +167,7 @@ Visiting = Callable[..., Any]
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def visiting(browser: Browser) -> AsyncIterator[Visiting]:
-    """Opens pages, which must have nothing to complain of."""
+    """Opens pages, which must cause no errors."""
     contexts: list[BrowserContext] = []
     visits: list[Visit] = []
 
@@ -197,6 +197,6 @@ async def visiting(browser: Browser) -> AsyncIterator[Visiting]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def visit(site: Site, visiting: Visiting) -> Visit:
-    """At the page of `site`, which is not opened yet."""
+    """A visit of `site`, whose page is not opened yet."""
     found: Visit = await visiting()
     return found

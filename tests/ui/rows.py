@@ -29,9 +29,9 @@ class Stored:
     error: str | None = None
     age: timedelta = timedelta(hours=1)
     next_in: timedelta | None = None
-    """Of one that failed; without it the next attempt is due."""
+    """The time to the next attempt of a failed notification; without it, that is due."""
     attempts: tuple[tuple[str, str | None], ...] = ()
-    """Outcome and error of each, with the waits between them that there are by default."""
+    """The outcome and error of each attempt, which are as far apart as by default."""
 
 
 def store(database: Path, rows: Iterable[Stored]) -> list[str]:

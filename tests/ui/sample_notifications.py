@@ -55,7 +55,7 @@ _RECIPIENTS = {
 
 
 def bad_night() -> list[Stored]:
-    """Newest first, and the same each time except for the time of the call."""
+    """Newest first, and always the same except for the times, which depend on the time of the call."""
     rows = [*_just_now(), *_outage_of_the_mail_relay(), *_small_hours(), *_ordinary_traffic()]
     return sorted(rows, key=lambda row: row.age)
 

@@ -1,4 +1,4 @@
-"""Takes the README's pictures of the page: `python -m tests.ui.screenshots`."""
+"""Takes the README's screenshots of the page: `python -m tests.ui.screenshots`."""
 
 import asyncio
 import io
@@ -27,7 +27,7 @@ CHANNELS = {
 
 
 async def take(browser: Browser, site: Site, scheme: str) -> None:
-    """Of what the page opens on and of the dead letters, in one scheme."""
+    """Screenshots of the first view and of the dead letters, in one color scheme."""
     page = await browser.new_page(
         viewport={"width": WIDTH, "height": HEIGHT},
         color_scheme="dark" if scheme == "dark" else "light",
@@ -46,7 +46,7 @@ async def take(browser: Browser, site: Site, scheme: str) -> None:
 
 
 def small(png: bytes) -> bytes:
-    """The picture with as many colours as a palette holds, and those the ones that it needs."""
+    """The picture reduced to the best palette."""
     picture = Image.open(io.BytesIO(png)).convert("RGB")
     found = io.BytesIO()
     picture.quantize(256, kmeans=2, dither=Image.Dither.NONE).save(found, "PNG", optimize=True)

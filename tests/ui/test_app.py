@@ -1,4 +1,4 @@
-"""The page within a conversation: in a sandbox, behind the official bridge, beside the call that it shows."""
+"""The page within a conversation: in a sandbox, behind the official bridge, next to its tool call."""
 
 import json
 import mimetypes
@@ -36,7 +36,7 @@ MODULES = {
     "pkce-challenge": "pkce-challenge/dist/index.browser.js",
     "zod/v4": "zod/v4/index.js",
 }
-"""What a bundler would find for the host."""
+"""The modules that a bundler would find for the host."""
 
 mimetypes.add_type("text/javascript", ".mjs")
 
@@ -44,7 +44,7 @@ mimetypes.add_type("text/javascript", ".mjs")
 async def converse(
     page: Page, site: Site, packages: Path, theme: str = "light", **arguments: Any
 ) -> FrameLocator:
-    """Has the host show what `list_notifications` answers to `arguments`. The app within it."""
+    """Makes the host show the result of `list_notifications` with `arguments`; returns the app within it."""
 
     async def file_of_host(route: Route) -> None:
         path = urlsplit(route.request.url).path.removeprefix("/host/")
@@ -63,7 +63,7 @@ async def converse(
     return app
 
 
-async def test_a_dead_letter_is_found_read_requeued_and_seen_to_be_sent(
+async def test_a_dead_letter_can_be_found_read_and_requeued_and_is_then_shown_as_sent(
     site: Site, visit: Visit, packages: Path
 ) -> None:
     (dead,) = site.store(Stored(last_error=LONG))
@@ -84,7 +84,9 @@ async def test_a_dead_letter_is_found_read_requeued_and_seen_to_be_sent(
     assert [one["arguments"] for one in called if one["name"] == "requeue_notification"] == [{"id": dead}]
 
 
-async def test_it_begins_with_what_the_assistant_asked_for(site: Site, visit: Visit, packages: Path) -> None:
+async def test_the_app_starts_with_the_filter_of_the_tool_call(
+    site: Site, visit: Visit, packages: Path
+) -> None:
     (wanted,) = site.store(Stored(certificate_id="mc-api", channel="Slack", status="sent"))
     site.store(Stored(certificate_id="mc-mail"), Stored(certificate_id="mc-api", channel="Email"))
     app = await converse(
@@ -99,7 +101,7 @@ async def test_it_begins_with_what_the_assistant_asked_for(site: Site, visit: Vi
     await expect(shown).to_have_count(3)
 
 
-async def test_it_wears_the_theme_of_its_host_and_has_the_height_that_it_needs(
+async def test_the_app_has_the_theme_of_its_host_and_the_height_it_needs(
     site: Site, visiting: Visiting, packages: Path
 ) -> None:
     site.store(*(Stored() for _ in range(60)))
@@ -112,14 +114,14 @@ async def test_it_wears_the_theme_of_its_host_and_has_the_height_that_it_needs(
     themed = {"theme": "light", "styles": {"variables": {"--color-background-primary": "#fffdf5"}}}
     await visit.page.evaluate("context => host.bridge.setHostContext(context)", themed)
     await expect(app.locator("html")).to_have_css("background-color", "rgb(255, 253, 245)")
-    # Sixty cards scroll within the list; the page stays as high as a conversation bears.
+    # Sixty cards scroll within the list; the page stays small enough for a conversation.
     height = await visit.page.locator("#view").evaluate("view => view.clientHeight")
     assert 400 < height < 1200
     scrolls = await app.locator("html").evaluate("root => root.scrollHeight > root.clientHeight")
     assert not scrolls
 
 
-async def test_hostile_text_does_nothing(site: Site, visit: Visit, packages: Path) -> None:
+async def test_hostile_text_has_no_effect(site: Site, visit: Visit, packages: Path) -> None:
     site.store(*(hostile(attack, number) for number, attack in enumerate(ATTACKS)))
     app = await converse(visit.page, site, packages)
     rows = app.locator(".list tr[data-id]")
@@ -145,7 +147,7 @@ async def test_axe_finds_nothing_serious(site: Site, visiting: Visiting, package
     assert await grave_findings(axe, frame) == []
 
 
-async def test_the_page_is_one_document_that_needs_nobody(tmp_path: Path) -> None:
+async def test_the_page_is_one_self_contained_document(tmp_path: Path) -> None:
     environment = {
         "CERTCTL_DATABASE_URL": f"sqlite:///{tmp_path}/notifications.db",
         "CERTCTL_NOTIFICATION_MAX_ATTEMPTS": "7",
@@ -171,7 +173,7 @@ async def test_the_page_is_one_document_that_needs_nobody(tmp_path: Path) -> Non
     assert page.text.count("</script") == 1
 
 
-async def test_who_may_not_read_is_given_no_page(tmp_path: Path) -> None:
+async def test_without_reading_tools_there_is_no_page(tmp_path: Path) -> None:
     environment = {
         "CERTCTL_DATABASE_URL": f"sqlite:///{tmp_path}/notifications.db",
         "CERTCTL_MCP_TOOLS": "send",

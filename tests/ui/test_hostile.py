@@ -1,4 +1,4 @@
-"""Whatever is written into a notification, on the page it is text and nothing else."""
+"""Anything in a notification is plain text on the page."""
 
 import pytest
 from playwright.async_api import expect
@@ -33,7 +33,7 @@ def hostile(attack: str, number: int) -> Stored:
     )
 
 
-async def test_hostile_text_in_every_field_does_nothing(site: Site, visit: Visit) -> None:
+async def test_hostile_text_in_every_field_has_no_effect(site: Site, visit: Visit) -> None:
     site.store(*(hostile(attack, number) for number, attack in enumerate(ATTACKS)))
     page = visit.page
     await page.goto(f"{site.url}?view=all")

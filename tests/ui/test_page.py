@@ -1,4 +1,4 @@
-"""What a person does on the page in a browser, and can rely on."""
+"""What a person can do on the page in a browser."""
 
 import asyncio
 import json
@@ -35,7 +35,9 @@ async def open_all(page: Page, site: Site) -> None:
     await page.goto(f"{site.url}?view=all")
 
 
-async def test_a_dead_letter_is_found_read_requeued_and_seen_to_be_sent(site: Site, visit: Visit) -> None:
+async def test_a_dead_letter_can_be_found_read_and_requeued_and_is_then_shown_as_sent(
+    site: Site, visit: Visit
+) -> None:
     wanted, other = site.store(
         Stored(last_error=LONG, recipient="wanted"), Stored(recipient="other", age=timedelta(hours=2))
     )
@@ -70,7 +72,7 @@ async def test_a_dead_letter_is_found_read_requeued_and_seen_to_be_sent(site: Si
     await expect(steps.nth(1)).to_contain_text("by http:anonymous")
 
 
-async def test_the_whole_error_comes_up_on_focus_and_goes_with_escape(site: Site, visit: Visit) -> None:
+async def test_the_whole_error_is_shown_on_focus_and_hidden_by_escape(site: Site, visit: Visit) -> None:
     (dead,) = site.store(Stored(last_error=LONG))
     page = visit.page
     await open_dead(page, site)
@@ -83,7 +85,7 @@ async def test_the_whole_error_comes_up_on_focus_and_goes_with_escape(site: Site
     await expect(tip).to_be_hidden()
 
 
-async def test_a_late_answer_never_shows_in_another_tab(site: Site, visit: Visit) -> None:
+async def test_a_late_response_never_appears_in_another_tab(site: Site, visit: Visit) -> None:
     (dead,) = site.store(Stored())
     (sent,) = site.store(Stored(status="sent"))
     page, release = visit.page, asyncio.Event()
@@ -128,7 +130,7 @@ async def test_thousands_of_rows_can_be_scrolled_through(site: Site, visiting: V
     await open_dead(page, site)
     shown = page.locator("#shown")
     await expect(shown).to_have_text(f"100 of {rows:,} notifications")
-    # As somebody does who keeps the key pressed.
+    # As when the key is held down.
     await page.evaluate(
         """(all) => new Promise((done) => {
             const end = () => {
@@ -144,14 +146,14 @@ async def test_thousands_of_rows_can_be_scrolled_through(site: Site, visiting: V
     await expect(row(page, ids[-1])).to_be_in_viewport()
     listed = await page.locator(".list tr[data-id]").evaluate_all("rows => rows.map(row => row.dataset.id)")
     assert listed == ids
-    # What is out of sight is not drawn.
+    # Rows out of sight are not rendered.
     drawn = await page.locator(".list tr[data-id]").evaluate_all(
         "rows => rows.filter((row) => row.checkVisibility({ contentVisibilityAuto: true })).length"
     )
     assert 0 < drawn < 500
 
 
-async def test_many_are_requeued_only_when_it_is_confirmed(site: Site, visit: Visit) -> None:
+async def test_a_bulk_requeue_requires_confirmation(site: Site, visit: Visit) -> None:
     ids = site.store(*(Stored(age=timedelta(minutes=number)) for number in range(4)))
     page = visit.page
     await open_dead(page, site)
@@ -181,7 +183,9 @@ async def test_many_are_requeued_only_when_it_is_confirmed(site: Site, visit: Vi
     await expect(page.locator(".list .badge.sent")).to_have_count(3)
 
 
-async def test_all_that_match_are_requeued_beyond_those_that_are_shown(site: Site, visit: Visit) -> None:
+async def test_all_matching_notifications_can_be_requeued_including_those_not_shown(
+    site: Site, visit: Visit
+) -> None:
     site.store(*(Stored(message="old" if number else "new") for number in range(250)))
     page = visit.page
     await open_dead(page, site)
@@ -197,7 +201,7 @@ async def test_all_that_match_are_requeued_beyond_those_that_are_shown(site: Sit
     await expect(page.locator(".list tr[data-id]")).to_have_count(1)
 
 
-async def test_filters_narrow_what_is_shown(site: Site, visit: Visit) -> None:
+async def test_filters_limit_the_list(site: Site, visit: Visit) -> None:
     slack, revoked, sent, plain = site.store(
         Stored(channel="Slack"),
         Stored(type="Revocation"),
@@ -228,7 +232,7 @@ async def test_filters_narrow_what_is_shown(site: Site, visit: Visit) -> None:
     await expect(page.get_by_text("Nothing matches these filters.")).to_be_visible()
 
 
-async def test_a_view_can_be_reloaded_linked_to_and_gone_back_to(site: Site, visit: Visit) -> None:
+async def test_a_view_can_be_reloaded_linked_to_and_returned_to(site: Site, visit: Visit) -> None:
     slack, webhook = site.store(Stored(channel="Slack"), Stored(channel="Webhook", status="sent"))
     page = visit.page
     await open_all(page, site)
@@ -311,7 +315,7 @@ async def test_notifications_are_grouped_by_certificate(site: Site, visit: Visit
     await expect(page.get_by_role("group", name="Selection")).to_contain_text("2 selected")
 
 
-async def test_the_attempts_are_told_as_a_timeline(site: Site, visit: Visit) -> None:
+async def test_the_attempts_are_shown_as_a_timeline(site: Site, visit: Visit) -> None:
     attempts = (("failed", "timed out"), ("failed", "timed out"), ("dead", "HTTP 410: gone"))
     (dead,) = site.store(Stored(attempts=attempts, certificate_id="mc-api", message="the whole message"))
     run(site.database, "UPDATE notification_events SET origin_id = 'notif-7'")
@@ -321,7 +325,7 @@ async def test_the_attempts_are_told_as_a_timeline(site: Site, visit: Visit) -> 
     await opener.click()
     details = page.get_by_role("dialog", name="Expiration warning")
     await expect(details).to_contain_text("In place ofnotif-7")
-    # The timeline tells the past; in words there is only what comes next.
+    # The timeline shows the past; the text says only what comes next.
     await expect(details).to_contain_text("It is a dead letter: 5 of 5 attempts failed.")
     await expect(details).not_to_contain_text("Attempts 1 to 2")
     steps = details.get_by_role("list", name="Attempts").get_by_role("listitem")
@@ -351,7 +355,7 @@ async def test_only_what_was_refused_is_called_so(site: Site, visit: Visit) -> N
     await expect(row(page, skipped)).to_contain_text("channel was not configured")
 
 
-async def test_news_appear_by_themselves(site: Site, visit: Visit) -> None:
+async def test_changes_appear_automatically(site: Site, visit: Visit) -> None:
     site.store(Stored(age=timedelta(days=1)))
     page = visit.page
     await open_dead(page, site)
@@ -365,7 +369,7 @@ async def test_news_appear_by_themselves(site: Site, visit: Visit) -> None:
     await expect(page.get_by_role("status")).to_contain_text("1 new dead letter.")
 
 
-async def test_the_numbers_and_the_chart_tell_how_deliveries_went(site: Site, visit: Visit) -> None:
+async def test_the_numbers_and_the_chart_show_how_deliveries_went(site: Site, visit: Visit) -> None:
     site.store(
         Stored(attempts=(("failed", "HTTP 503"), ("dead", "HTTP 410"))),
         Stored(status="sent", attempts=(("sent", None),)),
@@ -385,7 +389,7 @@ async def test_the_numbers_and_the_chart_tell_how_deliveries_went(site: Site, vi
     await expect(page.get_by_role("row", name="Webhook 3 33.3%")).to_be_visible()
 
 
-async def test_a_channel_is_paused_with_a_reason_and_resumed_and_tested(site: Site, visit: Visit) -> None:
+async def test_a_channel_can_be_paused_with_a_reason_resumed_and_tested(site: Site, visit: Visit) -> None:
     site.store(Stored())
     page = visit.page
     await page.goto(f"{site.url}?view=channels")
@@ -400,7 +404,7 @@ async def test_a_channel_is_paused_with_a_reason_and_resumed_and_tested(site: Si
     await expect(webhook).to_contain_text("moving house")
     await expect(webhook.locator(".state")).to_have_text("paused")
     assert visit.calls("pause_channel") == [{"channel": "Webhook", "until": "4h", "reason": "moving house"}]
-    # What is requeued now would wait, which the page says before it does it.
+    # Anything requeued now would wait, and the page says so beforehand.
     await page.get_by_role("tab", name="Dead letter").click()
     await page.get_by_role("button", name="Requeue Expiration warning").click()
     await expect(page.get_by_role("alertdialog")).to_contain_text("Webhook is paused until")
@@ -415,7 +419,7 @@ async def test_a_channel_is_paused_with_a_reason_and_resumed_and_tested(site: Si
     await expect(page.get_by_role("dialog", name="Test Webhook")).to_contain_text("Delivered in")
 
 
-async def test_who_did_what_is_looked_up(site: Site, visit: Visit) -> None:
+async def test_the_audit_log_can_be_viewed(site: Site, visit: Visit) -> None:
     (dead,) = site.store(Stored())
     page = visit.page
     await open_dead(page, site)
@@ -432,7 +436,7 @@ async def test_who_did_what_is_looked_up(site: Site, visit: Visit) -> None:
     await expect(entry).to_be_visible()
 
 
-async def test_while_something_is_dead_it_opens_on_the_causes(site: Site, visit: Visit) -> None:
+async def test_while_there_are_dead_letters_the_page_opens_on_the_causes(site: Site, visit: Visit) -> None:
     page = visit.page
     await page.goto(site.url)
     await expect(page.get_by_role("tab", name="Notifications")).to_have_attribute("aria-selected", "true")
@@ -469,7 +473,9 @@ async def test_while_something_is_dead_it_opens_on_the_causes(site: Site, visit:
     await expect(page).to_have_title("Notifications · certctl")
 
 
-async def test_a_requeue_into_a_channel_that_still_fails_is_asked_for_twice(site: Site, visit: Visit) -> None:
+async def test_a_requeue_for_a_channel_that_still_fails_requires_confirmation(
+    site: Site, visit: Visit
+) -> None:
     (dead,) = site.store(Stored(attempts=(("dead", "HTTP 503"),)))
     page = visit.page
     await open_dead(page, site)
@@ -485,7 +491,9 @@ async def test_a_requeue_into_a_channel_that_still_fails_is_asked_for_twice(site
     assert visit.calls("requeue_notification") == [{"id": dead}]
 
 
-async def test_rows_are_sorted_gone_through_with_keys_and_opened_by_a_click(site: Site, visit: Visit) -> None:
+async def test_rows_can_be_sorted_navigated_by_keyboard_and_opened_by_a_click(
+    site: Site, visit: Visit
+) -> None:
     new, old = site.store(
         Stored(message="the new one"), Stored(message="the old one", age=timedelta(hours=2))
     )
@@ -501,7 +509,7 @@ async def test_rows_are_sorted_gone_through_with_keys_and_opened_by_a_click(site
     for key, expected in (("j", old), ("j", new), ("k", old)):
         await page.keyboard.press(key)
         assert await page.evaluate(focused) == expected
-    # Only the controls of one row are reached with Tab.
+    # Tab reaches only the controls of one row.
     assert await row(page, new).locator('[tabindex="0"]').count() == 0
     await page.keyboard.press("/")
     await expect(page.get_by_role("searchbox")).to_be_focused()
@@ -514,7 +522,7 @@ async def test_rows_are_sorted_gone_through_with_keys_and_opened_by_a_click(site
     assert await page.evaluate("navigator.clipboard.readText()") == f"{site.url}n/{new}"
 
 
-async def test_there_is_one_clock_and_utc_on_hover(site: Site, browser: Browser) -> None:
+async def test_times_are_local_with_utc_on_hover(site: Site, browser: Browser) -> None:
     (retried,) = site.store(
         Stored(status="failed", next_in=timedelta(minutes=9), attempts=(("failed", "x"),))
     )
@@ -523,7 +531,7 @@ async def test_there_is_one_clock_and_utc_on_hover(site: Site, browser: Browser)
     await page.goto(f"{site.url}n/{retried}")
     details = page.locator("#details")
     await expect(details).to_contain_text("Times in GMT+9")
-    # Of the outlook, of the facts and of the timeline.
+    # In the outlook, the facts and the timeline.
     shown = details.locator("time[data-fixed]")
     for at in range(await shown.count()):
         local, utc, moment = await shown.nth(at).evaluate(
@@ -536,7 +544,7 @@ async def test_there_is_one_clock_and_utc_on_hover(site: Site, browser: Browser)
     await context.close()
 
 
-async def test_the_tabs_are_gone_through_with_the_keyboard(site: Site, visit: Visit) -> None:
+async def test_the_tabs_can_be_navigated_by_keyboard(site: Site, visit: Visit) -> None:
     site.store(Stored())
     page = visit.page
     await open_all(page, site)
@@ -557,7 +565,7 @@ async def test_the_tabs_are_gone_through_with_the_keyboard(site: Site, visit: Vi
 
 
 @pytest.mark.parametrize("width", [320, 768])
-async def test_nothing_is_cut_off_where_it_is_narrow(site: Site, visiting: Visiting, width: int) -> None:
+async def test_nothing_is_cut_off_in_a_narrow_window(site: Site, visiting: Visiting, width: int) -> None:
     site.store(Stored(last_error=LONG, channel="C" * 60, recipient="r" * 200, certificate_id="c" * 200))
     visit: Visit = await visiting(width=width, height=600)
     page = visit.page
@@ -570,7 +578,7 @@ async def test_nothing_is_cut_off_where_it_is_narrow(site: Site, visiting: Visit
     assert box["x"] + box["width"] <= width
 
 
-async def test_who_has_a_key_signs_in(serve: Serve, visiting: Visiting) -> None:
+async def test_a_user_with_a_key_can_sign_in(serve: Serve, visiting: Visiting) -> None:
     keys = "alice:key-of-alice,eve:key-of-eve:read-only"
     site: Site = await serve(CERTCTL_API_KEYS_NAMED=keys)
     (dead,) = site.store(Stored())
@@ -583,7 +591,7 @@ async def test_who_has_a_key_signs_in(serve: Serve, visiting: Visiting) -> None:
     dialog = page.get_by_role("dialog", name="Sign in")
     await expect(dialog.get_by_role("alert")).to_have_text("This key is not accepted.")
     await expect(dialog).to_be_visible()
-    # A typo costs one request: ten of them shut an address out.
+    # A typo costs one request: after ten of them an address is blocked.
     tried = [request.headers.get("authorization") for request in visit.asked]
     assert tried.count("Bearer wrong") == 1
     assert len([request for request in visit.asked if request.method == "POST"]) == 2
@@ -602,7 +610,7 @@ async def test_who_has_a_key_signs_in(serve: Serve, visiting: Visiting) -> None:
     await page.keyboard.press("Enter")
     await expect(row(page, dead)).to_be_visible()
     await expect(page.get_by_role("button", name="Requeue")).to_have_count(0)
-    # What the browser itself says of the answers that ask for a key.
+    # The browser's own messages about the responses that require a key.
     visit.complaints[:] = [said for said in visit.complaints if "401" not in said]
 
 
@@ -628,7 +636,9 @@ async def test_a_browser_stays_signed_in_until_it_signs_out(serve: Serve, visiti
     visit.complaints[:] = [said for said in visit.complaints if "401" not in said]
 
 
-async def test_a_caller_that_may_delete_deletes_what_is_selected(serve: Serve, visiting: Visiting) -> None:
+async def test_a_caller_with_permission_can_delete_selected_notifications(
+    serve: Serve, visiting: Visiting
+) -> None:
     site: Site = await serve(
         CERTCTL_API_KEYS_NAMED="ada:key-of-ada:admin", CERTCTL_MCP_TOOLS="triage,requeue,settle,purge"
     )
@@ -647,7 +657,7 @@ async def test_a_caller_that_may_delete_deletes_what_is_selected(serve: Serve, v
     visit.complaints[:] = [said for said in visit.complaints if "401" not in said]
 
 
-async def test_too_many_wrong_keys_are_waited_out(serve: Serve, visiting: Visiting) -> None:
+async def test_after_too_many_wrong_keys_the_page_waits(serve: Serve, visiting: Visiting) -> None:
     site: Site = await serve(CERTCTL_API_KEYS_NAMED="alice:key-of-alice")
     visit: Visit = await visiting()
     page = visit.page
@@ -667,7 +677,7 @@ async def open_dead_signed_out(page: Page, site: Site) -> None:
     await expect(page.get_by_role("dialog", name="Sign in")).to_be_visible()
 
 
-async def test_it_finds_back_when_the_network_does(site: Site, visit: Visit) -> None:
+async def test_the_page_recovers_when_the_network_does(site: Site, visit: Visit) -> None:
     site.store(Stored())
     page = visit.page
     await open_all(page, site)
@@ -681,7 +691,7 @@ async def test_it_finds_back_when_the_network_does(site: Site, visit: Visit) -> 
     visit.complaints[:] = [said for said in visit.complaints if "ERR_INTERNET_DISCONNECTED" not in said]
 
 
-async def test_it_asks_nobody_but_its_own_server(site: Site, visit: Visit) -> None:
+async def test_the_page_sends_requests_only_to_its_own_server(site: Site, visit: Visit) -> None:
     site.store(Stored())
     page = visit.page
     await page.goto(site.url)

@@ -1,4 +1,4 @@
-"""The checks of a setup: settings, files, database and who delivers, within a time limit."""
+"""The checks of a setup: settings, files, database and running processes, within a time limit."""
 
 import os
 import time
@@ -51,7 +51,7 @@ def settings_with(url: str, **variables: str) -> Settings:
     return load_settings(None, {"CERTCTL_DATABASE_URL": url, **variables})
 
 
-async def test_settings_say_where_they_came_from_and_what_is_wrong_with_them(tmp_path: Path) -> None:
+async def test_the_source_of_the_settings_and_their_problems_are_reported(tmp_path: Path) -> None:
     file = tmp_path / "settings.toml"
     file.write_text('max_attempts = 3\n[channels.PagerDuty]\nrouting_key = "your-routing-key"\n')
     environ = {
@@ -74,7 +74,7 @@ async def test_settings_say_where_they_came_from_and_what_is_wrong_with_them(tmp
     assert problems[3].found == "the API key of board is easy to guess"
 
 
-async def test_files_are_private_and_can_be_used(tmp_path: Path) -> None:
+async def test_files_must_be_private_and_readable(tmp_path: Path) -> None:
     file = tmp_path / "settings.toml"
     file.write_text(
         f'[channels.Slack]\nwebhook_url = "https://x.invalid/"\nca_file = "{tmp_path}/none.pem"\n'
@@ -92,7 +92,7 @@ async def test_files_are_private_and_can_be_used(tmp_path: Path) -> None:
     assert (await only(settings, "settings file")).verdict is Verdict.OK
 
 
-async def test_a_database_that_is_not_there_is_not_created(tmp_path: Path) -> None:
+async def test_a_missing_database_is_not_created(tmp_path: Path) -> None:
     path = tmp_path / "none" / "q.db"
     found = await only(settings_with(f"sqlite:///{path}"), "database")
     assert (found.verdict, found.found) == (
@@ -102,7 +102,7 @@ async def test_a_database_that_is_not_there_is_not_created(tmp_path: Path) -> No
     assert not path.parent.exists()
 
 
-def test_a_sound_database_is_described_and_left_as_it_is(fresh_url: str, database_path: Path) -> None:
+def test_a_healthy_database_is_described_and_not_changed(fresh_url: str, database_path: Path) -> None:
     database_path.chmod(0o600)
     before = database_path.read_bytes()
     report = anyio.run(check_setup, settings_with(fresh_url), no_queue)
@@ -122,7 +122,7 @@ def test_a_sound_database_is_described_and_left_as_it_is(fresh_url: str, databas
     assert database_path.read_bytes() == before
 
 
-def test_what_is_wrong_with_a_database_is_named(
+def test_problems_of_a_database_are_reported(
     fresh_url: str, database_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = settings_with(fresh_url)
@@ -140,7 +140,7 @@ def test_what_is_wrong_with_a_database_is_named(
     assert (only_now(settings, "database")).verdict is Verdict.FAIL
 
 
-async def test_an_older_and_a_newer_schema_are_told_apart(fresh_url: str) -> None:
+async def test_an_older_and_a_newer_schema_are_distinguished(fresh_url: str) -> None:
     async def set_revision(revision: str) -> None:
         def update(connection: Connection) -> None:
             connection.execute(text("UPDATE certctl_mcp_version SET version_num = :v"), {"v": revision})
@@ -165,7 +165,7 @@ async def test_on_postgresql_the_clocks_are_compared(database_url: str) -> None:
     assert "database disk" not in found
 
 
-async def test_who_delivers_is_said_and_who_does_not(fresh_url: str, queue: Queue) -> None:
+async def test_served_and_unserved_channels_are_reported(fresh_url: str, queue: Queue) -> None:
     await queue.pending(channel="Fax")
     settings = settings_with(fresh_url, **NOBODY_LISTENS)
 
@@ -185,7 +185,7 @@ async def test_who_delivers_is_said_and_who_does_not(fresh_url: str, queue: Queu
             tasks.cancel_scope.cancel()
 
 
-async def test_a_check_that_hangs_ends_alone_and_the_others_go_on(fresh_url: str) -> None:
+async def test_a_hanging_check_times_out_and_the_others_continue(fresh_url: str) -> None:
     @asynccontextmanager
     async def hanging() -> AsyncIterator[Application | None]:
         await anyio.sleep_forever()
@@ -201,7 +201,7 @@ async def test_without_a_channel_nothing_can_be_delivered(fresh_url: str) -> Non
     assert (await only(settings_with(fresh_url), "channels")).verdict is Verdict.WARN
 
 
-def test_a_report_counts(fresh_url: str) -> None:
+def test_a_report_counts_failures_and_warnings(fresh_url: str) -> None:
     checks = [CheckResult(name="x", verdict=verdict, found="") for verdict in Verdict]
     report = CheckReport.of(tuple(checks))
     assert (report.failed, report.warned) == (1, 1)

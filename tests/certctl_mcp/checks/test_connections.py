@@ -1,4 +1,4 @@
-"""What is found out about a channel's way to its receiver, and that nothing is sent to find out."""
+"""What the check of a channel's connection to its receiver finds, without sending anything."""
 
 import socket
 
@@ -46,7 +46,7 @@ async def test_a_receiver_gets_a_connection_and_no_request() -> None:
     assert receiver.received == []
 
 
-async def test_tls_is_checked_against_the_authority_of_the_channel(authority: Authority) -> None:
+async def test_tls_is_verified_against_the_channels_authority(authority: Authority) -> None:
     server = TestServer(web.Application(), scheme="https")
     await server.start_server(ssl=authority.server())
     async with server:
@@ -82,13 +82,15 @@ async def test_tls_is_checked_against_the_authority_of_the_channel(authority: Au
         ),
     ],
 )
-async def test_what_is_in_the_way_is_named(url: str, settings: dict[str, str], why: str) -> None:
+async def test_the_cause_of_a_failed_connection_is_reported(
+    url: str, settings: dict[str, str], why: str
+) -> None:
     found = await failure(webhook(url, **settings))
     assert found.found.startswith(why)
     assert "s3cr3t" not in found.model_dump_json()
 
 
-async def test_the_way_through_a_proxy_is_tried() -> None:
+async def test_the_connection_is_made_through_the_proxy() -> None:
     async with proxying() as proxy, relaying() as relay:
         direct = mail(relay.address, security="none", proxy=proxy.url)
         found = await check_connection(direct)
@@ -100,7 +102,7 @@ async def test_the_way_through_a_proxy_is_tried() -> None:
     assert refused.found == f"the proxy {proxy.place} answered 403 when asked to connect to {relay.name}"
 
 
-async def test_what_is_not_encrypted_beyond_this_machine_is_warned_about() -> None:
+async def test_an_unencrypted_connection_beyond_loopback_causes_a_warning() -> None:
     async with proxying() as proxy:
         found = await check_connection(webhook("http://receiver.example/", proxy=proxy.url))
         assert proxy.requests == []
@@ -108,7 +110,7 @@ async def test_what_is_not_encrypted_beyond_this_machine_is_warned_about() -> No
     assert "not encrypted" in found.found
 
 
-async def test_a_relay_is_greeted_and_encrypted_without_a_login_or_a_mail(authority: Authority) -> None:
+async def test_a_relay_is_greeted_over_tls_without_a_login_or_an_email(authority: Authority) -> None:
     login = {"username": USERNAME, "password": "wrong"}
     async with relaying(starttls=authority.server(), login=True) as relay:
         found = await check_connection(mail(relay.address, ca_file=authority.ca_file, **login))
@@ -119,20 +121,20 @@ async def test_a_relay_is_greeted_and_encrypted_without_a_login_or_a_mail(author
     assert untrusted.found.startswith(f"the TLS certificate of {relay.name} is not trusted: ")
 
 
-async def test_a_relay_without_tls_is_told_from_one_with_it() -> None:
+async def test_a_relay_without_tls_is_distinguished_from_one_with_it() -> None:
     async with relaying() as relay:
         found = await failure(mail(relay.address))
     assert relay.name in found.found
 
 
-async def test_one_that_never_greets_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_relay_that_never_greets_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("certctl_mcp.checks.connections.CONNECT_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         found = await failure(mail(silent.getsockname(), security="none"))
     assert "no answer from " in found.found or "no connection to " in found.found
 
 
-async def test_other_kinds_are_left_alone() -> None:
+async def test_other_kinds_of_channel_are_not_checked() -> None:
     destination = {"kind": "apprise", "url": "discord://s3cr3t/token"}
     found = await check_connection(Channel.model_validate({"name": "Chat", "destination": destination}))
     assert (found.verdict, found.found) == (

@@ -23,7 +23,7 @@ class Ended(NamedTuple):
 
 
 class CommandLine:
-    """The program run in this process on a database of its own."""
+    """The program, run in this process on its own database."""
 
     def __init__(self, database: Path, capture: pytest.CaptureFixture[str]) -> None:
         self.database = database
@@ -34,7 +34,7 @@ class CommandLine:
         return Ended(code, *self._capture.readouterr())
 
     def having(self, make: Callable[[Queue], Awaitable[Made]]) -> Made:
-        """What `make` puts into the database before the command runs."""
+        """Run `make` on the queue before the command runs; returns its result."""
 
         async def made() -> Made:
             clock = SettableClock(utc_now())

@@ -10,7 +10,7 @@ from storage.schema.migrations import REVISIONS
 from tests.certctl_mcp.cli.conftest import CommandLine
 
 
-def test_tells_its_version(command_line: CommandLine) -> None:
+def test_version_is_printed(command_line: CommandLine) -> None:
     assert command_line("--version") == (0, f"certctl-mcp {__version__}\n", "")
 
 
@@ -61,7 +61,7 @@ def test_help_names_every_command_and_exit_code(command_line: CommandLine) -> No
         ),
     ],
 )
-def test_a_wrong_argument_is_told_on_one_line(
+def test_a_wrong_argument_is_reported_on_one_line(
     command_line: CommandLine, arguments: list[str], wrong: str
 ) -> None:
     code, out, err = command_line(*arguments)
@@ -71,12 +71,12 @@ def test_a_wrong_argument_is_told_on_one_line(
     assert err.count("\n") == 1
 
 
-def test_a_wrong_argument_is_told_with_the_help_of_its_command(command_line: CommandLine) -> None:
+def test_the_error_for_a_wrong_argument_refers_to_the_commands_help(command_line: CommandLine) -> None:
     assert command_line("list", "--stauts", "dead").err.endswith("see certctl-mcp list --help\n")
     assert command_line("lst").err.endswith("see certctl-mcp --help\n")
 
 
-def test_a_wrong_setting_is_told_with_its_name(
+def test_the_error_for_a_wrong_setting_names_it(
     command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CERTCTL_NOTIFICATION_RETRY_INTERVAL", "soon")
@@ -88,7 +88,7 @@ def test_a_wrong_setting_is_told_with_its_name(
 
 
 @pytest.mark.parametrize("place", ["before", "after"])
-def test_the_settings_file_may_be_named_on_either_side_of_the_command(
+def test_the_config_option_can_be_before_or_after_the_command(
     command_line: CommandLine, tmp_path: Path, place: str
 ) -> None:
     file = tmp_path / "settings.toml"
@@ -109,7 +109,7 @@ def test_a_database_url_that_can_never_work_is_a_wrong_setting(
     assert "; use " in err
 
 
-def test_a_database_that_can_t_be_used_has_its_own_exit_code(command_line: CommandLine) -> None:
+def test_an_unusable_database_has_its_own_exit_code(command_line: CommandLine) -> None:
     command_line.database.write_text("this is no database, whatever its name says" * 50)
     code, out, err = command_line("summary")
     assert (code, out) == (3, "")
@@ -117,7 +117,7 @@ def test_a_database_that_can_t_be_used_has_its_own_exit_code(command_line: Comma
     assert err.count("\n") == 1
 
 
-def test_migrate_says_what_it_added_and_a_dry_run_what_it_would(command_line: CommandLine) -> None:
+def test_migrate_prints_what_it_added_and_a_dry_run_what_it_would_add(command_line: CommandLine) -> None:
     dry = command_line("migrate", "--dry-run")
     assert not command_line.database.exists()
     first, second = command_line("migrate"), command_line("migrate")
@@ -131,7 +131,7 @@ def test_migrate_says_what_it_added_and_a_dry_run_what_it_would(command_line: Co
     assert command_line("migrate", "--dry-run") == second
 
 
-def test_migrate_refuses_a_later_schema(command_line: CommandLine) -> None:
+def test_migrate_refuses_a_newer_schema(command_line: CommandLine) -> None:
     command_line("migrate")
     with sqlite3.connect(command_line.database) as connection:
         connection.execute("UPDATE certctl_mcp_version SET version_num = '9999'")

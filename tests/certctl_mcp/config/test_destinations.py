@@ -37,7 +37,7 @@ def refusal(**settings: Any) -> str:
         f"https://[{HIDDEN}/",
     ],
 )
-def test_a_url_that_can_not_be_sent_to_is_refused_without_showing_it(url: str) -> None:
+def test_an_unusable_url_is_refused_without_showing_it(url: str) -> None:
     for settings in ({"kind": "webhook", "url": url}, {"kind": "slack", "webhook_url": url}):
         message = refusal(**settings)
         assert "must be a URL" in message
@@ -47,7 +47,7 @@ def test_a_url_that_can_not_be_sent_to_is_refused_without_showing_it(url: str) -
 @pytest.mark.parametrize(
     "url", [f"https://a%3Ab:{HIDDEN}@h/", f"https://a%3ab:{HIDDEN}@h/", f"https://%3A:{HIDDEN}@h/"]
 )
-def test_a_user_name_with_a_colon_is_refused_at_the_start(url: str) -> None:
+def test_a_user_name_with_a_colon_is_refused_at_startup(url: str) -> None:
     for settings in ({"kind": "webhook", "url": url}, {"kind": "slack", "webhook_url": url}):
         message = refusal(**settings)
         assert "must have no colon in its user name" in message
@@ -64,7 +64,9 @@ def test_a_user_name_with_a_colon_is_refused_at_the_start(url: str) -> None:
         ("xn--strae-oqa.de", "xn--strae-oqa.de"),
     ],
 )
-def test_an_international_host_is_encoded_alike_for_relay_and_receiver(host: str, ascii_host: str) -> None:
+def test_an_international_host_is_encoded_the_same_for_relays_and_receivers(
+    host: str, ascii_host: str
+) -> None:
     for settings, address in (
         ({"kind": "webhook", "url": f"https://u:p@{host}:8443/x"}, f"https://u:p@{ascii_host}:8443/x"),
         ({"kind": "teams", "webhook_url": f"https://{host}/x"}, f"https://{ascii_host}/x"),
@@ -80,13 +82,13 @@ def test_an_international_host_is_encoded_alike_for_relay_and_receiver(host: str
 
 
 @pytest.mark.parametrize("host", ["\u200d.de", "a_ü.de", "-ü.de"])
-def test_a_host_that_can_not_be_encoded_is_refused(host: str) -> None:
+def test_a_host_that_cannot_be_encoded_is_refused(host: str) -> None:
     assert "must be" in refusal(kind="webhook", url=f"https://{host}/")
     assert "must be a host name" in refusal(kind="email", host=host, from_address="a@b")
 
 
 @pytest.mark.parametrize("name", ["", "X Y", "X:", "X\r\nY", "é", "Host", "content-length", "Webhook-Id"])
-def test_a_header_that_is_none_or_ours_is_refused(name: str) -> None:
+def test_an_invalid_or_reserved_header_is_refused(name: str) -> None:
     assert "headers" in refusal(kind="webhook", url="https://h/", headers={name: "x"})
 
 
@@ -117,19 +119,19 @@ def test_a_signing_secret_without_a_key_is_refused_without_showing_it(secret: st
         ("correct, horse", b"correct, horse"),
     ],
 )
-def test_a_signing_secret_is_read_as_receivers_libraries_do(secret: str, key: bytes) -> None:
+def test_a_signing_secret_is_decoded_as_in_receivers_libraries(secret: str, key: bytes) -> None:
     webhook = WebhookDestination.model_validate({"url": "https://h/", "secrets": [secret]})
     assert webhook.signing_keys == (key,)
 
 
 @pytest.mark.parametrize("address", ["", "alerts", "a@b\r\nBcc: c@d", "a b@c", "a@b@c", "A <a@b>\n"])
-def test_a_sender_that_is_no_address_is_refused(address: str) -> None:
+def test_a_sender_that_is_not_an_address_is_refused(address: str) -> None:
     message = refusal(kind="email", host="h", from_address=address)
     assert "must be an address such as" in message
 
 
 @pytest.mark.parametrize("address", ["alerts@example.com", "Certificate alerts <alerts@example.com>"])
-def test_a_sender_may_have_a_name(address: str) -> None:
+def test_a_sender_can_have_a_display_name(address: str) -> None:
     assert EmailDestination.model_validate({"host": "h", "from_address": address}).from_address == address
 
 
@@ -144,13 +146,15 @@ def test_a_sender_may_have_a_name(address: str) -> None:
         (465, "STARTTLS", "starttls"),
     ],
 )
-def test_a_switch_means_the_tls_that_is_usual_on_the_port(port: int, security: object, meant: str) -> None:
+def test_a_boolean_security_selects_the_usual_tls_mode_of_the_port(
+    port: int, security: object, meant: str
+) -> None:
     given = {"host": "h", "from_address": "a@b", "port": port, "security": security}
     assert EmailDestination.model_validate(given).security == meant
 
 
 @pytest.mark.parametrize("url", [HIDDEN, "://x", "1a://x"])
-def test_what_is_no_apprise_url_is_refused_without_showing_it(url: str) -> None:
+def test_an_invalid_apprise_url_is_refused_without_showing_it(url: str) -> None:
     message = refusal(kind="apprise", url=url)
     assert "must be an Apprise URL" in message
     assert HIDDEN not in message
@@ -171,19 +175,19 @@ def test_what_is_no_apprise_url_is_refused_without_showing_it(url: str) -> None:
         ),
     ],
 )
-def test_what_is_confidential_is_named_so_and_not_described(settings: dict[str, Any], secret: str) -> None:
+def test_a_secret_is_confidential_and_not_in_the_description(settings: dict[str, Any], secret: str) -> None:
     destination = Channel.model_validate({"name": "c", "destination": settings}).destination
     assert secret in destination.confidential
     assert secret not in destination.description
 
 
-def test_an_option_that_is_no_secret_may_be_shown() -> None:
+def test_an_option_that_is_not_secret_can_be_shown() -> None:
     options = {"room": "operations", "level": 3}
     destination = PluginDestination.model_validate({"notifier": "x", "options": options})
     assert destination.confidential == ()
 
 
-def test_only_mail_may_take_longer_than_the_send_timeout() -> None:
+def test_only_email_can_take_longer_than_the_send_timeout() -> None:
     mail = {"kind": "email", "host": "relay.example.com", "from_address": "a@example.com"}
     slack = {"kind": "slack", "webhook_url": "https://hooks.slack.com/services/x"}
     timeout = timedelta(seconds=0.3)

@@ -30,7 +30,7 @@ def test_reads_units_and_plain_seconds(written: object, duration: timedelta) -> 
 @pytest.mark.parametrize(
     "written", ["", "soon", "2 minutes", "m", "1h 30m", "1w", "1m!", "٣s", True, None, float("nan"), [1]]
 )
-def test_refuses_what_is_no_duration(written: object) -> None:
+def test_refuses_text_that_is_not_a_duration(written: object) -> None:
     with pytest.raises(ValueError, match="such as 90s, 2m, 1h30m, 500ms or a number of seconds"):
         parse_duration(written)
 
@@ -38,13 +38,13 @@ def test_refuses_what_is_no_duration(written: object) -> None:
 @pytest.mark.parametrize(
     "written", [-1, float("-inf"), float("inf"), "366d", "9" * 400, 10**400, timedelta(days=366), "9d" * 99]
 )
-def test_refuses_what_is_negative_or_longer_than_a_year(written: object) -> None:
+def test_refuses_a_negative_duration_or_one_longer_than_a_year(written: object) -> None:
     with pytest.raises(ValueError, match="from 0s to 365d"):
         parse_duration(written)
 
 
 @given(st.integers(min_value=0, max_value=365 * 86_400_000))
-def test_what_is_shown_is_read_back_the_same(milliseconds: int) -> None:
+def test_a_formatted_duration_parses_to_the_same_value(milliseconds: int) -> None:
     duration = timedelta(milliseconds=milliseconds)
     assert parse_duration(format_duration(duration)) == duration
 

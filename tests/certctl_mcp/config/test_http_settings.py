@@ -1,4 +1,4 @@
-"""Wrong settings for HTTP stop the start with one line each, and show no secret."""
+"""Wrong HTTP settings prevent the start with one line each, and show no secret."""
 
 from pathlib import Path
 
@@ -41,13 +41,13 @@ def problems(**environ: str) -> tuple[str, ...]:
         ("CERTCTL_AUTH_SECRET", ", ,", "CERTCTL_AUTH_SECRET (value not shown): must hold a key"),
     ],
 )
-def test_a_wrong_value_is_told(variable: str, value: str, problem: str) -> None:
+def test_a_wrong_value_is_reported(variable: str, value: str, problem: str) -> None:
     (told,) = problems(**{variable: value})
     assert problem in told
     assert "sesame" not in told
 
 
-def test_the_file_has_a_table_for_them(tmp_path: Path) -> None:
+def test_the_settings_file_has_a_table_for_http(tmp_path: Path) -> None:
     file = tmp_path / "settings.toml"
     file.write_text('[http]\nport = 1\nallowed_hosts = ["a.example"]\n')
     settings = load_settings(file, {"CERTCTL_SERVER_HOST": "::1"}, http={"port": 2})
@@ -57,18 +57,18 @@ def test_the_file_has_a_table_for_them(tmp_path: Path) -> None:
         load_settings(file, {})
 
 
-def test_printing_them_shows_no_key() -> None:
+def test_printing_the_http_settings_shows_no_key() -> None:
     settings = load_settings(None, {"CERTCTL_API_KEYS_NAMED": KEYS, "CERTCTL_AUTH_SECRET": "key-of-old"})
     assert "key-of" not in f"{settings!r} {settings.model_dump_json()} {settings.http.keys!r}"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
-def test_on_loopback_no_key_is_needed(host: str) -> None:
+def test_no_key_is_required_on_loopback(host: str) -> None:
     require_keys_beyond_loopback(load_settings(None, {"CERTCTL_SERVER_HOST": host}).http)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "2001:db8::1", "certctl.example.com"])
-def test_beyond_it_one_is(host: str) -> None:
+def test_a_key_is_required_beyond_loopback(host: str) -> None:
     with pytest.raises(SettingsError, match="set CERTCTL_API_KEYS_NAMED"):
         require_keys_beyond_loopback(load_settings(None, {"CERTCTL_SERVER_HOST": host}).http)
     require_keys_beyond_loopback(
@@ -76,7 +76,7 @@ def test_beyond_it_one_is(host: str) -> None:
     )
 
 
-def test_weak_keys_and_none_at_all_are_warned_about(caplog: pytest.LogCaptureFixture) -> None:
+def test_weak_and_missing_keys_cause_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     good = "0123456789abcdef0123456789abcdef"
     warn_of_weak_keys(load_settings(None, {"CERTCTL_API_KEYS_NAMED": f"ada:{good}"}).http)
     assert not caplog.records

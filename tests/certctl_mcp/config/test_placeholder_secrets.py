@@ -29,24 +29,24 @@ EXAMPLE = Path(__file__).parents[3] / "examples" / "settings.toml"
         *("YOUR_API_KEY", "<token>", "***", "...", "replace-me", "placeholder", "xoxb-XXXXXXXX"),
     ],
 )
-def test_these_are_placeholders(text: str) -> None:
+def test_placeholders_are_recognized(text: str) -> None:
     assert is_placeholder(text)
 
 
 @pytest.mark.parametrize(
     "text", ["", "hunter2", "yours-truly-99", "R0utingKey", "xxx", "exchange-mexico", "T000"]
 )
-def test_these_are_not(text: str) -> None:
+def test_real_secrets_are_not_placeholders(text: str) -> None:
     assert not is_placeholder(text)
 
 
-def test_random_keys_are_not() -> None:
+def test_random_keys_are_not_placeholders() -> None:
     for _ in range(2000):
         assert not is_placeholder(secrets.token_urlsafe(32))
         assert not is_placeholder(secrets.token_hex(16))
 
 
-def test_each_one_of_the_example_settings_is_pointed_out() -> None:
+def test_every_placeholder_in_the_example_settings_is_found() -> None:
     found = {".".join(key) for key in placeholder_secrets(load_settings(EXAMPLE, {}))}
     assert found == {
         "http.api_keys_named",
@@ -59,7 +59,7 @@ def test_each_one_of_the_example_settings_is_pointed_out() -> None:
     }
 
 
-def test_a_process_warns_by_the_name_that_the_operator_wrote(database_url: str) -> None:
+def test_the_warning_uses_the_variables_that_the_operator_set(database_url: str) -> None:
     environ = {
         "CERTCTL_DATABASE_URL": database_url,
         "CERTCTL_PAGERDUTY_ROUTING_KEY": "your-routing-key",
@@ -70,7 +70,7 @@ def test_a_process_warns_by_the_name_that_the_operator_wrote(database_url: str) 
     assert variables == ["CERTCTL_AUTH_SECRET", "CERTCTL_WEBHOOK_URL", "CERTCTL_PAGERDUTY_ROUTING_KEY"]
 
 
-def test_a_key_that_everyone_knows_protects_nothing_beyond_this_machine() -> None:
+def test_a_placeholder_key_is_refused_beyond_loopback() -> None:
     environ = {"CERTCTL_API_KEYS_NAMED": "ops:change-me:admin"}
     require_keys_beyond_loopback(load_settings(None, environ).http)
     with pytest.raises(SettingsError, match="the key of ops, which is still a placeholder"):

@@ -29,7 +29,7 @@ from certctl_mcp.config.warnings import configuration_warnings, database_descrip
         ("$5", None),
     ],
 )
-def test_a_placeholder_is_told_from_an_ordinary_value(value: str, form: str | None) -> None:
+def test_a_placeholder_is_distinguished_from_an_ordinary_value(value: str, form: str | None) -> None:
     assert placeholder_in(value) == form
 
 
@@ -43,7 +43,7 @@ def test_a_placeholder_is_told_from_an_ordinary_value(value: str, form: str | No
         ("CERTCTL_API_KEYS_NAMED", "ops:${KEY}"),
     ],
 )
-def test_the_start_is_refused_and_the_value_is_not_shown(
+def test_a_placeholder_prevents_the_start_and_its_value_is_not_shown(
     variable: str, value: str, database_url: str
 ) -> None:
     with pytest.raises(SettingsError) as refused:
@@ -54,20 +54,20 @@ def test_the_start_is_refused_and_the_value_is_not_shown(
     assert "hunter2" not in problem
 
 
-def test_a_placeholder_in_the_settings_file_is_refused_by_its_key(tmp_path: Path) -> None:
+def test_the_error_for_a_placeholder_in_the_settings_file_names_its_key(tmp_path: Path) -> None:
     file = tmp_path / "settings.toml"
     file.write_text('[channels.Ops]\nkind = "slack"\nwebhook_url = "${SLACK}"\n')
     with pytest.raises(SettingsError, match=r"channels\.Ops\.webhook_url holds an unexpanded placeholder"):
         load_settings(file, {})
 
 
-def test_a_windows_path_is_refused_elsewhere() -> None:
+def test_a_windows_path_is_refused_on_other_systems() -> None:
     for url in (r"sqlite:///C:\data\x.db", "sqlite:///C:/data/x.db", r"sqlite:////C:\x.db"):
         with pytest.raises(SettingsError, match="must not be a Windows path"):
             load_settings(None, {"CERTCTL_DATABASE_URL": url})
 
 
-def test_a_user_without_a_home_directory_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_home_directory_the_error_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     def homeless(self: Path) -> Path:
         raise RuntimeError("Could not determine home directory.")
 
@@ -82,7 +82,7 @@ def test_a_user_without_a_home_directory_is_told_what_to_set(monkeypatch: pytest
         load_settings(Path("~/settings.toml"), {})
 
 
-def test_a_misspelt_variable_is_warned_about_and_others_are_not(database_url: str) -> None:
+def test_only_a_misspelt_variable_causes_a_warning(database_url: str) -> None:
     environ = {
         "CERTCTL_DATABASE_URL": database_url,
         "CERTCTL_SLACK_WEBHOOK": "secret",
@@ -98,7 +98,9 @@ def test_a_misspelt_variable_is_warned_about_and_others_are_not(database_url: st
     )
 
 
-def test_a_relative_database_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_relative_database_path_is_described_as_relative(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
     environ = {"CERTCTL_DATABASE_URL": "sqlite:///x.db"}
     settings = load_settings(None, environ)

@@ -28,7 +28,9 @@ PROXY = "http://proxy.example.com:3128"
         ({"HTTPS_PROXY": PROXY, "NO_PROXY": "a.example:8443"}, "https://a.example/", PROXY),
     ],
 )
-def test_the_variables_name_the_proxy(environ: dict[str, str], url: str, proxy: str | None) -> None:
+def test_the_proxy_is_taken_from_the_usual_variables(
+    environ: dict[str, str], url: str, proxy: str | None
+) -> None:
     named = environment_proxy(environ, url)
     assert (named.get_secret_value() if named else None) == proxy
 
@@ -38,7 +40,7 @@ def test_the_variables_name_the_proxy(environ: dict[str, str], url: str, proxy: 
     ["socks5://ada:hidden@a", "socks5h://a:1080", "https://a:3129", "http://", "http://a:0", "ftp://a"],
 )
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "all_proxy"])
-def test_a_proxy_that_can_not_be_used_is_refused_at_the_start(variable: str, proxy: str) -> None:
+def test_an_unusable_proxy_is_refused_at_startup(variable: str, proxy: str) -> None:
     environ = {"CERTCTL_SLACK_WEBHOOK_URL": "https://hooks.example.com/x", variable: proxy}
     with pytest.raises(SettingsError) as caught:
         load_settings(None, environ)
@@ -60,7 +62,7 @@ def test_a_proxy_that_can_not_be_used_is_refused_at_the_start(variable: str, pro
         ({"CERTCTL_SLACK_PROXY": "http://b:1"}, "http://b:1"),
     ],
 )
-def test_a_channels_own_setting_counts_more(own: dict[str, str], proxy: str | None) -> None:
+def test_a_channels_own_proxy_setting_takes_precedence(own: dict[str, str], proxy: str | None) -> None:
     environ = {"HTTPS_PROXY": PROXY, "CERTCTL_SLACK_WEBHOOK_URL": "https://hooks.example.com/x", **own}
     (channel,) = load_settings(None, environ).channels
     assert channel.destination.kind == "slack"

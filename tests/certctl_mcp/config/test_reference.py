@@ -1,4 +1,4 @@
-"""The reference of settings covers all of them, and the documentation is made from it."""
+"""The settings reference is complete, and the documentation is generated from it."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def listed(
     return {setting.key: setting for setting in effective_settings(settings)}
 
 
-def test_every_setting_has_a_meaning_and_nothing_else_has() -> None:
+def test_every_setting_is_documented() -> None:
     assert undocumented() == set()
 
 
@@ -34,7 +34,7 @@ def test_the_documentation_is_up_to_date() -> None:
         assert f"| `{variable}` |" in page or f"| `{ending}` |" in page, variable
 
 
-def test_each_setting_says_where_it_came_from(tmp_path: Path) -> None:
+def test_each_setting_shows_its_source(tmp_path: Path) -> None:
     file = tmp_path / "settings.toml"
     file.write_text(
         'max_attempts = 7\nlog_level = "error"\n[channels.Ops]\nkind = "plugin"\nnotifier = "x"\n'
@@ -52,7 +52,7 @@ def test_each_setting_says_where_it_came_from(tmp_path: Path) -> None:
     assert found["max_attempts"].value == 7
 
 
-def test_a_secret_from_a_file_of_its_own_is_said_to_be_one(tmp_path: Path) -> None:
+def test_the_source_of_a_secret_from_its_own_file_is_the_file(tmp_path: Path) -> None:
     file = tmp_path / "settings.toml"
     file.write_text('[channels.Slack]\nwebhook_url = "https://hooks.slack.com/services/T1/B1/s3cr3t"\n')
     settings = load_settings(file, {})
@@ -61,7 +61,7 @@ def test_a_secret_from_a_file_of_its_own_is_said_to_be_one(tmp_path: Path) -> No
     assert found["channels.Slack.webhook_url"] is Source.FILE
 
 
-def test_a_proxy_of_the_proxy_variables_comes_from_the_environment() -> None:
+def test_the_source_of_a_proxy_from_the_usual_variables_is_the_environment() -> None:
     found = listed(
         {"CERTCTL_TEAMS_WEBHOOK_URL": "https://x.example/y", "HTTPS_PROXY": "http://u:s3cr3t@proxy:1"}
     )
@@ -82,7 +82,7 @@ def test_a_proxy_of_the_proxy_variables_comes_from_the_environment() -> None:
         ("CERTCTL_MCP_TOOLS", "send", "tools", ["send_notification", "send_test_notification"]),
     ],
 )  # fmt: skip
-def test_values_are_shown_as_they_are_written_and_secrets_masked(
+def test_values_are_shown_as_written_and_secrets_are_masked(
     variable: str, written: str, key: str, shown: object
 ) -> None:
     found = listed({variable: written})
@@ -91,7 +91,7 @@ def test_values_are_shown_as_they_are_written_and_secrets_masked(
 
 
 @pytest.mark.parametrize("rate", ["1/s", "120/m", "30/m", "10/h", "unlimited"])
-def test_a_rate_is_shown_so_that_it_can_be_read_again(rate: str, tmp_path: Path) -> None:
+def test_a_formatted_rate_parses_to_the_same_value(rate: str, tmp_path: Path) -> None:
     file = tmp_path / "settings.toml"
 
     def shown(written: object) -> object:

@@ -106,7 +106,7 @@ def test_both_forms_of_a_secret_are_an_error(tmp_path: Path, secret: Path) -> No
     )
 
 
-def test_a_variable_wins_over_a_file_that_the_settings_file_names(tmp_path: Path, secret: Path) -> None:
+def test_a_variable_overrides_a_secret_file_named_in_the_settings_file(tmp_path: Path, secret: Path) -> None:
     config = tmp_path / "settings.toml"
     config.write_text(f'[channels.Slack]\nwebhook_url_file = "{secret}"\n')
     (channel,) = load_settings(config, {"CERTCTL_SLACK_WEBHOOK_URL": "https://example.com/own"}).channels
@@ -114,7 +114,9 @@ def test_a_variable_wins_over_a_file_that_the_settings_file_names(tmp_path: Path
     assert channel.destination.webhook_url.get_secret_value() == "https://example.com/own"
 
 
-def test_a_file_that_holds_no_secret_is_named_with_the_setting(tmp_path: Path, secret: Path) -> None:
+def test_the_error_for_an_unusable_secret_file_names_the_file_and_the_setting(
+    tmp_path: Path, secret: Path
+) -> None:
     def problem(path: Path) -> str:
         (line,) = problems(None, {"CERTCTL_SMTP_PASSWORD_FILE": str(path)})
         return line.removeprefix(f"CERTCTL_SMTP_PASSWORD_FILE: the file {path} can't be used: ")
@@ -130,7 +132,9 @@ def test_a_file_that_holds_no_secret_is_named_with_the_setting(tmp_path: Path, s
     assert "${NAME}" in problem(Path("${CREDENTIALS_DIRECTORY}/password"))
 
 
-def test_what_is_wrong_with_a_secret_is_said_of_its_file_and_not_shown(tmp_path: Path, secret: Path) -> None:
+def test_the_error_for_an_invalid_secret_names_its_file_and_does_not_show_it(
+    tmp_path: Path, secret: Path
+) -> None:
     secret.write_text("no-url-but-a-secret")
     (line,) = problems(None, {"CERTCTL_SLACK_WEBHOOK_URL_FILE": str(secret)})
     assert line == "CERTCTL_SLACK_WEBHOOK_URL_FILE (value not shown): must be a URL such as https://host/path"
@@ -153,7 +157,7 @@ def test_only_secrets_have_files(tmp_path: Path, secret: Path) -> None:
     assert configuration_warnings(settings, {"CERTCTL_SMTP_PASSWORD_FILE": "x"}) == ()
 
 
-def test_secrets_that_others_can_read_are_warned_about(secret: Path) -> None:
+def test_a_secret_file_that_others_can_read_causes_a_warning(secret: Path) -> None:
     secret.chmod(0o644)
     settings = load_settings(None, {"CERTCTL_SLACK_WEBHOOK_URL_FILE": str(secret)})
     (warning,) = configuration_warnings(settings, {})
@@ -163,7 +167,7 @@ def test_secrets_that_others_can_read_are_warned_about(secret: Path) -> None:
 def test_a_file_that_has_changed_is_noticed(secret: Path) -> None:
     (file,) = load_settings(None, {"CERTCTL_SLACK_WEBHOOK_URL_FILE": str(secret)}).secret_files
     assert not file.changed()
-    # As Kubernetes and careful programs replace a file.
+    # This is how Kubernetes and careful programs replace a file.
     other = secret.with_name("other")
     other.write_text(f"{SLACK}-new")
     os.replace(other, secret)

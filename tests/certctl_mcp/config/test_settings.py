@@ -52,7 +52,7 @@ def only_channel(settings: Settings) -> Channel:
     return channel
 
 
-def test_the_defaults_are_the_contract_s() -> None:
+def test_the_defaults_are_as_documented() -> None:
     settings = load_settings(None, {})
     assert settings.retry_interval == timedelta(minutes=2)
     assert RetryPolicy.of(settings) == RetryPolicy(5, timedelta(minutes=1), timedelta(hours=1), 0.0)
@@ -95,12 +95,12 @@ def test_the_default_database_is_a_file_of_the_user(monkeypatch: pytest.MonkeyPa
         ("CERTCTL_LOG_LEVEL", "warn", "log_level", "warning"),
     ],
 )
-def test_each_variable_sets_its_own(variable: str, written: str, field: str, value: object) -> None:
+def test_each_variable_sets_its_own_setting(variable: str, written: str, field: str, value: object) -> None:
     settings = load_settings(None, {variable: written})
     assert getattr(settings, field) == value
 
 
-def test_the_policy_is_made_of_its_four_settings() -> None:
+def test_the_retry_policy_is_built_from_its_four_settings() -> None:
     settings = load_settings(
         None,
         {
@@ -113,7 +113,7 @@ def test_the_policy_is_made_of_its_four_settings() -> None:
     assert RetryPolicy.of(settings) == RetryPolicy(7, timedelta(seconds=2), timedelta(seconds=8), 1.0)
 
 
-def test_the_lease_outlives_a_longer_send_timeout_by_itself() -> None:
+def test_the_lease_is_extended_automatically_for_a_longer_send_timeout() -> None:
     settings = load_settings(None, {"CERTCTL_NOTIFICATION_SEND_TIMEOUT": "2m"})
     assert settings.lease == timedelta(minutes=2, seconds=15)
 
@@ -128,7 +128,7 @@ def test_the_lease_outlives_a_longer_send_timeout_by_itself() -> None:
         ("postgres://u:p@db/certctl", "postgres://u:p@db/certctl"),
     ],
 )
-def test_a_database_url_is_kept_but_for_the_home_directory(
+def test_a_database_url_is_unchanged_except_for_the_home_directory(
     monkeypatch: pytest.MonkeyPatch, written: str, meant: str
 ) -> None:
     monkeypatch.setenv("HOME", "/home/ada")
@@ -136,7 +136,7 @@ def test_a_database_url_is_kept_but_for_the_home_directory(
     assert settings.database_url.get_secret_value() == meant
 
 
-def test_each_group_of_variables_makes_its_channel() -> None:
+def test_each_group_of_variables_configures_its_channel() -> None:
     environ = SMTP | {
         "CERTCTL_SMTP_USERNAME": "ada",
         "CERTCTL_SMTP_PASSWORD": SECRET,
@@ -201,7 +201,7 @@ def test_each_group_of_variables_makes_its_channel() -> None:
         ({"CERTCTL_SMTP_USE_TLS": "tls"}, "tls"),
     ],
 )
-def test_mail_is_encrypted_as_is_usual_on_the_port(environ: dict[str, str], security: str) -> None:
+def test_email_uses_the_usual_encryption_of_the_port(environ: dict[str, str], security: str) -> None:
     destination = only_channel(load_settings(None, SMTP | environ)).destination
     assert isinstance(destination, EmailDestination)
     assert destination.security == security
@@ -219,7 +219,7 @@ def test_mail_is_encrypted_as_is_usual_on_the_port(environ: dict[str, str], secu
         "CERTCTL_OPSGENIE_API_URL",
     ],
 )
-def test_a_refinement_alone_makes_no_channel(variable: str) -> None:
+def test_an_optional_variable_alone_configures_no_channel(variable: str) -> None:
     assert load_settings(None, {variable: "anything"}).channels == ()
 
 
@@ -238,19 +238,21 @@ def test_a_blank_variable_counts_as_unset(variable: str) -> None:
         ({"CERTCTL_SLACK_USERNAME": "certctl"}, "CERTCTL_SLACK_WEBHOOK_URL"),
     ],
 )
-def test_half_a_channel_names_the_variable_that_is_missing(environ: dict[str, str], missing: str) -> None:
+def test_the_error_for_an_incomplete_channel_names_the_missing_variable(
+    environ: dict[str, str], missing: str
+) -> None:
     (problem,) = problems(environ=environ)
     assert problem.startswith(f"{missing} is missing")
 
 
 @pytest.mark.parametrize("given", ["CERTCTL_SMTP_USERNAME", "CERTCTL_SMTP_PASSWORD"])
-def test_half_a_login_names_both_variables(given: str) -> None:
+def test_the_error_for_an_incomplete_login_names_both_variables(given: str) -> None:
     assert problems(environ=SMTP | {given: SECRET}) == (
         "channel Email: CERTCTL_SMTP_USERNAME and CERTCTL_SMTP_PASSWORD go together: set both or neither",
     )
 
 
-def test_a_password_is_not_sent_in_the_clear() -> None:
+def test_a_password_over_an_unencrypted_connection_is_refused() -> None:
     environ = {"CERTCTL_SMTP_USERNAME": "u", "CERTCTL_SMTP_PASSWORD": SECRET, "CERTCTL_SMTP_USE_TLS": "no"}
     (problem,) = problems(environ=SMTP | environ)
     assert "CERTCTL_SMTP_USE_TLS must be starttls or tls" in problem
@@ -279,7 +281,7 @@ def test_a_password_is_not_sent_in_the_clear() -> None:
         ("CERTCTL_LOG_LEVEL", "loud", "must be 'debug', 'info', 'warning' or 'error'"),
     ],
 )
-def test_a_wrong_value_is_one_line_with_the_variable_the_value_and_what_is_allowed(
+def test_the_error_for_a_wrong_value_is_one_line_with_variable_value_and_allowed_values(
     variable: str, written: str, allowed: str
 ) -> None:
     (problem,) = problems(environ={variable: written})
@@ -298,7 +300,9 @@ def test_a_wrong_value_is_one_line_with_the_variable_the_value_and_what_is_allow
         ("CERTCTL_OPSGENIE_API_URL", "ftp://a", "URL scheme must be 'http' or 'https'"),
     ],
 )
-def test_a_wrong_refinement_of_a_channel_is_told_alike(variable: str, written: str, allowed: str) -> None:
+def test_a_wrong_optional_variable_of_a_channel_is_reported_the_same_way(
+    variable: str, written: str, allowed: str
+) -> None:
     configured = SMTP | {
         "CERTCTL_PAGERDUTY_ROUTING_KEY": "R0",
         "CERTCTL_OPSGENIE_API_KEY": "K0",
@@ -318,13 +322,13 @@ def test_a_wrong_refinement_of_a_channel_is_told_alike(variable: str, written: s
         "CERTCTL_TEAMS_WEBHOOK_URL",
     ],
 )
-def test_a_wrong_secret_is_named_and_not_shown(variable: str) -> None:
+def test_the_error_for_an_invalid_secret_names_it_without_showing_it(variable: str) -> None:
     (problem,) = problems(environ={variable: SECRET})
     assert problem.startswith(f"{variable} (value not shown): must be ")
     assert SECRET not in problem
 
 
-def test_a_url_the_parser_itself_refuses_is_not_shown_either() -> None:
+def test_a_url_that_cannot_be_parsed_is_not_shown_either() -> None:
     (problem,) = problems(environ={"CERTCTL_WEBHOOK_URL": f"https://[{SECRET}/"})
     assert SECRET not in problem
 
@@ -340,7 +344,7 @@ def test_printing_the_settings_shows_no_secret() -> None:
     assert SECRET not in f"{settings} {settings!r} {settings.model_dump_json()}"
 
 
-def test_every_problem_has_its_line() -> None:
+def test_every_problem_is_reported_on_its_own_line() -> None:
     environ = {
         "CERTCTL_LOG_LEVEL": "loud\nand long",
         "CERTCTL_NOTIFICATION_SEND_TIMEOUT": "x" * 500,
@@ -351,7 +355,7 @@ def test_every_problem_has_its_line() -> None:
     assert all("\n" not in line and len(line) < 250 for line in told)
 
 
-def test_the_file_holds_the_same_settings(file: Path) -> None:
+def test_the_settings_file_has_the_same_settings(file: Path) -> None:
     settings = from_file(
         file,
         """
@@ -380,7 +384,7 @@ def test_the_file_holds_the_same_settings(file: Path) -> None:
     assert settings.log_level == "error"
 
 
-def test_the_file_holds_several_destinations_of_a_kind(file: Path) -> None:
+def test_the_settings_file_can_have_several_destinations_of_a_kind(file: Path) -> None:
     settings = from_file(
         file,
         """
@@ -417,14 +421,14 @@ def test_the_file_holds_several_destinations_of_a_kind(file: Path) -> None:
     ]
 
 
-def test_the_environment_wins_over_the_file(file: Path) -> None:
+def test_the_environment_overrides_the_settings_file(file: Path) -> None:
     text = 'retry_interval = "5m"\nmax_attempts = 3'
     settings = from_file(file, text, {"CERTCTL_NOTIFICATION_RETRY_INTERVAL": "1m"})
     assert settings.retry_interval == timedelta(minutes=1)
     assert settings.max_attempts == 3
 
 
-def test_a_password_from_the_environment_completes_a_channel_of_the_file(file: Path) -> None:
+def test_a_password_from_the_environment_completes_a_channel_in_the_file(file: Path) -> None:
     text = """
         [channels.Email]
         host = "mail.example.com"
@@ -445,32 +449,32 @@ def test_the_file_can_be_named_by_a_variable(file: Path) -> None:
     assert load_settings(None, {"CERTCTL_CONFIG": str(file)}).max_attempts == 2
 
 
-def test_a_given_file_wins_over_the_one_named_by_a_variable(file: Path) -> None:
+def test_a_file_passed_as_an_option_overrides_the_one_named_by_a_variable(file: Path) -> None:
     assert from_file(file, "max_attempts = 2", {"CERTCTL_CONFIG": "/nowhere"}).max_attempts == 2
 
 
-def test_a_file_that_is_not_there_stops_the_start(file: Path) -> None:
+def test_a_missing_settings_file_prevents_the_start(file: Path) -> None:
     assert problems(file) == (f"the settings file {file} can't be read: No such file or directory",)
 
 
 @pytest.mark.parametrize("text", [b"max_attempts =", b"a = '\xff'"])
-def test_a_file_that_is_no_toml_stops_the_start(file: Path, text: bytes) -> None:
+def test_a_settings_file_that_is_not_toml_prevents_the_start(file: Path, text: bytes) -> None:
     file.write_bytes(text)
     (problem,) = problems(file)
     assert problem.startswith(f"the settings file {file} is not valid TOML: ")
 
 
-def test_a_settings_file_without_end_is_refused() -> None:
+def test_an_endless_settings_file_is_refused() -> None:
     assert problems(Path("/dev/zero")) == ("the settings file /dev/zero is larger than 1048576 bytes",)
 
 
-def test_an_interval_that_is_too_long_for_us_and_not_for_certctl_is_warned_about() -> None:
+def test_an_interval_that_only_certctl_allows_causes_a_warning() -> None:
     settings = load_settings(None, {"CERTCTL_NOTIFICATION_RETRY_INTERVAL": "87600h"})
     (warning,) = configuration_warnings(settings, {})
     assert warning.startswith("the retry interval counts as 365d")
 
 
-def test_files_that_other_users_can_read_are_warned_about(tmp_path: Path) -> None:
+def test_files_that_other_users_can_read_cause_a_warning(tmp_path: Path) -> None:
     database, file = tmp_path / "queue.db", tmp_path / "settings.toml"
     for path in (database, file):
         path.touch(mode=0o600)
@@ -506,7 +510,7 @@ def test_files_that_other_users_can_read_are_warned_about(tmp_path: Path) -> Non
         ),
     ],
 )
-def test_an_unknown_key_names_the_nearest(file: Path, text: str, problem: str) -> None:
+def test_the_error_for_an_unknown_key_suggests_the_nearest(file: Path, text: str, problem: str) -> None:
     assert problems_in(file, text) == (problem,)
 
 
@@ -550,24 +554,24 @@ KINDS = "email, webhook, slack, teams, pagerduty, opsgenie, apprise, plugin"
         ),
     ],
 )
-def test_a_problem_in_the_file_is_told_by_its_key(file: Path, text: str, problem: str) -> None:
+def test_the_error_for_a_problem_in_the_file_names_its_key(file: Path, text: str, problem: str) -> None:
     assert problems_in(file, text) == (problem,)
 
 
-def test_a_problem_in_the_file_names_the_file(file: Path) -> None:
+def test_the_error_for_a_problem_in_the_file_names_the_file(file: Path) -> None:
     file.write_text("concurrency = 0")
     (problem,) = problems(file)
     assert problem.startswith(f"{file}: concurrency=0: ")
 
 
-def test_a_variable_that_does_not_fit_the_kind_of_the_file_is_named(file: Path) -> None:
+def test_the_error_names_a_variable_that_does_not_fit_the_channels_kind_in_the_file(file: Path) -> None:
     text = '[channels.Webhook]\nkind = "plugin"\nnotifier = "x"'
     (problem,) = problems_in(file, text, {"CERTCTL_WEBHOOK_URL": f"https://{SECRET}.example"})
     assert problem.startswith("CERTCTL_WEBHOOK_URL is not a setting")
     assert SECRET not in problem
 
 
-def test_only_what_is_passed_in_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_given_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "sqlite:///elsewhere.db")
     monkeypatch.setenv("CERTCTL_NOTIFICATION_MAX_ATTEMPTS", "9")
     monkeypatch.setenv("MAX_ATTEMPTS", "9")
@@ -591,7 +595,7 @@ from_address = "alerts@example.com"
 """
 
 
-def test_channels_fall_back_on_others(file: Path) -> None:
+def test_channels_can_have_fallbacks(file: Path) -> None:
     channels = from_file(file, CHANNELS_THAT_FALL_BACK).named_channels
     assert [(c.fallback, c.fallback_recipient) for c in channels.values()] == [
         ("Teams", ""),
@@ -600,7 +604,7 @@ def test_channels_fall_back_on_others(file: Path) -> None:
     ]
 
 
-def test_the_fallback_of_a_channel_is_a_variable_too() -> None:
+def test_a_fallback_can_be_set_with_a_variable() -> None:
     slack = {"CERTCTL_SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T/B/X"}
     fallback = {"CERTCTL_SLACK_FALLBACK": "Email", "CERTCTL_SLACK_FALLBACK_RECIPIENT": "ops@example.com"}
     settings = load_settings(None, SMTP | slack | fallback)
@@ -630,11 +634,11 @@ def test_the_fallback_of_a_channel_is_a_variable_too() -> None:
         ),
     ],
 )
-def test_a_fallback_that_leads_nowhere_or_back_is_refused(file: Path, appended: str, problem: str) -> None:
+def test_an_unknown_or_circular_fallback_is_refused(file: Path, appended: str, problem: str) -> None:
     assert problems_in(file, f"{CHANNELS_THAT_FALL_BACK}{appended}\n") == (problem,)
 
 
-def test_a_circle_of_variables_is_refused_in_their_names() -> None:
+def test_the_error_for_a_fallback_cycle_from_variables_names_them() -> None:
     environ = SMTP | {
         "CERTCTL_SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T/B/X",
         "CERTCTL_SMTP_FALLBACK": "Slack",
@@ -646,7 +650,7 @@ def test_a_circle_of_variables_is_refused_in_their_names() -> None:
     )
 
 
-def test_alerts_about_dead_letters_are_off_until_they_have_a_channel(file: Path) -> None:
+def test_dead_letter_alerts_are_off_until_a_channel_is_set(file: Path) -> None:
     assert load_settings(None, {}).dead_letters.alert is None
     written = '[dead_letters]\nalert = "Teams"\nwindow = "30m"\n'
     settings = from_file(file, written + CHANNELS_THAT_FALL_BACK)
@@ -672,11 +676,13 @@ def test_alerts_about_dead_letters_are_off_until_they_have_a_channel(file: Path)
         ('alrt = "Teams"', "dead_letters.alrt is not a setting: did you mean alert?"),
     ],
 )
-def test_alerts_that_nobody_would_get_are_refused(file: Path, written: str, problem: str) -> None:
+def test_dead_letter_alerts_that_nobody_would_receive_are_refused(
+    file: Path, written: str, problem: str
+) -> None:
     assert problems_in(file, f"[dead_letters]\n{written}\n{CHANNELS_THAT_FALL_BACK}") == (problem,)
 
 
-def test_nothing_is_deleted_until_a_period_is_given(file: Path) -> None:
+def test_nothing_is_deleted_unless_a_retention_period_is_set(file: Path) -> None:
     assert load_settings(None, {}).retention == RetentionSettings()
     retention = from_file(file, '[retention]\nsent = "90d"\naudit = "3650d"').retention
     assert (retention.sent, retention.read, retention.audit) == (
@@ -697,6 +703,8 @@ def test_nothing_is_deleted_until_a_period_is_given(file: Path) -> None:
         ("40000d", "must be a duration from 0s to 36500d"),
     ],
 )
-def test_a_period_that_would_delete_nearly_everything_is_refused(written: str, problem: str) -> None:
+def test_a_retention_period_that_would_delete_nearly_everything_is_refused(
+    written: str, problem: str
+) -> None:
     (line,) = problems(environ={"CERTCTL_NOTIFICATION_RETENTION_SENT": written})
     assert line == f"CERTCTL_NOTIFICATION_RETENTION_SENT='{written}': {problem}"

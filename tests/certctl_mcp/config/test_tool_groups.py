@@ -33,14 +33,14 @@ async def test_a_read_only_server_has_no_tool_that_changes_anything(database_url
     assert "list_notifications" in reading
 
 
-async def test_groups_can_be_picked(database_url: str) -> None:
+async def test_tool_groups_can_be_selected(database_url: str) -> None:
     picked = await served(settings(database_url, CERTCTL_MCP_TOOLS="Triage, requeue"))
     assert picked == names(ToolGroup.TRIAGE, ToolGroup.REQUEUE)
     assert "requeue_notification" in picked
     assert "send_notification" not in picked
 
 
-async def test_what_is_not_served_cant_be_called_and_is_told_as_such(database_url: str) -> None:
+async def test_a_tool_that_is_not_served_cannot_be_called_and_the_error_says_so(database_url: str) -> None:
     chosen = settings(database_url, CERTCTL_MCP_READ_ONLY="true")
     async with Client(build_server(chosen, open_application=never)) as client:
         result = await client.call_tool("requeue_notification", {"id": "notif-1"})
@@ -53,7 +53,7 @@ async def test_what_is_not_served_cant_be_called_and_is_told_as_such(database_ur
 
 
 @pytest.mark.parametrize("groups", ["read_only", "triage", "requeue", "send", "settle", "purge"])
-async def test_the_instructions_recommend_only_what_is_served(database_url: str, groups: str) -> None:
+async def test_the_instructions_recommend_only_tools_that_are_served(database_url: str, groups: str) -> None:
     variables = {"CERTCTL_MCP_READ_ONLY": "true"} if groups == "read_only" else {"CERTCTL_MCP_TOOLS": groups}
     chosen = settings(database_url, **variables)
     async with Client(build_server(chosen, open_application=never), mode="legacy") as client:
@@ -73,7 +73,7 @@ async def test_the_instructions_recommend_only_what_is_served(database_url: str,
         ("20", "1m", "after 1m, 2m, 4m, 8m, 16m, 32m, ...) -> dead (20 attempts"),
     ],
 )
-async def test_the_instructions_have_the_numbers_of_this_server(
+async def test_the_instructions_contain_the_settings_of_this_server(
     database_url: str, attempts: str, base: str, said: str
 ) -> None:
     variables = {"CERTCTL_NOTIFICATION_MAX_ATTEMPTS": attempts, "CERTCTL_NOTIFICATION_BACKOFF_BASE": base}
@@ -97,12 +97,14 @@ async def test_the_instructions_have_the_numbers_of_this_server(
         ),
     ],
 )
-def test_what_serves_nothing_is_refused(variables: dict[str, str], problem: str, database_url: str) -> None:
+def test_settings_that_serve_no_tool_are_refused(
+    variables: dict[str, str], problem: str, database_url: str
+) -> None:
     with pytest.raises(SettingsError, match=problem.replace("?", r"\?")):
         settings(database_url, **variables)
 
 
-def test_an_option_comes_before_the_environment(database_url: str) -> None:
+def test_an_option_overrides_the_environment(database_url: str) -> None:
     environ = {"CERTCTL_DATABASE_URL": database_url, "CERTCTL_MCP_TOOLS": "send"}
     chosen = load_settings(None, environ, tools=(ToolGroup.TRIAGE,))
     assert chosen.tool_groups == {ToolGroup.TRIAGE}

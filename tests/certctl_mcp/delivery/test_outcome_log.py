@@ -32,7 +32,7 @@ async def line_after(
     error: Exception | None,
     failures: int = 0,
 ) -> str:
-    """What is logged of an attempt that ends so, without the notification's id and how long it took."""
+    """The log line of an attempt with this outcome, without the notification's id and the duration."""
     notification = await queue.pending()
     for _ in range(failures):
         earlier = await queue.claim(notification.id)

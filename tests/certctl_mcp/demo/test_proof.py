@@ -22,11 +22,11 @@ def problem(alert: Alert, *arrivals: Arrival) -> str:
     return finding.problem
 
 
-def test_a_delivery_after_a_refusal_is_as_it_should_be() -> None:
+def test_a_delivery_after_a_refusal_is_no_problem() -> None:
     assert problem(ALERT, REFUSED, TAKEN) == ""
 
 
-def test_one_delivered_twice_under_its_key_is_as_it_should_be() -> None:
+def test_an_alert_delivered_twice_with_the_same_key_is_no_problem() -> None:
     assert problem(ALERT, REFUSED, TAKEN, replace(TAKEN, at=20.0)) == ""
 
 
@@ -41,16 +41,16 @@ def test_one_delivered_twice_under_its_key_is_as_it_should_be() -> None:
         ((REFUSED, replace(TAKEN, content="another alert")), "1 requests instead of 2"),
     ],
 )
-def test_what_is_wrong_is_said(arrivals: tuple[Arrival, ...], expected: str) -> None:
+def test_each_problem_is_described(arrivals: tuple[Arrival, ...], expected: str) -> None:
     assert problem(ALERT, *arrivals) == expected
 
 
-def test_what_had_to_be_refused_and_was_accepted_is_wrong() -> None:
+def test_an_accepted_alert_that_should_have_been_refused_is_a_problem() -> None:
     refused = replace(ALERT, delivered=False, requests=1)
     assert problem(refused, TAKEN) == "accepted, but should have been refused"
 
 
-def test_a_mail_refused_at_its_envelope_is_known_by_its_recipient() -> None:
+def test_an_email_refused_at_its_envelope_is_identified_by_its_recipient() -> None:
     lost = replace(ALERT, recipient=GONE_MAILBOX, delivered=False, requests=1)
     assert problem(lost, Arrival("SMTP", GONE_MAILBOX, "550", accepted=False)) == ""
 

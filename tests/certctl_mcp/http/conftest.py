@@ -19,14 +19,14 @@ KEYS = f"ada:{ADMIN}:admin,otto:{OPERATOR},rita:{READER}:read-only"
 
 @dataclass
 class Served:
-    """A server, and the way to it."""
+    """A running server and its address."""
 
     server: HttpServer
 
     def client(
         self, key: str | None = None, address: str = "127.0.0.1", **headers: str
     ) -> httpx2.AsyncClient:
-        """Shows `key` with each request, which comes from `address`."""
+        """A client that sends `key` with each request, from `address`."""
         authorization = {} if key is None else {"Authorization": f"Bearer {key}"}
         return httpx2.AsyncClient(
             transport=httpx2.ASGITransport(app=self.server.app, client=(address, 40000)),
@@ -40,7 +40,7 @@ Serve = Callable[..., Awaitable[Served]]
 
 @pytest.fixture
 async def serve(database: Database, database_url: str, clock: SettableClock) -> AsyncIterator[Serve]:
-    """Starts a server with the channels Webhook and Slack; what is given are variables of the environment.
+    """Starts a server with the channels Webhook and Slack; the arguments are environment variables.
 
     Slack refuses everything for the reason `refused_by_slack`, if there is one.
     """
@@ -51,7 +51,7 @@ async def serve(database: Database, database_url: str, clock: SettableClock) -> 
             "CERTCTL_DATABASE_URL": database_url,
             "CERTCTL_WEBHOOK_URL": "http://127.0.0.1:9/",
             "CERTCTL_SLACK_WEBHOOK_URL": "http://127.0.0.1:9/slack",
-            # Every tool, also those that an operator has to name.
+            # Every tool, including those that an operator must enable by name.
             "CERTCTL_MCP_TOOLS": "triage,send,requeue,settle,channels,purge",
         }
         settings = load_settings(None, given | environ)

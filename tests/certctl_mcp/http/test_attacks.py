@@ -63,7 +63,7 @@ class Client:
         return Answer(int(head.split()[1]), headers, body)
 
     async def ended(self) -> bytes:
-        """What comes until the server closes the connection."""
+        """Everything received until the server closes the connection."""
         async with asyncio.timeout(PATIENCE):
             try:
                 return await self.reader.read()
@@ -86,7 +86,7 @@ class Server:
         return Client(reader, writer)
 
     async def ask(self, raw: bytes, address: str = ATTACKER) -> Answer:
-        """One request on a connection of its own."""
+        """Sends one request on its own connection."""
         client = await self.connect(address)
         answer = await client.ask(raw)
         client.writer.close()
@@ -113,7 +113,8 @@ async def serving(limit: int, environ: dict[str, str]) -> AsyncIterator[Server]:
 
 @pytest.fixture
 async def start(tmp_path: Path) -> AsyncIterator[Start]:
-    """Serves the whole application; `limit` is the number of connections, the rest are variables."""
+    """Serves the whole application. `limit` is the maximum number of connections; the rest are environment
+    variables."""
     started: list[ContextInTask[Server]] = []
 
     async def start(limit: int = 1000, **environ: str) -> Server:
@@ -168,7 +169,7 @@ def request(method: str, path: str, body: bytes = b"", **headers: str) -> bytes:
 
 
 async def alert(server: Server) -> None:
-    """Sends one from another address than the attacker's."""
+    """Sends an alert from an address other than the attacker's."""
     body = json.dumps({"type": "T", "channel": "Webhook", "message": "it expires"}).encode()
     headers = {"Authorization": f"Bearer {ADMIN}", "Content_Type": "application/json"}
     sent = await server.ask(request("POST", "/api/v1/notifications", body, **headers), NEIGHBOUR)
@@ -184,7 +185,7 @@ async def test_a_response_never_waits_for_an_acknowledgement(start: Start) -> No
     assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
 
 
-async def test_idle_connections_give_way_to_others(start: Start) -> None:
+async def test_idle_connections_are_closed_to_make_room_for_others(start: Start) -> None:
     server = await start(limit=40)
     async with neighbour_is_served(server):
         idle = [await server.connect() for _ in range(200)]
@@ -193,7 +194,7 @@ async def test_idle_connections_give_way_to_others(start: Start) -> None:
     assert server.connections.count <= 40
 
 
-async def test_a_connection_in_use_never_gives_way(start: Start) -> None:
+async def test_a_connection_in_use_is_never_closed_to_make_room(start: Start) -> None:
     server = await start(limit=8)
     body = b'{"type":"T","channel":"Webhook","message":"m"}'
     headers = {"Authorization": f"Bearer {ADMIN}", "Content_Type": "application/json"}
@@ -221,7 +222,7 @@ async def test_a_connection_that_sends_nothing_is_closed(start: Start) -> None:
 @pytest.mark.parametrize(
     "drip", [b"", b"\r\n", b"GET /health HTTP/1.1\r\nHost: loc", b"GET /health HTTP/1.1\r\nX: "]
 )
-async def test_a_head_must_arrive_in_time_however_slowly_it_is_sent(start: Start, drip: bytes) -> None:
+async def test_a_request_head_sent_too_slowly_times_out(start: Start, drip: bytes) -> None:
     server = await start()
     client = await server.connect()
     await client.ask(HEALTH)
@@ -240,7 +241,7 @@ async def test_a_head_must_arrive_in_time_however_slowly_it_is_sent(start: Start
     assert end.startswith(b"HTTP/1.1 408 ") or not drip.strip()
 
 
-async def test_the_rest_of_a_refused_body_must_arrive_in_time(start: Start) -> None:
+async def test_the_rest_of_a_refused_body_sent_too_slowly_times_out(start: Start) -> None:
     server = await start()
     client = await server.connect()
     client.writer.write(request("POST", "/api/v1/notifications", Content_Length="1000000"))
@@ -256,7 +257,7 @@ async def test_the_rest_of_a_refused_body_must_arrive_in_time(start: Start) -> N
     dripping.cancel()
 
 
-async def test_a_client_that_does_not_read_is_cut_off(start: Start) -> None:
+async def test_a_client_that_does_not_read_is_disconnected(start: Start) -> None:
     server = await start()
     client = await server.connect()
     client.writer.transport.pause_reading()  # type: ignore[attr-defined]
@@ -269,7 +270,7 @@ async def test_a_client_that_does_not_read_is_cut_off(start: Start) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_running_out_of_files_is_survived_quietly(
+async def test_the_server_survives_running_out_of_file_descriptors(
     start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = await start()
@@ -289,7 +290,7 @@ async def test_running_out_of_files_is_survived_quietly(
 
 
 @pytest.mark.parametrize(("files", "connections"), [(1024, 768), (256, 64), (8192, 2000)])
-def test_connections_leave_files_for_deliveries(files: int, connections: int) -> None:
+def test_connections_leave_file_descriptors_for_deliveries(files: int, connections: int) -> None:
     assert connection_limit(files) == connections
 
 
@@ -318,13 +319,13 @@ AMBIGUOUS = {
 }
 
 
-async def test_white_space_around_a_header_s_value_is_not_part_of_it(start: Start) -> None:
+async def test_white_space_around_a_header_value_is_ignored(start: Start) -> None:
     server = await start()
     padded = b"GET /health HTTP/1.1\r\nHost: \t localhost \t\r\n\r\n"
     assert (await server.ask(padded)).status == 200
 
 
-async def test_what_a_proxy_could_read_differently_is_refused(start: Start) -> None:
+async def test_a_request_that_a_proxy_could_parse_differently_is_refused(start: Start) -> None:
     server = await start()
     for name, raw in AMBIGUOUS.items():
         client = await server.connect()
@@ -336,7 +337,7 @@ async def test_what_a_proxy_could_read_differently_is_refused(start: Start) -> N
 
 
 @pytest.mark.parametrize("pieces", [1, 50])
-async def test_a_head_without_end_is_refused(start: Start, pieces: int) -> None:
+async def test_an_endless_request_head_is_refused(start: Start, pieces: int) -> None:
     server = await start()
     client = await server.connect()
     raw = request("GET", "/health", X="a" * MAX_HEAD)
@@ -346,7 +347,7 @@ async def test_a_head_without_end_is_refused(start: Start, pieces: int) -> None:
     assert (await client.answer()).status == 431
 
 
-async def test_all_at_once_delay_neither_another_client_nor_a_delivery(start: Start) -> None:
+async def test_all_attacks_at_once_delay_neither_another_client_nor_a_delivery(start: Start) -> None:
     with receiving() as receiver:
         server = await start(100, CERTCTL_WEBHOOK_URL=f"http://127.0.0.1:{receiver.server_port}/hook")
 
@@ -399,7 +400,7 @@ def initialize(key: str) -> bytes:
 
 
 def listen(key: str) -> bytes:
-    """Subscribes to 35 lists, in one request whose response is a stream."""
+    """Subscribes to 35 lists in one request, whose response is a stream."""
     uris = [
         f"certctl://notifications?status={status}&type={type_}"
         for status in NotificationStatus
@@ -454,7 +455,7 @@ async def test_sessions_and_subscriptions_of_one_caller_leave_room_for_others(st
         assert await asyncio.to_thread(receiver.asked.wait, PATIENCE)
 
 
-async def test_wrong_keys_through_a_proxy_keep_no_right_key_out(start: Start) -> None:
+async def test_wrong_keys_through_a_proxy_do_not_block_a_valid_key(start: Start) -> None:
     server = await start(CERTCTL_SERVER_TRUSTED_PROXIES=ATTACKER)
 
     async def guess(address: str) -> set[int]:
@@ -466,7 +467,7 @@ async def test_wrong_keys_through_a_proxy_keep_no_right_key_out(start: Start) ->
 
     async with neighbour_is_served(server):
         assert await guess("192.0.2.1") == {401, 429}
-    # Neither from the address of the wrong ones, nor from another behind the same proxy.
+    # Neither at the address of the wrong keys nor at another one behind the same proxy.
     for address in ("192.0.2.1", "192.0.2.2"):
         right = request(
             "GET", "/api/v1/auth/check", Authorization=f"Bearer {READER}", X_Forwarded_For=address

@@ -1,4 +1,4 @@
-"""Nobody can ask for more than their share: of bytes, of time, of requests."""
+"""Limits on each caller: bytes, time and requests."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -15,7 +15,7 @@ from tests.certctl_mcp.http.test_mcp import MODERN, MODERN_HEADERS, post
 LIST = "/api/v1/notifications"
 
 
-async def test_a_body_that_says_it_is_too_large_is_refused(serve: Serve) -> None:
+async def test_a_body_that_is_declared_too_large_is_refused(serve: Serve) -> None:
     served = await serve(CERTCTL_MAX_BODY_SIZE="2048")
     async with served.client() as client:
         refused = await client.post(LIST, json={"message": "x" * 3000})
@@ -25,7 +25,7 @@ async def test_a_body_that_says_it_is_too_large_is_refused(serve: Serve) -> None
         assert at_mcp.status_code == 413
 
 
-async def test_a_body_that_turns_out_too_large_is_refused_as_well(serve: Serve) -> None:
+async def test_a_body_that_turns_out_to_be_too_large_is_refused(serve: Serve) -> None:
     async def parts() -> AsyncIterator[bytes]:
         for _ in range(100):
             yield b"x" * 100
@@ -51,7 +51,7 @@ MANY = {f"unknown key {number}": number for number in range(40_000)}
     ],
     ids=["unknown arguments", "wrong items", "too many items", "not an object", "no name", "no call"],
 )
-async def test_a_large_call_that_is_wrong_is_answered_briefly(
+async def test_the_response_to_a_large_invalid_call_is_short(
     served: Served, params: dict[str, object]
 ) -> None:
     call = MODERN | {"method": "tools/call", "params": params | {"_meta": MODERN["params"]["_meta"]}}
@@ -68,7 +68,7 @@ async def test_the_longest_message_fits_into_the_largest_body(served: Served) ->
         assert (await client.post(LIST, json=new)).status_code == 201
 
 
-async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
+async def test_a_body_that_never_arrives_times_out() -> None:
     sent: list[Message] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,7 +87,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
     assert sent[0]["status"] == 408
 
 
-async def test_who_asks_too_often_waits_and_others_do_not(serve: Serve) -> None:
+async def test_only_a_caller_with_too_many_requests_must_wait(serve: Serve) -> None:
     served = await serve(
         CERTCTL_API_KEYS_NAMED=KEYS, CERTCTL_RATE_LIMIT_RPS="0.001", CERTCTL_RATE_LIMIT_BURST="2"
     )
@@ -100,7 +100,7 @@ async def test_who_asks_too_often_waits_and_others_do_not(serve: Serve) -> None:
         assert (await other.get(LIST)).status_code == 200
 
 
-async def test_without_keys_it_is_the_address_that_counts(serve: Serve) -> None:
+async def test_without_keys_requests_are_limited_by_address(serve: Serve) -> None:
     served = await serve(CERTCTL_RATE_LIMIT_RPS="0.001", CERTCTL_RATE_LIMIT_BURST="1")
     async with served.client() as client, served.client(address="::ffff:127.0.0.1") as same:
         assert (await client.get(LIST)).status_code == 200
@@ -109,7 +109,7 @@ async def test_without_keys_it_is_the_address_that_counts(serve: Serve) -> None:
         assert (await other.get(LIST)).status_code == 200
 
 
-def test_a_bucket_fills_again_up_to_its_size() -> None:
+def test_a_bucket_refills_up_to_its_size() -> None:
     now = 0.0
     buckets = TokenBuckets(2, 3, lambda: now)
     assert [buckets.take("a") for _ in range(4)] == [0, 0, 0, 0.5]
@@ -119,7 +119,7 @@ def test_a_bucket_fills_again_up_to_its_size() -> None:
     assert [buckets.take("a") for _ in range(4)] == [0, 0, 0, 0.5]
 
 
-def test_only_so_many_are_remembered() -> None:
+def test_the_number_of_buckets_is_limited() -> None:
     buckets = TokenBuckets(0.001, 1, lambda: 0.0)
     buckets.take("first")
     for number in range(MAX_KEYS - 1):

@@ -1,4 +1,4 @@
-"""MCP clients that are less strict than the SDK, and callers that open more sessions than their share."""
+"""MCP clients that are less strict than the SDK, and callers that open too many sessions."""
 
 from typing import Any
 
@@ -62,7 +62,9 @@ async def post(
         ("application/*;q=0.5", "application/json"),
     ],
 )
-async def test_a_client_may_accept_what_it_likes(served: Served, accept: str | None, answered: str) -> None:
+async def test_any_reasonable_accept_header_is_served(
+    served: Served, accept: str | None, answered: str
+) -> None:
     async with served.client(ADMIN) as client:
         opened = await post(client, INITIALIZE, accept=accept)
         assert opened.status_code == 200
@@ -81,7 +83,7 @@ async def test_a_client_may_accept_what_it_likes(served: Served, accept: str | N
         assert "list_notifications" in modern.text
 
 
-async def test_what_can_t_be_accepted_is_explained(served: Served) -> None:
+async def test_the_error_for_an_unsupported_accept_header_explains_it(served: Served) -> None:
     async with served.client(ADMIN) as client:
         for body in (INITIALIZE, MODERN):
             refused = await post(client, body, accept="text/html")
@@ -92,7 +94,7 @@ async def test_what_can_t_be_accepted_is_explained(served: Served) -> None:
         assert modern.json()["message"]
 
 
-async def test_an_unknown_protocol_version_is_named_with_those_there_are(served: Served) -> None:
+async def test_the_error_for_an_unknown_protocol_version_lists_the_supported_ones(served: Served) -> None:
     async with served.client(ADMIN) as client:
         opened = await post(client, INITIALIZE, accept=BOTH)
         session = opened.headers["mcp-session-id"]
@@ -107,13 +109,15 @@ async def test_an_unknown_protocol_version_is_named_with_those_there_are(served:
 @pytest.mark.parametrize(
     ("path", "content_type"), [("/mcp/", "application/json"), ("/mcp", "APPLICATION/JSON; charset=UTF-8")]
 )
-async def test_spellings_that_mean_the_same_are_served(served: Served, path: str, content_type: str) -> None:
+async def test_equivalent_paths_and_content_types_are_accepted(
+    served: Served, path: str, content_type: str
+) -> None:
     async with served.client(ADMIN) as client:
         opened = await post(client, INITIALIZE, path, accept=BOTH, content_type=content_type)
     assert opened.status_code == 200
 
 
-async def test_a_client_that_reconnects_gets_a_stream_though_no_events_are_kept(served: Served) -> None:
+async def test_a_client_that_reconnects_gets_a_stream_although_no_events_are_kept(served: Served) -> None:
     async with served.client(ADMIN) as client:
         opened = await post(client, INITIALIZE, accept=BOTH)
         headers = {
@@ -134,7 +138,7 @@ async def test_a_client_that_reconnects_gets_a_stream_though_no_events_are_kept(
     assert stream.headers["content-type"].startswith("text/event-stream")
 
 
-async def test_a_confirmation_is_good_for_the_key_that_it_was_given_to_only(
+async def test_a_confirmation_is_valid_only_for_the_key_it_was_issued_to(
     served: Served, queue: Queue
 ) -> None:
     await queue.dead()
@@ -157,7 +161,7 @@ async def test_a_confirmation_is_good_for_the_key_that_it_was_given_to_only(
         assert done["structuredContent"]["changed"] == 1
 
 
-async def test_a_caller_s_longest_idle_session_gives_way_and_no_other_caller_s(served: Served) -> None:
+async def test_at_the_limit_a_callers_longest_idle_session_ends_and_no_other_callers(served: Served) -> None:
     ping = {"jsonrpc": "2.0", "id": 2, "method": "ping"}
 
     async def alive(client: httpx2.AsyncClient, session: str) -> bool:
@@ -177,7 +181,7 @@ async def test_a_caller_s_longest_idle_session_gives_way_and_no_other_caller_s(s
         assert await alive(otto, other)
 
 
-def test_sessions_in_use_never_give_way() -> None:
+def test_sessions_in_use_are_never_ended_to_make_room() -> None:
     sessions = Sessions(limit=4, per_caller=2)
     manager = StreamableHTTPSessionManager(Server("test"))
     user = AuthenticatedUser(AccessToken(token="", client_id="ada", scopes=[]))

@@ -1,4 +1,4 @@
-"""No stranger's page can have a browser call, neither by its origin nor by a name that it has made up."""
+"""No foreign page can make a browser call the server, neither cross-origin nor by DNS rebinding."""
 
 import pytest
 
@@ -10,7 +10,7 @@ INFO = "/api/v1/auth/info"
 @pytest.mark.parametrize(
     "host", ["localhost:8080", "localhost", "127.0.0.1:8080", "[::1]:8080", "LOCALHOST:1"]
 )
-async def test_on_loopback_its_names_are_known(serve: Serve, host: str) -> None:
+async def test_the_names_of_loopback_are_accepted(serve: Serve, host: str) -> None:
     served = await serve()
     async with served.client(Host=host) as client:
         assert (await client.get(INFO)).status_code == 200
@@ -20,14 +20,14 @@ async def test_on_loopback_its_names_are_known(serve: Serve, host: str) -> None:
     "host",
     ["attacker.example", "attacker.example:8080", "localhost.attacker.example", "", "127.0.0.1.nip.io"],
 )
-async def test_by_another_name_nothing_is_answered(serve: Serve, host: str) -> None:
+async def test_requests_for_another_host_name_are_refused(serve: Serve, host: str) -> None:
     served = await serve()
     async with served.client(Host=host) as client:
         for path in (INFO, "/health", "/mcp", "/"):
             assert (await client.get(path)).status_code == 421
 
 
-async def test_names_of_its_own_are_configured(serve: Serve) -> None:
+async def test_further_host_names_can_be_configured(serve: Serve) -> None:
     served = await serve(CERTCTL_SERVER_ALLOWED_HOSTS="Certctl.example.com, other.example:8443")
     for host, status in (
         ("certctl.example.com", 200),
@@ -40,7 +40,7 @@ async def test_names_of_its_own_are_configured(serve: Serve) -> None:
             assert (await client.get(INFO)).status_code == status
 
 
-async def test_beyond_loopback_any_name_will_do_for_who_has_a_key(serve: Serve) -> None:
+async def test_beyond_loopback_any_host_name_is_accepted_with_a_key(serve: Serve) -> None:
     served = await serve(CERTCTL_SERVER_HOST="0.0.0.0", CERTCTL_API_KEYS_NAMED=KEYS)
     async with served.client(OPERATOR, Host="certctl.example.com") as client:
         assert (await client.get("/api/v1/notifications")).status_code == 200
@@ -50,7 +50,7 @@ async def test_beyond_loopback_any_name_will_do_for_who_has_a_key(serve: Serve) 
     ("origin", "status"),
     [
         ("http://localhost:8080", 200),
-        # The same server behind a proxy that has TLS.
+        # The same server behind a proxy that terminates TLS.
         ("https://localhost:8080", 200),
         ("http://localhost:3000", 403),
         ("https://attacker.example", 403),
@@ -59,7 +59,7 @@ async def test_beyond_loopback_any_name_will_do_for_who_has_a_key(serve: Serve) 
         ("null", 403),
     ],
 )
-async def test_only_its_own_pages_may_call(serve: Serve, origin: str, status: int) -> None:
+async def test_only_pages_of_the_same_origin_can_call(serve: Serve, origin: str, status: int) -> None:
     served = await serve()
     async with served.client(Host="localhost:8080", Origin=origin) as client:
         answered = await client.get(INFO)
@@ -67,7 +67,7 @@ async def test_only_its_own_pages_may_call(serve: Serve, origin: str, status: in
     assert "Access-Control-Allow-Origin" not in answered.headers
 
 
-async def test_pages_of_others_that_may_call_are_configured(serve: Serve) -> None:
+async def test_further_origins_can_be_configured(serve: Serve) -> None:
     origin = "https://console.example.com"
     served = await serve(CERTCTL_CORS_ORIGINS=origin, CERTCTL_API_KEYS_NAMED=KEYS)
     async with served.client(Origin=origin) as client:

@@ -10,7 +10,7 @@ from certctl_mcp.http.shared_responses import LARGEST_CACHED, MAX_CACHED, Shared
 
 
 class Computed:
-    """Computes when it is let; each answer is the number of computations that have begun."""
+    """Computes once released; each answer is the number of computations that have begun."""
 
     def __init__(self, version: int | None = None, size: int = 0) -> None:
         self.begun = 0
@@ -32,12 +32,12 @@ class Computed:
 
 
 async def turn() -> None:
-    """Until every task that can go on has done so."""
+    """Return once every task that can continue has done so."""
     for _ in range(10):
         await asyncio.sleep(0)
 
 
-async def test_who_asks_during_a_computation_shares_the_next_and_not_the_one_that_runs() -> None:
+async def test_requests_during_a_computation_share_the_next_one_instead() -> None:
     answers, computed = SharedResponses(), Computed()
     first = asyncio.ensure_future(computed.asked(answers))
     await turn()
@@ -59,13 +59,13 @@ async def test_nothing_is_computed_again_until_the_version_changes() -> None:
     assert (await computed.asked(answers, "another page")).body == b"3"
 
 
-async def test_without_versions_every_answer_is_new() -> None:
+async def test_without_versions_every_response_is_computed_anew() -> None:
     answers, computed = SharedResponses(), Computed()
     computed.may_end.set()
     assert [(await computed.asked(answers)).body for _ in range(2)] == [b"1", b"2"]
 
 
-async def test_large_answers_and_those_of_long_ago_are_not_kept() -> None:
+async def test_large_and_old_responses_are_not_cached() -> None:
     answers, large, small = SharedResponses(), Computed(1, LARGEST_CACHED + 1), Computed(1)
     large.may_end.set()
     small.may_end.set()
@@ -78,7 +78,7 @@ async def test_large_answers_and_those_of_long_ago_are_not_kept() -> None:
     assert small.begun == MAX_CACHED + 2
 
 
-async def test_one_who_leaves_takes_the_answer_from_nobody() -> None:
+async def test_a_cancelled_request_does_not_affect_the_others() -> None:
     answers, computed = SharedResponses(), Computed()
     leaving, staying = (asyncio.ensure_future(computed.asked(answers)) for _ in range(2))
     await turn()
@@ -88,7 +88,7 @@ async def test_one_who_leaves_takes_the_answer_from_nobody() -> None:
     assert (await staying).body == b"1"
 
 
-async def test_a_failure_is_everyone_s_and_the_next_try_is_new() -> None:
+async def test_a_failure_is_raised_for_all_and_the_next_request_tries_again() -> None:
     answers, computed = SharedResponses(), Computed()
     computed.may_end.set()
 

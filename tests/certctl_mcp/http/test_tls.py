@@ -1,4 +1,4 @@
-"""A certificate that is replaced while the server runs is in use from the next connection on."""
+"""A certificate that is replaced while the server runs is used from the next connection on."""
 
 import asyncio
 import os
@@ -56,7 +56,7 @@ async def serial(tls: ReloadingContext, issued: Issued, **trust: ssl.TLSVersion)
     return str(certificate["serialNumber"])
 
 
-async def test_a_new_certificate_is_in_use_once_it_was_looked_at(issued: Issued) -> None:
+async def test_a_new_certificate_is_used_after_a_reload(issued: Issued) -> None:
     tls = ReloadingContext(issued.files)
     before = await serial(tls, issued)
     issued.issue()
@@ -68,7 +68,7 @@ async def test_a_new_certificate_is_in_use_once_it_was_looked_at(issued: Issued)
     assert await serial(tls, issued) == after
 
 
-async def test_it_is_looked_at_again_and_again(issued: Issued) -> None:
+async def test_the_certificate_files_are_polled(issued: Issued) -> None:
     tls = ReloadingContext(issued.files)
     before = await serial(tls, issued)
     async with anyio.create_task_group() as tasks:
@@ -80,7 +80,7 @@ async def test_it_is_looked_at_again_and_again(issued: Issued) -> None:
         tasks.cancel_scope.cancel()
 
 
-async def test_a_file_system_that_hangs_holds_up_neither_the_loop_nor_the_end(
+async def test_a_hanging_file_system_blocks_neither_the_event_loop_nor_the_exit(
     issued: Issued, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tls = ReloadingContext(issued.files)
@@ -101,7 +101,7 @@ async def test_a_file_system_that_hangs_holds_up_neither_the_loop_nor_the_end(
 
 
 @pytest.mark.parametrize("damage", ["half", "gone", "foreign key", "a pipe", "too large"])
-async def test_what_can_t_be_used_leaves_the_certificate_in_use(issued: Issued, damage: str) -> None:
+async def test_unusable_files_leave_the_current_certificate_in_use(issued: Issued, damage: str) -> None:
     tls = ReloadingContext(issued.files)
     before = await serial(tls, issued)
     match damage:
@@ -110,7 +110,7 @@ async def test_what_can_t_be_used_leaves_the_certificate_in_use(issued: Issued, 
         case "gone":
             issued.files.key.unlink()
         case "a pipe":
-            # Opening one waits for somebody to write.
+            # Opening a pipe waits for a writer.
             issued.files.key.unlink()
             os.mkfifo(issued.files.key)
         case "too large":
@@ -147,13 +147,13 @@ async def test_tls_1_1_is_refused_and_1_2_is_not(issued: Issued) -> None:
     assert await serial(tls, issued, maximum_version=ssl.TLSVersion.TLSv1_2)
 
 
-def test_files_that_can_t_be_used_stop_the_start(issued: Issued) -> None:
+def test_unusable_files_prevent_the_start(issued: Issued) -> None:
     issued.files.key.write_text("no key")
     with pytest.raises(SettingsError, match=r"can.t use .* for TLS"):
         ReloadingContext(issued.files)
 
 
-def test_a_key_with_a_passphrase_is_refused_instead_of_asked_for(issued: Issued) -> None:
+def test_a_key_with_a_passphrase_is_refused_without_a_prompt(issued: Issued) -> None:
     key = serialization.load_pem_private_key(issued.files.key.read_bytes(), None)
     issued.files.key.write_bytes(
         key.private_bytes(

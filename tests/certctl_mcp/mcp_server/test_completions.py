@@ -1,4 +1,4 @@
-"""Completions offer existing values that may be shown, and no more than fit."""
+"""Completions offer existing values that may be shown, up to the protocol's limit."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ async def complete(
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_ids_go_on_as_they_are_shown(
+async def test_ids_are_completed_in_the_form_in_which_they_are_shown(
     connect: Connect, queue: Queue, database_path: Path, mode: ConnectMode
 ) -> None:
     accepted = await queue.pending()
@@ -35,12 +35,12 @@ async def test_ids_go_on_as_they_are_shown(
         assert (found.values, found.total, found.has_more) == ([accepted.id], 1, False)
         for typed in ("ops/", "ops%2F"):
             assert (await complete(client, ONE, "id", typed)).values == ["ops%2Ffirst%20alert"]
-        # It could only be shown cut.
+        # This id could only be shown truncated.
         assert (await complete(client, ONE, "id", "x")).values == []
         assert (await complete(client, ONE, "id", "%00")).values == []
 
 
-async def test_no_more_values_are_given_than_an_answer_holds(connect: Connect, queue: Queue) -> None:
+async def test_the_number_of_values_is_limited(connect: Connect, queue: Queue) -> None:
     for _ in range(101):
         await queue.pending()
     async with connect(MODERN) as client:
@@ -48,7 +48,7 @@ async def test_no_more_values_are_given_than_an_answer_holds(connect: Connect, q
         assert (len(found.values), found.has_more) == (100, True)
 
 
-async def test_only_names_of_the_operator_and_of_certctl_are_offered(connect: Connect, queue: Queue) -> None:
+async def test_only_names_from_the_operator_or_certctl_are_offered(connect: Connect, queue: Queue) -> None:
     await queue.pending(channel="Slow lane", type="RenewalStuck")
     async with connect(MODERN) as client:
         assert (await complete(client, SEVERAL, "status", "")).values == [
@@ -66,7 +66,7 @@ async def test_only_names_of_the_operator_and_of_certctl_are_offered(connect: Co
             "RenewalSuccess",
             "RenewalFailure",
         ]
-        # What begins so comes before what only holds it.
+        # Names that begin with the text come before those that only contain it.
         assert (await complete(client, SEVERAL, "type", "re")).values[0] == "RenewalSuccess"
         assert (await complete(client, SEVERAL, "type", "failure")).values == [
             "RenewalFailure",
@@ -75,7 +75,7 @@ async def test_only_names_of_the_operator_and_of_certctl_are_offered(connect: Co
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_arguments_of_prompts_go_on_with_what_the_prompt_takes(
+async def test_prompt_arguments_are_completed_with_values_that_the_prompt_accepts(
     connect: Connect, queue: Queue, mode: ConnectMode
 ) -> None:
     await queue.pending(channel="Slow lane")
@@ -86,7 +86,9 @@ async def test_arguments_of_prompts_go_on_with_what_the_prompt_takes(
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_what_can_not_be_completed_is_explained(connect: Connect, mode: ConnectMode) -> None:
+async def test_the_error_for_an_unsupported_completion_explains_it(
+    connect: Connect, mode: ConnectMode
+) -> None:
     async with connect(mode) as client:
         for ref, name, wrong in (
             (PromptReference(name="triage_dead_leters"), "since", "did you mean 'triage_dead_letters'?"),

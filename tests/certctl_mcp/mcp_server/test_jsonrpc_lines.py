@@ -1,4 +1,4 @@
-"""Every line that a client can write is passed on as a message, or answered under its id where it has one."""
+"""Every line from a client is passed on as a message, or answered under its id if it has one."""
 
 import json
 from typing import Any
@@ -76,7 +76,7 @@ def test_half_a_surrogate_pair_becomes_the_replacement_character() -> None:
         (call(params="x", id=3.0), INVALID_PARAMS, 3),
     ],
 )
-def test_what_is_no_message_is_answered(line: object, code: int, request_id: object) -> None:
+def test_an_invalid_message_is_answered_with_an_error(line: object, code: int, request_id: object) -> None:
     rejection = read(line)
     assert isinstance(rejection, Rejection)
     assert rejection.reply is not None
@@ -88,7 +88,7 @@ def test_what_is_no_message_is_answered(line: object, code: int, request_id: obj
 
 
 @pytest.mark.parametrize("line", [b"", b"  ", b"\r", b"\xef\xbb\xbf"])
-def test_a_blank_line_is_no_message(line: bytes) -> None:
+def test_a_blank_line_is_ignored(line: bytes) -> None:
     assert read(line) is None
 
 
@@ -99,12 +99,12 @@ def test_a_response_is_never_answered() -> None:
     assert malformed.reply is None
 
 
-def test_a_notification_whose_text_mentions_an_id_is_one() -> None:
+def test_a_notification_that_mentions_an_id_is_still_a_notification() -> None:
     note = {"jsonrpc": "2.0", "method": "notifications/x", "params": {"id": 1}}
     assert isinstance(read(note), JSONRPCNotification)
 
 
-def test_a_batch_is_read_where_the_revision_has_batches() -> None:
+def test_a_batch_is_accepted_if_the_protocol_revision_has_batches() -> None:
     batch = read([call(id=1), call(id=6.5), {"jsonrpc": "2.0", "method": "notifications/x"}], batches=True)
     assert isinstance(batch, Batch)
     assert batch.answered_together
@@ -114,7 +114,7 @@ def test_a_batch_is_read_where_the_revision_has_batches() -> None:
 @pytest.mark.parametrize(
     ("entries", "ids"), [([call(id=1), call(id="b"), 5], [1, "b"]), ([5, {}], [None]), ([call()] * 101, None)]
 )
-def test_elsewhere_each_request_of_a_batch_is_rejected(
+def test_in_other_revisions_each_request_of_a_batch_is_rejected(
     entries: list[object], ids: list[object] | None
 ) -> None:
     batch = read(entries)

@@ -39,7 +39,9 @@ async def refused(client: Client, uri: str) -> MCPError:
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_each_reads_as_the_tool_answers(connect: Connect, queue: Queue, mode: ConnectMode) -> None:
+async def test_each_resource_has_the_result_of_its_tool(
+    connect: Connect, queue: Queue, mode: ConnectMode
+) -> None:
     dead = await queue.dead(channel="Slack")
     await queue.sent()
     async with connect(mode) as client:
@@ -60,7 +62,7 @@ async def test_each_reads_as_the_tool_answers(connect: Connect, queue: Queue, mo
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_what_is_listed_can_be_read(connect: Connect, mode: ConnectMode) -> None:
+async def test_listed_resources_can_be_read(connect: Connect, mode: ConnectMode) -> None:
     async with connect(mode) as client:
         listed = (await client.list_resources()).resources
         assert {resource.uri for resource in listed} == {
@@ -82,14 +84,14 @@ async def test_what_is_listed_can_be_read(connect: Connect, mode: ConnectMode) -
             await read(client, resource.uri)
 
 
-async def test_an_address_may_be_spelt_in_several_ways(connect: Connect, database_path: Path) -> None:
+async def test_equivalent_uris_are_accepted(connect: Connect, database_path: Path) -> None:
     insert_row(database_path, id="from elsewhere/1")
     async with connect(MODERN) as client:
         for spelt in (
             "certctl://notifications/from%20elsewhere%2F1",
             "certctl://notifications/from elsewhere/1",
             "CERTCTL://Notifications/%66rom%20elsewhere%2f1",
-            # By a client that fills the encoded id into the template.
+            # As from a client that puts the encoded id into the template.
             "certctl://notifications/from%2520elsewhere%252F1",
         ):
             found = await read(client, spelt)
@@ -99,7 +101,7 @@ async def test_an_address_may_be_spelt_in_several_ways(connect: Connect, databas
 
 
 @pytest.mark.parametrize(("mode", "code"), [(LEGACY, RESOURCE_NOT_FOUND), (MODERN, INVALID_PARAMS)])
-async def test_what_is_not_there_is_explained_with_the_code_of_the_revision(
+async def test_a_missing_resource_is_an_error_with_the_code_of_the_protocol_revision(
     connect: Connect, mode: ConnectMode, code: int
 ) -> None:
     async with connect(mode) as client:
@@ -121,7 +123,7 @@ async def test_what_is_not_there_is_explained_with_the_code_of_the_revision(
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_a_list_that_can_not_be_is_explained(connect: Connect, mode: ConnectMode) -> None:
+async def test_the_error_for_an_invalid_list_query_explains_it(connect: Connect, mode: ConnectMode) -> None:
     async with connect(mode) as client:
         for query, told in (
             ("status=deed", "did you mean 'dead'?"),
@@ -148,7 +150,7 @@ async def never_open(_: Settings) -> AsyncIterator[Application]:
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_a_database_that_can_not_be_used_is_told_without_its_place(
+async def test_the_error_for_an_unusable_database_does_not_reveal_its_location(
     database_url: str, mode: ConnectMode
 ) -> None:
     settings = load_settings(None, {"CERTCTL_DATABASE_URL": database_url})
@@ -160,7 +162,7 @@ async def test_a_database_that_can_not_be_used_is_told_without_its_place(
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_a_read_ends_before_a_host_gives_it_up(
+async def test_a_read_times_out_before_the_hosts_timeout(
     database_url: str, mode: ConnectMode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(errors, "CALL_TIMEOUT", errors.CALL_TIMEOUT / 1000)
@@ -171,7 +173,7 @@ async def test_a_read_ends_before_a_host_gives_it_up(
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_a_defect_shows_nothing_of_the_inside(
+async def test_the_error_for_a_defect_reveals_no_internals(
     connect: Connect, mode: ConnectMode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(*_: object) -> None:
@@ -185,7 +187,7 @@ async def test_a_defect_shows_nothing_of_the_inside(
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_who_may_not_call_the_reading_tools_may_not_read_here(
+async def test_without_the_reading_tools_resources_cannot_be_read(
     connect: Connect, mode: ConnectMode
 ) -> None:
     async with connect(mode, tools=(ToolGroup.REQUEUE,)) as client:
@@ -195,7 +197,7 @@ async def test_who_may_not_call_the_reading_tools_may_not_read_here(
                 await asked
 
 
-def test_every_spelling_of_an_address_is_watched_under_one_key() -> None:
+def test_equivalent_uris_are_watched_under_one_key() -> None:
     for spellings in (
         ("certctl://notifications/a%2Db", "certctl://notifications/a-b", "certctl://Notifications/%61-b"),
         ("certctl://notifications/dead", "certctl://notifications/%64ead"),

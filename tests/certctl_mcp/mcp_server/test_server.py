@@ -31,7 +31,7 @@ def settings(database_url: str) -> Settings:
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_it_answers_without_a_database_and_tells_what_is_missing(
+async def test_without_a_database_the_server_answers_and_says_what_is_missing(
     settings: Settings, mode: ConnectMode
 ) -> None:
     async with Client(build_server(settings, open_application=never), mode=mode) as client:
@@ -66,13 +66,15 @@ async def test_calls_are_logged_by_tool_and_those_that_only_read_at_debug_level(
 
 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])
-async def test_it_advertises_what_it_serves_and_nothing_else(settings: Settings, mode: ConnectMode) -> None:
+async def test_the_server_advertises_exactly_the_capabilities_it_has(
+    settings: Settings, mode: ConnectMode
+) -> None:
     async with Client(build_server(settings, open_application=never), mode=mode) as client:
         advertised = client.server_capabilities.model_dump(exclude_none=True)
         assert advertised.pop("extensions", {}) == (
             {} if mode == "legacy" else {"io.modelcontextprotocol/ui": {}}
         )
-        # Lists never change, so no word of their changes.
+        # The lists never change, so there is no listChanged.
         assert advertised == {
             "tools": {},
             "resources": {"subscribe": True},
@@ -81,7 +83,7 @@ async def test_it_advertises_what_it_serves_and_nothing_else(settings: Settings,
         }
 
 
-async def test_what_never_changes_may_be_kept_and_what_is_read_may_not(connect: Connect) -> None:
+async def test_lists_can_be_cached_and_resource_contents_cannot(connect: Connect) -> None:
     async with connect("auto") as client:
         discovered = client.session.discover_result
         assert discovered is not None
@@ -97,7 +99,7 @@ async def test_what_never_changes_may_be_kept_and_what_is_read_may_not(connect: 
         assert (read.ttl_ms, read.cache_scope) == (0, "private")
 
 
-async def test_it_teaches_the_life_of_a_notification(settings: Settings) -> None:
+async def test_the_instructions_explain_the_life_cycle_of_a_notification(settings: Settings) -> None:
     async with Client(build_server(settings, open_application=never), mode="legacy") as client:
         instructions = client.instructions
         assert instructions is not None
@@ -114,7 +116,7 @@ async def test_it_teaches_the_life_of_a_notification(settings: Settings) -> None
 
 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])
-async def test_it_introduces_itself_with_what_a_host_shows(settings: Settings, mode: ConnectMode) -> None:
+async def test_the_server_info_has_what_a_host_shows(settings: Settings, mode: ConnectMode) -> None:
     async with Client(build_server(settings, open_application=never), mode=mode) as client:
         info = client.server_info
     assert info is not None

@@ -1,4 +1,4 @@
-"""A client that asks for it is told of a change, whoever made it, under the address it used."""
+"""A subscribed client is notified of a change, whoever made it, under the URI that it used."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -43,7 +43,7 @@ def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass
 class Ear:
-    """Hears what a server of the older revisions says of itself."""
+    """Records the update notifications of a server that uses an older protocol revision."""
 
     told: list[str] = field(default_factory=list)
     _more: anyio.Event = field(default_factory=anyio.Event)
@@ -80,7 +80,7 @@ Elsewhere = Callable[[], AbstractAsyncContextManager[Queue]]
 
 @pytest.fixture
 def elsewhere(database_url: str, clock: SettableClock) -> Elsewhere:
-    """The queue as another process has it: through a database of its own on the same file."""
+    """The queue as in another process: through a separate connection to the same database."""
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[Queue]:
@@ -91,7 +91,7 @@ def elsewhere(database_url: str, clock: SettableClock) -> Elsewhere:
 
 
 @pytest.mark.both_databases
-async def test_a_session_is_told_of_what_another_process_changed(
+async def test_a_session_is_notified_of_a_change_by_another_process(
     connect: Connect, queue: Queue, elsewhere: Elsewhere
 ) -> None:
     dead, ear = await queue.dead(), Ear()
@@ -103,7 +103,7 @@ async def test_a_session_is_told_of_what_another_process_changed(
 
 
 @pytest.mark.both_databases
-async def test_a_listener_is_told_of_what_another_process_changed(
+async def test_a_listener_is_notified_of_a_change_by_another_process(
     connect: Connect, queue: Queue, elsewhere: Elsewhere
 ) -> None:
     dead = await queue.dead()
@@ -116,7 +116,7 @@ async def test_a_listener_is_told_of_what_another_process_changed(
         assert await next_of(told) == DEAD
 
 
-async def test_a_change_by_a_tool_of_the_same_server_is_told(connect: Connect, queue: Queue) -> None:
+async def test_a_change_by_a_tool_of_the_same_server_is_announced(connect: Connect, queue: Queue) -> None:
     dead = await queue.dead()
     uri = f"certctl://notifications/{dead.id}"
     async with connect(MODERN) as client, client.listen(resource_subscriptions=[uri]) as told:
@@ -124,7 +124,7 @@ async def test_a_change_by_a_tool_of_the_same_server_is_told(connect: Connect, q
         assert await next_of(told) == uri
 
 
-async def test_a_session_hears_only_of_what_differs(connect: Connect, queue: Queue) -> None:
+async def test_a_session_is_notified_only_of_resources_that_differ(connect: Connect, queue: Queue) -> None:
     dead, other, ear = await queue.dead(), await queue.dead(), Ear()
     mine = f"certctl://notifications/{dead.id}"
     async with connect(LEGACY, ear) as client:
@@ -138,7 +138,7 @@ async def test_a_session_hears_only_of_what_differs(connect: Connect, queue: Que
         assert sorted(ear.told[1:]) == sorted([mine, DASHBOARD])
 
 
-async def test_time_that_passes_is_no_change(
+async def test_the_passage_of_time_is_not_a_change(
     connect: Connect, queue: Queue, clock: SettableClock, database_path: Path
 ) -> None:
     failed, other, ear = await queue.failed(), await queue.dead(), Ear()
@@ -156,7 +156,9 @@ async def test_time_that_passes_is_no_change(
         assert ear.told[1:] == [mine, DASHBOARD]
 
 
-async def test_who_unsubscribes_is_told_nothing_more(connect: Connect, queue: Queue) -> None:
+async def test_after_unsubscribing_a_client_gets_no_more_notifications(
+    connect: Connect, queue: Queue
+) -> None:
     first, second, ear = await queue.dead(), await queue.dead(), Ear()
     async with connect(LEGACY, ear) as client:
         await subscribe(client, "certctl://notifications/%64ead")
@@ -168,13 +170,13 @@ async def test_who_unsubscribes_is_told_nothing_more(connect: Connect, queue: Qu
         assert ear.told == [DASHBOARD, DASHBOARD]
 
 
-async def test_unsubscribing_from_what_nobody_subscribed_to_does_no_harm(connect: Connect) -> None:
+async def test_unsubscribing_without_a_subscription_has_no_effect(connect: Connect) -> None:
     async with connect(LEGACY) as client:
         await unsubscribe(client, DEAD)
         await unsubscribe(client, "certctl://notifications/long-gone")
 
 
-async def test_subscribing_twice_is_told_once_and_each_spelling_as_it_is(
+async def test_a_repeated_subscription_is_notified_once_and_each_spelling_separately(
     connect: Connect, queue: Queue
 ) -> None:
     dead, ear = await queue.dead(), Ear()
@@ -189,14 +191,14 @@ async def test_subscribing_twice_is_told_once_and_each_spelling_as_it_is(
         assert sorted(ear.told) == sorted([DEAD, odd, DASHBOARD, DASHBOARD])
 
 
-async def test_a_listener_is_told_under_its_own_spelling(connect: Connect, queue: Queue) -> None:
+async def test_a_listener_is_notified_under_the_uri_it_used(connect: Connect, queue: Queue) -> None:
     odd = "CERTCTL://notifications/%64ead"
     async with connect(MODERN) as client, client.listen(resource_subscriptions=[odd]) as told:
         await queue.dead()
         assert await next_of(told) == odd
 
 
-async def test_what_is_purged_has_changed(connect: Connect, queue: Queue, database_path: Path) -> None:
+async def test_a_purge_is_a_change(connect: Connect, queue: Queue, database_path: Path) -> None:
     read = await queue.read()
     uri = f"certctl://notifications/{read.id}"
     async with connect(MODERN) as client, client.listen(resource_subscriptions=[uri]) as told:
@@ -205,7 +207,7 @@ async def test_what_is_purged_has_changed(connect: Connect, queue: Queue, databa
         assert await next_of(told) == uri
 
 
-async def test_a_filtered_list_is_told_of(connect: Connect, queue: Queue) -> None:
+async def test_changes_of_a_filtered_list_are_announced(connect: Connect, queue: Queue) -> None:
     uri = "certctl://notifications?status=dead&channel=Slack"
     async with connect(MODERN) as client, client.listen(resource_subscriptions=[uri, DEAD]) as told:
         await queue.dead(channel="Webhook")
@@ -214,7 +216,7 @@ async def test_a_filtered_list_is_told_of(connect: Connect, queue: Queue) -> Non
         assert {await next_of(told), await next_of(told)} == {uri, DEAD}
 
 
-async def test_only_changes_of_resources_are_promised(connect: Connect) -> None:
+async def test_only_resource_subscriptions_are_acknowledged(connect: Connect) -> None:
     async with (
         connect(MODERN) as client,
         client.listen(
@@ -230,7 +232,7 @@ async def test_only_changes_of_resources_are_promised(connect: Connect) -> None:
 @pytest.mark.parametrize(
     "uri", ["certctl://notifications/notif-0", "certctl://dashbord", "file:///etc/passwd", ""]
 )
-async def test_nobody_waits_for_what_is_not_there(connect: Connect, uri: str) -> None:
+async def test_subscribing_to_a_missing_resource_is_refused(connect: Connect, uri: str) -> None:
     async with connect(LEGACY) as client:
         with pytest.raises(MCPError) as refused:
             await subscribe(client, uri)
@@ -240,7 +242,7 @@ async def test_nobody_waits_for_what_is_not_there(connect: Connect, uri: str) ->
             async with client.listen(resource_subscriptions=[DEAD, uri]):
                 pass
         assert refused.value.error.code == INVALID_PARAMS
-        # What was refused left nothing behind, and does not stand in the way of the next.
+        # The refused subscription left nothing behind that would block the next one.
         async with client.listen(resource_subscriptions=[DEAD]):
             pass
 
@@ -269,7 +271,7 @@ async def test_a_session_that_ends_leaves_no_subscription(
     server = lowlevel_server(build_server(settings))
     async with opening(settings) as opened:
         for _ in range(2):
-            # One of the sessions that share a process, as they do over HTTP.
+            # One of several sessions in the same process, as over HTTP.
             async with (
                 create_client_server_memory_streams() as (client, (to_server, from_server)),
                 anyio.create_task_group() as tasks,

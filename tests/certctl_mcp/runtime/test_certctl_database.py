@@ -47,7 +47,7 @@ class Certctl:
     server: Server
 
     def of(self, role: str) -> str:
-        """Its URL for another user."""
+        """The database's URL for another user."""
         return self.server.url(self.url.rpartition("/")[2], role)
 
     async def execute(self, *statements: str) -> None:
@@ -86,7 +86,7 @@ async def assistant(url: str, **options: object) -> AsyncIterator[Client]:
 
 
 @pytest.mark.parametrize("how", ["a user that may only read", "--no-migrate"])
-async def test_without_leave_to_add_anything_it_is_read_and_what_is_off_is_told(
+async def test_without_permission_to_migrate_the_queue_is_readable_and_missing_features_are_listed(
     certctl: Certctl, reader: str, how: str
 ) -> None:
     before = rows(certctl.url, EVERYTHING), rows(certctl.url, SCHEMA)
@@ -127,7 +127,7 @@ def test_commands_that_read_leave_its_schema_alone(
     assert (rows(certctl.url, EVERYTHING), rows(certctl.url, SCHEMA)) == before
 
 
-async def test_its_certificates_agents_and_jobs_are_counted(certctl: Certctl) -> None:
+async def test_certctls_certificates_agents_and_jobs_are_counted(certctl: Certctl) -> None:
     async with opened(certctl.url) as application:
         summary = await application.stats.dashboard_summary()
     assert summary.unreadable == ()
@@ -137,7 +137,7 @@ async def test_its_certificates_agents_and_jobs_are_counted(certctl: Certctl) ->
     assert (summary.pending_jobs, summary.failed_jobs, summary.complete_jobs) == (1, 1, 1)
 
 
-def test_a_dry_run_shows_what_a_migration_adds_and_nothing_else_is_changed(
+def test_a_migration_adds_only_what_its_dry_run_shows(
     certctl: Certctl, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CERTCTL_DATABASE_URL", certctl.url)
@@ -157,19 +157,19 @@ def test_a_dry_run_shows_what_a_migration_adds_and_nothing_else_is_changed(
     assert asyncio.run(planned(certctl.url)).added == ()
 
 
-async def test_ten_hosts_that_start_together_migrate_once(certctl: Certctl) -> None:
+async def test_ten_hosts_that_start_at_once_migrate_once(certctl: Certctl) -> None:
     with ThreadPoolExecutor(10) as hosts:
         done = list(hosts.map(lambda _: asyncio.run(migrated(certctl.url)), range(10)))
     assert len(done) == 10
     assert rows(certctl.url, "SELECT count(*) FROM certctl_mcp_version") == [(1,)]
 
 
-async def test_who_may_not_migrate_says_so(reader: str) -> None:
+async def test_a_user_without_permission_to_migrate_gets_a_clear_error(reader: str) -> None:
     with pytest.raises(SchemaIncompleteError, match="lacks"):
         await migrated(reader)
 
 
-async def test_what_certctl_left_without_a_time_is_picked_up(certctl: Certctl) -> None:
+async def test_notifications_that_certctl_left_without_a_retry_time_are_claimed(certctl: Certctl) -> None:
     async with Database.open(certctl.url) as database:
         repository = NotificationRepository(database)
         claims = {
@@ -184,7 +184,7 @@ async def test_what_certctl_left_without_a_time_is_picked_up(certctl: Certctl) -
         assert (requeued.status, requeued.sent_at) == (NotificationStatus.PENDING, None)
 
 
-async def test_certctl_goes_on_writing(certctl: Certctl) -> None:
+async def test_certctl_can_still_write_to_its_table(certctl: Certctl) -> None:
     await migrated(certctl.url)
     await certctl.execute(
         "INSERT INTO notification_events (id, type, channel, recipient, message, status)"
@@ -198,7 +198,7 @@ async def test_certctl_goes_on_writing(certctl: Certctl) -> None:
 
 
 @pytest.mark.parametrize("said", [{}, {"deliver": False}, {"deliver": "watch"}], ids=str)
-async def test_who_watches_requeues_for_certctl_and_attempts_nothing(
+async def test_in_watch_mode_requeues_are_left_to_certctl_and_nothing_is_attempted(
     certctl: Certctl, said: dict[str, object]
 ) -> None:
     await migrated(certctl.url)
@@ -219,7 +219,7 @@ async def test_who_watches_requeues_for_certctl_and_attempts_nothing(
     assert rows(certctl.url, "SELECT status FROM notification_events WHERE id = 'n-dead'") == [("pending",)]
 
 
-async def test_where_it_is_said_we_deliver(certctl: Certctl) -> None:
+async def test_in_deliver_mode_we_deliver_everything(certctl: Certctl) -> None:
     await migrated(certctl.url)
     async with opened(certctl.url, deliver=True) as application:
         assert application.delivers
@@ -231,7 +231,7 @@ async def test_where_it_is_said_we_deliver(certctl: Certctl) -> None:
 
 
 @pytest.mark.parametrize("mode", ["rescue", "deliver"])
-async def test_before_a_migration_on_request_nothing_is_attempted(certctl: Certctl, mode: str) -> None:
+async def test_nothing_is_attempted_before_an_explicit_migration(certctl: Certctl, mode: str) -> None:
     before = rows(certctl.url, EVERYTHING), rows(certctl.url, SCHEMA)
     async with opened(certctl.url, deliver=mode) as application:
         with pytest.raises(DeliveriesOffError, match="certctl-mcp migrate"):
@@ -241,7 +241,7 @@ async def test_before_a_migration_on_request_nothing_is_attempted(certctl: Certc
         assert application.delivers
 
 
-async def test_who_rescues_keeps_off_what_certctl_may_be_sending(certctl: Certctl) -> None:
+async def test_in_rescue_mode_alerts_that_certctl_may_be_sending_are_left_alone(certctl: Certctl) -> None:
     await migrated(certctl.url)
     await certctl.execute("UPDATE notification_events SET created_at = created_at - interval '6 minutes'")
     await certctl.execute(
@@ -256,7 +256,7 @@ async def test_who_rescues_keeps_off_what_certctl_may_be_sending(certctl: Certct
     ]  # fmt: skip
 
 
-async def test_rescue_is_for_certctl_s_database(tmp_path: Path) -> None:
+async def test_rescue_mode_requires_certctls_database(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="certctl's own database"):
         async with opened(f"sqlite:///{tmp_path / 'ours.db'}", deliver="rescue"):
             pass
@@ -273,7 +273,7 @@ INSERT INTO notification_events
 """.format("now() - interval '100 days'")
 
 
-async def test_a_purge_keeps_what_certctl_would_alert_on_again(certctl: Certctl) -> None:
+async def test_a_purge_keeps_notifications_without_which_certctl_would_alert_again(certctl: Certctl) -> None:
     await certctl.execute(SENT_LONG_AGO)
     options = {"deliver": "deliver", "tools": "triage,purge", "database_migrate": True}
     async with assistant(certctl.url, **options) as client:
@@ -288,7 +288,7 @@ async def test_a_purge_keeps_what_certctl_would_alert_on_again(certctl: Certctl)
     assert {row[0] for row in rows(certctl.url, EVERYTHING)} & {"w-soon", "w-fine", "w-gone"} == {"w-soon"}
 
 
-async def test_who_purges_without_a_preview_keeps_it_too(certctl: Certctl) -> None:
+async def test_a_purge_without_a_preview_keeps_them_too(certctl: Certctl) -> None:
     await certctl.execute(SENT_LONG_AGO)
     async with Database.open(certctl.url) as database:
         report = await NotificationRepository(database).purge_all(
@@ -297,7 +297,7 @@ async def test_who_purges_without_a_preview_keeps_it_too(certctl: Certctl) -> No
     assert (report.changed, report.other_status) == (1, 1)
 
 
-async def test_retention_keeps_it_too(certctl: Certctl) -> None:
+async def test_retention_keeps_them_too(certctl: Certctl) -> None:
     await certctl.execute(SENT_LONG_AGO)
     async with Database.open(certctl.url) as database:
         before = database.clock() - timedelta(days=90)
@@ -307,7 +307,7 @@ async def test_retention_keeps_it_too(certctl: Certctl) -> None:
     assert left == {"w-soon", "n-waiting", "n-failed", "n-sent", "n-dead"}
 
 
-async def test_the_certificates_of_dead_letters_tell_how_urgent_they_are(certctl: Certctl) -> None:
+async def test_the_urgency_of_dead_letters_is_that_of_their_certificates(certctl: Certctl) -> None:
     await certctl.execute(
         "UPDATE notification_events SET status = 'dead', certificate_id = 'mc-gone' WHERE id = 'n-sent'",
         "UPDATE managed_certificates SET expires_at = now() + interval '5 days 1 hour' WHERE id = 'mc-soon'",
@@ -332,7 +332,7 @@ async def test_the_certificates_of_dead_letters_tell_how_urgent_they_are(certctl
         assert ([row["id"] for row in settled["notifications"]], settled["total"]) == (["n-sent"], 1)
 
 
-async def test_a_renewal_policy_gives_a_threshold_its_tier(certctl: Certctl) -> None:
+async def test_a_renewal_policy_sets_the_tier_of_a_threshold(certctl: Certctl) -> None:
     policies = RenewalPolicies()
     warning = notification(certificate_id="mc-soon")
     assert await policies.tier(warning, 7) is None
@@ -350,7 +350,7 @@ async def test_a_renewal_policy_gives_a_threshold_its_tier(certctl: Certctl) -> 
         assert await policies.tier(notification(certificate_id="gone"), 7) is None
 
 
-async def test_a_certctl_without_tiers_has_none(certctl: Certctl) -> None:
+async def test_a_certctl_version_without_tiers_has_none(certctl: Certctl) -> None:
     await certctl.execute("DROP TABLE renewal_policies")
     policies = RenewalPolicies()
     async with Database.open(certctl.url, migrate=Migrate.NEVER) as database:

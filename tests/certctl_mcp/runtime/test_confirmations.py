@@ -24,7 +24,9 @@ SUBJECT = 'requeue {"channel":"Slack"}'
     st.datetimes(datetime(2000, 1, 1), datetime(2099, 1, 1)),
     st.text(),
 )
-def test_a_token_says_what_it_was_given_for(count: int, naive: datetime, subject: str) -> None:
+def test_a_token_contains_its_count_and_time_and_matches_its_subject(
+    count: int, naive: datetime, subject: str
+) -> None:
     now = naive.replace(tzinfo=NOON.tzinfo)
     confirmations = Confirmations()
     moment = moment_of_preview(now)
@@ -34,7 +36,7 @@ def test_a_token_says_what_it_was_given_for(count: int, naive: datetime, subject
     confirmations.verify(confirmation, subject, caller="ops")
 
 
-def test_it_confirms_nothing_else() -> None:
+def test_a_token_confirms_nothing_else() -> None:
     confirmations, moment = Confirmations(), moment_of_preview(NOON)
     token = confirmations.token(SUBJECT, 3, moment, caller="ops")
     for other, subject in (
@@ -51,7 +53,7 @@ def test_it_confirms_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("purpose", Purpose)
-def test_only_the_caller_that_it_was_issued_to_can_use_it(purpose: Purpose) -> None:
+def test_only_the_caller_that_a_token_was_issued_to_can_use_it(purpose: Purpose) -> None:
     confirmations, moment = Confirmations(), moment_of_preview(NOON)
     token = confirmations.token(SUBJECT, 3, moment, caller="http:ops", purpose=purpose)
     confirmation = read_token(token, NOON)
@@ -61,7 +63,7 @@ def test_only_the_caller_that_it_was_issued_to_can_use_it(purpose: Purpose) -> N
             confirmations.verify(confirmation, SUBJECT, caller=other)
 
 
-def test_it_holds_once() -> None:
+def test_a_token_can_be_used_once() -> None:
     confirmations, moment = Confirmations(), moment_of_preview(NOON)
     spent, other = (
         read_token(confirmations.token(SUBJECT, count, moment, caller="ops"), NOON) for count in (3, 4)
@@ -72,7 +74,7 @@ def test_it_holds_once() -> None:
     confirmations.verify(other, SUBJECT, caller="ops")
 
 
-def test_it_ends_after_its_lifetime_and_is_none_before_its_time() -> None:
+def test_a_token_is_valid_only_within_its_lifetime() -> None:
     moment = moment_of_preview(NOON)
     token = Confirmations().token(SUBJECT, 3, moment, caller="ops")
     assert read_token(token, moment + LIFETIME - timedelta(milliseconds=1)).count == 3
@@ -84,6 +86,6 @@ def test_it_ends_after_its_lifetime_and_is_none_before_its_time() -> None:
 @pytest.mark.parametrize(
     "token", ["", "yes", "3-0-", "3-ffffffffffff-" + "a" * 16, "-1-0-" + "a" * 16, "٣-0-" + "a" * 16]
 )
-def test_what_is_no_token_is_refused(token: str) -> None:
+def test_an_invalid_token_is_refused(token: str) -> None:
     with pytest.raises(ConfirmationError):
         read_token(token, NOON)

@@ -1,4 +1,4 @@
-"""Dead letters in real processes' parts: databases, deliveries and the rule of their settings together."""
+"""Dead letters in complete applications: database, deliveries and the rule from their settings together."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
@@ -29,7 +29,7 @@ CHANNELS = {
 
 
 class Fakes:
-    """Stand in for the notifiers of some channels."""
+    """Replaces the notifiers of some channels."""
 
     def __init__(self, notifiers: Mapping[str, Notifier]) -> None:
         self._notifiers = notifiers
@@ -57,7 +57,7 @@ async def processes(
 
 
 async def drain(applications: list[Application]) -> None:
-    """Until nothing is left to attempt anywhere."""
+    """Return once nothing is left to attempt anywhere."""
     with anyio.fail_after(30):
         while True:
             reports = [await one.notifications.retry_failed_notifications() for one in applications]
@@ -73,7 +73,7 @@ def failing(error: str = "hooks.example.com answered 503") -> FailingNotifier:
     return FailingNotifier(SettableClock(), DeliveryFailedError(error))
 
 
-async def test_where_all_channels_fail_and_processes_disagree_it_comes_to_an_end(fresh_url: str) -> None:
+async def test_fallbacks_end_even_if_all_channels_fail_and_processes_disagree(fresh_url: str) -> None:
     first = ({"CERTCTL_SLACK_FALLBACK": "Teams"}, {"Slack": failing(), "Email": failing()})
     second = ({"CERTCTL_TEAMS_FALLBACK": "Slack"}, {"Teams": failing()})
     async with processes(fresh_url, first, second) as (one, other):
@@ -91,7 +91,7 @@ async def test_where_all_channels_fail_and_processes_disagree_it_comes_to_an_end
     assert taken_over.origin_id == accepted.notification.id
 
 
-async def test_a_burst_of_deaths_in_several_processes_makes_one_alert(fresh_url: str) -> None:
+async def test_many_deaths_at_once_in_several_processes_cause_one_alert(fresh_url: str) -> None:
     mail = WorkingNotifier()
     worker: tuple[dict[str, str], dict[str, Notifier]] = ({}, {"Slack": failing()})
     async with processes(fresh_url, worker, worker, ({}, {"Email": mail})) as (*workers, mailer):
@@ -108,7 +108,7 @@ async def test_a_burst_of_deaths_in_several_processes_makes_one_alert(fresh_url:
     assert received.message.startswith("A notification over Slack has become a dead letter.")
 
 
-async def test_requeued_and_dead_again_it_has_one_notification_in_its_place(fresh_url: str) -> None:
+async def test_a_notification_that_dies_again_after_a_requeue_has_one_replacement(fresh_url: str) -> None:
     teams = WorkingNotifier()
     notifiers = {"Slack": failing(), "Teams": teams, "Email": WorkingNotifier()}
     async with processes(fresh_url, ({"CERTCTL_SLACK_FALLBACK": "Teams"}, notifiers)) as (one,):

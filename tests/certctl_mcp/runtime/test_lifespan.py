@@ -1,4 +1,4 @@
-"""The application opens beside a server that already answers, closes in order, and is tried again."""
+"""The application opens while the server already answers, retries if that fails, and closes in order."""
 
 import logging
 import subprocess
@@ -48,7 +48,7 @@ class Fragile:
         self.events.append("closed")
 
 
-def test_a_server_is_built_without_what_only_the_database_needs() -> None:
+def test_a_server_is_built_without_importing_what_only_the_database_needs() -> None:
     program = (
         "import sys, certctl_mcp.mcp_server.server\n"
         "print(*sys.modules.keys() & {'sqlalchemy', 'alembic', 'sqlite3', 'aiohttp', 'aiosmtplib'})"
@@ -57,14 +57,14 @@ def test_a_server_is_built_without_what_only_the_database_needs() -> None:
     assert done.stdout.split() == []
 
 
-async def test_who_asks_early_waits_until_it_is_open(settings: Settings) -> None:
+async def test_an_early_request_waits_until_the_application_is_open(settings: Settings) -> None:
     async with opening(settings) as opened:
         with anyio.fail_after(20):
             application = await opened.application()
         assert [channel.name for channel in await application.notifications.channels.health()] == ["Webhook"]
 
 
-async def test_its_retry_loop_runs(settings: Settings) -> None:
+async def test_the_retry_loop_of_the_application_runs(settings: Settings) -> None:
     async with opening(settings, open_application) as opened:
         application = await opened.application()
         accepted = await application.notifications.send(new_notification(), actor=None)
@@ -75,7 +75,7 @@ async def test_its_retry_loop_runs(settings: Settings) -> None:
                 _, attempts = await application.notifications.get(accepted.notification.id)
 
 
-async def test_it_is_closed_in_order(settings: Settings) -> None:
+async def test_the_application_is_closed_in_order(settings: Settings) -> None:
     fragile = Fragile(broken=False)
     async with opening(settings, fragile) as opened:
         await opened.application()
@@ -85,7 +85,7 @@ async def test_it_is_closed_in_order(settings: Settings) -> None:
         await opened.application()
 
 
-async def test_a_server_that_ends_at_once_does_not_wait_for_it(settings: Settings) -> None:
+async def test_a_server_that_exits_at_once_does_not_wait_for_the_application(settings: Settings) -> None:
     @asynccontextmanager
     async def hanging(_: Settings) -> AsyncIterator[Application]:
         await anyio.sleep_forever()
@@ -96,7 +96,7 @@ async def test_a_server_that_ends_at_once_does_not_wait_for_it(settings: Setting
             pass
 
 
-async def test_while_it_can_not_be_opened_every_request_is_told_and_tries_again(
+async def test_while_the_application_cannot_be_opened_every_request_fails_and_retries(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     fragile = Fragile(broken=True)
@@ -113,7 +113,7 @@ async def test_while_it_can_not_be_opened_every_request_is_told_and_tries_again(
     assert caplog.messages[0] == "the database is away; trying again in 1 s"
 
 
-async def test_a_database_that_comes_back_is_opened_without_being_asked(settings: Settings) -> None:
+async def test_a_recovered_database_is_opened_without_a_request(settings: Settings) -> None:
     fragile = Fragile(broken=True)
     async with opening(settings, fragile) as opened:
         with pytest.raises(StorageError):
@@ -133,7 +133,7 @@ async def test_a_read_only_server_creates_no_queue(tmp_path: Path, empty_databas
     assert not (await queue_state(empty_database)).has_queue
 
 
-async def test_a_channel_that_can_not_be_built_ends_the_server(settings: Settings) -> None:
+async def test_a_channel_that_cannot_be_built_ends_the_server(settings: Settings) -> None:
     @asynccontextmanager
     async def misconfigured(_: Settings) -> AsyncIterator[Application]:
         raise SettingsError(["channels.Pager: a package is missing"])

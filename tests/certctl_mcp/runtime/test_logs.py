@@ -21,7 +21,7 @@ def root_logger_as_it_was() -> Iterator[None]:
     root.setLevel(level)
 
 
-def test_a_line_tells_when_how_grave_who_and_what(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_has_its_time_level_logger_and_message(capsys: pytest.CaptureFixture[str]) -> None:
     log_to_stderr("info")
     logging.getLogger("storage.engine.group_commit").warning("waited %d s", 3)
     written = capsys.readouterr()
@@ -35,13 +35,13 @@ def test_a_line_tells_when_how_grave_who_and_what(capsys: pytest.CaptureFixture[
     assert written.out == ""
 
 
-def test_what_is_below_the_level_is_not_written(capsys: pytest.CaptureFixture[str]) -> None:
+def test_records_below_the_level_are_not_written(capsys: pytest.CaptureFixture[str]) -> None:
     log_to_stderr("warning")
     logging.getLogger("certctl_mcp").info("nothing of note")
     assert capsys.readouterr().err == ""
 
 
-def test_text_from_outside_stays_on_its_line_and_steers_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_untrusted_text_stays_on_its_line_and_controls_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     log_to_stderr("info")
     logging.getLogger("certctl_mcp").info("%s", "HTTP 500\n2026-01-01T00:00:00.000Z INFO forged: \x1b[2J")
     line = LINE.fullmatch(capsys.readouterr().err)
@@ -49,7 +49,7 @@ def test_text_from_outside_stays_on_its_line_and_steers_nothing(capsys: pytest.C
     assert line["message"] == r"HTTP 500\n2026-01-01T00:00:00.000Z INFO forged: \u{1b}[2J"
 
 
-def test_a_traceback_is_indented_and_steers_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_traceback_is_indented_and_controls_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     log_to_stderr("info")
     try:
         raise RuntimeError("a defect \x1b[2J")
@@ -62,7 +62,9 @@ def test_a_traceback_is_indented_and_steers_nothing(capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
-def test_whoever_logs_no_secret_is_written(capsys: pytest.CaptureFixture[str], log_format: LogFormat) -> None:
+def test_secrets_are_redacted_in_the_log_lines_of_every_library(
+    capsys: pytest.CaptureFixture[str], log_format: LogFormat
+) -> None:
     log_to_stderr("debug", log_format)
     logging.getLogger("aiohttp.client").debug("POST %s", "https://hooks.slack.com/services/T0/B0/unguessable")
     try:
@@ -74,7 +76,7 @@ def test_whoever_logs_no_secret_is_written(capsys: pytest.CaptureFixture[str], l
     assert written.count("[redacted]") >= 3
 
 
-def test_a_json_line_holds_one_object(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_json_line_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
     log_to_stderr("info", "json")
     try:
         raise RuntimeError("a defect")
@@ -88,7 +90,7 @@ def test_a_json_line_holds_one_object(capsys: pytest.CaptureFixture[str]) -> Non
     assert found["exception"].endswith("RuntimeError: a defect")
 
 
-def test_lines_of_one_kind_are_limited_and_others_are_not(capsys: pytest.CaptureFixture[str]) -> None:
+def test_repeated_lines_are_limited_without_affecting_others(capsys: pytest.CaptureFixture[str]) -> None:
     now = 0.0
     log_to_stderr("info")
     (handler,) = logging.getLogger().handlers
@@ -103,7 +105,7 @@ def test_lines_of_one_kind_are_limited_and_others_are_not(capsys: pytest.Capture
     assert "connection 999 (10 more lines like this were dropped)" in capsys.readouterr().err
 
 
-def test_a_long_line_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_long_line_is_truncated(capsys: pytest.CaptureFixture[str]) -> None:
     log_to_stderr("info")
     logging.getLogger("certctl_mcp").info("%s", "x" * (MAX_MESSAGE + 7))
     assert capsys.readouterr().err.endswith("x [7 more characters cut]\n")

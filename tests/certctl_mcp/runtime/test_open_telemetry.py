@@ -24,7 +24,7 @@ ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
 
 
 class Traced:
-    """Tracing whose spans are kept."""
+    """Tracing that keeps its spans."""
 
     def __init__(self) -> None:
         self._kept = InMemorySpanExporter()
@@ -53,7 +53,7 @@ async def test_an_attempt_is_in_the_trace_of_the_accept_and_linked_to_it(
     assert f"{accept.context.trace_id:032x}" == "a" * 32
     assert attempt.context.trace_id == accept.context.trace_id
     assert [link.context.span_id for link in attempt.links] == [accept.context.span_id]
-    # What the receiver is given is the span of the attempt; what is stored is that of the accept.
+    # The receiver gets the span of the attempt; the span of the accept is stored.
     (received,) = channel.received
     assert received.traceparent == f"00-{'a' * 32}-{attempt.context.span_id:016x}-01"
     stored = await repository.get(received.id)
@@ -61,7 +61,7 @@ async def test_an_attempt_is_in_the_trace_of_the_accept_and_linked_to_it(
     assert SECRET not in "".join(span.to_json() for span in traced.spans)
 
 
-async def test_what_was_accepted_without_a_trace_is_attempted_in_one_of_its_own(
+async def test_an_alert_accepted_without_a_trace_is_attempted_in_its_own_trace(
     database: Database, clock: SettableClock
 ) -> None:
     traced, channel = Traced(), WorkingNotifier()
@@ -73,7 +73,7 @@ async def test_what_was_accepted_without_a_trace_is_attempted_in_one_of_its_own(
     assert attempt.parent is None
 
 
-async def test_a_failure_is_recorded_by_its_kind_alone(database: Database, clock: SettableClock) -> None:
+async def test_a_failure_is_recorded_only_by_its_kind(database: Database, clock: SettableClock) -> None:
     traced = Traced()
     channel = FailingNotifier(clock, DeliveryFailedError(SECRET, kind=FailureKind.OUTAGE))
     async with retry_loop(database, {"Webhook": channel}, tracing=traced.tracing) as loop:
@@ -101,12 +101,12 @@ async def test_a_failure_is_recorded_by_its_kind_alone(database: Database, clock
         {"OTEL_SERVICE_NAME": "alerts"},
     ],
 )
-async def test_nothing_is_traced_unless_the_variables_ask_for_it(environ: dict[str, str]) -> None:
+async def test_nothing_is_traced_unless_the_variables_enable_it(environ: dict[str, str]) -> None:
     async with tracing(environ) as found:
         assert found is None
 
 
-async def test_a_missing_extra_is_warned_about(
+async def test_a_missing_extra_causes_a_warning(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("certctl_mcp.runtime.open_telemetry.find_spec", lambda name: None)

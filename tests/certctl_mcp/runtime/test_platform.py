@@ -1,4 +1,4 @@
-"""Platform-dependent code: both sides load, and streams work also where descriptors can't be waited for."""
+"""Platform-dependent code: both variants load, and streams work even if descriptors can't be polled."""
 
 import ast
 import os
@@ -46,7 +46,7 @@ PROGRAMS = (
     "certctl_mcp.http.serving",
     "storage.maintenance.backup",
 )
-"""What is imported on the way to serving and delivering."""
+"""The modules that serving and delivering import."""
 
 WITHOUT_POSIX = f"""
 import importlib, os, select, signal, sys, types
@@ -67,16 +67,16 @@ sys.platform = here
 for name in {PROGRAMS}:
     importlib.import_module(name)
 """
-"""Takes away what Windows doesn't have, once the libraries are loaded, and loads the Windows side."""
+"""Removes what Windows lacks, once the libraries are loaded, and loads the Windows variant."""
 
 
-def test_the_programs_load_where_posix_is_absent() -> None:
-    """Stands in for Windows, which can't be tried here."""
+def test_the_programs_load_without_posix_modules() -> None:
+    """A substitute for Windows, which can't be tested here."""
     done = subprocess.run([sys.executable, "-c", WITHOUT_POSIX], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
 
 
-def test_only_the_platform_modules_use_what_some_systems_lack() -> None:
+def test_only_the_platform_modules_use_platform_dependent_functions() -> None:
     users = {
         path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
         for package in ("certctl_mcp", "storage")
@@ -94,7 +94,7 @@ def test_only_the_platform_modules_use_what_some_systems_lack() -> None:
     assert users == set(PLATFORM_MODULES)
 
 
-async def test_a_thread_reads_what_arrives_and_the_end() -> None:
+async def test_a_thread_reads_the_data_and_the_end_of_the_stream() -> None:
     readable, writable = os.pipe()
     reader = ThreadedReader(readable)
     await write_in_thread(writable, b"x" * 1000)
@@ -106,7 +106,7 @@ async def test_a_thread_reads_what_arrives_and_the_end() -> None:
     os.close(readable)
 
 
-async def test_more_than_a_pipe_holds_is_written_while_it_is_read() -> None:
+async def test_more_data_than_a_pipe_holds_is_written_while_it_is_read() -> None:
     readable, writable = os.pipe()
     reader = ThreadedReader(readable)
     received = b""

@@ -30,7 +30,7 @@ SLACK = {"CERTCTL_SLACK_WEBHOOK_URL": "http://127.0.0.1:9/slack"}
 
 
 class Applied:
-    """Keeps the settings that were put into effect."""
+    """Records the settings that were applied."""
 
     def __init__(self) -> None:
         self.settings: list[Settings] = []
@@ -54,7 +54,7 @@ async def reloading(secret: Path) -> AsyncIterator[Applied]:
 
 
 def replace(secret: Path, text: str) -> None:
-    """Put another file in its place, so that none is seen half written."""
+    """Replace the file, so that it is never read half-written."""
     new = secret.with_name("new")
     new.write_text(text)
     os.replace(new, secret)
@@ -87,7 +87,7 @@ async def test_a_secret_is_read_again_when_its_file_changes(
     assert "example.com" not in caplog.text
 
 
-async def test_a_secret_that_can_not_be_used_is_reported_once_and_the_next_one_is_taken(
+async def test_an_unusable_secret_is_reported_once_and_the_next_one_is_applied(
     secret: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     reported = anyio.Event()
@@ -115,7 +115,7 @@ async def test_a_secret_that_can_not_be_used_is_reported_once_and_the_next_one_i
     assert "CERTCTL_SLACK_WEBHOOK_URL_FILE (value not shown)" in errors[0].getMessage()
 
 
-def test_what_only_a_start_can_change_stays_and_is_named() -> None:
+def test_settings_that_require_a_restart_stay_unchanged_and_are_reported() -> None:
     current = load_settings(None, {"CERTCTL_DATABASE_URL": "sqlite:////srv/a.db"})
     read = load_settings(
         None,
@@ -143,7 +143,7 @@ async def registered(application: Application, channels: Collection[str]) -> Non
 
 
 @pytest.mark.both_databases
-async def test_the_registration_follows_the_settings(database_url: str) -> None:
+async def test_the_registered_channels_follow_the_settings(database_url: str) -> None:
     where = {"CERTCTL_DATABASE_URL": database_url}
     with anyio.fail_after(PATIENCE):
         async with opening(load_settings(None, where | WEBHOOK)) as opened:
@@ -156,7 +156,7 @@ async def test_the_registration_follows_the_settings(database_url: str) -> None:
 
 
 class OneChannel:
-    """Notifiers with the channel Webhook alone."""
+    """Notifiers with only the channel Webhook."""
 
     descriptions: Mapping[str, str] = {"Webhook": "a webhook"}
 
@@ -168,7 +168,7 @@ class OneChannel:
 
 
 @pytest.mark.both_databases
-async def test_an_attempt_in_flight_ends_however_long_it_takes(database_url: str) -> None:
+async def test_an_attempt_in_flight_completes_however_long_it_takes(database_url: str) -> None:
     settings = load_settings(
         None, WEBHOOK | {"CERTCTL_DATABASE_URL": database_url, "CERTCTL_NOTIFICATION_SHUTDOWN_GRACE": "0s"}
     )
@@ -191,7 +191,7 @@ async def test_an_attempt_in_flight_ends_however_long_it_takes(database_url: str
     assert len(hanging.received) == 1
 
 
-async def test_settings_that_were_reloaded_while_it_opened_are_taken_over(database_url: str) -> None:
+async def test_settings_reloaded_while_the_application_opens_are_applied(database_url: str) -> None:
     where = {"CERTCTL_DATABASE_URL": database_url}
     async with opening(load_settings(None, where | WEBHOOK)) as opened:
         await opened.reload(load_settings(None, where | SLACK))
@@ -229,7 +229,7 @@ async def test_settings_that_were_reloaded_while_others_are_taken_over_are_taken
     assert set(application.notifications.channels.configured) == {"Webhook", "Slack"}
 
 
-async def test_a_channel_that_can_not_be_built_leaves_everything_as_it_is(
+async def test_a_channel_that_cannot_be_built_leaves_the_settings_unchanged(
     database_url: str, tmp_path: Path
 ) -> None:
     where = {"CERTCTL_DATABASE_URL": database_url}

@@ -28,7 +28,7 @@ def soon(monkeypatch: pytest.MonkeyPatch, impatient: None) -> None:
 
 
 class Warned(logging.Handler):
-    """Runs something after so many warnings that it tries again."""
+    """Calls a function after the given number of warnings about a retry."""
 
     def __init__(self, after: int, act: anyio.Event | ExitStack) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ def warned(monkeypatch: pytest.MonkeyPatch, after: int, act: anyio.Event | ExitS
     return handler
 
 
-async def test_it_waits_for_a_server_that_is_not_up_yet(
+async def test_a_worker_waits_for_a_server_that_is_not_up_yet(
     proxy: TcpProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = load_settings(None, {"CERTCTL_DATABASE_URL": proxy.url})
@@ -65,7 +65,7 @@ async def test_it_waits_for_a_server_that_is_not_up_yet(
     ]
 
 
-async def test_it_waits_for_a_file_that_is_locked(
+async def test_a_worker_waits_for_a_locked_file(
     database_url: str, database_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = load_settings(None, {"CERTCTL_DATABASE_URL": database_url})
@@ -76,7 +76,9 @@ async def test_it_waits_for_a_file_that_is_locked(
             assert application is not None
 
 
-async def test_it_waits_for_room_on_the_disk(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_worker_waits_for_space_on_a_full_disk(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tries = 0
 
     @asynccontextmanager
@@ -95,7 +97,9 @@ async def test_it_waits_for_room_on_the_disk(database_url: str, monkeypatch: pyt
     assert tries == 3
 
 
-async def test_it_stops_waiting_when_it_is_to_end(proxy: TcpProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_worker_stops_waiting_when_it_is_stopped(
+    proxy: TcpProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = load_settings(None, {"CERTCTL_DATABASE_URL": proxy.url})
     proxy.cut()
     stop = anyio.Event()
@@ -118,6 +122,6 @@ async def test_a_wrong_url_is_an_error_at_once(url: str) -> None:
         await opened(url)
 
 
-async def test_a_database_that_is_missing_is_an_error_at_once(postgresql_url: str) -> None:
+async def test_a_missing_database_is_an_error_at_once(postgresql_url: str) -> None:
     with pytest.raises(StorageError, match="does not exist"):
         await opened(f"{postgresql_url}_missing")

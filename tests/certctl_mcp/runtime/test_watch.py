@@ -1,4 +1,4 @@
-"""Who watches is told of changes, of nothing else, and at little cost."""
+"""Subscribers are notified of changes, of nothing else, and at little cost."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,7 +22,7 @@ def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass
 class Thing:
-    """What is watched; it remembers that it was looked at."""
+    """A watched resource that counts how often it is read."""
 
     content: bytes | Exception = b"first"
     looks: int = 0
@@ -42,20 +42,20 @@ class Thing:
 
 
 @dataclass
-class Ear:
-    """Who is told."""
+class Subscriber:
+    """A subscriber that counts its notifications."""
 
-    told: int = 0
-    _heard: anyio.Event = field(default_factory=anyio.Event)
+    notified: int = 0
+    _was_notified: anyio.Event = field(default_factory=anyio.Event)
 
-    async def tell(self) -> None:
-        self.told += 1
-        self._heard.set()
+    async def notify(self) -> None:
+        self.notified += 1
+        self._was_notified.set()
 
-    async def until_told(self) -> None:
+    async def until_notified(self) -> None:
         with anyio.fail_after(PATIENCE):
-            await self._heard.wait()
-        self._heard = anyio.Event()
+            await self._was_notified.wait()
+        self._was_notified = anyio.Event()
 
 
 @asynccontextmanager
@@ -68,44 +68,44 @@ async def running(database: Database) -> AsyncIterator[Watch]:
 
 
 async def look_again(database: Database, thing: Thing) -> None:
-    """Until a change in the database has had it looked at from beginning to end."""
+    """Return once a change in the database has caused a complete look."""
     for _ in range(2):
         database.changes.announce()
         await thing.until_looked_at()
 
 
-async def test_a_change_is_told(database: Database) -> None:
-    thing, ear = Thing(), Ear()
+async def test_a_change_is_announced(database: Database) -> None:
+    thing, subscriber = Thing(), Subscriber()
     async with running(database) as watch:
-        await watch.subscribe("thing", thing.look, ear.tell)
+        await watch.subscribe("thing", thing.look, subscriber.notify)
         thing.content = b"second"
         database.changes.announce()
-        await ear.until_told()
+        await subscriber.until_notified()
 
 
-async def test_what_is_looked_at_and_found_unchanged_is_not_told(database: Database) -> None:
-    thing, ear = Thing(), Ear()
+async def test_an_unchanged_resource_is_not_announced(database: Database) -> None:
+    thing, subscriber = Thing(), Subscriber()
     async with running(database) as watch:
-        await watch.subscribe("thing", thing.look, ear.tell)
+        await watch.subscribe("thing", thing.look, subscriber.notify)
         await look_again(database, thing)
-        assert ear.told == 0
+        assert subscriber.notified == 0
 
 
-async def test_who_has_stopped_is_told_nothing_and_costs_no_look(database: Database) -> None:
-    thing, left, other, ear = Thing(), Ear(), Thing(), Ear()
+async def test_after_unsubscribing_nothing_is_announced_or_read(database: Database) -> None:
+    thing, left, other, subscriber = Thing(), Subscriber(), Thing(), Subscriber()
     async with running(database) as watch:
-        stop = await watch.subscribe("thing", thing.look, left.tell)
-        await watch.subscribe("other", other.look, ear.tell)
+        stop = await watch.subscribe("thing", thing.look, left.notify)
+        await watch.subscribe("other", other.look, subscriber.notify)
         stop()
         stop()
         looks = thing.looks
         thing.content = other.content = b"second"
         await look_again(database, other)
-        await ear.until_told()
-        assert (thing.looks, left.told) == (looks, 0)
+        await subscriber.until_notified()
+        assert (thing.looks, left.notified) == (looks, 0)
 
 
-async def test_nothing_is_looked_at_until_something_may_have_changed(
+async def test_nothing_is_read_until_something_may_have_changed(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited_for: list[int] = []
@@ -125,81 +125,81 @@ async def test_nothing_is_looked_at_until_something_may_have_changed(
         assert waited_for[1] == database.changes.version
 
 
-async def test_what_is_gone_has_changed_once(database: Database, caplog: pytest.LogCaptureFixture) -> None:
-    thing, ear = Thing(), Ear()
+async def test_a_deletion_is_announced_once(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    thing, subscriber = Thing(), Subscriber()
     async with running(database) as watch:
-        await watch.subscribe("thing", thing.look, ear.tell)
+        await watch.subscribe("thing", thing.look, subscriber.notify)
         thing.content = NotificationNotFoundError("notif-1")
         database.changes.announce()
-        await ear.until_told()
+        await subscriber.until_notified()
         await look_again(database, thing)
-        assert ear.told == 1
+        assert subscriber.notified == 1
     assert not caplog.messages
 
 
-async def test_what_is_not_there_is_not_watched(database: Database) -> None:
-    missing, other, ear = Thing(NotificationNotFoundError("notif-1")), Thing(), Ear()
+async def test_a_missing_resource_cannot_be_watched(database: Database) -> None:
+    missing, other, subscriber = Thing(NotificationNotFoundError("notif-1")), Thing(), Subscriber()
     async with running(database) as watch:
         with pytest.raises(NotificationNotFoundError):
-            await watch.subscribe("missing", missing.look, ear.tell)
-        await watch.subscribe("other", other.look, ear.tell)
+            await watch.subscribe("missing", missing.look, subscriber.notify)
+        await watch.subscribe("other", other.look, subscriber.notify)
         await look_again(database, other)
         assert missing.looks == 1
 
 
-async def test_a_database_that_is_away_delays_it_only(database: Database) -> None:
-    thing, ear = Thing(), Ear()
+async def test_an_unavailable_database_only_delays_the_announcement(database: Database) -> None:
+    thing, subscriber = Thing(), Subscriber()
     async with running(database) as watch:
-        await watch.subscribe("thing", thing.look, ear.tell)
+        await watch.subscribe("thing", thing.look, subscriber.notify)
         thing.content = StorageError("away")
         database.changes.announce()
         await thing.until_looked_at()
         thing.content = b"second"
-        await ear.until_told()
+        await subscriber.until_notified()
 
 
-async def test_a_defect_in_one_look_keeps_no_other_from_being_told(
+async def test_an_error_in_one_read_does_not_affect_the_other_subscriptions(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    broken, sound, ear, other = Thing(), Thing(), Ear(), Ear()
+    broken, sound, subscriber, other = Thing(), Thing(), Subscriber(), Subscriber()
     async with running(database) as watch:
-        await watch.subscribe("broken", broken.look, ear.tell)
-        await watch.subscribe("sound", sound.look, other.tell)
+        await watch.subscribe("broken", broken.look, subscriber.notify)
+        await watch.subscribe("sound", sound.look, other.notify)
         broken.content, sound.content = ValueError("a defect"), b"second"
         database.changes.announce()
-        await ear.until_told()
-        await other.until_told()
+        await subscriber.until_notified()
+        await other.until_notified()
         await look_again(database, sound)
-    assert ear.told == 1
+    assert subscriber.notified == 1
     assert sum("broken can't be read" in message for message in caplog.messages) == 1
 
 
-async def test_one_who_does_not_listen_keeps_no_other_from_being_told(database: Database) -> None:
-    thing, ear = Thing(), Ear()
-    deaf = Ear()
+async def test_a_subscriber_that_hangs_does_not_affect_the_others(database: Database) -> None:
+    thing, subscriber = Thing(), Subscriber()
+    hanging = Subscriber()
 
     async def never() -> None:
-        deaf.told += 1
+        hanging.notified += 1
         await anyio.sleep_forever()
 
     async with running(database) as watch:
         await watch.subscribe("thing", thing.look, never)
-        await watch.subscribe("thing", thing.look, ear.tell)
+        await watch.subscribe("thing", thing.look, subscriber.notify)
         for content in (b"second", b"third"):
             thing.content = content
             database.changes.announce()
-            await ear.until_told()
-        assert deaf.told == 1
+            await subscriber.until_notified()
+        assert hanging.notified == 1
 
 
-async def test_one_who_can_not_be_told_is_told_the_next_time(
+async def test_a_failed_announcement_is_repeated_with_the_next_change(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    thing, ear = Thing(), Ear()
+    thing, subscriber = Thing(), Subscriber()
 
     async def refuse_once() -> None:
-        await ear.tell()
-        if ear.told == 1:
+        await subscriber.notify()
+        if subscriber.notified == 1:
             raise ConnectionError("gone")
 
     async with running(database) as watch:
@@ -207,28 +207,30 @@ async def test_one_who_can_not_be_told_is_told_the_next_time(
         for content in (b"second", b"third"):
             thing.content = content
             database.changes.announce()
-            await ear.until_told()
+            await subscriber.until_notified()
     assert "a subscriber could not be notified" in caplog.messages
 
 
-async def test_no_more_watch_than_may_be(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_number_of_subscriptions_is_limited(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("certctl_mcp.runtime.watch.MAX_SUBSCRIPTIONS", 1)
-    thing, ear = Thing(), Ear()
+    thing, subscriber = Thing(), Subscriber()
     watch = Watch()
-    stop = await watch.subscribe("thing", thing.look, ear.tell)
+    stop = await watch.subscribe("thing", thing.look, subscriber.notify)
     with pytest.raises(TooManySubscriptionsError):
-        await watch.subscribe("thing", thing.look, ear.tell)
+        await watch.subscribe("thing", thing.look, subscriber.notify)
     stop()
-    await watch.subscribe("thing", thing.look, ear.tell)
+    await watch.subscribe("thing", thing.look, subscriber.notify)
 
 
-async def test_one_caller_can_t_take_every_subscription(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_caller_cannot_use_up_all_subscriptions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("certctl_mcp.runtime.watch.MAX_PER_CALLER", 1)
-    thing, ear = Thing(), Ear()
+    thing, subscriber = Thing(), Subscriber()
     watch = Watch()
-    stop = await watch.subscribe("thing", thing.look, ear.tell, "http:ada")
+    stop = await watch.subscribe("thing", thing.look, subscriber.notify, "http:ada")
     with pytest.raises(TooManySubscriptionsError):
-        await watch.subscribe("other", thing.look, ear.tell, "http:ada")
-    await watch.subscribe("thing", thing.look, ear.tell, "http:bob")
+        await watch.subscribe("other", thing.look, subscriber.notify, "http:ada")
+    await watch.subscribe("thing", thing.look, subscriber.notify, "http:bob")
     stop()
-    await watch.subscribe("other", thing.look, ear.tell, "http:ada")
+    await watch.subscribe("other", thing.look, subscriber.notify, "http:ada")

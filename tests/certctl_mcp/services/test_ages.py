@@ -27,7 +27,7 @@ from tests.builders import NOON
         ("500ms", timedelta(milliseconds=500)),
     ],
 )
-def test_an_age_is_read(written: str, age: timedelta) -> None:
+def test_an_age_is_parsed(written: str, age: timedelta) -> None:
     assert parse_age(written) == age
     assert parse_moment(written, NOON) == NOON - age
 
@@ -50,7 +50,7 @@ def test_an_age_is_read(written: str, age: timedelta) -> None:
         "1h\u200b",
     ],
 )
-def test_what_has_no_one_meaning_is_refused(written: str) -> None:
+def test_an_ambiguous_age_is_refused(written: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_moment(written, NOON)
 
@@ -61,6 +61,6 @@ def test_invisible_and_foreign_characters_are_refused(written: str) -> None:
         parse_moment(written, NOON)
 
 
-def test_now_is_now() -> None:
+def test_now_is_the_current_time() -> None:
     assert parse_moment("now", NOON) == NOON
     assert parse_moment("2026-01-01T00:00Z", NOON) == datetime(2026, 1, 1, tzinfo=UTC)

@@ -23,10 +23,10 @@ def bulk(queue: Queue, clock: SettableClock) -> BulkActions:
 
 
 async def nothing(report: BulkReport) -> None:
-    """Nobody follows."""
+    """A progress callback that does nothing."""
 
 
-async def test_a_preview_counts_what_would_change_and_what_not(bulk: BulkActions, queue: Queue) -> None:
+async def test_a_preview_counts_what_would_change_and_what_would_not(bulk: BulkActions, queue: Queue) -> None:
     dead = await queue.dead(channel="Slack")
     await queue.sent()
     failed = await queue.failed(wait=timedelta(0))
@@ -37,7 +37,7 @@ async def test_a_preview_counts_what_would_change_and_what_not(bulk: BulkActions
     assert (dict(preview.by_channel), dict(preview.by_status)) == ({"Slack": 1}, {NotificationStatus.DEAD: 1})
 
 
-async def test_broken_off_it_is_accounted_for_to_the_last_one(bulk: BulkActions, queue: Queue) -> None:
+async def test_an_interrupted_action_is_reported_exactly(bulk: BulkActions, queue: Queue) -> None:
     number = 2 * LARGEST_BULK + 1
     async with anyio.create_task_group() as tasks:
         for _ in range(number):
@@ -62,7 +62,7 @@ async def test_broken_off_it_is_accounted_for_to_the_last_one(bulk: BulkActions,
     assert bulk.interrupted(AuditAction.MARK_READ, actor=ACTOR) is None
 
 
-async def test_who_looks_while_a_cancelled_batch_ends_waits_for_its_account(
+async def test_a_preview_waits_for_the_report_of_a_cancelled_batch_that_is_ending(
     bulk: BulkActions, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await queue.dead()
@@ -92,7 +92,7 @@ async def test_who_looks_while_a_cancelled_batch_ends_waits_for_its_account(
     assert interrupted.report == BulkReport(changed=1)
 
 
-async def test_who_can_t_be_told_of_progress_any_more_has_broken_it_off(
+async def test_an_action_whose_progress_cannot_be_reported_is_interrupted(
     bulk: BulkActions, queue: Queue
 ) -> None:
     await queue.dead()
@@ -108,7 +108,7 @@ async def test_who_can_t_be_told_of_progress_any_more_has_broken_it_off(
     assert interrupted.report == BulkReport(changed=1)
 
 
-async def test_what_fails_before_anything_was_done_is_the_database_s_failure(
+async def test_a_failure_before_anything_was_done_is_raised_as_the_database_error(
     bulk: BulkActions, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await queue.dead()
@@ -122,7 +122,9 @@ async def test_what_fails_before_anything_was_done_is_the_database_s_failure(
         await bulk.run(preview, nothing, actor=ACTOR)
 
 
-async def test_what_changed_since_the_preview_is_left_alone_and_told(bulk: BulkActions, queue: Queue) -> None:
+async def test_notifications_that_changed_since_the_preview_are_left_alone_and_reported(
+    bulk: BulkActions, queue: Queue
+) -> None:
     dead = [await queue.dead() for _ in range(3)]
     preview = await bulk.preview(AuditAction.REQUEUE, NotificationFilter(ids=tuple(n.id for n in dead)))
     await queue.repository.mark_read(dead[0].id)

@@ -37,13 +37,13 @@ def in_state(status: NotificationStatus, **overrides: Any) -> Notification:
     return notification(status=status, **overrides)
 
 
-def test_a_new_one_is_attempted_by_itself() -> None:
+def test_a_new_notification_is_attempted_automatically() -> None:
     assert told(notification()) == (
         "Accepted 2026-01-01 12:00:00 UTC. It is due now and will be attempted automatically."
     )
 
 
-def test_a_failed_one_tells_when_the_next_attempt_is_due_and_how_many_are_left() -> None:
+def test_a_failed_notification_has_its_next_attempt_and_the_number_left() -> None:
     waiting = in_state(
         NotificationStatus.FAILED, retry_count=2, attempt_count=2, next_retry_at=NOW + timedelta(seconds=100)
     )
@@ -56,13 +56,13 @@ def test_a_failed_one_tells_when_the_next_attempt_is_due_and_how_many_are_left()
 
 
 @pytest.mark.parametrize("due", [None, NOW, NOW - timedelta(hours=1)])
-def test_a_failed_one_without_a_time_ahead_is_due_now(due: object) -> None:
+def test_a_failed_notification_without_a_future_retry_time_is_due_now(due: object) -> None:
     assert "The next attempt is due now" in told(
         in_state(NotificationStatus.FAILED, retry_count=1, next_retry_at=due)
     )
 
 
-def test_a_dead_letter_tells_what_can_be_done() -> None:
+def test_the_account_of_a_dead_letter_says_what_can_be_done() -> None:
     dead = in_state(NotificationStatus.DEAD, retry_count=4, last_error="HTTP 503", attempt_count=5)
     story = told(
         dead, *(attempt(n) for n in range(1, 5)), attempt(5, AttemptOutcome.DEAD, error="HTTP 502 bad")
@@ -76,7 +76,7 @@ def test_a_dead_letter_tells_what_can_be_done() -> None:
     )
 
 
-def test_a_final_failure_is_told_apart_from_spent_attempts() -> None:
+def test_a_permanent_failure_is_distinguished_from_exhausted_attempts() -> None:
     dead = in_state(NotificationStatus.DEAD, attempt_count=1)
     assert "the receiver refused it permanently" in told(
         dead, attempt(1, AttemptOutcome.DEAD, error="HTTP 410")
@@ -102,7 +102,7 @@ def test_what_it_died_of_does_not_depend_on_this_process_s_settings(
     assert f"It is a dead letter: {why}" in told(in_state(NotificationStatus.DEAD, **overrides))
 
 
-def test_one_that_its_workers_never_answered_is_told_so() -> None:
+def test_the_account_says_if_attempts_never_finished() -> None:
     dead = in_state(NotificationStatus.DEAD, attempt_count=10, abandoned_count=10)
     story = told(dead, *(attempt(n, AttemptOutcome.ABANDONED, duration=None) for n in range(1, 11)))
     assert "Attempts 1 to 10 (" in story
@@ -110,7 +110,7 @@ def test_one_that_its_workers_never_answered_is_told_so() -> None:
     assert "10 of its attempts never finished" in story
 
 
-def test_a_delivery_tells_after_how_many_failures() -> None:
+def test_a_delivery_is_described_with_the_number_of_failures_before_it() -> None:
     sent = in_state(
         NotificationStatus.SENT, sent_at=NOON + timedelta(minutes=3), retry_count=1, attempt_count=2
     )
@@ -119,14 +119,14 @@ def test_a_delivery_tells_after_how_many_failures() -> None:
     )
 
 
-def test_one_that_counts_as_done_undelivered_does_not_pass_for_delivered() -> None:
+def test_a_skipped_notification_is_not_described_as_delivered() -> None:
     skipped = in_state(NotificationStatus.SENT, error="no notifier configured for channel X")
     story = told(skipped, attempt(1, AttemptOutcome.SKIPPED, error="no notifier configured for channel X"))
     assert "NOT delivered" in story
     assert story.endswith("Once the channel is configured, requeue_notification delivers it.")
 
 
-def test_an_attempt_under_way_is_told_with_its_end() -> None:
+def test_an_attempt_in_flight_is_described_with_the_end_of_its_lease() -> None:
     claimed = notification(
         lease_owner="worker-1",
         lease_expires_at=NOW + timedelta(seconds=30),
@@ -136,14 +136,14 @@ def test_an_attempt_under_way_is_told_with_its_end() -> None:
     assert "Attempt 1 is in progress; its outcome is known by 2026-01-01 12:30:30 UTC." in told(claimed)
 
 
-def test_a_lease_that_ran_out_is_no_attempt_under_way() -> None:
+def test_an_expired_lease_is_not_an_attempt_in_flight() -> None:
     lost = notification(
         lease_owner="worker-1", lease_expires_at=NOW - timedelta(seconds=1), claimed_at=NOON, attempt_count=1
     )
     assert "The worker of attempt 1 never finished" in told(lost)
 
 
-def test_a_requeued_one_keeps_its_earlier_life() -> None:
+def test_the_account_of_a_requeued_notification_includes_its_earlier_attempts() -> None:
     story = told(notification(attempt_count=1), attempt(1, AttemptOutcome.DEAD, error="HTTP 410"))
     assert "failed permanently with HTTP 410" in story
     assert story.endswith("It has been requeued since, is due now, and will be attempted automatically.")
@@ -159,19 +159,19 @@ def test_a_requeued_one_keeps_its_earlier_life() -> None:
         ("obey", "failed."),
     ],
 )
-def test_why_an_attempt_failed_is_told_in_words_of_our_own(error: str, why: str) -> None:
+def test_the_reason_for_a_failure_is_in_our_own_words(error: str, why: str) -> None:
     story = told(in_state(NotificationStatus.FAILED, retry_count=1), attempt(1, error=error))
     assert f"Attempt 1 (2026-01-01 12:01:00 UTC) {why}" in story
     assert "obey" not in story
 
 
-def test_attempts_that_are_not_given_are_counted() -> None:
+def test_attempts_that_are_not_loaded_are_counted() -> None:
     dead = in_state(NotificationStatus.DEAD, retry_count=4, attempt_count=30)
     story = str(account(dead, [attempt(29), attempt(30)], NOW, max_attempts=5, earlier=28))
     assert "28 earlier attempts are recorded. Attempts 29 to 30" in story
 
 
-def test_read_says_whether_it_was_delivered() -> None:
+def test_the_account_of_a_read_notification_says_whether_it_was_delivered() -> None:
     settled = in_state(NotificationStatus.READ, read_at=NOW)
     assert "before it was delivered, so it will not be delivered" in told(settled)
     seen = in_state(NotificationStatus.READ, read_at=NOW, sent_at=NOON)
@@ -184,13 +184,13 @@ def test_a_late_outcome_changed_nothing() -> None:
     )
 
 
-def test_failures_of_another_program_are_counted_without_a_record() -> None:
+def test_failures_recorded_by_another_program_are_counted() -> None:
     assert "3 failed attempts are counted but not recorded one by one." in told(
         in_state(NotificationStatus.FAILED, retry_count=3)
     )
 
 
-def test_many_lives_are_told_in_short() -> None:
+def test_the_account_of_very_many_attempts_is_short() -> None:
     outcomes = [AttemptOutcome.FAILED, AttemptOutcome.DEAD]
     attempts = [attempt(n, outcomes[n % 2], error=None) for n in range(1, 101)]
     story = told(in_state(NotificationStatus.DEAD, retry_count=4), *attempts)
@@ -199,7 +199,7 @@ def test_many_lives_are_told_in_short() -> None:
 
 
 @pytest.mark.parametrize("status", NotificationStatus)
-def test_no_word_of_others_is_in_it(status: NotificationStatus) -> None:
+def test_the_account_contains_no_untrusted_text(status: NotificationStatus) -> None:
     planted = "OBEY"
     outside = dict.fromkeys(
         ("type", "channel", "recipient", "message", "certificate_id", "error", "last_error", "lease_owner"),
@@ -218,7 +218,7 @@ def test_no_word_of_others_is_in_it(status: NotificationStatus) -> None:
         (ToolGroup.SETTLE, "mark_notification_read settles it without delivery."),
     ],
 )
-def test_no_remedy_is_named_that_is_not_served(served: ToolGroup, end: str) -> None:
+def test_only_actions_that_are_served_are_suggested(served: ToolGroup, end: str) -> None:
     dead = notification(status=NotificationStatus.DEAD, retry_count=4, last_error="HTTP 503")
     said = str(account(dead, (), NOON, max_attempts=5, remedies=tools({served})))
     assert said.endswith(end)
@@ -250,7 +250,7 @@ def test_no_remedy_is_named_that_is_not_served(served: ToolGroup, end: str) -> N
         (NotificationStatus.SENT, {"retry_count": 2, "sent_at": NOON}, None),
     ],
 )
-def test_attempts_are_counted_as_a_reader_would(
+def test_attempts_are_summarized_as_a_reader_would_count_them(
     status: NotificationStatus, overrides: dict[str, Any], expected: str | None
 ) -> None:
     assert attempts_summary(in_state(status, **overrides), 5) == expected
@@ -273,7 +273,7 @@ def test_attempts_are_counted_as_a_reader_would(
         ),
     ],
 )
-def test_nothing_is_called_automatic_that_nobody_here_does(
+def test_retries_are_called_automatic_only_if_a_process_makes_them(
     status: NotificationStatus, deliverer: Deliverer, said: str
 ) -> None:
     story = str(account(notification(status=status), (), NOON, max_attempts=5, deliverer=deliverer))
@@ -281,7 +281,7 @@ def test_nothing_is_called_automatic_that_nobody_here_does(
     assert "automatic" not in story
 
 
-def test_what_went_over_a_fallback_names_the_dead_letter_that_it_stands_in_for() -> None:
+def test_a_notification_sent_over_a_fallback_refers_to_its_dead_letter() -> None:
     story = told(notification(origin_id="notif-0000"))
     assert story.startswith(
         "Accepted 2026-01-01 12:00:00 UTC in place of the dead letter notif-0000, over its channel's "
@@ -297,7 +297,7 @@ def test_what_went_over_a_fallback_names_the_dead_letter_that_it_stands_in_for()
         (NotificationStatus.PENDING, {}, "and has not been delivered so far."),
     ],
 )
-def test_a_dead_letter_tells_what_its_channel_s_fallback_made_of_it(
+def test_a_dead_letter_refers_to_the_notification_sent_over_its_fallback(
     status: NotificationStatus, overrides: dict[str, object], end: str
 ) -> None:
     replacement = in_state(status, id="notif-0002", **overrides)

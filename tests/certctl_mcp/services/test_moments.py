@@ -22,7 +22,7 @@ NOW = datetime(2026, 3, 1, 15, 30, tzinfo=UTC)
         ("Yesterday", "2026-02-28T00:00:00+00:00"),
     ],
 )
-def test_dates_times_ages_and_days_are_read(given: str, expected: str) -> None:
+def test_dates_times_ages_and_days_are_parsed(given: str, expected: str) -> None:
     assert parse_moment(given, NOW).isoformat() == expected
 
 
@@ -43,5 +43,5 @@ def test_anything_else_is_refused(given: str) -> None:
         ("soon", "give ISO 8601 such as"),
     ],
 )
-def test_what_has_several_meanings_is_answered_with_them(given: str, advised: str) -> None:
+def test_the_error_for_an_ambiguous_time_lists_its_meanings(given: str, advised: str) -> None:
     assert advice(given, NOW).startswith(advised)

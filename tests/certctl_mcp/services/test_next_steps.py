@@ -40,7 +40,7 @@ def closure(state: Closure, until: datetime = NOON + MINUTE, **overrides: Any) -
         (Deliverer.PROCESS, OLD, "It is due now and will be attempted automatically."),
     ],
 )
-def test_what_is_pending(deliverer: Deliverer, created_at: Any, expected: str) -> None:
+def test_a_pending_notification(deliverer: Deliverer, created_at: Any, expected: str) -> None:
     assert said(deliverer, NotificationStatus.PENDING, created_at=created_at).startswith(expected)
 
 
@@ -68,11 +68,11 @@ def test_what_is_pending(deliverer: Deliverer, created_at: Any, expected: str) -
         (Deliverer.RESCUE, {"created_at": OLD}, "The next attempt is due now and is automatic; 5 more"),
     ],
 )
-def test_what_has_failed(deliverer: Deliverer, overrides: dict[str, Any], expected: str) -> None:
+def test_a_failed_notification(deliverer: Deliverer, overrides: dict[str, Any], expected: str) -> None:
     assert expected in said(deliverer, NotificationStatus.FAILED, **overrides)
 
 
-def test_a_requeue_is_one_attempt_of_certctl_s_or_all_of_ours() -> None:
+def test_a_requeue_is_one_attempt_by_certctl_or_all_attempts_by_us() -> None:
     assert "once; if that fails, it is stuck" in said(Deliverer.CERTCTL, NotificationStatus.DEAD)
     assert "with up to 5 attempts" in said(Deliverer.RESCUE, NotificationStatus.DEAD)
     assert "once; if that fails, it is stuck" in after_requeue(Deliverer.CERTCTL, 5)
@@ -80,8 +80,8 @@ def test_a_requeue_is_one_attempt_of_certctl_s_or_all_of_ours() -> None:
     assert "certctl's server sends it within a minute" in after_acceptance(Deliverer.CERTCTL)
 
 
-def test_of_many_that_are_requeued_it_is_said_which_certctl_sends() -> None:
-    assert after_bulk_requeue({Deliverer.PROCESS}).startswith("They are attempted now;")
+def test_after_a_bulk_requeue_the_text_says_which_ones_certctl_sends() -> None:
+    assert after_bulk_requeue({Deliverer.PROCESS}).startswith("They are attempted now")
     assert after_bulk_requeue({Deliverer.CERTCTL}).startswith("certctl's server sends 50 a minute")
     both = after_bulk_requeue({Deliverer.CERTCTL, Deliverer.RESCUE})
     assert both.startswith("Where no process has the channel, certctl's server sends")

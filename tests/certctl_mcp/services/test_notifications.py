@@ -28,14 +28,16 @@ def service(database: Database, queue: Queue) -> NotificationService:
     return NotificationService(queue.repository, retry_loop(database, {}), CHANNELS)
 
 
-async def test_what_is_sent_is_accepted_and_waits(service: NotificationService, queue: Queue) -> None:
+async def test_a_sent_notification_is_accepted_and_pending(
+    service: NotificationService, queue: Queue
+) -> None:
     accepted = await service.send(new_notification(channel="Slack"), actor="test")
     assert accepted.created
     assert accepted.notification.status is NotificationStatus.PENDING
     assert await queue.repository.get(accepted.notification.id) == accepted.notification
 
 
-async def test_a_channel_that_only_another_live_process_has_can_be_sent_over(
+async def test_notifications_can_be_sent_over_a_channel_of_another_live_process(
     service: NotificationService, queue: Queue
 ) -> None:
     await queue.repository.heartbeat(Heartbeat("other", "host-2", "1.0", ("Teams",)))
@@ -51,7 +53,7 @@ async def test_a_channel_that_only_another_live_process_has_can_be_sent_over(
         await service.send(new_notification(channel="Teams"), actor="test")
 
 
-async def test_the_undelivered_stand_in_the_diagnosis_beside_the_dead(
+async def test_the_diagnosis_includes_undelivered_notifications(
     service: NotificationService, queue: Queue
 ) -> None:
     reason = "no notifier configured for channel Slack; not delivered"
@@ -67,7 +69,7 @@ async def test_the_undelivered_stand_in_the_diagnosis_beside_the_dead(
     assert first.advice.requeue
 
 
-async def test_a_repeated_key_gives_what_was_accepted_first(service: NotificationService) -> None:
+async def test_a_repeated_key_returns_the_first_notification(service: NotificationService) -> None:
     first = await service.send(new_notification(idempotency_key="renewal-7"), actor="test")
     again = await service.send(new_notification(idempotency_key="renewal-7"), actor="test")
     assert (again.created, again.notification) == (False, first.notification)
@@ -90,7 +92,7 @@ async def test_a_repeated_key_with_other_contents_is_a_conflict(service: Notific
         ("Pigeon", "no channel named 'Pigeon' is configured. Configured: Webhook, Slack."),
     ],
 )
-async def test_an_unknown_channel_is_refused_with_the_nearest(
+async def test_the_error_for_an_unknown_channel_suggests_the_nearest(
     service: NotificationService, queue: Queue, channel: str, answer: str
 ) -> None:
     with pytest.raises(UnknownChannelError) as refused:
@@ -106,7 +108,9 @@ async def test_without_any_channel_the_refusal_says_so(database: Database, queue
         await unconfigured.send(new_notification(), actor="test")
 
 
-async def test_a_notification_comes_with_its_attempts(service: NotificationService, queue: Queue) -> None:
+async def test_a_notification_is_returned_with_its_attempts(
+    service: NotificationService, queue: Queue
+) -> None:
     failed = await queue.failed("HTTP 503")
     notification, attempts = await service.get(failed.id)
     assert notification == failed
@@ -123,7 +127,7 @@ async def test_an_unknown_id_is_not_found(service: NotificationService) -> None:
 
 
 @pytest.mark.parametrize("state", ["dead", "failed"])
-async def test_dead_and_failed_begin_a_new_life(
+async def test_dead_and_failed_notifications_can_be_requeued(
     service: NotificationService, queue: Queue, state: str
 ) -> None:
     notification = await getattr(queue, state)()
@@ -132,7 +136,7 @@ async def test_dead_and_failed_begin_a_new_life(
 
 
 @pytest.mark.parametrize("state", ["pending", "sent", "read"])
-async def test_others_can_t_be_requeued_and_stay_as_they_are(
+async def test_other_notifications_cannot_be_requeued_and_stay_unchanged(
     service: NotificationService, queue: Queue, state: str
 ) -> None:
     notification = await getattr(queue, state)()
@@ -143,20 +147,24 @@ async def test_others_can_t_be_requeued_and_stay_as_they_are(
     assert await queue.repository.get(notification.id) == before
 
 
-async def test_during_an_attempt_nothing_can_be_decided(service: NotificationService, queue: Queue) -> None:
+async def test_during_an_attempt_a_notification_cannot_be_changed(
+    service: NotificationService, queue: Queue
+) -> None:
     claim = await queue.claimed()
     for decide in (service.requeue_notification, service.mark_as_read):
         with pytest.raises(NotificationConflictError, match="an attempt is under way"):
             await decide(claim.notification.id, actor="test")
 
 
-async def test_what_is_read_is_not_delivered_any_more(service: NotificationService, queue: Queue) -> None:
+async def test_a_notification_marked_as_read_is_no_longer_delivered(
+    service: NotificationService, queue: Queue
+) -> None:
     failed = await queue.failed()
     read = await service.mark_as_read(failed.id, actor="test")
     assert (read.status, read.read_at, read.next_retry_at) == (NotificationStatus.READ, NOON, None)
 
 
-async def test_a_retry_now_attempts_what_is_due(database: Database, queue: Queue) -> None:
+async def test_retrying_now_attempts_due_notifications(database: Database, queue: Queue) -> None:
     requeued = await queue.dead()
     loop = retry_loop(database, {"Webhook": WorkingNotifier()})
     service = NotificationService(queue.repository, loop, CHANNELS)
@@ -166,7 +174,7 @@ async def test_a_retry_now_attempts_what_is_due(database: Database, queue: Queue
     assert (await queue.repository.get(requeued.id)).delivered
 
 
-async def test_channels_come_as_configured_with_how_they_did(
+async def test_channels_are_returned_as_configured_with_their_record(
     service: NotificationService, queue: Queue
 ) -> None:
     await queue.sent(channel="Slack")

@@ -1,4 +1,4 @@
-"""Periods are told in few steps that begin at round times."""
+"""Periods are divided into few steps that begin at round times."""
 
 from datetime import datetime, timedelta
 
@@ -41,6 +41,6 @@ def test_a_moment_before_the_epoch_has_its_step_too() -> None:
 
 
 @pytest.mark.parametrize("seconds", [1, 59, 3_601, 86_400, 500_000, 12_345_678, 366 * 86_400])
-def test_no_period_has_many_more_steps_than_a_picture_holds(seconds: int) -> None:
+def test_no_period_has_many_more_steps_than_fit_in_a_chart(seconds: int) -> None:
     period = ending_at(NOON + timedelta(seconds=17), timedelta(seconds=seconds))
     assert -((period.beginning - period.until) // period.step) <= MAX_STEPS + 1

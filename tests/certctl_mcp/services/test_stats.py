@@ -21,7 +21,7 @@ pytestmark = pytest.mark.both_databases
 
 
 def write_table(database_url: str, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
-    """A table of certctl's, as far as the summary reads it."""
+    """One of certctl's tables, with the columns that the summary reads."""
     kinds = (f"{name} {'TIMESTAMPTZ' if name.endswith('_at') else 'TEXT'}" for name in columns)
     run(database_url, f"CREATE TABLE {table} ({', '.join(kinds)})")
     as_text = database_url.startswith("sqlite")
@@ -36,7 +36,7 @@ def stats(database: Database, queue: Queue) -> StatsService:
     return StatsService(database, queue.repository)
 
 
-async def test_of_an_empty_queue_everything_is_zero(stats: StatsService) -> None:
+async def test_the_summary_of_an_empty_queue_is_all_zeros(stats: StatsService) -> None:
     assert await stats.dashboard_summary() == DashboardSummary(
         notifications=dict.fromkeys(OUR_STATUSES, 0),
         unreadable=("certificates", "agents", "jobs"),
@@ -63,7 +63,7 @@ async def test_the_queue_is_counted_by_status(stats: StatsService, queue: Queue)
     assert summary.next_retry_at == NOON + MINUTE + WAIT
 
 
-async def test_certificates_are_counted_by_how_long_they_last(stats: StatsService, database_url: str) -> None:
+async def test_certificates_are_counted_by_remaining_lifetime(stats: StatsService, database_url: str) -> None:
     rows: list[Row] = [
         ("Active", NOON + 90 * DAY),
         ("Active", NOON + 29 * DAY),
@@ -82,9 +82,7 @@ async def test_certificates_are_counted_by_how_long_they_last(stats: StatsServic
     assert "certificates" not in summary.unreadable
 
 
-async def test_agents_are_active_when_heard_of_within_five_minutes(
-    stats: StatsService, database_url: str
-) -> None:
+async def test_agents_seen_within_five_minutes_are_active(stats: StatsService, database_url: str) -> None:
     heartbeats: list[Row] = [(NOON,), (NOON - 4 * MINUTE,), (NOON - 6 * MINUTE,), (None,)]
     write_table(database_url, "agents", ("last_heartbeat_at",), heartbeats)
     summary = await stats.dashboard_summary()
@@ -108,7 +106,7 @@ async def test_jobs_are_pending_until_they_failed_or_completed(
     assert (summary.pending_jobs, summary.failed_jobs, summary.complete_jobs) == (4, 2, 1)
 
 
-async def test_a_table_of_another_shape_is_told_and_spoils_nothing_else(
+async def test_a_table_with_other_columns_is_unreadable_and_the_rest_is_counted(
     stats: StatsService, queue: Queue, database_url: str
 ) -> None:
     write_table(database_url, "managed_certificates", ("subject",), [("example.com",)])
@@ -119,7 +117,7 @@ async def test_a_table_of_another_shape_is_told_and_spoils_nothing_else(
     assert (summary.total_certificates, summary.failed_jobs, summary.notifications_dead) == (0, 1, 1)
 
 
-async def test_without_a_notification_repository_none_is_counted_as_dead(
+async def test_without_a_notification_repository_notifications_are_unreadable(
     database: Database, queue: Queue
 ) -> None:
     await queue.dead()
@@ -128,7 +126,7 @@ async def test_without_a_notification_repository_none_is_counted_as_dead(
     assert "notifications" in summary.unreadable
 
 
-async def test_a_queue_that_can_t_be_read_is_told_and_not_raised(
+async def test_an_unreadable_queue_is_reported_without_an_exception(
     stats: StatsService, database_url: str
 ) -> None:
     run(database_url, "ALTER TABLE notification_events RENAME TO moved_away")
@@ -136,6 +134,6 @@ async def test_a_queue_that_can_t_be_read_is_told_and_not_raised(
     assert summary.unreadable == ("certificates", "agents", "jobs", "notifications")
 
 
-async def test_the_summary_tells_when_it_was_made(stats: StatsService, clock: SettableClock) -> None:
+async def test_the_summary_has_the_time_it_was_made(stats: StatsService, clock: SettableClock) -> None:
     clock.advance(DAY)
     assert (await stats.dashboard_summary()).completed_at == NOON + DAY

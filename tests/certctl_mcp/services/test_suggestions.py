@@ -30,16 +30,16 @@ NO_SLIPS = {
 
 
 @pytest.mark.parametrize("slip", SLIPS)
-def test_an_id_with_a_slip_is_recognised(slip: str) -> None:
+def test_an_id_with_a_typo_is_recognised(slip: str) -> None:
     assert nearest_id(SLIPS[slip], IDS) == WANTED
 
 
 @pytest.mark.parametrize("given", NO_SLIPS)
-def test_no_id_is_offered_that_fits_no_better_than_others(given: str) -> None:
+def test_no_id_is_suggested_if_several_match_equally_well(given: str) -> None:
     assert nearest_id(NO_SLIPS[given], IDS) is None
 
 
-def test_another_id_of_the_same_moment_is_no_slip() -> None:
+def test_another_id_of_the_same_moment_is_not_a_typo() -> None:
     for _ in range(20):
         assert nearest_id(new_notification_id(), IDS) is None
 
@@ -49,7 +49,7 @@ def test_a_name_is_recognised_whatever_its_case(given: str) -> None:
     assert nearest_name(given, ["Slack", "Webhook", "Email"]) == "Webhook"
 
 
-def test_of_the_names_that_it_is_a_part_of_the_shortest_is_meant() -> None:
+def test_for_a_part_of_several_names_the_shortest_is_suggested() -> None:
     names = ["requeue_notifications", "requeue_notification", "send_notification"]
     assert nearest_name("Requeue", names) == "requeue_notification"
     assert nearest_name("notification", names) == "send_notification"
@@ -57,11 +57,11 @@ def test_of_the_names_that_it_is_a_part_of_the_shortest_is_meant() -> None:
 
 
 @pytest.mark.parametrize("given", ["", "fax", "x" * 1_000_000], ids=["nothing", "another", "a megabyte"])
-def test_a_name_like_no_other_is_not(given: str) -> None:
+def test_a_name_without_a_similar_one_has_no_suggestion(given: str) -> None:
     assert nearest_name(given, ["Slack", "Webhook", "Email"]) is None
 
 
 @given(st.text(), st.lists(st.text()))
-def test_what_is_offered_is_there(given: str, names: list[str]) -> None:
+def test_only_existing_values_are_suggested(given: str, names: list[str]) -> None:
     assert nearest_name(given, names) in {*names, None}
     assert nearest_id(given, names) in {*names, None}

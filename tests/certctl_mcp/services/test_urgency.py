@@ -1,4 +1,4 @@
-"""Whether an alert still matters, told by the certificate that it is about."""
+"""Whether an alert still matters, judged by the certificate that it is about."""
 
 from datetime import timedelta
 
@@ -28,11 +28,13 @@ DAY = timedelta(days=1)
         ({}, None),
     ],
 )
-def test_a_standing_in_a_few_words(standing: dict[str, object], text: str | None) -> None:
+def test_the_state_of_a_certificate_is_described_briefly(
+    standing: dict[str, object], text: str | None
+) -> None:
     assert certificate_text(CertificateState.model_validate(standing), NOON) == text
 
 
-def test_the_dead_letters_that_still_matter_in_one_sentence() -> None:
+def test_dead_letters_that_still_matter_are_described_in_one_sentence() -> None:
     counts = UrgencyCounts(settled=180, open=32, urgent=5)
     assert urgency_text(212, counts, beside_certctl=True) == (
         "Of 212 dead letters 180 are about certificates renewed or revoked since; 32 still expire, 5 of them "
@@ -49,7 +51,7 @@ def test_the_dead_letters_that_still_matter_in_one_sentence() -> None:
 
 
 @pytest.mark.both_databases
-async def test_without_certctls_tables_a_later_success_settles(queue: Queue) -> None:
+async def test_without_certctls_tables_a_later_success_means_no_urgency(queue: Queue) -> None:
     renewed = await queue.dead(certificate_id="mc-1")
     still_open = await queue.dead(certificate_id="mc-2")
     about_none = await queue.dead()
@@ -71,7 +73,7 @@ async def test_without_certctls_tables_a_later_success_settles(queue: Queue) -> 
 
 
 @pytest.mark.both_databases
-async def test_certctls_table_tells_what_is_urgent(
+async def test_certctls_table_decides_what_is_urgent(
     queue: Queue, database: Database, database_url: str
 ) -> None:
     moment = "TEXT" if database_url.startswith("sqlite") else "TIMESTAMPTZ"

@@ -28,7 +28,7 @@ from certctl_mcp.text.redaction import (
         'p\\"s/w+d 1',
     ],
 )
-def test_a_known_secret_is_removed_in_whatever_form_it_stands(form: str) -> None:
+def test_a_known_secret_is_removed_in_any_form(form: str) -> None:
     assert redact(f"<{form}>", ['p"s/w+d 1']) == "<[redacted]>"
 
 
@@ -70,7 +70,7 @@ DISGUISES: dict[str, Callable[[str], str]] = {
 
 @pytest.mark.parametrize("disguise", DISGUISES)
 @pytest.mark.parametrize("text", REVEALING)
-def test_a_secret_is_removed_under_whatever_encoding(text: str, disguise: str) -> None:
+def test_a_secret_is_removed_in_any_encoding(text: str, disguise: str) -> None:
     shown = redact(f"before {DISGUISES[disguise](text)} after")
     assert "[redacted]" in shown
     assert shown.startswith("before ")
@@ -80,27 +80,27 @@ def test_a_secret_is_removed_under_whatever_encoding(text: str, disguise: str) -
 
 
 @pytest.mark.parametrize("disguise", DISGUISES)
-def test_a_known_secret_is_removed_under_whatever_encoding(disguise: str) -> None:
+def test_a_known_secret_is_removed_in_any_encoding(disguise: str) -> None:
     secret = 'correct horse, "battery" & <staple>'
     shown = redact(f"before {DISGUISES[disguise](secret)} after", [secret])
     assert "[redacted]" in shown
     assert all(secret not in reading.text for reading in decode_layers(shown))
 
 
-def test_of_what_is_encoded_only_the_secret_is_removed() -> None:
+def test_only_the_secret_is_removed_from_encoded_text() -> None:
     text = "redirected to https%3A%2F%2Freceiver.example%2Fhook%3Fa%3D1%26token%3Dabc%26b%3D2, 100%"
     assert redact(text) == text.replace("abc", "[redacted]")
 
 
-def test_a_secret_known_in_its_encoded_form_is_removed_as_it_reads() -> None:
+def test_a_secret_known_in_encoded_form_is_removed_in_decoded_form_too() -> None:
     assert redact("signature a/b+c=", [quote("a/b+c=", safe="")]) == "signature [redacted]"
 
 
-def test_of_secrets_within_one_another_none_is_left() -> None:
+def test_secrets_contained_in_one_another_are_all_removed() -> None:
     assert redact("correct-horse-battery", ["horse", "correct-horse-battery"]) == "[redacted]"
 
 
-def test_a_secret_too_short_to_tell_from_a_word_leaves_the_text_readable() -> None:
+def test_a_secret_as_short_as_a_word_leaves_the_text_readable() -> None:
     assert redact("a banana", ["a", "", "an"]) == "a banana"
 
 
@@ -177,7 +177,7 @@ def test_a_secret_too_short_to_tell_from_a_word_leaves_the_text_readable() -> No
         ("-----BEGIN PRIVATE KEY-----\nMIIE and the rest was cut", "[redacted]"),
     ],
 )
-def test_what_shows_that_it_is_a_secret_is_removed(text: str, shown: str) -> None:
+def test_recognizable_secrets_are_removed(text: str, shown: str) -> None:
     assert redact(text) == shown
 
 
@@ -200,7 +200,7 @@ def test_what_shows_that_it_is_a_secret_is_removed(text: str, shown: str) -> Non
         "",
     ],
 )
-def test_plain_words_are_left(text: str) -> None:
+def test_plain_words_are_kept(text: str) -> None:
     assert redact(text) == text
 
 
@@ -231,7 +231,7 @@ def seconds_to_redact(text: str) -> float:
 
 
 @pytest.mark.parametrize("unit", SLOWING)
-def test_twice_the_text_takes_twice_the_time(unit: str) -> None:
+def test_redaction_takes_linear_time(unit: str) -> None:
     def growth() -> float:
         once, twice = (
             min(seconds_to_redact((unit * size)[:size]) for _ in range(2)) for size in (20_000, 40_000)
@@ -239,15 +239,15 @@ def test_twice_the_text_takes_twice_the_time(unit: str) -> None:
         assert once < 0.5
         return twice / once
 
-    # Another process may take the cache of the processor in the middle of it.
+    # Another process may evict the processor's cache during the measurement.
     assert any(growth() < 2.5 for _ in range(4))
 
 
-def test_a_plain_text_of_a_megabyte_takes_less_than_a_list_takes() -> None:
+def test_redacting_a_megabyte_of_plain_text_is_fast() -> None:
     assert seconds_to_redact("the certificate of api.example.com expires soon; renew it. " * 17_000) < 0.5
 
 
-def test_only_the_beginning_of_a_long_error_is_read() -> None:
+def test_only_the_beginning_of_a_long_error_is_processed() -> None:
     error = "Authorization: Bearer abcdef123 " + "x" * 10_000_000
     began = time.process_time()
     shown = redact_error(error)
@@ -257,20 +257,20 @@ def test_only_the_beginning_of_a_long_error_is_read() -> None:
     assert len(shown.encode()) <= MAX_ERROR_BYTES
 
 
-def test_a_secret_cut_by_the_look_ahead_is_not_shown_in_part() -> None:
+def test_no_part_of_a_secret_cut_by_the_look_ahead_is_shown() -> None:
     secret = "password=" + "h" * 100
     text = f"{secret} " * 40
     assert "h" not in redact_beginning(text, 300).replace("[redacted]", "")
 
 
 @pytest.mark.parametrize("text", ["", "short", "x" * MAX_ERROR_BYTES, "ü" * (MAX_ERROR_BYTES // 2)])
-def test_what_fits_is_kept_whole(text: str) -> None:
+def test_text_that_fits_is_kept_whole(text: str) -> None:
     assert truncate(text) == text
 
 
 @pytest.mark.parametrize("character", ["x", "ü", "日", "\U0001f512"])
 @pytest.mark.parametrize("limit", [64, 65, 66, 67, MAX_ERROR_BYTES])
-def test_what_does_not_fit_is_cut_between_characters_and_says_by_how_much(character: str, limit: int) -> None:
+def test_longer_text_is_cut_between_characters_and_says_by_how_much(character: str, limit: int) -> None:
     text = character * 100_000
     cut = truncate(text, limit)
     kept = cut.rstrip("]").partition(" [")[0]
@@ -280,15 +280,15 @@ def test_what_does_not_fit_is_cut_between_characters_and_says_by_how_much(charac
 
 
 @pytest.mark.parametrize("limit", [0, 1, 10])
-def test_even_the_ending_is_within_the_limit(limit: int) -> None:
+def test_the_truncation_mark_is_within_the_limit_too(limit: int) -> None:
     assert len(truncate("x" * 1000, limit).encode()) <= limit
 
 
-def test_a_urls_secrets_are_what_it_opens_with() -> None:
+def test_the_secrets_of_a_url_are_its_credentials_and_tokens() -> None:
     found = url_secrets("https://user:correct@hooks.example.com/hook/0123456789abcdef?sig=horse%2B1&v=1")
     assert {"correct", "0123456789abcdef", "horse%2B1", "/hook/0123456789abcdef"} <= set(found)
     assert not {"hooks.example.com", "https", "hook"} & set(found)
 
 
-def test_a_url_without_a_path_has_none_but_itself() -> None:
+def test_the_only_secret_of_a_url_without_a_path_is_the_url() -> None:
     assert url_secrets("https://hooks.example.com/") == ("https://hooks.example.com/",)

@@ -1,4 +1,4 @@
-"""Text from outside keeps its sense and loses its power."""
+"""Untrusted text stays readable and has no effect."""
 
 import sys
 import unicodedata
@@ -42,18 +42,18 @@ VISIBLE_FORMAT_CHARACTERS = frozenset(
         ("\U000f0041", r"\u{f0041}"),
     ],
 )
-def test_hidden_characters_are_written_out(hidden: str, written: str) -> None:
+def test_hidden_characters_are_escaped(hidden: str, written: str) -> None:
     assert escape_hidden(f"before{hidden}after") == f"before{written}after"
 
 
 @pytest.mark.parametrize(
     "text", ["", "plain", "two\nlines\tand a tab", "Grüße, 証明書, שלום", "🔥", r"C:\new"]
 )
-def test_what_can_be_seen_stays_as_it_is(text: str) -> None:
+def test_visible_characters_are_unchanged(text: str) -> None:
     assert escape_hidden(text) == text
 
 
-def test_no_control_or_format_character_of_unicode_gets_through() -> None:
+def test_all_control_and_format_characters_of_unicode_are_escaped() -> None:
     left = {
         character
         for character in map(chr, range(sys.maxunicode + 1))
@@ -70,30 +70,30 @@ def test_secrets_are_removed_before_the_text_is_cut_and_escaped() -> None:
     assert "abcdefg" not in clean_excerpt("Authorization: Bearer abcdefghijkl\u200bmno", EXCERPT_LENGTH).text
 
 
-def test_a_secret_that_reaches_over_the_bound_is_recognised_by_what_follows() -> None:
+def test_a_secret_across_the_limit_is_recognised_by_the_text_after_it() -> None:
     text = "y" * (EXCERPT_LENGTH - 20) + " postgres://user:pa55word@db.example.com/certs"
     assert "pa55" not in clean_excerpt(text, EXCERPT_LENGTH).text
 
 
-def test_what_is_cut_is_counted() -> None:
+def test_the_length_of_removed_text_is_shown() -> None:
     assert clean_excerpt("a" * 200, EXCERPT_LENGTH) == ("a" * EXCERPT_LENGTH, 40)
     assert clean_excerpt("short", EXCERPT_LENGTH) == ("short", 0)
 
 
-def test_a_megabyte_costs_no_more_than_its_beginning() -> None:
+def test_a_megabyte_costs_no_more_time_than_its_beginning() -> None:
     assert len(clean_excerpt("a " * 500_000, EXCERPT_LENGTH).text) == EXCERPT_LENGTH
     assert len(clean_name("b" * 1_000_000)) == NAME_LENGTH
 
 
 @pytest.mark.parametrize("ours", ["notif-0199aa0f-7ddd-8eee-ffff00000001", "urn:x@y+z~1"])
-def test_an_id_of_ours_is_shown_as_it_is(ours: str) -> None:
+def test_our_own_ids_are_shown_unchanged(ours: str) -> None:
     assert encode_id(ours) == ours
 
 
 @pytest.mark.parametrize(
     "foreign", ["ignore all of this", "50%41", 'a"b', "zero\u200bwidth", "line\nend", "a/b?c", "証明書"]
 )
-def test_an_id_from_elsewhere_is_one_word_that_can_be_given_back(foreign: str) -> None:
+def test_a_foreign_id_is_shown_as_one_word_that_can_be_decoded(foreign: str) -> None:
     word = encode_id(foreign)
     assert word.isascii()
     assert word.isprintable()
@@ -101,11 +101,11 @@ def test_an_id_from_elsewhere_is_one_word_that_can_be_given_back(foreign: str) -
     assert decode_id(word) == foreign
 
 
-def test_an_id_too_long_for_any_answer_is_cut() -> None:
+def test_an_id_too_long_for_any_response_is_truncated() -> None:
     assert len(encode_id("i" * 1_000_000)) < 300
 
 
-def test_an_id_is_shown_without_a_secret() -> None:
+def test_a_secret_in_an_id_is_not_shown() -> None:
     word = encode_id("https://certctl:pa55word@db.example.com/1")
     assert "pa55word" not in word
     assert decode_id(word) == "https://[redacted]@db.example.com/1"

@@ -1,4 +1,4 @@
-"""The Python SDK's second generation: calls the tools that it reads of on stdin, a line each."""
+"""The Python SDK's second generation: calls the tools named on stdin, one a line."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""The client of FastMCP: calls the tools that it reads of on stdin, a line each."""
+"""The client of FastMCP: calls the tools named on stdin, one a line."""
 
 import json
 import sys

@@ -52,7 +52,7 @@ def launches(place: Path, receiver: str) -> dict[str, Launch]:
 
 
 def set_clock(place: Path, days: int) -> None:
-    """Set the clock of the process with a settable one to so many days from now."""
+    """Set the clock of the process with a settable one to this many days from now."""
     beside = clock_file(place).with_suffix(".new")
     beside.write_text(f"{days:+d}d\n")
     os.replace(beside, clock_file(place))

@@ -58,7 +58,7 @@ class Receivers:
         try:
             return await self._answer(request, record)
         finally:
-            # Also when the sender hangs up, which cancels this task.
+            # Also if the sender hangs up, which cancels this task.
             record.ended = time.monotonic()
 
     async def _answer(self, request: web.Request, record: Request) -> web.StreamResponse:

@@ -62,7 +62,7 @@ class _Chaos:
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def run(self, database: Database, seconds: float) -> Report:
-        # On SQLite a wrong clock excuses some overlaps. No other run has a wrong clock or an excuse.
+        # On SQLite a wrong clock can cause some overlaps. In any other run no overlap is acceptable.
         clocks = [name for name in self._launches if name == WITH_CLOCK and self._seed % 2]
         events = schedule(self._seed, seconds, list(self._launches), list(CHANNELS), clocks)
         try:

@@ -142,7 +142,7 @@ def test_a_directory_that_this_user_may_not_enter_is_refused_with_its_owner(
     accessible_directory: Path,
 ) -> None:
     if os.geteuid() != 0:
-        pytest.skip("only root can make one of another user")
+        pytest.skip("only root can create a directory of another user")
     path = filled(accessible_directory / "notifications.db", rows=1)
     accessible_directory.chmod(0o700)
     with without_privileges():

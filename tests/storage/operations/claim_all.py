@@ -1,6 +1,6 @@
-"""A program that claims all that is due. Its arguments are the database's URL and the worker's name.
+"""A program that claims everything that is due. Its arguments are the database's URL and the worker's name.
 
-Once it has the database open, it prints `ready` and waits for the end of its input; then it prints the ids.
+Once it has opened the database, it prints `ready` and waits for the end of its input; then it prints the ids.
 """
 
 import asyncio

@@ -185,7 +185,7 @@ async def test_a_held_channel_gets_one_probe_at_a_time_without_using_retries(que
     assert len((await claim(queue)).claims) == 3
 
 
-async def test_what_failed_in_an_outage_keeps_its_place_when_the_channel_opens(queue: Queue) -> None:
+async def test_failures_during_an_outage_keep_their_place_when_the_channel_opens(queue: Queue) -> None:
     await queued(queue, 6)
     *failing, fourth, fifth, sixth = (await claim(queue)).claims
     for claimed in failing:

@@ -4,7 +4,7 @@ from storage.models import Room
 from tests.builders import WAIT, Queue, request
 
 
-async def test_only_notifications_of_the_worker_s_channels_are_claimed(queue: Queue) -> None:
+async def test_only_notifications_of_the_workers_channels_are_claimed(queue: Queue) -> None:
     for channel in ("Slack", "Email", "Teams"):
         await queue.pending(channel=channel)
         await queue.failed(channel=channel, wait=WAIT)

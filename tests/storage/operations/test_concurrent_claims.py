@@ -31,7 +31,7 @@ ROWS = 120
 
 @asynccontextmanager
 async def opened(url: str, clock: SettableClock, number: int) -> AsyncIterator[list[NotificationRepository]]:
-    """Repositories of the same database, as several processes have them."""
+    """Repositories of the same database, as if opened by several processes."""
     async with AsyncExitStack() as stack:
         yield [
             NotificationRepository(await stack.enter_async_context(Database.open(url, clock=clock)))
@@ -229,7 +229,7 @@ async def test_an_accept_waits_for_an_uncommitted_one_with_the_same_key(
 async def test_a_key_is_free_if_its_notification_is_purged_during_the_accept(
     queue: Queue, database_url: str
 ) -> None:
-    """A trigger stands in for another process that purges it between two statements."""
+    """A trigger simulates another process that purges it between two statements."""
     first = await queue.pending(idempotency_key="key-1")
     run(
         database_url,

@@ -124,7 +124,7 @@ async def test_a_late_outcome_is_refused_but_recorded(queue: Queue, outcome: Att
     assert (attempt.number, attempt.outcome, attempt.late) == (first.number, outcome, True)
 
 
-async def test_late_and_timely_outcomes_in_one_batch_are_told_apart(queue: Queue) -> None:
+async def test_late_and_timely_outcomes_in_one_batch_are_distinguished(queue: Queue) -> None:
     first, second = await lost_claim(queue)
     timely = await asyncio.gather(
         queue.repository.record_sent(first, TOOK), queue.repository.record_sent(second, TOOK)
@@ -134,7 +134,7 @@ async def test_late_and_timely_outcomes_in_one_batch_are_told_apart(queue: Queue
     assert [(attempt.number, attempt.late) for attempt in attempts] == [(1, True), (2, False)]
 
 
-async def test_late_and_timely_releases_in_one_batch_are_told_apart(queue: Queue) -> None:
+async def test_late_and_timely_releases_in_one_batch_are_distinguished(queue: Queue) -> None:
     first, second = await lost_claim(queue)
     timely = await asyncio.gather(queue.repository.release(first), queue.repository.release(second))
     assert tuple(timely) == (False, True)
@@ -164,7 +164,7 @@ async def test_a_repeated_outcome_is_refused_and_changes_nothing(queue: Queue) -
 
 @every_outcome
 async def test_recording_the_same_outcome_again_succeeds(queue: Queue, outcome: AttemptOutcome) -> None:
-    """As a worker does that lost its connection before the commit was confirmed."""
+    """As a worker does after losing its connection before the commit was confirmed."""
     claim = await queue.claimed()
     await OUTCOMES[outcome](queue.repository, claim)
     recorded = await queue.repository.get(claim.notification.id)

@@ -82,7 +82,7 @@ async def test_the_backlog_of_channels_without_a_process_is_counted(queue: Queue
     )
 
 
-async def test_a_channel_is_undeliverable_after_long_without_a_process(queue: Queue) -> None:
+async def test_a_channel_is_undeliverable_after_a_long_time_without_a_process(queue: Queue) -> None:
     await queue.repository.heartbeat(process("p-1", "Slack"))
     await queue.repository.heartbeat(process("p-2", "Teams"))
     await queue.pending(channel="Teams")
@@ -102,7 +102,7 @@ async def test_a_live_process_keeps_its_channels_between_heartbeats(queue: Queue
     assert await queue.repository.undeliverable_channels(timedelta(seconds=1)) == {"Teams"}
 
 
-async def test_a_notification_waits_as_long_even_if_no_process_ever_had_its_channel(queue: Queue) -> None:
+async def test_a_notification_waits_just_as_long_if_no_process_ever_had_its_channel(queue: Queue) -> None:
     await queue.pending(channel="Fax")
     queue.clock.advance(QUARTER_HOUR - timedelta(seconds=1))
     assert await queue.repository.undeliverable_channels(QUARTER_HOUR) == frozenset()

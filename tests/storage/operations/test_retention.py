@@ -16,7 +16,7 @@ NOTIFICATIONS = [kind for kind in Retained if kind is not Retained.AUDIT]
 
 
 async def delete(queue: Queue, *kinds: Retained) -> Mapping[Retained, int]:
-    """Delete what was settled longer than `KEPT` ago, in batches; the number of each kind deleted."""
+    """Delete what was settled more than `KEPT` ago, in batches; returns the number of each kind deleted."""
     done = RetentionRun("worker-1")
     for kind in kinds:
         batch = Expiry(kind, queue.clock() - KEPT, done)

@@ -1,4 +1,4 @@
-"""Ids and names that no database can store match nothing, and fail no query and no batch."""
+"""Ids and names that no database can store match nothing, and make no query or batch fail."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta

@@ -88,7 +88,7 @@ async def test_a_small_clock_correction_does_not_shorten_a_backoff(
     assert await queue.claim_due() == ()
 
 
-async def test_processes_with_different_clocks_do_not_take_a_claim_in_turns(
+async def test_processes_with_different_clocks_do_not_steal_claims_from_each_other(
     queue: Queue, database_url: str, clock: SettableClock
 ) -> None:
     ours = await queue.claimed()

@@ -1,4 +1,4 @@
-"""A row with a status of another program gets in nobody's way and is never changed."""
+"""A row with another program's status blocks nothing and is never changed."""
 
 from datetime import timedelta
 

@@ -72,7 +72,7 @@ async def test_each_statement_uses_its_index(queue: Queue, database_url: str, na
 
 
 @pytest.mark.parametrize("name", FILTERS)
-async def test_a_page_is_read_from_an_index_and_no_further(
+async def test_a_page_is_read_from_an_index_up_to_its_limit(
     queue: Queue, database_url: str, name: str
 ) -> None:
     conditions, index = FILTERS[name]
@@ -101,9 +101,7 @@ async def test_names_in_use_are_found_by_index_search(
     assert all(scan.bounded for scan in found)
 
 
-async def test_the_audit_log_is_read_in_its_order_and_no_further_than_its_end(
-    queue: Queue, database_url: str
-) -> None:
+async def test_the_audit_log_is_read_in_key_order_up_to_the_limit(queue: Queue, database_url: str) -> None:
     (found,) = await scanned(queue, database_url, lambda queue: queue.repository.audit_log(limit=50))
     assert (found.index, found.bounded) == ("primary key", True)
 
@@ -139,7 +137,7 @@ async def test_rescues_use_their_indexes(queue: Queue, database: Database, datab
     assert {"events_pending", "events_rescue"} <= {scan.index for scan in found}
 
 
-async def test_with_certctls_tables_urgency_reads_no_notifications_but_those_asked_for(
+async def test_with_certctls_tables_urgency_reads_only_the_requested_notifications(
     queue: Queue, database: Database, database_url: str
 ) -> None:
     connection = await asyncpg.connect(database_url)

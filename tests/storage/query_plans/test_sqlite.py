@@ -104,9 +104,7 @@ async def test_attempts_are_counted_from_a_covering_index_and_first_attempts_fou
     assert "USING PRIMARY KEY" in earlier.detail
 
 
-async def test_the_audit_log_is_read_in_its_order_and_no_further_than_its_end(
-    queue: Queue, database_path: Path
-) -> None:
+async def test_the_audit_log_is_read_in_key_order_up_to_the_limit(queue: Queue, database_path: Path) -> None:
     with recorded() as statements:
         await queue.repository.audit_log(limit=50)
     assert [step.detail for step in plan(database_path, statements)] == ["SCAN notification_audit"]

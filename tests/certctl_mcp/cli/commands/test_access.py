@@ -1,4 +1,4 @@
-"""What commands may do to the database: those that read create nothing and migrate nothing."""
+"""What commands may do to the database: read-only commands neither create nor migrate it."""
 
 import json
 import re
@@ -18,7 +18,7 @@ READING = (
     ["requeue", "--status", "dead", "--dry-run"],
 )
 READING_ON = (["diagnose"], ["report"], ["audit"], ["watch"])
-"""What also reads, and prints something else each time or without end."""
+"""Commands that read too, but whose output varies or never ends."""
 CHANGING = (
     ["requeue", "notif-1"],
     ["requeue", "--status", "dead", "--yes"],
@@ -28,7 +28,7 @@ CHANGING = (
 
 
 @pytest.mark.parametrize("arguments", [*READING, *READING_ON, *CHANGING])
-def test_a_mistyped_database_is_no_empty_queue(
+def test_a_mistyped_database_is_not_mistaken_for_an_empty_queue(
     command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ) -> None:
     mistyped = command_line.database.parent / "data" / "notification.db"
@@ -40,7 +40,7 @@ def test_a_mistyped_database_is_no_empty_queue(
 
 
 @pytest.mark.postgresql
-def test_a_database_without_our_tables_is_no_queue_and_stays_without(
+def test_a_database_without_our_tables_is_refused_and_not_changed(
     command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, empty_database: str
 ) -> None:
     monkeypatch.setenv("CERTCTL_DATABASE_URL", empty_database)
@@ -53,7 +53,7 @@ def test_a_database_without_our_tables_is_no_queue_and_stays_without(
         )
 
 
-def test_where_the_place_comes_from_is_said(
+def test_the_error_names_the_source_of_the_database_url(
     command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("CERTCTL_DATABASE_URL")
@@ -69,13 +69,13 @@ def test_where_the_place_comes_from_is_said(
     assert "(the default; CERTCTL_DATABASE_URL names another)" in command_line("list").err
 
 
-def test_an_empty_file_is_no_queue_either(command_line: CommandLine) -> None:
+def test_an_empty_file_is_refused_too(command_line: CommandLine) -> None:
     command_line.database.touch()
     assert command_line("list").code == 3
     assert command_line.database.read_bytes() == b""
 
 
-def test_channels_are_listed_before_there_is_a_queue(command_line: CommandLine) -> None:
+def test_channels_can_be_listed_before_the_queue_exists(command_line: CommandLine) -> None:
     code, out, err = command_line("channels")
     assert code == 3
     assert "nothing attempted in the last 24 hours" in out
@@ -83,7 +83,7 @@ def test_channels_are_listed_before_there_is_a_queue(command_line: CommandLine) 
     assert not command_line.database.exists()
 
 
-def test_the_database_is_named(command_line: CommandLine) -> None:
+def test_the_output_names_the_database(command_line: CommandLine) -> None:
     command_line("migrate")
     assert f"Database  {command_line.database}\n" in command_line("summary").out
     for command in ("list", "summary"):
@@ -116,7 +116,7 @@ def foreign(command_line: CommandLine) -> CommandLine:
     return command_line
 
 
-def test_reading_changes_nothing_of_another_program(foreign: CommandLine) -> None:
+def test_reading_does_not_change_another_programs_database(foreign: CommandLine) -> None:
     before = dump(foreign.database)
     for arguments in READING:
         ended = foreign(*arguments)
@@ -125,7 +125,7 @@ def test_reading_changes_nothing_of_another_program(foreign: CommandLine) -> Non
     assert dump(foreign.database) == before
 
 
-def test_until_it_is_migrated_on_request_a_foreign_queue_can_not_be_changed(foreign: CommandLine) -> None:
+def test_a_foreign_queue_cannot_be_changed_until_it_is_explicitly_migrated(foreign: CommandLine) -> None:
     for arguments in (
         ["requeue", "notif-1", "--no-migrate"],
         ["--no-migrate", "requeue", "notif-1"],

@@ -1,4 +1,4 @@
-"""requeue, read and purge on many: previewed, bounded in memory, reported exactly however they end."""
+"""Bulk requeue, read and purge: previewed, bounded in memory, and reported exactly however they end."""
 
 import json
 import os
@@ -43,10 +43,10 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("certctl_mcp.cli.commands.bulk.BATCH", BATCH)
 
 
-def test_no_message_is_read_to_act_on_it(command_line: CommandLine) -> None:
+def test_bulk_actions_do_not_load_messages_into_memory(command_line: CommandLine) -> None:
     """80 notifications of 500 kB are 40 MB."""
     ids = command_line.having(lambda queue: many_dead(queue, 80, "x" * 500_000))
-    # What the first call imports is no part of the measurement.
+    # The first call's imports are not part of the measurement.
     assert command_line("requeue", "--channel", "Webhook", "--dry-run").code == 0
     for arguments in (["requeue", "--channel", "Webhook", "--yes"], ["read", *ids]):
         tracemalloc.start()
@@ -59,7 +59,7 @@ def test_no_message_is_read_to_act_on_it(command_line: CommandLine) -> None:
 
 @pytest.mark.parametrize("by_id", [True, False])
 @pytest.mark.usefixtures("small_batches")
-def test_interrupted_it_finishes_its_batch_and_leaves_the_rest(
+def test_an_interrupted_command_finishes_its_batch_and_leaves_the_rest(
     command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, by_id: bool
 ) -> None:
     ids = command_line.having(lambda queue: many_dead(queue, 2 * BATCH + 1))
@@ -67,7 +67,7 @@ def test_interrupted_it_finishes_its_batch_and_leaves_the_rest(
 
     async def interrupted(self: NotificationRepository, ids: Sequence[str], *, actor: str) -> BulkReport:
         os.kill(os.getpid(), signal.SIGINT)
-        # Both the handler and the cancellation have had their turn before the batch ends.
+        # Both the handler and the cancellation have run before the batch ends.
         with anyio.CancelScope(shield=True):
             await anyio.wait_all_tasks_blocked()
         return await requeue_all(self, ids, actor=actor)
@@ -86,7 +86,7 @@ def test_interrupted_it_finishes_its_batch_and_leaves_the_rest(
 )
 @pytest.mark.parametrize("by_id", [True, False])
 @pytest.mark.usefixtures("small_batches")
-def test_a_database_that_fails_ends_it_with_what_is_unknown(
+def test_a_database_failure_ends_the_command_and_unknown_results_are_reported(
     command_line: CommandLine,
     monkeypatch: pytest.MonkeyPatch,
     failure: StorageError,
@@ -133,7 +133,7 @@ def test_a_dry_run_counts_and_changes_nothing(command_line: CommandLine) -> None
     assert statuses(command_line) == before
 
 
-def test_read_by_filter_asks_and_takes_dead_letters(command_line: CommandLine) -> None:
+def test_read_by_filter_asks_for_confirmation_and_takes_dead_letters_only(command_line: CommandLine) -> None:
     command_line.having(lambda queue: many_dead(queue, 2))
     pending = command_line.having(lambda queue: queue.pending())
     refused = command_line("read", "--channel", "Webhook")
@@ -143,7 +143,7 @@ def test_read_by_filter_asks_and_takes_dead_letters(command_line: CommandLine) -
     assert command_line.stored(pending.id) == pending
 
 
-def test_purge_deletes_what_is_settled_and_old(command_line: CommandLine) -> None:
+def test_purge_deletes_old_settled_notifications(command_line: CommandLine) -> None:
     async def some(queue: Queue) -> tuple[Notification, ...]:
         return await queue.sent(), await queue.dead(), await queue.pending()
 
@@ -156,7 +156,7 @@ def test_purge_deletes_what_is_settled_and_old(command_line: CommandLine) -> Non
     assert dead.status is NotificationStatus.DEAD
 
 
-def test_purge_from_cron_says_nothing_unless_it_fails(command_line: CommandLine) -> None:
+def test_purge_from_cron_prints_nothing_unless_it_fails(command_line: CommandLine) -> None:
     command_line.having(lambda queue: queue.sent())
     daily = ("purge", "--until", "0s", "--yes", "--quiet")
     assert command_line(*daily) == (0, "", "")
@@ -168,7 +168,7 @@ def test_purge_from_cron_says_nothing_unless_it_fails(command_line: CommandLine)
     assert err.startswith("certctl-mcp: ")
 
 
-def test_purge_shows_what_it_would_delete_and_deletes_nothing_without_yes(command_line: CommandLine) -> None:
+def test_without_yes_purge_shows_what_it_would_delete_and_deletes_nothing(command_line: CommandLine) -> None:
     sent = command_line.having(lambda queue: queue.sent())
     code, out, err = command_line("purge", "--until", "0s")
     assert code == 2
@@ -189,7 +189,7 @@ def test_purge_shows_what_it_would_delete_and_deletes_nothing_without_yes(comman
         (["requeue", "notif-1", "--dry-run"], "for --dry-run: is for a filter, not for ids"),
     ],
 )
-def test_what_an_action_is_not_for_is_refused(
+def test_arguments_that_an_action_does_not_support_are_refused(
     command_line: CommandLine, arguments: list[str], wrong: str
 ) -> None:
     code, out, err = command_line(*arguments)
@@ -198,7 +198,7 @@ def test_what_an_action_is_not_for_is_refused(
     assert not command_line.database.exists()
 
 
-def test_a_channel_misspelt_in_a_filter_is_no_success(command_line: CommandLine) -> None:
+def test_a_misspelt_channel_in_a_filter_is_an_error(command_line: CommandLine) -> None:
     command_line.having(lambda queue: queue.dead())
     code, _, err = command_line("requeue", "--channel", "Webhok", "--yes")
     assert code == 2

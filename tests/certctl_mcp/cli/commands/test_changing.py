@@ -24,7 +24,7 @@ def dead_letters(command_line: CommandLine) -> int:
     return len(command_line.having(lambda queue: queue.repository.list(wanted)).items)
 
 
-def test_send_prints_the_id_of_what_is_now_durable(command_line: CommandLine) -> None:
+def test_send_prints_the_id_of_the_stored_notification(command_line: CommandLine) -> None:
     code, out, err = command_line(*ALERT, "--recipient", "ops", "--certificate", "cert-1")
     notification_id, status = out.split()
     stored = command_line.stored(notification_id)
@@ -32,7 +32,7 @@ def test_send_prints_the_id_of_what_is_now_durable(command_line: CommandLine) ->
     assert (stored.message, stored.recipient, stored.certificate_id) == ("it expires", "ops", "cert-1")
 
 
-def test_send_accepts_a_key_once(command_line: CommandLine) -> None:
+def test_send_accepts_each_key_once(command_line: CommandLine) -> None:
     first = command_line(*ALERT, "--idempotency-key", "k")
     assert command_line(*ALERT, "--idempotency-key", "k").out == first.out
     other = command_line("send", "else", *ALERT[2:], "--idempotency-key", "k")
@@ -40,7 +40,7 @@ def test_send_accepts_a_key_once(command_line: CommandLine) -> None:
     assert "has different contents" in other.err
 
 
-def test_send_now_tells_the_outcome(command_line: CommandLine) -> None:
+def test_send_now_prints_the_outcome(command_line: CommandLine) -> None:
     code, out, err = command_line(*ALERT, "--now", "--json")
     assert (code, json.loads(out)["status"]) == (1, "failed")
     assert err.startswith("certctl-mcp: not delivered yet: ")
@@ -55,7 +55,7 @@ def test_send_now_over_a_paused_channel_says_that_it_is_paused(command_line: Com
     assert "not delivered yet: It is due now, but its channel is paused until" in err
 
 
-def test_requeue_by_id_tells_each_refusal_and_requeues_the_others(command_line: CommandLine) -> None:
+def test_requeue_by_id_prints_each_refusal_and_requeues_the_others(command_line: CommandLine) -> None:
     dead = three_dead(command_line)[0]
     sent = command_line.having(lambda queue: queue.sent())
     code, out, err = command_line("requeue", dead.id, dead.id, sent.id, "notif-nowhere")
@@ -92,7 +92,7 @@ def test_requeue_by_filter_takes_dead_letters_only(command_line: CommandLine) ->
     assert dead_letters(command_line) == 1
 
 
-def test_requeue_by_filter_is_not_done_unasked(command_line: CommandLine) -> None:
+def test_requeue_by_filter_requires_confirmation(command_line: CommandLine) -> None:
     three_dead(command_line)
     code, out, err = command_line("requeue", "--status", "dead")
     assert (code, out.splitlines()[0]) == (2, "3 notifications would be requeued")
@@ -103,12 +103,12 @@ def test_requeue_by_filter_is_not_done_unasked(command_line: CommandLine) -> Non
     assert dead_letters(command_line) == 3
 
 
-def test_requeueing_none_is_no_failure(command_line: CommandLine) -> None:
+def test_requeueing_nothing_is_not_an_error(command_line: CommandLine) -> None:
     command_line("migrate")
     assert command_line("requeue", "--status", "dead") == (0, "0 requeued\n", "")
 
 
-def test_more_than_a_batch_is_requeued_to_the_last(command_line: CommandLine) -> None:
+def test_more_than_one_batch_is_requeued_completely(command_line: CommandLine) -> None:
     async def many(queue: Queue) -> None:
         for _ in range(260):
             await queue.pending()
@@ -120,21 +120,23 @@ def test_more_than_a_batch_is_requeued_to_the_last(command_line: CommandLine) ->
     assert dead_letters(command_line) == 0
 
 
-def test_read_settles(command_line: CommandLine) -> None:
+def test_read_marks_notifications_as_read(command_line: CommandLine) -> None:
     first, second, _ = three_dead(command_line)
     assert command_line("read", first.id, second.id) == (0, "2 marked as read\n", "")
     assert command_line.stored(first.id).status is NotificationStatus.READ
 
 
 @pytest.mark.parametrize("command", ["requeue", "read"])
-def test_a_notification_under_way_is_left_to_its_worker(command_line: CommandLine, command: str) -> None:
+def test_a_notification_being_attempted_is_left_to_its_worker(
+    command_line: CommandLine, command: str
+) -> None:
     claim = command_line.having(lambda queue: queue.claimed())
     code, _, err = command_line(command, claim.notification.id)
     assert code == 1
     assert "an attempt is under way" in err
 
 
-def test_the_audit_knows_whose_command_it_was(command_line: CommandLine) -> None:
+def test_the_audit_log_records_who_ran_the_command(command_line: CommandLine) -> None:
     dead = command_line.having(lambda queue: queue.dead())
     assert command_line("requeue", dead.id).code == 0
     (entry,) = command_line.having(lambda queue: queue.repository.audit(dead.id, limit=10))
@@ -160,7 +162,7 @@ def test_a_channel_is_paused_and_resumed(command_line: CommandLine) -> None:
     ("arguments", "code"),
     [(("Nowhere", "--until", "2h"), 2), (("Webhook", "--until", "soon"), 1), (("Webhook",), 2)],
 )
-def test_a_pause_that_says_too_little_is_refused(
+def test_a_pause_with_missing_arguments_is_refused(
     command_line: CommandLine, arguments: tuple[str, ...], code: int
 ) -> None:
     command_line(*ALERT)

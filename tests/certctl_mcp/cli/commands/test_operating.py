@@ -25,7 +25,7 @@ async def a_bad_night(queue: Queue) -> list[Notification]:
     return dead
 
 
-def test_diagnose_tells_each_cause_and_what_to_do(command_line: CommandLine) -> None:
+def test_diagnose_prints_each_cause_and_what_to_do(command_line: CommandLine) -> None:
     command_line.having(a_bad_night)
     code, out, _ = command_line("diagnose")
     assert code == 0
@@ -39,7 +39,7 @@ def test_diagnose_tells_each_cause_and_what_to_do(command_line: CommandLine) -> 
     assert document["causes"][0]["requeue"] is True
 
 
-def test_diagnose_offers_a_command_for_each_cause_alone(command_line: CommandLine) -> None:
+def test_diagnose_offers_a_separate_command_for_each_cause(command_line: CommandLine) -> None:
     async def two_causes(queue: Queue) -> None:
         for _ in range(3):
             await queue.dead("hooks.example.com answered 503 Service Unavailable", type="Revocation")
@@ -57,7 +57,7 @@ def test_diagnose_offers_a_command_for_each_cause_alone(command_line: CommandLin
         assert json.loads(command_line(*command, "--yes", "--json").out)["changed"] == cause["dead"]
 
 
-def test_diagnose_finds_nothing_in_an_orderly_queue(command_line: CommandLine) -> None:
+def test_diagnose_finds_nothing_in_a_healthy_queue(command_line: CommandLine) -> None:
     command_line("migrate")
     assert command_line("diagnose").out == "0 dead, 0 failed\n"
     assert "did you mean 'Webhook'?" in command_line("diagnose", "--channel", "webhok").err
@@ -92,7 +92,7 @@ def test_a_wrong_period_is_refused(command_line: CommandLine, arguments: list[st
     assert wrong in err
 
 
-def test_test_says_why_a_channel_does_not_deliver_and_stores_nothing(command_line: CommandLine) -> None:
+def test_test_prints_why_a_channel_does_not_deliver_and_stores_nothing(command_line: CommandLine) -> None:
     code, out, err = command_line("test", "Webhook")
     assert (code, out) == (1, "")
     assert err.startswith("certctl-mcp: not delivered: the connection to 127.0.0.1:9 failed")
@@ -105,7 +105,7 @@ def test_test_says_why_a_channel_does_not_deliver_and_stores_nothing(command_lin
     assert command_line("audit").out.splitlines()[1].split()[-2] == "test"
 
 
-def test_test_prints_what_a_type_would_look_like_and_sends_it_only_if_told_to(
+def test_test_previews_a_type_and_sends_it_only_on_request(
     command_line: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = tmp_path / "settings.toml"
@@ -163,7 +163,7 @@ def test_the_databases_of_a_copy_come_from_variables_and_files(
     assert "the file can't be read" in err
 
 
-def test_the_audit_log_tells_who_did_what_even_to_what_is_gone(command_line: CommandLine) -> None:
+def test_the_audit_log_shows_who_did_what_even_to_deleted_notifications(command_line: CommandLine) -> None:
     first, second, _ = command_line.having(a_bad_night)
     command_line("requeue", first.id)
     command_line("read", second.id)
@@ -188,7 +188,7 @@ def test_the_audit_log_of_a_misspelt_id_is_not_empty_but_refused(command_line: C
     assert "no notification has the id 'notif-nowhere'" in err
 
 
-def test_the_audit_log_tells_what_retention_has_deleted(command_line: CommandLine) -> None:
+def test_the_audit_log_shows_what_retention_deleted(command_line: CommandLine) -> None:
     async def expired(queue: Queue) -> None:
         await queue.sent()
         queue.clock.advance(timedelta(days=2))

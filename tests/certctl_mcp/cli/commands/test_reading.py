@@ -1,4 +1,4 @@
-"""list, show, summary and channels: what is there, for people and for programs."""
+"""list, show, summary and channels: their output for people and for programs."""
 
 import json
 from io import StringIO
@@ -29,7 +29,7 @@ def test_an_empty_queue_lists_nothing_and_says_so(command_line: CommandLine) -> 
     }
 
 
-def test_a_row_is_one_line_with_the_whole_id_where_the_output_is_no_terminal(
+def test_without_a_terminal_each_row_is_one_line_with_the_whole_id(
     command_line: CommandLine,
 ) -> None:
     dead = command_line.having(
@@ -41,7 +41,7 @@ def test_a_row_is_one_line_with_the_whole_id_where_the_output_is_no_terminal(
     assert "HTTP 410: gone for good" in row
 
 
-def test_text_from_outside_can_t_steer_the_terminal_or_style_itself(command_line: CommandLine) -> None:
+def test_untrusted_text_cannot_control_the_terminal_or_style_itself(command_line: CommandLine) -> None:
     hostile = "\x1b[2J\x1b]0;owned\x07 [red]markup[/red] :boom: \u202etxet\nnotif-forged  sent"
     found = command_line.having(lambda queue: queue.dead(hostile, message=hostile, recipient="a\x9bm"))
     for arguments in (["list"], ["show", found.id], ["list", "--json"]):
@@ -58,7 +58,7 @@ def test_secrets_are_not_shown(command_line: CommandLine) -> None:
     assert "abcdefghijklm" not in command_line("show", found.id).out
 
 
-def test_filters_choose(command_line: CommandLine) -> None:
+def test_filters_select_notifications(command_line: CommandLine) -> None:
     async def several(queue: Queue) -> tuple[Notification, ...]:
         return (
             await queue.dead("HTTP 410", channel="Slack"),
@@ -82,7 +82,7 @@ def test_filters_choose(command_line: CommandLine) -> None:
         assert ids(command_line("list", "--json", *arguments).out) == expected
 
 
-def test_pages_go_on_after_their_cursor_and_all_takes_every_page(command_line: CommandLine) -> None:
+def test_a_cursor_continues_the_list_and_all_prints_every_page(command_line: CommandLine) -> None:
     async def five(queue: Queue) -> list[str]:
         return [(await queue.pending()).id for _ in range(5)]
 
@@ -98,13 +98,13 @@ def test_pages_go_on_after_their_cursor_and_all_takes_every_page(command_line: C
     assert "'x' is not a page cursor" in refused.err
 
 
-def test_undelivered_does_not_pass_for_delivered(command_line: CommandLine) -> None:
+def test_skipped_notifications_are_not_shown_as_delivered(command_line: CommandLine) -> None:
     skipped = command_line.having(lambda queue: queue.skipped())
     assert "sent (not delivered)" in command_line("list").out
     assert "sent (not delivered)" in command_line("show", skipped.id).out
 
 
-def test_show_tells_the_attempts_and_what_can_be_done(command_line: CommandLine) -> None:
+def test_show_prints_the_attempts_and_what_can_be_done(command_line: CommandLine) -> None:
     dead = command_line.having(lambda queue: queue.dead("HTTP 410: gone"))
     printed = command_line("show", dead.id).out
     assert "0.25 s" in printed
@@ -114,7 +114,7 @@ def test_show_tells_the_attempts_and_what_can_be_done(command_line: CommandLine)
     assert [attempt["outcome"] for attempt in document["attempts"]] == ["dead"]
 
 
-def test_show_tells_whether_the_certificate_was_renewed_since(command_line: CommandLine) -> None:
+def test_show_prints_whether_the_certificate_has_been_renewed_since(command_line: CommandLine) -> None:
     dead = command_line.having(lambda queue: queue.dead(certificate_id="mc-1"))
     assert "renewed since" not in command_line("show", dead.id).out
     command_line.having(lambda queue: queue.pending(type="RenewalSuccess", certificate_id="mc-1"))
@@ -122,7 +122,7 @@ def test_show_tells_whether_the_certificate_was_renewed_since(command_line: Comm
 
 
 @pytest.mark.parametrize("command", ["show", "read", "requeue"])
-def test_an_unknown_id_is_told(command_line: CommandLine, command: str) -> None:
+def test_an_unknown_id_is_reported(command_line: CommandLine, command: str) -> None:
     command_line("migrate")
     code, _, err = command_line(command, "notif-nowhere")
     assert code == 1
@@ -136,7 +136,7 @@ def test_the_summary_counts_the_queue(command_line: CommandLine) -> None:
     assert "Certificates" in command_line("summary").out
 
 
-def test_channels_tell_where_they_lead_and_how_they_did(command_line: CommandLine) -> None:
+def test_channels_are_listed_with_their_destination_and_record(command_line: CommandLine) -> None:
     command_line.having(lambda queue: queue.dead("HTTP 410: gone"))
     printed = command_line("channels").out
     assert "webhook at 127.0.0.1:9 (not signed)" in printed
@@ -146,14 +146,14 @@ def test_channels_tell_where_they_lead_and_how_they_did(command_line: CommandLin
     assert channel["record"]["outcomes"]["dead"] == 1
 
 
-def test_without_channels_it_says_what_to_do(
+def test_without_channels_the_output_says_what_to_do(
     command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CERTCTL_WEBHOOK_URL")
     assert "No channel is configured" in command_line("channels").err
 
 
-def test_looking_changes_nothing(command_line: CommandLine) -> None:
+def test_reading_commands_change_nothing(command_line: CommandLine) -> None:
     failed = command_line.having(lambda queue: queue.failed())
     for arguments in (["list"], ["show", failed.id], ["summary"], ["channels"]):
         command_line(*arguments)
@@ -161,7 +161,7 @@ def test_looking_changes_nothing(command_line: CommandLine) -> None:
     assert page.items == (failed,)
 
 
-def test_no_line_of_a_pipe_ends_with_a_blank(command_line: CommandLine) -> None:
+def test_no_line_of_piped_output_ends_with_a_space(command_line: CommandLine) -> None:
     async def some(queue: Queue) -> Notification:
         await queue.failed("timeout", certificate_id="cert-7")
         await queue.skipped()
@@ -185,7 +185,7 @@ def test_no_line_of_a_pipe_ends_with_a_blank(command_line: CommandLine) -> None:
         assert len(ended.out) < 20_000
 
 
-def test_attempts_are_counted_as_a_reader_would(command_line: CommandLine) -> None:
+def test_the_attempt_count_includes_the_last_attempt(command_line: CommandLine) -> None:
     async def five(queue: Queue) -> str:
         notification = await queue.pending()
         for number in range(5):
@@ -203,7 +203,7 @@ def test_attempts_are_counted_as_a_reader_would(command_line: CommandLine) -> No
     assert "refused permanently at attempt 1" in command_line("show", refused.id).out
 
 
-def test_an_id_may_be_given_by_its_beginning_or_its_end(command_line: CommandLine) -> None:
+def test_an_id_can_be_given_by_its_beginning_or_its_end(command_line: CommandLine) -> None:
     async def some(queue: Queue) -> list[str]:
         return [(await queue.dead()).id for _ in range(3)]
 
@@ -255,13 +255,13 @@ def test_a_list_has_headings_and_fits_every_width(width: int, headings: str) -> 
     assert any("mc-api" in line for line in lines)
 
 
-def test_list_names_the_database_it_found_nothing_in(command_line: CommandLine) -> None:
+def test_an_empty_list_names_the_database(command_line: CommandLine) -> None:
     command_line("migrate")
     assert command_line("list").err == f"No notification in {command_line.database} matches.\n"
     assert "did you mean 'Webhook'?" in command_line("list", "--channel", "webhok").err
 
 
-async def test_following_finds_what_comes_and_what_changes(queue: Queue) -> None:
+async def test_following_shows_new_and_changed_notifications(queue: Queue) -> None:
     shown = [await queue.pending() for _ in range(2)][::-1]
     followed = follow_matches(queue.repository, NotificationFilter(), shown[:1])
     with anyio.fail_after(10):
@@ -272,7 +272,7 @@ async def test_following_finds_what_comes_and_what_changes(queue: Queue) -> None
     assert (requeued.id, requeued.status) == (new.id, NotificationStatus.PENDING)
 
 
-def test_a_dead_letter_and_what_stands_in_for_it_name_each_other(command_line: CommandLine) -> None:
+def test_a_dead_letter_and_its_replacement_refer_to_each_other(command_line: CommandLine) -> None:
     dead = command_line.having(lambda queue: queue.dead())
     other = command_line.having(lambda queue: queue.pending(channel="Email"))
     run(

@@ -1,4 +1,4 @@
-"""init, config and doctor: from nothing to settings that are known to be sound."""
+"""init, config and doctor: from nothing to verified settings."""
 
 import json
 import stat
@@ -19,7 +19,7 @@ SLACK = "https://hooks.slack.com/services/T1/B1/s3cr3t"
 
 @pytest.fixture
 def channels(command_line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
-    """Where variables hold what Email and Slack need."""
+    """With variables for Email and Slack."""
     monkeypatch.delenv("CERTCTL_WEBHOOK_URL")
     monkeypatch.setenv("CERTCTL_SLACK_WEBHOOK_URL", SLACK)
     monkeypatch.setenv("CERTCTL_SMTP_HOST", "127.0.0.1")
@@ -34,7 +34,7 @@ def written(channels: CommandLine, file: Path, *options: str) -> str:
     return out
 
 
-def test_config_lists_what_is_set_and_where(command_line: CommandLine) -> None:
+def test_config_lists_each_setting_and_its_source(command_line: CommandLine) -> None:
     code, out, _ = command_line("config")
     assert code == 0
     assert f"  CERTCTL_DATABASE_URL = sqlite:///{command_line.database}  (environment)\n" in out
@@ -57,7 +57,7 @@ def test_config_names_the_file(command_line: CommandLine, tmp_path: Path) -> Non
     assert "did you mean max_attempts?" in command_line("config", "--config", str(file)).err
 
 
-def test_help_says_where_the_variables_are(command_line: CommandLine) -> None:
+def test_help_says_where_the_variables_are_documented(command_line: CommandLine) -> None:
     assert "`certctl-mcp config` lists them all; docs/settings.md" in command_line("--help").out
 
 
@@ -81,7 +81,7 @@ def test_init_writes_a_file_that_loads_without_a_warning(channels: CommandLine, 
     )
 
 
-def test_init_prints_what_starts_the_program_and_no_secret(channels: CommandLine, tmp_path: Path) -> None:
+def test_init_prints_how_to_start_the_program_and_no_secret(channels: CommandLine, tmp_path: Path) -> None:
     file = tmp_path / "settings.toml"
     out = written(channels, file, "--alerts", "Slack")
     assert SLACK not in out
@@ -117,7 +117,7 @@ def test_commands_that_init_prints_can_be_pasted_whatever_the_path(
     assert f"-o certctl-mcp '{directory}/settings.toml' /etc" in out
 
 
-def test_init_replaces_no_file_unless_told_to(channels: CommandLine, tmp_path: Path) -> None:
+def test_init_replaces_no_file_without_force(channels: CommandLine, tmp_path: Path) -> None:
     file = tmp_path / "settings.toml"
     file.write_text("mine")
     refused = channels("init", str(file), "--channels", "Slack")
@@ -141,7 +141,7 @@ def test_init_replaces_no_file_unless_told_to(channels: CommandLine, tmp_path: P
         ("--channels Webhook", "channels.Webhook.url (value not shown): must be a URL"),
     ],
 )
-def test_init_writes_nothing_that_would_not_work(
+def test_init_does_not_write_invalid_settings(
     channels: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str, why: str
 ) -> None:
     monkeypatch.setenv("CERTCTL_PAGERDUTY_ROUTING_KEY", "your-routing-key")
@@ -152,7 +152,7 @@ def test_init_writes_nothing_that_would_not_work(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_init_asks_for_what_no_variable_holds() -> None:
+def test_init_asks_for_settings_that_no_variable_has() -> None:
     answers = {"the SMTP relay": "mail.corp.test", "the login": "ada", "its password": "s3cr3t"}
     asked: list[tuple[str, bool]] = []
 
@@ -172,7 +172,7 @@ def test_init_asks_for_what_no_variable_holds() -> None:
     check(channel_text("Email", table))
 
 
-def test_doctor_ends_with_1_when_a_check_fails(command_line: CommandLine) -> None:
+def test_doctor_exits_with_1_if_a_check_fails(command_line: CommandLine) -> None:
     code, out, err = command_line("doctor")
     assert (code, err) == (1, "")
     assert "fail  channel Webhook: the connection to 127.0.0.1:9 failed: Connection refused\n      -> " in out
@@ -184,7 +184,7 @@ def test_doctor_ends_with_1_when_a_check_fails(command_line: CommandLine) -> Non
     assert not command_line.database.exists()
 
 
-def test_doctor_ends_with_0_when_none_does(
+def test_doctor_exits_with_0_if_no_check_fails(
     command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CERTCTL_WEBHOOK_URL")
@@ -197,7 +197,7 @@ def test_doctor_ends_with_0_when_none_does(
     assert f"owner {owner_of(command_line.database)}, mode 600" in found
 
 
-def test_doctor_says_which_setting_is_wrong_and_goes_on(
+def test_doctor_names_the_wrong_setting_and_continues(
     command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CERTCTL_NOTIFICATION_MAX_ATTEMPTS", "many")
@@ -208,7 +208,7 @@ def test_doctor_says_which_setting_is_wrong_and_goes_on(
     assert "warn  settings: the variable CERTCTL_SLACK_WEBHOOK is not used; did you mean" in out
 
 
-def test_doctor_sends_only_where_it_is_told_to(command_line: CommandLine) -> None:
+def test_doctor_sends_only_over_the_requested_channels(command_line: CommandLine) -> None:
     command_line("migrate")
     rows = [
         json.loads(line)

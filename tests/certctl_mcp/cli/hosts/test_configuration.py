@@ -1,4 +1,4 @@
-"""A host's configuration gains this server and loses it again, and nothing else in it changes."""
+"""This server is added to a host's configuration and removed again; nothing else in the file changes."""
 
 import json
 import tomllib
@@ -35,7 +35,7 @@ def servers(place: Location) -> dict[str, object]:
     return found
 
 
-def test_it_is_added_to_a_file_that_is_not_there(place: Location) -> None:
+def test_a_missing_file_is_created_with_the_server(place: Location) -> None:
     given = entry(place, COMMAND)
     assert install(place, given)
     assert servers(place) == {NAME: given}
@@ -44,7 +44,7 @@ def test_it_is_added_to_a_file_that_is_not_there(place: Location) -> None:
     assert place.file.stat().st_mode & 0o777 == 0o600
 
 
-def test_what_is_there_stays_and_undoing_it_restores_it(place: Location) -> None:
+def test_other_content_is_kept_and_undoing_restores_the_file(place: Location) -> None:
     place.file.parent.mkdir(parents=True)
     before = OTHERS[place.format] % place.table
     place.file.write_text(before)
@@ -63,7 +63,7 @@ def test_what_is_there_stays_and_undoing_it_restores_it(place: Location) -> None
 
 
 @pytest.mark.parametrize("text", ['{"a": 1, // comment\n}', "[1", "\xff", '{"%s": [1]}', "= = ="])
-def test_a_file_that_is_not_understood_is_left_alone(place: Location, text: str) -> None:
+def test_a_file_that_cannot_be_parsed_is_left_alone(place: Location, text: str) -> None:
     place.file.parent.mkdir(parents=True)
     written = (text % place.table if "%s" in text else text).encode("latin-1")
     place.file.write_bytes(written)
@@ -72,14 +72,14 @@ def test_a_file_that_is_not_understood_is_left_alone(place: Location, text: str)
     assert place.file.read_bytes() == written
 
 
-def test_another_server_of_this_name_is_not_overwritten(place: Location) -> None:
+def test_another_server_with_the_same_name_is_not_overwritten(place: Location) -> None:
     install(place, entry(place, COMMAND))
     with pytest.raises(HostConfigurationError, match="another server called"):
         install(place, entry(place, ["/elsewhere/certctl-mcp"]))
     assert servers(place) == {NAME: entry(place, COMMAND)}
 
 
-def test_what_is_shown_is_what_would_be_written(place: Location) -> None:
+def test_the_preview_is_exactly_what_would_be_written(place: Location) -> None:
     given = entry(place, COMMAND)
     install(place, given)
     assert place.file.read_text().strip() == render_entry(place, given).strip()
@@ -93,7 +93,7 @@ def test_what_is_shown_is_what_would_be_written(place: Location) -> None:
         ("win32", "AppData/Roaming/Claude/claude_desktop_config.json"),
     ],
 )
-def test_each_system_has_its_place(
+def test_each_operating_system_has_its_own_location(
     platform: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("APPDATA", raising=False)

@@ -1,4 +1,4 @@
-"""Who did what, over REST: everything, or what concerns one notification."""
+"""The audit log over REST: all of it, or the entries of one notification."""
 
 from datetime import timedelta
 from typing import Any
@@ -21,7 +21,7 @@ async def looked_up(served: Served, query: str = "") -> list[dict[str, Any]]:
     return entries
 
 
-async def test_everything_is_told_newest_first(served: Served, queue: Queue) -> None:
+async def test_all_entries_are_returned_newest_first(served: Served, queue: Queue) -> None:
     dead = await queue.dead()
     async with served.client(OPERATOR) as otto:
         await otto.post(f"{LIST}/{dead.id}/requeue")
@@ -43,7 +43,9 @@ async def test_everything_is_told_newest_first(served: Served, queue: Queue) -> 
     assert (requeued["actor"], requeued["action"]) == ("http:otto", "requeue")
 
 
-async def test_one_notification_is_looked_up_also_when_it_is_gone(served: Served, queue: Queue) -> None:
+async def test_the_entries_of_one_notification_are_found_even_after_its_deletion(
+    served: Served, queue: Queue
+) -> None:
     sent, other = await queue.sent(), await queue.sent()
     await queue.repository.mark_read(other.id, actor="cli:ada")
     await queue.repository.mark_read(sent.id, actor="cli:ada")

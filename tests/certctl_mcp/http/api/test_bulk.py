@@ -1,4 +1,4 @@
-"""Many notifications are changed over REST only after a preview, and only exactly those that it showed."""
+"""Bulk actions over REST require a preview and change exactly the notifications that it counted."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -35,7 +35,7 @@ async def statuses(queue: Queue, *ids: str) -> list[NotificationStatus]:
     return [(await queue.repository.get(each)).status for each in ids]
 
 
-async def test_a_requeue_shows_what_it_would_do_and_then_does_exactly_that(
+async def test_a_requeue_is_previewed_and_then_changes_exactly_the_previewed_notifications(
     served: Served, queue: Queue
 ) -> None:
     dead, elsewhere = await queue.dead(), await queue.dead(channel="Slack")
@@ -71,7 +71,7 @@ async def test_a_requeue_shows_what_it_would_do_and_then_does_exactly_that(
     assert (entry.actor, entry.action.value) == ("http:ada", "requeue")
 
 
-async def test_settling_and_deleting_take_a_confirmation_too(served: Served, queue: Queue) -> None:
+async def test_marking_as_read_and_purging_require_a_confirmation_too(served: Served, queue: Queue) -> None:
     dead, sent = await queue.dead(), await queue.sent()
     queue.clock.advance(timedelta(days=40))
     for action, body, status in (
@@ -93,7 +93,7 @@ async def test_settling_and_deleting_take_a_confirmation_too(served: Served, que
         ({"confirmation": "x"}, "is not one that a preview returned"),
     ],
 )
-async def test_a_confirmation_is_good_for_nothing_else(
+async def test_a_confirmation_is_valid_only_for_its_own_request(
     served: Served, queue: Queue, changes: dict[str, object], problem: str
 ) -> None:
     dead = await queue.dead()
@@ -108,9 +108,7 @@ async def test_a_confirmation_is_good_for_nothing_else(
     assert await statuses(queue, dead.id) == [NotificationStatus.DEAD]
 
 
-async def test_it_is_void_once_used_or_late_or_when_something_else_would_change(
-    served: Served, queue: Queue
-) -> None:
+async def test_a_confirmation_is_refused_once_used_expired_or_outdated(served: Served, queue: Queue) -> None:
     dead = await queue.dead()
     confirmation = (await previewed(served, "requeue"))["confirmation"]
     await queue.repository.mark_read(dead.id, actor=None)
@@ -143,7 +141,7 @@ async def test_it_is_void_once_used_or_late_or_when_something_else_would_change(
         ("purge", {"created_from": "1d", "created_until": "2d"}, 422, "is not before created_until"),
     ],
 )
-async def test_a_selection_that_can_not_be_meant_is_refused(
+async def test_an_invalid_selection_is_refused(
     served: Served, queue: Queue, action: str, body: dict[str, Any], status: int, problem: str
 ) -> None:
     await queue.dead()
@@ -152,7 +150,7 @@ async def test_a_selection_that_can_not_be_meant_is_refused(
     assert problem in refused.json()["message"]
 
 
-async def test_what_the_database_kept_from_being_done_is_told(
+async def test_an_interruption_by_the_database_is_reported_with_what_was_done(
     served: Served, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("storage.operations.bulk.LARGEST_BULK", 1)
@@ -173,11 +171,11 @@ async def test_what_the_database_kept_from_being_done_is_told(
     stopped = await post(served, "requeue", confirmation=confirmation)
     assert (stopped.status_code, stopped.headers["Retry-After"]) == (503, "5")
     assert "unavailable after 1 of 2 were done" in stopped.json()["message"]
-    # What was previewed is no longer what would change.
+    # The preview is outdated.
     assert (await post(served, "requeue", confirmation=confirmation)).status_code == 409
 
 
-async def test_what_would_go_nowhere_is_told(served: Served, queue: Queue) -> None:
+async def test_a_preview_counts_missing_and_undeliverable_notifications(served: Served, queue: Queue) -> None:
     await queue.dead(channel="Pager")
     nothing = await previewed(served, "requeue", ids=["no-such-id"], channel="Pager")
     assert (nothing["would_change"], nothing["left_out"]["missing"]) == (0, 1)
@@ -185,7 +183,7 @@ async def test_what_would_go_nowhere_is_told(served: Served, queue: Queue) -> No
     assert (await previewed(served, "requeue", channel="Pager"))["undeliverable"] == 1
 
 
-async def test_each_key_may_do_what_its_role_allows(served: Served, queue: Queue) -> None:
+async def test_each_key_can_do_only_what_its_role_allows(served: Served, queue: Queue) -> None:
     await queue.dead()
     for action in ("requeue", "read", "purge"):
         reader = await post(served, action, READER, channel="Webhook", created_until="1d")
@@ -194,7 +192,7 @@ async def test_each_key_may_do_what_its_role_allows(served: Served, queue: Queue
     assert (refused.status_code, refused.json()["message"]) == (403, "Only a key with :admin may delete.")
 
 
-async def test_the_operator_can_withhold_many_at_once_and_leave_one_at_a_time(
+async def test_the_operator_can_disable_bulk_requeues_and_keep_single_ones(
     serve: Serve, queue: Queue
 ) -> None:
     served = await serve(CERTCTL_API_KEYS_NAMED=KEYS, CERTCTL_MCP_EXCLUDE="requeue_notifications")
@@ -205,10 +203,10 @@ async def test_the_operator_can_withhold_many_at_once_and_leave_one_at_a_time(
     assert (await post(served, f"{dead.id}/requeue")).status_code == 200
 
 
-async def test_an_id_is_never_taken_for_an_action_nor_an_action_for_an_id(
+async def test_an_id_is_never_mistaken_for_an_action_or_an_action_for_an_id(
     served: Served, queue: Queue
 ) -> None:
-    """Ids from elsewhere are arbitrary text."""
+    """Ids of other programs are arbitrary text."""
     dead = await queue.dead()
     async with served.client(ADMIN) as client:
         for name in ("requeue", "read", "purge", "retry-due"):

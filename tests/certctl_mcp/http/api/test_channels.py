@@ -19,7 +19,7 @@ async def test_a_test_message_is_sent_and_audited(served: Served, queue: Queue) 
     assert (await queue.repository.list(NotificationFilter(), limit=1)).items == ()
 
 
-async def test_why_it_was_not_delivered_is_told_without_secrets(serve: Serve) -> None:
+async def test_a_failed_test_returns_the_reason_without_secrets(serve: Serve) -> None:
     served = await serve(
         CERTCTL_API_KEYS_NAMED=KEYS, refused_by_slack="HTTP 403 for token=hunter22, no such hook"
     )
@@ -39,7 +39,7 @@ async def test_why_it_was_not_delivered_is_told_without_secrets(serve: Serve) ->
         ("Webhook", {"recipient": "x" * 256}, 400, "recipient: String should have at most 255 characters"),
     ],
 )
-async def test_a_test_that_can_not_be_meant_is_refused(
+async def test_an_invalid_test_request_is_refused(
     served: Served, queue: Queue, name: str, body: dict[str, str], status: int, problem: str
 ) -> None:
     async with served.client(OPERATOR) as client:
@@ -49,12 +49,12 @@ async def test_a_test_that_can_not_be_meant_is_refused(
     assert await queue.repository.audit_log(limit=1) == ()
 
 
-async def test_a_reader_tests_nothing(served: Served) -> None:
+async def test_a_reader_cannot_test_a_channel(served: Served) -> None:
     async with served.client(READER) as client:
         assert (await client.post(f"{CHANNELS}/Webhook/test")).status_code == 403
 
 
-async def test_a_channel_with_a_slash_in_its_name_is_one_channel(served: Served, queue: Queue) -> None:
+async def test_a_channel_name_can_contain_a_slash(served: Served, queue: Queue) -> None:
     await queue.pending(channel="on/call")
     pause = {"until": "2h", "reason": "maintenance"}
     async with served.client(OPERATOR) as client:

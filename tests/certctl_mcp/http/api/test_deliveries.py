@@ -10,7 +10,7 @@ from tests.certctl_mcp.http.conftest import READER, Served
 PATH = "/api/v1/stats/deliveries"
 
 
-async def test_a_period_has_its_alerts_and_its_attempts(served: Served, queue: Queue) -> None:
+async def test_the_report_counts_the_alerts_and_attempts_of_its_period(served: Served, queue: Queue) -> None:
     await queue.dead()
     queue.clock.advance(timedelta(days=2))
     await queue.sent()
@@ -32,7 +32,7 @@ async def test_a_period_has_its_alerts_and_its_attempts(served: Served, queue: Q
     assert (older["alerts"]["dead"], older["overall"]["died"]) == (1, 1)
 
 
-async def test_it_is_not_sent_again_while_nothing_happens(served: Served, queue: Queue) -> None:
+async def test_an_unchanged_report_is_not_sent_again(served: Served, queue: Queue) -> None:
     await queue.sent()
     queue.clock.advance(timedelta(seconds=1))
     async with served.client(READER) as client:
@@ -51,7 +51,7 @@ async def test_it_is_not_sent_again_while_nothing_happens(served: Served, queue:
         ("since=500d", "since: must be at most 366d before the end"),
     ],
 )
-async def test_a_period_that_is_none_is_refused(served: Served, query: str, problem: str) -> None:
+async def test_an_invalid_period_is_refused(served: Served, query: str, problem: str) -> None:
     async with served.client(READER) as client:
         refused = await client.get(f"{PATH}?{query}")
     assert refused.status_code == 422

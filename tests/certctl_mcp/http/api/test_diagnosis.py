@@ -36,7 +36,7 @@ async def test_each_cause_says_what_failed_and_what_to_do(served: Served, queue:
     assert (unavailable["channel"], unavailable["dead"], unavailable["failing"]) == ("Slack", 0, 1)
 
 
-async def test_what_it_recommends_is_a_route(served: Served, queue: Queue) -> None:
+async def test_the_recommended_action_names_a_rest_route(served: Served, queue: Queue) -> None:
     await queue.dead("something odd")
     (cause,) = (await diagnosed(served))["causes"]
     assert cause["action"] == "see the sample with GET /api/v1/notifications/{id}"
@@ -54,7 +54,7 @@ async def test_what_it_recommends_is_a_route(served: Served, queue: Queue) -> No
         "created_from=2026-01-01T12:30:00Z&created_until=now&channel=",
     ],
 )
-async def test_each_condition_picks(served: Served, queue: Queue, query: str) -> None:
+async def test_each_filter_selects_notifications(served: Served, queue: Queue, query: str) -> None:
     await queue.dead()
     queue.clock.advance(timedelta(hours=1))
     meant = await queue.dead(
@@ -65,7 +65,7 @@ async def test_each_condition_picks(served: Served, queue: Queue, query: str) ->
     assert ([cause["sample_id"] for cause in found["causes"]], found["dead"]) == ([meant.id], 1)
 
 
-async def test_what_is_still_retried_can_be_left_out(served: Served, queue: Queue) -> None:
+async def test_notifications_still_being_retried_can_be_excluded(served: Served, queue: Queue) -> None:
     await queue.failed()
     found = await diagnosed(served, "?include_failing=false")
     assert (found["failing"], found["causes"]) == (0, [])
@@ -80,16 +80,14 @@ async def test_what_is_still_retried_can_be_left_out(served: Served, queue: Queu
         ("channel=Webhok", 422, "did you mean 'Webhook'?"),
     ],
 )
-async def test_a_filter_that_can_not_be_meant_is_refused(
-    served: Served, query: str, status: int, problem: str
-) -> None:
+async def test_an_invalid_filter_is_refused(served: Served, query: str, status: int, problem: str) -> None:
     async with served.client(READER) as client:
         refused = await client.get(f"{PATH}?{query}")
     assert refused.status_code == status
     assert problem in refused.json()["message"]
 
 
-async def test_what_it_offers_to_requeue_is_taken_by_the_route(served: Served, queue: Queue) -> None:
+async def test_the_recommended_requeue_is_accepted_by_its_route(served: Served, queue: Queue) -> None:
     dead = await queue.dead("HTTP 401")
     queue.clock.advance(timedelta(hours=1))
     await queue.dead("HTTP 503")

@@ -24,7 +24,7 @@ async def get(served: Served, path: str, **headers: str) -> dict[str, Any]:
     return found
 
 
-async def test_a_list_has_certctl_s_fields_and_the_true_total(served: Served, queue: Queue) -> None:
+async def test_a_list_has_certctls_fields_and_the_exact_total(served: Served, queue: Queue) -> None:
     for number in range(3):
         queue.clock.advance(timedelta(seconds=1))
         await queue.pending(message=f"alert {number}")
@@ -38,7 +38,7 @@ async def test_a_list_has_certctl_s_fields_and_the_true_total(served: Served, qu
     assert (beyond["data"], beyond["total"]) == ([], 3)
 
 
-async def test_a_row_is_certctl_s_without_what_is_not_there(served: Served, queue: Queue) -> None:
+async def test_a_row_has_certctls_fields_and_omits_empty_ones(served: Served, queue: Queue) -> None:
     pending = await queue.pending(certificate_id="mc-1")
     (row,) = (await get(served, LIST))["data"]
     assert row == {
@@ -64,7 +64,7 @@ async def test_a_shortened_id_shows_all_that_the_whole_one_shows(served: Served)
     assert await get(served, f"{LIST}/{sent[:20]}") == whole
 
 
-async def test_a_failed_one_tells_why_and_when_it_is_tried_again(served: Served, queue: Queue) -> None:
+async def test_a_failed_notification_has_its_error_and_its_next_retry(served: Served, queue: Queue) -> None:
     failed = await queue.failed("HTTP 503")
     detail = await get(served, f"{LIST}/{failed.id}")
     assert detail["last_error"] == "HTTP 503"
@@ -75,7 +75,7 @@ async def test_a_failed_one_tells_why_and_when_it_is_tried_again(served: Served,
     assert detail["attempts_before"] == 0
 
 
-async def test_the_dead_are_listed_apart(served: Served, queue: Queue) -> None:
+async def test_dead_letters_can_be_listed_on_their_own(served: Served, queue: Queue) -> None:
     dead = await queue.dead()
     await queue.pending()
     listed = await get(served, f"{LIST}?status=dead")
@@ -93,7 +93,7 @@ async def test_the_dead_are_listed_apart(served: Served, queue: Queue) -> None:
         "created_from=2026-01-01T12:00:01Z",
     ],
 )
-async def test_each_condition_picks(served: Served, queue: Queue, condition: str) -> None:
+async def test_each_filter_selects_notifications(served: Served, queue: Queue, condition: str) -> None:
     await queue.pending()
     queue.clock.advance(timedelta(seconds=1))
     meant = await queue.pending(
@@ -103,7 +103,7 @@ async def test_each_condition_picks(served: Served, queue: Queue, condition: str
     assert ([row["id"] for row in listed["data"]], listed["total"]) == ([meant.id], 1)
 
 
-async def test_a_cursor_goes_on_whatever_arrives(served: Served, queue: Queue) -> None:
+async def test_a_cursor_continues_the_list_despite_new_notifications(served: Served, queue: Queue) -> None:
     for number in range(3):
         queue.clock.advance(timedelta(seconds=1))
         await queue.pending(message=f"alert {number}")
@@ -115,7 +115,7 @@ async def test_a_cursor_goes_on_whatever_arrives(served: Served, queue: Queue) -
     assert "page" not in second
 
 
-async def test_what_has_not_changed_is_not_sent_again(served: Served, queue: Queue) -> None:
+async def test_an_unchanged_list_is_not_sent_again(served: Served, queue: Queue) -> None:
     dead = await queue.dead()
     async with served.client(OPERATOR) as client:
         for path in (LIST, f"{LIST}/{dead.id}", "/api/v1/stats/summary"):
@@ -130,7 +130,7 @@ async def test_what_has_not_changed_is_not_sent_again(served: Served, queue: Que
             assert changed.status_code == 200
 
 
-async def test_requeue_and_read_answer_in_certctl_s_words(served: Served, queue: Queue) -> None:
+async def test_requeue_and_read_respond_as_certctl_does(served: Served, queue: Queue) -> None:
     dead = await queue.dead()
     async with served.client(OPERATOR) as client:
         requeued = await client.post(f"{LIST}/{dead.id}/requeue")
@@ -144,7 +144,7 @@ async def test_requeue_and_read_answer_in_certctl_s_words(served: Served, queue:
         assert (await queue.repository.get(dead.id)).status == NotificationStatus.READ
 
 
-async def test_what_is_due_is_retried_at_once(served: Served, queue: Queue) -> None:
+async def test_due_notifications_can_be_retried_at_once(served: Served, queue: Queue) -> None:
     waiting, due = await queue.failed(), await queue.pending()
     async with served.client(READER) as client:
         assert (await client.post(f"{LIST}/retry-due")).status_code == 403
@@ -155,7 +155,7 @@ async def test_what_is_due_is_retried_at_once(served: Served, queue: Queue) -> N
     assert (await queue.repository.get(waiting.id)).status == NotificationStatus.FAILED
 
 
-async def test_who_did_what_is_told(served: Served) -> None:
+async def test_a_notification_includes_its_audit_entries(served: Served) -> None:
     async with served.client(ADMIN) as ada, served.client(OPERATOR) as otto:
         address = (await otto.post(LIST, json=NEW)).headers["Location"]
         await ada.post(f"{address}/read")
@@ -167,7 +167,7 @@ async def test_who_did_what_is_told(served: Served) -> None:
 
 
 @pytest.mark.parametrize("step", ["", "/requeue", "/read"])
-async def test_an_unknown_id_is_404_and_the_nearest_is_offered(
+async def test_an_unknown_id_is_404_with_the_nearest_id_as_a_suggestion(
     served: Served, queue: Queue, step: str
 ) -> None:
     dead = await queue.dead()
@@ -179,7 +179,7 @@ async def test_an_unknown_id_is_404_and_the_nearest_is_offered(
     assert f"did you mean '{dead.id}'?" in refused.json()["message"]
 
 
-async def test_a_problem_has_the_fields_of_the_rfc_and_certctl_s(served: Served) -> None:
+async def test_a_problem_has_the_fields_of_the_rfc_and_of_certctl(served: Served) -> None:
     async with served.client(OPERATOR) as client:
         refused = await client.get(f"{LIST}/nowhere")
     assert refused.headers["Content-Type"] == "application/problem+json"
@@ -241,7 +241,9 @@ async def test_other_methods_are_405(served: Served, method: str, path: str, all
         ("text=%00", "text: String should match"),
     ],
 )
-async def test_a_malformed_query_is_told_what_is_allowed(served: Served, query: str, problem: str) -> None:
+async def test_the_error_for_a_malformed_query_says_what_is_allowed(
+    served: Served, query: str, problem: str
+) -> None:
     async with served.client(OPERATOR) as client:
         refused = await client.get(f"{LIST}?{query}")
     assert refused.status_code == 400
@@ -262,7 +264,7 @@ async def test_a_malformed_query_is_told_what_is_allowed(served: Served, query: 
         (f"status={'x' * 300}%00", 0, 1, 50),
     ],
 )
-async def test_what_certctl_reads_leniently_is_read_as_there(
+async def test_parameters_are_parsed_as_leniently_as_in_certctl(
     served: Served, queue: Queue, query: str, shown: int, page: int, per_page: int
 ) -> None:
     await queue.pending()
@@ -293,7 +295,7 @@ async def test_a_status_of_another_program_is_listed_counted_and_kept(
     ("query", "problem"),
     [("cursor=x", "'x' is not a page cursor"), ("cursor=x&page=2", "page and cursor can't be combined")],
 )
-async def test_a_page_that_there_is_not_is_told(served: Served, query: str, problem: str) -> None:
+async def test_a_page_that_does_not_exist_is_an_error(served: Served, query: str, problem: str) -> None:
     async with served.client(OPERATOR) as client:
         refused = await client.get(f"{LIST}?{query}")
     assert refused.status_code == 422
@@ -308,7 +310,7 @@ async def test_the_trace_of_the_caller_is_stored(served: Served, queue: Queue) -
             assert (await queue.repository.get(answered.json()["id"])).traceparent == stored
 
 
-async def test_what_is_created_is_durable_and_has_an_address(served: Served, queue: Queue) -> None:
+async def test_a_created_notification_is_stored_and_has_a_location(served: Served, queue: Queue) -> None:
     async with served.client(OPERATOR) as client:
         created = await client.post(LIST, json=NEW | {"recipient": "ops", "certificate_id": "mc-1"})
         assert created.status_code == 201
@@ -320,7 +322,9 @@ async def test_what_is_created_is_durable_and_has_an_address(served: Served, que
 
 
 @pytest.mark.parametrize("quoted", ["{}", '"{}"'])
-async def test_the_same_key_creates_once(served: Served, queue: Queue, quoted: str) -> None:
+async def test_the_same_idempotency_key_creates_one_notification(
+    served: Served, queue: Queue, quoted: str
+) -> None:
     first, second = {"Idempotency-Key": "k-1"}, {"Idempotency-Key": quoted.format("k-1")}
     async with served.client(OPERATOR) as client:
         created = await client.post(LIST, json=NEW, headers=first)
@@ -354,7 +358,7 @@ async def test_a_malformed_alert_is_refused(served: Served, body: object, proble
     assert (await get(served, LIST))["total"] == 0
 
 
-async def test_a_channel_that_is_not_configured_is_told_with_the_nearest(served: Served) -> None:
+async def test_the_error_for_an_unconfigured_channel_suggests_the_nearest(served: Served) -> None:
     async with served.client(OPERATOR) as client:
         refused = await client.post(LIST, json=NEW | {"channel": "Webhok"})
     assert refused.status_code == 422
@@ -364,7 +368,7 @@ async def test_a_channel_that_is_not_configured_is_told_with_the_nearest(served:
 @pytest.mark.parametrize(
     "body", [b'{"type":', b"\xff", b'{"type":"\\ud800","channel":"Webhook","message":"x"}']
 )
-async def test_what_is_no_json_is_refused(served: Served, body: bytes) -> None:
+async def test_a_body_that_is_not_json_is_refused(served: Served, body: bytes) -> None:
     async with served.client(OPERATOR, **{"Content-Type": "application/json"}) as client:
         refused = await client.post(LIST, content=body)
     assert refused.status_code == 400
@@ -380,7 +384,7 @@ async def test_secrets_are_not_shown(served: Served, queue: Queue) -> None:
         assert "token=hunter22" not in answered.text
 
 
-async def test_a_list_shows_the_beginning_of_a_long_text_and_the_notification_all_of_it(
+async def test_a_list_truncates_a_long_text_and_the_notification_has_all_of_it(
     served: Served, queue: Queue
 ) -> None:
     long = await queue.pending(message="x" * 5000)
@@ -390,7 +394,7 @@ async def test_a_list_shows_the_beginning_of_a_long_text_and_the_notification_al
     assert (len(detail["message"]), "cut" in detail) == (5000, False)
 
 
-async def test_the_summary_has_certctl_s_fields(served: Served, queue: Queue) -> None:
+async def test_the_summary_has_certctls_fields(served: Served, queue: Queue) -> None:
     await queue.dead()
     summary = await get(served, "/api/v1/stats/summary")
     assert summary["notifications_dead"] == 1
@@ -411,7 +415,7 @@ async def test_the_summary_has_certctl_s_fields(served: Served, queue: Queue) ->
     assert certctl_s <= summary.keys()
 
 
-async def test_without_keys_anybody_here_may_operate(serve: Serve) -> None:
+async def test_without_keys_any_local_caller_can_operate(serve: Serve) -> None:
     served = await serve()
     async with served.client() as client:
         assert (await client.post(LIST, json=NEW)).status_code == 201
@@ -419,20 +423,20 @@ async def test_without_keys_anybody_here_may_operate(serve: Serve) -> None:
         assert (await client.get("/api/v1/auth/check")).json()["admin"] is False
 
 
-async def test_an_id_with_a_slash_is_one_id(served: Served) -> None:
+async def test_an_id_can_contain_a_slash(served: Served) -> None:
     async with served.client(OPERATOR) as client:
         refused = await client.post(f"{LIST}/a%2Fb%2525/requeue")
     assert refused.status_code == 404
     assert "'a%2Fb%2525'" in refused.json()["message"]
 
 
-async def test_an_unknown_address_is_a_problem_too(served: Served) -> None:
+async def test_the_response_for_an_unknown_path_is_a_problem_too(served: Served) -> None:
     async with served.client(OPERATOR) as client:
         refused = await client.get("/api/v2/notifications")
     assert (refused.status_code, refused.json()["message"]) == (404, "Nothing is at this path.")
 
 
-async def test_the_audit_knows_whose_key_it_was(served: Served, queue: Queue) -> None:
+async def test_the_audit_log_records_the_caller_of_each_key(served: Served, queue: Queue) -> None:
     dead = await queue.dead()
     async with served.client(OPERATOR) as client:
         created = (await client.post(LIST, json=NEW)).json()
@@ -464,14 +468,14 @@ async def test_a_channel_is_paused_and_resumed(served: Served, queue: Queue) -> 
         assert unknown.status_code == 422
 
 
-async def test_a_reader_pauses_nothing(served: Served) -> None:
+async def test_a_reader_cannot_pause_a_channel(served: Served) -> None:
     async with served.client(READER) as client:
         refused = await client.post("/api/v1/channels/Webhook/resume")
         assert refused.status_code == 403
         assert "may not pause channels" in refused.json()["message"]
 
 
-async def test_a_dead_letter_and_what_stands_in_for_it_name_each_other(
+async def test_a_dead_letter_and_its_replacement_refer_to_each_other(
     served: Served, queue: Queue, database_url: str
 ) -> None:
     dead, other = await queue.dead(), await queue.pending(channel="Email")

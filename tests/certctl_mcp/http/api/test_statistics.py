@@ -43,7 +43,7 @@ def fleet(served: Served, database_path: Path) -> Served:
     return served
 
 
-async def test_certificates_are_counted_by_status_in_certctls_words(fleet: Served) -> None:
+async def test_certificates_are_counted_by_certctls_statuses(fleet: Served) -> None:
     assert await get(fleet, f"{STATS}/certificates-by-status") == [
         {"status": "Active", "count": 1},
         {"status": "Expired", "count": 1},

@@ -1,4 +1,4 @@
-"""A browser that stays signed in: by a cookie that only the page can use, and as long as its key is good."""
+"""Browser sessions: a cookie that only the page can use, valid as long as its key."""
 
 import base64
 from datetime import timedelta
@@ -32,7 +32,7 @@ async def status(served: Served, cookie: str, **headers: str) -> int:
         return (await client.get(CHECK, headers=given)).status_code
 
 
-async def test_the_cookie_stands_for_the_key_and_does_not_hold_it(served: Served) -> None:
+async def test_the_cookie_authenticates_as_the_key_and_does_not_contain_it(served: Served) -> None:
     set_cookie = await signed_in(served, READER)
     for attribute in ("HttpOnly", "SameSite=strict", "Path=/", f"Max-Age={int(LIFETIME.total_seconds())}"):
         assert attribute in set_cookie
@@ -45,16 +45,16 @@ async def test_the_cookie_stands_for_the_key_and_does_not_hold_it(served: Served
     assert (known["user"], known["read_only"]) == ("rita", True)
 
 
-async def test_only_requests_of_the_page_itself_may_use_it(served: Served) -> None:
+async def test_only_requests_of_the_page_itself_can_use_the_cookie(served: Served) -> None:
     cookie = value_of(await signed_in(served))
     assert await status(served, cookie, **PAGE) == 200
     assert await status(served, cookie, **PAGE, Origin="http://localhost:8080") == 200
-    # What a form or a link of another site sends, or a page of the same host at another port.
+    # As sent by a form or link of another site, or by a page of the same host on another port.
     assert await status(served, cookie) == 401
     assert await status(served, cookie, **PAGE, Origin="http://localhost:9999") == 403
 
 
-async def test_an_allowed_origin_may_call_with_a_key_and_not_with_the_cookie(serve: Serve) -> None:
+async def test_an_allowed_origin_can_use_a_key_but_not_the_cookie(serve: Serve) -> None:
     served = await serve(
         CERTCTL_API_KEYS_NAMED=f"otto:{OPERATOR}", CERTCTL_CORS_ORIGINS="https://portal.example"
     )
@@ -62,7 +62,7 @@ async def test_an_allowed_origin_may_call_with_a_key_and_not_with_the_cookie(ser
     assert await status(served, cookie, **PAGE, Origin="https://portal.example") == 401
 
 
-async def test_it_expires(served: Served, clock: SettableClock) -> None:
+async def test_the_cookie_expires(served: Served, clock: SettableClock) -> None:
     cookie = value_of(await signed_in(served))
     clock.advance(LIFETIME - timedelta(seconds=1))
     assert await status(served, cookie, **PAGE) == 200
@@ -70,13 +70,13 @@ async def test_it_expires(served: Served, clock: SettableClock) -> None:
     assert await status(served, cookie, **PAGE) == 401
 
 
-async def test_it_is_good_after_a_restart_and_ends_with_its_key(served: Served, serve: Serve) -> None:
+async def test_a_session_survives_a_restart_and_ends_with_its_key(served: Served, serve: Serve) -> None:
     cookie = value_of(await signed_in(served))
     assert await status(await serve(CERTCTL_API_KEYS_NAMED=f"otto:{OPERATOR}"), cookie, **PAGE) == 200
     assert await status(await serve(CERTCTL_API_KEYS_NAMED="otto:another-key"), cookie, **PAGE) == 401
 
 
-async def test_nothing_else_passes_for_one_nor_counts_as_a_wrong_key(served: Served) -> None:
+async def test_forged_cookies_are_refused_and_do_not_count_as_wrong_keys(served: Served) -> None:
     cookie = value_of(await signed_in(served))
     name, expires, signature = cookie.split(".")
     forged = (
@@ -95,14 +95,14 @@ async def test_nothing_else_passes_for_one_nor_counts_as_a_wrong_key(served: Ser
 
 
 @pytest.mark.parametrize("authorization", [None, "Bearer wrong-key"])
-async def test_it_takes_a_key_to_get_one(serve: Serve, authorization: str | None) -> None:
+async def test_signing_in_requires_a_key(serve: Serve, authorization: str | None) -> None:
     served = await serve()
     headers = {} if authorization is None else {"Authorization": authorization}
     async with served.client(**headers) as client:
         assert (await client.post(SESSION)).status_code == 422
 
 
-async def test_signing_out_removes_it(served: Served) -> None:
+async def test_signing_out_removes_the_cookie(served: Served) -> None:
     cookie = value_of(await signed_in(served))
     async with served.client(Cookie=f"{COOKIE}={cookie}", **PAGE) as client:
         removed = (await client.delete(SESSION)).headers["Set-Cookie"]

@@ -28,7 +28,7 @@ PATHS = [
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_without_a_key_nothing_is_answered(served: Served, path: str) -> None:
+async def test_requests_without_a_key_are_refused(served: Served, path: str) -> None:
     for headers in ({}, {"Authorization": "Basic YTpi"}, {"Authorization": "Bearer "}):
         async with served.client(**headers) as client:
             refused = await client.get(path)
@@ -38,12 +38,12 @@ async def test_without_a_key_nothing_is_answered(served: Served, path: str) -> N
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready", "/api/v1/auth/info", "/api/v1/version"])
-async def test_probes_and_the_page_need_none(served: Served, path: str) -> None:
+async def test_probes_and_the_page_require_no_key(served: Served, path: str) -> None:
     async with served.client() as client:
         assert (await client.get(path)).status_code == 200
 
 
-async def test_a_key_says_who_calls(served: Served) -> None:
+async def test_a_key_identifies_the_caller(served: Served) -> None:
     known = {}
     for key in (ADMIN, OPERATOR, READER):
         async with served.client(key) as client:
@@ -55,14 +55,14 @@ async def test_a_key_says_who_calls(served: Served) -> None:
     }
 
 
-async def test_both_keys_of_a_rotation_are_good_and_count_as_one_caller(serve: Serve) -> None:
+async def test_both_keys_of_a_rotation_are_valid_and_count_as_one_caller(serve: Serve) -> None:
     served = await serve(CERTCTL_API_KEYS_NAMED="ada:key-before:admin,ada:key-after:admin")
     for key in ("key-before", "key-after"):
         async with served.client(key) as client:
             assert (await client.get("/api/v1/auth/check")).json()["user"] == "ada"
 
 
-async def test_keys_without_names_count_where_none_has_a_name(serve: Serve) -> None:
+async def test_unnamed_keys_are_valid_only_if_no_named_keys_are_set(serve: Serve) -> None:
     served = await serve(CERTCTL_AUTH_SECRET="first-key, second-key")
     async with served.client("second-key") as client:
         told = (await client.get("/api/v1/auth/check")).json()
@@ -72,7 +72,7 @@ async def test_keys_without_names_count_where_none_has_a_name(serve: Serve) -> N
         assert (await client.get("/api/v1/auth/check")).status_code == 401
 
 
-async def test_a_reader_changes_nothing(served: Served, queue: Queue) -> None:
+async def test_a_reader_cannot_change_anything(served: Served, queue: Queue) -> None:
     dead = await queue.dead()
     address = f"/api/v1/notifications/{dead.id}"
     async with served.client(READER) as client:
@@ -85,7 +85,7 @@ async def test_a_reader_changes_nothing(served: Served, queue: Queue) -> None:
     assert (await queue.repository.get(dead.id)) == dead
 
 
-async def test_what_the_operator_serves_not_at_all_no_key_opens(serve: Serve, queue: Queue) -> None:
+async def test_no_key_can_do_what_the_operator_has_disabled(serve: Serve, queue: Queue) -> None:
     served = await serve(CERTCTL_API_KEYS_NAMED=KEYS, CERTCTL_MCP_TOOLS="triage,requeue")
     dead = await queue.dead()
     async with served.client(ADMIN) as client:
@@ -94,7 +94,7 @@ async def test_what_the_operator_serves_not_at_all_no_key_opens(serve: Serve, qu
         assert (await client.post(f"/api/v1/notifications/{dead.id}/requeue")).status_code == 200
 
 
-async def test_guessing_ends_in_being_ignored(served: Served) -> None:
+async def test_an_address_that_guesses_keys_is_blocked(served: Served) -> None:
     async with served.client("wrong", address="192.0.2.7") as client:
         statuses = [(await client.get("/api/v1/auth/check")).status_code for _ in range(FAILURES_AT_ONCE + 1)]
         refused = await client.get("/api/v1/auth/check")
@@ -102,7 +102,7 @@ async def test_guessing_ends_in_being_ignored(served: Served) -> None:
     assert int(refused.headers["Retry-After"]) >= 1
 
 
-async def test_a_right_key_is_never_kept_out_by_wrong_ones_from_its_address(served: Served) -> None:
+async def test_a_valid_key_works_despite_wrong_ones_from_the_same_address(served: Served) -> None:
     async with served.client(ADMIN, address="192.0.2.7") as ada, served.client("wrong", "192.0.2.7") as other:
         for _ in range(FAILURES_AT_ONCE + 5):
             await other.get("/api/v1/auth/check")
@@ -121,7 +121,7 @@ async def test_behind_a_trusted_proxy_each_client_is_counted_by_its_own_address(
     # Another client behind the proxy is not affected; what a client itself adds does not count.
     assert await statuses("10.0.0.9", "203.0.113.2") == {401, 429}
     assert await statuses("192.0.2.1", "198.51.100.7, 203.0.113.2") == {429}
-    # Nobody else may say where a request comes from.
+    # Nobody else can set the address of a request.
     assert await statuses("198.51.100.9", "203.0.113.3") == {401, 429}
     assert await statuses("198.51.100.9", "203.0.113.4") == {429}
 
@@ -150,7 +150,7 @@ async def test_the_log_names_the_caller_and_shows_no_key(
         assert not any(hidden in line for line in ours)
 
 
-def test_keys_are_compared_whole() -> None:
+def test_only_a_whole_key_matches() -> None:
     keys = Keys(parse_named_keys("a:KEY-ONE,b:KEY-TWO:read-only"))
     assert keys.find_caller("KEY-TWO") == Caller("b", Role.READER)
     assert [keys.find_caller(given) for given in ("KEY", "KEY-ONE ", "key-one", "", "KEY-ONEKEY-ONE")] == [
@@ -172,13 +172,13 @@ def test_keys_are_compared_whole() -> None:
         ("ada:ses ame", "the key of ada must be visible ASCII characters"),
     ],
 )
-def test_a_malformed_key_is_told_and_not_shown(written: str, problem: str) -> None:
+def test_the_error_for_a_malformed_key_does_not_show_it(written: str, problem: str) -> None:
     with pytest.raises(ValueError, match=problem) as refused:
         parse_named_keys(written)
     assert "sesame" not in str(refused.value)
 
 
-def test_keys_are_read_as_certctl_s_server_reads_them() -> None:
+def test_keys_are_parsed_as_in_certctls_server() -> None:
     keys = parse_named_keys(" ada:K1:admin , bob : K2 ,, carl:K3:read-only,")
     assert [(key.name, key.key.get_secret_value(), key.role) for key in keys] == [
         ("ada", "K1", Role.ADMIN),

@@ -1,4 +1,4 @@
-"""Access tokens work for MCP if their issuer signed them for this resource, as far as their scopes allow."""
+"""Access tokens are valid for MCP if their issuer signed them for this resource, within their scopes."""
 
 import asyncio
 import base64
@@ -41,7 +41,7 @@ HEADERS = {
 
 
 class Issuer(ThreadingHTTPServer):
-    """An authorization server, as far as a resource server asks it."""
+    """An authorization server with the endpoints that a resource server uses."""
 
     daemon_threads = True
 
@@ -131,7 +131,7 @@ async def tools(served: Served, token: str) -> set[str]:
     ("scopes", "may_send", "may_purge"),
     [(READ, False, False), (f"{READ} {WRITE}", True, False), ([READ, ADMIN], True, True)],
 )
-async def test_a_token_opens_what_its_scopes_say(
+async def test_a_token_permits_what_its_scopes_allow(
     served: Served, issuer: Issuer, scopes: object, may_send: bool, may_purge: bool
 ) -> None:
     claim = "scope" if isinstance(scopes, str) else "scp"
@@ -142,7 +142,7 @@ async def test_a_token_opens_what_its_scopes_say(
     assert ("send_notification" in offered, "purge_notifications" in offered) == (may_send, may_purge)
 
 
-async def test_without_a_scope_of_ours_it_opens_nothing(served: Served, issuer: Issuer) -> None:
+async def test_a_token_without_one_of_our_scopes_permits_nothing(served: Served, issuer: Issuer) -> None:
     async with served.client(issuer.token(scope="openid")) as client:
         refused = await client.post("/mcp", json=PING, headers=HEADERS)
     assert refused.status_code == 403
@@ -161,7 +161,7 @@ async def test_without_a_scope_of_ours_it_opens_nothing(served: Served, issuer: 
         {"nbf": int(time.time()) + 600},
     ],
 )
-async def test_a_token_for_others_or_of_another_time_is_refused(
+async def test_a_token_for_another_audience_or_time_is_refused(
     served: Served, issuer: Issuer, claims: dict[str, Any]
 ) -> None:
     await refused(served, issuer.token(**claims))
@@ -180,7 +180,7 @@ async def test_a_forged_token_is_refused(served: Served, issuer: Issuer) -> None
 
 
 def signed_with_a_secret(token: str, secret: bytes) -> str:
-    """What `token` says, under a header that would have the public key taken for a shared secret."""
+    """The claims of `token`, with a header that declares the public key to be a shared secret."""
     header = base64.urlsafe_b64encode(b'{"alg":"HS256","kid":"k1"}').decode().rstrip("=")
     signed = f"{header}.{token.split('.')[1]}"
     signature = hmac.digest(secret, signed.encode(), "sha256")
@@ -194,7 +194,7 @@ async def refused(served: Served, token: str) -> None:
     assert 'error="invalid_token"' in answered.headers["WWW-Authenticate"]
 
 
-async def test_a_new_key_of_the_issuer_is_fetched_and_asking_for_unknown_ones_is_limited(
+async def test_a_new_key_of_the_issuer_is_fetched_and_fetches_for_unknown_keys_are_limited(
     served: Served, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await tools(served, issuer.token())
@@ -236,7 +236,7 @@ async def test_wrong_tokens_count_like_wrong_keys(served: Served, issuer: Issuer
     await tools(served, issuer.token())
 
 
-async def test_a_client_learns_where_to_get_a_token(served: Served, issuer: Issuer) -> None:
+async def test_the_response_says_where_to_get_a_token(served: Served, issuer: Issuer) -> None:
     async with served.client() as client:
         unknown = await client.post("/mcp", json=PING, headers=HEADERS)
         assert unknown.status_code == 401
@@ -246,16 +246,16 @@ async def test_a_client_learns_where_to_get_a_token(served: Served, issuer: Issu
     assert metadata["scopes_supported"] == [READ, WRITE, ADMIN]
 
 
-async def test_a_token_opens_nothing_but_mcp(served: Served, issuer: Issuer) -> None:
+async def test_a_token_is_valid_for_mcp_only(served: Served, issuer: Issuer) -> None:
     async with served.client(issuer.token()) as client:
         assert (await client.get("/api/v1/notifications")).status_code == 401
 
 
-async def test_keys_go_on_being_good_beside_tokens(served: Served) -> None:
+async def test_keys_stay_valid_alongside_tokens(served: Served) -> None:
     assert "send_notification" in await tools(served, OPERATOR)
 
 
-async def test_while_the_issuer_can_t_be_asked_nobody_is_called_an_impostor(serve: Serve) -> None:
+async def test_while_the_issuer_is_unreachable_the_response_is_503(serve: Serve) -> None:
     served = await serve(CERTCTL_OAUTH_ISSUER="http://127.0.0.1:9", CERTCTL_OAUTH_RESOURCE=RESOURCE)
     token = jwt.encode({"iss": "x"}, ec.generate_private_key(ec.SECP256R1()), "ES256", {"kid": "k1"})
     async with served.client(token) as client:

@@ -24,7 +24,7 @@ RULES_TESTED = PROMETHEUS / "certctl-alerts.test.yml"
 DASHBOARD = EXAMPLES / "grafana" / "certctl-notifications.json"
 
 OF_PROMETHEUS = {"job", "instance"}
-"""Labels that it adds to what it scrapes."""
+"""Labels that Prometheus adds to scraped series."""
 
 _SERIES = re.compile(r"\b((?:certctl|process)_\w+)(?:\{([^}]*)\})?")
 _CONDITION = re.compile(r'(\w+)\s*(?:=~|!=|=)\s*"([^"]*)"')
@@ -32,7 +32,7 @@ _CONDITION = re.compile(r'(\w+)\s*(?:=~|!=|=)\s*"([^"]*)"')
 
 @dataclass(frozen=True)
 class Series:
-    """What an expression asks for: a name, and values of labels."""
+    """A series that an expression uses: its name and label values."""
 
     name: str
     conditions: tuple[tuple[str, tuple[str, ...]], ...]
@@ -64,7 +64,7 @@ async def found(database_url: str, queue: Queue) -> AsyncIterator[Scrape]:
 
 
 @pytest.mark.parametrize("path", [RULES, RULES_TESTED, DASHBOARD], ids=lambda path: path.name)
-async def test_what_is_asked_for_is_there(found: Scrape, path: Path) -> None:
+async def test_the_series_used_exist(found: Scrape, path: Path) -> None:
     series = list(asked_for(path))
     assert len(series) > 10
     assert {one.name for one in series} - found.names == set()
@@ -79,11 +79,11 @@ def test_the_rules_are_valid() -> None:
     assert "17 rules found" in promtool("check", "rules", RULES)
 
 
-def test_the_rules_alert_when_they_should_and_not_else() -> None:
+def test_the_rules_alert_only_when_they_should() -> None:
     assert "SUCCESS" in promtool("test", "rules", RULES_TESTED)
 
 
-def test_each_rule_is_tested_both_ways() -> None:
+def test_each_rule_is_tested_with_and_without_an_alert() -> None:
     alerts = re.findall(r"alert: (\w+)", RULES.read_text())
     tested = RULES_TESTED.read_text()
     for alert in alerts:
@@ -95,13 +95,13 @@ def test_prometheus_accepts_the_configuration() -> None:
     assert "SUCCESS" in promtool("check", "config", "--syntax-only", PROMETHEUS / "prometheus.yml")
 
 
-def test_prometheus_understands_every_expression_of_the_dashboard(tmp_path: Path) -> None:
+def test_prometheus_can_parse_every_expression_of_the_dashboard(tmp_path: Path) -> None:
     rules = [
         {"record": f"panel_{number}", "expr": expression.replace("$__rate_interval", "5m")}
         for number, expression in enumerate(expressions())
     ]
     file = tmp_path / "panels.yml"
-    # YAML, too.
+    # This is valid YAML too.
     file.write_text(json.dumps({"groups": [{"name": "panels", "rules": rules}]}))
     assert f"{len(rules)} rules found" in promtool("check", "rules", file)
 

@@ -1,4 +1,4 @@
-"""Prometheus reads certctl's names, faultless to its own tool, and no good news that nobody checked."""
+"""The metrics have certctl's names, pass Prometheus's linter, and never report an unchecked value as good."""
 
 import asyncio
 import re
@@ -51,17 +51,17 @@ def write_tables_of_certctl(database_url: str) -> None:
     write_table(database_url, "jobs", ["status"], [("Pending",), ("Failed",), ("Completed",), ("Completed",)])
 
 
-async def test_promtool_finds_no_fault(served: Served, queue: Queue, database_url: str) -> None:
+async def test_promtool_finds_no_problems(served: Served, queue: Queue, database_url: str) -> None:
     write_tables_of_certctl(database_url)
     await queue.dead()
     await scrape(served)
     text = (await scrape(served)).text
-    # Gauges in certctl, by names that a gauge should not have.
+    # In certctl these are gauges, despite their names.
     text = re.sub(r"certctl_(agent|certificate)_total", r"certctl_\1s", text)
     assert promtool("check", "metrics", given=text) == ""
 
 
-async def test_certctl_s_names_have_certctl_s_types_and_values(
+async def test_certctls_metrics_have_certctls_types_and_values(
     served: Served, queue: Queue, database_url: str
 ) -> None:
     write_tables_of_certctl(database_url)
@@ -84,7 +84,7 @@ async def test_certctl_s_names_have_certctl_s_types_and_values(
     assert found.types["certctl_uptime_seconds"] == "gauge"
 
 
-async def test_the_queue_is_told_as_it_is_now(served: Served, queue: Queue, clock: SettableClock) -> None:
+async def test_metrics_show_the_current_queue(served: Served, queue: Queue, clock: SettableClock) -> None:
     dead = await queue.dead()
     await queue.skipped()
     clock.advance(timedelta(hours=1))
@@ -105,7 +105,7 @@ async def test_the_queue_is_told_as_it_is_now(served: Served, queue: Queue, cloc
     assert (await scrape(served))("certctl_notification_dead_total") == 0
 
 
-async def test_an_empty_queue_has_nothing_old_and_no_certificates_that_nobody_counted(served: Served) -> None:
+async def test_an_empty_queue_has_zero_ages_and_no_certificate_metrics(served: Served) -> None:
     found = await scrape(served)
     assert found("certctl_notification_oldest_due_age_seconds") == 0
     assert found("certctl_notification_oldest_dead_age_seconds") == 0
@@ -113,7 +113,7 @@ async def test_an_empty_queue_has_nothing_old_and_no_certificates_that_nobody_co
     assert not any(name.startswith(("certctl_cert", "certctl_agent", "certctl_job")) for name in found.names)
 
 
-async def test_of_a_queue_that_can_t_be_read_nothing_is_told(served: Served, database_path: Path) -> None:
+async def test_an_unreadable_queue_has_no_queue_metrics(served: Served, database_path: Path) -> None:
     assert (await scrape(served))("certctl_database_up") == 1
     with connected(database_path) as other:
         other.execute("ALTER TABLE notification_events RENAME TO gone")
@@ -125,7 +125,7 @@ async def test_of_a_queue_that_can_t_be_read_nothing_is_told(served: Served, dat
     assert ATTEMPTS in told
 
 
-async def test_a_database_that_takes_too_long_is_not_waited_for(clock: SettableClock) -> None:
+async def test_a_scrape_does_not_wait_for_a_slow_database(clock: SettableClock) -> None:
     async def never() -> Application:
         await asyncio.Event().wait()
         raise AssertionError
@@ -174,7 +174,7 @@ async def test_attempts_are_counted_and_timed_by_configured_channels(
     await context.exit()
     assert found(ATTEMPTS, channel="Webhook", outcome="sent", kind="") == 1
     assert found(ATTEMPTS, channel="other", outcome="skipped", kind="") == 0
-    # Told from the beginning: else the first failure would not show as an increase.
+    # Present from the start: otherwise the first failure would not show as an increase.
     assert found(ATTEMPTS, channel="Slack", outcome="failed", kind="outage") == 0
     assert found.labels(ATTEMPTS, "channel") == {"Webhook", "Slack", "other"}
     assert found(f"{TOOK}_count", channel="Webhook") == 1
@@ -182,7 +182,7 @@ async def test_attempts_are_counted_and_timed_by_configured_channels(
     assert "Fax" not in found.text
 
 
-async def test_what_retention_deletes_is_counted_by_kind_and_when_it_had_done_so(
+async def test_retention_counts_deletions_by_kind_and_records_its_completion_time(
     queue: Queue, clock: SettableClock
 ) -> None:
     await queue.sent()
@@ -203,7 +203,7 @@ async def test_what_retention_deletes_is_counted_by_kind_and_when_it_had_done_so
 
 
 @pytest.mark.parametrize("deliver", [True, False])
-async def test_only_a_process_that_delivers_tells_of_retention(database_url: str, deliver: bool) -> None:
+async def test_only_a_process_that_delivers_has_retention_metrics(database_url: str, deliver: bool) -> None:
     settings = Settings.model_validate(
         {"database_url": database_url, "deliver": deliver, "retention": {"sent": "90d"}}
     )
@@ -211,7 +211,9 @@ async def test_only_a_process_that_delivers_tells_of_retention(database_url: str
         assert (application.retention is not None) is deliver
 
 
-async def test_what_deaths_lead_to_is_counted_when_it_is_accepted(database_url: str, queue: Queue) -> None:
+async def test_fallbacks_and_dead_letter_alerts_are_counted_when_accepted(
+    database_url: str, queue: Queue
+) -> None:
     settings = Settings.model_validate(
         {
             "database_url": database_url,
@@ -237,7 +239,7 @@ async def test_what_deaths_lead_to_is_counted_when_it_is_accepted(database_url: 
     assert found("certctl_notification_fallbacks_total", channel="Webhook") == 0
 
 
-def test_attempts_are_in_each_bucket_that_they_fit_in() -> None:
+def test_attempts_are_counted_in_each_bucket_that_they_fit_in() -> None:
     meter = AttemptMeter(["Webhook"])
     for milliseconds in (40, 200, 30_001):
         meter.ended("Webhook", AttemptOutcome.SENT, timedelta(milliseconds=milliseconds))
@@ -269,7 +271,7 @@ async def test_requests_are_counted_by_route_and_not_by_what_clients_write(serve
     assert "/made/up" not in found.text
 
 
-async def test_failed_attempts_tell_why(clock: SettableClock) -> None:
+async def test_failed_attempts_are_counted_by_kind_of_failure(clock: SettableClock) -> None:
     meter = AttemptMeter(["Webhook"])
     meter.ended("Webhook", AttemptOutcome.FAILED, timedelta(seconds=1), FailureKind.OUTAGE)
     meter.ended("Webhook", AttemptOutcome.DEAD, timedelta(seconds=1), FailureKind.RECIPIENT)
@@ -279,7 +281,7 @@ async def test_failed_attempts_tell_why(clock: SettableClock) -> None:
     assert found(ATTEMPTS, channel="Webhook", outcome="dead", kind="outage") == 0
 
 
-async def test_tool_calls_are_counted_by_how_they_ended(served: Served) -> None:
+async def test_tool_calls_are_counted_by_outcome(served: Served) -> None:
     async with served.client(OPERATOR) as client:
         for tool, arguments in (
             ("list_notifications", {}),
@@ -300,7 +302,7 @@ async def test_tool_calls_are_counted_by_how_they_ended(served: Served) -> None:
 
 
 @pytest.mark.parametrize("path", [METRICS, "/metrics"])
-async def test_metrics_are_for_those_with_a_key_which_may_be_read_only(served: Served, path: str) -> None:
+async def test_metrics_require_a_key_and_a_read_only_one_suffices(served: Served, path: str) -> None:
     async with served.client() as client:
         assert (await client.get(path)).status_code == 401
         assert (await client.get("/health")).status_code == 200
@@ -312,9 +314,7 @@ async def test_metrics_are_for_those_with_a_key_which_may_be_read_only(served: S
     assert refused.status_code == 405
 
 
-async def test_openmetrics_are_given_to_those_who_ask_for_them(
-    served: Served, queue: Queue, database_url: str
-) -> None:
+async def test_openmetrics_is_returned_on_request(served: Served, queue: Queue, database_url: str) -> None:
     write_tables_of_certctl(database_url)
     await queue.dead()
     # As Prometheus asks.
@@ -330,7 +330,7 @@ async def test_openmetrics_are_given_to_those_who_ask_for_them(
 
 
 @pytest.mark.parametrize("version", ["abc", "2.0.x", "1.0.0.beta", ""])
-async def test_who_asks_for_a_version_that_is_none_gets_an_answer(served: Served, version: str) -> None:
+async def test_an_invalid_version_in_the_accept_header_is_ignored(served: Served, version: str) -> None:
     for kind in ("text/plain", "application/openmetrics-text"):
         async with served.client(READER, Accept=f"{kind};version={version}") as client:
             answered = await client.get(METRICS)

@@ -1,4 +1,4 @@
-"""The server as a client sees it, on a real database, with channels that behave as a test needs."""
+"""The server as a client uses it, on a real database, with channels that behave as a test needs."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from tests.in_process_server import FakeNotifier, server
 
 @dataclass
 class Assistant:
-    """Calls tools, and reads what comes back as both kinds of client do."""
+    """Calls tools and reads the results as both kinds of client do."""
 
     client: Client
 
@@ -34,7 +34,7 @@ class Assistant:
         return _text(await self._result(tool, arguments))
 
     async def refused(self, tool: str, **arguments: Any) -> str:
-        """Why the call did nothing."""
+        """The reason why the call was refused."""
         result = await self._result(tool, arguments)
         assert result.is_error
         assert result.structured_content is None
@@ -57,7 +57,7 @@ def webhook() -> FakeNotifier:
 
 @pytest.fixture
 def settings(database_url: str) -> Settings:
-    """Serves every tool, also those that an operator has to name."""
+    """Serves every tool, including those that an operator must enable by name."""
     return load_settings(None, {"CERTCTL_DATABASE_URL": database_url}, tools=tuple(ToolGroup))
 
 

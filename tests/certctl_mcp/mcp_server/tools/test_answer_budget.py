@@ -1,4 +1,4 @@
-"""No answer exceeds its budget of tokens, whatever its texts hold, and long texts can be read to the end."""
+"""No result exceeds its token budget, whatever its texts contain, and long texts can be read to the end."""
 
 import base64
 import json
@@ -102,9 +102,7 @@ async def test_lists_diagnoses_and_previews_fit(assistant: Assistant, database_p
     assert tokens(read.model_dump_json(by_alias=True)) <= MAX_TOKENS
 
 
-async def test_a_page_that_had_to_be_shorter_goes_on_where_it_ended(
-    assistant: Assistant, queue: Queue
-) -> None:
+async def test_a_shortened_page_continues_where_it_ended(assistant: Assistant, queue: Queue) -> None:
     ids = [(await queue.dead(message=TEXTS["base64"][:1000])).id for _ in range(60)]
     found: list[str] = []
     arguments: dict[str, Any] = {"limit": 100, "form": "detailed"}
@@ -118,7 +116,7 @@ async def test_a_page_that_had_to_be_shorter_goes_on_where_it_ended(
     assert len(found) == len(set(found))
 
 
-def test_what_fits_is_left_as_it_is_and_short_texts_stay_whole() -> None:
+def test_results_that_fit_are_unchanged_and_short_texts_are_not_truncated() -> None:
     small: dict[str, object] = {"a": 1, "untrusted": {"message": "short"}}
     assert fitted(small) == small
     rows = [{"n": 1, "untrusted": {"message": "short", "error": "x" * 50_000}}]

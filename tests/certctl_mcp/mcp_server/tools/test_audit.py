@@ -1,4 +1,4 @@
-"""Who did what, as an assistant looks it up."""
+"""The audit log, as an assistant reads it."""
 
 from datetime import timedelta
 
@@ -8,7 +8,7 @@ from tests.builders import Queue
 from tests.certctl_mcp.mcp_server.tools.conftest import Assistant
 
 
-async def test_everything_is_told_newest_first(assistant: Assistant, queue: Queue) -> None:
+async def test_all_entries_are_returned_newest_first(assistant: Assistant, queue: Queue) -> None:
     dead = await queue.dead()
     await queue.repository.requeue(dead.id, actor="http:otto")
     queue.clock.advance(timedelta(minutes=1))
@@ -27,7 +27,9 @@ async def test_everything_is_told_newest_first(assistant: Assistant, queue: Queu
     assert "maintenance" in paused["untrusted"]["detail"]
 
 
-async def test_one_notification_is_looked_up_also_when_it_is_gone(assistant: Assistant, queue: Queue) -> None:
+async def test_the_entries_of_one_notification_are_found_even_after_its_deletion(
+    assistant: Assistant, queue: Queue
+) -> None:
     sent, other = await queue.sent(), await queue.sent()
     await queue.repository.mark_read(other.id, actor="http:ada")
     queue.clock.advance(timedelta(days=1))
@@ -38,7 +40,7 @@ async def test_one_notification_is_looked_up_also_when_it_is_gone(assistant: Ass
     assert (entry["action"], entry["untrusted"]) == ("purge", {"actor": "cli:root"})
 
 
-async def test_an_id_that_never_was_is_refused(assistant: Assistant, queue: Queue) -> None:
+async def test_an_id_that_never_existed_is_refused(assistant: Assistant, queue: Queue) -> None:
     dead = await queue.dead()
     assert (await assistant.call("audit_log", id=dead.id))["entries"] == []
     slip = dead.id[:-1] + ("0" if dead.id[-1] != "0" else "1")
@@ -53,7 +55,7 @@ async def test_hostile_names_and_reasons_stay_data(assistant: Assistant, queue: 
     assert not any(hidden in shown for hidden in ("\x1b", "\u202e", "\x07", "hunter22", "x" * 300))
 
 
-async def test_an_answer_says_how_many_it_has_no_room_for(assistant: Assistant, queue: Queue) -> None:
+async def test_the_result_says_how_many_entries_it_omits(assistant: Assistant, queue: Queue) -> None:
     for number in range(100):
         pause = Pause(queue.clock() + timedelta(hours=1), f"{number} " + "\u4e2d" * 400, "eve")
         await queue.repository.pause_channel("Webhook", pause, actor="http:eve")

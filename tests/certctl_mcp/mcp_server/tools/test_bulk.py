@@ -1,4 +1,4 @@
-"""Acting on many: shown first, confirmed by a person or by a token, accounted for exactly."""
+"""Bulk actions: previewed, confirmed by a person or a token, and reported exactly."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -34,7 +34,7 @@ async def status(repository: NotificationRepository, notification_id: str) -> st
     return (await repository.get(notification_id)).status.value
 
 
-async def test_it_is_previewed_and_done_when_confirmed(
+async def test_a_requeue_is_previewed_and_done_once_confirmed(
     assistant: Assistant, queue: Queue, repository: NotificationRepository
 ) -> None:
     wanted = await dead(queue, 3, channel="Webhook")
@@ -53,7 +53,7 @@ async def test_it_is_previewed_and_done_when_confirmed(
     assert await status(repository, other) == "dead"
 
 
-async def test_a_preview_tells_of_those_that_would_be_requeued_into_no_channel(
+async def test_a_preview_counts_notifications_without_a_configured_channel(
     assistant: Assistant, queue: Queue
 ) -> None:
     await dead(queue, 1, channel="Webhook")
@@ -64,7 +64,7 @@ async def test_a_preview_tells_of_those_that_would_be_requeued_into_no_channel(
     assert told not in (await assistant.call("mark_notifications_read", text="api"))["next"]
 
 
-async def test_failed_ones_are_requeued_only_if_named(assistant: Assistant, queue: Queue) -> None:
+async def test_failed_notifications_are_requeued_only_on_request(assistant: Assistant, queue: Queue) -> None:
     await queue.dead()
     await queue.failed()
     assert (await assistant.call("requeue_notifications"))["by_status"] == {"dead": 1}
@@ -72,7 +72,7 @@ async def test_failed_ones_are_requeued_only_if_named(assistant: Assistant, queu
     assert both["would_change"] == 2
 
 
-async def test_ids_may_be_of_any_status_and_what_is_left_out_is_told(
+async def test_ids_can_have_any_status_and_the_result_says_which_are_left_out(
     assistant: Assistant, queue: Queue
 ) -> None:
     failed, sent = await queue.failed(), await queue.sent()
@@ -85,7 +85,9 @@ async def test_ids_may_be_of_any_status_and_what_is_left_out_is_told(
     assert done["changed"] == 1
 
 
-async def test_one_under_way_is_left_alone_and_told(assistant: Assistant, queue: Queue) -> None:
+async def test_a_notification_being_attempted_is_left_alone_and_reported(
+    assistant: Assistant, queue: Queue
+) -> None:
     failed = await queue.failed(wait=timedelta(0))
     await queue.claim(failed.id)
     await queue.dead()
@@ -94,7 +96,7 @@ async def test_one_under_way_is_left_alone_and_told(assistant: Assistant, queue:
 
 
 @pytest.mark.parametrize("change", ["one more", "one less"])
-async def test_a_number_that_has_changed_is_shown_again(
+async def test_if_the_number_has_changed_there_is_a_new_preview(
     assistant: Assistant, queue: Queue, repository: NotificationRepository, change: str
 ) -> None:
     first, *_ = await dead(queue, 2)
@@ -112,7 +114,7 @@ async def test_a_number_that_has_changed_is_shown_again(
     assert done["changed"] == now
 
 
-async def test_what_is_accepted_after_the_preview_is_not_meant(
+async def test_notifications_accepted_after_the_preview_are_not_changed(
     assistant: Assistant, queue: Queue, clock: SettableClock
 ) -> None:
     await dead(queue, 2)
@@ -136,7 +138,7 @@ async def test_a_relative_time_means_what_it_meant_in_the_preview(
     assert done["changed"] == 1
 
 
-async def test_a_confirmation_holds_for_its_arguments_its_tool_and_ten_minutes(
+async def test_a_confirmation_is_valid_for_its_arguments_its_tool_and_ten_minutes(
     assistant: Assistant, queue: Queue, repository: NotificationRepository, clock: SettableClock
 ) -> None:
     (only,) = await dead(queue, 1, channel="Webhook")
@@ -156,7 +158,7 @@ async def test_a_confirmation_holds_for_its_arguments_its_tool_and_ten_minutes(
     assert await status(repository, only) == "dead"
 
 
-async def test_done_once_it_is_not_done_again(assistant: Assistant, queue: Queue) -> None:
+async def test_a_confirmation_that_is_sent_twice_acts_once(assistant: Assistant, queue: Queue) -> None:
     await dead(queue, 2)
     preview = await assistant.call("requeue_notifications")
     for changed in (2, 0):
@@ -164,7 +166,7 @@ async def test_done_once_it_is_not_done_again(assistant: Assistant, queue: Queue
         assert done["changed"] == changed
 
 
-async def test_consent_to_one_act_is_none_to_the_next_like_it(
+async def test_a_confirmation_is_not_valid_for_a_later_identical_action(
     assistant: Assistant, queue: Queue, clock: SettableClock
 ) -> None:
     await dead(queue, 2)
@@ -180,7 +182,7 @@ async def test_consent_to_one_act_is_none_to_the_next_like_it(
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_of_mistyped_ids_the_first_is_told_and_what_may_have_been_meant(
+async def test_the_first_mistyped_id_is_reported_with_a_suggestion(
     connected: Any, queue: Queue, mode: ConnectMode
 ) -> None:
     first, second = await dead(queue, 2)
@@ -206,7 +208,7 @@ async def test_requeued_over_a_paused_channel_they_are_said_to_wait(
     assert "They wait, because nothing is sent over their channels now" in done["next"]
 
 
-async def test_ids_that_another_filter_leaves_out_are_not_said_to_be_missing(
+async def test_ids_excluded_by_another_filter_are_not_reported_as_missing(
     assistant: Assistant, queue: Queue
 ) -> None:
     (only,) = await dead(queue, 1, channel="Webhook")
@@ -220,7 +222,7 @@ async def test_ids_that_another_filter_leaves_out_are_not_said_to_be_missing(
         assert preview["next"].startswith("1 of the ids are left out by status or another filter.")
 
 
-async def test_settled_they_are_read(
+async def test_marking_as_read_affects_only_matching_notifications(
     assistant: Assistant, queue: Queue, repository: NotificationRepository
 ) -> None:
     (old,) = await dead(queue, 1, message="old.example.com expires")
@@ -232,7 +234,7 @@ async def test_settled_they_are_read(
     assert [await status(repository, each) for each in (old, new)] == ["read", "dead"]
 
 
-async def test_purged_they_are_gone_but_never_what_is_to_be_delivered(
+async def test_purging_deletes_only_settled_notifications(
     assistant: Assistant, queue: Queue, repository: NotificationRepository, clock: SettableClock
 ) -> None:
     for make in (queue.sent, queue.read, queue.dead, queue.failed, queue.pending):
@@ -270,14 +272,14 @@ async def test_purged_they_are_gone_but_never_what_is_to_be_delivered(
         ),
     ],
 )
-async def test_what_can_t_be_meant_is_refused(
+async def test_invalid_arguments_are_refused(
     assistant: Assistant, queue: Queue, tool: str, arguments: dict[str, Any], why: str
 ) -> None:
     await queue.dead()
     assert why in await assistant.refused(tool, **arguments)
 
 
-async def test_nothing_that_matches_needs_no_confirmation(assistant: Assistant) -> None:
+async def test_without_a_match_no_confirmation_is_required(assistant: Assistant) -> None:
     nothing = await assistant.call("requeue_notifications", channel="Webhook")
     assert nothing == {"changed": 0, "next": "Nothing to change matches.", "would_change": 0}
 
@@ -286,7 +288,7 @@ async def test_nothing_that_matches_needs_no_confirmation(assistant: Assistant) 
 def connected(
     database: Database, clock: SettableClock, settings: Settings
 ) -> Callable[..., AbstractAsyncContextManager[Client]]:
-    """A client of a server with the channels Webhook and Slack, as it declares itself."""
+    """A client with the given capabilities, of a server with the channels Webhook and Slack."""
 
     @asynccontextmanager
     async def connect(mode: ConnectMode, **callbacks: Any) -> AsyncIterator[Client]:
@@ -298,7 +300,7 @@ def connected(
 
 
 class Person:
-    """Who is asked, and answers as told."""
+    """A user who gives the configured answer to every question."""
 
     def __init__(self, action: Literal["accept", "decline", "cancel"], confirm: bool = True) -> None:
         self.asked: list[str] = []
@@ -312,7 +314,7 @@ class Person:
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_a_person_who_can_be_asked_is_asked_and_what_they_agree_to_is_done(
+async def test_with_elicitation_the_user_is_asked_and_consent_suffices(
     connected: Any, queue: Queue, repository: NotificationRepository, mode: ConnectMode
 ) -> None:
     await dead(queue, 2, channel="Webhook")
@@ -395,7 +397,7 @@ async def empty(context: ClientRequestContext, params: ElicitRequestParams) -> E
         *((mode, answer) for mode in MODES for answer in (Person("cancel"), unreadable, empty)),
     ],
 )
-async def test_a_question_that_could_not_be_put_gives_a_confirmation_instead(
+async def test_if_elicitation_fails_a_confirmation_token_is_returned(
     connected: Any, queue: Queue, repository: NotificationRepository, mode: ConnectMode, answer: Any
 ) -> None:
     await dead(queue, 2)
@@ -442,7 +444,7 @@ async def test_an_operator_can_turn_questions_off(
     assert person.asked == []
 
 
-async def test_a_preview_repeats_the_filter_as_it_was_understood(assistant: Assistant, queue: Queue) -> None:
+async def test_a_preview_shows_how_the_filter_was_interpreted(assistant: Assistant, queue: Queue) -> None:
     await dead(queue, 1, channel="Webhook", message="api.example.com expires")
     preview = await assistant.call(
         "requeue_notifications", text="api.example.com", created_after="2 days ago"
@@ -455,7 +457,7 @@ async def test_a_preview_repeats_the_filter_as_it_was_understood(assistant: Assi
     }
 
 
-async def test_a_token_does_not_get_round_the_person(
+async def test_a_token_does_not_replace_the_users_consent(
     connected: Any, queue: Queue, repository: NotificationRepository
 ) -> None:
     await dead(queue, 2)
@@ -470,7 +472,7 @@ async def test_a_token_does_not_get_round_the_person(
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_what_changes_while_the_person_thinks_is_not_done(
+async def test_notifications_that_change_while_the_user_decides_are_not_changed(
     connected: Any, queue: Queue, repository: NotificationRepository, mode: ConnectMode
 ) -> None:
     first, _ = await dead(queue, 2)
@@ -490,7 +492,7 @@ async def test_what_changes_while_the_person_thinks_is_not_done(
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_progress_is_told_batch_by_batch(connected: Any, queue: Queue, mode: ConnectMode) -> None:
+async def test_progress_is_reported_after_each_batch(connected: Any, queue: Queue, mode: ConnectMode) -> None:
     await many_dead(queue, 1100)
     heard: list[tuple[float, float | None]] = []
 
@@ -502,7 +504,7 @@ async def test_progress_is_told_batch_by_batch(connected: Any, queue: Queue, mod
     assert heard == [(500, 1100), (1000, 1100), (1100, 1100)]
 
 
-async def test_cancelled_half_way_it_stops_and_the_next_call_has_the_account(
+async def test_a_cancelled_call_stops_and_the_next_call_reports_what_was_done(
     connected: Any, queue: Queue, repository: NotificationRepository
 ) -> None:
     await many_dead(queue, 2600)
@@ -526,7 +528,7 @@ async def test_cancelled_half_way_it_stops_and_the_next_call_has_the_account(
     assert again["would_change"] == 2600 - requeued
 
 
-async def test_who_is_asked_hears_of_a_call_that_was_cancelled(
+async def test_after_an_elicited_call_was_cancelled_the_next_call_reports_it(
     connected: Any, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("storage.operations.bulk.LARGEST_BULK", 2)
@@ -550,7 +552,7 @@ async def test_who_is_asked_hears_of_a_call_that_was_cancelled(
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_a_person_may_think_for_longer_than_a_call_may_last(
+async def test_the_answer_of_the_user_can_take_longer_than_the_call_timeout(
     connected: Any, queue: Queue, monkeypatch: pytest.MonkeyPatch, mode: ConnectMode
 ) -> None:
     await dead(queue, 1)
@@ -564,7 +566,7 @@ async def test_a_person_may_think_for_longer_than_a_call_may_last(
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_an_answer_that_is_none_changes_nothing(
+async def test_an_invalid_elicitation_answer_changes_nothing(
     connected: Any, queue: Queue, repository: NotificationRepository, mode: ConnectMode
 ) -> None:
     await dead(queue, 1)
@@ -579,7 +581,7 @@ async def test_an_answer_that_is_none_changes_nothing(
     assert await repository.count(DEAD) == 1
 
 
-async def test_channels_beyond_those_named_are_counted(
+async def test_channels_that_are_not_listed_are_counted(
     connected: Any, queue: Queue, assistant: Assistant
 ) -> None:
     for number in range(10):
@@ -595,7 +597,7 @@ async def test_channels_beyond_those_named_are_counted(
     assert "2 are on 2 channels not listed here." in preview["next"]
 
 
-async def test_progress_never_stands_still(
+async def test_progress_always_increases(
     connected: Any, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("storage.operations.bulk.LARGEST_BULK", 2)
@@ -625,7 +627,7 @@ async def test_progress_never_stands_still(
         (ChangeUnknownError, "Whether the next 2 were done too is unknown. "),
     ],
 )
-async def test_what_the_database_kept_from_being_done_is_told_exactly(
+async def test_an_interruption_by_the_database_is_reported_exactly(
     connected: Any,
     queue: Queue,
     repository: NotificationRepository,
@@ -657,7 +659,7 @@ async def test_what_the_database_kept_from_being_done_is_told_exactly(
 
 
 async def many_dead(queue: Queue, number: int) -> None:
-    """Made by the transitions of one, all at once."""
+    """Made with the usual transitions, all at once."""
     async with anyio.create_task_group() as tasks:
         for _ in range(number):
             tasks.start_soon(queue.pending)

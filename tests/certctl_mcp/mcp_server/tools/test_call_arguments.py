@@ -1,4 +1,4 @@
-"""What models and hosts write for one and the same thing is read as that, by every tool."""
+"""Every tool accepts the different spellings that models and hosts use for the same arguments."""
 
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,14 @@ OPTIONAL = [
 
 
 @pytest.mark.parametrize("absent", [None, "", "  "])
-def test_null_and_empty_mean_not_given_for_every_optional_argument(absent: object) -> None:
+def test_null_and_empty_count_as_missing_for_every_optional_argument(absent: object) -> None:
     assert OPTIONAL
     for tool, argument in OPTIONAL:
         assert read_arguments({argument: absent}, SCHEMAS[tool]) == {}, (tool, argument)
 
 
 @pytest.mark.parametrize("added", [*sorted(ADDED_BY_HOSTS), "_meta", "_anything"])
-def test_what_hosts_add_is_left_out_of_every_tool_and_slips_are_kept(added: str) -> None:
+def test_arguments_added_by_hosts_are_dropped_and_misspelt_ones_are_kept(added: str) -> None:
     for schema in SCHEMAS.values():
         assert read_arguments({added: "x", "sttus": "dead"}, schema) == {"sttus": "dead"}
 
@@ -61,7 +61,7 @@ def test_what_hosts_add_is_left_out_of_every_tool_and_slips_are_kept(added: str)
         ("get_notification", {"id": None}, {"id": None}),
     ],
 )
-def test_each_spelling_is_read_as_what_was_meant(
+def test_each_spelling_is_interpreted_as_intended(
     tool: str, given: dict[str, object], read: dict[str, object]
 ) -> None:
     found = read_arguments(given, SCHEMAS[tool])
@@ -71,7 +71,7 @@ def test_each_spelling_is_read_as_what_was_meant(
     assert found == read
 
 
-async def test_a_text_that_looks_like_json_filters_as_a_text(assistant: Assistant, queue: Queue) -> None:
+async def test_text_that_looks_like_json_is_used_as_text(assistant: Assistant, queue: Queue) -> None:
     await queue.dead(message="the value is null here")
     await queue.dead(message="something else")
     for text, total in (("null", 1), ("[1]", 0), ("true", 0)):
@@ -116,9 +116,7 @@ async def test_ids_are_found_however_they_are_written(
     assert (await repository.get(first.id)).status is NotificationStatus.PENDING
 
 
-async def test_a_shortened_id_that_means_several_is_refused(
-    assistant: Assistant, database_path: Path
-) -> None:
+async def test_an_ambiguous_shortened_id_is_refused(assistant: Assistant, database_path: Path) -> None:
     shared = "notif-01a22483"
     for rest in ("-0000-7000-8000-000000000001", "-0000-7000-8000-000000000002"):
         insert_row(database_path, id=shared + rest, status="dead")
@@ -134,7 +132,7 @@ async def test_a_shortened_id_that_means_several_is_refused(
         ("certificate_id", "mc-api-prd", "mc-api-prod"),
     ],
 )
-async def test_a_value_that_nothing_has_is_answered_with_what_may_have_been_meant(
+async def test_the_error_for_an_unused_value_suggests_a_similar_one(
     assistant: Assistant, queue: Queue, argument: str, given: str, meant: str
 ) -> None:
     await queue.dead(**{argument: meant})

@@ -1,4 +1,4 @@
-"""What a client learns of the tools: enough to call them well, in schemas that every client takes."""
+"""What clients see of the tools: enough to call them correctly, in schemas that every client accepts."""
 
 import re
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ PAUSING = {"pause_channel"}
 TOOLS = catalog()
 
 LONGEST_NAME = 40
-"""Hosts put the server's name in front, and some providers take 64 characters."""
+"""Hosts prepend the server's name, and some providers allow only 64 characters."""
 
 each_tool = pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
 
@@ -51,18 +51,18 @@ def test_these_tools_are_served() -> None:
 
 
 @each_tool
-def test_its_name_is_one_that_every_client_takes(tool: Tool) -> None:
+def test_each_name_is_valid_for_every_client(tool: Tool) -> None:
     assert re.fullmatch(r"[a-z][a-z0-9_]*", tool.name)
     assert len(tool.name) <= LONGEST_NAME
 
 
 @each_tool
-def test_it_has_a_title_a_description_and_an_output_schema(tool: Tool) -> None:
+def test_each_tool_has_a_title_a_description_and_an_output_schema(tool: Tool) -> None:
     assert tool.title
     assert 40 < len(tool.description) < 500
     assert "\n" not in tool.description
     if tool.name == "delivery_report":
-        # A schema would demand structured content beside the picture of a chart.
+        # With a schema, a chart would need structured content beside its picture.
         assert tool.output_schema is None
     else:
         assert tool.output_schema is not None
@@ -70,10 +70,10 @@ def test_it_has_a_title_a_description_and_an_output_schema(tool: Tool) -> None:
 
 
 @each_tool
-def test_it_says_whether_it_changes_anything(tool: Tool) -> None:
+def test_each_tool_is_annotated_with_whether_it_changes_anything(tool: Tool) -> None:
     assert tool.annotations is not None
     assert tool.annotations.read_only_hint is (tool.name in READING)
-    # The counts of the summary are the only answer without text from outside.
+    # The counts of the summary are the only result without untrusted text.
     open_world = tool.name in DELIVERING | READING - {"dashboard_summary"}
     assert tool.annotations.open_world_hint is open_world
     if tool.name not in READING:
@@ -82,13 +82,13 @@ def test_it_says_whether_it_changes_anything(tool: Tool) -> None:
 
 
 @each_tool
-def test_its_schemas_hold_nothing_that_a_client_may_reject(tool: Tool) -> None:
+def test_the_schemas_contain_nothing_that_a_client_may_reject(tool: Tool) -> None:
     for schema in schemas([tool.parameters, tool.output_schema]):
         assert not schema.keys() & {"$ref", "$defs", "anyOf", "oneOf", "allOf", "not"}
 
 
 @each_tool
-def test_its_arguments_are_described_and_others_refused(tool: Tool) -> None:
+def test_all_arguments_are_described_and_unknown_ones_refused(tool: Tool) -> None:
     assert tool.parameters["type"] == "object"
     assert tool.parameters["additionalProperties"] is False
     for name, argument in tool.parameters["properties"].items():

@@ -39,7 +39,7 @@ def picture(of: Timeline) -> Image.Image:
 
 
 def bar(of: Timeline, number: int) -> list[AttemptOutcome]:
-    """What the pixels of a bar show, from the bottom up."""
+    """The outcomes shown by the pixels of a bar, from the bottom up."""
     image = picture(of)
     x = LEFT + round((RIGHT - LEFT) / len(of.steps) * (number + 0.5))
     found = [_shown(image.getpixel((x, y))) for y in range(BOTTOM - 1, TOP - 1, -1)]
@@ -54,23 +54,23 @@ def _shown(pixel: object) -> AttemptOutcome | None:
     return None
 
 
-def test_a_bar_is_as_high_as_its_count() -> None:
+def test_the_height_of_a_bar_is_proportional_to_its_count() -> None:
     of = timeline({AttemptOutcome.SENT: 50}, {AttemptOutcome.DEAD: 100}, {})
     assert len(bar(of, 0)) * 2 == len(bar(of, 1)) == BOTTOM - TOP
     assert bar(of, 2) == []
 
 
-def test_outcomes_are_stacked_with_the_trouble_on_top() -> None:
+def test_outcomes_are_stacked_with_failures_on_top() -> None:
     of = timeline(dict.fromkeys(COLOURS, 10))
     assert [outcome for outcome, _ in itertools.groupby(bar(of, 0))] == list(COLOURS)
 
 
 @pytest.mark.parametrize("seldom", [outcome for outcome in COLOURS if outcome != AttemptOutcome.SENT])
-def test_one_among_a_million_can_be_seen(seldom: AttemptOutcome) -> None:
+def test_one_outcome_among_a_million_is_visible(seldom: AttemptOutcome) -> None:
     assert bar(timeline({AttemptOutcome.SENT: 1_000_000, seldom: 1}), 0).count(seldom) == 2
 
 
-def test_a_bar_of_seldom_outcomes_alone_can_be_seen() -> None:
+def test_a_bar_of_rare_outcomes_only_is_visible() -> None:
     seldom = {AttemptOutcome.DEAD: 1, AttemptOutcome.FAILED: 1}
     assert set(bar(timeline({AttemptOutcome.SENT: 1_000_000}, seldom), 1)) == set(seldom)
 
@@ -79,7 +79,7 @@ def test_a_bar_of_seldom_outcomes_alone_can_be_seen() -> None:
 @pytest.mark.parametrize(
     "length", [timedelta(seconds=1), timedelta(seconds=90), timedelta(days=7), LONGEST_PERIOD]
 )
-def test_whatever_it_shows_it_is_small_and_stays_within_its_edge(count: int, length: timedelta) -> None:
+def test_any_chart_is_a_small_file_with_clear_margins(count: int, length: timedelta) -> None:
     steps = len(timeline(length=length).steps)
     full = timeline(*[dict.fromkeys(COLOURS, count)] * steps, length=length)
     png = chart(full)

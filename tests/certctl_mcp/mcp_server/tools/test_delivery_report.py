@@ -37,7 +37,7 @@ async def test_a_period_without_attempts_says_so(assistant: Assistant) -> None:
     }
 
 
-async def test_figures_are_told_in_all_and_of_each_channel(
+async def test_the_report_has_figures_overall_and_for_each_channel(
     assistant: Assistant, queue: Queue, clock: SettableClock
 ) -> None:
     failed = await queue.failed(channel="Slack")
@@ -69,19 +69,23 @@ async def test_figures_are_told_in_all_and_of_each_channel(
     }
 
 
-async def test_skipped_is_not_delivered(assistant: Assistant, queue: Queue, clock: SettableClock) -> None:
+async def test_skipped_notifications_do_not_count_as_delivered(
+    assistant: Assistant, queue: Queue, clock: SettableClock
+) -> None:
     await queue.skipped()
     told = await report(assistant, clock)
     assert told["all"] == {"attempts": 1, "delivered": 0, "success_rate": 0.0, "skipped": 1}
 
 
-async def test_abandoned_attempts_are_told(assistant: Assistant, queue: Queue, clock: SettableClock) -> None:
+async def test_abandoned_attempts_are_reported(
+    assistant: Assistant, queue: Queue, clock: SettableClock
+) -> None:
     await queue.abandoned()
     told = await report(assistant, clock)
     assert told["all"] == {"attempts": 1, "delivered": 0, "success_rate": 0.0, "abandoned": 1}
 
 
-async def test_success_is_whole_only_if_everything_was_delivered(
+async def test_the_success_rate_is_1_only_if_everything_was_delivered(
     assistant: Assistant, queue: Queue, clock: SettableClock, database_path: Path
 ) -> None:
     await queue.sent()
@@ -98,7 +102,7 @@ async def test_success_is_whole_only_if_everything_was_delivered(
     assert (await report(assistant, clock))["all"]["success_rate"] == 0.999
 
 
-async def test_a_period_may_end_in_the_past(assistant: Assistant, queue: Queue, clock: SettableClock) -> None:
+async def test_a_period_can_end_in_the_past(assistant: Assistant, queue: Queue, clock: SettableClock) -> None:
     await queue.sent()
     clock.advance(timedelta(days=10))
     told = await assistant.call("delivery_report", period="7d", until="7d")
@@ -109,7 +113,7 @@ async def test_a_period_may_end_in_the_past(assistant: Assistant, queue: Queue, 
     assert (await assistant.call("delivery_report", period="7d"))["all"]["attempts"] == 0
 
 
-async def test_a_period_may_end_later_today(assistant: Assistant, queue: Queue) -> None:
+async def test_a_period_can_end_later_today(assistant: Assistant, queue: Queue) -> None:
     await queue.sent()
     told = await assistant.call("delivery_report", until="2026-01-02")
     assert told["all"]["attempts"] == 1
@@ -121,7 +125,9 @@ async def test_periods_from_a_second_to_a_year_are_reported(assistant: Assistant
 
 
 @pytest.mark.parametrize("period", ["24", "0s", "-1h", "367d", "a day", "1y", "9" * 5000 + "d", "24h later"])
-async def test_what_is_no_period_is_refused_with_what_is_allowed(assistant: Assistant, period: str) -> None:
+async def test_the_error_for_an_invalid_period_says_what_is_allowed(
+    assistant: Assistant, period: str
+) -> None:
     why = await assistant.refused("delivery_report", period=period)
     assert why.startswith(f"period: '{period[:60]}'")
     assert why.endswith(" is not a period; give a duration such as 90m, 24h or 7d, from 1s to 366d")
@@ -162,7 +168,7 @@ async def test_six_channels_cost_few_tokens(assistant: Assistant, queue: Queue, 
     assert tokens(text) <= 500
 
 
-async def test_however_many_channels_outsiders_invent_the_largest_are_told(
+async def test_of_very_many_channels_the_busiest_are_reported(
     assistant: Assistant, queue: Queue, clock: SettableClock
 ) -> None:
     for number in range(MAX_CHANNELS + 3):
@@ -179,7 +185,7 @@ async def drawn(assistant: Assistant, **arguments: Any) -> CallToolResult:
     return await assistant.client.call_tool("delivery_report", {"chart": True, **arguments})
 
 
-async def test_who_asks_for_a_chart_gets_the_numbers_and_one_small_picture(
+async def test_a_requested_chart_is_returned_with_the_numbers_as_one_small_picture(
     assistant: Assistant, queue: Queue, clock: SettableClock
 ) -> None:
     await queue.sent()
@@ -202,7 +208,7 @@ async def test_who_asks_for_a_chart_gets_the_numbers_and_one_small_picture(
     assert Image.open(io.BytesIO(png)).format == "PNG"
 
 
-async def test_without_the_extra_the_chart_is_text_alone(
+async def test_without_the_extra_the_chart_is_text_only(
     assistant: Assistant, queue: Queue, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
@@ -213,7 +219,7 @@ async def test_without_the_extra_the_chart_is_text_alone(
     assert "# delivered" in (result.structured_content or {})["chart"]
 
 
-async def test_of_nothing_no_picture_is_drawn(assistant: Assistant) -> None:
+async def test_an_empty_period_has_no_picture(assistant: Assistant) -> None:
     result = await drawn(assistant)
     assert len(result.content) == 1
 

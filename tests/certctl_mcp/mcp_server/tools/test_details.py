@@ -1,4 +1,4 @@
-"""`get_notification`: one in full."""
+"""`get_notification`: one notification in full."""
 
 from datetime import timedelta
 
@@ -10,7 +10,7 @@ from tests.in_process_server import FakeNotifier
 from tests.storage.raw_sql import run
 
 
-async def test_it_tells_what_happened_and_what_comes_next(assistant: Assistant, queue: Queue) -> None:
+async def test_the_account_says_what_happened_and_what_comes_next(assistant: Assistant, queue: Queue) -> None:
     failed = await queue.failed("HTTP 503 from receiver.example")
     nobody = await assistant.call("get_notification", id=failed.id)
     assert "No running process delivers over its channel" in nobody["account"]
@@ -38,9 +38,7 @@ async def test_a_shortened_id_shows_all_that_the_whole_one_shows(assistant: Assi
         assert await assistant.call("get_notification", id=short) == whole
 
 
-async def test_texts_are_in_full_over_as_many_answers_as_they_need(
-    assistant: Assistant, queue: Queue
-) -> None:
+async def test_long_texts_can_be_read_in_full_over_several_calls(assistant: Assistant, queue: Queue) -> None:
     text = "".join(f"line {number} of a long message\n" for number in range(2000))
     long = await queue.dead(message=text, error="HTTP 503")
     read, offset = "", 0
@@ -56,7 +54,7 @@ async def test_texts_are_in_full_over_as_many_answers_as_they_need(
     assert "cut" not in details["notification"]
 
 
-async def test_a_secret_across_two_answers_is_in_neither(assistant: Assistant, queue: Queue) -> None:
+async def test_a_secret_on_a_page_boundary_is_on_neither_page(assistant: Assistant, queue: Queue) -> None:
     first = await assistant.call("get_notification", id=(await queue.dead(message="word " * 20_000)).id)
     begin = first["next_offset"] - 15
     secret = "hunter2hunter2hunter2"
@@ -71,7 +69,7 @@ async def test_a_secret_across_two_answers_is_in_neither(assistant: Assistant, q
     assert "password=[redacted]" in told
 
 
-async def test_an_attempt_under_way_is_seen(assistant: Assistant, queue: Queue) -> None:
+async def test_an_attempt_in_flight_is_shown(assistant: Assistant, queue: Queue) -> None:
     claim = await queue.claimed()
     details = await assistant.call("get_notification", id=claim.notification.id)
     assert details["under_way"] is True
@@ -97,13 +95,15 @@ async def test_of_many_attempts_the_newest_are_shown(
     assert details["attempts"][-1]["outcome"] == "dead"
 
 
-async def test_an_unknown_id_says_where_ids_come_from(assistant: Assistant) -> None:
+async def test_the_error_for_an_unknown_id_says_where_to_find_ids(assistant: Assistant) -> None:
     assert await assistant.refused("get_notification", id="notif-none") == (
         "There is no notification 'notif-none'. list_notifications lists the ids."
     )
 
 
-async def test_it_tells_who_did_what(assistant: Assistant, repository: NotificationRepository) -> None:
+async def test_the_details_include_audit_entries(
+    assistant: Assistant, repository: NotificationRepository
+) -> None:
     sent = await assistant.call(
         "send_notification", type="Revocation", channel="Webhook", message="mc-1 was revoked"
     )
@@ -119,12 +119,12 @@ async def test_it_tells_who_did_what(assistant: Assistant, repository: Notificat
     assert done[2]["untrusted"]["actor"].endswith(r"\u{1b}[2J")
 
 
-async def test_where_nobody_did_anything_it_says_nothing_of_it(assistant: Assistant, queue: Queue) -> None:
+async def test_without_audit_entries_the_field_is_omitted(assistant: Assistant, queue: Queue) -> None:
     dead = await queue.dead()
     assert "done" not in await assistant.call("get_notification", id=dead.id)
 
 
-async def test_a_dead_letter_and_what_stands_in_for_it_name_each_other(
+async def test_a_dead_letter_and_its_replacement_refer_to_each_other(
     assistant: Assistant, queue: Queue, database_url: str
 ) -> None:
     dead, other = await queue.dead(), await queue.pending(channel="Email")

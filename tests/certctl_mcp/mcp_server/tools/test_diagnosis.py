@@ -20,7 +20,7 @@ HOUR = timedelta(hours=1)
 
 
 async def dead(queue: Queue, number: int, error: str, **contents: Any) -> list[Notification]:
-    """So many that died of this, all at this moment."""
+    """This many that died of this error, all now."""
     made = [await queue.pending(**contents) for _ in range(number)]
     wanted = {notification.id for notification in made}
     for claim in await queue.claim_due():
@@ -29,7 +29,9 @@ async def dead(queue: Queue, number: int, error: str, **contents: Any) -> list[N
     return made
 
 
-async def test_like_failures_are_one_group(assistant: Assistant, queue: Queue, clock: SettableClock) -> None:
+async def test_similar_failures_are_one_group(
+    assistant: Assistant, queue: Queue, clock: SettableClock
+) -> None:
     await dead(queue, 3, "hooks.example.com answered 503 Service Unavailable: request 1")
     clock.advance(HOUR)
     died = await dead(queue, 4, "hooks.example.com answered 502 Bad Gateway: request 2")
@@ -61,7 +63,7 @@ async def test_like_failures_are_one_group(assistant: Assistant, queue: Queue, c
     assert json.loads(await assistant.text("diagnose_dead_letters"))["dead"] == 7
 
 
-async def test_a_channel_that_delivers_again_is_to_be_requeued_now(
+async def test_for_a_channel_that_delivers_again_the_advice_is_to_requeue_now(
     assistant: Assistant, queue: Queue, clock: SettableClock
 ) -> None:
     await dead(queue, 2, "hooks.example.com answered 401 Unauthorized")
@@ -71,7 +73,7 @@ async def test_a_channel_that_delivers_again_is_to_be_requeued_now(
     assert re.fullmatch(r"it is delivering again since .+ UTC: requeue now", group["action"])
 
 
-async def test_a_channel_that_has_failed_again_delivers_no_more(
+async def test_a_channel_that_has_failed_again_is_not_considered_working(
     assistant: Assistant, queue: Queue, clock: SettableClock
 ) -> None:
     await dead(queue, 2, "hooks.example.com answered 503 Service Unavailable")
@@ -83,7 +85,7 @@ async def test_a_channel_that_has_failed_again_delivers_no_more(
     assert [group["action"] for group in groups] == ["check that it is up again"] * 2
 
 
-async def test_an_alert_that_is_refused_for_its_own_sake_says_nothing_of_its_channel(
+async def test_an_alert_refused_for_its_content_is_no_evidence_about_its_channel(
     assistant: Assistant, queue: Queue, clock: SettableClock
 ) -> None:
     await dead(queue, 2, "mail.example.com refused the login: 535")
@@ -95,7 +97,7 @@ async def test_an_alert_that_is_refused_for_its_own_sake_says_nothing_of_its_cha
     assert re.fullmatch(r"it is delivering again since .+ UTC: requeue now", login["action"])
 
 
-async def test_a_delivery_before_the_failure_is_no_evidence(
+async def test_a_delivery_before_the_failure_is_no_evidence_of_recovery(
     assistant: Assistant, queue: Queue, clock: SettableClock
 ) -> None:
     await queue.sent()
@@ -105,7 +107,7 @@ async def test_a_delivery_before_the_failure_is_no_evidence(
     assert group["action"].startswith("renew them")
 
 
-async def test_the_arguments_to_requeue_with_are_those_of_the_diagnosis(
+async def test_the_suggested_requeue_has_the_filters_of_the_diagnosis(
     assistant: Assistant, queue: Queue, clock: SettableClock
 ) -> None:
     await dead(queue, 2, "hooks.example.com answered 401 Unauthorized", type="Revocation")
@@ -131,7 +133,7 @@ async def test_the_arguments_to_requeue_with_are_those_of_the_diagnosis(
     assert preview["would_change"] == 2
 
 
-async def test_each_cause_of_a_channel_has_a_call_of_its_own(
+async def test_each_cause_of_a_channel_has_its_own_requeue_call(
     assistant: Assistant, queue: Queue, clock: SettableClock
 ) -> None:
     await dead(queue, 3, "hooks.example.com answered 401 Unauthorized")
@@ -167,7 +169,7 @@ async def test_each_cause_of_a_channel_has_a_call_of_its_own(
         assert preview["would_change"] == group["dead"]
 
 
-async def test_it_says_where_those_arguments_take_more_than_the_group(
+async def test_a_requeue_call_that_takes_more_than_its_group_says_so(
     assistant: Assistant, queue: Queue
 ) -> None:
     await dead(queue, 3, "hooks.example.com answered 401 Unauthorized")
@@ -179,7 +181,7 @@ async def test_it_says_where_those_arguments_take_more_than_the_group(
     ]
 
 
-async def test_nothing_is_offered_to_be_requeued_into_a_channel_that_there_is_not(
+async def test_no_requeue_is_suggested_for_an_unconfigured_channel(
     assistant: Assistant, queue: Queue
 ) -> None:
     await dead(queue, 2, "fax.example.com answered 503 Service Unavailable", channel="Fax")
@@ -196,7 +198,7 @@ async def test_nothing_is_offered_to_be_requeued_into_a_channel_that_there_is_no
         ("triage,requeue", "requeue_notifications with the group's `requeue`"),
     ],
 )
-async def test_it_leads_to_no_tool_that_is_not_served(
+async def test_only_tools_that_are_served_are_suggested(
     database: Database,
     database_url: str,
     clock: SettableClock,
@@ -212,7 +214,7 @@ async def test_it_leads_to_no_tool_that_is_not_served(
     assert found.get("once_mended") == next_step
 
 
-async def test_failing_ones_can_be_left_out(assistant: Assistant, queue: Queue) -> None:
+async def test_notifications_still_being_retried_can_be_excluded(assistant: Assistant, queue: Queue) -> None:
     await queue.failed("HTTP 503")
     await queue.dead("HTTP 401")
     found = await assistant.call("diagnose_dead_letters", include_failing=False)
@@ -222,7 +224,7 @@ async def test_failing_ones_can_be_left_out(assistant: Assistant, queue: Queue) 
     assert {group["kind"] for group in both["groups"]} == {"credentials", "outage"}
 
 
-async def test_what_is_delivered_settled_or_pending_is_not_diagnosed(
+async def test_delivered_settled_and_pending_notifications_are_not_diagnosed(
     assistant: Assistant, queue: Queue
 ) -> None:
     await queue.sent()
@@ -250,7 +252,7 @@ async def test_of_very_many_groups_the_smaller_are_counted(assistant: Assistant,
         ({"created_after": "last week"}, "is not a point in time"),
     ],
 )
-async def test_a_slip_does_not_pass_for_good_news(
+async def test_a_mistyped_filter_is_refused_instead_of_finding_nothing(
     assistant: Assistant, given: dict[str, str], told: str
 ) -> None:
     assert told in await assistant.refused("diagnose_dead_letters", **given)

@@ -1,4 +1,4 @@
-"""`list_notifications`: what a triage begins with."""
+"""`list_notifications`: the first step of triage."""
 
 import json
 from datetime import timedelta
@@ -15,9 +15,7 @@ def ids(page: dict[str, Any]) -> list[str]:
     return [notification["id"] for notification in page["notifications"]]
 
 
-async def test_a_row_holds_the_facts_and_apart_from_them_the_words_of_others(
-    assistant: Assistant, queue: Queue
-) -> None:
+async def test_a_row_separates_facts_from_untrusted_text(assistant: Assistant, queue: Queue) -> None:
     failed = await queue.failed("HTTP 503 from receiver.example", certificate_id="api")
     page = await assistant.call("list_notifications", form="detailed")
     assert page == {
@@ -44,9 +42,7 @@ async def test_a_row_holds_the_facts_and_apart_from_them_the_words_of_others(
     assert json.loads(await assistant.text("list_notifications", form="detailed")) == page
 
 
-async def test_a_concise_row_tells_what_failed_and_why_in_few_words(
-    assistant: Assistant, queue: Queue
-) -> None:
+async def test_a_concise_row_says_briefly_what_failed_and_why(assistant: Assistant, queue: Queue) -> None:
     failed = await queue.failed("HTTP 503 from receiver.example", certificate_id="api")
     assert await assistant.call("list_notifications") == {
         "total": 1,
@@ -68,7 +64,7 @@ async def test_a_concise_row_tells_what_failed_and_why_in_few_words(
     }
 
 
-async def test_what_counts_as_sent_though_nothing_was_delivered_is_seen_in_each_form(
+async def test_skipped_notifications_are_recognizable_in_both_forms(
     assistant: Assistant, queue: Queue
 ) -> None:
     delivered, undelivered = await queue.sent(), await queue.skipped("no notifier for it")
@@ -93,9 +89,7 @@ async def test_a_concise_row_costs_about_a_hundred_tokens(assistant: Assistant, 
     assert tokens(await assistant.text("list_notifications")) / 20 <= 110
 
 
-async def test_long_texts_are_excerpts_and_the_row_says_what_was_cut(
-    assistant: Assistant, queue: Queue
-) -> None:
+async def test_long_texts_are_truncated_and_the_row_says_so(assistant: Assistant, queue: Queue) -> None:
     await queue.dead("e" * 200, message="m" * 1000)
     (row,) = (await assistant.call("list_notifications"))["notifications"]
     assert row["untrusted"]["message"] == "m" * 48
@@ -105,7 +99,7 @@ async def test_long_texts_are_excerpts_and_the_row_says_what_was_cut(
     assert row["cut"] == 840 + 40
 
 
-async def test_one_status_or_several_can_be_asked_for(assistant: Assistant, queue: Queue) -> None:
+async def test_one_or_several_statuses_can_be_requested(assistant: Assistant, queue: Queue) -> None:
     dead, sent = await queue.dead(), await queue.sent()
     await queue.failed()
     assert ids(await assistant.call("list_notifications", status="dead")) == [dead.id]
@@ -138,7 +132,7 @@ async def test_every_filter_narrows(assistant: Assistant, queue: Queue, given: d
 @pytest.mark.parametrize(
     "since", ["90m", "1h30m", "2026-01-01T12:30:00Z", "2026-01-01T12:30", "2026-01-01T13:30+01:00"]
 )
-async def test_moments_are_iso_8601_or_how_long_ago(
+async def test_points_in_time_are_iso_8601_or_ages(
     assistant: Assistant, queue: Queue, clock: SettableClock, since: str
 ) -> None:
     old = await queue.dead()
@@ -150,7 +144,7 @@ async def test_moments_are_iso_8601_or_how_long_ago(
 
 
 @pytest.mark.parametrize("wrong", ["last week", "24", "2026", "-3h", "2026-13-01", "?", "9999999999999d"])
-async def test_what_is_no_moment_is_refused_with_what_would_be(assistant: Assistant, wrong: str) -> None:
+async def test_the_error_for_an_invalid_time_says_what_is_valid(assistant: Assistant, wrong: str) -> None:
     why = await assistant.refused("list_notifications", created_after=wrong)
     assert why.startswith(f"created_after: {wrong!r} is not a point in time")
     assert "24h" in why
@@ -167,13 +161,13 @@ async def test_what_is_no_moment_is_refused_with_what_would_be(assistant: Assist
     ],
 )
 @pytest.mark.parametrize("tool", ["list_notifications", "diagnose_dead_letters", "requeue_notifications"])
-async def test_a_period_without_time_in_it_does_not_pass_for_good_news(
+async def test_an_empty_period_is_refused_instead_of_finding_nothing(
     assistant: Assistant, tool: str, period: dict[str, str], why: str
 ) -> None:
     assert why in await assistant.refused(tool, **period)
 
 
-async def test_pages_follow_one_another_to_the_end(
+async def test_cursors_lead_through_all_pages(
     assistant: Assistant, queue: Queue, clock: SettableClock
 ) -> None:
     accepted = []
@@ -187,12 +181,12 @@ async def test_pages_follow_one_another_to_the_end(
     assert "next_cursor" not in rest
 
 
-async def test_a_mistyped_channel_does_not_pass_for_good_news(assistant: Assistant) -> None:
+async def test_a_mistyped_channel_is_refused_instead_of_finding_nothing(assistant: Assistant) -> None:
     why = await assistant.refused("list_notifications", channel="webhok")
     assert "did you mean 'Webhook'?" in why
 
 
-async def test_a_channel_that_is_not_configured_any_more_can_be_asked_for(
+async def test_a_channel_that_is_no_longer_configured_can_be_filtered_by(
     assistant: Assistant, queue: Queue
 ) -> None:
     await queue.dead(channel="Fax")
@@ -200,7 +194,7 @@ async def test_a_channel_that_is_not_configured_any_more_can_be_asked_for(
     assert page == {"total": 0, "notifications": []}
 
 
-async def test_a_mistyped_type_is_named_with_the_nearest(assistant: Assistant) -> None:
+async def test_the_error_for_a_mistyped_type_suggests_the_nearest(assistant: Assistant) -> None:
     why = await assistant.refused("list_notifications", type="ExpirationWarnings")
     assert "did you mean 'ExpirationWarning'?" in why
 
@@ -214,7 +208,7 @@ async def test_the_total_is_that_of_the_filter_on_every_page(assistant: Assistan
     assert (await assistant.call("list_notifications", status="dead", limit=1))["total"] == 4
 
 
-async def test_an_answer_with_texts_from_outside_says_so_to_the_host(
+async def test_a_result_with_untrusted_text_is_marked_for_the_host(
     assistant: Assistant, queue: Queue
 ) -> None:
     async def label(**arguments: object) -> object:
@@ -224,5 +218,5 @@ async def test_an_answer_with_texts_from_outside_says_so_to_the_host(
     assert await label() is None
     await queue.dead(certificate_id="mc-api-prod")
     assert await label() == {"openWorldHint": True}
-    # A similar name is suggested, which is text from outside as well.
+    # A similar name is suggested, which is untrusted text as well.
     assert await label(certificate_id="mc-api-prd") == {"openWorldHint": True}

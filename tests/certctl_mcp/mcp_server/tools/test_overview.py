@@ -8,7 +8,9 @@ from tests.builders import Queue
 from tests.certctl_mcp.mcp_server.tools.conftest import Assistant
 
 
-async def test_the_summary_counts_and_says_what_it_could_not_read(assistant: Assistant, queue: Queue) -> None:
+async def test_the_summary_has_counts_and_names_what_is_unreadable(
+    assistant: Assistant, queue: Queue
+) -> None:
     await queue.dead()
     await queue.sent()
     summary = await assistant.call("dashboard_summary")
@@ -18,14 +20,14 @@ async def test_the_summary_counts_and_says_what_it_could_not_read(assistant: Ass
     assert not {field for field in summary if "certificates" in field or "agents" in field or "jobs" in field}
 
 
-async def test_a_channel_without_attempts_has_no_last_day(assistant: Assistant) -> None:
+async def test_a_channel_without_attempts_has_no_figures_for_the_last_day(assistant: Assistant) -> None:
     listed = await assistant.call("list_channels")
     webhook = {"name": "Webhook", "destination": "webhook at receiver.example", "processes": 0}
     assert listed["channels"] == [webhook]
     assert "nobody_delivers" not in listed
 
 
-async def test_who_delivers_is_listed_and_what_nobody_delivers(assistant: Assistant, queue: Queue) -> None:
+async def test_running_processes_and_unserved_channels_are_listed(assistant: Assistant, queue: Queue) -> None:
     await queue.repository.heartbeat(Heartbeat("other", "host-2", "1.0", ("Webhook", "Teams")))
     for channel in ("Webhook", "Teams", "Fax\u202e"):
         await queue.pending(channel=channel)
@@ -37,11 +39,11 @@ async def test_who_delivers_is_listed_and_what_nobody_delivers(assistant: Assist
     assert (summary["processes_alive"], summary["waiting_unserved"]) == (1, 1)
 
 
-async def test_the_channels_say_which_database_is_used(assistant: Assistant, database: Database) -> None:
+async def test_the_list_of_channels_names_the_database(assistant: Assistant, database: Database) -> None:
     assert (await assistant.call("list_channels"))["database"] == database.location
 
 
-async def test_a_channel_tells_how_it_has_done_lately(assistant: Assistant, queue: Queue) -> None:
+async def test_a_channel_has_figures_for_the_last_day(assistant: Assistant, queue: Queue) -> None:
     await queue.sent()
     await queue.dead("HTTP 410 gone")
     (channel,) = (await assistant.call("list_channels"))["channels"]
@@ -53,7 +55,7 @@ async def test_a_channel_tells_how_it_has_done_lately(assistant: Assistant, queu
     }
 
 
-async def test_a_paused_channel_says_until_when_and_why(assistant: Assistant, queue: Queue) -> None:
+async def test_a_paused_channel_is_shown_with_its_end_and_reason(assistant: Assistant, queue: Queue) -> None:
     await queue.pending()
     paused = await assistant.call("pause_channel", channel="Webhook", until="2h", reason="moving\u202e house")
     assert paused == {"paused_until": "2026-01-01T14:00:00Z"}

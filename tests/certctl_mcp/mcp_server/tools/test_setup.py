@@ -1,4 +1,4 @@
-"""An assistant checks the setup: the checks of the command line, with nothing sent or changed."""
+"""An assistant can check the setup as the command line does, without sending or changing anything."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -12,7 +12,7 @@ from tests.in_process_server import answer
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
 
-async def test_each_check_says_what_it_found_and_what_helps(connect: Connect) -> None:
+async def test_each_check_has_its_finding_and_how_to_fix_it(connect: Connect) -> None:
     async with connect(MODERN) as client:
         setup = await answer(client, "check_setup")
     rows: dict[str, dict[str, Any]] = {row["name"]: row for row in setup["checks"]}

@@ -1,4 +1,4 @@
-"""Sending, requeueing, settling, retrying: what each does, and how it refuses."""
+"""Sending, requeueing, marking as read and retrying: what each does and refuses."""
 
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ from tests.in_process_server import FakeNotifier, server
 ALERT = {"type": "ExpirationWarning", "channel": "Webhook", "message": "api.example.com expires in 7 days"}
 
 
-async def test_what_is_sent_is_accepted_and_then_delivered(
+async def test_a_sent_notification_is_accepted_and_then_delivered(
     assistant: Assistant, webhook: FakeNotifier
 ) -> None:
     accepted = await assistant.call("send_notification", **ALERT, recipient="on-call", certificate_id="api")
@@ -27,7 +27,7 @@ async def test_what_is_sent_is_accepted_and_then_delivered(
     assert (delivered.id, delivered.recipient, delivered.certificate_id) == (accepted["id"], "on-call", "api")
 
 
-async def test_an_idempotency_key_sends_once(assistant: Assistant) -> None:
+async def test_an_idempotency_key_is_accepted_once(assistant: Assistant) -> None:
     first = await assistant.call("send_notification", **ALERT, idempotency_key="once")
     again = await assistant.call("send_notification", **ALERT, idempotency_key="once")
     assert (again["id"], again["created"]) == (first["id"], False)
@@ -35,17 +35,19 @@ async def test_an_idempotency_key_sends_once(assistant: Assistant) -> None:
     assert "use a new key" in why
 
 
-async def test_only_configured_channels_can_be_sent_to(assistant: Assistant) -> None:
+async def test_notifications_can_be_sent_only_over_configured_channels(assistant: Assistant) -> None:
     why = await assistant.refused("send_notification", **ALERT | {"channel": "https://evil.example"})
     assert "Configured: Webhook." in why
 
 
-async def test_what_no_database_can_store_is_refused(assistant: Assistant) -> None:
+async def test_text_that_no_database_can_store_is_refused(assistant: Assistant) -> None:
     why = await assistant.refused("send_notification", **ALERT | {"message": "nul\0"})
     assert why == "message: must not contain the NUL character, which databases can't store"
 
 
-async def test_a_dead_one_gets_a_new_life(assistant: Assistant, queue: Queue, webhook: FakeNotifier) -> None:
+async def test_a_dead_notification_can_be_requeued_and_delivered(
+    assistant: Assistant, queue: Queue, webhook: FakeNotifier
+) -> None:
     dead = await queue.dead()
     requeued = await assistant.call("requeue_notification", id=dead.id)
     assert requeued == {
@@ -57,7 +59,7 @@ async def test_a_dead_one_gets_a_new_life(assistant: Assistant, queue: Queue, we
     assert [delivered.id for delivered in webhook.delivered] == [dead.id]
 
 
-async def test_requeued_into_a_channel_that_there_is_not_it_is_said_not_to_be_delivered(
+async def test_requeueing_for_an_unconfigured_channel_warns_that_nothing_delivers_it(
     assistant: Assistant, queue: Queue
 ) -> None:
     dead = await queue.dead(channel="Fax")
@@ -81,13 +83,13 @@ async def test_sent_over_a_paused_channel_it_is_said_to_wait(assistant: Assistan
     assert "later: its channel is paused until" in waiting["next"]
 
 
-async def test_a_conflict_names_the_status(assistant: Assistant, queue: Queue) -> None:
+async def test_the_error_for_a_conflict_names_the_status(assistant: Assistant, queue: Queue) -> None:
     sent = await queue.sent()
     why = await assistant.refused("requeue_notification", id=sent.id)
     assert f"{sent.id!r} is sent: only dead, failed and undelivered notifications can be requeued" in why
 
 
-async def test_read_says_whether_it_had_been_delivered(
+async def test_marking_as_read_says_whether_the_notification_was_delivered(
     assistant: Assistant, queue: Queue, repository: NotificationRepository
 ) -> None:
     sent, dead = await queue.sent(), await queue.dead()
@@ -97,12 +99,14 @@ async def test_read_says_whether_it_had_been_delivered(
 
 
 @pytest.mark.parametrize("tool", ["requeue_notification", "mark_notification_read"])
-async def test_one_under_way_is_left_alone(assistant: Assistant, queue: Queue, tool: str) -> None:
+async def test_a_notification_being_attempted_is_left_alone(
+    assistant: Assistant, queue: Queue, tool: str
+) -> None:
     claim = await queue.claimed()
     assert "wait for its outcome" in await assistant.refused(tool, id=claim.notification.id)
 
 
-async def test_a_sweep_reports_what_came_of_it(
+async def test_a_sweep_reports_its_outcomes(
     assistant: Assistant, queue: Queue, clock: SettableClock, webhook: FakeNotifier
 ) -> None:
     webhook.refusal = "HTTP 503"
@@ -112,7 +116,7 @@ async def test_a_sweep_reports_what_came_of_it(
     assert report == {"sent": 0, "failed": 1, "dead": 0, "still_under_way": 0}
 
 
-async def test_a_test_is_delivered_at_once_and_kept_nowhere(
+async def test_a_test_message_is_delivered_at_once_and_not_stored(
     assistant: Assistant, webhook: FakeNotifier, repository: NotificationRepository
 ) -> None:
     tested = await assistant.call("send_test_notification", channel="Webhook", recipient="on-call")
@@ -125,7 +129,7 @@ async def test_a_test_is_delivered_at_once_and_kept_nowhere(
     assert sum((await repository.count_by_status()).values()) == 0
 
 
-async def test_a_test_is_audited_as_a_send_is(
+async def test_a_test_message_is_audited_like_a_send(
     assistant: Assistant, repository: NotificationRepository
 ) -> None:
     await assistant.call("send_test_notification", channel="Webhook")
@@ -135,7 +139,7 @@ async def test_a_test_is_audited_as_a_send_is(
     assert entry.actor
 
 
-async def test_a_test_that_fails_says_why_and_is_not_retried(
+async def test_a_failed_test_message_has_its_reason_and_is_not_retried(
     assistant: Assistant, webhook: FakeNotifier, repository: NotificationRepository
 ) -> None:
     webhook.refusal = (
@@ -163,7 +167,7 @@ async def test_only_configured_channels_can_be_tested(assistant: Assistant) -> N
         ("ops@example.org, *@mail.example.org", "a@mail.example.org; ops@example.org", "eve@example.org"),
     ],
 )
-async def test_mail_goes_only_where_the_operator_allows_it(
+async def test_email_is_sent_only_to_recipients_that_the_operator_allows(
     database: Database,
     clock: SettableClock,
     database_url: str,

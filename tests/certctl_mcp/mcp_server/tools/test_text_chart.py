@@ -1,11 +1,11 @@
-"""The chart as text: every step has its line, and whatever happened at all can be seen."""
+"""The chart as text: one line for each step, and even rare outcomes are visible."""
 
 from certctl_mcp.mcp_server.tools.text_chart import WIDTH, text_chart
 from storage.models import AttemptOutcome
 from tests.certctl_mcp.mcp_server.tools.test_chart import timeline
 
 
-def test_bars_are_in_proportion_and_the_seldom_is_seen() -> None:
+def test_bars_are_proportional_and_rare_outcomes_are_visible() -> None:
     of = timeline({AttemptOutcome.SENT: 10_000, AttemptOutcome.DEAD: 1}, {AttemptOutcome.SENT: 5_000})
     heading, first, second, *rest = text_chart(of).splitlines()
     assert heading.endswith("# delivered, D dead")
@@ -15,5 +15,5 @@ def test_bars_are_in_proportion_and_the_seldom_is_seen() -> None:
     assert all(line.endswith(" 0") for line in rest)
 
 
-def test_nothing_at_all_is_drawn_too() -> None:
+def test_an_empty_period_can_be_drawn() -> None:
     assert text_chart(timeline()).splitlines()[0].endswith("none")

@@ -49,7 +49,7 @@ BEGINNINGS = {
     "HTTP/1.1 503 No": 503,
 }
 TURNS = size(3, 1)
-"""Each response is split at every so many positions, the next one at those between them."""
+"""Each response is split at positions this far apart, the next response at those in between."""
 
 
 @pytest.fixture

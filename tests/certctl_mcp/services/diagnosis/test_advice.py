@@ -1,4 +1,4 @@
-"""What is advised follows from the kind of failure and from how the channel stands by now."""
+"""The advice follows from the kind of failure and the current state of the channel."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -37,7 +37,7 @@ OF_CHANNEL = [kind for kind in FailureKind if kind not in OF_ONE_ALERT | {Failur
 
 
 @pytest.mark.parametrize("kind", OF_CHANNEL)
-def test_a_channel_that_delivers_again_is_to_be_requeued(kind: FailureKind) -> None:
+def test_for_a_channel_that_delivers_again_the_advice_is_to_requeue(kind: FailureKind) -> None:
     advice = advise(replace(SPAN, kind=kind), SINCE)
     assert advice.requeue
     assert advice.action == "it is delivering again since 2026-01-01 14:00:00 UTC: requeue now"
@@ -45,20 +45,22 @@ def test_a_channel_that_delivers_again_is_to_be_requeued(kind: FailureKind) -> N
 
 @pytest.mark.parametrize("kind", OF_CHANNEL)
 @pytest.mark.parametrize("standing", [BEFORE, NEVER])
-def test_one_that_does_not_is_to_be_mended_first(kind: FailureKind, standing: ChannelStatus) -> None:
+def test_for_a_channel_that_does_not_the_advice_is_to_fix_it_first(
+    kind: FailureKind, standing: ChannelStatus
+) -> None:
     advice = advise(replace(SPAN, kind=kind), standing)
     assert advice.requeue
     assert advice.action == REMEDIES[kind].fix
 
 
 @pytest.mark.parametrize(("replaced", "how_many"), [(2, "2 of them"), (5, "all of them")])
-def test_what_a_fallback_delivered_is_said_before_it_is_requeued(replaced: int, how_many: str) -> None:
+def test_the_advice_to_requeue_mentions_deliveries_over_a_fallback(replaced: int, how_many: str) -> None:
     action = advise(replace(SPAN, replaced=replaced), BEFORE).action
     assert action.endswith(f"; {how_many} were delivered over the fallback, and arrive again if requeued")
 
 
 @pytest.mark.parametrize("kind", sorted(OF_ONE_ALERT))
-def test_that_others_are_delivered_does_not_help_an_alert_that_is_refused(kind: FailureKind) -> None:
+def test_deliveries_of_other_alerts_do_not_change_the_advice_for_a_refused_one(kind: FailureKind) -> None:
     advice = advise(replace(SPAN, kind=kind), SINCE)
     assert advice.action == REMEDIES[kind].fix
     assert advice.requeue is (kind in {FailureKind.ABANDONED, FailureKind.MAILBOX})
@@ -66,33 +68,33 @@ def test_that_others_are_delivered_does_not_help_an_alert_that_is_refused(kind: 
 
 
 @pytest.mark.parametrize("kind", FailureKind)
-def test_nothing_is_requeued_into_a_channel_that_is_not_configured(kind: FailureKind) -> None:
+def test_for_an_unconfigured_channel_the_advice_is_not_to_requeue(kind: FailureKind) -> None:
     advice = advise(replace(SPAN, kind=kind), NOT_CONFIGURED)
     assert not advice.requeue
     assert "no running process has this channel" in advice.action
 
 
-def test_what_died_for_want_of_a_notifier_is_requeued_once_there_is_one() -> None:
+def test_once_a_missing_notifier_is_configured_the_advice_is_to_requeue() -> None:
     advice = advise(replace(SPAN, kind=FailureKind.NO_NOTIFIER), NEVER)
     assert advice.requeue
     assert advice.action == "it is configured now: requeue"
 
 
 @pytest.mark.parametrize("kind", FailureKind)
-def test_what_is_still_retried_is_not_requeued(kind: FailureKind) -> None:
+def test_for_notifications_still_being_retried_the_advice_is_not_to_requeue(kind: FailureKind) -> None:
     advice = advise(replace(SPAN, kind=kind, dead=0, failing=3), NEVER)
     assert not advice.requeue
     assert "retr" in advice.action
 
 
 @pytest.mark.parametrize("kind", FailureKind)
-def test_where_certctl_delivers_nothing_is_retried_unless_it_is_requeued(kind: FailureKind) -> None:
+def test_if_certctl_delivers_failed_notifications_must_be_requeued(kind: FailureKind) -> None:
     advice = advise(replace(SPAN, kind=kind, dead=0, failing=3), CERTCTL)
     assert advice.requeue
     assert "certctl's server never retries them" in advice.action
 
 
-def test_certctl_s_server_has_its_own_channels_and_no_others() -> None:
+def test_if_certctl_delivers_only_its_own_channels_can_be_requeued() -> None:
     advice = advise(replace(SPAN, channel="Pager in the cellar"), CERTCTL)
     assert not advice.requeue
     assert "no such channel" in advice.action
@@ -106,7 +108,7 @@ def test_certctl_s_server_has_its_own_channels_and_no_others() -> None:
         (Closure.HELD, "its channel is held in an outage, and is probed again at 2026-01-01 15:00:00 UTC"),
     ],
 )
-def test_a_closed_channel_comes_first(state: Closure, said: str) -> None:
+def test_the_advice_for_a_closed_channel_takes_precedence(state: Closure, said: str) -> None:
     closed = ChannelClosure(channel="Slack", state=state, until=NOON + timedelta(hours=3), waiting=5)
     advice = advise(SPAN, replace(SINCE, closed=closed))
     assert advice.action == f"{said}; requeued notifications wait until then and use up no attempts"

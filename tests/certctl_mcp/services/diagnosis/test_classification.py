@@ -1,4 +1,4 @@
-"""Each sentence that can be stored as an error has its kind, told by the code that writes the sentence."""
+"""Each sentence that can be stored as an error has the kind assigned by the code that writes it."""
 
 import socket
 import ssl
@@ -105,7 +105,7 @@ def by_type(failure: tuple[Exception, FailureKind]) -> str:
 
 
 @pytest.mark.parametrize("failure", HTTP_FAILURES, ids=by_type)
-def test_why_there_was_no_http_answer(failure: tuple[Exception, FailureKind]) -> None:
+def test_http_requests_without_a_response(failure: tuple[Exception, FailureKind]) -> None:
     error, kind = failure
     sentence, decided = http_failures.explain(
         error, "hooks.example.com:443", http_failures.Timeouts(10, 30), "proxy.example.com:3128"
@@ -115,7 +115,7 @@ def test_why_there_was_no_http_answer(failure: tuple[Exception, FailureKind]) ->
 
 
 @pytest.mark.parametrize("failure", SMTP_FAILURES, ids=by_type)
-def test_why_a_mail_was_not_taken(failure: tuple[Exception, FailureKind]) -> None:
+def test_refused_emails(failure: tuple[Exception, FailureKind]) -> None:
     error, kind = failure
     refused = smtp_failures.session_failed(error, RELAY, (), connect=10, total=30)
     assert refused.kind is kind
@@ -126,7 +126,7 @@ def first_fitting(error: BaseException, sentences: Sequence[tuple[type[Exception
     return next(sentence for kind, sentence, _ in sentences if isinstance(error, kind))
 
 
-def test_no_sentence_of_the_notifiers_is_left_out_here() -> None:
+def test_every_sentence_of_the_notifiers_is_tested_here() -> None:
     http, smtp = http_failures._SENTENCES, smtp_failures._SENTENCES
     assert {first_fitting(error, http) for error, _ in HTTP_FAILURES} == {sentence for _, sentence, _ in http}
     mails = [error for error, _ in SMTP_FAILURES if not isinstance(error, SMTPRecipientsRefused)]
@@ -136,7 +136,7 @@ def test_no_sentence_of_the_notifiers_is_left_out_here() -> None:
 @pytest.mark.parametrize(
     ("status", "kind"), [(status, kind) for kind, statuses in FATES.items() for status in sorted(statuses)]
 )
-def test_what_the_statuses_of_http_tell(status: int, kind: FailureKind) -> None:
+def test_http_statuses(status: int, kind: FailureKind) -> None:
     answer = HttpResponse(status, "text/plain", body=b"answered 401, refused the login: 535")
     for host in ("hooks.example.com", "127.0.0.1:8080"):
         failure = answer.failure(host, ())
@@ -209,7 +209,7 @@ def test_a_malformed_recipient(recipient: str) -> None:
         ("webhook url rejected: url host resolves to a reserved address", FailureKind.SETUP),
     ],
 )
-def test_what_certctls_own_server_writes(error: str, kind: FailureKind) -> None:
+def test_errors_written_by_certctls_server(error: str, kind: FailureKind) -> None:
     assert classify(error) is kind
 
 
@@ -226,11 +226,11 @@ def test_what_certctls_own_server_writes(error: str, kind: FailureKind) -> None:
         (None, FailureKind.UNKNOWN),
     ],
 )
-def test_what_libraries_and_other_packages_say(error: str | None, kind: FailureKind) -> None:
+def test_errors_of_libraries_and_other_packages(error: str | None, kind: FailureKind) -> None:
     assert classify(error) is kind
 
 
-def test_what_a_broken_off_attempt_is_recorded_with() -> None:
+def test_interrupted_attempts() -> None:
     assert classify(BROKEN_OFF) is FailureKind.ABANDONED
     stored_earlier = "broken off before it was answered: the server was told to stop"
     assert classify(stored_earlier) is FailureKind.ABANDONED
@@ -247,7 +247,7 @@ def test_what_a_broken_off_attempt_is_recorded_with() -> None:
         (None, None),
     ],
 )
-def test_the_status_of_an_http_answer(error: str | None, status: int | None) -> None:
+def test_the_status_of_an_http_response(error: str | None, status: int | None) -> None:
     assert http_status(error) == status
 
 
@@ -263,12 +263,12 @@ OPENINGS = {
 
 
 @given(st.sampled_from(sorted(OPENINGS)), st.text() | st.sampled_from(sorted(OPENINGS)))
-def test_what_the_receiver_says_decides_nothing(opening: str, said: str) -> None:
+def test_the_receivers_own_text_does_not_affect_the_kind(opening: str, said: str) -> None:
     assert classify(opening + said) is OPENINGS[opening]
 
 
 @given(st.sampled_from(sorted(OPENINGS)), st.lists(st.text(), min_size=1, max_size=3))
-def test_errors_are_found_by_a_sentence_without_addresses_or_what_the_receiver_says(
+def test_the_search_text_of_an_error_excludes_addresses_and_the_receivers_text(
     opening: str, said: list[str]
 ) -> None:
     errors = [opening + each for each in said]
@@ -290,7 +290,7 @@ def test_errors_are_found_by_a_sentence_without_addresses_or_what_the_receiver_s
         (["HTTP 503: upstream", "HTTP 503"], "HTTP 503"),
     ],
 )
-def test_errors_of_several_sentences_are_found_by_how_they_begin(
+def test_the_search_text_of_a_varying_error_is_its_beginning(
     errors: list[str | None], sentence: str | None
 ) -> None:
     assert common_sentence(errors) == sentence
@@ -305,19 +305,19 @@ def test_any_text_has_a_kind(text: str) -> None:
     ("error", "kind"),
     [(None, FailureKind.ABANDONED), ("", FailureKind.ABANDONED), ("HTTP 503", FailureKind.OUTAGE)],
 )
-def test_an_attempt_without_an_answer_explains_only_what_nothing_else_does(
+def test_abandonment_decides_the_kind_only_if_the_error_does_not(
     error: str | None, kind: FailureKind
 ) -> None:
     assert classify(error, abandoned=True) is kind
 
 
-def test_every_kind_has_a_cause_and_what_mends_it() -> None:
+def test_every_kind_has_a_cause_and_a_fix() -> None:
     assert set(REMEDIES) == set(FailureKind)
     assert all(remedy.cause and remedy.fix for remedy in REMEDIES.values())
 
 
 @pytest.mark.parametrize("text", ["a " * 5000, "'" * 10_000, "lookup " * 2000, "refused @" * 2000])
-def test_no_text_takes_long(text: str) -> None:
+def test_no_text_takes_long_to_classify(text: str) -> None:
     begun = time.perf_counter()
     for _ in range(10):
         classify(text)

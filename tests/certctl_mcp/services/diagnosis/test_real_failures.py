@@ -69,7 +69,7 @@ def email(address: tuple[str, int], **settings: Any) -> dict[str, Any]:
     ],
 )
 @pytest.mark.parametrize("channel", ["webhook", "slack", "opsgenie"])
-async def test_an_answer(
+async def test_an_error_response(
     database: Database, queue: Queue, status: int, kind: FailureKind, channel: str
 ) -> None:
     async with serve() as receiver:
@@ -83,7 +83,7 @@ async def test_an_answer(
     assert classify(error) is kind, error
 
 
-async def test_a_redirect_elsewhere(database: Database, queue: Queue) -> None:
+async def test_a_redirect_to_another_host(database: Database, queue: Queue) -> None:
     async with serve() as receiver:
         receiver.status, receiver.headers = 308, {"Location": "https://elsewhere.example/"}
         assert classify(await attempted(database, queue, webhook(receiver.url))) is FailureKind.GONE
@@ -99,7 +99,7 @@ async def test_a_name_that_does_not_resolve(database: Database, queue: Queue) ->
         assert classify(await attempted(database, queue, destination)) is FailureKind.DNS
 
 
-async def test_a_certificate_that_is_not_trusted(database: Database, queue: Queue) -> None:
+async def test_an_untrusted_certificate(database: Database, queue: Queue) -> None:
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(tls)
     async with serving(silence, tls) as address:
@@ -109,7 +109,7 @@ async def test_a_certificate_that_is_not_trusted(database: Database, queue: Queu
         assert classify(error) is FailureKind.TLS
 
 
-async def test_silence(database: Database, queue: Queue) -> None:
+async def test_a_silent_receiver(database: Database, queue: Queue) -> None:
     async with serving(silence) as address:
         host, _, port = address.partition(":")
         for destination in (webhook(f"http://{address}/"), email((host, int(port)))):
@@ -147,7 +147,7 @@ def have_trouble(relay: Relay) -> None:
         (have_trouble, FailureKind.OUTAGE),
     ],
 )
-async def test_a_relay_that_refuses(
+async def test_a_refusing_relay(
     database: Database, queue: Queue, refuse: Callable[[Relay], None], kind: FailureKind
 ) -> None:
     async with relaying() as relay:
@@ -156,7 +156,7 @@ async def test_a_relay_that_refuses(
         assert classify(error) is kind, error
 
 
-async def test_a_relay_that_takes_a_mail_for_some(database: Database, queue: Queue) -> None:
+async def test_a_relay_that_accepts_only_some_recipients(database: Database, queue: Queue) -> None:
     async with relaying() as relay:
         refuse_recipient(relay)
         recipients = "bob@example.com, ada@example.com"
@@ -164,7 +164,7 @@ async def test_a_relay_that_takes_a_mail_for_some(database: Database, queue: Que
     assert classify(error) is FailureKind.RECIPIENT
 
 
-async def test_a_login_that_is_refused(database: Database, queue: Queue) -> None:
+async def test_a_refused_login(database: Database, queue: Queue) -> None:
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority = trustme.CA()
     authority.issue_cert("127.0.0.1").configure_cert(tls)
@@ -187,12 +187,12 @@ async def test_a_malformed_recipient(database: Database, queue: Queue, recipient
     assert classify(error) is FailureKind.RECIPIENT
 
 
-async def test_a_destination_that_cannot_be_used(database: Database, queue: Queue) -> None:
+async def test_an_unusable_destination(database: Database, queue: Queue) -> None:
     error = await attempted(database, queue, webhook("https://127.0.0.1:9/") | {"ca_file": "/nowhere.pem"})
     assert classify(error) is FailureKind.SETUP, error
 
 
-async def test_no_notifier(queue: Queue) -> None:
+async def test_a_channel_without_a_notifier(queue: Queue) -> None:
     stored = await queue.dead("no notifier configured for channel Alerts; not delivered")
     assert classify(stored.last_error) is FailureKind.NO_NOTIFIER
 
@@ -204,7 +204,7 @@ async def test_a_defect(database: Database, queue: Queue) -> None:
     assert classify(stored.last_error) is FailureKind.DEFECT
 
 
-async def test_workers_that_never_answer(queue: Queue) -> None:
+async def test_abandoned_attempts(queue: Queue) -> None:
     stored = await queue.abandoned(times=10)
     assert stored.status is NotificationStatus.DEAD
     assert classify(stored.last_error) is FailureKind.ABANDONED

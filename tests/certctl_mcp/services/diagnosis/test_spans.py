@@ -43,12 +43,12 @@ def spans_of(groups: Sequence[FailureGroup]) -> list[Span]:
     return spans(groups, at_most=1000)
 
 
-def test_errors_that_differ_only_in_their_words_are_one() -> None:
+def test_errors_of_the_same_kind_are_one_span() -> None:
     (span,) = spans_of([group(error="HTTP 503: a", count=2), group(error="HTTP 500: b", count=3)])
     assert (span.kind, span.dead, span.failing) == (FailureKind.OUTAGE, 5, 0)
 
 
-def test_channels_and_kinds_are_told_apart() -> None:
+def test_channels_and_kinds_have_separate_spans() -> None:
     found = spans_of([group(), group(channel="Email"), group(error="HTTP 401")])
     assert {(span.channel, span.kind) for span in found} == {
         ("Slack", FailureKind.OUTAGE),
@@ -57,51 +57,51 @@ def test_channels_and_kinds_are_told_apart() -> None:
     }
 
 
-def test_dead_and_failing_are_counted_apart() -> None:
+def test_dead_and_failing_are_counted_separately() -> None:
     (span,) = spans_of([group(count=2), group(status=NotificationStatus.FAILED, count=7)])
     assert (span.dead, span.failing) == (2, 7)
 
 
-def test_hours_up_to_two_apart_are_one_stretch() -> None:
+def test_failures_up_to_two_hours_apart_are_one_span() -> None:
     (span,) = spans_of([group(0.9), group(3.1), group(2, lasts=timedelta(minutes=59)), group(5.99)])
     assert (span.first_at, span.last_at) == (NOON + 0.9 * HOUR, NOON + 5.99 * HOUR)
 
 
-def test_a_longer_pause_parts_two_stretches() -> None:
+def test_a_longer_pause_separates_two_spans() -> None:
     later, earlier = spans_of([group(0.9, count=2), group(3.9, count=3)])
     assert (earlier.dead, later.dead) == (2, 3)
 
 
-def test_where_spans_are_many_longer_pauses_are_passed_over() -> None:
+def test_if_there_are_too_many_spans_longer_pauses_are_bridged() -> None:
     now_and_then = [group(hours) for hours in range(0, 100, 5)]
     assert len(spans(now_and_then, at_most=20)) == 20
     (span,) = spans(now_and_then, at_most=19)
     assert (span.dead, span.first_at, span.last_at) == (20, NOON, NOON + 95 * HOUR)
 
 
-def test_no_more_is_brought_together_than_need_be() -> None:
+def test_no_more_spans_are_merged_than_necessary() -> None:
     nights = [group(24 * night + hour) for night in range(3) for hour in (0, 5)]
     assert [span.dead for span in spans(nights, at_most=3)] == [2, 2, 2]
 
 
-def test_channels_and_kinds_stay_apart_however_many_there_are() -> None:
+def test_channels_and_kinds_are_never_merged_however_many_there_are() -> None:
     assert len(spans([group(channel=f"Channel {number}") for number in range(30)], at_most=12)) == 30
 
 
-def test_what_concerns_most_dead_letters_comes_first() -> None:
+def test_spans_with_the_most_dead_letters_come_first() -> None:
     failing = group(channel="Teams", status=NotificationStatus.FAILED, count=99)
     found = spans_of([group(channel="Email", count=1), group(count=8), failing])
     assert [span.channel for span in found] == ["Slack", "Email", "Teams"]
 
 
-def test_the_sample_is_a_dead_one_of_the_commonest_error() -> None:
+def test_the_sample_is_a_dead_letter_with_the_most_common_error() -> None:
     rare, common = group(1, error="HTTP 503: rare", count=1), group(0, error="HTTP 503: common", count=5)
     failing = group(2, status=NotificationStatus.FAILED, error="HTTP 503: failing", count=9)
     (span,) = spans_of([rare, failing, common])
     assert (span.sample_id, span.error) == (common.sample_id, "HTTP 503: common")
 
 
-def test_those_that_nobody_answered_are_known_without_an_error() -> None:
+def test_abandoned_notifications_are_recognized_without_an_error() -> None:
     (span,) = spans_of([group(error=None, abandoned=True)])
     assert span.kind is FailureKind.ABANDONED
 
@@ -120,7 +120,7 @@ groups = st.lists(
 
 
 @given(groups)
-def test_nothing_is_lost_and_no_two_spans_could_be_one(given_groups: Sequence[FailureGroup]) -> None:
+def test_nothing_is_lost_and_no_two_spans_could_be_merged(given_groups: Sequence[FailureGroup]) -> None:
     found = spans_of(given_groups)
     assert sum(span.dead + span.failing for span in found) == sum(group.count for group in given_groups)
     for one in found:

@@ -32,7 +32,7 @@ async def right_clock(database_url: str) -> Open:
 
 @pytest.fixture(params=[timedelta(hours=3), timedelta(hours=-3)], ids=["fast", "slow"])
 def wrong_clock(request: pytest.FixtureRequest, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Open:
-    """Opens a repository in a process whose clock is hours off. Open no other one meanwhile."""
+    """Opens a repository in a process whose clock is hours off. Open no other meanwhile."""
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[NotificationRepository]:

@@ -83,7 +83,7 @@ async def test_an_id_prefix_matches_exactly(queue: Queue, database_url: str) -> 
         assert set(await queue.repository.ids_beginning(prefix, 100)) == expected
 
 
-async def test_channels_with_similar_names_are_told_apart(queue: Queue, database_url: str) -> None:
+async def test_channels_with_similar_names_are_distinct(queue: Queue, database_url: str) -> None:
     channels = ("slack", "Slack", "SLACK", "s-lack", "slâck", "sla\u0302ck", "", "-")
     for number, channel in enumerate(channels):
         insert_row(database_url, id=f"pending {number}", channel=channel)

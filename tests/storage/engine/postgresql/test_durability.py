@@ -85,7 +85,7 @@ async def test_an_alert_can_be_claimed_while_its_accept_waits_for_the_disk(
 async def test_an_alert_with_a_key_is_seen_only_once_it_is_on_the_disk(
     proxy: TcpProxy, postgresql_url: str
 ) -> None:
-    """Whoever offers the same key relies on what it finds."""
+    """Another caller with the same key relies on what it finds."""
     new = new_notification(idempotency_key="once")
     async with open_with_retries(proxy.url) as here:
         proxy.stall_once_before(SYNC)

@@ -159,7 +159,7 @@ async def test_a_stalled_server_fails_all_waiting_callers_and_serves_them_once_i
     proxy.heal()
     # The first reader afterwards finds that all the old connections are lost.
     await repository.get(accepted.notification.id)
-    # Whoever's statement was on its way can't know whether the change was made.
+    # A caller whose statement was in flight can't know whether the change was made.
     assert {type(failure) for failure in failures} <= {DatabaseUnreachableError, ChangeUnknownError}
     assert await repository.record_sent(claim, TOOK)
 
@@ -329,8 +329,8 @@ def test_a_delayed_response_does_not_shift_the_clock() -> None:
 
 
 async def _wait_until_listening(here: Database, elsewhere: Database, url: str, version: int) -> None:
-    """Return once both listen and one is notified of what the other accepted. Until then each attempt to
-    listen is announced."""
+    """Return once both are listening and one is notified of what the other accepted. Until then each attempt
+    to listen is announced."""
     while _listeners(url) < 2:
         version = await here.changes.due.wait_beyond(version)
     version = here.changes.due.version

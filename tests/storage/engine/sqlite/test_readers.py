@@ -32,7 +32,7 @@ async def test_a_cancelled_query_leaks_nothing(database: Database, caplog: pytes
 
 @dataclass
 class Connections:
-    """What SQLAlchemy has opened and closed."""
+    """The connections that SQLAlchemy has opened and closed."""
 
     opened: int = 0
     closed: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
