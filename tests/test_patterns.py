@@ -23,7 +23,7 @@ import storage
 
 SCREENED = 3_000
 """Characters. A linear pattern processes this many in well under `SUSPICIOUS` seconds."""
-SUSPICIOUS = 0.0005
+SUSPICIOUS = 0.0002
 LONG = 6_000
 GROWTH = 2.5
 LARGE = 50
