@@ -24,7 +24,7 @@ def urgency_text(dead: int, counts: UrgencyCounts, *, beside_certctl: bool) -> s
     """How many of the dead letters still matter; None if none is about a certificate."""
     if not counts.settled + counts.open:
         return None
-    of_all = f"Of {dead:,} dead letter{'' if dead == 1 else 's'}"
+    of_all = f"Of {dead:,} dead letter{'' if dead == 1 else 's'},"
     if not beside_certctl and not counts.settled:
         are = "is" if counts.open == 1 else "are"
         return f"{of_all} {counts.open:,} {are} about certificates for which no renewal is known."

@@ -69,7 +69,8 @@ def _action(span: Span, channel_status: ChannelStatus) -> tuple[str, bool]:
     if closed is not None and closed.state is not Closure.RATE_LIMITED:
         return f"{why_closed(closed)}; {_AFTER_REQUEUE}", not span.kind.is_permanent
     if delivers_again and channel_status.delivered_at is not None:
-        return f"it is delivering again since {moment(channel_status.delivered_at)}: requeue now", True
+        since = moment(channel_status.delivered_at)
+        return f"it has been delivering again since {since}; requeue now", True
     return remedy.fix, not span.kind.is_permanent
 
 

@@ -315,7 +315,7 @@ async def test_the_urgency_of_dead_letters_is_that_of_their_certificates(certctl
     async with assistant(certctl.url) as client:
         diagnosed = await answer(client, "diagnose_dead_letters")
         assert diagnosed["urgency"] == (
-            "Of 2 dead letters 1 is about certificates renewed or revoked since; 1 still expires, 1 of them "
+            "Of 2 dead letters, 1 is about certificates renewed or revoked since; 1 still expires, 1 of them "
             "within a day or already."
         )
         listed = await answer(client, "list_notifications")

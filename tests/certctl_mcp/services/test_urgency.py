@@ -37,15 +37,15 @@ def test_the_state_of_a_certificate_is_described_briefly(
 def test_dead_letters_that_still_matter_are_described_in_one_sentence() -> None:
     counts = UrgencyCounts(settled=180, open=32, urgent=5)
     assert urgency_text(212, counts, beside_certctl=True) == (
-        "Of 212 dead letters 180 are about certificates renewed or revoked since; 32 still expire, 5 of them "
-        "within a day or already."
+        "Of 212 dead letters, 180 are about certificates renewed or revoked since; 32 still expire, 5 of "
+        "them within a day or already."
     )
     assert urgency_text(212, counts, beside_certctl=False) == (
-        "Of 212 dead letters 180 are about certificates renewed since; no renewal is known for 32."
+        "Of 212 dead letters, 180 are about certificates renewed since; no renewal is known for 32."
     )
     open_only = UrgencyCounts(settled=0, open=3, urgent=0)
     assert urgency_text(5, open_only, beside_certctl=False) == (
-        "Of 5 dead letters 3 are about certificates for which no renewal is known."
+        "Of 5 dead letters, 3 are about certificates for which no renewal is known."
     )
     assert urgency_text(1, UrgencyCounts(settled=0, open=0, urgent=0), beside_certctl=True) is None
 

@@ -70,7 +70,7 @@ async def test_for_a_channel_that_delivers_again_the_advice_is_to_requeue_now(
     clock.advance(30 * HOUR)
     await queue.sent()
     (group,) = (await assistant.call("diagnose_dead_letters"))["groups"]
-    assert re.fullmatch(r"it is delivering again since .+ UTC: requeue now", group["action"])
+    assert re.fullmatch(r"it has been delivering again since .+ UTC; requeue now", group["action"])
 
 
 async def test_a_channel_that_has_failed_again_is_not_considered_working(
@@ -94,7 +94,7 @@ async def test_an_alert_refused_for_its_content_is_no_evidence_about_its_channel
     clock.advance(HOUR)
     await dead(queue, 1, "mail.example.com refused nobody@example.com (550)")
     login, _ = (await assistant.call("diagnose_dead_letters"))["groups"]
-    assert re.fullmatch(r"it is delivering again since .+ UTC: requeue now", login["action"])
+    assert re.fullmatch(r"it has been delivering again since .+ UTC; requeue now", login["action"])
 
 
 async def test_a_delivery_before_the_failure_is_no_evidence_of_recovery(

@@ -40,7 +40,7 @@ OF_CHANNEL = [kind for kind in FailureKind if kind not in OF_ONE_ALERT | {Failur
 def test_for_a_channel_that_delivers_again_the_advice_is_to_requeue(kind: FailureKind) -> None:
     advice = advise(replace(SPAN, kind=kind), SINCE)
     assert advice.requeue
-    assert advice.action == "it is delivering again since 2026-01-01 14:00:00 UTC: requeue now"
+    assert advice.action == "it has been delivering again since 2026-01-01 14:00:00 UTC; requeue now"
 
 
 @pytest.mark.parametrize("kind", OF_CHANNEL)
