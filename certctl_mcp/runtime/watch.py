@@ -32,6 +32,9 @@ LONGEST_PAUSE = timedelta(seconds=30)
 _PAUSE_FACTOR = 4
 """A pause is this many times as long as the round of reads before it."""
 
+_MOST_READS = 4
+"""The most reads of a subject in one round."""
+
 Read = Callable[[], Awaitable[bytes]]
 """Returns a fingerprint, which stays equal until something changes. Raises `NotificationError` if the subject
 is gone."""
@@ -154,6 +157,8 @@ class Watch:
     async def _read_all(self, notifying: TaskGroup) -> None:
         for key, subject in list(self._subjects.items()):
             found = await self._read(key, subject)
+            if found not in (subject.seen, _GONE, _BROKEN):
+                found = await self._read_until_stable(key, subject, found)
             # Compared with the newest fingerprint, because a subscriber may have been added meanwhile.
             before, subject.seen = subject.seen, found
             if before is None or before == found:
@@ -163,6 +168,14 @@ class Watch:
                 if not subscriber.notifying:
                     subscriber.notifying = True
                     notifying.start_soon(subscriber.deliver)
+
+    async def _read_until_stable(self, key: str, subject: _Subject, found: bytes) -> bytes:
+        """Read again until two reads agree: one during which a transaction commits may mix two states."""
+        for _ in range(_MOST_READS - 1):
+            before, found = found, await self._read(key, subject)
+            if found == before:
+                break
+        return found
 
     async def _read(self, key: str, subject: _Subject) -> bytes:
         try:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import count
 
 import anyio
 import pytest
@@ -89,6 +90,36 @@ async def test_an_unchanged_resource_is_not_announced(database: Database) -> Non
         await watch.subscribe("thing", thing.look, subscriber.notify)
         await look_again(database, thing)
         assert subscriber.notified == 0
+
+
+async def test_a_read_that_mixes_two_states_is_not_announced(database: Database) -> None:
+    """A resource needs several queries, and a commit can come between them."""
+    subscriber, states = Subscriber(), [b"first", b"half of both", b"second", b"second"]
+
+    async def look() -> bytes:
+        return states.pop(0) if len(states) > 1 else states[0]
+
+    async with running(database) as watch:
+        await watch.subscribe("thing", look, subscriber.notify)
+        database.changes.announce()
+        await subscriber.until_notified()
+        assert states == [b"second"]
+        other = Thing()
+        await watch.subscribe("other", other.look, Subscriber().notify)
+        await look_again(database, other)
+        assert subscriber.notified == 1
+
+
+async def test_a_resource_that_never_stops_changing_is_announced(database: Database) -> None:
+    subscriber, looks = Subscriber(), count()
+
+    async def look() -> bytes:
+        return str(next(looks)).encode()
+
+    async with running(database) as watch:
+        await watch.subscribe("thing", look, subscriber.notify)
+        database.changes.announce()
+        await subscriber.until_notified()
 
 
 async def test_after_unsubscribing_nothing_is_announced_or_read(database: Database) -> None:
