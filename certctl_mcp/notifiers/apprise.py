@@ -26,7 +26,7 @@ from certctl_mcp.notifiers.content import ContentWriter
 from certctl_mcp.notifiers.excerpt import excerpt, single_line
 from certctl_mcp.notifiers.failure_kinds import FailureKind
 from certctl_mcp.notifiers.idempotency import idempotency_key
-from certctl_mcp.notifiers.network.name_resolution import in_own_thread
+from certctl_mcp.notifiers.own_thread import in_own_thread
 from certctl_mcp.notifiers.smtp.partial_deliveries import PartialDeliveries
 from certctl_mcp.text.redaction import redact
 from storage.models import Notification

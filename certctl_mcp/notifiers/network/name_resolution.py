@@ -8,18 +8,14 @@ wait for it.
 import asyncio
 import socket
 import time
-from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
-from threading import Thread
-from typing import TypeVar
 
 from aiohappyeyeballs import AddrInfoType
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-_CACHE_SECONDS = 30.0
+from certctl_mcp.notifiers.own_thread import in_own_thread
 
-Result = TypeVar("Result")
+_CACHE_SECONDS = 30.0
 
 
 class Resolver:
@@ -82,34 +78,6 @@ class HttpResolver(AbstractResolver):
 
     async def close(self) -> None:
         """Nothing is open."""
-
-
-def in_own_thread(act: Callable[[], Result], name: str) -> asyncio.Future[Result]:
-    """The result of `act`, which may block for any time: nothing waits for its thread to end."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Result] = loop.create_future()
-
-    def settle(result: Result | None, error: BaseException | None) -> None:
-        if future.done():
-            return
-        if error is None:
-            future.set_result(result)  # type: ignore[arg-type]
-        else:
-            future.set_exception(error)
-
-    def run() -> None:
-        result: Result | None = None
-        error: BaseException | None = None
-        try:
-            result = act()
-        except BaseException as raised:  # noqa: BLE001 - raised where the future is awaited
-            error = raised
-        # The loop may have ended meanwhile.
-        with suppress(RuntimeError):
-            loop.call_soon_threadsafe(settle, result, error)
-
-    Thread(target=run, name=name, daemon=True).start()
-    return future
 
 
 def _look_up(host: str) -> list[AddrInfoType]:

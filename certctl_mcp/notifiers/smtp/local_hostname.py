@@ -4,7 +4,7 @@ import asyncio
 import ipaddress
 import socket
 
-from certctl_mcp.notifiers.network.name_resolution import in_own_thread
+from certctl_mcp.notifiers.own_thread import in_own_thread
 
 _LOOK_UP_SECONDS = 2.0
 """The timeout of a lookup; sessions that find it still in progress don't wait that long again."""
