@@ -1,7 +1,7 @@
 """The channels, the results of their attempts, and the processes that deliver over them."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
@@ -9,8 +9,10 @@ from pydantic import BaseModel, ConfigDict
 from certctl_mcp.services.deliverers import channels_without_deliverer, delivery_described
 from certctl_mcp.services.delivery_roles import CERTCTL_CHANNELS, Deliverer, DeliveryRoles
 from certctl_mcp.services.limitations import Limitation
+from certctl_mcp.services.next_steps import TOOLS, Remedies, after_bulk_requeue
 from storage.clock import Clock
 from storage.models import (
+    STANDSTILL,
     ChannelClosure,
     ChannelRecord,
     Closure,
@@ -117,6 +119,20 @@ class Channels:
         """The channels that are closed now, for one of these reasons."""
         closures = await self._repository.channel_closures()
         return frozenset(closure.channel for closure in closures if closure.state in states)
+
+    async def after_bulk_requeue(
+        self, channels: Collection[str], *, serving: bool = False, remedies: Remedies = TOOLS
+    ) -> str:
+        """What happens next to notifications that have just been requeued over these channels.
+
+        `serving`: as for `deliverer`.
+        """
+        return after_bulk_requeue(
+            await self.deliverers(channels, serving=serving),
+            channels=len(channels),
+            closed=len((await self.closed(*STANDSTILL)).intersection(channels)),
+            remedies=remedies,
+        )
 
     async def deliverable(self) -> frozenset[str]:
         """The channels over which requeued notifications are delivered."""

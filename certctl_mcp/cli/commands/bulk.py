@@ -96,17 +96,11 @@ def run_bulk(
 
 async def _print_next(application: "Application", channels: Collection[str]) -> None:
     """Tell a person what happens to notifications that were requeued over these channels."""
-    from certctl_mcp.services.next_steps import COMMANDS, after_bulk_requeue
-    from storage.models import STANDSTILL
+    from certctl_mcp.services.next_steps import COMMANDS
 
-    if not sys.stderr.isatty():
-        return
-    service = application.notifications.channels
-    closed = len(await service.closed(*STANDSTILL) & set(channels))
-    comes_next = after_bulk_requeue(
-        await service.deliverers(channels), channels=len(channels), closed=closed, remedies=COMMANDS
-    )
-    typer.echo(comes_next, err=True)
+    if sys.stderr.isatty():
+        service = application.notifications.channels
+        typer.echo(await service.after_bulk_requeue(channels, remedies=COMMANDS), err=True)
 
 
 async def _ask(bulk: BulkActions, preview: Preview, *, json: Format) -> None:

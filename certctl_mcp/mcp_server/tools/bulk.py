@@ -28,7 +28,6 @@ from certctl_mcp.runtime.lifespan import Opening
 from certctl_mcp.services.bulk import Preview
 from certctl_mcp.services.explanations import explained
 from certctl_mcp.services.filters import SelectionArguments
-from certctl_mcp.services.next_steps import after_bulk_requeue
 from storage.models import STANDSTILL, AuditAction, BulkReport, Closure
 
 if TYPE_CHECKING:
@@ -183,11 +182,7 @@ async def _outcome(ctx: ToolContext, plan: Plan, consent: ElicitationResult[Cons
     changed = account.report.changed
     participle, afterwards = _AFTERWARDS[preview.action]
     if preview.action is AuditAction.REQUEUE:
-        afterwards = after_bulk_requeue(
-            await service.channels.deliverers(preview.by_channel, serving=True),
-            channels=len(preview.by_channel),
-            closed=len(preview.by_channel.keys() & await service.channels.closed(*STANDSTILL)),
-        )
+        afterwards = await service.channels.after_bulk_requeue(preview.by_channel, serving=True)
     done = f"{changed} of {preview.count} {participle}; {account.still_matching} still match."
     outcome: Outcome = {"changed": changed, "next": f"{before}{done} {afterwards}"}
     if left_out := left_out_of(account.report):

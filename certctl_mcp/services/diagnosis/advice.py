@@ -8,7 +8,7 @@ from certctl_mcp.services.delivery_roles import CERTCTL_CHANNELS, Deliverer
 from certctl_mcp.services.diagnosis.kinds import REMEDIES
 from certctl_mcp.services.diagnosis.spans import Span
 from certctl_mcp.services.next_steps import moment, why_closed
-from storage.models import ChannelClosure, Closure
+from storage.models import STANDSTILL, ChannelClosure
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def _action(span: Span, channel_status: ChannelStatus) -> tuple[str, bool]:
         return "it is configured now: requeue", True
     closed = channel_status.closed
     # A rate limit is no reason to wait with a requeue.
-    if closed is not None and closed.state is not Closure.RATE_LIMITED:
+    if closed is not None and closed.state in STANDSTILL:
         return f"{why_closed(closed)}; {_AFTER_REQUEUE}", not span.kind.is_permanent
     if delivers_again and channel_status.delivered_at is not None:
         since = moment(channel_status.delivered_at)
