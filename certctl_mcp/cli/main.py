@@ -97,8 +97,9 @@ def _command(arguments: Sequence[str]) -> int:
     except typer.TyperException as refused:
         context = getattr(refused, "ctx", None)
         command = PROGRAM if context is None else context.command_path
-        # Typer quotes Pydantic.
-        problem = refused.format_message().replace("Value error, ", "").replace("Input should", "must")
+        # It may quote Pydantic.
+        problem = refused.format_message().replace("Value error, ", "")
+        problem = problem.replace("Input should", "must").replace("String should", "must")
         print_problems(f"{problem.removesuffix('.')}; see {command} --help")
         return ExitCode.USAGE
     except typer.Abort:

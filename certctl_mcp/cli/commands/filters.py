@@ -148,8 +148,7 @@ def option_errors() -> Iterator[None]:
         yield
     except ValidationError as refused:
         problem = refused.errors(include_url=False)[0]
-        reason = problem["msg"].removeprefix("Value error, ").replace("String should", "must")
-        raise typer.BadParameter(reason, param_hint=_option(str(problem["loc"][0]))) from None
+        raise typer.BadParameter(problem["msg"], param_hint=_option(str(problem["loc"][0]))) from None
     except FilterError as refused:
         reason = re.sub(
             r"\b[a-z]{1,30}_[a-z_]{1,60}", lambda name: _option(name[0]), refused.reason, flags=re.ASCII
