@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 
 from certctl_mcp.notifiers.failure_kinds import FailureKind
-from certctl_mcp.services.deaths import CauseOfDeath, cause_of_death, failed_attempts
+from certctl_mcp.services.cause_of_death import CauseOfDeath, cause_of_death, failed_attempts
 from certctl_mcp.services.delivery_roles import Deliverer
 from certctl_mcp.services.diagnosis.classification import classify, http_status
 from certctl_mcp.services.diagnosis.kinds import REMEDIES

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from certctl_mcp.config.durations import format_duration
 from certctl_mcp.config.tool_groups import ToolGroup
-from certctl_mcp.services.deaths import CauseOfDeath, cause_of_death, failed_attempts
+from certctl_mcp.services.cause_of_death import CauseOfDeath, cause_of_death, failed_attempts
 from certctl_mcp.services.delivery_roles import OWN_DATABASE_ROLES, Deliverer
 from storage.models import ChannelClosure, Closure, Notification, NotificationStatus
 

@@ -6,7 +6,7 @@ from typing import Annotated, NotRequired
 from pydantic import Field, WithJsonSchema
 from typing_extensions import TypedDict
 
-from certctl_mcp.services.deaths import failed_attempts, may_be_refused
+from certctl_mcp.services.cause_of_death import failed_attempts, may_be_refused
 from certctl_mcp.services.diagnosis.kinds import failure_label
 from certctl_mcp.text.untrusted import EXCERPT_LENGTH, clean_excerpt, clean_name, encode_id
 from storage.models import Notification, NotificationStatus
