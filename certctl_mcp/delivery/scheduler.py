@@ -156,7 +156,7 @@ class Scheduler:
         if self._phase is _Phase.BUSY and now < self._poll_at:
             self._phase = _Phase.QUIET
         elif self._phase is _Phase.IDLE and now < self._poll_at - QUIET:
-            # The clock was set back during the wait, by more than it could have been slowed down.
+            # The clock was set back during the wait: slowing it down can't make such a difference.
             self._poll_at = now
 
     def suspect_ended(self) -> bool:
@@ -168,7 +168,7 @@ class Scheduler:
         self._suspect_ended = False
 
     def suspects_poll_failed(self) -> None:
-        # It may have been wanted because the attempt of one has ended.
+        # The poll may have been due because the attempt of a suspect had ended.
         self._suspect_ended = True
 
     def suspects_poll_ended(self, now: datetime) -> None:

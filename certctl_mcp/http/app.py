@@ -135,7 +135,7 @@ class _McpPath:
 
 
 class _HeadAsGet:
-    """Answers HEAD, as monitors send it, like GET; the web server leaves out the body."""
+    """Answers HEAD, which monitors send, like GET; the web server omits the body."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -76,7 +76,7 @@ class AppriseNotifier:
         send_timeout: timedelta = timedelta(seconds=30),
         longest: timedelta = timedelta(seconds=45),
     ) -> None:
-        """No request is begun after `send_timeout`, and the answer to none is waited for after `longest`."""
+        """No request begins after `send_timeout`, and no response is awaited after `longest`."""
         self._url = destination.url.get_secret_value()
         self._destination = destination
         self._network = AppriseNetwork(destination)

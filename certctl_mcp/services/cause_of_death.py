@@ -1,4 +1,4 @@
-"""What a notification became a dead letter of, as far as its row shows."""
+"""Why a notification became a dead letter, as far as its row shows."""
 
 from enum import Enum, auto
 
@@ -11,26 +11,27 @@ class CauseOfDeath(Enum):
     """What ended the attempts."""
 
     SPENT = auto()
-    """The last attempt that it had failed."""
+    """The last of its attempts failed."""
     REFUSED = auto()
-    """An answer spoke of this very alert."""
+    """The receiver refused this alert permanently."""
     ABANDONED = auto()
-    """Its attempts were never answered."""
+    """Its attempts never finished."""
     NO_NOTIFIER = auto()
-    """No process had its channel."""
+    """No running process had its channel."""
 
 
-# Each may also be final at the first attempt.
+# Receivers and notifiers use these for permanent and for temporary failures.
 _FINAL = (FailureKind.GONE, FailureKind.DEFECT, FailureKind.UNKNOWN)
 
 
 def failed_attempts(notification: Notification) -> int:
-    """Those since acceptance or the newest requeue. The stored count leaves out the one it died of."""
+    """The failed attempts since acceptance or the newest requeue. The stored count doesn't include the one
+    that made it a dead letter."""
     return notification.retry_count + (notification.status is NotificationStatus.DEAD)
 
 
 def cause_of_death(dead: Notification, max_attempts: int) -> CauseOfDeath:
-    """`max_attempts` is this process's. Another may have had fewer when the notification died, or more."""
+    """`max_attempts` is the limit of this process; the one that made the last attempt may differ."""
     kind = classify(dead.last_error, abandoned=dead.abandoned_count > 0)
     if kind is FailureKind.NO_NOTIFIER:
         return CauseOfDeath.NO_NOTIFIER
@@ -42,5 +43,5 @@ def cause_of_death(dead: Notification, max_attempts: int) -> CauseOfDeath:
 
 
 def may_be_refused(dead: Notification) -> bool:
-    """Whether it was refused if it had attempts left."""
+    """Whether it was refused permanently, provided that it had attempts left."""
     return cause_of_death(dead, failed_attempts(dead) + 1) is CauseOfDeath.REFUSED

@@ -28,7 +28,7 @@ class Remedies:
     channels: str = "list_channels"
     """Explains why nothing is sent over a channel."""
     summary: str = "dashboard_summary"
-    """Shows how the queue does."""
+    """Shows the state of the queue."""
 
 
 def tools(served: Collection[ToolGroup]) -> Remedies:
@@ -217,7 +217,7 @@ class NextSteps:
         return f"The next attempt is due {moment(due)}, in {wait}, and is automatic; {count}."
 
     def _but(self, due: datetime | None) -> str:
-        """Why an attempt that is due then (None: now) has to wait. An outage may outlast its next probe."""
+        """Why an attempt due then (None: now) has to wait. An outage may last beyond its next probe."""
         if self.closed is None or (self.closed.ends_at or self.closed.until) <= (due or self.now):
             return ""
         return f", but {why_closed(self.closed)}"

@@ -171,10 +171,10 @@ class NotificationService:
         return notification, attempts, max(0, in_all - len(attempts))
 
     async def audit_log(self, notification_id: str | None, *, limit: int) -> tuple[AuditRecord, ...]:
-        """Who did what, newest first: everything, or what concerns one notification, even if it is deleted.
+        """The audit entries, newest first: all, or those about one notification, which may have been deleted.
 
         Raises:
-            NotificationNotFoundError: there is no such notification, and was none: an empty answer for a
+            NotificationNotFoundError: there is no such notification and never was. An empty result for a
                 misspelt id would suggest that nothing was done.
         """
         wanted = None if notification_id is None else await self.ids.complete(notification_id)

@@ -212,7 +212,7 @@ def _compiled() -> tuple[re.Pattern[str], ...]:
 
 @cache
 def _any_trigger() -> re.Pattern[str]:
-    """What every match begins with: most texts have none of it, and need no slower look."""
+    """Finds the beginning of any possible match. Most texts have none, and need no slower search."""
     triggers = sorted({trigger for rule in _RULES for trigger in rule.triggers})
     # Grouped, so that a search compares only those that begin with the character it is at.
     groups = groupby(triggers, itemgetter(0))
@@ -244,7 +244,7 @@ def _recognised(text: str) -> Iterator[tuple[int, int]]:
     if _any_trigger().search(lowered):
         for rule, pattern in zip(_RULES, _compiled(), strict=True):
             for trigger in rule.triggers:
-                # A generator for each would cost several times as much.
+                # Creating a generator for each trigger would cost several times as much.
                 if trigger in lowered:
                     yield from _matches(pattern, text, lowered, trigger)
     for run in _BASE64.finditer(text):

@@ -1,4 +1,4 @@
-"""The Inspector's two command lines: one connects anew for each call, the other stays connected."""
+"""The Inspector's two command lines: one opens a connection for each call, the other keeps one open."""
 
 import json
 import os

@@ -97,7 +97,7 @@ async def _sent(
     if now and application.limitation is not None:
         raise DeliveriesOffError(application.limitation)
     service, settings = application.notifications, application.settings
-    # Read before, so that nothing can fail once it is accepted.
+    # Read first, so that nothing can fail after the alert has been accepted.
     deliverer = await service.channels.deliverer(new.channel)
     closed = await service.channels.closure(new.channel)
     accepted = await service.send(new, actor=operator())

@@ -33,8 +33,11 @@ def host_entries(command: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def systemd_unit(file: Path) -> str:
-    """The unit of a worker. Its first lines say how to install it with this settings file, which holds the
-    secrets: the lines for one in a file of its own are commented out, as without that file nothing starts."""
+    """The unit of a worker. Its first lines say how to install it with this settings file.
+
+    The settings file contains the secrets. The lines for a secret in its own file are commented out, because
+    the unit doesn't start without that file.
+    """
     unit = _INSTALL_SECRET.sub("", (files(__package__) / _UNIT).read_text())
     unit = _SECRET.sub("#", unit)
     if file == _INSTALLED:

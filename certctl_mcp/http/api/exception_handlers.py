@@ -89,7 +89,7 @@ async def _validation_error(request: Request, failure: Exception) -> Response:
 
 
 def _is_not_json(request: Request) -> bool:
-    """There is a body that FastAPI has not parsed, because of what it is said to be."""
+    """Whether FastAPI has not parsed the body because its content type isn't JSON."""
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     return given != "application/json" and not given.endswith("+json")
 

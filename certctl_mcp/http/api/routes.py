@@ -180,10 +180,9 @@ async def get_notification(
 ) -> Response:
     """Get a notification with its newest attempts and its audit log."""
     found = await opened.notifications.newest_attempts(decoded(notification_id), MAX_ATTEMPTS)
-    # The id that was given may be short for it.
+    # The given id may be shortened.
     full_id = found[0].id
     audit = await opened.repository.audit(full_id, limit=MAX_AUDIT_ENTRIES)
-
     replacement = await opened.repository.replacement(full_id)
 
     def respond() -> Response:

@@ -132,7 +132,7 @@ async def _consent(ctx: ToolContext, plan: Plan) -> Elicit[Consent] | Reply:
     if plan.replaces_question:
         return Reply.UNREACHABLE
     channels = application.notifications.channels
-    # A receiver asks to wait for moments, and an answer would no longer fit the question.
+    # Not those that were told to wait: that may end before the user answers, and change the question.
     closed = await channels.closed(Closure.PAUSED, Closure.HELD)
     return await ask(ctx, question(plan.preview, await channels.deliverable(), closed))
 

@@ -73,7 +73,7 @@ async def send_notification(
             idempotency_key=idempotency_key,
         )
     application = await ctx.request_context.lifespan_context.application()
-    # Read before, so that nothing can fail once it is accepted.
+    # Read first, so that nothing can fail after the alert has been accepted.
     channels = application.notifications.channels
     deliverer = await channels.deliverer(channel, serving=True)
     closed = await channels.closure(channel)

@@ -65,7 +65,6 @@ def _action(span: Span, channel_status: ChannelStatus) -> tuple[str, bool]:
     if span.kind is FailureKind.NO_NOTIFIER:
         return "it is configured now: requeue", True
     closed = channel_status.closed
-    # A rate limit is no reason to wait with a requeue.
     if closed is not None and closed.state in STANDSTILL:
         return f"{why_closed(closed)}; {_AFTER_REQUEUE}", not span.kind.is_permanent
     if delivers_again and channel_status.delivered_at is not None:
