@@ -48,6 +48,16 @@ async def queued(queue: Queue, number: int, channel: str = "Slack") -> None:
         queue.clock.advance(timedelta(microseconds=1))
 
 
+async def queued_after_a_wait(queue: Queue, number: int) -> None:
+    """Queue them in a channel whose receiver asked to wait; the wait is over."""
+    await queued(queue, number)
+    first, *others = (await claim(queue)).claims
+    await ask_to_wait(queue, first)
+    for claimed in others:
+        await queue.repository.release(claimed)
+    queue.clock.advance(SECOND)
+
+
 async def test_being_told_to_wait_uses_no_retry_and_keeps_the_order(queue: Queue) -> None:
     await queued(queue, 2)
     first, second = (await claim(queue)).claims
@@ -89,12 +99,7 @@ async def test_after_a_wait_deliveries_run_one_at_a_time_until_a_few_succeed(que
 async def test_after_a_wait_a_failed_attempt_does_not_delay_the_next_one(
     queue: Queue, rules: ChannelRules | None
 ) -> None:
-    await queued(queue, 3)
-    first, *others = (await claim(queue)).claims
-    await ask_to_wait(queue, first)
-    for claimed in others:
-        await queue.repository.release(claimed)
-    queue.clock.advance(SECOND)
+    await queued_after_a_wait(queue, 3)
     (single,) = (await claim(queue)).claims
     assert messages(await claim(queue)) == []
     if rules is None:
@@ -271,12 +276,7 @@ def test_a_request_counts_sessions_only_for_channels_with_a_limit() -> None:
 
 
 async def test_a_recovered_channel_leaves_no_state_behind(queue: Queue, database: Database) -> None:
-    await queued(queue, 6)
-    first, *rest = (await claim(queue)).claims
-    await ask_to_wait(queue, first)
-    for claimed in rest:
-        await queue.repository.release(claimed)
-    queue.clock.advance(SECOND)
+    await queued_after_a_wait(queue, 6)
     for _ in range(5):
         (claimed,) = (await claim(queue)).claims
         await queue.repository.record_sent(claimed, TOOK)
