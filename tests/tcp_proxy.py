@@ -36,6 +36,8 @@ class TcpProxy:
         self._stall_before: bytes | None = None
         self.cuts = asyncio.Semaphore(0)
         """Released once for each connection cut by `cut_once_before` or `cut_once_after`."""
+        self.stalls = asyncio.Semaphore(0)
+        """Released once for each stall caused by `stall_once_before`."""
 
     @property
     def url(self) -> str:
@@ -105,6 +107,7 @@ class TcpProxy:
                 if self._stall_before is not None and self._stall_before in data:
                     self._stall_before = None
                     self.stall()
+                    self.stalls.release()
                 await self._up.wait()
                 if self._cut_before is not None and self._cut_before in data:
                     self._cut_before = None

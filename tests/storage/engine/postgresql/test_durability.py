@@ -77,6 +77,7 @@ async def test_an_alert_can_be_claimed_while_its_accept_waits_for_the_disk(
         claim = NotificationRepository(elsewhere).claim
         while not (found := (await claim(request("worker-1", LEASE, 1, UNLIMITED))).claims):
             version = await elsewhere.changes.due.wait_beyond(version)
+        await proxy.stalls.acquire()
         assert not accepting.done()
         proxy.heal()
         assert (await accepting).notification.id == found[0].notification.id
