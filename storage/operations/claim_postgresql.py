@@ -14,6 +14,7 @@ from sqlalchemy import (
     Integer,
     Interval,
     Select,
+    Text,
     and_,
     bindparam,
     exists,
@@ -58,8 +59,13 @@ def _claiming(rescue: bool, suspects: bool) -> Select[tuple[object, ...]]:
     expired = and_(bindparam("stop_at_expired_lease", type_=Boolean), exists().where(EXPIRED))
     state = select(NOW.label("at"), expired.label("expired")).cte("state")
     served = _served(state, rescue)
-    # asked: the open channels whose state matters. `claim_guarded` claims in them.
-    asked = select(func.array_agg(served.c.channel)).where(served.c.guarded, served.c.open).scalar_subquery()
+    # asked: the open channels whose state matters. `claim_guarded` claims in them. asyncpg knows arrays of
+    # TEXT; for others it would query the catalogs first, on each connection, for longer than a claim takes.
+    asked = (
+        select(func.array_agg(served.c.channel.cast(Text)))
+        .where(served.c.guarded, served.c.open)
+        .scalar_subquery()
+    )
     # rooms: the other channels.
     rooms = select(served.c.channel, served.c.room).where(not_(served.c.guarded)).cte("rooms")
     kinds = due_kinds(rescue=rescue)
