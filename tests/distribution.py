@@ -44,7 +44,7 @@ File = list[pytest.Item]
 def worker_count() -> int:
     """The number of workers for `-n auto`. While some wait for processes or browsers, others can run."""
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return 2 * processors
+    return processors + 1
 
 
 def disable_reordering(config: pytest.Config) -> None:

@@ -95,12 +95,13 @@ Serve = Callable[..., Any]
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def serve(tmp_path: Path, receiver: Receiver) -> AsyncIterator[Serve]:
+async def serve(tmp_path: Path, migrated: Path, receiver: Receiver) -> AsyncIterator[Serve]:
     """Starts a server with these environment variables."""
+    database = Path(shutil.copy(migrated, tmp_path / "notifications.db"))
     started: list[ContextInTask[Site]] = []
 
     async def start(**environment: str) -> Site:
-        context = ContextInTask(site_of(tmp_path / "notifications.db", receiver, environment))
+        context = ContextInTask(site_of(database, receiver, environment))
         site = await context.enter()
         started.append(context)
         return site

@@ -1,5 +1,6 @@
 import asyncio
 import os
+import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -25,8 +26,9 @@ class Ended(NamedTuple):
 class CommandLine:
     """The program, run in this process on its own database."""
 
-    def __init__(self, database: Path, capture: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, database: Path, migrated: Path, capture: pytest.CaptureFixture[str]) -> None:
         self.database = database
+        self._migrated = migrated
         self._capture = capture
 
     def __call__(self, *arguments: str) -> Ended:
@@ -35,6 +37,8 @@ class CommandLine:
 
     def having(self, make: Callable[[Queue], Awaitable[Made]]) -> Made:
         """Run `make` on the queue before the command runs; returns its result."""
+        if not self.database.exists():
+            shutil.copy(self._migrated, self.database)
 
         async def made() -> Made:
             clock = SettableClock(utc_now())
@@ -49,7 +53,7 @@ class CommandLine:
 
 @pytest.fixture
 def command_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, migrated: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> CommandLine:
     for name in os.environ:
         if name.startswith("CERTCTL_"):
@@ -57,4 +61,4 @@ def command_line(
     database = tmp_path / "notifications.db"
     monkeypatch.setenv("CERTCTL_DATABASE_URL", f"sqlite:///{database}")
     monkeypatch.setenv("CERTCTL_WEBHOOK_URL", "http://127.0.0.1:9/hooks/unreachable")
-    return CommandLine(database, capsys)
+    return CommandLine(database, migrated, capsys)

@@ -244,8 +244,9 @@ async def test_an_idle_process_writes_less_than_every_fifteen_seconds(
 
 @pytest.mark.sqlite
 async def test_a_locked_database_only_delays_the_heartbeat(
-    database: Database, queue: Queue, database_url: str, caplog: pytest.LogCaptureFixture
+    fresh_url: str, clock: SettableClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with locked(database_url):
-        await SimulatedProcess(database, queue.clock, "Slack").run_for(timedelta(seconds=1))
+    async with Database.open(fresh_url, clock=clock, busy_timeout=timedelta(0)) as database:
+        with locked(fresh_url):
+            await SimulatedProcess(database, clock, "Slack").run_for(timedelta(seconds=1))
     assert "heartbeat of this process can't be written" in caplog.text

@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -14,6 +15,7 @@ from certctl_mcp.config.settings import Settings, load_settings
 from certctl_mcp.runtime import wait_for_database
 from certctl_mcp.runtime.application import Application, open_application
 from certctl_mcp.runtime.wait_for_database import open_application_once_reachable
+from storage.database import Database
 from storage.errors import DiskFullError, StorageError
 from tests.storage.raw_sql import locked
 from tests.tcp_proxy import TcpProxy
@@ -24,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("soon")
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch, impatient: None) -> None:
     monkeypatch.setattr(wait_for_database, "FIRST_PAUSE", timedelta(milliseconds=10))
-    monkeypatch.setattr("storage.database.BUSY_TIMEOUT", timedelta(milliseconds=10))
+    monkeypatch.setattr(Database, "open", partial(Database.open, busy_timeout=timedelta(milliseconds=10)))
 
 
 class Warned(logging.Handler):
