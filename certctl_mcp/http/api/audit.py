@@ -52,9 +52,8 @@ async def get_audit_log(
     query: Annotated[AuditQuery, Query()], opened: Opened, if_none_match: IfNoneMatch = None
 ) -> Response:
     """Get the audit log: who sent, requeued, settled, deleted, tested or paused what. Deleted notifications
-    are included."""
-    wanted = query.notification_id and await opened.notifications.ids.complete(query.notification_id)
-    entries = await opened.repository.audit_log(wanted or None, limit=query.limit)
+    are included; an id that there never was is not found."""
+    entries = await opened.notifications.audit_log(query.notification_id or None, limit=query.limit)
     return json_response(AuditLog(data=tuple(map(_entry, entries))), if_none_match=if_none_match)
 
 

@@ -38,9 +38,9 @@ class Selection(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    ids: Annotated[tuple[Name, ...], Field(max_length=MAX_IDS)] = ()
-    """Only notifications with these ids."""
-    status: Annotated[tuple[ChangeableStatus, ...], Field(max_length=MAX_IDS)] = ()
+    ids: Annotated[tuple[Name, ...], Field(min_length=1, max_length=MAX_IDS)] = ()
+    """Only notifications with these ids. An empty list is refused, since it would exclude nothing."""
+    status: Annotated[tuple[ChangeableStatus, ...], Field(min_length=1, max_length=MAX_IDS)] = ()
     """Only notifications with any of these statuses."""
     channel: Name | None = None
     type: Name | None = None

@@ -61,7 +61,15 @@ async def test_the_entries_of_one_notification_are_found_even_after_its_deletion
     assert len(await looked_up(served, f"?notification_id={sent.id}&limit=1")) == 1
     (settled,) = await looked_up(served, f"?notification_id={other.id[-12:]}")
     assert settled["notification_id"] == other.id
-    assert await looked_up(served, "?notification_id=nowhere") == []
+
+
+async def test_an_id_that_there_never_was_is_not_found(served: Served, queue: Queue) -> None:
+    untouched = await queue.pending()
+    assert await looked_up(served, f"?notification_id={untouched.id}") == []
+    async with served.client(READER) as client:
+        refused = await client.get(f"{AUDIT}?notification_id=nowhere")
+    assert refused.status_code == 404
+    assert "nowhere" in refused.json()["message"]
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=10001", "limit=all", "notification_id=%00"])

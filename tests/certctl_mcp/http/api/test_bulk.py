@@ -132,6 +132,7 @@ async def test_a_confirmation_is_refused_once_used_expired_or_outdated(served: S
     ("action", "body", "status", "problem"),
     [
         ("requeue", {"status": ["sending"]}, 400, "status: must be 'pending', 'sent'"),
+        ("requeue", {"ids": [], "channel": "Webhook"}, 400, "ids: "),
         ("requeue", {"staus": ["dead"]}, 400, "staus: Extra inputs are not permitted"),
         ("requeue", {"status": ["read"]}, 422, "requeue does not apply to read; allowed: dead, failed, sent"),
         ("requeue", {"created_from": "recently"}, 422, "created_from: 'recently' is not a point in time"),
