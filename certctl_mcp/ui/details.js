@@ -131,7 +131,7 @@ export class Details {
         ["Certificate", told.certificate_id && [told.certificate_id, row.certificate].filter(Boolean).join(", ")],
         ["Created", exactTime(row.created_at)],
         ["Delivered", row.sent_at && exactTime(row.sent_at)],
-        ["Next attempt", row.next_retry_at && time(row.next_retry_at)],
+        ["Due", row.next_retry_at && time(row.next_retry_at)],
         ["Settled", row.read_at && exactTime(row.read_at)],
         ["In place of", found.origin_id && element("code", {}, found.origin_id)],
         ["Replaced by", found.replaced_by && element("code", {}, found.replaced_by)],
@@ -185,8 +185,8 @@ function timeline(found, row, attempts) {
     before = error;
   }
   if (found.under_way) steps.push(element("li.step.running", {}, element("strong", {}, "In progress")));
-  else if (row.status === "pending") steps.push(element("li.step.running", {}, element("strong", {}, "Due now")));
-  else if (row.next_retry_at) steps.push(element("li.step.running", {}, element("strong", {}, "Next attempt "), time(row.next_retry_at)));
+  else if (row.status === "pending") steps.push(element("li.step.running", {}, element("strong", {}, "Waiting")));
+  else if (row.next_retry_at) steps.push(element("li.step.running", {}, element("strong", {}, "Due "), time(row.next_retry_at)));
   arrange(line, steps);
   return line;
 }
