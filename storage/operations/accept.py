@@ -62,10 +62,12 @@ def _notifying(insert: ReturningInsert[str], sync_last: bool) -> Select[tuple[st
 
 
 def _accepting(fields: Sequence[str], sync_last: bool) -> PerDatabase[Prepared | PreparedPostgresql]:
-    inserts = {name: insert_unless_known(make(notification_events), fields) for name, make in INSERTS.items()}
+    def insert(database: str) -> ReturningInsert[str]:
+        return insert_unless_known(INSERTS[database](notification_events), fields)
+
     return PerDatabase(
-        sqlite=Prepared(inserts["sqlite"]),
-        postgresql=PreparedPostgresql(_notifying(inserts["postgresql"], sync_last)),
+        sqlite=Prepared(insert("sqlite")),
+        postgresql=PreparedPostgresql(lambda: _notifying(insert("postgresql"), sync_last)),
     )
 
 

@@ -5,6 +5,7 @@ and of each channel as many as it has room for. It skips rows that another worke
 other rows, or fewer, than it found to be due. It locks only the rows that it leases."""
 
 from collections.abc import Iterable, Sequence
+from functools import cache, partial
 from itertools import product
 
 from sqlalchemy import (
@@ -32,8 +33,6 @@ from storage.models import Claim
 from storage.operations.channel_states import OPEN
 from storage.operations.claim_request import ClaimRequest, Claims, claims_of
 from storage.operations.due import (
-    DUE_KINDS,
-    RESCUE_KINDS,
     WAITING_CHANNELS,
     due_kinds,
     leasing,
@@ -51,7 +50,7 @@ _SLOTS = bindparam("slots", type_=Integer)
 _UNTIL = NOW + bindparam("lease", type_=Interval)
 
 
-def _claiming(rescue: bool, suspects: bool) -> Select[tuple[object, ...]]:
+def claiming(rescue: bool, suspects: bool) -> Select[tuple[object, ...]]:
     """The leased notifications, each with the requested number, the time, and whether a lease has expired. If
     none was leased, a row with only the latter three. `claim_postgresql.sql`, next to the tests, shows the
     SQL."""
@@ -144,6 +143,7 @@ def _oldest_of(kind: str, of: CTE, at_most: ColumnElement[int], suspects: bool) 
     return oldest(kind, of.c.channel, suspects, at_most).correlate(of)
 
 
+@cache
 def _claiming_rest(kind: str, suspects: bool) -> ReturningUpdate[tuple[object, ...]]:
     channel, room = bindparam("in_channel", type_=_n.channel.type), bindparam("room", type_=Integer)
     rows = oldest(kind, channel, suspects, room).with_for_update(skip_locked=True).subquery()
@@ -152,15 +152,11 @@ def _claiming_rest(kind: str, suspects: bool) -> ReturningUpdate[tuple[object, .
 
 _GUARDED = select(_c.channel)
 
-CLAIM = {
-    (rescue, suspects): _claiming(rescue, suspects) for rescue, suspects in product((False, True), repeat=2)
+_CLAIM = {
+    (rescue, suspects): PreparedPostgresql(partial(claiming, rescue, suspects))
+    for rescue, suspects in product((False, True), repeat=2)
 }
 """The statements by whether to claim what was taken over from certctl, and whether to claim suspects."""
-_CLAIM = {kind: PreparedPostgresql(statement) for kind, statement in CLAIM.items()}
-_CLAIM_REST = {
-    (kind, suspects): _claiming_rest(kind, suspects)
-    for kind, suspects in product((*DUE_KINDS, *RESCUE_KINDS), (True, False))
-}
 
 
 def claim_in_one_statement(transaction: Transaction, request: ClaimRequest) -> Claims:
@@ -211,6 +207,6 @@ def _claim_rest(transaction: Transaction, request: ClaimRequest) -> tuple[Claim,
         left = request.without(claims)
         if (room := min(left.room.of(channel), left.slots)) > 0:
             parameters = {**lease, "in_channel": channel, "room": room}
-            rows = transaction.connection.execute(_CLAIM_REST[kind, request.suspects], parameters)
+            rows = transaction.connection.execute(_claiming_rest(kind, request.suspects), parameters)
             claims += claims_of(request, map(notification_of, rows))
     return claims

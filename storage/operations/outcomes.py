@@ -5,6 +5,7 @@ If the lease was lost, the outcome is refused: it is recorded as an attempt, and
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from operator import itemgetter
 from typing import Any
 
@@ -135,7 +136,7 @@ _RECORD = Prepared(
 """`late` has the positions in the batch of the refused outcomes."""
 
 
-def _finishing_at_once(rescue: bool) -> Select[str, int]:
+def finishing_at_once(rescue: bool) -> Select[str, int]:
     """Change the notifications and record the attempts in one statement, which is one round trip.
 
     PostgreSQL runs every part on the same snapshot, so each part passes on what it did with RETURNING.
@@ -185,11 +186,10 @@ def _finishing_at_once(rescue: bool) -> Select[str, int]:
     return select(held.c.id, held.c.attempt_count, trouble).add_cte(recorded.cte("recorded"))
 
 
-FINISH_AND_RECORD = {rescue: _finishing_at_once(rescue) for rescue in (False, True)}
-"""The statements by whether the claims are rescues."""
 _FINISH_AND_RECORD = {
-    rescue: PreparedPostgresql(statement) for rescue, statement in FINISH_AND_RECORD.items()
+    rescue: PreparedPostgresql(partial(finishing_at_once, rescue)) for rescue in (False, True)
 }
+"""The statements by whether the claims are rescues."""
 
 _RECORDED_BEFORE = select(_a.notification_id, _a.number).join_from(
     _batch.rows,

@@ -3,7 +3,7 @@
 Executing them through SQLAlchemy would take as long as the driver and the socket do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -17,10 +17,13 @@ Parameters = tuple[Any, ...]
 
 
 class PreparedPostgresql:
-    """A statement for PostgreSQL. Its rows hold the driver's values."""
+    """A statement for PostgreSQL. Its rows hold the driver's values.
 
-    def __init__(self, statement: ClauseElement) -> None:
-        self._statement = statement
+    It is built when first executed, so never in a process on SQLite.
+    """
+
+    def __init__(self, build: Callable[[], ClauseElement]) -> None:
+        self._build = build
 
     def execute(self, connection: Connection, **parameters: object) -> Sequence[Sequence[Any]]:
         """Raises: DBAPIError: as any execution on the connection."""
@@ -31,7 +34,7 @@ class PreparedPostgresql:
     @cached_property
     def _compiled(self) -> tuple[str, Sequence[str], dict[str, object]]:
         """The text, the names of the parameters in order, and those that are always the same."""
-        compiled, fixed = compile_once(self._statement, asyncpg.dialect())  # type: ignore[no-untyped-call]
+        compiled, fixed = compile_once(self._build(), asyncpg.dialect())  # type: ignore[no-untyped-call]
         return str(compiled), compiled.positiontup or (), fixed
 
 

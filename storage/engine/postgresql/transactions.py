@@ -167,7 +167,7 @@ class Transactions:
             connection.info[_PLANNED_AT] = now
 
 
-_SYNC = PreparedPostgresql(SYNC)
+_SYNC = PreparedPostgresql(lambda: SYNC)
 
 
 def _sync(connection: Connection) -> None:

@@ -14,8 +14,8 @@ from storage.operations import claim_postgresql, outcomes
 
 HERE = Path(__file__).parent
 STATEMENTS = {
-    "claim_postgresql.sql": claim_postgresql.CLAIM[False, False],
-    "outcomes_postgresql.sql": outcomes.FINISH_AND_RECORD[False],
+    "claim_postgresql.sql": claim_postgresql.claiming(rescue=False, suspects=False),
+    "outcomes_postgresql.sql": outcomes.finishing_at_once(rescue=False),
 }
 
 
