@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import BigInteger, Connection, func, inspect, literal, select, text
 
 from storage.errors import DatabaseTooNewError
+from storage.schema.migrations.new_file import create_schema, is_new
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -62,11 +63,18 @@ def bring_up_to_date(connection: Connection) -> None:
     """
     with connection.begin():
         _take_turns(connection)
-        if current_revision(connection) != REVISIONS[-1]:
-            from alembic import command
+        if is_new(connection):
+            create_schema(connection)
+        elif current_revision(connection) != REVISIONS[-1]:
+            run_revisions(connection)
 
-            with _ONE_AT_A_TIME:
-                command.upgrade(_config(connection), "head")
+
+def run_revisions(connection: Connection) -> None:
+    """Run those that the schema doesn't have yet, within the connection's transaction."""
+    from alembic import command
+
+    with _ONE_AT_A_TIME:
+        command.upgrade(_config(connection), "head")
 
 
 def _take_turns(connection: Connection) -> None:
