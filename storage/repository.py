@@ -29,6 +29,7 @@ from storage.operations.claim import claim
 from storage.operations.claim_guarded import claim_guarded
 from storage.operations.claim_postgresql import claim_rest
 from storage.operations.claim_request import ClaimRequest, Claims
+from storage.operations.counts import can_be_folded, fold_counts
 from storage.operations.leases import MAX_ABANDONED, Held, Renewal, end_leases, release, renew
 from storage.operations.outcomes import Finished, Transition, finish
 from storage.operations.processes import Heartbeat, heartbeat, leave
@@ -342,6 +343,12 @@ class NotificationRepository(NotificationReader):
         Returns since when it has been alive without interruption.
         """
         return await self._database.write(heartbeat, process)
+
+    async def fold_counts(self) -> None:
+        """Keep the counts by status fast to read: once in a while, while notifications are delivered."""
+        again = await self._database.read(can_be_folded)
+        while again:
+            again = await self._database.write(fold_counts, None)
 
     async def leave(self, process: str) -> None:
         """Record that the process with this name has stopped delivering."""

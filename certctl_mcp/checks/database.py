@@ -21,6 +21,11 @@ _HELP = (
     "while it can't be used, alerts are neither accepted nor delivered: check its URL, and that it is running"
 )
 
+_HOW_TO_ADD = (
+    "run `DELETE FROM certctl_mcp_version` in the database, then `certctl-mcp migrate`, which adds what is"
+    " missing"
+)
+
 LOW_SPACE = 256 << 20
 VERY_LOW_SPACE = 16 << 20
 """Bytes. With less free space, alerts may soon be refused."""
@@ -76,6 +81,9 @@ def _location(settings: Settings, state: DatabaseState) -> CheckResult:
 
 def _schema(settings: Settings, state: DatabaseState) -> CheckResult:
     name = "database schema"
+    if state.is_current and state.missing:
+        found = f"revision {state.revision}, the newest, but without {', '.join(state.missing)}"
+        return warn(name, found, _HOW_TO_ADD)
     if state.is_current:
         return ok(name, f"revision {state.revision}, the newest")
     if not state.has_queue:

@@ -37,6 +37,8 @@ class ProcessRegistry(Protocol):
 
     async def heartbeat(self, process: Heartbeat) -> datetime: ...
 
+    async def fold_counts(self) -> None: ...
+
     async def leave(self, process: str) -> None: ...
 
     async def undeliverable_channels(self, after: timedelta) -> frozenset[str]: ...
@@ -89,6 +91,7 @@ class Presence:
                     if since_heartbeat >= HEARTBEAT_INTERVAL:
                         self._alive_since = await self._registry.heartbeat(self._process)
                         since_heartbeat = timedelta(0)
+                        await self._fold_counts()
                     await self.settle()
                 except StorageError as failure:
                     logger.warning("the heartbeat of this process can't be written: %s", failure)
@@ -99,6 +102,13 @@ class Presence:
                 since_heartbeat += pause
         finally:
             await self._leave()
+
+    async def _fold_counts(self) -> None:
+        try:
+            await self._registry.fold_counts()
+        except StorageError as failure:
+            # Until another process does it, the counts are only slower to read.
+            logger.warning("the counts of notifications can't be folded: %s", failure)
 
     async def settle(self) -> int:
         """Settle notifications that no process has been able to deliver for long enough; returns their

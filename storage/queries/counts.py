@@ -4,6 +4,7 @@ from sqlalchemy import Connection, func, select
 
 from storage.database import Database
 from storage.models import NotificationFilter
+from storage.queries.kept_counts import count_kept
 from storage.queries.listing import conditions, resolved
 from storage.schema.tables import notification_events
 
@@ -38,7 +39,10 @@ class CachedCounts:
 
 
 def count(connection: Connection, wanted: NotificationFilter) -> int:
-    """The exact number."""
+    """The exact number: from the counts that triggers keep, if they can answer it."""
+    kept = count_kept(connection, wanted)
+    if kept is not None:
+        return kept
     wanted = resolved(connection, wanted)
     matching = select(func.count()).select_from(notification_events).where(*conditions(wanted))
     found: int = connection.execute(matching).scalar_one()

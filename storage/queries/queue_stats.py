@@ -1,6 +1,6 @@
 """Statistics of the queue: counts for summaries, and the recent record of each channel."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select
@@ -9,6 +9,7 @@ from storage.clock import BEGINNING
 from storage.models import OUR_STATUSES, AttemptOutcome, ChannelRecord, NotificationStatus, QueueCounts
 from storage.operations.due import FAILED, WAITING_CHANNELS, channels
 from storage.operations.eligible import undelivered
+from storage.queries.kept_counts import KeptCount, kept_counts
 from storage.schema.rows import status_of
 from storage.schema.tables import notification_attempts, notification_channels, notification_events
 from storage.sql.dialects import later_within
@@ -52,20 +53,34 @@ NEXT_LEASE_END = (
 
 def count_by_status(connection: Connection) -> dict[NotificationStatus, int]:
     """Every status of ours, including those without notifications, and other programs' if there are any."""
-    counts: dict[NotificationStatus, int] = dict.fromkeys(OUR_STATUSES, 0)
-    for stored, count in connection.execute(COUNT_BY_STATUS):
-        status = status_of(stored)
-        counts[status] = counts.get(status, 0) + count
-    return counts
+    return _by_status(connection, kept_counts(connection))
 
 
 def queue_counts(connection: Connection) -> QueueCounts:
+    kept = kept_counts(connection)
     return QueueCounts(
-        by_status=count_by_status(connection),
-        undelivered=connection.execute(COUNT_UNDELIVERED).scalar_one(),
+        by_status=_by_status(connection, kept),
+        undelivered=(
+            connection.execute(COUNT_UNDELIVERED).scalar_one()
+            if kept is None
+            else sum(each.number for each in kept if each.undelivered)
+        ),
         oldest_dead_at=connection.execute(OLDEST_DEAD).scalar_one(),
         next_retry_at=connection.execute(NEXT_RETRY, {"now": BEGINNING}).scalar_one(),
     )
+
+
+def _by_status(connection: Connection, kept: Sequence[KeptCount] | None) -> dict[NotificationStatus, int]:
+    counts: dict[NotificationStatus, int] = dict.fromkeys(OUR_STATUSES, 0)
+    stored = (
+        connection.execute(COUNT_BY_STATUS).all()
+        if kept is None
+        else [(each.stored_status, each.number) for each in kept]
+    )
+    for name, number in stored:
+        status = status_of(name)
+        counts[status] = counts.get(status, 0) + number
+    return counts
 
 
 _FAILURES = (AttemptOutcome.FAILED, AttemptOutcome.DEAD)

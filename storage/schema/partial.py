@@ -50,8 +50,9 @@ def read_incomplete_schema(connection: Connection, readers: Engine, location: st
     return ReadOnly(ReadOnlyReason.SCHEMA_INCOMPLETE, len(absent.described))
 
 
-def schema_of(connection: Connection) -> str:
-    """The schema of our tables. Inside a CTE of the same name, only a qualified name refers to the table."""
+def schema_of(connection: Connection, table: Table = notification_events) -> str:
+    """The schema of an existing table, which may be another program's choice. Inside a CTE of the same name,
+    only a qualified name refers to the table."""
     if connection.dialect.name == "sqlite":
         return "main"
     found: str = connection.execute(
@@ -59,9 +60,18 @@ def schema_of(connection: Connection) -> str:
             "SELECT nspname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace"
             " WHERE pg_class.oid = to_regclass(:table)"
         ),
-        {"table": notification_events.name},
+        {"table": table.name},
     ).scalar_one()
     return found
+
+
+_HIDDEN = "certctl_mcp_hidden_tables"
+"""The execution option of an engine with the names of the tables that its queries don't see."""
+
+
+def is_hidden(connection: Connection, table: Table) -> bool:
+    """Whether queries see an empty table instead, even if another program has created it meanwhile."""
+    return table.name in connection.engine.get_execution_options().get(_HIDDEN, ())
 
 
 def read_partially(engine: Engine, missing: Missing, schema: str) -> None:
@@ -71,6 +81,9 @@ def read_partially(engine: Engine, missing: Missing, schema: str) -> None:
         *(_empty(table) for table in missing.tables),
         *(_completed(table, missing.columns, schema) for table in incomplete),
     ]
+
+    hidden = frozenset(table.name for table in missing.tables)
+    engine.update_execution_options(**{_HIDDEN: hidden})
 
     @event.listens_for(engine, "before_execute", retval=True)
     def add_stand_ins(

@@ -1,6 +1,8 @@
-"""The tables: certctl's notifications with our additions, attempts, the audit log, processes and channels."""
+"""The tables: certctl's notifications with our additions, attempts, the audit log, processes, channels and
+counts."""
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     ForeignKey,
@@ -10,6 +12,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
     text,
 )
 
@@ -127,6 +130,20 @@ notification_channels = Table(
     Column("paused_until", UtcDateTime),
     Column("pause_reason", StorableText),
     Column("paused_by", StorableText),
+)
+
+# Several rows of one group add up; on SQLite there is one for each. Nothing here may be a reason to refuse a
+# notification that another program writes, so the texts have no limit.
+notification_counts = Table(
+    "notification_counts",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True),
+    Column("channel", StorableText),
+    Column("status", StorableText),
+    Column("undelivered", Boolean),
+    Column("number", BigInteger, nullable=False),
+    # For SQLite's triggers. On PostgreSQL rows are only added and summed.
+    UniqueConstraint("channel", "status", "undelivered").ddl_if(dialect="sqlite"),
 )
 
 

@@ -222,6 +222,8 @@ def _migrate(address: Address) -> None:
 
     async def migrate() -> None:
         async with _connected(address, None) as connection:
+            # Once it has locked a table, it must see what was committed before.
+            await connection.execution_options(isolation_level="READ COMMITTED")
             await connection.run_sync(bring_up_to_date)
 
     asyncio.run(migrate())

@@ -2,7 +2,7 @@ CREATE TABLE certctl_mcp_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT certctl_mcp_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO "certctl_mcp_version" VALUES('0010');
+INSERT INTO "certctl_mcp_version" VALUES('0011');
 CREATE TABLE notification_attempts (
 	notification_id TEXT NOT NULL, 
 	number INTEGER NOT NULL, 
@@ -45,6 +45,15 @@ CREATE TABLE notification_channels (
 	pause_reason TEXT, 
 	paused_by TEXT, 
 	PRIMARY KEY (channel)
+);
+CREATE TABLE notification_counts (
+	id INTEGER NOT NULL, 
+	channel TEXT, 
+	status TEXT, 
+	undelivered BOOLEAN, 
+	number BIGINT NOT NULL, 
+	PRIMARY KEY (id), 
+	UNIQUE (channel, status, undelivered)
 );
 CREATE TABLE notification_events (
 	id TEXT NOT NULL, 
@@ -105,3 +114,19 @@ CREATE INDEX idx_notification_events_retry_sweep ON notification_events (next_re
 CREATE INDEX idx_notification_audit_notification ON notification_audit (notification_id);
 CREATE INDEX idx_notification_processes_seen ON notification_processes (seen_at);
 CREATE INDEX idx_notification_events_newest_undelivered ON notification_events (status, created_at, id, sent_at) WHERE status = 'sent' AND sent_at IS NULL;
+CREATE TRIGGER certctl_mcp_count_insert AFTER INSERT ON notification_events BEGIN
+  INSERT INTO notification_counts (channel, status, undelivered, number)
+  VALUES (NEW.channel, NEW.status, NEW.status = 'sent' AND NEW.sent_at IS NULL, 1)
+  ON CONFLICT (channel, status, undelivered) DO UPDATE SET number = number + 1;
+END;
+CREATE TRIGGER certctl_mcp_count_update AFTER UPDATE OF channel, status, sent_at ON notification_events WHEN OLD.channel IS NOT NEW.channel OR OLD.status IS NOT NEW.status OR (OLD.sent_at IS NULL) <> (NEW.sent_at IS NULL) BEGIN
+  UPDATE notification_counts SET number = number - 1
+  WHERE channel = OLD.channel AND status = OLD.status AND undelivered = (OLD.status = 'sent' AND OLD.sent_at IS NULL);
+  INSERT INTO notification_counts (channel, status, undelivered, number)
+  VALUES (NEW.channel, NEW.status, NEW.status = 'sent' AND NEW.sent_at IS NULL, 1)
+  ON CONFLICT (channel, status, undelivered) DO UPDATE SET number = number + 1;
+END;
+CREATE TRIGGER certctl_mcp_count_delete AFTER DELETE ON notification_events BEGIN
+  UPDATE notification_counts SET number = number - 1
+  WHERE channel = OLD.channel AND status = OLD.status AND undelivered = (OLD.status = 'sent' AND OLD.sent_at IS NULL);
+END;

@@ -17,9 +17,11 @@ from certctl_mcp.config.settings import Settings, load_settings
 from certctl_mcp.runtime.application import Application, open_application
 from storage.database import Database
 from storage.engine.sqlite.database_file import LOW_SPACE
+from storage.maintenance.migrate import migrated
 from storage.platform import DiskSpace
 from storage.schema.migrations import REVISIONS
 from tests.builders import Queue
+from tests.storage.raw_sql import run
 
 NOBODY_LISTENS = {"CERTCTL_WEBHOOK_URL": "http://127.0.0.1:9/"}
 
@@ -153,6 +155,18 @@ async def test_an_older_and_a_newer_schema_are_distinguished(fresh_url: str) -> 
     older = await only(settings_with(fresh_url), "database schema")
     assert older.found == f"revision 0008, and {REVISIONS[-1]} is the newest"
     assert older.verdict is Verdict.WARN
+
+
+async def test_a_schema_that_lost_a_part_is_reported_until_it_is_migrated_again(
+    fresh_url: str, database_path: Path
+) -> None:
+    run(database_path, "DROP TRIGGER certctl_mcp_count_delete")
+    found = await only(settings_with(fresh_url), "database schema")
+    assert found.verdict is Verdict.WARN
+    assert found.found.endswith("without trigger certctl_mcp_count_delete on notification_events")
+    run(database_path, "DELETE FROM certctl_mcp_version")
+    await migrated(fresh_url)
+    assert (await only(settings_with(fresh_url), "database schema")).verdict is Verdict.OK
 
 
 @pytest.mark.postgresql

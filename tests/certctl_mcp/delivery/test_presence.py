@@ -12,6 +12,7 @@ from certctl_mcp.delivery.presence import Presence
 from certctl_mcp.notifiers.allowed_recipients import AllowedRecipients
 from certctl_mcp.services.dead_letters import DeadLetterRule, Target
 from storage.database import Database
+from storage.errors import StorageError
 from storage.models import (
     DEAD_LETTERS,
     AttemptOutcome,
@@ -40,12 +41,13 @@ class SimulatedProcess:
         settles: bool = True,
         name: str = "here",
         successors: Successors = no_successors,
+        registry: NotificationRepository | None = None,
     ) -> None:
         self.meter = AttemptMeter(channels)
         self._clock = clock
         self._until = clock.now
         self._alive = anyio.Event()
-        self._repository = NotificationRepository(database, successors=successors)
+        self._repository = registry or NotificationRepository(database, successors=successors)
         self._presence = Presence(
             self._repository,
             Heartbeat(name, "host", "1.0", channels),
@@ -250,3 +252,18 @@ async def test_a_locked_database_only_delays_the_heartbeat(
         with locked(fresh_url):
             await SimulatedProcess(database, clock, "Slack").run_for(timedelta(seconds=1))
     assert "heartbeat of this process can't be written" in caplog.text
+
+
+class WithoutFolding(NotificationRepository):
+    async def fold_counts(self) -> None:
+        raise StorageError("permission denied")
+
+
+async def test_counts_that_cannot_be_folded_do_not_stop_heartbeats(
+    database: Database, queue: Queue, caplog: pytest.LogCaptureFixture
+) -> None:
+    process = SimulatedProcess(database, queue.clock, "Slack", registry=WithoutFolding(database))
+    fax = await queue.pending(channel="Fax")
+    await process.run_for(AFTER * 2)
+    assert (await reloaded(queue, fax)).error is not None
+    assert "counts of notifications can't be folded: permission denied" in caplog.text

@@ -1,8 +1,10 @@
 """Counts are always exact, but cached until something changes."""
 
+from itertools import product
+
 import pytest
 
-from storage.models import NotificationFilter, NotificationStatus
+from storage.models import AuditAction, NotificationFilter, NotificationStatus
 from storage.queries.counts import MAX_CACHED
 from storage.repository import NotificationRepository
 from tests.builders import Queue
@@ -51,3 +53,22 @@ async def test_the_oldest_cached_count_is_evicted(queue: Queue) -> None:
     await statements_to_count(queue.repository, *filters)
     assert await statements_to_count(queue.repository, *filters[1:]) == 0
     assert await statements_to_count(queue.repository, filters[0]) > 0
+
+
+async def test_counts_that_triggers_keep_match_the_lists(queue: Queue, database_url: str) -> None:
+    for make in (queue.pending, queue.failed, queue.dead, queue.sent, queue.skipped, queue.read):
+        for channel in ("Slack", "Email"):
+            await make(channel=channel)
+    insert_row(database_url, id="theirs-1", status="theirs")
+    insert_row(database_url, id="theirs-2", status="sent", channel="Slack")
+    several = (NotificationStatus.SENT, NotificationStatus.FAILED, NotificationStatus.OTHER)
+    choices: dict[str, tuple[object, ...]] = {
+        "statuses": ((), (NotificationStatus.DEAD,), several),
+        "channel": (None, "Slack", "Fax"),
+        "eligible_for": (None, AuditAction.REQUEUE, AuditAction.MARK_READ, AuditAction.PURGE),
+        "stored_statuses": (None, (), ("theirs", "sent")),
+    }
+    for chosen in product(*choices.values()):
+        wanted = NotificationFilter.model_validate(dict(zip(choices, chosen, strict=True)))
+        listed = await queue.repository.matching_ids(wanted, limit=100)
+        assert await queue.repository.count(wanted) == len(listed.ids), wanted

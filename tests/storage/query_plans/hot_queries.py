@@ -20,6 +20,7 @@ KNOWN = new_notification(
 )
 DEAD = NotificationFilter(statuses=(NotificationStatus.DEAD,))
 DEAD_IN_SLACK = NotificationFilter(statuses=(NotificationStatus.DEAD,), channel="Slack")
+DEAD_OF_A_TYPE = NotificationFilter(statuses=(NotificationStatus.DEAD,), type="Revocation")
 OF_A_CERTIFICATE = NotificationFilter(
     statuses=(NotificationStatus.DEAD,), channel="Slack", certificate_id="mc-0001"
 )
@@ -152,14 +153,24 @@ READS: dict[str, tuple[Operation, set[str]]] = {
         ),
         {"attempts_recent"},
     ),
-    "dead letters counted": (lambda queue: queue.repository.count(DEAD), {"events_newest_by_status"}),
-    "dead letters of a channel counted": (
-        lambda queue: queue.repository.count(DEAD_IN_SLACK),
+    "everything counted": (lambda queue: queue.repository.count(NotificationFilter()), set()),
+    "dead letters of a channel counted": (lambda queue: queue.repository.count(DEAD_IN_SLACK), set()),
+    "what can be requeued counted": (
+        lambda queue: queue.repository.count(NotificationFilter(eligible_for=AuditAction.REQUEUE)),
+        set(),
+    ),
+    "counts by status": (lambda queue: queue.repository.count_by_status(), set()),
+    "counts of a summary": (
+        lambda queue: queue.repository.queue_counts(),
+        {"events_newest_by_status", "events_failed"},
+    ),
+    "dead letters of a type counted": (
+        lambda queue: queue.repository.count(DEAD_OF_A_TYPE),
         {"events_newest_by_status"},
     ),
-    "a channel counted": (
-        lambda queue: queue.repository.count(NotificationFilter(channel="Slack")),
-        {"events_newest_by_channel"},
+    "a type counted": (
+        lambda queue: queue.repository.count(NotificationFilter(type="Revocation")),
+        {"events_newest_by_type"},
     ),
     "statuses of other programs": (
         lambda queue: queue.repository.list(NotificationFilter(statuses=(NotificationStatus.OTHER,))),

@@ -7,6 +7,7 @@ from pathlib import Path
 import asyncpg
 
 from storage.database import Database
+from storage.schema.counting import correct_counts
 from storage.sql.types import sortable
 from tests.builders import NOON
 from tests.exploration import size
@@ -157,5 +158,7 @@ async def fill_postgresql(url: str) -> None:
         await connection.execute(statement)
     for index in indexes:
         await connection.execute(index["indexdef"])
+    async with Database.open(url) as database:
+        await database.read(correct_counts)
     await connection.execute("VACUUM ANALYZE")
     await connection.close()

@@ -14,7 +14,7 @@ RUNS = 7
 
 _PLANNED = ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE")
 _OURS = "notification_"
-_OF_FEW_ROWS = "notification_channels"
+_OF_FEW_ROWS = ("notification_channels", "notification_counts")
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ from tests.text_index import TEXT_INDEX, create_text_index, drop_text_index
 
 pytestmark = pytest.mark.postgresql
 
-OFTEN_SCANNED = {"a channel counted"}
-"""They match a quarter of the rows, so a sequential scan may be fastest."""
+OFTEN_SCANNED = {"a type counted"}
+"""They match a third of the rows, so a sequential scan may be fastest."""
 
 ALTERNATIVES: dict[str, set[str]] = {
     # Claimed rows are updated by their key; here there are none.
