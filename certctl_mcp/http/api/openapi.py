@@ -15,7 +15,7 @@ _ALWAYS = {
     "503": "The database is unavailable.",
 }
 _WITH_KEY = {"401": "The key is missing or unknown.", "403": "The key does not allow this."}
-_ADDRESSED = {"404": "There is no such notification."}
+_ADDRESSED = {"404": "There is no such notification.", "422": "The id fits several notifications."}
 _CHANGING = {
     "408": "The body did not arrive in time.",
     "409": "Its status does not allow this.",
@@ -80,7 +80,7 @@ def _complete(path: str, method: str, operation: Document, *, with_keys: bool) -
     if with_keys:
         operation["security"] = [{"key": []}]
         described |= _WITH_KEY
-    described |= _ADDRESSED if "{id}" in path else {}
+    described |= _ADDRESSED if "{id}" in path or path.endswith("/audit") else {}
     described |= _CHANGING if method == "post" else {}
     if path.endswith("/notifications"):
         described |= _SENDING if method == "post" else _LISTING
