@@ -29,12 +29,14 @@ from storage.operations.claim import claim
 from storage.operations.claim_guarded import claim_guarded
 from storage.operations.claim_postgresql import claim_rest
 from storage.operations.claim_request import ClaimRequest, Claims
+from storage.operations.keep_figures import Counted, FigurePeriod, keep, mark
 from storage.operations.leases import MAX_ABANDONED, Held, Renewal, end_leases, release, renew
 from storage.operations.outcomes import Finished, Transition, finish
 from storage.operations.processes import Heartbeat, heartbeat, leave
 from storage.operations.requeue import Request, mark_read, requeue
 from storage.operations.retention import Expired, Expiry, delete_expired
 from storage.operations.successors import Successors, no_successors
+from storage.queries.kept_figures import figures_of
 from storage.reader import NotificationReader
 
 
@@ -332,6 +334,17 @@ class NotificationRepository(NotificationReader):
         expired = await self._database.write(delete_expired, batch)
         self._database.changes.committed()
         return expired
+
+    async def keep_figures(self, period: FigurePeriod) -> bool:
+        """Keep the figures of a past hour or day, from which reports are then read.
+
+        False if something in the period is changing, or if there are figures already.
+        """
+        marked = await self._database.write(mark, period)
+        if marked is None:
+            return False
+        figures = await self._database.read(figures_of, period)
+        return await self._database.write(keep, Counted(marked, figures))
 
     def _bulk(self, ids: Sequence[str], actor: str | None) -> Bulk:
         return Bulk(tuple(ids), actor, self._rescue)

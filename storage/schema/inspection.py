@@ -5,8 +5,18 @@ from datetime import timedelta
 
 from sqlalchemy import Column, Connection, Index, Table, inspect, text
 
-from storage.schema.tables import DIALECT, metadata, notification_events
-from storage.sql.notify import FUNCTION_NAME, TRIGGERS
+from storage.schema import kept_figures
+from storage.schema.tables import DIALECT, metadata, notification_attempts, notification_events
+from storage.sql import notify
+
+_TABLE_OF_TRIGGER = {
+    "sqlite": kept_figures.TABLE_OF_TRIGGER["sqlite"],
+    "postgresql": {
+        **dict.fromkeys(notify.TRIGGERS, notification_events.name),
+        **kept_figures.TABLE_OF_TRIGGER["postgresql"],
+    },
+}
+_FUNCTIONS = {"sqlite": (), "postgresql": (notify.FUNCTION_NAME, kept_figures.FUNCTION_NAME)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +27,13 @@ class Missing:
     columns: tuple[Column[object], ...] = ()
     """Missing columns of existing tables."""
     indexes: tuple[Index, ...] = ()
+    functions: tuple[str, ...] = ()
+    """The functions of the triggers."""
     triggers: tuple[str, ...] = ()
-    function: bool = False
-    """The function of the triggers."""
+    """Each as `NAME on TABLE`."""
 
     def __bool__(self) -> bool:
-        return any((self.tables, self.columns, self.indexes, self.triggers, self.function))
+        return any((self.tables, self.columns, self.indexes, self.functions, self.triggers))
 
     @property
     def described(self) -> tuple[str, ...]:
@@ -31,8 +42,8 @@ class Missing:
             *(f"table {table.name}" for table in self.tables),
             *(f"column {column.table.name}.{column.name}" for column in self.columns),
             *(f"index {index.name}" for index in self.indexes),
-            *([f"function {FUNCTION_NAME}"] if self.function else ()),
-            *(f"trigger {name} on {notification_events.name}" for name in self.triggers),
+            *(f"function {name}" for name in self.functions),
+            *(f"trigger {name}" for name in self.triggers),
         )
 
 
@@ -49,7 +60,7 @@ class SchemaState:
 
 def missing(connection: Connection) -> Missing:
     """The parts that `bring_up_to_date` would add."""
-    present = inspect(connection)
+    present, dialect = inspect(connection), connection.dialect.name
     existing = [table for table in metadata.sorted_tables if present.has_table(table.name)]
     columns = {
         table.name: {column["name"] for column in present.get_columns(table.name)} for table in existing
@@ -66,8 +77,12 @@ def missing(connection: Connection) -> Missing:
             for index in sorted(table.indexes, key=lambda index: str(index.name))
             if index.name not in indexes and _is_for(connection, index)
         ),
-        tuple(name for name in TRIGGERS if name not in _triggers(connection)),
-        not _has_function(connection),
+        tuple(name for name in _FUNCTIONS[dialect] if not _has_function(connection, name)),
+        tuple(
+            f"{name} on {table}"
+            for name, table in _TABLE_OF_TRIGGER[dialect].items()
+            if name not in _triggers(connection)
+        ),
     )
 
 
@@ -82,18 +97,19 @@ def _is_for(connection: Connection, index: Index) -> bool:
 
 
 def _triggers(connection: Connection) -> set[str]:
-    """The names of the existing triggers; SQLite needs none."""
-    if connection.dialect.name != "postgresql":
-        return set(TRIGGERS)
-    names = text("SELECT tgname FROM pg_trigger WHERE tgrelid = to_regclass(:table)")
-    return set(connection.execute(names, {"table": notification_events.name}).scalars())
+    names = {
+        "sqlite": "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = :table",
+        "postgresql": "SELECT tgname FROM pg_trigger WHERE tgrelid = to_regclass(:table)",
+    }[connection.dialect.name]
+    return {
+        name
+        for table in (notification_events, notification_attempts)
+        for name in connection.execute(text(names), {"table": table.name}).scalars()
+    }
 
 
-def _has_function(connection: Connection) -> bool:
-    """Whether the function of the triggers exists; SQLite needs none."""
-    if connection.dialect.name != "postgresql":
-        return True
+def _has_function(connection: Connection, name: str) -> bool:
     found: bool = connection.execute(
-        text("SELECT to_regproc(:name) IS NOT NULL"), {"name": FUNCTION_NAME}
+        text("SELECT to_regproc(:name) IS NOT NULL"), {"name": name}
     ).scalar_one()
     return found

@@ -1,4 +1,5 @@
-"""The tables: certctl's notifications with our additions, attempts, the audit log, processes and channels."""
+"""The tables: certctl's notifications with our additions, attempts, the audit log, processes, channels and
+figures."""
 
 from sqlalchemy import (
     Boolean,
@@ -127,6 +128,18 @@ notification_channels = Table(
     Column("paused_until", UtcDateTime),
     Column("pause_reason", StorableText),
     Column("paused_by", StorableText),
+)
+
+# What reports read instead of the attempts of a period; see `storage/schema/kept_figures.py`.
+notification_figures = Table(
+    "notification_figures",
+    metadata,
+    Column("hours", Integer, primary_key=True, autoincrement=False),
+    Column("begins_at", UtcDateTime, primary_key=True),
+    # Null while a process, the builder, is counting.
+    Column("figures", Text),
+    Column("builder", Text),
+    sqlite_with_rowid=False,
 )
 
 

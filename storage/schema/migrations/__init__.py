@@ -40,7 +40,7 @@ class Migrate(Enum):
                 return False
 
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0012")
 """Every revision, oldest first. Listed here so that opening a current schema does not import Alembic."""
 
 VERSION_TABLE = "certctl_mcp_version"
