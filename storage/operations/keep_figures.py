@@ -74,17 +74,18 @@ class Counted:
 
 
 _hours = bindparam("in_hours", type_=_f.hours.type)
-_begins_at = bindparam("from", type_=_f.begins_at.type)
+_ends_at = bindparam("until", type_=_f.ends_at.type)
+_begins_at = bindparam("since", type_=_f.begins_at.type)
 _builder = bindparam("by", type_=_f.builder.type)
 
 
 def _marking(dialect: str) -> Executable:
-    columns = [_f.hours, _f.begins_at, _f.builder]
+    columns = [_f.hours, _f.ends_at, _f.begins_at, _f.builder]
     insert = INSERTS[dialect](notification_figures).from_select(
-        columns, select(_hours, _begins_at, _builder).where(text(KEPT[dialect]))
+        columns, select(_hours, _ends_at, _begins_at, _builder).where(text(KEPT[dialect]))
     )
     return insert.on_conflict_do_update(
-        index_elements=[_f.hours, _f.begins_at],
+        index_elements=[_f.hours, _f.ends_at],
         set_={"builder": insert.excluded.builder},
         # A builder that died has left its mark.
         where=_f.figures.is_(None),
@@ -94,7 +95,7 @@ def _marking(dialect: str) -> Executable:
 _MARK = PerDatabase(sqlite=_marking("sqlite"), postgresql=_marking("postgresql"))
 _KEEP = (
     update(notification_figures)
-    .where(_f.hours == _hours, _f.begins_at == _begins_at, _f.builder == _builder)
+    .where(_f.hours == _hours, _f.ends_at == _ends_at, _f.builder == _builder)
     .values(figures=bindparam("counted", type_=_f.figures.type), builder=None)
 )
 _key = cast(Batch("keys").values, Integer)
@@ -126,7 +127,13 @@ def keep(transaction: Transaction, counted: Sequence[Counted]) -> list[bool]:
 
 
 def _of(mark: Mark) -> dict[str, object]:
-    return {"in_hours": mark.period.hours, "from": mark.period.begins_at, "by": mark.builder}
+    period = mark.period
+    return {
+        "in_hours": period.hours,
+        "until": period.ends_at,
+        "since": period.begins_at,
+        "by": mark.builder,
+    }
 
 
 def _alone(connection: Connection, period: FigurePeriod) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from heapq import nsmallest
 
-from sqlalchemy import Connection, Integer, bindparam, func, select, text
+from sqlalchemy import Connection, Integer, and_, bindparam, func, select, text
 
 from storage.operations.keep_figures import FigurePeriod, day_of
 from storage.queries.tallies import WITHIN, Tallies, decoded, encoded, tallies_of_rows, total
@@ -64,9 +64,12 @@ _gaps = Batch("gaps")
 _since, _until = (_gaps.field(name, UtcDateTime()) for name in ("since", "until"))
 _KEPT_WITHIN = (
     select(_f.begins_at, _f.figures)
-    .join_from(_gaps.rows, notification_figures, (_f.begins_at >= _since) & (_f.begins_at < _until))
+    .join_from(
+        _gaps.rows,
+        notification_figures,
+        and_(_f.ends_at > _since, _f.ends_at <= _until, _f.begins_at >= _since),
+    )
     .where(_f.hours == bindparam("in_hours", type_=Integer), _f.figures.is_not(None))
-    .order_by(_f.begins_at)
 )
 
 
@@ -84,8 +87,7 @@ def cover(
     if until - since < timedelta(hours=HOUR) or not _usable(connection):
         return Cover(kept, gaps)
     for hours in (DAY, HOUR):
-        found = _kept_within(connection, gaps, hours)
-        kept += (each for each in found if each.period.ends_at <= until and fits(each.period))
+        kept += (each for each in _kept_within(connection, gaps, hours) if fits(each.period))
         kept.sort(key=lambda each: each.period.begins_at)
         gaps = _between(kept, since, until)
     if len(gaps) > MOST_GAPS:
@@ -111,7 +113,7 @@ def figures_of(connection: Connection, period: FigurePeriod) -> str:
 
 
 _after = bindparam("since", type_=UtcDateTime)
-_DAYS = select(_f.begins_at).where(_f.hours == DAY, _f.begins_at >= _after, _f.figures.is_not(None))
+_DAYS = select(_f.begins_at).where(_f.hours == DAY, _f.ends_at > _after, _f.figures.is_not(None))
 _OLDEST_ATTEMPT = select(func.min(_a.started_at)).where(_a.started_at >= _after)
 _AS_FAR_AS_MANY = select(func.count()).select_from(select(_a.started_at).where(WITHIN).limit(MANY).subquery())
 

@@ -58,18 +58,27 @@ def _function(attempts: str, figures: str) -> str:
 
     # If an attempt appears or disappears, a later one of the same notification may become a retry, or the
     # first.
-    old, new = (
-        f"SELECT {hour(f'{row}.started_at')} UNION SELECT {hour('started_at')} FROM {attempts}"
-        f" WHERE notification_id = {row}.notification_id AND number > {row}.number"
-        for row in ("OLD", "NEW")
-    )
-    periods = f"""SELECT {HOUR}, hour FROM unnest(changed) AS hour
-    UNION SELECT {DAY}, date_trunc('day', hour, 'UTC') FROM unnest(changed) AS hour"""
+    def later(row: str, what: str = "") -> str:
+        return (
+            f"SELECT {what} FROM {attempts} AS later"
+            f" WHERE later.notification_id = {row}.notification_id AND later.number > {row}.number"
+        )
+
+    periods = f"""(
+      ({HOUR}, changed + interval '1 hour'),
+      ({DAY}, date_trunc('day', changed, 'UTC') + interval '24 hours')
+    )"""
+    drop = f"DELETE FROM {figures} WHERE (hours, ends_at) IN {periods};"
     return f"""
 CREATE OR REPLACE FUNCTION {FUNCTION_NAME}() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  changed timestamptz[];
+  first timestamptz;
+  last timestamptz;
+  has_later boolean;
+  all_changed timestamptz[];
+  changed timestamptz;
+  locked text;
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     PERFORM pg_advisory_xact_lock_shared({LOCKS}, key) FROM generate_series(0, {HOURS_APART - 1}) AS key;
@@ -82,30 +91,46 @@ BEGIN
     END;
     RETURN NULL;
   ELSIF TG_OP = 'INSERT' THEN
-    changed := ARRAY(
-      SELECT {hour("started_at")} FROM added
-      UNION SELECT {hour("later.started_at")} FROM added, {attempts} AS later
-      WHERE later.notification_id = added.notification_id AND later.number > added.number
-    );
+    SELECT min(started_at), max(started_at), bool_or(EXISTS ({later("added")}))
+      INTO first, last, has_later FROM added;
+    IF first IS NULL THEN
+      RETURN NULL;
+    ELSIF has_later OR {hour("first")} <> {hour("last")} THEN
+      all_changed := ARRAY(
+        SELECT {hour("started_at")} FROM added
+        UNION SELECT {hour("later_start")} FROM added, LATERAL ({later("added", "later.started_at")})
+          AS made (later_start)
+      );
+    ELSE
+      -- Nearly always, and in a third of the time.
+      all_changed := ARRAY[{hour("first")}];
+    END IF;
   ELSIF TG_ARGV[0] = '{_N}' THEN
-    changed := ARRAY(SELECT {hour("started_at")} FROM {attempts} WHERE notification_id = NEW.id);
-  ELSIF TG_OP = 'UPDATE' THEN
-    changed := ARRAY({old} UNION {new});
+    all_changed := ARRAY(SELECT DISTINCT {hour("started_at")} FROM {attempts} WHERE notification_id = NEW.id);
   ELSE
-    changed := ARRAY({old});
+    all_changed := {hour("OLD.started_at")} || ARRAY({later("OLD", hour("later.started_at"))});
+    IF TG_OP = 'UPDATE' THEN
+      all_changed := {hour("NEW.started_at")} || all_changed
+        || ARRAY({later("NEW", hour("later.started_at"))});
+    END IF;
   END IF;
-  -- A transaction that adds figures has the lock for itself. Statements after this one see what it added.
-  PERFORM pg_advisory_xact_lock_shared({LOCKS}, key) FROM (
-    SELECT DISTINCT (floor(extract(epoch FROM hour) / 3600)::bigint & {HOURS_APART - 1})::int
-    FROM unnest(changed) AS hour WHERE isfinite(hour)
-  ) AS locks (key);
-  DELETE FROM {figures} WHERE (hours, begins_at) IN ({periods});
-  IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
-    -- This transaction sees no figures that were added since it began. If there are any, it fails here, and
-    -- can be repeated.
-    INSERT INTO {figures} (hours, begins_at) {periods} ON CONFLICT DO NOTHING;
-    DELETE FROM {figures} WHERE (hours, begins_at) IN ({periods});
-  END IF;
+  FOREACH changed IN ARRAY all_changed LOOP
+    CONTINUE WHEN NOT isfinite(changed);
+    -- Who adds figures has this lock for itself. Statements after this one see what was added.
+    locked := pg_advisory_xact_lock_shared(
+      {LOCKS}, (floor(extract(epoch FROM changed) / 3600)::bigint & {HOURS_APART - 1})::int
+    );
+    {drop}
+    IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+      -- This transaction sees no figures that were added since it began. If there are any, it fails here, and
+      -- can be repeated.
+      INSERT INTO {figures} (hours, ends_at, begins_at)
+        SELECT hours, ends_at, ends_at - hours * interval '1 hour' FROM (VALUES {periods[1:-1]})
+          AS periods (hours, ends_at)
+        ON CONFLICT DO NOTHING;
+      {drop}
+    END IF;
+  END LOOP;
   RETURN NULL;
 END
 $$
@@ -130,29 +155,33 @@ _ON_POSTGRESQL = {
     },
 }
 
-_TIMES = "????-??-??T??:??:??.??????+00:00"
-_ROUND = "0001-01-01T00:00:00.000000+00:00"
-
 
 def _drop(moment: str, source: str = "") -> str:
-    """SQLite's statements that drop the figures of the hours and days with these times. A time that another
-    program has written in another format sorts among those of another hour, so all figures are dropped."""
+    """SQLite's statements that drop the figures of the hours and days with these times. Another program may
+    have written a time in another format, which sorts among the times of an hour all the same."""
+
+    def end(hours: int) -> str:
+        return (
+            f"(SELECT CASE WHEN begins_at <= {moment} THEN ends_at END FROM {_F}"
+            f" WHERE hours = {hours} AND ends_at > {moment} ORDER BY ends_at LIMIT 1)"
+        )
+
     return "".join(
-        f" DELETE FROM {_F} WHERE hours = {hours} AND begins_at IN"
-        f" (SELECT substr({moment}, 1, {len(begin)}) || '{_ROUND[len(begin) :]}' {source});"
-        for hours, begin in ((HOUR, _ROUND[:13]), (DAY, _ROUND[:10]))
-    ) + (
-        f" DELETE FROM {_F} WHERE EXISTS"
-        f" (SELECT 1 FROM (SELECT {moment} AS moment {source}) WHERE moment NOT GLOB '{_TIMES}');"
+        f" DELETE FROM {_F} WHERE hours = {hours} AND ends_at"
+        + (f" IN (SELECT {end(hours)} {source});" if source else f" = {end(hours)};")
+        for hours in (HOUR, DAY)
     )
 
 
 def _later(row: str, comparison: str = ">") -> str:
-    return f"FROM {_A} WHERE notification_id = {row}.notification_id AND number {comparison} {row}.number"
+    return (
+        f"FROM {_A} AS made WHERE made.notification_id = {row}.notification_id"
+        f" AND made.number {comparison} {row}.number"
+    )
 
 
 def _attempts(row: str) -> str:
-    return f"FROM {_A} WHERE notification_id = {row}.id"
+    return f"FROM {_A} AS made WHERE made.notification_id = {row}.id"
 
 
 _ON_SQLITE = {
@@ -160,23 +189,24 @@ _ON_SQLITE = {
         "certctl_mcp_figures_insert": f"AFTER INSERT ON {{table}} BEGIN{_drop('NEW.started_at')} END",
         # Including the attempt itself, which INSERT OR REPLACE removes without firing the trigger for that.
         "certctl_mcp_figures_later": "BEFORE INSERT ON {table}"
-        f" WHEN EXISTS (SELECT 1 {_later('NEW', '>=')}) BEGIN{_drop('started_at', _later('NEW', '>='))} END",
+        f" WHEN EXISTS (SELECT 1 {_later('NEW', '>=')})"
+        f" BEGIN{_drop('made.started_at', _later('NEW', '>='))} END",
         "certctl_mcp_figures_update": f"AFTER UPDATE OF {', '.join(_OF_ATTEMPT)} ON {{table}}"
         f" WHEN {_on_attempts('IS NOT')} BEGIN{_drop('OLD.started_at')}{_drop('NEW.started_at')}"
-        f"{_drop('started_at', _later('OLD'))}{_drop('started_at', _later('NEW'))} END",
+        f"{_drop('made.started_at', _later('OLD'))}{_drop('made.started_at', _later('NEW'))} END",
         "certctl_mcp_figures_delete": "AFTER DELETE ON {table}"
-        f" BEGIN{_drop('OLD.started_at')}{_drop('started_at', _later('OLD'))} END",
+        f" BEGIN{_drop('OLD.started_at')}{_drop('made.started_at', _later('OLD'))} END",
     },
     # Other programs may not have turned on foreign keys, and leave attempts without their notification.
     _N: {
         "certctl_mcp_figures_notification": "AFTER UPDATE OF"
         f" id, created_at, {', '.join(_ABANDONED)} ON {{table}}"
         f" WHEN OLD.id IS NOT NEW.id OR {_on_notifications('IS NOT')}"
-        f" BEGIN{_drop('started_at', _attempts('OLD'))}{_drop('started_at', _attempts('NEW'))} END",
+        f" BEGIN{_drop('made.started_at', _attempts('OLD'))}{_drop('made.started_at', _attempts('NEW'))} END",
         "certctl_mcp_figures_left": "BEFORE DELETE ON {table}"
-        f" BEGIN{_drop('started_at', _attempts('OLD'))} END",
-        "certctl_mcp_figures_found": "BEFORE INSERT ON {table}"
-        f" WHEN EXISTS (SELECT 1 {_attempts('NEW')}) BEGIN{_drop('started_at', _attempts('NEW'))} END",
+        f" BEGIN{_drop('made.started_at', _attempts('OLD'))} END",
+        "certctl_mcp_figures_found": "AFTER INSERT ON {table}"
+        f" WHEN EXISTS (SELECT 1 {_attempts('NEW')}) BEGIN{_drop('made.started_at', _attempts('NEW'))} END",
     },
 }
 

@@ -135,7 +135,9 @@ notification_figures = Table(
     "notification_figures",
     metadata,
     Column("hours", Integer, primary_key=True, autoincrement=False),
-    Column("begins_at", UtcDateTime, primary_key=True),
+    # In the key, so that a new attempt shows with one seek that it began after all of them.
+    Column("ends_at", UtcDateTime, primary_key=True),
+    Column("begins_at", UtcDateTime, nullable=False),
     # Null while a process, the builder, is counting.
     Column("figures", Text),
     Column("builder", Text),

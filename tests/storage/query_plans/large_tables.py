@@ -70,12 +70,19 @@ FROM notification_events WHERE rowid % 10 = 0
 """
 # For the hours and days until ten days before NOON.
 _FIGURES = f"""
-INSERT INTO notification_figures (hours, begins_at, figures)
-WITH RECURSIVE counter(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM counter WHERE n < {355 * 24 - 1})
-SELECT hours, strftime(
-    '%Y-%m-%dT%H:%M:%f000+00:00', {BEGINNING.replace(hour=0).timestamp()} + n * 3600, 'unixepoch'
-  ), '{{}}'
-FROM counter JOIN (SELECT 1 AS hours UNION SELECT 24) ON n % hours = 0
+INSERT INTO notification_figures (hours, begins_at, ends_at, figures)
+WITH RECURSIVE
+  counter(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM counter WHERE n < {355 * 24 - 1}),
+  periods AS (
+    SELECT hours, {BEGINNING.replace(hour=0).timestamp()} + n * 3600 AS at
+    FROM counter JOIN (SELECT 1 AS hours UNION SELECT 24) ON n % hours = 0
+  )
+SELECT
+  hours,
+  strftime('%Y-%m-%dT%H:%M:%f000+00:00', at, 'unixepoch'),
+  strftime('%Y-%m-%dT%H:%M:%f000+00:00', at + hours * 3600, 'unixepoch'),
+  '{{}}'
+FROM periods
 """
 
 
@@ -142,9 +149,11 @@ SELECT id, 1, created_at, 0.2, CASE status WHEN 'sent' THEN 'sent' WHEN 'dead' T
 FROM notification_events WHERE id LIKE '%9'
 """
 _FIGURES_POSTGRESQL = f"""
-INSERT INTO notification_figures (hours, begins_at, figures)
-SELECT hours, timestamptz '{BEGINNING.replace(hour=0)}' + n * interval '1 hour', '{{}}'
-FROM generate_series(0, {355 * 24 - 1}) AS n JOIN (VALUES (1), (24)) AS of (hours) ON n % hours = 0
+INSERT INTO notification_figures (hours, begins_at, ends_at, figures)
+SELECT hours, at, at + hours * interval '1 hour', '{{}}'
+FROM generate_series(0, {355 * 24 - 1}) AS n
+JOIN (VALUES (1), (24)) AS of (hours) ON n % hours = 0,
+LATERAL (SELECT timestamptz '{BEGINNING.replace(hour=0)}' + n * interval '1 hour') AS beginnings (at)
 """
 _AUDIT_POSTGRESQL = """
 INSERT INTO notification_audit (at, actor, action, notification_id)
