@@ -18,6 +18,7 @@ from storage.operations.leases import MAX_ABANDONED
 from storage.queries import kept_figures
 from storage.queries.kept_figures import MOST_GAPS, figures_of
 from storage.repository import NotificationRepository
+from storage.schema.kept_figures import HOURS_APART, LOCKS
 from tests.builders import LEASE, NOON, TOOK, WAIT, Queue, SettableClock
 from tests.exploration import size
 from tests.storage.figure_triggers import drop_trigger, drop_triggers
@@ -415,6 +416,26 @@ async def test_figures_are_not_kept_if_a_transaction_changes_the_period_unseen(
     await other.close()
     assert stored(database_url) == set()
     await assert_exact(queue.repository, database_url)
+
+
+@pytest.mark.postgresql
+async def test_a_change_made_while_figures_are_being_kept_drops_them(queue: Queue, database_url: str) -> None:
+    claim = await queue.claimed()
+    builder = await asyncpg.connect(database_url)
+    async with builder.transaction():
+        hour = int(NOON.timestamp()) // 3600 % HOURS_APART
+        assert await builder.fetchval(f"SELECT pg_try_advisory_xact_lock({LOCKS}, {hour})")
+        await builder.execute(
+            "INSERT INTO notification_figures (hours, begins_at, ends_at, figures) VALUES (1, $1, $2, '{}')",
+            THIS_HOUR.begins_at,
+            THIS_HOUR.ends_at,
+        )
+        recording = asyncio.create_task(queue.repository.record_sent(claim, TOOK))
+        while not await builder.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            pass
+    assert await recording
+    await builder.close()
+    assert stored(database_url) == set()
 
 
 @pytest.mark.postgresql
