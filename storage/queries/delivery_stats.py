@@ -1,7 +1,6 @@
 """Delivery statistics of a period: the outcomes of the attempts begun in it, and the times to deliver."""
 
 from collections import Counter
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from sqlalchemy import BigInteger, Connection, bindparam, func, literal_column, select, union_all
@@ -9,7 +8,7 @@ from sqlalchemy import BigInteger, Connection, bindparam, func, literal_column, 
 from storage.models import AttemptOutcome, Deliveries, DeliveryFigures, DeliveryStep
 from storage.operations.keep_figures import FigurePeriod
 from storage.queries.kept_figures import cover, tallies_of_period
-from storage.queries.tallies import WITHIN, Tally, take_for_abandoned
+from storage.queries.tallies import WITHIN, Tally, add, counted
 from storage.schema.tables import notification_attempts
 from storage.sql.dialects import seconds_between
 from storage.sql.types import UtcDateTime
@@ -33,13 +32,13 @@ OVER_TIME = union_all(
 def delivery_figures(connection: Connection, since: datetime, until: datetime) -> Deliveries:
     """The results of the attempts begun from `since` on and before `until`."""
     tallies = tallies_of_period(connection, since, until)
-    made = [(channel, tally) for channel, tally in tallies.items() if tally.outcomes.total()]
+    made = [(channel, tally) for channel, tally in tallies.items() if tally.attempts]
     overall = Tally()
     for _, tally in made:
         overall.add(tally)
     by_channel = {
         channel: _figures(tally)
-        for channel, tally in sorted(made, key=lambda made: (-made[1].outcomes.total(), made[0]))
+        for channel, tally in sorted(made, key=lambda made: (-made[1].attempts, made[0]))
     }
     return Deliveries(overall=_figures(overall), by_channel=by_channel)
 
@@ -51,16 +50,15 @@ def deliveries_over_time(
 
     `beginning` is no later than `since`. Neither it nor the step has a fraction of a second.
     """
-    steps = [Counter[AttemptOutcome]() for _ in range(-((beginning - until) // step))]
+    steps: list[dict[AttemptOutcome, int]] = [{} for _ in range(-((beginning - until) // step))]
 
     def within_a_step(period: FigurePeriod) -> bool:
-        return (period.ends_at - beginning) <= ((period.begins_at - beginning) // step + 1) * step
+        return period.ends_at - beginning <= ((period.begins_at - beginning) // step + 1) * step
 
     found = cover(connection, since, until, fits=within_a_step)
     for kept in found.kept:
-        outcomes = steps[(kept.period.begins_at - beginning) // step]
         for tally in kept.tallies.values():
-            outcomes.update(tally.outcomes)
+            add(steps[(kept.period.begins_at - beginning) // step], tally.outcomes)
     for gap in found.gaps:
         bound = {
             "since": gap.since,
@@ -69,20 +67,20 @@ def deliveries_over_time(
             "step": step // timedelta(seconds=1),
         }
         for number, outcome, late, count in connection.execute(OVER_TIME, bound):
-            if late:
-                take_for_abandoned(steps[number], AttemptOutcome(outcome), count)
-            else:
-                steps[number][AttemptOutcome(outcome)] += count
+            add(steps[number], counted(outcome, count, late=bool(late)))
     return tuple(
-        DeliveryStep(begins_at=beginning + number * step, outcomes=dict(+outcomes))
+        DeliveryStep(
+            begins_at=beginning + number * step,
+            outcomes={outcome: count for outcome, count in outcomes.items() if count},
+        )
         for number, outcomes in enumerate(steps)
     )
 
 
 def _figures(tally: Tally) -> DeliveryFigures:
-    outcomes = tally.outcomes
+    outcomes = Counter(tally.outcomes)
     return DeliveryFigures(
-        attempts=outcomes.total(),
+        attempts=tally.attempts,
         delivered=outcomes[AttemptOutcome.SENT],
         failed=outcomes[AttemptOutcome.FAILED],
         told_to_wait=outcomes[AttemptOutcome.TOLD_TO_WAIT],
@@ -90,16 +88,6 @@ def _figures(tally: Tally) -> DeliveryFigures:
         skipped=outcomes[AttemptOutcome.SKIPPED],
         abandoned=outcomes[AttemptOutcome.ABANDONED],
         retries=tally.retries,
-        median=_percentile(tally.times, 50),
-        p95=_percentile(tally.times, 95),
+        median=tally.times.percentile(50),
+        p95=tally.times.percentile(95),
     )
-
-
-def _percentile(times: Mapping[int, int], percent: int) -> timedelta | None:
-    """The percentile by nearest rank: the shortest time within which `percent` of them were delivered."""
-    rank, of = 0, sum(times.values())
-    for milliseconds, number in sorted(times.items()):
-        rank += number
-        if rank * 100 >= of * percent:
-            return timedelta(milliseconds=milliseconds)
-    return None

@@ -48,7 +48,7 @@ class Kept:
 
     @property
     def attempts(self) -> int:
-        return sum(tally.outcomes.total() for tally in self.tallies.values())
+        return sum(tally.attempts for tally in self.tallies.values())
 
 
 @struct

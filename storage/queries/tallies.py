@@ -4,7 +4,7 @@ A tally of the rows of a period can be stored as text. Tallies of consecutive pe
 whole.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,12 +14,10 @@ from pydantic_core import from_json, to_json
 from sqlalchemy import (
     BigInteger,
     Boolean,
-    ColumnElement,
     Connection,
     Float,
     and_,
     bindparam,
-    case,
     cast,
     exists,
     func,
@@ -32,6 +30,7 @@ from sqlalchemy import (
 
 from storage.models import AttemptOutcome
 from storage.operations.leases import MAX_ABANDONED
+from storage.queries.delivery_times import Histogram, rounded
 from storage.schema.tables import notification_attempts, notification_events
 from storage.sql.dialects import milliseconds_between
 from storage.sql.types import UtcDateTime
@@ -74,20 +73,6 @@ RETRIES = (
     .group_by(_a.channel)
 )
 
-LONGEST = 10**12
-"""Milliseconds, about 30 years. Longer times are not rounded."""
-
-
-def _two_digits(milliseconds: ColumnElement[int]) -> ColumnElement[int]:
-    """Rounded to two significant digits, and at least zero despite clock skew."""
-    rounded = []
-    unit = 10
-    while unit * 100 <= LONGEST:
-        rounded.append((milliseconds < unit * 100, (milliseconds + unit // 2) // unit * unit))
-        unit *= 10
-    return case((milliseconds < 0, 0), (milliseconds < 100, milliseconds), *rounded, else_=milliseconds)
-
-
 # Until the end of the attempt, and not until `sent_at`, which a later attempt may replace.
 _took = milliseconds_between(_n.created_at, _a.started_at) + cast(
     func.round(func.coalesce(type_coerce(_a.duration, Float), 0) * 1000), BigInteger
@@ -101,7 +86,7 @@ _times = (
 )
 TIMES = select(
     _times.c.channel,
-    _two_digits(_times.c.took).label("rounded"),
+    rounded(_times.c.took).label("rounded"),
     cast(func.sum(_times.c.number), BigInteger),
 ).group_by(_times.c.channel, "rounded")
 
@@ -110,19 +95,21 @@ TIMES = select(
 class Tally:
     """The attempts of one channel."""
 
-    outcomes: Counter[AttemptOutcome] = field(default_factory=Counter)
+    outcomes: dict[AttemptOutcome, int] = field(default_factory=dict)
     died: int = 0
     """Notifications that became dead letters."""
     retries: int = 0
-    times: Counter[int] = field(default_factory=Counter)
-    """The deliveries by the milliseconds that each took since its notification was accepted, rounded to two
-    significant digits."""
+    times: Histogram = field(default_factory=Histogram)
+
+    @property
+    def attempts(self) -> int:
+        return sum(self.outcomes.values())
 
     def add(self, other: "Tally") -> None:
-        _add(self.outcomes, other.outcomes)
+        add(self.outcomes, other.outcomes)
         self.died += other.died
         self.retries += other.retries
-        _add(self.times, other.times)
+        self.times.add(other.times)
 
 
 Tallies = Mapping[str, Tally]
@@ -135,26 +122,25 @@ def tallies_of_rows(connection: Connection, since: datetime, until: datetime) ->
     tallies: defaultdict[str, Tally] = defaultdict(Tally)
     for channel, outcome, late, hopeless, number in connection.execute(OUTCOMES, period):
         tally = tallies[channel]
-        if late is None:
-            tally.outcomes[AttemptOutcome(outcome)] += number
-        elif late:
-            take_for_abandoned(tally.outcomes, AttemptOutcome(outcome), number)
+        if late is not False:
+            add(tally.outcomes, counted(outcome, number, late=late is True))
         if hopeless:
             tally.died += number
     for tally in tallies.values():
-        tally.died += tally.outcomes[AttemptOutcome.DEAD]
+        tally.died += tally.outcomes.get(AttemptOutcome.DEAD, 0)
     for channel, number in connection.execute(RETRIES, period):
         tallies[channel].retries += number
     for channel, took, number in connection.execute(TIMES, period):
-        tallies[channel].times[took] += number
+        tallies[channel].times.count(took, number)
     return tallies
 
 
-def take_for_abandoned(outcomes: Counter[AttemptOutcome], outcome: AttemptOutcome, number: int) -> None:
-    """An outcome that was refused because it came too late counts as abandoned, which is how the queue
-    treated it."""
-    outcomes[outcome] -= number
-    outcomes[AttemptOutcome.ABANDONED] += number
+def counted(outcome: str, number: int, *, late: bool) -> dict[AttemptOutcome, int]:
+    """What so many attempts with a stored outcome add to those by outcome. One that came too late, and is
+    already counted, counts as abandoned instead, which is how the queue treated it."""
+    if late:
+        return {AttemptOutcome(outcome): -number, AttemptOutcome.ABANDONED: number}
+    return {AttemptOutcome(outcome): number}
 
 
 def total(parts: Iterable[Tallies]) -> dict[str, Tally]:
@@ -167,13 +153,13 @@ def total(parts: Iterable[Tallies]) -> dict[str, Tally]:
 
 
 def encoded(tallies: Tallies) -> str:
-    """The tallies as text, such as `{"Slack": {"outcomes": {"sent": 2}, "times": [[250, 2]]}}`."""
+    """The tallies as text."""
     stored = {
         channel: {
             "outcomes": {outcome.value: number for outcome, number in tally.outcomes.items() if number},
-            **({"died": tally.died} if tally.died else {}),
-            **({"retries": tally.retries} if tally.retries else {}),
-            "times": sorted(tally.times.items()),
+            "died": tally.died,
+            "retries": tally.retries,
+            "times": tally.times.stored,
         }
         for channel, tally in tallies.items()
     }
@@ -184,15 +170,17 @@ def decoded(text: str) -> dict[str, Tally]:
     """The tallies that were stored as this text."""
     return {
         channel: Tally(
-            Counter({AttemptOutcome(name): number for name, number in stored["outcomes"].items()}),
-            stored.get("died", 0),
-            stored.get("retries", 0),
-            Counter(dict(stored["times"])),
+            {AttemptOutcome(name): number for name, number in stored["outcomes"].items()},
+            stored["died"],
+            stored["retries"],
+            Histogram(stored["times"]),
         )
         for channel, stored in from_json(text).items()
     }
 
 
-def _add(sums: Counter[T], added: Counter[T]) -> None:
+def add(sums: dict[T, int], added: Mapping[T, int]) -> None:
+    """Add each number to the one with the same key."""
+    known = sums.get
     for key, number in added.items():
-        sums[key] += number
+        sums[key] = known(key, 0) + number

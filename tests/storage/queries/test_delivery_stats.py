@@ -111,22 +111,20 @@ async def test_the_time_to_delivery_runs_from_acceptance_across_retries(
     queue: Queue, clock: SettableClock
 ) -> None:
     failed = await queue.failed(wait=WAIT)
-    clock.advance(timedelta(seconds=95))
+    clock.advance(timedelta(seconds=93))
     await queue.repository.record_sent(await queue.claim(failed.id), timedelta(seconds=2))
     figures = (await last_day(queue)).overall
-    assert figures.median == figures.p95 == timedelta(seconds=97)
+    assert figures.median == figures.p95 == timedelta(seconds=95)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "rounded"),
-    [(0.007, 0.007), (0.099, 0.099), (0.104, 0.1), (0.105, 0.11), (61.49, 61), (99.5, 100), (86400, 86000)],
-)
-async def test_times_are_rounded_to_two_significant_digits(
-    queue: Queue, seconds: float, rounded: float
-) -> None:
+@pytest.mark.parametrize("milliseconds", [0, 7, 19, 33, 49, 97, 104, 105, 61_490, 98_765_432, 10**13])
+async def test_times_are_rounded_by_at_most_five_percent(queue: Queue, milliseconds: int) -> None:
     claim = await queue.claimed()
-    await queue.repository.record_sent(claim, timedelta(seconds=seconds))
-    assert (await last_day(queue)).overall.median == timedelta(seconds=rounded)
+    took = timedelta(milliseconds=milliseconds)
+    await queue.repository.record_sent(claim, took)
+    median = (await last_day(queue)).overall.median
+    assert median is not None
+    assert abs(median - took) <= took * 0.05 or took > median > timedelta(days=10_000)
 
 
 async def test_sending_it_again_does_not_change_how_long_it_took(
@@ -137,7 +135,7 @@ async def test_sending_it_again_does_not_change_how_long_it_took(
     clock.advance(timedelta(hours=1))
     await queue.repository.record_sent(await queue.claim(sent.id), TOOK)
     figures = (await last_day(queue)).overall
-    assert (figures.median, figures.p95) == (TOOK, timedelta(hours=1))
+    assert (figures.median, figures.p95) == (timedelta(seconds=0.26), timedelta(seconds=3600))
 
 
 async def test_percentiles_are_nearest_ranks_for_each_channel_and_overall(
@@ -159,7 +157,7 @@ async def test_equal_times_are_each_counted(queue: Queue, clock: SettableClock) 
     for seconds in (1, 1, 1, 9):
         await delivered_after(queue, clock, timedelta(seconds=seconds))
     figures = (await last_day(queue)).overall
-    assert (figures.median, figures.p95) == (timedelta(seconds=1.3), timedelta(seconds=9.3))
+    assert (figures.median, figures.p95) == (timedelta(seconds=1.3), timedelta(seconds=9.5))
 
 
 async def test_clock_skew_makes_no_time_negative(queue: Queue, clock: SettableClock) -> None:
@@ -189,7 +187,7 @@ async def test_an_attempt_with_a_late_outcome_counts_as_abandoned(queue: Queue, 
     assert await queue.repository.record_sent(second, TOOK)
     figures = (await last_day(queue)).overall
     assert (figures.attempts, figures.delivered, figures.abandoned) == (3, 2, 1)
-    assert (figures.median, figures.p95) == (TOOK, LEASE)
+    assert (figures.median, figures.p95) == (timedelta(seconds=0.26), timedelta(seconds=46))
 
 
 async def test_a_late_failure_or_death_is_not_counted(queue: Queue, clock: SettableClock) -> None:
