@@ -343,8 +343,8 @@ class NotificationRepository(NotificationReader):
         marked = await self._database.write(mark, period)
         if marked is None:
             return False
-        figures = await self._database.read(figures_of, period)
-        return await self._database.write(keep, Counted(marked, figures))
+        figures = await self._database.read(figures_of, marked)
+        return figures is not None and await self._database.write(keep, Counted(marked, figures))
 
     def _bulk(self, ids: Sequence[str], actor: str | None) -> Bulk:
         return Bulk(tuple(ids), actor, self._rescue)

@@ -12,7 +12,7 @@ from heapq import nsmallest
 
 from sqlalchemy import Connection, Integer, and_, bindparam, func, select, text
 
-from storage.operations.keep_figures import FigurePeriod, day_of
+from storage.operations.keep_figures import FigurePeriod, Mark, day_of
 from storage.queries.tallies import WITHIN, Tallies, decoded, encoded, tallies_of_rows, total
 from storage.schema.kept_figures import DAY, HOUR, KEPT
 from storage.schema.tables import notification_attempts, notification_figures
@@ -107,8 +107,21 @@ def tallies_of_period(connection: Connection, since: datetime, until: datetime) 
     )
 
 
-def figures_of(connection: Connection, period: FigurePeriod) -> str:
-    """The figures of a period, as they are stored."""
+_MARKED = select(_f.builder).where(
+    _f.hours == bindparam("in_hours", type_=Integer), _f.ends_at == bindparam("until", type_=UtcDateTime)
+)
+
+
+def figures_of(connection: Connection, mark: Mark) -> str | None:
+    """The figures of a marked period, as they are stored. None: the mark is not there.
+
+    That is so if something has changed since, or if this is another server than the one that wrote the mark,
+    and may lack earlier changes too.
+    """
+    period = mark.period
+    here = connection.execute(_MARKED, {"in_hours": period.hours, "until": period.ends_at}).scalar()
+    if here != mark.builder:
+        return None
     return encoded(tallies_of_period(connection, period.begins_at, period.ends_at))
 
 

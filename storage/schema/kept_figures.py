@@ -139,6 +139,12 @@ $$
 
 _EXECUTE = f"EXECUTE FUNCTION {FUNCTION_NAME}('{{table}}')"
 _ON_POSTGRESQL = {
+    # In the order in which other transactions lock the tables.
+    _N: {
+        "certctl_mcp_figures_notification": "AFTER UPDATE OF"
+        f" created_at, {', '.join(_ABANDONED)} ON {{table}}"
+        f" FOR EACH ROW WHEN ({_on_notifications('IS DISTINCT FROM')}) {_EXECUTE}",
+    },
     _A: {
         # One call for a batch, in which most outcomes are written.
         "certctl_mcp_figures_insert": "AFTER INSERT ON {table} REFERENCING NEW TABLE AS added"
@@ -147,11 +153,6 @@ _ON_POSTGRESQL = {
         f" WHEN ({_on_attempts('IS DISTINCT FROM')}) {_EXECUTE}",
         "certctl_mcp_figures_delete": f"AFTER DELETE ON {{table}} FOR EACH ROW {_EXECUTE}",
         "certctl_mcp_figures_truncate": f"AFTER TRUNCATE ON {{table}} FOR EACH STATEMENT {_EXECUTE}",
-    },
-    _N: {
-        "certctl_mcp_figures_notification": "AFTER UPDATE OF"
-        f" created_at, {', '.join(_ABANDONED)} ON {{table}}"
-        f" FOR EACH ROW WHEN ({_on_notifications('IS DISTINCT FROM')}) {_EXECUTE}",
     },
 }
 
