@@ -5,6 +5,8 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import anyio
+
 from storage.channel_state import UNLIMITED, Ended, Failed, Pause, Worked
 from storage.database import Database
 from storage.errors import StorageError
@@ -29,7 +31,7 @@ from storage.operations.claim import claim
 from storage.operations.claim_guarded import claim_guarded
 from storage.operations.claim_postgresql import claim_rest
 from storage.operations.claim_request import ClaimRequest, Claims
-from storage.operations.keep_figures import Counted, FigurePeriod, keep, mark
+from storage.operations.keep_figures import Counted, FigurePeriod, have_ended, keep, mark, newest_transaction
 from storage.operations.leases import MAX_ABANDONED, Held, Renewal, end_leases, release, renew
 from storage.operations.outcomes import Finished, Transition, finish
 from storage.operations.processes import Heartbeat, heartbeat, leave
@@ -38,6 +40,11 @@ from storage.operations.retention import Expired, Expiry, delete_expired
 from storage.operations.successors import Successors, no_successors
 from storage.queries.kept_figures import figures_of
 from storage.reader import NotificationReader
+
+ENDS_SOON = timedelta(seconds=2)
+"""How long figures wait for other transactions on PostgreSQL to end. Ours take a fraction of a second."""
+
+_POLL_INTERVAL = timedelta(milliseconds=20)
 
 
 class NotificationRepository(NotificationReader):
@@ -335,16 +342,31 @@ class NotificationRepository(NotificationReader):
         self._database.changes.committed()
         return expired
 
-    async def keep_figures(self, period: FigurePeriod) -> bool:
-        """Keep the figures of a past hour or day, from which reports are then read.
+    async def keep_figures(self, periods: Sequence[FigurePeriod]) -> int:
+        """Keep the figures of past hours or days, from which reports are then read. Returns their number.
 
-        False if something in the period is changing, or if there are figures already.
+        Periods that have figures, or in which something is changing, are left out, and all of them if other
+        transactions on the database run for long.
         """
-        marked = await self._database.write(mark, period)
-        if marked is None:
-            return False
-        figures = await self._database.read(figures_of, marked)
-        return figures is not None and await self._database.write(keep, Counted(marked, figures))
+        marks = await self._database.write(mark, periods)
+        kept = 0
+        if marks and await self._is_settled() and await self._is_settled():
+            for marked in marks:
+                figures = await self._database.read(figures_of, marked)
+                if figures is not None:
+                    kept += await self._database.write(keep, Counted(marked, figures))
+        return kept
+
+    async def _is_settled(self) -> bool:
+        """Whether all transactions that are running now end soon."""
+        newest = await self._database.write(newest_transaction, None)
+        if newest is None:
+            return True
+        for _ in range(ENDS_SOON // _POLL_INTERVAL):
+            if await self._database.read(have_ended, newest):
+                return True
+            await anyio.sleep(_POLL_INTERVAL.total_seconds())
+        return False
 
     def _bulk(self, ids: Sequence[str], actor: str | None) -> Bulk:
         return Bulk(tuple(ids), actor, self._rescue)

@@ -1,6 +1,6 @@
 """Keeps figures of past hours and days in the background, so that a report on a long period is fast.
 
-Any number of processes can do so on one database. After each period it pauses for as long as that took, so
+Any number of processes can do so on one database. After each day it pauses for as long as that took, so
 that outcomes can be written meanwhile.
 """
 
@@ -35,7 +35,7 @@ class FigureStore(Protocol):
 
     async def hours_to_keep(self, day: FigurePeriod, until: datetime) -> Sequence[FigurePeriod]: ...
 
-    async def keep_figures(self, period: FigurePeriod) -> bool: ...
+    async def keep_figures(self, periods: Sequence[FigurePeriod]) -> int: ...
 
 
 class KeptFigures:
@@ -78,14 +78,10 @@ class KeptFigures:
         kept = 0
         for day in await self._store.days_to_keep(now - KEPT_FOR, until):
             # A day is the sum of its hours.
-            for hour in await self._store.hours_to_keep(day, until):
-                kept += await self._keep(hour)
+            begun = time.monotonic()
+            if hours := await self._store.hours_to_keep(day, until):
+                kept += await self._store.keep_figures(hours)
             if day.ends_at <= until:
-                kept += await self._keep(day)
-        return kept
-
-    async def _keep(self, period: FigurePeriod) -> bool:
-        begun = time.monotonic()
-        kept = await self._store.keep_figures(period)
-        await self._sleep(time.monotonic() - begun)
+                kept += await self._store.keep_figures([day])
+            await self._sleep(time.monotonic() - begun)
         return kept

@@ -1,27 +1,28 @@
-"""Adds the figures of a past hour or day, unless a row changes while they are counted.
+"""Adds the figures of past hours and days, unless a row changes while they are counted.
 
-There are three steps, so that counting locks nothing, however long it takes: the builder marks the period,
-counts, and keeps the figures if its mark is still there. A trigger removes the mark when a row of the period
-changes (`storage/schema/kept_figures.py`).
+The builder marks a period, counts, and keeps the figures if its mark is still there. A trigger removes the
+mark when a row of the period changes (`storage/schema/kept_figures.py`). Nothing is locked while the builder
+counts.
 
-On PostgreSQL a transaction that had changed rows before the period was marked, and commits after they were
-counted, is in neither. It shares a lock for each hour that it has changed. So a builder marks and keeps
-figures only while it has these locks for itself, for the time of one short transaction, and gives up
-otherwise.
+On PostgreSQL a change may be in neither: its transaction made it before the mark was there, and commits it
+after the rows were counted. So before the builder counts, it waits until all transactions have ended that
+were running when it had marked the period. Then it waits once more: a transaction that began meanwhile may
+not have seen what one of those had written about the same notification, and drops only the figures of
+attempts that it sees.
 """
 
 import secrets
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import (
     Connection,
     Executable,
-    Integer,
+    and_,
     bindparam,
-    cast,
+    exists,
     func,
-    literal,
+    not_,
     select,
     text,
     update,
@@ -29,15 +30,13 @@ from sqlalchemy import (
 
 from storage.engine.per_database import PerDatabase
 from storage.engine.transaction import Transaction
-from storage.schema.kept_figures import DAY, HOURS_APART, KEPT, LOCKS
+from storage.schema.kept_figures import DAY, KEPT
 from storage.schema.tables import notification_figures
 from storage.sql.dialects import INSERTS
-from storage.sql.json_rows import Batch, encoded
 from storage.sql.types import in_utc
 from storage.structs import struct
 
 _f = notification_figures.c
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @struct
@@ -79,51 +78,81 @@ _begins_at = bindparam("since", type_=_f.begins_at.type)
 _builder = bindparam("by", type_=_f.builder.type)
 
 
+_this_one = and_(_f.hours == _hours, _f.ends_at == _ends_at)
+
+
 def _marking(dialect: str) -> Executable:
-    columns = [_f.hours, _f.ends_at, _f.begins_at, _f.builder]
-    insert = INSERTS[dialect](notification_figures).from_select(
-        columns, select(_hours, _ends_at, _begins_at, _builder).where(text(KEPT[dialect]))
+    values = select(_hours, _ends_at, _begins_at, _builder).where(
+        text(KEPT[dialect]),
+        # Otherwise it would wait for a transaction that is removing the row.
+        not_(exists().where(_this_one)),
     )
-    return insert.on_conflict_do_update(
-        index_elements=[_f.hours, _f.ends_at],
-        set_={"builder": insert.excluded.builder},
-        # A builder that died has left its mark.
-        where=_f.figures.is_(None),
-    ).returning(_f.hours)
+    insert = INSERTS[dialect](notification_figures)
+    insert = insert.from_select([_f.hours, _f.ends_at, _f.begins_at, _f.builder], values)
+    return insert.on_conflict_do_nothing().returning(_f.hours)
+
+
+def _taking_over(dialect: str) -> Executable:
+    """Replaces the mark of another builder, which may have died."""
+    marked = select(_f.hours).where(_this_one, _f.figures.is_(None), text(KEPT[dialect]))
+    return (
+        update(notification_figures)
+        .where(_this_one, _f.hours == marked.with_for_update(skip_locked=True).scalar_subquery())
+        .values(builder=_builder)
+        .returning(_f.hours)
+    )
 
 
 _MARK = PerDatabase(sqlite=_marking("sqlite"), postgresql=_marking("postgresql"))
+_TAKE_OVER = PerDatabase(sqlite=_taking_over("sqlite"), postgresql=_taking_over("postgresql"))
+# A transaction that has removed the mark may take long to commit.
+_ours = select(_f.hours).where(_this_one, _f.builder == _builder).with_for_update(skip_locked=True)
 _KEEP = (
     update(notification_figures)
-    .where(_f.hours == _hours, _f.ends_at == _ends_at, _f.builder == _builder)
+    .where(_this_one, _f.hours == _ours.scalar_subquery())
     .values(figures=bindparam("counted", type_=_f.figures.type), builder=None)
 )
-_key = cast(Batch("keys").values, Integer)
-_LOCK = select(func.bool_and(func.pg_try_advisory_xact_lock(literal(LOCKS, Integer), _key)))
+_NEWEST_TRANSACTION = select(func.txid_current())
+_OLDEST_RUNNING = select(func.txid_snapshot_xmin(func.txid_current_snapshot()))
 
 
-def mark(transaction: Transaction, periods: Sequence[FigurePeriod]) -> list[Mark | None]:
-    """Mark periods that are about to be counted. None: there are figures, or the triggers are missing, or
-    another transaction is changing the period."""
-    statement = transaction.choose(_MARK)
-    marks: list[Mark | None] = []
-    for period in periods:
-        mark = Mark(period, secrets.token_hex(8))
-        marked = (
-            transaction.choose(_LOCKED)(transaction.connection, period)
-            and transaction.connection.execute(statement, _of(mark)).first() is not None
+def mark(transaction: Transaction, wanted: Sequence[Sequence[FigurePeriod]]) -> list[tuple[Mark, ...]]:
+    """Mark periods that are about to be counted, except those that have figures. None are marked if a trigger
+    is missing."""
+    return [
+        tuple(
+            mark
+            for mark in (Mark(period, secrets.token_hex(8)) for period in periods)
+            if _is_marked(transaction, mark)
         )
-        marks.append(mark if marked else None)
-    return marks
+        for periods in wanted
+    ]
+
+
+def newest_transaction(transaction: Transaction, times: Sequence[None]) -> list[int | None]:
+    """A number above those of all transactions that have changed something so far. None on SQLite, where no
+    other transaction can be running."""
+    return [transaction.choose(_NEWEST)(transaction.connection)] * len(times)
+
+
+def have_ended(connection: Connection, before: int) -> bool:
+    """Whether all transactions with lower numbers have ended, so that what they changed can be seen."""
+    return bool(connection.execute(_OLDEST_RUNNING).scalar_one() >= before)
 
 
 def keep(transaction: Transaction, counted: Sequence[Counted]) -> list[bool]:
     """Keep the figures of marked periods; False if one may have changed meanwhile."""
     return [
-        transaction.choose(_LOCKED)(transaction.connection, each.mark.period)
-        and transaction.connection.execute(_KEEP, {**_of(each.mark), "counted": each.figures}).rowcount > 0
+        transaction.connection.execute(_KEEP, {**_of(each.mark), "counted": each.figures}).rowcount > 0
         for each in counted
     ]
+
+
+def _is_marked(transaction: Transaction, mark: Mark) -> bool:
+    return any(
+        transaction.connection.execute(transaction.choose(statement), _of(mark)).first() is not None
+        for statement in (_MARK, _TAKE_OVER)
+    )
 
 
 def _of(mark: Mark) -> dict[str, object]:
@@ -136,16 +165,13 @@ def _of(mark: Mark) -> dict[str, object]:
     }
 
 
-def _alone(connection: Connection, period: FigurePeriod) -> bool:
-    """SQLite has one writer at a time."""
-    return True
+def _no_other(connection: Connection) -> int | None:
+    return None
 
 
-def _locked(connection: Connection, period: FigurePeriod) -> bool:
-    """Lock every hour of the period, unless another transaction has a lock."""
-    first = (period.begins_at - _EPOCH) // timedelta(hours=1)
-    keys = encoded((first + hour) % HOURS_APART for hour in range(period.hours))
-    return bool(connection.execute(_LOCK, {"keys": keys}).scalar_one())
+def _assigned(connection: Connection) -> int | None:
+    number: int = connection.execute(_NEWEST_TRANSACTION).scalar_one()
+    return number
 
 
-_LOCKED = PerDatabase(sqlite=_alone, postgresql=_locked)
+_NEWEST = PerDatabase(sqlite=_no_other, postgresql=_assigned)

@@ -14,13 +14,6 @@ from storage.schema.tables import notification_attempts, notification_events, no
 HOUR, DAY = 1, 24
 """The hours that the figures of one row cover. Hours and days begin at round times in UTC."""
 
-LOCKS = 0x66696773
-"""The first number of the advisory locks: `figs` in ASCII. The second is the hour since 1970, modulo
-`HOURS_APART`. A transaction that changes attempts of an hour shares its lock until it ends."""
-
-HOURS_APART = 256
-"""Limits the locks of one transaction, which the server keeps in a table of fixed size."""
-
 FUNCTION_NAME = "certctl_mcp_drop_figures"
 
 _A, _N, _F = notification_attempts.name, notification_events.name, notification_figures.name
@@ -78,10 +71,8 @@ DECLARE
   has_later boolean;
   all_changed timestamptz[];
   changed timestamptz;
-  locked text;
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
-    PERFORM pg_advisory_xact_lock_shared({LOCKS}, key) FROM generate_series(0, {HOURS_APART - 1}) AS key;
     BEGIN
       -- Unlike DELETE, it removes every row, whatever the transaction can see.
       TRUNCATE {figures};
@@ -115,11 +106,6 @@ BEGIN
     END IF;
   END IF;
   FOREACH changed IN ARRAY all_changed LOOP
-    CONTINUE WHEN NOT isfinite(changed);
-    -- Who adds figures has this lock for itself. Statements after this one see what was added.
-    locked := pg_advisory_xact_lock_shared(
-      {LOCKS}, (floor(extract(epoch FROM changed) / 3600)::bigint & {HOURS_APART - 1})::int
-    );
     {drop}
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
       -- This transaction sees no figures that were added since it began. If there are any, it fails here, and

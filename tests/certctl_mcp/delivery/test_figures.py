@@ -35,9 +35,9 @@ class Store:
         assert until == AN_HOUR_AGO
         return (FigurePeriod(day.begins_at, 1),)
 
-    async def keep_figures(self, period: FigurePeriod) -> bool:
-        self.kept.append(period)
-        return True
+    async def keep_figures(self, periods: Sequence[FigurePeriod]) -> int:
+        self.kept += periods
+        return len(periods)
 
 
 class Sleeps:
@@ -73,14 +73,14 @@ async def test_each_day_follows_its_hours_unless_it_has_only_begun() -> None:
     ]
 
 
-async def test_periods_are_separated_by_pauses_for_outcomes() -> None:
+async def test_days_are_separated_by_pauses_for_outcomes() -> None:
     sleep = Sleeps()
     await keeping(Store(), sleep).keep()
-    assert len(sleep.seconds) == 3
+    assert len(sleep.seconds) == 2
 
 
 async def test_it_runs_soon_after_the_start_and_then_now_and_then() -> None:
-    sleep = Sleeps(5)
+    sleep = Sleeps(4)
     await run_until(sleep, Store())
     assert sleep.seconds[0] == FIRST_RUN_AFTER.total_seconds()
     assert sleep.seconds[-1] == INTERVAL.total_seconds()

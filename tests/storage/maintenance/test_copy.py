@@ -80,7 +80,7 @@ async def test_a_report_from_the_copy_includes_what_was_copied_later(
     copied = NotificationRepository(target)
     await queue.failed(wait=LEASE)
     await copy_all(database, target)
-    assert await copied.keep_figures(day_of(NOON))
+    assert await copied.keep_figures([day_of(NOON)]) == 1
     queue.clock.advance(LEASE)
     (claim,) = await queue.claim_due()
     await queue.repository.record_sent(claim, TOOK)

@@ -9,16 +9,16 @@ import asyncpg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Connection
 
 from certctl_mcp.delivery.figures import KeptFigures
 from storage.database import Database, backend_for
 from storage.models import AuditAction, Deliveries, DeliveryStep, NotificationFilter, NotificationStatus
-from storage.operations.keep_figures import Counted, FigurePeriod, Mark, day_of, keep, mark
+from storage.operations.keep_figures import Counted, FigurePeriod, Mark, day_of, have_ended, keep, mark
 from storage.operations.leases import MAX_ABANDONED
 from storage.queries import kept_figures
 from storage.queries.kept_figures import MOST_GAPS, figures_of
 from storage.repository import NotificationRepository
-from storage.schema.kept_figures import HOURS_APART, LOCKS
 from tests.builders import LEASE, NOON, TOOK, WAIT, Queue, SettableClock
 from tests.exploration import size
 from tests.storage.figure_triggers import drop_trigger, drop_triggers
@@ -73,8 +73,8 @@ async def keep_all(queue: Queue) -> int:
 
 async def keep_noon(queue: Queue) -> None:
     """Keep the figures of the hour and the day of `NOON`."""
-    assert await queue.repository.keep_figures(THIS_HOUR)
-    assert await queue.repository.keep_figures(THIS_DAY)
+    assert await queue.repository.keep_figures([THIS_HOUR]) == 1
+    assert await queue.repository.keep_figures([THIS_DAY]) == 1
 
 
 async def delivered_late(queue: Queue) -> None:
@@ -167,9 +167,9 @@ async def test_a_report_reads_the_figures_and_not_the_attempts(
 
 async def test_a_day_is_counted_from_its_hours(queue: Queue, clock: SettableClock, database_url: str) -> None:
     await queue.sent()
-    assert await queue.repository.keep_figures(THIS_HOUR)
+    assert await queue.repository.keep_figures([THIS_HOUR]) == 1
     run(database_url, "UPDATE notification_figures SET figures = replace(figures, ':1', ':1000')")
-    assert await queue.repository.keep_figures(THIS_DAY)
+    assert await queue.repository.keep_figures([THIS_DAY]) == 1
     clock.advance(DAY)
     assert (await queue.repository.delivery_figures(NOON - DAY, NOON + DAY)).overall.delivered == 1000
 
@@ -203,7 +203,7 @@ async def test_a_report_with_many_gaps_drops_the_figures_that_save_least(
         for _ in range(1 + number % 3):
             await queue.sent()
         if number % 2:
-            assert await queue.repository.keep_figures(FigurePeriod(clock(), 1))
+            assert await queue.repository.keep_figures([FigurePeriod(clock(), 1)]) == 1
         clock.advance(HOUR)
     await assert_exact(queue.repository, database_url)
 
@@ -293,8 +293,7 @@ async def test_what_only_sqlite_allows_is_counted_again(
 
 
 async def marked(database: Database, period: FigurePeriod = THIS_HOUR) -> Mark:
-    found = await database.write(mark, period)
-    assert found is not None
+    (found,) = await database.write(mark, [period])
     return found
 
 
@@ -328,7 +327,7 @@ async def test_of_two_builders_the_later_one_keeps_the_figures(
     assert not await database.write(keep, Counted(died, counted))
     assert await database.write(keep, Counted(alive, counted))
     assert stored(database_url) == {(1, "kept")}
-    assert await database.write(mark, THIS_HOUR) is None
+    assert await database.write(mark, [THIS_HOUR]) == ()
 
 
 async def test_a_mark_is_not_read_as_figures(queue: Queue, database: Database, database_url: str) -> None:
@@ -349,7 +348,7 @@ async def test_without_a_trigger_figures_are_neither_read_nor_kept(
     assert (await queue.repository.delivery_figures(NOON - DAY, NOON + DAY)).overall.delivered == 1
     run(database_url, "DELETE FROM notification_figures")
     assert await keep_all(queue) == 0
-    assert not await queue.repository.keep_figures(THIS_HOUR)
+    assert await queue.repository.keep_figures([THIS_HOUR]) == 0
 
 
 async def test_without_the_table_reports_read_the_attempts(
@@ -384,18 +383,51 @@ SELECT id, 9, $1, 1, 'failed', 'w', channel FROM notification_events
 
 
 @pytest.mark.postgresql
-async def test_a_period_that_a_transaction_has_changed_is_not_marked_until_it_ends(
-    queue: Queue, database: Database, database_url: str
+async def test_figures_are_not_kept_while_another_transaction_runs(
+    queue: Queue, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """It may have changed the period before that was marked, and commit after it was counted."""
+    monkeypatch.setattr("storage.repository.ENDS_SOON", timedelta(milliseconds=20))
     await queue.sent()
     other = await asyncpg.connect(database_url)
     async with other.transaction():
         await other.execute(ATTEMPT, NOON)
-        assert await database.write(mark, THIS_HOUR) is None
-        assert await database.write(mark, THIS_DAY) is None
-        assert await database.write(mark, FigurePeriod(NOON - HOUR, 1)) is not None
+        assert await queue.repository.keep_figures([THIS_HOUR]) == 0
     await other.close()
     await keep_noon(queue)
+    await assert_exact(queue.repository, database_url)
+
+
+@pytest.mark.postgresql
+async def test_figures_wait_for_transactions_that_did_not_see_each_other(
+    queue: Queue, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: set[int] = set()
+    waiting, waiting_again = asyncio.Event(), asyncio.Event()
+
+    def look(connection: Connection, before: int) -> bool:
+        waits.add(before)
+        (waiting_again if len(waits) > 1 else waiting).set()
+        return have_ended(connection, before)
+
+    monkeypatch.setattr("storage.repository.have_ended", look)
+    await queue.pending()
+    first, second = await asyncpg.connect(database_url), await asyncpg.connect(database_url)
+    attempt, acceptance = first.transaction(), second.transaction()
+    await attempt.start()
+    await first.execute(ATTEMPT.replace("'failed'", "'sent'"), NOON)
+    keeping = asyncio.create_task(queue.repository.keep_figures([THIS_HOUR]))
+    await waiting.wait()
+    await acceptance.start()
+    await second.execute("UPDATE notification_events SET created_at = $1", NOON - HOUR)
+    await attempt.commit()
+    again = asyncio.create_task(waiting_again.wait())
+    await asyncio.wait({keeping, again}, return_when=asyncio.FIRST_COMPLETED)
+    await acceptance.commit()
+    assert await keeping == 1
+    again.cancel()
+    await first.close()
+    await second.close()
     await assert_exact(queue.repository, database_url)
 
 
@@ -423,17 +455,14 @@ async def test_figures_are_not_kept_if_a_transaction_changes_the_period_unseen(
 
 
 @pytest.mark.postgresql
-async def test_a_change_made_while_figures_are_being_kept_drops_them(queue: Queue, database_url: str) -> None:
+async def test_a_change_made_while_figures_are_being_kept_drops_them(
+    queue: Queue, database: Database, database_url: str
+) -> None:
     claim = await queue.claimed()
+    await marked(database)
     builder = await asyncpg.connect(database_url)
     async with builder.transaction():
-        hour = int(NOON.timestamp()) // 3600 % HOURS_APART
-        assert await builder.fetchval(f"SELECT pg_try_advisory_xact_lock({LOCKS}, {hour})")
-        await builder.execute(
-            "INSERT INTO notification_figures (hours, begins_at, ends_at, figures) VALUES (1, $1, $2, '{}')",
-            THIS_HOUR.begins_at,
-            THIS_HOUR.ends_at,
-        )
+        await builder.execute("UPDATE notification_figures SET figures = '{}', builder = NULL")
         recording = asyncio.create_task(queue.repository.record_sent(claim, TOOK))
         while not await builder.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
             pass
@@ -477,19 +506,17 @@ async def test_truncating_the_attempts_drops_all_figures(
 
 
 @pytest.mark.postgresql
-async def test_outcomes_do_not_wait_for_a_builder_or_for_each_other(
+async def test_a_builder_waits_for_no_transaction_that_removes_its_mark(
     queue: Queue, database: Database, database_url: str
 ) -> None:
-    first, second = await queue.claimed(), await queue.claimed()
+    await queue.sent()
+    found = await marked(database)
+    counted = Counted(found, await figures(database, found))
     other = await asyncpg.connect(database_url)
     async with other.transaction():
-        await other.execute("SELECT * FROM notification_figures FOR UPDATE")
         await other.execute(ATTEMPT, NOON)
-        assert await database.write(mark, THIS_HOUR) is None
-        assert await queue.repository.record_sent(first, TOOK)
-    found = await marked(database)
-    assert await queue.repository.record_sent(second, TOOK)
-    assert await database.read(figures_of, found) is None
+        assert not await database.write(keep, counted)
+        assert await database.write(mark, [THIS_HOUR]) == ()
     await other.close()
 
 
@@ -526,7 +553,7 @@ async def test_writers_and_builders_at_the_same_time_leave_only_exact_figures(
     async def build(repository: NotificationRepository) -> None:
         for _ in range(10):
             for period in (THIS_HOUR, THIS_DAY):
-                await repository.keep_figures(period)
+                await repository.keep_figures([period])
 
     async with Database.open(database_url, clock=queue.clock) as other:
         await asyncio.gather(deliver(), build(queue.repository), build(NotificationRepository(other)))
