@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 FIRST_RUN_AFTER = timedelta(minutes=1)
 INTERVAL = timedelta(minutes=10)
 
-SETTLED_AFTER = timedelta(hours=1)
+SETTLED_AFTER = timedelta(minutes=10)
 """By then nearly every attempt that began in an hour has an outcome, so its figures last."""
 
 KEPT_FOR = timedelta(days=2 * 366)

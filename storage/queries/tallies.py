@@ -62,13 +62,18 @@ OUTCOMES = union_all(
 )
 
 _earlier = notification_attempts.alias("earlier").c
-# Released claims leave gaps in the numbers, so a first attempt may have any number.
+# Released claims leave gaps in the numbers, so a first attempt may have any number. By this definition a new
+# attempt changes no hour before its own.
 RETRIES = (
     select(_a.channel, func.count())
     .where(
         WITHIN,
         _a.number > 1,
-        exists().where(_earlier.notification_id == _a.notification_id, _earlier.number < _a.number),
+        exists().where(
+            _earlier.notification_id == _a.notification_id,
+            _earlier.number < _a.number,
+            _earlier.started_at <= _a.started_at,
+        ),
     )
     .group_by(_a.channel)
 )

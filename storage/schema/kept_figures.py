@@ -51,7 +51,7 @@ def _function(attempts: str, figures: str) -> str:
 
     # If an attempt appears or disappears, a later one of the same notification may become a retry, or the
     # first.
-    def later(row: str, what: str = "") -> str:
+    def later(row: str, what: str) -> str:
         return (
             f"SELECT {what} FROM {attempts} AS later"
             f" WHERE later.notification_id = {row}.notification_id AND later.number > {row}.number"
@@ -66,9 +66,9 @@ def _function(attempts: str, figures: str) -> str:
 CREATE OR REPLACE FUNCTION {FUNCTION_NAME}() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+  -- Some transactions don't see figures that were added since they began.
+  sees_all CONSTANT boolean := current_setting('transaction_isolation') LIKE 'read %';
   first timestamptz;
-  last timestamptz;
-  has_later boolean;
   all_changed timestamptz[];
   changed timestamptz;
 BEGIN
@@ -82,20 +82,17 @@ BEGIN
     END;
     RETURN NULL;
   ELSIF TG_OP = 'INSERT' THEN
-    SELECT min(started_at), max(started_at), bool_or(EXISTS ({later("added")}))
-      INTO first, last, has_later FROM added;
-    IF first IS NULL THEN
+    SELECT min(started_at) INTO first FROM added;
+    PERFORM FROM {figures} WHERE hours IN ({HOUR}, {DAY}) AND ends_at > first LIMIT 1;
+    IF sees_all AND NOT FOUND THEN
+      -- Nearly always.
       RETURN NULL;
-    ELSIF has_later OR {hour("first")} <> {hour("last")} THEN
-      all_changed := ARRAY(
-        SELECT {hour("started_at")} FROM added
-        UNION SELECT {hour("later_start")} FROM added, LATERAL ({later("added", "later.started_at")})
-          AS made (later_start)
-      );
-    ELSE
-      -- Nearly always, and in a third of the time.
-      all_changed := ARRAY[{hour("first")}];
     END IF;
+    all_changed := ARRAY(
+      SELECT {hour("started_at")} FROM added
+      UNION SELECT {hour("later_start")} FROM added, LATERAL ({later("added", "later.started_at")})
+        AS made (later_start)
+    );
   ELSIF TG_ARGV[0] = '{_N}' THEN
     all_changed := ARRAY(SELECT DISTINCT {hour("started_at")} FROM {attempts} WHERE notification_id = NEW.id);
   ELSE
@@ -107,9 +104,8 @@ BEGIN
   END IF;
   FOREACH changed IN ARRAY all_changed LOOP
     {drop}
-    IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
-      -- This transaction sees no figures that were added since it began. If there are any, it fails here, and
-      -- can be repeated.
+    IF NOT sees_all THEN
+      -- If there are figures that it doesn't see, it fails here, and can be repeated.
       INSERT INTO {figures} (hours, ends_at, begins_at)
         SELECT hours, ends_at, ends_at - hours * interval '1 hour' FROM (VALUES {periods[1:-1]})
           AS periods (hours, ends_at)

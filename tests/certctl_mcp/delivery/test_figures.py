@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from certctl_mcp.config.settings import load_settings
-from certctl_mcp.delivery.figures import FIRST_RUN_AFTER, INTERVAL, KEPT_FOR, KeptFigures
+from certctl_mcp.delivery.figures import FIRST_RUN_AFTER, INTERVAL, KEPT_FOR, SETTLED_AFTER, KeptFigures
 from certctl_mcp.runtime.application import open_application
 from storage.errors import DatabaseBusyError
 from storage.operations.keep_figures import FigurePeriod, day_of
@@ -14,7 +14,7 @@ from tests.builders import NOON, SettableClock
 
 YESTERDAY = FigurePeriod(day_of(NOON).begins_at - timedelta(days=1), 24)
 TODAY = day_of(NOON)
-AN_HOUR_AGO = NOON - timedelta(hours=1)
+SETTLED = NOON - SETTLED_AFTER
 
 
 class Store:
@@ -32,7 +32,7 @@ class Store:
         return TODAY, YESTERDAY
 
     async def hours_to_keep(self, day: FigurePeriod, until: datetime) -> Sequence[FigurePeriod]:
-        assert until == AN_HOUR_AGO
+        assert until == SETTLED
         return (FigurePeriod(day.begins_at, 1),)
 
     async def keep_figures(self, periods: Sequence[FigurePeriod]) -> int:
@@ -65,7 +65,7 @@ async def run_until(sleep: Sleeps, store: Store) -> None:
 async def test_each_day_follows_its_hours_unless_it_has_only_begun() -> None:
     store = Store()
     assert await keeping(store, Sleeps()).keep() == 3
-    assert store.asked == [(NOON - KEPT_FOR, AN_HOUR_AGO)]
+    assert store.asked == [(NOON - KEPT_FOR, SETTLED)]
     assert store.kept == [
         FigurePeriod(TODAY.begins_at, 1),
         FigurePeriod(YESTERDAY.begins_at, 1),

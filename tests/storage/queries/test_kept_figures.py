@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
-from certctl_mcp.delivery.figures import KeptFigures
+from certctl_mcp.delivery.figures import SETTLED_AFTER, KeptFigures
 from storage.database import Database, backend_for
 from storage.models import AuditAction, Deliveries, DeliveryStep, NotificationFilter, NotificationStatus
 from storage.operations.keep_figures import Counted, FigurePeriod, Mark, day_of, have_ended, keep, mark
@@ -189,7 +189,7 @@ async def test_hours_and_days_that_have_not_ended_long_ago_are_not_kept(
     queue: Queue, clock: SettableClock, database_url: str
 ) -> None:
     await queue.sent()
-    clock.advance(2 * HOUR - timedelta(microseconds=1))
+    clock.advance(HOUR + SETTLED_AFTER - timedelta(microseconds=1))
     assert await keep_all(queue) == 0
     clock.advance(timedelta(microseconds=1))
     assert await keep_all(queue) == 1
