@@ -69,7 +69,8 @@ class KeptFigures:
                 logger.exception("keeping figures of past hours failed")
 
     async def keep(self) -> int:
-        """Keep everything that is missing, newest first; returns the number of hours and days.
+        """Keep everything that is missing, newest first, until something is in the way; returns the number of
+        hours and days.
 
         Raises: StorageError.
         """
@@ -79,9 +80,12 @@ class KeptFigures:
         for day in await self._store.days_to_keep(now - KEPT_FOR, until):
             # A day is the sum of its hours.
             begun = time.monotonic()
-            if hours := await self._store.hours_to_keep(day, until):
-                kept += await self._store.keep_figures(hours)
-            if day.ends_at <= until:
-                kept += await self._store.keep_figures([day])
+            hours = await self._store.hours_to_keep(day, until)
+            for periods in filter(None, (hours, [day] if day.ends_at <= until else [])):
+                number = await self._store.keep_figures(periods)
+                if not number:
+                    # Transactions run for long, or another process is counting.
+                    return kept
+                kept += number
             await self._sleep(time.monotonic() - begun)
         return kept

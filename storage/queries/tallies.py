@@ -1,7 +1,8 @@
 """Tallies of attempts: what a delivery report adds up, for each channel.
 
 A tally of the rows of a period can be stored as text. Tallies of consecutive periods add up to that of the
-whole.
+whole. After a change of what is counted here, a migration must delete those that are stored; the triggers of
+`storage/schema/kept_figures.py` must know every column that is read here.
 """
 
 from collections import defaultdict

@@ -24,6 +24,7 @@ class Store:
         self.kept: list[FigurePeriod] = []
         self.asked: list[tuple[datetime, datetime]] = []
         self.error: Exception | None = None
+        self.busy = False
 
     async def days_to_keep(self, since: datetime, until: datetime) -> Sequence[FigurePeriod]:
         self.asked.append((since, until))
@@ -37,7 +38,7 @@ class Store:
 
     async def keep_figures(self, periods: Sequence[FigurePeriod]) -> int:
         self.kept += periods
-        return len(periods)
+        return 0 if self.busy else len(periods)
 
 
 class Sleeps:
@@ -77,6 +78,13 @@ async def test_days_are_separated_by_pauses_for_outcomes() -> None:
     sleep = Sleeps()
     await keeping(Store(), sleep).keep()
     assert len(sleep.seconds) == 2
+
+
+async def test_if_nothing_can_be_kept_it_waits_for_the_next_time() -> None:
+    store = Store()
+    store.busy = True
+    assert await keeping(store, Sleeps()).keep() == 0
+    assert len(store.kept) == 1
 
 
 async def test_it_runs_soon_after_the_start_and_then_now_and_then() -> None:
