@@ -349,21 +349,23 @@ class NotificationRepository(NotificationReader):
         transactions on the database run for long.
         """
         marks = await self._database.write(mark, periods)
+        if not marks:
+            return 0
+        for _ in range(2):
+            newest = await self._database.write(newest_transaction, None)
+            if not await self._end_soon(newest):
+                return 0
         kept = 0
-        if marks and await self._is_settled() and await self._is_settled():
-            for marked in marks:
-                figures = await self._database.read(figures_of, marked)
-                if figures is not None:
-                    kept += await self._database.write(keep, Counted(marked, figures))
+        for marked in marks:
+            figures = await self._database.read(figures_of, marked, newest)
+            if figures is not None:
+                kept += await self._database.write(keep, Counted(marked, figures))
         return kept
 
-    async def _is_settled(self) -> bool:
-        """Whether all transactions that are running now end soon."""
-        newest = await self._database.write(newest_transaction, None)
-        if newest is None:
-            return True
+    async def _end_soon(self, before: int | None) -> bool:
+        """Wait until all transactions with lower numbers have ended; false if some run for long."""
         for _ in range(ENDS_SOON // _POLL_INTERVAL):
-            if await self._database.read(have_ended, newest):
+            if await self._database.read(have_ended, before):
                 return True
             await anyio.sleep(_POLL_INTERVAL.total_seconds())
         return False

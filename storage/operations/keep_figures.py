@@ -135,9 +135,9 @@ def newest_transaction(transaction: Transaction, times: Sequence[None]) -> list[
     return [transaction.choose(_NEWEST)(transaction.connection)] * len(times)
 
 
-def have_ended(connection: Connection, before: int) -> bool:
-    """Whether all transactions with lower numbers have ended, so that what they changed can be seen."""
-    return bool(connection.execute(_OLDEST_RUNNING).scalar_one() >= before)
+def have_ended(connection: Connection, before: int | None) -> bool:
+    """Whether all transactions with lower numbers have ended, and this connection sees what they changed."""
+    return before is None or bool(connection.execute(_OLDEST_RUNNING).scalar_one() >= before)
 
 
 def keep(transaction: Transaction, counted: Sequence[Counted]) -> list[bool]:

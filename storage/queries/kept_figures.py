@@ -12,7 +12,7 @@ from heapq import nsmallest
 
 from sqlalchemy import Connection, Integer, and_, bindparam, func, select, text
 
-from storage.operations.keep_figures import FigurePeriod, Mark, day_of
+from storage.operations.keep_figures import FigurePeriod, Mark, day_of, have_ended
 from storage.queries.tallies import WITHIN, Tallies, decoded, encoded, tallies_of_rows, total
 from storage.schema.kept_figures import DAY, HOUR, KEPT
 from storage.schema.tables import notification_attempts, notification_figures
@@ -112,15 +112,15 @@ _MARKED = select(_f.builder).where(
 )
 
 
-def figures_of(connection: Connection, mark: Mark) -> str | None:
-    """The figures of a marked period, as they are stored. None: the mark is not there.
+def figures_of(connection: Connection, mark: Mark, newest: int | None) -> str | None:
+    """The figures of a marked period, as they are stored. None: something has changed since.
 
-    That is so if something has changed since, or if this is another server than the one that wrote the mark,
-    and may lack earlier changes too.
+    Or this connection is to another server than the one that wrote the mark, and doesn't see it yet, or not
+    all of what was changed by transactions with lower numbers than `newest`.
     """
     period = mark.period
     here = connection.execute(_MARKED, {"in_hours": period.hours, "until": period.ends_at}).scalar()
-    if here != mark.builder:
+    if here != mark.builder or not have_ended(connection, newest):
         return None
     return encoded(tallies_of_period(connection, period.begins_at, period.ends_at))
 

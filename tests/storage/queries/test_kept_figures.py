@@ -298,7 +298,7 @@ async def marked(database: Database, period: FigurePeriod = THIS_HOUR) -> Mark:
 
 
 async def figures(database: Database, mark: Mark) -> str:
-    found = await database.read(figures_of, mark)
+    found = await database.read(figures_of, mark, None)
     assert found is not None
     return found
 
@@ -310,7 +310,7 @@ async def test_figures_are_not_kept_if_something_changes_while_they_are_counted(
     found = await marked(database)
     counted = Counted(found, await figures(database, found))
     await queue.sent()
-    assert await database.read(figures_of, found) is None
+    assert await database.read(figures_of, found, None) is None
     assert not await database.write(keep, counted)
     assert stored(database_url) == set()
     await assert_exact(queue.repository, database_url)
@@ -322,7 +322,7 @@ async def test_of_two_builders_the_later_one_keeps_the_figures(
     await queue.sent()
     died, alive = await marked(database), await marked(database)
     assert stored(database_url) == {(1, "marked")}
-    assert await database.read(figures_of, died) is None
+    assert await database.read(figures_of, died, None) is None
     counted = await figures(database, alive)
     assert not await database.write(keep, Counted(died, counted))
     assert await database.write(keep, Counted(alive, counted))
@@ -405,7 +405,8 @@ async def test_figures_wait_for_transactions_that_did_not_see_each_other(
     waits: set[int] = set()
     waiting, waiting_again = asyncio.Event(), asyncio.Event()
 
-    def look(connection: Connection, before: int) -> bool:
+    def look(connection: Connection, before: int | None) -> bool:
+        assert before is not None
         waits.add(before)
         (waiting_again if len(waits) > 1 else waiting).set()
         return have_ended(connection, before)
@@ -502,7 +503,7 @@ async def test_truncating_the_attempts_drops_all_figures(
     found = await marked(database, FigurePeriod(NOON - HOUR, 1))
     run(database_url, f"TRUNCATE notification_attempts{others}")
     assert stored(database_url) == set()
-    assert await database.read(figures_of, found) is None
+    assert await database.read(figures_of, found, None) is None
 
 
 @pytest.mark.postgresql
