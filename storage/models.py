@@ -449,7 +449,8 @@ class DeliveryFigures(_Record):
     retries: int
     """Attempts that were not their notification's first."""
     median: timedelta | None
-    """From acceptance to delivery, over all deliveries; None without any."""
+    """From acceptance to the end of the attempt that delivered, over all deliveries, rounded by at most
+    5 %; None without any."""
     p95: timedelta | None
 
 

@@ -30,10 +30,12 @@ from storage.models import (
     UrgencyCounts,
 )
 from storage.operations import audit
+from storage.operations.keep_figures import FigurePeriod
 from storage.queries import (
     certificates,
     delivery_stats,
     failure_groups,
+    kept_figures,
     listing,
     lookups,
     notification,
@@ -257,7 +259,19 @@ class NotificationReader:
     async def deliveries_over_time(
         self, since: datetime, until: datetime, *, beginning: datetime, step: timedelta
     ) -> tuple[DeliveryStep, ...]:
-        """The attempts by outcome, in consecutive steps from `beginning` on."""
+        """The attempts by outcome, in consecutive steps from `beginning` on.
+
+        `beginning` is no later than `since`. Neither it nor the step has a fraction of a second.
+        """
         return await self._database.read(
             delivery_stats.deliveries_over_time, since, until, beginning=beginning, step=step
         )
+
+    async def days_to_keep(self, since: datetime, until: datetime) -> Sequence[FigurePeriod]:
+        """The days without figures that begin before `until`, newest first, back to the oldest attempt since
+        `since`."""
+        return await self._database.read(kept_figures.days_to_keep, since, until)
+
+    async def hours_to_keep(self, day: FigurePeriod, until: datetime) -> Sequence[FigurePeriod]:
+        """The hours of a day that end by `until`, have many attempts and no figures, newest first."""
+        return await self._database.read(kept_figures.hours_to_keep, day, until)

@@ -5,6 +5,8 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import anyio
+
 from storage.channel_state import UNLIMITED, Ended, Failed, Pause, Worked
 from storage.database import Database
 from storage.errors import StorageError
@@ -30,13 +32,20 @@ from storage.operations.claim_guarded import claim_guarded
 from storage.operations.claim_postgresql import claim_rest
 from storage.operations.claim_request import ClaimRequest, Claims
 from storage.operations.counts import can_be_folded, fold_counts
+from storage.operations.keep_figures import Counted, FigurePeriod, have_ended, keep, mark, newest_transaction
 from storage.operations.leases import MAX_ABANDONED, Held, Renewal, end_leases, release, renew
 from storage.operations.outcomes import Finished, Transition, finish
 from storage.operations.processes import Heartbeat, heartbeat, leave
 from storage.operations.requeue import Request, mark_read, requeue
 from storage.operations.retention import Expired, Expiry, delete_expired
 from storage.operations.successors import Successors, no_successors
+from storage.queries.kept_figures import figures_of
 from storage.reader import NotificationReader
+
+ENDS_SOON = timedelta(seconds=2)
+"""How long figures wait for other transactions on PostgreSQL to end. Ours take a fraction of a second."""
+
+_POLL_INTERVAL = timedelta(milliseconds=20)
 
 
 class NotificationRepository(NotificationReader):
@@ -333,6 +342,34 @@ class NotificationRepository(NotificationReader):
         expired = await self._database.write(delete_expired, batch)
         self._database.changes.committed()
         return expired
+
+    async def keep_figures(self, periods: Sequence[FigurePeriod]) -> int:
+        """Keep the figures of past hours or days, from which reports are then read. Returns their number.
+
+        Periods that have figures, or in which something is changing, are left out, and all of them if other
+        transactions on the database run for long.
+        """
+        marks = await self._database.write(mark, periods)
+        if not marks:
+            return 0
+        for _ in range(2):
+            newest = await self._database.write(newest_transaction, None)
+            if not await self._end_soon(newest):
+                return 0
+        kept = 0
+        for marked in marks:
+            figures = await self._database.read(figures_of, marked, newest)
+            if figures is not None:
+                kept += await self._database.write(keep, Counted(marked, figures))
+        return kept
+
+    async def _end_soon(self, before: int | None) -> bool:
+        """Wait until all transactions with lower numbers have ended; false if some run for long."""
+        for _ in range(ENDS_SOON // _POLL_INTERVAL):
+            if await self._database.read(have_ended, before):
+                return True
+            await anyio.sleep(_POLL_INTERVAL.total_seconds())
+        return False
 
     def _bulk(self, ids: Sequence[str], actor: str | None) -> Bulk:
         return Bulk(tuple(ids), actor, self._rescue)

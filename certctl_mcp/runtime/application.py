@@ -19,6 +19,7 @@ from certctl_mcp.config.retention import RetentionSettings
 from certctl_mcp.config.settings import Settings
 from certctl_mcp.delivery.attempt import Delivery
 from certctl_mcp.delivery.certctl_warning import warn_if_certctl_delivers
+from certctl_mcp.delivery.figures import KeptFigures
 from certctl_mcp.delivery.isolation import IsolatedAttempts
 from certctl_mcp.delivery.metrics import AttemptMeter, SuccessorMeter
 from certctl_mcp.delivery.outcome_log import LoggedOutcomes
@@ -87,6 +88,8 @@ class Application:
     """None if this process has no channels."""
     retention: Retention | None = None
     """None if this process deletes nothing by itself."""
+    kept_figures: KeptFigures | None = None
+    """None if this process adds nothing by itself."""
     successors: SuccessorMeter = field(default_factory=SuccessorMeter)
     open_replacement: "OpenReplacement | None" = None
     retired: anyio.Event = field(default_factory=anyio.Event)
@@ -107,6 +110,8 @@ class Application:
                 tasks.start_soon(warn_if_certctl_delivers, self.repository)
             if self.retention is not None:
                 tasks.start_soon(self.retention.run)
+            if self.kept_figures is not None:
+                tasks.start_soon(self.kept_figures.run)
             await self.retry_loop.run()
             tasks.cancel_scope.cancel()
 
@@ -219,6 +224,8 @@ class _Assembly:
                 delivery_roles,
                 _presence(settings, delivery_roles, database, repository, process, self._meter),
                 None if limitation else _retention(settings, database, repository, process),
+                # A read-only server changes nothing except by its deliveries.
+                None if limitation or settings.read_only else KeptFigures(repository, clock=database.clock),
                 self._successors,
                 open_replacement,
             )

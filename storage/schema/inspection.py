@@ -5,15 +5,24 @@ from datetime import timedelta
 
 from sqlalchemy import Column, Connection, Index, Table, inspect, text
 
-from storage.schema import counting
-from storage.schema.tables import DIALECT, metadata, notification_events
+from storage.schema import counting, kept_figures
+from storage.schema.tables import DIALECT, metadata, notification_attempts, notification_events
 from storage.sql import notify
 
-_TRIGGERS = {
-    "sqlite": tuple(counting.TRIGGERS["sqlite"]),
-    "postgresql": (*notify.TRIGGERS, *counting.TRIGGERS["postgresql"]),
+_TABLE_OF_TRIGGER = {
+    "sqlite": {
+        **dict.fromkeys(counting.TRIGGERS["sqlite"], notification_events.name),
+        **kept_figures.TABLE_OF_TRIGGER["sqlite"],
+    },
+    "postgresql": {
+        **dict.fromkeys((*notify.TRIGGERS, *counting.TRIGGERS["postgresql"]), notification_events.name),
+        **kept_figures.TABLE_OF_TRIGGER["postgresql"],
+    },
 }
-_FUNCTIONS = {"sqlite": (), "postgresql": (notify.FUNCTION_NAME, counting.FUNCTION_NAME)}
+_FUNCTIONS = {
+    "sqlite": (),
+    "postgresql": (notify.FUNCTION_NAME, counting.FUNCTION_NAME, kept_figures.FUNCTION_NAME),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +36,7 @@ class Missing:
     functions: tuple[str, ...] = ()
     """The functions of the triggers."""
     triggers: tuple[str, ...] = ()
+    """Each as `NAME on TABLE`."""
 
     def __bool__(self) -> bool:
         return any((self.tables, self.columns, self.indexes, self.functions, self.triggers))
@@ -39,7 +49,7 @@ class Missing:
             *(f"column {column.table.name}.{column.name}" for column in self.columns),
             *(f"index {index.name}" for index in self.indexes),
             *(f"function {name}" for name in self.functions),
-            *(f"trigger {name} on {notification_events.name}" for name in self.triggers),
+            *(f"trigger {name}" for name in self.triggers),
         )
 
 
@@ -74,7 +84,11 @@ def missing(connection: Connection) -> Missing:
             if index.name not in indexes and _is_for(connection, index)
         ),
         tuple(name for name in _FUNCTIONS[dialect] if not _has_function(connection, name)),
-        tuple(name for name in _TRIGGERS[dialect] if name not in _triggers(connection)),
+        tuple(
+            f"{name} on {table}"
+            for name, table in _TABLE_OF_TRIGGER[dialect].items()
+            if name not in _triggers(connection)
+        ),
     )
 
 
@@ -93,7 +107,11 @@ def _triggers(connection: Connection) -> set[str]:
         "sqlite": "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = :table",
         "postgresql": "SELECT tgname FROM pg_trigger WHERE tgrelid = to_regclass(:table)",
     }[connection.dialect.name]
-    return set(connection.execute(text(names), {"table": notification_events.name}).scalars())
+    return {
+        name
+        for table in (notification_events, notification_attempts)
+        for name in connection.execute(text(names), {"table": table.name}).scalars()
+    }
 
 
 def _has_function(connection: Connection, name: str) -> bool:

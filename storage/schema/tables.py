@@ -1,5 +1,5 @@
 """The tables: certctl's notifications with our additions, attempts, the audit log, processes, channels and
-counts."""
+counts, and figures for reports."""
 
 from sqlalchemy import (
     BigInteger,
@@ -144,6 +144,20 @@ notification_counts = Table(
     Column("number", BigInteger, nullable=False),
     # For SQLite's triggers. On PostgreSQL rows are only added and summed.
     UniqueConstraint("channel", "status", "undelivered").ddl_if(dialect="sqlite"),
+)
+
+# What reports read instead of the attempts of a period; see `storage/schema/kept_figures.py`.
+notification_figures = Table(
+    "notification_figures",
+    metadata,
+    Column("hours", Integer, primary_key=True, autoincrement=False),
+    # In the key, so that a new attempt shows with one seek that it began after all of them.
+    Column("ends_at", UtcDateTime, primary_key=True),
+    Column("begins_at", UtcDateTime, nullable=False),
+    # Null while a process, the builder, is counting.
+    Column("figures", Text),
+    Column("builder", Text),
+    sqlite_with_rowid=False,
 )
 
 

@@ -146,6 +146,19 @@ class milliseconds_between(_Templated):  # noqa: N801
     on_postgresql = "CAST(round(extract(epoch FROM {1} - {0}) * 1000) AS BIGINT)"
 
 
+class seconds_between(_Templated):  # noqa: N801
+    """The whole seconds from the first time, which has no fraction of a second, to the second time."""
+
+    type = BigInteger()
+    inherit_cache = True
+    # Without the fraction, because SQLite rounds it to milliseconds.
+    on_sqlite = (
+        "(CAST(strftime('%s', substr({1}, 1, 19)) AS INTEGER)"
+        " - CAST(strftime('%s', substr({0}, 1, 19)) AS INTEGER))"
+    )
+    on_postgresql = "CAST(floor(extract(epoch FROM {1} - {0})) AS BIGINT)"
+
+
 class current_time(_Templated):  # noqa: N801
     """The time of a statement: its argument or, if that is NULL and the database has a clock, the time at
     which the database received it."""

@@ -1,8 +1,8 @@
 """The latency of queries of a whole history: ten million notifications on PostgreSQL, one million on SQLite.
 
 Each is one call of the program's repository, in this process, on a database that stays open. On PostgreSQL
-every notification has an attempt, and all were accepted within a year. Text searches are also measured there
-with the optional index of docs/postgresql.md.
+every notification has an attempt, all were accepted within a year, and there are figures of past hours and
+days. Text searches are also measured there with the optional index of docs/postgresql.md.
 """
 
 import asyncio
@@ -13,6 +13,8 @@ from time import perf_counter
 
 from anyio.from_thread import start_blocking_portal
 
+from certctl_mcp.delivery.figures import KeptFigures
+from certctl_mcp.services.periods import Period, timeline_of
 from storage.clock import utc_now
 from storage.database import Database
 from storage.models import NotificationFilter
@@ -43,6 +45,19 @@ async def _year(repository: NotificationRepository) -> None:
     await repository.delivery_figures(now - timedelta(days=DAYS), now)
 
 
+async def _year_over_time(repository: NotificationRepository) -> None:
+    now = utc_now()
+    await timeline_of(repository, Period(now - timedelta(days=DAYS), now))
+
+
+async def _keep_figures(url: str) -> None:
+    async def no_pause(_seconds: float) -> None:
+        pass
+
+    async with Database.open(url) as database:
+        await KeptFigures(NotificationRepository(database), sleep=no_pause).keep()
+
+
 TEXT_SEARCH: Mapping[str, Query] = {"text search, no match": _text_search}
 SQLITE: Mapping[str, Query] = {
     **TEXT_SEARCH,
@@ -53,12 +68,14 @@ SQLITE: Mapping[str, Query] = {
 POSTGRESQL: Mapping[str, Query] = {
     **SQLITE,
     "delivery figures of a year": _year,
+    "the same over time": _year_over_time,
 }
 
 
 def run(scale: Scale, workspace: Workspace) -> list[Comparison]:
     longest = scale.stored[-1]
     with long_histories(workspace, [longest]) as urls:
+        asyncio.run(_keep_figures(urls[longest]))
         on_postgresql = _figures(urls[longest], POSTGRESQL, scale)
         asyncio.run(create_text_index(urls[longest]))
         with_index = _figures(urls[longest], TEXT_SEARCH, scale)

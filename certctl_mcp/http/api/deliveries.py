@@ -63,7 +63,7 @@ class Figures(ResponseDocument):
     retries: int
     """Were not their notification's first attempt."""
     median_seconds: float | None = None
-    """From acceptance to delivery; absent if nothing was delivered."""
+    """From acceptance to delivery, rounded by at most 5 %; absent if nothing was delivered."""
     p95_seconds: float | None = None
 
 

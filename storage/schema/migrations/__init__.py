@@ -41,7 +41,7 @@ class Migrate(Enum):
                 return False
 
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011")
+REVISIONS = tuple(f"{number:04}" for number in range(1, 13))
 """Every revision, oldest first. Listed here so that opening a current schema does not import Alembic."""
 
 VERSION_TABLE = "certctl_mcp_version"

@@ -11,6 +11,7 @@ from storage.errors import StorageError
 from storage.maintenance.copy import Copied, copy
 from storage.maintenance.row_batches import count_notifications
 from storage.models import NotificationFilter, NotificationStatus
+from storage.operations.keep_figures import day_of
 from storage.repository import NotificationRepository
 from tests import postgresql
 from tests.builders import LEASE, NOON, TOOK, Queue, SettableClock, new_notification, request
@@ -71,6 +72,23 @@ async def test_the_audit_log_continues_in_the_copy(
     accepted = await NotificationRepository(target).accept(new_notification(), actor="bob")
     (entry,) = await NotificationRepository(target).audit(accepted.notification.id, limit=9)
     assert entry.actor == "bob"
+
+
+async def test_a_report_from_the_copy_includes_what_was_copied_later(
+    queue: Queue, database: Database, target: Database
+) -> None:
+    copied = NotificationRepository(target)
+    await queue.failed(wait=LEASE)
+    await copy_all(database, target)
+    assert await copied.keep_figures([day_of(NOON)]) == 1
+    queue.clock.advance(LEASE)
+    (claim,) = await queue.claim_due()
+    await queue.repository.record_sent(claim, TOOK)
+    await copy_all(database, target)
+    period = day_of(NOON)
+    figures = await copied.delivery_figures(period.begins_at, period.ends_at)
+    assert figures == await queue.repository.delivery_figures(period.begins_at, period.ends_at)
+    assert (figures.overall.attempts, figures.overall.retries) == (2, 1)
 
 
 async def test_an_interrupted_copy_is_resumed(

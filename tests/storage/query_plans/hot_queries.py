@@ -6,6 +6,7 @@ from datetime import timedelta
 from storage.channel_state import LONGEST_CLOSURE, ChannelRules, Rate, ToldToWait
 from storage.models import AuditAction, NotificationFilter, NotificationStatus, Retained, Room, Urgency
 from storage.operations.channel_states import Report
+from storage.operations.keep_figures import day_of
 from storage.operations.retention import Expiry, RetentionRun
 from tests.builders import CHANNELS, NOON, TOOK, WAIT, Queue, new_notification
 
@@ -151,7 +152,19 @@ READS: dict[str, tuple[Operation, set[str]]] = {
         lambda queue: queue.repository.deliveries_over_time(
             NOON - timedelta(days=7), NOON, beginning=NOON - timedelta(days=7), step=timedelta(days=1)
         ),
-        {"attempts_recent"},
+        {"attempts_recent", "primary key"},
+    ),
+    "deliveries of a year": (
+        lambda queue: queue.repository.delivery_figures(NOON - timedelta(days=365), NOON),
+        {"attempts_recent", "primary key"},
+    ),
+    "days without figures": (
+        lambda queue: queue.repository.days_to_keep(NOON - timedelta(days=365), NOON),
+        {"attempts_recent", "primary key"},
+    ),
+    "hours without figures": (
+        lambda queue: queue.repository.hours_to_keep(day_of(NOON - timedelta(days=1)), NOON),
+        {"attempts_recent", "primary key"},
     ),
     "everything counted": (lambda queue: queue.repository.count(NotificationFilter()), set()),
     "dead letters of a channel counted": (lambda queue: queue.repository.count(DEAD_IN_SLACK), set()),

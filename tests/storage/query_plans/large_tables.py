@@ -69,6 +69,22 @@ SELECT id, 1, created_at, 0.2, CASE status WHEN 'sent' THEN 'sent' WHEN 'dead' T
   'worker-1', 0, channel
 FROM notification_events WHERE rowid % 10 = 0
 """
+# For the hours and days until ten days before NOON.
+_FIGURES = f"""
+INSERT INTO notification_figures (hours, begins_at, ends_at, figures)
+WITH RECURSIVE
+  counter(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM counter WHERE n < {355 * 24 - 1}),
+  periods AS (
+    SELECT hours, {BEGINNING.replace(hour=0).timestamp()} + n * 3600 AS at
+    FROM counter JOIN (SELECT 1 AS hours UNION SELECT 24) ON n % hours = 0
+  )
+SELECT
+  hours,
+  strftime('%Y-%m-%dT%H:%M:%f000+00:00', at, 'unixepoch'),
+  strftime('%Y-%m-%dT%H:%M:%f000+00:00', at + hours * 3600, 'unixepoch'),
+  '{{}}'
+FROM periods
+"""
 
 
 def fill(path: Path) -> None:
@@ -92,7 +108,7 @@ def fill(path: Path) -> None:
             other.execute(f"PRAGMA {pragma}")
         for name, _ in indexes:
             other.execute(f"DROP INDEX {name}")
-        for statement in (_FILL, _ATTEMPTS, *(sql for _, sql in indexes)):
+        for statement in (_FILL, _ATTEMPTS, _FIGURES, *(sql for _, sql in indexes)):
             other.execute(statement)
         other.execute("PRAGMA journal_mode = WAL")
 
@@ -133,6 +149,13 @@ SELECT id, 1, created_at, 0.2, CASE status WHEN 'sent' THEN 'sent' WHEN 'dead' T
   'worker-1', false, channel
 FROM notification_events WHERE id LIKE '%9'
 """
+_FIGURES_POSTGRESQL = f"""
+INSERT INTO notification_figures (hours, begins_at, ends_at, figures)
+SELECT hours, at, at + hours * interval '1 hour', '{{}}'
+FROM generate_series(0, {355 * 24 - 1}) AS n
+JOIN (VALUES (1), (24)) AS of (hours) ON n % hours = 0,
+LATERAL (SELECT timestamptz '{BEGINNING.replace(hour=0)}' + n * interval '1 hour') AS beginnings (at)
+"""
 _AUDIT_POSTGRESQL = """
 INSERT INTO notification_audit (at, actor, action, notification_id)
 SELECT created_at, 'operator', 'send', id FROM notification_events WHERE id LIKE '%9'
@@ -154,7 +177,13 @@ async def fill_postgresql(url: str) -> None:
     await connection.execute("SET session_replication_role = replica")
     for index in indexes:
         await connection.execute(f"DROP INDEX {index['indexname']}")
-    for statement in (_FILL_POSTGRESQL, _ATTEMPTS_POSTGRESQL, _AUDIT_POSTGRESQL, _PROCESSES_POSTGRESQL):
+    for statement in (
+        _FILL_POSTGRESQL,
+        _ATTEMPTS_POSTGRESQL,
+        _FIGURES_POSTGRESQL,
+        _AUDIT_POSTGRESQL,
+        _PROCESSES_POSTGRESQL,
+    ):
         await connection.execute(statement)
     for index in indexes:
         await connection.execute(index["indexdef"])

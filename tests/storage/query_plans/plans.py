@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, event
 from tests.storage.raw_sql import connected
 
 _TABLES = (
-    *(f"notification_{table}" for table in ("events", "attempts", "audit", "processes")),
+    *(f"notification_{table}" for table in ("events", "attempts", "audit", "processes", "figures")),
     "later",
     "replacement",
 )

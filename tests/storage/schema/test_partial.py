@@ -9,6 +9,7 @@ from storage.read_only import ReadOnlyReason
 from storage.repository import NotificationRepository
 from storage.schema.migrations import Migrate
 from tests.builders import NOON, SettableClock
+from tests.storage.figure_triggers import drop_triggers
 from tests.storage.raw_sql import insert_row, run
 
 ABSENT = ("read_at", "error", "last_error", "retry_count", "claimed_at", "attempt_count", "abandoned_count")
@@ -51,9 +52,10 @@ async def all_query_results(url: str, *, migrate: Migrate) -> dict[str, object]:
 async def test_missing_columns_and_tables_read_as_after_the_migration(fresh_url: str) -> None:
     async with Database.open(fresh_url):
         pass
+    drop_triggers(fresh_url)
     for column in ABSENT:
         run(fresh_url, f"ALTER TABLE notification_events DROP COLUMN {column}")
-    for table in ("notification_attempts", "notification_audit"):
+    for table in ("notification_attempts", "notification_audit", "notification_figures"):
         run(fresh_url, f"DROP TABLE {table}")
     run(fresh_url, "DELETE FROM certctl_mcp_version")
     for number, status in enumerate(("pending", "failed", "dead", "sent", "read")):

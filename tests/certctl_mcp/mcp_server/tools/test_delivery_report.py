@@ -54,8 +54,8 @@ async def test_the_report_has_figures_overall_and_for_each_channel(
         "retries": 1,
         "failed": 1,
         "died": 1,
-        "median_seconds": 61.2,
-        "p95_seconds": 61.2,
+        "median_seconds": 60.0,
+        "p95_seconds": 60.0,
     }
     slack, teams = told["channels"]
     assert slack["untrusted"] == {"channel": "Slack"}

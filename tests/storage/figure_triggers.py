@@ -1,0 +1,19 @@
+"""Removal of the triggers that drop figures, as by another program."""
+
+from storage.schema.kept_figures import TABLE_OF_TRIGGER
+from tests.storage.raw_sql import run
+
+
+def drop_triggers(url: str) -> None:
+    """Drop all of them."""
+    for name in _tables(url):
+        drop_trigger(url, name)
+
+
+def drop_trigger(url: str, name: str) -> None:
+    on_table = "" if url.startswith("sqlite") else f" ON {_tables(url)[name]}"
+    run(url, f"DROP TRIGGER {name}{on_table}")
+
+
+def _tables(url: str) -> dict[str, str]:
+    return dict(TABLE_OF_TRIGGER["sqlite" if url.startswith("sqlite") else "postgresql"])
