@@ -52,7 +52,7 @@ class Night:
     ) -> list[Notification]:
         repository = self.queue.repository
         return await self._attempted(
-            number, contents, lambda claim: repository.record_sent(claim, TOOK), pause=after
+            number, contents, lambda claim: repository.record_sent(claim, after), pause=after
         )
 
     async def failing(
