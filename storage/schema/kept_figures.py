@@ -247,6 +247,8 @@ def begin_keeping(connection: Connection) -> None:
             connection.execute(_QUALIFIED, {"table": name}).scalar_one() for name in (_A, _F)
         )
         connection.exec_driver_sql(_function(attempts, figures))
+        # Otherwise a trigger on anyone's table could drop figures with it.
+        connection.exec_driver_sql(f"REVOKE ALL ON FUNCTION {FUNCTION_NAME}() FROM PUBLIC")
     for name, trigger in TRIGGERS[dialect].items():
         on_table = f" ON {TABLE_OF_TRIGGER[dialect][name]}" if dialect == "postgresql" else ""
         connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}{on_table}")

@@ -15,7 +15,7 @@ from storage.schema.migrations import REVISIONS
 from storage.schema.tables import DIALECT, notification_events
 from storage.sql.types import sortable
 from tests.builders import LEASE, UNLIMITED, SettableClock, next_due_at, request
-from tests.storage.raw_sql import connected, insert_row, run
+from tests.storage.raw_sql import connected, insert_row, rows, run
 
 # certctl's migrations 000001, 000016 and 000017, translated to SQLite.
 CERTCTL_TABLE = """
@@ -251,3 +251,15 @@ async def test_a_failed_migration_leaves_the_database_unchanged(database_path: P
     with pytest.raises(Exception, match="notification_attempts"):
         await migrate(database_path)
     assert schema_of(database_path) == before
+
+
+@pytest.mark.postgresql
+async def test_functions_that_run_as_their_owner_can_be_used_by_nobody_else(
+    database: Database, database_url: str
+) -> None:
+    found = rows(
+        database_url,
+        "SELECT proname, has_function_privilege('public', oid, 'EXECUTE') FROM pg_proc WHERE prosecdef",
+    )
+    assert len(found) == 2
+    assert all(not usable for _, usable in found)
