@@ -62,14 +62,17 @@ class Cover:
 _USABLE = {dialect: select(text(condition)) for dialect, condition in KEPT.items()}
 _gaps = Batch("gaps")
 _since, _until = (_gaps.field(name, UtcDateTime()) for name in ("since", "until"))
-_KEPT_WITHIN = (
-    select(_f.begins_at, _f.figures)
-    .join_from(
-        _gaps.rows,
-        notification_figures,
-        and_(_f.ends_at > _since, _f.ends_at <= _until, _f.begins_at >= _since),
-    )
-    .where(_f.hours == bindparam("in_hours", type_=Integer), _f.figures.is_not(None))
+# An outer join, so that SQLite looks up each gap instead of reading all figures.
+_KEPT_WITHIN = select(_f.begins_at, _f.figures).outerjoin_from(
+    _gaps.rows,
+    notification_figures,
+    and_(
+        _f.hours == bindparam("in_hours", type_=Integer),
+        _f.ends_at > _since,
+        _f.ends_at <= _until,
+        _f.begins_at >= _since,
+        _f.figures.is_not(None),
+    ),
 )
 
 
@@ -173,7 +176,11 @@ def _kept_within(connection: Connection, gaps: Iterable[Gap], hours: int) -> lis
     if not wide:
         return []
     rows = connection.execute(_KEPT_WITHIN, {"gaps": encoded_rows(wide), "in_hours": hours})
-    return [Kept(FigurePeriod(begins_at, hours), decoded(figures)) for begins_at, figures in rows]
+    return [
+        Kept(FigurePeriod(begins_at, hours), decoded(figures))
+        for begins_at, figures in rows
+        if begins_at is not None
+    ]
 
 
 def _between(kept: Iterable[Kept], since: datetime, until: datetime) -> list[Gap]:

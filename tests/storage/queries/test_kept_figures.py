@@ -133,7 +133,7 @@ STEPS: dict[str, Callable[[Queue], Awaitable[object]]] = {
 
 
 @settings(
-    max_examples=size(short=6, long=300),
+    max_examples=size(short=6, long=200),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -145,6 +145,9 @@ STEPS: dict[str, Callable[[Queue], Awaitable[object]]] = {
 async def test_after_any_changes_a_report_is_the_same_with_and_without_figures(
     queue: Queue, database_url: str, steps: list[str], begun: timedelta, length: timedelta
 ) -> None:
+    for table in ("attempts", "events", "figures"):
+        run(database_url, f"DELETE FROM notification_{table}")
+    queue.clock.now = NOON
     for step in (*steps, "pass time", "keep", *steps):
         await STEPS[step](queue)
     since = queue.clock() - begun

@@ -107,6 +107,18 @@ async def test_attempts_are_counted_from_a_covering_index_and_first_attempts_fou
     assert "USING PRIMARY KEY" in earlier.detail
 
 
+async def test_only_figures_within_the_period_are_read(queue: Queue, database_path: Path) -> None:
+    since = NOON - timedelta(days=14)
+    read = await steps(
+        queue,
+        database_path,
+        lambda queue: queue.repository.delivery_figures(since, since + timedelta(days=3)),
+    )
+    found = [step.detail for step in read if "notification_figures" in step.detail]
+    assert len(found) == 2
+    assert all("(hours=? AND ends_at>? AND ends_at<?)" in detail for detail in found)
+
+
 async def test_the_audit_log_is_read_in_key_order_up_to_the_limit(queue: Queue, database_path: Path) -> None:
     with recorded() as statements:
         await queue.repository.audit_log(limit=50)
