@@ -2,6 +2,7 @@ import asyncio
 import gc
 import shutil
 from collections.abc import AsyncIterator, Generator, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,12 @@ async def proxy(postgresql_url: str) -> AsyncIterator[TcpProxy]:
     context = ContextInTask(tcp_proxy(postgresql_url))
     yield await context.enter()
     await context.exit()
+
+
+@pytest.fixture
+def patient_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets figures wait for the transactions of other tests, which run on the same server."""
+    monkeypatch.setattr("storage.repository.ENDS_SOON", timedelta(minutes=1))
 
 
 @pytest.fixture

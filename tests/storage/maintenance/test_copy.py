@@ -74,6 +74,7 @@ async def test_the_audit_log_continues_in_the_copy(
     assert entry.actor == "bob"
 
 
+@pytest.mark.usefixtures("patient_figures")
 async def test_a_report_from_the_copy_includes_what_was_copied_later(
     queue: Queue, database: Database, target: Database
 ) -> None:

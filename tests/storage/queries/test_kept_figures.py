@@ -31,6 +31,9 @@ BOTH = {(1, "kept"), (24, "kept")}
 Report = tuple[Deliveries, tuple[DeliveryStep, ...], tuple[DeliveryStep, ...]]
 
 
+pytestmark = pytest.mark.usefixtures("patient_figures")
+
+
 @pytest.fixture(autouse=True)
 def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kept_figures, "MANY", 1)
@@ -390,12 +393,13 @@ async def test_figures_are_not_kept_while_another_transaction_runs(
     queue: Queue, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may have changed the period before that was marked, and commit after it was counted."""
-    monkeypatch.setattr("storage.repository.ENDS_SOON", timedelta(milliseconds=20))
     await queue.sent()
     other = await asyncpg.connect(database_url)
     async with other.transaction():
         await other.execute(ATTEMPT, NOON)
-        assert await queue.repository.keep_figures([THIS_HOUR]) == 0
+        with monkeypatch.context() as impatient:
+            impatient.setattr("storage.repository.ENDS_SOON", timedelta(milliseconds=20))
+            assert await queue.repository.keep_figures([THIS_HOUR]) == 0
     await other.close()
     await keep_noon(queue)
     await assert_exact(queue.repository, database_url)
