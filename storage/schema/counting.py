@@ -9,7 +9,16 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, text
 
+from storage.schema.location import qualified_name
 from storage.schema.tables import notification_counts, notification_events
+from storage.schema.triggers import (
+    PerDialect,
+    Trigger,
+    all_fire,
+    create_function,
+    create_triggers,
+    emptying,
+)
 
 FUNCTION_NAME = "certctl_mcp_count"
 
@@ -17,18 +26,11 @@ _GROUP = "channel, status, undelivered"
 _UNDELIVERED = "{0}status = 'sent' AND {0}sent_at IS NULL"
 
 
-def _function(schema: str) -> str:
-    """The function of PostgreSQL's triggers.
-
-    It runs as its owner, because a program that writes notifications may have no privileges for the counts.
-    Therefore its names must not depend on the caller's search path.
-    """
-    counts = f"{schema}.{notification_counts.name}"
+def _function(counts: str) -> str:
+    """What the function of PostgreSQL's triggers does. `counts` is the qualified name of the table."""
     inserting = f"INSERT INTO {counts} ({_GROUP}, number)"
     row = f"channel, status, {_UNDELIVERED.format('')} AS undelivered"
     return f"""
-CREATE OR REPLACE FUNCTION {FUNCTION_NAME}() RETURNS trigger LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   CASE TG_OP
     WHEN 'UPDATE' THEN
@@ -42,17 +44,10 @@ BEGIN
     WHEN 'DELETE' THEN
       {inserting} SELECT {row}, -count(*) FROM removed GROUP BY 1, 2, 3;
     ELSE
-      BEGIN
-        -- Unlike DELETE, it removes every row, whatever the transaction can see.
-        TRUNCATE {counts};
-      EXCEPTION WHEN object_in_use THEN
-        -- The same TRUNCATE has emptied it.
-        DELETE FROM {counts};
-      END;
+      {emptying(counts)}
   END CASE;
   RETURN NULL;
 END
-$$
 """
 
 
@@ -82,8 +77,10 @@ _ON_SQLITE = {
     "certctl_mcp_count_delete": f"AFTER DELETE ON {notification_events.name} BEGIN{_REMOVE}\nEND",
 }
 
-TRIGGERS: Mapping[str, Mapping[str, str]] = {"sqlite": _ON_SQLITE, "postgresql": _ON_POSTGRESQL}
-"""For each dialect, the triggers by name."""
+TRIGGERS: PerDialect = {
+    dialect: tuple(Trigger(name, notification_events.name, sql) for name, sql in definitions.items())
+    for dialect, definitions in (("sqlite", _ON_SQLITE), ("postgresql", _ON_POSTGRESQL))
+}
 
 _LACKING = f"""
 SELECT {_GROUP}, CAST(sum(number) AS BIGINT) AS number FROM (
@@ -102,38 +99,16 @@ _ADD_TO: Mapping[str, str] = {
     "postgresql": _INSERT,
 }
 
-_KEPT: Mapping[str, str] = {
-    "sqlite": "(SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = '{table}'"
-    " AND name IN ({names})) = {number}",
-    "postgresql": "(SELECT count(*) FROM pg_catalog.pg_trigger WHERE tgrelid = to_regclass('{table}')"
-    " AND tgname IN ({names}) AND tgenabled IN ('O', 'A')) = {number}",
-}
-KEPT: Mapping[str, str] = {
-    dialect: condition.format(
-        table=notification_events.name,
-        names=", ".join(f"'{name}'" for name in TRIGGERS[dialect]),
-        number=len(TRIGGERS[dialect]),
-    )
-    for dialect, condition in _KEPT.items()
-}
-"""For each dialect, the condition that every trigger exists. Otherwise the counts may be wrong."""
+KEPT: Mapping[str, str] = {dialect: all_fire(dialect, triggers) for dialect, triggers in TRIGGERS.items()}
+"""For each dialect, the condition that the counts are right."""
 
 
-def begin_counting(connection: Connection, schema: str) -> None:
-    """Create the triggers, and count what there is. `schema`: where the table of counts is.
-
-    Creating a trigger locks the notifications against writes until the transaction ends, so nothing is missed
-    in between.
-    """
+def begin_counting(connection: Connection) -> None:
+    """Create the triggers, and count what there is."""
     dialect = connection.dialect.name
     if dialect == "postgresql":
-        connection.exec_driver_sql(_function(connection.dialect.identifier_preparer.quote_identifier(schema)))
-        # Otherwise a trigger on anyone's table could change the counts with it.
-        connection.exec_driver_sql(f"REVOKE ALL ON FUNCTION {FUNCTION_NAME}() FROM PUBLIC")
-    for name, trigger in TRIGGERS[dialect].items():
-        on_table = f" ON {notification_events.name}" if dialect == "postgresql" else ""
-        connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}{on_table}")
-        connection.exec_driver_sql(f"CREATE TRIGGER {name} {trigger}")
+        create_function(connection, FUNCTION_NAME, _function(qualified_name(connection, notification_counts)))
+    create_triggers(connection, TRIGGERS[dialect])
     correct_counts(connection)
 
 

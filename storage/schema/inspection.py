@@ -9,15 +9,16 @@ from storage.schema import counting, kept_figures
 from storage.schema.tables import DIALECT, metadata, notification_attempts, notification_events
 from storage.sql import notify
 
+_ANNOUNCING = {"sqlite": (), "postgresql": tuple(notify.TRIGGERS)}
 _TABLE_OF_TRIGGER = {
-    "sqlite": {
-        **dict.fromkeys(counting.TRIGGERS["sqlite"], notification_events.name),
-        **kept_figures.TABLE_OF_TRIGGER["sqlite"],
-    },
-    "postgresql": {
-        **dict.fromkeys((*notify.TRIGGERS, *counting.TRIGGERS["postgresql"]), notification_events.name),
-        **kept_figures.TABLE_OF_TRIGGER["postgresql"],
-    },
+    dialect: {
+        **dict.fromkeys(announcing, notification_events.name),
+        **{
+            trigger.name: trigger.table
+            for trigger in (*counting.TRIGGERS[dialect], *kept_figures.TRIGGERS[dialect])
+        },
+    }
+    for dialect, announcing in _ANNOUNCING.items()
 }
 _FUNCTIONS = {
     "sqlite": (),

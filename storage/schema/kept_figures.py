@@ -7,9 +7,18 @@ without missing a change that another transaction has yet to commit.
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
+from storage.schema.location import qualified_name
 from storage.schema.tables import notification_attempts, notification_events, notification_figures
+from storage.schema.triggers import (
+    PerDialect,
+    Trigger,
+    all_fire,
+    create_function,
+    create_triggers,
+    emptying,
+)
 
 HOUR, DAY = 1, 24
 """The hours that the figures of one row cover. Hours and days begin at round times in UTC."""
@@ -40,11 +49,7 @@ def _on_notifications(differ: str) -> str:
 
 
 def _function(attempts: str, figures: str) -> str:
-    """The function of PostgreSQL's triggers.
-
-    It runs as its owner, because a program that writes notifications may have no privileges for the figures.
-    Therefore its names must not depend on the caller's search path.
-    """
+    """What the function of PostgreSQL's triggers does, with the qualified names of the tables."""
 
     def hour(moment: str) -> str:
         return f"date_trunc('hour', {moment}, 'UTC')"
@@ -63,8 +68,6 @@ def _function(attempts: str, figures: str) -> str:
     )"""
     drop = f"DELETE FROM {figures} WHERE (hours, ends_at) IN {periods};"
     return f"""
-CREATE OR REPLACE FUNCTION {FUNCTION_NAME}() RETURNS trigger LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   -- Some transactions don't see figures that were added since they began.
   sees_all CONSTANT boolean := current_setting('transaction_isolation') LIKE 'read %';
@@ -73,13 +76,7 @@ DECLARE
   changed timestamptz;
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
-    BEGIN
-      -- Unlike DELETE, it removes every row, whatever the transaction can see.
-      TRUNCATE {figures};
-    EXCEPTION WHEN object_in_use THEN
-      -- The same TRUNCATE has emptied it.
-      DELETE FROM {figures};
-    END;
+    {emptying(figures)}
     RETURN NULL;
   ELSIF TG_OP = 'INSERT' THEN
     SELECT min(started_at) INTO first FROM added;
@@ -115,7 +112,6 @@ BEGIN
   END LOOP;
   RETURN NULL;
 END
-$$
 """
 
 
@@ -193,64 +189,33 @@ _ON_SQLITE = {
     },
 }
 
-_TEMPLATES = {"sqlite": _ON_SQLITE, "postgresql": _ON_POSTGRESQL}
-TRIGGERS: Mapping[str, Mapping[str, str]] = {
-    dialect: {
-        name: template.format(table=table)
+TRIGGERS: PerDialect = {
+    dialect: tuple(
+        Trigger(name, table, template.format(table=table))
         for table, triggers in templates.items()
         for name, template in triggers.items()
-    }
-    for dialect, templates in _TEMPLATES.items()
-}
-"""For each dialect, the triggers by name."""
-
-TABLE_OF_TRIGGER: Mapping[str, Mapping[str, str]] = {
-    dialect: {name: table for table, triggers in templates.items() for name in triggers}
-    for dialect, templates in _TEMPLATES.items()
+    )
+    for dialect, templates in (("sqlite", _ON_SQLITE), ("postgresql", _ON_POSTGRESQL))
 }
 
-_KEPT: Mapping[str, str] = {
-    "sqlite": "(SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND name IN ({names})) = {number}"
-    " AND EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '{figures}')",
-    "postgresql": "(SELECT count(*) FROM pg_catalog.pg_trigger WHERE tgrelid IN ({tables})"
-    " AND tgname IN ({names}) AND tgenabled IN ('O', 'A')) = {number}"
-    " AND coalesce(has_table_privilege(to_regclass('{figures}'), 'SELECT'), false)",
+_READABLE: Mapping[str, str] = {
+    "sqlite": f"EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '{_F}')",
+    "postgresql": f"coalesce(has_table_privilege(to_regclass('{_F}'), 'SELECT'), false)",
 }
 KEPT: Mapping[str, str] = {
-    dialect: condition.format(
-        tables=", ".join(f"to_regclass('{table}')" for table in _TEMPLATES[dialect]),
-        names=", ".join(f"'{name}'" for name in TRIGGERS[dialect]),
-        number=len(TRIGGERS[dialect]),
-        figures=_F,
-    )
-    for dialect, condition in _KEPT.items()
+    dialect: f"{all_fire(dialect, triggers)} AND {_READABLE[dialect]}"
+    for dialect, triggers in TRIGGERS.items()
 }
-"""For each dialect, the condition that the figures can be read and that every trigger exists. Otherwise they
-may be wrong."""
-
-
-_QUALIFIED = text(
-    "SELECT format('%I.%I', nspname, relname) FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace"
-    " WHERE pg_class.oid = to_regclass(:table)"
-)
+"""For each dialect, the condition that the figures are right and can be read."""
 
 
 def begin_keeping(connection: Connection) -> None:
-    """Create the triggers, and drop what was kept without them.
-
-    Creating a trigger waits for transactions that write to the table, and makes others wait until this one
-    ends.
-    """
+    """Create the triggers, and drop what was kept without them."""
     dialect = connection.dialect.name
     if dialect == "postgresql":
         attempts, figures = (
-            connection.execute(_QUALIFIED, {"table": name}).scalar_one() for name in (_A, _F)
+            qualified_name(connection, table) for table in (notification_attempts, notification_figures)
         )
-        connection.exec_driver_sql(_function(attempts, figures))
-        # Otherwise a trigger on anyone's table could drop figures with it.
-        connection.exec_driver_sql(f"REVOKE ALL ON FUNCTION {FUNCTION_NAME}() FROM PUBLIC")
-    for name, trigger in TRIGGERS[dialect].items():
-        on_table = f" ON {TABLE_OF_TRIGGER[dialect][name]}" if dialect == "postgresql" else ""
-        connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}{on_table}")
-        connection.exec_driver_sql(f"CREATE TRIGGER {name} {trigger}")
+        create_function(connection, FUNCTION_NAME, _function(attempts, figures))
+    create_triggers(connection, TRIGGERS[dialect])
     connection.exec_driver_sql(f"DELETE FROM {_F}")

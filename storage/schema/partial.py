@@ -30,6 +30,7 @@ from sqlalchemy.sql.selectable import HasCTE
 from storage.errors import SchemaIncompleteError
 from storage.read_only import ReadOnly, ReadOnlyReason
 from storage.schema.inspection import Missing, missing
+from storage.schema.location import schema_of
 from storage.schema.tables import notification_events
 
 
@@ -46,23 +47,8 @@ def read_incomplete_schema(connection: Connection, readers: Engine, location: st
             f"the database {location} has no table {notification_events.name}; run certctl-mcp migrate with "
             "a user that may create it"
         )
-    read_partially(readers, absent, schema_of(connection))
+    read_partially(readers, absent, schema_of(connection, notification_events))
     return ReadOnly(ReadOnlyReason.SCHEMA_INCOMPLETE, len(absent.described))
-
-
-def schema_of(connection: Connection, table: Table = notification_events) -> str:
-    """The schema of an existing table, which may be another program's choice. Inside a CTE of the same name,
-    only a qualified name refers to the table."""
-    if connection.dialect.name == "sqlite":
-        return "main"
-    found: str = connection.execute(
-        text(
-            "SELECT nspname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace"
-            " WHERE pg_class.oid = to_regclass(:table)"
-        ),
-        {"table": table.name},
-    ).scalar_one()
-    return found
 
 
 _HIDDEN = "certctl_mcp_hidden_tables"

@@ -1,6 +1,6 @@
 """Removal of the triggers that drop figures, as by another program."""
 
-from storage.schema.kept_figures import TABLE_OF_TRIGGER
+from storage.schema.kept_figures import TRIGGERS
 from tests.storage.raw_sql import run
 
 
@@ -16,4 +16,5 @@ def drop_trigger(url: str, name: str) -> None:
 
 
 def _tables(url: str) -> dict[str, str]:
-    return dict(TABLE_OF_TRIGGER["sqlite" if url.startswith("sqlite") else "postgresql"])
+    triggers = TRIGGERS["sqlite" if url.startswith("sqlite") else "postgresql"]
+    return {trigger.name: trigger.table for trigger in triggers}

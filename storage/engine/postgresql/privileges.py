@@ -6,7 +6,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from storage.read_only import ReadOnly, ReadOnlyReason
 from storage.schema.certctl_tables import CERTIFICATES
 from storage.schema.inspection import Missing
-from storage.schema.partial import read_partially, schema_of
+from storage.schema.location import schema_of
+from storage.schema.partial import read_partially
 from storage.schema.tables import metadata, notification_events
 
 
@@ -33,7 +34,7 @@ async def why_read_only(connection: AsyncConnection, readers: AsyncEngine) -> Re
         if not (await connection.execute(_has_privilege(table, "SELECT"))).scalar_one()
     ]
     if unreadable and notification_events not in unreadable:
-        schema = await connection.run_sync(schema_of)
+        schema = await connection.run_sync(schema_of, notification_events)
         read_partially(readers.sync_engine, Missing(tables=tuple(unreadable)), schema)
     return ReadOnly(ReadOnlyReason.NO_PRIVILEGE)
 

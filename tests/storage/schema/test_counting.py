@@ -238,8 +238,8 @@ async def expect_counts_despite_changes(queue: Queue, url: str) -> None:
 def forget_counting(url: str) -> None:
     """Make the schema that of the revision before."""
     postgresql = url.startswith("postgresql")
-    for name in TRIGGERS["postgresql" if postgresql else "sqlite"]:
-        run(url, f"DROP TRIGGER {name}{' ON notification_events' if postgresql else ''}")
+    for trigger in TRIGGERS["postgresql" if postgresql else "sqlite"]:
+        run(url, f"DROP TRIGGER {trigger.name}{f' ON {trigger.table}' if postgresql else ''}")
     run(url, "DROP TABLE notification_counts")
     run(url, "UPDATE certctl_mcp_version SET version_num = '0010'")
 

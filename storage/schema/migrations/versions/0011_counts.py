@@ -3,7 +3,6 @@
 from alembic import op
 
 from storage.schema.counting import begin_counting
-from storage.schema.partial import schema_of
 from storage.schema.tables import notification_counts
 
 revision = "0011"
@@ -13,5 +12,4 @@ down_revision = "0010"
 def upgrade() -> None:
     connection = op.get_bind()
     notification_counts.create(connection, checkfirst=True)
-    # Where it was created, which need not be where another program's tables are.
-    begin_counting(connection, schema_of(connection, notification_counts))
+    begin_counting(connection)
