@@ -12,13 +12,12 @@ from typing import Protocol
 
 import anyio
 
+from certctl_mcp.delivery.periodic import repeat
 from storage.clock import Clock, utc_now
-from storage.errors import StorageError
 from storage.operations.keep_figures import FigurePeriod
 
 logger = logging.getLogger(__name__)
 
-FIRST_RUN_AFTER = timedelta(minutes=1)
 INTERVAL = timedelta(minutes=10)
 
 SETTLED_AFTER = timedelta(minutes=10)
@@ -54,19 +53,15 @@ class KeptFigures:
         self._sleep = sleep
 
     async def run(self) -> None:
-        """Keep what is missing, now and then, until cancelled."""
-        pause = FIRST_RUN_AFTER
-        while True:
-            await self._sleep(pause.total_seconds())
-            pause = INTERVAL
-            try:
-                await self.keep()
-            except StorageError as failure:
-                # Reports read the attempts instead.
-                logger.warning("figures of past hours can't be kept now: %s", failure)
-            except Exception:
-                # The supervised edge: an error here must not end deliveries.
-                logger.exception("keeping figures of past hours failed")
+        """Keep what is missing, now and then, until cancelled. Otherwise reports read the attempts."""
+        await repeat(
+            self.keep,
+            interval=INTERVAL,
+            sleep=self._sleep,
+            logger=logger,
+            prevented="figures of past hours can't be kept now",
+            failed="keeping figures of past hours failed",
+        )
 
     async def keep(self) -> int:
         """Keep everything that is missing, newest first, until something is in the way; returns the number of

@@ -14,14 +14,13 @@ from typing import Protocol
 import anyio
 
 from certctl_mcp.config.retention import RetentionSettings
+from certctl_mcp.delivery.periodic import repeat
 from storage.clock import Clock, utc_now
-from storage.errors import StorageError
 from storage.models import Retained
 from storage.operations.retention import Expired, Expiry, RetentionRun
 
 logger = logging.getLogger(__name__)
 
-FIRST_RUN_AFTER = timedelta(minutes=1)
 INTERVAL = timedelta(hours=1)
 
 
@@ -58,17 +57,15 @@ class Retention:
 
     async def run(self) -> None:
         """Delete what is due every hour, until cancelled."""
-        pause = FIRST_RUN_AFTER
-        while self._periods:
-            await self._sleep(pause.total_seconds())
-            pause = INTERVAL
-            try:
-                await self.delete_expired()
-            except StorageError as failure:
-                logger.warning("expired rows can't be deleted now: %s", failure)
-            except Exception:
-                # The supervised edge: an error here must not end deliveries.
-                logger.exception("deleting expired rows failed")
+        if self._periods:
+            await repeat(
+                self.delete_expired,
+                interval=INTERVAL,
+                sleep=self._sleep,
+                logger=logger,
+                prevented="expired rows can't be deleted now",
+                failed="deleting expired rows failed",
+            )
 
     async def delete_expired(self) -> Mapping[Retained, int]:
         """Delete everything that is due now, and return how much of each kind.

@@ -6,11 +6,13 @@ import anyio
 import pytest
 
 from certctl_mcp.config.settings import load_settings
-from certctl_mcp.delivery.figures import FIRST_RUN_AFTER, INTERVAL, KEPT_FOR, SETTLED_AFTER, KeptFigures
+from certctl_mcp.delivery.figures import INTERVAL, KEPT_FOR, SETTLED_AFTER, KeptFigures
+from certctl_mcp.delivery.periodic import FIRST_RUN_AFTER
 from certctl_mcp.runtime.application import open_application
 from storage.errors import DatabaseBusyError
 from storage.operations.keep_figures import FigurePeriod, day_of
 from tests.builders import NOON, SettableClock
+from tests.certctl_mcp.delivery.sleeps import Sleeps
 
 YESTERDAY = FigurePeriod(day_of(NOON).begins_at - timedelta(days=1), 24)
 TODAY = day_of(NOON)
@@ -39,19 +41,6 @@ class Store:
     async def keep_figures(self, periods: Sequence[FigurePeriod]) -> int:
         self.kept += periods
         return 0 if self.busy else len(periods)
-
-
-class Sleeps:
-    """Records each sleep, and ends the run after the given number of them."""
-
-    def __init__(self, most: int = 100) -> None:
-        self.seconds: list[float] = []
-        self._most = most
-
-    async def __call__(self, seconds: float) -> None:
-        self.seconds.append(seconds)
-        if len(self.seconds) >= self._most:
-            raise anyio.get_cancelled_exc_class()
 
 
 def keeping(store: Store, sleep: Sleeps) -> KeptFigures:

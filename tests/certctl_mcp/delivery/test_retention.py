@@ -6,11 +6,13 @@ import anyio
 import pytest
 
 from certctl_mcp.config.retention import RetentionSettings
-from certctl_mcp.delivery.retention import FIRST_RUN_AFTER, INTERVAL, Retention
+from certctl_mcp.delivery.periodic import FIRST_RUN_AFTER
+from certctl_mcp.delivery.retention import INTERVAL, Retention
 from storage.errors import DatabaseBusyError
 from storage.models import Retained
 from storage.operations.retention import Expired, Expiry, RetentionRun
 from tests.builders import NOON, SettableClock
+from tests.certctl_mcp.delivery.sleeps import Sleeps
 
 DAY = timedelta(days=1)
 SETTINGS = RetentionSettings(sent=90 * DAY, dead=365 * DAY)
@@ -33,19 +35,6 @@ class Store:
         if number:
             deleted = {**deleted, batch.kind: deleted.get(batch.kind, 0) + number}
         return Expired(RetentionRun(batch.run.actor, dict(deleted), 1), NOON if number == 500 else None)
-
-
-class Sleeps:
-    """Records each sleep, and ends the run after the given number of them."""
-
-    def __init__(self, most: int) -> None:
-        self.seconds: list[float] = []
-        self._most = most
-
-    async def __call__(self, seconds: float) -> None:
-        self.seconds.append(seconds)
-        if len(self.seconds) >= self._most:
-            raise anyio.get_cancelled_exc_class()
 
 
 def retention(store: Store, settings: RetentionSettings = SETTINGS, sleep: Sleeps | None = None) -> Retention:

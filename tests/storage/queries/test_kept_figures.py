@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from certctl_mcp.delivery.figures import SETTLED_AFTER, KeptFigures
 from storage.database import Database, backend_for
-from storage.models import AuditAction, Deliveries, DeliveryStep, NotificationFilter, NotificationStatus
+from storage.models import Deliveries, DeliveryStep
 from storage.operations.keep_figures import Counted, FigurePeriod, Mark, day_of, have_ended, keep, mark
 from storage.operations.leases import MAX_ABANDONED
 from storage.queries import kept_figures
@@ -21,6 +21,7 @@ from storage.queries.kept_figures import MOST_GAPS, figures_of
 from storage.repository import NotificationRepository
 from tests.builders import LEASE, NOON, TOOK, WAIT, Queue, SettableClock
 from tests.exploration import size
+from tests.storage.changes import purge_some, requeue_some, settle_all
 from tests.storage.figure_triggers import drop_trigger, drop_triggers
 from tests.storage.raw_sql import insert_row, rows, run
 
@@ -93,27 +94,6 @@ async def retried(queue: Queue) -> None:
     await queue.repository.record_sent(await queue.claim(failed.id), TOOK)
 
 
-async def requeue_all(queue: Queue) -> None:
-    await queue.repository.requeue_all(await ids(queue, AuditAction.REQUEUE))
-
-
-async def purge(queue: Queue) -> None:
-    await queue.repository.purge_all(
-        await ids(queue, AuditAction.PURGE),
-        statuses=[NotificationStatus.SENT, NotificationStatus.DEAD],
-        created_until=queue.clock() + WAIT,
-    )
-
-
-async def ids(queue: Queue, action: AuditAction) -> tuple[str, ...]:
-    return (await queue.repository.matching_ids(NotificationFilter(eligible_for=action), limit=3)).ids
-
-
-async def settle_all(queue: Queue) -> None:
-    for claim in await queue.claim_due():
-        await queue.repository.record_sent(claim, TOOK)
-
-
 async def pass_time(queue: Queue) -> None:
     queue.clock.advance(timedelta(hours=5, minutes=17, microseconds=999_700))
 
@@ -127,9 +107,9 @@ STEPS: dict[str, Callable[[Queue], Awaitable[object]]] = {
     "hopeless": lambda queue: queue.abandoned(times=MAX_ABANDONED),
     "late": delivered_late,
     "retried": retried,
-    "requeue": requeue_all,
+    "requeue": requeue_some,
     "settle all": settle_all,
-    "purge": purge,
+    "purge": purge_some,
     "pass time": pass_time,
     "keep": keep_all,
 }

@@ -18,9 +18,10 @@ from storage.repository import NotificationRepository
 from storage.schema.counting import TRIGGERS
 from storage.schema.migrations import Migrate
 from tests import certctl_schema
-from tests.builders import LEASE, TOOK, WAIT, Queue, SettableClock
+from tests.builders import LEASE, WAIT, Queue, SettableClock
 from tests.exploration import size
 from tests.postgresql import Server
+from tests.storage.changes import purge_some, requeue_some, settle_all, some_ids
 from tests.storage.raw_sql import insert_row, rows, run
 
 ROWS = """
@@ -45,39 +46,18 @@ async def kept(database: Database) -> Counts:
     return Counter({(each.channel, each.stored_status, each.undelivered): each.number for each in found})
 
 
-async def settle_all(queue: Queue) -> None:
-    for claim in await queue.claim_due():
-        await queue.repository.record_sent(claim, TOOK)
-
-
 async def lose_leases(queue: Queue) -> None:
     await queue.claim_due()
     queue.clock.advance(LEASE)
 
 
-async def requeue_all(queue: Queue) -> None:
-    await queue.repository.requeue_all(await ids(queue, AuditAction.REQUEUE))
-
-
 async def mark_all_read(queue: Queue) -> None:
-    await queue.repository.mark_all_read(await ids(queue, AuditAction.MARK_READ))
-
-
-async def purge(queue: Queue) -> None:
-    await queue.repository.purge_all(
-        await ids(queue, AuditAction.PURGE),
-        statuses=[NotificationStatus.SENT, NotificationStatus.DEAD],
-        created_until=queue.clock() + WAIT,
-    )
+    await queue.repository.mark_all_read(await some_ids(queue, AuditAction.MARK_READ))
 
 
 async def expire(queue: Queue) -> None:
     for kind in (Retained.READ, Retained.UNDELIVERED):
         await queue.repository.delete_expired(Expiry(kind, queue.clock() + WAIT, RetentionRun("worker-1")))
-
-
-async def ids(queue: Queue, action: AuditAction) -> tuple[str, ...]:
-    return (await queue.repository.matching_ids(NotificationFilter(eligible_for=action), limit=3)).ids
 
 
 STEPS: dict[str, Callable[[Queue], Awaitable[object]]] = {
@@ -92,9 +72,9 @@ STEPS: dict[str, Callable[[Queue], Awaitable[object]]] = {
     "abandoned": Queue.abandoned,
     "settle all": settle_all,
     "lose leases": lose_leases,
-    "requeue": requeue_all,
+    "requeue": requeue_some,
     "mark read": mark_all_read,
-    "purge": purge,
+    "purge": purge_some,
     "expire": expire,
     "fold": lambda queue: queue.repository.fold_counts(),
 }
