@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import BigInteger, Connection, delete, func, insert, literal, select
 
+from storage.engine.per_database import PerDatabase
 from storage.engine.transaction import Transaction
 from storage.schema.tables import notification_counts
 
@@ -41,7 +42,7 @@ _FOLD = select(*(select(func.count()).select_from(part).scalar_subquery() for pa
 
 def can_be_folded(connection: Connection) -> bool:
     """Whether there are so many rows that folding them makes the counts faster to read."""
-    return connection.dialect.name == "postgresql" and connection.execute(_MANY).first() is not None
+    return connection.execute(_MANY).first() is not None
 
 
 def fold_counts(transaction: Transaction, times: Sequence[None]) -> list[bool]:
@@ -49,8 +50,19 @@ def fold_counts(transaction: Transaction, times: Sequence[None]) -> list[bool]:
 
     It waits for no other process, and leaves alone the rows that others are inserting.
     """
-    connection, again = transaction.connection, False
-    if connection.execute(_ALONE).scalar_one():
-        gone, folded = connection.execute(_FOLD).one()
-        again = gone - folded >= FOLDED_AT_ONCE // 2
-    return [again] * len(times)
+    return [transaction.choose(_FOLD_ROWS)(transaction.connection)] * len(times)
+
+
+def _folded_already(_connection: Connection) -> bool:
+    """SQLite's triggers keep one row for each group."""
+    return False
+
+
+def _fold_oldest(connection: Connection) -> bool:
+    if not connection.execute(_ALONE).scalar_one():
+        return False
+    gone, folded = connection.execute(_FOLD).one()
+    return bool(gone - folded >= FOLDED_AT_ONCE // 2)
+
+
+_FOLD_ROWS = PerDatabase(sqlite=_folded_already, postgresql=_fold_oldest)
